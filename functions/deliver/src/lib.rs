@@ -1,0 +1,1 @@
+//! Handler: packs, journals and traces of a decided message.

@@ -1,0 +1,1 @@
+//! Handler: bases, list cards and garbage collection.

@@ -1,0 +1,1 @@
+//! Handler: MIME structure and facts of an accepted message.

@@ -1,0 +1,1 @@
+//! Handler: wakes the sessions that watch an account.

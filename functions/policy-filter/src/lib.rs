@@ -1,0 +1,1 @@
+//! Handler: the decision where each recipient's copy goes, and why.

@@ -1,0 +1,1 @@
+//! All ports on SQLite and files, for one machine.

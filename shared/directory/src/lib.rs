@@ -1,0 +1,1 @@
+//! Tenants, domains, accounts, aliases, groups and credentials in the control port.

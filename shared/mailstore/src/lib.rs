@@ -1,0 +1,1 @@
+//! The commit rule, packs, and live accounts over the ports.

@@ -1,0 +1,1 @@
+//! MIME structure, decoded facts and previews of a message; tolerant of anything.

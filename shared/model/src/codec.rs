@@ -1,0 +1,72 @@
+//! The one way in which values become stored or sent bytes: a format byte, then postcard.
+//!
+//! The format byte is the version of the *kind* of value. A reader accepts its own version and the one
+//! before (architecture, invariant 10); a kind whose shape changes implements [`Versioned::upgrade`].
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// Why bytes are not the value that they should be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CodecError {
+    /// Nothing there.
+    #[error("{kind} record is empty")]
+    Empty {
+        /// The kind of value that was expected.
+        kind: &'static str,
+    },
+    /// A version that this program does not know, most likely a newer one.
+    #[error("{kind} record has format version {found}, this program reads up to {known}")]
+    Version {
+        /// The kind of value that was expected.
+        kind: &'static str,
+        /// The version in front of the bytes.
+        found: u8,
+        /// The newest version known here.
+        known: u8,
+    },
+    /// The bytes are damaged.
+    #[error("{kind} record is damaged: {cause}")]
+    Damaged {
+        /// The kind of value that was expected.
+        kind: &'static str,
+        /// What the decoder said.
+        cause: String,
+    },
+}
+
+/// A kind of value with a format version.
+pub trait Versioned: Serialize + DeserializeOwned {
+    /// Name of the kind, for errors.
+    const KIND: &'static str;
+    /// The version that is written.
+    const VERSION: u8 = 1;
+
+    /// Reads the version before [`Versioned::VERSION`]. The default knows none.
+    ///
+    /// # Errors
+    /// [`CodecError::Version`] when there is no older version to read.
+    fn upgrade(found: u8, _bytes: &[u8]) -> Result<Self, CodecError> {
+        Err(CodecError::Version { kind: Self::KIND, found, known: Self::VERSION })
+    }
+}
+
+/// The bytes of `value`: its version, then its fields.
+#[must_use]
+pub fn encode<T: Versioned>(value: &T) -> Vec<u8> {
+    // Writing to a growing vector cannot fail for types without unsized sequences, which is all of ours.
+    postcard::to_extend(value, vec![T::VERSION]).unwrap_or_default()
+}
+
+/// The value in `bytes`.
+///
+/// # Errors
+/// [`CodecError`] for an unknown version or damaged bytes; never panics, whatever the bytes.
+pub fn decode<T: Versioned>(bytes: &[u8]) -> Result<T, CodecError> {
+    let (version, body) = bytes.split_first().ok_or(CodecError::Empty { kind: T::KIND })?;
+    if *version != T::VERSION {
+        return T::upgrade(*version, body);
+    }
+    postcard::from_bytes(body)
+        .map_err(|error| CodecError::Damaged { kind: T::KIND, cause: error.to_string() })
+}

@@ -1,0 +1,302 @@
+//! The events of the queues. An event is at least once and in any order; handlers are idempotent by its id.
+
+use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
+
+use crate::codec::Versioned;
+use crate::message::{Sidecar, StoredMessage};
+use crate::{AccountKey, EventId, FlagSet, MailboxId, MailboxRole, Seq, TenantId, Timestamp};
+
+/// The stages of the pipeline; each has a queue of its own name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Stage {
+    /// `inbound`: accepted messages.
+    InboundParse,
+    /// `filter`: parsed messages (used when unfused).
+    PolicyFilter,
+    /// `deliver`: decided messages (used when unfused).
+    Deliver,
+    /// `notify`: accounts that changed.
+    Notify,
+    /// `house`: accounts with housekeeping to do.
+    Housekeep,
+}
+
+impl Stage {
+    /// Every stage.
+    pub const ALL: [Stage; 5] =
+        [Stage::InboundParse, Stage::PolicyFilter, Stage::Deliver, Stage::Notify, Stage::Housekeep];
+
+    /// The name of its queue.
+    #[must_use]
+    pub const fn queue(self) -> &'static str {
+        match self {
+            Stage::InboundParse => "inbound",
+            Stage::PolicyFilter => "filter",
+            Stage::Deliver => "deliver",
+            Stage::Notify => "notify",
+            Stage::Housekeep => "house",
+        }
+    }
+
+    /// The stage whose queue has that name.
+    #[must_use]
+    pub fn of_queue(name: &str) -> Option<Stage> {
+        Stage::ALL.into_iter().find(|stage| stage.queue() == name)
+    }
+}
+
+/// What any queue carries.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Event {
+    /// For inbound-parse.
+    Accepted(Box<Accepted>),
+    /// For policy-filter.
+    Parsed(Box<Parsed>),
+    /// For deliver.
+    Decided(Box<Decided>),
+    /// For notify.
+    Changed(Changed),
+    /// For housekeep.
+    House(House),
+}
+
+impl Versioned for Event {
+    const KIND: &'static str = "event";
+}
+
+impl Event {
+    /// The stage that handles it.
+    #[must_use]
+    pub const fn stage(&self) -> Stage {
+        match self {
+            Event::Accepted(_) => Stage::InboundParse,
+            Event::Parsed(_) => Stage::PolicyFilter,
+            Event::Decided(_) => Stage::Deliver,
+            Event::Changed(_) => Stage::Notify,
+            Event::House(_) => Stage::Housekeep,
+        }
+    }
+
+    /// The tenant it belongs to: the group in the queue.
+    #[must_use]
+    pub fn tenant(&self) -> TenantId {
+        match self {
+            Event::Accepted(accepted) => accepted.tenant,
+            Event::Parsed(parsed) => parsed.accepted.tenant,
+            Event::Decided(decided) => decided.accepted.tenant,
+            Event::Changed(changed) => changed.account.tenant,
+            Event::House(House::Account(account)) => account.tenant,
+            Event::House(House::CollectGarbage(tenant)) => *tenant,
+        }
+    }
+
+    /// The id of the accepted message it is about, if it is about one.
+    #[must_use]
+    pub fn message(&self) -> Option<EventId> {
+        match self {
+            Event::Accepted(accepted) => Some(accepted.id),
+            Event::Parsed(parsed) => Some(parsed.accepted.id),
+            Event::Decided(decided) => Some(decided.accepted.id),
+            Event::Changed(_) | Event::House(_) => None,
+        }
+    }
+}
+
+/// A message that was accepted: after this event is in the queue, the sender has its `250`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Accepted {
+    /// Made at acceptance; the idempotency key of everything that follows.
+    pub id: EventId,
+    /// When it was accepted.
+    pub time: Timestamp,
+    /// Whose mail it is. A message for two tenants is two events.
+    pub tenant: TenantId,
+    /// Where it came from.
+    pub source: Source,
+    /// What authentication found.
+    pub auth: AuthResults,
+    /// Reverse-path of MAIL FROM; empty for `<>`.
+    pub reverse_path: String,
+    /// Who gets it; each account once.
+    pub recipients: Vec<Recipient>,
+    /// The bytes.
+    pub body: Body,
+    /// Header fields made at receipt (Received, Authentication-Results), CRLF-terminated.
+    pub receipt: String,
+}
+
+/// The bytes of an accepted message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Body {
+    /// In the event.
+    Inline(StoredMessage),
+    /// An object of the tenant, written before the event; it holds one encoded [`StoredMessage`].
+    Spooled {
+        /// Name of the object.
+        object: String,
+        /// Bytes of the message, uncompressed.
+        size: u64,
+    },
+}
+
+impl Body {
+    /// Above this many stored bytes a message is spooled and not put into the event: with the envelope it
+    /// stays below 256 KB, which every queue service carries.
+    pub const INLINE_LIMIT: usize = 200 * 1024;
+}
+
+/// Where a message came from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Source {
+    /// By which way.
+    pub kind: SourceKind,
+    /// The peer.
+    pub ip: Option<IpAddr>,
+    /// Its EHLO or HELO name.
+    pub helo: String,
+    /// Negotiated TLS version and cipher suite, if any.
+    pub tls: Option<String>,
+}
+
+/// By which way a message came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SourceKind {
+    /// SMTP from another server.
+    Smtp,
+    /// Made by the system.
+    System,
+}
+
+/// Results of RFC 8601 methods.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Verdict {
+    /// Not tested or nothing to test.
+    #[default]
+    None,
+    /// pass
+    Pass,
+    /// fail
+    Fail,
+    /// softfail (SPF)
+    SoftFail,
+    /// neutral
+    Neutral,
+    /// A temporary error stood in the way.
+    TempError,
+    /// The published record is in error.
+    PermError,
+}
+
+/// What a domain's DMARC policy asks for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DmarcPolicy {
+    /// No record, or `p=none`.
+    #[default]
+    None,
+    /// `p=quarantine`
+    Quarantine,
+    /// `p=reject`
+    Reject,
+}
+
+/// What authentication found. The text for clients stands in [`Accepted::receipt`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuthResults {
+    /// SPF (RFC 7208) of MAIL FROM, or of the EHLO name for `<>`.
+    pub spf: Verdict,
+    /// Best DKIM (RFC 6376) result.
+    pub dkim: Verdict,
+    /// Domains with a valid signature.
+    pub dkim_domains: Vec<String>,
+    /// DMARC (RFC 7489).
+    pub dmarc: Verdict,
+    /// What the domain in From asks for.
+    pub dmarc_policy: DmarcPolicy,
+    /// ARC (RFC 8617) chain.
+    pub arc: Verdict,
+    /// The peer is in a trusted network: nothing was tested.
+    pub trusted: bool,
+}
+
+/// One account that gets a copy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recipient {
+    /// The account.
+    pub account: AccountKey,
+    /// The address in RCPT TO.
+    pub address: String,
+    /// How the address led to the account.
+    pub via: Via,
+}
+
+/// How an address led to an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Via {
+    /// It is the account's own address.
+    Direct,
+    /// An alias.
+    Alias,
+    /// A group.
+    Group,
+    /// The domain's catch-all, filed in the folder for wrong addresses (RCV-17).
+    CatchAll,
+}
+
+/// An accepted message with what parsing found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Parsed {
+    /// As accepted.
+    pub accepted: Accepted,
+    /// Structure and facts.
+    pub sidecar: Sidecar,
+}
+
+/// A parsed message with a decision for each recipient.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decided {
+    /// As accepted.
+    pub accepted: Accepted,
+    /// Structure and facts.
+    pub sidecar: Sidecar,
+    /// One for each recipient, in the same order.
+    pub decisions: Vec<Decision>,
+}
+
+/// Where a recipient's copy goes, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decision {
+    /// The mailbox.
+    pub target: Target,
+    /// Flags that the copy begins with.
+    pub flags: FlagSet,
+    /// What led here, for the trace: rule names as the policy crate gives them.
+    pub reasons: Vec<String>,
+}
+
+/// A mailbox to deliver into.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Target {
+    /// The mailbox with that use; made when missing.
+    Role(MailboxRole),
+    /// That mailbox; the Inbox when it is gone.
+    Mailbox(MailboxId),
+}
+
+/// An account changed: a hint for sessions that watch it. Losing it only delays them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Changed {
+    /// The account.
+    pub account: AccountKey,
+    /// At least this entry is there.
+    pub seq: Seq,
+}
+
+/// Housekeeping. Idempotent; may be dropped or repeated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum House {
+    /// Look after one account: build its base and card run, forget what is past its window.
+    Account(AccountKey),
+    /// Verify the dead hints of a tenant, and delete or rewrite packs.
+    CollectGarbage(TenantId),
+}

@@ -1,0 +1,25 @@
+//! The types of the post office, shared by everything and depending on nothing of ours.
+//!
+//! Owns: identities and units ([`ids`]), flags and UID sets ([`flags`], [`uidset`]), the journal entry
+//! ([`journal`]), the compressed form in which message bytes travel and lie ([`message`]), the parsed shape
+//! of a message ([`structure`]), the events of every queue ([`event`]) and the trace records ([`trace`]).
+//!
+//! Invariants: no I/O, no clock, no randomness; everything that is stored or sent is written through
+//! [`codec`], which puts a format version in front and reads the last one too (architecture, invariant 10).
+
+pub mod codec;
+pub mod event;
+pub mod flags;
+pub mod ids;
+pub mod journal;
+pub mod message;
+pub mod structure;
+pub mod trace;
+pub mod uidset;
+
+pub use flags::{FlagSet, Keyword, SystemFlags};
+pub use ids::{
+    AccountId, AccountKey, EventId, MailboxId, MailboxRole, Rid, Seq, TenantId, ThreadId, Timestamp, Uid,
+    UidValidity,
+};
+pub use uidset::UidSet;

@@ -1,0 +1,1 @@
+//! Pure decisions over messages: refuse, junk, deliver where and why.

@@ -1,0 +1,1 @@
+//! The traits through which every handler reaches the world, with their contracts.

@@ -1,0 +1,1 @@
+//! Drivers that run handlers: batching, fusing, retries, poison isolation.

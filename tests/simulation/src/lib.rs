@@ -1,0 +1,1 @@
+//! Random schedules of the whole mail store, with crashes and stale reads.
