@@ -1,0 +1,1 @@
+"""Builders of the sample mails, one module per theme; see ../generate.py."""
