@@ -10,10 +10,12 @@ Python 3.11 or later, standard library only.
 """
 
 import argparse
+import hashlib
 import json
 import sys
 from pathlib import Path
 
+from corpus import stream as corpus_stream
 from gen import basic, big, broken, languages, names, reports, signed
 from gen.build import Corpus
 from gen.rsa import TestKey
@@ -55,9 +57,16 @@ def contents(small: Corpus, large: Corpus) -> str:
     return "\n".join(lines) + "\n"
 
 
+def corpus_pin() -> dict[str, int | str]:
+    """The checksum of the first mails of the benchmark corpus."""
+    count, size, seed = 50, 10 * 1024, 1
+    digest = hashlib.sha256(b"".join(raw for raw, _, _ in corpus_stream(count, size, seed, spread=False)))
+    return {"count": count, "size": size, "seed": seed, "sha256_of_all": digest.hexdigest()}
+
+
 def files_of(small: Corpus, large: Corpus) -> dict[str, bytes]:
     """Every generated file that is committed, by its path in this folder."""
-    manifest = {"format": 1, "mails": small.entries, "big": large.entries}
+    manifest = {"format": 1, "mails": small.entries, "big": large.entries, "corpus": corpus_pin()}
     files = {f"mails/{name}.eml": raw for name, raw in small.mails.items()}
     files["manifest.json"] = (json.dumps(manifest, ensure_ascii=False, indent=1) + "\n").encode()
     files["CONTENTS.md"] = contents(small, large).encode()

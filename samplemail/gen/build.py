@@ -148,6 +148,11 @@ def quoted_printable(data: bytes) -> bytes:
     """RFC 2045 section 6.7, soft breaks before column 76, spaces at line ends encoded."""
     out = []
     for line in data.split(CRLF):
+        if re.fullmatch(rb"[ \t!-<>-~]*[!-<>-~]", line):
+            # Nothing to encode, which is most lines of most mails: only break it.
+            pieces = [line[i : i + 75] for i in range(0, len(line), 75)]
+            out += [piece + b"=" for piece in pieces[:-1]] + pieces[-1:]
+            continue
         current = b""
         for index, byte in enumerate(line):
             last = index == len(line) - 1
