@@ -1,1 +1,23 @@
-//! State of an account = base + journal tail: the pure fold, bases and snapshots.
+//! State = base + tail: what a journal means (architecture sections 1 and 4).
+//!
+//! Owns: [`State`], the meaning of an account's journal up to one entry; [`fold`](State::fold), the pure and
+//! total function that advances it; [`Draft`], which makes entries that fold as intended; [`base`], the
+//! columnar form in which a state is stored; [`diff`], what changed between two states of a mailbox.
+//!
+//! Invariants: folding the same entries gives the same state on every path (whole journal, base and tail,
+//! one by one); counters equal a recount; UIDs ascend and are never given twice. A `State` is cheap to clone:
+//! clones share all chunks of messages that have not changed since.
+//!
+//! Nothing here does I/O, so there is nothing to lose when the process dies.
+
+pub mod base;
+pub mod diff;
+mod draft;
+mod mailbox;
+mod rows;
+mod state;
+
+pub use draft::{Draft, DraftError, NewMessage};
+pub use mailbox::{Counts, Mailbox, name};
+pub use rows::{Row, RowFlags, Rows};
+pub use state::{Deleted, FoldError, State};

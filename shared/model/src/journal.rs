@@ -78,6 +78,8 @@ pub enum Op {
     Add(Box<Add>),
     /// Flags of these messages: first removed, then added.
     Flags {
+        /// The mailbox that they are in.
+        mailbox: MailboxId,
         /// The messages.
         uids: UidSet,
         /// Flags set.
@@ -87,6 +89,8 @@ pub enum Op {
     },
     /// Messages go to another mailbox and get new UIDs, in ascending order of their old ones. The rid stays.
     Move {
+        /// The mailbox that they are in.
+        mailbox: MailboxId,
         /// The messages.
         uids: UidSet,
         /// Where to.
@@ -96,6 +100,8 @@ pub enum Op {
     },
     /// Copies with UIDs of their own; rids are `seq * 65,536 + first_index + i`.
     Copy {
+        /// The mailbox that they are in.
+        mailbox: MailboxId,
         /// The messages.
         uids: UidSet,
         /// Where to.
@@ -107,6 +113,8 @@ pub enum Op {
     },
     /// Messages leave their mailbox and can be restored for the window (architecture section 6).
     Delete {
+        /// The mailbox that they are in.
+        mailbox: MailboxId,
         /// The messages.
         uids: UidSet,
         /// Why.
