@@ -222,10 +222,11 @@ mod tests {
             ("text/plain charset=gbk", "text/plain", &[("charset", "gbk")]),
             ("multipart/mixed;\r\n\tboundary=\"a;\\\"b=c\"", "multipart/mixed", &[("boundary", "a;\"b=c")]),
             ("a/b (comment; x=y); c (d) = (e) f (g)", "a/b", &[("c", "f")]),
-            ("attachment; filename=my report.pdf ; size=3", "attachment", &[
-                ("filename", "my report.pdf"),
-                ("size", "3"),
-            ]),
+            (
+                "attachment; filename=my report.pdf ; size=3",
+                "attachment",
+                &[("filename", "my report.pdf"), ("size", "3")],
+            ),
             ("a/b; name=\"C:\\dir\\x.txt\"", "a/b", &[("name", "C:\\dir\\x.txt")]),
             ("a/b; name=\"never ends; c=d", "a/b", &[("name", "never ends; c=d")]),
             ("a/b;; ;x;=1;\"\";c=d;c=e;", "a/b", &[("c", "d")]),
@@ -240,8 +241,10 @@ mod tests {
             ("a; f*1=b; f*2=c", "a", &[("f*1", "b"), ("f*2", "c")]),
         ];
         for (raw, main, parameters) in rows {
-            let expected: Parameters =
-                parameters.iter().map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec())).collect();
+            let expected: Parameters = parameters
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec()))
+                .collect();
             assert_eq!(parameterized(raw.as_bytes()), ((*main).to_owned(), expected), "{raw}");
         }
     }
