@@ -1,0 +1,189 @@
+//! Reading and writing message bytes through packs.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+use pennypost_model::message::{BlobRef, FRAME_LEN, Sidecar};
+use pennypost_model::{EventId, TenantId};
+use pennypost_ports::{Created, PortError};
+
+use crate::compress::decompress_block;
+use crate::pack::{self, HEAD_LEN, Head, PackEntry, TocEntry};
+use crate::{Mailstore, StoreError, names};
+
+/// How much of an entry is read at once: most entries are smaller and come whole.
+const PREFIX: u64 = 64 * 1024;
+
+/// An open entry: its head and the bytes read so far.
+pub struct Message {
+    store: Mailstore,
+    object: String,
+    offset: u64,
+    len: u64,
+    head: Head,
+    prefix: Bytes,
+}
+
+impl Mailstore {
+    /// Writes one pack of these messages, durably: a reference to each, in order. The owners must be complete:
+    /// nobody else may ever refer to the entry.
+    ///
+    /// # Errors
+    /// [`StoreError::Port`].
+    pub async fn put_pack(
+        &self,
+        tenant: TenantId,
+        entries: &[PackEntry<'_>],
+    ) -> Result<Vec<BlobRef>, StoreError> {
+        let id = self.ids.event(self.clock.now());
+        let (bytes, refs) = pack::build(id, entries)?;
+        match self.objects.put_unique(&names::pack(tenant, id), bytes.into()).await? {
+            Created::Stored => Ok(refs),
+            Created::Exists => {
+                let cause = "a fresh pack id was taken".to_owned();
+                Err(PortError::Unavailable { port: "objects", cause }.into())
+            }
+        }
+    }
+
+    /// Opens an entry with one ranged read (a second and a third if the pack was compacted since).
+    ///
+    /// # Errors
+    /// [`StoreError::Port`] with `NotFound` if the pack is gone, [`StoreError::Damaged`] if the entry is.
+    pub async fn open(&self, tenant: TenantId, blob: BlobRef) -> Result<Message, StoreError> {
+        let object = names::pack(tenant, blob.pack);
+        let (mut offset, mut len) = (u64::from(blob.offset), u64::from(blob.len));
+        let mut prefix = self.objects.get_range(&object, offset, len.min(PREFIX)).await?;
+        let mut head = Head::read(&prefix).filter(|head| head.entry == blob.entry);
+        if head.is_none() {
+            let entry = self.toc(tenant, blob.pack).await?.into_iter().find(|e| e.entry == blob.entry);
+            let entry = entry.ok_or_else(|| StoreError::Damaged(format!("{object} has lost an entry")))?;
+            (offset, len) = (u64::from(entry.offset), u64::from(entry.len));
+            prefix = self.objects.get_range(&object, offset, len.min(PREFIX)).await?;
+            head = Head::read(&prefix).filter(|head| head.entry == blob.entry);
+        }
+        let head = head.ok_or_else(|| StoreError::Damaged(format!("{object} at {offset} is no entry")))?;
+        Ok(Message { store: self.clone(), object, offset, len, head, prefix })
+    }
+
+    /// The table of contents of a pack, with two or three ranged reads.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn toc(&self, tenant: TenantId, pack: EventId) -> Result<Vec<TocEntry>, StoreError> {
+        let (bytes, _) = self.objects.get(&names::pack(tenant, pack)).await?;
+        pack::read_toc(&bytes)
+    }
+}
+
+impl Message {
+    /// Bytes of the message.
+    #[must_use]
+    pub const fn size(&self) -> u64 {
+        self.head.message_size
+    }
+
+    /// Bytes of the header block.
+    #[must_use]
+    pub const fn header_len(&self) -> u64 {
+        self.head.message_header_len
+    }
+
+    /// What parsing found, and what was added at receipt.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn sidecar(&self) -> Result<Sidecar, StoreError> {
+        let len = u64::from(self.head.sidecar_len);
+        pack::read_sidecar(&self.bytes(HEAD_LEN as u64, len).await?)
+    }
+
+    /// The header block with the empty line that ends it.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn header(&self) -> Result<Vec<u8>, StoreError> {
+        let start = HEAD_LEN as u64 + u64::from(self.head.sidecar_len);
+        let packed = self.bytes(start, u64::from(self.head.header_len)).await?;
+        let limit = usize::try_from(self.head.message_header_len).unwrap_or(usize::MAX);
+        decompress_block(&packed, limit)
+    }
+
+    /// Bytes of the message as received; the range is cut at the message's end. Only the frames that the range
+    /// touches are read.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn range(&self, range: Range<u64>) -> Result<Vec<u8>, StoreError> {
+        let end = range.end.min(self.size());
+        let start = range.start.min(end);
+        let mut out = Vec::with_capacity((end - start) as usize);
+        let header_len = self.header_len();
+        if start < header_len {
+            let header = self.header().await?;
+            out.extend_from_slice(slice(&header, start, end.min(header_len))?);
+        }
+        if end > header_len {
+            let (from, to) = (start.max(header_len) - header_len, end - header_len);
+            self.append_body(from, to, &mut out).await?;
+        }
+        Ok(out)
+    }
+
+    /// The whole message, checked against its checksum.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn whole(&self) -> Result<Vec<u8>, StoreError> {
+        let raw = self.range(0..self.size()).await?;
+        if raw.len() as u64 != self.size() || crc32fast::hash(&raw) != self.head.message_crc {
+            return Err(StoreError::Damaged(format!("checksum differs in {}", self.object)));
+        }
+        Ok(raw)
+    }
+
+    async fn append_body(&self, from: u64, to: u64, out: &mut Vec<u8>) -> Result<(), StoreError> {
+        let frame_len = FRAME_LEN as u64;
+        let lengths = self.bytes(self.head.frame_lengths_at(), 4 * u64::from(self.head.frames)).await?;
+        let lengths = lengths
+            .chunks_exact(4)
+            .map(|word| u64::from(word.try_into().map(u32::from_le_bytes).unwrap_or_default()));
+        let mut at = self.head.frames_at();
+        for (number, len) in (0_u64..).zip(lengths) {
+            let first = number * frame_len;
+            if first >= to {
+                break;
+            }
+            if first + frame_len > from {
+                let packed = self.bytes(at, len).await?;
+                let frame = decompress_block(&packed, FRAME_LEN)?;
+                let start = from.saturating_sub(first);
+                out.extend_from_slice(slice(&frame, start, (to - first).min(frame_len))?);
+            }
+            at += len;
+        }
+        Ok(())
+    }
+
+    /// Bytes of the entry, from what was read already if they are there.
+    async fn bytes(&self, start: u64, len: u64) -> Result<Bytes, StoreError> {
+        if start + len > self.len {
+            return Err(StoreError::Damaged(format!("an entry of {} is cut", self.object)));
+        }
+        let end = (start + len) as usize;
+        if end <= self.prefix.len() {
+            return Ok(self.prefix.slice(start as usize..end));
+        }
+        let bytes = self.store.objects.get_range(&self.object, self.offset + start, len).await?;
+        if bytes.len() as u64 != len {
+            return Err(StoreError::Damaged(format!("{} is cut", self.object)));
+        }
+        Ok(bytes)
+    }
+}
+
+fn slice(bytes: &[u8], start: u64, end: u64) -> Result<&[u8], StoreError> {
+    bytes
+        .get(start as usize..end as usize)
+        .ok_or_else(|| StoreError::Damaged("a frame is shorter than it should be".to_owned()))
+}

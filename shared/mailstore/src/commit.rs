@@ -1,0 +1,67 @@
+//! The commit rule (architecture section 4): decide on a state, append the next entry if nobody else has;
+//! otherwise fold what came in between and decide again.
+
+use std::time::Duration;
+
+use pennypost_fold::{Draft, State};
+use pennypost_model::journal::Actor;
+use pennypost_model::{AccountKey, Seq};
+use pennypost_ports::{Appended, Consistency};
+
+use crate::{ChangeError, Mailstore, StoreError};
+
+/// Lost races before a change gives up.
+const MAX_TRIES: u32 = 40;
+
+/// A change that stands.
+#[derive(Debug, Clone)]
+pub struct Committed<T> {
+    /// The account after it.
+    pub state: State,
+    /// What the decision gave.
+    pub value: T,
+    /// The entry that was appended; `None` if there was nothing to change.
+    pub entry: Option<Seq>,
+}
+
+impl Mailstore {
+    /// Changes an account. `decide` is called on the newest state known, and again on a newer one whenever
+    /// somebody else was faster; what it puts into the draft is committed as one entry.
+    ///
+    /// # Errors
+    /// What `decide` returned, or [`StoreError`]. After a temporary error of the store the change may or may
+    /// not stand.
+    pub async fn commit<T, E>(
+        &self,
+        account: AccountKey,
+        mut state: State,
+        actor: &Actor,
+        mut decide: impl FnMut(&mut Draft) -> Result<T, E>,
+    ) -> Result<Committed<T>, ChangeError<E>> {
+        for attempt in 0..MAX_TRIES {
+            let mut draft = Draft::new(&state, actor.clone(), self.clock.now());
+            let value = decide(&mut draft).map_err(ChangeError::Decided)?;
+            let Some((entry, after)) = draft.finish() else {
+                return Ok(Committed { state, value, entry: None });
+            };
+            match self.journal.append(account, &entry).await? {
+                Appended::Committed => {
+                    return Ok(Committed { state: after, value, entry: Some(entry.seq) });
+                }
+                Appended::Lost(_) => {
+                    pause(attempt).await;
+                    self.advance(account, &mut state, Consistency::Strong).await?;
+                }
+            }
+        }
+        Err(StoreError::Busy.into())
+    }
+}
+
+/// Waits after a lost race: not at all at first, then up to 50 ms, at random.
+pub(crate) async fn pause(attempt: u32) {
+    if attempt >= 2 {
+        let most = 2_u64 << attempt.min(5);
+        tokio::time::sleep(Duration::from_millis(rand::random_range(0..=most.min(50)))).await;
+    }
+}

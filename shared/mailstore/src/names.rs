@@ -1,0 +1,57 @@
+//! Names of objects. The tenant's id is the first component of every name (architecture, invariant 7).
+
+use pennypost_model::{AccountKey, EventId, Seq, TenantId};
+
+/// A pack of messages.
+#[must_use]
+pub fn pack(tenant: TenantId, pack: EventId) -> String {
+    format!("{tenant}/pk/{}/{pack}", pack.time().day())
+}
+
+/// All packs of a tenant, for listing.
+#[must_use]
+pub fn packs(tenant: TenantId) -> String {
+    format!("{tenant}/pk/")
+}
+
+/// A message too large for its event.
+#[must_use]
+pub fn spool(tenant: TenantId, message: EventId) -> String {
+    format!("{tenant}/spool/{}/{message}", message.time().day())
+}
+
+/// All spooled messages of a tenant, for listing.
+#[must_use]
+pub fn spools(tenant: TenantId) -> String {
+    format!("{tenant}/spool/")
+}
+
+/// A base of an account.
+#[must_use]
+pub fn base(account: AccountKey, seq: Seq, nonce: EventId) -> String {
+    format!("{}/ix/{}/{:020}-{nonce}", account.tenant, account.account, seq.0)
+}
+
+/// All bases of an account, for listing; ascending names are ascending sequence numbers.
+#[must_use]
+pub fn bases(account: AccountKey) -> String {
+    format!("{}/ix/{}/", account.tenant, account.account)
+}
+
+/// A run of list cards of an account, of the entries after `low` up to `high`.
+#[must_use]
+pub fn cards(account: AccountKey, low: Seq, high: Seq) -> String {
+    format!("{}/cd/{}/{:020}-{:020}", account.tenant, account.account, low.0, high.0)
+}
+
+/// All card runs of an account, for listing.
+#[must_use]
+pub fn card_runs(account: AccountKey) -> String {
+    format!("{}/cd/{}/", account.tenant, account.account)
+}
+
+/// The id at the end of a pack's or spooled message's name.
+#[must_use]
+pub fn id_of(name: &str) -> Option<EventId> {
+    name.rsplit('/').next()?.parse().ok()
+}
