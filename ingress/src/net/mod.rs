@@ -1,0 +1,1 @@
+//! Connections: accepting, TLS, bounded lines, limits, graceful shutdown.
