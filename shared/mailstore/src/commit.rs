@@ -49,19 +49,19 @@ impl Mailstore {
                     return Ok(Committed { state: after, value, entry: Some(entry.seq) });
                 }
                 Appended::Lost(_) => {
-                    pause(attempt).await;
+                    self.pause(attempt).await;
                     self.advance(account, &mut state, Consistency::Strong).await?;
                 }
             }
         }
         Err(StoreError::Busy.into())
     }
-}
 
-/// Waits after a lost race: not at all at first, then up to 50 ms, at random.
-pub(crate) async fn pause(attempt: u32) {
-    if attempt >= 2 {
-        let most = 2_u64 << attempt.min(5);
-        tokio::time::sleep(Duration::from_millis(rand::random_range(0..=most.min(50)))).await;
+    /// Waits after a lost race: not at all at first, then up to 50 ms, at random.
+    pub async fn pause(&self, attempt: u32) {
+        if attempt >= 2 {
+            let most = (2_u64 << attempt.min(5)).min(50);
+            self.clock.sleep(Duration::from_millis(self.ids.random() % (most + 1))).await;
+        }
     }
 }

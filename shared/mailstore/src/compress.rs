@@ -93,11 +93,11 @@ mod tests {
         }
 
         #[test]
-        fn damage_is_noticed(raw in proptest::collection::vec(any::<u8>(), 1..5_000), at in any::<prop::sample::Index>(), bit in 0..8) {
+        fn damage_is_noticed(raw in proptest::collection::vec(any::<u8>(), 1..5_000), at in any::<prop::sample::Index>(), bit in 0_u32..8) {
             let mut stored = compress(&raw).expect("compresses");
             let block = if stored.header.len() > 9 { &mut stored.header } else { &mut stored.frames[0] };
             let place = at.index(block.len());
-            block[place] ^= 1 << bit;
+            block[place] ^= 1_u8 << bit;
             if let Ok(back) = decompress(&stored) {
                 prop_assert_eq!(back, raw);
             }

@@ -87,7 +87,7 @@ impl Event {
             Event::Decided(decided) => decided.accepted.tenant,
             Event::Changed(changed) => changed.account.tenant,
             Event::House(House::Account(account)) => account.tenant,
-            Event::House(House::CollectGarbage(tenant)) => *tenant,
+            Event::House(House::CollectGarbage(tenant) | House::Audit(tenant)) => *tenant,
         }
     }
 
@@ -299,4 +299,6 @@ pub enum House {
     Account(AccountKey),
     /// Verify the dead hints of a tenant, and delete or rewrite packs.
     CollectGarbage(TenantId),
+    /// Compare all packs of a tenant with what its accounts refer to, and remove orphans.
+    Audit(TenantId),
 }

@@ -1,14 +1,18 @@
 //! Time and fresh ids, as ports so that schedules can be repeated.
 
-use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use async_trait::async_trait;
 use pennypost_model::{EventId, Timestamp};
 
 /// The time of day. May step back; nobody may rely on it for order.
+#[async_trait]
 pub trait Clock: Send + Sync {
     /// Now.
     fn now(&self) -> Timestamp;
+
+    /// Returns after `duration` or a little later.
+    async fn sleep(&self, duration: Duration);
 }
 
 /// Fresh ids.
@@ -23,10 +27,15 @@ pub trait Ids: Send + Sync {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemClock;
 
+#[async_trait]
 impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Timestamp(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        tokio::time::sleep(duration).await;
     }
 }
 
@@ -41,11 +50,5 @@ impl Ids for RandomIds {
 
     fn random(&self) -> u64 {
         rand::random::<u64>().max(1)
-    }
-}
-
-impl<T: Clock + ?Sized> Clock for Arc<T> {
-    fn now(&self) -> Timestamp {
-        (**self).now()
     }
 }

@@ -1,1 +1,17 @@
-//! Drivers that run handlers: batching, fusing, retries, poison isolation.
+//! Drivers that run handlers. A handler knows one thing: events in, following events out. Whether the next
+//! stage runs in the same invocation or behind a queue is [`Fusing`], a matter of configuration
+//! (architecture section 1, point 5).
+//!
+//! Owns: the [`Handler`] contract, the [`Pipeline`] that joins handlers, the [`local`] driver that feeds it
+//! from the queue port in one process.
+//!
+//! Invariants: an event is acknowledged only after everything that follows from it has been handled or sent,
+//! durably; a panic or a bad record fails one event, never its batch; an event that keeps failing ends in the
+//! dead letters with its cause. If the process dies, unacknowledged events come again.
+
+mod handler;
+pub mod local;
+mod pipeline;
+
+pub use handler::{Failure, Handler, Outcome};
+pub use pipeline::{Fusing, Pipeline};

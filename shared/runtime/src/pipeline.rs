@@ -1,0 +1,145 @@
+//! Handlers joined: what follows from an event is handed on in memory or sent.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use pennypost_model::codec;
+use pennypost_model::event::{Event, Stage};
+use pennypost_ports::{Outgoing, Queue};
+
+use crate::{Failure, Handler, Outcome};
+
+/// Which stages run in the invocation of the stage before them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fusing(BTreeSet<Stage>);
+
+impl Fusing {
+    /// The default: everything a delivery needs in one invocation; housekeeping apart.
+    #[must_use]
+    pub fn fused() -> Fusing {
+        Fusing(BTreeSet::from([Stage::PolicyFilter, Stage::Deliver, Stage::Notify]))
+    }
+
+    /// A queue in front of every stage.
+    #[must_use]
+    pub fn unfused() -> Fusing {
+        Fusing(BTreeSet::new())
+    }
+
+    /// Only these stages join the one before them.
+    #[must_use]
+    pub fn of(stages: impl IntoIterator<Item = Stage>) -> Fusing {
+        Fusing(stages.into_iter().collect())
+    }
+
+    fn joins(&self, stage: Stage) -> bool {
+        self.0.contains(&stage)
+    }
+}
+
+/// The stages of this process.
+pub struct Pipeline {
+    handlers: BTreeMap<Stage, Arc<dyn Handler>>,
+    fusing: Fusing,
+    queue: Arc<dyn Queue>,
+}
+
+impl Pipeline {
+    /// Joins handlers. A stage without a handler here is always sent.
+    #[must_use]
+    pub fn new(
+        handlers: impl IntoIterator<Item = Arc<dyn Handler>>,
+        fusing: Fusing,
+        queue: Arc<dyn Queue>,
+    ) -> Pipeline {
+        let handlers = handlers.into_iter().map(|handler| (handler.stage(), handler)).collect();
+        Pipeline { handlers, fusing, queue }
+    }
+
+    /// The stages that have a handler.
+    pub fn stages(&self) -> impl Iterator<Item = Stage> + '_ {
+        self.handlers.keys().copied()
+    }
+
+    /// Handles events of one stage with all that follows from them: one result for each, in order. `Ok` means
+    /// that the event can be acknowledged.
+    pub fn run(&self, stage: Stage, events: Vec<Event>) -> BoxFuture<'_, Vec<Result<(), Failure>>> {
+        async move {
+            let count = events.len();
+            let Some(handler) = self.handlers.get(&stage) else {
+                let failure = Failure::permanent(&format!("no handler for {}", stage.queue()));
+                return vec![Err(failure); count];
+            };
+            let outcomes = guarded(&**handler, events).await;
+            let mut results: Vec<Result<(), Failure>> = Vec::with_capacity(count);
+            let mut following: BTreeMap<Stage, Vec<(usize, Event)>> = BTreeMap::new();
+            for (index, outcome) in outcomes.into_iter().enumerate() {
+                match outcome {
+                    Ok(events) => {
+                        for event in events {
+                            following.entry(event.stage()).or_default().push((index, event));
+                        }
+                        results.push(Ok(()));
+                    }
+                    Err(failure) => results.push(Err(failure)),
+                }
+            }
+            for (next, events) in following {
+                self.hand_on(next, events, &mut results).await;
+            }
+            results
+        }
+        .boxed()
+    }
+
+    /// Hands events on to the next stage; what fails there fails the event it came from.
+    async fn hand_on(&self, next: Stage, events: Vec<(usize, Event)>, results: &mut [Result<(), Failure>]) {
+        let (origins, events): (Vec<usize>, Vec<Event>) = events.into_iter().unzip();
+        let joined = self.fusing.joins(next) && self.handlers.contains_key(&next);
+        let outcomes = if joined { self.run(next, events).await } else { self.send(next, events).await };
+        for (origin, outcome) in origins.into_iter().zip(outcomes) {
+            let Err(failure) = outcome else { continue };
+            if is_hint(next) {
+                tracing::warn!(stage = next.queue(), cause = failure.cause, "a hint was lost");
+            } else {
+                results[origin] = Err(failure);
+            }
+        }
+    }
+
+    /// Sends events to the queue of their stage.
+    pub async fn send(&self, stage: Stage, events: Vec<Event>) -> Vec<Result<(), Failure>> {
+        let messages = events.iter().map(|event| Outgoing {
+            tenant: event.tenant(),
+            body: codec::encode(event),
+            delay: Duration::ZERO,
+        });
+        let sent = self.queue.send_batch(stage, messages.collect()).await;
+        sent.into_iter().map(|result| result.map_err(|error| Failure::temporary(&error))).collect()
+    }
+}
+
+/// Events of these stages only tell somebody to look; nothing depends on their arrival.
+const fn is_hint(stage: Stage) -> bool {
+    matches!(stage, Stage::Notify | Stage::Housekeep)
+}
+
+/// Runs the handler; if it panics, every event of the batch fails as panicked and the driver finds the guilty
+/// one by handling each by itself.
+async fn guarded(handler: &dyn Handler, events: Vec<Event>) -> Vec<Outcome> {
+    let count = events.len();
+    match AssertUnwindSafe(handler.handle(events)).catch_unwind().await {
+        Ok(outcomes) if outcomes.len() == count => outcomes,
+        Ok(_) => vec![Err(Failure::permanent("the handler lost count of its events")); count],
+        Err(panic) => {
+            let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+            let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+            let cause = format!("the handler panicked: {}", text.unwrap_or_default());
+            vec![Err(Failure { panicked: true, ..Failure::temporary(&cause) }); count]
+        }
+    }
+}
