@@ -58,12 +58,12 @@ fn utf8(bytes: &[u8]) -> Option<&str> {
     }
 }
 
-/// At least half of the bytes with the high bit belong to well-formed characters.
+/// At least three quarters of the bytes with the high bit belong to well-formed characters.
 fn mostly_utf8(bytes: &[u8]) -> bool {
     let high = bytes.iter().filter(|byte| !byte.is_ascii()).count();
     let good: usize =
         bytes.utf8_chunks().map(|chunk| chunk.valid().bytes().filter(|byte| !byte.is_ascii()).count()).sum();
-    good * 2 >= high
+    good * 4 >= high * 3
 }
 
 /// Decodes bytes of which nothing is said: ASCII and ISO-2022-JP escapes, UTF-8, else whichever of GB18030 and

@@ -65,9 +65,18 @@ pub(crate) fn contact(address: &Address) -> Contact {
     };
     let mailbox = present(&address.mailbox, MISSING_MAILBOX);
     let host = present(&address.host, MISSING_HOST);
-    let whole = if host.is_empty() { mailbox } else { format!("{mailbox}@{host}") };
+    let whole = if host.is_empty() { mailbox } else { format!("{}@{host}", quoted_if_needed(mailbox)) };
     let name = address.name.as_deref().map(decode_text_value).unwrap_or_default();
     Contact { name: cut(&line(&name), MAX_NAME).to_owned(), address: cut(&line(&whole), MAX_NAME).to_owned() }
+}
+
+/// A local part as it must be written in an address (RFC 5322 section 3.4.1).
+fn quoted_if_needed(local: String) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || !c.is_ascii() || "!#$%&'*+-/=?^_`{|}~.".contains(c);
+    if local.chars().all(plain) {
+        return local;
+    }
+    format!("\"{}\"", local.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
 /// Where a part stands.
@@ -144,8 +153,10 @@ fn attachments(structure: &Structure, places: &[Place]) -> Vec<Attachment> {
         .collect()
 }
 
-/// The decoded file name of a part.
-pub(crate) fn file_name(part: &Part) -> Option<String> {
+/// The decoded file name of a part, on one line, at most 255 bytes: of Content-Disposition, else of
+/// Content-Type (RFC 2183 section 2.3, RFC 2231). It may hold anything else, `../` and such too.
+#[must_use]
+pub fn file_name(part: &Part) -> Option<String> {
     let (value, extended) = find_name(part)?;
     let name = if extended { decode_extended(value) } else { decode_text_value(value) };
     let name = cut(&line(&name), 255).to_owned();

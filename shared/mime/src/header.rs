@@ -80,7 +80,7 @@ pub(crate) fn without_line_end(line: &[u8]) -> &[u8] {
     line.strip_suffix(b"\r").unwrap_or(line)
 }
 
-/// A field's value as a text: unfolded (a line end with the white space that follows becomes one space), at
+/// A field's value as a text: unfolded (a line end with the white space around it becomes one space), at
 /// most `limit` bytes, free of CR, LF and NUL so that IMAP can send it as it is.
 pub(crate) fn unfold(value: &[u8], limit: usize) -> RawText {
     let value = value.trim_ascii();
@@ -93,6 +93,7 @@ pub(crate) fn unfold(value: &[u8], limit: usize) -> RawText {
         match byte {
             b'\r' | b'\n' => {
                 while bytes.next_if(|next| next.is_ascii_whitespace()).is_some() {}
+                text.truncate(text.trim_ascii_end().len());
                 text.push(b' ');
             }
             0 => text.push(b' '),
@@ -151,7 +152,7 @@ mod tests {
     #[test]
     fn texts_are_unfolded_and_clean() {
         for (raw, text) in [
-            (&b" a\r\n\t b "[..], &b"a b"[..]),
+            (&b" a \r\n\t b "[..], &b"a b"[..]),
             (b"a\n b", b"a b"),
             (b"a\rb\0c", b"a b c"),
             (b"a  b", b"a  b"),

@@ -27,6 +27,7 @@ mod thread;
 mod transfer;
 
 pub use encoded_word::decode_header;
+pub use facts::file_name;
 pub use header::{header_end, header_fields};
 use pennypost_model::message::Facts;
 use pennypost_model::structure::Structure;

@@ -57,6 +57,7 @@ struct Open {
 }
 
 /// Where the scan goes on after a header block.
+#[derive(Debug, Clone, Copy)]
 enum Inside {
     /// With the header of an embedded message.
     Message(usize),
