@@ -1,0 +1,198 @@
+//! The decision after the `250`: into which mailbox goes a recipient's copy, and why?
+
+use pennypost_model::event::{Decision, DmarcPolicy, Parsed, Recipient, SourceKind, Target, Verdict, Via};
+use pennypost_model::{FlagSet, MailboxRole};
+
+use crate::accept::senders;
+use crate::score::score;
+use crate::tenant::TenantPolicy;
+
+/// The reason of mail that the system itself has made.
+pub const SYSTEM_REASON: &str = "system";
+
+/// Decides where the copy of `recipient` goes, in this order; the first rule that fires wins:
+///
+/// 1. made by the system: Inbox;
+/// 2. came by the catch-all: the folder for wrong addresses (RCV-17);
+/// 3. blacklisted by the tenant or subject filtered (listed since the message was accepted): Junk;
+/// 4. whitelisted by the tenant: Inbox;
+/// 5. *here the recipient's own lists will stand* (RCV-06: after the tenant's; RCV-07, RCV-08);
+/// 6. DMARC failed and the domain asks for `quarantine`, or for `reject` and it was let in nevertheless: Junk;
+/// 7. the score reaches the tenant's threshold: Junk;
+/// 8. Inbox.
+///
+/// The reasons begin with the version of the policy and the score, and end with the rule that fired.
+#[must_use]
+pub fn place(policy: &TenantPolicy, parsed: &Parsed, recipient: &Recipient) -> Decision {
+    let accepted = &parsed.accepted;
+    let facts = &parsed.sidecar.facts;
+    let mut reasons = vec![format!("policy-version:{}", policy.version)];
+    if accepted.source.kind == SourceKind::System {
+        reasons.push(SYSTEM_REASON.to_owned());
+        return decision(MailboxRole::Inbox, reasons);
+    }
+    let score = score(&accepted.auth, facts);
+    reasons.push(format!("score:{}", score.points));
+    reasons.extend(score.reasons);
+
+    let senders = senders(&accepted.reverse_path, facts.from.iter().map(|author| author.address.as_str()));
+    let failed_dmarc =
+        accepted.auth.dmarc == Verdict::Fail && accepted.auth.dmarc_policy != DmarcPolicy::None;
+    let (role, rule) = if recipient.via == Via::CatchAll {
+        (MailboxRole::Transfer, "catch-all")
+    } else if policy.blacklists(&senders) {
+        (MailboxRole::Junk, "tenant-blacklist")
+    } else if policy.filters_subject(&facts.subject) {
+        (MailboxRole::Junk, "tenant-subject-filter")
+    } else if policy.whitelists(&senders) {
+        (MailboxRole::Inbox, "tenant-whitelist")
+    } else if failed_dmarc && !accepted.auth.trusted {
+        (MailboxRole::Junk, "dmarc")
+    } else if score.points >= policy.junk_threshold {
+        (MailboxRole::Junk, "score")
+    } else {
+        (MailboxRole::Inbox, "default")
+    };
+    reasons.push(format!("rule:{rule}"));
+    decision(role, reasons)
+}
+
+fn decision(role: MailboxRole, reasons: Vec<String>) -> Decision {
+    Decision { target: Target::Role(role), flags: FlagSet::default(), reasons }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pennypost_model::event::{Accepted, AuthResults, Body, Source};
+    use pennypost_model::message::{Contact, Facts, Sidecar};
+    use pennypost_model::structure::Structure;
+    use pennypost_model::{AccountId, AccountKey, EventId, TenantId, Timestamp};
+    use proptest::prelude::*;
+
+    fn parsed(sender: &str, subject: &str, auth: AuthResults) -> Parsed {
+        let facts = Facts {
+            subject: subject.to_owned(),
+            from: vec![Contact { name: String::new(), address: sender.to_owned() }],
+            sent: Some(Timestamp(0)),
+            message_id: Some("1@example.com".to_owned()),
+            ..Facts::default()
+        };
+        let accepted = Accepted {
+            id: EventId::from_parts(Timestamp(1), 1),
+            time: Timestamp(1),
+            tenant: TenantId(1),
+            source: Source { kind: SourceKind::Smtp, ip: None, helo: String::new(), tls: None },
+            auth,
+            reverse_path: sender.to_owned(),
+            recipients: vec![recipient(Via::Direct)],
+            body: Body::Spooled { object: String::new(), size: 0 },
+            receipt: String::new(),
+        };
+        Parsed {
+            accepted,
+            sidecar: Sidecar { structure: Structure::default(), facts, receipt: String::new() },
+        }
+    }
+
+    fn recipient(via: Via) -> Recipient {
+        let account = AccountKey { tenant: TenantId(1), account: AccountId(1) };
+        Recipient { account, address: "me@example.com".to_owned(), via }
+    }
+
+    fn policy() -> TenantPolicy {
+        let mut policy = TenantPolicy { version: 7, ..TenantPolicy::default() };
+        policy.add_to_blacklist("bad.example").expect("domain");
+        policy.add_to_whitelist("good.example").expect("domain");
+        policy.add_to_subject_filter("lottery").expect("keyword");
+        policy
+    }
+
+    #[test]
+    fn the_order_of_the_rules_holds() {
+        use MailboxRole::{Inbox, Junk, Transfer};
+        let fine = AuthResults { spf: Verdict::Pass, ..AuthResults::default() };
+        let dmarc = |dmarc_policy| AuthResults {
+            dmarc: Verdict::Fail,
+            dmarc_policy,
+            spf: Verdict::Pass,
+            ..AuthResults::default()
+        };
+        let quarantine = dmarc(DmarcPolicy::Quarantine);
+        let poor = AuthResults {
+            spf: Verdict::Fail,
+            dkim: Verdict::Fail,
+            dmarc: Verdict::Fail,
+            ..AuthResults::default()
+        };
+        for (sender, subject, auth, via, role, rule) in [
+            ("a@any.example", "hello", &fine, Via::Direct, Inbox, "rule:default"),
+            ("a@any.example", "hello", &fine, Via::Group, Inbox, "rule:default"),
+            ("a@any.example", "hello", &fine, Via::CatchAll, Transfer, "rule:catch-all"),
+            ("a@bad.example", "hello", &fine, Via::CatchAll, Transfer, "rule:catch-all"),
+            ("a@bad.example", "hello", &fine, Via::Direct, Junk, "rule:tenant-blacklist"),
+            ("a@good.example", "lottery", &fine, Via::Direct, Junk, "rule:tenant-subject-filter"),
+            ("a@good.example", "hello", &poor, Via::Direct, Inbox, "rule:tenant-whitelist"),
+            ("a@good.example", "hello", &quarantine, Via::Direct, Inbox, "rule:tenant-whitelist"),
+            ("a@any.example", "hello", &quarantine, Via::Alias, Junk, "rule:dmarc"),
+            ("a@any.example", "hello", &dmarc(DmarcPolicy::Reject), Via::Direct, Junk, "rule:dmarc"),
+            ("a@any.example", "hello", &dmarc(DmarcPolicy::None), Via::Direct, Inbox, "rule:default"),
+            ("a@any.example", "hello", &poor, Via::Direct, Junk, "rule:score"),
+        ] {
+            let decision = place(&policy(), &parsed(sender, subject, auth.clone()), &recipient(via));
+            assert_eq!(decision.target, Target::Role(role), "{sender} {subject} {auth:?}");
+            assert_eq!(decision.reasons.last().map(String::as_str), Some(rule));
+            assert_eq!(decision.reasons.first().map(String::as_str), Some("policy-version:7"));
+        }
+    }
+
+    #[test]
+    fn the_systems_own_mail_reaches_the_inbox() {
+        let mut message = parsed("", "", AuthResults::default());
+        message.accepted.source.kind = SourceKind::System;
+        let decision = place(&policy(), &message, &recipient(Via::Direct));
+        assert_eq!(decision.target, Target::Role(MailboxRole::Inbox));
+    }
+
+    #[test]
+    fn the_threshold_is_the_tenants() {
+        let lenient = TenantPolicy { junk_threshold: 1_000, ..TenantPolicy::default() };
+        let poor = AuthResults { spf: Verdict::Fail, dkim: Verdict::Fail, ..AuthResults::default() };
+        let strict = TenantPolicy { junk_threshold: 45, ..TenantPolicy::default() };
+        let message = parsed("a@any.example", "hello", poor);
+        assert_eq!(
+            place(&lenient, &message, &recipient(Via::Direct)).target,
+            Target::Role(MailboxRole::Inbox)
+        );
+        assert_eq!(place(&strict, &message, &recipient(Via::Direct)).target, Target::Role(MailboxRole::Junk));
+    }
+
+    fn verdict() -> impl Strategy<Value = Verdict> {
+        use Verdict::{Fail, Neutral, None, Pass, PermError, SoftFail, TempError};
+        prop::sample::select(vec![None, Pass, Fail, SoftFail, Neutral, TempError, PermError])
+    }
+
+    proptest! {
+        #[test]
+        fn whitelist_means_inbox_and_catch_all_means_its_folder(
+            local in "[a-z]{1,10}", subject in "[^lL]{0,40}", name in ".{0,40}",
+            spf in verdict(), dkim in verdict(), dmarc in verdict(), arc in verdict(),
+        ) {
+            let auth = AuthResults { spf, dkim, dmarc, arc, dmarc_policy: DmarcPolicy::Reject, ..AuthResults::default() };
+            let mut message = parsed(&format!("{local}@good.example"), &subject, auth);
+            message.sidecar.facts.from[0].name = name;
+            let inbox = place(&policy(), &message, &recipient(Via::Direct));
+            prop_assert_eq!(inbox.target, Target::Role(MailboxRole::Inbox));
+            let transfer = place(&policy(), &message, &recipient(Via::CatchAll));
+            prop_assert_eq!(transfer.target, Target::Role(MailboxRole::Transfer));
+        }
+
+        #[test]
+        fn any_sender_and_subject_is_decided_alike_twice(sender in ".{0,80}", subject in ".{0,80}", name in ".{0,80}") {
+            let mut message = parsed(&sender, &subject, AuthResults::default());
+            message.sidecar.facts.from[0].name = name;
+            let once = place(&policy(), &message, &recipient(Via::Direct));
+            prop_assert_eq!(&once, &place(&policy(), &message, &recipient(Via::Direct)));
+        }
+    }
+}
