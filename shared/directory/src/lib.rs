@@ -1,1 +1,75 @@
 //! Tenants, domains, accounts, aliases, groups and credentials in the control port.
+//!
+//! Items (all through [`pennypost_model::codec`]); `T` is the tenant's id, `A` an account's:
+//!
+//! | partition | sort | holds |
+//! | --- | --- | --- |
+//! | `tenants` | folded name | id of the tenant: makes names unique and lists tenants |
+//! | `domain/NAME` | `owner` | id of the tenant: the one map from outside into a tenant |
+//! | `T` | `tenant` | [`Tenant`] |
+//! | `T` | `policy` | [`pennypost_policy::TenantPolicy`] |
+//! | `T` | `domain/NAME` | [`Domain`] |
+//! | `T/accounts` | `A` | [`Account`] |
+//! | `T/credentials` | `A` | argon2id PHC string; never logged, never listed |
+//! | `T/addresses` | `DOMAIN/LOCAL` | what the address is: account, alias, group, or an account being added |
+//! | `T/sign-in` | digest of a login | its failed sign-ins |
+//! | `sign-in/clients` | network | failed sign-ins from there |
+//!
+//! Invariants:
+//! - An address is one item, put only if absent: of two racing adds one wins.
+//! - Mail and sign-in reach an account only through its address item. That item becomes an account's by
+//!   compare-and-set as the last step of adding it, so half an account gets no mail, lets nobody in and is in
+//!   no list; adding it again takes the abandoned claim over and clears what lay there.
+//! - A name in the registries (`tenants`, `domain/…`) comes first and the tenant's own item second; repeating
+//!   the call completes it. Until then the name leads to nothing.
+//! - Accounts, aliases and groups lead only to accounts of their own tenant.
+//! - A password is stored as argon2id only, never logged; what is kept in memory is a keyed hash.
+//!
+//! If the process dies at any line: what was answered is durable, what was not can be repeated.
+
+mod account;
+mod address;
+mod alias;
+mod domain;
+mod error;
+mod group;
+mod password;
+mod policy;
+mod resolve;
+mod sign_in;
+mod store;
+mod tenant;
+mod throttle;
+
+use std::sync::Arc;
+
+use pennypost_ports::{Clock, Control, Ids};
+
+pub use account::{Account, AccountState, DEFAULT_QUOTA};
+pub use alias::{Alias, MAX_ALIAS_TARGETS, Target};
+pub use domain::{CatchAll, Domain};
+pub use error::{DirectoryError, Kind};
+pub use group::{Group, MAX_GROUP_DEPTH, MAX_MEMBERS, Member};
+pub use password::{MAX_PASSWORD, MIN_PASSWORD};
+pub use pennypost_policy::{AddressError, DomainName, MailAddress, PolicyError, TenantPolicy};
+pub use resolve::{MAX_RECIPIENTS, Resolved};
+pub use sign_in::SignInError;
+pub use store::{Listed, MAX_PAGE, Page};
+pub use tenant::{Tenant, TenantState};
+
+/// The directory of the post office. Cheap to clone; clones share the memory of sign-ins.
+#[derive(Clone)]
+pub struct Directory {
+    control: Arc<dyn Control>,
+    clock: Arc<dyn Clock>,
+    ids: Arc<dyn Ids>,
+    sign_ins: Arc<sign_in::SignIns>,
+}
+
+impl Directory {
+    /// A directory over these ports.
+    #[must_use]
+    pub fn new(control: Arc<dyn Control>, clock: Arc<dyn Clock>, ids: Arc<dyn Ids>) -> Directory {
+        Directory { control, clock, ids, sign_ins: Arc::default() }
+    }
+}

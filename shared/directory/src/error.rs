@@ -1,0 +1,144 @@
+//! Why the directory did not do what it was asked.
+
+use pennypost_model::codec::CodecError;
+use pennypost_policy::{AddressError, PolicyError};
+use pennypost_ports::PortError;
+
+/// What an error asks of the caller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Trying again later may help: SMTP 451 4.3.0, HTTP 503.
+    Temporary,
+    /// What was asked for is not there: HTTP 404.
+    NotFound,
+    /// It is there already: HTTP 409.
+    Conflict,
+    /// The request can never succeed as it is: HTTP 400.
+    Invalid,
+    /// The store holds damaged data: an operator has to look. SMTP 451 4.3.0, HTTP 500.
+    Damaged,
+}
+
+/// Why the directory did not do what it was asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DirectoryError {
+    /// The control port.
+    #[error(transparent)]
+    Port(#[from] PortError),
+    /// A stored item cannot be read.
+    #[error(transparent)]
+    Item(#[from] CodecError),
+    /// Other writers kept winning; the call may be repeated.
+    #[error("too many changes at once")]
+    Contended,
+    /// No place for another password check just now.
+    #[error("too many password checks at once")]
+    Busy,
+    /// No address or domain.
+    #[error(transparent)]
+    Address(#[from] AddressError),
+    /// An address that may be mailed to, but not given to an account.
+    #[error("{address} cannot be given to an account, alias or group")]
+    UnsuitableAddress {
+        /// The address.
+        address: String,
+    },
+    /// No such policy.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
+    /// A name of a tenant or person.
+    #[error("a name has 1 to {limit} characters and no control characters")]
+    Name {
+        /// Characters that a name may have.
+        limit: usize,
+    },
+    /// A password that is too short, too long, or holds control characters.
+    #[error("a password has at least {min} characters, at most {max} bytes and no control characters")]
+    Password {
+        /// Least number of characters.
+        min: usize,
+        /// Most bytes.
+        max: usize,
+    },
+    /// No such tenant.
+    #[error("there is no tenant {0}")]
+    NoTenant(String),
+    /// No such domain here.
+    #[error("there is no domain {0}")]
+    NoDomain(String),
+    /// No such account.
+    #[error("there is no account {0}")]
+    NoAccount(String),
+    /// No such alias.
+    #[error("there is no alias {0}")]
+    NoAlias(String),
+    /// No such group.
+    #[error("there is no group {0}")]
+    NoGroup(String),
+    /// A tenant of that name is there.
+    #[error("there is a tenant {0} already")]
+    TenantTaken(String),
+    /// The domain is there, of this or another tenant.
+    #[error("the domain {0} is taken")]
+    DomainTaken(String),
+    /// An account, alias or group has that address.
+    #[error("the address {0} is taken")]
+    AddressTaken(String),
+    /// It belongs to another tenant.
+    #[error("{0} does not belong to this tenant")]
+    OtherTenant(String),
+    /// Nobody named.
+    #[error("at least one target is needed")]
+    NoTargets,
+    /// Too many members or targets.
+    #[error("{what} holds at most {limit}")]
+    TooMany {
+        /// Of what.
+        what: &'static str,
+        /// How many it may hold.
+        limit: usize,
+    },
+    /// A group would contain itself.
+    #[error("the group {0} would contain itself")]
+    GroupCycle(String),
+    /// Groups in groups in groups.
+    #[error("groups may lie in groups up to {limit} levels deep")]
+    GroupDepth {
+        /// Levels.
+        limit: usize,
+    },
+}
+
+impl DirectoryError {
+    /// What it asks of the caller.
+    #[must_use]
+    pub const fn kind(&self) -> Kind {
+        use DirectoryError as E;
+        match self {
+            E::Port(error) if error.is_temporary() => Kind::Temporary,
+            E::Contended | E::Busy => Kind::Temporary,
+            E::Port(PortError::Refused { .. }) => Kind::Invalid,
+            E::Port(_) | E::Item(_) => Kind::Damaged,
+            E::NoTenant(_) | E::NoDomain(_) | E::NoAccount(_) | E::NoAlias(_) | E::NoGroup(_) => {
+                Kind::NotFound
+            }
+            E::TenantTaken(_) | E::DomainTaken(_) | E::AddressTaken(_) => Kind::Conflict,
+            E::Address(_)
+            | E::UnsuitableAddress { .. }
+            | E::Policy(_)
+            | E::Name { .. }
+            | E::Password { .. }
+            | E::OtherTenant(_)
+            | E::NoTargets
+            | E::TooMany { .. }
+            | E::GroupCycle(_)
+            | E::GroupDepth { .. } => Kind::Invalid,
+        }
+    }
+
+    /// Can the same call succeed later?
+    #[must_use]
+    pub const fn is_temporary(&self) -> bool {
+        matches!(self.kind(), Kind::Temporary)
+    }
+}

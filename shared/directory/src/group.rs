@@ -1,0 +1,297 @@
+//! Groups: an address of many accounts and of other groups.
+
+use std::collections::HashSet;
+
+use pennypost_model::{AccountId, TenantId};
+use pennypost_ports::{Consistency, Expected};
+use serde::{Deserialize, Serialize};
+
+use crate::address::{Entry, address_key, address_of_sort, addresses_partition};
+use crate::store::{MAX_ATTEMPTS, name_for_people};
+use crate::{Directory, DirectoryError, Listed, MAX_RECIPIENTS, MailAddress, Page};
+
+/// Members that a group may name itself.
+pub const MAX_MEMBERS: usize = 500;
+
+/// Levels of groups in groups, the outermost counted.
+pub const MAX_GROUP_DEPTH: usize = 5;
+
+/// Characters of a group's name.
+const MAX_NAME: usize = 100;
+
+/// A group as stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Group {
+    /// Its address.
+    pub address: MailAddress,
+    /// Its name for people; may be empty.
+    pub name: String,
+    /// Whom it names itself.
+    pub members: Vec<Member>,
+}
+
+/// A member of a group.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Member {
+    /// An account of the same tenant.
+    Account {
+        /// The account.
+        account: AccountId,
+        /// Its own address.
+        address: MailAddress,
+    },
+    /// Another group of the same tenant.
+    Group {
+        /// Its address.
+        address: MailAddress,
+    },
+}
+
+impl Member {
+    /// The member's address.
+    #[must_use]
+    pub const fn address(&self) -> &MailAddress {
+        match self {
+            Member::Account { address, .. } | Member::Group { address } => address,
+        }
+    }
+}
+
+/// What became of an attempt to expand a group.
+#[derive(Debug, Default)]
+pub(crate) struct Expansion {
+    pub(crate) accounts: Vec<AccountId>,
+    seen_accounts: HashSet<AccountId>,
+    seen_groups: HashSet<MailAddress>,
+}
+
+impl Directory {
+    /// Adds a group; members are addresses of accounts (or aliases of one) and groups of the tenant.
+    ///
+    /// # Errors
+    /// [`DirectoryError::Address`], [`DirectoryError::UnsuitableAddress`], [`DirectoryError::NoDomain`],
+    /// [`DirectoryError::AddressTaken`], those of [`Directory::set_members`], or the port's.
+    pub async fn add_group<T: AsRef<str>>(
+        &self,
+        address: &str,
+        name: &str,
+        members: &[T],
+    ) -> Result<Group, DirectoryError> {
+        let (tenant, address) = self.place_for(address).await?;
+        let name = if name.trim().is_empty() { String::new() } else { name_for_people(name, MAX_NAME)? };
+        let members = self.find_members(tenant, &address, members).await?;
+        let entry = Entry::Group { name: name.clone(), members: members.clone() };
+        self.give_address(tenant, &address, &entry).await?;
+        Ok(Group { address, name, members })
+    }
+
+    /// The group at an address.
+    ///
+    /// # Errors
+    /// [`DirectoryError::Address`], or the port's.
+    pub async fn group(&self, address: &str) -> Result<Option<Group>, DirectoryError> {
+        let address = MailAddress::parse(address)?;
+        let Some(tenant) = self.owner(address.domain(), Consistency::Strong).await? else { return Ok(None) };
+        Ok(match self.entry(tenant, &address, Consistency::Strong).await?.map(|held| held.value) {
+            Some(Entry::Group { name, members }) => Some(Group { address, name, members }),
+            _ => None,
+        })
+    }
+
+    /// Groups of a tenant, by domain and local part. A page may hold few though more follow.
+    ///
+    /// # Errors
+    /// The port's.
+    pub async fn groups(&self, tenant: TenantId, page: &Page) -> Result<Listed<Group>, DirectoryError> {
+        let listed = self.list::<Entry>(&addresses_partition(tenant), "", page).await?;
+        let groups = listed.items.into_iter().filter_map(|(sort, entry)| match entry {
+            Entry::Group { name, members } => Some(Group { address: address_of_sort(&sort)?, name, members }),
+            _ => None,
+        });
+        Ok(Listed { items: groups.collect(), next: listed.next })
+    }
+
+    /// Replaces the members of a group.
+    ///
+    /// # Errors
+    /// [`DirectoryError::NoGroup`], [`DirectoryError::NoAccount`], [`DirectoryError::OtherTenant`],
+    /// [`DirectoryError::TooMany`], [`DirectoryError::GroupCycle`], [`DirectoryError::GroupDepth`], or the
+    /// port's.
+    pub async fn set_members<T: AsRef<str>>(
+        &self,
+        group: &str,
+        members: &[T],
+    ) -> Result<Group, DirectoryError> {
+        let address = MailAddress::parse(group)?;
+        let missing = || DirectoryError::NoGroup(address.to_string());
+        let tenant = self.owner(address.domain(), Consistency::Strong).await?.ok_or_else(missing)?;
+        for _ in 0..MAX_ATTEMPTS {
+            let held = self.entry(tenant, &address, Consistency::Strong).await?.ok_or_else(missing)?;
+            let Entry::Group { name, .. } = held.value else { return Err(missing()) };
+            let members = self.find_members(tenant, &address, members).await?;
+            let entry = Entry::Group { name: name.clone(), members: members.clone() };
+            let expected = Expected::Version(held.version);
+            if self.write(&address_key(tenant, &address), &entry, expected).await?.is_some() {
+                return Ok(Group { address, name, members });
+            }
+        }
+        Err(DirectoryError::Contended)
+    }
+
+    /// Removes a group: its address is free again. Groups that name it are shorter by it.
+    ///
+    /// # Errors
+    /// [`DirectoryError::NoGroup`], [`DirectoryError::Contended`], or the port's.
+    pub async fn remove_group(&self, group: &str) -> Result<(), DirectoryError> {
+        let address = MailAddress::parse(group)?;
+        let missing = || DirectoryError::NoGroup(address.to_string());
+        let tenant = self.owner(address.domain(), Consistency::Strong).await?.ok_or_else(missing)?;
+        let held = self.entry(tenant, &address, Consistency::Strong).await?.ok_or_else(missing)?;
+        if !matches!(held.value, Entry::Group { .. }) {
+            return Err(missing());
+        }
+        let removed = self.control.delete_if(&address_key(tenant, &address), held.version).await?;
+        if removed { Ok(()) } else { Err(DirectoryError::Contended) }
+    }
+
+    /// Finds the members and checks that with them the group stays within every limit.
+    async fn find_members<T: AsRef<str>>(
+        &self,
+        tenant: TenantId,
+        group: &MailAddress,
+        addresses: &[T],
+    ) -> Result<Vec<Member>, DirectoryError> {
+        if addresses.len() > MAX_MEMBERS {
+            return Err(DirectoryError::TooMany { what: "a group", limit: MAX_MEMBERS });
+        }
+        let mut members: Vec<Member> = Vec::with_capacity(addresses.len());
+        let mut seen = HashSet::new();
+        for address in addresses {
+            for member in self.find_member(tenant, address.as_ref()).await? {
+                if seen.insert(member.address().clone()) {
+                    members.push(member);
+                }
+            }
+        }
+        if members.len() > MAX_MEMBERS {
+            return Err(DirectoryError::TooMany { what: "a group", limit: MAX_MEMBERS });
+        }
+        self.check_depth(tenant, group, &members).await?;
+        self.expand_members(tenant, members.clone(), Consistency::Strong).await?;
+        Ok(members)
+    }
+
+    async fn find_member(&self, tenant: TenantId, address: &str) -> Result<Vec<Member>, DirectoryError> {
+        let address = MailAddress::parse(address)?;
+        let missing = || DirectoryError::NoAccount(address.to_string());
+        let owner = self.owner(address.domain(), Consistency::Strong).await?.ok_or_else(missing)?;
+        if owner != tenant {
+            return Err(DirectoryError::OtherTenant(address.to_string()));
+        }
+        let entry = self.entry(tenant, &address, Consistency::Strong).await?.ok_or_else(missing)?;
+        Ok(match entry.value {
+            Entry::Claimed(_) => return Err(missing()),
+            Entry::Account(account) => vec![Member::Account { account, address }],
+            Entry::Alias(targets) => {
+                let member = |target: crate::alias::Target| Member::Account {
+                    account: target.account,
+                    address: target.address,
+                };
+                targets.into_iter().map(member).collect()
+            }
+            Entry::Group { .. } => vec![Member::Group { address }],
+        })
+    }
+
+    /// Walks the groups below level by level: none may be the group itself, and there are not too many levels.
+    /// Two changes at once could still make a circle; expansion does not go round in it.
+    async fn check_depth(
+        &self,
+        tenant: TenantId,
+        group: &MailAddress,
+        members: &[Member],
+    ) -> Result<(), DirectoryError> {
+        let mut level = groups_among(members);
+        let mut depth = 1;
+        let mut looked_at = 0;
+        while !level.is_empty() {
+            depth += 1;
+            if depth > MAX_GROUP_DEPTH {
+                return Err(DirectoryError::GroupDepth { limit: MAX_GROUP_DEPTH });
+            }
+            let mut below: HashSet<MailAddress> = HashSet::new();
+            for address in level {
+                if address == *group {
+                    return Err(DirectoryError::GroupCycle(group.to_string()));
+                }
+                looked_at += 1;
+                if looked_at > MAX_RECIPIENTS {
+                    return Err(too_large());
+                }
+                let entry = self.entry(tenant, &address, Consistency::Strong).await?;
+                if let Some(Entry::Group { members, .. }) = entry.map(|held| held.value) {
+                    below.extend(groups_among(&members));
+                }
+            }
+            level = below;
+        }
+        Ok(())
+    }
+
+    /// The accounts that members lead to, each once.
+    pub(crate) async fn expand_members(
+        &self,
+        tenant: TenantId,
+        members: Vec<Member>,
+        consistency: Consistency,
+    ) -> Result<Vec<AccountId>, DirectoryError> {
+        let mut expansion = Expansion::default();
+        let mut level = members;
+        for _ in 0..MAX_GROUP_DEPTH {
+            let mut below = Vec::new();
+            for member in level {
+                match member {
+                    Member::Account { account, .. } => expansion.add_account(account)?,
+                    Member::Group { address } => {
+                        if !expansion.add_group(&address)? {
+                            continue;
+                        }
+                        let entry = self.entry(tenant, &address, consistency).await?;
+                        if let Some(Entry::Group { members, .. }) = entry.map(|held| held.value) {
+                            below.extend(members);
+                        }
+                    }
+                }
+            }
+            if below.is_empty() {
+                break;
+            }
+            level = below;
+        }
+        Ok(expansion.accounts)
+    }
+}
+
+impl Expansion {
+    fn add_account(&mut self, account: AccountId) -> Result<(), DirectoryError> {
+        if self.seen_accounts.insert(account) {
+            self.accounts.push(account);
+        }
+        if self.accounts.len() > MAX_RECIPIENTS { Err(too_large()) } else { Ok(()) }
+    }
+
+    /// `false` if the group has been looked at already.
+    fn add_group(&mut self, address: &MailAddress) -> Result<bool, DirectoryError> {
+        let is_new = self.seen_groups.insert(address.clone());
+        if self.seen_groups.len() > MAX_RECIPIENTS { Err(too_large()) } else { Ok(is_new) }
+    }
+}
+
+fn too_large() -> DirectoryError {
+    DirectoryError::TooMany { what: "a group with the groups in it", limit: MAX_RECIPIENTS }
+}
+
+fn groups_among(members: &[Member]) -> HashSet<MailAddress> {
+    let groups = members.iter().filter(|member| matches!(member, Member::Group { .. }));
+    groups.map(|member| member.address().clone()).collect()
+}

@@ -1,0 +1,146 @@
+//! From an address to the accounts that get its mail.
+
+use futures::stream::{self, StreamExt, TryStreamExt};
+use pennypost_model::event::{Recipient, Via};
+use pennypost_model::{AccountId, AccountKey, TenantId};
+use pennypost_ports::Consistency;
+
+use crate::address::Entry;
+use crate::{AccountState, Directory, DirectoryError, DomainName, MailAddress, TenantState};
+
+/// Accounts that one address may lead to. An event with so many stays below what queues carry.
+pub const MAX_RECIPIENTS: usize = 1_000;
+
+/// Accounts that are looked up at once.
+const LOOKUPS: usize = 16;
+
+/// What an address is to this post office.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Resolved {
+    /// It leads to these accounts, each once; never empty.
+    Local {
+        /// The tenant.
+        tenant: TenantId,
+        /// Who gets a copy.
+        recipients: Vec<Recipient>,
+    },
+    /// The domain is not ours: relaying denied (SMTP 550 5.7.1).
+    UnknownDomain,
+    /// Nobody has this address (SMTP 550 5.1.1).
+    UnknownUser {
+        /// The tenant of the domain.
+        tenant: TenantId,
+    },
+    /// All accounts behind it are disabled (SMTP 550 5.2.1).
+    Disabled {
+        /// The tenant.
+        tenant: TenantId,
+    },
+    /// The tenant is suspended (SMTP 450 4.2.1: it may be let in again).
+    Suspended {
+        /// The tenant.
+        tenant: TenantId,
+    },
+}
+
+impl Directory {
+    /// Whom an address of RCPT TO leads to: the account, alias or group of that address, else that of the
+    /// address without `+tag`, else the domain's account for unknown addresses (RCV-17).
+    ///
+    /// # Errors
+    /// [`DirectoryError::TooMany`] for a group that grew too large by changes at once, or the port's. What is
+    /// no address at all is no error: it is unknown.
+    pub async fn resolve(&self, address: &str) -> Result<Resolved, DirectoryError> {
+        let Ok(domain) = MailAddress::domain_of(address) else { return Ok(Resolved::UnknownDomain) };
+        let quick = self.resolve_with(address, &domain, Consistency::Eventual).await?;
+        // "No" is final to a sender, and the answer may have been old.
+        if matches!(quick, Resolved::Local { .. }) {
+            return Ok(quick);
+        }
+        self.resolve_with(address, &domain, Consistency::Strong).await
+    }
+
+    async fn resolve_with(
+        &self,
+        address: &str,
+        domain: &DomainName,
+        consistency: Consistency,
+    ) -> Result<Resolved, DirectoryError> {
+        let Some(tenant) = self.owner(domain, consistency).await? else { return Ok(Resolved::UnknownDomain) };
+        match self.tenant_state(tenant, consistency).await? {
+            None => return Ok(Resolved::UnknownDomain),
+            Some(TenantState::Suspended) => return Ok(Resolved::Suspended { tenant }),
+            Some(TenantState::Active) => {}
+        }
+        if let Some((accounts, via)) = self.accounts_behind(tenant, address, consistency).await? {
+            let live = self.live_accounts(tenant, accounts, consistency).await?;
+            if live.is_empty() {
+                return Ok(Resolved::Disabled { tenant });
+            }
+            return Ok(local(tenant, live, address, via));
+        }
+        let Some(domain) = self.domain_of(tenant, domain, consistency).await? else {
+            return Ok(Resolved::UnknownDomain);
+        };
+        Ok(match domain.catch_all {
+            Some(catch_all) => {
+                let live = self.live_accounts(tenant, vec![catch_all.account], consistency).await?;
+                if live.is_empty() {
+                    Resolved::UnknownUser { tenant }
+                } else {
+                    local(tenant, live, address, Via::CatchAll)
+                }
+            }
+            None => Resolved::UnknownUser { tenant },
+        })
+    }
+
+    /// The accounts that an address names, `None` if it names nothing.
+    async fn accounts_behind(
+        &self,
+        tenant: TenantId,
+        address: &str,
+        consistency: Consistency,
+    ) -> Result<Option<(Vec<AccountId>, Via)>, DirectoryError> {
+        let Ok(address) = MailAddress::parse(address) else { return Ok(None) };
+        for candidate in std::iter::once(address.clone()).chain(address.without_tag()) {
+            let entry = self.entry(tenant, &candidate, consistency).await?;
+            match entry.map(|held| held.value) {
+                None | Some(Entry::Claimed(_)) => {}
+                Some(Entry::Account(account)) => return Ok(Some((vec![account], Via::Direct))),
+                Some(Entry::Alias(targets)) => {
+                    let accounts = targets.into_iter().map(|target| target.account);
+                    return Ok(Some((accounts.collect(), Via::Alias)));
+                }
+                Some(Entry::Group { members, .. }) => {
+                    let accounts = self.expand_members(tenant, members, consistency).await?;
+                    return Ok(Some((accounts, Via::Group)));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Those of the accounts that take mail, in the same order.
+    async fn live_accounts(
+        &self,
+        tenant: TenantId,
+        accounts: Vec<AccountId>,
+        consistency: Consistency,
+    ) -> Result<Vec<AccountId>, DirectoryError> {
+        let lookups = accounts.into_iter().map(|account| async move {
+            let key = AccountKey { tenant, account };
+            let found = self.account_behind(key, consistency).await?;
+            let is_live = found.is_some_and(|found| found.state == AccountState::Active);
+            Ok::<_, DirectoryError>(is_live.then_some(account))
+        });
+        let found: Vec<Option<AccountId>> = stream::iter(lookups).buffered(LOOKUPS).try_collect().await?;
+        Ok(found.into_iter().flatten().collect())
+    }
+}
+
+fn local(tenant: TenantId, accounts: Vec<AccountId>, address: &str, via: Via) -> Resolved {
+    let recipient =
+        |account| Recipient { account: AccountKey { tenant, account }, address: address.to_owned(), via };
+    Resolved::Local { tenant, recipients: accounts.into_iter().map(recipient).collect() }
+}

@@ -1,0 +1,128 @@
+//! Typed access to the control port: keys, items with versions, pages, compare-and-set loops.
+
+use pennypost_model::codec::{Versioned, decode, encode};
+use pennypost_ports::{Consistency, ControlKey, Expected, Put};
+
+use crate::{Directory, DirectoryError};
+
+/// Items that a page holds at most.
+pub const MAX_PAGE: usize = 1_000;
+
+/// How often a compare-and-set loop begins again before it gives up.
+pub(crate) const MAX_ATTEMPTS: usize = 32;
+
+/// Which part of a list is wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page {
+    /// [`Listed::next`] of the page before.
+    pub after: Option<String>,
+    /// Items wanted, at most [`MAX_PAGE`].
+    pub limit: usize,
+}
+
+impl Default for Page {
+    fn default() -> Page {
+        Page { after: None, limit: MAX_PAGE }
+    }
+}
+
+/// A part of a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed<T> {
+    /// The items. May be fewer than wanted, even none, though more follow.
+    pub items: Vec<T>,
+    /// Where the next page begins; `None` at the end of the list.
+    pub next: Option<String>,
+}
+
+/// A value with the version of its item.
+#[derive(Debug, Clone)]
+pub(crate) struct Held<T> {
+    pub(crate) value: T,
+    pub(crate) version: u64,
+}
+
+impl Directory {
+    pub(crate) async fn read<T: Versioned>(
+        &self,
+        key: &ControlKey,
+        consistency: Consistency,
+    ) -> Result<Option<Held<T>>, DirectoryError> {
+        let Some(item) = self.control.get(key, consistency).await? else { return Ok(None) };
+        Ok(Some(Held { value: decode(&item.value)?, version: item.version }))
+    }
+
+    /// Writes; the version if the condition held, else `None`.
+    pub(crate) async fn write<T: Versioned>(
+        &self,
+        key: &ControlKey,
+        value: &T,
+        expected: Expected,
+    ) -> Result<Option<u64>, DirectoryError> {
+        match self.control.put_if(key, &encode(value), expected).await? {
+            Put::Stored(version) => Ok(Some(version)),
+            Put::Conflict(_) => Ok(None),
+        }
+    }
+
+    /// Deletes whatever is there.
+    pub(crate) async fn erase(&self, key: &ControlKey) -> Result<(), DirectoryError> {
+        for _ in 0..MAX_ATTEMPTS {
+            let Some(item) = self.control.get(key, Consistency::Strong).await? else { return Ok(()) };
+            if self.control.delete_if(key, item.version).await? {
+                return Ok(());
+            }
+        }
+        Err(DirectoryError::Contended)
+    }
+
+    /// Changes an item that is there by compare-and-set; `None` if there is none. `change` may be called
+    /// several times, each time with what is stored then.
+    pub(crate) async fn change<T: Versioned, R>(
+        &self,
+        key: &ControlKey,
+        mut change: impl FnMut(&mut T) -> Result<R, DirectoryError>,
+    ) -> Result<Option<R>, DirectoryError> {
+        for _ in 0..MAX_ATTEMPTS {
+            let Some(mut held) = self.read::<T>(key, Consistency::Strong).await? else { return Ok(None) };
+            let result = change(&mut held.value)?;
+            if self.write(key, &held.value, Expected::Version(held.version)).await?.is_some() {
+                return Ok(Some(result));
+            }
+        }
+        Err(DirectoryError::Contended)
+    }
+
+    /// A page of a partition: sort keys without `prefix`, and values.
+    pub(crate) async fn list<T: Versioned>(
+        &self,
+        partition: &str,
+        prefix: &str,
+        page: &Page,
+    ) -> Result<Listed<(String, T)>, DirectoryError> {
+        let limit = page.limit.clamp(1, MAX_PAGE);
+        let after = page.after.as_ref().map(|after| format!("{prefix}{after}"));
+        let rows = self.control.query(partition, prefix, after.as_deref(), limit).await?;
+        let is_full = rows.len() >= limit;
+        let mut items = Vec::with_capacity(rows.len());
+        for (sort, item) in rows {
+            let name = sort.strip_prefix(prefix).unwrap_or(&sort).to_owned();
+            items.push((name, decode(&item.value)?));
+        }
+        let next = if is_full { items.last().map(|(name, _)| name.clone()) } else { None };
+        Ok(Listed { items, next })
+    }
+}
+
+/// A name for people: trimmed, NFC, no control characters.
+pub(crate) fn name_for_people(name: &str, limit: usize) -> Result<String, DirectoryError> {
+    use unicode_normalization::UnicodeNormalization;
+    let failed = DirectoryError::Name { limit };
+    if name.len() > 16 * limit {
+        return Err(failed);
+    }
+    let name: String = name.trim().nfc().collect();
+    let length = name.chars().count();
+    let valid = length > 0 && length <= limit && !name.chars().any(char::is_control);
+    if valid { Ok(name) } else { Err(failed) }
+}

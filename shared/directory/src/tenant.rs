@@ -1,0 +1,142 @@
+//! Tenants.
+
+use pennypost_model::codec::Versioned;
+use pennypost_model::{TenantId, Timestamp};
+use pennypost_ports::{Consistency, ControlKey, Expected};
+use serde::{Deserialize, Serialize};
+
+use crate::store::name_for_people;
+use crate::{Directory, DirectoryError, Listed, Page};
+
+/// Characters of a tenant's name.
+const MAX_NAME: usize = 100;
+
+/// A tenant: an organisation with domains and accounts of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tenant {
+    /// Random, never reused.
+    pub id: TenantId,
+    /// Unique without regard to case.
+    pub name: String,
+    /// May it use the post office?
+    pub state: TenantState,
+    /// When it was opened.
+    pub created: Timestamp,
+}
+
+impl Versioned for Tenant {
+    const KIND: &'static str = "tenant";
+}
+
+/// May a tenant use the post office?
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TenantState {
+    /// Yes.
+    Active,
+    /// No sign-in; mail is put off by a temporary refusal (TEN-10).
+    Suspended,
+}
+
+/// The id behind a tenant's name.
+#[derive(Debug, Serialize, Deserialize)]
+struct NamedTenant {
+    tenant: TenantId,
+}
+
+impl Versioned for NamedTenant {
+    const KIND: &'static str = "tenant name";
+}
+
+const REGISTRY: &str = "tenants";
+
+fn name_key(name: &str) -> ControlKey {
+    ControlKey::new(REGISTRY, name.to_lowercase())
+}
+
+fn tenant_key(tenant: TenantId) -> ControlKey {
+    ControlKey::new(tenant.to_string(), "tenant")
+}
+
+impl Directory {
+    /// Opens a tenant. Repeating an interrupted call completes it.
+    ///
+    /// # Errors
+    /// [`DirectoryError::Name`], [`DirectoryError::TenantTaken`], or the port's.
+    pub async fn add_tenant(&self, name: &str) -> Result<Tenant, DirectoryError> {
+        let name = name_for_people(name, MAX_NAME)?;
+        let fresh = NamedTenant { tenant: TenantId(self.ids.random()) };
+        let id = match self.write(&name_key(&name), &fresh, Expected::Absent).await? {
+            Some(_) => fresh.tenant,
+            None => {
+                let named = self.read::<NamedTenant>(&name_key(&name), Consistency::Strong).await?;
+                named.ok_or(DirectoryError::Contended)?.value.tenant
+            }
+        };
+        let tenant = Tenant { id, name, state: TenantState::Active, created: self.clock.now() };
+        match self.write(&tenant_key(id), &tenant, Expected::Absent).await? {
+            Some(_) => Ok(tenant),
+            None => Err(DirectoryError::TenantTaken(tenant.name)),
+        }
+    }
+
+    /// The tenant with that id.
+    ///
+    /// # Errors
+    /// The port's.
+    pub async fn tenant(&self, tenant: TenantId) -> Result<Option<Tenant>, DirectoryError> {
+        Ok(self.read(&tenant_key(tenant), Consistency::Strong).await?.map(|held| held.value))
+    }
+
+    /// The tenant with that name, whatever its case, or with that id as 16 hex digits.
+    ///
+    /// # Errors
+    /// The port's.
+    pub async fn tenant_named(&self, name: &str) -> Result<Option<Tenant>, DirectoryError> {
+        if let Ok(wanted) = name_for_people(name, MAX_NAME)
+            && let Some(named) = self.read::<NamedTenant>(&name_key(&wanted), Consistency::Strong).await?
+        {
+            return self.tenant(named.value.tenant).await;
+        }
+        match name.parse::<TenantId>() {
+            Ok(id) => self.tenant(id).await,
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// Tenants in the order of their names.
+    ///
+    /// # Errors
+    /// The port's.
+    pub async fn tenants(&self, page: &Page) -> Result<Listed<Tenant>, DirectoryError> {
+        let named = self.list::<NamedTenant>(REGISTRY, "", page).await?;
+        let mut items = Vec::with_capacity(named.items.len());
+        for (_, entry) in named.items {
+            items.extend(self.tenant(entry.tenant).await?);
+        }
+        Ok(Listed { items, next: named.next })
+    }
+
+    /// Suspends a tenant or lets it in again.
+    ///
+    /// # Errors
+    /// [`DirectoryError::NoTenant`], or the port's.
+    pub async fn set_tenant_state(&self, tenant: TenantId, state: TenantState) -> Result<(), DirectoryError> {
+        let changed = self
+            .change(&tenant_key(tenant), |stored: &mut Tenant| {
+                stored.state = state;
+                Ok(())
+            })
+            .await?;
+        changed.ok_or_else(|| DirectoryError::NoTenant(tenant.to_string()))
+    }
+
+    /// Is the tenant active? `None` if there is none.
+    pub(crate) async fn tenant_state(
+        &self,
+        tenant: TenantId,
+        consistency: Consistency,
+    ) -> Result<Option<TenantState>, DirectoryError> {
+        let held = self.read::<Tenant>(&tenant_key(tenant), consistency).await?;
+        Ok(held.map(|held| held.value.state))
+    }
+}
