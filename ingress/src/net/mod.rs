@@ -1,1 +1,23 @@
-//! Connections: accepting, TLS, bounded lines, limits, graceful shutdown.
+//! What every protocol stands on: the shared [`Adapter`], the accept loop ([`serve`]), the buffered
+//! [`Stream`] with its time-outs, TLS, limits, metrics, and the redacted protocol trace ([`wire`]).
+//!
+//! Owns sockets and nothing that must survive. Invariants: nothing read before a TLS handshake is used after
+//! it (CVE-2011-0411); every wait has an end; every buffer has a bound. If the process dies, connections
+//! break and peers ask again.
+
+mod accept;
+mod adapter;
+mod limits;
+mod metrics;
+mod shutdown;
+mod stream;
+mod tls;
+pub mod wire;
+
+pub use accept::{Protocol, TlsMode, serve};
+pub use adapter::{Adapter, Ports};
+pub use limits::{ImapLimits, Limits, Network, Pop3Limits, SmtpLimits};
+pub use metrics::Metrics;
+pub use shutdown::Shutdown;
+pub use stream::{Line, NetError, Pace, Stream};
+pub use tls::{TlsError, load_or_create_tls};

@@ -1,0 +1,166 @@
+//! Sequence sets (RFC 3501 section 9, `sequence-set`), kept as ranges and never expanded.
+
+use std::fmt;
+
+use pennypost_model::UidSet;
+
+use super::cursor::{Cursor, Parse, SyntaxError};
+
+/// One end of a range.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SeqNumber {
+    /// A number, not 0.
+    Value(u32),
+    /// `*`: the largest in use.
+    Last,
+}
+
+impl SeqNumber {
+    fn parse(cursor: &mut Cursor<'_>) -> Parse<SeqNumber> {
+        if cursor.take(b'*') {
+            return Ok(SeqNumber::Last);
+        }
+        match cursor.number()? {
+            0 => Err(SyntaxError("0 is not a message number")),
+            value => Ok(SeqNumber::Value(value)),
+        }
+    }
+
+    const fn or(self, last: u32) -> u32 {
+        match self {
+            SeqNumber::Value(value) => value,
+            SeqNumber::Last => last,
+        }
+    }
+}
+
+impl fmt::Display for SeqNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            SeqNumber::Value(value) => value.fmt(f),
+            SeqNumber::Last => f.write_str("*"),
+        }
+    }
+}
+
+/// A set of message sequence numbers or UIDs as the client wrote it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SequenceSet(pub Vec<(SeqNumber, SeqNumber)>);
+
+impl SequenceSet {
+    /// Ranges that one set can have: more than fit into a command line.
+    const MAX_RANGES: usize = 40_000;
+
+    /// Reads a set.
+    ///
+    /// # Errors
+    /// It is not one.
+    pub fn parse(cursor: &mut Cursor<'_>) -> Parse<SequenceSet> {
+        let mut ranges = Vec::new();
+        loop {
+            if ranges.len() >= Self::MAX_RANGES {
+                return Err(SyntaxError("the set has too many ranges"));
+            }
+            let first = SeqNumber::parse(cursor)?;
+            let last = if cursor.take(b':') { SeqNumber::parse(cursor)? } else { first };
+            ranges.push((first, last));
+            if !cursor.take(b',') {
+                return Ok(SequenceSet(ranges));
+            }
+        }
+    }
+
+    /// The numbers that it means when `last` is the largest in use (0 if none is). UIDs: `559:*` means the
+    /// last message even if its UID is lower (RFC 3501 section 6.4.8).
+    #[must_use]
+    pub fn resolve(&self, last: u32) -> UidSet {
+        let ends = self.0.iter().map(|(a, b)| (a.or(last), b.or(last)));
+        UidSet::from_ranges(ends.filter(|(a, b)| (*a.max(b)) > 0).map(|(a, b)| (a.max(1), b.max(1))))
+    }
+
+    /// Is the largest number named, other than by `*`, above `last`?
+    #[must_use]
+    pub fn exceeds(&self, last: u32) -> bool {
+        self.0.iter().flat_map(|(a, b)| [a, b]).any(|end| match end {
+            SeqNumber::Value(value) => *value > last,
+            SeqNumber::Last => last == 0,
+        })
+    }
+}
+
+impl fmt::Display for SequenceSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, (first, last)) in self.0.iter().enumerate() {
+            let comma = if index == 0 { "" } else { "," };
+            if first == last {
+                write!(f, "{comma}{first}")?;
+            } else {
+                write!(f, "{comma}{first}:{last}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pennypost_model::Uid;
+    use proptest::prelude::*;
+
+    fn parse(text: &str) -> Parse<SequenceSet> {
+        let mut cursor = Cursor::new(text.as_bytes());
+        let set = SequenceSet::parse(&mut cursor)?;
+        cursor.end()?;
+        Ok(set)
+    }
+
+    #[test]
+    fn sets_mean_what_the_rfc_says() {
+        for (text, last, members) in [
+            ("1", 5, "1"),
+            ("2,4:7,9,12:*", 15, "2,4:7,9,12:15"),
+            ("*:4,5:7", 10, "4:10"),
+            ("559:*", 10, "10:559"),
+            ("*", 0, ""),
+            ("1:*", 0, "1"),
+            ("4294967295:*", 3, "3:4294967295"),
+        ] {
+            assert_eq!(parse(text).expect(text).resolve(last).to_string(), members, "{text}");
+        }
+    }
+
+    #[test]
+    fn wild_sets_are_refused() {
+        for text in ["", "0", "1,", ",1", "1:", "4294967296", "99999999999999999999999", "-1", "1:2:3", "a"] {
+            assert!(parse(text).is_err(), "{text}");
+        }
+        assert!(parse("1:5").expect("set").exceeds(4));
+        assert!(!parse("1:*").expect("set").exceeds(4));
+    }
+
+    fn number() -> impl Strategy<Value = SeqNumber> {
+        prop_oneof![(1..40_u32).prop_map(SeqNumber::Value), Just(SeqNumber::Last)]
+    }
+
+    proptest! {
+        #[test]
+        fn sets_round_trip(ranges in proptest::collection::vec((number(), number()), 1..20)) {
+            let set = SequenceSet(ranges);
+            prop_assert_eq!(parse(&set.to_string()), Ok(set));
+        }
+
+        #[test]
+        fn a_set_holds_what_one_by_one_would(ranges in proptest::collection::vec((number(), number()), 1..6), last in 1..40_u32) {
+            let set = SequenceSet(ranges);
+            let resolved = set.resolve(last);
+            for candidate in 1..=40_u32 {
+                let within = set.0.iter().any(|(a, b)| {
+                    let (a, b) = (a.or(last), b.or(last));
+                    (a.min(b)..=a.max(b)).contains(&candidate)
+                });
+                prop_assert_eq!(resolved.contains(Uid(candidate)), within);
+            }
+        }
+    }
+}

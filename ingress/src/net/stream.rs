@@ -1,0 +1,449 @@
+//! A connection with buffers of its own and a bound on every wait.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Buf, Bytes, BytesMut};
+use prometheus::IntCounter;
+use rustls::ServerConfig;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout_at};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use super::{Adapter, Shutdown};
+
+/// What is read from the socket at once while waiting for lines: idle sessions hold no more than this.
+const LINE_BLOCK: usize = 4 * 1024;
+/// What is read at once in the middle of a body.
+const BODY_BLOCK: usize = 64 * 1024;
+/// From so many bytes on, output is sent before more is made ([`Stream::relieve`]).
+const OUTPUT_MARK: usize = 64 * 1024;
+
+/// Why a connection is over.
+#[derive(Debug, thiserror::Error)]
+pub enum NetError {
+    /// The peer did not send in time, or too slowly.
+    #[error("timed out waiting for the peer")]
+    ReadTimeout,
+    /// The peer did not take what we sent in time.
+    #[error("timed out sending to the peer")]
+    WriteTimeout,
+    /// The peer closed in the middle of something.
+    #[error("the peer closed the connection")]
+    Closed,
+    /// The peer sent bytes after STARTTLS and before the handshake.
+    #[error("the peer sent input ahead of the TLS handshake")]
+    Injected,
+    /// The server is stopping; given only while waiting for a command.
+    #[error("the server is stopping")]
+    Stopping,
+    /// The socket or TLS failed.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+}
+
+/// What [`Stream::read_line`] found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Line {
+    /// A line, without its end.
+    Text(Bytes),
+    /// A line that ended with a bare LF although only CRLF is accepted.
+    BareLf(Bytes),
+    /// A line above the limit; all of it was thrown away.
+    TooLong,
+    /// The peer closed. A last line without end is not given out.
+    Eof,
+}
+
+enum Socket {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+    /// Only while a handshake is under way, or after it failed.
+    Gone,
+}
+
+/// A deadline that moves with progress: the patience of one wait, and on top what the slowest bearable peer
+/// needs for what has been moved so far.
+#[derive(Debug, Clone, Copy)]
+pub struct Pace {
+    start: Instant,
+    grace: Duration,
+    slowest: u64,
+    moved: u64,
+}
+
+impl Pace {
+    /// Begins now: `grace` for a start, and then at least `slowest` bytes a second.
+    #[must_use]
+    pub fn new(grace: Duration, slowest: u64) -> Pace {
+        Pace { start: Instant::now(), grace, slowest: slowest.max(1), moved: 0 }
+    }
+
+    /// So many bytes more were moved.
+    pub const fn advance(&mut self, bytes: usize) {
+        self.moved += bytes as u64;
+    }
+
+    /// When patience ends as things stand.
+    #[must_use]
+    pub fn deadline(&self) -> Instant {
+        self.start + self.grace + Duration::from_millis(self.moved.saturating_mul(1000) / self.slowest)
+    }
+}
+
+/// A connection, plain or TLS, with an input buffer and an output buffer. Nothing is sent before
+/// [`Stream::flush`] or [`Stream::relieve`]. Reading is safe to cancel (in `select!`): no input is lost.
+pub struct Stream {
+    socket: Socket,
+    peer: SocketAddr,
+    tls: Option<String>,
+    input: BytesMut,
+    /// Input before this has no LF in it.
+    scanned: usize,
+    /// In the middle of throwing away a line that is too long.
+    skipping: bool,
+    output: BytesMut,
+    bare_lf: bool,
+    write_timeout: Duration,
+    slowest: u64,
+    shutdown: Shutdown,
+    bytes_in: IntCounter,
+    bytes_out: IntCounter,
+}
+
+impl Stream {
+    pub(super) fn new(socket: TcpStream, peer: SocketAddr, adapter: &Adapter, protocol: &str) -> Stream {
+        Stream {
+            socket: Socket::Plain(socket),
+            peer,
+            tls: None,
+            input: BytesMut::new(),
+            scanned: 0,
+            skipping: false,
+            output: BytesMut::new(),
+            bare_lf: false,
+            write_timeout: adapter.limits.write,
+            slowest: adapter.limits.slowest,
+            shutdown: adapter.shutdown.clone(),
+            bytes_in: adapter.metrics.bytes_in.with_label_values(&[protocol]),
+            bytes_out: adapter.metrics.bytes_out.with_label_values(&[protocol]),
+        }
+    }
+
+    /// The other end. An IPv4 address mapped into IPv6 is given as IPv4.
+    #[must_use]
+    pub fn peer(&self) -> SocketAddr {
+        SocketAddr::new(self.peer.ip().to_canonical(), self.peer.port())
+    }
+
+    /// Is the connection encrypted?
+    #[must_use]
+    pub const fn is_tls(&self) -> bool {
+        self.tls.is_some()
+    }
+
+    /// TLS version and cipher suite, for Received fields and logs: `TLSv1_3 TLS13_AES_256_GCM_SHA384`.
+    #[must_use]
+    pub fn tls(&self) -> Option<&str> {
+        self.tls.as_deref()
+    }
+
+    /// May a password be sent here: over TLS, or from this machine?
+    #[must_use]
+    pub fn is_private(&self) -> bool {
+        self.is_tls() || self.peer().ip().is_loopback()
+    }
+
+    /// Takes a bare LF as the end of a line from now on (IMAP and POP3 clients by hand). At first only CRLF
+    /// is one.
+    pub const fn accept_bare_lf(&mut self) {
+        self.bare_lf = true;
+    }
+
+    /// Has the peer sent more than was read: is it pipelining?
+    #[must_use]
+    pub fn has_buffered_input(&self) -> bool {
+        !self.input.is_empty()
+    }
+
+    /// Input that was received and not consumed.
+    #[must_use]
+    pub fn buffered(&self) -> &[u8] {
+        &self.input
+    }
+
+    /// Removes the first `count` bytes of [`Stream::buffered`].
+    pub fn consume(&mut self, count: usize) {
+        self.input.advance(count.min(self.input.len()));
+        self.scanned = 0;
+    }
+
+    /// Waits for more input and adds it to [`Stream::buffered`]; 0 when the peer has closed.
+    ///
+    /// # Errors
+    /// [`NetError::ReadTimeout`] at the deadline, [`NetError::Io`].
+    pub async fn fill(&mut self, deadline: Instant) -> Result<usize, NetError> {
+        let reading = self.receive(BODY_BLOCK);
+        timeout_at(deadline, reading).await.map_err(|_| NetError::ReadTimeout)?
+    }
+
+    /// The next line, of at most `max` bytes with its end. The whole line must come within `patience`. A
+    /// waiting call ends with [`NetError::Stopping`] when the server stops; a line that was received whole
+    /// comes first.
+    ///
+    /// # Errors
+    /// [`NetError`].
+    pub async fn read_line(&mut self, max: usize, patience: Duration) -> Result<Line, NetError> {
+        if let Some(line) = self.buffered_line(max) {
+            return Ok(line);
+        }
+        let deadline = Instant::now() + patience;
+        let shutdown = self.shutdown.clone();
+        loop {
+            let received = tokio::select! {
+                biased;
+                received = self.receive(LINE_BLOCK) => received?,
+                () = shutdown.begun() => return Err(NetError::Stopping),
+                () = tokio::time::sleep_until(deadline) => return Err(NetError::ReadTimeout),
+            };
+            if received == 0 {
+                return Ok(Line::Eof);
+            }
+            if let Some(line) = self.buffered_line(max) {
+                return Ok(line);
+            }
+        }
+    }
+
+    /// The next line if it is in the buffer already.
+    fn buffered_line(&mut self, max: usize) -> Option<Line> {
+        loop {
+            let Some(found) = memchr::memchr(b'\n', &self.input[self.scanned..]) else {
+                self.scanned = self.input.len();
+                if self.skipping || self.input.len() > max {
+                    self.skipping = true;
+                    self.input.clear();
+                    self.scanned = 0;
+                }
+                return None;
+            };
+            let end = self.scanned + found;
+            let line = self.input.split_to(end + 1);
+            self.scanned = 0;
+            if std::mem::take(&mut self.skipping) || line.len() > max {
+                return Some(Line::TooLong);
+            }
+            let line = line.freeze();
+            return Some(match line.strip_suffix(b"\r\n") {
+                Some(text) => Line::Text(line.slice_ref(text)),
+                None if self.bare_lf => Line::Text(line.slice(..end)),
+                None => Line::BareLf(line.slice(..end)),
+            });
+        }
+    }
+
+    /// Between 1 and `max` bytes, as they come; empty when the peer has closed.
+    ///
+    /// # Errors
+    /// [`NetError`].
+    pub async fn read_some(&mut self, max: usize, deadline: Instant) -> Result<Bytes, NetError> {
+        if self.input.is_empty() && self.fill(deadline).await? == 0 {
+            return Ok(Bytes::new());
+        }
+        let count = self.input.len().min(max);
+        self.scanned = 0;
+        Ok(self.input.split_to(count).freeze())
+    }
+
+    /// Exactly `count` bytes appended to `into`. The caller has checked that it wants so many. Each block
+    /// must come within `patience`, and all of it at the slowest bearable pace.
+    ///
+    /// # Errors
+    /// [`NetError::Closed`] when the peer closes before the last byte.
+    pub async fn read_exact(
+        &mut self,
+        count: usize,
+        into: &mut Vec<u8>,
+        patience: Duration,
+    ) -> Result<(), NetError> {
+        let mut pace = Pace::new(patience, self.slowest);
+        let mut left = count;
+        while left > 0 {
+            if self.input.is_empty() {
+                let deadline = pace.deadline().min(Instant::now() + patience);
+                if self.fill(deadline).await? == 0 {
+                    return Err(NetError::Closed);
+                }
+            }
+            let taken = self.input.len().min(left);
+            into.extend_from_slice(&self.input[..taken]);
+            self.consume(taken);
+            pace.advance(taken);
+            left -= taken;
+        }
+        Ok(())
+    }
+
+    /// Reads and throws away `count` bytes, with the bounds of [`Stream::read_exact`].
+    ///
+    /// # Errors
+    /// As [`Stream::read_exact`].
+    pub async fn skip(&mut self, count: u64, patience: Duration) -> Result<(), NetError> {
+        let mut pace = Pace::new(patience, self.slowest);
+        let mut left = count;
+        while left > 0 {
+            if self.input.is_empty() {
+                let deadline = pace.deadline().min(Instant::now() + patience);
+                if self.fill(deadline).await? == 0 {
+                    return Err(NetError::Closed);
+                }
+            }
+            let taken = (self.input.len() as u64).min(left) as usize;
+            self.consume(taken);
+            pace.advance(taken);
+            left -= taken as u64;
+        }
+        Ok(())
+    }
+
+    /// A pace for a body on this connection.
+    #[must_use]
+    pub fn pace(&self, patience: Duration) -> Pace {
+        Pace::new(patience, self.slowest)
+    }
+
+    /// Adds to the output buffer.
+    pub fn write(&mut self, bytes: &[u8]) {
+        self.output.extend_from_slice(bytes);
+    }
+
+    /// Bytes in the output buffer.
+    #[must_use]
+    pub fn unsent(&self) -> usize {
+        self.output.len()
+    }
+
+    /// Sends the output buffer if there is much in it: to be called in between by whoever writes much.
+    ///
+    /// # Errors
+    /// As [`Stream::flush`].
+    pub async fn relieve(&mut self) -> Result<(), NetError> {
+        if self.output.len() >= OUTPUT_MARK { self.flush().await } else { Ok(()) }
+    }
+
+    /// Sends the output buffer. Not safe to cancel in the middle of a reply: a cancelled flush leaves the rest
+    /// in the buffer, and the next flush goes on with it.
+    ///
+    /// # Errors
+    /// [`NetError::WriteTimeout`], [`NetError::Io`].
+    pub async fn flush(&mut self) -> Result<(), NetError> {
+        let mut pace = Pace::new(self.write_timeout, self.slowest);
+        while !self.output.is_empty() {
+            let deadline = pace.deadline().min(Instant::now() + self.write_timeout);
+            let writing = async {
+                match &mut self.socket {
+                    Socket::Plain(socket) => socket.write_buf(&mut self.output).await,
+                    Socket::Tls(socket) => socket.write_buf(&mut self.output).await,
+                    Socket::Gone => Err(std::io::ErrorKind::NotConnected.into()),
+                }
+            };
+            let written = timeout_at(deadline, writing).await.map_err(|_| NetError::WriteTimeout)??;
+            if written == 0 {
+                return Err(NetError::Closed);
+            }
+            pace.advance(written);
+            self.bytes_out.inc_by(written as u64);
+        }
+        if let Socket::Tls(socket) = &mut self.socket {
+            let deadline = Instant::now() + self.write_timeout;
+            timeout_at(deadline, socket.flush()).await.map_err(|_| NetError::WriteTimeout)??;
+        }
+        if self.output.capacity() > 2 * OUTPUT_MARK {
+            self.output = BytesMut::new();
+        }
+        Ok(())
+    }
+
+    /// Makes the connection a TLS one. Input that was received before is thrown away, and the connection is
+    /// over: it was sent in the clear and must not pass for what comes after (CVE-2011-0411, RFC 3207
+    /// section 4.2).
+    ///
+    /// # Errors
+    /// [`NetError::Injected`], or what the handshake says. The connection is gone after any error.
+    pub async fn start_tls(
+        &mut self,
+        config: Arc<ServerConfig>,
+        patience: Duration,
+    ) -> Result<(), NetError> {
+        let injected = self.has_buffered_input();
+        self.input.clear();
+        self.scanned = 0;
+        if injected {
+            return Err(NetError::Injected);
+        }
+        let Socket::Plain(socket) = std::mem::replace(&mut self.socket, Socket::Gone) else {
+            return Err(std::io::Error::other("the connection is not plain").into());
+        };
+        let handshake = TlsAcceptor::from(config).accept(socket);
+        let socket =
+            tokio::time::timeout(patience, handshake).await.map_err(|_| NetError::ReadTimeout)??;
+        let connection = socket.get_ref().1;
+        let version = connection.protocol_version().and_then(|version| version.as_str()).unwrap_or("TLS");
+        let suite = connection.negotiated_cipher_suite().and_then(|suite| suite.suite().as_str());
+        self.tls = Some(format!("{version} {}", suite.unwrap_or("unknown")));
+        self.socket = Socket::Tls(Box::new(socket));
+        Ok(())
+    }
+
+    /// Sends what is left and closes politely; errors no longer matter to anybody.
+    pub async fn close(mut self) {
+        let _ = self.flush().await;
+        let closing = async {
+            match &mut self.socket {
+                Socket::Plain(socket) => socket.shutdown().await,
+                Socket::Tls(socket) => socket.shutdown().await,
+                Socket::Gone => Ok(()),
+            }
+        };
+        let _ = tokio::time::timeout(Duration::from_secs(2), closing).await;
+        // A peer that is still sending would see a reset instead of our last words: take a little of it.
+        let deadline = Instant::now() + Duration::from_millis(500);
+        for _ in 0..16 {
+            self.input.clear();
+            match timeout_at(deadline, self.receive(BODY_BLOCK)).await {
+                Ok(Ok(count)) if count > 0 => {}
+                _ => break,
+            }
+        }
+    }
+
+    async fn receive(&mut self, block: usize) -> Result<usize, NetError> {
+        if self.input.capacity() - self.input.len() < block / 2 {
+            self.input.reserve(block);
+        }
+        let count = match &mut self.socket {
+            Socket::Plain(socket) => socket.read_buf(&mut self.input).await,
+            Socket::Tls(socket) => socket.read_buf(&mut self.input).await,
+            Socket::Gone => return Err(NetError::Closed),
+        };
+        match count {
+            Ok(count) => {
+                self.bytes_in.inc_by(count as u64);
+                Ok(count)
+            }
+            // A TLS peer that goes without close_notify, or a reset, is simply gone.
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    std::io::ErrorKind::UnexpectedEof | std::io::ErrorKind::ConnectionReset
+                ) =>
+            {
+                Ok(0)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+}
