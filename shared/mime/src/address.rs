@@ -352,10 +352,8 @@ mod tests {
             text.as_ref().map_or("-".to_owned(), |text| String::from_utf8_lossy(text).into_owned())
         };
         let list = addresses(&[value.as_bytes()], usize::MAX);
-        let list: Vec<String> = list
-            .iter()
-            .map(|a| [&a.name, &a.route, &a.mailbox, &a.host].map(text).join("|"))
-            .collect();
+        let list: Vec<String> =
+            list.iter().map(|a| [&a.name, &a.route, &a.mailbox, &a.host].map(text).join("|")).collect();
         list.join("; ")
     }
 

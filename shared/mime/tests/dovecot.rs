@@ -58,7 +58,8 @@ fn text(text: Option<&Vec<u8>>) -> String {
 }
 
 fn envelope(envelope: &Envelope) -> String {
-    let lists = [&envelope.from, &envelope.sender, &envelope.reply_to, &envelope.to, &envelope.cc, &envelope.bcc];
+    let lists =
+        [&envelope.from, &envelope.sender, &envelope.reply_to, &envelope.to, &envelope.cc, &envelope.bcc];
     let lists: Vec<String> = lists.map(|list| addresses(list)).to_vec();
     format!(
         "({} {} {} {} {})",
@@ -75,7 +76,11 @@ fn addresses(list: &[Address]) -> String {
         let fields = [&a.name, &a.route, &a.mailbox, &a.host].map(|field| text(field.as_ref()));
         format!("({})", fields.join(" "))
     };
-    if list.is_empty() { "NIL".to_owned() } else { format!("({})", list.iter().map(address).collect::<String>()) }
+    if list.is_empty() {
+        "NIL".to_owned()
+    } else {
+        format!("({})", list.iter().map(address).collect::<String>())
+    }
 }
 
 fn parameters(list: &[(String, Vec<u8>)]) -> String {
@@ -122,6 +127,7 @@ fn extension(part: &Part) -> String {
         format!("({} {})", quoted(kind.as_bytes()), parameters(list))
     });
     let languages: Vec<String> = part.language.iter().map(|language| quoted(language)).collect();
-    let languages = if languages.is_empty() { "NIL".to_owned() } else { format!("({})", languages.join(" ")) };
+    let languages =
+        if languages.is_empty() { "NIL".to_owned() } else { format!("({})", languages.join(" ")) };
     format!("{disposition} {languages} {}", text(part.location.as_ref()))
 }
