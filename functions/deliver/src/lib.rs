@@ -1,1 +1,326 @@
-//! Handler: packs, journals and traces of a decided message.
+//! Handler: packs, journals and traces of decided messages.
+//!
+//! Owns: the writing of mail into accounts. Ports: objects (one put for each pack), journal (one append for
+//! each account of the batch, one read where the account is not known yet), log (one append for each batch).
+//!
+//! Invariants: every recipient of an event gets it exactly once, however often the event comes: the event's
+//! id is looked for in the journal back to the event's time less [`tip::CLOCK_MARGIN_MS`] before it is added,
+//! and a lost race is decided anew. Packs are durable before entries refer to them; the trace is written
+//! after the entries.
+//!
+//! If the process dies: before the pack, nothing happened; after the pack, it is an orphan and the event comes
+//! again; after some entries, the event comes again and only the others are added; after the trace, it is
+//! written a second time and readers merge.
+
+mod account;
+mod tip;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures::future::BoxFuture;
+use futures::{FutureExt, StreamExt};
+use pennypost_mailstore::pack::PackEntry;
+use pennypost_mailstore::{Mailstore, StoreError};
+use pennypost_model::codec;
+use pennypost_model::event::{Body, Changed, Decided, Event, House, Stage};
+use pennypost_model::message::{BlobRef, StoredMessage, cut};
+use pennypost_model::trace::{Outcome as Journey, TraceRecipient, TraceRecord, TraceStep};
+use pennypost_model::{AccountKey, TenantId};
+use pennypost_ports::{Log, LogKind, LogRecord, crash};
+use pennypost_runtime::{Failure, Handler, Outcome};
+
+use crate::account::{Copies, Delivery};
+use crate::tip::{Found, Tips};
+
+/// Accounts that are committed to at the same time.
+const CONCURRENT_ACCOUNTS: usize = 64;
+/// Stored bytes that go into one pack; the message that passes it is the last.
+const PACK_BYTES: usize = 8 << 20;
+
+/// The handler.
+pub struct Deliver {
+    store: Mailstore,
+    log: Arc<dyn Log>,
+    tips: Tips,
+}
+
+/// What came of the commit for one account: the numbers of its events, and its copies.
+type Committed = (Vec<usize>, Result<Found, StoreError>);
+
+/// A message of the batch with its bytes.
+struct Letter {
+    decided: Decided,
+    message: StoredMessage,
+}
+
+impl Deliver {
+    /// A handler over these ports.
+    #[must_use]
+    pub fn new(store: Mailstore, log: Arc<dyn Log>) -> Deliver {
+        Deliver { tips: Tips::new(store.clone()), store, log }
+    }
+
+    /// Delivers messages: one result for each, in order.
+    async fn deliver(&self, batch: Vec<Decided>) -> Vec<Outcome> {
+        let mut failures: Vec<Option<Failure>> = vec![None; batch.len()];
+        let mut letters = Vec::with_capacity(batch.len());
+        for (index, decided) in batch.into_iter().enumerate() {
+            match self.with_bytes(decided).await {
+                Ok(letter) => letters.push((index, letter)),
+                Err(failure) => failures[index] = Some(failure),
+            }
+        }
+        let found = self.find_delivered(&letters, &mut failures).await;
+        letters.retain(|(index, _)| failures[*index].is_none());
+        let blobs = self.pack(&letters, &found, &mut failures).await;
+        crash::point("deliver.after-pack");
+        let placed = self.commit(&letters, &blobs, found, &mut failures).await;
+        crash::point("deliver.after-commits");
+        self.trace(&letters, &placed, &mut failures).await;
+        crash::point("deliver.after-trace");
+        self.drop_spooled(&letters, &failures).await;
+
+        let mut following: BTreeMap<usize, Vec<Event>> = BTreeMap::new();
+        for (index, letter) in &letters {
+            following.insert(*index, follow(&letter.decided, &placed));
+        }
+        let outcome = |(index, failure): (usize, Option<Failure>)| match failure {
+            Some(failure) => Err(failure),
+            None => Ok(following.remove(&index).unwrap_or_default()),
+        };
+        failures.into_iter().enumerate().map(outcome).collect()
+    }
+
+    async fn with_bytes(&self, mut decided: Decided) -> Result<Letter, Failure> {
+        let body =
+            std::mem::replace(&mut decided.accepted.body, Body::Spooled { object: String::new(), size: 0 });
+        let message = match body {
+            Body::Inline(message) => message,
+            Body::Spooled { object, size } => {
+                let (bytes, _) =
+                    self.store.objects().get(&object).await.map_err(|error| failure(&error.into()))?;
+                decided.accepted.body = Body::Spooled { object, size };
+                codec::decode(&bytes).map_err(|error| Failure::permanent(&error))?
+            }
+        };
+        Ok(Letter { decided, message })
+    }
+
+    /// Which copies are there already, from an earlier try.
+    async fn find_delivered(&self, letters: &[(usize, Letter)], failures: &mut [Option<Failure>]) -> Found {
+        let mut found = Found::default();
+        for (index, letter) in letters {
+            let accepted = &letter.decided.accepted;
+            for recipient in &accepted.recipients {
+                match self.tips.find(recipient.account, accepted.id, accepted.time).await {
+                    Ok(Some(copy)) => {
+                        found.insert((recipient.account, accepted.id), copy);
+                    }
+                    Ok(None) => {}
+                    Err(error) => failures[*index] = Some(failure(&error)),
+                }
+            }
+        }
+        found
+    }
+
+    /// Writes the packs of all messages that still have somebody to go to.
+    async fn pack(
+        &self,
+        letters: &[(usize, Letter)],
+        found: &Found,
+        failures: &mut [Option<Failure>],
+    ) -> BTreeMap<usize, BlobRef> {
+        let mut blobs = BTreeMap::new();
+        let wanting = letters.iter().filter(|(_, letter)| {
+            let accepted = &letter.decided.accepted;
+            accepted.recipients.iter().any(|r| !found.contains_key(&(r.account, accepted.id)))
+        });
+        for (tenant, group) in in_packs(wanting) {
+            let entries: Vec<PackEntry<'_>> = group
+                .iter()
+                .map(|(_, letter)| PackEntry {
+                    event: letter.decided.accepted.id,
+                    owners: letter.decided.accepted.recipients.iter().map(|r| r.account.account).collect(),
+                    sidecar: &letter.decided.sidecar,
+                    message: &letter.message,
+                })
+                .collect();
+            match self.store.put_pack(tenant, &entries).await {
+                Ok(refs) => blobs.extend(group.iter().map(|(index, _)| *index).zip(refs)),
+                Err(error) => group.iter().for_each(|(index, _)| failures[*index] = Some(failure(&error))),
+            }
+        }
+        blobs
+    }
+
+    /// Commits one entry for each account. What was placed, with what had been found before.
+    async fn commit(
+        &self,
+        letters: &[(usize, Letter)],
+        blobs: &BTreeMap<usize, BlobRef>,
+        mut found: Found,
+        failures: &mut [Option<Failure>],
+    ) -> Found {
+        let mut accounts: BTreeMap<AccountKey, Vec<Delivery<'_>>> = BTreeMap::new();
+        for (index, letter) in letters {
+            let Some(blob) = blobs.get(index) else { continue };
+            let decided = &letter.decided;
+            for (recipient, decision) in decided.accepted.recipients.iter().zip(&decided.decisions) {
+                if !found.contains_key(&(recipient.account, decided.accepted.id)) {
+                    let (index, blob, size) = (*index, *blob, letter.message.size);
+                    let delivery = Delivery { index, decided, recipient, decision, blob, size };
+                    accounts.entry(recipient.account).or_default().push(delivery);
+                }
+            }
+        }
+        let mut commits: Vec<BoxFuture<'_, Committed>> = Vec::new();
+        for (account, deliveries) in accounts {
+            let indices: Vec<usize> = deliveries.iter().map(|delivery| delivery.index).collect();
+            let copies = Copies { store: &self.store, tips: &self.tips, account, deliveries };
+            commits.push(async move { (indices, copies.commit().await) }.boxed());
+        }
+        let mut results = futures::stream::iter(commits).buffer_unordered(CONCURRENT_ACCOUNTS);
+        while let Some((indices, result)) = results.next().await {
+            match result {
+                Ok(placed) => found.extend(placed),
+                Err(error) => indices.iter().for_each(|index| failures[*index] = Some(failure(&error))),
+            }
+        }
+        found
+    }
+
+    async fn trace(&self, letters: &[(usize, Letter)], placed: &Found, failures: &mut [Option<Failure>]) {
+        let time = self.store.clock().now();
+        let mut records = Vec::new();
+        let mut traced = Vec::new();
+        for (index, letter) in letters.iter().filter(|(index, _)| failures[*index].is_none()) {
+            let (tenant, message) = (letter.decided.accepted.tenant, letter.decided.accepted.id);
+            let record = TraceRecord { tenant, message, time, step: journey(letter, placed) };
+            let value = codec::encode(&record);
+            records.push(LogRecord { tenant, kind: LogKind::Trace, id: message, time, value });
+            traced.push(*index);
+        }
+        if records.is_empty() {
+            return;
+        }
+        if let Err(error) = self.log.append(&records).await {
+            traced.iter().for_each(|index| failures[*index] = Some(failure(&error.clone().into())));
+        }
+    }
+
+    /// A spooled message that lies in a pack now is not needed any more.
+    async fn drop_spooled(&self, letters: &[(usize, Letter)], failures: &[Option<Failure>]) {
+        for (_, letter) in letters.iter().filter(|(index, _)| failures[*index].is_none()) {
+            if let Body::Spooled { object, .. } = &letter.decided.accepted.body
+                && let Err(error) = self.store.objects().delete(object).await
+            {
+                tracing::warn!(%error, "a spooled message is left for housekeeping");
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Handler for Deliver {
+    fn stage(&self) -> Stage {
+        Stage::Deliver
+    }
+
+    async fn handle(&self, events: Vec<Event>) -> Vec<Outcome> {
+        let mut outcomes: Vec<Option<Outcome>> = Vec::with_capacity(events.len());
+        let mut batch = Vec::with_capacity(events.len());
+        for event in events {
+            match event {
+                Event::Decided(decided) if decided.decisions.len() == decided.accepted.recipients.len() => {
+                    batch.push(*decided);
+                    outcomes.push(None);
+                }
+                Event::Decided(_) => {
+                    outcomes.push(Some(Err(Failure::permanent("decisions and recipients differ in number"))));
+                }
+                other => outcomes.push(Some(Err(Failure::misrouted(&other, Stage::Deliver)))),
+            }
+        }
+        let mut delivered = self.deliver(batch).await.into_iter();
+        let missing = || Err(Failure::temporary("no outcome"));
+        outcomes
+            .into_iter()
+            .map(|outcome| outcome.unwrap_or_else(|| delivered.next().unwrap_or_else(missing)))
+            .collect()
+    }
+}
+
+/// Groups letters by tenant into packs of about [`PACK_BYTES`].
+fn in_packs<'a>(
+    letters: impl Iterator<Item = &'a (usize, Letter)>,
+) -> Vec<(TenantId, Vec<&'a (usize, Letter)>)> {
+    let mut packs: Vec<(TenantId, Vec<&'a (usize, Letter)>)> = Vec::new();
+    let mut open: BTreeMap<TenantId, (usize, usize)> = BTreeMap::new();
+    for letter in letters {
+        let tenant = letter.1.decided.accepted.tenant;
+        let (pack, bytes) = *open.entry(tenant).or_insert_with(|| {
+            packs.push((tenant, Vec::new()));
+            (packs.len() - 1, 0)
+        });
+        packs[pack].1.push(letter);
+        let bytes = bytes + letter.1.message.stored_len();
+        if bytes >= PACK_BYTES {
+            open.remove(&tenant);
+        } else {
+            open.insert(tenant, (pack, bytes));
+        }
+    }
+    packs
+}
+
+/// The trace of a delivered message.
+fn journey(letter: &Letter, placed: &Found) -> TraceStep {
+    let accepted = &letter.decided.accepted;
+    let facts = &letter.decided.sidecar.facts;
+    let recipients = accepted.recipients.iter().zip(&letter.decided.decisions);
+    let recipients = recipients.map(|(recipient, decision)| TraceRecipient {
+        address: recipient.address.clone(),
+        account: recipient.account,
+        reasons: decision.reasons.clone(),
+        outcome: match placed.get(&(recipient.account, accepted.id)) {
+            Some(copy) => Journey::Stored {
+                seq: copy.seq,
+                uid: copy.uid,
+                rid: copy.rid,
+                mailbox: tip::mailbox_label(copy.mailbox),
+            },
+            None => Journey::Refused { cause: "not placed".to_owned() },
+        },
+    });
+    let peer = accepted.source.ip.map(|ip| ip.to_string()).unwrap_or_default();
+    TraceStep::Delivered {
+        accepted: accepted.time,
+        peer: format!("{peer} {}", cut(&accepted.source.helo, 100)).trim().to_owned(),
+        reverse_path: accepted.reverse_path.clone(),
+        subject: cut(&facts.subject, 100).to_owned(),
+        message_id: cut(facts.message_id.as_deref().unwrap_or_default(), 200).to_owned(),
+        size: letter.message.size,
+        auth: [accepted.auth.spf, accepted.auth.dkim, accepted.auth.dmarc],
+        recipients: recipients.collect(),
+    }
+}
+
+/// What follows from a delivered message: wake-ups, and housekeeping where a tail has grown long.
+fn follow(decided: &Decided, placed: &Found) -> Vec<Event> {
+    let mut events = Vec::new();
+    for recipient in &decided.accepted.recipients {
+        let Some(copy) = placed.get(&(recipient.account, decided.accepted.id)) else { continue };
+        events.push(Event::Changed(Changed { account: recipient.account, seq: copy.seq }));
+        if copy.wants_housekeeping {
+            events.push(Event::House(House::Account(recipient.account)));
+        }
+    }
+    events
+}
+
+fn failure(error: &StoreError) -> Failure {
+    if error.is_temporary() { Failure::temporary(error) } else { Failure::permanent(error) }
+}

@@ -1,1 +1,134 @@
 //! Handler: bases, list cards and garbage collection.
+//!
+//! Owns everything that can be thrown away and made anew, and the removal of what nobody needs. Ports: journal,
+//! objects, control (dead hints), queue (dead letters that still need a spooled message).
+//!
+//! Invariants: bytes are removed by hint *and* verification (architecture section 6): a hint says that an entry
+//! of a pack may be dead; before anything is removed every owner of the entry is loaded strongly and none may
+//! refer to it, live or restorable. Nothing younger than [`Settings::min_age_days`] is removed at all, so that no
+//! event still in a queue can refer to it. Hints may be lost or repeated; what they miss, the audit finds.
+//!
+//! If the process dies at any line: bases and card runs without a hint are orphans that the next run removes;
+//! dead hints stay and are verified again; a pack is deleted or replaced in one step.
+
+mod account;
+mod garbage;
+mod spool;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use pennypost_mailstore::{Mailstore, StoreError};
+use pennypost_model::event::{Event, House, Stage};
+use pennypost_model::{TenantId, Timestamp};
+use pennypost_ports::{Control, Queue};
+use pennypost_runtime::{Failure, Handler, Outcome};
+use serde::Deserialize;
+
+/// What housekeeping waits for.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Deleted messages can be restored for so many days (FLD-06).
+    pub restore_days: f64,
+    /// Bytes younger than so many days are never removed: more than any queue keeps an event.
+    pub min_age_days: f64,
+    /// A tail of so many entries gets a base.
+    pub long_tail: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings { restore_days: 14.0, min_age_days: 16.0, long_tail: 128 }
+    }
+}
+
+/// The handler.
+pub struct Housekeep {
+    store: Mailstore,
+    control: Arc<dyn Control>,
+    queue: Arc<dyn Queue>,
+    settings: Settings,
+}
+
+/// What a run removed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Removed {
+    /// Whole packs.
+    pub packs: u64,
+    /// Packs that were rewritten without their dead entries.
+    pub rewritten: u64,
+    /// Spooled messages.
+    pub spooled: u64,
+}
+
+impl Housekeep {
+    /// A handler over these ports.
+    #[must_use]
+    pub fn new(
+        store: Mailstore,
+        control: Arc<dyn Control>,
+        queue: Arc<dyn Queue>,
+        settings: Settings,
+    ) -> Housekeep {
+        Housekeep { store, control, queue, settings }
+    }
+
+    fn days_ago(&self, days: f64) -> Timestamp {
+        self.store.clock().now().plus_millis(-((days * 86_400_000.0) as i64))
+    }
+
+    /// Nothing made after this may be removed.
+    fn old_enough(&self) -> Timestamp {
+        self.days_ago(self.settings.min_age_days)
+    }
+
+    async fn keep_house(&self, house: House) -> Result<(), StoreError> {
+        match house {
+            House::Account(account) => self.keep_account(account).await,
+            House::CollectGarbage(tenant) => self.collect_garbage(tenant).await.map(|_| ()),
+            House::Audit(tenant) => self.audit(tenant).await.map(|_| ()),
+        }
+    }
+
+    /// Removes what a tenant does not refer to, found by comparison and not by hints.
+    ///
+    /// # Errors
+    /// [`StoreError`]; what was removed before it is removed.
+    pub async fn audit(&self, tenant: TenantId) -> Result<Removed, StoreError> {
+        let mut removed = self.audit_packs(tenant).await?;
+        removed.spooled = self.sweep_spool(tenant).await?;
+        tracing::info!(%tenant, ?removed, "audit done");
+        Ok(removed)
+    }
+}
+
+#[async_trait]
+impl Handler for Housekeep {
+    fn stage(&self) -> Stage {
+        Stage::Housekeep
+    }
+
+    async fn handle(&self, events: Vec<Event>) -> Vec<Outcome> {
+        let mut done = Vec::new();
+        let mut outcomes = Vec::with_capacity(events.len());
+        for event in events {
+            let Event::House(house) = event else {
+                outcomes.push(Err(Failure::misrouted(&event, Stage::Housekeep)));
+                continue;
+            };
+            if done.contains(&house) {
+                outcomes.push(Ok(Vec::new()));
+                continue;
+            }
+            let result = self.keep_house(house).await;
+            done.push(house);
+            outcomes.push(match result {
+                Ok(()) => Ok(Vec::new()),
+                Err(error) if error.is_temporary() => Err(Failure::temporary(&error)),
+                Err(error) => Err(Failure::permanent(&error)),
+            });
+        }
+        outcomes
+    }
+}

@@ -9,6 +9,8 @@
 //! again.
 
 pub mod blobs;
+mod cards;
+pub mod check;
 mod commit;
 pub mod compress;
 mod error;

@@ -26,6 +26,10 @@ pub struct StoredMessage {
     pub frames: Vec<Vec<u8>>,
 }
 
+impl Versioned for StoredMessage {
+    const KIND: &'static str = "stored message";
+}
+
 impl StoredMessage {
     /// Bytes that it takes as it is.
     #[must_use]

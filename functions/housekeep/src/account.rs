@@ -1,0 +1,74 @@
+//! Looking after one account: what is past its window is forgotten, the tail becomes a base and a card run.
+
+use pennypost_fold::{DraftError, State};
+use pennypost_mailstore::{ChangeError, StoreError, names};
+use pennypost_model::journal::Actor;
+use pennypost_model::{AccountKey, Seq};
+use pennypost_ports::{Consistency, Created, Head};
+
+use crate::Housekeep;
+use crate::garbage::Hint;
+
+/// Bases that are kept: the newest, and those before it in case it is damaged.
+const BASES_KEPT: usize = 3;
+
+impl Housekeep {
+    /// Does everything for one account.
+    ///
+    /// # Errors
+    /// [`StoreError`]; each step stands by itself.
+    pub async fn keep_account(&self, account: AccountKey) -> Result<(), StoreError> {
+        let head = self.store.journal().newest(account, 1, Consistency::Strong).await?.head;
+        let state = self.store.load(account, Consistency::Strong).await?;
+        let state = self.forget(account, state).await?;
+        let base_seq = head.map_or(Seq::ZERO, |head| head.base_seq);
+        if state.seq.0 - base_seq.0.min(state.seq.0) >= self.settings.long_tail.max(1) {
+            self.write_cards(account, base_seq, state.seq).await?;
+            if let Some(head) = self.store.build_base(account).await? {
+                self.drop_old_bases(account, &head).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives up deleted messages whose window has passed. The hints are written first: they are verified
+    /// before they are believed, so one too many does no harm, and none is missing if the process dies here.
+    async fn forget(&self, account: AccountKey, state: State) -> Result<State, StoreError> {
+        let before = self.days_ago(self.settings.restore_days);
+        let dead = state.deleted().values().filter(|deleted| deleted.at < before);
+        let hints: Vec<Hint> = dead.map(|deleted| Hint::of(deleted.row.blob)).collect();
+        if hints.is_empty() {
+            return Ok(state);
+        }
+        self.write_hints(account.tenant, &hints).await?;
+        let forgetting = self.store.commit(account, state, &Actor::System, |draft| {
+            draft.forget_deleted_before(before);
+            Ok::<(), DraftError>(())
+        });
+        match forgetting.await {
+            Ok(committed) => Ok(committed.state),
+            Err(ChangeError::Store(error)) => Err(error),
+            Err(ChangeError::Decided(error)) => Err(StoreError::Damaged(error.to_string())),
+        }
+    }
+
+    /// Writes the list cards of the entries that the next base will take in.
+    async fn write_cards(&self, account: AccountKey, after: Seq, upto: Seq) -> Result<(), StoreError> {
+        let run = self.store.gather_cards(account, after, upto).await?;
+        let name = names::cards(account, after, upto);
+        match self.store.objects().put_unique(&name, run.into()).await? {
+            Created::Stored | Created::Exists => Ok(()),
+        }
+    }
+
+    /// Removes bases other than the newest few. Orphans of builds that lost a race go the same way.
+    async fn drop_old_bases(&self, account: AccountKey, head: &Head) -> Result<(), StoreError> {
+        let bases = self.store.objects().list(&names::bases(account), None, 1000).await?;
+        let older: Vec<_> = bases.iter().filter(|base| base.name < head.base).collect();
+        let surplus = older.len().saturating_sub(BASES_KEPT - 1);
+        for base in &older[..surplus] {
+            self.store.objects().delete(&base.name).await?;
+        }
+        Ok(())
+    }
+}

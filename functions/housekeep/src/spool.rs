@@ -1,0 +1,60 @@
+//! Spooled messages: deliver removes them when they lie in a pack; what a crash left is removed here.
+
+use std::collections::HashSet;
+
+use pennypost_mailstore::{StoreError, names};
+use pennypost_model::TenantId;
+use pennypost_model::codec;
+use pennypost_model::event::{Body, Event};
+
+use crate::Housekeep;
+
+/// Names and dead letters that are taken at once.
+const PAGE: usize = 500;
+
+impl Housekeep {
+    /// Removes spooled messages that are old and that no dead letter needs. An event still in a queue is younger
+    /// than that.
+    pub(crate) async fn sweep_spool(&self, tenant: TenantId) -> Result<u64, StoreError> {
+        let needed = self.needed_by_dead_letters().await?;
+        let mut removed = 0;
+        let mut after: Option<String> = None;
+        loop {
+            let page = self.store.objects().list(&names::spools(tenant), after.as_deref(), PAGE).await?;
+            for object in &page {
+                let old = names::id_of(&object.name).is_some_and(|id| id.time() < self.old_enough());
+                if old && !needed.contains(&object.name) {
+                    self.store.objects().delete(&object.name).await?;
+                    removed += 1;
+                }
+            }
+            match page.last() {
+                Some(last) if page.len() == PAGE => after = Some(last.name.clone()),
+                _ => return Ok(removed),
+            }
+        }
+    }
+
+    async fn needed_by_dead_letters(&self) -> Result<HashSet<String>, StoreError> {
+        let mut needed = HashSet::new();
+        let mut after = None;
+        loop {
+            let page = self.queue.dead_letters(after, PAGE).await?;
+            for letter in &page {
+                let body = match codec::decode::<Event>(&letter.body) {
+                    Ok(Event::Accepted(accepted)) => accepted.body,
+                    Ok(Event::Parsed(parsed)) => parsed.accepted.body,
+                    Ok(Event::Decided(decided)) => decided.accepted.body,
+                    Ok(Event::Changed(_) | Event::House(_)) | Err(_) => continue,
+                };
+                if let Body::Spooled { object, .. } = body {
+                    needed.insert(object);
+                }
+            }
+            match page.last() {
+                Some(last) if page.len() == PAGE => after = Some(last.id),
+                _ => return Ok(needed),
+            }
+        }
+    }
+}
