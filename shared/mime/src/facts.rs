@@ -29,7 +29,8 @@ pub(crate) fn facts(raw: &[u8], structure: &Structure, fields: &Fields<'_>) -> F
     let envelope = &structure.envelope;
     let subject = line(&envelope.subject.as_deref().map(decode_text_value).unwrap_or_default());
     let subject: String = subject.chars().take(MAX_SUBJECT).collect();
-    let id = fields.message_id.and_then(first_id).map(|id| charset::guess(&id));
+    // Escape sequences alone decode to nothing, and an empty id is none.
+    let id = fields.message_id.and_then(first_id).map(|id| charset::guess(&id)).filter(|id| !id.is_empty());
     let header = structure.root().map_or(0, |root| root.header.end as usize);
     let thread = thread(fields, &subject, id.as_deref(), raw.get(..header).unwrap_or_default());
     let places = places(structure);
@@ -182,11 +183,20 @@ fn decode_extended(value: &[u8]) -> String {
     }
 }
 
+/// Text for people; the others are for programs.
+fn is_readable(part: &Part) -> bool {
+    part.media_type.0 == "text"
+        && !matches!(
+            &*part.media_type.1,
+            "calendar" | "vcard" | "x-vcard" | "directory" | "css" | "javascript"
+        )
+}
+
 /// The first text that is not blank; plain text before HTML where they are alternatives.
 fn find_preview(raw: &[u8], structure: &Structure, places: &[Place]) -> String {
     let texts = || {
         structure.parts.iter().zip(places).filter(|(part, place)| match &part.content {
-            Content::Leaf => part.media_type.0 == "text" && !is_attachment(structure, **place, part),
+            Content::Leaf => is_readable(part) && !is_attachment(structure, **place, part),
             Content::Multipart(children) => children.is_empty(),
             Content::Message(..) => false,
         })
@@ -224,4 +234,95 @@ fn is_automatic(fields: &Fields<'_>) -> bool {
     fields.auto_submitted.map(word).is_some_and(|kind| !kind.is_empty() && kind != b"no")
         || fields.precedence.map(word).is_some_and(|kind| matches!(&*kind, b"bulk" | b"list" | b"junk"))
         || fields.list_id.is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::parse;
+
+    #[test]
+    fn what_a_person_calls_an_attachment() {
+        let in_multipart = |kind: &str, part: &str| {
+            let raw = format!(
+                "Content-Type: multipart/{kind}; boundary=a\r\n\r\n--a\r\n{part}\r\n\r\nx\r\n--a--\r\n"
+            );
+            let found = parse(raw.as_bytes()).1.attachments;
+            found
+                .into_iter()
+                .map(|found| format!("{} {}", found.media_type, found.name))
+                .collect::<Vec<_>>()
+                .join(";")
+        };
+        for (kind, part, found) in [
+            ("mixed", "", ""),
+            ("mixed", "Content-Type: text/html", ""),
+            ("mixed", "Content-Type: application/pdf", "application/pdf "),
+            ("mixed", "Content-Disposition: attachment", "text/plain "),
+            ("mixed", "Content-Type: text/plain; name=a.txt", "text/plain a.txt"),
+            (
+                "mixed",
+                "Content-Type: image/png; name=a.png\r\nContent-Disposition: inline",
+                "image/png a.png",
+            ),
+            ("mixed", "Content-Type: message/rfc822", "message/rfc822 "),
+            ("mixed", "Content-Type: message/rfc822\r\nContent-Transfer-Encoding: base64", "message/rfc822 "),
+            ("related", "Content-Type: image/png; name=a.png\r\nContent-ID: <a>", ""),
+            ("related", "Content-Type: image/png; name=a.png", "image/png a.png"),
+            ("alternative", "Content-Type: text/calendar", ""),
+            ("alternative", "Content-Type: application/rtf", ""),
+            ("report", "Content-Type: message/delivery-status", ""),
+            ("report", "Content-Type: message/rfc822", ""),
+            ("signed", "Content-Type: application/pkcs7-signature; name=smime.p7s", ""),
+            (
+                "mixed",
+                "Content-Disposition: attachment; filename=\"=?gbk?B?xOO6ww==?=.txt\"",
+                "text/plain 你好.txt",
+            ),
+            ("mixed", "Content-Disposition: attachment; filename*=gbk''%C4%E3; filename=no", "text/plain 你"),
+        ] {
+            assert_eq!(in_multipart(kind, part), found, "{kind} {part}");
+        }
+    }
+
+    #[test]
+    fn machines_are_told_from_people() {
+        for (header, automatic) in [
+            ("", false),
+            ("Auto-Submitted: no", false),
+            ("Auto-Submitted: NO (really)", false),
+            ("Auto-Submitted:", false),
+            ("Auto-Submitted: auto-replied; owner=x", true),
+            ("Precedence: Bulk", true),
+            ("Precedence: list", true),
+            ("Precedence: first-class", false),
+            ("List-Id: x", true),
+        ] {
+            assert_eq!(parse(format!("{header}\r\n\r\n").as_bytes()).1.automatic, automatic, "{header}");
+        }
+    }
+
+    #[test]
+    fn previews_prefer_plain_text_and_skip_blanks() {
+        let two = |kind: &str, first: &str, second: &str| {
+            let raw =
+                format!("Content-Type: multipart/{kind}; boundary=a\n\n--a\n{first}\n--a\n{second}\n--a--\n");
+            parse(raw.as_bytes()).1.preview
+        };
+        let html = "Content-Type: text/html\n\n<p>marked</p>";
+        let plain = "Content-Type: text/plain\n\nplain";
+        let blank = "Content-Type: text/plain\n\n \n\n";
+        let calendar = "Content-Type: text/calendar\n\nBEGIN:VCALENDAR";
+        for (kind, first, second, preview) in [
+            ("alternative", plain, html, "plain"),
+            ("alternative", html, plain, "plain"),
+            ("mixed", html, plain, "marked"),
+            ("alternative", blank, html, "marked"),
+            ("mixed", calendar, html, "marked"),
+            ("mixed", "Content-Disposition: attachment\n\nfile", plain, "plain"),
+            ("mixed", "Content-Type: message/rfc822\n\nA: b\n\ninner", blank, "inner"),
+        ] {
+            assert_eq!(two(kind, first, second), preview, "{first} {second}");
+        }
+        assert_eq!(parse(b"Content-Type: multipart/mixed\n\nstill read").1.preview, "still read");
+    }
 }

@@ -95,7 +95,7 @@ impl<'a> Scanner<'a> {
                 content => *content = Content::Message(Box::default(), index as u32),
             }
         }
-        let boundary = boundary.filter(|_| self.has_room());
+        let boundary = boundary.filter(|_| self.has_room(self.open.len() + 1));
         self.boundaries += usize::from(boundary.is_some());
         self.parts.push(part);
         self.open.push(Open { part: index, boundary });
@@ -105,7 +105,7 @@ impl<'a> Scanner<'a> {
     /// Where to go on in the part that was just opened.
     fn inside(&self, body: usize) -> Inside {
         let embedded = self.open.last().is_some_and(|open| is_message(&self.parts[open.part]));
-        if embedded && self.has_room() { Inside::Message(body) } else { Inside::Lines(body) }
+        if embedded && self.has_room(self.open.len()) { Inside::Message(body) } else { Inside::Lines(body) }
     }
 
     /// The envelope of an embedded message goes to the part that embeds it.
@@ -116,9 +116,9 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// One more part may be opened below the innermost open one.
-    fn has_room(&self) -> bool {
-        self.parts.len() < Structure::MAX_PARTS && self.open.len() + 1 < Structure::MAX_DEPTH
+    /// A part of this level (that of the root is 1) may have parts inside.
+    fn has_room(&self, level: usize) -> bool {
+        self.parts.len() < Structure::MAX_PARTS && level < Structure::MAX_DEPTH
     }
 
     /// Finds where the next part begins, closing those that end before it; nothing when there is none.
@@ -228,5 +228,89 @@ fn count_lines(raw: &[u8], parts: &mut [Part]) {
     let until = |offset| offsets.binary_search(&offset).map_or(0, |index| counts[index]);
     for part in parts {
         part.lines = u32::try_from(until(part.body.end) - until(part.body.start)).unwrap_or(u32::MAX);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `type/subtype` with the body of leaves in angle brackets and parts in square ones.
+    fn shape(raw: &str, structure: &Structure, index: usize) -> String {
+        let part = &structure.parts[index];
+        let kind = format!("{}/{}", part.media_type.0, part.media_type.1);
+        match &part.content {
+            Content::Leaf => format!("{kind}<{}>", &raw[part.body.start as usize..part.body.end as usize]),
+            Content::Message(_, root) => format!("{kind}({})", shape(raw, structure, *root as usize)),
+            Content::Multipart(children) => {
+                let inner: Vec<_> =
+                    children.iter().map(|child| shape(raw, structure, *child as usize)).collect();
+                format!("{kind}[{}]", inner.join(", "))
+            }
+        }
+    }
+
+    #[test]
+    fn boundaries() {
+        let mixed = "Content-Type: multipart/mixed; boundary=a\n\n";
+        let inner = "Content-Type: multipart/alternative; boundary=b\n\n";
+        let message = "Content-Type: message/rfc822\n\n";
+        for (body, expected) in [
+            ("", "multipart/mixed[]"),
+            ("no boundary", "multipart/mixed[]"),
+            ("--a\n\nx\n--a--\n", "multipart/mixed[text/plain<x>]"),
+            (
+                "pre\n--a\n\nx\n\n--a  \n\ny\n--a-- \nepi\n--a\n\nz",
+                "multipart/mixed[text/plain<x\n>, text/plain<y>]",
+            ),
+            // Neither closed nor ended by a line end.
+            ("--a\n\nx", "multipart/mixed[text/plain<x>]"),
+            ("--a", "multipart/mixed[text/plain<>]"),
+            ("--a\n--a\nA: b\n--a\n\n--a--", "multipart/mixed[text/plain<>, text/plain<>, text/plain<>]"),
+            // No boundaries: not at the beginning of a line, too short, another one.
+            ("--a\n\nx --a\n --a\n-a\n--c\n--a--", "multipart/mixed[text/plain<x --a\n --a\n-a\n--c>]"),
+            // A boundary within, closed or not; then the outer one ends it.
+            (
+                "--a\n{inner}--b\n\nx\n--b--\n--a\n\ny\n--a--",
+                "multipart/mixed[multipart/alternative[text/plain<x>], text/plain<y>]",
+            ),
+            (
+                "--a\n{inner}--b\n\nx\n--a\n\ny",
+                "multipart/mixed[multipart/alternative[text/plain<x>], text/plain<y>]",
+            ),
+            ("--a\n{inner}--a--\n--b\n\nx", "multipart/mixed[multipart/alternative[]]"),
+            // The same boundary again within: the innermost wins.
+            (
+                "--a\n{mixed}--a\n\nx\n--a--\n--a\n\ny",
+                "multipart/mixed[multipart/mixed[text/plain<x>], text/plain<y>]",
+            ),
+            // Only the beginning of the line.
+            ("--a\n\nx\n--abc\n\ny", "multipart/mixed[text/plain<x>, text/plain<y>]"),
+            ("--a\n{message}A: b\n\nx\n--a--", "multipart/mixed[message/rfc822(text/plain<x>)]"),
+            ("--a\n{message}--a--", "multipart/mixed[message/rfc822(text/plain<>)]"),
+            (
+                "--a\nContent-Transfer-Encoding: base64\n{message}QTogYgo=\n--a--",
+                "multipart/mixed[message/rfc822<QTogYgo=>]",
+            ),
+            (
+                "--a\nContent-Type: multipart/digest; boundary=d\n\n--d\n\nA: b\n\nx\n--d\nContent-Type: text/html\n\ny",
+                "multipart/mixed[multipart/digest[message/rfc822(text/plain<x>), text/html<y>]]",
+            ),
+        ] {
+            let body = body.replace("{inner}", inner).replace("{mixed}", mixed).replace("{message}", message);
+            for line_end in ["\n", "\r\n"] {
+                let raw = format!("{mixed}{body}").replace('\n', line_end);
+                let (structure, _) = scan(raw.as_bytes());
+                assert_eq!(shape(&raw, &structure, 0), expected.replace('\n', line_end), "{raw:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn lines_are_counted_in_every_part() {
+        let raw = "Content-Type: multipart/mixed; boundary=a\r\n\r\n--a\r\n\r\n1\r\n2\r\n3\r\n--a\r\n\
+                   Content-Type: message/rfc822\r\n\r\nA: b\r\n\r\nx\r\n\r\n--a--\r\n";
+        let lines: Vec<u32> = scan(raw.as_bytes()).0.parts.iter().map(|part| part.lines).collect();
+        assert_eq!(lines, [13, 2, 3, 1]);
     }
 }
