@@ -1,6 +1,7 @@
 """Process trees as /proc shows them: descendants, and the CPU time they used."""
 
 import os
+import signal
 from pathlib import Path
 
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
@@ -44,3 +45,10 @@ def cpu_seconds(roots: list[int]) -> float:
 def is_running(pid: int) -> bool:
     fields = _stat(pid)
     return fields is not None and fields[0] not in "ZX"
+
+
+def kill(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass

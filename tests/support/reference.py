@@ -244,16 +244,17 @@ class Reference(Office):
         return self._dovecot.wait(30)
 
     def kill(self) -> None:
+        # The masters first, so that nothing new is started.
         doomed = process.tree(self.process_ids())
-        for pid in doomed:
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
+        for pid in [*self.process_ids(), *doomed]:
+            process.kill(pid)
         self._dovecot.wait()
         deadline = time.monotonic() + 10
         while any(process.is_running(pid) for pid in doomed) and time.monotonic() < deadline:
             time.sleep(0.01)
+        # Dovecot takes a socket file that still answers, or just stopped to, for a running server.
+        shutil.rmtree(self.root / "run", ignore_errors=True)
+        (self.root / "run").mkdir()
 
     def alive(self) -> bool:
         return self._dovecot is not None and self._dovecot.poll() is None

@@ -166,7 +166,7 @@ def smuggling(context: Context) -> None:
     deadline = time.monotonic() + 15
     while True:
         received = [octets for _, octets in messages(context.office, account).values()]
-        if any(octets.endswith(control) for octets in received):
+        if any(b"\nSubject: control\r\n" in octets for octets in received):
             break
         assert time.monotonic() < deadline, "the letter after the attempts is missing"
         time.sleep(0.1)
