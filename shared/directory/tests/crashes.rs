@@ -1,0 +1,120 @@
+//! Adding things while the process dies at each write, and while others add the same.
+
+#[allow(dead_code, clippy::allow_attributes, reason = "each test file uses its part of it")]
+mod memory;
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use memory::{Death, House, Memory, PASSWORD};
+use pennypost_directory::{Page, Resolved, SignInError};
+
+const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+#[tokio::test]
+async fn half_an_account_is_none_and_adding_it_again_completes_it() {
+    let mut died = 0;
+    for death in [Death::BeforeWrite, Death::AfterWrite] {
+        for writes in 0..10 {
+            let (house, tenant) = House::with_acme().await;
+            let dying = house.process(Memory::dying(&house.disk, writes, death));
+            let first = dying.add_account("alice@acme.example", "the first password", "", None).await;
+            let directory = &house.directory;
+            let there = directory.account_at("alice@acme.example").await.expect("looked");
+            let listed = directory.accounts(tenant, &Page::default()).await.expect("listed").items;
+            let resolved = directory.resolve("alice@acme.example").await.expect("resolved");
+            let signed_in = directory.authenticate("alice@acme.example", "the first password", CLIENT).await;
+
+            // All or nothing, in every view.
+            let is_there = there.is_some();
+            assert_eq!(listed.len(), usize::from(is_there), "{death:?} {writes}");
+            assert_eq!(matches!(resolved, Resolved::Local { .. }), is_there, "{death:?} {writes}");
+            assert_eq!(signed_in.is_ok(), is_there, "{death:?} {writes}");
+            if first.is_ok() {
+                assert!(is_there);
+                continue;
+            }
+            died += 1;
+            if is_there {
+                continue;
+            }
+            directory.add_account("alice@acme.example", PASSWORD, "", None).await.expect("again");
+            let account =
+                directory.authenticate("alice@acme.example", PASSWORD, CLIENT).await.expect("signs in");
+            let old = directory.authenticate("alice@acme.example", "the first password", CLIENT).await;
+            assert_eq!(old, Err(SignInError::Denied));
+            assert_eq!(directory.accounts(tenant, &Page::default()).await.expect("listed").items, [account]);
+            // Nothing of the first attempt is left: one account item, one credential, one address.
+            for partition in ["accounts", "credentials", "addresses"] {
+                let is_in =
+                    |key: &pennypost_ports::ControlKey| key.partition == format!("{tenant}/{partition}");
+                let count = house.disk.keys().into_iter().filter(is_in).count();
+                assert_eq!(count, 1, "{partition} {death:?} {writes}");
+            }
+        }
+    }
+    assert!(died >= 8, "only {died} deaths: the test tests nothing");
+}
+
+#[tokio::test]
+async fn tenants_and_domains_are_completed_by_repeating() {
+    for death in [Death::BeforeWrite, Death::AfterWrite] {
+        for writes in 0..2 {
+            let house = House::new();
+            let dying = house.process(Memory::dying(&house.disk, writes, death));
+            assert!(dying.add_tenant("Acme").await.is_err());
+            let directory = &house.directory;
+            let tenant = match directory.tenant_named("acme").await.expect("looked") {
+                Some(tenant) => tenant,
+                None => directory.add_tenant("Acme").await.expect("again"),
+            };
+            assert_eq!(directory.tenants(&Page::default()).await.expect("listed").items.len(), 1);
+
+            let dying = house.process(Memory::dying(&house.disk, writes, death));
+            assert!(dying.add_domain(tenant.id, "acme.example").await.is_err());
+            if directory.domain("acme.example").await.expect("looked").is_none() {
+                assert_eq!(directory.resolve("x@acme.example").await, Ok(Resolved::UnknownDomain));
+                directory.add_domain(tenant.id, "acme.example").await.expect("again");
+            }
+            let unknown = Resolved::UnknownUser { tenant: tenant.id };
+            assert_eq!(directory.resolve("x@acme.example").await, Ok(unknown));
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_racing_adds_at_most_one_wins() {
+    for _ in 0..5 {
+        let (house, tenant) = House::with_acme().await;
+        house.directory.add_account("bob@acme.example", PASSWORD, "", None).await.expect("bob");
+        let adds = (0..6).map(|number| {
+            let directory = house.process(Memory::new(&house.disk));
+            tokio::spawn(async move {
+                let password = format!("password number {number}");
+                if number % 3 == 2 {
+                    return directory
+                        .add_alias("same@acme.example", &["bob@acme.example"])
+                        .await
+                        .ok()
+                        .map(|_| None);
+                }
+                let added = directory.add_account("same@acme.example", &password, "", None).await;
+                added.ok().map(|account| Some((account, password)))
+            })
+        });
+        let mut winners = Vec::new();
+        for add in adds.collect::<Vec<_>>() {
+            winners.extend(add.await.expect("task"));
+        }
+        // Each may have taken the claim of the other over, but never do two win.
+        assert!(winners.len() <= 1, "{} winners", winners.len());
+        let accounts = house.directory.accounts(tenant, &Page::default()).await.expect("listed").items;
+        match winners.pop() {
+            Some(Some((account, password))) => {
+                assert_eq!(accounts.len(), 2);
+                let signed_in = house.directory.authenticate("same@acme.example", &password, CLIENT).await;
+                assert_eq!(signed_in, Ok(account));
+            }
+            _ => assert_eq!(accounts.len(), 1),
+        }
+    }
+}
