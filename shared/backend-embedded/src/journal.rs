@@ -1,0 +1,274 @@
+//! The journal in `mail.db`: one row for each entry under (tenant, account, seq), and the head hints.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use pennypost_model::codec;
+use pennypost_model::journal::Entry;
+use pennypost_model::{AccountId, AccountKey, Seq, TenantId};
+use pennypost_ports::{Appended, Consistency, Head, Journal, Newest, PortResult};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, params};
+
+use crate::database::Readers;
+use crate::failure::Failure;
+use crate::seal::{seal, unseal};
+use crate::writer::{Kind, Writer};
+
+const PORT: &str = "journal";
+/// Up to so many entries are read on the calling thread.
+const INLINE: usize = 64;
+
+/// [`Journal`] on SQLite.
+pub(crate) struct EmbeddedJournal {
+    pub(crate) writer: Arc<Writer>,
+    pub(crate) readers: Arc<Readers>,
+}
+
+/// Ids are stored as 8 bytes, most significant first: their order is that of the numbers.
+type IdBytes = [u8; 8];
+
+fn key(account: AccountKey) -> (IdBytes, IdBytes) {
+    (account.tenant.0.to_be_bytes(), account.account.0.to_be_bytes())
+}
+
+fn number(seq: Seq) -> Result<i64, Failure> {
+    i64::try_from(seq.0).map_err(|_| Failure::Refused(format!("there is no entry {seq}")))
+}
+
+/// As [`number`], for an upper or lower bound: beyond all numbers there is nothing more.
+fn bound(seq: Seq) -> i64 {
+    i64::try_from(seq.0).unwrap_or(i64::MAX)
+}
+
+fn count(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
+}
+
+fn read_entry(account: AccountKey, seq: i64, sealed: Vec<u8>) -> Result<Entry, Failure> {
+    let bytes = unseal(sealed, || format!("entry {seq} of account {account}"))?;
+    let entry: Entry = codec::decode(&bytes)
+        .map_err(|error| Failure::Damaged(format!("entry {seq} of account {account}: {error}")))?;
+    if i64::try_from(entry.seq.0) != Ok(seq) {
+        return Err(Failure::Damaged(format!(
+            "entry {} of account {account} lies in place of entry {seq}",
+            entry.seq
+        )));
+    }
+    Ok(entry)
+}
+
+/// The rows of a query for (seq, entry), decoded.
+fn read_entries(
+    mut statement: CachedStatement<'_>,
+    parameters: impl Params,
+    account: AccountKey,
+) -> Result<Vec<Entry>, Failure> {
+    let mut rows = statement.query(parameters)?;
+    let mut entries = Vec::new();
+    while let Some(row) = rows.next()? {
+        entries.push(read_entry(account, row.get(0)?, row.get(1)?)?);
+    }
+    Ok(entries)
+}
+
+/// An entry is only ever appended behind the one before it: a hole is damage and must not pass for the end.
+fn without_holes(account: AccountKey, entries: Vec<Entry>) -> Result<Vec<Entry>, Failure> {
+    let hole = entries.windows(2).find(|pair| pair[0].seq.0 + 1 != pair[1].seq.0);
+    match hole {
+        None => Ok(entries),
+        Some(pair) => Err(Failure::Damaged(format!("account {account} has no entry {}", pair[0].seq.0 + 1))),
+    }
+}
+
+fn since(
+    connection: &Connection,
+    account: AccountKey,
+    after: Seq,
+    limit: usize,
+) -> Result<Vec<Entry>, Failure> {
+    let (tenant, id) = key(account);
+    let statement = connection.prepare_cached(
+        "SELECT seq, entry FROM journal WHERE tenant = ?1 AND account = ?2 AND seq > ?3 ORDER BY seq LIMIT ?4",
+    )?;
+    let entries = read_entries(statement, params![tenant, id, bound(after), count(limit)], account)?;
+    if let Some(first) = entries.first()
+        && first.seq.0 != after.0 + 1
+    {
+        return Err(Failure::Damaged(format!("account {account} has no entry {}", after.0 + 1)));
+    }
+    without_holes(account, entries)
+}
+
+fn before(
+    connection: &Connection,
+    account: AccountKey,
+    upto: Seq,
+    limit: usize,
+) -> Result<Vec<Entry>, Failure> {
+    let (tenant, id) = key(account);
+    let statement = connection.prepare_cached(
+        "SELECT seq, entry FROM journal WHERE tenant = ?1 AND account = ?2 AND seq <= ?3 \
+         ORDER BY seq DESC LIMIT ?4",
+    )?;
+    let mut entries = read_entries(statement, params![tenant, id, bound(upto), count(limit)], account)?;
+    entries.reverse();
+    without_holes(account, entries)
+}
+
+fn head(connection: &Connection, account: AccountKey) -> Result<Option<Head>, Failure> {
+    let (tenant, id) = key(account);
+    let row: Option<(i64, String)> = connection
+        .prepare_cached("SELECT base_seq, base FROM head WHERE tenant = ?1 AND account = ?2")?
+        .query_row(params![tenant, id], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    row.map(|(seq, base)| {
+        let seq = u64::try_from(seq)
+            .map_err(|_| Failure::Damaged(format!("the head of account {account} is negative")))?;
+        Ok(Head { base_seq: Seq(seq), base })
+    })
+    .transpose()
+}
+
+fn newest(connection: &mut Connection, account: AccountKey, limit: usize) -> Result<Newest, Failure> {
+    // One snapshot: the head must not be ahead of the entries.
+    let snapshot = connection.transaction()?;
+    let entries = before(&snapshot, account, Seq(u64::MAX), limit)?;
+    let head = head(&snapshot, account)?;
+    Ok(Newest { entries, head })
+}
+
+fn append(
+    connection: &Connection,
+    account: AccountKey,
+    seq: i64,
+    sealed: &[u8],
+) -> Result<Appended, Failure> {
+    let (tenant, id) = key(account);
+    let inserted = connection
+        .prepare_cached(
+            "INSERT INTO journal (tenant, account, seq, entry) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
+        )?
+        .execute(params![tenant, id, seq, sealed])?;
+    if inserted == 1 {
+        return Ok(Appended::Committed);
+    }
+    let there: Vec<u8> = connection
+        .prepare_cached("SELECT entry FROM journal WHERE tenant = ?1 AND account = ?2 AND seq = ?3")?
+        .query_row(params![tenant, id, seq], |row| row.get(0))?;
+    Ok(Appended::Lost(Box::new(read_entry(account, seq, there)?)))
+}
+
+fn advance_head(connection: &Connection, account: AccountKey, seq: i64, base: &str) -> Result<bool, Failure> {
+    let (tenant, id) = key(account);
+    let changed = connection
+        .prepare_cached(
+            "INSERT INTO head (tenant, account, base_seq, base) VALUES (?1, ?2, ?3, ?4) \
+             ON CONFLICT DO UPDATE SET base_seq = excluded.base_seq, base = excluded.base \
+             WHERE excluded.base_seq > head.base_seq",
+        )?
+        .execute(params![tenant, id, seq, base])?;
+    Ok(changed == 1)
+}
+
+fn accounts(
+    connection: &Connection,
+    tenant: TenantId,
+    after: Option<AccountId>,
+    limit: usize,
+) -> Result<Vec<AccountKey>, Failure> {
+    // One seek for each account: a plain DISTINCT would read every entry.
+    let mut first = connection.prepare_cached(
+        "SELECT account FROM journal WHERE tenant = ?1 AND account >= ?2 ORDER BY account LIMIT 1",
+    )?;
+    let mut next = connection.prepare_cached(
+        "SELECT account FROM journal WHERE tenant = ?1 AND account > ?2 ORDER BY account LIMIT 1",
+    )?;
+    let mut found = Vec::new();
+    let mut last = after;
+    while found.len() < limit {
+        let statement = if last.is_some() { &mut next } else { &mut first };
+        let from = last.map_or(0, |account| account.0).to_be_bytes();
+        let row: Option<IdBytes> =
+            statement.query_row(params![tenant.0.to_be_bytes(), from], |row| row.get(0)).optional()?;
+        let Some(account) = row.map(|bytes| AccountId(u64::from_be_bytes(bytes))) else { break };
+        found.push(AccountKey { tenant, account });
+        last = Some(account);
+    }
+    Ok(found)
+}
+
+#[async_trait]
+impl Journal for EmbeddedJournal {
+    async fn append(&self, account: AccountKey, entry: &Entry) -> PortResult<Appended> {
+        let seq = number(entry.seq).map_err(|failure| failure.at(PORT))?;
+        if seq == 0 {
+            return Err(Failure::Refused("entries are numbered from 1".to_owned()).at(PORT));
+        }
+        let sealed = seal(codec::encode(entry));
+        self.writer
+            .run(Kind::JournalAppend, sealed.len(), move |connection| {
+                append(connection, account, seq, &sealed)
+            })
+            .await
+            .map_err(|failure| failure.at(PORT))
+    }
+
+    async fn since(
+        &self,
+        account: AccountKey,
+        after: Seq,
+        limit: usize,
+        _consistency: Consistency,
+    ) -> PortResult<Vec<Entry>> {
+        let read = move |connection: &mut Connection| since(connection, account, after, limit);
+        let entries =
+            if limit <= INLINE { self.readers.inline(read).await } else { self.readers.blocking(read).await };
+        entries.map_err(|failure| failure.at(PORT))
+    }
+
+    async fn before(&self, account: AccountKey, upto: Seq, limit: usize) -> PortResult<Vec<Entry>> {
+        let read = move |connection: &mut Connection| before(connection, account, upto, limit);
+        let entries =
+            if limit <= INLINE { self.readers.inline(read).await } else { self.readers.blocking(read).await };
+        entries.map_err(|failure| failure.at(PORT))
+    }
+
+    async fn newest(
+        &self,
+        account: AccountKey,
+        limit: usize,
+        _consistency: Consistency,
+    ) -> PortResult<Newest> {
+        let read = move |connection: &mut Connection| newest(connection, account, limit);
+        let newest =
+            if limit <= INLINE { self.readers.inline(read).await } else { self.readers.blocking(read).await };
+        newest.map_err(|failure| failure.at(PORT))
+    }
+
+    async fn advance_head(&self, account: AccountKey, head: &Head) -> PortResult<bool> {
+        let seq = number(head.base_seq).map_err(|failure| failure.at(PORT))?;
+        let base = head.base.clone();
+        self.writer
+            .run(Kind::HeadAdvance, base.len(), move |connection| {
+                advance_head(connection, account, seq, &base)
+            })
+            .await
+            .map_err(|failure| failure.at(PORT))
+    }
+
+    async fn accounts(
+        &self,
+        tenant: TenantId,
+        after: Option<AccountKey>,
+        limit: usize,
+    ) -> PortResult<Vec<AccountKey>> {
+        // Keys of another tenant lie wholly before or behind this one's.
+        let after = match after {
+            Some(key) if key.tenant > tenant => return Ok(Vec::new()),
+            Some(key) if key.tenant == tenant => Some(key.account),
+            _ => None,
+        };
+        let read = move |connection: &mut Connection| accounts(connection, tenant, after, limit);
+        self.readers.blocking(read).await.map_err(|failure| failure.at(PORT))
+    }
+}

@@ -1,0 +1,424 @@
+//! Group commit: one thread per database takes all jobs that wait, runs each in its own savepoint, commits
+//! once (one fsync) and then answers them all.
+//!
+//! Invariants: a job is answered with success only after its commit is durable; a job that fails leaves no
+//! trace and does not disturb the others of its batch; a commit that fails fails every job of its batch and
+//! the thread goes on. There is no linger: a lone job is committed at once, and what arrives meanwhile forms
+//! the next batch. Only *lazy* jobs, for which nobody waits, are kept back for [`LAZY`] to join another
+//! commit. Memory is bounded by permits: a job holds permits by its size until it is answered.
+//!
+//! If the process dies: before the commit no job of the batch happened; after it all did.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use pennypost_ports::crash;
+use rusqlite::Connection;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+
+use crate::checkpoint::{self, CHECKPOINT_FRAMES, Checkpointer};
+use crate::failure::Failure;
+
+/// Jobs in a batch at most.
+const BATCH_JOBS: usize = 512;
+/// Permits: one per KB of all jobs that wait or run.
+const PERMITS: usize = 64 * 1024;
+/// How long a lazy job may wait for company.
+const LAZY: Duration = Duration::from_millis(20);
+/// How often an idle writer looks for commits of other processes.
+const POLL: Duration = Duration::from_millis(50);
+
+/// What a job does, for its crash points.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    QueueSend,
+    QueueAck,
+    JournalAppend,
+    HeadAdvance,
+    ControlPut,
+    LogAppend,
+    Other,
+}
+
+impl Kind {
+    const COUNT: usize = 7;
+
+    const fn points(self) -> Option<(&'static str, &'static str)> {
+        match self {
+            Kind::QueueSend => Some(("queue-send.before-commit", "queue-send.after-commit")),
+            Kind::QueueAck => Some(("queue-ack.before-commit", "queue-ack.after-commit")),
+            Kind::JournalAppend => Some(("journal-append.before-commit", "journal-append.after-commit")),
+            Kind::HeadAdvance => Some(("head-advance.before-commit", "head-advance.after-commit")),
+            Kind::ControlPut => Some(("control-put.before-commit", "control-put.after-commit")),
+            Kind::LogAppend => Some(("log-append.before-commit", "log-append.after-commit")),
+            Kind::Other => None,
+        }
+    }
+}
+
+type Answer = Box<dyn FnOnce(Result<(), Failure>) + Send>;
+/// Gets the connection within a transaction, or the reason why there is none.
+type Work = Box<dyn FnOnce(Result<&Connection, Failure>) -> Done + Send>;
+
+/// A job that was run and waits for its commit.
+struct Done {
+    failed: bool,
+    answer: Answer,
+}
+
+struct Job {
+    kind: Kind,
+    lazy: bool,
+    work: Work,
+    _permit: OwnedSemaphorePermit,
+}
+
+enum Message {
+    Run(Job),
+    /// Commit what is there, and stop.
+    Stop(Option<oneshot::Sender<()>>),
+}
+
+/// Called on the writer's thread when another process has committed, before any job of the next batch.
+/// After a commit that failed it is called too: such a commit may have taken effect.
+pub(crate) type OnForeign = Box<dyn FnMut(&Connection) -> Result<(), Failure> + Send>;
+
+/// The handle of the thread.
+pub(crate) struct Writer {
+    jobs: Mutex<Option<Sender<Message>>>,
+    permits: Arc<Semaphore>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Writer {
+    /// Starts the thread; it owns the connection from now on. With `rescan` it begins by calling `on_foreign`:
+    /// something may have been committed since the caller has looked.
+    pub(crate) fn start(
+        mut connection: Connection,
+        path: &Path,
+        name: &'static str,
+        on_foreign: OnForeign,
+        rescan: bool,
+    ) -> Result<Writer, Failure> {
+        let frames = Arc::new(AtomicI32::new(0));
+        let counted = Arc::clone(&frames);
+        connection.wal_hook(Some(move |_: &mut rusqlite::hooks::Wal, pages| {
+            counted.store(pages, Ordering::Relaxed);
+            Ok(())
+        }))?;
+        let checkpointer = Checkpointer::start(path.to_owned(), name)?;
+        let seen = data_version(&connection)?;
+        let (sender, receiver) = mpsc::channel();
+        let thread = Thread { connection, name, frames, checkpointer, on_foreign, seen, rescan };
+        let thread =
+            std::thread::Builder::new().name(format!("write {name}")).spawn(move || thread.run(&receiver))?;
+        Ok(Writer {
+            jobs: Mutex::new(Some(sender)),
+            permits: Arc::new(Semaphore::new(PERMITS)),
+            thread: Mutex::new(Some(thread)),
+        })
+    }
+
+    /// Runs `job` and commits it. `bytes` is about what it holds in memory.
+    pub(crate) async fn run<T: Send + 'static>(
+        &self,
+        kind: Kind,
+        bytes: usize,
+        job: impl FnOnce(&Connection) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, Failure> {
+        self.run_then(kind, bytes, job, |value| value).await
+    }
+
+    /// Like [`Writer::run`]; `then` is called on the writer's thread right after the commit, also when the
+    /// caller has gone away meanwhile.
+    pub(crate) async fn run_then<T: 'static, R: Send + 'static>(
+        &self,
+        kind: Kind,
+        bytes: usize,
+        job: impl FnOnce(&Connection) -> Result<T, Failure> + Send + 'static,
+        then: impl FnOnce(T) -> R + Send + 'static,
+    ) -> Result<R, Failure>
+    where
+        T: Send,
+    {
+        let (reply, answer) = oneshot::channel();
+        let work = move |connection: Result<&Connection, Failure>| match connection.and_then(job) {
+            Ok(value) => Done {
+                failed: false,
+                answer: Box::new(move |committed| {
+                    // Nobody may be waiting any more.
+                    let _ = reply.send(committed.map(|()| then(value)));
+                }),
+            },
+            Err(failure) => Done {
+                failed: true,
+                answer: Box::new(move |_| {
+                    let _ = reply.send(Err(failure));
+                }),
+            },
+        };
+        self.submit(kind, bytes, false, Box::new(work)).await?;
+        answer.await.map_err(|_| Failure::closed())?
+    }
+
+    /// Lets `job` join a coming commit and does not wait for it; `then` learns how it ended.
+    pub(crate) async fn run_lazily(
+        &self,
+        kind: Kind,
+        bytes: usize,
+        job: impl FnOnce(&Connection) -> Result<(), Failure> + Send + 'static,
+        then: impl FnOnce(Result<(), Failure>) + Send + 'static,
+    ) -> Result<(), Failure> {
+        let work = move |connection: Result<&Connection, Failure>| match connection.and_then(job) {
+            Ok(()) => Done { failed: false, answer: Box::new(then) },
+            Err(failure) => Done { failed: true, answer: Box::new(move |_| then(Err(failure))) },
+        };
+        self.submit(kind, bytes, true, Box::new(work)).await
+    }
+
+    async fn submit(&self, kind: Kind, bytes: usize, lazy: bool, work: Work) -> Result<(), Failure> {
+        let weight = u32::try_from((bytes / 1024 + 1).min(PERMITS)).unwrap_or(1);
+        let permit =
+            Arc::clone(&self.permits).acquire_many_owned(weight).await.map_err(|_| Failure::closed())?;
+        let job = Job { kind, lazy, work, _permit: permit };
+        let jobs = self.jobs.lock();
+        let jobs = jobs.as_ref().ok_or_else(Failure::closed)?;
+        jobs.send(Message::Run(job)).map_err(|_| Failure::closed())
+    }
+
+    /// Commits everything that was submitted, moves the WAL into the database and ends the thread. Later jobs
+    /// are refused.
+    pub(crate) async fn stop(&self) {
+        let Some(jobs) = self.jobs.lock().take() else { return };
+        let (reply, stopped) = oneshot::channel();
+        if jobs.send(Message::Stop(Some(reply))).is_ok() {
+            let _ = stopped.await;
+        }
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        if let Some(jobs) = self.jobs.lock().take() {
+            let _ = jobs.send(Message::Stop(None));
+        }
+        // Whoever opens the directory next finds nobody in it. The thread itself never waits for itself.
+        if let Some(thread) = self.thread.lock().take()
+            && thread.thread().id() != std::thread::current().id()
+        {
+            let _ = thread.join();
+        }
+    }
+}
+
+struct Thread {
+    connection: Connection,
+    name: &'static str,
+    frames: Arc<AtomicI32>,
+    checkpointer: Checkpointer,
+    on_foreign: OnForeign,
+    /// `data_version` when `on_foreign` was last up to date.
+    seen: i64,
+    rescan: bool,
+}
+
+impl Thread {
+    fn run(mut self, jobs: &Receiver<Message>) {
+        let mut waiting: Vec<Job> = Vec::new();
+        let mut lazy_since: Option<Instant> = None;
+        let stopping = loop {
+            let patience = lazy_since.map_or(POLL, |since| LAZY.saturating_sub(since.elapsed()).min(POLL));
+            let mut urgent = false;
+            let mut stop = None;
+            match jobs.recv_timeout(patience) {
+                Ok(Message::Run(job)) => {
+                    urgent = !job.lazy;
+                    waiting.push(job);
+                }
+                Ok(Message::Stop(reply)) => stop = Some(reply),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => stop = Some(None),
+            }
+            while stop.is_none() && waiting.len() < BATCH_JOBS {
+                match jobs.try_recv() {
+                    Ok(Message::Run(job)) => {
+                        urgent |= !job.lazy;
+                        waiting.push(job);
+                    }
+                    Ok(Message::Stop(reply)) => stop = Some(reply),
+                    Err(_) => break,
+                }
+            }
+            if waiting.is_empty() {
+                lazy_since = None;
+                if stop.is_none() {
+                    self.look_around();
+                }
+            } else {
+                let since = *lazy_since.get_or_insert_with(Instant::now);
+                if urgent || stop.is_some() || waiting.len() >= BATCH_JOBS || since.elapsed() >= LAZY {
+                    lazy_since = None;
+                    self.commit_all(std::mem::take(&mut waiting));
+                }
+            }
+            if let Some(reply) = stop {
+                break reply;
+            }
+        };
+        // What was sent between the last look and the end of the channel.
+        let rest = jobs.try_iter().filter_map(|message| match message {
+            Message::Run(job) => Some(job),
+            Message::Stop(_) => None,
+        });
+        let rest: Vec<Job> = rest.collect();
+        self.commit_all(rest);
+        if let Err(error) = checkpoint::truncate(&self.connection) {
+            tracing::debug!(database = self.name, %error, "last checkpoint left to the next start");
+        }
+        let Thread { connection, checkpointer, .. } = self;
+        drop(checkpointer);
+        drop(connection);
+        if let Some(reply) = stopping {
+            let _ = reply.send(());
+        }
+    }
+
+    /// Nothing to do: has another process committed?
+    fn look_around(&mut self) {
+        let version = match data_version(&self.connection) {
+            Ok(version) => version,
+            Err(error) => {
+                tracing::warn!(database = self.name, %error, "cannot look for changes");
+                return;
+            }
+        };
+        if version != self.seen || self.rescan {
+            self.note_foreign(version);
+        }
+    }
+
+    fn note_foreign(&mut self, version: i64) {
+        match (self.on_foreign)(&self.connection) {
+            Ok(()) => {
+                self.seen = version;
+                self.rescan = false;
+            }
+            Err(failure) => {
+                self.rescan = true;
+                tracing::warn!(database = self.name, ?failure, "cannot read changes of another process");
+            }
+        }
+    }
+
+    fn commit_all(&mut self, jobs: Vec<Job>) {
+        if self.checkpointer.take_swept()
+            && let Err(error) = checkpoint::passive(&self.connection)
+        {
+            tracing::warn!(database = self.name, %error, "checkpoint failed");
+        }
+        let mut jobs = jobs.into_iter().peekable();
+        while jobs.peek().is_some() {
+            self.commit_some(&mut jobs);
+        }
+        if self.frames.load(Ordering::Relaxed) >= CHECKPOINT_FRAMES {
+            self.checkpointer.request();
+        }
+    }
+
+    /// Commits the jobs up to the first one at which SQLite gave up the transaction (a full disk).
+    fn commit_some(&mut self, jobs: &mut impl Iterator<Item = Job>) {
+        if let Err(error) = execute(&self.connection, "BEGIN IMMEDIATE") {
+            let failure = Failure::from(error);
+            for job in jobs {
+                let done = (job.work)(Err(failure.clone()));
+                (done.answer)(Err(failure.clone()));
+            }
+            return;
+        }
+        match data_version(&self.connection) {
+            Ok(version) if version == self.seen && !self.rescan => {}
+            Ok(version) => self.note_foreign(version),
+            Err(error) => tracing::warn!(database = self.name, %error, "cannot look for changes"),
+        }
+        let mut kinds = [None; Kind::COUNT];
+        let mut answers: Vec<(Answer, OwnedSemaphorePermit)> = Vec::new();
+        let mut outcome = Ok(());
+        for job in jobs {
+            let Job { kind, work, _permit: permit, .. } = job;
+            kinds[kind as usize] = Some(kind);
+            match self.run_one(work) {
+                Ok(answer) => answers.push((answer, permit)),
+                Err(failure) => {
+                    outcome = Err(failure);
+                    break;
+                }
+            }
+            if self.connection.is_autocommit() {
+                outcome = Err(Failure::Unavailable("the transaction was given up".to_owned()));
+                break;
+            }
+        }
+        let kinds = || kinds.iter().flatten().filter_map(|kind| kind.points());
+        if outcome.is_ok() {
+            kinds().for_each(|(before, _)| crash::point(before));
+            outcome = execute(&self.connection, "COMMIT").map_err(Failure::from);
+        }
+        match &outcome {
+            Ok(()) => kinds().for_each(|(_, after)| crash::point(after)),
+            Err(failure) => {
+                tracing::error!(database = self.name, ?failure, "commit failed");
+                self.rescan = true;
+                if !self.connection.is_autocommit()
+                    && let Err(error) = execute(&self.connection, "ROLLBACK")
+                {
+                    tracing::error!(database = self.name, %error, "rollback failed");
+                }
+            }
+        }
+        for (answer, permit) in answers {
+            answer(outcome.clone());
+            drop(permit);
+        }
+    }
+
+    /// Runs one job in its savepoint. `Err` means that the transaction as a whole can't go on.
+    fn run_one(&self, work: Work) -> Result<Answer, Failure> {
+        execute(&self.connection, "SAVEPOINT job")?;
+        // A defect in one job must not end the thread that all others depend on.
+        let done = catch_unwind(AssertUnwindSafe(|| work(Ok(&self.connection))));
+        let Ok(done) = done else {
+            tracing::error!(database = self.name, "a job panicked");
+            execute(&self.connection, "ROLLBACK TO job")?;
+            execute(&self.connection, "RELEASE job")?;
+            return Ok(Box::new(|_| ()));
+        };
+        if !self.connection.is_autocommit() {
+            let ended = if done.failed {
+                execute(&self.connection, "ROLLBACK TO job")
+                    .and_then(|()| execute(&self.connection, "RELEASE job"))
+            } else {
+                execute(&self.connection, "RELEASE job")
+            };
+            if let Err(error) = ended {
+                let failure = Failure::from(error);
+                (done.answer)(Err(failure.clone()));
+                return Err(failure);
+            }
+        }
+        Ok(done.answer)
+    }
+}
+
+fn execute(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
+    connection.prepare_cached(sql)?.execute([]).map(drop)
+}
+
+fn data_version(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))
+}

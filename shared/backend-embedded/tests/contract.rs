@@ -1,0 +1,32 @@
+//! The contract suites on directories.
+
+use std::cell::RefCell;
+
+use pennypost_backend_embedded::{Embedded, Options};
+use tempfile::TempDir;
+
+/// Stores in directories that go with it.
+#[derive(Default)]
+struct Stores(RefCell<Vec<(Embedded, TempDir)>>);
+
+impl Stores {
+    fn fresh<P>(&self, port: impl Fn(&Embedded) -> P) -> P {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Embedded::open(directory.path(), &Options::server()).unwrap();
+        let port = port(&store);
+        self.0.borrow_mut().push((store, directory));
+        port
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn journal() {
+    let stores = Stores::default();
+    pennypost_contract::journal::all(async || stores.fresh(Embedded::journal)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn queue() {
+    let stores = Stores::default();
+    pennypost_contract::queue::all(async || stores.fresh(Embedded::queue)).await;
+}
