@@ -30,3 +30,21 @@ async fn queue() {
     let stores = Stores::default();
     pennypost_contract::queue::all(async || stores.fresh(Embedded::queue)).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn objects() {
+    let stores = Stores::default();
+    pennypost_contract::objects::all(async || stores.fresh(Embedded::objects)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn control() {
+    let stores = Stores::default();
+    pennypost_contract::control::all(async || stores.fresh(Embedded::control)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn log() {
+    let stores = Stores::default();
+    pennypost_contract::log::all(async || stores.fresh(Embedded::log)).await;
+}

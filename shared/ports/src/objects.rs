@@ -1,7 +1,8 @@
 //! Object storage: immutable bytes under names, whole objects in one write.
 //!
 //! Names are `tenant/kind/…` of ASCII letters, digits, `-`, `_`, `.` and `/`; no empty, `.` or `..` component;
-//! at most 512 bytes. Another name is [`crate::PortError::Refused`].
+//! at most 512 bytes, and 200 in a component (what every file system carries). Another name is
+//! [`crate::PortError::Refused`]. No name goes on where another one ends (`a/b` and `a/b/c`).
 
 use async_trait::async_trait;
 use bytes::Bytes;
