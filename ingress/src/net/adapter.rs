@@ -8,10 +8,12 @@ use pennypost_mailstore::Mailroom;
 use pennypost_ports::{Clock, Ids, Objects, Queue};
 use prometheus::Registry;
 use rustls::ServerConfig;
+use serde::{Deserialize, Serialize};
 use tracing::info;
 
 use super::accept::Door;
 use super::{Limits, Metrics, Shutdown};
+use crate::smtp::{self, Dns};
 
 /// What the adapter works on: the ports, and what stands on them.
 #[derive(Clone)]
@@ -28,6 +30,35 @@ pub struct Ports {
     pub clock: Arc<dyn Clock>,
     /// Fresh ids.
     pub ids: Arc<dyn Ids>,
+}
+
+/// How the adapter is to be.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// The name in greetings, Received and Authentication-Results fields, and of `postmaster`.
+    pub hostname: String,
+    /// Every bound.
+    pub limits: Limits,
+    /// Where SPF, DKIM and DMARC ask.
+    pub dns: Dns,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings { hostname: "localhost".to_owned(), limits: Limits::default(), dns: Dns::default() }
+    }
+}
+
+/// Why there is no adapter.
+#[derive(Debug, thiserror::Error)]
+pub enum AdapterError {
+    /// The registry has an adapter's metrics already.
+    #[error("metrics can't be registered: {0}")]
+    Metrics(#[from] prometheus::Error),
+    /// A setting can't be used.
+    #[error("{0}")]
+    Setting(String),
 }
 
 /// The shared context of all sessions of all protocols. Always in an `Arc`.
@@ -55,21 +86,28 @@ pub struct Adapter {
     /// Ends all sessions.
     pub shutdown: Shutdown,
     pub(super) door: Door,
+    pub(crate) smtp: smtp::Shared,
 }
 
 impl Adapter {
     /// A context over these ports; its metrics are made in `registry`.
     ///
     /// # Errors
-    /// If `registry` has an adapter's metrics already.
+    /// [`AdapterError`].
     pub fn new(
         ports: Ports,
-        limits: Limits,
-        hostname: &str,
+        settings: Settings,
         tls: Arc<ServerConfig>,
         registry: &Registry,
-    ) -> Result<Arc<Adapter>, prometheus::Error> {
+    ) -> Result<Arc<Adapter>, AdapterError> {
         let Ports { directory, mailroom, queue, objects, clock, ids } = ports;
+        let Settings { hostname, limits, dns } = settings;
+        let is_host = !hostname.is_empty() && hostname.bytes().all(|byte| byte.is_ascii_graphic());
+        if !is_host {
+            return Err(AdapterError::Setting(format!("{hostname:?} is no host name")));
+        }
+        let metrics = Metrics::new(registry)?;
+        let smtp = smtp::Shared::new(&limits, &dns, &metrics).map_err(AdapterError::Setting)?;
         Ok(Arc::new(Adapter {
             directory,
             mailroom,
@@ -78,11 +116,12 @@ impl Adapter {
             clock,
             ids,
             limits,
-            hostname: hostname.to_owned(),
+            hostname,
             tls,
-            metrics: Metrics::new(registry)?,
+            metrics,
             shutdown: Shutdown::default(),
             door: Door::default(),
+            smtp,
         }))
     }
 

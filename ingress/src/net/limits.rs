@@ -81,7 +81,10 @@ pub struct SmtpLimits {
     pub errors: usize,
     /// Refused recipients after which the session ends.
     pub refused_recipients: usize,
-    /// Wait before the answer to each refused recipient, against harvesting of addresses.
+    /// Commands since the last accepted message after which the session ends.
+    pub commands_without_message: usize,
+    /// Wait before the answer to the first refused recipient, twice that before the second and so on, against
+    /// harvesting of addresses (trusted networks are exempt).
     #[serde(with = "seconds")]
     pub tar_pit: Duration,
     /// Wait for a command.
@@ -116,6 +119,7 @@ impl Default for SmtpLimits {
             messages_per_session: 10_000,
             errors: 20,
             refused_recipients: 50,
+            commands_without_message: 2_000,
             tar_pit: Duration::from_millis(100),
             command: Duration::from_secs(300),
             data_block: Duration::from_secs(180),

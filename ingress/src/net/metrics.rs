@@ -60,8 +60,11 @@ impl Metrics {
             IntGauge::new("pennypost_smtp_bytes_in_flight", "bytes of messages being received")?;
         registry.register(Box::new(bytes_in_flight.clone()))?;
         let accept_seconds = Histogram::with_opts(
-            HistogramOpts::new("pennypost_smtp_accept_seconds", "seconds from the end of a message to its reply")
-                .buckets(prometheus::exponential_buckets(0.0005, 2.0, 16)?),
+            HistogramOpts::new(
+                "pennypost_smtp_accept_seconds",
+                "seconds from the end of a message to its reply",
+            )
+            .buckets(prometheus::exponential_buckets(0.0005, 2.0, 16)?),
         )?;
         registry.register(Box::new(accept_seconds.clone()))?;
         Ok(Metrics {
@@ -75,7 +78,11 @@ impl Metrics {
             commands: counters("pennypost_commands_total", "commands", &["protocol", "command"])?,
             accepted: counter("pennypost_smtp_accepted_total", "messages accepted")?,
             accepted_bytes: counter("pennypost_smtp_accepted_bytes_total", "bytes of accepted messages")?,
-            refused: counters("pennypost_smtp_refused_total", "recipients and messages refused", &["reason"])?,
+            refused: counters(
+                "pennypost_smtp_refused_total",
+                "recipients and messages refused",
+                &["reason"],
+            )?,
             bytes_in_flight,
             accept_seconds,
             sign_ins: counters("pennypost_sign_ins_total", "sign-ins", &["protocol", "result"])?,

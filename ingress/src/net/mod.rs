@@ -14,8 +14,10 @@ mod stream;
 mod tls;
 pub mod wire;
 
+pub(crate) use accept::neighbourhood;
 pub use accept::{Protocol, TlsMode, serve};
-pub use adapter::{Adapter, Ports};
+pub use adapter::{Adapter, AdapterError, Ports, Settings};
+pub(crate) use limits::seconds;
 pub use limits::{ImapLimits, Limits, Network, Pop3Limits, SmtpLimits};
 pub use metrics::Metrics;
 pub use shutdown::Shutdown;

@@ -169,6 +169,12 @@ impl Stream {
         !self.input.is_empty()
     }
 
+    /// Is a whole line in the input buffer: will [`Stream::read_line`] answer at once?
+    #[must_use]
+    pub fn has_buffered_line(&self) -> bool {
+        memchr::memchr(b'\n', &self.input[self.scanned..]).is_some()
+    }
+
     /// Input that was received and not consumed.
     #[must_use]
     pub fn buffered(&self) -> &[u8] {
@@ -373,11 +379,7 @@ impl Stream {
     ///
     /// # Errors
     /// [`NetError::Injected`], or what the handshake says. The connection is gone after any error.
-    pub async fn start_tls(
-        &mut self,
-        config: Arc<ServerConfig>,
-        patience: Duration,
-    ) -> Result<(), NetError> {
+    pub async fn start_tls(&mut self, config: Arc<ServerConfig>, patience: Duration) -> Result<(), NetError> {
         let injected = self.has_buffered_input();
         self.input.clear();
         self.scanned = 0;
@@ -388,8 +390,7 @@ impl Stream {
             return Err(std::io::Error::other("the connection is not plain").into());
         };
         let handshake = TlsAcceptor::from(config).accept(socket);
-        let socket =
-            tokio::time::timeout(patience, handshake).await.map_err(|_| NetError::ReadTimeout)??;
+        let socket = tokio::time::timeout(patience, handshake).await.map_err(|_| NetError::ReadTimeout)??;
         let connection = socket.get_ref().1;
         let version = connection.protocol_version().and_then(|version| version.as_str()).unwrap_or("TLS");
         let suite = connection.negotiated_cipher_suite().and_then(|suite| suite.suite().as_str());

@@ -1,1 +1,81 @@
-//! SMTP in (RFC 5321).
+//! SMTP in (RFC 5321): mail from other servers, for our domains only. No AUTH and no relaying on this port.
+//!
+//! Offers SIZE (RFC 1870), 8BITMIME (RFC 6152), PIPELINING (RFC 2920), ENHANCEDSTATUSCODES (RFC 2034),
+//! CHUNKING (RFC 3030), SMTPUTF8 (RFC 6531) and STARTTLS (RFC 3207).
+//!
+//! Invariants: `250` to a message only after its event is durable in the queue; after it nothing refuses the
+//! message, so every reason to refuse is looked at before. A transaction belongs to one tenant. What we add at
+//! receipt stands beside the bytes. The memory of all messages in flight has one bound.
+//!
+//! If the process dies before the `250`, the sender sees a broken connection and sends again: the message may
+//! then come twice, with two ids, as with every SMTP server (RFC 1047).
+
+mod accept;
+mod authenticate;
+mod command;
+mod commands;
+mod decoder;
+mod memory;
+mod path;
+mod quota;
+mod rate;
+mod received;
+mod reply;
+mod session;
+mod transaction;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use pennypost_model::TenantId;
+use tokio::net::TcpListener;
+
+pub use authenticate::{Dns, DnsServers};
+
+use crate::net::{Adapter, Limits, Metrics, Protocol, Stream, TlsMode, serve};
+
+/// What SMTP sessions share beside the adapter's ports.
+pub(crate) struct Shared {
+    authenticator: Arc<authenticate::Authenticator>,
+    memory: memory::Memory,
+    by_address: rate::Buckets<IpAddr>,
+    by_tenant: rate::Buckets<TenantId>,
+    quotas: quota::Quotas,
+}
+
+impl Shared {
+    /// # Errors
+    /// A text for the operator when the DNS configuration can't be used.
+    pub(crate) fn new(limits: &Limits, dns: &Dns, metrics: &Metrics) -> Result<Shared, String> {
+        Ok(Shared {
+            authenticator: Arc::new(authenticate::Authenticator::new(dns)?),
+            memory: memory::Memory::new(limits.bytes_in_flight, metrics.bytes_in_flight.clone()),
+            by_address: rate::Buckets::new(limits.smtp.messages_per_minute_and_ip),
+            by_tenant: rate::Buckets::new(limits.smtp.messages_per_minute_and_tenant),
+            quotas: quota::Quotas::default(),
+        })
+    }
+}
+
+/// Takes mail on this listener until the server stops.
+pub async fn run(adapter: Arc<Adapter>, listener: TcpListener) {
+    serve(adapter, listener, TlsMode::StartTls, Smtp).await;
+}
+
+struct Smtp;
+
+#[async_trait]
+impl Protocol for Smtp {
+    fn name(&self) -> &'static str {
+        "smtp"
+    }
+
+    fn busy(&self) -> &'static [u8] {
+        b"421 4.3.2 too many connections, try again later\r\n"
+    }
+
+    async fn session(&self, adapter: Arc<Adapter>, stream: Stream) {
+        session::Session::new(adapter, stream).run().await;
+    }
+}

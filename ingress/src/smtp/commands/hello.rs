@@ -1,0 +1,32 @@
+//! EHLO and HELO (RFC 5321 section 4.1.1.1).
+
+use crate::smtp::reply::Reply;
+use crate::smtp::session::{Hello, Session};
+
+impl Session {
+    pub(super) fn hello(&mut self, name: String, extended: bool) {
+        self.transaction = None;
+        let hostname = &self.adapter.hostname;
+        if extended {
+            let mut lines = vec![
+                hostname.clone(),
+                format!("SIZE {}", self.adapter.limits.smtp.message_size),
+                "8BITMIME".to_owned(),
+                "PIPELINING".to_owned(),
+                "CHUNKING".to_owned(),
+                "SMTPUTF8".to_owned(),
+                "ENHANCEDSTATUSCODES".to_owned(),
+            ];
+            if !self.stream.is_tls() {
+                lines.push("STARTTLS".to_owned());
+            }
+            for line in lines {
+                self.stream.write(format!("250-{line}\r\n").as_bytes());
+            }
+            self.reply(&Reply::new(250, "", "HELP"));
+        } else {
+            self.reply(&Reply::owned(250, "", hostname.clone()));
+        }
+        self.hello = Some(Hello { name, extended });
+    }
+}

@@ -1,0 +1,127 @@
+//! One mail transaction: from MAIL to the end of the message.
+
+use std::sync::Arc;
+
+use pennypost_directory::TenantPolicy;
+use pennypost_model::TenantId;
+use pennypost_model::event::Recipient;
+use tokio::task::JoinHandle;
+
+use super::authenticate::SpfAnswer;
+use super::decoder::Decoder;
+use super::memory::Share;
+
+/// Bytes of recipients in an event at most: with a receipt and a few fields it stays below what queues carry.
+const MAX_RECIPIENT_BYTES: usize = 160 * 1024;
+
+/// A transaction under way. Dropping it ends it without a trace.
+pub(crate) struct Transaction {
+    /// Empty for `<>`.
+    pub reverse_path: String,
+    /// What the client said the size will be.
+    pub declared: u64,
+    /// SMTPUTF8 was asked for: addresses may hold any character.
+    pub utf8: bool,
+    /// Whose mail it is, from the first accepted recipient on.
+    pub tenant: Option<Tenant>,
+    /// Who gets it; each account once.
+    pub recipients: Vec<Recipient>,
+    /// RCPT commands that were accepted.
+    pub accepted: usize,
+    /// SPF under way.
+    pub spf: Option<Spf>,
+    /// The message so far, when it comes in chunks.
+    pub chunks: Option<Body>,
+    recipient_bytes: usize,
+}
+
+/// The tenant of a transaction, with its policy as it was at the first recipient.
+pub(crate) struct Tenant {
+    pub id: TenantId,
+    pub policy: Arc<TenantPolicy>,
+}
+
+/// SPF under way; given up when dropped.
+pub(crate) struct Spf(JoinHandle<Option<SpfAnswer>>);
+
+impl Spf {
+    pub const fn new(task: JoinHandle<Option<SpfAnswer>>) -> Spf {
+        Spf(task)
+    }
+
+    /// The answer; the task has its own bound in time.
+    pub async fn answer(mut self) -> Option<SpfAnswer> {
+        (&mut self.0).await.ok().flatten()
+    }
+}
+
+impl Drop for Spf {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// A message as it comes in.
+pub(crate) struct Body {
+    pub decoder: Decoder,
+    pub message: Vec<u8>,
+    pub share: Share,
+    /// There was no memory for it: it is read and thrown away.
+    pub starved: bool,
+}
+
+impl Transaction {
+    pub const fn new(reverse_path: String, declared: u64, utf8: bool) -> Transaction {
+        Transaction {
+            reverse_path,
+            declared,
+            utf8,
+            tenant: None,
+            recipients: Vec::new(),
+            accepted: 0,
+            spf: None,
+            chunks: None,
+            recipient_bytes: 0,
+        }
+    }
+
+    /// Adds those that are not there yet; `false`, and no change, if the event would become too large.
+    pub fn add(&mut self, recipients: Vec<Recipient>) -> bool {
+        let is_new = |new: &Recipient| !self.recipients.iter().any(|known| known.account == new.account);
+        let fresh: Vec<Recipient> = recipients.into_iter().filter(is_new).collect();
+        let bytes: usize = fresh.iter().map(|recipient| recipient.address.len() + 24).sum();
+        if self.recipient_bytes + bytes > MAX_RECIPIENT_BYTES {
+            return false;
+        }
+        self.recipient_bytes += bytes;
+        self.recipients.extend(fresh);
+        self.accepted += 1;
+        true
+    }
+}
+
+impl Body {
+    pub const fn new(decoder: Decoder, share: Share) -> Body {
+        Body { decoder, message: Vec::new(), share, starved: false }
+    }
+
+    /// Takes a piece of input; as [`Decoder::decode`].
+    pub fn take(&mut self, input: &[u8]) -> (usize, bool) {
+        // A vector grows by doubling, and while it moves both old and new are there: counted as it is.
+        let needed = self.message.len() + input.len();
+        if !self.starved && self.decoder.fault().is_none() && needed > self.message.capacity() {
+            let capacity = needed.max(self.message.capacity() * 2).max(16 * 1024);
+            if self.share.grow(capacity) {
+                self.message.reserve_exact(capacity - self.message.len());
+            } else {
+                self.starved = true;
+                self.message = Vec::new();
+            }
+        }
+        let taken = self.decoder.decode(input, &mut self.message);
+        if self.starved {
+            self.message.clear();
+        }
+        taken
+    }
+}
