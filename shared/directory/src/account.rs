@@ -6,7 +6,7 @@ use pennypost_ports::{Consistency, ControlKey, Expected};
 use serde::{Deserialize, Serialize};
 
 use crate::address::{Entry, address_key};
-use crate::password::{Credential, credential_key};
+use crate::password::{Credential, credential_key, prepare_new};
 use crate::store::name_for_people;
 use crate::{Directory, DirectoryError, Listed, MailAddress, Page};
 
@@ -112,6 +112,27 @@ impl Directory {
             self.write(&item_key, &item, Expected::Version(held.version)).await?;
         }
         Ok(item.account)
+    }
+
+    /// Would [`Directory::add_account`] succeed at the moment? For dry runs; changes nothing.
+    ///
+    /// # Errors
+    /// Those of [`Directory::add_account`].
+    pub async fn check_new_account(
+        &self,
+        address: &str,
+        password: &str,
+        display_name: &str,
+    ) -> Result<(), DirectoryError> {
+        let (tenant, address) = self.place_for(address).await?;
+        if !display_name.trim().is_empty() {
+            name_for_people(display_name, MAX_DISPLAY_NAME)?;
+        }
+        prepare_new(password)?;
+        match self.entry(tenant, &address, Consistency::Strong).await?.map(|held| held.value) {
+            None | Some(Entry::Claimed(_)) => Ok(()),
+            Some(_) => Err(DirectoryError::AddressTaken(address.to_string())),
+        }
     }
 
     /// Claims a free address, or takes over the claim of an add that was cut off; the version of the claim.
