@@ -84,6 +84,7 @@ default_process_limit = 100
 smtpd_client_connection_count_limit = 0
 smtpd_client_connection_rate_limit = 0
 smtpd_client_message_rate_limit = 0
+in_flow_delay = 0
 virtual_destination_recipient_limit = 50
 lmtp_destination_concurrency_limit = 20
 lmtp_destination_recipient_limit = 50
