@@ -6,8 +6,8 @@ round: it has to resume, and must not double what the first try brought in.
 
 import itertools
 import random
+import signal
 import subprocess
-import time
 from pathlib import Path
 
 from ledger import Account
@@ -58,7 +58,7 @@ class Importer:
         """Kills the import or lets it end, and enters what it said."""
         if self.process is None:
             return
-        if self.chance.random() < 0.5:
+        if self.process.poll() is None and self.chance.random() < 0.5:
             self.process.kill()
         try:
             _, said = self.process.communicate(timeout=60)
@@ -75,6 +75,8 @@ class Importer:
             self.tally.count("acknowledged", len(self.tokens))
             self.tally.count("acknowledged by import", len(self.tokens))
             self._drop_folder()
+        elif code == -signal.SIGABRT:
+            self.tally.count("commands aborted")
         elif code > 0:
             # The server may have been killed under it; a later round tries again.
             self.tally.count(f"import ended with code {code}")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import audit
 from ledger import Account
+from load_admin import Administrator
 from load_imap import work_on_account
 from load_import import Importer
 from load_pop3 import read_and_delete
@@ -35,6 +36,7 @@ class Store:
     imap_accounts: list[Account]
     pop3_account: Account
     importer: Importer | None
+    administrator: Administrator | None
 
     @property
     def accounts(self) -> list[Account]:
@@ -58,10 +60,11 @@ def open_store(office: Office, scratch: Path, seed: int) -> Store:
         client.command(b"CREATE Work")
         client.command(b"CREATE Archive")
         client.close()
-    importer = None
+    importer = administrator = None
     if isinstance(office, Pennypost):
+        administrator = Administrator(office, imap_accounts[0].address, tally)
         importer = Importer(office, account("importer"), scratch, chance.getrandbits(32), tally)
-    store = Store(office, chance, tally, imap_accounts, account("pop3"), importer)
+    store = Store(office, chance, tally, imap_accounts, account("pop3"), importer, administrator)
     office.stop()
     return store
 
@@ -69,8 +72,10 @@ def open_store(office: Office, scratch: Path, seed: int) -> Store:
 class Load:
     """All clients at work; they end by themselves when the server is gone."""
 
-    def __init__(self, store: Store, import_environment: dict[str, str] | None = None):
+    def __init__(self, store: Store, command_environment: dict[str, str] | None = None):
         self.store = store
+        self.ending = threading.Event()
+        environment = {**os.environ, **(command_environment or {})}
         ports, chance, tally = store.office.ports, store.chance, store.tally
         recipients = [*store.imap_accounts, store.pop3_account]
         jobs = [(send_letters, (ports["smtp"], recipients)) for _ in range(SMTP_SENDERS)]
@@ -80,10 +85,13 @@ class Load:
             threading.Thread(target=self._guarded, args=(job, *arguments, chance.getrandbits(32), tally), daemon=True)
             for job, arguments in jobs
         ]
+        if store.administrator:
+            arguments = (store.administrator.work, environment, self.ending)
+            self.threads.append(threading.Thread(target=self._guarded, args=arguments, daemon=True))
         for thread in self.threads:
             thread.start()
         if store.importer:
-            store.importer.start({**os.environ, **(import_environment or {})})
+            store.importer.start(environment)
 
     def _guarded(self, job, *arguments) -> None:
         try:
@@ -92,6 +100,8 @@ class Load:
             self.store.tally.fault("broken client", traceback.format_exc())
 
     def join(self) -> None:
+        """After the kill: waits for the clients, and ends the commands that still run."""
+        self.ending.set()
         for thread in self.threads:
             thread.join(30)
             if thread.is_alive():
@@ -117,28 +127,27 @@ def random_kill(store: Store) -> None:
     verify(store)
 
 
-def kill_at_point(store: Store, point: str, passing: int, seconds: float) -> bool:
-    """The server aborts at this durable step; False when it did not come by in time."""
+def abort_at_point(store: Store, point: str, passing: int, seconds: float) -> bool:
+    """Server or command aborts at this durable step; False when none came there in time."""
     office = store.office
     environment = {"PENNYPOST_CRASH_AT": f"{point}:{passing}"}
-    reached = True
+    aborted_before = store.tally.counts["commands aborted"]
     office.spawn(environment)
     try:
         office.wait_ready(30)
     except CommandFailed:
-        reached = office.process.returncode is not None and office.process.returncode < 0
-        if office.alive():
-            office.kill()
+        reached = office.process.poll() is not None and office.process.returncode < 0
+        office.kill()
     else:
-        load = Load(store, environment if point.startswith("import") else None)
+        load = Load(store, environment)
         deadline = time.monotonic() + seconds
-        while office.alive() and time.monotonic() < deadline:
+        while office.alive() and store.tally.counts["commands aborted"] == aborted_before and time.monotonic() < deadline:
             time.sleep(0.01)
         reached = not office.alive()
         office.kill()
         load.join()
     verify(store)
-    return reached
+    return reached or store.tally.counts["commands aborted"] > aborted_before
 
 
 def verify(store: Store) -> None:
@@ -155,6 +164,8 @@ def full_audit(store: Store, every_body: bool = False) -> None:
     if not audit.wait_until_drained(office, store.accounts):
         store.tally.fault("not drained", f"queue depth {office.queue_depth()} after 60 s")
     audit.audit(office, store.accounts, store.tally, every_body)
+    if store.administrator:
+        store.tally.fault("lost", *store.administrator.missing())
     code = office.stop()
     if code != 0:
         store.tally.fault("stop", f"SIGTERM ended the server with exit code {code}")

@@ -15,9 +15,6 @@ from .office import Account, Office
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 LISTENERS = ("smtp", "imap", "imaps", "pop3", "pop3s", "http")
-#: A script opens many connections from one address, which a server must be
-#: told to bear.
-ROOMY_LIMITS = ("limits.smtp_connections_per_ip=1000",)
 
 
 def find_binary(given: str | None, profile: str = "debug") -> str:
@@ -39,7 +36,7 @@ class Pennypost(Office):
     name = "pennypost"
     keeps_bytes = True
 
-    def __init__(self, binary: str, data: Path, settings: tuple[str, ...] = ROOMY_LIMITS):
+    def __init__(self, binary: str, data: Path, settings: tuple[str, ...] = ()):
         self.binary = binary
         self.data = Path(data)
         self.data.mkdir(parents=True, exist_ok=True)
