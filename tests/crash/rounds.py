@@ -24,6 +24,8 @@ SMTP_SENDERS = 4
 SHORTEST_LIFE, LONGEST_LIFE = 0.02, 1.5
 #: So often the server is killed while it is still starting up.
 KILLED_AT_START = 0.08
+#: So often `verify` looks at the store while the server is at work on it.
+VERIFIED_LIVE = 0.05
 
 
 @dataclass
@@ -120,6 +122,8 @@ def random_kill(store: Store) -> None:
         office.start()
         load = Load(store)
         time.sleep(chance.uniform(SHORTEST_LIFE, LONGEST_LIFE))
+        if chance.random() < VERIFIED_LIVE:
+            verify(store)
         if not office.alive():
             store.tally.fault("server ended", f"by itself; its log ends: {log_tail(office)}")
         office.kill()
@@ -151,7 +155,7 @@ def abort_at_point(store: Store, point: str, passing: int, seconds: float) -> bo
 
 
 def verify(store: Store) -> None:
-    """Of the stopped store, right after the kill."""
+    """Of the stopped store right after the kill, now and then of the live one."""
     if violations := store.office.verify():
         store.tally.count("unclean")
         store.tally.fault("verify", *violations[:5])
