@@ -1,0 +1,146 @@
+//! A session: its states (RFC 1939 sections 4 to 6), and the loop that reads commands and writes replies, one
+//! write per group of commands.
+
+use std::sync::Arc;
+
+use pennypost_fold::{Mailbox, Row, State};
+use pennypost_mailstore::LiveAccount;
+use pennypost_model::MailboxId;
+use tracing::debug;
+
+use super::command::Command;
+use crate::net::{Adapter, Line, NetError, Stream, wire};
+
+/// Bytes of a command line: RFC 2449 asks for 255, RFC 5034 for more with SASL.
+const MAX_LINE: usize = 8 * 1024;
+
+/// How the session goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Next {
+    Command,
+    Close,
+}
+
+/// An open maildrop: the Inbox at the moment of sign-in.
+pub(super) struct Maildrop {
+    pub account: Arc<LiveAccount>,
+    pub state: Arc<State>,
+    /// Marked by DELE, by position.
+    pub deleted: Vec<bool>,
+}
+
+impl Maildrop {
+    pub fn new(account: Arc<LiveAccount>) -> Maildrop {
+        let state = account.state();
+        let count = state.mailbox(MailboxId::INBOX).map_or(0, |inbox| inbox.rows.len());
+        Maildrop { account, state, deleted: vec![false; count] }
+    }
+
+    pub fn inbox(&self) -> Option<&Mailbox> {
+        self.state.mailbox(MailboxId::INBOX).map(|inbox| &**inbox)
+    }
+
+    /// The message of that number, unless it is marked as deleted.
+    pub fn row(&self, number: u32) -> Option<&Row> {
+        let position = (number as usize).checked_sub(1)?;
+        if *self.deleted.get(position)? {
+            return None;
+        }
+        self.inbox()?.rows.at(position)
+    }
+
+    /// Messages that are not marked as deleted, with their numbers.
+    pub fn rows(&self) -> impl Iterator<Item = (usize, &Row)> {
+        let rows = self.inbox().into_iter().flat_map(|inbox| inbox.rows.iter());
+        let numbered = rows.zip(&self.deleted).enumerate();
+        numbered.filter(|(_, (_, deleted))| !**deleted).map(|(index, (row, _))| (index + 1, row))
+    }
+}
+
+pub(super) struct Session {
+    pub adapter: Arc<Adapter>,
+    pub stream: Stream,
+    /// What USER said.
+    pub user: Option<String>,
+    pub maildrop: Option<Maildrop>,
+    errors: usize,
+}
+
+impl Session {
+    pub fn new(adapter: Arc<Adapter>, mut stream: Stream) -> Session {
+        stream.accept_bare_lf();
+        Session { adapter, stream, user: None, maildrop: None, errors: 0 }
+    }
+
+    pub async fn run(mut self) {
+        self.ok(&format!("{} Pennypost POP3", self.adapter.hostname.clone()));
+        match self.talk().await {
+            Ok(()) => {}
+            Err(NetError::ReadTimeout) => self.err("[SYS/TEMP] timed out waiting for you, closing"),
+            Err(NetError::Stopping) => self.err("[SYS/TEMP] the server is stopping, try again later"),
+            Err(error) => debug!(%error, "session ends"),
+        }
+        self.stream.close().await;
+    }
+
+    async fn talk(&mut self) -> Result<(), NetError> {
+        loop {
+            let limits = &self.adapter.limits.pop3;
+            let patience = if self.maildrop.is_some() { limits.idle } else { limits.login };
+            if self.errors >= limits.errors {
+                self.err("[SYS/PERM] too many errors, closing");
+                return Ok(());
+            }
+            if !self.stream.has_buffered_line() {
+                self.stream.flush().await?;
+            }
+            match self.stream.read_line(MAX_LINE, patience).await? {
+                Line::Eof => return Ok(()),
+                Line::TooLong => self.mistake("the line is too long"),
+                Line::Text(line) | Line::BareLf(line) => {
+                    wire::received(&line);
+                    match Command::parse(&line) {
+                        Ok(command) => {
+                            self.count(command.verb());
+                            if self.handle(command).await? == Next::Close {
+                                return Ok(());
+                            }
+                        }
+                        Err(text) => {
+                            self.count("other");
+                            self.mistake(text);
+                        }
+                    }
+                }
+            }
+            self.stream.relieve().await?;
+        }
+    }
+
+    fn count(&self, verb: &str) {
+        self.adapter.metrics.commands.with_label_values(&["pop3", verb]).inc();
+    }
+
+    /// Writes `+OK`.
+    pub fn ok(&mut self, text: &str) {
+        self.line(&format!("+OK {text}"));
+    }
+
+    /// Writes `-ERR`.
+    pub fn err(&mut self, text: &str) {
+        self.line(&format!("-ERR {text}"));
+    }
+
+    /// Writes `-ERR`; too many of these end the session.
+    pub fn mistake(&mut self, text: &str) {
+        self.errors += 1;
+        self.err(text);
+    }
+
+    /// Writes a line.
+    pub fn line(&mut self, text: &str) {
+        wire::sent(text.as_bytes());
+        self.stream.write(text.as_bytes());
+        self.stream.write(b"\r\n");
+    }
+}
