@@ -43,6 +43,9 @@ const MAX_CAUSE: usize = 4096;
 /// When a message comes back whose body could not be read.
 const UNREADABLE_DELAY: Duration = Duration::from_secs(1);
 
+/// How long a receiver without patience waits, again and again, for the block that is being marked.
+const MARKING: Duration = Duration::from_millis(20);
+
 /// [`Queue`] on SQLite.
 pub(crate) struct EmbeddedQueue {
     pub(crate) writer: Arc<Writer>,
@@ -336,7 +339,8 @@ impl Queue for EmbeddedQueue {
                 return Ok(Vec::new());
             }
             // A block that is being marked is worth the moment until its commit even without patience.
-            let until = match (if marking { None } else { deadline }, next_timer) {
+            let patience = if marking { deadline.map(|at| at.max(now + MARKING)) } else { deadline };
+            let until = match (patience, next_timer) {
                 (Some(deadline), Some(timer)) => Some(deadline.min(timer)),
                 (one, other) => one.or(other),
             };

@@ -422,3 +422,139 @@ fn execute(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
 fn data_version(connection: &Connection) -> rusqlite::Result<i64> {
     connection.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn writer(pages: i64) -> (tempfile::TempDir, Writer) {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("test.db");
+        let connection = Connection::open(&path).unwrap();
+        connection.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(())).unwrap();
+        connection.execute_batch("CREATE TABLE t (a INTEGER PRIMARY KEY, b BLOB)").unwrap();
+        connection.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(())).unwrap();
+        connection.pragma_update(None, "wal_autocheckpoint", 0).unwrap();
+        let writer = Writer::start(connection, &path, "test", Box::new(|_| Ok(())), false).unwrap();
+        (directory, writer)
+    }
+
+    fn insert(connection: &Connection, id: i64, bytes: usize) -> Result<(), Failure> {
+        connection.execute("INSERT INTO t VALUES (?1, zeroblob(?2))", (id, bytes.cast_signed()))?;
+        Ok(())
+    }
+
+    async fn ids(writer: &Writer) -> Vec<i64> {
+        let read = |connection: &Connection| -> Result<Vec<i64>, Failure> {
+            let mut statement = connection.prepare("SELECT a FROM t ORDER BY a")?;
+            let ids = statement.query_map([], |row| row.get(0))?;
+            Ok(ids.collect::<Result<_, _>>()?)
+        };
+        writer.run(Kind::Other, 0, read).await.unwrap()
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_full_disk_fails_its_jobs_and_nothing_else() {
+        let (_directory, writer) = writer(40);
+        writer.run(Kind::Other, 0, |c| insert(c, 1, 10)).await.unwrap();
+        for round in 0..5 {
+            // One job of the batch needs more room than there is: SQLite may give up all of it.
+            let large = writer.run(Kind::Other, 0, |c| insert(c, 2, 10_000_000));
+            let small: Vec<_> = (0..8)
+                .map(|n| writer.run(Kind::Other, 0, move |c| insert(c, 10 + round * 8 + n, 10)))
+                .collect();
+            let (large, small) = tokio::join!(large, async {
+                let mut results = Vec::new();
+                for job in small {
+                    results.push(job.await);
+                }
+                results
+            });
+            assert!(matches!(large, Err(Failure::Unavailable(_))), "{large:?}");
+            let there = ids(&writer).await;
+            assert!(there.contains(&1) && !there.contains(&2));
+            for (n, result) in (0..).zip(small) {
+                assert_eq!(result.is_ok(), there.contains(&(10 + round * 8 + n)), "{result:?}");
+            }
+        }
+        // With room again everything goes on.
+        let more =
+            |c: &Connection| Ok(c.pragma_update_and_check(None, "max_page_count", 10_000, |_| Ok(()))?);
+        writer.run(Kind::Other, 0, more).await.unwrap();
+        writer.run(Kind::Other, 0, |c| insert(c, 2, 10_000_000)).await.unwrap();
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_job_that_fails_or_panics_leaves_no_trace_and_spares_the_others() {
+        let (_directory, writer) = writer(10_000);
+        let half = |c: &Connection| {
+            insert(c, 1, 1)?;
+            Err::<(), _>(Failure::Refused("second thoughts".to_owned()))
+        };
+        let panicking = |c: &Connection| -> Result<(), Failure> {
+            insert(c, 2, 1)?;
+            panic!("a defect");
+        };
+        for _ in 0..20 {
+            let (failed, panicked, good) = tokio::join!(
+                writer.run(Kind::Other, 0, half),
+                writer.run(Kind::Other, 0, panicking),
+                writer.run(Kind::Other, 0, |c| {
+                    c.execute("INSERT OR REPLACE INTO t VALUES (3, x'')", [])?;
+                    Ok(())
+                })
+            );
+            assert_eq!(failed, Err(Failure::Refused("second thoughts".to_owned())));
+            assert!(panicked.is_err());
+            assert_eq!(good, Ok(()));
+            assert_eq!(ids(&writer).await, [3]);
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_busy_database_is_unavailable_and_then_works() {
+        let (directory, writer) = writer(10_000);
+        let other = Connection::open(directory.path().join("test.db")).unwrap();
+        writer.run(Kind::Other, 0, |c| Ok(c.busy_timeout(Duration::from_millis(10))?)).await.unwrap();
+        other.execute_batch("BEGIN IMMEDIATE").unwrap();
+        let refused = writer.run(Kind::Other, 0, |c| insert(c, 1, 1)).await;
+        assert!(matches!(refused, Err(Failure::Unavailable(_))), "{refused:?}");
+        other.execute_batch("ROLLBACK").unwrap();
+        writer.run(Kind::Other, 0, |c| insert(c, 1, 1)).await.unwrap();
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn lazy_jobs_are_committed_without_company_and_at_the_end() {
+        let (directory, writer) = writer(10_000);
+        let (reply, committed) = oneshot::channel();
+        let then = move |outcome| drop(reply.send(outcome));
+        writer.run_lazily(Kind::Other, 0, |c| insert(c, 1, 1), then).await.unwrap();
+        assert_eq!(committed.await, Ok(Ok(())));
+        writer.run_lazily(Kind::Other, 0, |c| insert(c, 2, 1), |_| ()).await.unwrap();
+        writer.stop().await;
+        let late = writer.run(Kind::Other, 0, |c| insert(c, 3, 1)).await;
+        assert_eq!(late, Err(Failure::closed()));
+        let other = Connection::open(directory.path().join("test.db")).unwrap();
+        let count: i64 = other.query_row("SELECT count(*) FROM t", [], |row| row.get(0)).unwrap();
+        assert_eq!(count, 2);
+    }
+
+    /// Beside a writer that never rests the WAL starts over again and again.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn the_wal_stays_short() {
+        let (directory, writer) = writer(1_000_000);
+        let mut longest = 0;
+        for round in 0..600_i64 {
+            // 100 pages of 4 KB each time: 60,000 in all.
+            let replace = move |c: &Connection| {
+                let sql = "INSERT OR REPLACE INTO t VALUES (?1, zeroblob(400000))";
+                c.execute(sql, [round % 10])?;
+                Ok(())
+            };
+            writer.run(Kind::Other, 0, replace).await.unwrap();
+            let wal = std::fs::metadata(directory.path().join("test.db-wal")).unwrap().len();
+            longest = longest.max(wal);
+        }
+        assert!(longest < 60_000 * 4096 / 2, "the WAL grew to {longest} bytes");
+    }
+}
