@@ -1,1 +1,80 @@
-//! IMAP4rev1 (RFC 3501).
+//! IMAP4rev1 (RFC 3501) with IDLE (2177), NAMESPACE (2342), ID (2971), MULTIAPPEND (3502), CHILDREN (3348),
+//! UNSELECT (3691), UIDPLUS (4315), ESEARCH (4731), SASL-IR (4959), WITHIN (5032), ENABLE (5161),
+//! LIST-EXTENDED (5258), LIST-STATUS (5819), SPECIAL-USE (6154), MOVE (6851), CONDSTORE (7162), LITERAL+
+//! (7888), APPENDLIMIT (7889), STATUS=SIZE (8438) and OBJECTID (8474).
+//!
+//! Owns: the grammar (`grammar`, without I/O), the collecting of commands (`input`), the session and its states
+//! (`session`), the session's view of the selected mailbox (`view`), one file per command (`command`), and the
+//! writing of answers (`response`).
+//!
+//! Invariants: sequence numbers mean what the client was last told (`view`); a change is answered with OK only
+//! after its journal entry is durable; no buffer grows with what a client sends or leaves unread; no bytes of
+//! a client make it panic. If the process dies, connections break; what was answered stands.
+
+mod command;
+pub mod grammar;
+mod input;
+mod response;
+mod session;
+mod view;
+
+use std::sync::{Arc, LazyLock};
+
+use async_trait::async_trait;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+
+use crate::net::{Adapter, Protocol, Stream, TlsMode, serve};
+use session::Session;
+use view::RecentMarks;
+
+/// Serves IMAP on `listener` until the adapter's shutdown; returns when all sessions are over.
+pub async fn run(adapter: Arc<Adapter>, listener: TcpListener, tls: TlsMode) {
+    let shared = Arc::new(Shared::new(&adapter));
+    serve(adapter, listener, tls, Imap { shared }).await;
+}
+
+/// What the sessions of a listener share.
+struct Shared {
+    /// Memory for large messages that are being appended, in units of [`Shared::MEMORY_UNIT`].
+    memory: Arc<Semaphore>,
+    /// Who has seen which message first. One table for all listeners of the process: account ids are random
+    /// and never reused, so that accounts of different stores do not meet.
+    recent: Arc<RecentMarks>,
+}
+
+static RECENT: LazyLock<Arc<RecentMarks>> = LazyLock::new(Arc::default);
+
+impl Shared {
+    /// Bytes of one permit of `memory`.
+    const MEMORY_UNIT: u64 = 64 * 1024;
+
+    fn new(adapter: &Adapter) -> Shared {
+        // At least one message of the largest size must fit.
+        let bytes = adapter.limits.bytes_in_flight.max(adapter.limits.imap.message_size) as u64;
+        let units = usize::try_from(bytes.div_ceil(Shared::MEMORY_UNIT)).unwrap_or(Semaphore::MAX_PERMITS);
+        Shared {
+            memory: Arc::new(Semaphore::new(units.min(Semaphore::MAX_PERMITS))),
+            recent: Arc::clone(&RECENT),
+        }
+    }
+}
+
+struct Imap {
+    shared: Arc<Shared>,
+}
+
+#[async_trait]
+impl Protocol for Imap {
+    fn name(&self) -> &'static str {
+        "imap"
+    }
+
+    fn busy(&self) -> &'static [u8] {
+        b"* BYE [UNAVAILABLE] too many connections, try again later\r\n"
+    }
+
+    async fn session(&self, adapter: Arc<Adapter>, stream: Stream) {
+        Session::new(adapter, Arc::clone(&self.shared), stream).run().await;
+    }
+}

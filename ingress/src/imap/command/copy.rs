@@ -1,0 +1,51 @@
+//! COPY (RFC 3501 section 6.4.7) and MOVE (RFC 6851), with COPYUID (RFC 4315 section 3).
+
+use pennypost_fold::Draft;
+use pennypost_model::{Uid, UidSet};
+
+use super::{Answer, named, no_such_numbers, nothing_selected, read_only};
+use crate::imap::grammar::{Name, SequenceSet};
+use crate::imap::response::{Refusal, Reply};
+use crate::imap::session::{ACTOR, Session};
+
+impl Session {
+    pub(super) async fn copy(&mut self, by_uid: bool, set: &SequenceSet, to: &Name, moves: bool) -> Answer {
+        let (live, _) = self.refreshed().await?;
+        let quota = self.signed_in.as_ref().map_or(0, |signed_in| signed_in.account.quota_bytes);
+        let view = self.view.as_ref().ok_or_else(nothing_selected)?;
+        let to = named(to)?;
+        let wanted = view.uids(set, by_uid).ok_or_else(no_such_numbers)?;
+        if moves && view.read_only {
+            return Err(read_only());
+        }
+        let from = view.id;
+        let change = |draft: &mut Draft| {
+            let target = draft.state().mailbox_named(to).ok_or(Refusal::NoTarget)?;
+            let (target, validity) = (target.id, target.uid_validity);
+            let pairs = if moves {
+                draft.move_messages(from, &wanted, target)?
+            } else {
+                let pairs = draft.copy_messages(from, &wanted, target)?;
+                if draft.state().used.bytes > quota && !pairs.is_empty() {
+                    return Err(Refusal::OverQuota);
+                }
+                pairs
+            };
+            Ok((validity, pairs))
+        };
+        let (_, (validity, pairs)) = live.change(&ACTOR, change).await?;
+        let lost = if pairs.len() as u64 == wanted.len() { "" } else { "[EXPUNGEISSUED] " };
+        if pairs.is_empty() {
+            return Ok(Reply::ok(format!("{lost}there was nothing to do")));
+        }
+        let (old, new): (Vec<Uid>, Vec<Uid>) = pairs.into_iter().unzip();
+        let (old, new): (UidSet, UidSet) = (old.into_iter().collect(), new.into_iter().collect());
+        let code = format!("[COPYUID {validity} {old} {new}]");
+        if moves {
+            // Before the EXPUNGEs (RFC 6851 section 4.3).
+            self.stream.write(format!("* OK {code} moved\r\n").as_bytes());
+            return Ok(Reply::ok(format!("{lost}done")));
+        }
+        Ok(Reply::ok(format!("{code} copied")))
+    }
+}

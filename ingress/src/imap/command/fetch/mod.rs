@@ -1,0 +1,358 @@
+//! FETCH (RFC 3501 section 6.4.5).
+//!
+//! Messages are opened a few ahead, once each; what is sent goes out as it is made, so that a session holds a
+//! few frames and never a whole large message. `\Seen` is set for the whole command in one entry before
+//! anything is sent. A message that another session expunged is answered from its bytes, which are still there.
+
+mod section;
+mod structure;
+
+use std::ops::Range;
+
+use futures::StreamExt;
+use pennypost_fold::{Draft, Row};
+use pennypost_mailstore::blobs::Message;
+use pennypost_mailstore::{Mailstore, StoreError};
+use pennypost_model::message::Sidecar;
+use pennypost_model::structure::Span;
+use pennypost_model::{FlagSet, SystemFlags, TenantId, UidSet};
+
+use super::{no_such_numbers, nothing_selected};
+use crate::imap::grammar::date::print_date_time;
+use crate::imap::grammar::{Fetch, FetchItem, Section, SectionText};
+use crate::imap::response::{self, Refusal, Reply};
+use crate::imap::session::{ACTOR, Done, End, Session};
+use crate::imap::view::Told;
+use section::{Located, cut, locate, select_fields};
+
+/// Rows that are looked at together.
+const BATCH: usize = 256;
+/// Messages that are opened ahead.
+const AHEAD: usize = 4;
+/// Bytes of a message that are held at once.
+const CHUNK: u64 = 256 * 1024;
+
+/// An opened message.
+struct Opened {
+    message: Message,
+    sidecar: Option<Sidecar>,
+}
+
+/// Why a message was not sent.
+enum Failure {
+    /// The connection, or nothing can be said any more.
+    End(End),
+    /// The store; nothing of the message was sent.
+    Store(StoreError),
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Failure {
+        Failure::Store(error)
+    }
+}
+
+impl From<crate::net::NetError> for Failure {
+    fn from(error: crate::net::NetError) -> Failure {
+        Failure::End(error.into())
+    }
+}
+
+/// What is to be done with the rows of one command.
+struct Task<'a> {
+    fetch: &'a Fetch,
+    /// Messages that have just been marked as seen: their flags are told.
+    seen: UidSet,
+    /// Needs the stored structure.
+    needs_sidecar: bool,
+    store: Mailstore,
+    tenant: TenantId,
+}
+
+impl Session {
+    pub(super) async fn fetch(&mut self, fetch: &Fetch) -> Done {
+        let (live, _) = match self.refreshed().await {
+            Ok(refreshed) => refreshed,
+            Err(refused) => return Ok(refused),
+        };
+        if self.view.is_none() {
+            return Ok(nothing_selected());
+        }
+        if fetch.changed_since.is_some() || fetch.items.contains(&FetchItem::ModSeq) {
+            self.enable_condstore();
+        }
+        let Some(view) = &self.view else { return Ok(nothing_selected()) };
+        let Some(positions) = view.positions(&fetch.set, fetch.by_uid) else { return Ok(no_such_numbers()) };
+        let seen = match self.mark_seen(fetch, &positions).await {
+            Ok(seen) => seen,
+            Err(refused) => return Ok(refused),
+        };
+        let needs_sidecar = fetch.items.iter().any(|item| match item {
+            FetchItem::Envelope | FetchItem::Body | FetchItem::BodyStructure => true,
+            FetchItem::Section { section, .. } => !section.path.is_empty(),
+            _ => false,
+        });
+        let (store, tenant) = (live.store().clone(), live.key().tenant);
+        let task = Task { fetch, seen, needs_sidecar, store, tenant };
+        self.fetch_all(&task, &positions).await
+    }
+
+    /// Sets `\Seen` where the items do so; the answer is for which messages it is new.
+    async fn mark_seen(&mut self, fetch: &Fetch, positions: &[Range<usize>]) -> Result<UidSet, Reply> {
+        let live = self.live()?;
+        let Some(view) = &mut self.view else { return Err(nothing_selected()) };
+        if !fetch.marks_seen() || view.read_only {
+            return Ok(UidSet::new());
+        }
+        let rows = &view.shown().rows;
+        let unseen: UidSet = positions
+            .iter()
+            .flat_map(|range| rows.from_position(range.start).take(range.len()))
+            .map(|row| view.now(row))
+            .filter(|row| !row.flags.has(SystemFlags::SEEN))
+            .filter(|row| fetch.changed_since.is_none_or(|since| row.modseq.0 > since))
+            .map(|row| row.uid)
+            .collect();
+        if unseen.is_empty() {
+            return Ok(unseen);
+        }
+        let (id, flags) = (view.id, FlagSet::system(SystemFlags::SEEN));
+        let mark = |draft: &mut Draft| {
+            if draft.state().mailbox(id).is_none() {
+                return Ok(UidSet::new());
+            }
+            draft.flags(id, &unseen, &flags, &FlagSet::default()).map_err(Refusal::from)
+        };
+        let (state, seen) = live.change(&ACTOR, mark).await?;
+        view.learn(&state);
+        Ok(seen)
+    }
+
+    async fn fetch_all(&mut self, task: &Task<'_>, positions: &[Range<usize>]) -> Done {
+        let Some(view) = &self.view else { return Ok(nothing_selected()) };
+        let shown = std::sync::Arc::clone(view.shown());
+        let mut told = Told { uids: UidSet::new(), at: view.state().seq };
+        let mut failure: Option<StoreError> = None;
+        for range in positions {
+            let mut at = range.start;
+            while at < range.end {
+                let count = BATCH.min(range.end - at);
+                let batch = self.batch(task, &shown.rows, at, count);
+                at += count;
+                let opening = batch.into_iter().map(|(position, row)| async move {
+                    let opened = if task.fetch.opens_message() { Some(open(task, &row).await) } else { None };
+                    (position, row, opened)
+                });
+                let mut opened = futures::stream::iter(opening).buffered(AHEAD);
+                while let Some((position, row, opened)) = opened.next().await {
+                    let sent = match opened.transpose() {
+                        Ok(opened) => Box::pin(self.fetch_one(task, position, &row, opened.as_ref())).await,
+                        Err(error) => Err(Failure::Store(error)),
+                    };
+                    match sent {
+                        Ok(true) => told.uids.push(row.uid),
+                        Ok(false) => {}
+                        Err(Failure::End(end)) => return Err(end),
+                        Err(Failure::Store(error)) => {
+                            tracing::error!(uid = row.uid.0, %error, "a message can't be fetched");
+                            failure = Some(error);
+                        }
+                    }
+                    self.stream.relieve().await?;
+                }
+            }
+        }
+        Ok(match failure {
+            Some(error) => Reply::from(error),
+            None => Reply::ok("fetched"),
+        }
+        .telling(told))
+    }
+
+    /// The rows at these positions that are asked for, as they are now.
+    fn batch(
+        &self,
+        task: &Task<'_>,
+        rows: &pennypost_fold::Rows,
+        start: usize,
+        count: usize,
+    ) -> Vec<(usize, Row)> {
+        let Some(view) = &self.view else { return Vec::new() };
+        let rows = rows.from_position(start).take(count).map(|row| view.now(row));
+        let wanted = (start..).zip(rows);
+        let since = task.fetch.changed_since;
+        wanted.filter(|(_, row)| since.is_none_or(|since| row.modseq.0 > since)).collect()
+    }
+
+    /// Sends what is asked of one message. `true` if its flags were among it.
+    async fn fetch_one(
+        &mut self,
+        task: &Task<'_>,
+        position: usize,
+        row: &Row,
+        opened: Option<&Opened>,
+    ) -> Result<bool, Failure> {
+        let mut out = format!("* {} FETCH (", position + 1).into_bytes();
+        let mut has_flags = false;
+        let mut is_under_way = false;
+        for (index, item) in task.fetch.items.iter().enumerate() {
+            if index > 0 {
+                out.push(b' ');
+            }
+            match (item, opened) {
+                (FetchItem::Flags, _) => {
+                    self.write_flags(&mut out, row);
+                    has_flags = true;
+                }
+                (FetchItem::Section { section, partial, name, .. }, Some(opened)) => {
+                    write_section_name(&mut out, section, *partial, *name);
+                    let sending = self.section(&mut out, section, *partial, opened, &mut is_under_way);
+                    if let Err(failure) = sending.await {
+                        return Err(match failure {
+                            Failure::Store(error) if is_under_way => {
+                                tracing::error!(%error, "a message broke off while it was sent");
+                                Failure::End(End::CutOff)
+                            }
+                            other => other,
+                        });
+                    }
+                }
+                (item, opened) => write_item(&mut out, item, row, opened),
+            }
+        }
+        if !has_flags && task.seen.contains(row.uid) {
+            out.push(b' ');
+            self.write_flags(&mut out, row);
+            has_flags = true;
+        }
+        if has_flags && self.condstore && !task.fetch.items.contains(&FetchItem::ModSeq) {
+            out.extend_from_slice(format!(" MODSEQ ({})", row.modseq).as_bytes());
+        }
+        out.extend_from_slice(b")\r\n");
+        self.stream.write(&out);
+        Ok(has_flags)
+    }
+
+    fn write_flags(&self, out: &mut Vec<u8>, row: &Row) {
+        let Some(view) = &self.view else { return };
+        out.extend_from_slice(b"FLAGS ");
+        response::flags(out, &view.state().flags(row.flags), view.is_recent(row.uid));
+    }
+
+    /// Writes the bytes of a section as a literal. From the first byte that was sent on `is_under_way` holds:
+    /// then an error can't be told any more.
+    async fn section(
+        &mut self,
+        out: &mut Vec<u8>,
+        section: &Section,
+        partial: Option<(u64, u64)>,
+        opened: &Opened,
+        is_under_way: &mut bool,
+    ) -> Result<(), Failure> {
+        let message = &opened.message;
+        let whole = Span { start: 0, end: message.size() };
+        let header = Span { start: 0, end: message.header_len() };
+        let structure = opened.sidecar.as_ref().map(|sidecar| &sidecar.structure);
+        let span = match locate(section, structure, whole, header) {
+            Located::Nowhere => {
+                out.extend_from_slice(b"NIL");
+                return Ok(());
+            }
+            Located::Fields(span) => {
+                let SectionText::HeaderFields { not, names } = &section.text else { return Ok(()) };
+                let header = message.range(span.start..span.end).await?;
+                let fields = select_fields(&header, names, *not);
+                let span = cut(Span { start: 0, end: fields.len() as u64 }, partial);
+                literal(out, fields.get(span.start as usize..span.end as usize).unwrap_or_default());
+                return Ok(());
+            }
+            Located::Span(span) => cut(span, partial),
+        };
+        if span.len() <= CHUNK {
+            // The whole message can be held against its checksum.
+            let bytes =
+                if span == whole { message.whole().await? } else { message.range(span.start..span.end).await? };
+            literal(out, &bytes);
+            return Ok(());
+        }
+        let mut at = span.start;
+        let mut chunk = message.range(at..at + CHUNK).await?;
+        out.extend_from_slice(format!("{{{}}}\r\n", span.len()).as_bytes());
+        self.stream.write(out);
+        out.clear();
+        *is_under_way = true;
+        loop {
+            self.stream.write(&chunk);
+            self.stream.relieve().await?;
+            at += chunk.len() as u64;
+            if at >= span.end {
+                return Ok(());
+            }
+            let expected = CHUNK.min(span.end - at);
+            chunk = message.range(at..at + expected).await?;
+            if chunk.len() as u64 != expected {
+                return Err(StoreError::Damaged("a message is shorter than it says".to_owned()).into());
+            }
+        }
+    }
+}
+
+async fn open(task: &Task<'_>, row: &Row) -> Result<Opened, StoreError> {
+    let message = task.store.open(task.tenant, row.blob).await?;
+    let sidecar = if task.needs_sidecar { Some(message.sidecar().await?) } else { None };
+    Ok(Opened { message, sidecar })
+}
+
+fn literal(out: &mut Vec<u8>, bytes: &[u8]) {
+    out.extend_from_slice(format!("{{{}}}\r\n", bytes.len()).as_bytes());
+    out.extend_from_slice(bytes);
+}
+
+fn write_section_name(out: &mut Vec<u8>, section: &Section, partial: Option<(u64, u64)>, name: Option<&str>) {
+    match name {
+        Some(name) => out.extend_from_slice(name.as_bytes()),
+        None => out.extend_from_slice(format!("BODY[{section}]").as_bytes()),
+    }
+    if let Some((first, _)) = partial {
+        out.extend_from_slice(format!("<{first}>").as_bytes());
+    }
+    out.push(b' ');
+}
+
+/// All items but FLAGS and sections.
+fn write_item(out: &mut Vec<u8>, item: &FetchItem, row: &Row, opened: Option<&Opened>) {
+    let structure = opened.and_then(|opened| opened.sidecar.as_ref()).map(|sidecar| &sidecar.structure);
+    let text = match (item, structure) {
+        (FetchItem::Uid, _) => format!("UID {}", row.uid),
+        (FetchItem::InternalDate, _) => format!("INTERNALDATE {}", print_date_time(row.internal_date)),
+        (FetchItem::Size, _) => format!("RFC822.SIZE {}", row.size),
+        (FetchItem::ModSeq, _) => format!("MODSEQ ({})", row.modseq),
+        (FetchItem::EmailId, _) => format!("EMAILID ({})", email_id(row)),
+        (FetchItem::ThreadId, _) => format!("THREADID ({})", thread_id(row)),
+        (FetchItem::Envelope, Some(of)) => {
+            out.extend_from_slice(b"ENVELOPE ");
+            return structure::envelope(out, &of.envelope);
+        }
+        (FetchItem::Body, Some(of)) => {
+            out.extend_from_slice(b"BODY ");
+            return structure::body(out, of, false);
+        }
+        (FetchItem::BodyStructure, Some(of)) => {
+            out.extend_from_slice(b"BODYSTRUCTURE ");
+            return structure::body(out, of, true);
+        }
+        // Sections and flags are written elsewhere; the others have been opened.
+        _ => return,
+    };
+    out.extend_from_slice(text.as_bytes());
+}
+
+/// EMAILID (RFC 8474 section 5.1).
+pub(super) fn email_id(row: &Row) -> String {
+    format!("M{}", row.rid)
+}
+
+/// THREADID (RFC 8474 section 5.2).
+pub(super) fn thread_id(row: &Row) -> String {
+    format!("T{}", row.thread)
+}

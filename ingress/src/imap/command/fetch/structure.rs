@@ -1,0 +1,274 @@
+//! ENVELOPE, BODY and BODYSTRUCTURE (RFC 3501 section 7.4.2) from the stored structure.
+
+use pennypost_model::structure::{Address, Content, Envelope, Part, RawText, Structure};
+
+use crate::imap::response::{nstring, string};
+
+/// ENVELOPE.
+pub(super) fn envelope(out: &mut Vec<u8>, envelope: &Envelope) {
+    out.push(b'(');
+    nstring(out, envelope.date.as_deref());
+    out.push(b' ');
+    nstring(out, envelope.subject.as_deref());
+    let lists = [
+        &envelope.from,
+        &envelope.sender,
+        &envelope.reply_to,
+        &envelope.to,
+        &envelope.cc,
+        &envelope.bcc,
+    ];
+    for list in lists {
+        out.push(b' ');
+        addresses(out, list);
+    }
+    out.push(b' ');
+    nstring(out, envelope.in_reply_to.as_deref());
+    out.push(b' ');
+    nstring(out, envelope.message_id.as_deref());
+    out.push(b')');
+}
+
+fn addresses(out: &mut Vec<u8>, list: &[Address]) {
+    if list.is_empty() {
+        out.extend_from_slice(b"NIL");
+        return;
+    }
+    out.push(b'(');
+    for address in list {
+        out.push(b'(');
+        for (index, part) in
+            [&address.name, &address.route, &address.mailbox, &address.host].into_iter().enumerate()
+        {
+            if index > 0 {
+                out.push(b' ');
+            }
+            nstring(out, part.as_deref());
+        }
+        out.push(b')');
+    }
+    out.push(b')');
+}
+
+/// BODYSTRUCTURE if `extended`, else BODY.
+pub(super) fn body(out: &mut Vec<u8>, structure: &Structure, extended: bool) {
+    match structure.root() {
+        Some(_) => part(out, structure, 0, extended),
+        None => empty_part(out),
+    }
+}
+
+fn part(out: &mut Vec<u8>, structure: &Structure, index: usize, extended: bool) {
+    let Some(part) = structure.parts.get(index) else { return empty_part(out) };
+    out.push(b'(');
+    match &part.content {
+        Content::Multipart(children) => multipart(out, structure, index, children, extended),
+        Content::Message(inner, root) => {
+            leaf(out, part, &part.media_type);
+            out.push(b' ');
+            envelope(out, inner);
+            out.push(b' ');
+            child(out, structure, index, *root, extended);
+            out.extend_from_slice(format!(" {}", part.lines).as_bytes());
+        }
+        Content::Leaf => {
+            // The grammar wants an envelope for message/rfc822, and this one was not read: as base64, or
+            // nested too deeply.
+            let is_unread_message =
+                part.media_type.0 == "message" && matches!(&*part.media_type.1, "rfc822" | "global");
+            if is_unread_message {
+                leaf(out, part, &("application".to_owned(), "octet-stream".to_owned()));
+            } else {
+                leaf(out, part, &part.media_type);
+            }
+            if part.media_type.0 == "text" {
+                out.extend_from_slice(format!(" {}", part.lines).as_bytes());
+            }
+        }
+    }
+    if extended {
+        if !matches!(part.content, Content::Multipart(_)) {
+            out.push(b' ');
+            nstring(out, part.md5.as_deref());
+        }
+        extension(out, part);
+    }
+    out.push(b')');
+}
+
+/// A part below another one stands behind it: no stored structure can make this run in circles.
+fn child(out: &mut Vec<u8>, structure: &Structure, parent: usize, index: u32, extended: bool) {
+    let index = index as usize;
+    if index > parent { part(out, structure, index, extended) } else { empty_part(out) }
+}
+
+fn multipart(out: &mut Vec<u8>, structure: &Structure, index: usize, children: &[u32], extended: bool) {
+    if children.is_empty() {
+        // The grammar wants one part at least.
+        empty_part(out);
+    }
+    for number in children {
+        child(out, structure, index, *number, extended);
+    }
+    out.push(b' ');
+    let part = structure.parts.get(index);
+    string(out, part.map_or(b"mixed", |part| part.media_type.1.as_bytes()));
+    if extended {
+        out.push(b' ');
+        parameters(out, part.map_or(&[], |part| &part.parameters));
+    }
+}
+
+fn leaf(out: &mut Vec<u8>, part: &Part, media_type: &(String, String)) {
+    string(out, media_type.0.as_bytes());
+    out.push(b' ');
+    string(out, media_type.1.as_bytes());
+    out.push(b' ');
+    parameters(out, &part.parameters);
+    out.push(b' ');
+    nstring(out, part.id.as_deref());
+    out.push(b' ');
+    nstring(out, part.description.as_deref());
+    out.push(b' ');
+    string(out, part.encoding.as_bytes());
+    out.extend_from_slice(format!(" {}", part.body.len()).as_bytes());
+}
+
+/// Disposition, language and location, which end the extension data of every part.
+fn extension(out: &mut Vec<u8>, part: &Part) {
+    out.push(b' ');
+    match &part.disposition {
+        Some((disposition, values)) => {
+            out.push(b'(');
+            string(out, disposition.as_bytes());
+            out.push(b' ');
+            parameters(out, values);
+            out.push(b')');
+        }
+        None => out.extend_from_slice(b"NIL"),
+    }
+    out.push(b' ');
+    match part.language.as_slice() {
+        [] => out.extend_from_slice(b"NIL"),
+        [one] => string(out, one),
+        several => {
+            out.push(b'(');
+            for (index, language) in several.iter().enumerate() {
+                if index > 0 {
+                    out.push(b' ');
+                }
+                string(out, language);
+            }
+            out.push(b')');
+        }
+    }
+    out.push(b' ');
+    nstring(out, part.location.as_deref());
+}
+
+fn parameters(out: &mut Vec<u8>, parameters: &[(String, RawText)]) {
+    if parameters.is_empty() {
+        out.extend_from_slice(b"NIL");
+        return;
+    }
+    out.push(b'(');
+    for (index, (name, value)) in parameters.iter().enumerate() {
+        if index > 0 {
+            out.push(b' ');
+        }
+        string(out, name.as_bytes());
+        out.push(b' ');
+        string(out, value);
+    }
+    out.push(b')');
+}
+
+fn empty_part(out: &mut Vec<u8>) {
+    out.extend_from_slice(b"(\"text\" \"plain\" NIL NIL NIL \"7bit\" 0 0)");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn printed(raw: &[u8], extended: bool) -> String {
+        let (structure, _) = pennypost_mime::parse(raw);
+        let mut out = Vec::new();
+        body(&mut out, &structure, extended);
+        String::from_utf8_lossy(&out).into_owned()
+    }
+
+    #[test]
+    fn structures_of_the_rfc() {
+        let raw = b"Content-Type: text/plain; charset=us-ascii\r\n\r\none\r\ntwo\r\n";
+        assert_eq!(
+            printed(raw, false),
+            "(\"text\" \"plain\" (\"charset\" \"us-ascii\") NIL NIL \"7bit\" 10 2)"
+        );
+        let raw = b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\na\r\n--b\r\n\
+            Content-Type: message/rfc822\r\n\r\nSubject: x\r\n\r\ny\r\n--b--\r\n";
+        assert_eq!(
+            printed(raw, true),
+            "((\"text\" \"plain\" NIL NIL NIL \"7bit\" 1 0 NIL NIL NIL NIL)(\"message\" \"rfc822\" NIL NIL NIL \
+             \"7bit\" 15 (NIL \"x\" NIL NIL NIL NIL NIL NIL NIL NIL) (\"text\" \"plain\" NIL NIL NIL \"7bit\" 1 \
+             0 NIL NIL NIL NIL) 2 NIL NIL NIL NIL) \"mixed\" (\"boundary\" \"b\") NIL NIL NIL)"
+        );
+    }
+
+    /// Reads a parenthesized list as a client would; gives what is left.
+    fn balanced(mut text: &[u8]) -> Option<&[u8]> {
+        let mut depth = 0_u32;
+        while let Some((first, rest)) = text.split_first() {
+            match first {
+                b'(' => depth += 1,
+                b')' => depth = depth.checked_sub(1)?,
+                b'"' | b'{' => {
+                    let mut cursor = crate::imap::grammar::cursor::Cursor::new(text);
+                    cursor.string().ok()?;
+                    text = cursor.rest();
+                    continue;
+                }
+                b'\r' | b'\n' => return None,
+                _ => {}
+            }
+            text = rest;
+            if depth == 0 {
+                return Some(text);
+            }
+        }
+        None
+    }
+
+    /// Lines that make trouble in MIME.
+    fn line() -> impl Strategy<Value = String> {
+        prop_oneof![
+            Just("Content-Type: multipart/mixed; boundary=\"(b\"".to_owned()),
+            Just("Content-Type: multipart/alternative; boundary=c".to_owned()),
+            Just("Content-Type: message/rfc822".to_owned()),
+            Just("Content-Disposition: attachment; filename=\"a)\\\"b\"".to_owned()),
+            Just("Content-Language: de, (en".to_owned()),
+            Just("Subject: )(\"\\ {3}".to_owned()),
+            Just("From: \"(\" <a@b>, g: c@d;".to_owned()),
+            Just(String::new()),
+            Just("--(b".to_owned()),
+            Just("--(b--".to_owned()),
+            Just("--c".to_owned()),
+            "[ -~\u{80}-\u{fff}]{0,30}",
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn structures_are_balanced(lines in proptest::collection::vec(line(), 0..40), extended: bool) {
+            let raw = lines.join("\r\n").into_bytes();
+            let (structure, _) = pennypost_mime::parse(&raw);
+            let mut out = Vec::new();
+            body(&mut out, &structure, extended);
+            prop_assert_eq!(balanced(&out), Some(&b""[..]), "{}", String::from_utf8_lossy(&out));
+            out.clear();
+            envelope(&mut out, &structure.envelope);
+            prop_assert_eq!(balanced(&out), Some(&b""[..]), "{}", String::from_utf8_lossy(&out));
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! IDLE (RFC 2177).
+
+use tokio::time::Instant;
+
+use crate::imap::response::Reply;
+use crate::imap::session::{Done, End, Session};
+use crate::imap::view::{Movement, Told};
+use crate::net::{Line, NetError};
+
+/// Bytes of the line that ends it.
+const MAX_LINE: usize = 1_000;
+
+impl Session {
+    /// Tells every change as it comes, until the client says DONE.
+    pub(super) async fn idle(&mut self) -> Done {
+        let live = match self.live() {
+            Ok(live) => live,
+            Err(refused) => return Ok(refused),
+        };
+        // Before the look at the journal, so that nothing falls between.
+        let mut news = live.news();
+        self.stream.write(b"+ idling\r\n");
+        let deadline = Instant::now() + self.adapter.limits.imap.idle;
+        loop {
+            match live.refresh().await {
+                Ok(state) => {
+                    if let Some(view) = &mut self.view {
+                        let mut out = Vec::new();
+                        view.advance(&state, Movement::Full, &Told::default(), self.condstore, &mut out);
+                        self.stream.write(&out);
+                    }
+                }
+                // The next change or the next command shows it.
+                Err(error) => tracing::warn!(%error, "the journal can't be read"),
+            }
+            self.stream.flush().await?;
+            let patience = deadline.saturating_duration_since(Instant::now());
+            let line = tokio::select! {
+                line = self.stream.read_line(MAX_LINE, patience) => line,
+                changed = news.changed() => match changed {
+                    Ok(()) => continue,
+                    Err(_) => return Err(End::Bye("[UNAVAILABLE] the account is gone")),
+                },
+            };
+            return match line {
+                Ok(Line::Text(line) | Line::BareLf(line)) if line.eq_ignore_ascii_case(b"DONE") => {
+                    Ok(Reply::ok("no longer idle"))
+                }
+                Ok(Line::Text(_) | Line::BareLf(_) | Line::TooLong) => Ok(Reply::bad("expected DONE")),
+                Ok(Line::Eof) => Err(End::Net(NetError::Closed)),
+                Err(error) => Err(error.into()),
+            };
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! CREATE, DELETE, RENAME, SUBSCRIBE and UNSUBSCRIBE (RFC 3501 sections 6.3.3 to 6.3.7).
+
+use pennypost_fold::{Draft, DraftError, name::SEPARATOR};
+use pennypost_model::MailboxId;
+
+use super::{Answer, named, status};
+use crate::imap::grammar::Name;
+use crate::imap::response::{Refusal, Reply};
+use crate::imap::session::{ACTOR, Session};
+
+/// Mailboxes that an account can have.
+const MAX_MAILBOXES: usize = 10_000;
+
+fn find(draft: &Draft, name: &str) -> Result<MailboxId, Refusal> {
+    let mailbox = draft.state().mailbox_named(name).ok_or(DraftError::NoMailbox)?;
+    Ok(mailbox.id)
+}
+
+impl Session {
+    pub(super) async fn create(&mut self, name: &Name) -> Answer {
+        // A separator at the end only says that there will be mailboxes below it.
+        let name = named(name)?;
+        let name = name.strip_suffix(SEPARATOR).unwrap_or(name);
+        let (live, state) = self.refreshed().await?;
+        if state.mailboxes().count() >= MAX_MAILBOXES {
+            return Err(Reply::no("[LIMIT] the account has too many mailboxes"));
+        }
+        let create = |draft: &mut Draft| draft.create_mailbox(name, None).map_err(Refusal::from);
+        let (state, id) = live.change(&ACTOR, create).await?;
+        match state.mailbox(id) {
+            Some(mailbox) => Ok(Reply::ok(format!("[MAILBOXID ({})] created", status::mailbox_id(mailbox)))),
+            None => Ok(Reply::ok("created")),
+        }
+    }
+
+    pub(super) async fn delete(&mut self, name: &Name) -> Answer {
+        let name = named(name)?;
+        let (live, _) = self.refreshed().await?;
+        let delete = |draft: &mut Draft| {
+            let id = find(draft, name)?;
+            draft.delete_mailbox(id).map_err(Refusal::from)
+        };
+        live.change(&ACTOR, delete).await?;
+        Ok(Reply::ok("deleted"))
+    }
+
+    pub(super) async fn rename(&mut self, from: &Name, to: &Name) -> Answer {
+        let (from, to) = (named(from)?, named(to)?);
+        let to = to.strip_suffix(SEPARATOR).unwrap_or(to);
+        let (live, _) = self.refreshed().await?;
+        let rename = |draft: &mut Draft| {
+            let id = find(draft, from)?;
+            draft.rename_mailbox(id, to).map_err(Refusal::from)
+        };
+        live.change(&ACTOR, rename).await?;
+        Ok(Reply::ok("renamed"))
+    }
+
+    pub(super) async fn subscribe(&mut self, name: &Name, subscribed: bool) -> Answer {
+        let name = named(name)?;
+        let (live, _) = self.refreshed().await?;
+        let subscribe = |draft: &mut Draft| {
+            let id = find(draft, name)?;
+            draft.subscribe(id, subscribed).map_err(Refusal::from)
+        };
+        live.change(&ACTOR, subscribe).await?;
+        Ok(Reply::ok(if subscribed { "subscribed" } else { "no longer subscribed" }))
+    }
+}

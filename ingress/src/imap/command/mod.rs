@@ -1,0 +1,130 @@
+//! The commands, one file each (or one for a few that are one thing), and what is common to them.
+
+mod append;
+mod authenticate;
+mod copy;
+mod expunge;
+mod fetch;
+mod idle;
+mod list;
+mod mailbox;
+mod search;
+mod select;
+mod small;
+mod status;
+mod store;
+
+use super::grammar::{Command, Name};
+use super::response::Reply;
+use super::session::{Done, Session};
+use super::view::Movement;
+
+/// The name of a command in the metrics.
+pub(super) const fn name(command: &Command) -> &'static str {
+    match command {
+        Command::Capability => "capability",
+        Command::Noop => "noop",
+        Command::Logout => "logout",
+        Command::Id(_) => "id",
+        Command::StartTls => "starttls",
+        Command::Authenticate { .. } => "authenticate",
+        Command::Login { .. } => "login",
+        Command::Enable(_) => "enable",
+        Command::Select { read_only: false, .. } => "select",
+        Command::Select { .. } => "examine",
+        Command::Create(_) => "create",
+        Command::Delete(_) => "delete",
+        Command::Rename { .. } => "rename",
+        Command::Subscribe { .. } => "subscribe",
+        Command::List(_) => "list",
+        Command::Lsub { .. } => "lsub",
+        Command::Status { .. } => "status",
+        Command::Append { .. } => "append",
+        Command::Namespace => "namespace",
+        Command::Idle => "idle",
+        Command::Check => "check",
+        Command::Close => "close",
+        Command::Unselect => "unselect",
+        Command::Expunge { .. } => "expunge",
+        Command::Search(_) | Command::SearchBadCharset => "search",
+        Command::Fetch(_) => "fetch",
+        Command::Store(_) => "store",
+        Command::Copy { moves: false, .. } => "copy",
+        Command::Copy { .. } => "move",
+    }
+}
+
+/// What may be told after a command: no EXPUNGE after FETCH, STORE and SEARCH by sequence numbers (RFC 3501
+/// section 7.4.1), nor after COPY by sequence numbers if more commands are on their way that may count on them.
+pub(super) const fn movement(command: &Command, pipelined: bool) -> Movement {
+    let by_number = match command {
+        Command::Fetch(fetch) => !fetch.by_uid,
+        Command::Store(store) => !store.by_uid,
+        Command::Search(search) => !search.by_uid,
+        Command::SearchBadCharset => true,
+        Command::Copy { by_uid, moves, .. } => !*by_uid && !*moves && pipelined,
+        _ => false,
+    };
+    if by_number { Movement::WithoutExpunge } else { Movement::Full }
+}
+
+/// The name, or the answer to one that is none.
+pub(super) fn named(name: &Name) -> Result<&str, Reply> {
+    name.as_deref().ok_or_else(|| Reply::no("[CANNOT] the mailbox name is neither UTF-7 nor UTF-8"))
+}
+
+impl Session {
+    /// Does what the command says; `bytes` are those it was read from.
+    pub(super) async fn execute(&mut self, command: Command, bytes: &[u8]) -> Done {
+        let done = match command {
+            Command::Capability => Ok(self.capability()),
+            Command::Noop | Command::Check => self.noop().await,
+            Command::Logout => Ok(Reply::ok("signed out")),
+            Command::Id(_) => Ok(self.id()),
+            Command::StartTls => Ok(self.may_start_tls()),
+            Command::Authenticate { mechanism, initial } => return self.authenticate(&mechanism, initial).await,
+            Command::Login { user, password } => self.login(&user, &password).await,
+            Command::Enable(names) => self.enable(&names),
+            Command::Select { mailbox, read_only, condstore } => {
+                self.select(&mailbox, read_only, condstore).await
+            }
+            Command::Create(mailbox) => self.create(&mailbox).await,
+            Command::Delete(mailbox) => self.delete(&mailbox).await,
+            Command::Rename { from, to } => self.rename(&from, &to).await,
+            Command::Subscribe { mailbox, subscribed } => self.subscribe(&mailbox, subscribed).await,
+            Command::List(list) => return self.list(&list).await,
+            Command::Lsub { reference, pattern } => return self.lsub(&reference, &pattern).await,
+            Command::Status { mailbox, items } => self.status(&mailbox, &items).await,
+            Command::Append { mailbox, messages } => self.append(&mailbox, &messages, bytes).await,
+            Command::Namespace => self.namespace(),
+            Command::Idle => return self.idle().await,
+            Command::Close => self.close_mailbox().await,
+            Command::Unselect => self.unselect(),
+            Command::Expunge { uids } => self.expunge(uids.as_ref()).await,
+            Command::Search(search) => return self.search(&search, bytes).await,
+            Command::SearchBadCharset => Ok(Session::bad_charset()),
+            Command::Fetch(fetch) => return self.fetch(&fetch).await,
+            Command::Store(store) => return self.store(&store).await,
+            Command::Copy { by_uid, set, mailbox, moves } => self.copy(by_uid, &set, &mailbox, moves).await,
+        };
+        Ok(done.unwrap_or_else(|refused| refused))
+    }
+}
+
+/// What most commands give: both are answers, `Err` the one that ends early.
+pub(super) type Answer = Result<Reply, Reply>;
+
+/// What is said when no mailbox is selected.
+pub(super) fn nothing_selected() -> Reply {
+    Reply::bad("no mailbox is selected")
+}
+
+/// What is said to sequence numbers that no message has.
+pub(super) fn no_such_numbers() -> Reply {
+    Reply::bad("there are not so many messages")
+}
+
+/// What is said in a mailbox opened by EXAMINE.
+pub(super) fn read_only() -> Reply {
+    Reply::no("[NOPERM] the mailbox was opened read-only")
+}

@@ -1,0 +1,212 @@
+//! SEARCH (RFC 3501 section 6.4.4), with ESEARCH answers (RFC 4731).
+//!
+//! Each message is tested on its row first; only where that does not decide its header is read, and only where
+//! that does not decide either its text. Reading is a few messages wide; large texts wait for their share of
+//! the memory for messages under way.
+
+mod test;
+
+use std::sync::Arc;
+
+use futures::StreamExt;
+use pennypost_fold::Row;
+use pennypost_mailstore::{Mailstore, StoreError};
+use pennypost_mime::{decode_header, decode_text, header_fields};
+use pennypost_model::{Seq, TenantId, Uid, UidSet};
+
+use super::{no_such_numbers, nothing_selected};
+use crate::imap::Shared;
+use crate::imap::grammar::{self, Charset, Search};
+use crate::imap::response::Reply;
+use crate::imap::session::{Done, Session};
+use test::{Header, Known, Resolver, Test, day_of_date_field, fold};
+
+/// Rows that are looked at together.
+const BATCH: usize = 256;
+/// Messages that are read at the same time.
+const WIDTH: usize = 4;
+/// Bytes of text of one message that are searched.
+const MAX_TEXT: usize = 16 << 20;
+/// Texts from this size on are decoded on another thread.
+const LARGE: u64 = 64 * 1024;
+
+/// What was found.
+#[derive(Default)]
+struct Found {
+    /// Numbers or UIDs.
+    set: UidSet,
+    highest_modseq: Seq,
+}
+
+impl Session {
+    /// NO to a charset that is not known (RFC 3501 section 7.1).
+    pub(super) fn bad_charset() -> Reply {
+        Reply::no(format!("[BADCHARSET ({})] the charset is not known", Charset::KNOWN))
+    }
+
+    pub(super) async fn search(&mut self, search: &Search, bytes: &[u8]) -> Done {
+        match self.find(search).await {
+            Ok(found) => self.tell_found(search, &found, grammar::tag(bytes).unwrap_or_default()).await,
+            Err(refused) => Ok(refused),
+        }
+    }
+
+    async fn find(&mut self, search: &Search) -> Result<Found, Reply> {
+        let (live, state) = self.refreshed().await?;
+        if search.key.names_modseq() {
+            self.view.as_ref().ok_or_else(nothing_selected)?;
+            self.enable_condstore();
+        }
+        let view = self.view.as_ref().ok_or_else(nothing_selected)?;
+        let resolver = Resolver {
+            state: &state,
+            last_number: u32::try_from(view.len()).unwrap_or(u32::MAX),
+            last_uid: view.shown().rows.last().map_or(0, |row| row.uid.0),
+            now: self.adapter.clock.now(),
+        };
+        let test = Test::of(&search.key, &resolver).ok_or_else(no_such_numbers)?;
+        let fields = test.fields();
+        let reader = Reader {
+            store: live.store(),
+            tenant: live.key().tenant,
+            shared: &self.shared,
+            test: &test,
+            fields: fields.as_deref(),
+        };
+        let mut found = Found::default();
+        let shown = Arc::clone(view.shown());
+        let mut start = 0;
+        while start < view.len() {
+            let rows: Vec<(u32, Row, bool)> = (start as u32 + 1..)
+                .zip(shown.rows.from_position(start).take(BATCH))
+                .map(|(number, row)| (number, view.now(row), view.is_recent(row.uid)))
+                .collect();
+            start += BATCH;
+            let reader = &reader;
+            let tested = rows.into_iter().map(|(number, row, recent)| async move {
+                let holds = reader.holds(number, &row, recent).await;
+                holds.map(|holds| (number, row, holds))
+            });
+            let mut tested = futures::stream::iter(tested).buffered(WIDTH);
+            while let Some(tested) = tested.next().await {
+                let (number, row, holds) = tested?;
+                if holds {
+                    found.set.push(if search.by_uid { row.uid } else { Uid(number) });
+                    found.highest_modseq = found.highest_modseq.max(row.modseq);
+                }
+            }
+            // Rows alone are tested without ever waiting.
+            tokio::task::yield_now().await;
+        }
+        Ok(found)
+    }
+
+    async fn tell_found(&mut self, search: &Search, found: &Found, tag: &str) -> Done {
+        let mut out = String::new();
+        let modseq = (search.key.names_modseq() && !found.set.is_empty()).then_some(found.highest_modseq);
+        if let Some(returns) = search.returns {
+            out.push_str(&format!("* ESEARCH (TAG \"{tag}\")"));
+            out.push_str(if search.by_uid { " UID" } else { "" });
+            let ranges = found.set.ranges();
+            if let (Some((min, _)), Some((_, max))) = (ranges.first(), ranges.last()) {
+                if returns.min {
+                    out.push_str(&format!(" MIN {min}"));
+                }
+                if returns.max {
+                    out.push_str(&format!(" MAX {max}"));
+                }
+                if returns.all {
+                    out.push_str(&format!(" ALL {}", found.set));
+                }
+            }
+            if returns.count {
+                out.push_str(&format!(" COUNT {}", found.set.len()));
+            }
+            if let Some(modseq) = modseq {
+                out.push_str(&format!(" MODSEQ {modseq}"));
+            }
+        } else {
+            out.push_str("* SEARCH");
+            for number in found.set.iter() {
+                out.push_str(&format!(" {number}"));
+                if out.len() >= 16 * 1024 {
+                    self.stream.write(out.as_bytes());
+                    out.clear();
+                    self.stream.relieve().await?;
+                }
+            }
+            if let Some(modseq) = modseq {
+                out.push_str(&format!(" (MODSEQ {modseq})"));
+            }
+        }
+        out.push_str("\r\n");
+        self.stream.write(out.as_bytes());
+        Ok(Reply::ok("searched"))
+    }
+}
+
+/// Reads what a condition needs of messages.
+struct Reader<'a> {
+    store: &'a Mailstore,
+    tenant: TenantId,
+    shared: &'a Shared,
+    test: &'a Test,
+    /// Fields that are wanted; `None`: all.
+    fields: Option<&'a [String]>,
+}
+
+impl Reader<'_> {
+    async fn holds(&self, number: u32, row: &Row, recent: bool) -> Result<bool, StoreError> {
+        let known = Known { row, number, recent, header: None, text: None };
+        if let Some(holds) = self.test.holds(&known) {
+            return Ok(holds);
+        }
+        match Box::pin(self.holds_of_message(&known)).await {
+            // A damaged message is found by nothing; `pennypost verify` tells of it.
+            Err(error) if !error.is_temporary() => {
+                tracing::error!(uid = row.uid.0, %error, "a message can't be searched");
+                Ok(false)
+            }
+            other => other,
+        }
+    }
+
+    async fn holds_of_message(&self, known: &Known<'_>) -> Result<bool, StoreError> {
+        let message = self.store.open(self.tenant, known.row.blob).await?;
+        let header = self.header(&message.header().await?);
+        let known = Known { header: Some(&header), ..*known };
+        if let Some(holds) = self.test.holds(&known) {
+            return Ok(holds);
+        }
+        let units = u32::try_from(message.size().div_ceil(Shared::MEMORY_UNIT)).unwrap_or(u32::MAX);
+        let _share = match message.size() >= LARGE {
+            true => self.shared.memory.acquire_many(units).await.ok(),
+            false => None,
+        };
+        let raw = message.whole().await?;
+        let structure = message.sidecar().await?.structure;
+        let text = if message.size() >= LARGE {
+            let decoding = move || fold(&decode_text(&structure, &raw, MAX_TEXT));
+            let decoded = tokio::task::spawn_blocking(decoding).await;
+            decoded.map_err(|panicked| StoreError::Damaged(panicked.to_string()))?
+        } else {
+            fold(&decode_text(&structure, &raw, MAX_TEXT))
+        };
+        let known = Known { text: Some(&text), ..known };
+        Ok(self.test.holds(&known).unwrap_or(false))
+    }
+
+    fn header(&self, raw: &[u8]) -> Header {
+        let mut header = Header::default();
+        for (name, value, _) in header_fields(raw) {
+            let name = String::from_utf8_lossy(name).to_ascii_lowercase();
+            if name == "date" && header.sent.is_none() {
+                header.sent = day_of_date_field(&decode_header(value));
+            }
+            if self.fields.is_none_or(|wanted| wanted.contains(&name)) {
+                header.fields.push((name, fold(&decode_header(value))));
+            }
+        }
+        header
+    }
+}

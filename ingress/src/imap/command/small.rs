@@ -1,0 +1,58 @@
+//! CAPABILITY, NOOP, CHECK, ID, ENABLE, NAMESPACE, STARTTLS: those that need a few lines.
+
+use super::Answer;
+use crate::imap::response::Reply;
+use crate::imap::session::Session;
+
+impl Session {
+    pub(super) fn capability(&mut self) -> Reply {
+        let line = format!("* CAPABILITY {}\r\n", self.capabilities());
+        self.stream.write(line.as_bytes());
+        Reply::ok("that is all")
+    }
+
+    /// RFC 3501 section 6.1.2; the view moves after it. CHECK is the same here: everything is durable already.
+    pub(super) async fn noop(&mut self) -> Answer {
+        if self.signed_in.is_some() {
+            self.refreshed().await?;
+        }
+        Ok(Reply::ok("done"))
+    }
+
+    /// RFC 2971.
+    pub(super) fn id(&mut self) -> Reply {
+        let line = format!("* ID (\"name\" \"Pennypost\" \"version\" \"{}\")\r\n", env!("CARGO_PKG_VERSION"));
+        self.stream.write(line.as_bytes());
+        Reply::ok("pleased to meet you")
+    }
+
+    /// RFC 5161: CONDSTORE is all there is to enable so far; others are passed over in silence.
+    pub(super) fn enable(&mut self, names: &[String]) -> Answer {
+        self.live()?;
+        if names.iter().any(|name| name == "CONDSTORE") {
+            self.stream.write(b"* ENABLED CONDSTORE\r\n");
+            self.enable_condstore();
+        } else {
+            self.stream.write(b"* ENABLED\r\n");
+        }
+        Ok(Reply::ok("enabled"))
+    }
+
+    /// RFC 2342: only the personal namespace.
+    pub(super) fn namespace(&mut self) -> Answer {
+        self.live()?;
+        self.stream.write(b"* NAMESPACE ((\"\" \"/\")) NIL NIL\r\n");
+        Ok(Reply::ok("done"))
+    }
+
+    /// RFC 3501 section 6.2.1; the handshake follows the answer.
+    pub(super) fn may_start_tls(&mut self) -> Reply {
+        if self.stream.is_tls() {
+            return Reply::bad("the connection is encrypted already");
+        }
+        if self.signed_in.is_some() {
+            return Reply::bad("too late, you have signed in");
+        }
+        Reply::ok("go ahead")
+    }
+}

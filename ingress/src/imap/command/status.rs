@@ -1,0 +1,67 @@
+//! STATUS (RFC 3501 section 6.3.10), with SIZE (RFC 8438), MAILBOXID (8474), APPENDLIMIT (7889) and
+//! HIGHESTMODSEQ (7162).
+
+use pennypost_fold::Mailbox;
+use pennypost_model::{AccountKey, Uid};
+
+use super::{Answer, named};
+use crate::imap::grammar::{Name, StatusItem};
+use crate::imap::response::{Reply, mailbox_name};
+use crate::imap::session::Session;
+
+/// MAILBOXID (RFC 8474): ids of mailboxes are never reused in an account.
+pub(super) fn mailbox_id(mailbox: &Mailbox) -> String {
+    format!("F{}", mailbox.id.0)
+}
+
+impl Session {
+    pub(super) async fn status(&mut self, name: &Name, items: &[StatusItem]) -> Answer {
+        self.live()?;
+        let name = named(name)?;
+        let (live, state) = self.refreshed().await?;
+        let mailbox = state
+            .mailbox_named(name)
+            .ok_or_else(|| Reply::no("[NONEXISTENT] there is no such mailbox"))?;
+        if items.contains(&StatusItem::HighestModSeq) {
+            self.enable_condstore();
+        }
+        let mut out = Vec::new();
+        self.status_line(&mut out, live.key(), mailbox, items);
+        self.stream.write(&out);
+        Ok(Reply::ok("done"))
+    }
+
+    /// The untagged STATUS of a mailbox.
+    pub(super) fn status_line(
+        &self,
+        out: &mut Vec<u8>,
+        account: AccountKey,
+        mailbox: &Mailbox,
+        items: &[StatusItem],
+    ) {
+        out.extend_from_slice(b"* STATUS ");
+        mailbox_name(out, &mailbox.name);
+        let mut before = " (";
+        for item in items {
+            let text = match item {
+                StatusItem::Messages => format!("MESSAGES {}", mailbox.rows.len()),
+                StatusItem::Recent => {
+                    let mark = self.shared.recent.mark(account, mailbox, false);
+                    let seen = mailbox.rows.position_of(Uid(mark.saturating_add(1)));
+                    format!("RECENT {}", mailbox.rows.len() - seen)
+                }
+                StatusItem::UidNext => format!("UIDNEXT {}", mailbox.uid_next()),
+                StatusItem::UidValidity => format!("UIDVALIDITY {}", mailbox.uid_validity),
+                StatusItem::Unseen => format!("UNSEEN {}", mailbox.counts.unseen),
+                StatusItem::HighestModSeq => format!("HIGHESTMODSEQ {}", mailbox.modseq),
+                StatusItem::Size => format!("SIZE {}", mailbox.counts.bytes),
+                StatusItem::MailboxId => format!("MAILBOXID ({})", mailbox_id(mailbox)),
+                StatusItem::AppendLimit => format!("APPENDLIMIT {}", self.adapter.limits.imap.message_size),
+            };
+            out.extend_from_slice(before.as_bytes());
+            out.extend_from_slice(text.as_bytes());
+            before = " ";
+        }
+        out.extend_from_slice(b")\r\n");
+    }
+}

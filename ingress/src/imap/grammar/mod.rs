@@ -1,0 +1,552 @@
+//! The grammar of commands, without I/O: bytes of one command, literals included, to a typed [`Command`].
+//!
+//! Our own, since codec crates know about half of the extensions (docs/decisions/0004-imap-grammar.md).
+//! Invariants: total over arbitrary bytes; nesting, list lengths and path lengths are bounded by constants
+//! named where they hold; sets stay ranges; what a command holds is not more than what was sent.
+
+pub mod cursor;
+pub mod date;
+pub mod fetch;
+pub mod search;
+pub mod set;
+pub mod utf7;
+
+use std::ops::Range;
+
+use pennypost_model::{FlagSet, Timestamp};
+
+pub use cursor::{Parse, SyntaxError};
+use cursor::Cursor;
+pub use fetch::{Fetch, FetchItem, Section, SectionText};
+pub use search::{Charset, Returns, Search, SearchError, SearchKey};
+pub use set::{SeqNumber, SequenceSet};
+
+/// A mailbox name, decoded. `None`: what the client wrote is neither modified UTF-7 nor UTF-8.
+pub type Name = Option<String>;
+
+/// A command of a client.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// CAPABILITY
+    Capability,
+    /// NOOP
+    Noop,
+    /// LOGOUT
+    Logout,
+    /// ID (RFC 2971)
+    Id(Vec<(String, Option<String>)>),
+    /// STARTTLS
+    StartTls,
+    /// AUTHENTICATE, perhaps with the first answer (RFC 4959)
+    Authenticate {
+        /// The mechanism in upper case.
+        mechanism: String,
+        /// The first answer, in base64; `=` for an empty one.
+        initial: Option<Vec<u8>>,
+    },
+    /// LOGIN
+    Login {
+        /// The user name.
+        user: Vec<u8>,
+        /// The password.
+        password: Vec<u8>,
+    },
+    /// ENABLE (RFC 5161): capabilities in upper case
+    Enable(Vec<String>),
+    /// SELECT and EXAMINE
+    Select {
+        /// Which mailbox.
+        mailbox: Name,
+        /// EXAMINE.
+        read_only: bool,
+        /// With the parameter CONDSTORE (RFC 7162).
+        condstore: bool,
+    },
+    /// CREATE
+    Create(Name),
+    /// DELETE
+    Delete(Name),
+    /// RENAME
+    Rename {
+        /// The old name.
+        from: Name,
+        /// The new name.
+        to: Name,
+    },
+    /// SUBSCRIBE and UNSUBSCRIBE
+    Subscribe {
+        /// Which mailbox.
+        mailbox: Name,
+        /// SUBSCRIBE.
+        subscribed: bool,
+    },
+    /// LIST
+    List(List),
+    /// LSUB
+    Lsub {
+        /// The reference.
+        reference: Name,
+        /// The pattern.
+        pattern: Name,
+    },
+    /// STATUS
+    Status {
+        /// Which mailbox.
+        mailbox: Name,
+        /// What of it.
+        items: Vec<StatusItem>,
+    },
+    /// APPEND
+    Append {
+        /// Where to.
+        mailbox: Name,
+        /// The messages; more than one with MULTIAPPEND (RFC 3502).
+        messages: Vec<AppendMessage>,
+    },
+    /// NAMESPACE (RFC 2342)
+    Namespace,
+    /// IDLE (RFC 2177)
+    Idle,
+    /// CHECK
+    Check,
+    /// CLOSE
+    Close,
+    /// UNSELECT (RFC 3691)
+    Unselect,
+    /// EXPUNGE, and UID EXPUNGE (RFC 4315)
+    Expunge {
+        /// UIDs of UID EXPUNGE.
+        uids: Option<SequenceSet>,
+    },
+    /// SEARCH and UID SEARCH
+    Search(Search),
+    /// SEARCH in a charset that is not known
+    SearchBadCharset,
+    /// FETCH and UID FETCH
+    Fetch(Fetch),
+    /// STORE and UID STORE
+    Store(Store),
+    /// COPY, MOVE (RFC 6851) and their UID forms
+    Copy {
+        /// The numbers are UIDs.
+        by_uid: bool,
+        /// Which messages.
+        set: SequenceSet,
+        /// Where to.
+        mailbox: Name,
+        /// MOVE.
+        moves: bool,
+    },
+}
+
+/// LIST, perhaps with the options of RFC 5258.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct List {
+    /// The reference.
+    pub reference: Name,
+    /// The patterns.
+    pub patterns: Vec<Name>,
+    /// In the extended form, where options or several patterns are given.
+    pub extended: bool,
+    /// Only subscribed mailboxes.
+    pub select_subscribed: bool,
+    /// Only mailboxes with a use (RFC 6154).
+    pub select_special_use: bool,
+    /// Parents of what is selected, too.
+    pub recursive_match: bool,
+    /// Tell which are subscribed.
+    pub return_subscribed: bool,
+    /// STATUS of each (RFC 5819).
+    pub return_status: Vec<StatusItem>,
+}
+
+/// What STATUS tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StatusItem {
+    /// MESSAGES
+    Messages,
+    /// RECENT
+    Recent,
+    /// UIDNEXT
+    UidNext,
+    /// UIDVALIDITY
+    UidValidity,
+    /// UNSEEN
+    Unseen,
+    /// HIGHESTMODSEQ (RFC 7162)
+    HighestModSeq,
+    /// SIZE (RFC 8438)
+    Size,
+    /// MAILBOXID (RFC 8474)
+    MailboxId,
+    /// APPENDLIMIT (RFC 7889)
+    AppendLimit,
+}
+
+/// A message of APPEND.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AppendMessage {
+    /// Its flags.
+    pub flags: FlagSet,
+    /// Its INTERNALDATE.
+    pub internal_date: Option<Timestamp>,
+    /// Where its octets are in the bytes of the command.
+    pub octets: Range<usize>,
+}
+
+/// STORE and UID STORE.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Store {
+    /// The numbers are UIDs.
+    pub by_uid: bool,
+    /// Which messages.
+    pub set: SequenceSet,
+    /// Only messages not changed after this MODSEQ (RFC 7162).
+    pub unchanged_since: Option<u64>,
+    /// What to do with the flags.
+    pub action: StoreAction,
+    /// `.SILENT`
+    pub silent: bool,
+    /// The flags.
+    pub flags: FlagSet,
+}
+
+/// What STORE does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StoreAction {
+    /// FLAGS
+    Replace,
+    /// +FLAGS
+    Add,
+    /// -FLAGS
+    Remove,
+}
+
+/// Flags of one command: more than an account can have.
+const MAX_FLAGS: usize = 200;
+/// Messages of one APPEND.
+const MAX_APPEND: usize = 1_000;
+
+/// The tag of a command, if it has one.
+#[must_use]
+pub fn tag(bytes: &[u8]) -> Option<&str> {
+    Cursor::new(bytes).tag().ok()
+}
+
+/// The name of a command in upper case (without UID), if it has one. For limits that depend on it before it
+/// is complete.
+#[must_use]
+pub fn verb(bytes: &[u8]) -> Option<String> {
+    let mut cursor = Cursor::new(bytes);
+    cursor.tag().ok()?;
+    cursor.space().ok()?;
+    cursor.atom().ok().map(str::to_ascii_uppercase)
+}
+
+/// Reads the command in `bytes`, which hold the tag and the literals but not the last line end.
+///
+/// # Errors
+/// It can't be read.
+pub fn command(bytes: &[u8]) -> Parse<Command> {
+    let mut cursor = Cursor::new(bytes);
+    cursor.tag()?;
+    cursor.space()?;
+    let mut name = cursor.atom()?.to_ascii_uppercase();
+    let by_uid = name == "UID";
+    if by_uid {
+        cursor.space()?;
+        name = cursor.atom()?.to_ascii_uppercase();
+        if !matches!(&*name, "FETCH" | "STORE" | "SEARCH" | "COPY" | "MOVE" | "EXPUNGE") {
+            return Err(SyntaxError("unknown command"));
+        }
+    }
+    let command = arguments(&name, by_uid, &mut cursor)?;
+    cursor.end()?;
+    Ok(command)
+}
+
+fn arguments(name: &str, by_uid: bool, cursor: &mut Cursor<'_>) -> Parse<Command> {
+    Ok(match name {
+        "CAPABILITY" => Command::Capability,
+        "NOOP" => Command::Noop,
+        "LOGOUT" => Command::Logout,
+        "STARTTLS" => Command::StartTls,
+        "NAMESPACE" => Command::Namespace,
+        "IDLE" => Command::Idle,
+        "CHECK" => Command::Check,
+        "CLOSE" => Command::Close,
+        "UNSELECT" => Command::Unselect,
+        "EXPUNGE" if !by_uid => Command::Expunge { uids: None },
+        _ => {
+            cursor.space().map_err(|_| match name {
+                known if takes_arguments(known) => SyntaxError("arguments are missing"),
+                _ => SyntaxError("unknown command"),
+            })?;
+            with_arguments(name, by_uid, cursor)?
+        }
+    })
+}
+
+fn takes_arguments(name: &str) -> bool {
+    matches!(
+        name,
+        "ID" | "AUTHENTICATE" | "LOGIN" | "ENABLE" | "SELECT" | "EXAMINE" | "CREATE" | "DELETE" | "RENAME"
+            | "SUBSCRIBE" | "UNSUBSCRIBE" | "LIST" | "LSUB" | "STATUS" | "APPEND" | "EXPUNGE" | "SEARCH"
+            | "FETCH" | "STORE" | "COPY" | "MOVE"
+    )
+}
+
+fn with_arguments(name: &str, by_uid: bool, cursor: &mut Cursor<'_>) -> Parse<Command> {
+    Ok(match name {
+        "ID" => Command::Id(id(cursor)?),
+        "AUTHENTICATE" => authenticate(cursor)?,
+        "LOGIN" => {
+            let user = cursor.astring()?;
+            cursor.space()?;
+            Command::Login { user, password: cursor.astring()? }
+        }
+        "ENABLE" => {
+            let mut names = vec![cursor.atom()?.to_ascii_uppercase()];
+            while cursor.take(b' ') {
+                names.push(cursor.atom()?.to_ascii_uppercase());
+            }
+            Command::Enable(names)
+        }
+        "SELECT" | "EXAMINE" => select(cursor, name == "EXAMINE")?,
+        "CREATE" => Command::Create(mailbox(cursor)?),
+        "DELETE" => Command::Delete(mailbox(cursor)?),
+        "RENAME" => {
+            let from = mailbox(cursor)?;
+            cursor.space()?;
+            Command::Rename { from, to: mailbox(cursor)? }
+        }
+        "SUBSCRIBE" | "UNSUBSCRIBE" => {
+            Command::Subscribe { mailbox: mailbox(cursor)?, subscribed: name == "SUBSCRIBE" }
+        }
+        "LIST" => Command::List(list(cursor)?),
+        "LSUB" => {
+            let reference = mailbox(cursor)?;
+            cursor.space()?;
+            Command::Lsub { reference, pattern: pattern(cursor)? }
+        }
+        "STATUS" => {
+            let mailbox = mailbox(cursor)?;
+            cursor.space()?;
+            Command::Status { mailbox, items: cursor.list(20, status_item)? }
+        }
+        "APPEND" => append(cursor)?,
+        "EXPUNGE" if by_uid => Command::Expunge { uids: Some(SequenceSet::parse(cursor)?) },
+        "SEARCH" => match Search::parse(cursor, by_uid) {
+            Ok(search) => Command::Search(search),
+            Err(SearchError::Syntax(error)) => return Err(error),
+            Err(SearchError::BadCharset) => {
+                // The rest is in a charset that can't be read.
+                cursor.take_while(|_| true);
+                Command::SearchBadCharset
+            }
+        },
+        "FETCH" => Command::Fetch(Fetch::parse(cursor, by_uid)?),
+        "STORE" => Command::Store(store(cursor, by_uid)?),
+        "COPY" | "MOVE" => {
+            let set = SequenceSet::parse(cursor)?;
+            cursor.space()?;
+            Command::Copy { by_uid, set, mailbox: mailbox(cursor)?, moves: name == "MOVE" }
+        }
+        _ => return Err(SyntaxError("unknown command")),
+    })
+}
+
+/// `mailbox`.
+fn mailbox(cursor: &mut Cursor<'_>) -> Parse<Name> {
+    cursor.astring().map(|wire| utf7::decode(&wire))
+}
+
+fn pattern(cursor: &mut Cursor<'_>) -> Parse<Name> {
+    cursor.list_mailbox().map(|wire| utf7::decode(&wire))
+}
+
+fn id(cursor: &mut Cursor<'_>) -> Parse<Vec<(String, Option<String>)>> {
+    if cursor.take_word("NIL") {
+        return Ok(Vec::new());
+    }
+    let text = |octets: Vec<u8>| String::from_utf8_lossy(&octets).into_owned();
+    // RFC 2971 section 3.3 allows 30 fields.
+    cursor.list_or_empty(30, |cursor| {
+        let field = cursor.string()?;
+        cursor.space()?;
+        Ok((text(field), cursor.nstring()?.map(text)))
+    })
+}
+
+fn authenticate(cursor: &mut Cursor<'_>) -> Parse<Command> {
+    let mechanism = cursor.atom()?.to_ascii_uppercase();
+    let initial = cursor.take(b' ').then(|| cursor.take_while(|byte| byte.is_ascii_graphic()).to_vec());
+    if initial.as_ref().is_some_and(Vec::is_empty) {
+        return Err(SyntaxError("the initial response is missing"));
+    }
+    Ok(Command::Authenticate { mechanism, initial })
+}
+
+fn select(cursor: &mut Cursor<'_>, read_only: bool) -> Parse<Command> {
+    let mailbox = mailbox(cursor)?;
+    let mut condstore = false;
+    if cursor.take(b' ') {
+        cursor.list(10, |cursor| {
+            condstore |= cursor.take_word("CONDSTORE");
+            if condstore { Ok(()) } else { Err(SyntaxError("unknown parameter of SELECT")) }
+        })?;
+    }
+    Ok(Command::Select { mailbox, read_only, condstore })
+}
+
+fn list(cursor: &mut Cursor<'_>) -> Parse<List> {
+    let mut list = List::default();
+    if cursor.peek() == Some(b'(') {
+        list.extended = true;
+        cursor.list_or_empty(10, |cursor| {
+            match () {
+                () if cursor.take_word("SUBSCRIBED") => list.select_subscribed = true,
+                () if cursor.take_word("SPECIAL-USE") => list.select_special_use = true,
+                () if cursor.take_word("RECURSIVEMATCH") => list.recursive_match = true,
+                // There are no remote mailboxes: nothing changes.
+                () if cursor.take_word("REMOTE") => {}
+                () => return Err(SyntaxError("unknown selection option of LIST")),
+            }
+            Ok(())
+        })?;
+        cursor.space()?;
+        if list.recursive_match && !list.select_subscribed && !list.select_special_use {
+            return Err(SyntaxError("RECURSIVEMATCH needs another selection option"));
+        }
+    }
+    list.reference = mailbox(cursor)?;
+    cursor.space()?;
+    if cursor.peek() == Some(b'(') {
+        list.extended = true;
+        list.patterns = cursor.list(100, pattern)?;
+    } else {
+        list.patterns = vec![pattern(cursor)?];
+    }
+    if cursor.take(b' ') {
+        list.extended = true;
+        if !cursor.take_word("RETURN") {
+            return Err(SyntaxError("expected RETURN"));
+        }
+        cursor.space()?;
+        return_options(cursor, &mut list)?;
+    }
+    Ok(list)
+}
+
+fn return_options(cursor: &mut Cursor<'_>, list: &mut List) -> Parse<()> {
+    cursor.list_or_empty(10, |cursor| {
+        match () {
+            () if cursor.take_word("SUBSCRIBED") => list.return_subscribed = true,
+            // Both are always told.
+            () if cursor.take_word("CHILDREN") || cursor.take_word("SPECIAL-USE") => {}
+            () if cursor.take_word("STATUS") => {
+                cursor.space()?;
+                list.return_status = cursor.list(20, status_item)?;
+            }
+            () => return Err(SyntaxError("unknown return option of LIST")),
+        }
+        Ok(())
+    })?;
+    Ok(())
+}
+
+fn status_item(cursor: &mut Cursor<'_>) -> Parse<StatusItem> {
+    Ok(match &*cursor.atom()?.to_ascii_uppercase() {
+        "MESSAGES" => StatusItem::Messages,
+        "RECENT" => StatusItem::Recent,
+        "UIDNEXT" => StatusItem::UidNext,
+        "UIDVALIDITY" => StatusItem::UidValidity,
+        "UNSEEN" => StatusItem::Unseen,
+        "HIGHESTMODSEQ" => StatusItem::HighestModSeq,
+        "SIZE" => StatusItem::Size,
+        "MAILBOXID" => StatusItem::MailboxId,
+        "APPENDLIMIT" => StatusItem::AppendLimit,
+        _ => return Err(SyntaxError("unknown item of STATUS")),
+    })
+}
+
+fn append(cursor: &mut Cursor<'_>) -> Parse<Command> {
+    let mailbox = mailbox(cursor)?;
+    let mut messages = Vec::new();
+    while messages.is_empty() || !cursor.is_at_end() {
+        if messages.len() >= MAX_APPEND {
+            return Err(SyntaxError("too many messages in one APPEND"));
+        }
+        cursor.space()?;
+        let mut flags = FlagSet::default();
+        if cursor.peek() == Some(b'(') {
+            flags = flag_list(cursor)?;
+            cursor.space()?;
+        }
+        let mut internal_date = None;
+        if cursor.peek() == Some(b'"') {
+            internal_date = Some(date::date_time(cursor)?);
+            cursor.space()?;
+        }
+        messages.push(AppendMessage { flags, internal_date, octets: cursor.literal()? });
+    }
+    Ok(Command::Append { mailbox, messages })
+}
+
+fn store(cursor: &mut Cursor<'_>, by_uid: bool) -> Parse<Store> {
+    let set = SequenceSet::parse(cursor)?;
+    cursor.space()?;
+    let mut unchanged_since = None;
+    if cursor.peek() == Some(b'(') {
+        cursor.list(10, |cursor| {
+            if !cursor.take_word("UNCHANGEDSINCE") {
+                return Err(SyntaxError("unknown modifier of STORE"));
+            }
+            cursor.space()?;
+            unchanged_since = Some(cursor.number64()?);
+            Ok(())
+        })?;
+        cursor.space()?;
+    }
+    let action = match () {
+        () if cursor.take(b'+') => StoreAction::Add,
+        () if cursor.take(b'-') => StoreAction::Remove,
+        () => StoreAction::Replace,
+    };
+    let silent = cursor.take_word("FLAGS.SILENT");
+    if !silent && !cursor.take_word("FLAGS") {
+        return Err(SyntaxError("expected FLAGS"));
+    }
+    cursor.space()?;
+    let flags = if cursor.peek() == Some(b'(') { flag_list(cursor)? } else { flags_without_list(cursor)? };
+    Ok(Store { by_uid, set, unchanged_since, action, silent, flags })
+}
+
+/// A flag is its name; `\Recent` and unknown `\` names are passed over, since no client can set them.
+fn flag(cursor: &mut Cursor<'_>, flags: &mut FlagSet) -> Parse<()> {
+    let system = cursor.take(b'\\');
+    let name = cursor.atom()?;
+    let name = if system { format!("\\{name}") } else { name.to_owned() };
+    if !flags.insert_named(&name) && !system {
+        return Err(SyntaxError("a keyword is too long or broken"));
+    }
+    Ok(())
+}
+
+fn flag_list(cursor: &mut Cursor<'_>) -> Parse<FlagSet> {
+    let mut flags = FlagSet::default();
+    cursor.list_or_empty(MAX_FLAGS, |cursor| flag(cursor, &mut flags))?;
+    Ok(flags)
+}
+
+fn flags_without_list(cursor: &mut Cursor<'_>) -> Parse<FlagSet> {
+    let mut flags = FlagSet::default();
+    flag(cursor, &mut flags)?;
+    for _ in 0..MAX_FLAGS {
+        if !cursor.take(b' ') {
+            return Ok(flags);
+        }
+        flag(cursor, &mut flags)?;
+    }
+    Err(SyntaxError("too many flags"))
+}

@@ -1,0 +1,245 @@
+//! Writing what the server says (RFC 3501 section 7): strings, flags, mailbox names, tagged answers.
+//!
+//! Invariant: whatever the text, what is written is one well-formed token: CR, LF, NUL and quotes never get
+//! out of it.
+
+use std::borrow::Cow;
+
+use pennypost_fold::{DraftError, State};
+use pennypost_mailstore::{ChangeError, StoreError};
+use pennypost_model::{FlagSet, SystemFlags};
+
+use super::grammar::utf7;
+use super::view::Told;
+
+/// Longest text that is sent as a quoted string.
+const MAX_QUOTED: usize = 1_000;
+
+/// How a command ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// OK
+    Ok,
+    /// NO
+    No,
+    /// BAD
+    Bad,
+}
+
+/// The tagged answer to a command.
+#[derive(Debug)]
+pub(super) struct Reply {
+    /// OK, NO or BAD.
+    pub kind: Kind,
+    /// Perhaps a response code, and a text.
+    pub text: Cow<'static, str>,
+    /// Flags that the command's own answers have told already.
+    pub told: Told,
+}
+
+impl Reply {
+    /// OK.
+    pub fn ok(text: impl Into<Cow<'static, str>>) -> Reply {
+        Reply { kind: Kind::Ok, text: text.into(), told: Told::default() }
+    }
+
+    /// NO.
+    pub fn no(text: impl Into<Cow<'static, str>>) -> Reply {
+        Reply { kind: Kind::No, text: text.into(), told: Told::default() }
+    }
+
+    /// BAD.
+    pub fn bad(text: impl Into<Cow<'static, str>>) -> Reply {
+        Reply { kind: Kind::Bad, text: text.into(), told: Told::default() }
+    }
+
+    /// With flags told already.
+    pub fn telling(self, told: Told) -> Reply {
+        Reply { told, ..self }
+    }
+
+    /// The answer's line.
+    pub fn line(&self, tag: &str) -> String {
+        let kind = match self.kind {
+            Kind::Ok => "OK",
+            Kind::No => "NO",
+            Kind::Bad => "BAD",
+        };
+        format!("{tag} {kind} {}\r\n", self.text)
+    }
+}
+
+/// A change that is refused by the draft or by us.
+#[derive(Debug)]
+pub(super) enum Refusal {
+    /// By the draft.
+    Draft(DraftError),
+    /// The account is full.
+    OverQuota,
+    /// The mailbox to copy to is not there.
+    NoTarget,
+}
+
+impl From<DraftError> for Refusal {
+    fn from(error: DraftError) -> Refusal {
+        Refusal::Draft(error)
+    }
+}
+
+impl From<Refusal> for Reply {
+    fn from(refusal: Refusal) -> Reply {
+        match refusal {
+            Refusal::Draft(error) => error.into(),
+            Refusal::OverQuota => Reply::no("[OVERQUOTA] the account is full"),
+            Refusal::NoTarget => Reply::no("[TRYCREATE] there is no such mailbox"),
+        }
+    }
+}
+
+impl From<DraftError> for Reply {
+    /// With the response codes of RFC 5530.
+    fn from(error: DraftError) -> Reply {
+        let code = match &error {
+            DraftError::NoMailbox => "NONEXISTENT",
+            DraftError::MailboxExists => "ALREADYEXISTS",
+            DraftError::BadName(_) | DraftError::Inbox => "CANNOT",
+            DraftError::TooManyKeywords | DraftError::TooManyMessages | DraftError::UidsExhausted => "LIMIT",
+        };
+        Reply::no(format!("[{code}] {error}"))
+    }
+}
+
+impl From<StoreError> for Reply {
+    /// The cause is for the log, not for the client.
+    fn from(error: StoreError) -> Reply {
+        if error.is_temporary() {
+            tracing::warn!(%error, "the store can't answer now");
+            Reply::no("[UNAVAILABLE] not possible at the moment, try again")
+        } else {
+            tracing::error!(%error, "the store is damaged");
+            Reply::no("[CORRUPTION] the stored data is damaged")
+        }
+    }
+}
+
+impl<E: Into<Reply>> From<ChangeError<E>> for Reply {
+    fn from(error: ChangeError<E>) -> Reply {
+        match error {
+            ChangeError::Store(error) => error.into(),
+            ChangeError::Decided(refusal) => refusal.into(),
+        }
+    }
+}
+
+/// `string`: quoted if it can be, else a literal. NUL, which neither may hold, is sent as a space.
+pub(super) fn string(out: &mut Vec<u8>, text: &[u8]) {
+    let can_be_quoted = text.len() <= MAX_QUOTED && text.iter().all(|byte| matches!(byte, b' '..=b'~'));
+    if !can_be_quoted {
+        out.extend_from_slice(format!("{{{}}}\r\n", text.len()).as_bytes());
+        out.extend(text.iter().map(|byte| if *byte == 0 { b' ' } else { *byte }));
+        return;
+    }
+    out.push(b'"');
+    for byte in text {
+        if matches!(byte, b'"' | b'\\') {
+            out.push(b'\\');
+        }
+        out.push(*byte);
+    }
+    out.push(b'"');
+}
+
+/// `nstring`.
+pub(super) fn nstring(out: &mut Vec<u8>, text: Option<&[u8]>) {
+    match text {
+        Some(text) => string(out, text),
+        None => out.extend_from_slice(b"NIL"),
+    }
+}
+
+/// `mailbox`, in modified UTF-7.
+pub(super) fn mailbox_name(out: &mut Vec<u8>, name: &str) {
+    let wire = utf7::encode(name);
+    let is_atom = !wire.is_empty()
+        && !wire.eq_ignore_ascii_case("NIL")
+        && wire.bytes().all(|byte| byte.is_ascii_graphic() && !b"(){%*\"\\]".contains(&byte));
+    if is_atom { out.extend_from_slice(wire.as_bytes()) } else { string(out, wire.as_bytes()) }
+}
+
+/// Flags in parentheses.
+pub(super) fn flags(out: &mut Vec<u8>, flags: &FlagSet, recent: bool) {
+    out.push(b'(');
+    let mut space = "";
+    let mut push = |name: &str| {
+        out.extend_from_slice(space.as_bytes());
+        out.extend_from_slice(name.as_bytes());
+        space = " ";
+    };
+    for (flag, name) in SystemFlags::NAMED {
+        if flags.system.contains(flag) {
+            push(name);
+        }
+    }
+    for keyword in &flags.keywords {
+        push(keyword.as_str());
+    }
+    if recent {
+        push("\\Recent");
+    }
+    out.push(b')');
+}
+
+/// The untagged FLAGS, and PERMANENTFLAGS for what can be stored.
+pub(super) fn known_flags(out: &mut Vec<u8>, state: &State, read_only: bool) {
+    let all = FlagSet { system: SystemFlags(0x1f), keywords: state.keywords().to_vec() };
+    out.extend_from_slice(b"* FLAGS ");
+    flags(out, &all, false);
+    out.extend_from_slice(b"\r\n* OK [PERMANENTFLAGS ");
+    if read_only {
+        out.extend_from_slice(b"()] no flags can be stored\r\n");
+        return;
+    }
+    flags(out, &all, false);
+    out.pop();
+    let room = state.keywords().len() < pennypost_fold::RowFlags::MAX_KEYWORDS;
+    out.extend_from_slice(if room { b" \\*)" } else { b")" });
+    out.extend_from_slice(b"] these flags are stored\r\n");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn strings_are_one_token() {
+        let written = |text: &[u8]| {
+            let mut out = Vec::new();
+            string(&mut out, text);
+            String::from_utf8_lossy(&out).into_owned()
+        };
+        assert_eq!(written(b"a\"b\\c"), "\"a\\\"b\\\\c\"");
+        assert_eq!(written(b"a\r\nb"), "{4}\r\na\r\nb");
+        assert_eq!(written(b"a\0b"), "{3}\r\na b");
+        assert_eq!(written(b""), "\"\"");
+    }
+
+    proptest! {
+        #[test]
+        fn a_written_string_is_read_back(text in proptest::collection::vec(1..=255_u8, 0..2_000)) {
+            let mut out = Vec::new();
+            string(&mut out, &text);
+            let mut cursor = super::super::grammar::cursor::Cursor::new(&out);
+            prop_assert_eq!(cursor.string(), Ok(text));
+            prop_assert!(cursor.is_at_end());
+        }
+
+        #[test]
+        fn a_written_name_is_read_back(name in "\\PC{0,40}") {
+            let mut out = Vec::new();
+            mailbox_name(&mut out, &name);
+            let wire = super::super::grammar::cursor::Cursor::new(&out).astring().expect("astring");
+            prop_assert_eq!(utf7::decode(&wire), Some(name));
+        }
+    }
+}

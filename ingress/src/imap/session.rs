@@ -1,0 +1,247 @@
+//! The session: its state (RFC 3501 section 3), the loop that takes one command after the other, and what
+//! happens around each of them.
+
+use std::sync::Arc;
+
+use pennypost_directory::Account;
+use pennypost_fold::State;
+use pennypost_mailstore::LiveAccount;
+use pennypost_model::journal::{Actor, Protocol};
+use tokio::sync::OwnedSemaphorePermit;
+use tracing::{debug, info};
+
+use super::Shared;
+use super::command;
+use super::grammar::{self, Command};
+use super::input::{Expectation, Input, read_command};
+use super::response::{Kind, Reply};
+use super::view::{Movement, View};
+use crate::net::{Adapter, NetError, Stream, wire};
+
+/// Failed sign-ins after which the session ends; the directory slows them besides.
+const MAX_FAILED_SIGN_INS: usize = 10;
+
+/// Who made a change, for the journal.
+pub(super) const ACTOR: Actor = Actor::Member(Protocol::Imap);
+
+/// Why a session ends other than by LOGOUT.
+#[derive(Debug)]
+pub(super) enum End {
+    /// The connection is over.
+    Net(NetError),
+    /// The client is told goodbye.
+    Bye(&'static str),
+    /// In the middle of a literal nothing can be said any more.
+    CutOff,
+}
+
+impl From<NetError> for End {
+    fn from(error: NetError) -> End {
+        End::Net(error)
+    }
+}
+
+/// What a command's code gives.
+pub(super) type Done = Result<Reply, End>;
+
+/// A member who has signed in.
+pub(super) struct SignedIn {
+    /// The account in the directory.
+    pub account: Account,
+    /// The account's mail.
+    pub live: Arc<LiveAccount>,
+}
+
+/// One connection.
+pub(super) struct Session {
+    pub adapter: Arc<Adapter>,
+    pub shared: Arc<Shared>,
+    pub stream: Stream,
+    pub signed_in: Option<SignedIn>,
+    pub view: Option<View>,
+    /// The client has used CONDSTORE (RFC 7162 section 3.1): every untagged FETCH tells MODSEQ.
+    pub condstore: bool,
+    errors: usize,
+    pub failed_sign_ins: usize,
+}
+
+impl Session {
+    pub fn new(adapter: Arc<Adapter>, shared: Arc<Shared>, mut stream: Stream) -> Session {
+        stream.accept_bare_lf();
+        Session {
+            adapter,
+            shared,
+            stream,
+            signed_in: None,
+            view: None,
+            condstore: false,
+            errors: 0,
+            failed_sign_ins: 0,
+        }
+    }
+
+    pub async fn run(mut self) {
+        let end = self.converse().await;
+        let goodbye = match end {
+            Ok(()) => None,
+            Err(End::CutOff) => return,
+            Err(End::Bye(text)) => Some(text),
+            Err(End::Net(NetError::Stopping)) => Some("[UNAVAILABLE] the server is stopping"),
+            Err(End::Net(NetError::ReadTimeout)) => Some("idle for too long"),
+            Err(End::Net(error)) => {
+                debug!(%error, "connection is over");
+                return;
+            }
+        };
+        if let Some(text) = goodbye {
+            info!(text, "session ended by the server");
+            self.stream.write(format!("* BYE {text}\r\n").as_bytes());
+        }
+        self.stream.close().await;
+    }
+
+    async fn converse(&mut self) -> Result<(), End> {
+        let greeting =
+            format!("* OK [CAPABILITY {}] Pennypost at {}\r\n", self.capabilities(), self.adapter.hostname);
+        self.stream.write(greeting.as_bytes());
+        loop {
+            // Answers to pipelined commands go out together.
+            if self.stream.has_buffered_input() {
+                self.stream.relieve().await?;
+            } else {
+                self.stream.flush().await?;
+            }
+            let limits = &self.adapter.limits.imap;
+            let signed_in = self.signed_in.is_some();
+            let patience = if signed_in { limits.idle } else { limits.login };
+            let expect = Expectation { limits, patience, signed_in };
+            match read_command(&mut self.stream, &self.shared, &expect).await? {
+                Input::Eof => return Ok(()),
+                Input::Hopeless => return Err(End::Bye("[TOOBIG] the literal is too long")),
+                Input::Refused { tag, no, text } => {
+                    let reply = if no { Reply::no(text) } else { Reply::bad(text) };
+                    self.answer(tag.as_deref(), &reply)?;
+                }
+                Input::Command(bytes, permits) => {
+                    if self.command(bytes, permits).await? {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+    }
+
+    /// One command; `true` if it was LOGOUT.
+    async fn command(&mut self, bytes: Vec<u8>, permits: Vec<OwnedSemaphorePermit>) -> Result<bool, End> {
+        let tag = grammar::tag(&bytes).map(str::to_owned);
+        let parsed = grammar::command(&bytes);
+        let command = match (&tag, parsed) {
+            (Some(_), Ok(command)) => command,
+            (_, Err(error)) => {
+                self.count("other");
+                self.answer(tag.as_deref(), &Reply::bad(error.0))?;
+                return Ok(false);
+            }
+            (None, _) => return Ok(false),
+        };
+        self.count(command::name(&command));
+        if command == Command::Logout {
+            self.stream.write(b"* BYE until next time\r\n");
+            self.answer(tag.as_deref(), &Reply::ok("signed out"))?;
+            return Ok(true);
+        }
+        let starts_tls = command == Command::StartTls;
+        let movement = command::movement(&command, self.stream.has_buffered_input());
+        let reply = Box::pin(self.execute(command, &bytes)).await?;
+        drop((bytes, permits));
+        self.move_view(movement, &reply);
+        self.answer(tag.as_deref(), &reply)?;
+        if starts_tls && reply.kind == Kind::Ok {
+            self.start_tls().await?;
+        }
+        Ok(false)
+    }
+
+    fn count(&self, name: &str) {
+        self.adapter.metrics.commands.with_label_values(&["imap", name]).inc();
+    }
+
+    /// Shows the client what has changed in the selected mailbox.
+    fn move_view(&mut self, movement: Movement, reply: &Reply) {
+        let (Some(view), Some(signed_in)) = (&mut self.view, &self.signed_in) else { return };
+        let mut out = Vec::new();
+        view.advance(&signed_in.live.state(), movement, &reply.told, self.condstore, &mut out);
+        self.stream.write(&out);
+    }
+
+    fn answer(&mut self, tag: Option<&str>, reply: &Reply) -> Result<(), End> {
+        let line = reply.line(tag.unwrap_or("*"));
+        wire::sent(line.as_bytes());
+        self.stream.write(line.as_bytes());
+        if reply.kind == Kind::Bad {
+            self.errors += 1;
+            if self.errors > self.adapter.limits.imap.errors {
+                return Err(End::Bye("too many bad commands"));
+            }
+        }
+        if self.failed_sign_ins > MAX_FAILED_SIGN_INS {
+            return Err(End::Bye("too many failed sign-ins"));
+        }
+        Ok(())
+    }
+
+    async fn start_tls(&mut self) -> Result<(), End> {
+        self.stream.flush().await?;
+        let config = Arc::clone(&self.adapter.tls);
+        let patience = self.adapter.limits.tls_handshake;
+        self.stream.start_tls(config, patience).await?;
+        Ok(())
+    }
+
+    /// What the client may use now (RFC 3501 section 6.1.1).
+    pub fn capabilities(&self) -> String {
+        let mut list = String::from("IMAP4rev1 LITERAL+ ID ENABLE SASL-IR");
+        if self.signed_in.is_none() {
+            if !self.stream.is_tls() {
+                list.push_str(" STARTTLS");
+            }
+            let sign_in = if self.stream.is_private() { " AUTH=PLAIN AUTH=LOGIN" } else { " LOGINDISABLED" };
+            list.push_str(sign_in);
+            return list;
+        }
+        list.push_str(" IDLE NAMESPACE CHILDREN UNSELECT UIDPLUS MOVE SPECIAL-USE CONDSTORE ESEARCH WITHIN");
+        list.push_str(" LIST-EXTENDED LIST-STATUS STATUS=SIZE OBJECTID MULTIAPPEND");
+        list.push_str(&format!(" APPENDLIMIT={}", self.adapter.limits.imap.message_size));
+        list
+    }
+
+    /// The account of a member who has signed in.
+    pub fn live(&self) -> Result<Arc<LiveAccount>, Reply> {
+        match &self.signed_in {
+            Some(signed_in) => Ok(Arc::clone(&signed_in.live)),
+            None => Err(Reply::bad("sign in first")),
+        }
+    }
+
+    /// The account with everything that is durable now; the view, if there is one, knows of it.
+    pub async fn refreshed(&mut self) -> Result<(Arc<LiveAccount>, Arc<State>), Reply> {
+        let live = self.live()?;
+        let state = live.refresh().await?;
+        if let Some(view) = &mut self.view {
+            view.learn(&state);
+        }
+        Ok((live, state))
+    }
+
+    /// Begins to tell MODSEQ; if a mailbox is selected, the client is told where it stands (RFC 7162
+    /// section 3.1.2).
+    pub fn enable_condstore(&mut self) {
+        if std::mem::replace(&mut self.condstore, true) {
+            return;
+        }
+        if let Some(view) = &self.view {
+            let line = format!("* OK [HIGHESTMODSEQ {}] from now on\r\n", view.shown().modseq);
+            self.stream.write(line.as_bytes());
+        }
+    }
+}

@@ -1,0 +1,259 @@
+//! A session's view of the selected mailbox: which messages have which sequence numbers.
+//!
+//! A view shows one state of the mailbox until it is moved to a newer one; all sequence numbers mean the shown
+//! state, while flags are always told from the newest state known. A move tells the client every difference:
+//! EXPUNGE in descending order (so that no number shifts under another), EXISTS and RECENT, then FETCH for
+//! what changed. Where EXPUNGE may not be sent (RFC 3501 section 7.4.1) a move that would need it waits.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use pennypost_fold::diff::difference;
+use pennypost_fold::{Mailbox, Row, Rows, State};
+use pennypost_model::{AccountKey, MailboxId, Seq, Uid, UidSet, UidValidity};
+
+use super::grammar::SequenceSet;
+use super::response;
+
+/// Flags that the client has been told by a command's own answers: of these messages, as of this entry.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    /// Of which messages.
+    pub uids: UidSet,
+    /// As of which entry.
+    pub at: Seq,
+}
+
+/// What a move may tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Movement {
+    /// Everything.
+    Full,
+    /// All but EXPUNGE.
+    WithoutExpunge,
+}
+
+/// Which messages no session has been told of yet: `\Recent` (RFC 3501 section 2.3.2).
+///
+/// The rule: a mailbox has a mark, the highest UID that a read-write session was told of. Messages above it
+/// are recent to the session that learns of them first, and that session raises the mark. Marks are in memory
+/// only: after a restart it can't be told who was first, and then messages count as recent, as the RFC says.
+#[derive(Default)]
+pub(super) struct RecentMarks(Mutex<HashMap<(AccountKey, MailboxId, UidValidity), u32>>);
+
+/// Marks that are kept.
+const MAX_MARKS: usize = 200_000;
+
+impl RecentMarks {
+    /// The mark; raised to all that is there now if `claim`.
+    pub fn mark(&self, account: AccountKey, mailbox: &Mailbox, claim: bool) -> u32 {
+        let key = (account, mailbox.id, mailbox.uid_validity);
+        let mut marks = self.0.lock();
+        if !claim {
+            return marks.get(&key).copied().unwrap_or_default();
+        }
+        if marks.len() >= MAX_MARKS {
+            marks.clear();
+        }
+        let mark = marks.entry(key).or_default();
+        let before = *mark;
+        *mark = before.max(mailbox.highest_uid);
+        before
+    }
+}
+
+/// The selected mailbox as its session sees it.
+pub(super) struct View {
+    account: AccountKey,
+    marks: Arc<RecentMarks>,
+    /// Which mailbox.
+    pub id: MailboxId,
+    /// Opened by EXAMINE.
+    pub read_only: bool,
+    /// What the sequence numbers mean.
+    shown: Arc<Mailbox>,
+    /// The newest state known; its mailbox is `newest`.
+    state: Arc<State>,
+    newest: Arc<Mailbox>,
+    recent: UidSet,
+}
+
+impl View {
+    /// Opens a mailbox; `None` if it is not there.
+    pub fn open(
+        account: AccountKey,
+        marks: &Arc<RecentMarks>,
+        state: &Arc<State>,
+        id: MailboxId,
+        read_only: bool,
+    ) -> Option<View> {
+        let mailbox = state.mailbox(id)?;
+        let mut view = View {
+            account,
+            marks: Arc::clone(marks),
+            id,
+            read_only,
+            shown: Arc::clone(mailbox),
+            state: Arc::clone(state),
+            newest: Arc::clone(mailbox),
+            recent: UidSet::new(),
+        };
+        view.claim_recent();
+        Some(view)
+    }
+
+    /// What the client sees.
+    pub const fn shown(&self) -> &Arc<Mailbox> {
+        &self.shown
+    }
+
+    /// The newest state known.
+    pub const fn state(&self) -> &Arc<State> {
+        &self.state
+    }
+
+    /// The number of messages that the client sees.
+    pub fn len(&self) -> usize {
+        self.shown.rows.len()
+    }
+
+    /// How many of them are recent.
+    pub fn recent_count(&self) -> usize {
+        let rows = &self.shown.rows;
+        let counts = self.recent.ranges().iter().map(|(first, last)| {
+            let end = last.checked_add(1).map_or(rows.len(), |next| rows.position_of(Uid(next)));
+            end - rows.position_of(Uid(*first))
+        });
+        counts.sum()
+    }
+
+    /// Is the message recent in this session?
+    pub fn is_recent(&self, uid: Uid) -> bool {
+        self.recent.contains(uid)
+    }
+
+    /// A shown row as it is in the newest state; as shown if it is gone there.
+    pub fn now(&self, row: &Row) -> Row {
+        if Arc::ptr_eq(&self.shown, &self.newest) {
+            return *row;
+        }
+        self.newest.rows.find(row.uid).map_or(*row, |(_, row)| *row)
+    }
+
+    /// Is the message still there in the newest state?
+    pub fn is_there(&self, uid: Uid) -> bool {
+        Arc::ptr_eq(&self.shown, &self.newest) || self.newest.rows.find(uid).is_some()
+    }
+
+    /// Positions (from 0) of the messages that a set names, ascending and disjoint. `None` if it names a
+    /// sequence number that no message has.
+    pub fn positions(&self, set: &SequenceSet, by_uid: bool) -> Option<Vec<Range<usize>>> {
+        let rows = &self.shown.rows;
+        if !by_uid {
+            let last = u32::try_from(rows.len()).unwrap_or(u32::MAX);
+            if set.exceeds(last) {
+                return None;
+            }
+            let numbers = set.resolve(last);
+            return Some(numbers.ranges().iter().map(|(a, b)| *a as usize - 1..*b as usize).collect());
+        }
+        let last = rows.last().map_or(0, |row| row.uid.0);
+        let uids = set.resolve(last);
+        let ranges = uids.ranges().iter().map(|(first, last)| {
+            let end = last.checked_add(1).map_or(rows.len(), |next| rows.position_of(Uid(next)));
+            rows.position_of(Uid(*first))..end
+        });
+        Some(ranges.filter(|range| !range.is_empty()).collect())
+    }
+
+    /// The UIDs of the messages that a set names.
+    pub fn uids(&self, set: &SequenceSet, by_uid: bool) -> Option<UidSet> {
+        let rows = &self.shown.rows;
+        let positions = self.positions(set, by_uid)?;
+        let uids = positions.into_iter().flat_map(|range| rows.from_position(range.start).take(range.len()));
+        Some(uids.map(|row| row.uid).collect())
+    }
+
+    /// Takes note of a newer state without telling the client anything.
+    pub fn learn(&mut self, state: &Arc<State>) {
+        if state.seq < self.state.seq || Arc::ptr_eq(state, &self.state) {
+            return;
+        }
+        self.newest = match state.mailbox(self.id) {
+            Some(mailbox) => Arc::clone(mailbox),
+            // Deleted: to this session a mailbox without messages.
+            None => Arc::new(Mailbox {
+                rows: Rows::default(),
+                counts: pennypost_fold::Counts::default(),
+                modseq: state.seq,
+                ..(*self.newest).clone()
+            }),
+        };
+        // Sessions may be told of entries that did not touch this mailbox.
+        if self.newest.modseq == self.shown.modseq && self.newest.rows.len() == self.shown.rows.len() {
+            self.newest = Arc::clone(&self.shown);
+        }
+        self.state = Arc::clone(state);
+    }
+
+    /// Moves to the newest state known, and writes what the client must be told. `false`, and nothing is told,
+    /// if that needs EXPUNGE and `movement` does not allow it.
+    pub fn advance(
+        &mut self,
+        state: &Arc<State>,
+        movement: Movement,
+        told: &Told,
+        with_modseq: bool,
+        out: &mut Vec<u8>,
+    ) -> bool {
+        let keywords = self.state.keywords().len();
+        self.learn(state);
+        if self.state.keywords().len() != keywords {
+            response::known_flags(out, &self.state, self.read_only);
+        }
+        if Arc::ptr_eq(&self.shown, &self.newest) {
+            return true;
+        }
+        let difference = difference(&self.shown, &self.newest);
+        if movement == Movement::WithoutExpunge && !difference.gone.is_empty() {
+            return false;
+        }
+        self.shown = Arc::clone(&self.newest);
+        for (position, _) in difference.gone.iter().rev() {
+            out.extend_from_slice(format!("* {} EXPUNGE\r\n", position + 1).as_bytes());
+        }
+        if !difference.new.is_empty() {
+            self.claim_recent();
+            let (exists, recent) = (self.len(), self.recent_count());
+            out.extend_from_slice(format!("* {exists} EXISTS\r\n* {recent} RECENT\r\n").as_bytes());
+        }
+        for (position, row) in &difference.changed {
+            if row.modseq > told.at || !told.uids.contains(row.uid) {
+                self.tell_flags(*position, row, with_modseq, out);
+            }
+        }
+        true
+    }
+
+    /// An untagged FETCH with the flags of a message.
+    pub fn tell_flags(&self, position: usize, row: &Row, with_modseq: bool, out: &mut Vec<u8>) {
+        out.extend_from_slice(format!("* {} FETCH (UID {} FLAGS ", position + 1, row.uid).as_bytes());
+        response::flags(out, &self.state.flags(row.flags), self.is_recent(row.uid));
+        if with_modseq {
+            out.extend_from_slice(format!(" MODSEQ ({})", row.modseq).as_bytes());
+        }
+        out.extend_from_slice(b")\r\n");
+    }
+
+    /// What lies above the mark is recent here.
+    fn claim_recent(&mut self) {
+        let mark = self.marks.mark(self.account, &self.shown, !self.read_only);
+        let highest = self.shown.highest_uid;
+        if mark < highest {
+            let ranges = self.recent.ranges().iter().copied().chain([(mark + 1, highest)]);
+            self.recent = UidSet::from_ranges(ranges.collect::<Vec<_>>());
+        }
+    }
+}

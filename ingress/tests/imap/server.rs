@@ -1,0 +1,82 @@
+//! An IMAP server on the embedded backend, with two accounts in it.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use pennypost_backend_embedded::{Embedded, Options};
+use pennypost_directory::Directory;
+use pennypost_ingress::imap;
+use pennypost_ingress::net::{Adapter, Limits, Ports, Settings, TlsMode, load_or_create_tls};
+use pennypost_mailstore::{Mailroom, Mailstore};
+use pennypost_ports::{RandomIds, SystemClock};
+use tokio::net::TcpListener;
+
+/// The accounts' password.
+pub const PASSWORD: &str = "correct horse battery";
+/// The account that most tests use.
+pub const ALICE: &str = "alice@example.test";
+/// Another one, with room for 2,000 bytes only.
+pub const BOB: &str = "bob@example.test";
+
+/// A running server.
+pub struct Server {
+    pub address: SocketAddr,
+    pub tls_address: SocketAddr,
+    pub adapter: Arc<Adapter>,
+    pub directory: Directory,
+    tasks: Vec<tokio::task::JoinHandle<()>>,
+    _dir: tempfile::TempDir,
+}
+
+impl Server {
+    pub async fn start() -> Server {
+        Server::with_limits(Limits::default()).await
+    }
+
+    pub async fn with_limits(limits: Limits) -> Server {
+        let dir = tempfile::tempdir().expect("directory");
+        let adapter = open(dir.path(), limits).await;
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("listener");
+        let tls_listener = TcpListener::bind("127.0.0.1:0").await.expect("listener");
+        let (address, tls_address) =
+            (listener.local_addr().expect("address"), tls_listener.local_addr().expect("address"));
+        let tasks = vec![
+            tokio::spawn(imap::run(Arc::clone(&adapter), listener, TlsMode::StartTls)),
+            tokio::spawn(imap::run(Arc::clone(&adapter), tls_listener, TlsMode::Implicit)),
+        ];
+        let directory = adapter.directory.clone();
+        Server { address, tls_address, adapter, directory, tasks, _dir: dir }
+    }
+
+    /// Stops it; every session has ended when this returns.
+    pub async fn stop(self) {
+        self.adapter.shutdown.begin();
+        for task in self.tasks {
+            task.await.expect("listener");
+        }
+        assert_eq!(self.adapter.metrics.panics.get(), 0, "a session panicked");
+    }
+}
+
+async fn open(dir: &Path, limits: Limits) -> Arc<Adapter> {
+    let backend = Embedded::open(&dir.join("data"), &Options::server()).expect("backend");
+    let (clock, ids) = (Arc::new(SystemClock), Arc::new(RandomIds));
+    let directory = Directory::new(backend.control(), clock.clone(), ids.clone());
+    let tenant = directory.add_tenant("test").await.expect("tenant");
+    directory.add_domain(tenant.id, "example.test").await.expect("domain");
+    directory.add_account(ALICE, PASSWORD, "Alice", None).await.expect("account");
+    directory.add_account(BOB, PASSWORD, "Bob", Some(2_000)).await.expect("account");
+    let store = Mailstore::new(backend.journal(), backend.objects(), clock.clone(), ids.clone());
+    let ports = Ports {
+        directory,
+        mailroom: Mailroom::new(store),
+        queue: backend.queue(),
+        objects: backend.objects(),
+        clock,
+        ids,
+    };
+    let tls = load_or_create_tls(&dir.join("tls"), "localhost").expect("certificate");
+    let settings = Settings { limits, ..Settings::default() };
+    Adapter::new(ports, settings, tls, &prometheus::Registry::new()).expect("adapter")
+}
