@@ -75,6 +75,9 @@ pub enum DirectoryError {
     /// No such group.
     #[error("there is no group {0}")]
     NoGroup(String),
+    /// Not a member of the group.
+    #[error("{0} is no member of the group")]
+    NoMember(String),
     /// A tenant of that name is there.
     #[error("there is a tenant {0} already")]
     TenantTaken(String),
@@ -119,9 +122,12 @@ impl DirectoryError {
             E::Contended | E::Busy => Kind::Temporary,
             E::Port(PortError::Refused { .. }) => Kind::Invalid,
             E::Port(_) | E::Item(_) => Kind::Damaged,
-            E::NoTenant(_) | E::NoDomain(_) | E::NoAccount(_) | E::NoAlias(_) | E::NoGroup(_) => {
-                Kind::NotFound
-            }
+            E::NoTenant(_)
+            | E::NoDomain(_)
+            | E::NoAccount(_)
+            | E::NoAlias(_)
+            | E::NoGroup(_)
+            | E::NoMember(_) => Kind::NotFound,
             E::TenantTaken(_) | E::DomainTaken(_) | E::AddressTaken(_) => Kind::Conflict,
             E::Address(_)
             | E::UnsuitableAddress { .. }

@@ -79,7 +79,8 @@ impl Directory {
     ) -> Result<Group, DirectoryError> {
         let (tenant, address) = self.place_for(address).await?;
         let name = if name.trim().is_empty() { String::new() } else { name_for_people(name, MAX_NAME)? };
-        let members = self.find_members(tenant, &address, members).await?;
+        let members = self.find_members(tenant, members).await?;
+        self.check_members(tenant, &address, &members).await?;
         let entry = Entry::Group { name: name.clone(), members: members.clone() };
         self.give_address(tenant, &address, &entry).await?;
         Ok(Group { address, name, members })
@@ -122,13 +123,59 @@ impl Directory {
         group: &str,
         members: &[T],
     ) -> Result<Group, DirectoryError> {
+        self.rewrite_members(group, members, &[], |_, found| Ok(found)).await
+    }
+
+    /// Adds members to a group and takes others out, by compare-and-set.
+    ///
+    /// # Errors
+    /// [`DirectoryError::NoMember`] for one to be taken out who is not in it, and those of
+    /// [`Directory::set_members`].
+    pub async fn change_members<T: AsRef<str>>(
+        &self,
+        group: &str,
+        add: &[T],
+        remove: &[T],
+    ) -> Result<Group, DirectoryError> {
+        let mut gone = Vec::with_capacity(remove.len());
+        for address in remove {
+            gone.push(MailAddress::parse(address.as_ref())?);
+        }
+        self.rewrite_members(group, add, &gone, |mut members, found| {
+            for address in &gone {
+                let before = members.len();
+                members.retain(|member| member.address() != address);
+                if members.len() == before {
+                    return Err(DirectoryError::NoMember(address.to_string()));
+                }
+            }
+            let is_new = |member: &Member| !members.contains(member);
+            let fresh: Vec<Member> = found.into_iter().filter(is_new).collect();
+            members.extend(fresh);
+            Ok(members)
+        })
+        .await
+    }
+
+    /// Writes what `merge` makes of the stored members and of those found at `addresses`.
+    async fn rewrite_members<T: AsRef<str>>(
+        &self,
+        group: &str,
+        addresses: &[T],
+        removed: &[MailAddress],
+        merge: impl Fn(Vec<Member>, Vec<Member>) -> Result<Vec<Member>, DirectoryError>,
+    ) -> Result<Group, DirectoryError> {
+        if removed.len() > MAX_MEMBERS {
+            return Err(DirectoryError::TooMany { what: "a group", limit: MAX_MEMBERS });
+        }
         let address = MailAddress::parse(group)?;
         let missing = || DirectoryError::NoGroup(address.to_string());
         let tenant = self.owner(address.domain(), Consistency::Strong).await?.ok_or_else(missing)?;
         for _ in 0..MAX_ATTEMPTS {
             let held = self.entry(tenant, &address, Consistency::Strong).await?.ok_or_else(missing)?;
-            let Entry::Group { name, .. } = held.value else { return Err(missing()) };
-            let members = self.find_members(tenant, &address, members).await?;
+            let Entry::Group { name, members: stored } = held.value else { return Err(missing()) };
+            let members = merge(stored, self.find_members(tenant, addresses).await?)?;
+            self.check_members(tenant, &address, &members).await?;
             let entry = Entry::Group { name: name.clone(), members: members.clone() };
             let expected = Expected::Version(held.version);
             if self.write(&address_key(tenant, &address), &entry, expected).await?.is_some() {
@@ -154,11 +201,10 @@ impl Directory {
         if removed { Ok(()) } else { Err(DirectoryError::Contended) }
     }
 
-    /// Finds the members and checks that with them the group stays within every limit.
+    /// Finds the members at addresses, each once.
     async fn find_members<T: AsRef<str>>(
         &self,
         tenant: TenantId,
-        group: &MailAddress,
         addresses: &[T],
     ) -> Result<Vec<Member>, DirectoryError> {
         if addresses.len() > MAX_MEMBERS {
@@ -173,12 +219,22 @@ impl Directory {
                 }
             }
         }
+        Ok(members)
+    }
+
+    /// Would the group with these members stay within every limit?
+    async fn check_members(
+        &self,
+        tenant: TenantId,
+        group: &MailAddress,
+        members: &[Member],
+    ) -> Result<(), DirectoryError> {
         if members.len() > MAX_MEMBERS {
             return Err(DirectoryError::TooMany { what: "a group", limit: MAX_MEMBERS });
         }
-        self.check_depth(tenant, group, &members).await?;
-        self.expand_members(tenant, members.clone(), Consistency::Strong).await?;
-        Ok(members)
+        self.check_depth(tenant, group, members).await?;
+        self.expand_members(tenant, members.to_vec(), Consistency::Strong).await?;
+        Ok(())
     }
 
     async fn find_member(&self, tenant: TenantId, address: &str) -> Result<Vec<Member>, DirectoryError> {

@@ -200,6 +200,13 @@ async fn groups_have_no_circles_and_limits() {
         Err(DirectoryError::TooMany { .. })
     ));
     let none: [&str; 0] = [];
+    account(directory, "bob@acme.example").await;
+    let changed =
+        directory.change_members("g1@acme.example", &["bob@acme.example"], &["alice@acme.example"]).await;
+    assert_eq!(changed.expect("changed").members.len(), 1);
+    assert_eq!(resolved(directory, "g5@acme.example").await, "Group: bob");
+    let missing = directory.change_members("g1@acme.example", &none, &["alice@acme.example"]).await;
+    assert_eq!(missing, Err(DirectoryError::NoMember("alice@acme.example".to_owned())));
     assert_eq!(
         directory.add_alias("al@acme.example", &none).await.map(|_| ()),
         Err(DirectoryError::NoTargets)
