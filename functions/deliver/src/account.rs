@@ -1,5 +1,7 @@
 //! One entry for one account: all copies of the batch that it gets.
 
+use std::collections::BTreeSet;
+
 use pennypost_fold::{Draft, DraftError, NewMessage};
 use pennypost_mailstore::{ChangeError, Mailstore, StoreError};
 use pennypost_model::event::{Decided, Decision, Recipient, Target};
@@ -42,14 +44,16 @@ pub struct Copies<'a> {
     pub tips: &'a Tips,
     /// The account.
     pub account: AccountKey,
-    /// What it gets; no event twice.
+    /// What it gets.
     pub deliveries: Vec<Delivery<'a>>,
 }
 
 impl Copies<'_> {
     /// Commits them all; where each is. Copies that somebody else has added meanwhile are not added again.
     pub async fn commit(mut self) -> Result<Found, StoreError> {
-        self.deliveries.dedup_by_key(|delivery| delivery.decided.accepted.id);
+        // A queue may hand out an event twice in one batch.
+        let mut seen = BTreeSet::new();
+        self.deliveries.retain(|delivery| seen.insert(delivery.decided.accepted.id));
         let mut placed = Found::new();
         for some in self.deliveries.chunks(COPIES_PER_ENTRY) {
             let special = some.iter().any(|delivery| mailbox_of(delivery.decision.target).is_none());

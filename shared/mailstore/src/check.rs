@@ -98,11 +98,8 @@ impl Mailstore {
         let account = checker.account;
         let live = state.mailboxes().flat_map(|m| m.rows.iter().map(|row| (row.blob, row.size)));
         let restorable = state.deleted().values().map(|deleted| (deleted.row.blob, deleted.row.size));
-        let mut seen: BTreeSet<BlobRef> = BTreeSet::new();
-        for (blob, size) in live.chain(restorable) {
-            if !seen.insert(blob) {
-                continue;
-            }
+        let blobs: BTreeSet<(BlobRef, u64)> = live.chain(restorable).collect();
+        for (blob, size) in blobs {
             let problem = match self.open(account.tenant, blob).await {
                 Ok(message) if message.size() != size => Some("its size differs".to_owned()),
                 Ok(message) => {

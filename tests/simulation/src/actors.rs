@@ -1,0 +1,356 @@
+//! What the processes of a schedule do.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use pennypost_deliver::Deliver;
+use pennypost_fold::{DraftError, Mailbox, State, diff};
+use pennypost_housekeep::{Housekeep, Settings};
+use pennypost_mailstore::compress::compress;
+use pennypost_mailstore::{ChangeError, Incoming, LiveAccount, Mailroom, Mailstore, StoreError};
+use pennypost_model::event::{
+    Accepted, AuthResults, Body, Decided, Decision, Event, Recipient, Source, SourceKind, Target, Via,
+};
+use pennypost_model::journal::{Actor, DeleteReason, Protocol};
+use pennypost_model::message::Sidecar;
+use pennypost_model::{
+    AccountId, AccountKey, EventId, FlagSet, Keyword, MailboxId, MailboxRole, SystemFlags, TenantId,
+    Timestamp, UidSet,
+};
+use pennypost_ports::{Consistency, PortError};
+use pennypost_runtime::Handler;
+use rand::Rng;
+use rand::rngs::SmallRng;
+
+use crate::ports::Ports;
+
+/// Accounts of two tenants; the numbers of accounts overlap on purpose.
+pub const ACCOUNTS: [AccountKey; 3] = [
+    AccountKey { tenant: TenantId(1), account: AccountId(1) },
+    AccountKey { tenant: TenantId(1), account: AccountId(2) },
+    AccountKey { tenant: TenantId(2), account: AccountId(1) },
+];
+
+/// Minutes after which deleted mail is forgotten, and after which bytes may be removed.
+pub const RESTORE_MINUTES: f64 = 30.0;
+pub const MIN_AGE_MINUTES: f64 = 240.0;
+
+/// The events that are not acknowledged yet, and everything that was ever accepted.
+#[derive(Default)]
+pub struct Ledger {
+    pub queued: BTreeMap<EventId, Decided>,
+    pub accepted: BTreeMap<EventId, Vec<AccountKey>>,
+    /// Violations seen on the way.
+    pub broken: Vec<String>,
+}
+
+/// What all actors share.
+#[derive(Clone)]
+pub struct Stage {
+    pub ports: Ports,
+    pub ledger: Arc<Mutex<Ledger>>,
+}
+
+impl Stage {
+    pub fn store(&self) -> Mailstore {
+        let ports = || Arc::new(self.ports.clone());
+        Mailstore::new(ports(), ports(), ports(), ports())
+    }
+
+    fn random<T>(&self, draw: impl FnOnce(&mut SmallRng) -> T) -> T {
+        self.ports.world().with(|durable| draw(&mut durable.random))
+    }
+
+    fn broken(&self, what: String) {
+        self.ledger.lock().broken.push(what);
+    }
+}
+
+/// A letter is accepted: from here on it must arrive.
+pub fn accept(stage: &Stage) {
+    let (tenant_accounts, time, noise, large) = stage.ports.world().with(|durable| {
+        let random = &mut durable.random;
+        let tenant = ACCOUNTS[random.random_range(0..ACCOUNTS.len())].tenant;
+        let ours: Vec<AccountKey> = ACCOUNTS.iter().copied().filter(|key| key.tenant == tenant).collect();
+        let count = random.random_range(1..=ours.len());
+        let first = random.random_range(0..ours.len());
+        let chosen: Vec<AccountKey> = (0..count).map(|n| ours[(first + n) % ours.len()]).collect();
+        let skew = random.random_range(-60_000..=60_000);
+        (chosen, Timestamp(durable.now + skew), random.random::<u64>(), random.random_range(0..8) == 0)
+    });
+    let id = EventId::from_parts(time, u128::from(noise));
+    let filler = if large { "x".repeat(30_000) } else { String::new() };
+    let raw = format!("Subject: {id}\r\nMessage-ID: <{id}@sim.test>\r\n\r\nletter {id}{filler}\r\n");
+    let Ok(message) = compress(raw.as_bytes()) else { return };
+    let recipients = tenant_accounts.iter().map(|account| Recipient {
+        account: *account,
+        address: format!("{}@sim.test", account.account),
+        via: Via::Direct,
+    });
+    let role = |n: u64| match n % 16 {
+        0 => MailboxRole::Transfer,
+        1 | 2 => MailboxRole::Junk,
+        _ => MailboxRole::Inbox,
+    };
+    let decisions = (0..tenant_accounts.len() as u64).map(|n| Decision {
+        target: Target::Role(role(noise.rotate_left(n as u32))),
+        flags: FlagSet::default(),
+        reasons: Vec::new(),
+    });
+    let decided = Decided {
+        decisions: decisions.collect(),
+        accepted: Accepted {
+            id,
+            time,
+            tenant: tenant_accounts[0].tenant,
+            source: Source { kind: SourceKind::Smtp, ip: None, helo: String::new(), tls: None },
+            auth: AuthResults::default(),
+            reverse_path: String::new(),
+            recipients: recipients.collect(),
+            body: Body::Inline(message),
+            receipt: String::new(),
+        },
+        sidecar: Sidecar {
+            structure: pennypost_model::structure::Structure::default(),
+            facts: pennypost_model::message::Facts::default(),
+            receipt: String::new(),
+        },
+    };
+    let mut ledger = stage.ledger.lock();
+    ledger.accepted.insert(id, tenant_accounts);
+    ledger.queued.insert(id, decided);
+}
+
+/// A process of the deliver handler: takes events at random, some of which others have too, and loses some
+/// acknowledgements.
+pub async fn deliver(stage: Stage, batches: usize) {
+    let handler = Deliver::new(stage.store(), Arc::new(stage.ports.clone()));
+    for _ in 0..batches {
+        let size = stage.random(|random| random.random_range(1..=5));
+        deliver_some(&stage, &handler, size).await;
+        crate::executor::turn().await;
+    }
+}
+
+/// Delivers until nothing is left.
+pub async fn deliver_all(stage: Stage) {
+    let handler = Deliver::new(stage.store(), Arc::new(stage.ports.clone()));
+    while !stage.ledger.lock().queued.is_empty() {
+        deliver_some(&stage, &handler, 7).await;
+    }
+}
+
+async fn deliver_some(stage: &Stage, handler: &Deliver, size: usize) {
+    let mut batch: Vec<Decided> = Vec::new();
+    {
+        let ledger = stage.ledger.lock();
+        let queued: Vec<&Decided> = ledger.queued.values().collect();
+        for _ in 0..size.min(queued.len()) {
+            let chosen = stage.random(|random| random.random_range(0..queued.len()));
+            batch.push(queued[chosen].clone());
+        }
+    }
+    if batch.is_empty() {
+        return;
+    }
+    let ids: Vec<EventId> = batch.iter().map(|decided| decided.accepted.id).collect();
+    let events = batch.into_iter().map(|decided| Event::Decided(Box::new(decided))).collect();
+    let outcomes = handler.handle(events).await;
+    for (id, outcome) in ids.into_iter().zip(outcomes) {
+        let acknowledged = stage.ports.world().with(|d| !d.harsh || d.random.random_range(0..10) > 0);
+        match outcome {
+            Ok(_) if acknowledged => drop(stage.ledger.lock().queued.remove(&id)),
+            Ok(_) => {}
+            Err(failure) if !failure.temporary => stage.broken(format!("{id} failed: {}", failure.cause)),
+            Err(_) => {}
+        }
+    }
+}
+
+/// A process with a member's sessions: each shows a state and moves it forward, and changes the account.
+pub async fn member(stage: Stage, commands: usize) {
+    let room = Mailroom::new(stage.store());
+    let mut shown: BTreeMap<AccountKey, Arc<State>> = BTreeMap::new();
+    for _ in 0..commands {
+        let key = ACCOUNTS[stage.random(|random| random.random_range(0..ACCOUNTS.len()))];
+        let Ok(live) = room.account(key).await else { continue };
+        let Ok(state) = live.refresh().await else { continue };
+        if let Some(before) = shown.insert(key, Arc::clone(&state)) {
+            observe(&stage, &before, &state);
+        }
+        command(&stage, &live, &state).await;
+    }
+}
+
+/// What a client sees between two looks must be explicable to it (invariants 3 and 5).
+fn observe(stage: &Stage, before: &State, after: &State) {
+    if after.seq < before.seq {
+        return stage.broken("a session went back in time".to_owned());
+    }
+    for old in before.mailboxes() {
+        let Some(new) = after.mailbox(old.id) else { continue };
+        if new.uid_validity != old.uid_validity {
+            stage.broken(format!("UIDVALIDITY of {:?} changed", old.id));
+        }
+        let difference = diff::difference(old, new);
+        for (_, row) in &difference.new {
+            if row.uid < old.uid_next() {
+                stage.broken(format!("UID {} appeared below UIDNEXT {}", row.uid, old.uid_next()));
+            }
+        }
+        if !explains(old, new, &difference) {
+            stage.broken(format!("the difference of {:?} does not lead to its new state", old.id));
+        }
+    }
+}
+
+/// Does applying the difference to the old list give the new one?
+fn explains(old: &Mailbox, new: &Mailbox, difference: &diff::Difference) -> bool {
+    let mut list: Vec<_> = old.rows.iter().copied().collect();
+    for (position, row) in difference.gone.iter().rev() {
+        if list.get(*position).map(|there| there.uid) != Some(row.uid) {
+            return false;
+        }
+        list.remove(*position);
+    }
+    list.extend(difference.new.iter().map(|(_, row)| *row));
+    for (position, row) in &difference.changed {
+        match list.get_mut(*position) {
+            Some(there) if there.uid == row.uid => *there = *row,
+            _ => return false,
+        }
+    }
+    list.iter().eq(new.rows.iter())
+}
+
+async fn command(stage: &Stage, live: &LiveAccount, state: &State) {
+    let mailboxes: Vec<MailboxId> = state.mailboxes().map(|mailbox| mailbox.id).collect();
+    let (kind, from, to, first, span, reads) = stage.random(|random| {
+        let from = mailboxes[random.random_range(0..mailboxes.len())];
+        let to = mailboxes[random.random_range(0..mailboxes.len())];
+        let first = random.random_range(1..=state.next_uid);
+        let (kind, span) = (random.random_range(0..14), random.random_range(0..4_u32));
+        (kind, if random.random() { MailboxId::INBOX } else { from }, to, first, span, random.random::<u32>())
+    });
+    let uids = UidSet::from_ranges([(first, first.saturating_add(span))]);
+    let actor = Actor::Member(Protocol::Imap);
+    let outcome: Result<(), ChangeError> = match kind {
+        0 | 1 => {
+            let mut flags = FlagSet::system(if kind == 0 { SystemFlags::SEEN } else { SystemFlags::DELETED });
+            flags.keywords.extend(Keyword::parse(&format!("k{}", first % 70)));
+            let (add, remove) =
+                if span == 0 { (FlagSet::default(), flags) } else { (flags, FlagSet::default()) };
+            live.change(&actor, |draft| draft.flags(from, &uids, &add, &remove)).await.map(drop)
+        }
+        2 | 3 => live.change(&actor, |draft| draft.move_messages(from, &uids, to)).await.map(drop),
+        4 => live.change(&actor, |draft| draft.copy_messages(from, &uids, to)).await.map(drop),
+        5 | 6 => {
+            let reason = DeleteReason::Expunge;
+            live.change(&actor, |draft| draft.delete_messages(from, &uids, reason)).await.map(drop)
+        }
+        7 => live.change(&actor, |draft| draft.restore_messages(&uids, to)).await.map(drop),
+        8 => {
+            let name = format!("Folder {}", first % 4);
+            live.change(&actor, |draft| draft.create_mailbox(&name, None)).await.map(drop)
+        }
+        9 => {
+            let name = format!("Folder {}/x{}", first % 4, span);
+            live.change(&actor, |draft| draft.rename_mailbox(from, &name)).await.map(drop)
+        }
+        10 => live.change(&actor, |draft| draft.delete_mailbox(from)).await.map(drop),
+        11 => append(stage, live, from).await,
+        _ => {
+            read_one(stage, live, state, reads).await;
+            Ok(())
+        }
+    };
+    if let Err(ChangeError::Store(error)) = outcome
+        && !error.is_temporary()
+    {
+        stage.broken(format!("a command failed: {error}"));
+    }
+}
+
+async fn append(stage: &Stage, live: &LiveAccount, mailbox: MailboxId) -> Result<(), ChangeError> {
+    let noise = stage.random(|random| random.random::<u64>());
+    let now = live.store().clock().now();
+    let event = EventId::from_parts(now, u128::from(noise));
+    let raw = format!("Subject: appended {event}\r\n\r\nappended\r\n");
+    let incoming = Incoming::prepare(raw.as_bytes(), event, FlagSet::default(), now)?;
+    let actor = Actor::Member(Protocol::Imap);
+    live.store_messages(&actor, mailbox, &[incoming], |_| Ok::<(), DraftError>(())).await.map(drop)
+}
+
+/// A message that an account refers to can be read (invariant 6).
+async fn read_one(stage: &Stage, live: &LiveAccount, state: &State, choice: u32) {
+    let rows: Vec<_> = state.mailboxes().flat_map(|mailbox| mailbox.rows.iter()).collect();
+    if rows.is_empty() {
+        return;
+    }
+    let blob = rows[choice as usize % rows.len()].blob;
+    let tenant = live.key().tenant;
+    let result = match live.store().open(tenant, blob).await {
+        Ok(message) => message.whole().await.map(drop),
+        Err(error) => Err(error),
+    };
+    let Err(error) = result else { return };
+    if error.is_temporary() {
+        return;
+    }
+    // It may have been deleted, forgotten and collected while this session looked away.
+    let Ok(now) = live.store().load(live.key(), Consistency::Strong).await else { return };
+    let live_still = now.mailboxes().any(|mailbox| mailbox.rows.iter().any(|row| row.blob == blob));
+    let gone = matches!(error, StoreError::Port(PortError::NotFound { .. }));
+    if live_still || !(gone || matches!(error, StoreError::Damaged(_))) {
+        stage.broken(format!("bytes of {blob:?} are gone: {error}"));
+    }
+}
+
+/// A process that keeps house.
+pub async fn housekeep(stage: Stage, runs: usize) {
+    let house = housekeeper(&stage, 3);
+    for _ in 0..runs {
+        let (kind, account) = stage.random(|random| (random.random_range(0..5), random.random_range(0..3)));
+        let account = ACCOUNTS[account];
+        let result = match kind {
+            0 => house.collect_garbage(account.tenant).await.map(drop),
+            1 => house.audit(account.tenant).await.map(drop),
+            _ => house.keep_account(account).await,
+        };
+        match result {
+            Err(error) if !error.is_temporary() => stage.broken(format!("housekeeping failed: {error}")),
+            _ => crate::executor::turn().await,
+        }
+    }
+}
+
+/// Everything that housekeeping can do, for every account, until there is nothing more to do.
+pub async fn housekeep_all(stage: Stage) {
+    let house = housekeeper(&stage, 1);
+    for _ in 0..2 {
+        for account in ACCOUNTS {
+            if let Err(error) = house.keep_account(account).await {
+                stage.broken(format!("housekeeping failed: {error}"));
+            }
+        }
+        for tenant in [TenantId(1), TenantId(2)] {
+            for result in [house.collect_garbage(tenant).await, house.audit(tenant).await] {
+                if let Err(error) = result {
+                    stage.broken(format!("housekeeping failed: {error}"));
+                }
+            }
+        }
+    }
+}
+
+fn housekeeper(stage: &Stage, long_tail: u64) -> Housekeep {
+    let ports = Arc::new(stage.ports.clone());
+    let minutes = |minutes: f64| minutes / 1440.0;
+    let settings = Settings {
+        restore_days: minutes(RESTORE_MINUTES),
+        min_age_days: minutes(MIN_AGE_MINUTES),
+        long_tail,
+    };
+    Housekeep::new(stage.store(), Arc::clone(&ports) as _, ports, settings)
+}

@@ -1,0 +1,112 @@
+//! One schedule: processes start, run, die and start again; then everything runs out and is judged.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use rand::rngs::SmallRng;
+use rand::{Rng, SeedableRng};
+
+use crate::actors::{self, Ledger, MIN_AGE_MINUTES, Stage};
+use crate::executor::Executor;
+use crate::ports::{Ports, World};
+use crate::verdict;
+
+/// How much happens in a schedule.
+#[derive(Debug, Clone, Copy)]
+pub struct Plan {
+    /// Letters accepted.
+    pub letters: usize,
+    /// Steps before everything is let run out.
+    pub steps: usize,
+}
+
+impl Default for Plan {
+    fn default() -> Plan {
+        Plan { letters: 12, steps: 900 }
+    }
+}
+
+const PROCESSES: usize = 5;
+
+/// Runs the schedule of `seed`; the violations found.
+#[must_use]
+pub fn run(seed: u64, plan: Plan) -> Vec<String> {
+    let mut random = SmallRng::seed_from_u64(seed ^ 0x9e37_79b9_7f4a_7c15);
+    let world = World::new(seed);
+    let ledger: Arc<Mutex<Ledger>> = Arc::default();
+    let stage_of = |process: usize, random: &mut SmallRng| Stage {
+        // The world's own clock is right; processes are up to a minute off.
+        ports: Ports::new(
+            Arc::clone(&world),
+            if process == PROCESSES { 0 } else { random.random_range(-55_000..=55_000) },
+        ),
+        ledger: Arc::clone(&ledger),
+    };
+    let mut executor = Executor::default();
+    let mut letters = plan.letters;
+    for _ in 0..plan.steps {
+        if letters > 0 && random.random_range(0..plan.steps) < 2 * plan.letters {
+            letters -= 1;
+            actors::accept(&stage_of(PROCESSES, &mut random));
+        }
+        if random.random_range(0..120) == 0 {
+            executor.kill(random.random_range(0..PROCESSES));
+        }
+        let process = random.random_range(0..PROCESSES);
+        if executor.is_idle(process) {
+            let stage = stage_of(process, &mut random);
+            match process {
+                0 | 1 => executor.spawn(process, actors::deliver(stage, 4)),
+                2 | 3 => executor.spawn(process, actors::member(stage, 6)),
+                _ => executor.spawn(process, actors::housekeep(stage, 3)),
+            }
+        }
+        executor.step(&mut random);
+        pass_time(&world, &ledger, &mut random);
+    }
+    for _ in 0..letters {
+        actors::accept(&stage_of(PROCESSES, &mut random));
+    }
+    (0..PROCESSES).for_each(|process| executor.kill(process));
+    world.with(|durable| durable.harsh = false);
+    let last = stage_of(PROCESSES, &mut random);
+    let mut ends = finish(&mut executor, actors::deliver_all(last.clone()), &mut random);
+    world.with(|durable| durable.now += 60_000 * 2 * MIN_AGE_MINUTES as i64);
+    ends &= finish(&mut executor, actors::housekeep_all(last.clone()), &mut random);
+    ends &= finish(&mut executor, verdict::judge(last), &mut random);
+    let mut broken = std::mem::take(&mut ledger.lock().broken);
+    if !ends {
+        broken.push("something does not come to an end".to_owned());
+    }
+    broken
+}
+
+/// Runs a task to its end. `false` if it has none.
+fn finish(
+    executor: &mut Executor,
+    task: impl Future<Output = ()> + Send + 'static,
+    random: &mut SmallRng,
+) -> bool {
+    const MANY: usize = 1_000_000;
+    executor.spawn(PROCESSES, task);
+    let ends = (0..MANY).any(|_| !executor.step(random));
+    executor.kill(PROCESSES);
+    ends
+}
+
+/// Time passes by milliseconds, now and then by minutes or hours; but no event waits in a queue for as long as
+/// bytes are kept, which is what queues promise.
+fn pass_time(world: &World, ledger: &Mutex<Ledger>, random: &mut SmallRng) {
+    let jump = match random.random_range(0..100) {
+        0 => random.random_range(0..6 * 3_600_000),
+        1..4 => random.random_range(0..40 * 60_000),
+        _ => random.random_range(0..50),
+    };
+    let oldest = ledger.lock().queued.keys().map(|id| id.time().0).min();
+    world.with(|durable| {
+        let limit = oldest.map_or(i64::MAX, |oldest| oldest + (MIN_AGE_MINUTES as i64) * 60_000 / 2);
+        if durable.now + jump < limit {
+            durable.now += jump;
+        }
+    });
+}
