@@ -1,0 +1,72 @@
+//! Why a command did not do what it was asked, said in the person's language.
+
+use pennypost_directory::{AddressError, DirectoryError, PolicyError};
+
+use crate::say;
+use crate::text::Text;
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+pub enum AdminError {
+    /// The directory.
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
+    /// Nobody can read the output any more.
+    #[error("the output cannot be written: {0}")]
+    Output(#[from] std::io::Error),
+    /// Something else, already in the person's language.
+    #[error("{0}")]
+    Said(String),
+}
+
+impl AdminError {
+    /// The text for the person, without `error: ` in front.
+    #[must_use]
+    pub fn message(&self, text: &Text) -> String {
+        match self {
+            AdminError::Directory(error) => directory_message(error, text),
+            AdminError::Output(error) => say!(text, "error-output", cause = error.to_string()),
+            AdminError::Said(message) => message.clone(),
+        }
+    }
+}
+
+/// A directory error in the person's language.
+#[must_use]
+pub fn directory_message(error: &DirectoryError, text: &Text) -> String {
+    use DirectoryError as E;
+    match error {
+        E::Port(port) if port.is_temporary() => say!(text, "error-unavailable", cause = port.to_string()),
+        E::Port(port) => say!(text, "error-damaged", cause = port.to_string()),
+        E::Item(item) => say!(text, "error-damaged", cause = item.to_string()),
+        E::Contended | E::Busy => say!(text, "error-contended"),
+        E::Address(address) | E::Policy(PolicyError::Address(address)) => address_message(address, text),
+        E::UnsuitableAddress { address } => say!(text, "error-unsuitable-address", address = address),
+        E::Policy(PolicyError::ListFull { limit }) => say!(text, "error-list-full", limit = *limit),
+        E::Policy(PolicyError::Keyword { limit }) => say!(text, "error-keyword", limit = *limit),
+        E::Name { limit } => say!(text, "error-name", limit = *limit),
+        E::Password { min, max } => say!(text, "error-password", min = *min, max = *max),
+        E::NoTenant(name) => say!(text, "error-no-tenant", name = name),
+        E::NoDomain(name) => say!(text, "error-no-domain", name = name),
+        E::NoAccount(name) => say!(text, "error-no-account", name = name),
+        E::NoAlias(name) => say!(text, "error-no-alias", name = name),
+        E::NoGroup(name) => say!(text, "error-no-group", name = name),
+        E::NoMember(name) => say!(text, "error-no-member", name = name),
+        E::TenantTaken(name) => say!(text, "error-tenant-taken", name = name),
+        E::DomainTaken(name) => say!(text, "error-domain-taken", name = name),
+        E::AddressTaken(address) => say!(text, "error-address-taken", address = address),
+        E::OtherTenant(name) => say!(text, "error-other-tenant", name = name),
+        E::NoTargets => say!(text, "error-no-targets"),
+        E::TooMany { limit, .. } => say!(text, "error-too-many", limit = *limit),
+        E::GroupCycle(address) => say!(text, "error-group-cycle", address = address),
+        E::GroupDepth { limit } => say!(text, "error-group-depth", limit = *limit),
+    }
+}
+
+fn address_message(error: &AddressError, text: &Text) -> String {
+    match error {
+        AddressError::Domain(shown) => say!(text, "error-not-a-domain", text = shown),
+        AddressError::Shape(shown) => say!(text, "error-not-an-address", text = shown),
+        AddressError::LocalPart(shown) => say!(text, "error-local-part", text = shown),
+    }
+}

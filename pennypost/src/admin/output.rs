@@ -1,0 +1,82 @@
+//! Printing: a sentence or a table for people, JSON for programs.
+
+use std::io::Write;
+
+use serde_json::Value;
+use unicode_width::UnicodeWidthStr;
+
+use crate::admin::{AdminContext, AdminError};
+
+impl AdminContext<'_> {
+    /// Prints a result: the sentence, or the document with `--json`.
+    pub(crate) fn print(&self, sentence: &str, document: &Value) -> Result<(), AdminError> {
+        if self.json { self.line(&document.to_string()) } else { self.line(sentence) }
+    }
+
+    /// Prints a line.
+    pub(crate) fn line(&self, line: &str) -> Result<(), AdminError> {
+        let mut output = self.output.lock();
+        writeln!(output, "{line}")?;
+        Ok(output.flush()?)
+    }
+
+    /// Prints a line to standard error.
+    pub(crate) fn complain(&self, line: &str) -> Result<(), AdminError> {
+        Ok(writeln!(self.errors.lock(), "error: {line}")?)
+    }
+}
+
+/// A list that is printed as it comes: with `--json` a line for each row at once, else a table, whose columns
+/// are as wide as the rows of one page need.
+pub(crate) struct Table<'a, 'b> {
+    context: &'a AdminContext<'b>,
+    heads: Vec<String>,
+    rows: Vec<Vec<String>>,
+    has_printed: bool,
+}
+
+/// Rows after which a table is printed and the next one begins.
+const PAGE: usize = 1_000;
+
+impl<'a, 'b> Table<'a, 'b> {
+    pub(crate) fn new(context: &'a AdminContext<'b>, heads: Vec<String>) -> Table<'a, 'b> {
+        Table { context, heads, rows: Vec::new(), has_printed: false }
+    }
+
+    pub(crate) fn row(&mut self, cells: Vec<String>, document: &Value) -> Result<(), AdminError> {
+        if self.context.json {
+            self.has_printed = true;
+            return self.context.line(&document.to_string());
+        }
+        self.rows.push(cells);
+        if self.rows.len() >= PAGE { self.print() } else { Ok(()) }
+    }
+
+    /// Prints what is left; `nothing` if there was no row at all.
+    pub(crate) fn finish(mut self, nothing: &str) -> Result<(), AdminError> {
+        if !self.rows.is_empty() {
+            return self.print();
+        }
+        if self.has_printed || self.context.json { Ok(()) } else { self.context.line(nothing) }
+    }
+
+    fn print(&mut self) -> Result<(), AdminError> {
+        let rows = std::mem::take(&mut self.rows);
+        let lines: Vec<&Vec<String>> = if self.has_printed {
+            rows.iter().collect()
+        } else {
+            std::iter::once(&self.heads).chain(&rows).collect()
+        };
+        let widths: Vec<usize> = (0..self.heads.len())
+            .map(|column| lines.iter().filter_map(|line| line.get(column)).map(|cell| cell.width()).max())
+            .map(Option::unwrap_or_default)
+            .collect();
+        for line in lines {
+            let cells = line.iter().zip(&widths);
+            let padded = cells.map(|(cell, width)| format!("{cell}{}", " ".repeat(width - cell.width())));
+            self.context.line(padded.collect::<Vec<_>>().join("  ").trim_end())?;
+        }
+        self.has_printed = true;
+        Ok(())
+    }
+}

@@ -1,0 +1,102 @@
+//! `pennypost tenant …`
+
+use clap::Subcommand;
+use pennypost_directory::{Page, Tenant, TenantState};
+use serde_json::{Value, json};
+
+use crate::admin::output::Table;
+use crate::admin::{AdminContext, AdminError};
+use crate::say;
+
+/// Subcommands of `tenant`.
+#[derive(Debug, Subcommand)]
+pub enum TenantCommand {
+    /// Add a tenant
+    #[command(after_help = "Example:\n  pennypost tenant add \"Example Ltd\"")]
+    Add {
+        /// Its name, unique without regard to case
+        name: String,
+    },
+    /// List tenants
+    List,
+    /// Suspend a tenant: nobody signs in, mail is put off
+    Suspend {
+        /// Name or id
+        name: String,
+    },
+    /// Let a suspended tenant in again
+    Resume {
+        /// Name or id
+        name: String,
+    },
+}
+
+impl TenantCommand {
+    /// Does what was asked.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    pub async fn run(&self, context: &AdminContext<'_>) -> Result<(), AdminError> {
+        match self {
+            TenantCommand::Add { name } => {
+                let tenant = context.directory.add_tenant(name).await?;
+                let id = tenant.id.to_string();
+                context.print(
+                    &say!(context.text, "tenant-added", name = &tenant.name, id = id),
+                    &document(&tenant),
+                )
+            }
+            TenantCommand::List => list(context).await,
+            TenantCommand::Suspend { name } => {
+                let tenant = set_state(context, name, TenantState::Suspended).await?;
+                context
+                    .print(&say!(context.text, "tenant-suspended", name = &tenant.name), &document(&tenant))
+            }
+            TenantCommand::Resume { name } => {
+                let tenant = set_state(context, name, TenantState::Active).await?;
+                context.print(&say!(context.text, "tenant-resumed", name = &tenant.name), &document(&tenant))
+            }
+        }
+    }
+}
+
+async fn set_state(context: &AdminContext<'_>, name: &str, state: TenantState) -> Result<Tenant, AdminError> {
+    let tenant = context.tenant(name).await?;
+    context.directory.set_tenant_state(tenant.id, state).await?;
+    Ok(Tenant { state, ..tenant })
+}
+
+async fn list(context: &AdminContext<'_>) -> Result<(), AdminError> {
+    let text = &context.text;
+    let heads = vec![
+        say!(text, "word-name"),
+        say!(text, "word-tenant"),
+        say!(text, "word-state"),
+        say!(text, "word-created"),
+    ];
+    let mut table = Table::new(context, heads);
+    let mut page = Page::default();
+    loop {
+        let listed = context.directory.tenants(&page).await?;
+        for tenant in &listed.items {
+            let state = match tenant.state {
+                TenantState::Active => say!(text, "word-active"),
+                TenantState::Suspended => say!(text, "word-suspended"),
+            };
+            let cells = vec![tenant.name.clone(), tenant.id.to_string(), state, tenant.created.rfc3339()];
+            table.row(cells, &document(tenant))?;
+        }
+        match listed.next {
+            Some(next) => page.after = Some(next),
+            None => return table.finish(&say!(text, "tenants-none")),
+        }
+    }
+}
+
+fn document(tenant: &Tenant) -> Value {
+    let state = match tenant.state {
+        TenantState::Active => "active",
+        TenantState::Suspended => "suspended",
+    };
+    json!({"tenant": tenant.id.to_string(), "name": tenant.name, "state": state, "created": tenant.created.rfc3339()})
+}

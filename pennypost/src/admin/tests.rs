@@ -1,0 +1,379 @@
+//! The subcommands as an administrator meets them: arguments in, texts out, on the embedded backend.
+
+use std::collections::VecDeque;
+use std::io::Write;
+use std::sync::Arc;
+
+use clap::{CommandFactory, Parser};
+use futures::FutureExt;
+use parking_lot::Mutex;
+use pennypost_backend_embedded::{Embedded, Options};
+use pennypost_directory::{Directory, Resolved};
+use pennypost_model::AccountKey;
+use pennypost_ports::{RandomIds, SystemClock};
+use serde_json::Value;
+
+use super::*;
+use crate::text::{Lang, Text};
+
+#[derive(Debug, Parser)]
+#[command(name = "pennypost")]
+struct Program {
+    #[command(subcommand)]
+    command: AdminCommand,
+}
+
+/// Bytes that were printed.
+#[derive(Clone, Default)]
+struct Printed(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Printed {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Printed {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().clone()).expect("UTF-8")
+    }
+}
+
+/// Somebody at the keyboard who types these lines.
+struct Typist(Mutex<VecDeque<String>>);
+
+impl Console for Typist {
+    fn read_line(&self) -> std::io::Result<Option<String>> {
+        Ok(self.0.lock().pop_front())
+    }
+    fn ask_secret(&self, _prompt: &str) -> std::io::Result<String> {
+        self.0.lock().pop_front().ok_or_else(|| std::io::Error::other("no terminal"))
+    }
+}
+
+struct Office {
+    folder: tempfile::TempDir,
+    directory: Directory,
+    opened: Arc<Mutex<Vec<AccountKey>>>,
+    lang: Lang,
+}
+
+/// What a command printed, and what it failed with.
+struct Outcome {
+    output: String,
+    errors: String,
+    failure: Option<String>,
+}
+
+impl Outcome {
+    fn documents(&self) -> Vec<Value> {
+        self.output.lines().map(|line| serde_json::from_str(line).expect("a JSON line")).collect()
+    }
+}
+
+impl Office {
+    fn new() -> Office {
+        let folder = tempfile::tempdir().expect("folder");
+        let embedded = Embedded::open(&folder.path().join("data"), &Options::tool()).expect("opened");
+        let directory = Directory::new(embedded.control(), Arc::new(SystemClock), Arc::new(RandomIds));
+        Office { folder, directory, opened: Arc::default(), lang: Lang::En }
+    }
+
+    async fn with_acme() -> Office {
+        let office = Office::new();
+        office.good("tenant add Acme").await;
+        office.good("domain add acme.example --tenant acme").await;
+        office
+    }
+
+    async fn run(&self, line: &str, typed: &[&str]) -> Outcome {
+        let json = line.ends_with(" --json");
+        let words = line.trim_end_matches(" --json").split(' ').map(|word| word.replace('_', " "));
+        let program = Program::try_parse_from(std::iter::once("pennypost".to_owned()).chain(words));
+        let program = program.unwrap_or_else(|error| panic!("{line}: {error}"));
+        let (output, errors) = (Printed::default(), Printed::default());
+        let opened = Arc::clone(&self.opened);
+        let open_account: &OpenAccount = &move |key| {
+            let opened = Arc::clone(&opened);
+            async move {
+                opened.lock().push(key);
+                Ok(())
+            }
+            .boxed()
+        };
+        let console = Typist(Mutex::new(typed.iter().map(|line| (*line).to_owned()).collect()));
+        let context = AdminContext {
+            console: &console,
+            output: Mutex::new(Box::new(output.clone())),
+            errors: Mutex::new(Box::new(errors.clone())),
+            ..AdminContext::new(self.directory.clone(), Text::new(self.lang), json, open_account)
+        };
+        let failure = program.command.run(&context).await.err().map(|error| error.message(&context.text));
+        Outcome { output: output.text(), errors: errors.text(), failure }
+    }
+
+    async fn good(&self, line: &str) -> String {
+        let outcome = self.run(line, &["a good password", "a good password"]).await;
+        assert_eq!(outcome.failure, None, "{line}");
+        outcome.output
+    }
+
+    async fn bad(&self, line: &str) -> String {
+        let outcome = self.run(line, &["a good password", "a good password"]).await;
+        outcome.failure.unwrap_or_else(|| panic!("{line} succeeded: {}", outcome.output))
+    }
+
+    async fn documents(&self, line: &str) -> Vec<Value> {
+        let outcome = self.run(&format!("{line} --json"), &["a good password"]).await;
+        assert_eq!(outcome.failure, None, "{line}");
+        outcome.documents()
+    }
+
+    async fn can_sign_in(&self, address: &str, password: &str) -> bool {
+        self.directory.authenticate(address, password, [127, 0, 0, 1].into()).await.is_ok()
+    }
+}
+
+#[test]
+fn the_arguments_are_consistent_and_every_help_is_the_commands_own() {
+    Program::command().debug_assert();
+    let mut command = Program::command();
+    for (path, about) in [
+        (&["account", "add"][..], "Add an account, or many from a CSV file"),
+        (&["account", "passwd"], "Change the password of an account"),
+        (&["policy", "set"], "Set single values"),
+        (&["policy", "show"], "Show the policy of a tenant"),
+        (&["policy", "blacklist"], "Senders whose mail nobody gets"),
+    ] {
+        let mut found = &mut command;
+        for name in path {
+            found = found.find_subcommand_mut(name).expect("subcommand");
+        }
+        assert_eq!(found.get_about().map(ToString::to_string).as_deref(), Some(about), "{path:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_office_is_set_up_by_hand() {
+    let office = Office::new();
+    assert_eq!(office.good("tenant list").await, "there are no tenants yet\n");
+    assert!(office.bad("domain add acme.example").await.contains("pennypost tenant add"));
+    assert!(office.good("tenant add Acme").await.starts_with("added the tenant “Acme” ("));
+    assert_eq!(office.bad("tenant add ACME").await, "there is a tenant “ACME” already");
+    assert!(office.bad("domain add acme.example --tenant Nobody").await.contains("“Nobody”"));
+    assert_eq!(office.good("domain add Acme.example").await, "added the domain acme.example\n");
+    assert_eq!(office.bad("domain add acme.example").await, "the domain acme.example is taken");
+    let added =
+        office.good("account add Alice@acme.example --password-stdin --quota 20GB --name Alice_A").await;
+    assert_eq!(added, "added the account alice@acme.example\n");
+    assert_eq!(office.good("account add bob@acme.example").await, "added the account bob@acme.example\n");
+    assert_eq!(office.opened.lock().len(), 2);
+    assert!(office.can_sign_in("alice@acme.example", "a good password").await);
+    let taken = office.bad("account add alice@acme.example --password-stdin").await;
+    assert_eq!(taken, "the address alice@acme.example is taken by an account, alias or group");
+    assert!(office.bad("account add x@other.example").await.contains("pennypost domain add other.example"));
+    assert_eq!(office.opened.lock().len(), 2);
+
+    assert_eq!(
+        office.good("alias add sales@acme.example alice@acme.example").await,
+        "added the alias sales@acme.example for 1 account\n"
+    );
+    assert_eq!(
+        office.good("group add team@acme.example alice@acme.example bob@acme.example").await,
+        "added the group team@acme.example with 2 members\n"
+    );
+    assert_eq!(
+        office.good("group members team@acme.example").await,
+        "alice@acme.example\nbob@acme.example\n"
+    );
+    let changed = office.good("group members team@acme.example --remove bob@acme.example").await;
+    assert_eq!(changed, "the group team@acme.example has 1 member\n");
+    let missing = office.bad("group members team@acme.example --remove bob@acme.example").await;
+    assert_eq!(missing, "bob@acme.example is no member of the group");
+    office.good("domain catch-all acme.example bob@acme.example").await;
+    assert_eq!(office.documents("domain list").await[0]["catch_all"], "bob@acme.example");
+    office.good("domain catch-all acme.example --off").await;
+    assert_eq!(office.documents("domain list").await[0]["catch_all"], Value::Null);
+
+    let table = office.good("account list").await;
+    let lines: Vec<_> = table.lines().collect();
+    assert_eq!(lines.len(), 3);
+    assert!(lines[0].starts_with("address ") && table.contains("Alice A") && table.contains("20000000000"));
+    let begin = |line: &str, word: &str| line.find(word).expect("word");
+    let alice = lines.iter().find(|line| line.starts_with("alice")).expect("alice");
+    assert_eq!(begin(lines[0], "state"), begin(alice, "active"));
+    assert_eq!(office.good("alias list").await.lines().count(), 2);
+    assert_eq!(office.good("group list").await.lines().count(), 2);
+    office.good("alias remove sales@acme.example").await;
+    assert_eq!(office.good("alias list").await, "there are no aliases yet\n");
+    office.good("group remove team@acme.example").await;
+    assert_eq!(office.good("group list").await, "there are no groups yet\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_is_changed() {
+    let office = Office::with_acme().await;
+    office.good("account add alice@acme.example").await;
+    office.good("account quota alice@acme.example 5MiB").await;
+    assert_eq!(office.documents("account show alice@acme.example").await[0]["quota_bytes"], 5 << 20);
+    assert!(office.good("account show alice@acme.example").await.contains("tenant: Acme\n"));
+    office.good("account disable alice@acme.example").await;
+    assert!(!office.can_sign_in("alice@acme.example", "a good password").await);
+    let resolved = office.directory.resolve("alice@acme.example").await.expect("resolved");
+    assert!(matches!(resolved, Resolved::Disabled { .. }));
+    office.good("account enable alice@acme.example").await;
+    assert!(office.can_sign_in("alice@acme.example", "a good password").await);
+    let changed =
+        office.run("account passwd alice@acme.example --password-stdin", &["another password"]).await;
+    assert_eq!(changed.failure, None);
+    assert!(!office.can_sign_in("alice@acme.example", "a good password").await);
+    assert!(office.can_sign_in("alice@acme.example", "another password").await);
+
+    let generated = office.documents("account passwd alice@acme.example --generate-password").await;
+    let password = generated[0]["generated_password"].as_str().expect("password").to_owned();
+    assert!(office.can_sign_in("alice@acme.example", &password).await);
+    assert!(!office.good("account list").await.contains(&password));
+    assert!(office.documents("account show alice@acme.example").await[0].get("generated_password").is_none());
+    office.good("tenant suspend Acme").await;
+    assert!(!office.can_sign_in("alice@acme.example", &password).await);
+    office.good("tenant resume Acme").await;
+    assert!(office.can_sign_in("alice@acme.example", &password).await);
+    for line in ["account show", "account disable", "account enable", "account passwd"] {
+        assert!(office.bad(&format!("{line} nobody@acme.example")).await.starts_with("there is no account"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn passwords_are_asked_for_twice_and_must_be_good() {
+    let office = Office::with_acme().await;
+    let add = "account add alice@acme.example";
+    for (line, typed, expected) in [
+        (add, &["one password", "other password"][..], "the two passwords differ"),
+        (add, &["short", "short"], "a password has at least 8 characters"),
+        (add, &[], "no password: no terminal"),
+        ("account add alice@acme.example --password-stdin", &[], "standard input has no line"),
+        ("account add alice@acme.example --password-stdin", &[""], "a password has at least 8 characters"),
+    ] {
+        let failure = office.run(line, typed).await.failure.expect("refused");
+        assert!(failure.starts_with(expected), "{failure}");
+    }
+    assert!(office.opened.lock().is_empty());
+    assert_eq!(office.good("account list").await, "there are no accounts yet\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_policy_is_changed_all_or_nothing() {
+    let office = Office::with_acme().await;
+    assert_eq!(office.documents("policy show").await[0]["version"], 0);
+    let added = office.good("policy blacklist add Spam.example nasty@x.example").await;
+    assert_eq!(added, "added: Spam.example\nadded: nasty@x.example\n");
+    assert_eq!(office.good("policy blacklist add spam.example").await, "there already: spam.example\n");
+    assert!(
+        office
+            .bad("policy blacklist add fine.example no@such@thing.example")
+            .await
+            .contains("no@such@thing.example")
+    );
+    office.good("policy whitelist add friend.example --tenant Acme").await;
+    office.good("policy subject-filter add 发票").await;
+    office.good("policy set --dmarc-reject off --junk-threshold -5").await;
+    assert_eq!(office.bad("policy set").await, "nothing to set: give --dmarc-reject or --junk-threshold");
+    let policy = office.documents("policy show").await.remove(0);
+    assert_eq!(policy["blacklist"], serde_json::json!(["spam.example", "nasty@x.example"]));
+    assert_eq!(policy["whitelist"], serde_json::json!(["friend.example"]));
+    assert_eq!(policy["subject_filter"], serde_json::json!(["发票"]));
+    assert_eq!((&policy["dmarc_reject"], &policy["junk_threshold"]), (&Value::Bool(false), &Value::from(-5)));
+    assert_eq!(
+        office.good("policy blacklist remove @spam.example other.example").await,
+        "removed: @spam.example\nnot there: other.example\n"
+    );
+    assert!(office.good("policy show").await.contains("blacklist: nasty@x.example\n"));
+    office.good("tenant add Second").await;
+    assert!(office.bad("policy show").await.contains("--tenant"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn accounts_are_imported_and_exported() {
+    let office = Office::with_acme().await;
+    let file = office.folder.path().join("people.csv");
+    let import = |options: &str| format!("account add --csv {}{options}", file.display());
+    let rows = "\u{feff}name,Address,quota,password\n\
+                \"Ann, the first\",ann@acme.example,1GB,ann's password\n\
+                ,ben@acme.example,,\n\
+                Cyd,cyd@acme.example,lots,cyd's password\n\
+                Dan,dan@nowhere.example,,dan's password\n\
+                Eve,eve@acme.example,,short\n\
+                Ann,ANN@acme.example,,ann's password\n\
+                no address at all\n";
+    std::fs::write(&file, rows).expect("written");
+    let dry = office.run(&import(" --dry-run"), &[]).await;
+    let complaints: Vec<_> = dry.errors.lines().map(str::to_owned).collect();
+    for (complaint, expected) in complaints.iter().zip([
+        "error: line 4: “lots” is no size",
+        "error: line 5: there is no domain nowhere.example",
+        "error: line 6: a password has at least 8",
+        "error: line 7: ANN@acme.example stands twice",
+        "error: line 8: “” is not a mail address",
+    ]) {
+        assert!(complaint.starts_with(expected), "{complaint}");
+    }
+    assert_eq!(complaints.len(), 5);
+    assert_eq!(dry.failure.as_deref(), Some("5 rows failed, 2 succeeded"));
+    assert_eq!(office.good("account list").await, "there are no accounts yet\n");
+
+    let done = office.run(&format!("{} --json", import("")), &[]).await;
+    assert_eq!(done.failure.as_deref(), Some("5 rows failed, 2 succeeded"));
+    let documents = done.documents();
+    assert_eq!(documents[0]["name"], "Ann, the first");
+    assert_eq!(documents[0]["quota_bytes"], 1_000_000_000);
+    assert!(documents[0].get("generated_password").is_none());
+    let generated = documents[1]["generated_password"].as_str().expect("generated");
+    assert!(office.can_sign_in("ben@acme.example", generated).await);
+    assert!(office.can_sign_in("ann@acme.example", "ann's password").await);
+    assert_eq!(office.opened.lock().len(), 2);
+
+    // An export can be read by another office.
+    let export = office.good("account list --csv").await;
+    assert_eq!(export.lines().count(), 3);
+    assert!(!export.contains("password") && export.contains("\"Ann, the first\""));
+    let other = Office::with_acme().await;
+    std::fs::write(&file, export).expect("written");
+    let imported = other.run(&import(""), &[]).await;
+    assert_eq!(imported.failure, None, "{}", imported.errors);
+    assert!(imported.output.ends_with("added 2 accounts\n"));
+
+    for (content, expected) in [
+        ("", "the first line of"),
+        ("name,quota\n", "the first line of"),
+        ("address,address\n", "the first line of"),
+        ("address,colour\n", "the first line of"),
+    ] {
+        std::fs::write(&file, content).expect("written");
+        let failure = office.bad(&import("")).await;
+        assert!(failure.starts_with(expected), "{failure}");
+    }
+    std::fs::write(&file, b"address\n\xff\xfe@acme.example\nfay@acme.example\n").expect("written");
+    let garbage = office.run(&import(""), &[]).await;
+    assert_eq!(garbage.failure.as_deref(), Some("one row failed, 1 succeeded"));
+    assert!(office.bad("account add --csv /no/such/file.csv").await.contains("cannot be read"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_speaks_chinese() {
+    let mut office = Office::with_acme().await;
+    office.lang = Lang::ZhCn;
+    assert_eq!(
+        office.good("account add 王@acme.example --password-stdin").await,
+        "已添加帐号 王@acme.example\n"
+    );
+    assert_eq!(office.bad("tenant add acme").await, "租户“acme”已存在");
+    let table = office.good("tenant list").await;
+    let lines: Vec<_> = table.lines().collect();
+    assert!(lines[0].starts_with("名称") && lines[1].contains("正常"));
+    // Machines are not spoken to in Chinese.
+    assert_eq!(office.documents("tenant list").await[0]["state"], "active");
+}

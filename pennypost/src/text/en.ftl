@@ -1,0 +1,128 @@
+# What the program says to a person, in English. Every key stands in zh-CN.ftl, too.
+
+## Errors of the directory
+
+error-unavailable = not possible at the moment, try again: { $cause }
+error-damaged = the store holds damaged data: { $cause }
+error-contended = too many changes at once, try again
+error-not-a-domain = “{ $text }” is not a domain name
+error-not-an-address = “{ $text }” is not a mail address: it needs the form name@domain
+error-local-part = “{ $text }” is not a mail address: the part before the @ is not valid
+error-unsuitable-address = { $address } cannot be given away: use letters, digits, dots and hyphens before the @, and no +
+error-list-full = a list holds at most { $limit } entries
+error-keyword = a subject keyword has 1 to { $limit } characters and no control characters
+error-name = a name has 1 to { $limit } characters and no control characters
+error-password = a password has at least { $min } characters, at most { $max } bytes and no control characters
+error-no-tenant = there is no tenant “{ $name }”; see “pennypost tenant list”
+error-no-domain = there is no domain { $name }; add it with “pennypost domain add { $name } --tenant NAME”
+error-no-account = there is no account { $name }; see “pennypost account list”
+error-no-alias = there is no alias { $name }
+error-no-group = there is no group { $name }
+error-no-member = { $name } is no member of the group
+error-tenant-taken = there is a tenant “{ $name }” already
+error-domain-taken = the domain { $name } is taken
+error-address-taken = the address { $address } is taken by an account, alias or group
+error-other-tenant = { $name } belongs to another tenant
+error-no-targets = at least one target is needed
+error-too-many = too many: at most { $limit } are possible
+error-group-cycle = the group { $address } would contain itself
+error-group-depth = groups may lie in groups up to { $limit } levels deep
+
+## Errors of the commands
+
+error-output = the output cannot be written: { $cause }
+error-file = { $path } cannot be read: { $cause }
+error-file-too-large = { $path } is larger than { $limit } MB
+error-open-account = the account { $address } was added, but its mailboxes could not be opened: { $cause }
+error-which-tenant = there are several tenants: say which with --tenant NAME
+error-no-tenant-yet = there is no tenant yet; add one with “pennypost tenant add NAME”
+error-password-input = no password: { $cause }
+error-password-stdin = standard input has no line with a password
+error-password-twice = the two passwords differ
+error-address-needed = an address is needed, or --csv FILE
+error-csv-header = the first line of { $path } must name the columns; “address” is needed, “name”, “quota” and “password” are possible; found: “{ $column }”
+error-csv-row = line { $line }: { $cause }
+error-csv-quota = “{ $text }” is no size; examples: 500MB, 10GB
+error-csv-twice = { $address } stands twice in the file
+error-csv-some-failed = { $failed ->
+    [one] one row failed
+   *[other] { $failed } rows failed
+ }, { $added } succeeded
+error-nothing-to-set = nothing to set: give --dmarc-reject or --junk-threshold
+
+## Prompts
+
+prompt-password = Password for { $address }:
+prompt-password-again = Once more:
+
+## Results
+
+tenant-added = added the tenant “{ $name }” ({ $id })
+tenant-suspended = the tenant “{ $name }” is suspended: nobody signs in, mail is put off
+tenant-resumed = the tenant “{ $name }” is active again
+tenants-none = there are no tenants yet
+domain-added = added the domain { $name }
+domains-none = there are no domains yet
+catch-all-set = mail to unknown addresses of { $domain } goes to { $address }
+catch-all-off = mail to unknown addresses of { $domain } is refused
+account-added = added the account { $address }
+account-generated-password = password of { $address } (shown only once): { $password }
+account-password-changed = changed the password of { $address }
+account-quota-changed = { $address } may hold { $quota } bytes
+account-disabled = disabled { $address }: no sign-in, no new mail
+account-enabled = enabled { $address }
+accounts-none = there are no accounts yet
+csv-imported = { $added ->
+    [one] added one account
+   *[other] added { $added } accounts
+ }
+csv-dry-run = { $added ->
+    [one] one account could be added
+   *[other] { $added } accounts could be added
+ }; nothing was changed
+alias-added = added the alias { $address } for { $count ->
+    [one] 1 account
+   *[other] { $count } accounts
+ }
+alias-removed = removed the alias { $address }
+aliases-none = there are no aliases yet
+group-added = added the group { $address } with { $count ->
+    [one] 1 member
+   *[other] { $count } members
+ }
+group-changed = the group { $address } has { $count ->
+    [one] 1 member
+   *[other] { $count } members
+ }
+group-removed = removed the group { $address }
+groups-none = there are no groups yet
+list-entry-added = added: { $entry }
+list-entry-there = there already: { $entry }
+list-entry-removed = removed: { $entry }
+list-entry-missing = not there: { $entry }
+policy-set = the policy is set
+
+## Words in tables
+
+word-tenant = tenant
+word-name = name
+word-state = state
+word-created = created
+word-domain = domain
+word-catch-all = catch-all
+word-address = address
+word-quota = quota
+word-members = members
+word-targets = leads to
+word-account = account
+word-version = version
+word-blacklist = blacklist
+word-whitelist = whitelist
+word-subject-filter = subject filter
+word-dmarc-reject = refuse by DMARC
+word-junk-threshold = junk from points
+word-active = active
+word-suspended = suspended
+word-disabled = disabled
+word-yes = yes
+word-no = no

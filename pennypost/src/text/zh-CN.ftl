@@ -1,0 +1,110 @@
+# 程序对人说的话（简体中文）。键与 en.ftl 一一对应。
+
+## 目录错误
+
+error-unavailable = 暂时无法完成，请重试：{ $cause }
+error-damaged = 存储中的数据已损坏：{ $cause }
+error-contended = 同时修改过多，请重试
+error-not-a-domain = “{ $text }”不是有效的域名
+error-not-an-address = “{ $text }”不是有效的邮件地址，格式应为 名称@域名
+error-local-part = “{ $text }”不是有效的邮件地址：@ 之前的部分无效
+error-unsuitable-address = 不能分配 { $address }：@ 之前请使用字母、数字、点和连字符，不能含有 +
+error-list-full = 每个名单最多 { $limit } 条
+error-keyword = 主题关键词须为 1 至 { $limit } 个字符，且不含控制字符
+error-name = 名称须为 1 至 { $limit } 个字符，且不含控制字符
+error-password = 密码至少 { $min } 个字符，最多 { $max } 字节，且不含控制字符
+error-no-tenant = 没有租户“{ $name }”，请用“pennypost tenant list”查看
+error-no-domain = 没有域名 { $name }，可用“pennypost domain add { $name } --tenant 租户名”添加
+error-no-account = 没有帐号 { $name }，请用“pennypost account list”查看
+error-no-alias = 没有别名 { $name }
+error-no-group = 没有邮件组 { $name }
+error-no-member = { $name } 不是该组的成员
+error-tenant-taken = 租户“{ $name }”已存在
+error-domain-taken = 域名 { $name } 已被占用
+error-address-taken = 地址 { $address } 已被帐号、别名或邮件组占用
+error-other-tenant = { $name } 属于其他租户
+error-no-targets = 至少需要一个目标帐号
+error-too-many = 数量过多：最多 { $limit } 个
+error-group-cycle = 邮件组 { $address } 会包含自身
+error-group-depth = 邮件组最多嵌套 { $limit } 层
+
+## 命令错误
+
+error-output = 无法写出结果：{ $cause }
+error-file = 无法读取 { $path }：{ $cause }
+error-file-too-large = { $path } 超过 { $limit } MB
+error-open-account = 帐号 { $address } 已添加，但无法建立其邮箱：{ $cause }
+error-which-tenant = 存在多个租户，请用 --tenant 名称 指定
+error-no-tenant-yet = 还没有租户，可用“pennypost tenant add 名称”添加
+error-password-input = 没有得到密码：{ $cause }
+error-password-stdin = 标准输入中没有密码行
+error-password-twice = 两次输入的密码不一致
+error-address-needed = 需要一个地址，或使用 --csv 文件
+error-csv-header = { $path } 的第一行须为列名；必须有“address”，可以有“name”、“quota”和“password”；发现：“{ $column }”
+error-csv-row = 第 { $line } 行：{ $cause }
+error-csv-quota = “{ $text }”不是有效的容量，例如：500MB、10GB
+error-csv-twice = { $address } 在文件中出现两次
+error-csv-some-failed = { $failed } 行失败，{ $added } 行成功
+error-nothing-to-set = 没有要设置的内容：请给出 --dmarc-reject 或 --junk-threshold
+
+## 提示
+
+prompt-password = { $address } 的密码：
+prompt-password-again = 再输入一次：
+
+## 结果
+
+tenant-added = 已添加租户“{ $name }”（{ $id }）
+tenant-suspended = 租户“{ $name }”已停用：无法登录，来信暂缓接收
+tenant-resumed = 租户“{ $name }”已恢复
+tenants-none = 还没有租户
+domain-added = 已添加域名 { $name }
+domains-none = 还没有域名
+catch-all-set = 发往 { $domain } 错误地址的邮件将转给 { $address }
+catch-all-off = 发往 { $domain } 错误地址的邮件将被拒收
+account-added = 已添加帐号 { $address }
+account-generated-password = { $address } 的密码（仅显示一次）：{ $password }
+account-password-changed = 已修改 { $address } 的密码
+account-quota-changed = { $address } 的容量为 { $quota } 字节
+account-disabled = 已禁用 { $address }：不能登录，不收新邮件
+account-enabled = 已启用 { $address }
+accounts-none = 还没有帐号
+csv-imported = 已添加 { $added } 个帐号
+csv-dry-run = 可以添加 { $added } 个帐号；未作任何更改
+alias-added = 已添加别名 { $address }，指向 { $count } 个帐号
+alias-removed = 已删除别名 { $address }
+aliases-none = 还没有别名
+group-added = 已添加邮件组 { $address }，共 { $count } 个成员
+group-changed = 邮件组 { $address } 现有 { $count } 个成员
+group-removed = 已删除邮件组 { $address }
+groups-none = 还没有邮件组
+list-entry-added = 已添加：{ $entry }
+list-entry-there = 已存在：{ $entry }
+list-entry-removed = 已删除：{ $entry }
+list-entry-missing = 不存在：{ $entry }
+policy-set = 策略已设置
+
+## 表格用词
+
+word-tenant = 租户
+word-name = 名称
+word-state = 状态
+word-created = 创建时间
+word-domain = 域名
+word-catch-all = 错误地址转发
+word-address = 地址
+word-quota = 容量
+word-members = 成员
+word-targets = 指向
+word-account = 帐号
+word-version = 版本
+word-blacklist = 黑名单
+word-whitelist = 白名单
+word-subject-filter = 主题过滤
+word-dmarc-reject = 按 DMARC 拒收
+word-junk-threshold = 垃圾邮件分数线
+word-active = 正常
+word-suspended = 停用
+word-disabled = 禁用
+word-yes = 是
+word-no = 否
