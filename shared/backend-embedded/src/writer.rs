@@ -137,16 +137,13 @@ impl Writer {
 
     /// Like [`Writer::run`]; `then` is called on the writer's thread right after the commit, also when the
     /// caller has gone away meanwhile.
-    pub(crate) async fn run_then<T: 'static, R: Send + 'static>(
+    pub(crate) async fn run_then<T: Send + 'static, R: Send + 'static>(
         &self,
         kind: Kind,
         bytes: usize,
         job: impl FnOnce(&Connection) -> Result<T, Failure> + Send + 'static,
         then: impl FnOnce(T) -> R + Send + 'static,
-    ) -> Result<R, Failure>
-    where
-        T: Send,
-    {
+    ) -> Result<R, Failure> {
         let (reply, answer) = oneshot::channel();
         let work = move |connection: Result<&Connection, Failure>| match connection.and_then(job) {
             Ok(value) => Done {

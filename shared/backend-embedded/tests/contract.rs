@@ -1,5 +1,7 @@
 //! The contract suites on directories.
 
+#![allow(clippy::unwrap_used, reason = "in tests a panic is the report")]
+
 use std::cell::RefCell;
 
 use pennypost_backend_embedded::{Embedded, Options};

@@ -1,6 +1,8 @@
 //! What the embedded backend promises beyond the ports' contracts: several handles on one directory, what
 //! stays after closing, and damage.
 
+#![allow(clippy::unwrap_used, reason = "in tests a panic is the report")]
+
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;

@@ -149,10 +149,10 @@ async fn the_limits_hold(control: Arc<dyn Control>) {
     let largest = vec![7; 350 * 1024];
     create(&control, &key(&long, &long), &largest).await;
     assert_eq!(strong(&control, &key(&long, &long)).await, Some(item(&largest, 1)));
-    assert_refused(control.put_if(&key(&longer, "a"), b"", Expected::Any).await);
-    assert_refused(control.put_if(&key("a", &longer), b"", Expected::Any).await);
+    assert_refused(&control.put_if(&key(&longer, "a"), b"", Expected::Any).await);
+    assert_refused(&control.put_if(&key("a", &longer), b"", Expected::Any).await);
     let too_large = vec![7; 350 * 1024 + 1];
-    assert_refused(control.put_if(&key(&partition(), "a"), &too_large, Expected::Any).await);
+    assert_refused(&control.put_if(&key(&partition(), "a"), &too_large, Expected::Any).await);
 }
 
 async fn queries_are_ordered_by_bytes(control: Arc<dyn Control>) {

@@ -70,12 +70,12 @@ fn ok<T>(result: PortResult<T>) -> T {
 }
 
 #[track_caller]
-fn assert_refused<T: Debug>(result: PortResult<T>) {
+fn assert_refused<T: Debug>(result: &PortResult<T>) {
     assert!(matches!(result, Err(PortError::Refused { .. })), "not refused: {result:?}");
 }
 
 #[track_caller]
-fn assert_not_found<T: Debug>(result: PortResult<T>) {
+fn assert_not_found<T: Debug>(result: &PortResult<T>) {
     assert!(matches!(result, Err(PortError::NotFound { .. })), "found: {result:?}");
 }
 

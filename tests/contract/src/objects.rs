@@ -92,16 +92,16 @@ async fn racing_writers_of_many_names_all_succeed(objects: Arc<dyn Objects>) {
 
 async fn what_is_not_there_is_not_found(objects: Arc<dyn Objects>) {
     let name = format!("{}/pack/a", tenant());
-    assert_not_found(objects.get(&name).await);
-    assert_not_found(objects.get_range(&name, 0, 10).await);
+    assert_not_found(&objects.get(&name).await);
+    assert_not_found(&objects.get_range(&name, 0, 10).await);
     let replaced = objects.put_if_match(&name, bytes("x"), &Etag("any".to_owned())).await;
     assert_eq!(ok(replaced), Replaced::Mismatch);
-    assert_not_found(objects.get(&name).await);
+    assert_not_found(&objects.get(&name).await);
     put(&objects, &name, &bytes("x")).await;
     // Neither what stands above it nor what would stand below it is an object.
     let (above, _) = name.rsplit_once('/').unwrap_or_default();
-    assert_not_found(objects.get(above).await);
-    assert_not_found(objects.get(&format!("{name}/b")).await);
+    assert_not_found(&objects.get(above).await);
+    assert_not_found(&objects.get(&format!("{name}/b")).await);
 }
 
 async fn ranges_end_where_the_object_ends(objects: Arc<dyn Objects>) {
@@ -144,7 +144,7 @@ async fn an_object_is_replaced_only_in_its_version(objects: Arc<dyn Objects>) {
     assert_eq!(ok(objects.get(&name).await), (bytes("two"), second.clone()));
     ok(objects.delete(&name).await);
     assert_eq!(ok(objects.put_if_match(&name, bytes("three"), &second).await), Replaced::Mismatch);
-    assert_not_found(objects.get(&name).await);
+    assert_not_found(&objects.get(&name).await);
 }
 
 async fn racing_replacements_lose_nothing(objects: Arc<dyn Objects>) {
@@ -202,7 +202,7 @@ async fn deleting_is_repeatable(objects: Arc<dyn Objects>) {
     ok(objects.delete(&name).await);
     put(&objects, &name, &bytes("x")).await;
     ok(objects.delete(&name).await);
-    assert_not_found(objects.get(&name).await);
+    assert_not_found(&objects.get(&name).await);
     ok(objects.delete(&name).await);
     assert_eq!(ok(objects.list("", None, 10).await), []);
     // The name is free again.
@@ -226,11 +226,11 @@ async fn names_are_checked(objects: Arc<dyn Objects>) {
         bad.push(format!("{tenant}/{component}/a"));
     }
     for name in &bad {
-        assert_refused(objects.put_unique(name, bytes("x")).await);
-        assert_refused(objects.get(name).await);
-        assert_refused(objects.get_range(name, 0, 1).await);
-        assert_refused(objects.put_if_match(name, bytes("x"), &Etag(String::new())).await);
-        assert_refused(objects.delete(name).await);
+        assert_refused(&objects.put_unique(name, bytes("x")).await);
+        assert_refused(&objects.get(name).await);
+        assert_refused(&objects.get_range(name, 0, 1).await);
+        assert_refused(&objects.put_if_match(name, bytes("x"), &Etag(String::new())).await);
+        assert_refused(&objects.delete(name).await);
     }
 }
 
@@ -295,6 +295,6 @@ async fn a_prefix_ends_at_a_slash(objects: Arc<dyn Objects>) {
     }
     let found = ok(objects.list(&format!("{tenant}/pack/"), None, 10).await);
     assert_eq!(found.into_iter().map(|info| info.name).collect::<Vec<_>>(), [format!("{tenant}/pack/a")]);
-    assert_refused(objects.list("../", None, 10).await);
-    assert_refused(objects.list(&format!("{tenant}/../"), None, 10).await);
+    assert_refused(&objects.list("../", None, 10).await);
+    assert_refused(&objects.list(&format!("{tenant}/../"), None, 10).await);
 }

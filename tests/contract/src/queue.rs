@@ -95,8 +95,8 @@ async fn every_message_of_a_batch_has_its_own_result(queue: Arc<dyn Queue>) {
     let batch = vec![message(tenant, "a"), too_large, message(tenant, "b"), too_late, message(tenant, "c")];
     let mut results = queue.send_batch(STAGE, batch).await;
     assert_eq!(results.len(), 5);
-    assert_refused(results.remove(3));
-    assert_refused(results.remove(1));
+    assert_refused(&results.remove(3));
+    assert_refused(&results.remove(1));
     results.into_iter().for_each(ok);
     let mut bodies = BTreeSet::new();
     for _ in 0..3 {
@@ -161,7 +161,7 @@ async fn a_void_receipt_does_nothing(queue: Arc<dyn Queue>) {
     let first = next(&queue, STAGE, SHORT).await;
     // Its time passes, and somebody else has it.
     let second = next(&queue, STAGE, SHORT).await;
-    ok(queue.ack(STAGE, &[first.receipt.clone()]).await);
+    ok(queue.ack(STAGE, std::slice::from_ref(&first.receipt)).await);
     // Whether these say that the receipt is void is not laid down; that they change nothing is.
     let _ = queue.retry_later(STAGE, &first.receipt, LONG).await;
     let _ = queue.dead_letter(STAGE, &first.receipt, "too late").await;
