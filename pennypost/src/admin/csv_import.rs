@@ -64,7 +64,8 @@ pub(crate) async fn run(
             Ok(false) => break,
             Ok(true) => import(context, &columns, &record, &mut seen, default_quota, dry_run).await,
             Err(error) if error.is_io_error() => return Err(unreadable(error.to_string())),
-            Err(error) => Err(AdminError::Said(error.to_string())),
+            // The one thing left: a field is no UTF-8.
+            Err(_) => Err(AdminError::Said(say!(text, "error-csv-utf8"))),
         };
         match outcome {
             Ok(()) => added += 1,

@@ -359,6 +359,7 @@ async fn accounts_are_imported_and_exported() {
     std::fs::write(&file, b"address\n\xff\xfe@acme.example\nfay@acme.example\n").expect("written");
     let garbage = office.run(&import(""), &[]).await;
     assert_eq!(garbage.failure.as_deref(), Some("one row failed, 1 succeeded"));
+    assert_eq!(garbage.errors, "error: line 2: the text is not UTF-8\n");
     assert!(office.bad("account add --csv /no/such/file.csv").await.contains("cannot be read"));
 }
 

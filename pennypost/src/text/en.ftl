@@ -43,6 +43,7 @@ error-address-needed = an address is needed, or --csv FILE
 error-csv-header = the first line of { $path } must name the columns; “address” is needed, “name”, “quota” and “password” are possible; found: “{ $column }”
 error-csv-row = line { $line }: { $cause }
 error-csv-quota = “{ $text }” is no size; examples: 500MB, 10GB
+error-csv-utf8 = the text is not UTF-8
 error-csv-twice = { $address } stands twice in the file
 error-csv-some-failed = { $failed ->
     [one] one row failed

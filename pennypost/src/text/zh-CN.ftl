@@ -43,6 +43,7 @@ error-address-needed = 需要一个地址，或使用 --csv 文件
 error-csv-header = { $path } 的第一行须为列名；必须有“address”，可以有“name”、“quota”和“password”；发现：“{ $column }”
 error-csv-row = 第 { $line } 行：{ $cause }
 error-csv-quota = “{ $text }”不是有效的容量，例如：500MB、10GB
+error-csv-utf8 = 文字不是 UTF-8 编码
 error-csv-twice = { $address } 在文件中出现两次
 error-csv-some-failed = { $failed } 行失败，{ $added } 行成功
 error-nothing-to-set = 没有要设置的内容：请给出 --dmarc-reject 或 --junk-threshold

@@ -130,7 +130,7 @@ impl Directory {
         }
         prepare_new(password)?;
         match self.entry(tenant, &address, Consistency::Strong).await?.map(|held| held.value) {
-            None | Some(Entry::Claimed(_)) => Ok(()),
+            None | Some(Entry::Claimed(_) | Entry::Free) => Ok(()),
             Some(_) => Err(DirectoryError::AddressTaken(address.to_string())),
         }
     }
@@ -142,13 +142,7 @@ impl Directory {
         if let Some(version) = self.write(&address_key, &claim, Expected::Absent).await? {
             return Ok(version);
         }
-        let taken = || DirectoryError::AddressTaken(address.to_string());
-        let held = self.read::<Entry>(&address_key, Consistency::Strong).await?.ok_or_else(taken)?;
-        let Entry::Claimed(abandoned) = held.value else { return Err(taken()) };
-        let version =
-            self.write(&address_key, &claim, Expected::Version(held.version)).await?.ok_or_else(taken)?;
-        self.erase_account_items(key.tenant, abandoned).await?;
-        Ok(version)
+        self.take_over(key.tenant, address, &claim).await
     }
 
     /// Clears the items of an account that never came to be.

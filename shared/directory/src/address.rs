@@ -20,6 +20,9 @@ pub(crate) enum Entry {
     Alias(Vec<Target>),
     /// A group.
     Group { name: String, members: Vec<Member> },
+    /// Free again. The item stays, so that its version goes on: a process that was held up between claiming
+    /// the address and making it an account's must not find its version once more.
+    Free,
 }
 
 impl Versioned for Entry {
@@ -75,13 +78,41 @@ impl Directory {
         if self.write(&key, entry, Expected::Absent).await?.is_some() {
             return Ok(());
         }
-        // An account whose adding was cut off stands in nobody's way.
-        if let Some(held) = self.read::<Entry>(&key, Consistency::Strong).await?
-            && let Entry::Claimed(abandoned) = held.value
-            && self.write(&key, entry, Expected::Version(held.version)).await?.is_some()
-        {
-            return self.erase_account_items(tenant, abandoned).await;
+        self.take_over(tenant, address, entry).await.map(|_version| ())
+    }
+
+    /// Takes an address whose item is there but stands in nobody's way: a free one, or one claimed for an
+    /// account whose adding was cut off. Gives the version of the item.
+    pub(crate) async fn take_over(
+        &self,
+        tenant: TenantId,
+        address: &MailAddress,
+        entry: &Entry,
+    ) -> Result<u64, DirectoryError> {
+        let key = address_key(tenant, address);
+        let taken = || DirectoryError::AddressTaken(address.to_string());
+        let held = self.read::<Entry>(&key, Consistency::Strong).await?.ok_or_else(taken)?;
+        let abandoned = match held.value {
+            Entry::Claimed(account) => Some(account),
+            Entry::Free => None,
+            Entry::Account(_) | Entry::Alias(_) | Entry::Group { .. } => return Err(taken()),
+        };
+        let version = self.write(&key, entry, Expected::Version(held.version)).await?.ok_or_else(taken)?;
+        if let Some(account) = abandoned {
+            self.erase_account_items(tenant, account).await?;
         }
-        Err(DirectoryError::AddressTaken(address.to_string()))
+        Ok(version)
+    }
+
+    /// Frees the address of an alias or group.
+    pub(crate) async fn free_address(
+        &self,
+        tenant: TenantId,
+        address: &MailAddress,
+        version: u64,
+    ) -> Result<(), DirectoryError> {
+        let freed =
+            self.write(&address_key(tenant, address), &Entry::Free, Expected::Version(version)).await?;
+        freed.map(|_version| ()).ok_or(DirectoryError::Contended)
     }
 }

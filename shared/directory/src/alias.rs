@@ -4,7 +4,7 @@ use pennypost_model::{AccountId, TenantId};
 use pennypost_ports::Consistency;
 use serde::{Deserialize, Serialize};
 
-use crate::address::{Entry, address_key, address_of_sort, addresses_partition};
+use crate::address::{Entry, address_of_sort, addresses_partition};
 use crate::{Directory, DirectoryError, Listed, MailAddress, Page};
 
 /// Accounts that an alias may lead to. What leads to more is a group.
@@ -71,8 +71,7 @@ impl Directory {
         if !matches!(held.value, Entry::Alias(_)) {
             return Err(missing());
         }
-        let removed = self.control.delete_if(&address_key(tenant, &address), held.version).await?;
-        if removed { Ok(()) } else { Err(DirectoryError::Contended) }
+        self.free_address(tenant, &address, held.version).await
     }
 
     /// Aliases of a tenant, by domain and local part. A page may hold few though more follow.

@@ -197,8 +197,7 @@ impl Directory {
         if !matches!(held.value, Entry::Group { .. }) {
             return Err(missing());
         }
-        let removed = self.control.delete_if(&address_key(tenant, &address), held.version).await?;
-        if removed { Ok(()) } else { Err(DirectoryError::Contended) }
+        self.free_address(tenant, &address, held.version).await
     }
 
     /// Finds the members at addresses, each once.
@@ -246,7 +245,7 @@ impl Directory {
         }
         let entry = self.entry(tenant, &address, Consistency::Strong).await?.ok_or_else(missing)?;
         Ok(match entry.value {
-            Entry::Claimed(_) => return Err(missing()),
+            Entry::Claimed(_) | Entry::Free => return Err(missing()),
             Entry::Account(account) => vec![Member::Account { account, address }],
             Entry::Alias(targets) => {
                 let member = |target: crate::alias::Target| Member::Account {

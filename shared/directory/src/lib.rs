@@ -11,7 +11,7 @@
 //! | `T` | `domain/NAME` | [`Domain`] |
 //! | `T/accounts` | `A` | [`Account`] |
 //! | `T/credentials` | `A` | argon2id PHC string; never logged, never listed |
-//! | `T/addresses` | `DOMAIN/LOCAL` | what the address is: account, alias, group, or an account being added |
+//! | `T/addresses` | `DOMAIN/LOCAL` | what the address is: account, alias, group, an account being added, or free again |
 //! | `T/sign-in` | digest of a login | its failed sign-ins |
 //! | `sign-in/clients` | network | failed sign-ins from there |
 //!

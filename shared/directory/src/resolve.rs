@@ -106,7 +106,7 @@ impl Directory {
         for candidate in std::iter::once(address.clone()).chain(address.without_tag()) {
             let entry = self.entry(tenant, &candidate, consistency).await?;
             match entry.map(|held| held.value) {
-                None | Some(Entry::Claimed(_)) => {}
+                None | Some(Entry::Claimed(_) | Entry::Free) => {}
                 Some(Entry::Account(account)) => return Ok(Some((vec![account], Via::Direct))),
                 Some(Entry::Alias(targets)) => {
                     let accounts = targets.into_iter().map(|target| target.account);

@@ -281,7 +281,7 @@ impl Directory {
                 [only] => only.account,
                 _ => return Ok(None),
             },
-            Some(Entry::Claimed(_) | Entry::Group { .. }) | None => return Ok(None),
+            Some(Entry::Claimed(_) | Entry::Group { .. } | Entry::Free) | None => return Ok(None),
         };
         let key = AccountKey { tenant, account };
         let account = self.account_behind(key, Consistency::Strong).await?;

@@ -117,6 +117,9 @@ async fn addresses_resolve_as_they_should() {
 
     directory.remove_alias("sales@acme.example").await.expect("removed");
     assert_eq!(resolved(directory, "sales@acme.example").await, "unknown user");
+    assert!(directory.remove_alias("sales@acme.example").await.is_err());
+    account(directory, "sales@acme.example").await;
+    assert_eq!(resolved(directory, "sales@acme.example").await, "Direct: sales");
     directory.remove_group("inner@acme.example").await.expect("removed");
     assert_eq!(resolved(directory, "all@acme.example").await, "Group: alice bob");
 
