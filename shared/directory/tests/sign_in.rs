@@ -184,5 +184,6 @@ async fn a_known_password_is_quick_and_a_wrong_one_is_as_slow_as_an_unknown_acco
     }
     let (wrong, unknown) = (wrong.iter().min().expect("some"), unknown.iter().min().expect("some"));
     eprintln!("a wrong password took {wrong:?}, an unknown account {unknown:?}");
-    assert!(*unknown * 2 > *wrong && *wrong * 2 > *unknown, "{wrong:?} {unknown:?}");
+    // Without the hash it would be a hundredth; the machine may be busy with other things.
+    assert!(*unknown * 4 > *wrong && *wrong * 4 > *unknown, "{wrong:?} {unknown:?}");
 }
