@@ -152,9 +152,13 @@ fn welcome<P: Protocol>(
         Err(reason) => {
             adapter.metrics.connections_refused.with_label_values(&[name, reason]).inc();
             debug!(protocol = name, %peer, reason, "too many connections");
-            // On a fresh socket this fits into the send buffer; if it does not, the peer has to guess.
             if mode == TlsMode::StartTls {
-                let _ = socket.try_write(protocol.busy());
+                let busy = protocol.busy();
+                sessions.spawn(async move {
+                    // On a fresh socket this fits into the send buffer; if it does not, the peer has to guess.
+                    let _ = tokio::time::timeout(Duration::from_secs(1), socket.writable()).await;
+                    let _ = socket.try_write(busy);
+                });
             }
             return;
         }

@@ -14,6 +14,7 @@ use super::received::Received;
 use super::reply::Reply;
 use super::session::Session;
 use super::transaction::{Body, Transaction};
+use super::without_delay;
 
 /// From so many bytes on, compression goes to another thread, so that others are not kept waiting.
 const LARGE: usize = 128 * 1024;
@@ -34,9 +35,9 @@ impl Session {
             return Err(Reply::new(554, "5.5.1", "no valid recipients"));
         };
         let header = &raw[..pennypost_mime::header_end(&raw)];
-        let hops = pennypost_mime::header_fields(header)
-            .filter(|(name, ..)| name.eq_ignore_ascii_case(b"Received"))
-            .count();
+        let is_received = |(name, ..): &(&[u8], &[u8], _)| name.eq_ignore_ascii_case(b"Received");
+        let hops =
+            without_delay(header.len(), || pennypost_mime::header_fields(header).filter(is_received).count());
         if hops > self.adapter.limits.smtp.hops {
             return Err(Reply::new(554, "5.4.6", "too many hops: the message is in a loop"));
         }
@@ -45,7 +46,7 @@ impl Session {
         }
 
         let (auth, results) = self.authenticate(&mut transaction, &raw).await;
-        let (_, facts) = pennypost_mime::parse(header);
+        let (_, facts) = without_delay(header.len(), || pennypost_mime::parse(header));
         let authors = facts.from.iter().map(|contact| contact.address.as_str());
         let reverse_path = &transaction.reverse_path;
         let acceptance =

@@ -18,6 +18,8 @@ use pennypost_model::event::{AuthResults, DmarcPolicy, Verdict};
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, timeout_at};
 
+use super::without_delay;
+
 /// Signatures that are looked at; further ones are not (RFC 6376 section 6.1).
 const MAX_SIGNATURES: usize = 10;
 /// Domains with a valid signature that are kept.
@@ -169,7 +171,8 @@ impl Authenticator {
         let (Some(dns), Some(SpfAnswer(spf))) = (&self.dns, spf) else {
             return (AuthResults::default(), none_field(sender.hostname));
         };
-        let Some(mut message) = AuthenticatedMessage::parse(raw) else {
+        // Hashes the body.
+        let Some(mut message) = without_delay(raw.len(), || AuthenticatedMessage::parse(raw)) else {
             let results = AuthResults { spf: spf_verdict(spf.result()), ..AuthResults::default() };
             return (results, field(sender, spf, &[], "", None, None));
         };

@@ -30,6 +30,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use pennypost_model::TenantId;
 use tokio::net::TcpListener;
+use tokio::runtime::{Handle, RuntimeFlavor};
 
 pub use authenticate::{Dns, DnsServers};
 
@@ -56,6 +57,13 @@ impl Shared {
             quotas: quota::Quotas::default(),
         })
     }
+}
+
+/// Does work that takes time linear in `len` bytes; when that is long, without keeping other sessions waiting.
+fn without_delay<T>(len: usize, work: impl FnOnce() -> T) -> T {
+    let has_other_workers =
+        || Handle::try_current().is_ok_and(|handle| handle.runtime_flavor() == RuntimeFlavor::MultiThread);
+    if len >= 1 << 20 && has_other_workers() { tokio::task::block_in_place(work) } else { work() }
 }
 
 /// Takes mail on this listener until the server stops.

@@ -1,0 +1,132 @@
+//! POP3 against a mailbox with awkward messages in it.
+
+use pennypost_mailstore::Incoming;
+use pennypost_model::journal::Actor;
+use pennypost_model::{AccountKey, FlagSet, MailboxId};
+
+use crate::office::{Office, PASSWORD, sample, settings};
+use crate::wire::Client;
+
+async fn fill(office: &Office, messages: &[Vec<u8>]) -> AccountKey {
+    let ada = office.adapter.directory.account_at("ada@acme.example").await.expect("directory").expect("ada");
+    let live = office.adapter.mailroom.account(ada.key).await.expect("account");
+    for raw in messages {
+        let id = office.adapter.ids.event(office.now());
+        let incoming = Incoming::prepare(raw, id, FlagSet::default(), office.now()).expect("prepared");
+        let stored = live.store_messages(&Actor::Delivery, MailboxId::INBOX, &[incoming], |_| Ok(())).await;
+        stored.expect("stored");
+    }
+    ada.key
+}
+
+async fn sign_in(office: &Office) -> Client {
+    let mut client = Client::connect(office.pop3s).await;
+    client.tls(&office.certificate()).await;
+    client.expect("+OK").await;
+    client.command("USER ada@acme.example", "+OK").await;
+    client.command(&format!("PASS {PASSWORD}"), "+OK").await;
+    client
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_come_back_byte_for_byte() {
+    let office = Office::open(settings()).await;
+    let mut messages: Vec<Vec<u8>> =
+        ["plain", "dot-lines", "zh-gb18030", "long-line-20k", "header-60k-folded", "bare-lf"]
+            .map(|name| sample(&format!("{name}.eml")))
+            .to_vec();
+    messages.push(Vec::new());
+    messages.push(b"Subject: no end".to_vec());
+    messages.push(b"Subject: x\r\n\r\n.\r\n..\r\n.x\r\nno line end\r\n.".to_vec());
+    messages
+        .push([b"Subject: large\r\n\r\n".to_vec(), b"0123456789.\r\n.123456\r\n".repeat(60_000)].concat());
+    fill(&office, &messages).await;
+
+    let mut client = sign_in(&office).await;
+    let sum: usize = messages.iter().map(Vec::len).sum();
+    client.command("STAT", &format!("+OK {} {sum}", messages.len())).await;
+    for (number, raw) in (1..).zip(&messages) {
+        client.command(&format!("RETR {number}"), &format!("+OK {} octets", raw.len())).await;
+        let back = client.multiline().await;
+        let complete = raw.is_empty() || raw.ends_with(b"\r\n");
+        let expected = if complete { raw.clone() } else { [raw, &b"\r\n"[..]].concat() };
+        assert!(back == expected, "message {number} has changed");
+        client.command(&format!("LIST {number}"), &format!("+OK {number} {}", raw.len())).await;
+    }
+    client.command("TOP 2 0", "+OK").await;
+    let header = client.multiline().await;
+    assert!(messages[1].starts_with(&header) && header.ends_with(b"\r\n\r\n"));
+    client.command("TOP 2 2", "+OK").await;
+    let top = client.multiline().await;
+    assert!(messages[1].starts_with(&top) && top.len() > header.len());
+    assert_eq!(top[header.len()..].iter().filter(|byte| **byte == b'\n').count(), 2);
+    client.command("TOP 10 100000", "+OK").await;
+    let top = client.multiline().await;
+    assert!(messages[9].starts_with(&top) && top.len() > 1 << 20);
+    // Everything at once.
+    client.send(b"STAT\r\nRETR 1\r\nNOOP\r\n").await;
+    client.expect("+OK").await;
+    client.expect("+OK").await;
+    assert_eq!(client.multiline().await, messages[0]);
+    client.expect("+OK").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deletion_waits_for_quit() {
+    let office = Office::open(settings()).await;
+    let messages: Vec<Vec<u8>> =
+        (0..5).map(|n| format!("Subject: {n}\r\n\r\n{n}\r\n").into_bytes()).collect();
+    let key = fill(&office, &messages[..4]).await;
+
+    let mut client = sign_in(&office).await;
+    client.command("UIDL", "+OK").await;
+    let uidl = String::from_utf8(client.multiline().await).expect("text");
+    let ids: std::collections::HashSet<&str> =
+        uidl.lines().filter_map(|line| line.split(' ').nth(1)).collect();
+    assert_eq!(ids.len(), 4);
+    client.command("DELE 1", "+OK").await;
+    client.command("DELE 1", "-ERR").await;
+    client.command("RETR 1", "-ERR").await;
+    client.command("STAT", "+OK 3 ").await;
+    client.command("RSET", "+OK").await;
+    client.command("STAT", "+OK 4 ").await;
+    client.command("DELE 2", "+OK").await;
+    drop(client);
+
+    // It went without QUIT: nothing is deleted. Two sessions, and mail that comes in between.
+    let (mut first, mut second) = (sign_in(&office).await, sign_in(&office).await);
+    first.command("STAT", "+OK 4 ").await;
+    fill(&office, &messages[4..]).await;
+    for client in [&mut first, &mut second] {
+        client.command("DELE 1", "+OK").await;
+    }
+    second.command("DELE 3", "+OK").await;
+    first.command("QUIT", "+OK").await;
+    second.command("QUIT", "+OK").await;
+    second.expect_close().await;
+    let state = office.adapter.mailroom.account(key).await.expect("account").state();
+    assert_eq!(state.used.messages, 3);
+
+    let mut client = sign_in(&office).await;
+    client.command("UIDL", "+OK").await;
+    let after = String::from_utf8(client.multiline().await).expect("text");
+    let kept: Vec<&str> = after.lines().filter_map(|line| line.split(' ').nth(1)).collect();
+    let before: Vec<&str> = uidl.lines().filter_map(|line| line.split(' ').nth(1)).collect();
+    assert_eq!(kept[..2], [before[1], before[3]]);
+    assert_eq!(kept.len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn guessing_passwords_is_slowed() {
+    let office = Office::open(settings()).await;
+    let mut client = Client::connect(office.pop3).await;
+    client.expect("+OK").await;
+    for _ in 0..15 {
+        client.command("USER ada@acme.example", "+OK").await;
+        let reply = client.command("PASS wrong", "-ERR").await;
+        if reply.contains("too many failed sign-ins") {
+            return;
+        }
+    }
+    panic!("fifteen wrong passwords and no delay");
+}

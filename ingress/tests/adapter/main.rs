@@ -1,0 +1,10 @@
+//! The adapter over real sockets, on the embedded backend: dialogues as text, hostile peers, authentication
+//! with a DNS server of our own, and POP3.
+
+mod authentication;
+mod dialogues;
+mod dns;
+mod hostile;
+mod mailbox;
+mod office;
+mod wire;
