@@ -17,10 +17,10 @@ const MAX_DRAIN: u64 = 256 << 20;
 const MAX_DRAIN_STRANGER: u64 = 64 * 1024;
 /// Literals of one command: more than MULTIAPPEND takes.
 const MAX_LITERAL_COUNT: usize = 2_000;
-/// Literals from this size on wait for a share of the memory for messages under way.
-const LARGE: u64 = 64 * 1024;
-/// How long they wait.
+/// How long a large message waits for its share of the memory for messages under way.
 const PATIENCE_FOR_MEMORY: Duration = Duration::from_secs(30);
+
+const TOO_LONG: &str = "[TOOBIG] the literal is too long";
 
 /// What came.
 pub(super) enum Input {
@@ -36,7 +36,7 @@ pub(super) enum Input {
         text: &'static str,
     },
     /// The client sends more than is thrown away politely.
-    Hopeless,
+    Hopeless(&'static str),
     /// The client closed.
     Eof,
 }
@@ -66,11 +66,8 @@ pub(super) async fn read_command(
         let patience = if count == 0 { expect.patience } else { expect.patience.min(expect.limits.literal_block) };
         let line = match stream.read_line(left, patience).await? {
             Line::Text(line) | Line::BareLf(line) => line,
-            Line::TooLong => {
-                // What follows a literal mark that was thrown away would be taken for commands.
-                let tag = reader.tag();
-                return Ok(Input::Refused { tag, no: false, text: "the command line is too long" });
-            }
+            // A literal mark at its end was thrown away with it, and the literal would be taken for commands.
+            Line::TooLong => return Ok(Input::Hopeless("[TOOBIG] the command line is too long")),
             Line::Eof => return Ok(Input::Eof),
         };
         if count == 0 {
@@ -82,7 +79,7 @@ pub(super) async fn read_command(
         reader.bytes.extend_from_slice(&line);
         let Some(literal) = literal_mark(&line) else { return Ok(reader.finish()) };
         if count >= MAX_LITERAL_COUNT {
-            return Ok(Input::Hopeless);
+            return Ok(Input::Hopeless(TOO_LONG));
         }
         if reader.refused.is_none() {
             reader.admit(&literal, shared, expect).await;
@@ -93,7 +90,7 @@ pub(super) async fn read_command(
             }
             let most = if expect.signed_in { MAX_DRAIN } else { MAX_DRAIN_STRANGER };
             if literal.len > most {
-                return Ok(Input::Hopeless);
+                return Ok(Input::Hopeless(TOO_LONG));
             }
             stream.skip(literal.len, expect.limits.literal_block).await?;
             continue;
@@ -109,7 +106,7 @@ pub(super) async fn read_command(
         wire::received_bytes("literal", len);
         reader.literals += literal.len;
     }
-    Ok(Input::Hopeless)
+    Ok(Input::Hopeless(TOO_LONG))
 }
 
 struct Reader {
@@ -145,11 +142,11 @@ impl Reader {
             self.refused = Some((true, "[TOOBIG] the message is too large"));
             return;
         }
-        if literal.len < LARGE {
-            return;
-        }
-        let share = u32::try_from(literal.len.div_ceil(Shared::MEMORY_UNIT)).unwrap_or(u32::MAX);
-        match share_of(shared, share).await {
+        // Of all messages of a MULTIAPPEND together.
+        let units = (self.literals + literal.len) / Shared::MEMORY_UNIT;
+        let held: usize = self.permits.iter().map(OwnedSemaphorePermit::num_permits).sum();
+        let Some(missing) = units.checked_sub(held as u64).filter(|missing| *missing > 0) else { return };
+        match share_of(shared, u32::try_from(missing).unwrap_or(u32::MAX)).await {
             Some(permit) => self.permits.push(permit),
             None => self.refused = Some((true, "[UNAVAILABLE] too many messages are under way, try again")),
         }

@@ -8,6 +8,7 @@ use pennypost_fold::State;
 use pennypost_mailstore::LiveAccount;
 use pennypost_model::journal::{Actor, Protocol};
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
 use tracing::{debug, info};
 
 use super::Shared;
@@ -20,6 +21,9 @@ use crate::net::{Adapter, NetError, Stream, wire};
 
 /// Failed sign-ins after which the session ends; the directory slows them besides.
 const MAX_FAILED_SIGN_INS: usize = 10;
+
+/// How many times the wait for one command the whole way to the sign-in may take.
+const LOGIN_TRIES: u32 = 5;
 
 /// Who made a change, for the journal.
 pub(super) const ACTOR: Actor = Actor::Member(Protocol::Imap);
@@ -63,6 +67,7 @@ pub(super) struct Session {
     pub condstore: bool,
     errors: usize,
     pub failed_sign_ins: usize,
+    since: Instant,
 }
 
 impl Session {
@@ -77,6 +82,7 @@ impl Session {
             condstore: false,
             errors: 0,
             failed_sign_ins: 0,
+            since: Instant::now(),
         }
     }
 
@@ -113,11 +119,14 @@ impl Session {
             }
             let limits = &self.adapter.limits.imap;
             let signed_in = self.signed_in.is_some();
+            if !signed_in && self.since.elapsed() > limits.login * LOGIN_TRIES {
+                return Err(End::Bye("it took too long to sign in"));
+            }
             let patience = if signed_in { limits.idle } else { limits.login };
             let expect = Expectation { limits, patience, signed_in };
             match read_command(&mut self.stream, &self.shared, &expect).await? {
                 Input::Eof => return Ok(()),
-                Input::Hopeless => return Err(End::Bye("[TOOBIG] the literal is too long")),
+                Input::Hopeless(text) => return Err(End::Bye(text)),
                 Input::Refused { tag, no, text } => {
                     let reply = if no { Reply::no(text) } else { Reply::bad(text) };
                     self.answer(tag.as_deref(), &reply)?;

@@ -78,6 +78,8 @@ pub(super) struct View {
     state: Arc<State>,
     newest: Arc<Mailbox>,
     recent: UidSet,
+    /// How many of the account's keywords the client was told of.
+    told_keywords: usize,
 }
 
 impl View {
@@ -99,6 +101,7 @@ impl View {
             state: Arc::clone(state),
             newest: Arc::clone(mailbox),
             recent: UidSet::new(),
+            told_keywords: state.keywords().len(),
         };
         view.claim_recent();
         Some(view)
@@ -208,9 +211,9 @@ impl View {
         with_modseq: bool,
         out: &mut Vec<u8>,
     ) -> bool {
-        let keywords = self.state.keywords().len();
         self.learn(state);
-        if self.state.keywords().len() != keywords {
+        let keywords = self.state.keywords().len();
+        if std::mem::replace(&mut self.told_keywords, keywords) != keywords {
             response::known_flags(out, &self.state, self.read_only);
         }
         if Arc::ptr_eq(&self.shown, &self.newest) {

@@ -125,9 +125,9 @@ pub async fn run(path: &Path) {
         }
         let (kind, rest) = line.split_once(':').unwrap_or_else(|| panic!("{place}: {line}"));
         let rest = rest.strip_prefix(' ').unwrap_or(rest);
-        let number: usize = kind.trim_matches(|c: char| !c.is_ascii_digit()).parse().unwrap_or(1);
+        let number: usize = kind.replace(|c: char| !c.is_ascii_digit(), "").parse().unwrap_or(1);
         let client = clients.get_mut(&number).unwrap_or_else(|| panic!("{place}: no such client"));
-        match kind.trim_matches(|c: char| c.is_ascii_digit()) {
+        match kind.replace(|c: char| c.is_ascii_digit(), "").as_str() {
             "c" => {
                 let mut literal = String::new();
                 let is_literal = rest.ends_with("{LIT}") || rest.ends_with("{LIT+}");

@@ -24,7 +24,6 @@ pub struct Server {
     pub address: SocketAddr,
     pub tls_address: SocketAddr,
     pub adapter: Arc<Adapter>,
-    pub directory: Directory,
     tasks: Vec<tokio::task::JoinHandle<()>>,
     _dir: tempfile::TempDir,
 }
@@ -45,8 +44,7 @@ impl Server {
             tokio::spawn(imap::run(Arc::clone(&adapter), listener, TlsMode::StartTls)),
             tokio::spawn(imap::run(Arc::clone(&adapter), tls_listener, TlsMode::Implicit)),
         ];
-        let directory = adapter.directory.clone();
-        Server { address, tls_address, adapter, directory, tasks, _dir: dir }
+        Server { address, tls_address, adapter, tasks, _dir: dir }
     }
 
     /// Stops it; every session has ended when this returns.

@@ -89,6 +89,12 @@ impl Message {
         self.head.message_header_len
     }
 
+    /// CRC-32 of the whole message, for those who read it in ranges.
+    #[must_use]
+    pub const fn checksum(&self) -> u32 {
+        self.head.message_crc
+    }
+
     /// What parsing found, and what was added at receipt.
     ///
     /// # Errors

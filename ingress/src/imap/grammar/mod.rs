@@ -9,6 +9,8 @@ pub mod date;
 pub mod fetch;
 pub mod search;
 pub mod set;
+#[cfg(test)]
+mod tests;
 pub mod utf7;
 
 use std::ops::Range;

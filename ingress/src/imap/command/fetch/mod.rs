@@ -275,6 +275,7 @@ impl Session {
             literal(out, &bytes);
             return Ok(());
         }
+        let mut checksum = (span == whole).then(crc32fast::Hasher::new);
         let mut at = span.start;
         let mut chunk = message.range(at..at + CHUNK).await?;
         out.extend_from_slice(format!("{{{}}}\r\n", span.len()).as_bytes());
@@ -282,9 +283,16 @@ impl Session {
         out.clear();
         *is_under_way = true;
         loop {
+            at += chunk.len() as u64;
+            if let Some(checksum) = &mut checksum {
+                checksum.update(&chunk);
+                // Before the last chunk: a client never gets the whole of a wrong message.
+                if at >= span.end && checksum.clone().finalize() != message.checksum() {
+                    return Err(StoreError::Damaged("checksum differs".to_owned()).into());
+                }
+            }
             self.stream.write(&chunk);
             self.stream.relieve().await?;
-            at += chunk.len() as u64;
             if at >= span.end {
                 return Ok(());
             }

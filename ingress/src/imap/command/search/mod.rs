@@ -16,7 +16,7 @@ use pennypost_model::{Seq, TenantId, Uid, UidSet};
 
 use super::{no_such_numbers, nothing_selected};
 use crate::imap::Shared;
-use crate::imap::grammar::{self, Charset, Search};
+use crate::imap::grammar::{self, Charset, Returns, Search};
 use crate::imap::response::Reply;
 use crate::imap::session::{Done, Session};
 use test::{Header, Known, Resolver, Test, day_of_date_field, fold};
@@ -36,6 +36,29 @@ struct Found {
     /// Numbers or UIDs.
     set: UidSet,
     highest_modseq: Seq,
+    /// Of the first and of the last that was found.
+    end_modseqs: Option<(Seq, Seq)>,
+}
+
+impl Found {
+    fn push(&mut self, number: Uid, modseq: Seq) {
+        self.set.push(number);
+        self.highest_modseq = self.highest_modseq.max(modseq);
+        self.end_modseqs.get_or_insert((modseq, modseq)).1 = modseq;
+    }
+
+    /// The MODSEQ to be told: the highest of the messages that the answer tells of (RFC 7162 section 3.1.10).
+    fn modseq(&self, returns: Option<Returns>) -> Option<Seq> {
+        let (first, last) = self.end_modseqs?;
+        Some(match returns {
+            Some(Returns { all: false, count: false, min, max }) => match (min, max) {
+                (true, true) => first.max(last),
+                (true, false) => first,
+                _ => last,
+            },
+            _ => self.highest_modseq,
+        })
+    }
 }
 
 impl Session {
@@ -91,8 +114,7 @@ impl Session {
             while let Some(tested) = tested.next().await {
                 let (number, row, holds) = tested?;
                 if holds {
-                    found.set.push(if search.by_uid { row.uid } else { Uid(number) });
-                    found.highest_modseq = found.highest_modseq.max(row.modseq);
+                    found.push(if search.by_uid { row.uid } else { Uid(number) }, row.modseq);
                 }
             }
             // Rows alone are tested without ever waiting.
@@ -103,7 +125,7 @@ impl Session {
 
     async fn tell_found(&mut self, search: &Search, found: &Found, tag: &str) -> Done {
         let mut out = String::new();
-        let modseq = (search.key.names_modseq() && !found.set.is_empty()).then_some(found.highest_modseq);
+        let modseq = found.modseq(search.returns).filter(|_| search.key.names_modseq());
         if let Some(returns) = search.returns {
             out.push_str(&format!("* ESEARCH (TAG \"{tag}\")"));
             out.push_str(if search.by_uid { " UID" } else { "" });
