@@ -226,29 +226,27 @@ impl Stream {
 
     /// The next line if it is in the buffer already.
     fn buffered_line(&mut self, max: usize) -> Option<Line> {
-        loop {
-            let Some(found) = memchr::memchr(b'\n', &self.input[self.scanned..]) else {
-                self.scanned = self.input.len();
-                if self.skipping || self.input.len() > max {
-                    self.skipping = true;
-                    self.input.clear();
-                    self.scanned = 0;
-                }
-                return None;
-            };
-            let end = self.scanned + found;
-            let line = self.input.split_to(end + 1);
-            self.scanned = 0;
-            if std::mem::take(&mut self.skipping) || line.len() > max {
-                return Some(Line::TooLong);
+        let Some(found) = memchr::memchr(b'\n', &self.input[self.scanned..]) else {
+            self.scanned = self.input.len();
+            if self.skipping || self.input.len() > max {
+                self.skipping = true;
+                self.input.clear();
+                self.scanned = 0;
             }
-            let line = line.freeze();
-            return Some(match line.strip_suffix(b"\r\n") {
-                Some(text) => Line::Text(line.slice_ref(text)),
-                None if self.bare_lf => Line::Text(line.slice(..end)),
-                None => Line::BareLf(line.slice(..end)),
-            });
+            return None;
+        };
+        let end = self.scanned + found;
+        let line = self.input.split_to(end + 1);
+        self.scanned = 0;
+        if std::mem::take(&mut self.skipping) || line.len() > max {
+            return Some(Line::TooLong);
         }
+        let line = line.freeze();
+        Some(match line.strip_suffix(b"\r\n") {
+            Some(text) => Line::Text(line.slice_ref(text)),
+            None if self.bare_lf => Line::Text(line.slice(..end)),
+            None => Line::BareLf(line.slice(..end)),
+        })
     }
 
     /// Between 1 and `max` bytes, as they come; empty when the peer has closed.

@@ -35,11 +35,14 @@ pub struct Dns {
     /// How long to wait for one answer, in seconds.
     #[serde(with = "crate::net::seconds")]
     pub timeout: Duration,
+    /// Domains whose ARC seals are believed (RFC 8617 section 5.2). Anybody can make a valid chain: one that
+    /// others sealed last is told in the header field and excuses nothing.
+    pub arc_sealers: Vec<String>,
 }
 
 impl Default for Dns {
     fn default() -> Dns {
-        Dns { servers: DnsServers::System, timeout: Duration::from_secs(3) }
+        Dns { servers: DnsServers::System, timeout: Duration::from_secs(3), arc_sealers: Vec::new() }
     }
 }
 
@@ -99,6 +102,7 @@ fn server(text: &str) -> Result<SocketAddr, String> {
 /// Asks DNS about senders.
 pub(crate) struct Authenticator {
     dns: Option<MessageAuthenticator>,
+    arc_sealers: Vec<String>,
 }
 
 /// What SPF said.
@@ -121,7 +125,7 @@ impl Authenticator {
     pub fn new(dns: &Dns) -> Result<Authenticator, String> {
         let failed = |error: &dyn std::fmt::Display| format!("DNS can't be set up: {error}");
         let (config, mut options) = match &dns.servers {
-            DnsServers::Off => return Ok(Authenticator { dns: None }),
+            DnsServers::Off => return Ok(Authenticator { dns: None, arc_sealers: Vec::new() }),
             DnsServers::System => {
                 hickory_resolver::system_conf::read_system_conf().map_err(|error| failed(&error))?
             }
@@ -142,7 +146,7 @@ impl Authenticator {
         options.attempts = 1;
         options.cache_size = 4096;
         let authenticator = MessageAuthenticator::new(config, options).map_err(|error| failed(&error))?;
-        Ok(Authenticator { dns: Some(authenticator) })
+        Ok(Authenticator { dns: Some(authenticator), arc_sealers: dns.arc_sealers.clone() })
     }
 
     /// SPF of the reverse-path, or of the EHLO name for `<>`. `None` when DNS is off.
@@ -207,12 +211,21 @@ impl Authenticator {
                 Policy::Quarantine => DmarcPolicy::Quarantine,
                 Policy::None | Policy::Unspecified => DmarcPolicy::None,
             },
-            arc: dkim_verdict(arc.result()),
+            arc: self.believed(&message, dkim_verdict(arc.result())),
             trusted: false,
         };
-        let arc = (results.arc != Verdict::None).then_some(&arc);
+        let arc = (*arc.result() != DkimResult::None).then_some(&arc);
         let text = field(sender, spf, &dkim, message.from(), arc, Some(&dmarc));
         (results, text)
+    }
+}
+
+impl Authenticator {
+    /// A chain that passes counts only if we believe the last who sealed it.
+    fn believed(&self, message: &AuthenticatedMessage<'_>, verdict: Verdict) -> Verdict {
+        let sealer = message.as_headers.last().map_or("", |seal| &seal.header.d);
+        let is_believed = self.arc_sealers.iter().any(|known| known.eq_ignore_ascii_case(sealer));
+        if verdict == Verdict::Pass && !is_believed { Verdict::Neutral } else { verdict }
     }
 }
 
@@ -243,7 +256,18 @@ fn field(
     }
     let mut bytes = Vec::new();
     results.write_header(&mut bytes);
-    String::from_utf8_lossy(&bytes).into_owned()
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    // What senders and their DNS wrote is quoted in it, and must never become a field of its own.
+    if is_one_field(&text) { text } else { none_field(sender.hostname) }
+}
+
+/// Does the text end with CRLF, and is every line but the first a continuation that is not blank?
+fn is_one_field(text: &str) -> bool {
+    let Some(text) = text.strip_suffix("\r\n") else { return false };
+    let mut lines = text.split("\r\n");
+    lines.next().is_some()
+        && lines.all(|line| line.starts_with(['\t', ' ']) && !line.trim().is_empty())
+        && text.split("\r\n").all(|line| !line.contains(['\r', '\n', '\0']))
 }
 
 fn spf_verdict(result: SpfResult) -> Verdict {
@@ -307,6 +331,16 @@ fn passed(outputs: &[DkimOutput<'_>]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_field_is_one_field() {
+        assert!(is_one_field("A: b;\r\n\tc\r\n"));
+        for text in
+            ["A: b", "A: b\r\nC: d\r\n", "A: b\r\n\r\n", "A: b\r\n \r\n", "A: b\nC: d\r\n", "A: b\r\r\n"]
+        {
+            assert!(!is_one_field(text), "{text:?}");
+        }
+    }
 
     #[test]
     fn servers_are_read_as_they_are_written() {

@@ -301,3 +301,86 @@ async fn what_cannot_be_made_durable_is_not_accepted() {
     client.expect("451 4.3.0").await;
     client.command("MAIL FROM:<a@b.example>", "250").await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_that_does_not_read_is_cut_off() {
+    let mut settings = settings();
+    settings.limits.write = Duration::from_millis(300);
+    settings.limits.slowest = 1 << 30;
+    let office = Office::open(settings).await;
+    crate::mailbox::fill(&office, &[b"0123456789\r\n".repeat(400_000)]).await;
+    let mut client = Client::connect(office.pop3).await;
+    client.expect("+OK").await;
+    client.command("USER ada@acme.example", "+OK").await;
+    client.command(&format!("PASS {}", crate::office::PASSWORD), "+OK").await;
+    let before = resident_bytes();
+    client.send("RETR 1\r\n".repeat(50).as_bytes()).await;
+    let open = office.adapter.metrics.connections.with_label_values(&["pop3"]);
+    let begun = Instant::now();
+    while open.get() > 0 {
+        assert!(begun.elapsed() < Duration::from_secs(10), "the session is still there");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(resident_bytes().saturating_sub(before) < 64 << 20);
+}
+
+/// Bytes, words and line ends in no order; the seed is in the message of a failure.
+fn garbage(seed: u64) -> Vec<u8> {
+    const WORDS: [&[u8]; 24] = [
+        b"EHLO x",
+        b"HELO",
+        b"MAIL FROM:<a@b.example>",
+        b"RCPT TO:<ada@acme.example>",
+        b"DATA",
+        b"BDAT 7 LAST",
+        b"BDAT 3",
+        b".",
+        b"RSET",
+        b"USER ada",
+        b"PASS x",
+        b"AUTH PLAIN =",
+        b"RETR 1",
+        b"CAPA",
+        b"TOP 1 2",
+        b"\r\n",
+        b"\r\n",
+        b"\r\n",
+        b"\n",
+        b"\r",
+        b" ",
+        b"\0",
+        b"\xff\xfe",
+        b"<>\"@",
+    ];
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut bytes = Vec::new();
+    for _ in 0..200 {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        bytes.extend_from_slice(WORDS[(state >> 33) as usize % WORDS.len()]);
+        if state & 7 < 5 {
+            bytes.extend_from_slice(b"\r\n");
+        }
+    }
+    bytes
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn garbage_on_every_port() {
+    let office = Office::open(settings()).await;
+    for seed in 0..200 {
+        for address in [office.smtp, office.pop3, office.pop3s] {
+            let mut client = Client::connect(address).await;
+            // The server may have had enough before all is sent.
+            let _ = client.try_send(&garbage(seed)).await;
+            client.finish().await;
+            let panics = office.adapter.metrics.panics.get();
+            assert_eq!(panics, 0, "seed {seed} at {address}");
+        }
+    }
+    for (_, raw) in office.accepted().await {
+        assert!(!raw.windows(2).any(|pair| pair[0] != b'\r' && pair[1] == b'\n'), "a bare LF came through");
+    }
+    alive(&office).await;
+}

@@ -7,7 +7,7 @@ use pennypost_model::{AccountKey, FlagSet, MailboxId};
 use crate::office::{Office, PASSWORD, sample, settings};
 use crate::wire::Client;
 
-async fn fill(office: &Office, messages: &[Vec<u8>]) -> AccountKey {
+pub async fn fill(office: &Office, messages: &[Vec<u8>]) -> AccountKey {
     let ada = office.adapter.directory.account_at("ada@acme.example").await.expect("directory").expect("ada");
     let live = office.adapter.mailroom.account(ada.key).await.expect("account");
     for raw in messages {

@@ -7,4 +7,5 @@ mod dns;
 mod hostile;
 mod mailbox;
 mod office;
+mod throughput;
 mod wire;

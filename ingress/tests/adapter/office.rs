@@ -14,7 +14,7 @@ use pennypost_mailstore::{Mailroom, Mailstore, compress::decompress};
 use pennypost_model::event::{Accepted, Body, Event, Stage};
 use pennypost_model::message::StoredMessage;
 use pennypost_model::{TenantId, codec};
-use pennypost_ports::{RandomIds, SystemClock};
+use pennypost_ports::{Clock, Ids, RandomIds, SystemClock};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
@@ -51,9 +51,11 @@ impl Office {
     pub async fn open(settings: Settings) -> Office {
         let dir = tempfile::tempdir().expect("directory");
         let store = Embedded::open(&dir.path().join("data"), &Options::server()).expect("opens");
-        let (clock, ids) = (Arc::new(SystemClock), Arc::new(RandomIds));
-        let directory = Directory::new(store.control(), clock.clone(), ids.clone());
-        let mailstore = Mailstore::new(store.journal(), store.objects(), clock.clone(), ids.clone());
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let ids: Arc<dyn Ids> = Arc::new(RandomIds);
+        let directory = Directory::new(store.control(), Arc::clone(&clock), Arc::clone(&ids));
+        let mailstore =
+            Mailstore::new(store.journal(), store.objects(), Arc::clone(&clock), Arc::clone(&ids));
         let tls = load_or_create_tls(&dir.path().join("tls"), &settings.hostname).expect("certificate");
         let ports = Ports {
             directory: directory.clone(),

@@ -130,6 +130,14 @@ impl Client {
         }
     }
 
+    /// Sends the end of input, and reads until the server closes, whatever it says.
+    pub async fn finish(&mut self) {
+        let _ = self.socket().shutdown().await;
+        while self.fill().await {
+            self.input.clear();
+        }
+    }
+
     /// Waits for the server to close.
     pub async fn expect_close(&mut self) {
         if let Some(line) = self.line().await {
