@@ -68,14 +68,7 @@ impl Client {
     /// Sends a command and gives the untagged lines and the tagged one.
     pub async fn command(&mut self, command: &str) -> (Vec<String>, String) {
         self.send(format!("t {command}\r\n").as_bytes()).await;
-        let mut untagged = Vec::new();
-        loop {
-            let line = self.line().await.expect("an answer");
-            if let Some(tagged) = line.strip_prefix("t ") {
-                return (untagged, tagged.to_owned());
-            }
-            untagged.push(line);
-        }
+        self.answers().await
     }
 
     /// Sends a command that must be answered with OK; gives the untagged lines.
@@ -85,16 +78,27 @@ impl Client {
         untagged
     }
 
-    /// Appends a message; gives the tagged line.
-    pub async fn append(&mut self, mailbox: &str, raw: &[u8]) -> String {
+    /// Appends a message; gives the untagged lines and the tagged one.
+    pub async fn append_told(&mut self, mailbox: &str, raw: &[u8]) -> (Vec<String>, String) {
         self.send(format!("t APPEND {mailbox} {{{}+}}\r\n", raw.len()).as_bytes()).await;
         self.send(raw).await;
         self.send(b"\r\n").await;
+        self.answers().await
+    }
+
+    /// Appends a message; gives the tagged line.
+    pub async fn append(&mut self, mailbox: &str, raw: &[u8]) -> String {
+        self.append_told(mailbox, raw).await.1
+    }
+
+    async fn answers(&mut self) -> (Vec<String>, String) {
+        let mut untagged = Vec::new();
         loop {
             let line = self.line().await.expect("an answer");
             if let Some(tagged) = line.strip_prefix("t ") {
-                return tagged.to_owned();
+                return (untagged, tagged.to_owned());
             }
+            untagged.push(line);
         }
     }
 }

@@ -1,7 +1,9 @@
 //! IMAP over real sockets on the embedded backend.
 
 mod dialogue;
+mod hostile;
 mod server;
+mod sessions;
 
 use std::path::Path;
 

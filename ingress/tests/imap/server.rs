@@ -1,7 +1,7 @@
 //! An IMAP server on the embedded backend, with two accounts in it.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use pennypost_backend_embedded::{Embedded, Options};
@@ -25,7 +25,7 @@ pub struct Server {
     pub tls_address: SocketAddr,
     pub adapter: Arc<Adapter>,
     tasks: Vec<tokio::task::JoinHandle<()>>,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 impl Server {
@@ -44,7 +44,21 @@ impl Server {
             tokio::spawn(imap::run(Arc::clone(&adapter), listener, TlsMode::StartTls)),
             tokio::spawn(imap::run(Arc::clone(&adapter), tls_listener, TlsMode::Implicit)),
         ];
-        Server { address, tls_address, adapter, tasks, _dir: dir }
+        Server { address, tls_address, adapter, tasks, dir }
+    }
+
+    /// The files of all packs.
+    pub fn packs(&self) -> Vec<PathBuf> {
+        let mut files = Vec::new();
+        let mut folders = vec![self.dir.path().join("data/objects")];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).expect("folder") {
+                let path = entry.expect("entry").path();
+                if path.is_dir() { folders.push(path) } else { files.push(path) }
+            }
+        }
+        files.retain(|path| path.to_string_lossy().contains("/pk/"));
+        files
     }
 
     /// Stops it; every session has ended when this returns.
@@ -60,12 +74,12 @@ impl Server {
 async fn open(dir: &Path, limits: Limits) -> Arc<Adapter> {
     let backend = Embedded::open(&dir.join("data"), &Options::server()).expect("backend");
     let (clock, ids) = (Arc::new(SystemClock), Arc::new(RandomIds));
-    let directory = Directory::new(backend.control(), clock.clone(), ids.clone());
+    let directory = Directory::new(backend.control(), Arc::clone(&clock) as _, Arc::clone(&ids) as _);
     let tenant = directory.add_tenant("test").await.expect("tenant");
     directory.add_domain(tenant.id, "example.test").await.expect("domain");
     directory.add_account(ALICE, PASSWORD, "Alice", None).await.expect("account");
     directory.add_account(BOB, PASSWORD, "Bob", Some(2_000)).await.expect("account");
-    let store = Mailstore::new(backend.journal(), backend.objects(), clock.clone(), ids.clone());
+    let store = Mailstore::new(backend.journal(), backend.objects(), Arc::clone(&clock) as _, Arc::clone(&ids) as _);
     let ports = Ports {
         directory,
         mailroom: Mailroom::new(store),
