@@ -19,6 +19,8 @@ use super::{Adapter, Shutdown};
 const LINE_BLOCK: usize = 4 * 1024;
 /// What is read at once in the middle of a body.
 const BODY_BLOCK: usize = 64 * 1024;
+/// A connection that has been silent for so long gives its buffers back.
+const REST: Duration = Duration::from_secs(2);
 /// From so many bytes on, output is sent before more is made ([`Stream::relieve`]).
 const OUTPUT_MARK: usize = 64 * 1024;
 
@@ -207,6 +209,8 @@ impl Stream {
             return Ok(line);
         }
         let deadline = Instant::now() + patience;
+        let rest = Instant::now() + REST;
+        let mut resting = false;
         let shutdown = self.shutdown.clone();
         loop {
             let received = tokio::select! {
@@ -214,6 +218,11 @@ impl Stream {
                 received = self.receive(LINE_BLOCK) => received?,
                 () = shutdown.begun() => return Err(NetError::Stopping),
                 () = tokio::time::sleep_until(deadline) => return Err(NetError::ReadTimeout),
+                () = tokio::time::sleep_until(rest), if !resting => {
+                    resting = true;
+                    self.shrink();
+                    continue;
+                }
             };
             if received == 0 {
                 return Ok(Line::Eof);
@@ -221,6 +230,17 @@ impl Stream {
             if let Some(line) = self.buffered_line(max) {
                 return Ok(line);
             }
+        }
+    }
+
+    /// Gives back what buffers have grown by.
+    fn shrink(&mut self) {
+        if self.input.is_empty() {
+            self.input = BytesMut::new();
+            self.scanned = 0;
+        }
+        if self.output.is_empty() {
+            self.output = BytesMut::new();
         }
     }
 

@@ -30,7 +30,11 @@ impl Session {
         mut transaction: Transaction,
         body: Body,
     ) -> Result<EventId, Reply> {
-        let Body { message: raw, share, .. } = body;
+        let Body { message: raw, mut share, .. } = body;
+        // The compressed form, once more encoded, stands beside it for a moment.
+        if !share.grow(2 * raw.len()) {
+            return Err(Reply::new(452, "4.3.1", "too much mail at the moment, try again later"));
+        }
         let Some(tenant) = transaction.tenant.take() else {
             return Err(Reply::new(554, "5.5.1", "no valid recipients"));
         };
@@ -63,7 +67,6 @@ impl Session {
             warn!(%error, "a message can't be compressed");
             Reply::later()
         })?;
-        drop(share);
         let hello = self.hello.as_ref();
         let helo = hello.map(|hello| hello.name.clone()).unwrap_or_default();
         let received = Received {
@@ -101,6 +104,7 @@ impl Session {
             warn!(tenant = %tenant.id, message = %id, %error, "a message can't be accepted");
             Reply::later()
         })?;
+        drop(share);
         pennypost_ports::crash::point("accept.before-reply");
         self.adapter.metrics.accepted.inc();
         self.adapter.metrics.accepted_bytes.inc_by(size as u64);
