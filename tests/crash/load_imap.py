@@ -16,7 +16,7 @@ from support.imap_wire import (ConnectionLost, Imap, ImapError, code_of, fetched
 from tally import Tally
 
 NUMBERS = itertools.count(1)
-MAILBOXES = ("INBOX", "Work", "Archive")
+MAILBOXES = ("INBOX", "Work", "Filed")
 FLAGS = ("\\Seen", "\\Flagged", "\\Answered", "\\Draft", "$Forwarded", "crash-test")
 MOST_MESSAGES_AT_ONCE = 5
 #: Above this many messages in a mailbox the client expunges more than it adds.

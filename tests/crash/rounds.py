@@ -60,7 +60,7 @@ def open_store(office: Office, scratch: Path, seed: int) -> Store:
         client = audit.Imap(office.ports["imap"])
         client.login(each.address, each.password)
         client.command(b"CREATE Work")
-        client.command(b"CREATE Archive")
+        client.command(b"CREATE Filed")
         client.close()
     importer = administrator = None
     if isinstance(office, Pennypost):
