@@ -60,10 +60,12 @@ pub(super) async fn read_command(
     shared: &Shared,
     expect: &Expectation<'_>,
 ) -> Result<Input, NetError> {
-    let mut reader = Reader { bytes: Vec::new(), permits: Vec::new(), literals: 0, line_bytes: 0, refused: None };
+    let mut reader =
+        Reader { bytes: Vec::new(), permits: Vec::new(), literals: 0, line_bytes: 0, refused: None };
     for count in 0.. {
         let left = expect.limits.command_line.saturating_sub(reader.line_bytes).max(2);
-        let patience = if count == 0 { expect.patience } else { expect.patience.min(expect.limits.literal_block) };
+        let patience =
+            if count == 0 { expect.patience } else { expect.patience.min(expect.limits.literal_block) };
         let line = match stream.read_line(left, patience).await? {
             Line::Text(line) | Line::BareLf(line) => line,
             // A literal mark at its end was thrown away with it, and the literal would be taken for commands.
@@ -178,9 +180,9 @@ fn literal_mark(line: &[u8]) -> Option<Literal> {
     if digits.is_empty() || before.last() != Some(&b'{') {
         return None;
     }
-    let len = digits.iter().fold(0_u64, |len, digit| {
-        len.saturating_mul(10).saturating_add(u64::from(digit - b'0'))
-    });
+    let len = digits
+        .iter()
+        .fold(0_u64, |len, digit| len.saturating_mul(10).saturating_add(u64::from(digit - b'0')));
     Some(Literal { len, synchronising })
 }
 

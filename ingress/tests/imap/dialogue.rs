@@ -53,7 +53,8 @@ impl Client {
     pub async fn line(&mut self) -> Option<String> {
         let mut line = Vec::new();
         let reading = self.stream.read_until(b'\n', &mut line);
-        let count = tokio::time::timeout(PATIENCE, reading).await.expect("the server says nothing").unwrap_or(0);
+        let count =
+            tokio::time::timeout(PATIENCE, reading).await.expect("the server says nothing").unwrap_or(0);
         let line = String::from_utf8_lossy(&line).into_owned();
         (count > 0).then(|| line.strip_suffix("\r\n").unwrap_or(&line).to_owned())
     }

@@ -57,7 +57,9 @@ async fn too_much_is_refused_in_bounds() {
     let server = Server::with_limits(limits).await;
     let mut client = Client::login(server.address, ALICE).await;
     // Read and thrown away, with what follows it.
-    client.send(format!("a APPEND INBOX {{2000+}}\r\n{} {{3+}}\r\nabc\r\n", "x".repeat(2_000)).as_bytes()).await;
+    client
+        .send(format!("a APPEND INBOX {{2000+}}\r\n{} {{3+}}\r\nabc\r\n", "x".repeat(2_000)).as_bytes())
+        .await;
     assert_eq!(client.line().await.as_deref(), Some("a NO [TOOBIG] the message is too large"));
     client.send(format!("a SELECT {{70000+}}\r\n{}\r\n", "x".repeat(70_000)).as_bytes()).await;
     assert_eq!(client.line().await.as_deref(), Some("a BAD the literal is too long"));
@@ -148,6 +150,31 @@ async fn a_client_that_never_reads_is_cut_off() {
     assert_eq!(open(), 0, "the session is still there");
     drop(client);
     server.stop().await;
+}
+
+/// CVE-2011-0411: what was sent in the clear must not pass for what comes after the handshake.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_carried_across_starttls() {
+    let server = Server::start().await;
+    let mut client = Client::connect(server.address).await;
+    client.send(b"a STARTTLS\r\nb CAPABILITY\r\n").await;
+    assert_eq!(client.line().await.as_deref(), Some("a OK go ahead"));
+    assert_eq!(client.line().await, None);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stopping_server_says_goodbye() {
+    let server = Server::start().await;
+    let mut idle = Client::login(server.address, ALICE).await;
+    idle.ok("SELECT INBOX").await;
+    idle.send(b"i IDLE\r\n").await;
+    assert_eq!(idle.line().await.as_deref(), Some("+ idling"));
+    let mut waiting = Client::login(server.address, ALICE).await;
+    server.stop().await;
+    for client in [&mut idle, &mut waiting] {
+        assert_eq!(last_words(client).await, "* BYE [UNAVAILABLE] the server is stopping");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -32,7 +32,8 @@ async fn imaplib_works() {
     for (mode, address) in [("starttls", server.address), ("tls", server.tls_address)] {
         let mut python = std::process::Command::new("python3");
         python.arg(&script).args([mode, &address.port().to_string(), ALICE, PASSWORD]);
-        let output = tokio::task::spawn_blocking(move || python.output()).await.expect("task").expect("python3");
+        let output =
+            tokio::task::spawn_blocking(move || python.output()).await.expect("task").expect("python3");
         assert!(output.status.success(), "{mode}: {}", String::from_utf8_lossy(&output.stderr));
     }
     server.stop().await;

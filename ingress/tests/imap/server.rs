@@ -79,7 +79,8 @@ async fn open(dir: &Path, limits: Limits) -> Arc<Adapter> {
     directory.add_domain(tenant.id, "example.test").await.expect("domain");
     directory.add_account(ALICE, PASSWORD, "Alice", None).await.expect("account");
     directory.add_account(BOB, PASSWORD, "Bob", Some(2_000)).await.expect("account");
-    let store = Mailstore::new(backend.journal(), backend.objects(), Arc::clone(&clock) as _, Arc::clone(&ids) as _);
+    let store =
+        Mailstore::new(backend.journal(), backend.objects(), Arc::clone(&clock) as _, Arc::clone(&ids) as _);
     let ports = Ports {
         directory,
         mailroom: Mailroom::new(store),

@@ -20,7 +20,8 @@ impl Believer {
     }
 
     fn random(&mut self, below: usize) -> usize {
-        self.random = self.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.random =
+            self.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.random >> 33) as usize % below.max(1)
     }
 
@@ -48,9 +49,10 @@ impl Believer {
                 }
                 "FETCH" => {
                     assert!((1..=self.uids.len()).contains(&number), "{command}: {line}");
-                    let uid = line.split("UID ").nth(1).and_then(|rest| {
-                        rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
-                    });
+                    let uid = line
+                        .split("UID ")
+                        .nth(1)
+                        .and_then(|rest| rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok());
                     if let Some(uid) = uid {
                         let known = self.uids[number - 1].get_or_insert(uid);
                         assert_eq!(*known, uid, "{command}: {line}");

@@ -82,7 +82,9 @@ impl Session {
             Command::Logout => Ok(Reply::ok("signed out")),
             Command::Id(_) => Ok(self.id()),
             Command::StartTls => Ok(self.may_start_tls()),
-            Command::Authenticate { mechanism, initial } => return self.authenticate(&mechanism, initial).await,
+            Command::Authenticate { mechanism, initial } => {
+                return self.authenticate(&mechanism, initial).await;
+            }
             Command::Login { user, password } => self.login(&user, &password).await,
             Command::Enable(names) => self.enable(&names),
             Command::Select { mailbox, read_only, condstore } => {

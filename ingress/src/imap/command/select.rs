@@ -12,8 +12,10 @@ use crate::imap::view::View;
 impl Session {
     pub(super) async fn select(&mut self, name: &Name, read_only: bool, condstore: bool) -> Answer {
         self.live()?;
-        // Even a SELECT that fails leaves the selected mailbox.
-        self.view = None;
+        // Even a SELECT that fails leaves the selected mailbox (RFC 7162 section 3.2.11 for the code).
+        if self.view.take().is_some() {
+            self.stream.write(b"* OK [CLOSED] the other mailbox\r\n");
+        }
         let name = named(name)?;
         let (live, state) = self.refreshed().await?;
         let mailbox = state.mailbox_named(name).map(|mailbox| mailbox.id);

@@ -19,9 +19,8 @@ impl Session {
         self.live()?;
         let name = named(name)?;
         let (live, state) = self.refreshed().await?;
-        let mailbox = state
-            .mailbox_named(name)
-            .ok_or_else(|| Reply::no("[NONEXISTENT] there is no such mailbox"))?;
+        let mailbox =
+            state.mailbox_named(name).ok_or_else(|| Reply::no("[NONEXISTENT] there is no such mailbox"))?;
         if items.contains(&StatusItem::HighestModSeq) {
             self.enable_condstore();
         }

@@ -150,9 +150,9 @@ impl<'a> Cursor<'a> {
         if digits.len() > 20 {
             return Err(SyntaxError("the number is too large"));
         }
-        let value = digits.iter().try_fold(0_u64, |value, digit| {
-            value.checked_mul(10)?.checked_add(u64::from(digit - b'0'))
-        });
+        let value = digits
+            .iter()
+            .try_fold(0_u64, |value, digit| value.checked_mul(10)?.checked_add(u64::from(digit - b'0')));
         value.filter(|value| *value < 1 << 63).ok_or(SyntaxError("the number is too large"))
     }
 
@@ -179,7 +179,11 @@ impl<'a> Cursor<'a> {
             Some(b'"' | b'{') => self.string(),
             _ => {
                 let atom = self.take_while(|byte| is_astring_byte(byte) || byte == b'*' || byte == b'%');
-                if atom.is_empty() { Err(SyntaxError("expected a mailbox pattern")) } else { Ok(atom.to_vec()) }
+                if atom.is_empty() {
+                    Err(SyntaxError("expected a mailbox pattern"))
+                } else {
+                    Ok(atom.to_vec())
+                }
             }
         }
     }

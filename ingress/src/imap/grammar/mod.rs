@@ -17,8 +17,8 @@ use std::ops::Range;
 
 use pennypost_model::{FlagSet, Timestamp};
 
-pub use cursor::{Parse, SyntaxError};
 use cursor::Cursor;
+pub use cursor::{Parse, SyntaxError};
 pub use fetch::{Fetch, FetchItem, Section, SectionText};
 pub use search::{Charset, Returns, Search, SearchError, SearchKey};
 pub use set::{SeqNumber, SequenceSet};
@@ -292,9 +292,26 @@ fn arguments(name: &str, by_uid: bool, cursor: &mut Cursor<'_>) -> Parse<Command
 fn takes_arguments(name: &str) -> bool {
     matches!(
         name,
-        "ID" | "AUTHENTICATE" | "LOGIN" | "ENABLE" | "SELECT" | "EXAMINE" | "CREATE" | "DELETE" | "RENAME"
-            | "SUBSCRIBE" | "UNSUBSCRIBE" | "LIST" | "LSUB" | "STATUS" | "APPEND" | "EXPUNGE" | "SEARCH"
-            | "FETCH" | "STORE" | "COPY" | "MOVE"
+        "ID" | "AUTHENTICATE"
+            | "LOGIN"
+            | "ENABLE"
+            | "SELECT"
+            | "EXAMINE"
+            | "CREATE"
+            | "DELETE"
+            | "RENAME"
+            | "SUBSCRIBE"
+            | "UNSUBSCRIBE"
+            | "LIST"
+            | "LSUB"
+            | "STATUS"
+            | "APPEND"
+            | "EXPUNGE"
+            | "SEARCH"
+            | "FETCH"
+            | "STORE"
+            | "COPY"
+            | "MOVE"
     )
 }
 

@@ -110,8 +110,7 @@ fn key() -> impl Strategy<Value = SearchKey> {
         day().prop_map(|(when, day)| SearchKey::Sent(when, day)),
         (0..u64::MAX / 2).prop_map(SearchKey::Larger),
         (1..u32::MAX).prop_map(SearchKey::Older),
-        ("[a-z-]{1,9}", text())
-            .prop_map(|(field, text)| SearchKey::Header(HeaderKey { field, text })),
+        ("[a-z-]{1,9}", text()).prop_map(|(field, text)| SearchKey::Header(HeaderKey { field, text })),
         text().prop_map(SearchKey::Body),
         text().prop_map(SearchKey::Text),
         (0..u64::MAX / 2).prop_map(SearchKey::ModSeq),
@@ -145,9 +144,8 @@ fn item() -> impl Strategy<Value = FetchItem> {
         Just(FetchItem::Body),
         Just(FetchItem::BodyStructure),
         Just(FetchItem::EmailId),
-        (section(), proptest::option::of((0..u64::MAX / 2, 1..u64::MAX / 2)), any::<bool>()).prop_map(
-            |(section, partial, peek)| FetchItem::Section { section, partial, peek, name: None }
-        ),
+        (section(), proptest::option::of((0..u64::MAX / 2, 1..u64::MAX / 2)), any::<bool>())
+            .prop_map(|(section, partial, peek)| FetchItem::Section { section, partial, peek, name: None }),
     ]
 }
 
@@ -230,7 +228,11 @@ fn forms_that_clients_use() {
         keywords: keywords.iter().filter_map(|keyword| Keyword::parse(keyword)).collect(),
     };
     let seen = flags(SystemFlags::SEEN, &["$Junk"]);
-    for line in ["a STORE 1 FLAGS (\\Seen $Junk)", "a store 1 flags \\seen $Junk", "a STORE 1 FLAGS (\\Recent \\Seen $Junk)"] {
+    for line in [
+        "a STORE 1 FLAGS (\\Seen $Junk)",
+        "a store 1 flags \\seen $Junk",
+        "a STORE 1 FLAGS (\\Recent \\Seen $Junk)",
+    ] {
         match parse(line) {
             Ok(Command::Store(store)) => assert_eq!(store.flags, seen, "{line}"),
             other => panic!("{line}: {other:?}"),

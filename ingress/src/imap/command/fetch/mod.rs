@@ -270,8 +270,11 @@ impl Session {
         };
         if span.len() <= CHUNK {
             // The whole message can be held against its checksum.
-            let bytes =
-                if span == whole { message.whole().await? } else { message.range(span.start..span.end).await? };
+            let bytes = if span == whole {
+                message.whole().await?
+            } else {
+                message.range(span.start..span.end).await?
+            };
             literal(out, &bytes);
             return Ok(());
         }

@@ -78,7 +78,8 @@ pub(super) fn select_fields(header: &[u8], names: &[String], not: bool) -> Vec<u
     for (name, _, span) in header_fields(header) {
         let named = names.iter().any(|wanted| wanted.as_bytes().eq_ignore_ascii_case(name));
         if named != not {
-            selected.extend_from_slice(header.get(span.start as usize..span.end as usize).unwrap_or_default());
+            selected
+                .extend_from_slice(header.get(span.start as usize..span.end as usize).unwrap_or_default());
         }
     }
     selected.extend_from_slice(b"\r\n");

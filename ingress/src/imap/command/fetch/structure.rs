@@ -10,14 +10,8 @@ pub(super) fn envelope(out: &mut Vec<u8>, envelope: &Envelope) {
     nstring(out, envelope.date.as_deref());
     out.push(b' ');
     nstring(out, envelope.subject.as_deref());
-    let lists = [
-        &envelope.from,
-        &envelope.sender,
-        &envelope.reply_to,
-        &envelope.to,
-        &envelope.cc,
-        &envelope.bcc,
-    ];
+    let lists =
+        [&envelope.from, &envelope.sender, &envelope.reply_to, &envelope.to, &envelope.cc, &envelope.bcc];
     for list in lists {
         out.push(b' ');
         addresses(out, list);
@@ -54,12 +48,12 @@ fn addresses(out: &mut Vec<u8>, list: &[Address]) {
 pub(super) fn body(out: &mut Vec<u8>, structure: &Structure, extended: bool) {
     match structure.root() {
         Some(_) => part(out, structure, 0, extended),
-        None => empty_part(out),
+        None => made_up_part(out, 0, 0, extended),
     }
 }
 
 fn part(out: &mut Vec<u8>, structure: &Structure, index: usize, extended: bool) {
-    let Some(part) = structure.parts.get(index) else { return empty_part(out) };
+    let Some(part) = structure.parts.get(index) else { return made_up_part(out, 0, 0, extended) };
     out.push(b'(');
     match &part.content {
         Content::Multipart(children) => multipart(out, structure, index, children, extended),
@@ -99,23 +93,24 @@ fn part(out: &mut Vec<u8>, structure: &Structure, index: usize, extended: bool) 
 /// A part below another one stands behind it: no stored structure can make this run in circles.
 fn child(out: &mut Vec<u8>, structure: &Structure, parent: usize, index: u32, extended: bool) {
     let index = index as usize;
-    if index > parent { part(out, structure, index, extended) } else { empty_part(out) }
+    if index > parent { part(out, structure, index, extended) } else { made_up_part(out, 0, 0, extended) }
 }
 
 fn multipart(out: &mut Vec<u8>, structure: &Structure, index: usize, children: &[u32], extended: bool) {
+    let part = structure.parts.get(index);
     if children.is_empty() {
-        // The grammar wants one part at least.
-        empty_part(out);
+        // The grammar wants one part at least: all that is there, which is what section 1 gives, too.
+        let (octets, lines) = part.map_or((0, 0), |part| (part.body.len(), part.lines));
+        made_up_part(out, octets, lines, extended);
     }
     for number in children {
         child(out, structure, index, *number, extended);
     }
     out.push(b' ');
-    let part = structure.parts.get(index);
     string(out, part.map_or(b"mixed", |part| part.media_type.1.as_bytes()));
     if extended {
         out.push(b' ');
-        parameters(out, part.map_or(&[], |part| &part.parameters));
+        parameters(out, part.map_or(&[], |part| &part.parameters), None);
     }
 }
 
@@ -124,7 +119,9 @@ fn leaf(out: &mut Vec<u8>, part: &Part, media_type: &(String, String)) {
     out.push(b' ');
     string(out, media_type.1.as_bytes());
     out.push(b' ');
-    parameters(out, &part.parameters);
+    // Text has a charset even where it does not say so (RFC 2046 section 4.1.2); clients are used to being told.
+    let is_silent = part.media_type.0 == "text" && part.parameters.iter().all(|(name, _)| name != "charset");
+    parameters(out, &part.parameters, is_silent.then_some(("charset", "us-ascii")));
     out.push(b' ');
     nstring(out, part.id.as_deref());
     out.push(b' ');
@@ -142,7 +139,7 @@ fn extension(out: &mut Vec<u8>, part: &Part) {
             out.push(b'(');
             string(out, disposition.as_bytes());
             out.push(b' ');
-            parameters(out, values);
+            parameters(out, values, None);
             out.push(b')');
         }
         None => out.extend_from_slice(b"NIL"),
@@ -166,13 +163,15 @@ fn extension(out: &mut Vec<u8>, part: &Part) {
     nstring(out, part.location.as_deref());
 }
 
-fn parameters(out: &mut Vec<u8>, parameters: &[(String, RawText)]) {
-    if parameters.is_empty() {
+fn parameters(out: &mut Vec<u8>, parameters: &[(String, RawText)], default: Option<(&str, &str)>) {
+    if parameters.is_empty() && default.is_none() {
         out.extend_from_slice(b"NIL");
         return;
     }
     out.push(b'(');
-    for (index, (name, value)) in parameters.iter().enumerate() {
+    let given = parameters.iter().map(|(name, value)| (name.as_str(), value.as_slice()));
+    let default = default.map(|(name, value)| (name, value.as_bytes()));
+    for (index, (name, value)) in given.chain(default).enumerate() {
         if index > 0 {
             out.push(b' ');
         }
@@ -183,8 +182,11 @@ fn parameters(out: &mut Vec<u8>, parameters: &[(String, RawText)]) {
     out.push(b')');
 }
 
-fn empty_part(out: &mut Vec<u8>) {
-    out.extend_from_slice(b"(\"text\" \"plain\" NIL NIL NIL \"7bit\" 0 0)");
+/// A part of plain text where the message has none.
+fn made_up_part(out: &mut Vec<u8>, octets: u64, lines: u32, extended: bool) {
+    let end = if extended { " NIL NIL NIL NIL)" } else { ")" };
+    let head = "(\"text\" \"plain\" (\"charset\" \"us-ascii\") NIL NIL \"7bit\"";
+    out.extend_from_slice(format!("{head} {octets} {lines}{end}").as_bytes());
 }
 
 #[cfg(test)]
@@ -210,9 +212,9 @@ mod tests {
             Content-Type: message/rfc822\r\n\r\nSubject: x\r\n\r\ny\r\n--b--\r\n";
         assert_eq!(
             printed(raw, true),
-            "((\"text\" \"plain\" NIL NIL NIL \"7bit\" 1 0 NIL NIL NIL NIL)(\"message\" \"rfc822\" NIL NIL NIL \
-             \"7bit\" 15 (NIL \"x\" NIL NIL NIL NIL NIL NIL NIL NIL) (\"text\" \"plain\" NIL NIL NIL \"7bit\" 1 \
-             0 NIL NIL NIL NIL) 2 NIL NIL NIL NIL) \"mixed\" (\"boundary\" \"b\") NIL NIL NIL)"
+            "((\"text\" \"plain\" (\"charset\" \"us-ascii\") NIL NIL \"7bit\" 1 0 NIL NIL NIL NIL)(\"message\" \"rfc822\" NIL NIL NIL \
+             \"7bit\" 15 (NIL \"x\" NIL NIL NIL NIL NIL NIL NIL NIL) (\"text\" \"plain\" (\"charset\" \
+             \"us-ascii\") NIL NIL \"7bit\" 1 0 NIL NIL NIL NIL) 2 NIL NIL NIL NIL) \"mixed\" (\"boundary\" \"b\") NIL NIL NIL)"
         );
     }
 

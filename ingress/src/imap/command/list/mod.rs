@@ -133,7 +133,11 @@ impl Session {
         }
         for (name, subscribed) in found {
             let mut out = Vec::new();
-            out.extend_from_slice(if subscribed { b"* LSUB () \"/\" " } else { b"* LSUB (\\Noselect) \"/\" " });
+            out.extend_from_slice(if subscribed {
+                b"* LSUB () \"/\" "
+            } else {
+                b"* LSUB (\\Noselect) \"/\" "
+            });
             mailbox_name(&mut out, name);
             out.extend_from_slice(b"\r\n");
             self.stream.write(&out);

@@ -46,7 +46,8 @@ impl Pattern {
         if self.is_hopeless {
             return false;
         }
-        let is_inbox = name.strip_prefix("INBOX").is_some_and(|rest| rest.is_empty() || rest.starts_with(SEPARATOR));
+        let is_inbox =
+            name.strip_prefix("INBOX").is_some_and(|rest| rest.is_empty() || rest.starts_with(SEPARATOR));
         let without_case = if is_inbox { "INBOX".len() } else { 0 };
         let name = name.as_bytes();
         // reached[i]: the elements so far match the first i bytes.

@@ -146,12 +146,10 @@ impl Test {
             Test::Header(field, _) => Some(vec![field.clone()]),
             Test::Text(_) => None,
             Test::Not(test) => test.fields(),
-            Test::Any(tests) | Test::All(tests) => {
-                tests.iter().try_fold(Vec::new(), |mut fields, test| {
-                    fields.extend(test.fields()?);
-                    Some(fields)
-                })
-            }
+            Test::Any(tests) | Test::All(tests) => tests.iter().try_fold(Vec::new(), |mut fields, test| {
+                fields.extend(test.fields()?);
+                Some(fields)
+            }),
             _ => Some(Vec::new()),
         }
     }
@@ -176,9 +174,10 @@ impl Test {
             }
             Test::Body(needle) => needle.is_in(known.text?),
             Test::Text(needle) => {
-                let in_header = known.header?.fields.iter().any(|(name, value)| {
-                    needle.is_in(value) || needle.is_in(&format!("{name}: {value}"))
-                });
+                let in_header =
+                    known.header?.fields.iter().any(|(name, value)| {
+                        needle.is_in(value) || needle.is_in(&format!("{name}: {value}"))
+                    });
                 in_header || needle.is_in(known.text?)
             }
             Test::ModSeq(modseq) => row.modseq.0 >= *modseq,
