@@ -54,11 +54,11 @@ class Importer:
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment,
         )
 
-    def finish(self) -> None:
-        """Kills the import or lets it end, and enters what it said."""
+    def finish(self, may_kill: bool) -> None:
+        """Lets the import end or, half of the times if it may, kills it; enters what it said."""
         if self.process is None:
             return
-        if self.process.poll() is None and self.chance.random() < 0.5:
+        if may_kill and self.process.poll() is None and self.chance.random() < 0.5:
             self.process.kill()
         try:
             _, said = self.process.communicate(timeout=60)

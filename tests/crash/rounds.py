@@ -101,7 +101,7 @@ class Load:
         except Exception:
             self.store.tally.fault("broken client", traceback.format_exc())
 
-    def join(self) -> None:
+    def join(self, kill_import: bool) -> None:
         """After the kill: waits for the clients, and ends the commands that still run."""
         self.ending.set()
         for thread in self.threads:
@@ -109,7 +109,7 @@ class Load:
             if thread.is_alive():
                 self.store.tally.fault("broken client", f"{thread.name} did not end with the server")
         if self.store.importer:
-            self.store.importer.finish()
+            self.store.importer.finish(kill_import)
 
 
 def random_kill(store: Store) -> None:
@@ -119,7 +119,8 @@ def random_kill(store: Store) -> None:
         time.sleep(chance.uniform(0, 0.1))
         office.kill()
     else:
-        office.start()
+        with store.tally.timed("starting"):
+            office.start()
         load = Load(store)
         time.sleep(chance.uniform(SHORTEST_LIFE, LONGEST_LIFE))
         if chance.random() < VERIFIED_LIVE:
@@ -127,7 +128,8 @@ def random_kill(store: Store) -> None:
         if not office.alive():
             store.tally.fault("server ended", f"by itself; its log ends: {log_tail(office)}")
         office.kill()
-        load.join()
+        with store.tally.timed("ending the clients"):
+            load.join(kill_import=True)
     verify(store)
 
 
@@ -149,14 +151,16 @@ def abort_at_point(store: Store, point: str, passing: int, seconds: float) -> bo
             time.sleep(0.01)
         reached = not office.alive()
         office.kill()
-        load.join()
+        load.join(kill_import=False)
     verify(store)
     return reached or store.tally.counts["commands aborted"] > aborted_before
 
 
 def verify(store: Store) -> None:
     """Of the stopped store right after the kill, now and then of the live one."""
-    if violations := store.office.verify():
+    with store.tally.timed("verify"):
+        violations = store.office.verify()
+    if violations:
         store.tally.count("unclean")
         store.tally.fault("verify", *violations[:5])
 
@@ -165,17 +169,19 @@ def full_audit(store: Store, every_body: bool = False) -> None:
     """Everything acknowledged against everything there; then a graceful stop."""
     office = store.office
     office.start()
-    if not audit.wait_until_drained(office, store.accounts):
+    with store.tally.timed("draining"):
+        drained = audit.wait_until_drained(office, store.accounts)
+    if not drained:
         store.tally.fault("not drained", f"queue depth {office.queue_depth()} after 60 s")
-    audit.audit(office, store.accounts, store.tally, every_body)
+    with store.tally.timed("audits"):
+        audit.audit(office, store.accounts, store.tally, every_body)
     if store.administrator:
         store.tally.fault("lost", *store.administrator.missing())
-    code = office.stop()
+    with store.tally.timed("stopping"):
+        code = office.stop()
     if code != 0:
         store.tally.fault("stop", f"SIGTERM ended the server with exit code {code}")
-    if violations := office.verify():
-        store.tally.count("unclean")
-        store.tally.fault("verify", *violations[:5])
+    verify(store)
 
 
 def log_tail(office: Office) -> str:

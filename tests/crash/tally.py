@@ -1,7 +1,9 @@
 """What the load and the audits counted and complained about, from all threads."""
 
 import threading
+import time
 from collections import Counter
+from contextlib import contextmanager
 
 SHOWN = 10
 
@@ -11,6 +13,8 @@ class Tally:
         self._lock = threading.Lock()
         self.counts: Counter[str] = Counter()
         self.faults: dict[str, list[str]] = {}
+        #: Where the time of a run goes, in seconds.
+        self.seconds: Counter[str] = Counter()
 
     def count(self, what: str, number: int = 1) -> None:
         with self._lock:
@@ -27,3 +31,11 @@ class Tally:
 
     def faults_of(self, kind: str) -> int:
         return self.counts[f"fault: {kind}"]
+
+    @contextmanager
+    def timed(self, what: str):
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self.seconds[what] += time.monotonic() - began
