@@ -1,4 +1,22 @@
 //! The library behind the one binary: its subcommands and what they say.
 
 pub mod admin;
+pub mod cli;
+pub mod config;
+mod dead_letters;
+mod demo;
+mod error;
+mod export;
+mod http;
+mod import;
+pub mod mail_files;
+mod mailbox;
+pub mod office;
+mod print;
+mod replay;
+mod serve;
 pub mod text;
+mod trace;
+mod verify;
+
+pub use error::Failed;

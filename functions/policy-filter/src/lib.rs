@@ -9,6 +9,8 @@
 //! decided: the event comes again, and no mail slips past a list because of a bad moment. If the process dies
 //! at any line, the event is handled again from its beginning.
 
+mod handler;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};

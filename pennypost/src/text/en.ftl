@@ -127,3 +127,97 @@ word-suspended = suspended
 word-disabled = disabled
 word-yes = yes
 word-no = no
+
+## Running, importing, verifying
+
+failed-open = the data directory cannot be opened: { $cause }
+failed-store = the mail store failed: { $cause }
+failed-io = { $cause }
+config-file = the configuration { $path } cannot be used: { $cause }
+config-setting = “{ $setting }” is not a setting: it must look like pipeline.fused=false
+config-value = the configuration is not valid: { $cause }
+serve-tls = the TLS certificate cannot be used: { $cause }
+serve-start = the post office cannot start: { $cause }
+serve-bind = cannot listen for { $name } on { $address }: { $cause }
+serve-ready = Pennypost is open. Data directory: { $data }
+serve-certificate = TLS uses the self-signed certificate { $path } (put your own cert.pem and key.pem there); mail programs will ask you to trust it once.
+serve-demo = Demo accounts: { $accounts } – password: { $password }
+serve-next-steps =
+    Next steps, in another terminal:
+      pennypost tenant add acme
+      pennypost domain add acme.example --tenant acme
+      pennypost account add ann@acme.example
+serve-stop = Stop with Ctrl-C.
+demo-no-mail = no sample mail at { $path }: the demo begins with empty mailboxes
+import-path = { $path } cannot be imported: { $cause }
+import-message = { $place }: { $cause }
+import-mailbox = mailbox { $mailbox } cannot take the mail: { $cause }
+import-done = { $imported } imported, { $present } were there already, { $failed } could not be read
+verify-violation = VIOLATED invariant { $invariant }, account { $account }: { $what }
+verify-summary = { $accounts } accounts, { $messages } messages, { $entries } journal entries, { $read } messages read byte by byte, { $traces } traces
+verify-clean = Every invariant holds.
+verify-broken = { $violations ->
+    [one] One violation.
+   *[other] { $violations } violations.
+ }
+
+## Mail: mailbox, export, trace, replay, dead letters
+
+word-role = use
+word-messages = messages
+word-unseen = unseen
+word-size = size
+word-date = date
+word-from = from
+word-to = to
+word-subject = subject
+word-flags = flags
+word-died = given up
+word-queue = queue
+word-tries = tries
+word-cause = cause
+word-message = message
+word-accepted = accepted
+mailbox-missing = { $address } has no mailbox “{ $name }”; see “pennypost mailbox { $address }”
+mailbox-empty = there are no such messages in { $name }
+mailboxes-none = there are no mailboxes yet
+export-done = exported { $messages ->
+    [one] 1 message
+   *[other] { $messages } messages
+ } ({ $size }) from { $mailboxes ->
+    [one] 1 mailbox
+   *[other] { $mailboxes } mailboxes
+ }; { $skipped } were there already
+export-some-failed = { $failed ->
+    [one] 1 message
+   *[other] { $failed } messages
+ } could not be exported
+export-message-failed = the message { $uid } in { $mailbox } cannot be read: { $cause }
+export-write = { $path } cannot be written: { $cause }
+trace-none = no message found
+trace-accepted = accepted from { $peer }: sender { $sender }, { $size } bytes
+trace-reasons = because of { $reasons }
+trace-stored = { $address }: delivered to { $mailbox } as UID { $uid } (entry { $seq })
+trace-not-stored = { $address }: not delivered: { $cause }
+trace-now-seen = now in { $mailbox } as UID { $uid }, seen
+trace-now-unseen = now in { $mailbox } as UID { $uid }, not seen yet
+trace-now-deleted = deleted at { $time } ({ $reason }), can still be restored
+trace-now-gone = deleted for good
+trace-dead = given up in the queue { $queue }: { $cause }
+trace-replayed = put into the queue { $queue } again by an administrator
+trace-refused = ended by an administrator: { $cause }
+replay-message = the message { $id } is in the queue { $queue }; the server (“pennypost serve”) must run for it to be worked on. What arrived already is not doubled.
+replay-event = the event is in the queue { $queue }; the server (“pennypost serve”) must run for it to be worked on
+replay-no-event = { $path } holds no event: { $cause }
+replay-unknown = nothing is known of { $id }: there is no such dead letter and no such message in the trace
+replay-gone = nobody has a copy of { $id } any more from which it could be sent again
+dead-letters-none = there are no dead letters
+dead-letter-missing = there is no dead letter { $id }; see “pennypost dead-letters list”
+dead-letter-replayed = the dead letter { $id } is in the queue { $queue } again; the server (“pennypost serve”) must run for it to be worked on
+dead-letters-replayed = { $count ->
+    [one] 1 dead letter is
+   *[other] { $count } dead letters are
+ } in the queues again; the server (“pennypost serve”) must run for them to be worked on
+dead-letter-refused = the dead letter { $id } is ended; its trace says why
+dead-letter-unreadable = the event is about no message or cannot be read
+dead-letter-no-header = the header of the message cannot be read: { $cause }

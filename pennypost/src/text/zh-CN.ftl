@@ -109,3 +109,84 @@ word-suspended = 停用
 word-disabled = 禁用
 word-yes = 是
 word-no = 否
+
+## Running, importing, verifying
+
+failed-open = 无法打开数据目录：{ $cause }
+failed-store = 邮件存储出错：{ $cause }
+failed-io = { $cause }
+config-file = 无法使用配置文件 { $path }：{ $cause }
+config-setting = “{ $setting }”不是有效的设置，格式应为 pipeline.fused=false
+config-value = 配置无效：{ $cause }
+serve-tls = 无法使用 TLS 证书：{ $cause }
+serve-start = 邮局无法启动：{ $cause }
+serve-bind = 无法在 { $address } 上监听 { $name }：{ $cause }
+serve-ready = Pennypost 已开门。数据目录：{ $data }
+serve-certificate = TLS 使用自签名证书 { $path }（可换成您自己的 cert.pem 和 key.pem）；邮件客户端第一次会请您确认信任。
+serve-demo = 演示账号：{ $accounts } – 密码：{ $password }
+serve-next-steps =
+    接下来请在另一个终端执行：
+      pennypost tenant add acme
+      pennypost domain add acme.example --tenant acme
+      pennypost account add ann@acme.example
+serve-stop = 按 Ctrl-C 停止。
+demo-no-mail = { $path } 处没有示例邮件：演示邮箱将是空的
+import-path = 无法导入 { $path }：{ $cause }
+import-message = { $place }：{ $cause }
+import-mailbox = 邮箱文件夹 { $mailbox } 无法接收邮件：{ $cause }
+import-done = 已导入 { $imported } 封，{ $present } 封先前已存在，{ $failed } 封无法读取
+verify-violation = 违反不变式 { $invariant }，账号 { $account }：{ $what }
+verify-summary = { $accounts } 个账号，{ $messages } 封邮件，{ $entries } 条日志记录，逐字节读取 { $read } 封，{ $traces } 条轨迹
+verify-clean = 所有不变式均成立。
+verify-broken = { $violations ->
+   *[other] 共 { $violations } 处违反。
+ }
+
+## 邮件：mailbox、export、trace、replay、dead-letters
+
+word-role = 用途
+word-messages = 邮件
+word-unseen = 未读
+word-size = 大小
+word-date = 日期
+word-from = 发件人
+word-to = 收件人
+word-subject = 主题
+word-flags = 标志
+word-died = 放弃时间
+word-queue = 队列
+word-tries = 尝试次数
+word-cause = 原因
+word-message = 邮件编号
+word-accepted = 接收时间
+mailbox-missing = { $address } 没有文件夹“{ $name }”，请用“pennypost mailbox { $address }”查看
+mailbox-empty = { $name } 中没有这样的邮件
+mailboxes-none = 还没有文件夹
+export-done = 已从 { $mailboxes } 个文件夹导出 { $messages } 封邮件（{ $size }）；另有 { $skipped } 封已存在
+export-some-failed = { $failed } 封邮件未能导出
+export-message-failed = 无法读取 { $mailbox } 中的邮件 { $uid }：{ $cause }
+export-write = 无法写入 { $path }：{ $cause }
+trace-none = 没有找到邮件
+trace-accepted = 接收自 { $peer }：发件人 { $sender }，{ $size } 字节
+trace-reasons = 依据：{ $reasons }
+trace-stored = { $address }：已投递到 { $mailbox }，UID { $uid }（日志条目 { $seq }）
+trace-not-stored = { $address }：未投递：{ $cause }
+trace-now-seen = 现在位于 { $mailbox }，UID { $uid }，已读
+trace-now-unseen = 现在位于 { $mailbox }，UID { $uid }，未读
+trace-now-deleted = 已于 { $time } 删除（{ $reason }），仍可恢复
+trace-now-gone = 已彻底删除
+trace-dead = 在队列 { $queue } 中放弃处理：{ $cause }
+trace-replayed = 管理员已将其重新放入队列 { $queue }
+trace-refused = 管理员已终止处理：{ $cause }
+replay-message = 邮件 { $id } 已放入队列 { $queue }；服务器（“pennypost serve”）运行时才会处理。已送达的不会重复。
+replay-event = 事件已放入队列 { $queue }；服务器（“pennypost serve”）运行时才会处理
+replay-no-event = { $path } 中没有事件：{ $cause }
+replay-unknown = 找不到 { $id }：没有这样的死信，跟踪记录中也没有这样的邮件
+replay-gone = 已没有人保留 { $id } 的副本，无法重新发送
+dead-letters-none = 没有死信
+dead-letter-missing = 没有死信 { $id }，请用“pennypost dead-letters list”查看
+dead-letter-replayed = 死信 { $id } 已重新放入队列 { $queue }；服务器（“pennypost serve”）运行时才会处理
+dead-letters-replayed = 已将 { $count } 封死信重新放入队列；服务器（“pennypost serve”）运行时才会处理
+dead-letter-refused = 死信 { $id } 已终止，跟踪记录中有原因
+dead-letter-unreadable = 该事件与邮件无关，或无法读取
+dead-letter-no-header = 无法读取邮件头：{ $cause }

@@ -53,7 +53,7 @@ hex_id!(
 );
 
 /// The full key of an account. Whoever holds one has been handed the tenant with it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct AccountKey {
     /// The tenant that owns the account.
     pub tenant: TenantId,

@@ -1,0 +1,157 @@
+//! The command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use pennypost_backend_embedded::Options;
+
+use crate::admin::{AdminCommand, AdminContext};
+use crate::office::Office;
+use crate::text::{Lang, Text};
+use crate::{Failed, dead_letters, export, import, mailbox, replay, serve, trace, verify};
+
+/// An enterprise post office: SMTP in, IMAP and POP3 out, nothing lost.
+#[derive(Debug, Parser)]
+#[command(name = "pennypost", version, about, after_help = EXAMPLES)]
+pub struct Cli {
+    /// The data directory.
+    #[arg(long, global = true, env = "PENNYPOST_DATA", default_value = "./pennypost-data", value_name = "DIR")]
+    data: PathBuf,
+    /// Print JSON for programs: one document, or one line for each row of a list.
+    #[arg(long, global = true)]
+    json: bool,
+    /// Language of what is said to people: en or zh-CN [default: from the environment].
+    #[arg(long, global = true, value_name = "LANG")]
+    lang: Option<String>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "Examples:
+  pennypost serve --demo                       try it: a demo tenant with sample mail
+  pennypost tenant add acme
+  pennypost domain add acme.example --tenant acme
+  pennypost account add ann@acme.example --password-stdin
+  pennypost import ann@acme.example ~/Maildir
+  pennypost verify
+  pennypost trace ann@acme.example";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the post office: all listeners and the whole pipeline in one process
+    Serve(Box<ServeArgs>),
+    #[command(flatten)]
+    Admin(AdminCommand),
+    /// Import mail from a file or folder: .eml, mbox or Maildir
+    Import(import::ImportArgs),
+    /// Export an account's mail
+    Export(export::ExportArgs),
+    /// List the newest messages of a mailbox
+    Mailbox(mailbox::MailboxArgs),
+    /// Check that every invariant holds, on a live or a stopped store
+    Verify(verify::VerifyArgs),
+    /// Show the journey of messages
+    Trace(trace::TraceArgs),
+    /// Send an event through the pipeline again; what arrived already is not doubled
+    Replay(replay::ReplayArgs),
+    /// Messages that no handler could deal with
+    #[command(subcommand)]
+    DeadLetters(dead_letters::DeadLettersCommand),
+}
+
+/// What `serve` takes.
+#[derive(Debug, Args)]
+#[command(after_help = "Every setting of the configuration file can be given by --set, for example
+  pennypost serve --set pipeline.fused=false --set adapter.limits.connections=20000
+Administration commands work while the server runs.")]
+pub struct ServeArgs {
+    /// The configuration file (TOML).
+    #[arg(long, env = "PENNYPOST_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// SMTP, with STARTTLS [default: 127.0.0.1:2525].
+    #[arg(long, env = "PENNYPOST_SMTP", value_name = "ADDR")]
+    pub smtp: Option<SocketAddr>,
+    /// IMAP, with STARTTLS [default: 127.0.0.1:2143].
+    #[arg(long, env = "PENNYPOST_IMAP", value_name = "ADDR")]
+    pub imap: Option<SocketAddr>,
+    /// IMAP over TLS [default: 127.0.0.1:2993].
+    #[arg(long, env = "PENNYPOST_IMAPS", value_name = "ADDR")]
+    pub imaps: Option<SocketAddr>,
+    /// POP3, with STLS [default: 127.0.0.1:2110].
+    #[arg(long, env = "PENNYPOST_POP3", value_name = "ADDR")]
+    pub pop3: Option<SocketAddr>,
+    /// POP3 over TLS [default: 127.0.0.1:2995].
+    #[arg(long, env = "PENNYPOST_POP3S", value_name = "ADDR")]
+    pub pop3s: Option<SocketAddr>,
+    /// HTTP: /healthz and /metrics [default: 127.0.0.1:2080].
+    #[arg(long, env = "PENNYPOST_HTTP", value_name = "ADDR")]
+    pub http: Option<SocketAddr>,
+    /// Make a demo tenant with two accounts and sample mail.
+    #[arg(long)]
+    pub demo: bool,
+    /// Where the sample mail of the demo lies.
+    #[arg(long, default_value = "samplemail/mails", value_name = "DIR")]
+    pub demo_mail: PathBuf,
+    /// Override a setting: KEY=VALUE, as often as needed.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub settings: Vec<String>,
+    /// Print the names of all crash points and end (for tests; see PENNYPOST_CRASH_AT).
+    #[arg(long, hide = true)]
+    pub list_crash_points: bool,
+}
+
+impl Cli {
+    /// What is said in the person's language.
+    #[must_use]
+    pub fn text(&self) -> Text {
+        Text::new(Lang::choose(self.lang.as_deref(), |name| std::env::var(name).ok()))
+    }
+
+    /// Does what was asked.
+    ///
+    /// # Errors
+    /// [`Failed`].
+    pub fn run(self, text: &Text) -> Result<ExitCode, Failed> {
+        if let Ok(request) = std::env::var("PENNYPOST_CRASH_AT") {
+            pennypost_ports::crash::arm(&request).map_err(Failed::Said)?;
+        }
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        runtime.block_on(self.dispatch(text))
+    }
+
+    async fn dispatch(self, text: &Text) -> Result<ExitCode, Failed> {
+        let Cli { data, json, command, .. } = self;
+        let command = match command {
+            Command::Serve(args) => return serve::run(&data, &args, json, text).await,
+            other => other,
+        };
+        let office = Office::open(&data, &Options::tool())?;
+        let result = command.run(&office, json, text).await;
+        office.backend.shutdown().await;
+        result
+    }
+}
+
+impl Command {
+    async fn run(self, office: &Office, json: bool, text: &Text) -> Result<ExitCode, Failed> {
+        match self {
+            Command::Serve(_) => {}
+            Command::Admin(command) => {
+                let open_account = office.open_account();
+                let text = Text::new(text.lang());
+                let context = AdminContext::new(office.directory.clone(), text, json, &*open_account);
+                command.run(&context).await?;
+            }
+            Command::Import(args) => return import::run(office, &args, json, text).await,
+            Command::Export(args) => export::run(office, &args, json, text).await?,
+            Command::Mailbox(args) => mailbox::run(office, &args, json, text).await?,
+            Command::Verify(args) => return verify::run(office, &args, json, text).await,
+            Command::Trace(args) => return trace::run(office, &args, json, text).await,
+            Command::Replay(args) => replay::run(office, &args, json, text).await?,
+            Command::DeadLetters(command) => dead_letters::run(office, &command, json, text).await?,
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}

@@ -1,0 +1,185 @@
+//! Reading mail from files: single messages, folders of .eml files, mbox files, Maildirs. One message at a time
+//! is held in memory, whatever the size of the whole.
+
+mod maildir;
+mod mbox;
+
+use std::fs::{self, File};
+use std::io::{self, BufReader, Read};
+use std::path::{Path, PathBuf};
+
+use pennypost_model::{FlagSet, Timestamp};
+
+/// A message larger than this is not read.
+pub const MAX_MESSAGE: u64 = 256 << 20;
+
+/// A message in a file.
+#[derive(Debug)]
+pub struct FoundMessage {
+    /// Where it was found, for error messages.
+    pub place: String,
+    /// The mailbox that its folder stands for; `None` for the one asked for.
+    pub mailbox: Option<String>,
+    /// Flags that the format carries.
+    pub flags: FlagSet,
+    /// When it arrived, if the format says so.
+    pub received: Option<Timestamp>,
+    /// Its bytes.
+    pub raw: Vec<u8>,
+}
+
+/// What kind of mail a path holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// One message in one file.
+    Message,
+    /// A folder of such files, and folders below it.
+    Folder,
+    /// An mbox file (mboxo or mboxrd).
+    Mbox,
+    /// A Maildir or Maildir++.
+    Maildir,
+}
+
+/// What the path holds, judged by its shape.
+///
+/// # Errors
+/// When it can't be looked at.
+pub fn recognise(path: &Path) -> io::Result<Format> {
+    if fs::metadata(path)?.is_dir() {
+        let is_maildir = path.join("cur").is_dir() && path.join("new").is_dir();
+        return Ok(if is_maildir { Format::Maildir } else { Format::Folder });
+    }
+    let mut start = [0; 5];
+    let read = File::open(path)?.read(&mut start)?;
+    Ok(if &start[..read] == b"From " { Format::Mbox } else { Format::Message })
+}
+
+/// Bytes of all the mail under a path, for progress.
+///
+/// # Errors
+/// When a folder can't be read.
+pub fn total_bytes(path: &Path) -> io::Result<u64> {
+    let mut total = 0;
+    let mut waiting = vec![path.to_owned()];
+    while let Some(path) = waiting.pop() {
+        let metadata = fs::metadata(&path)?;
+        if metadata.is_dir() {
+            for entry in fs::read_dir(&path)? {
+                waiting.push(entry?.path());
+            }
+        } else {
+            total += metadata.len();
+        }
+    }
+    Ok(total)
+}
+
+/// Calls `each` with every message under `path`, in a stable order; what can't be read is given as an error, and
+/// the rest goes on. `each` ends it all by returning an error.
+///
+/// # Errors
+/// What `each` returned.
+pub async fn for_each<E>(
+    path: &Path,
+    format: Format,
+    mut each: impl AsyncFnMut(Result<FoundMessage, (String, io::Error)>) -> Result<(), E>,
+) -> Result<(), E> {
+    match format {
+        Format::Message => each(read_message(path, None)).await,
+        Format::Mbox => mbox_file(path, None, &mut each).await,
+        Format::Maildir => {
+            for source in maildir::files(path) {
+                let found = source.and_then(|source| {
+                    let message = read_message(&source.path, source.mailbox)?;
+                    let received = message.received.or_else(|| modified(&source.path).ok());
+                    Ok(FoundMessage { flags: source.flags, received, ..message })
+                });
+                each(found).await?;
+            }
+            Ok(())
+        }
+        Format::Folder => {
+            for file in files_below(path) {
+                match file {
+                    Ok(file) if recognise(&file).is_ok_and(|format| format == Format::Mbox) => {
+                        mbox_file(&file, mailbox_of(path, &file), &mut each).await?;
+                    }
+                    Ok(file) => each(read_message(&file, mailbox_of(path, &file))).await?,
+                    Err(error) => each(Err(error)).await?,
+                }
+            }
+            Ok(())
+        }
+    }
+}
+
+async fn mbox_file<E>(
+    path: &Path,
+    mailbox: Option<String>,
+    each: &mut impl AsyncFnMut(Result<FoundMessage, (String, io::Error)>) -> Result<(), E>,
+) -> Result<(), E> {
+    let shown = path.display().to_string();
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) => return each(Err((shown, error))).await,
+    };
+    for (number, message) in (1..).zip(mbox::Messages::new(BufReader::with_capacity(1 << 16, file))) {
+        let place = format!("{shown}, message {number}");
+        let found = match message {
+            Ok((received, raw)) => {
+                let (mailbox, flags) = (mailbox.clone(), FlagSet::default());
+                Ok(FoundMessage { place, mailbox, flags, received, raw })
+            }
+            Err(error) => Err((place, error)),
+        };
+        each(found).await?;
+    }
+    Ok(())
+}
+
+fn read_message(path: &Path, mailbox: Option<String>) -> Result<FoundMessage, (String, io::Error)> {
+    let place = path.display().to_string();
+    let read = || {
+        if fs::metadata(path)?.len() > MAX_MESSAGE {
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, "larger than 256 MB"));
+        }
+        fs::read(path)
+    };
+    let raw = read().map_err(|error| (place.clone(), error))?;
+    Ok(FoundMessage { place, mailbox, flags: FlagSet::default(), received: None, raw })
+}
+
+/// Every file below a folder, hidden ones left out, in order of their names.
+fn files_below(folder: &Path) -> Vec<Result<PathBuf, (String, io::Error)>> {
+    let mut files = Vec::new();
+    let mut waiting = vec![folder.to_owned()];
+    while let Some(path) = waiting.pop() {
+        let entries = fs::read_dir(&path).and_then(Iterator::collect::<io::Result<Vec<_>>>);
+        match entries {
+            Ok(entries) => {
+                let shown = |entry: &fs::DirEntry| !entry.file_name().as_encoded_bytes().starts_with(b".");
+                for entry in entries.into_iter().filter(shown) {
+                    let path = entry.path();
+                    if path.is_dir() { waiting.push(path) } else { files.push(Ok(path)) }
+                }
+            }
+            Err(error) => files.push(Err((path.display().to_string(), error))),
+        }
+    }
+    files.sort_by(|a, b| a.as_ref().ok().cmp(&b.as_ref().ok()));
+    files
+}
+
+/// The mailbox that a file's folder stands for: its path below the folder given.
+fn mailbox_of(root: &Path, file: &Path) -> Option<String> {
+    let below = file.parent()?.strip_prefix(root).ok()?;
+    let levels: Vec<_> = below.iter().map(|level| level.to_string_lossy()).collect();
+    (!levels.is_empty()).then(|| levels.join("/"))
+}
+
+fn modified(path: &Path) -> io::Result<Timestamp> {
+    let time = fs::metadata(path)?.modified()?;
+    let since = time.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    Ok(Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX)))
+}

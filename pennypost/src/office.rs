@@ -1,0 +1,102 @@
+//! A post office on the embedded backend: the ports of a data directory and what stands on them.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use futures::FutureExt;
+use pennypost_backend_embedded::{Embedded, Options};
+use pennypost_directory::{Account, Directory, Page, Tenant};
+use pennypost_mailstore::{Mailroom, Mailstore};
+use pennypost_ports::{Clock, Control, Ids, Log, Objects, Queue, RandomIds, SystemClock};
+
+use crate::admin::OpenAccount;
+use crate::text::Text;
+use crate::{Failed, say};
+
+/// An open post office.
+pub struct Office {
+    /// The backend, to be shut down at the end.
+    pub backend: Embedded,
+    /// Who is here.
+    pub directory: Directory,
+    /// The mail.
+    pub store: Mailstore,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Fresh ids.
+    pub ids: Arc<dyn Ids>,
+}
+
+impl Office {
+    /// Opens the data directory, as the server or beside it.
+    ///
+    /// # Errors
+    /// [`Failed::Open`].
+    pub fn open(data: &Path, options: &Options) -> Result<Office, Failed> {
+        let backend = Embedded::open(data, options)?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let ids: Arc<dyn Ids> = Arc::new(RandomIds);
+        let directory = Directory::new(backend.control(), Arc::clone(&clock), Arc::clone(&ids));
+        let store =
+            Mailstore::new(backend.journal(), backend.objects(), Arc::clone(&clock), Arc::clone(&ids));
+        Ok(Office { backend, directory, store, clock, ids })
+    }
+
+    /// The control port.
+    #[must_use]
+    pub fn control(&self) -> Arc<dyn Control> {
+        self.backend.control()
+    }
+
+    /// The log port.
+    #[must_use]
+    pub fn log(&self) -> Arc<dyn Log> {
+        self.backend.log()
+    }
+
+    /// The object port.
+    #[must_use]
+    pub fn objects(&self) -> Arc<dyn Objects> {
+        self.backend.objects()
+    }
+
+    /// The queue port.
+    #[must_use]
+    pub fn queue(&self) -> Arc<dyn Queue> {
+        self.backend.queue()
+    }
+
+    /// Opens the journal of a fresh account, so that its mailboxes are there before the first mail.
+    #[must_use]
+    pub fn open_account(&self) -> Box<OpenAccount> {
+        let room = Mailroom::new(self.store.clone());
+        Box::new(move |account| {
+            let room = room.clone();
+            async move { room.account(account).await.map(drop).map_err(|error| error.to_string()) }.boxed()
+        })
+    }
+
+    /// The account at an address.
+    ///
+    /// # Errors
+    /// [`Failed`] when there is none.
+    pub async fn account(&self, address: &str, text: &Text) -> Result<Account, Failed> {
+        let account = self.directory.account_at(address).await?;
+        account.ok_or_else(|| Failed::Said(say!(text, "error-no-account", name = address)))
+    }
+
+    /// All tenants.
+    ///
+    /// # Errors
+    /// [`Failed`].
+    pub async fn tenants(&self) -> Result<Vec<Tenant>, Failed> {
+        let mut all = Vec::new();
+        let mut page = Page::default();
+        loop {
+            let listed = self.directory.tenants(&page).await?;
+            all.extend(listed.items);
+            let Some(next) = listed.next else { return Ok(all) };
+            page.after = Some(next);
+        }
+    }
+}

@@ -1,0 +1,278 @@
+//! `replay`: sends an event through the pipeline again: one from a file, a dead letter, or a delivered message
+//! whose event is rebuilt from its trace and from a copy that somebody still has.
+//!
+//! The rebuilt event has the id of the first one, so that deliver finds what arrived already and adds only what
+//! is missing. What the trace does not keep is not guessed: TLS, the signers' domains and DMARC's wish are left
+//! out. If the process dies before the event is in the queue, nothing happened; after that, only the note in
+//! the trace is missing.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+use std::time::Duration;
+
+use clap::Args;
+use pennypost_mailstore::compress::compress;
+use pennypost_mailstore::{StoreError, names};
+use pennypost_model::codec;
+use pennypost_model::event::{
+    Accepted, AuthResults, Body, Event, Recipient, Source, SourceKind, Stage, Verdict, Via,
+};
+use pennypost_model::journal::Op;
+use pennypost_model::message::BlobRef;
+use pennypost_model::trace::{Outcome, TraceRecipient, TraceStep};
+use pennypost_model::{AccountKey, EventId, Rid, Seq};
+use pennypost_ports::{Created, Outgoing, PortError};
+use serde_json::json;
+
+use crate::dead_letters;
+use crate::office::Office;
+use crate::print::Output;
+use crate::text::Text;
+use crate::trace::{self, Delivery, Journey};
+use crate::{Failed, say};
+
+/// A file with an event is not larger than this: as JSON, its bytes take four times their number.
+const MAX_FILE: u64 = 512 << 20;
+/// Bytes of an encoded event at most: every queue service carries 256 KB.
+const MAX_EVENT: usize = 255 * 1024;
+
+/// What `replay` takes.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  pennypost replay 01KA5G3Z8QJ4N0T5W2Y7V9X1BC     a dead letter or a delivered message, by its id
+  pennypost replay events/accepted.json           an event from a file
+The event goes into a queue; “pennypost serve” works on it, at once if it runs.")]
+pub struct ReplayArgs {
+    /// The id of a message or dead letter, or a file with an event in JSON.
+    #[arg(value_name = "EVENTID|FILE")]
+    what: String,
+}
+
+/// From where an event was taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    File,
+    DeadLetter,
+    Trace,
+}
+
+/// What was put into a queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Replayed {
+    message: Option<EventId>,
+    stage: Stage,
+    origin: Origin,
+}
+
+/// Sends an event again.
+///
+/// # Errors
+/// [`Failed`]; when there is nothing to send, too.
+pub async fn run(office: &Office, args: &ReplayArgs, json: bool, text: &Text) -> Result<(), Failed> {
+    let Replayed { message, stage, origin } = replay(office, &args.what, text).await?;
+    let queue = stage.queue();
+    let sentence = match (origin, message) {
+        (Origin::DeadLetter, _) => say!(text, "dead-letter-replayed", id = &args.what, queue = queue),
+        (_, Some(id)) => say!(text, "replay-message", id = id.to_string(), queue = queue),
+        (_, None) => say!(text, "replay-event", queue = queue),
+    };
+    let origin = match origin {
+        Origin::File => "file",
+        Origin::DeadLetter => "dead-letter",
+        Origin::Trace => "trace",
+    };
+    let document = json!({ "id": message, "queue": queue, "origin": origin });
+    Ok(Output::new(&mut io::stdout().lock(), json).result(&sentence, &document)?)
+}
+
+async fn replay(office: &Office, what: &str, text: &Text) -> Result<Replayed, Failed> {
+    let path = Path::new(what);
+    match what.parse::<EventId>() {
+        Ok(id) if !path.exists() => replay_id(office, id, text).await,
+        _ => replay_file(office, path, text).await,
+    }
+}
+
+async fn replay_file(office: &Office, path: &Path, text: &Text) -> Result<Replayed, Failed> {
+    let shown = path.display().to_string();
+    let cannot = |cause: String| Failed::Said(say!(text, "error-file", path = &shown, cause = cause));
+    let mut bytes = Vec::new();
+    let file = File::open(path).map_err(|error| cannot(error.to_string()))?;
+    file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(|error| cannot(error.to_string()))?;
+    if bytes.len() as u64 > MAX_FILE {
+        return Err(Failed::Said(say!(text, "error-file-too-large", path = &shown, limit = MAX_FILE >> 20)));
+    }
+    let no_event =
+        |error: serde_json::Error| Failed::Said(say!(text, "replay-no-event", path = &shown, cause = error.to_string()));
+    let mut event: Event = serde_json::from_slice(&bytes).map_err(no_event)?;
+    drop(bytes);
+    let stage = event.stage();
+    send(office, stage, &mut event).await?;
+    Ok(Replayed { message: event.message(), stage, origin: Origin::File })
+}
+
+async fn replay_id(office: &Office, id: EventId, text: &Text) -> Result<Replayed, Failed> {
+    if let Some(letter) = dead_letters::find(office, id).await?
+        && dead_letters::replay(office, &letter).await?
+    {
+        return Ok(Replayed { message: Some(id), stage: letter.stage, origin: Origin::DeadLetter });
+    }
+    let log = office.log();
+    let mut is_known = false;
+    for tenant in office.tenants().await? {
+        let Some(journey) = trace::journey(&*log, tenant.id, id).await? else { continue };
+        is_known = true;
+        let Some(delivery) = &journey.delivery else { continue };
+        let Some(accepted) = rebuild(office, &journey, delivery).await? else { continue };
+        let mut event = Event::Accepted(Box::new(accepted));
+        send(office, Stage::InboundParse, &mut event).await?;
+        return Ok(Replayed { message: Some(id), stage: Stage::InboundParse, origin: Origin::Trace });
+    }
+    let id = id.to_string();
+    Err(Failed::Said(if is_known { say!(text, "replay-gone", id = id) } else { say!(text, "replay-unknown", id = id) }))
+}
+
+/// Puts the event into the queue of `stage` and notes it in the trace.
+async fn send(office: &Office, stage: Stage, event: &mut Event) -> Result<(), Failed> {
+    spool_large(office, event).await?;
+    put(office, stage, event).await?;
+    if let Some(message) = event.message() {
+        let step = TraceStep::Replayed { queue: stage.queue().to_owned() };
+        trace::note(office, event.tenant(), message, step).await?;
+    }
+    Ok(())
+}
+
+/// Puts the event into the queue of `stage`, durably.
+pub(crate) async fn put(office: &Office, stage: Stage, event: &Event) -> Result<(), Failed> {
+    let outgoing = Outgoing { tenant: event.tenant(), body: codec::encode(event), delay: Duration::ZERO };
+    let results = office.queue().send_batch(stage, vec![outgoing]).await;
+    let unanswered = PortError::Unavailable { port: "queue", cause: "it gave no answer".to_owned() };
+    Ok(results.into_iter().next().unwrap_or(Err(unanswered))?)
+}
+
+fn accepted_of(event: &mut Event) -> Option<&mut Accepted> {
+    match event {
+        Event::Accepted(accepted) => Some(accepted),
+        Event::Parsed(parsed) => Some(&mut parsed.accepted),
+        Event::Decided(decided) => Some(&mut decided.accepted),
+        Event::Changed(_) | Event::House(_) => None,
+    }
+}
+
+/// Takes the bytes out of an event that is too large with them.
+async fn spool_large(office: &Office, event: &mut Event) -> Result<(), Failed> {
+    let is_large = |event: &mut Event| {
+        accepted_of(event).is_some_and(
+            |accepted| matches!(&accepted.body, Body::Inline(stored) if stored.stored_len() > Body::INLINE_LIMIT),
+        )
+    };
+    if !is_large(event) && codec::encode(event).len() <= MAX_EVENT {
+        return Ok(());
+    }
+    let Some(accepted) = accepted_of(event) else { return Ok(()) };
+    let Body::Inline(stored) = &accepted.body else { return Ok(()) };
+    let (size, bytes) = (stored.size, codec::encode(stored));
+    accepted.body = Body::Spooled { object: spool(office, accepted, bytes).await?, size };
+    Ok(())
+}
+
+/// Gives the spooled bytes of an event a fresh name. `false` if they are not spooled.
+pub(crate) async fn respool(office: &Office, event: &mut Event) -> Result<bool, Failed> {
+    let Some(accepted) = accepted_of(event) else { return Ok(false) };
+    let Body::Spooled { object, size } = &accepted.body else { return Ok(false) };
+    let size = *size;
+    let (bytes, _) = office.objects().get(object).await?;
+    accepted.body = Body::Spooled { object: spool(office, accepted, bytes.to_vec()).await?, size };
+    Ok(true)
+}
+
+/// Writes spooled bytes under a name of today: neither is it taken, nor does an earlier delivery of the same
+/// message or housekeeping remove it too soon.
+async fn spool(office: &Office, accepted: &Accepted, bytes: Vec<u8>) -> Result<String, Failed> {
+    let object = names::spool(accepted.tenant, office.ids.event(office.clock.now()));
+    match office.objects().put_unique(&object, bytes.into()).await? {
+        Created::Stored => Ok(object),
+        Created::Exists => {
+            Err(PortError::Unavailable { port: "objects", cause: "a fresh id was taken".to_owned() }.into())
+        }
+    }
+}
+
+/// The event of a message that was delivered. `None` if nobody has its bytes any more.
+async fn rebuild(office: &Office, journey: &Journey, delivery: &Delivery) -> Result<Option<Accepted>, Failed> {
+    for recipient in &delivery.recipients {
+        let Outcome::Stored { rid, .. } = recipient.outcome else { continue };
+        let Some(blob) = blob(office, recipient.account, rid).await? else { continue };
+        let read = async {
+            let message = office.store.open(journey.tenant, blob).await?;
+            Ok((message.sidecar().await?.receipt, compress(&message.whole().await?)?))
+        };
+        let (receipt, stored) = match read.await {
+            Ok(found) => found,
+            // This copy was deleted for good or is damaged: another recipient's may lie elsewhere.
+            Err(StoreError::Port(PortError::NotFound { .. }) | StoreError::Damaged(_)) => continue,
+            Err(error) => return Err(error.into()),
+        };
+        return Ok(Some(Accepted {
+            id: journey.id,
+            time: delivery.accepted,
+            tenant: journey.tenant,
+            source: source(delivery),
+            auth: auth(delivery),
+            reverse_path: delivery.reverse_path.clone(),
+            recipients: delivery.recipients.iter().map(addressee).collect(),
+            body: Body::Inline(stored),
+            receipt,
+        }));
+    }
+    Ok(None)
+}
+
+/// Where the message with that id lay when it was added.
+async fn blob(office: &Office, account: AccountKey, rid: Rid) -> Result<Option<BlobRef>, StoreError> {
+    let seq = Seq(rid.0 / Rid::PER_ENTRY as u64);
+    let entries = office.store.journal().before(account, seq, 1).await?;
+    let entry = entries.into_iter().find(|entry| entry.seq == seq);
+    let blob = |op: &Op| match op {
+        Op::Add(add) if Rid::new(seq, add.index) == rid => Some(add.blob),
+        _ => None,
+    };
+    Ok(entry.and_then(|entry| entry.ops.iter().find_map(blob)))
+}
+
+fn has_reason(delivery: &Delivery, wanted: impl Fn(&str) -> bool) -> bool {
+    delivery.recipients.iter().flat_map(|recipient| &recipient.reasons).any(|reason| wanted(reason))
+}
+
+fn source(delivery: &Delivery) -> Source {
+    let (ip, helo) = delivery.peer.split_once(' ').unwrap_or((&delivery.peer, ""));
+    let is_system = has_reason(delivery, |reason| reason == pennypost_policy::SYSTEM_REASON);
+    Source {
+        kind: if is_system { SourceKind::System } else { SourceKind::Smtp },
+        ip: ip.parse().ok(),
+        helo: helo.to_owned(),
+        tls: None,
+    }
+}
+
+fn auth(delivery: &Delivery) -> AuthResults {
+    let [spf, dkim, dmarc] = delivery.auth;
+    // The score notes for mail from trusted networks only that it is that.
+    let trusted = delivery.auth == [Verdict::None; 3]
+        && has_reason(delivery, |reason| reason.starts_with("trusted"));
+    AuthResults { spf, dkim, dmarc, trusted, ..AuthResults::default() }
+}
+
+fn addressee(recipient: &TraceRecipient) -> Recipient {
+    let is_catch_all = recipient.reasons.iter().any(|reason| reason == "rule:catch-all");
+    Recipient {
+        account: recipient.account,
+        address: recipient.address.clone(),
+        via: if is_catch_all { Via::CatchAll } else { Via::Direct },
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,322 @@
+//! `serve`: every part of the post office in one process.
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use pennypost_backend_embedded::Options;
+use pennypost_deliver::Deliver;
+use pennypost_housekeep::Housekeep;
+use pennypost_inbound_parse::InboundParse;
+use pennypost_ingress::net::{Adapter, Ports, TlsMode, load_or_create_tls};
+use pennypost_ingress::{imap, pop3, smtp};
+use pennypost_mailstore::Mailroom;
+use pennypost_model::TenantId;
+use pennypost_model::event::{Event, House, Stage};
+use pennypost_notify::Notify;
+use pennypost_policy_filter::PolicyFilter;
+use pennypost_runtime::local::Driver;
+use pennypost_runtime::{Handler, Pipeline};
+use prometheus::Registry;
+use serde_json::json;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tracing_subscriber::EnvFilter;
+
+use crate::cli::ServeArgs;
+use crate::config::{Config, Listen};
+use crate::office::Office;
+use crate::text::Text;
+use crate::{Failed, demo, http, say};
+
+/// Between two looks of the sweeper at all accounts.
+const SWEEP: Duration = Duration::from_secs(15 * 60);
+
+/// Runs the post office until it is asked to stop.
+pub async fn run(data: &Path, args: &ServeArgs, json: bool, text: &Text) -> Result<ExitCode, Failed> {
+    if args.list_crash_points {
+        let mut out = std::io::stdout().lock();
+        pennypost_ports::crash::POINTS.iter().try_for_each(|point| writeln!(out, "{point}"))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    start_logging();
+    let mut config = Config::load(args.config.as_deref(), &args.settings, text)?;
+    override_listeners(&mut config.listen, args);
+    let office = Office::open(data, &Options::server())?;
+    let tls = load_or_create_tls(&data.join("tls"), &config.adapter.hostname)
+        .map_err(|error| Failed::Said(say!(text, "serve-tls", cause = error.to_string())))?;
+    let registry = Registry::new();
+    let room = Mailroom::new(office.store.clone());
+    let ports = Ports {
+        directory: office.directory.clone(),
+        mailroom: room.clone(),
+        queue: office.queue(),
+        objects: office.objects(),
+        clock: Arc::clone(&office.clock),
+        ids: Arc::clone(&office.ids),
+    };
+    let started = |cause: String| Failed::Said(say!(text, "serve-start", cause = cause));
+    let adapter = Adapter::new(ports, config.adapter.clone(), tls, &registry)
+        .map_err(|error| started(error.to_string()))?;
+    let pipeline = Arc::new(pipeline(&office, &room, &config));
+    let settings = config.pipeline.driver.clone();
+    let clock = Arc::clone(&office.clock);
+    let driver =
+        Driver::new(Arc::clone(&pipeline), office.queue(), office.log(), clock, settings, &registry)
+            .map_err(|error| started(error.to_string()))?;
+    let monitor = http::Monitor::new(office.queue(), office.control(), registry)
+        .map_err(|error| started(error.to_string()))?;
+    let stop = stop_signal()?;
+    let listeners = Listeners::bind(&config.listen, text).await?;
+    let bound = listeners.addresses()?;
+    let demo = if args.demo { Some(demo::prepare(&office, &args.demo_mail, text).await?) } else { None };
+
+    let mut protocols = JoinSet::new();
+    protocols.spawn(smtp::run(Arc::clone(&adapter), listeners.smtp));
+    protocols.spawn(imap::run(Arc::clone(&adapter), listeners.imap, TlsMode::StartTls));
+    protocols.spawn(imap::run(Arc::clone(&adapter), listeners.imaps, TlsMode::Implicit));
+    protocols.spawn(pop3::run(Arc::clone(&adapter), listeners.pop3, TlsMode::StartTls));
+    protocols.spawn(pop3::run(Arc::clone(&adapter), listeners.pop3s, TlsMode::Implicit));
+    let (stop_work, work_stopped) = watch::channel(false);
+    let workers = tokio::spawn(driver.run(work_stopped.clone()));
+    let sweeper = tokio::spawn(sweep(office.directory.clone(), office.store.clone(), Arc::clone(&pipeline)));
+    let neighbours = tokio::spawn(watch_other_processes(office.backend.foreign_changes(), room));
+    let pages = tokio::spawn(http::run(listeners.http, monitor, stopped(work_stopped)));
+
+    announce(data, &bound, demo.as_ref(), json, text)?;
+    stop.await;
+    tracing::info!("stopping");
+    adapter.shutdown.begin();
+    while protocols.join_next().await.is_some() {}
+    sweeper.abort();
+    neighbours.abort();
+    let _ = stop_work.send(true);
+    let _ = workers.await;
+    let _ = tokio::time::timeout(Duration::from_secs(2), pages).await;
+    office.backend.shutdown().await;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The handlers, joined as the configuration says.
+fn pipeline(office: &Office, room: &Mailroom, config: &Config) -> Pipeline {
+    let handlers: [Arc<dyn Handler>; 5] = [
+        Arc::new(InboundParse::new(office.objects())),
+        Arc::new(PolicyFilter::new(Arc::new(office.directory.clone()))),
+        Arc::new(Deliver::new(office.store.clone(), office.log())),
+        Arc::new(Notify::new(Arc::new(room.clone()))),
+        Arc::new(Housekeep::new(
+            office.store.clone(),
+            office.control(),
+            office.queue(),
+            config.housekeeping.clone(),
+        )),
+    ];
+    Pipeline::new(handlers, config.pipeline.fusing(), office.queue())
+}
+
+fn start_logging() {
+    let filter = EnvFilter::try_from_env("PENNYPOST_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
+    let logging = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A second server in one process (tests) keeps the first one's log.
+    let _ = logging.try_init();
+}
+
+fn override_listeners(listen: &mut Listen, args: &ServeArgs) {
+    let given = [
+        (&mut listen.smtp, args.smtp),
+        (&mut listen.imap, args.imap),
+        (&mut listen.imaps, args.imaps),
+        (&mut listen.pop3, args.pop3),
+        (&mut listen.pop3s, args.pop3s),
+        (&mut listen.http, args.http),
+    ];
+    for (address, given) in given {
+        *address = given.unwrap_or(*address);
+    }
+}
+
+struct Listeners {
+    smtp: TcpListener,
+    imap: TcpListener,
+    imaps: TcpListener,
+    pop3: TcpListener,
+    pop3s: TcpListener,
+    http: TcpListener,
+}
+
+impl Listeners {
+    async fn bind(listen: &Listen, text: &Text) -> Result<Listeners, Failed> {
+        let bind = async |name: &str, address: SocketAddr| {
+            TcpListener::bind(address).await.map_err(|error| {
+                let (address, cause) = (address.to_string(), error.to_string());
+                Failed::Said(say!(text, "serve-bind", name = name, address = address, cause = cause))
+            })
+        };
+        Ok(Listeners {
+            smtp: bind("smtp", listen.smtp).await?,
+            imap: bind("imap", listen.imap).await?,
+            imaps: bind("imaps", listen.imaps).await?,
+            pop3: bind("pop3", listen.pop3).await?,
+            pop3s: bind("pop3s", listen.pop3s).await?,
+            http: bind("http", listen.http).await?,
+        })
+    }
+
+    /// Where each is bound, with the ports that were taken for 0.
+    fn addresses(&self) -> std::io::Result<Listen> {
+        Ok(Listen {
+            smtp: self.smtp.local_addr()?,
+            imap: self.imap.local_addr()?,
+            imaps: self.imaps.local_addr()?,
+            pop3: self.pop3.local_addr()?,
+            pop3s: self.pop3s.local_addr()?,
+            http: self.http.local_addr()?,
+        })
+    }
+}
+
+/// Says that everything is bound, and how to connect.
+fn announce(
+    data: &Path,
+    bound: &Listen,
+    demo: Option<&demo::Demo>,
+    json: bool,
+    text: &Text,
+) -> Result<(), Failed> {
+    let certificate = data.join("tls").join("cert.pem").display().to_string();
+    let mut out = std::io::stdout().lock();
+    if json {
+        let document = json!({
+            "event": "ready",
+            "pid": std::process::id(),
+            "tls_certificate": certificate,
+            "listeners": {
+                "smtp": bound.smtp.to_string(),
+                "imap": bound.imap.to_string(),
+                "imaps": bound.imaps.to_string(),
+                "pop3": bound.pop3.to_string(),
+                "pop3s": bound.pop3s.to_string(),
+                "http": bound.http.to_string(),
+            },
+            "demo": demo.map(|demo| json!({
+                "accounts": demo.addresses,
+                "password": demo.password,
+                "imported": demo.imported,
+            })),
+        });
+        writeln!(out, "{document}")?;
+        return Ok(out.flush()?);
+    }
+    writeln!(out, "{}", say!(text, "serve-ready", data = data.display().to_string()))?;
+    writeln!(out)?;
+    for (name, address) in [
+        ("SMTP   (STARTTLS)", bound.smtp),
+        ("IMAP   (STARTTLS)", bound.imap),
+        ("IMAPS  (TLS)     ", bound.imaps),
+        ("POP3   (STLS)    ", bound.pop3),
+        ("POP3S  (TLS)     ", bound.pop3s),
+    ] {
+        writeln!(out, "  {name}  {address}")?;
+    }
+    writeln!(out, "  HTTP               http://{}/healthz  /metrics", bound.http)?;
+    writeln!(out)?;
+    writeln!(out, "{}", say!(text, "serve-certificate", path = certificate))?;
+    match demo {
+        Some(demo) => {
+            writeln!(out)?;
+            let (accounts, password) = (demo.addresses.join(", "), demo.password.as_str());
+            writeln!(out, "{}", say!(text, "serve-demo", accounts = accounts, password = password))?;
+            writeln!(out)?;
+            let first = demo.addresses.first().copied().unwrap_or_default();
+            writeln!(out, "  curl -k --user {first}:{password} 'imaps://{}/INBOX;UID=1'", bound.imaps)?;
+            writeln!(
+                out,
+                "  printf 'Subject: hello\\r\\n\\r\\nhello\\r\\n' | curl smtp://{} --mail-from you@example.org --mail-rcpt {first} -T -",
+                bound.smtp
+            )?;
+        }
+        None => writeln!(out, "{}", say!(text, "serve-next-steps"))?,
+    }
+    writeln!(out)?;
+    writeln!(out, "{}", say!(text, "serve-stop"))?;
+    Ok(out.flush()?)
+}
+
+/// Ready at the first SIGTERM or SIGINT.
+fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}
+
+async fn stopped(mut stop: watch::Receiver<bool>) {
+    let _ = stop.wait_for(|stop| *stop).await;
+}
+
+/// Sessions learn of what other processes (import, administration) have changed.
+async fn watch_other_processes(mut changes: watch::Receiver<u64>, room: Mailroom) {
+    while changes.changed().await.is_ok() {
+        room.wake_all();
+    }
+}
+
+/// Sends every account to housekeeping from time to time, and every tenant once a day.
+async fn sweep(
+    directory: pennypost_directory::Directory,
+    store: pennypost_mailstore::Mailstore,
+    pipeline: Arc<Pipeline>,
+) {
+    let mut turns = 0_u64;
+    loop {
+        tokio::time::sleep(SWEEP).await;
+        turns += 1;
+        let daily = turns.is_multiple_of(24 * 3600 / SWEEP.as_secs());
+        if let Err(error) = sweep_once(&directory, &store, &pipeline, daily).await {
+            tracing::warn!(%error, "the sweep was cut short");
+        }
+    }
+}
+
+async fn sweep_once(
+    directory: &pennypost_directory::Directory,
+    store: &pennypost_mailstore::Mailstore,
+    pipeline: &Pipeline,
+    daily: bool,
+) -> Result<(), Failed> {
+    const PAGE: usize = 500;
+    let mut page = pennypost_directory::Page::default();
+    loop {
+        let tenants = directory.tenants(&page).await?;
+        for tenant in &tenants.items {
+            let mut after = None;
+            loop {
+                let accounts = store.journal().accounts(tenant.id, after, PAGE).await?;
+                let events = accounts.iter().map(|account| Event::House(House::Account(*account)));
+                pipeline.send(Stage::Housekeep, events.collect()).await;
+                after = accounts.last().copied();
+                if accounts.len() < PAGE {
+                    break;
+                }
+            }
+            if daily {
+                pipeline.send(Stage::Housekeep, tenant_chores(tenant.id)).await;
+            }
+        }
+        let Some(next) = tenants.next else { return Ok(()) };
+        page.after = Some(next);
+    }
+}
+
+fn tenant_chores(tenant: TenantId) -> Vec<Event> {
+    vec![Event::House(House::CollectGarbage(tenant)), Event::House(House::Audit(tenant))]
+}
