@@ -212,10 +212,7 @@ impl View {
         out: &mut Vec<u8>,
     ) -> bool {
         self.learn(state);
-        let keywords = self.state.keywords().len();
-        if std::mem::replace(&mut self.told_keywords, keywords) != keywords {
-            response::known_flags(out, &self.state, self.read_only);
-        }
+        self.tell_keywords(out);
         if Arc::ptr_eq(&self.shown, &self.newest) {
             return true;
         }
@@ -238,6 +235,14 @@ impl View {
             }
         }
         true
+    }
+
+    /// Tells of keywords that are new to the client, before it meets them in a FETCH.
+    pub fn tell_keywords(&mut self, out: &mut Vec<u8>) {
+        let keywords = self.state.keywords().len();
+        if std::mem::replace(&mut self.told_keywords, keywords) != keywords {
+            response::known_flags(out, &self.state, self.read_only);
+        }
     }
 
     /// An untagged FETCH with the flags of a message.

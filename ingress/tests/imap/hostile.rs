@@ -76,7 +76,7 @@ async fn too_much_is_refused_in_bounds() {
         ("UID STORE 1:4294967295 +FLAGS (\\Deleted)", "OK"),
         ("UID SEARCH UID 1:4294967295", "OK"),
         ("UID COPY 1:4294967295 Trash", "OK"),
-        ("SEARCH 1:*", "BAD"),
+        ("SEARCH 1:*", "OK"),
     ] {
         let (_, tagged) = client.command(wild).await;
         assert!(tagged.starts_with(answer), "{wild}: {tagged}");

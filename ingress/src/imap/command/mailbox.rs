@@ -16,6 +16,20 @@ fn find(draft: &Draft, name: &str) -> Result<MailboxId, Refusal> {
     Ok(mailbox.id)
 }
 
+/// Mailboxes begin subscribed; over IMAP subscribing is the client's own business (RFC 3501 section 6.3.6).
+fn without_subscribing<T>(
+    draft: &mut Draft,
+    change: impl FnOnce(&mut Draft) -> Result<T, Refusal>,
+) -> Result<T, Refusal> {
+    let before: Vec<MailboxId> = draft.state().mailboxes().map(|mailbox| mailbox.id).collect();
+    let value = change(draft)?;
+    let after: Vec<MailboxId> = draft.state().mailboxes().map(|mailbox| mailbox.id).collect();
+    for created in after.into_iter().filter(|id| !before.contains(id)) {
+        draft.subscribe(created, false)?;
+    }
+    Ok(value)
+}
+
 impl Session {
     pub(super) async fn create(&mut self, name: &Name) -> Answer {
         // A separator at the end only says that there will be mailboxes below it.
@@ -25,7 +39,9 @@ impl Session {
         if state.mailboxes().count() >= MAX_MAILBOXES {
             return Err(Reply::no("[LIMIT] the account has too many mailboxes"));
         }
-        let create = |draft: &mut Draft| draft.create_mailbox(name, None).map_err(Refusal::from);
+        let create = |draft: &mut Draft| {
+            without_subscribing(draft, |draft| draft.create_mailbox(name, None).map_err(Refusal::from))
+        };
         let (state, id) = live.change(&ACTOR, create).await?;
         match state.mailbox(id) {
             Some(mailbox) => Ok(Reply::ok(format!("[MAILBOXID ({})] created", status::mailbox_id(mailbox)))),
@@ -50,7 +66,7 @@ impl Session {
         let (live, _) = self.refreshed().await?;
         let rename = |draft: &mut Draft| {
             let id = find(draft, from)?;
-            draft.rename_mailbox(id, to).map_err(Refusal::from)
+            without_subscribing(draft, |draft| draft.rename_mailbox(id, to).map_err(Refusal::from))
         };
         live.change(&ACTOR, rename).await?;
         Ok(Reply::ok("renamed"))

@@ -73,9 +73,10 @@ impl Session {
         let mut told = Told { uids: UidSet::new(), at: state.seq };
         let Some(view) = &mut self.view else { return Ok(told) };
         view.learn(state);
+        let mut out = Vec::new();
+        view.tell_keywords(&mut out);
         let shown = std::sync::Arc::clone(view.shown());
         let bits = bits_of(state, &store.flags);
-        let mut out = Vec::new();
         for (count, (position, before)) in shown.rows.select(&plan.wanted).enumerate() {
             let Some(view) = &self.view else { return Ok(told) };
             if stored.modified.contains(before.uid) || !view.is_there(before.uid) {

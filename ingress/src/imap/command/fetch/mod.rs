@@ -129,7 +129,10 @@ impl Session {
     }
 
     async fn fetch_all(&mut self, task: &Task<'_>, positions: &[Range<usize>]) -> Done {
-        let Some(view) = &self.view else { return Ok(nothing_selected()) };
+        let Some(view) = &mut self.view else { return Ok(nothing_selected()) };
+        let mut out = Vec::new();
+        view.tell_keywords(&mut out);
+        self.stream.write(&out);
         let shown = std::sync::Arc::clone(view.shown());
         let mut told = Told { uids: UidSet::new(), at: view.state().seq };
         let mut failure: Option<StoreError> = None;

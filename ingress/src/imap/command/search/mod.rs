@@ -12,9 +12,10 @@ use futures::StreamExt;
 use pennypost_fold::Row;
 use pennypost_mailstore::{Mailstore, StoreError};
 use pennypost_mime::{decode_header, decode_text, header_fields};
+use pennypost_model::structure::Envelope;
 use pennypost_model::{Seq, TenantId, Uid, UidSet};
 
-use super::{no_such_numbers, nothing_selected};
+use super::nothing_selected;
 use crate::imap::Shared;
 use crate::imap::grammar::{self, Charset, Returns, Search};
 use crate::imap::response::Reply;
@@ -87,7 +88,7 @@ impl Session {
             last_uid: view.shown().rows.last().map_or(0, |row| row.uid.0),
             now: self.adapter.clock.now(),
         };
-        let test = Test::of(&search.key, &resolver).ok_or_else(no_such_numbers)?;
+        let test = Test::of(&search.key, &resolver);
         let fields = test.fields();
         let reader = Reader {
             store: live.store(),
@@ -195,7 +196,10 @@ impl Reader<'_> {
 
     async fn holds_of_message(&self, known: &Known<'_>) -> Result<bool, StoreError> {
         let message = self.store.open(self.tenant, known.row.blob).await?;
-        let header = self.header(&message.header().await?);
+        let mut header = self.header(&message.header().await?);
+        if self.wants_addresses() {
+            add_addresses(&mut header, &message.sidecar().await?.structure.envelope);
+        }
         let known = Known { header: Some(&header), ..*known };
         if let Some(holds) = self.test.holds(&known) {
             return Ok(holds);
@@ -218,6 +222,12 @@ impl Reader<'_> {
         Ok(self.test.holds(&known).unwrap_or(false))
     }
 
+    /// Are fields looked at that hold addresses?
+    fn wants_addresses(&self) -> bool {
+        self.fields
+            .is_none_or(|wanted| wanted.iter().any(|name| ["from", "to", "cc", "bcc"].contains(&&**name)))
+    }
+
     fn header(&self, raw: &[u8]) -> Header {
         let mut header = Header::default();
         for (name, value, _) in header_fields(raw) {
@@ -230,5 +240,18 @@ impl Reader<'_> {
             }
         }
         header
+    }
+}
+
+/// Adds addresses as people write them, so that they are found whatever comments and folding stand in between.
+fn add_addresses(header: &mut Header, envelope: &Envelope) {
+    let lists =
+        [("from", &envelope.from), ("to", &envelope.to), ("cc", &envelope.cc), ("bcc", &envelope.bcc)];
+    for (field, addresses) in lists {
+        for address in addresses {
+            let text = |part: &Option<Vec<u8>>| decode_header(part.as_deref().unwrap_or_default());
+            let (name, mailbox, host) = (text(&address.name), text(&address.mailbox), text(&address.host));
+            header.fields.push((field.to_owned(), fold(&format!("{name} <{mailbox}@{host}>"))));
+        }
     }
 }

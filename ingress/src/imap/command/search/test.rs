@@ -7,9 +7,9 @@ use memchr::memmem::Finder;
 use pennypost_fold::{Row, RowFlags, State};
 use pennypost_model::{Timestamp, Uid, UidSet};
 
+use crate::imap::grammar::SearchKey;
 use crate::imap::grammar::date::{Day, month_number};
 use crate::imap::grammar::search::{HeaderKey, When};
-use crate::imap::grammar::{SearchKey, SequenceSet};
 
 /// What resolves the sets and names of a condition.
 pub(super) struct Resolver<'a> {
@@ -88,16 +88,17 @@ pub(super) struct Header {
 }
 
 impl Test {
-    /// Makes a key ready. `None` if it names a sequence number that no message has.
-    pub fn of(key: &SearchKey, with: &Resolver<'_>) -> Option<Test> {
+    /// Makes a key ready. Sequence numbers that no message has are nobody's, not an error as they are in FETCH:
+    /// a search finds what is there.
+    pub fn of(key: &SearchKey, with: &Resolver<'_>) -> Test {
         let all = |keys: &[&SearchKey]| {
-            let mut tests = keys.iter().map(|key| Test::of(key, with)).collect::<Option<Vec<_>>>()?;
+            let mut tests: Vec<Test> = keys.iter().map(|key| Test::of(key, with)).collect();
             tests.sort_by_key(Test::cost);
-            Some(tests)
+            tests
         };
-        Some(match key {
+        match key {
             SearchKey::All => Test::Always(true),
-            SearchKey::Sequence(set) => Test::Numbers(numbers(set, with.last_number)?),
+            SearchKey::Sequence(set) => Test::Numbers(set.resolve(with.last_number)),
             SearchKey::Uids(set) => Test::Uids(set.resolve(with.last_uid)),
             SearchKey::Flag(flag) => Test::Flags(u64::from(flag.0)),
             SearchKey::Keyword(keyword) => {
@@ -123,10 +124,10 @@ impl Test {
             SearchKey::ModSeq(modseq) => Test::ModSeq(*modseq),
             SearchKey::EmailId(id) => Test::EmailId(id.clone()),
             SearchKey::ThreadId(id) => Test::ThreadId(id.clone()),
-            SearchKey::Not(key) => Test::Not(Box::new(Test::of(key, with)?)),
-            SearchKey::Or(first, second) => Test::Any(all(&[first, second])?),
-            SearchKey::And(keys) => Test::All(all(&keys.iter().collect::<Vec<_>>())?),
-        })
+            SearchKey::Not(key) => Test::Not(Box::new(Test::of(key, with))),
+            SearchKey::Or(first, second) => Test::Any(all(&[first, second])),
+            SearchKey::And(keys) => Test::All(all(&keys.iter().collect::<Vec<_>>())),
+        }
     }
 
     /// 0 for what the row tells, 1 for the header, 2 for the text.
@@ -201,10 +202,6 @@ fn any(tests: &[Test], known: &Known<'_>, wanted: bool) -> Option<bool> {
         }
     }
     if is_open { None } else { Some(!wanted) }
-}
-
-fn numbers(set: &SequenceSet, last: u32) -> Option<UidSet> {
-    if set.exceeds(last) { None } else { Some(set.resolve(last)) }
 }
 
 fn ago(now: Timestamp, seconds: u32) -> Timestamp {
