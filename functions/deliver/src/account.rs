@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 use pennypost_fold::{Draft, DraftError, NewMessage};
 use pennypost_mailstore::{ChangeError, Mailstore, StoreError};
 use pennypost_model::event::{Decided, Decision, Recipient, Target};
-use pennypost_model::journal::{Actor, Add, Entry, Op};
+use pennypost_model::journal::{Actor, Entry, Op};
 use pennypost_model::message::{BlobRef, Card};
-use pennypost_model::{AccountKey, EventId, MailboxId, MailboxRole, Rid, Uid};
+use pennypost_model::{AccountKey, EventId, MailboxId, MailboxRole, Timestamp, Uid};
 use pennypost_ports::{Appended, Consistency};
 
-use crate::tip::{Copy, Found, Tip, Tips};
+use crate::tip::{Copy, Found, Mark, Tips};
 
 /// Lost races before the batch gives up and comes again.
 const MAX_TRIES: u32 = 40;
@@ -35,6 +35,9 @@ pub struct Delivery<'a> {
     /// Bytes as received.
     pub size: u64,
 }
+
+/// The newest end of an account, the copies found up to there, and the deliveries not found.
+type Split<'b, 'c> = (Mark, Vec<(EventId, Copy)>, Vec<&'b Delivery<'c>>);
 
 /// The copies for one account.
 pub struct Copies<'a> {
@@ -65,123 +68,79 @@ impl Copies<'_> {
 
     /// The short way: the newest entry says all that the next one needs.
     async fn append(&self, deliveries: &[Delivery<'_>]) -> Result<Vec<(EventId, Copy)>, StoreError> {
-        let mut tip = self.tips.tip(self.account).await?;
         for attempt in 0..MAX_TRIES {
-            let (mut placed, missing) = self.split(&tip, deliveries).await?;
+            let (mark, mut placed, missing) = self.split(deliveries).await?;
             if missing.is_empty() {
                 return Ok(placed);
             }
-            let entry = self.entry(&tip, &missing)?;
+            let entry = self.entry(mark, &missing)?;
             match self.store.journal().append(self.account, &entry).await? {
                 Appended::Committed => {
-                    let mut advanced = (*tip).clone();
-                    advanced.advance(&entry);
-                    let ids = missing.iter().map(|delivery| delivery.decided.accepted.id);
-                    placed.extend(ids.filter_map(|event| Some((event, advanced.copy(event)?))));
-                    self.tips.put(self.account, advanced);
+                    placed.extend(self.tips.committed(self.account, &entry));
                     return Ok(placed);
                 }
                 Appended::Lost(_) => {
                     self.store.pause(attempt).await;
-                    tip = self.catch_up(&tip).await?;
+                    self.tips.catch_up(self.account, mark).await?;
                 }
             }
         }
         Err(StoreError::Busy)
     }
 
-    /// Which copies are in the journal up to `tip`, and which are missing.
-    async fn split<'b, 'c>(
-        &self,
-        tip: &Tip,
-        deliveries: &'b [Delivery<'c>],
-    ) -> Result<(Vec<(EventId, Copy)>, Vec<&'b Delivery<'c>>), StoreError> {
-        let mut placed = Vec::new();
-        let mut missing = Vec::new();
-        for delivery in deliveries {
-            let accepted = &delivery.decided.accepted;
-            match self.tips.find_upto(tip, self.account, accepted.id, accepted.time).await? {
-                Some(copy) => placed.push((accepted.id, copy)),
-                None => missing.push(delivery),
-            }
-        }
-        Ok((placed, missing))
+    /// The newest end known of the account, which copies are in the journal up to there, and which are missing.
+    async fn split<'b, 'c>(&self, deliveries: &'b [Delivery<'c>]) -> Result<Split<'b, 'c>, StoreError> {
+        let accepted = deliveries.iter().map(|delivery| &delivery.decided.accepted);
+        let events: Vec<(EventId, Timestamp)> = accepted.map(|event| (event.id, event.time)).collect();
+        let (mark, found) = self.tips.look(self.account, &events).await?;
+        let is_missing = |delivery: &&Delivery<'_>| !found.contains_key(&delivery.decided.accepted.id);
+        let missing = deliveries.iter().filter(is_missing).collect();
+        Ok((mark, found.into_iter().collect(), missing))
     }
 
-    /// Reads what came after `tip`, without forgetting what it knows.
-    async fn catch_up(&self, tip: &Tip) -> Result<std::sync::Arc<Tip>, StoreError> {
-        const PAGE: usize = 500;
-        let mut tip = tip.clone();
-        loop {
-            let entries =
-                self.store.journal().since(self.account, tip.seq, PAGE, Consistency::Strong).await?;
-            entries.iter().for_each(|entry| tip.advance(entry));
-            if entries.len() < PAGE {
-                return Ok(self.tips.put(self.account, tip));
-            }
-        }
-    }
-
-    fn entry(&self, tip: &Tip, deliveries: &[&Delivery<'_>]) -> Result<Entry, StoreError> {
-        let mut used = tip.used;
-        let mut next_uid = tip.next_uid;
+    fn entry(&self, mark: Mark, deliveries: &[&Delivery<'_>]) -> Result<Entry, StoreError> {
+        let mut used = mark.used;
+        let mut next_uid = mark.next_uid;
         let mut ops = Vec::with_capacity(deliveries.len());
         for (index, delivery) in (0..).zip(deliveries) {
-            let new =
-                self.new_message(delivery, mailbox_of(delivery.decision.target).unwrap_or(MailboxId::INBOX));
+            let mailbox = mailbox_of(delivery.decision.target).unwrap_or(MailboxId::INBOX);
+            let new = self.new_message(delivery, mailbox);
             used.bytes += new.size;
             used.messages += 1;
-            ops.push(Op::Add(Box::new(Add {
-                uid: Uid(next_uid),
-                index,
-                mailbox: new.mailbox,
-                flags: new.flags,
-                internal_date: new.internal_date,
-                sent: new.sent,
-                size: new.size,
-                thread: new.thread,
-                message_id_hash: new.message_id_hash,
-                event: new.event,
-                blob: new.blob,
-                card: new.card,
-                receipt: new.receipt,
-            })));
+            ops.push(Op::Add(Box::new(new.numbered(Uid(next_uid), index))));
             next_uid = next_uid.checked_add(1).filter(|uid| *uid < u32::MAX).ok_or(StoreError::Busy)?;
         }
-        let time = self.store.clock().now().max(tip.time);
-        Ok(Entry { seq: tip.seq.next(), time, actor: Actor::Delivery, next_uid, used, ops })
+        let time = self.store.clock().now().max(mark.time);
+        Ok(Entry { seq: mark.seq.next(), time, actor: Actor::Delivery, next_uid, used, ops })
     }
 
     /// The long way, for mailboxes that may have to be made first.
     async fn commit_by_state(&self, deliveries: &[Delivery<'_>]) -> Result<Vec<(EventId, Copy)>, StoreError> {
         for attempt in 0..MAX_TRIES {
-            let state = self.store.load(self.account, Consistency::Strong).await?;
-            let tip = self.tips.reload(self.account, Consistency::Strong).await?;
-            let (mut placed, missing) = self.split(&tip, deliveries).await?;
+            let (mark, mut placed, missing) = self.split(deliveries).await?;
             if missing.is_empty() {
                 return Ok(placed);
             }
-            if state.seq != tip.seq {
+            let state = self.store.load(self.account, Consistency::Strong).await?;
+            if state.seq != mark.seq {
+                self.tips.catch_up(self.account, mark).await?;
                 continue;
             }
             let mut draft = Draft::new(&state, Actor::Delivery, self.store.clock().now());
             for delivery in missing {
                 let mailbox = mailbox_in(&mut draft, delivery.decision.target).map_err(refused)?;
-                let new = self.new_message(delivery, mailbox);
-                let event = new.event;
-                let (uid, rid): (Uid, Rid) = draft.add(new).map_err(refused)?;
-                let seq = draft.state().seq;
-                placed.push((event, Copy { seq, uid, rid, mailbox, wants_housekeeping: false }));
+                draft.add(self.new_message(delivery, mailbox)).map_err(refused)?;
             }
             let Some((entry, _)) = draft.finish() else { return Ok(placed) };
             match self.store.journal().append(self.account, &entry).await? {
                 Appended::Committed => {
-                    let mut tip = (*tip).clone();
-                    tip.advance(&entry);
-                    self.tips.put(self.account, tip);
+                    placed.extend(self.tips.committed(self.account, &entry));
                     return Ok(placed);
                 }
-                Appended::Lost(_) => self.store.pause(attempt).await,
+                Appended::Lost(_) => {
+                    self.store.pause(attempt).await;
+                    self.tips.catch_up(self.account, mark).await?;
+                }
             }
         }
         Err(StoreError::Busy)

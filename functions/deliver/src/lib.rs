@@ -27,7 +27,7 @@ use pennypost_model::codec;
 use pennypost_model::event::{Body, Changed, Decided, Event, House, Stage};
 use pennypost_model::message::{BlobRef, StoredMessage, cut};
 use pennypost_model::trace::{Outcome as Journey, TraceRecipient, TraceRecord, TraceStep};
-use pennypost_model::{AccountKey, TenantId};
+use pennypost_model::{AccountKey, EventId, TenantId, Timestamp};
 use pennypost_ports::{Log, LogKind, LogRecord, crash};
 use pennypost_runtime::{Failure, Handler, Outcome};
 
@@ -110,17 +110,19 @@ impl Deliver {
 
     /// Which copies are there already, from an earlier try.
     async fn find_delivered(&self, letters: &[(usize, Letter)], failures: &mut [Option<Failure>]) -> Found {
-        let mut found = Found::default();
+        let mut accounts: BTreeMap<AccountKey, Vec<(usize, EventId, Timestamp)>> = BTreeMap::new();
         for (index, letter) in letters {
             let accepted = &letter.decided.accepted;
             for recipient in &accepted.recipients {
-                match self.tips.find(recipient.account, accepted.id, accepted.time).await {
-                    Ok(Some(copy)) => {
-                        found.insert((recipient.account, accepted.id), copy);
-                    }
-                    Ok(None) => {}
-                    Err(error) => failures[*index] = Some(failure(&error)),
-                }
+                accounts.entry(recipient.account).or_default().push((*index, accepted.id, accepted.time));
+            }
+        }
+        let mut found = Found::default();
+        for (account, wanted) in accounts {
+            let events: Vec<_> = wanted.iter().map(|(_, event, time)| (*event, *time)).collect();
+            match self.tips.look(account, &events).await {
+                Ok((_, copies)) => found.extend(copies.into_iter().map(|(event, c)| ((account, event), c))),
+                Err(error) => wanted.iter().for_each(|(index, ..)| failures[*index] = Some(failure(&error))),
             }
         }
         found

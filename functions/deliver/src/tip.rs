@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use pennypost_mailstore::{Mailstore, StoreError};
-use pennypost_model::journal::{Entry, Op, Usage};
+use pennypost_model::journal::{Add, Entry, Op, Usage};
 use pennypost_model::{AccountKey, EventId, MailboxId, Rid, Seq, Timestamp, Uid};
 use pennypost_ports::Consistency;
 
@@ -18,8 +18,9 @@ pub const CLOCK_MARGIN_MS: i64 = 120_000;
 const LONG_TAIL: u64 = 128;
 /// Entries read at once.
 const PAGE: usize = 64;
-/// Events remembered for each account.
-const REMEMBERED: usize = 2_000;
+/// Events remembered for each account; in quiet accounts only those of the last hour.
+const REMEMBERED: usize = 20_000;
+const REMEMBERED_MS: i64 = 3_600_000;
 /// Accounts remembered.
 const ACCOUNTS: usize = 10_000;
 
@@ -41,9 +42,9 @@ pub struct Copy {
 /// Copies by account and event.
 pub type Found = BTreeMap<(AccountKey, EventId), Copy>;
 
-/// The newest end of one account.
-#[derive(Debug, Clone, Default)]
-pub struct Tip {
+/// What the next entry must follow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mark {
     /// The newest entry known.
     pub seq: Seq,
     /// When it was committed.
@@ -52,64 +53,101 @@ pub struct Tip {
     pub next_uid: u32,
     /// Totals.
     pub used: Usage,
+}
+
+impl Default for Mark {
+    fn default() -> Mark {
+        Mark { seq: Seq::ZERO, time: Timestamp(0), next_uid: 1, used: Usage::default() }
+    }
+}
+
+/// An event of the recent past, with the entry that holds it.
+struct Remembered {
+    event: EventId,
+    seq: Seq,
+    time: Timestamp,
+}
+
+/// The newest end of one account.
+#[derive(Default)]
+struct Tip {
+    mark: Mark,
     /// The newest base.
     base_seq: Seq,
     /// All events of entries after this one are in `events`.
     covered_after: Seq,
-    /// The time of the entry `covered_after`: events of entries committed later are all known.
+    /// No entry up to `covered_after` was committed after this.
     covered_time: Timestamp,
     events: HashMap<EventId, Copy>,
-    order: VecDeque<(EventId, Seq, Timestamp)>,
+    /// The same, oldest first.
+    order: VecDeque<Remembered>,
 }
 
 impl Tip {
     /// Advances by an entry; what is not the next one is ignored.
-    pub fn advance(&mut self, entry: &Entry) {
-        if entry.seq != self.seq.next() {
+    fn advance(&mut self, entry: &Entry) {
+        if entry.seq != self.mark.seq.next() {
             return;
         }
-        self.seq = entry.seq;
-        self.time = entry.time;
-        self.next_uid = entry.next_uid;
-        self.used = entry.used;
-        self.remember(entry);
-        while self.order.len() > REMEMBERED
-            && let Some((event, seq, time)) = self.order.pop_front()
-        {
+        let (seq, time) = (entry.seq, entry.time);
+        self.mark = Mark { seq, time, next_uid: entry.next_uid, used: entry.used };
+        for (event, copy) in self.copies(entry) {
+            self.events.insert(event, copy);
+            self.order.push_back(Remembered { event, seq, time });
+        }
+        let oldest = time.plus_millis(-REMEMBERED_MS);
+        while self.order.len() > REMEMBERED || self.order.front().is_some_and(|front| front.time < oldest) {
+            let Some(Remembered { event, seq, time }) = self.order.pop_front() else { break };
             self.events.remove(&event);
             (self.covered_after, self.covered_time) = (seq, time);
         }
     }
 
-    fn remember(&mut self, entry: &Entry) {
-        let long = entry.seq.0 - self.base_seq.0.min(entry.seq.0) >= LONG_TAIL;
-        let wants_housekeeping = long && entry.seq.0.is_multiple_of(LONG_TAIL / 4);
-        for op in &entry.ops {
-            let Op::Add(add) = op else { continue };
-            let rid = Rid::new(entry.seq, add.index);
-            let copy = Copy { seq: entry.seq, uid: add.uid, rid, mailbox: add.mailbox, wants_housekeeping };
-            if self.events.insert(add.event, copy).is_none() {
-                self.order.push_back((add.event, entry.seq, entry.time));
+    /// Takes in older entries, ascending, which end at `covered_after`.
+    fn extend(&mut self, entries: &[Entry]) {
+        for entry in entries.iter().rev() {
+            for (event, copy) in self.copies(entry) {
+                self.events.insert(event, Copy { wants_housekeeping: false, ..copy });
+                self.order.push_front(Remembered { event, seq: entry.seq, time: entry.time });
             }
+            self.covered_after = Seq(entry.seq.0 - 1);
+            self.covered_time = entry.time;
         }
     }
 
-    /// The copy that this event brought, if one of the entries known here holds it.
-    #[must_use]
-    pub fn copy(&self, event: EventId) -> Option<Copy> {
-        self.events.get(&event).copied()
+    /// What an entry adds.
+    fn copies(&self, entry: &Entry) -> Vec<(EventId, Copy)> {
+        copies(entry, wants_housekeeping(entry.seq, self.base_seq))
     }
 
-    /// Are all entries that may hold an event of that time known?
+    /// Are all entries known that may hold an event of that time?
     fn covers(&self, time: Timestamp) -> bool {
         self.covered_after == Seq::ZERO || self.covered_time < time.plus_millis(-CLOCK_MARGIN_MS)
     }
 }
 
+/// A long tail wants a base; it is asked for every few entries, since the asking may be lost.
+fn wants_housekeeping(seq: Seq, base_seq: Seq) -> bool {
+    seq.0.saturating_sub(base_seq.0) >= LONG_TAIL && seq.0.is_multiple_of(LONG_TAIL / 4)
+}
+
+/// The copies that an entry adds, by event.
+pub fn copies(entry: &Entry, wants_housekeeping: bool) -> Vec<(EventId, Copy)> {
+    let added = entry.ops.iter().filter_map(|op| if let Op::Add(add) = op { Some(add) } else { None });
+    let copy = |add: &Add| Copy {
+        seq: entry.seq,
+        uid: add.uid,
+        rid: Rid::new(entry.seq, add.index),
+        mailbox: add.mailbox,
+        wants_housekeeping,
+    };
+    added.map(|add| (add.event, copy(add))).collect()
+}
+
 /// The tips of this process.
 pub struct Tips {
     store: Mailstore,
-    known: Mutex<HashMap<AccountKey, Arc<Tip>>>,
+    known: Mutex<HashMap<AccountKey, Arc<Mutex<Tip>>>>,
 }
 
 impl Tips {
@@ -118,99 +156,120 @@ impl Tips {
         Tips { store, known: Mutex::default() }
     }
 
-    /// The copy that an event of that time brought, if it is in the journal.
-    pub async fn find(
+    /// The newest end known of an account, and which of these events its journal holds up to there.
+    pub async fn look(
         &self,
         account: AccountKey,
-        event: EventId,
-        time: Timestamp,
-    ) -> Result<Option<Copy>, StoreError> {
-        let tip = self.tip(account).await?;
-        self.find_upto(&tip, account, event, time).await
-    }
-
-    /// The copy that an event of that time brought, if it is in the journal up to `tip`.
-    pub async fn find_upto(
-        &self,
-        tip: &Tip,
-        account: AccountKey,
-        event: EventId,
-        time: Timestamp,
-    ) -> Result<Option<Copy>, StoreError> {
-        if tip.covers(time) || tip.copy(event).is_some() {
-            return Ok(tip.copy(event));
-        }
-        self.look_back(account, tip.covered_after, event, time).await
-    }
-
-    /// The account's newest end; a moment old if it is remembered.
-    pub async fn tip(&self, account: AccountKey) -> Result<Arc<Tip>, StoreError> {
+        events: &[(EventId, Timestamp)],
+    ) -> Result<(Mark, BTreeMap<EventId, Copy>), StoreError> {
         let known = self.known.lock().get(&account).cloned();
-        match known {
-            Some(tip) => Ok(tip),
-            None => self.reload(account, Consistency::Eventual).await,
-        }
-    }
-
-    /// Reads the account's newest end anew.
-    pub async fn reload(
-        &self,
-        account: AccountKey,
-        consistency: Consistency,
-    ) -> Result<Arc<Tip>, StoreError> {
-        let newest = self.store.journal().newest(account, PAGE, consistency).await?;
-        let mut tip = Tip { next_uid: 1, ..Tip::default() };
-        tip.base_seq = newest.head.map_or(Seq::ZERO, |head| head.base_seq);
-        if let Some(first) = newest.entries.first() {
-            tip.covered_after = Seq(first.seq.0 - 1);
-            // The time of the entry before the first is not known, but it is not after the first one's.
-            tip.covered_time = first.time;
-            tip.seq = tip.covered_after;
-        }
-        newest.entries.iter().for_each(|entry| tip.advance(entry));
-        Ok(self.put(account, tip))
-    }
-
-    /// Remembers a tip unless a newer one is known; the answer is the newest.
-    pub fn put(&self, account: AccountKey, tip: Tip) -> Arc<Tip> {
-        let mut known = self.known.lock();
-        if known.len() >= ACCOUNTS && !known.contains_key(&account) {
-            let some: Vec<AccountKey> = known.keys().take(ACCOUNTS / 10).copied().collect();
-            some.iter().for_each(|account| drop(known.remove(account)));
-        }
-        match known.get(&account) {
-            Some(newer) if newer.seq > tip.seq => Arc::clone(newer),
-            _ => {
-                let tip = Arc::new(tip);
-                known.insert(account, Arc::clone(&tip));
-                tip
+        let tip = match known {
+            Some(tip) => tip,
+            None => self.reload(account, Consistency::Eventual).await?,
+        };
+        // What older entries hold, and up to where they were searched.
+        let mut searched: Option<(Seq, BTreeMap<EventId, Copy>)> = None;
+        loop {
+            let (covered_after, oldest, can_extend) = {
+                let tip = tip.lock();
+                let is_searched = searched.as_ref().is_some_and(|(upto, _)| tip.covered_after <= *upto);
+                let is_open = |event: &EventId, time: Timestamp| {
+                    !is_searched && !tip.covers(time) && !tip.events.contains_key(event)
+                };
+                let open = events.iter().filter(|(event, time)| is_open(event, *time));
+                let Some(oldest) = open.map(|(_, time)| time.plus_millis(-CLOCK_MARGIN_MS)).min() else {
+                    let recent = |event: &EventId| tip.events.get(event).copied();
+                    let older = |event: &EventId| searched.as_ref()?.1.get(event).copied();
+                    let ids = events.iter().map(|(event, _)| event);
+                    let found = ids.filter_map(|id| Some((*id, recent(id).or_else(|| older(id))?)));
+                    return Ok((tip.mark, found.collect()));
+                };
+                let is_recent = oldest > tip.mark.time.plus_millis(-REMEMBERED_MS / 2);
+                (tip.covered_after, oldest, is_recent && tip.order.len() < REMEMBERED / 2)
+            };
+            if can_extend {
+                // Take in what was committed around that time: after a restart, a whole backlog asks for it.
+                let older = self.store.journal().before(account, covered_after, PAGE).await?;
+                let mut tip = tip.lock();
+                if tip.covered_after == covered_after {
+                    tip.extend(&older);
+                }
+            } else {
+                let found = self.search(account, covered_after, oldest).await?;
+                searched = Some((covered_after, found));
             }
         }
     }
 
-    /// Looks for an event in entries up to `upto` that are not too old to hold it.
-    async fn look_back(
+    /// All copies in entries up to `upto` that are not older than `oldest`.
+    async fn search(
         &self,
         account: AccountKey,
         upto: Seq,
-        event: EventId,
-        time: Timestamp,
-    ) -> Result<Option<Copy>, StoreError> {
-        let oldest = time.plus_millis(-CLOCK_MARGIN_MS);
+        oldest: Timestamp,
+    ) -> Result<BTreeMap<EventId, Copy>, StoreError> {
+        let mut found = BTreeMap::new();
         let mut upto = upto;
         while upto > Seq::ZERO {
             let entries = self.store.journal().before(account, upto, PAGE).await?;
-            let mut page = Tip::default();
-            entries.iter().for_each(|entry| page.remember(entry));
-            if let Some(copy) = page.copy(event) {
-                return Ok(Some(Copy { wants_housekeeping: false, ..copy }));
-            }
+            found.extend(entries.iter().flat_map(|entry| copies(entry, false)));
             match entries.first() {
                 Some(first) if first.time >= oldest => upto = Seq(first.seq.0 - 1),
                 _ => break,
             }
         }
-        Ok(None)
+        Ok(found)
+    }
+
+    /// The entry was committed: the account's newest end moves on. The answer is what it added.
+    pub fn committed(&self, account: AccountKey, entry: &Entry) -> Vec<(EventId, Copy)> {
+        let known = self.known.lock().get(&account).cloned();
+        let Some(tip) = known else { return copies(entry, false) };
+        let mut tip = tip.lock();
+        let placed = tip.copies(entry);
+        tip.advance(entry);
+        placed
+    }
+
+    /// Reads what came after `mark`.
+    pub async fn catch_up(&self, account: AccountKey, mark: Mark) -> Result<(), StoreError> {
+        const PAGE: usize = 500;
+        let mut after = mark.seq;
+        loop {
+            let entries = self.store.journal().since(account, after, PAGE, Consistency::Strong).await?;
+            let known = self.known.lock().get(&account).cloned();
+            let Some(tip) = known else { return Ok(()) };
+            let mut tip = tip.lock();
+            entries.iter().for_each(|entry| tip.advance(entry));
+            match entries.last() {
+                Some(last) if entries.len() == PAGE => after = last.seq,
+                _ => return Ok(()),
+            }
+        }
+    }
+
+    /// Reads the account's newest end anew, and forgets what was known of it.
+    async fn reload(
+        &self,
+        account: AccountKey,
+        consistency: Consistency,
+    ) -> Result<Arc<Mutex<Tip>>, StoreError> {
+        let newest = self.store.journal().newest(account, PAGE, consistency).await?;
+        let mut tip = Tip { base_seq: newest.head.map_or(Seq::ZERO, |head| head.base_seq), ..Tip::default() };
+        if let Some(first) = newest.entries.first() {
+            tip.covered_after = Seq(first.seq.0 - 1);
+            // The time of the entry before the first is not known, but it is not after the first one's.
+            tip.covered_time = first.time;
+            tip.mark.seq = tip.covered_after;
+        }
+        newest.entries.iter().for_each(|entry| tip.advance(entry));
+        let mut known = self.known.lock();
+        if known.len() >= ACCOUNTS && !known.contains_key(&account) {
+            let some: Vec<AccountKey> = known.keys().take(ACCOUNTS / 10).copied().collect();
+            some.iter().for_each(|account| drop(known.remove(account)));
+        }
+        // Another worker may have been faster: then its tip knows as much.
+        Ok(Arc::clone(known.entry(account).or_insert_with(|| Arc::new(Mutex::new(tip)))))
     }
 }
 

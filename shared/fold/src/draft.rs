@@ -64,6 +64,28 @@ pub struct NewMessage {
     pub receipt: String,
 }
 
+impl NewMessage {
+    /// The op that adds it under `uid`, as the `index`-th message of its entry.
+    #[must_use]
+    pub fn numbered(self, uid: Uid, index: u16) -> Add {
+        Add {
+            uid,
+            index,
+            mailbox: self.mailbox,
+            flags: self.flags,
+            internal_date: self.internal_date,
+            sent: self.sent,
+            size: self.size,
+            thread: self.thread,
+            message_id_hash: self.message_id_hash,
+            event: self.event,
+            blob: self.blob,
+            card: self.card,
+            receipt: self.receipt,
+        }
+    }
+}
+
 /// An entry in the making.
 #[derive(Debug)]
 pub struct Draft {
@@ -115,21 +137,7 @@ impl Draft {
         self.check_keywords(&message.flags)?;
         let uid = self.take_uids(1)?;
         let index = self.take_indices(1)?;
-        let add = Add {
-            uid,
-            index,
-            mailbox: message.mailbox,
-            flags: message.flags,
-            internal_date: message.internal_date,
-            sent: message.sent,
-            size: message.size,
-            thread: message.thread,
-            message_id_hash: message.message_id_hash,
-            event: message.event,
-            blob: message.blob,
-            card: message.card,
-            receipt: message.receipt,
-        };
+        let add = message.numbered(uid, index);
         self.push(Op::Add(Box::new(add)));
         Ok((uid, Rid::new(self.state.seq, index)))
     }
