@@ -145,6 +145,22 @@ impl View {
         self.newest.rows.find(row.uid).map_or(*row, |(_, row)| *row)
     }
 
+    /// As [`View::now`] for the `count` shown rows from a position on, with their positions.
+    pub fn rows_now(&self, start: usize, count: usize) -> Vec<(usize, Row)> {
+        let shown = self.shown.rows.from_position(start).take(count).copied();
+        if Arc::ptr_eq(&self.shown, &self.newest) {
+            return (start..).zip(shown).collect();
+        }
+        let shown: Vec<Row> = shown.collect();
+        let first = shown.first().map_or(0, |row| self.newest.rows.position_of(row.uid));
+        let mut newest = self.newest.rows.from_position(first).peekable();
+        let now = shown.into_iter().map(|row| {
+            while newest.next_if(|newer| newer.uid < row.uid).is_some() {}
+            newest.next_if(|newer| newer.uid == row.uid).copied().unwrap_or(row)
+        });
+        (start..).zip(now).collect()
+    }
+
     /// Is the message still there in the newest state?
     pub fn is_there(&self, uid: Uid) -> bool {
         Arc::ptr_eq(&self.shown, &self.newest) || self.newest.rows.find(uid).is_some()

@@ -130,9 +130,7 @@ async fn who_errs_too_often_or_waits_too_long_has_to_go() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_never_reads_is_cut_off() {
-    let mut limits = Limits::default();
-    limits.write = Duration::from_millis(300);
-    limits.slowest = 1 << 30;
+    let limits = Limits { write: Duration::from_millis(300), slowest: 1 << 30, ..Limits::default() };
     let server = Server::with_limits(limits).await;
     let mut client = Client::login(server.address, ALICE).await;
     client.append("INBOX", &vec![b'x'; 4 << 20]).await;

@@ -133,14 +133,13 @@ impl Session {
         let mut out = Vec::new();
         view.tell_keywords(&mut out);
         self.stream.write(&out);
-        let shown = std::sync::Arc::clone(view.shown());
         let mut told = Told { uids: UidSet::new(), at: view.state().seq };
         let mut failure: Option<StoreError> = None;
         for range in positions {
             let mut at = range.start;
             while at < range.end {
                 let count = BATCH.min(range.end - at);
-                let batch = self.batch(task, &shown.rows, at, count);
+                let batch = self.batch(task, at, count);
                 at += count;
                 let opening = batch.into_iter().map(|(position, row)| async move {
                     let opened = if task.fetch.opens_message() { Some(open(task, &row).await) } else { None };
@@ -173,18 +172,11 @@ impl Session {
     }
 
     /// The rows at these positions that are asked for, as they are now.
-    fn batch(
-        &self,
-        task: &Task<'_>,
-        rows: &pennypost_fold::Rows,
-        start: usize,
-        count: usize,
-    ) -> Vec<(usize, Row)> {
+    fn batch(&self, task: &Task<'_>, start: usize, count: usize) -> Vec<(usize, Row)> {
         let Some(view) = &self.view else { return Vec::new() };
-        let rows = rows.from_position(start).take(count).map(|row| view.now(row));
-        let wanted = (start..).zip(rows);
-        let since = task.fetch.changed_since;
-        wanted.filter(|(_, row)| since.is_none_or(|since| row.modseq.0 > since)).collect()
+        let mut rows = view.rows_now(start, count);
+        rows.retain(|(_, row)| task.fetch.changed_since.is_none_or(|since| row.modseq.0 > since));
+        rows
     }
 
     /// Sends what is asked of one message. `true` if its flags were among it.

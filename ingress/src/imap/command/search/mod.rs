@@ -6,8 +6,6 @@
 
 mod test;
 
-use std::sync::Arc;
-
 use futures::StreamExt;
 use pennypost_fold::Row;
 use pennypost_mailstore::{Mailstore, StoreError};
@@ -98,16 +96,13 @@ impl Session {
             fields: fields.as_deref(),
         };
         let mut found = Found::default();
-        let shown = Arc::clone(view.shown());
         let mut start = 0;
         while start < view.len() {
-            let rows: Vec<(u32, Row, bool)> = (start as u32 + 1..)
-                .zip(shown.rows.from_position(start).take(BATCH))
-                .map(|(number, row)| (number, view.now(row), view.is_recent(row.uid)))
-                .collect();
+            let rows = view.rows_now(start, BATCH).into_iter();
+            let rows = rows.map(|(position, row)| (position as u32 + 1, row, view.is_recent(row.uid)));
             start += BATCH;
             let reader = &reader;
-            let tested = rows.into_iter().map(|(number, row, recent)| async move {
+            let tested = rows.map(|(number, row, recent)| async move {
                 let holds = reader.holds(number, &row, recent).await;
                 holds.map(|holds| (number, row, holds))
             });
