@@ -1,5 +1,5 @@
-//! `dead-letters`: messages that no handler could deal with, kept whole until somebody decides (RCV-03: no
-//! accepted letter ends in silence).
+//! `dead-letters`: messages that no handler could deal with, kept whole until somebody decides: no
+//! accepted letter ends in silence.
 //!
 //! A replayed letter goes back into its queue with its own id: what was delivered already is not doubled. A
 //! refused one is noted in the trace first and removed then: if the process dies between, it is still here and
@@ -146,7 +146,8 @@ impl Envelope {
             (Some(stored), _) => stored,
             (None, Some(object)) => {
                 let (bytes, _) = office.objects().get(object).await?;
-                spooled = codec::decode::<StoredMessage>(&bytes).map_err(pennypost_mailstore::StoreError::from)?;
+                spooled =
+                    codec::decode::<StoredMessage>(&bytes).map_err(pennypost_mailstore::StoreError::from)?;
                 &spooled
             }
             (None, None) => return Ok(Vec::new()),

@@ -1,4 +1,4 @@
-//! `export`: an account's mail as a Maildir++, as mbox files or as single .eml files (IMP-02).
+//! `export`: an account's mail as a Maildir++, as mbox files or as single .eml files.
 //!
 //! Owns: the layout of what is written (`folders`), the writers of the formats (`maildir`, `eml`, `mbox`).
 //! Reads the account as it is at the beginning; nothing in it is changed.
@@ -187,11 +187,7 @@ struct Export<'a> {
 
 impl Export<'_> {
     /// Gives the message to `write`, piece by piece.
-    async fn pieces(
-        &self,
-        row: &Row,
-        mut write: impl FnMut(&[u8]) -> io::Result<()>,
-    ) -> Result<(), Trouble> {
+    async fn pieces(&self, row: &Row, mut write: impl FnMut(&[u8]) -> io::Result<()>) -> Result<(), Trouble> {
         let message = self.store.open(self.tenant, row.blob).await?;
         if message.size() <= PIECE {
             // Small ones, which are nearly all, are checked against their checksum on the way.

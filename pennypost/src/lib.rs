@@ -15,6 +15,8 @@ pub mod office;
 mod print;
 mod replay;
 mod serve;
+#[cfg(test)]
+mod test_office;
 pub mod text;
 mod trace;
 mod verify;

@@ -174,8 +174,22 @@ fn files_below(folder: &Path) -> Vec<Result<PathBuf, (String, io::Error)>> {
 /// The mailbox that a file's folder stands for: its path below the folder given.
 fn mailbox_of(root: &Path, file: &Path) -> Option<String> {
     let below = file.parent()?.strip_prefix(root).ok()?;
-    let levels: Vec<_> = below.iter().map(|level| level.to_string_lossy()).collect();
+    let levels: Vec<_> = below.iter().map(|level| unescaped(&level.to_string_lossy())).collect();
     (!levels.is_empty()).then(|| levels.join("/"))
+}
+
+/// A level as our own export wrote it: `%` and two hex digits for what can't stand in a file name. No mailbox
+/// has a `%` in its name.
+fn unescaped(level: &str) -> String {
+    let mut bytes = Vec::with_capacity(level.len());
+    let mut rest = level.as_bytes();
+    while let Some((first, behind)) = rest.split_first() {
+        let escaped = behind.get(..2).filter(|hex| *first == b'%' && hex.iter().all(u8::is_ascii_hexdigit));
+        let escaped = escaped.and_then(|hex| u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok());
+        bytes.push(escaped.unwrap_or(*first));
+        rest = if escaped.is_some() { &behind[2..] } else { behind };
+    }
+    String::from_utf8(bytes).unwrap_or_else(|_| level.to_owned())
 }
 
 fn modified(path: &Path) -> io::Result<Timestamp> {

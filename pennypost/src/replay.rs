@@ -103,8 +103,9 @@ async fn replay_file(office: &Office, path: &Path, text: &Text) -> Result<Replay
     if bytes.len() as u64 > MAX_FILE {
         return Err(Failed::Said(say!(text, "error-file-too-large", path = &shown, limit = MAX_FILE >> 20)));
     }
-    let no_event =
-        |error: serde_json::Error| Failed::Said(say!(text, "replay-no-event", path = &shown, cause = error.to_string()));
+    let no_event = |error: serde_json::Error| {
+        Failed::Said(say!(text, "replay-no-event", path = &shown, cause = error.to_string()))
+    };
     let mut event: Event = serde_json::from_slice(&bytes).map_err(no_event)?;
     drop(bytes);
     let stage = event.stage();
@@ -130,7 +131,11 @@ async fn replay_id(office: &Office, id: EventId, text: &Text) -> Result<Replayed
         return Ok(Replayed { message: Some(id), stage: Stage::InboundParse, origin: Origin::Trace });
     }
     let id = id.to_string();
-    Err(Failed::Said(if is_known { say!(text, "replay-gone", id = id) } else { say!(text, "replay-unknown", id = id) }))
+    Err(Failed::Said(if is_known {
+        say!(text, "replay-gone", id = id)
+    } else {
+        say!(text, "replay-unknown", id = id)
+    }))
 }
 
 /// Puts the event into the queue of `stage` and notes it in the trace.
@@ -201,13 +206,18 @@ async fn spool(office: &Office, accepted: &Accepted, bytes: Vec<u8>) -> Result<S
 }
 
 /// The event of a message that was delivered. `None` if nobody has its bytes any more.
-async fn rebuild(office: &Office, journey: &Journey, delivery: &Delivery) -> Result<Option<Accepted>, Failed> {
+async fn rebuild(
+    office: &Office,
+    journey: &Journey,
+    delivery: &Delivery,
+) -> Result<Option<Accepted>, Failed> {
     for recipient in &delivery.recipients {
         let Outcome::Stored { rid, .. } = recipient.outcome else { continue };
         let Some(blob) = blob(office, recipient.account, rid).await? else { continue };
         let read = async {
             let message = office.store.open(journey.tenant, blob).await?;
-            Ok((message.sidecar().await?.receipt, compress(&message.whole().await?)?))
+            let receipt = as_accepted(message.sidecar().await?.receipt);
+            Ok((receipt, compress(&message.whole().await?)?))
         };
         let (receipt, stored) = match read.await {
             Ok(found) => found,
@@ -228,6 +238,14 @@ async fn rebuild(office: &Office, journey: &Journey, delivery: &Delivery) -> Res
         }));
     }
     Ok(None)
+}
+
+/// The fields made at receipt without the Return-Path, which parsing puts in front of them.
+fn as_accepted(receipt: String) -> String {
+    match receipt.split_once("\r\n") {
+        Some((first, rest)) if first.starts_with("Return-Path:") => rest.to_owned(),
+        _ => receipt,
+    }
 }
 
 /// Where the message with that id lay when it was added.
@@ -260,8 +278,8 @@ fn source(delivery: &Delivery) -> Source {
 fn auth(delivery: &Delivery) -> AuthResults {
     let [spf, dkim, dmarc] = delivery.auth;
     // The score notes for mail from trusted networks only that it is that.
-    let trusted = delivery.auth == [Verdict::None; 3]
-        && has_reason(delivery, |reason| reason.starts_with("trusted"));
+    let trusted =
+        delivery.auth == [Verdict::None; 3] && has_reason(delivery, |reason| reason.starts_with("trusted"));
     AuthResults { spf, dkim, dmarc, trusted, ..AuthResults::default() }
 }
 

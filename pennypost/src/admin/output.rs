@@ -3,9 +3,9 @@
 use std::io::Write;
 
 use serde_json::Value;
-use unicode_width::UnicodeWidthStr;
 
 use crate::admin::{AdminContext, AdminError};
+use crate::print::aligned;
 
 impl AdminContext<'_> {
     /// Prints a result: the sentence, or the document with `--json`.
@@ -67,14 +67,8 @@ impl<'a, 'b> Table<'a, 'b> {
         } else {
             std::iter::once(&self.heads).chain(&rows).collect()
         };
-        let widths: Vec<usize> = (0..self.heads.len())
-            .map(|column| lines.iter().filter_map(|line| line.get(column)).map(|cell| cell.width()).max())
-            .map(Option::unwrap_or_default)
-            .collect();
-        for line in lines {
-            let cells = line.iter().zip(&widths);
-            let padded = cells.map(|(cell, width)| format!("{cell}{}", " ".repeat(width - cell.width())));
-            self.context.line(padded.collect::<Vec<_>>().join("  ").trim_end())?;
+        for line in aligned(&lines) {
+            self.context.line(&line)?;
         }
         self.has_printed = true;
         Ok(())

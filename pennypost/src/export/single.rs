@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use pennypost_fold::{Mailbox, Row};
+use pennypost_fold::Mailbox;
 use pennypost_model::{FlagSet, Rid, SystemFlags};
 
 use super::{Export, Trouble, folders};

@@ -46,7 +46,8 @@ fn messages(folder: &Path, mailbox: Option<&str>) -> Vec<Result<Source, (String,
                 continue;
             }
         };
-        let mut paths: Vec<PathBuf> = entries.iter().map(fs::DirEntry::path).filter(|p| p.is_file()).collect();
+        let mut paths: Vec<PathBuf> =
+            entries.iter().map(fs::DirEntry::path).filter(|p| p.is_file()).collect();
         paths.sort();
         for path in paths {
             let flags = path.file_name().map(|name| flags(&name.to_string_lossy())).unwrap_or_default();
@@ -70,10 +71,11 @@ fn flags(name: &str) -> FlagSet {
     FlagSet::system(system.fold(SystemFlags::default(), SystemFlags::union))
 }
 
-/// `Work.2026` is `Work/2026`; other servers write names beyond ASCII in modified UTF-7.
+/// `Work.2026` is `Work/2026`; other servers write names beyond ASCII in modified UTF-7, and Dovecot's listescape
+/// and our own export write a dot or backslash within a level as `\2e` or `\5c`.
 fn mailbox_name(folder: &str) -> String {
     let decoded = pennypost_ingress::imap::grammar::utf7::decode(folder.as_bytes());
-    decoded.unwrap_or_else(|| folder.to_owned()).replace('.', "/")
+    decoded.unwrap_or_else(|| folder.to_owned()).replace('.', "/").replace("\\2e", ".").replace("\\5c", "\\")
 }
 
 #[cfg(test)]

@@ -122,11 +122,7 @@ pub(crate) fn contains(text: &str, wanted: &str) -> bool {
 }
 
 /// The journey of one message.
-pub(crate) async fn journey(
-    log: &dyn Log,
-    tenant: TenantId,
-    id: EventId,
-) -> Result<Option<Journey>, Failed> {
+pub(crate) async fn journey(log: &dyn Log, tenant: TenantId, id: EventId) -> Result<Option<Journey>, Failed> {
     let mut found = BTreeMap::new();
     collect(log, tenant, id, id, &|_| true, 1, &mut found).await?;
     Ok(found.into_values().next())
