@@ -7,6 +7,7 @@
 pub mod cursor;
 pub mod date;
 pub mod fetch;
+mod list;
 pub mod search;
 pub mod set;
 #[cfg(test)]
@@ -20,6 +21,7 @@ use pennypost_model::{FlagSet, Timestamp};
 use cursor::Cursor;
 pub use cursor::{Parse, SyntaxError};
 pub use fetch::{Fetch, FetchItem, Section, SectionText};
+pub use list::List;
 pub use search::{Charset, Returns, Search, SearchError, SearchKey};
 pub use set::{SeqNumber, SequenceSet};
 
@@ -139,27 +141,6 @@ pub enum Command {
         /// MOVE.
         moves: bool,
     },
-}
-
-/// LIST, perhaps with the options of RFC 5258.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct List {
-    /// The reference.
-    pub reference: Name,
-    /// The patterns.
-    pub patterns: Vec<Name>,
-    /// In the extended form, where options or several patterns are given.
-    pub extended: bool,
-    /// Only subscribed mailboxes.
-    pub select_subscribed: bool,
-    /// Only mailboxes with a use (RFC 6154).
-    pub select_special_use: bool,
-    /// Parents of what is selected, too.
-    pub recursive_match: bool,
-    /// Tell which are subscribed.
-    pub return_subscribed: bool,
-    /// STATUS of each (RFC 5819).
-    pub return_status: Vec<StatusItem>,
 }
 
 /// What STATUS tells.
@@ -342,7 +323,7 @@ fn with_arguments(name: &str, by_uid: bool, cursor: &mut Cursor<'_>) -> Parse<Co
         "SUBSCRIBE" | "UNSUBSCRIBE" => {
             Command::Subscribe { mailbox: mailbox(cursor)?, subscribed: name == "SUBSCRIBE" }
         }
-        "LIST" => Command::List(list(cursor)?),
+        "LIST" => Command::List(List::parse(cursor)?),
         "LSUB" => {
             let reference = mailbox(cursor)?;
             cursor.space()?;
@@ -416,62 +397,6 @@ fn select(cursor: &mut Cursor<'_>, read_only: bool) -> Parse<Command> {
         })?;
     }
     Ok(Command::Select { mailbox, read_only, condstore })
-}
-
-fn list(cursor: &mut Cursor<'_>) -> Parse<List> {
-    let mut list = List::default();
-    if cursor.peek() == Some(b'(') {
-        list.extended = true;
-        cursor.list_or_empty(10, |cursor| {
-            match () {
-                () if cursor.take_word("SUBSCRIBED") => list.select_subscribed = true,
-                () if cursor.take_word("SPECIAL-USE") => list.select_special_use = true,
-                () if cursor.take_word("RECURSIVEMATCH") => list.recursive_match = true,
-                // There are no remote mailboxes: nothing changes.
-                () if cursor.take_word("REMOTE") => {}
-                () => return Err(SyntaxError("unknown selection option of LIST")),
-            }
-            Ok(())
-        })?;
-        cursor.space()?;
-        if list.recursive_match && !list.select_subscribed && !list.select_special_use {
-            return Err(SyntaxError("RECURSIVEMATCH needs another selection option"));
-        }
-    }
-    list.reference = mailbox(cursor)?;
-    cursor.space()?;
-    if cursor.peek() == Some(b'(') {
-        list.extended = true;
-        list.patterns = cursor.list(100, pattern)?;
-    } else {
-        list.patterns = vec![pattern(cursor)?];
-    }
-    if cursor.take(b' ') {
-        list.extended = true;
-        if !cursor.take_word("RETURN") {
-            return Err(SyntaxError("expected RETURN"));
-        }
-        cursor.space()?;
-        return_options(cursor, &mut list)?;
-    }
-    Ok(list)
-}
-
-fn return_options(cursor: &mut Cursor<'_>, list: &mut List) -> Parse<()> {
-    cursor.list_or_empty(10, |cursor| {
-        match () {
-            () if cursor.take_word("SUBSCRIBED") => list.return_subscribed = true,
-            // Both are always told.
-            () if cursor.take_word("CHILDREN") || cursor.take_word("SPECIAL-USE") => {}
-            () if cursor.take_word("STATUS") => {
-                cursor.space()?;
-                list.return_status = cursor.list(20, status_item)?;
-            }
-            () => return Err(SyntaxError("unknown return option of LIST")),
-        }
-        Ok(())
-    })?;
-    Ok(())
 }
 
 fn status_item(cursor: &mut Cursor<'_>) -> Parse<StatusItem> {
