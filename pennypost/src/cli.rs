@@ -17,7 +17,13 @@ use crate::{Failed, dead_letters, export, import, mailbox, replay, serve, trace,
 #[command(name = "pennypost", version, about, after_help = EXAMPLES)]
 pub struct Cli {
     /// The data directory.
-    #[arg(long, global = true, env = "PENNYPOST_DATA", default_value = "./pennypost-data", value_name = "DIR")]
+    #[arg(
+        long,
+        global = true,
+        env = "PENNYPOST_DATA",
+        default_value = "./pennypost-data",
+        value_name = "DIR"
+    )]
     data: PathBuf,
     /// Print JSON for programs: one document, or one line for each row of a list.
     #[arg(long, global = true)]

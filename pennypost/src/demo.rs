@@ -10,7 +10,8 @@ use crate::{Failed, say};
 
 const TENANT: &str = "demo";
 const DOMAIN: &str = "demo.test";
-const PEOPLE: [(&str, &str); 2] = [("alice@demo.test", "Alice Zhang 张爱丽"), ("bob@demo.test", "Bob Li 李博")];
+const PEOPLE: [(&str, &str); 2] =
+    [("alice@demo.test", "Alice Zhang 张爱丽"), ("bob@demo.test", "Bob Li 李博")];
 /// Known to everybody: the demo listens on loopback and holds sample mail.
 const PASSWORD: &str = "penny-post-1840";
 
@@ -34,12 +35,14 @@ pub async fn prepare(office: &Office, mail: &Path, text: &Text) -> Result<Demo, 
     if directory.domain(DOMAIN).await?.is_none() {
         directory.add_domain(tenant.id, DOMAIN).await?;
     }
+    let open_account = office.open_account();
     let mut keys = Vec::new();
     for (address, name) in PEOPLE {
         let account = match directory.account_at(address).await? {
             Some(account) => account,
             None => directory.add_account(address, PASSWORD, name, None).await?,
         };
+        open_account(account.key).await.map_err(Failed::Said)?;
         keys.push(account.key);
     }
     let mut imported = 0;

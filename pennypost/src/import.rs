@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
-use pennypost_fold::DraftError;
+use pennypost_fold::{DraftError, State};
 use pennypost_mailstore::{ChangeError, Incoming, LiveAccount, Mailroom};
 use pennypost_model::journal::{Actor, Op, Protocol};
 use pennypost_model::{AccountKey, EventId, MailboxId, Seq, Timestamp};
@@ -23,6 +23,8 @@ use crate::{Failed, say};
 /// Messages and bytes that are committed together.
 const BATCH_MESSAGES: usize = 50;
 const BATCH_BYTES: u64 = 8 << 20;
+/// Bytes that wait in all mailboxes together before they are committed.
+const WAITING_BYTES: u64 = 32 << 20;
 
 /// What `import` takes.
 #[derive(Debug, Args)]
@@ -87,8 +89,9 @@ pub struct Import<'a> {
     office: &'a Office,
     account: std::sync::Arc<LiveAccount>,
     default_mailbox: String,
-    /// Events that the journal holds.
+    /// Events that the journal holds up to entry `known_upto`.
     known: HashSet<EventId>,
+    known_upto: Seq,
     /// How often each content has been seen in this import, by mailbox.
     seen: HashMap<[u8; 10], u32>,
     waiting: HashMap<MailboxId, (Vec<Incoming>, u64)>,
@@ -105,16 +108,38 @@ impl<'a> Import<'a> {
         text: &'a Text,
     ) -> Result<Import<'a>, Failed> {
         let room = Mailroom::new(office.store.clone());
-        Ok(Import {
+        let mut import = Import {
             text,
             office,
             account: room.account(key).await?,
             default_mailbox: default_mailbox.to_owned(),
-            known: known_events(office, key).await?,
+            known: HashSet::new(),
+            known_upto: Seq::ZERO,
             seen: HashMap::new(),
             waiting: HashMap::new(),
             done: Imported::default(),
-        })
+        };
+        import.learn().await?;
+        Ok(import)
+    }
+
+    /// Reads which events the journal has got since the last look: another import may be under way.
+    async fn learn(&mut self) -> Result<(), Failed> {
+        const PAGE: usize = 500;
+        let journal = self.office.store.journal();
+        loop {
+            let (key, after) = (self.account.key(), self.known_upto);
+            let entries = journal.since(key, after, PAGE, Consistency::Strong).await?;
+            for op in entries.iter().flat_map(|entry| &entry.ops) {
+                if let Op::Add(add) = op {
+                    self.known.insert(add.event);
+                }
+            }
+            self.known_upto = entries.last().map_or(after, |last| last.seq);
+            if entries.len() < PAGE {
+                return Ok(());
+            }
+        }
     }
 
     /// Imports everything under a path.
@@ -139,6 +164,10 @@ impl<'a> Import<'a> {
             }
         })
         .await?;
+        self.store_all().await
+    }
+
+    async fn store_all(&mut self) -> Result<(), Failed> {
         let waiting: Vec<MailboxId> = self.waiting.keys().copied().collect();
         for mailbox in waiting {
             self.store(mailbox).await?;
@@ -169,6 +198,9 @@ impl<'a> Import<'a> {
         batch.push(incoming);
         if batch.len() >= BATCH_MESSAGES || *bytes >= BATCH_BYTES {
             self.store(mailbox).await?;
+        }
+        if self.waiting.values().map(|(_, bytes)| bytes).sum::<u64>() >= WAITING_BYTES {
+            self.store_all().await?;
         }
         Ok(())
     }
@@ -206,12 +238,29 @@ impl<'a> Import<'a> {
         created.await.map(|(_, id)| id).map_err(|error| self.refused(name, error))
     }
 
+    /// Commits what waits for a mailbox. If anybody else changes the account meanwhile, looks again first: it may
+    /// have been an import of the same files.
     async fn store(&mut self, mailbox: MailboxId) -> Result<(), Failed> {
-        let Some((batch, _)) = self.waiting.remove(&mailbox) else { return Ok(()) };
+        let Some((mut batch, _)) = self.waiting.remove(&mailbox) else { return Ok(()) };
         let actor = Actor::Member(Protocol::Import);
-        // Whoever imports is an administrator: the quota does not stop it.
-        let stored = self.account.store_messages(&actor, mailbox, &batch, |_| Ok::<(), DraftError>(()));
-        stored.await.map_err(|error| self.refused(&mailbox.0.to_string(), error))?;
+        loop {
+            self.learn().await?;
+            self.account.refresh().await?;
+            let before = batch.len();
+            batch.retain(|incoming| !self.known.contains(&incoming.event));
+            self.done.present += (before - batch.len()) as u64;
+            if batch.is_empty() {
+                return Ok(());
+            }
+            // Whoever imports is an administrator: the quota does not stop it.
+            let next = self.known_upto.next();
+            let allow = |state: &State| if state.seq == next { Ok(()) } else { Err(DraftError::Outdated) };
+            match self.account.store_messages(&actor, mailbox, &batch, allow).await {
+                Ok(_) => break,
+                Err(ChangeError::Decided(DraftError::Outdated)) => {}
+                Err(error) => return Err(self.refused(&mailbox.0.to_string(), error)),
+            }
+        }
         crash::point("import.after-batch");
         self.done.imported += batch.len() as u64;
         Ok(())
@@ -224,25 +273,6 @@ impl<'a> Import<'a> {
                 let cause = error.to_string();
                 Failed::Said(say!(self.text, "import-mailbox", mailbox = mailbox, cause = cause))
             }
-        }
-    }
-}
-
-/// The ids of everything that was ever added to an account.
-async fn known_events(office: &Office, account: AccountKey) -> Result<HashSet<EventId>, Failed> {
-    const PAGE: usize = 500;
-    let mut known = HashSet::new();
-    let mut after = Seq::ZERO;
-    loop {
-        let entries = office.store.journal().since(account, after, PAGE, Consistency::Strong).await?;
-        for op in entries.iter().flat_map(|entry| &entry.ops) {
-            if let Op::Add(add) = op {
-                known.insert(add.event);
-            }
-        }
-        match entries.last() {
-            Some(last) if entries.len() == PAGE => after = last.seq,
-            _ => return Ok(known),
         }
     }
 }

@@ -65,9 +65,9 @@ pub async fn run(data: &Path, args: &ServeArgs, json: bool, text: &Text) -> Resu
     let pipeline = Arc::new(pipeline(&office, &room, &config));
     let settings = config.pipeline.driver.clone();
     let clock = Arc::clone(&office.clock);
-    let driver =
-        Driver::new(Arc::clone(&pipeline), office.queue(), office.log(), clock, settings, &registry)
-            .map_err(|error| started(error.to_string()))?;
+    let (queue, log, control) = (office.queue(), office.log(), office.control());
+    let driver = Driver::new(Arc::clone(&pipeline), queue, log, control, clock, settings, &registry)
+        .map_err(|error| started(error.to_string()))?;
     let monitor = http::Monitor::new(office.queue(), office.control(), registry)
         .map_err(|error| started(error.to_string()))?;
     let stop = stop_signal()?;
@@ -95,7 +95,8 @@ pub async fn run(data: &Path, args: &ServeArgs, json: bool, text: &Text) -> Resu
     sweeper.abort();
     neighbours.abort();
     let _ = stop_work.send(true);
-    let _ = workers.await;
+    // What a worker has in hand comes again if it does not end in time.
+    let _ = tokio::time::timeout(Duration::from_secs(20), workers).await;
     let _ = tokio::time::timeout(Duration::from_secs(2), pages).await;
     office.backend.shutdown().await;
     Ok(ExitCode::SUCCESS)
@@ -104,7 +105,7 @@ pub async fn run(data: &Path, args: &ServeArgs, json: bool, text: &Text) -> Resu
 /// The handlers, joined as the configuration says.
 fn pipeline(office: &Office, room: &Mailroom, config: &Config) -> Pipeline {
     let handlers: [Arc<dyn Handler>; 5] = [
-        Arc::new(InboundParse::new(office.objects())),
+        Arc::new(InboundParse::new(office.objects(), office.log())),
         Arc::new(PolicyFilter::new(Arc::new(office.directory.clone()))),
         Arc::new(Deliver::new(office.store.clone(), office.log())),
         Arc::new(Notify::new(Arc::new(room.clone()))),

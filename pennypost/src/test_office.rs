@@ -118,7 +118,7 @@ impl TestOffice {
         use std::sync::Arc;
         let office = &self.server;
         let handlers: [Arc<dyn pennypost_runtime::Handler>; 3] = [
-            Arc::new(pennypost_inbound_parse::InboundParse::new(office.objects())),
+            Arc::new(pennypost_inbound_parse::InboundParse::new(office.objects(), office.log())),
             Arc::new(pennypost_policy_filter::PolicyFilter::new(Arc::new(office.directory.clone()))),
             Arc::new(pennypost_deliver::Deliver::new(office.store.clone(), office.log())),
         ];

@@ -1,6 +1,8 @@
 //! The unfused pipeline, with a queue in front of every stage, gives the same mailboxes as the fused one, byte for
 //! byte: journals, packs and traces of the whole sample mail, with one clock and one source of ids.
 
+#![allow(clippy::unwrap_used)] // a test may panic
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -16,7 +18,9 @@ use pennypost_inbound_parse::InboundParse;
 use pennypost_mailstore::compress::compress;
 use pennypost_mailstore::{Mailroom, Mailstore};
 use pennypost_model::codec;
-use pennypost_model::event::{Accepted, AuthResults, Body, Event, Recipient, Source, SourceKind, Stage, Verdict};
+use pennypost_model::event::{
+    Accepted, AuthResults, Body, Event, Recipient, Source, SourceKind, Stage, Verdict,
+};
 use pennypost_model::{AccountKey, EventId, Seq, TenantId, Timestamp};
 use pennypost_notify::Notify;
 use pennypost_policy_filter::PolicyFilter;
@@ -73,7 +77,7 @@ async fn run(fusing: Fusing) -> Remains {
     directory.set_catch_all("t.test", Some("leavers@t.test")).await.unwrap();
     let store = Mailstore::new(backend.journal(), backend.objects(), Arc::clone(&clock), ids);
     let handlers: [Arc<dyn Handler>; 5] = [
-        Arc::new(InboundParse::new(backend.objects())),
+        Arc::new(InboundParse::new(backend.objects(), backend.log())),
         Arc::new(PolicyFilter::new(Arc::new(directory.clone()))),
         Arc::new(Deliver::new(store.clone(), backend.log())),
         Arc::new(Notify::new(Arc::new(Mailroom::new(store.clone())))),
@@ -81,8 +85,16 @@ async fn run(fusing: Fusing) -> Remains {
     ];
     let pipeline = Arc::new(Pipeline::new(handlers, fusing, backend.queue()));
     let registry = prometheus::Registry::new();
-    let driver =
-        Driver::new(pipeline, backend.queue(), backend.log(), clock, Settings::default(), &registry).unwrap();
+    let driver = Driver::new(
+        pipeline,
+        backend.queue(),
+        backend.log(),
+        backend.control(),
+        clock,
+        Settings::default(),
+        &registry,
+    )
+    .unwrap();
 
     let queue = backend.queue();
     for (number, raw) in sample_mails().into_iter().enumerate() {
@@ -98,7 +110,13 @@ async fn run(fusing: Fusing) -> Remains {
 }
 
 /// Letters to one, to two and to an unknown address; some of them suspicious, one twice.
-async fn accepted(directory: &Directory, tenant: TenantId, fixed: &Fixed, number: usize, raw: &[u8]) -> Event {
+async fn accepted(
+    directory: &Directory,
+    tenant: TenantId,
+    fixed: &Fixed,
+    number: usize,
+    raw: &[u8],
+) -> Event {
     let addresses: &[&str] = match number % 4 {
         0 => &["a@t.test"],
         1 => &["a@t.test", "b@t.test"],
@@ -132,8 +150,7 @@ async fn drain(queue: &dyn Queue, driver: &Driver) {
     loop {
         let mut idle = true;
         for stage in Stage::ALL {
-            let messages =
-                queue.receive(stage, 64, Duration::from_secs(60), Duration::ZERO).await.unwrap();
+            let messages = queue.receive(stage, 64, Duration::from_secs(60), Duration::ZERO).await.unwrap();
             if !messages.is_empty() {
                 idle = false;
                 driver.handle(stage, messages).await;
@@ -148,8 +165,7 @@ async fn drain(queue: &dyn Queue, driver: &Driver) {
 async fn remains(backend: &Embedded, tenant: TenantId) -> Remains {
     let mut journals = BTreeMap::new();
     for account in backend.journal().accounts(tenant, None, 100).await.unwrap() {
-        let entries =
-            backend.journal().since(account, Seq::ZERO, 10_000, Consistency::Strong).await.unwrap();
+        let entries = backend.journal().since(account, Seq::ZERO, 10_000, Consistency::Strong).await.unwrap();
         journals.insert(account, entries.iter().map(codec::encode).collect());
     }
     let mut objects = BTreeMap::new();

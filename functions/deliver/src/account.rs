@@ -14,8 +14,6 @@ use crate::tip::{Copy, Found, Mark, Tips};
 
 /// Lost races before the batch gives up and comes again.
 const MAX_TRIES: u32 = 40;
-/// Copies in one entry: it stays below 64 KB.
-const COPIES_PER_ENTRY: usize = 50;
 /// Name of the folder for mail to unknown addresses (RCV-17).
 const TRANSFER_MAILBOX: &str = "Mail transfer";
 
@@ -58,7 +56,7 @@ impl Copies<'_> {
         let mut seen = BTreeSet::new();
         self.deliveries.retain(|delivery| seen.insert(delivery.decided.accepted.id));
         let mut placed = Found::new();
-        for some in self.deliveries.chunks(COPIES_PER_ENTRY) {
+        for some in self.deliveries.chunks(self.tips.memory().copies_per_entry) {
             let special = some.iter().any(|delivery| mailbox_of(delivery.decision.target).is_none());
             let copies = if special { self.commit_by_state(some).await? } else { self.append(some).await? };
             placed.extend(copies.into_iter().map(|(event, copy)| ((self.account, event), copy)));

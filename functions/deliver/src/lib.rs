@@ -4,7 +4,7 @@
 //! each account of the batch, one read where the account is not known yet), log (one append for each batch).
 //!
 //! Invariants: every recipient of an event gets it exactly once, however often the event comes: the event's
-//! id is looked for in the journal back to the event's time less [`tip::CLOCK_MARGIN_MS`] before it is added,
+//! id is looked for in the journal back to the event's time less [`CLOCK_MARGIN_MS`] before it is added,
 //! and a lost race is decided anew. Packs are durable before entries refer to them; the trace is written
 //! after the entries.
 //!
@@ -28,16 +28,20 @@ use pennypost_model::event::{Body, Changed, Decided, Event, House, Stage};
 use pennypost_model::message::{BlobRef, StoredMessage, cut};
 use pennypost_model::trace::{Outcome as Journey, TraceRecipient, TraceRecord, TraceStep};
 use pennypost_model::{AccountKey, EventId, TenantId, Timestamp};
-use pennypost_ports::{Log, LogKind, LogRecord, crash};
-use pennypost_runtime::{Failure, Handler, Outcome};
+use pennypost_ports::{Log, LogKind, LogRecord, PortError, crash};
+use pennypost_runtime::{Failure, Handler, Outcome, was_delivered};
 
 use crate::account::{Copies, Delivery};
+pub use crate::tip::{CLOCK_MARGIN_MS, Memory};
 use crate::tip::{Found, Tips};
 
 /// Accounts that are committed to at the same time.
 const CONCURRENT_ACCOUNTS: usize = 64;
 /// Stored bytes that go into one pack; the message that passes it is the last.
 const PACK_BYTES: usize = 8 << 20;
+
+/// Bytes of messages that are in memory at once; the message that passes it is the last of its part.
+const PART_BYTES: u64 = 32 << 20;
 
 /// The handler.
 pub struct Deliver {
@@ -59,7 +63,13 @@ impl Deliver {
     /// A handler over these ports.
     #[must_use]
     pub fn new(store: Mailstore, log: Arc<dyn Log>) -> Deliver {
-        Deliver { tips: Tips::new(store.clone()), store, log }
+        Deliver::with_memory(store, log, Memory::default())
+    }
+
+    /// A handler that reads and remembers so much of each account.
+    #[must_use]
+    pub fn with_memory(store: Mailstore, log: Arc<dyn Log>, memory: Memory) -> Deliver {
+        Deliver { tips: Tips::new(store.clone(), memory), store, log }
     }
 
     /// Delivers messages: one result for each, in order.
@@ -68,7 +78,8 @@ impl Deliver {
         let mut letters = Vec::with_capacity(batch.len());
         for (index, decided) in batch.into_iter().enumerate() {
             match self.with_bytes(decided).await {
-                Ok(letter) => letters.push((index, letter)),
+                Ok(Some(letter)) => letters.push((index, letter)),
+                Ok(None) => {}
                 Err(failure) => failures[index] = Some(failure),
             }
         }
@@ -93,19 +104,28 @@ impl Deliver {
         failures.into_iter().enumerate().map(outcome).collect()
     }
 
-    async fn with_bytes(&self, mut decided: Decided) -> Result<Letter, Failure> {
-        let body =
-            std::mem::replace(&mut decided.accepted.body, Body::Spooled { object: String::new(), size: 0 });
+    /// The message with its bytes. `None` if its spooled bytes are gone because it has been delivered: then this
+    /// is a late repetition.
+    async fn with_bytes(&self, mut decided: Decided) -> Result<Option<Letter>, Failure> {
+        let elsewhere = Body::Spooled { object: String::new(), size: 0 };
+        let body = std::mem::replace(&mut decided.accepted.body, elsewhere);
         let message = match body {
             Body::Inline(message) => message,
             Body::Spooled { object, size } => {
-                let (bytes, _) =
-                    self.store.objects().get(&object).await.map_err(|error| failure(&error.into()))?;
+                let bytes = match self.store.objects().get(&object).await {
+                    Ok((bytes, _)) => bytes,
+                    Err(PortError::NotFound { .. })
+                        if was_delivered(&*self.log, &decided.accepted).await? =>
+                    {
+                        return Ok(None);
+                    }
+                    Err(error) => return Err(failure(&error.into())),
+                };
                 decided.accepted.body = Body::Spooled { object, size };
                 codec::decode(&bytes).map_err(|error| Failure::permanent(&error))?
             }
         };
-        Ok(Letter { decided, message })
+        Ok(Some(Letter { decided, message }))
     }
 
     /// Which copies are there already, from an earlier try.
@@ -233,26 +253,53 @@ impl Handler for Deliver {
 
     async fn handle(&self, events: Vec<Event>) -> Vec<Outcome> {
         let mut outcomes: Vec<Option<Outcome>> = Vec::with_capacity(events.len());
-        let mut batch = Vec::with_capacity(events.len());
+        let mut parts: Vec<Vec<Decided>> = vec![Vec::new()];
+        let mut bytes = 0;
         for event in events {
-            match event {
-                Event::Decided(decided) if decided.decisions.len() == decided.accepted.recipients.len() => {
-                    batch.push(*decided);
-                    outcomes.push(None);
+            let decided = match readable(event) {
+                Ok(decided) => decided,
+                Err(failure) => {
+                    outcomes.push(Some(Err(failure)));
+                    continue;
                 }
-                Event::Decided(_) => {
-                    outcomes.push(Some(Err(Failure::permanent("decisions and recipients differ in number"))));
-                }
-                other => outcomes.push(Some(Err(Failure::misrouted(&other, Stage::Deliver)))),
+            };
+            outcomes.push(None);
+            if bytes > PART_BYTES {
+                parts.push(Vec::new());
+                bytes = 0;
+            }
+            bytes += match &decided.accepted.body {
+                Body::Inline(message) => message.stored_len() as u64,
+                Body::Spooled { size, .. } => *size,
+            };
+            if let Some(part) = parts.last_mut() {
+                part.push(decided);
             }
         }
-        let mut delivered = self.deliver(batch).await.into_iter();
+        let mut delivered = Vec::with_capacity(outcomes.len());
+        for part in parts {
+            delivered.extend(self.deliver(part).await);
+        }
+        let mut delivered = delivered.into_iter();
         let missing = || Err(Failure::temporary("no outcome"));
         outcomes
             .into_iter()
             .map(|outcome| outcome.unwrap_or_else(|| delivered.next().unwrap_or_else(missing)))
             .collect()
     }
+}
+
+/// The message, if the event is one for this handler and names nothing of another tenant (invariant 7).
+fn readable(event: Event) -> Result<Decided, Failure> {
+    let Event::Decided(decided) = event else { return Err(Failure::misrouted(&event, Stage::Deliver)) };
+    let accepted = &decided.accepted;
+    if decided.decisions.len() != accepted.recipients.len() {
+        return Err(Failure::permanent("decisions and recipients differ in number"));
+    }
+    if !accepted.names_only_its_tenant() {
+        return Err(Failure::permanent("the event names something of another tenant"));
+    }
+    Ok(*decided)
 }
 
 /// Groups letters by tenant into packs of about [`PACK_BYTES`].

@@ -16,13 +16,26 @@ pub const CLOCK_MARGIN_MS: i64 = 120_000;
 
 /// A tail of this many entries wants a base.
 const LONG_TAIL: u64 = 128;
-/// Entries read at once.
-const PAGE: usize = 64;
-/// Events remembered for each account; in quiet accounts only those of the last hour.
-const REMEMBERED: usize = 20_000;
-const REMEMBERED_MS: i64 = 3_600_000;
-/// Accounts remembered.
-const ACCOUNTS: usize = 10_000;
+/// How much is read and remembered. The defaults are for work; tests take small ones to reach every path.
+#[derive(Debug, Clone, Copy)]
+pub struct Memory {
+    /// Entries read at once.
+    pub page: usize,
+    /// Events remembered for each account.
+    pub events: usize,
+    /// For how long, in an account that gets no others.
+    pub millis: i64,
+    /// Accounts remembered.
+    pub accounts: usize,
+    /// Copies that one entry adds: it stays below 64 KB.
+    pub copies_per_entry: usize,
+}
+
+impl Default for Memory {
+    fn default() -> Memory {
+        Memory { page: 64, events: 20_000, millis: 3_600_000, accounts: 10_000, copies_per_entry: 50 }
+    }
+}
 
 /// A copy that is in the account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,8 +82,8 @@ struct Remembered {
 }
 
 /// The newest end of one account.
-#[derive(Default)]
 struct Tip {
+    memory: Memory,
     mark: Mark,
     /// The newest base.
     base_seq: Seq,
@@ -84,6 +97,18 @@ struct Tip {
 }
 
 impl Tip {
+    fn new(memory: Memory, base_seq: Seq) -> Tip {
+        Tip {
+            memory,
+            mark: Mark::default(),
+            base_seq,
+            covered_after: Seq::ZERO,
+            covered_time: Timestamp(0),
+            events: HashMap::new(),
+            order: VecDeque::new(),
+        }
+    }
+
     /// Advances by an entry; what is not the next one is ignored.
     fn advance(&mut self, entry: &Entry) {
         if entry.seq != self.mark.seq.next() {
@@ -95,8 +120,10 @@ impl Tip {
             self.events.insert(event, copy);
             self.order.push_back(Remembered { event, seq, time });
         }
-        let oldest = time.plus_millis(-REMEMBERED_MS);
-        while self.order.len() > REMEMBERED || self.order.front().is_some_and(|front| front.time < oldest) {
+        let oldest = time.plus_millis(-self.memory.millis);
+        while self.order.len() > self.memory.events
+            || self.order.front().is_some_and(|front| front.time < oldest)
+        {
             let Some(Remembered { event, seq, time }) = self.order.pop_front() else { break };
             self.events.remove(&event);
             (self.covered_after, self.covered_time) = (seq, time);
@@ -126,9 +153,9 @@ impl Tip {
     }
 }
 
-/// A long tail wants a base; it is asked for every few entries, since the asking may be lost.
+/// A long tail wants a base.
 fn wants_housekeeping(seq: Seq, base_seq: Seq) -> bool {
-    seq.0.saturating_sub(base_seq.0) >= LONG_TAIL && seq.0.is_multiple_of(LONG_TAIL / 4)
+    seq.0.saturating_sub(base_seq.0) >= LONG_TAIL
 }
 
 /// The copies that an entry adds, by event.
@@ -147,13 +174,19 @@ pub fn copies(entry: &Entry, wants_housekeeping: bool) -> Vec<(EventId, Copy)> {
 /// The tips of this process.
 pub struct Tips {
     store: Mailstore,
+    memory: Memory,
     known: Mutex<HashMap<AccountKey, Arc<Mutex<Tip>>>>,
 }
 
 impl Tips {
     /// No tips yet.
-    pub fn new(store: Mailstore) -> Tips {
-        Tips { store, known: Mutex::default() }
+    pub fn new(store: Mailstore, memory: Memory) -> Tips {
+        Tips { store, memory, known: Mutex::default() }
+    }
+
+    /// How much is read and remembered.
+    pub const fn memory(&self) -> Memory {
+        self.memory
     }
 
     /// The newest end known of an account, and which of these events its journal holds up to there.
@@ -184,13 +217,17 @@ impl Tips {
                     let found = ids.filter_map(|id| Some((*id, recent(id).or_else(|| older(id))?)));
                     return Ok((tip.mark, found.collect()));
                 };
-                let is_recent = oldest > tip.mark.time.plus_millis(-REMEMBERED_MS / 2);
-                (tip.covered_after, oldest, is_recent && tip.order.len() < REMEMBERED / 2)
+                let is_recent = oldest > tip.mark.time.plus_millis(-self.memory.millis / 2);
+                (tip.covered_after, oldest, is_recent && tip.order.len() < self.memory.events / 2)
             };
             if can_extend {
                 // Take in what was committed around that time: after a restart, a whole backlog asks for it.
-                let older = self.store.journal().before(account, covered_after, PAGE).await?;
+                let older = self.store.journal().before(account, covered_after, self.memory.page).await?;
                 let mut tip = tip.lock();
+                if older.is_empty() {
+                    let what = format!("entries up to {covered_after} of {account} are missing");
+                    return Err(StoreError::Damaged(what));
+                }
                 if tip.covered_after == covered_after {
                     tip.extend(&older);
                 }
@@ -211,7 +248,7 @@ impl Tips {
         let mut found = BTreeMap::new();
         let mut upto = upto;
         while upto > Seq::ZERO {
-            let entries = self.store.journal().before(account, upto, PAGE).await?;
+            let entries = self.store.journal().before(account, upto, self.memory.page).await?;
             found.extend(entries.iter().flat_map(|entry| copies(entry, false)));
             match entries.first() {
                 Some(first) if first.time >= oldest => upto = Seq(first.seq.0 - 1),
@@ -228,6 +265,10 @@ impl Tips {
         let mut tip = tip.lock();
         let placed = tip.copies(entry);
         tip.advance(entry);
+        if placed.iter().any(|(_, copy)| copy.wants_housekeeping) {
+            // A base is on its way; if it gets lost, the sweep asks again.
+            tip.base_seq = entry.seq;
+        }
         placed
     }
 
@@ -254,8 +295,9 @@ impl Tips {
         account: AccountKey,
         consistency: Consistency,
     ) -> Result<Arc<Mutex<Tip>>, StoreError> {
-        let newest = self.store.journal().newest(account, PAGE, consistency).await?;
-        let mut tip = Tip { base_seq: newest.head.map_or(Seq::ZERO, |head| head.base_seq), ..Tip::default() };
+        let newest = self.store.journal().newest(account, self.memory.page, consistency).await?;
+        let base_seq = newest.head.map_or(Seq::ZERO, |head| head.base_seq);
+        let mut tip = Tip::new(self.memory, base_seq);
         if let Some(first) = newest.entries.first() {
             tip.covered_after = Seq(first.seq.0 - 1);
             // The time of the entry before the first is not known, but it is not after the first one's.
@@ -264,8 +306,8 @@ impl Tips {
         }
         newest.entries.iter().for_each(|entry| tip.advance(entry));
         let mut known = self.known.lock();
-        if known.len() >= ACCOUNTS && !known.contains_key(&account) {
-            let some: Vec<AccountKey> = known.keys().take(ACCOUNTS / 10).copied().collect();
+        if known.len() >= self.memory.accounts && !known.contains_key(&account) {
+            let some: Vec<AccountKey> = known.keys().take(self.memory.accounts / 10 + 1).copied().collect();
             some.iter().for_each(|account| drop(known.remove(account)));
         }
         // Another worker may have been faster: then its tip knows as much.

@@ -10,41 +10,52 @@ use pennypost_mailstore::compress::decompress;
 use pennypost_model::codec;
 use pennypost_model::event::{Accepted, Body, Event, Parsed, Stage};
 use pennypost_model::message::{Sidecar, StoredMessage};
-use pennypost_ports::Objects;
-use pennypost_runtime::{Failure, Handler, Outcome};
+use pennypost_ports::{Log, Objects, PortError};
+use pennypost_runtime::{Failure, Handler, Outcome, was_delivered};
 
 /// The handler.
 pub struct InboundParse {
     objects: Arc<dyn Objects>,
+    log: Arc<dyn Log>,
 }
 
 impl InboundParse {
-    /// A handler that finds spooled messages in `objects`.
+    /// A handler that finds spooled messages in `objects`, and in `log` whether one was delivered already.
     #[must_use]
-    pub fn new(objects: Arc<dyn Objects>) -> InboundParse {
-        InboundParse { objects }
+    pub fn new(objects: Arc<dyn Objects>, log: Arc<dyn Log>) -> InboundParse {
+        InboundParse { objects, log }
     }
 
-    /// Parses one accepted message.
+    /// Parses one accepted message. `None` for a late repetition of one whose spooled bytes are gone because it
+    /// has been delivered.
     ///
     /// # Errors
     /// A [`Failure`]: temporary when the spool does not answer, permanent when the bytes are damaged.
-    pub async fn parse(&self, accepted: Accepted) -> Result<Parsed, Failure> {
+    pub async fn parse(&self, accepted: Accepted) -> Result<Option<Parsed>, Failure> {
+        if !accepted.names_only_its_tenant() {
+            return Err(Failure::permanent("the event names something of another tenant"));
+        }
         let raw = match &accepted.body {
             Body::Inline(message) => decompress(message).map_err(|error| Failure::permanent(&error))?,
-            Body::Spooled { object, .. } => self.spooled(object).await?,
+            Body::Spooled { object, .. } => match self.spooled(object, &accepted).await? {
+                Some(raw) => raw,
+                None => return Ok(None),
+            },
         };
         let (structure, facts) = pennypost_mime::parse(&raw);
         let receipt = format!("Return-Path: <{}>\r\n{}", accepted.reverse_path, accepted.receipt);
-        Ok(Parsed { accepted, sidecar: Sidecar { structure, facts, receipt } })
+        Ok(Some(Parsed { accepted, sidecar: Sidecar { structure, facts, receipt } }))
     }
 
-    async fn spooled(&self, object: &str) -> Result<Vec<u8>, Failure> {
-        let (bytes, _) = self.objects.get(object).await.map_err(|error| {
-            if error.is_temporary() { Failure::temporary(&error) } else { Failure::permanent(&error) }
-        })?;
+    async fn spooled(&self, object: &str, accepted: &Accepted) -> Result<Option<Vec<u8>>, Failure> {
+        let bytes = match self.objects.get(object).await {
+            Ok((bytes, _)) => bytes,
+            Err(PortError::NotFound { .. }) if was_delivered(&*self.log, accepted).await? => return Ok(None),
+            Err(error) if error.is_temporary() => return Err(Failure::temporary(&error)),
+            Err(error) => return Err(Failure::permanent(&error)),
+        };
         let message: StoredMessage = codec::decode(&bytes).map_err(|error| Failure::permanent(&error))?;
-        decompress(&message).map_err(|error| Failure::permanent(&error))
+        decompress(&message).map(Some).map_err(|error| Failure::permanent(&error))
     }
 }
 
@@ -59,7 +70,8 @@ impl Handler for InboundParse {
         for event in events {
             outcomes.push(match event {
                 Event::Accepted(accepted) => {
-                    self.parse(*accepted).await.map(|parsed| vec![Event::Parsed(Box::new(parsed))])
+                    let parsed = self.parse(*accepted).await;
+                    parsed.map(|parsed| parsed.into_iter().map(|p| Event::Parsed(Box::new(p))).collect())
                 }
                 other => Err(Failure::misrouted(&other, Stage::InboundParse)),
             });

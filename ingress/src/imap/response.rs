@@ -102,8 +102,9 @@ impl From<DraftError> for Reply {
         let code = match &error {
             DraftError::NoMailbox => "NONEXISTENT",
             DraftError::MailboxExists => "ALREADYEXISTS",
-            DraftError::BadName(_) | DraftError::Inbox => "CANNOT",
+            DraftError::BadName(_) | DraftError::Standard => "CANNOT",
             DraftError::TooManyKeywords | DraftError::TooManyMessages | DraftError::UidsExhausted => "LIMIT",
+            DraftError::Outdated => "INUSE",
         };
         Reply::no(format!("[{code}] {error}"))
     }

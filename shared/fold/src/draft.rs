@@ -9,7 +9,7 @@ use pennypost_model::{
 
 use crate::mailbox::name;
 use crate::rows::RowFlags;
-use crate::state::State;
+use crate::state::{STANDARD, State};
 
 /// Why a change can't be made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -23,9 +23,12 @@ pub enum DraftError {
     /// No mailbox can have that name.
     #[error("{0}")]
     BadName(&'static str),
-    /// The Inbox can't be deleted.
-    #[error("INBOX can't be deleted")]
-    Inbox,
+    /// The Inbox and the other standard mailboxes can't be deleted: mail is delivered into them.
+    #[error("a standard mailbox can't be deleted")]
+    Standard,
+    /// The caller's view of the account is not the newest.
+    #[error("the account has changed meanwhile")]
+    Outdated,
     /// The account's keywords are used up.
     #[error("an account can't use more than {} keywords", RowFlags::MAX_KEYWORDS)]
     TooManyKeywords,
@@ -339,10 +342,10 @@ impl Draft {
     /// Deletes a mailbox; its messages can be restored for the window. Mailboxes below it stay.
     ///
     /// # Errors
-    /// [`DraftError::NoMailbox`], [`DraftError::Inbox`].
+    /// [`DraftError::NoMailbox`], [`DraftError::Standard`].
     pub fn delete_mailbox(&mut self, id: MailboxId) -> Result<(), DraftError> {
-        if id == MailboxId::INBOX {
-            return Err(DraftError::Inbox);
+        if STANDARD.iter().any(|(standard, ..)| *standard == id) {
+            return Err(DraftError::Standard);
         }
         let all = UidSet::from_ranges([(1, u32::MAX)]);
         self.delete_messages(id, &all, DeleteReason::MailboxDeleted)?;

@@ -140,7 +140,8 @@ impl LiveAccount {
     pub async fn refresh(&self) -> Result<Arc<State>, StoreError> {
         let _turn = self.advancing.lock().await;
         let known = self.state();
-        let entries = self.store.journal.since(self.key, known.seq, 500, Consistency::Strong).await?;
+        const FEW: usize = 64;
+        let entries = self.store.journal.since(self.key, known.seq, FEW, Consistency::Strong).await?;
         if entries.is_empty() {
             return Ok(known);
         }
@@ -148,7 +149,9 @@ impl LiveAccount {
         for entry in &entries {
             state.fold(entry)?;
         }
-        self.store.advance(self.key, &mut state, Consistency::Strong).await?;
+        if entries.len() == FEW {
+            self.store.advance(self.key, &mut state, Consistency::Strong).await?;
+        }
         Ok(self.publish(state))
     }
 

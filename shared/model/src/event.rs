@@ -126,6 +126,18 @@ pub struct Accepted {
     pub receipt: String,
 }
 
+impl Accepted {
+    /// Do all recipients and the spooled object belong to the tenant of the event (invariant 7)?
+    #[must_use]
+    pub fn names_only_its_tenant(&self) -> bool {
+        let object_is_ours = match &self.body {
+            Body::Inline(_) => true,
+            Body::Spooled { object, .. } => object.starts_with(&format!("{}/spool/", self.tenant)),
+        };
+        object_is_ours && self.recipients.iter().all(|recipient| recipient.account.tenant == self.tenant)
+    }
+}
+
 /// The bytes of an accepted message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Body {

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use pennypost_model::event::{Event, Stage};
+use pennypost_model::codec;
+use pennypost_model::event::{Accepted, Event, Stage};
+use pennypost_model::trace::{TraceRecord, TraceStep};
+use pennypost_ports::{Log, LogKind, LogQuery};
 
 /// Why an event could not be handled.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,4 +55,19 @@ pub trait Handler: Send + Sync {
     /// Handles events of its stage: one outcome for each, in order. When it returns `Ok`, all that the event
     /// meant here is durable. An event of another stage is a permanent failure.
     async fn handle(&self, events: Vec<Event>) -> Vec<Outcome>;
+}
+
+/// Does the trace say that the message was delivered? Delivery removes a spooled message only after the trace has
+/// been written, so a repetition that finds the bytes gone asks here.
+///
+/// # Errors
+/// A temporary [`Failure`] when the log does not answer.
+pub async fn was_delivered(log: &dyn Log, accepted: &Accepted) -> Result<bool, Failure> {
+    let (id, tenant) = (accepted.id, accepted.tenant);
+    let query = LogQuery { tenant, kind: LogKind::Trace, from: id, to: id, limit: 100 };
+    let records = log.query(&query).await.map_err(|error| Failure::temporary(&error))?;
+    Ok(records.iter().any(|record| {
+        let trace = codec::decode::<TraceRecord>(&record.value);
+        trace.is_ok_and(|trace| matches!(trace.step, TraceStep::Delivered { .. }))
+    }))
 }

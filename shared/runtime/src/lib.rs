@@ -13,5 +13,5 @@ mod handler;
 pub mod local;
 mod pipeline;
 
-pub use handler::{Failure, Handler, Outcome};
+pub use handler::{Failure, Handler, Outcome, was_delivered};
 pub use pipeline::{Fusing, Pipeline};

@@ -1,5 +1,6 @@
 //! The local driver: workers in one process that feed the pipeline from the queue port.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,7 +8,9 @@ use pennypost_model::codec;
 use pennypost_model::event::{Event, Stage};
 use pennypost_model::trace::{TraceRecord, TraceStep};
 use pennypost_model::{EventId, TenantId};
-use pennypost_ports::{Clock, Log, LogKind, LogRecord, Queue, Received};
+use pennypost_ports::{
+    Clock, Consistency, Control, ControlKey, Expected, Log, LogKind, LogRecord, PortResult, Queue, Received,
+};
 use prometheus::{IntCounterVec, Opts, Registry};
 use serde::Deserialize;
 use tokio::sync::watch;
@@ -25,15 +28,24 @@ pub struct Settings {
     pub batch: usize,
     /// After so many seconds without an answer an event is handed out again.
     pub visibility_seconds: u64,
-    /// Tries before an event goes to the dead letters.
+    /// Tries before an event that makes its handler panic, or the process die, goes to the dead letters.
     pub max_tries: u32,
+    /// Hours before an event that fails for a passing reason (disk full, port unavailable) does.
+    pub give_up_hours: u64,
     /// Seconds before the first retry; doubles with each further one, up to an hour.
     pub first_retry_seconds: u64,
 }
 
 impl Default for Settings {
     fn default() -> Settings {
-        Settings { workers: 2, batch: 64, visibility_seconds: 120, max_tries: 8, first_retry_seconds: 2 }
+        Settings {
+            workers: 2,
+            batch: 64,
+            visibility_seconds: 120,
+            max_tries: 8,
+            give_up_hours: 48,
+            first_retry_seconds: 2,
+        }
     }
 }
 
@@ -55,6 +67,7 @@ pub struct Driver {
     pipeline: Arc<Pipeline>,
     queue: Arc<dyn Queue>,
     log: Arc<dyn Log>,
+    suspects: Suspects,
     clock: Arc<dyn Clock>,
     settings: Settings,
     handled: IntCounterVec,
@@ -69,6 +82,7 @@ impl Driver {
         pipeline: Arc<Pipeline>,
         queue: Arc<dyn Queue>,
         log: Arc<dyn Log>,
+        control: Arc<dyn Control>,
         clock: Arc<dyn Clock>,
         settings: Settings,
         registry: &Registry,
@@ -76,7 +90,7 @@ impl Driver {
         let options = Opts::new("pennypost_events_total", "Events by stage and result.");
         let handled = IntCounterVec::new(options, &["stage", "result"])?;
         registry.register(Box::new(handled.clone()))?;
-        Ok(Driver { pipeline, queue, log, clock, settings, handled })
+        Ok(Driver { pipeline, queue, log, suspects: Suspects(control), clock, settings, handled })
     }
 
     /// Works all queues until `stop` turns true; then each worker ends what it has in hand.
@@ -115,8 +129,29 @@ impl Driver {
             messages.into_iter().partition(|message| message.tries >= ALONE_FROM_TRY);
         self.handle_batch(stage, together).await;
         for message in alone {
+            self.handle_suspect(stage, message).await;
+        }
+    }
+
+    /// Handles an event that has failed before. What is in hand is noted first: an event that is found noted too
+    /// often has taken the process with it each time.
+    async fn handle_suspect(&self, stage: Stage, message: Received) {
+        let key = suspect_key(stage, &message);
+        let deaths = match self.suspects.enter(&key).await {
+            Ok(deaths) => deaths,
+            Err(error) => {
+                tracing::warn!(stage = stage.queue(), %error, "event waits: it can't be noted as in hand");
+                return;
+            }
+        };
+        if deaths >= self.settings.max_tries {
+            let failure = Failure::permanent(&format!("the process died with it {deaths} times"));
+            let event = codec::decode::<Event>(&message.body).ok();
+            self.failed(stage, &message, event.as_ref().map(Subject::of), &failure).await;
+        } else {
             self.handle_batch(stage, vec![message]).await;
         }
+        self.suspects.leave(&key).await;
     }
 
     async fn handle_batch(&self, stage: Stage, messages: Vec<Received>) {
@@ -125,7 +160,7 @@ impl Driver {
         for message in messages {
             match codec::decode::<Event>(&message.body) {
                 Ok(event) => {
-                    readable.push((Subject { tenant: event.tenant(), message: event.message() }, message));
+                    readable.push((Subject::of(&event), message));
                     events.push(event);
                 }
                 Err(error) => self.failed(stage, &message, None, &Failure::permanent(&error)).await,
@@ -153,7 +188,13 @@ impl Driver {
     }
 
     async fn failed(&self, stage: Stage, message: &Received, subject: Option<Subject>, failure: &Failure) {
-        let exhausted = message.tries >= self.settings.max_tries;
+        let exhausted = if failure.panicked {
+            message.tries >= self.settings.max_tries
+        } else {
+            let patience =
+                i64::try_from(self.settings.give_up_hours).unwrap_or(i64::MAX).saturating_mul(3_600_000);
+            self.clock.now() > message.sent.plus_millis(patience)
+        };
         let cause = failure.cause.as_str();
         let result = if failure.temporary && !exhausted {
             self.handled.with_label_values(&[stage.queue(), "retried"]).inc();
@@ -188,4 +229,44 @@ impl Driver {
 struct Subject {
     tenant: TenantId,
     message: Option<EventId>,
+}
+
+impl Subject {
+    fn of(event: &Event) -> Subject {
+        Subject { tenant: event.tenant(), message: event.message() }
+    }
+}
+
+/// Names an event across hand-outs: by its bytes, since its receipt changes.
+fn suspect_key(stage: Stage, message: &Received) -> ControlKey {
+    let mut hasher = DefaultHasher::new();
+    message.body.hash(&mut hasher);
+    ControlKey::new("suspects", format!("{}/{:016x}-{}", stage.queue(), hasher.finish(), message.sent.0))
+}
+
+/// The events that are being handled alone, with how often each was in hand before without coming to an end.
+#[derive(Clone)]
+struct Suspects(Arc<dyn Control>);
+
+impl Suspects {
+    /// Notes an event as in hand; how often it was left so by a process that died.
+    async fn enter(&self, key: &ControlKey) -> PortResult<u32> {
+        let known = self.0.get(key, Consistency::Strong).await?;
+        let deaths = known.and_then(|item| item.value.first().copied()).unwrap_or(0);
+        self.0.put_if(key, &[deaths.saturating_add(1)], Expected::Any).await?;
+        Ok(u32::from(deaths))
+    }
+
+    /// The event came to an end, good or bad.
+    async fn leave(&self, key: &ControlKey) {
+        let item = self.0.get(key, Consistency::Strong).await;
+        let left = match item {
+            Ok(Some(item)) => self.0.delete_if(key, item.version).await.map(drop),
+            Ok(None) => Ok(()),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = left {
+            tracing::warn!(%error, "an event stays noted as in hand");
+        }
+    }
 }

@@ -9,9 +9,12 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use pennypost_model::codec;
 use pennypost_model::event::{Event, Stage};
-use pennypost_ports::{Outgoing, Queue};
+use pennypost_ports::{Outgoing, PortError, Queue};
 
 use crate::{Failure, Handler, Outcome};
+
+/// Bytes of an event that every queue takes.
+const QUEUE_LIMIT: usize = 255 * 1024;
 
 /// Which stages run in the invocation of the stage before them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,7 +103,7 @@ impl Pipeline {
     async fn hand_on(&self, next: Stage, events: Vec<(usize, Event)>, results: &mut [Result<(), Failure>]) {
         let (origins, events): (Vec<usize>, Vec<Event>) = events.into_iter().unzip();
         let joined = self.fusing.joins(next) && self.handlers.contains_key(&next);
-        let outcomes = if joined { self.run(next, events).await } else { self.send(next, events).await };
+        let outcomes = if joined { self.run(next, events).await } else { self.send_on(next, events).await };
         for (origin, outcome) in origins.into_iter().zip(outcomes) {
             let Err(failure) = outcome else { continue };
             if is_hint(next) {
@@ -111,6 +114,22 @@ impl Pipeline {
         }
     }
 
+    /// Sends events; one that has grown too large for any queue is handled here at once instead.
+    async fn send_on(&self, next: Stage, events: Vec<Event>) -> Vec<Result<(), Failure>> {
+        let too_large = |event: &Event| codec::encode(event).len() > QUEUE_LIMIT;
+        if !self.handlers.contains_key(&next) || !events.iter().any(too_large) {
+            return self.send(next, events).await;
+        }
+        let mut results = Vec::with_capacity(events.len());
+        for event in events {
+            let alone = vec![event];
+            let result =
+                if too_large(&alone[0]) { self.run(next, alone).await } else { self.send(next, alone).await };
+            results.extend(result);
+        }
+        results
+    }
+
     /// Sends events to the queue of their stage.
     pub async fn send(&self, stage: Stage, events: Vec<Event>) -> Vec<Result<(), Failure>> {
         let messages = events.iter().map(|event| Outgoing {
@@ -119,7 +138,11 @@ impl Pipeline {
             delay: Duration::ZERO,
         });
         let sent = self.queue.send_batch(stage, messages.collect()).await;
-        sent.into_iter().map(|result| result.map_err(|error| Failure::temporary(&error))).collect()
+        let failure = |error: PortError| match error {
+            PortError::Refused { .. } => Failure::permanent(&error),
+            other => Failure::temporary(&other),
+        };
+        sent.into_iter().map(|result| result.map_err(failure)).collect()
     }
 }
 

@@ -3,12 +3,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use parking_lot::Mutex;
-use pennypost_deliver::Deliver;
+use pennypost_deliver::{Deliver, Memory};
 use pennypost_fold::{DraftError, Mailbox, State, diff};
 use pennypost_housekeep::{Housekeep, Settings};
 use pennypost_mailstore::compress::compress;
+use pennypost_mailstore::names;
 use pennypost_mailstore::{ChangeError, Incoming, LiveAccount, Mailroom, Mailstore, StoreError};
+use pennypost_model::codec;
 use pennypost_model::event::{
     Accepted, AuthResults, Body, Decided, Decision, Event, Recipient, Source, SourceKind, Target, Via,
 };
@@ -83,6 +86,15 @@ pub fn accept(stage: &Stage) {
     let filler = if large { "x".repeat(30_000) } else { String::new() };
     let raw = format!("Subject: {id}\r\nMessage-ID: <{id}@sim.test>\r\n\r\nletter {id}{filler}\r\n");
     let Ok(message) = compress(raw.as_bytes()) else { return };
+    let tenant = tenant_accounts[0].tenant;
+    let body = if large {
+        let (object, size) = (names::spool(tenant, id), message.size);
+        let bytes = Bytes::from(codec::encode(&message));
+        stage.ports.world().with(|durable| durable.objects.insert(object.clone(), (bytes, 0)));
+        Body::Spooled { object, size }
+    } else {
+        Body::Inline(message)
+    };
     let recipients = tenant_accounts.iter().map(|account| Recipient {
         account: *account,
         address: format!("{}@sim.test", account.account),
@@ -103,12 +115,12 @@ pub fn accept(stage: &Stage) {
         accepted: Accepted {
             id,
             time,
-            tenant: tenant_accounts[0].tenant,
+            tenant,
             source: Source { kind: SourceKind::Smtp, ip: None, helo: String::new(), tls: None },
             auth: AuthResults::default(),
             reverse_path: String::new(),
             recipients: recipients.collect(),
-            body: Body::Inline(message),
+            body,
             receipt: String::new(),
         },
         sidecar: Sidecar {
@@ -122,10 +134,22 @@ pub fn accept(stage: &Stage) {
     ledger.queued.insert(id, decided);
 }
 
-/// A process of the deliver handler: takes events at random, some of which others have too, and loses some
+/// A deliver handler, to be shared by the workers of a process. It remembers so little that every way of looking
+/// back is taken.
+pub fn deliverer(stage: &Stage) -> Arc<Deliver> {
+    let memory = stage.random(|random| Memory {
+        page: random.random_range(1..=4),
+        events: random.random_range(2..=8),
+        millis: [1_000, 600_000, 3_600_000][random.random_range(0..3)],
+        accounts: random.random_range(1..=3),
+        copies_per_entry: random.random_range(1..=3),
+    });
+    Arc::new(Deliver::with_memory(stage.store(), Arc::new(stage.ports.clone()), memory))
+}
+
+/// A worker of the deliver handler: takes events at random, some of which others have too, and loses some
 /// acknowledgements.
-pub async fn deliver(stage: Stage, batches: usize) {
-    let handler = Deliver::new(stage.store(), Arc::new(stage.ports.clone()));
+pub async fn deliver(stage: Stage, handler: Arc<Deliver>, batches: usize) {
     for _ in 0..batches {
         let size = stage.random(|random| random.random_range(1..=5));
         deliver_some(&stage, &handler, size).await;
@@ -135,7 +159,7 @@ pub async fn deliver(stage: Stage, batches: usize) {
 
 /// Delivers until nothing is left.
 pub async fn deliver_all(stage: Stage) {
-    let handler = Deliver::new(stage.store(), Arc::new(stage.ports.clone()));
+    let handler = deliverer(&stage);
     while !stage.ledger.lock().queued.is_empty() {
         deliver_some(&stage, &handler, 7).await;
     }
@@ -168,9 +192,9 @@ async fn deliver_some(stage: &Stage, handler: &Deliver, size: usize) {
     }
 }
 
-/// A process with a member's sessions: each shows a state and moves it forward, and changes the account.
-pub async fn member(stage: Stage, commands: usize) {
-    let room = Mailroom::new(stage.store());
+/// A member's session in a process whose sessions share live accounts: it shows a state and moves it forward, and
+/// changes the account.
+pub async fn member(stage: Stage, room: Mailroom, commands: usize) {
     let mut shown: BTreeMap<AccountKey, Arc<State>> = BTreeMap::new();
     for _ in 0..commands {
         let key = ACCOUNTS[stage.random(|random| random.random_range(0..ACCOUNTS.len()))];
@@ -325,8 +349,8 @@ pub async fn housekeep(stage: Stage, runs: usize) {
     }
 }
 
-/// Everything that housekeeping can do, for every account, until there is nothing more to do.
-pub async fn housekeep_all(stage: Stage) {
+/// Looks after every account and collects what the hints name, until there is nothing more to do.
+pub async fn collect_all(stage: Stage) {
     let house = housekeeper(&stage, 1);
     for _ in 0..2 {
         for account in ACCOUNTS {
@@ -335,11 +359,19 @@ pub async fn housekeep_all(stage: Stage) {
             }
         }
         for tenant in [TenantId(1), TenantId(2)] {
-            for result in [house.collect_garbage(tenant).await, house.audit(tenant).await] {
-                if let Err(error) = result {
-                    stage.broken(format!("housekeeping failed: {error}"));
-                }
+            if let Err(error) = house.collect_garbage(tenant).await {
+                stage.broken(format!("collecting garbage failed: {error}"));
             }
+        }
+    }
+}
+
+/// Audits every tenant.
+pub async fn audit_all(stage: Stage) {
+    let house = housekeeper(&stage, 1);
+    for tenant in [TenantId(1), TenantId(2)] {
+        if let Err(error) = house.audit(tenant).await {
+            stage.broken(format!("the audit failed: {error}"));
         }
     }
 }

@@ -36,6 +36,8 @@ pub struct Durable {
     pub objects: BTreeMap<String, (Bytes, u64)>,
     pub control: BTreeMap<ControlKey, Item>,
     pub log: Vec<LogRecord>,
+    /// Did a housekeeping process die? Then a hint may be lost, and only the audit finds what it named.
+    pub housekeeping_died: bool,
     next_version: u64,
 }
 
@@ -57,6 +59,7 @@ impl World {
             objects: BTreeMap::new(),
             control: BTreeMap::new(),
             log: Vec::new(),
+            housekeeping_died: false,
             next_version: 0,
         };
         Arc::new(World { state: Mutex::new(durable) })

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use pennypost_mailstore::Mailroom;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
@@ -27,6 +28,7 @@ impl Default for Plan {
 }
 
 const PROCESSES: usize = 5;
+const HOUSEKEEPING: usize = 4;
 
 /// Runs the schedule of `seed`; the violations found.
 #[must_use]
@@ -50,14 +52,26 @@ pub fn run(seed: u64, plan: Plan) -> Vec<String> {
             actors::accept(&stage_of(PROCESSES, &mut random));
         }
         if random.random_range(0..120) == 0 {
-            executor.kill(random.random_range(0..PROCESSES));
+            let dying = random.random_range(0..PROCESSES);
+            world.with(|durable| durable.housekeeping_died |= dying == HOUSEKEEPING);
+            executor.kill(dying);
         }
         let process = random.random_range(0..PROCESSES);
         if executor.is_idle(process) {
             let stage = stage_of(process, &mut random);
             match process {
-                0 | 1 => executor.spawn(process, actors::deliver(stage, 4)),
-                2 | 3 => executor.spawn(process, actors::member(stage, 6)),
+                0 | 1 => {
+                    let handler = actors::deliverer(&stage);
+                    for _ in 0..2 {
+                        executor.spawn(process, actors::deliver(stage.clone(), Arc::clone(&handler), 3));
+                    }
+                }
+                2 | 3 => {
+                    let room = Mailroom::new(stage.store());
+                    for _ in 0..2 {
+                        executor.spawn(process, actors::member(stage.clone(), room.clone(), 5));
+                    }
+                }
                 _ => executor.spawn(process, actors::housekeep(stage, 3)),
             }
         }
@@ -72,7 +86,9 @@ pub fn run(seed: u64, plan: Plan) -> Vec<String> {
     let last = stage_of(PROCESSES, &mut random);
     let mut ends = finish(&mut executor, actors::deliver_all(last.clone()), &mut random);
     world.with(|durable| durable.now += 60_000 * 2 * MIN_AGE_MINUTES as i64);
-    ends &= finish(&mut executor, actors::housekeep_all(last.clone()), &mut random);
+    ends &= finish(&mut executor, actors::collect_all(last.clone()), &mut random);
+    ends &= finish(&mut executor, verdict::judge_collection(last.clone()), &mut random);
+    ends &= finish(&mut executor, actors::audit_all(last.clone()), &mut random);
     ends &= finish(&mut executor, verdict::judge(last), &mut random);
     let mut broken = std::mem::take(&mut ledger.lock().broken);
     if !ends {
