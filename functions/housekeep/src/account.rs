@@ -7,10 +7,13 @@ use pennypost_model::{AccountKey, Seq};
 use pennypost_ports::{Consistency, Created, Head};
 
 use crate::Housekeep;
-use crate::garbage::Hint;
+use crate::hints::Hint;
 
-/// Bases that are kept: the newest, and those before it in case it is damaged.
+/// Bases that are kept: the newest, and two before it for an administrator who looks into a damaged one. Loading
+/// does not use those: it falls back to the whole journal.
 const BASES_KEPT: usize = 3;
+/// Entries whose cards go into one run: what is in memory at once, and what a reader of one card reads.
+const RUN_ENTRIES: u64 = 1000;
 
 impl Housekeep {
     /// Does everything for one account.
@@ -23,7 +26,7 @@ impl Housekeep {
         let state = self.forget(account, state).await?;
         let base_seq = head.map_or(Seq::ZERO, |head| head.base_seq);
         if state.seq.0 - base_seq.0.min(state.seq.0) >= self.settings.long_tail.max(1) {
-            self.write_cards(account, base_seq, state.seq).await?;
+            self.write_cards(account, base_seq, state.seq, RUN_ENTRIES).await?;
             if let Some(head) = self.store.build_base(account).await? {
                 self.drop_old_bases(account, &head).await?;
             }
@@ -52,13 +55,23 @@ impl Housekeep {
         }
     }
 
-    /// Writes the list cards of the entries that the next base will take in.
-    async fn write_cards(&self, account: AccountKey, after: Seq, upto: Seq) -> Result<(), StoreError> {
-        let run = self.store.gather_cards(account, after, upto).await?;
-        let name = names::cards(account, after, upto);
-        match self.store.objects().put_unique(&name, run.into()).await? {
-            Created::Stored | Created::Exists => Ok(()),
+    /// Writes the list cards of the entries that the next base will take in, in runs of `run_entries`.
+    pub(crate) async fn write_cards(
+        &self,
+        account: AccountKey,
+        after: Seq,
+        upto: Seq,
+        run_entries: u64,
+    ) -> Result<(), StoreError> {
+        let mut low = after;
+        while low < upto {
+            let high = upto.min(Seq(low.0.saturating_add(run_entries.max(1))));
+            let run = self.store.gather_cards(account, low, high).await?;
+            match self.store.objects().put_unique(&names::cards(account, low, high), run.into()).await? {
+                Created::Stored | Created::Exists => low = high,
+            }
         }
+        Ok(())
     }
 
     /// Removes bases other than the newest few. Orphans of builds that lost a race go the same way.

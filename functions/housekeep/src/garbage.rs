@@ -1,187 +1,180 @@
-//! Garbage collection of packs: hints, verification, removal.
+//! Garbage collection of packs: verification, then removal. Works page by page, so that what is kept in memory
+//! does not grow with the tenant; a pack that is damaged is reported and left alone, the others go on.
 
-use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
+use bytes::Bytes;
 use pennypost_mailstore::pack::{self, TocEntry};
 use pennypost_mailstore::{StoreError, names};
-use pennypost_model::message::BlobRef;
-use pennypost_model::{AccountKey, EventId, TenantId};
-use pennypost_ports::{Consistency, ControlKey, Expected, PortError, Replaced};
+use pennypost_model::{EventId, TenantId};
+use pennypost_ports::{Etag, PortError, Replaced};
 
+use crate::hints::StoredHint;
+use crate::references::References;
 use crate::{Housekeep, Removed};
 
 /// A pack is rewritten when at least this many bytes go with it: below, the calls cost more than a year of the
 /// space.
 const WORTH_REWRITING: u64 = 20 * 1024;
-/// Hints and packs that are taken at once.
-const PAGE: usize = 500;
+/// Packs that the audit takes at once. Each page loads the owners of its packs once.
+pub(crate) const AUDIT_PAGE: usize = 200;
+/// A hint of an entry that is still referred to is given up after so many days: the `Forget` that it announced
+/// was never written, or somebody else refers to the entry as well and will write a hint when that ends.
+const HINT_DAYS: f64 = 1.0;
 
-/// An entry of a pack that may be dead.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Hint {
-    pack: EventId,
-    entry: u32,
+/// A pack that is looked at.
+struct Candidate {
+    id: EventId,
+    name: String,
+    toc: Vec<TocEntry>,
+    /// All bytes and their version, if they were read already.
+    whole: Option<(Bytes, Etag)>,
 }
 
-/// Which entries an account refers to, live or restorable.
-type References = BTreeSet<Hint>;
-
-impl Hint {
-    /// The entry that `blob` refers to.
-    pub const fn of(blob: BlobRef) -> Hint {
-        Hint { pack: blob.pack, entry: blob.entry }
-    }
-
-    fn sort_key(self) -> String {
-        format!("{}/{:08x}", self.pack, self.entry)
-    }
-
-    fn parse(sort_key: &str) -> Option<Hint> {
-        let (pack, entry) = sort_key.split_once('/')?;
-        Some(Hint { pack: pack.parse().ok()?, entry: u32::from_str_radix(entry, 16).ok()? })
-    }
+/// What became of the suspects of a pack. Those that are in neither set are gone.
+#[derive(Default)]
+struct Swept {
+    /// Dead, but not worth a rewrite yet (or somebody else was faster).
+    dead: BTreeSet<u32>,
+    /// Somebody refers to them.
+    alive: BTreeSet<u32>,
 }
 
 impl Housekeep {
-    /// Remembers that these entries may be dead.
-    pub(crate) async fn write_hints(&self, tenant: TenantId, hints: &[Hint]) -> Result<(), StoreError> {
-        for hint in hints {
-            let key = ControlKey::new(partition(tenant), hint.sort_key());
-            self.control.put_if(&key, &[1], Expected::Any).await?;
-        }
-        Ok(())
-    }
-
     /// Verifies the dead hints of a tenant, and deletes or rewrites packs.
     ///
     /// # Errors
     /// [`StoreError`]; what was removed before it is removed.
     pub async fn collect_garbage(&self, tenant: TenantId) -> Result<Removed, StoreError> {
         let mut removed = Removed::default();
-        let mut references = HashMap::new();
         let mut after: Option<String> = None;
         loop {
-            let page = self.control.query(&partition(tenant), "", after.as_deref(), PAGE).await?;
-            let mut packs: BTreeMap<EventId, Vec<(u32, ControlKey, u64)>> = BTreeMap::new();
-            for (sort, item) in &page {
-                let Some(hint) = Hint::parse(sort) else { continue };
-                let key = ControlKey::new(partition(tenant), sort.clone());
-                packs.entry(hint.pack).or_default().push((hint.entry, key, item.version));
+            let mut page = self.hints(tenant, after.as_deref()).await?;
+            page.packs.retain(|pack, _| pack.time() < self.old_enough());
+            let mut references = References::to(&self.store, tenant, page.packs.keys().copied());
+            for (id, hints) in &page.packs {
+                let collected = self.collect_hinted(tenant, *id, hints, &mut references, &mut removed).await;
+                go_on_after(tenant, *id, collected)?;
             }
-            for (pack, hints) in packs {
-                if pack.time() >= self.old_enough() {
-                    continue;
-                }
-                let hinted = hints.iter().map(|(entry, ..)| *entry).collect();
-                let settled = self.sweep_pack(tenant, pack, &hinted, &mut references, &mut removed).await?;
-                for (entry, key, version) in &hints {
-                    if settled.contains(entry) {
-                        self.control.delete_if(key, *version).await?;
-                    }
-                }
-            }
-            match page.last() {
-                Some((last, _)) if page.len() == PAGE => after = Some(last.clone()),
-                _ => return Ok(removed),
+            match page.next {
+                Some(next) => after = Some(next),
+                None => return Ok(removed),
             }
         }
     }
 
-    /// Removes the dead among the hinted entries of a pack. The answer is which hints are settled: the entry is
-    /// gone, or somebody refers to it. A dead entry that is not worth a rewrite keeps its hint.
-    async fn sweep_pack(
+    /// Removes what is dead among the hinted entries of a pack, and the hints that are settled with it.
+    async fn collect_hinted(
         &self,
         tenant: TenantId,
         id: EventId,
-        hinted: &BTreeSet<u32>,
-        references: &mut HashMap<AccountKey, References>,
+        hints: &[StoredHint],
+        references: &mut References<'_>,
         removed: &mut Removed,
-    ) -> Result<BTreeSet<u32>, StoreError> {
+    ) -> Result<(), StoreError> {
+        let hinted: BTreeSet<u32> = hints.iter().map(|hint| hint.entry).collect();
         let name = names::pack(tenant, id);
-        let (bytes, etag) = match self.store.objects().get(&name).await {
-            Ok(found) => found,
-            Err(PortError::NotFound { .. }) => return Ok(hinted.clone()),
+        let swept = match self.store.objects().get(&name).await {
+            Ok((bytes, etag)) => {
+                let toc = pack::read_toc(&bytes)?;
+                let candidate = Candidate { id, name, toc, whole: Some((bytes, etag)) };
+                let suspect = |entry: &TocEntry| hinted.contains(&entry.entry);
+                self.sweep_pack(candidate, suspect, references, removed).await?
+            }
+            Err(PortError::NotFound { .. }) => Swept::default(),
             Err(error) => return Err(error.into()),
         };
-        let toc = pack::read_toc(&bytes)?;
-        let mut dead = BTreeSet::new();
-        for entry in &toc {
-            if hinted.contains(&entry.entry) && self.is_dead(tenant, id, entry, references).await? {
-                dead.insert(entry.entry);
+        let given_up = self.days_ago(HINT_DAYS);
+        for hint in hints {
+            let waits = swept.alive.contains(&hint.entry) && hint.written >= given_up;
+            if !waits && !swept.dead.contains(&hint.entry) {
+                self.control.delete_if(&hint.key, hint.version).await?;
             }
         }
-        let mut settled: BTreeSet<u32> = hinted.difference(&dead).copied().collect();
-        if dead.len() == toc.len() {
+        Ok(())
+    }
+
+    /// Removes what is dead among the suspects of a pack.
+    async fn sweep_pack(
+        &self,
+        candidate: Candidate,
+        suspect: impl Fn(&TocEntry) -> bool,
+        references: &mut References<'_>,
+        removed: &mut Removed,
+    ) -> Result<Swept, StoreError> {
+        let Candidate { id, name, toc, whole } = candidate;
+        let mut swept = Swept::default();
+        let mut freed = 0;
+        for entry in toc.iter().filter(|entry| suspect(entry)) {
+            if references.is_dead(id, entry).await? {
+                swept.dead.insert(entry.entry);
+                freed += u64::from(entry.len);
+            } else {
+                swept.alive.insert(entry.entry);
+            }
+        }
+        if swept.dead.len() == toc.len() {
             self.store.objects().delete(&name).await?;
             removed.packs += 1;
-            return Ok(hinted.clone());
-        }
-        let freed: u64 = toc.iter().filter(|e| dead.contains(&e.entry)).map(|e| u64::from(e.len)).sum();
-        if freed >= WORTH_REWRITING {
-            let smaller = pack::without(&bytes, |entry| dead.contains(&entry.entry))?;
+            swept.dead.clear();
+        } else if freed >= WORTH_REWRITING {
+            let (bytes, etag) = match whole {
+                Some(whole) => whole,
+                None => self.store.objects().get(&name).await?,
+            };
+            let smaller = pack::without(&bytes, |entry| swept.dead.contains(&entry.entry))?;
             if self.store.objects().put_if_match(&name, smaller.into(), &etag).await? == Replaced::Stored {
                 removed.rewritten += 1;
-                settled.extend(dead);
+                swept.dead.clear();
             }
         }
-        Ok(settled)
+        Ok(swept)
     }
 
-    /// Does no owner of the entry refer to it any more?
-    async fn is_dead(
-        &self,
-        tenant: TenantId,
-        pack: EventId,
-        entry: &TocEntry,
-        references: &mut HashMap<AccountKey, References>,
-    ) -> Result<bool, StoreError> {
-        let hint = Hint { pack, entry: entry.entry };
-        for owner in &entry.owners {
-            let account = AccountKey { tenant, account: *owner };
-            let known = match references.entry(account) {
-                Entry::Occupied(known) => known.into_mut(),
-                Entry::Vacant(unknown) => unknown.insert(self.references(account).await?),
-            };
-            if known.contains(&hint) {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
-
-    /// Everything that an account refers to, by a strong read.
-    async fn references(&self, account: AccountKey) -> Result<References, StoreError> {
-        let state = self.store.load(account, Consistency::Strong).await?;
-        let live = state.mailboxes().flat_map(|mailbox| mailbox.rows.iter().map(|row| row.blob));
-        let restorable = state.deleted().values().map(|deleted| deleted.row.blob);
-        Ok(live.chain(restorable).map(Hint::of).collect())
-    }
-
-    /// Compares all packs of a tenant with everything that its accounts refer to.
-    pub(crate) async fn audit_packs(&self, tenant: TenantId) -> Result<Removed, StoreError> {
+    /// Compares all packs of a tenant with everything that its accounts refer to. Of a pack only the table of
+    /// contents is read, unless something goes from it. Works on `limit` packs at once.
+    pub(crate) async fn audit_packs(&self, tenant: TenantId, limit: usize) -> Result<Removed, StoreError> {
         let mut removed = Removed::default();
-        let mut references = HashMap::new();
         let mut after: Option<String> = None;
         loop {
-            let page = self.store.objects().list(&names::packs(tenant), after.as_deref(), PAGE).await?;
-            for object in &page {
-                let Some(id) = names::id_of(&object.name) else { continue };
-                if id.time() >= self.old_enough() {
-                    continue;
-                }
-                let toc = self.store.toc(tenant, id).await?;
-                let all = toc.iter().map(|entry| entry.entry).collect();
-                self.sweep_pack(tenant, id, &all, &mut references, &mut removed).await?;
+            let page = self.store.objects().list(&names::packs(tenant), after.as_deref(), limit).await?;
+            let packs = page.iter().filter_map(|object| Some((names::id_of(&object.name)?, object.size)));
+            let old: Vec<_> = packs.filter(|(id, _)| id.time() < self.old_enough()).collect();
+            let mut references = References::to(&self.store, tenant, old.iter().map(|(id, _)| *id));
+            for (id, size) in old {
+                let audited = self.audit_pack(tenant, id, size, &mut references, &mut removed).await;
+                go_on_after(tenant, id, audited)?;
             }
             match page.last() {
-                Some(last) if page.len() == PAGE => after = Some(last.name.clone()),
+                Some(last) if page.len() == limit => after = Some(last.name.clone()),
                 _ => return Ok(removed),
             }
         }
     }
+
+    async fn audit_pack(
+        &self,
+        tenant: TenantId,
+        id: EventId,
+        size: u64,
+        references: &mut References<'_>,
+        removed: &mut Removed,
+    ) -> Result<(), StoreError> {
+        let toc = self.store.toc_sized(tenant, id, size).await?;
+        let candidate = Candidate { id, name: names::pack(tenant, id), toc, whole: None };
+        self.sweep_pack(candidate, |_| true, references, removed).await.map(drop)
+    }
 }
 
-fn partition(tenant: TenantId) -> String {
-    format!("{tenant}/gc")
+/// Only an error that passes by itself ends the run: the event comes again. A pack that is gone was removed by
+/// somebody else; one that is damaged is a matter for an administrator.
+fn go_on_after(tenant: TenantId, pack: EventId, result: Result<(), StoreError>) -> Result<(), StoreError> {
+    match result {
+        Err(error) if error.is_temporary() => Err(error),
+        Ok(()) | Err(StoreError::Port(PortError::NotFound { .. })) => Ok(()),
+        Err(error) => {
+            tracing::warn!(%tenant, %pack, %error, "the pack can't be read and is left alone");
+            Ok(())
+        }
+    }
 }

@@ -5,15 +5,21 @@
 //!
 //! Invariants: bytes are removed by hint *and* verification (architecture section 6): a hint says that an entry
 //! of a pack may be dead; before anything is removed every owner of the entry is loaded strongly and none may
-//! refer to it, live or restorable. Nothing younger than [`Settings::min_age_days`] is removed at all, so that no
-//! event still in a queue can refer to it. Hints may be lost or repeated; what they miss, the audit finds.
+//! refer to it, live or restorable; an owner that can't be read counts as referring. Nothing younger than
+//! [`Settings::min_age_days`] is removed at all: an event that is given up becomes a dead letter long before that,
+//! and what a dead letter needs is kept. Hints may be lost or repeated; what they miss, the audit finds. A damaged
+//! pack is reported and left alone, and never keeps the others from being looked at.
 //!
 //! If the process dies at any line: bases and card runs without a hint are orphans that the next run removes;
 //! dead hints stay and are verified again; a pack is deleted or replaced in one step.
 
 mod account;
 mod garbage;
+mod hints;
+mod references;
 mod spool;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
@@ -31,7 +37,8 @@ use serde::Deserialize;
 pub struct Settings {
     /// Deleted messages can be restored for so many days (FLD-06).
     pub restore_days: f64,
-    /// Bytes younger than so many days are never removed: more than any queue keeps an event.
+    /// Bytes younger than so many days are never removed: more than an event is tried before it
+    /// becomes a dead letter.
     pub min_age_days: f64,
     /// A tail of so many entries gets a base.
     pub long_tail: u64,
@@ -96,8 +103,10 @@ impl Housekeep {
     /// # Errors
     /// [`StoreError`]; what was removed before it is removed.
     pub async fn audit(&self, tenant: TenantId) -> Result<Removed, StoreError> {
-        let mut removed = self.audit_packs(tenant).await?;
-        removed.spooled = self.sweep_spool(tenant).await?;
+        // The spool does not wait for the packs to be in order.
+        let packs = self.audit_packs(tenant, garbage::AUDIT_PAGE).await;
+        let spooled = self.sweep_spool(tenant).await;
+        let removed = Removed { spooled: spooled?, ..packs? };
         tracing::info!(%tenant, ?removed, "audit done");
         Ok(removed)
     }

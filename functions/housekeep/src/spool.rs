@@ -9,14 +9,16 @@ use pennypost_model::event::{Body, Event};
 
 use crate::Housekeep;
 
-/// Names and dead letters that are taken at once.
+/// Names that are taken at once.
 const PAGE: usize = 500;
+/// Dead letters that are taken at once. Each is a whole event of up to 256 KB.
+const LETTERS: usize = 50;
 
 impl Housekeep {
-    /// Removes spooled messages that are old and that no dead letter needs. An event still in a queue is younger
-    /// than that.
+    /// Removes spooled messages that are old and that no dead letter needs. An event that is still tried is younger
+    /// than that: one that is given up is a dead letter.
     pub(crate) async fn sweep_spool(&self, tenant: TenantId) -> Result<u64, StoreError> {
-        let needed = self.needed_by_dead_letters().await?;
+        let needed = self.needed_by_dead_letters(tenant).await?;
         let mut removed = 0;
         let mut after: Option<String> = None;
         loop {
@@ -35,11 +37,13 @@ impl Housekeep {
         }
     }
 
-    async fn needed_by_dead_letters(&self) -> Result<HashSet<String>, StoreError> {
+    /// Names of the tenant's spooled messages that dead letters refer to.
+    async fn needed_by_dead_letters(&self, tenant: TenantId) -> Result<HashSet<String>, StoreError> {
+        let ours = names::spools(tenant);
         let mut needed = HashSet::new();
         let mut after = None;
         loop {
-            let page = self.queue.dead_letters(after, PAGE).await?;
+            let page = self.queue.dead_letters(after, LETTERS).await?;
             for letter in &page {
                 let body = match codec::decode::<Event>(&letter.body) {
                     Ok(Event::Accepted(accepted)) => accepted.body,
@@ -47,12 +51,14 @@ impl Housekeep {
                     Ok(Event::Decided(decided)) => decided.accepted.body,
                     Ok(Event::Changed(_) | Event::House(_)) | Err(_) => continue,
                 };
-                if let Body::Spooled { object, .. } = body {
+                if let Body::Spooled { object, .. } = body
+                    && object.starts_with(&ours)
+                {
                     needed.insert(object);
                 }
             }
             match page.last() {
-                Some(last) if page.len() == PAGE => after = Some(last.id),
+                Some(last) if page.len() == LETTERS => after = Some(last.id),
                 _ => return Ok(needed),
             }
         }

@@ -8,11 +8,13 @@ use pennypost_model::{EventId, TenantId};
 use pennypost_ports::{Created, PortError};
 
 use crate::compress::decompress_block;
-use crate::pack::{self, HEAD_LEN, Head, PackEntry, TocEntry};
+use crate::pack::{self, FOOTER_LEN, HEAD_LEN, Head, PackEntry, TocEntry};
 use crate::{Mailstore, StoreError, names};
 
 /// How much of an entry is read at once: most entries are smaller and come whole.
 const PREFIX: u64 = 64 * 1024;
+/// How much of a pack's end is read at once: the footer, and most tables of contents with it.
+const TAIL: u64 = 8 * 1024;
 
 /// An open entry: its head and the bytes read so far.
 pub struct Message {
@@ -46,7 +48,8 @@ impl Mailstore {
         }
     }
 
-    /// Opens an entry with one ranged read (a second and a third if the pack was compacted since).
+    /// Opens an entry with one ranged read (and [`Mailstore::toc`] and a second one if the pack was compacted
+    /// since).
     ///
     /// # Errors
     /// [`StoreError::Port`] with `NotFound` if the pack is gone, [`StoreError::Damaged`] if the entry is.
@@ -66,13 +69,44 @@ impl Mailstore {
         Ok(Message { store: self.clone(), object, offset, len, head, prefix })
     }
 
-    /// The table of contents of a pack, with two or three ranged reads.
+    /// The table of contents of a pack whose size nobody knows: reads the whole pack. With the size at hand,
+    /// [`Mailstore::toc_sized`] reads far less.
     ///
     /// # Errors
-    /// [`StoreError`].
+    /// [`StoreError::Port`] with `NotFound` if the pack is gone, [`StoreError::Damaged`] if it is no pack.
     pub async fn toc(&self, tenant: TenantId, pack: EventId) -> Result<Vec<TocEntry>, StoreError> {
         let (bytes, _) = self.objects.get(&names::pack(tenant, pack)).await?;
         pack::read_toc(&bytes)
+    }
+
+    /// The table of contents of a pack of `size` bytes (from a listing), with one ranged read of its end, and a
+    /// second one where the table is longer than that. Nothing is said about the entries' bytes.
+    ///
+    /// # Errors
+    /// [`StoreError::Port`] with `NotFound` if the pack is gone; [`StoreError::Damaged`] if it is no pack, or not
+    /// of this size (any more: it may have been compacted since the listing).
+    pub async fn toc_sized(
+        &self,
+        tenant: TenantId,
+        pack: EventId,
+        size: u64,
+    ) -> Result<Vec<TocEntry>, StoreError> {
+        let object = names::pack(tenant, pack);
+        let tail_at = size.saturating_sub(TAIL);
+        let tail = self.objects.get_range(&object, tail_at, size - tail_at).await?;
+        let other_size = || StoreError::Damaged(format!("{object} is not a pack of {size} bytes"));
+        let (_, footer) = tail.split_last_chunk::<FOOTER_LEN>().ok_or_else(other_size)?;
+        let (toc_at, toc_len, crc) = pack::read_footer(footer)?;
+        let toc_len = u64::from(toc_len);
+        let end = toc_at.checked_add(toc_len).and_then(|end| end.checked_add(FOOTER_LEN as u64));
+        if end != Some(size) || tail_at + tail.len() as u64 != size {
+            return Err(other_size());
+        }
+        let toc = match toc_at.checked_sub(tail_at) {
+            Some(start) => tail.slice(start as usize..tail.len() - FOOTER_LEN),
+            None => self.objects.get_range(&object, toc_at, toc_len).await?,
+        };
+        pack::decode_toc(&toc, crc)
     }
 }
 

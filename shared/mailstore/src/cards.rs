@@ -1,6 +1,6 @@
 //! List cards: runs of them in objects for what bases have taken in, entries of the journal for the tail.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use pennypost_model::codec::{self, Versioned};
 use pennypost_model::journal::{Entry, Op};
@@ -25,7 +25,8 @@ impl Versioned for CardRun {
 }
 
 impl Mailstore {
-    /// The encoded run of the cards of entries after `after` up to `upto`.
+    /// The encoded run of the cards of entries after `after` up to `upto`. All of them are in memory at once: a
+    /// caller bounds the range.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -38,7 +39,8 @@ impl Mailstore {
         let mut run = Vec::new();
         let mut upto = upto;
         while upto > after {
-            let entries = self.journal.before(account, upto, PAGE).await?;
+            let limit = PAGE.min(usize::try_from(upto.0 - after.0).unwrap_or(PAGE));
+            let entries = self.journal.before(account, upto, limit).await?;
             let Some(first) = entries.first().map(|entry| entry.seq) else { break };
             run.extend(entries.iter().filter(|entry| entry.seq > after).flat_map(cards_of));
             upto = Seq(first.0 - 1);
@@ -47,7 +49,8 @@ impl Mailstore {
         compress_block(&codec::encode(&CardRun(run)))
     }
 
-    /// The cards of these messages, by their `origin`. What can't be found is not in the answer.
+    /// The cards of these messages, by their `origin`. A run that is gone, damaged or lacks a card is passed
+    /// over: the journal holds everything. What can't be found is not in the answer.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -56,25 +59,25 @@ impl Mailstore {
         account: AccountKey,
         origins: &[Rid],
     ) -> Result<BTreeMap<Rid, Card>, StoreError> {
-        let mut wanted: Vec<Rid> = origins.to_vec();
-        wanted.sort_unstable();
-        wanted.dedup();
+        let mut wanted: BTreeSet<Rid> = origins.iter().copied().collect();
         let mut cards = BTreeMap::new();
-        let runs = self.card_runs(account).await?;
-        while let Some(rid) = wanted.pop() {
-            let seq = Seq(rid.0 / Rid::PER_ENTRY as u64);
-            let run = runs.iter().find(|(low, high, _)| *low < seq && seq <= *high);
+        let mut runs = self.card_runs(account).await?;
+        while let Some(next) = wanted.last().copied() {
+            let seq = Seq(next.0 / Rid::PER_ENTRY as u64);
+            let run = runs.iter().position(|(low, high, _)| *low < seq && seq <= *high);
             let found: Vec<(Rid, Card)> = match run {
-                Some((.., name)) => self.read_run(name).await?,
+                // Each run is read once and gives all it has: what it lacks is looked for elsewhere.
+                Some(run) => self.read_run(&runs.swap_remove(run).2).await?,
                 None => self.journal.before(account, seq, 1).await?.iter().flat_map(cards_of).collect(),
             };
-            // A run or an entry holds more than one of them.
             for (rid, card) in found {
-                if origins.contains(&rid) {
+                if wanted.remove(&rid) {
                     cards.insert(rid, card);
                 }
             }
-            wanted.retain(|rid| !cards.contains_key(rid));
+            if run.is_none() {
+                wanted.remove(&next);
+            }
         }
         Ok(cards)
     }
@@ -98,14 +101,26 @@ impl Mailstore {
         }
     }
 
+    /// The cards in a run; none if it is gone or damaged.
     async fn read_run(&self, name: &str) -> Result<Vec<(Rid, Card)>, StoreError> {
         let bytes = match self.objects.get(name).await {
             Ok((bytes, _)) => bytes,
             Err(PortError::NotFound { .. }) => return Ok(Vec::new()),
-            Err(error) => return Err(error.into()),
+            Err(error) if error.is_temporary() => return Err(error.into()),
+            Err(error) => {
+                tracing::warn!(run = name, %error, "card run passed over");
+                return Ok(Vec::new());
+            }
         };
-        let run: CardRun = codec::decode(&decompress_block(&bytes, MAX_RUN)?)?;
-        Ok(run.0)
+        let run = decompress_block(&bytes, MAX_RUN)
+            .and_then(|bytes| codec::decode::<CardRun>(&bytes).map_err(StoreError::from));
+        Ok(run.map_or_else(
+            |error| {
+                tracing::warn!(run = name, %error, "card run passed over");
+                Vec::new()
+            },
+            |run| run.0,
+        ))
     }
 }
 

@@ -219,6 +219,14 @@ pub fn read_toc(pack: &[u8]) -> Result<Vec<TocEntry>, StoreError> {
     let start = usize::try_from(offset).map_err(|_| damaged("the toc lies outside"))?;
     let toc = start.checked_add(len as usize).and_then(|end| pack.get(start..end));
     let toc = toc.ok_or_else(|| damaged("the toc lies outside"))?;
+    decode_toc(toc, crc)
+}
+
+/// The table of contents from its own bytes and the checksum in the footer.
+///
+/// # Errors
+/// [`StoreError::Damaged`] if they are not one.
+pub fn decode_toc(toc: &[u8], crc: u32) -> Result<Vec<TocEntry>, StoreError> {
     if crc32fast::hash(toc) != crc {
         return Err(damaged("checksum of the toc differs"));
     }

@@ -1,0 +1,340 @@
+//! Housekeeping on the embedded backend with a clock of our own.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use pennypost_backend_embedded::{Embedded, Options};
+use pennypost_mailstore::{Incoming, Mailroom, Mailstore, Placed, StoreError, names};
+use pennypost_model::event::{Accepted, AuthResults, Body, Event, Source, SourceKind};
+use pennypost_model::journal::{Actor, DeleteReason, Entry, Protocol};
+use pennypost_model::message::BlobRef;
+use pennypost_model::{
+    AccountId, AccountKey, EventId, FlagSet, MailboxId, Rid, Seq, TenantId, Timestamp, UidSet, codec,
+};
+use pennypost_ports::{Appended, Clock, Consistency, Created, Outgoing, PortError, RandomIds, Replaced};
+
+use crate::hints::Hint;
+use crate::{Housekeep, Removed, Settings};
+
+const TENANT: TenantId = TenantId(7);
+const ANN: AccountKey = AccountKey { tenant: TENANT, account: AccountId(1) };
+const BOB: AccountKey = AccountKey { tenant: TENANT, account: AccountId(2) };
+const DAY: i64 = 86_400_000;
+
+struct TestClock(AtomicI64);
+
+#[async_trait]
+impl Clock for TestClock {
+    fn now(&self) -> Timestamp {
+        Timestamp(self.0.load(Ordering::SeqCst))
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        self.0.fetch_add(i64::try_from(duration.as_millis()).unwrap(), Ordering::SeqCst);
+    }
+}
+
+struct Fixture {
+    house: Housekeep,
+    store: Mailstore,
+    clock: Arc<TestClock>,
+    backend: Embedded,
+    _dir: tempfile::TempDir,
+}
+
+fn fixture() -> Fixture {
+    let dir = tempfile::tempdir().unwrap();
+    let backend = Embedded::open(dir.path(), &Options::server()).unwrap();
+    let clock = Arc::new(TestClock(AtomicI64::new(1_795_076_130_000)));
+    let (journal, objects) = (backend.journal(), backend.objects());
+    let store = Mailstore::new(journal, objects, Arc::clone(&clock) as _, Arc::new(RandomIds));
+    // Bases are built only where a test asks for them.
+    let settings = Settings { long_tail: u64::MAX, ..Settings::default() };
+    let house = Housekeep::new(store.clone(), backend.control(), backend.queue(), settings);
+    Fixture { house, store, clock, backend, _dir: dir }
+}
+
+impl Fixture {
+    fn pass(&self, millis: i64) {
+        self.clock.0.fetch_add(millis, Ordering::SeqCst);
+    }
+
+    /// Stores one message of each size, in one pack, in the Inbox.
+    async fn arrive(&self, account: AccountKey, sizes: &[usize]) -> (MailboxId, Vec<Placed>, Vec<BlobRef>) {
+        Mailroom::new(self.store.clone()).account(account).await.unwrap();
+        let state = self.store.load(account, Consistency::Strong).await.unwrap();
+        let inbox = state.mailbox_named("INBOX").unwrap().id;
+        let ids = self.store.ids();
+        let messages: Vec<Incoming> = sizes
+            .iter()
+            .map(|size| {
+                let event = ids.event(self.clock.now());
+                let mut raw = format!("Subject: {event}\r\n\r\n").into_bytes();
+                // Random bytes, so that the entry is as large as the message.
+                raw.extend(std::iter::repeat_with(|| ids.random().to_le_bytes()).take(size / 8).flatten());
+                Incoming::prepare(&raw, event, FlagSet::default(), self.clock.now()).unwrap()
+            })
+            .collect();
+        let actor = Actor::Member(Protocol::Import);
+        let stored = self.store.store(account, state, &actor, inbox, &messages, |_| Ok(())).await.unwrap();
+        let mailbox = stored.state.mailbox(inbox).unwrap();
+        let blob = |placed: &Placed| mailbox.rows.find(placed.uid).unwrap().1.blob;
+        let blobs = stored.value.iter().map(blob).collect();
+        (inbox, stored.value, blobs)
+    }
+
+    async fn delete(&self, account: AccountKey, mailbox: MailboxId, placed: Placed) {
+        let state = self.store.load(account, Consistency::Strong).await.unwrap();
+        let uids: UidSet = [placed.uid].into_iter().collect();
+        let actor = Actor::Member(Protocol::Imap);
+        let deleting = self.store.commit(account, state, &actor, |draft| {
+            draft.delete_messages(mailbox, &uids, DeleteReason::Expunge).map(drop)
+        });
+        deleting.await.unwrap();
+    }
+
+    /// Stores a message, deletes it and lets its window pass: its hint is written, it is forgotten.
+    async fn forgotten(&self, account: AccountKey) -> BlobRef {
+        let (inbox, placed, blobs) = self.arrive(account, &[1000]).await;
+        self.delete(account, inbox, placed[0]).await;
+        self.pass(15 * DAY);
+        self.house.keep_account(account).await.unwrap();
+        self.pass(2 * DAY);
+        blobs[0]
+    }
+
+    async fn damage(&self, name: &str) {
+        let objects = self.store.objects();
+        let (bytes, etag) = objects.get(name).await.unwrap();
+        let junk = vec![0x55; bytes.len()];
+        assert_eq!(objects.put_if_match(name, junk.into(), &etag).await, Ok(Replaced::Stored));
+    }
+
+    async fn is_gone(&self, blob: BlobRef) -> bool {
+        let found = self.store.objects().get(&names::pack(TENANT, blob.pack)).await;
+        matches!(found, Err(PortError::NotFound { .. }))
+    }
+
+    async fn hints(&self) -> usize {
+        self.house.hints(TENANT, None).await.unwrap().packs.values().map(Vec::len).sum()
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_pack_does_not_stop_the_collection_of_another() {
+    let fixture = fixture();
+    let damaged = fixture.forgotten(ANN).await;
+    let dead = fixture.forgotten(ANN).await;
+    assert!(damaged.pack < dead.pack, "the damaged one comes first");
+    fixture.damage(&names::pack(TENANT, damaged.pack)).await;
+    let removed = fixture.house.collect_garbage(TENANT).await.unwrap();
+    assert_eq!(removed, Removed { packs: 1, ..Removed::default() });
+    assert!(fixture.is_gone(dead).await);
+    assert_eq!(fixture.hints().await, 1, "that of the damaged pack");
+}
+
+#[tokio::test]
+async fn a_damaged_pack_does_not_stop_the_audit_of_packs_and_spool() {
+    let fixture = fixture();
+    let damaged = fixture.forgotten(ANN).await;
+    let dead = fixture.forgotten(ANN).await;
+    fixture.damage(&names::pack(TENANT, damaged.pack)).await;
+    let spooled = names::spool(TENANT, damaged.pack);
+    assert_eq!(fixture.store.objects().put_unique(&spooled, vec![1].into()).await, Ok(Created::Stored));
+    let removed = fixture.house.audit(TENANT).await.unwrap();
+    assert_eq!(removed, Removed { packs: 1, rewritten: 0, spooled: 1 });
+    assert!(fixture.is_gone(dead).await && !fixture.is_gone(damaged).await);
+}
+
+#[tokio::test]
+async fn an_owner_that_cannot_be_read_keeps_its_bytes() {
+    let fixture = fixture();
+    let unreadable = fixture.forgotten(ANN).await;
+    let dead = fixture.forgotten(BOB).await;
+    let newest = fixture.store.journal().newest(ANN, 1, Consistency::Strong).await.unwrap();
+    let last = newest.entries.last().unwrap();
+    // An entry behind a hole, as a lost row would leave it.
+    let stray = Entry { seq: Seq(last.seq.0 + 2), ..last.clone() };
+    assert_eq!(fixture.store.journal().append(ANN, &stray).await, Ok(Appended::Committed));
+    assert!(fixture.store.load(ANN, Consistency::Strong).await.is_err());
+    fixture.house.collect_garbage(TENANT).await.unwrap();
+    fixture.house.audit(TENANT).await.unwrap();
+    assert!(!fixture.is_gone(unreadable).await && fixture.is_gone(dead).await);
+}
+
+#[tokio::test]
+async fn a_pack_is_rewritten_when_it_is_worth_it() {
+    for audit in [false, true] {
+        let fixture = fixture();
+        let (inbox, placed, blobs) = fixture.arrive(ANN, &[30_000, 1000, 2000]).await;
+        fixture.delete(ANN, inbox, placed[1]).await;
+        fixture.pass(20 * DAY);
+        fixture.house.keep_account(ANN).await.unwrap();
+        let run = async || {
+            if audit {
+                fixture.house.audit(TENANT).await.unwrap()
+            } else {
+                fixture.house.collect_garbage(TENANT).await.unwrap()
+            }
+        };
+        assert_eq!(run().await, Removed::default(), "1 KB is not worth it");
+        fixture.delete(ANN, inbox, placed[0]).await;
+        fixture.pass(20 * DAY);
+        fixture.house.keep_account(ANN).await.unwrap();
+        assert_eq!(run().await, Removed { rewritten: 1, ..Removed::default() });
+        assert_eq!(run().await, Removed::default());
+        let kept = fixture.store.open(TENANT, blobs[2]).await.unwrap().whole().await.unwrap();
+        assert!(kept.len() > 2000);
+        let gone = fixture.store.open(TENANT, blobs[0]).await;
+        assert!(matches!(gone, Err(StoreError::Damaged(_))));
+    }
+}
+
+#[tokio::test]
+async fn the_audit_goes_through_all_pages() {
+    let fixture = fixture();
+    let (mut dead, mut alive) = (Vec::new(), Vec::new());
+    for (number, account) in [ANN, BOB, BOB, ANN, ANN, BOB, ANN].into_iter().enumerate() {
+        let (inbox, placed, blobs) = fixture.arrive(account, &[1000]).await;
+        fixture.pass(1);
+        if number % 2 == 0 {
+            fixture.delete(account, inbox, placed[0]).await;
+            dead.push(blobs[0]);
+        } else {
+            alive.push(blobs[0]);
+        }
+    }
+    fixture.pass(20 * DAY);
+    for account in [ANN, BOB] {
+        fixture.house.keep_account(account).await.unwrap();
+    }
+    let removed = fixture.house.audit_packs(TENANT, 2).await.unwrap();
+    assert_eq!(removed, Removed { packs: dead.len() as u64, ..Removed::default() });
+    for blob in dead {
+        assert!(fixture.is_gone(blob).await);
+    }
+    for blob in alive {
+        assert!(fixture.store.open(TENANT, blob).await.unwrap().whole().await.is_ok());
+    }
+}
+
+#[tokio::test]
+async fn a_hint_of_a_live_entry_settles_only_after_a_day() {
+    let fixture = fixture();
+    let (.., blobs) = fixture.arrive(ANN, &[1000]).await;
+    fixture.pass(20 * DAY);
+    // A keep_account that has written its hint and not yet its Forget.
+    fixture.house.write_hints(TENANT, &[Hint::of(blobs[0])]).await.unwrap();
+    fixture.pass(DAY / 2);
+    assert_eq!(fixture.house.collect_garbage(TENANT).await, Ok(Removed::default()));
+    assert_eq!(fixture.hints().await, 1);
+    fixture.pass(DAY);
+    assert_eq!(fixture.house.collect_garbage(TENANT).await, Ok(Removed::default()));
+    assert_eq!(fixture.hints().await, 0);
+    assert!(!fixture.is_gone(blobs[0]).await);
+}
+
+#[tokio::test]
+async fn all_of_many_hints_are_written() {
+    let fixture = fixture();
+    let pack = EventId::from_parts(fixture.clock.now(), 1);
+    let hints: Vec<Hint> = (0..150).map(|entry| Hint { pack, entry }).collect();
+    fixture.house.write_hints(TENANT, &hints).await.unwrap();
+    assert_eq!(fixture.hints().await, 150);
+}
+
+#[tokio::test]
+async fn the_contents_of_a_pack_are_read_from_its_end() {
+    let fixture = fixture();
+    // A small pack, a large one, and one whose table of contents is longer than what is read at first.
+    for sizes in [vec![1000], vec![100_000, 10], vec![10; 400]] {
+        let (.., blobs) = fixture.arrive(ANN, &sizes).await;
+        let name = names::pack(TENANT, blobs[0].pack);
+        let size = fixture.store.objects().get(&name).await.unwrap().0.len() as u64;
+        let whole = fixture.store.toc(TENANT, blobs[0].pack).await.unwrap();
+        assert_eq!(whole.len(), sizes.len());
+        assert_eq!(fixture.store.toc_sized(TENANT, blobs[0].pack, size).await, Ok(whole));
+        for wrong in [0, 1, 19, size - 1, size + 1, size + 20_000, u64::MAX] {
+            let refused = fixture.store.toc_sized(TENANT, blobs[0].pack, wrong).await;
+            assert!(refused.is_err(), "{wrong} instead of {size}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn runs_of_cards_are_bounded_and_a_damaged_one_is_passed_over() {
+    let fixture = fixture();
+    let mut origins: Vec<Rid> = Vec::new();
+    for _ in 0..7 {
+        origins.extend(fixture.arrive(ANN, &[10, 10]).await.1.iter().map(|placed| placed.rid));
+    }
+    let newest = fixture.store.load(ANN, Consistency::Strong).await.unwrap().seq;
+    let truth = fixture.store.cards(ANN, &origins).await.unwrap();
+    assert_eq!(truth.keys().copied().collect::<BTreeSet<_>>(), origins.iter().copied().collect());
+
+    // The last entry is not in any run.
+    let upto = Seq(newest.0 - 1);
+    fixture.house.write_cards(ANN, Seq::ZERO, upto, 3).await.unwrap();
+    let runs = fixture.store.objects().list(&names::card_runs(ANN), None, 100).await.unwrap();
+    assert_eq!(runs.len() as u64, upto.0.div_ceil(3));
+    assert_eq!(fixture.store.cards(ANN, &origins).await.unwrap(), truth);
+
+    // A damaged run, an emptied one, and one that is gone.
+    fixture.damage(&runs[0].name).await;
+    let nothing = fixture.store.gather_cards(ANN, newest, newest).await.unwrap();
+    let (_, etag) = fixture.store.objects().get(&runs[1].name).await.unwrap();
+    let emptied = fixture.store.objects().put_if_match(&runs[1].name, nothing.into(), &etag).await;
+    assert_eq!(emptied, Ok(Replaced::Stored));
+    fixture.store.objects().delete(&runs[2].name).await.unwrap();
+    assert_eq!(fixture.store.cards(ANN, &origins).await.unwrap(), truth);
+
+    let unknown = Rid::new(Seq(newest.0 + 5), 3);
+    assert_eq!(fixture.store.cards(ANN, &[unknown, origins[0]]).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn dead_letters_keep_their_spooled_messages() {
+    let fixture = fixture();
+    let queue = fixture.backend.queue();
+    let mut kept = Vec::new();
+    // More than one page of dead letters.
+    for number in 0..60 {
+        let id = fixture.store.ids().event(fixture.clock.now());
+        let object = names::spool(TENANT, id);
+        fixture.store.objects().put_unique(&object, vec![1].into()).await.unwrap();
+        if number == 0 {
+            continue;
+        }
+        kept.push(object.clone());
+        let event = Event::Accepted(Box::new(accepted(id, fixture.clock.now(), object)));
+        let outgoing = Outgoing { tenant: TENANT, body: codec::encode(&event), delay: Duration::ZERO };
+        let stage = event.stage();
+        assert_eq!(queue.send_batch(stage, vec![outgoing]).await, [Ok(())]);
+        let received =
+            queue.receive(stage, 1, Duration::from_secs(60), Duration::from_secs(5)).await.unwrap();
+        queue.dead_letter(stage, &received[0].receipt, "a test").await.unwrap();
+    }
+    fixture.pass(20 * DAY);
+    assert_eq!(fixture.house.audit(TENANT).await, Ok(Removed { spooled: 1, ..Removed::default() }));
+    let left = fixture.store.objects().list(&names::spools(TENANT), None, 100).await.unwrap();
+    let left: BTreeSet<String> = left.into_iter().map(|object| object.name).collect();
+    assert_eq!(left, kept.into_iter().collect());
+}
+
+fn accepted(id: EventId, time: Timestamp, object: String) -> Accepted {
+    let source = Source { kind: SourceKind::Smtp, ip: None, helo: String::new(), tls: None };
+    Accepted {
+        id,
+        time,
+        tenant: TENANT,
+        source,
+        auth: AuthResults::default(),
+        reverse_path: String::new(),
+        recipients: Vec::new(),
+        body: Body::Spooled { object, size: 1 },
+        receipt: String::new(),
+    }
+}
