@@ -1,6 +1,7 @@
 //! The configuration: built-in values, then the file, then the environment and flags, then `--set`.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::Path;
 
 use pennypost_housekeep as housekeep;
@@ -25,6 +26,25 @@ pub struct Config {
     pub pipeline: PipelineConfig,
     /// Housekeeping.
     pub housekeeping: housekeep::Settings,
+    /// How long logs are kept.
+    pub retention: Retention,
+}
+
+/// For how many days records of the log are kept. Operations of administrators are kept without limit.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Retention {
+    /// What happened to each message (LOG-04).
+    pub trace_days: NonZeroU32,
+    /// Sign-ins (LOG-05).
+    pub login_days: NonZeroU32,
+}
+
+impl Default for Retention {
+    fn default() -> Retention {
+        const HALF_A_YEAR: NonZeroU32 = NonZeroU32::new(180).unwrap();
+        Retention { trace_days: HALF_A_YEAR, login_days: HALF_A_YEAR }
+    }
 }
 
 /// Addresses to listen on; port 0 takes a free one.
@@ -147,7 +167,7 @@ mod tests {
     #[test]
     fn bad_settings_are_named() {
         let text = Text::new(Lang::En);
-        for bad in ["pipeline", "=1", "pipeline.fusd=true", "pipeline.fused=7", "pipeline.fused.x=1"] {
+        for bad in ["pipeline", "=1", "pipeline.fusd=true", "pipeline.fused=7", "pipeline.fused.x=1", "retention.trace_days=0"] {
             assert!(Config::load(None, &[bad.to_owned()], &text).is_err(), "{bad}");
         }
     }

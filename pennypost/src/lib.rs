@@ -15,6 +15,7 @@ pub mod office;
 mod print;
 mod replay;
 mod serve;
+mod sweep;
 #[cfg(test)]
 mod test_office;
 pub mod text;

@@ -14,8 +14,6 @@ use pennypost_inbound_parse::InboundParse;
 use pennypost_ingress::net::{Adapter, Ports, TlsMode, load_or_create_tls};
 use pennypost_ingress::{imap, pop3, smtp};
 use pennypost_mailstore::Mailroom;
-use pennypost_model::TenantId;
-use pennypost_model::event::{Event, House, Stage};
 use pennypost_notify::Notify;
 use pennypost_policy_filter::PolicyFilter;
 use pennypost_runtime::local::Driver;
@@ -30,11 +28,9 @@ use tracing_subscriber::EnvFilter;
 use crate::cli::ServeArgs;
 use crate::config::{Config, Listen};
 use crate::office::Office;
+use crate::sweep::Sweeper;
 use crate::text::Text;
 use crate::{Failed, demo, http, say};
-
-/// Between two looks of the sweeper at all accounts.
-const SWEEP: Duration = Duration::from_secs(15 * 60);
 
 /// Runs the post office until it is asked to stop.
 pub async fn run(data: &Path, args: &ServeArgs, json: bool, text: &Text) -> Result<ExitCode, Failed> {
@@ -83,7 +79,8 @@ pub async fn run(data: &Path, args: &ServeArgs, json: bool, text: &Text) -> Resu
     protocols.spawn(pop3::run(Arc::clone(&adapter), listeners.pop3s, TlsMode::Implicit));
     let (stop_work, work_stopped) = watch::channel(false);
     let workers = tokio::spawn(driver.run(work_stopped.clone()));
-    let sweeper = tokio::spawn(sweep(office.directory.clone(), office.store.clone(), Arc::clone(&pipeline)));
+    let sweeper = Sweeper::new(&office, Arc::clone(&pipeline), config.retention.clone());
+    let sweeper = tokio::spawn(sweeper.run());
     let neighbours = tokio::spawn(watch_other_processes(office.backend.foreign_changes(), room));
     let pages = tokio::spawn(http::run(listeners.http, monitor, stopped(work_stopped)));
 
@@ -269,55 +266,4 @@ async fn watch_other_processes(mut changes: watch::Receiver<u64>, room: Mailroom
     while changes.changed().await.is_ok() {
         room.wake_all();
     }
-}
-
-/// Sends every account to housekeeping from time to time, and every tenant once a day.
-async fn sweep(
-    directory: pennypost_directory::Directory,
-    store: pennypost_mailstore::Mailstore,
-    pipeline: Arc<Pipeline>,
-) {
-    let mut turns = 0_u64;
-    loop {
-        tokio::time::sleep(SWEEP).await;
-        turns += 1;
-        let daily = turns.is_multiple_of(24 * 3600 / SWEEP.as_secs());
-        if let Err(error) = sweep_once(&directory, &store, &pipeline, daily).await {
-            tracing::warn!(%error, "the sweep was cut short");
-        }
-    }
-}
-
-async fn sweep_once(
-    directory: &pennypost_directory::Directory,
-    store: &pennypost_mailstore::Mailstore,
-    pipeline: &Pipeline,
-    daily: bool,
-) -> Result<(), Failed> {
-    const PAGE: usize = 500;
-    let mut page = pennypost_directory::Page::default();
-    loop {
-        let tenants = directory.tenants(&page).await?;
-        for tenant in &tenants.items {
-            let mut after = None;
-            loop {
-                let accounts = store.journal().accounts(tenant.id, after, PAGE).await?;
-                let events = accounts.iter().map(|account| Event::House(House::Account(*account)));
-                pipeline.send(Stage::Housekeep, events.collect()).await;
-                after = accounts.last().copied();
-                if accounts.len() < PAGE {
-                    break;
-                }
-            }
-            if daily {
-                pipeline.send(Stage::Housekeep, tenant_chores(tenant.id)).await;
-            }
-        }
-        let Some(next) = tenants.next else { return Ok(()) };
-        page.after = Some(next);
-    }
-}
-
-fn tenant_chores(tenant: TenantId) -> Vec<Event> {
-    vec![Event::House(House::CollectGarbage(tenant)), Event::House(House::Audit(tenant))]
 }

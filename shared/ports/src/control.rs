@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use crate::{Consistency, PortResult};
 
 /// Key of an item. Everything of a tenant lies in partitions that begin with its id; the one exception is the
-/// map from domain to tenant.
+/// map from domain to tenant. What is the installation's own (`chores`) has partitions without an id.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ControlKey {
     /// Items of a partition are found together. At most 512 bytes.
