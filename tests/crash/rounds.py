@@ -160,6 +160,8 @@ def verify(store: Store) -> None:
     """Of the stopped store right after the kill, now and then of the live one."""
     with store.tally.timed("verify"):
         violations = store.office.verify()
+        if isinstance(store.office, Pennypost):
+            violations += [f"dead letter: {letter}" for letter in store.office.dead_letters()]
     if violations:
         store.tally.count("unclean")
         store.tally.fault("verify", *violations[:5])

@@ -144,6 +144,13 @@ class Pennypost(Office):
             return []
         return (done.stdout + done.stderr).strip().splitlines() or [f"verify exit code {done.returncode}"]
 
+    def dead_letters(self) -> list[str]:
+        """Why each dead letter died: nothing that a crash does may make one."""
+        done = self.run("dead-letters", "list", "--json")
+        if done.returncode != 0:
+            return [f"dead-letters exit code {done.returncode}: {done.stderr.strip()}"]
+        return [line for line in done.stdout.splitlines() if line.strip()]
+
     def process_ids(self) -> list[int]:
         return [self.process.pid]
 
