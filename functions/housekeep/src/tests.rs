@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use pennypost_backend_embedded::{Embedded, Options};
 use pennypost_mailstore::{Incoming, Mailroom, Mailstore, Placed, StoreError, names};
 use pennypost_model::event::{Accepted, AuthResults, Body, Event, Source, SourceKind};
@@ -14,7 +15,10 @@ use pennypost_model::message::BlobRef;
 use pennypost_model::{
     AccountId, AccountKey, EventId, FlagSet, MailboxId, Rid, Seq, TenantId, Timestamp, UidSet, codec,
 };
-use pennypost_ports::{Appended, Clock, Consistency, Created, Outgoing, PortError, RandomIds, Replaced};
+use pennypost_ports::{
+    Appended, Clock, Consistency, Created, Etag, ObjectInfo, Objects, Outgoing, PortError, PortResult,
+    RandomIds, Replaced,
+};
 
 use crate::hints::Hint;
 use crate::{Housekeep, Removed, Settings};
@@ -37,8 +41,47 @@ impl Clock for TestClock {
     }
 }
 
+/// Counts the reads of whole objects, and fails ranged ones when asked to.
+struct Watched {
+    inner: Arc<dyn Objects>,
+    whole_reads: AtomicU64,
+    out_of_order: AtomicBool,
+}
+
+#[async_trait]
+impl Objects for Watched {
+    async fn put_unique(&self, name: &str, bytes: Bytes) -> PortResult<Created> {
+        self.inner.put_unique(name, bytes).await
+    }
+
+    async fn get(&self, name: &str) -> PortResult<(Bytes, Etag)> {
+        self.whole_reads.fetch_add(1, Ordering::SeqCst);
+        self.inner.get(name).await
+    }
+
+    async fn get_range(&self, name: &str, start: u64, len: u64) -> PortResult<Bytes> {
+        if self.out_of_order.load(Ordering::SeqCst) {
+            return Err(PortError::Unavailable { port: "objects", cause: "a test".to_owned() });
+        }
+        self.inner.get_range(name, start, len).await
+    }
+
+    async fn put_if_match(&self, name: &str, bytes: Bytes, etag: &Etag) -> PortResult<Replaced> {
+        self.inner.put_if_match(name, bytes, etag).await
+    }
+
+    async fn delete(&self, name: &str) -> PortResult<()> {
+        self.inner.delete(name).await
+    }
+
+    async fn list(&self, prefix: &str, after: Option<&str>, limit: usize) -> PortResult<Vec<ObjectInfo>> {
+        self.inner.list(prefix, after, limit).await
+    }
+}
+
 struct Fixture {
     house: Housekeep,
+    objects: Arc<Watched>,
     store: Mailstore,
     clock: Arc<TestClock>,
     backend: Embedded,
@@ -49,12 +92,17 @@ fn fixture() -> Fixture {
     let dir = tempfile::tempdir().unwrap();
     let backend = Embedded::open(dir.path(), &Options::server()).unwrap();
     let clock = Arc::new(TestClock(AtomicI64::new(1_795_076_130_000)));
-    let (journal, objects) = (backend.journal(), backend.objects());
-    let store = Mailstore::new(journal, objects, Arc::clone(&clock) as _, Arc::new(RandomIds));
+    let objects = Arc::new(Watched {
+        inner: backend.objects(),
+        whole_reads: AtomicU64::new(0),
+        out_of_order: AtomicBool::new(false),
+    });
+    let (journal, watched) = (backend.journal(), Arc::clone(&objects) as _);
+    let store = Mailstore::new(journal, watched, Arc::clone(&clock) as _, Arc::new(RandomIds));
     // Bases are built only where a test asks for them.
     let settings = Settings { long_tail: u64::MAX, ..Settings::default() };
     let house = Housekeep::new(store.clone(), backend.control(), backend.queue(), settings);
-    Fixture { house, store, clock, backend, _dir: dir }
+    Fixture { house, objects, store, clock, backend, _dir: dir }
 }
 
 impl Fixture {
@@ -191,6 +239,32 @@ async fn a_pack_is_rewritten_when_it_is_worth_it() {
         let gone = fixture.store.open(TENANT, blobs[0]).await;
         assert!(matches!(gone, Err(StoreError::Damaged(_))));
     }
+}
+
+#[tokio::test]
+async fn the_audit_reads_no_pack_whole_that_stays_or_goes_as_a_whole() {
+    let fixture = fixture();
+    fixture.arrive(ANN, &[50_000]).await;
+    fixture.forgotten(ANN).await;
+    let before = fixture.objects.whole_reads.load(Ordering::SeqCst);
+    let removed = fixture.house.audit(TENANT).await.unwrap();
+    assert_eq!(removed, Removed { packs: 1, ..Removed::default() });
+    assert_eq!(fixture.objects.whole_reads.load(Ordering::SeqCst), before);
+}
+
+#[tokio::test]
+async fn an_error_that_passes_ends_the_audit_of_packs_but_not_of_the_spool() {
+    let fixture = fixture();
+    let dead = fixture.forgotten(ANN).await;
+    let spooled = names::spool(TENANT, dead.pack);
+    fixture.store.objects().put_unique(&spooled, vec![1].into()).await.unwrap();
+    fixture.objects.out_of_order.store(true, Ordering::SeqCst);
+    assert!(fixture.house.audit(TENANT).await.unwrap_err().is_temporary());
+    let spool = fixture.store.objects().list(&names::spools(TENANT), None, 10).await;
+    assert_eq!(spool, Ok(Vec::new()));
+    fixture.objects.out_of_order.store(false, Ordering::SeqCst);
+    let removed = fixture.house.audit(TENANT).await.unwrap();
+    assert_eq!(removed, Removed { packs: 1, ..Removed::default() });
 }
 
 #[tokio::test]
