@@ -8,8 +8,8 @@ use parking_lot::Mutex;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use tokio::sync::Semaphore;
 
-use crate::Error;
 use crate::failure::Failure;
+use crate::{Error, permissions};
 
 /// `application_id` of our files: "PPst".
 const APPLICATION_ID: i64 = 0x5050_7374;
@@ -34,26 +34,14 @@ pub(crate) struct Schema {
 /// To be called under the lock of the directory: switching a new file to WAL does not wait for others.
 pub(crate) fn open_writer(path: &Path, schema: &Schema) -> Result<Connection, Error> {
     let failed = |error: rusqlite::Error| Error::of_database(schema.name, &error);
+    // SQLite gives the mode of the database to its WAL and its shared memory.
+    permissions::private_database(path).map_err(|error| Error::of_file(schema.name, &error))?;
     let flags =
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(path, flags).map_err(failed)?;
     connection.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
     connection.pragma_update(None, "page_size", PAGE_SIZE).map_err(failed)?;
-    // The first read: says whether this is a database at all.
-    let application: i64 =
-        connection.pragma_query_value(None, "application_id", |row| row.get(0)).map_err(failed)?;
-    let version: i64 =
-        connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(failed)?;
-    let tables: i64 =
-        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(failed)?;
-    if tables > 0 || application != 0 {
-        if application != APPLICATION_ID {
-            return Err(Error::NotOurs { file: schema.name });
-        }
-        if version > schema.version {
-            return Err(Error::Newer { file: schema.name, found: version, known: schema.version });
-        }
-    }
+    let is_empty = check_ours(&connection, schema)?;
     let mode: String =
         connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0)).map_err(failed)?;
     if mode != "wal" {
@@ -67,7 +55,7 @@ pub(crate) fn open_writer(path: &Path, schema: &Schema) -> Result<Connection, Er
     connection.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
     // Checkpoints are the business of `checkpoint`.
     connection.pragma_update(None, "wal_autocheckpoint", 0).map_err(failed)?;
-    if tables == 0 {
+    if is_empty {
         let transaction =
             connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
         transaction.execute_batch(schema.create).map_err(failed)?;
@@ -75,6 +63,47 @@ pub(crate) fn open_writer(path: &Path, schema: &Schema) -> Result<Connection, Er
         transaction.pragma_update(None, "user_version", schema.version).map_err(failed)?;
         transaction.commit().map_err(failed)?;
     }
+    Ok(connection)
+}
+
+/// Is it an empty file? If not, it must be a database of ours, in a format that this program knows.
+pub(crate) fn check_ours(connection: &Connection, schema: &Schema) -> Result<bool, Error> {
+    let failed = |error: rusqlite::Error| Error::of_database(schema.name, &error);
+    // The first read: says whether this is a database at all.
+    let application: i64 =
+        connection.pragma_query_value(None, "application_id", |row| row.get(0)).map_err(failed)?;
+    let version: i64 =
+        connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(failed)?;
+    let tables: i64 =
+        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(failed)?;
+    if tables == 0 && application == 0 {
+        return Ok(true);
+    }
+    if application != APPLICATION_ID {
+        return Err(Error::NotOurs { file: schema.name });
+    }
+    if version > schema.version {
+        return Err(Error::Newer { file: schema.name, found: version, known: schema.version });
+    }
+    Ok(tables == 0)
+}
+
+/// A connection to a file that nobody can change: takes no locks and needs no WAL.
+pub(crate) fn open_immutable(path: &Path) -> rusqlite::Result<Connection> {
+    let mut uri = String::from("file:");
+    for byte in path.as_os_str().as_encoded_bytes() {
+        match byte {
+            b'/' | b'.' | b'-' | b'_' | b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => {
+                uri.push(char::from(*byte))
+            }
+            _ => uri.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    uri.push_str("?immutable=1");
+    let flags =
+        OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(uri, flags)?;
+    configure(&connection, -8 * 1024)?;
     Ok(connection)
 }
 
@@ -97,17 +126,25 @@ fn configure(connection: &Connection, cache: i64) -> rusqlite::Result<()> {
     connection.pragma_update(None, "cell_size_check", true)
 }
 
+/// Whether others may write to the file that is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    Live,
+    Immutable,
+}
+
 /// Connections that only read; each read sees everything that was committed before it began.
 pub(crate) struct Readers {
     path: PathBuf,
+    access: Access,
     permits: Arc<Semaphore>,
     idle: Mutex<Vec<Connection>>,
 }
 
 impl Readers {
     /// At most `count` reads at a time.
-    pub(crate) fn new(path: PathBuf, count: usize) -> Readers {
-        Readers { path, permits: Arc::new(Semaphore::new(count)), idle: Mutex::new(Vec::new()) }
+    pub(crate) fn new(path: PathBuf, count: usize, access: Access) -> Readers {
+        Readers { path, access, permits: Arc::new(Semaphore::new(count)), idle: Mutex::new(Vec::new()) }
     }
 
     /// A short read (a few rows by key), on this very thread: it takes less time than a change of thread.
@@ -141,7 +178,10 @@ impl Readers {
         let mut connection = match idle {
             Some(connection) => connection,
             None => {
-                let connection = open_further(&self.path)?;
+                let connection = match self.access {
+                    Access::Live => open_further(&self.path)?,
+                    Access::Immutable => open_immutable(&self.path)?,
+                };
                 connection.pragma_update(None, "query_only", true)?;
                 connection
             }

@@ -12,7 +12,9 @@
 //!
 //! Invariants: what a port has answered with success has been synced to the disk; any number of processes may
 //! have the directory open, and everything holds between them as it does within one; only the server receives
-//! from the queues. Stored values carry a checksum, files a format version.
+//! from the queues. Stored values carry a checksum, files a format version. Files are for their owner alone,
+//! whatever the mode of the directory. A directory that can't be written (a mounted backup) is opened by tools
+//! for reading, see [`read_only`].
 //!
 //! If the process dies at any line: SQLite's WAL and the order temp file → fsync → link or rename → fsync of
 //! the directory leave the state before or after each call, never one between. Nothing needs to be repaired
@@ -25,21 +27,23 @@ mod failure;
 mod journal;
 mod log;
 mod objects;
+mod permissions;
 mod queue;
+mod read_only;
 mod seal;
 mod serve_lock;
 mod writer;
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::os::unix::fs::DirBuilderExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use pennypost_ports::{Control, Journal, Log, Objects, Queue};
 use tokio::sync::watch;
 
 use crate::control::EmbeddedControl;
-use crate::database::{Readers, Schema};
+use crate::database::{Access, Readers, Schema};
 use crate::failure::Failure;
 use crate::journal::EmbeddedJournal;
 use crate::log::EmbeddedLog;
@@ -90,6 +94,27 @@ const QUEUE: Schema = Schema { name: "queue.db", version: 1, create: queue::CREA
 /// Why a directory could not be opened.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
+    /// There is no data directory.
+    #[error("{} is no data directory: it does not exist or holds no mail.db", .dir.display())]
+    Missing {
+        /// Where.
+        dir: PathBuf,
+    },
+    /// There is something else.
+    #[error("{} is not a directory", .dir.display())]
+    NotADirectory {
+        /// Where.
+        dir: PathBuf,
+    },
+    /// A directory that can't be written was copied from a running server: its newest commits are in a WAL,
+    /// which can't be read without writing beside it.
+    #[error(
+        "{file} has commits in its WAL, and the directory is read-only: copy it to where it can be written"
+    )]
+    UnmergedWal {
+        /// Which database.
+        file: &'static str,
+    },
     /// A file or directory can't be made, opened or locked.
     #[error("cannot open {file}: {cause}")]
     File {
@@ -149,6 +174,8 @@ impl Error {
 pub struct Options {
     /// As the server, which receives from the queues? Otherwise as a tool beside it.
     pub serve: bool,
+    /// Make the directory when it is missing? Otherwise that is an error.
+    pub create: bool,
     /// Bytes of queued messages that are kept in memory until they are handed out.
     pub queue_cache: usize,
     /// Messages that may wait in one queue; beyond it sending is unavailable.
@@ -161,13 +188,13 @@ impl Options {
     /// For the one process that serves.
     #[must_use]
     pub const fn server() -> Options {
-        Options { serve: true, queue_cache: 64 << 20, max_waiting: 2_000_000, readers: 8 }
+        Options { serve: true, create: true, queue_cache: 64 << 20, max_waiting: 2_000_000, readers: 8 }
     }
 
     /// For administration, import and export, beside a server or without one.
     #[must_use]
     pub const fn tool() -> Options {
-        Options { serve: false, ..Options::server() }
+        Options { serve: false, create: false, ..Options::server() }
     }
 }
 
@@ -185,22 +212,32 @@ pub struct Embedded {
 }
 
 impl Embedded {
-    /// Opens `dir`, and makes it when it is missing.
+    /// Opens `dir`, and makes it when it is missing and the options say so. A tool opens a directory that can't
+    /// be written as [`Embedded::open_read_only`] does.
     ///
     /// # Errors
-    /// [`Error`] when the directory can't be used, is damaged, was written by a newer program, or is to be
-    /// served and already is.
+    /// [`Error`] when the directory is missing, can't be used, is damaged, was written by a newer program, or is
+    /// to be served and already is.
     pub fn open(dir: &Path, options: &Options) -> Result<Embedded, Error> {
         let failed = |file| move |error: std::io::Error| Error::of_file(file, &error);
-        // Mail is nobody else's business.
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(dir)
-            .map_err(failed("the data directory"))?;
+        if fs::metadata(dir).is_ok_and(|found| !found.is_dir()) {
+            return Err(Error::NotADirectory { dir: dir.to_owned() });
+        }
+        if !options.create && !dir.join(MAIL.name).try_exists().map_err(failed(MAIL.name))? {
+            return Err(Error::Missing { dir: dir.to_owned() });
+        }
+        if options.create {
+            // Mail is nobody else's business.
+            let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
+            made.map_err(failed("the data directory"))?;
+        }
         let serve_lock = options.serve.then(|| ServeLock::take(&dir.join("serve.lock"))).transpose()?;
-        let opening = OpenOptions::new().create(true).truncate(false).write(true).open(dir.join("open.lock"));
-        let opening = opening.map_err(failed("open.lock"))?;
+        let opening = match permissions::private_file(&dir.join("open.lock")) {
+            Err(error) if !options.serve && read_only::is_cause(&error) => {
+                return Embedded::open_read_only(dir, options);
+            }
+            opening => opening.map_err(failed("open.lock"))?,
+        };
         opening.lock().map_err(failed("open.lock"))?;
 
         let (mail_path, queue_path) = (dir.join(MAIL.name), dir.join(QUEUE.name));
@@ -232,8 +269,8 @@ impl Embedded {
         File::open(dir).and_then(|dir| dir.sync_all()).map_err(failed("the data directory"))?;
         drop(opening);
 
-        let readers = Arc::new(Readers::new(mail_path, options.readers));
-        let queue_readers = Arc::new(Readers::new(queue_path, options.readers));
+        let readers = Arc::new(Readers::new(mail_path, options.readers, Access::Live));
+        let queue_readers = Arc::new(Readers::new(queue_path, options.readers, Access::Live));
         Ok(Embedded {
             journal: Arc::new(EmbeddedJournal { writer: Arc::clone(&mail), readers: Arc::clone(&readers) }),
             objects: Arc::new(objects),

@@ -27,6 +27,7 @@ use tokio::sync::Semaphore;
 use self::directories::Directories;
 use self::names::{check_name, check_prefix};
 use crate::failure::Failure;
+use crate::permissions;
 
 const PORT: &str = "objects";
 const TEMPORARY: &str = "~tmp";
@@ -49,7 +50,7 @@ struct Files {
     temporary: PathBuf,
     next_temporary: AtomicU64,
     /// Locked as long as we live: says that `temporary` is in use.
-    _alive: File,
+    _alive: Option<File>,
 }
 
 impl EmbeddedObjects {
@@ -57,6 +58,7 @@ impl EmbeddedObjects {
     /// directory, so that nobody is between making its own place and locking it.
     pub(crate) fn open(root: &Path, clean: bool) -> io::Result<EmbeddedObjects> {
         let places = root.join(TEMPORARY);
+        permissions::private_directory(root)?;
         fs::create_dir_all(&places)?;
         fs::create_dir_all(root.join(LOCKS))?;
         File::open(root)?.sync_all()?;
@@ -73,9 +75,25 @@ impl EmbeddedObjects {
             directories: Directories::new(root.to_owned()),
             temporary,
             next_temporary: AtomicU64::new(0),
-            _alive: alive,
+            _alive: Some(alive),
         };
-        Ok(EmbeddedObjects { files: Arc::new(files), permits: Arc::new(Semaphore::new(CONCURRENCY)) })
+        Ok(EmbeddedObjects::of(files))
+    }
+
+    /// Objects in a place that can't be written: there is no place for temporary files, without which nothing
+    /// is changed.
+    pub(crate) fn open_read_only(root: &Path) -> EmbeddedObjects {
+        EmbeddedObjects::of(Files {
+            root: root.to_owned(),
+            directories: Directories::new(root.to_owned()),
+            temporary: root.join(TEMPORARY).join("read-only"),
+            next_temporary: AtomicU64::new(0),
+            _alive: None,
+        })
+    }
+
+    fn of(files: Files) -> EmbeddedObjects {
+        EmbeddedObjects { files: Arc::new(files), permits: Arc::new(Semaphore::new(CONCURRENCY)) }
     }
 
     /// Runs file work on a thread for blocking work. The permit goes with it: a caller that goes away does

@@ -1,10 +1,10 @@
 //! Only one process at a time is the server of a directory.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
-use crate::Error;
+use crate::{Error, permissions};
 
 /// Holds the directory as its server until it is dropped or the process dies.
 pub(crate) struct ServeLock {
@@ -14,8 +14,7 @@ pub(crate) struct ServeLock {
 impl ServeLock {
     pub(crate) fn take(path: &Path) -> Result<ServeLock, Error> {
         let failed = |error: std::io::Error| Error::of_file("serve.lock", &error);
-        let options = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(path);
-        let mut file = options.map_err(failed)?;
+        let mut file = permissions::private_file(path).map_err(failed)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {

@@ -94,9 +94,21 @@ pub(crate) struct Writer {
     jobs: Mutex<Option<Sender<Message>>>,
     permits: Arc<Semaphore>,
     thread: Mutex<Option<JoinHandle<()>>>,
+    /// There has never been a thread.
+    read_only: bool,
 }
 
 impl Writer {
+    /// A writer that refuses every job: the directory can't be written.
+    pub(crate) fn read_only() -> Writer {
+        Writer {
+            jobs: Mutex::new(None),
+            permits: Arc::new(Semaphore::new(PERMITS)),
+            thread: Mutex::new(None),
+            read_only: true,
+        }
+    }
+
     /// Starts the thread; it owns the connection from now on. With `rescan` it begins by calling `on_foreign`:
     /// something may have been committed since the caller has looked.
     pub(crate) fn start(
@@ -122,6 +134,7 @@ impl Writer {
             jobs: Mutex::new(Some(sender)),
             permits: Arc::new(Semaphore::new(PERMITS)),
             thread: Mutex::new(Some(thread)),
+            read_only: false,
         })
     }
 
@@ -184,6 +197,9 @@ impl Writer {
         let permit =
             Arc::clone(&self.permits).acquire_many_owned(weight).await.map_err(|_| Failure::closed())?;
         let job = Job { kind, lazy, work, _permit: permit };
+        if self.read_only {
+            return Err(Failure::Unavailable("the data directory is read-only".to_owned()));
+        }
         let jobs = self.jobs.lock();
         let jobs = jobs.as_ref().ok_or_else(Failure::closed)?;
         jobs.send(Message::Run(job)).map_err(|_| Failure::closed())

@@ -466,3 +466,85 @@ async fn torn_databases_never_panic() {
         }
     }
 }
+
+#[test]
+fn only_who_may_create_creates_a_directory() {
+    let place = tempdir().unwrap();
+    let (missing, file) = (place.path().join("mistyped"), place.path().join("file"));
+    fs::write(&file, "").unwrap();
+    let opened = |dir: &Path| Embedded::open(dir, &Options::tool()).err();
+    assert_eq!(opened(&missing), Some(Error::Missing { dir: missing.clone() }));
+    assert!(!missing.exists());
+    assert_eq!(opened(place.path()), Some(Error::Missing { dir: place.path().to_owned() }));
+    assert_eq!(fs::read_dir(place.path()).unwrap().count(), 1);
+    assert_eq!(opened(&file), Some(Error::NotADirectory { dir: file.clone() }));
+    assert_eq!(failure(&file), Error::NotADirectory { dir: file });
+    drop(Embedded::open(&missing, &Options { create: true, ..Options::tool() }).unwrap());
+    assert_eq!(opened(&missing), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_are_private_in_a_directory_that_is_not() {
+    use std::os::unix::fs::PermissionsExt;
+    let place = tempdir().unwrap();
+    let mode = |name: &str| fs::metadata(place.path().join(name)).unwrap().permissions().mode() & 0o777;
+    fs::set_permissions(place.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let files =
+        ["mail.db", "mail.db-wal", "mail.db-shm", "queue.db", "queue.db-wal", "open.lock", "serve.lock"];
+    let store = serve(place.path());
+    fill(&store).await;
+    for name in files {
+        assert_eq!(mode(name), 0o600, "{name}");
+    }
+    assert_eq!(mode("objects"), 0o700);
+    store.shutdown().await;
+    drop(store);
+    // As an earlier program has made them.
+    fs::set_permissions(place.path().join("mail.db"), fs::Permissions::from_mode(0o644)).unwrap();
+    fs::set_permissions(place.path().join("objects"), fs::Permissions::from_mode(0o755)).unwrap();
+    let store = tool(place.path());
+    assert_eq!((mode("mail.db"), mode("objects")), (0o600, 0o700));
+    assert_eq!(mode(""), 0o755);
+    drop(store);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_is_read_without_writing() {
+    let place = tempdir().unwrap();
+    let backup = place.path().join("a backup?#100%");
+    let store = serve(&backup);
+    fill(&store).await;
+    assert_eq!(
+        Embedded::open_read_only(&backup, &Options::tool()).err(),
+        Some(Error::AlreadyServed { pid: None })
+    );
+    store.shutdown().await;
+    drop(store);
+    let listing = || {
+        let entries = fs::read_dir(&backup).unwrap().map(|entry| entry.unwrap());
+        let mut names: Vec<_> = entries.map(|e| (e.file_name(), e.metadata().unwrap().len())).collect();
+        names.sort();
+        names
+    };
+    let before = listing();
+    let store = Embedded::open_read_only(&backup, &Options::tool()).unwrap();
+    let entries = store.journal().since(ACCOUNT, Seq(0), 100, Consistency::Strong).await.unwrap();
+    assert_eq!(entries.len(), 50);
+    assert_eq!(&store.objects().get("t/pack/1").await.unwrap().0[..], b"object");
+    assert_eq!(store.queue().depth(STAGE).await.unwrap().waiting, 3);
+    let put = store.control().put_if(&ControlKey::new("p", "s"), b"other", Expected::Any).await;
+    assert!(
+        matches!(&put, Err(PortError::Unavailable { cause, .. }) if cause.contains("read-only")),
+        "{put:?}"
+    );
+    assert!(store.objects().put_unique("t/pack/2", Bytes::from_static(b"object")).await.is_err());
+    store.shutdown().await;
+    drop(store);
+    assert_eq!(listing(), before);
+    // What lies in a WAL would be missed.
+    fs::write(backup.join("mail.db-wal"), "frames").unwrap();
+    let refused = Embedded::open_read_only(&backup, &Options::tool()).err();
+    assert_eq!(refused, Some(Error::UnmergedWal { file: "mail.db" }));
+    let missing = Embedded::open_read_only(place.path(), &Options::tool()).err();
+    assert!(matches!(missing, Some(Error::Database { .. })), "{missing:?}");
+}
