@@ -53,7 +53,7 @@ pub use group::{Group, MAX_GROUP_DEPTH, MAX_MEMBERS, Member};
 pub use password::{MAX_PASSWORD, MIN_PASSWORD};
 pub use pennypost_policy::{AddressError, DomainName, MailAddress, PolicyError, TenantPolicy};
 pub use resolve::{MAX_RECIPIENTS, Resolved};
-pub use sign_in::SignInError;
+pub use sign_in::{SignInError, Standing};
 pub use store::{Listed, MAX_PAGE, Page};
 pub use tenant::{Tenant, TenantState};
 
@@ -64,12 +64,13 @@ pub struct Directory {
     clock: Arc<dyn Clock>,
     ids: Arc<dyn Ids>,
     sign_ins: Arc<sign_in::SignIns>,
+    oldest: Arc<resolve::OldestAccounts>,
 }
 
 impl Directory {
     /// A directory over these ports.
     #[must_use]
     pub fn new(control: Arc<dyn Control>, clock: Arc<dyn Clock>, ids: Arc<dyn Ids>) -> Directory {
-        Directory { control, clock, ids, sign_ins: Arc::default() }
+        Directory { control, clock, ids, sign_ins: Arc::default(), oldest: Arc::default() }
     }
 }

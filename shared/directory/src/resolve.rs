@@ -1,18 +1,34 @@
 //! From an address to the accounts that get its mail.
 
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
 use futures::stream::{self, StreamExt, TryStreamExt};
+use parking_lot::Mutex;
 use pennypost_model::event::{Recipient, Via};
 use pennypost_model::{AccountId, AccountKey, TenantId};
 use pennypost_ports::Consistency;
 
 use crate::address::Entry;
-use crate::{AccountState, Directory, DirectoryError, DomainName, MailAddress, TenantState};
+use crate::{AccountState, Directory, DirectoryError, DomainName, MailAddress, Page, TenantState};
 
 /// Accounts that one address may lead to. An event with so many stays below what queues carry.
 pub const MAX_RECIPIENTS: usize = 1_000;
 
 /// Accounts that are looked up at once.
 const LOOKUPS: usize = 16;
+
+/// The local part that every domain that takes mail must know (RFC 5321 section 4.5.1).
+const POSTMASTER: &str = "postmaster";
+/// How long it is remembered which account of a tenant is the oldest.
+const OLDEST_REMEMBERED: Duration = Duration::from_secs(300);
+/// Tenants of which it is remembered.
+const MAX_OLDEST: usize = 10_000;
+/// Pages of accounts that are looked through for the oldest.
+const MAX_PAGES: usize = 10;
+
+/// Whose is the mail to `postmaster` where nobody has that address. Only spares look-ups.
+pub(crate) type OldestAccounts = Mutex<HashMap<TenantId, (AccountId, Instant)>>;
 
 /// What an address is to this post office.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,7 +61,9 @@ pub enum Resolved {
 
 impl Directory {
     /// Whom an address of RCPT TO leads to: the account, alias or group of that address, else that of the
-    /// address without `+tag`, else the domain's account for unknown addresses (RCV-17).
+    /// address without `+tag`, else the domain's account for unknown addresses (RCV-17). `postmaster` is never
+    /// unknown where there is an account at all: in the end its mail goes to the oldest active account of the
+    /// tenant (RFC 5321 section 4.5.1), of the first 10,000.
     ///
     /// # Errors
     /// [`DirectoryError::TooMany`] for a group that grew too large by changes at once, or the port's. What is
@@ -72,27 +90,67 @@ impl Directory {
             Some(TenantState::Suspended) => return Ok(Resolved::Suspended { tenant }),
             Some(TenantState::Active) => {}
         }
+        let is_postmaster =
+            MailAddress::parse(address).is_ok_and(|address| address.local().eq_ignore_ascii_case(POSTMASTER));
         if let Some((accounts, via)) = self.accounts_behind(tenant, address, consistency).await? {
             let live = self.live_accounts(tenant, accounts, consistency).await?;
-            if live.is_empty() {
+            if !live.is_empty() {
+                return Ok(local(tenant, live, address, via));
+            }
+            if !is_postmaster {
                 return Ok(Resolved::Disabled { tenant });
             }
-            return Ok(local(tenant, live, address, via));
         }
         let Some(domain) = self.domain_of(tenant, domain, consistency).await? else {
             return Ok(Resolved::UnknownDomain);
         };
-        Ok(match domain.catch_all {
-            Some(catch_all) => {
-                let live = self.live_accounts(tenant, vec![catch_all.account], consistency).await?;
-                if live.is_empty() {
-                    Resolved::UnknownUser { tenant }
-                } else {
-                    local(tenant, live, address, Via::CatchAll)
-                }
+        if let Some(catch_all) = domain.catch_all {
+            let live = self.live_accounts(tenant, vec![catch_all.account], consistency).await?;
+            if !live.is_empty() {
+                return Ok(local(tenant, live, address, Via::CatchAll));
             }
-            None => Resolved::UnknownUser { tenant },
-        })
+        }
+        if is_postmaster && let Some(oldest) = self.oldest_account(tenant, consistency).await? {
+            return Ok(local(tenant, vec![oldest], address, Via::CatchAll));
+        }
+        Ok(Resolved::UnknownUser { tenant })
+    }
+
+    /// The active account of a tenant that was added first.
+    async fn oldest_account(
+        &self,
+        tenant: TenantId,
+        consistency: Consistency,
+    ) -> Result<Option<AccountId>, DirectoryError> {
+        let known = self.oldest.lock().get(&tenant).copied();
+        if let Some((oldest, until)) = known
+            && until > Instant::now()
+        {
+            let live = self.live_accounts(tenant, vec![oldest], consistency).await?;
+            if !live.is_empty() {
+                return Ok(Some(oldest));
+            }
+        }
+        let mut oldest = None;
+        let mut page = Page::default();
+        for _ in 0..MAX_PAGES {
+            let listed = self.accounts(tenant, &page).await?;
+            let active = listed.items.iter().filter(|account| account.state == AccountState::Active);
+            let first = active.map(|account| (account.created, account.key.account)).min();
+            oldest = oldest.into_iter().chain(first).min();
+            if listed.next.is_none() {
+                break;
+            }
+            page.after = listed.next;
+        }
+        // That there is none is not remembered: the first account may be added any moment.
+        let Some((_, oldest)) = oldest else { return Ok(None) };
+        let mut remembered = self.oldest.lock();
+        if remembered.len() >= MAX_OLDEST {
+            remembered.clear();
+        }
+        remembered.insert(tenant, (oldest, Instant::now() + OLDEST_REMEMBERED));
+        Ok(Some(oldest))
     }
 
     /// The accounts that an address names, `None` if it names nothing.

@@ -172,6 +172,22 @@ impl SignIns {
 struct Candidate {
     account: Account,
     phc: String,
+    credential: u64,
+}
+
+/// What a session of a member stands on: the account, and the password as it was at sign-in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// The account as it was when last looked at.
+    pub account: Account,
+    /// Version of the credential.
+    credential: u64,
+}
+
+impl Candidate {
+    fn standing(self) -> Standing {
+        Standing { account: self.account, credential: self.credential }
+    }
 }
 
 impl Directory {
@@ -190,6 +206,20 @@ impl Directory {
         password: &str,
         client: IpAddr,
     ) -> Result<Account, SignInError> {
+        Ok(self.open_session(login, password, client).await?.account)
+    }
+
+    /// As [`Directory::authenticate`], for a session that lasts and is to end with what it stands on
+    /// ([`Directory::still_stands`]).
+    ///
+    /// # Errors
+    /// [`SignInError`].
+    pub async fn open_session(
+        &self,
+        login: &str,
+        password: &str,
+        client: IpAddr,
+    ) -> Result<Standing, SignInError> {
         match self.try_authenticate(login, password, client).await {
             Ok(outcome) => outcome,
             Err(error) => {
@@ -199,12 +229,28 @@ impl Directory {
         }
     }
 
+    /// The session's standing as it is now; `None` if it has to end, because the account is disabled or gone,
+    /// its tenant suspended, or the password set anew since the sign-in.
+    ///
+    /// # Errors
+    /// The port's.
+    pub async fn still_stands(&self, standing: &Standing) -> Result<Option<Standing>, DirectoryError> {
+        let key = standing.account.key;
+        if self.tenant_state(key.tenant, Consistency::Strong).await? != Some(TenantState::Active) {
+            return Ok(None);
+        }
+        let account = self.account(key).await?.filter(|account| account.state == AccountState::Active);
+        let credential = self.read::<Credential>(&credential_key(key), Consistency::Strong).await?;
+        let is_same = credential.is_some_and(|held| held.version == standing.credential);
+        Ok(account.filter(|_| is_same).map(|account| Standing { account, ..standing.clone() }))
+    }
+
     async fn try_authenticate(
         &self,
         login: &str,
         password: &str,
         client: IpAddr,
-    ) -> Result<Result<Account, SignInError>, DirectoryError> {
+    ) -> Result<Result<Standing, SignInError>, DirectoryError> {
         let address = MailAddress::parse(login).ok();
         let tenant = match &address {
             Some(address) => self.owner(address.domain(), Consistency::Strong).await?,
@@ -226,7 +272,7 @@ impl Directory {
         if let Some(found) = &candidate
             && self.sign_ins.remembers(found.account.key, &prepared, &found.phc)
         {
-            return Ok(candidate.map(|found| found.account).ok_or(SignInError::Denied));
+            return Ok(candidate.map(Candidate::standing).ok_or(SignInError::Denied));
         }
         self.check_slowly(&counters, &canonical, prepared, candidate).await
     }
@@ -239,7 +285,7 @@ impl Directory {
         login: &str,
         prepared: String,
         candidate: Option<Candidate>,
-    ) -> Result<Result<Account, SignInError>, DirectoryError> {
+    ) -> Result<Result<Standing, SignInError>, DirectoryError> {
         let lane = self.sign_ins.lane(login).ok_or(DirectoryError::Busy)?;
         let turn = tokio::time::timeout(MAX_QUEUE, lane.lock()).await;
         let _turn = turn.map_err(|_| DirectoryError::Busy)?;
@@ -249,7 +295,7 @@ impl Directory {
         if let Some(found) = &candidate
             && self.sign_ins.remembers(found.account.key, &prepared, &found.phc)
         {
-            return Ok(candidate.map(|found| found.account).ok_or(SignInError::Denied));
+            return Ok(candidate.map(Candidate::standing).ok_or(SignInError::Denied));
         }
         let phc = candidate.as_ref().map(|found| found.phc.clone());
         let is_right = self.sign_ins.verify(prepared.clone(), phc).await?;
@@ -257,7 +303,7 @@ impl Directory {
             Some(found) if is_right => {
                 self.sign_ins.remember(found.account.key, &prepared, &found.phc);
                 self.forget_failures(counters).await?;
-                Ok(Ok(found.account))
+                Ok(Ok(found.standing()))
             }
             _ => {
                 self.count_failure(counters).await?;
@@ -289,6 +335,6 @@ impl Directory {
             return Ok(None);
         };
         let credential = self.read::<Credential>(&credential_key(key), Consistency::Strong).await?;
-        Ok(credential.map(|held| Candidate { account, phc: held.value.phc }))
+        Ok(credential.map(|held| Candidate { account, phc: held.value.phc, credential: held.version }))
     }
 }

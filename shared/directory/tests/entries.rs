@@ -271,3 +271,24 @@ async fn quota_and_policy_change_by_compare_and_set() {
     let bad = directory.update_policy(tenant, |policy| policy.add_to_blacklist("no sender")).await;
     assert_eq!(bad.map_err(|error| error.kind()).map(|_| ()), Err(Kind::Invalid));
 }
+
+#[tokio::test]
+async fn postmaster_is_never_unknown() {
+    let (house, _) = House::with_acme().await;
+    let directory = &house.directory;
+    let postmaster = "PostMaster@acme.example";
+    assert_eq!(resolved(directory, postmaster).await, "unknown user");
+    let first = account(directory, "first@acme.example").await;
+    house.clock.advance(1_000);
+    account(directory, "second@acme.example").await;
+    assert_eq!(resolved(directory, postmaster).await, "CatchAll: first");
+    assert_eq!(resolved(directory, "nobody@acme.example").await, "unknown user");
+    // What is disabled gets nothing, and what is remembered does not change that.
+    directory.set_account_state(first.key, AccountState::Disabled).await.expect("disabled");
+    assert_eq!(resolved(directory, postmaster).await, "CatchAll: second");
+    directory.set_account_state(first.key, AccountState::Active).await.expect("active");
+    directory.set_catch_all("acme.example", Some("first@acme.example")).await.expect("catch-all");
+    assert_eq!(resolved(directory, postmaster).await, "CatchAll: first");
+    directory.add_alias("postmaster@acme.example", &["second@acme.example"]).await.expect("alias");
+    assert_eq!(resolved(directory, postmaster).await, "Alias: second");
+}

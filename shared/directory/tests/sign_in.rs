@@ -187,3 +187,28 @@ async fn a_known_password_is_quick_and_a_wrong_one_is_as_slow_as_an_unknown_acco
     // Without the hash it would be a hundredth; the machine may be busy with other things.
     assert!(*unknown * 4 > *wrong && *wrong * 4 > *unknown, "{wrong:?} {unknown:?}");
 }
+
+#[tokio::test]
+async fn a_session_stands_on_its_account_its_tenant_and_its_password() {
+    let (house, alice) = with_alice().await;
+    let directory = &house.directory;
+    let sign_in =
+        async |password| directory.open_session(LOGIN, password, client(1)).await.expect("signed in");
+    let standing = sign_in(PASSWORD).await;
+    assert_eq!(directory.still_stands(&standing).await, Ok(Some(standing.clone())));
+    directory.set_quota(alice.key, 7).await.expect("quota");
+    let now = directory.still_stands(&standing).await.expect("asked").expect("stands");
+    assert_eq!(now.account.quota_bytes, 7);
+
+    directory.set_account_state(alice.key, AccountState::Disabled).await.expect("disabled");
+    assert_eq!(directory.still_stands(&standing).await, Ok(None));
+    directory.set_account_state(alice.key, AccountState::Active).await.expect("active");
+    directory.set_tenant_state(alice.key.tenant, TenantState::Suspended).await.expect("suspended");
+    assert_eq!(directory.still_stands(&standing).await, Ok(None));
+    directory.set_tenant_state(alice.key.tenant, TenantState::Active).await.expect("active");
+    assert!(directory.still_stands(&standing).await.expect("asked").is_some());
+    directory.set_password(alice.key, "the new password").await.expect("changed");
+    assert_eq!(directory.still_stands(&standing).await, Ok(None));
+    let anew = sign_in("the new password").await;
+    assert!(directory.still_stands(&anew).await.expect("asked").is_some());
+}
