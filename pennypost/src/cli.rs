@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use pennypost_backend_embedded::Options;
 
+use crate::admin::tenant::TenantCommand;
 use crate::admin::{AdminCommand, AdminContext};
 use crate::office::Office;
 use crate::text::{Lang, Text};
@@ -29,10 +30,14 @@ pub struct Cli {
     #[arg(long, global = true)]
     json: bool,
     /// Language of what is said to people: en or zh-CN [default: from the environment].
-    #[arg(long, global = true, value_name = "LANG")]
-    lang: Option<String>,
+    #[arg(long, global = true, value_name = "LANG", value_parser = parse_lang)]
+    lang: Option<Lang>,
     #[command(subcommand)]
     command: Command,
+}
+
+fn parse_lang(name: &str) -> Result<Lang, String> {
+    Lang::named(name).ok_or_else(|| "the languages are en and zh-CN".to_owned())
 }
 
 const EXAMPLES: &str = "Examples:
@@ -69,7 +74,10 @@ enum Command {
 
 /// What `serve` takes.
 #[derive(Debug, Args)]
-#[command(after_help = "Every setting of the configuration file can be given by --set, for example
+#[command(after_help = "Examples:
+  pennypost serve --demo
+  pennypost serve --config /etc/pennypost.toml --data /var/lib/pennypost
+Every setting of the configuration file can be given by --set, for example
   pennypost serve --set pipeline.fused=false --set adapter.limits.connections=20000
 Administration commands work while the server runs.")]
 pub struct ServeArgs {
@@ -112,7 +120,7 @@ impl Cli {
     /// What is said in the person's language.
     #[must_use]
     pub fn text(&self) -> Text {
-        Text::new(Lang::choose(self.lang.as_deref(), |name| std::env::var(name).ok()))
+        Text::new(Lang::choose(self.lang, |name| std::env::var(name).ok()))
     }
 
     /// Does what was asked.
@@ -133,7 +141,9 @@ impl Cli {
             Command::Serve(args) => return serve::run(&data, &args, json, text).await,
             other => other,
         };
-        let office = Office::open(&data, &Options::tool())?;
+        // A mistyped directory must not pass for an empty post office.
+        let options = Options { create: command.begins_an_office(), ..Options::tool() };
+        let office = Office::open(&data, &options)?;
         let result = command.run(&office, json, text).await;
         office.backend.shutdown().await;
         result
@@ -141,6 +151,11 @@ impl Cli {
 }
 
 impl Command {
+    /// Is this the first thing that is done with a post office, if it is not served?
+    const fn begins_an_office(&self) -> bool {
+        matches!(self, Command::Admin(AdminCommand::Tenant(TenantCommand::Add { .. })))
+    }
+
     async fn run(self, office: &Office, json: bool, text: &Text) -> Result<ExitCode, Failed> {
         match self {
             Command::Serve(_) => {}
@@ -159,5 +174,61 @@ impl Command {
             Command::DeadLetters(command) => dead_letters::run(office, &command, json, text).await?,
         }
         Ok(ExitCode::SUCCESS)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn leaves(command: &clap::Command, path: &str, found: &mut Vec<(String, String)>) {
+        let path = format!("{path} {}", command.get_name());
+        if command.get_subcommands().next().is_none() {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            found.push((path, help));
+            return;
+        }
+        command.get_subcommands().for_each(|inner| leaves(inner, &path, found));
+    }
+
+    #[test]
+    fn every_subcommand_shows_how_it_is_used() {
+        let mut found = Vec::new();
+        leaves(&Cli::command(), "", &mut found);
+        assert!(found.len() > 30, "{}", found.len());
+        for (path, help) in found {
+            let path = path.trim();
+            let example = help.lines().map(str::trim).find_map(|line| Some(&line[line.find(path)?..]));
+            let example = example.unwrap_or_else(|| panic!("{path} has no example: {help:?}"));
+            // Examples are right as far as the parser can tell.
+            let words = example.split("   ").next().unwrap_or_default().split('|').next().unwrap_or_default();
+            let words = words.split('>').next().unwrap_or_default().replace(['"', '\''], "");
+            if !example.contains(['"', '\'']) {
+                let parsed = Cli::try_parse_from(words.split_whitespace());
+                assert!(parsed.is_ok(), "{example}: {:?}", parsed.err().map(|error| error.to_string()));
+            }
+        }
+    }
+
+    #[test]
+    fn unknown_languages_are_wrong_usage() {
+        let error = Cli::try_parse_from(["pennypost", "--lang", "klingon", "verify"]).expect_err("refused");
+        assert_eq!(error.exit_code(), 2);
+        for good in ["en", "zh-CN", "zh"] {
+            assert!(Cli::try_parse_from(["pennypost", "verify", "--lang", good]).is_ok(), "{good}");
+        }
+    }
+
+    #[test]
+    fn only_a_first_tenant_begins_an_office() {
+        let begins = |line: &str| {
+            let cli = Cli::try_parse_from(line.split(' ')).expect("parses");
+            cli.command.begins_an_office()
+        };
+        assert!(begins("pennypost tenant add acme"));
+        for other in ["verify", "account list", "tenant list", "import a@b.example x", "dead-letters list"] {
+            assert!(!begins(&format!("pennypost {other}")), "{other}");
+        }
     }
 }

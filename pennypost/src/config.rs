@@ -79,6 +79,14 @@ impl Default for Listen {
     }
 }
 
+impl Listen {
+    /// Every address.
+    #[must_use]
+    pub const fn all(&self) -> [SocketAddr; 6] {
+        [self.smtp, self.imap, self.imaps, self.pop3, self.pop3s, self.http]
+    }
+}
+
 /// How the pipeline runs.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -104,30 +112,88 @@ impl PipelineConfig {
 }
 
 impl Config {
-    /// Reads the file, if there is one, and applies `key.path=value` settings over it.
+    /// Reads the file, if there is one, puts the addresses that flags or the environment have given over it, and
+    /// `key.path=value` settings over all.
     ///
     /// # Errors
-    /// [`Failed::Said`] naming the file or setting, and what is wrong with it.
-    pub fn load(file: Option<&Path>, settings: &[String], text: &Text) -> Result<Config, Failed> {
-        let mut table = match file {
-            Some(path) => {
-                let shown = path.display().to_string();
-                let unreadable = |cause: String| {
-                    Failed::Said(say!(text, "config-file", path = shown.clone(), cause = cause))
-                };
-                let content = std::fs::read_to_string(path).map_err(|error| unreadable(error.to_string()))?;
-                content.parse::<Table>().map_err(|error| unreadable(error.to_string()))?
-            }
-            None => Table::new(),
+    /// [`Failed::Said`] naming the file and line, or the setting, and what is wrong with it.
+    pub fn load(
+        file: Option<&Path>,
+        listeners: &[(&str, Option<SocketAddr>)],
+        settings: &[String],
+        text: &Text,
+    ) -> Result<Config, Failed> {
+        let mut table = file.map_or_else(|| Ok(Table::new()), |path| read(path, text))?;
+        let mut config = Config::default();
+        let with = |table: &Table, setting: &str| {
+            Config::deserialize(Value::Table(table.clone())).map_err(|error| {
+                let cause = error.message().to_owned();
+                Failed::Said(say!(text, "config-setting-value", setting = setting, cause = cause))
+            })
         };
+        if !table.is_empty() {
+            config = with(&table, "")?;
+        }
+        for (name, address) in listeners {
+            if let Some(address) = address {
+                let setting = format!("listen.{name}");
+                // The file is valid by itself: `listen` is a table, if it is there.
+                insert(&mut table, &setting, Value::String(address.to_string()));
+                config = with(&table, &setting)?;
+            }
+        }
         for setting in settings {
             let wrong = || Failed::Said(say!(text, "config-setting", setting = setting.as_str()));
             let (key, value) = setting.split_once('=').ok_or_else(wrong)?;
             insert(&mut table, key.trim(), parse_value(value.trim())).ok_or_else(wrong)?;
+            config = with(&table, setting)?;
         }
-        Config::deserialize(Value::Table(table))
-            .map_err(|error| Failed::Said(say!(text, "config-value", cause = error.to_string())))
+        config.check(text)?;
+        Ok(config)
     }
+
+    /// What a type alone does not say.
+    fn check(&self, text: &Text) -> Result<(), Failed> {
+        let Self { housekeeping: days, .. } = self;
+        for (name, value, least) in [
+            ("housekeeping.restore_days", days.restore_days, 0.0),
+            ("housekeeping.min_age_days", days.min_age_days, 1.0),
+        ] {
+            if !value.is_finite() || value < least {
+                let (value, least) = (value.to_string(), least.to_string());
+                return Err(Failed::Said(say!(
+                    text,
+                    "config-days",
+                    name = name,
+                    value = value,
+                    least = least
+                )));
+            }
+        }
+        // What can be restored needs its bytes.
+        let least = days.restore_days + 1.0;
+        if days.min_age_days < least {
+            let (value, least) = (days.min_age_days.to_string(), least.to_string());
+            return Err(Failed::Said(say!(text, "config-too-young", value = value, least = least)));
+        }
+        Ok(())
+    }
+}
+
+/// The table in a file, which is valid by itself.
+fn read(path: &Path, text: &Text) -> Result<Table, Failed> {
+    let shown = path.display().to_string();
+    let content = std::fs::read_to_string(path).map_err(|error| {
+        Failed::Said(say!(text, "config-file", path = shown.as_str(), cause = error.to_string()))
+    })?;
+    let invalid = |error: toml::de::Error| {
+        let before = error.span().and_then(|span| content.get(..span.start)).unwrap_or_default();
+        let line = before.matches('\n').count() + 1;
+        let cause = error.message().to_owned();
+        Failed::Said(say!(text, "config-at", path = shown.as_str(), line = line, cause = cause))
+    };
+    toml::from_str::<Config>(&content).map_err(invalid)?;
+    content.parse().map_err(invalid)
 }
 
 /// A value as TOML would read it; anything else is a string.
@@ -159,7 +225,7 @@ mod tests {
     fn settings_reach_into_the_tables() {
         let text = Text::new(Lang::En);
         let settings = ["pipeline.fused=false", "listen.smtp=127.0.0.1:0", "pipeline.driver.workers=3"];
-        let config = Config::load(None, &settings.map(str::to_owned), &text).expect("good settings");
+        let config = Config::load(None, &[], &settings.map(str::to_owned), &text).expect("good settings");
         assert!(!config.pipeline.fused);
         assert_eq!((config.listen.smtp.port(), config.pipeline.driver.workers), (0, 3));
     }
@@ -167,14 +233,74 @@ mod tests {
     #[test]
     fn logs_are_not_kept_for_no_time() {
         let settings = ["retention.trace_days=0".to_owned()];
-        assert!(Config::load(None, &settings, &Text::new(Lang::En)).is_err());
+        assert!(Config::load(None, &[], &settings, &Text::new(Lang::En)).is_err());
     }
 
     #[test]
     fn bad_settings_are_named() {
         let text = Text::new(Lang::En);
         for bad in ["pipeline", "=1", "pipeline.fusd=true", "pipeline.fused=7", "pipeline.fused.x=1"] {
-            assert!(Config::load(None, &[bad.to_owned()], &text).is_err(), "{bad}");
+            assert!(Config::load(None, &[], &[bad.to_owned()], &text).is_err(), "{bad}");
         }
+    }
+
+    fn with(settings: &[&str]) -> Result<Config, String> {
+        let text = Text::new(Lang::En);
+        let settings: Vec<String> = settings.iter().map(|setting| (*setting).to_owned()).collect();
+        Config::load(None, &[], &settings, &text).map_err(|error| error.message(&text))
+    }
+
+    #[test]
+    fn settings_win_over_flags_and_flags_over_the_file() {
+        let text = Text::new(Lang::En);
+        let dir = tempfile::tempdir().expect("folder");
+        let file = dir.path().join("config.toml");
+        let content = "[listen]\nsmtp = \"127.0.0.1:1\"\nimap = \"127.0.0.1:1\"\nhttp = \"127.0.0.1:1\"\n";
+        std::fs::write(&file, content).expect("written");
+        let flag = |port: u16| Some(SocketAddr::from(([127, 0, 0, 1], port)));
+        let flags = [("smtp", flag(2)), ("imap", flag(2)), ("http", None), ("pop3", flag(2))];
+        let settings = ["listen.smtp=127.0.0.1:3".to_owned()];
+        let config = Config::load(Some(&file), &flags, &settings, &text).expect("valid");
+        let Listen { smtp, imap, http, pop3, .. } = config.listen;
+        assert_eq!([smtp, imap, http, pop3].map(|address| address.port()), [3, 2, 1, 2]);
+    }
+
+    #[test]
+    fn errors_in_the_file_say_where() {
+        let text = Text::new(Lang::En);
+        let dir = tempfile::tempdir().expect("folder");
+        let file = dir.path().join("config.toml");
+        for (content, line, cause) in [
+            ("[adapter]\nhostname = 1\n", 2, "expected a string"),
+            ("[adapter.limits]\n\nconections = 1\n", 3, "unknown field `conections`"),
+            ("[listen]\nsmtp = \"here\"\n", 2, "socket address"),
+            ("[pipeline\n", 1, ""),
+        ] {
+            std::fs::write(&file, content).expect("written");
+            let error = Config::load(Some(&file), &[], &[], &text).expect_err(content).message(&text);
+            let place = format!("{} is not valid, line {line}: ", file.display());
+            assert!(error.contains(&place) && error.contains(cause), "{error}");
+        }
+        let missing = Config::load(Some(&dir.path().join("none")), &[], &[], &text).expect_err("missing");
+        assert!(missing.message(&text).contains("none"));
+        let setting = with(&["pipeline.fused=true", "pipeline.fused=7"]).expect_err("no boolean");
+        assert!(setting.contains("“pipeline.fused=7”") && !setting.contains('\n'), "{setting}");
+    }
+
+    #[test]
+    fn bytes_outlive_the_time_in_which_mail_can_be_restored() {
+        for bad in [
+            &["housekeeping.restore_days=nan"][..],
+            &["housekeeping.restore_days=-1"],
+            &["housekeeping.restore_days=inf", "housekeeping.min_age_days=inf"],
+            &["housekeeping.min_age_days=0.5", "housekeeping.restore_days=0"],
+            &["housekeeping.min_age_days=14.5"],
+            &["housekeeping.restore_days=30"],
+        ] {
+            let error = with(bad).expect_err("refused");
+            assert!(error.contains("housekeeping."), "{error}");
+        }
+        with(&["housekeeping.restore_days=0", "housekeeping.min_age_days=1"]).expect("the least");
+        with(&["housekeeping.min_age_days=31", "housekeeping.restore_days=30"]).expect("longer");
     }
 }

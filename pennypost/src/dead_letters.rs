@@ -33,13 +33,18 @@ const SHOWN_HEADER: usize = 64 * 1024;
 #[derive(Debug, Subcommand)]
 pub enum DeadLettersCommand {
     /// List them, oldest first
+    #[command(after_help = "Example:\n  pennypost dead-letters list")]
     List,
     /// Show one: envelope, cause, tries and the header of the message
+    #[command(after_help = "Example:\n  pennypost dead-letters show 01KAHVJX3S0000000000000000")]
     Show {
         /// Its id, or the id of its message.
         id: EventId,
     },
     /// Put one back into its queue, or many; what was delivered already is not doubled
+    #[command(
+        after_help = "Examples:\n  pennypost dead-letters replay 01KAHVJX3S0000000000000000\n  pennypost dead-letters replay --all --cause timeout"
+    )]
     Replay {
         /// Its id, or the id of its message.
         #[arg(required_unless_present = "all", conflicts_with = "all")]
@@ -52,6 +57,9 @@ pub enum DeadLettersCommand {
         cause: Option<String>,
     },
     /// End one without delivery; the trace keeps the reason
+    #[command(
+        after_help = "Example:\n  pennypost dead-letters refuse 01KAHVJX3S0000000000000000 --reason spam"
+    )]
     Refuse {
         /// Its id, or the id of its message.
         id: EventId,

@@ -1,5 +1,7 @@
 //! `serve --demo`: a tenant to look at, with two accounts and sample mail.
 
+use std::io::Write;
+use std::net::SocketAddr;
 use std::path::Path;
 
 use crate::import::Import;
@@ -23,6 +25,14 @@ pub struct Demo {
     pub password: String,
     /// Sample messages that are new.
     pub imported: u64,
+}
+
+/// Everybody knows the password: the demo must not be reached from elsewhere.
+pub fn check_addresses(addresses: &[SocketAddr], text: &Text) -> Result<(), Failed> {
+    match addresses.iter().find(|address| !address.ip().to_canonical().is_loopback()) {
+        None => Ok(()),
+        Some(open) => Err(Failed::Said(say!(text, "demo-not-loopback", address = open.to_string()))),
+    }
 }
 
 /// Makes the demo tenant, or finds it.
@@ -51,8 +61,29 @@ pub async fn prepare(office: &Office, mail: &Path, text: &Text) -> Result<Demo, 
         import.read(mail, Format::Folder, &indicatif::ProgressBar::hidden()).await?;
         imported = import.done.imported;
     } else {
-        eprintln!("{}", say!(text, "demo-no-mail", path = mail.display().to_string()));
+        let missing = say!(text, "demo-no-mail", path = mail.display().to_string());
+        let _ = writeln!(std::io::stderr(), "{missing}");
     }
     let addresses = PEOPLE.iter().map(|(address, _)| *address).collect();
     Ok(Demo { addresses, password: PASSWORD.to_owned(), imported })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::text::Lang;
+
+    #[test]
+    fn the_demo_listens_on_loopback_only() {
+        let text = Text::new(Lang::En);
+        let check = |addresses: &[&str]| {
+            let addresses: Vec<SocketAddr> = addresses.iter().map(|a| a.parse().expect("address")).collect();
+            check_addresses(&addresses, &text)
+        };
+        assert!(check(&["127.0.0.1:25", "[::1]:0", "127.9.9.9:1", "[::ffff:127.0.0.1]:25"]).is_ok());
+        for open in ["0.0.0.0:25", "[::]:25", "192.0.2.1:25"] {
+            let refused = check(&["127.0.0.1:25", open]).expect_err(open).message(&text);
+            assert!(refused.contains(open), "{refused}");
+        }
+    }
 }

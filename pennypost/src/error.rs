@@ -46,6 +46,12 @@ impl Failed {
     #[must_use]
     pub fn message(&self, text: &Text) -> String {
         match self {
+            Failed::Open(embedded::Error::Missing { dir }) => {
+                say!(text, "failed-no-data", data = dir.display().to_string())
+            }
+            Failed::Open(embedded::Error::NotADirectory { dir }) => {
+                say!(text, "failed-not-a-directory", data = dir.display().to_string())
+            }
             Failed::Open(error) => say!(text, "failed-open", cause = error.to_string()),
             Failed::Admin(error) => error.message(text),
             Failed::Store(error) => say!(text, "failed-store", cause = error.to_string()),

@@ -31,7 +31,7 @@ use serde_json::json;
 
 use crate::mailbox::{missing, sorted};
 use crate::office::Office;
-use crate::print::{self, Output};
+use crate::print::{self, Output, complain};
 use crate::text::Text;
 use crate::{Failed, say};
 
@@ -236,7 +236,7 @@ impl Export<'_> {
                     uid = row.uid.0,
                     cause = error.to_string()
                 );
-                self.progress.suspend(|| eprintln!("error: {message}"));
+                self.progress.suspend(|| complain(self.text, &message));
             }
             Err(Trouble::Write(error)) => return Err(error),
         }

@@ -1,78 +1,161 @@
 //! HTTP: is the post office well, and what is it doing?
+//!
+//! Bounded: so many connections at a time, and so long each, requests and replies and all.
+
+mod pages;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
-use axum::extract::State;
-use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse, Response};
-use axum::routing::get;
-use pennypost_model::event::Stage;
-use pennypost_ports::{Consistency, Control, ControlKey, Queue};
-use prometheus::{Encoder, IntGaugeVec, Opts, Registry, TextEncoder};
-use tokio::net::TcpListener;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
 
-/// What the pages look at.
-#[derive(Clone)]
-pub struct Monitor {
-    queue: Arc<dyn Queue>,
-    control: Arc<dyn Control>,
-    registry: Registry,
-    depth: IntGaugeVec,
+pub(crate) use pages::{Monitor, router};
+
+/// How much one may ask of this port.
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    /// Connections at a time; further ones wait in the backlog of the listener.
+    connections: usize,
+    /// Wait for the head of a request.
+    head: Duration,
+    /// A connection with all its requests at most. Whoever reads slowly or says nothing loses it.
+    connection: Duration,
 }
 
-impl Monitor {
-    /// A monitor whose gauges go into `registry`.
-    pub fn new(
-        queue: Arc<dyn Queue>,
-        control: Arc<dyn Control>,
-        registry: Registry,
-    ) -> Result<Monitor, prometheus::Error> {
-        let options = Opts::new("pennypost_queue_depth", "Events in each queue, waiting or in flight.");
-        let depth = IntGaugeVec::new(options, &["queue", "state"])?;
-        registry.register(Box::new(depth.clone()))?;
-        Ok(Monitor { queue, control, registry, depth })
+const LIMITS: Limits =
+    Limits { connections: 64, head: Duration::from_secs(10), connection: Duration::from_secs(60) };
+/// After an error of accepting: there may be no free file for the moment.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Serves until `stop` says so, and then until the requests under way are answered.
+pub(crate) async fn run(listener: TcpListener, monitor: Monitor, stop: watch::Receiver<bool>) {
+    serve(listener, router(monitor), LIMITS, stop).await;
+}
+
+async fn serve(listener: TcpListener, pages: Router, limits: Limits, stop: watch::Receiver<bool>) {
+    let permits = Arc::new(Semaphore::new(limits.connections));
+    let stopping = stop.clone();
+    let accept = async {
+        loop {
+            let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { return };
+            match listener.accept().await {
+                Ok((stream, _)) => {
+                    let (pages, stop) = (pages.clone(), stopping.clone());
+                    tokio::spawn(async move {
+                        let _permit = permit;
+                        let _ =
+                            tokio::time::timeout(limits.connection, talk(stream, pages, limits, stop)).await;
+                    });
+                }
+                Err(error) => {
+                    tracing::debug!(%error, "no connection accepted");
+                    tokio::time::sleep(PAUSE).await;
+                }
+            }
+        }
+    };
+    tokio::select! {
+        () = accept => {}
+        () = stopped(stop) => {}
     }
+    drop(listener);
+    // Whoever has a permit is still being answered.
+    let all = u32::try_from(limits.connections).unwrap_or(u32::MAX);
+    let _ = permits.acquire_many(all).await;
 }
 
-/// Serves until `stop` is ready.
-pub async fn run(
-    listener: TcpListener,
-    monitor: Monitor,
-    stop: impl Future<Output = ()> + Send + 'static,
-) -> std::io::Result<()> {
-    let pages = Router::new().route("/healthz", get(health)).route("/metrics", get(metrics));
-    axum::serve(listener, pages.with_state(monitor)).with_graceful_shutdown(stop).await
+async fn stopped(mut stop: watch::Receiver<bool>) {
+    let _ = stop.wait_for(|stop| *stop).await;
 }
 
-/// 200 when the store and the queue answer, 503 otherwise.
-async fn health(State(monitor): State<Monitor>) -> Response {
-    let key = ControlKey::new("health", "probe");
-    let store = monitor.control.get(&key, Consistency::Eventual).await.map(drop);
-    let queue = monitor.queue.depth(Stage::InboundParse).await.map(drop);
-    match store.and(queue) {
-        Ok(()) => (StatusCode::OK, [(header::CONTENT_TYPE, "application/json")], r#"{"status":"ok"}"#)
-            .into_response(),
-        Err(error) => {
-            tracing::error!(%error, "not well");
-            (StatusCode::SERVICE_UNAVAILABLE, r#"{"status":"unavailable"}"#).into_response()
+async fn talk(stream: TcpStream, pages: Router, limits: Limits, stop: watch::Receiver<bool>) {
+    let service = TowerToHyperService::new(pages);
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.head)
+        .serve_connection(TokioIo::new(stream), service);
+    tokio::pin!(connection);
+    tokio::select! {
+        // A peer that goes away is no event.
+        _ = connection.as_mut() => {}
+        () = stopped(stop) => {
+            connection.as_mut().graceful_shutdown();
+            let _ = connection.await;
         }
     }
 }
 
-/// The Prometheus text format, version 0.0.4.
-async fn metrics(State(monitor): State<Monitor>) -> Response {
-    for stage in Stage::ALL {
-        if let Ok(depth) = monitor.queue.depth(stage).await {
-            let gauge = |state| monitor.depth.with_label_values(&[stage.queue(), state]);
-            gauge("waiting").set(i64::try_from(depth.waiting).unwrap_or(i64::MAX));
-            gauge("in_flight").set(i64::try_from(depth.in_flight).unwrap_or(i64::MAX));
-        }
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::routing::get;
+    use std::future::pending;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    const REQUEST: &[u8] = b"GET /fast HTTP/1.1\r\nHost: x\r\n\r\n";
+
+    struct Running {
+        address: std::net::SocketAddr,
+        stop: watch::Sender<bool>,
+        task: tokio::task::JoinHandle<()>,
     }
-    let encoder = TextEncoder::new();
-    let mut page = Vec::new();
-    match encoder.encode(&monitor.registry.gather(), &mut page) {
-        Ok(()) => ([(header::CONTENT_TYPE, encoder.format_type().to_owned())], page).into_response(),
-        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+
+    async fn start(limits: Limits) -> Running {
+        let pages = Router::new()
+            .route("/fast", get(async || "fast"))
+            .route("/never", get(async || pending::<&'static str>().await));
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("port");
+        let address = listener.local_addr().expect("address");
+        let (stop, stopped) = watch::channel(false);
+        let task = tokio::spawn(serve(listener, pages, limits, stopped));
+        Running { address, stop, task }
+    }
+
+    async fn send(address: std::net::SocketAddr, bytes: &[u8]) -> TcpStream {
+        let mut stream = TcpStream::connect(address).await.expect("connected");
+        stream.write_all(bytes).await.expect("sent");
+        stream
+    }
+
+    /// What comes until the server hangs up.
+    async fn all(mut stream: TcpStream) -> String {
+        let mut reply = Vec::new();
+        let read = tokio::time::timeout(Duration::from_secs(10), stream.read_to_end(&mut reply)).await;
+        let _ = read.expect("the server hangs up");
+        String::from_utf8_lossy(&reply).into_owned()
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn silent_and_slow_peers_are_cut_off() {
+        let short = Duration::from_millis(200);
+        let limits = Limits { connections: 8, head: short, connection: Duration::from_secs(1) };
+        let Running { address, stop, task } = start(limits).await;
+        assert!(all(send(address, REQUEST).await).await.ends_with("fast"));
+        for request in [&b""[..], b"GET /fast HT", b"GET /never HTTP/1.1\r\nHost: x\r\n\r\n"] {
+            assert!(!all(send(address, request).await).await.contains("200"));
+        }
+        stop.send(true).expect("running");
+        task.await.expect("ends");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn beyond_the_limit_connections_wait() {
+        let minute = Duration::from_secs(60);
+        let limits = Limits { connections: 2, head: minute, connection: Duration::from_millis(700) };
+        let Running { address, stop, task } = start(limits).await;
+        let held = [send(address, b"").await, send(address, b"").await];
+        let mut waiting = send(address, REQUEST).await;
+        let mut byte = [0];
+        let early = tokio::time::timeout(Duration::from_millis(200), waiting.read(&mut byte)).await;
+        assert!(early.is_err(), "answered beyond the limit");
+        assert!(all(waiting).await.starts_with("HTTP/1.1 200"));
+        drop(held);
+        stop.send(true).expect("running");
+        task.await.expect("ends");
     }
 }

@@ -17,6 +17,7 @@ use sha2::{Digest, Sha256};
 
 use crate::mail_files::{self, Format, FoundMessage};
 use crate::office::Office;
+use crate::print::{Output, complain};
 use crate::text::Text;
 use crate::{Failed, say};
 
@@ -63,17 +64,14 @@ pub async fn run(office: &Office, args: &ImportArgs, json: bool, text: &Text) ->
         Failed::Said(say!(text, "import-path", path = path, cause = cause))
     };
     let format = mail_files::recognise(&args.path).map_err(unreadable)?;
-    let total = mail_files::total_bytes(&args.path).map_err(unreadable)?;
-    let progress = progress_bar(total, json);
+    let progress = progress_bar(mail_files::total_bytes(&args.path), json);
     let mut import = Import::begin(office, account.key, &args.mailbox, text).await?;
     import.read(&args.path, format, &progress).await?;
     progress.finish_and_clear();
     let Imported { imported, present, failed } = import.done;
-    if json {
-        println!("{}", json!({ "imported": imported, "present": present, "failed": failed }));
-    } else {
-        println!("{}", say!(text, "import-done", imported = imported, present = present, failed = failed));
-    }
+    let sentence = say!(text, "import-done", imported = imported, present = present, failed = failed);
+    let document = json!({ "imported": imported, "present": present, "failed": failed });
+    Output::new(&mut std::io::stdout().lock(), json).result(&sentence, &document)?;
     Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -157,7 +155,7 @@ impl<'a> Import<'a> {
             Err((place, error)) => {
                 let cause = error.to_string();
                 progress.suspend(|| {
-                    eprintln!("error: {}", say!(self.text, "import-message", place = place, cause = cause));
+                    complain(self.text, &say!(self.text, "import-message", place = place, cause = cause));
                 });
                 self.done.failed += 1;
                 Ok(())

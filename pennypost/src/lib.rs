@@ -12,6 +12,7 @@ mod import;
 pub mod mail_files;
 mod mailbox;
 pub mod office;
+mod open_files;
 mod print;
 mod replay;
 mod serve;
@@ -23,3 +24,4 @@ mod trace;
 mod verify;
 
 pub use error::Failed;
+pub use print::complain;

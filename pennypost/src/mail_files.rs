@@ -44,35 +44,46 @@ pub enum Format {
 /// What the path holds, judged by its shape.
 ///
 /// # Errors
-/// When it can't be looked at.
+/// When it can't be looked at, or is neither a folder nor a regular file.
 pub fn recognise(path: &Path) -> io::Result<Format> {
     if fs::metadata(path)?.is_dir() {
         let is_maildir = path.join("cur").is_dir() && path.join("new").is_dir();
         return Ok(if is_maildir { Format::Maildir } else { Format::Folder });
     }
-    let mut start = [0; 5];
-    let read = File::open(path)?.read(&mut start)?;
-    Ok(if &start[..read] == b"From " { Format::Mbox } else { Format::Message })
+    let mut start = Vec::new();
+    open_regular(path)?.take(5).read_to_end(&mut start)?;
+    Ok(if start == b"From " { Format::Mbox } else { Format::Message })
 }
 
-/// Bytes of all the mail under a path, for progress.
-///
-/// # Errors
-/// When a folder can't be read.
-pub fn total_bytes(path: &Path) -> io::Result<u64> {
+/// Opens a file. Devices and pipes may have no end, or wait for a writer for ever.
+fn open_regular(path: &Path) -> io::Result<File> {
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+    }
+    File::open(path)
+}
+
+/// Bytes of all the mail under a path, for progress: what can't be looked at now counts nothing.
+#[must_use]
+pub fn total_bytes(path: &Path) -> u64 {
     let mut total = 0;
+    let Ok(root) = fs::metadata(path) else { return 0 };
+    if !root.is_dir() {
+        return root.len();
+    }
     let mut waiting = vec![path.to_owned()];
-    while let Some(path) = waiting.pop() {
-        let metadata = fs::metadata(&path)?;
-        if metadata.is_dir() {
-            for entry in fs::read_dir(&path)? {
-                waiting.push(entry?.path());
+    while let Some(folder) = waiting.pop() {
+        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+            match entry.file_type() {
+                Ok(kind) if kind.is_dir() => waiting.push(entry.path()),
+                _ => {
+                    let file = fs::metadata(entry.path()).ok().filter(fs::Metadata::is_file);
+                    total += file.map_or(0, |file| file.len());
+                }
             }
-        } else {
-            total += metadata.len();
         }
     }
-    Ok(total)
+    total
 }
 
 /// Calls `each` with every message under `path`, in a stable order; what can't be read is given as an error, and
@@ -86,7 +97,7 @@ pub async fn for_each<E>(
     mut each: impl AsyncFnMut(Result<FoundMessage, (String, io::Error)>) -> Result<(), E>,
 ) -> Result<(), E> {
     match format {
-        Format::Message => each(read_message(path, None)).await,
+        Format::Message => each(read_mail(path, None)).await,
         Format::Mbox => mbox_file(path, None, &mut each).await,
         Format::Maildir => {
             for source in maildir::files(path) {
@@ -105,7 +116,7 @@ pub async fn for_each<E>(
                     Ok(file) if recognise(&file).is_ok_and(|format| format == Format::Mbox) => {
                         mbox_file(&file, mailbox_of(path, &file), &mut each).await?;
                     }
-                    Ok(file) => each(read_message(&file, mailbox_of(path, &file))).await?,
+                    Ok(file) => each(read_mail(&file, mailbox_of(path, &file))).await?,
                     Err(error) => each(Err(error)).await?,
                 }
             }
@@ -120,7 +131,7 @@ async fn mbox_file<E>(
     each: &mut impl AsyncFnMut(Result<FoundMessage, (String, io::Error)>) -> Result<(), E>,
 ) -> Result<(), E> {
     let shown = path.display().to_string();
-    let file = match File::open(path) {
+    let file = match open_regular(path) {
         Ok(file) => file,
         Err(error) => return each(Err((shown, error))).await,
     };
@@ -138,16 +149,59 @@ async fn mbox_file<E>(
     Ok(())
 }
 
+/// Reads a file that is mail because of where it is or what it is called.
 fn read_message(path: &Path, mailbox: Option<String>) -> Result<FoundMessage, (String, io::Error)> {
     let place = path.display().to_string();
     let read = || {
-        if fs::metadata(path)?.len() > MAX_MESSAGE {
+        let mut raw = Vec::new();
+        open_regular(path)?.take(MAX_MESSAGE + 1).read_to_end(&mut raw)?;
+        if raw.len() as u64 > MAX_MESSAGE {
             return Err(io::Error::new(io::ErrorKind::FileTooLarge, "larger than 256 MB"));
         }
-        fs::read(path)
+        Ok(raw)
     };
     let raw = read().map_err(|error| (place.clone(), error))?;
     Ok(FoundMessage { place, mailbox, flags: FlagSet::default(), received: None, raw })
+}
+
+/// Reads a file that may be anything: mail by its name, or by its header.
+fn read_mail(path: &Path, mailbox: Option<String>) -> Result<FoundMessage, (String, io::Error)> {
+    let found = read_message(path, mailbox)?;
+    let is_named = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("eml"));
+    if is_named || has_mail_header(&found.raw) {
+        return Ok(found);
+    }
+    let cause = "no mail: there is no field of a mail header, and the name does not end in .eml";
+    Err((found.place, io::Error::new(io::ErrorKind::InvalidData, cause)))
+}
+
+/// Is there a field that mail has? Many other files have lines with a colon.
+fn has_mail_header(raw: &[u8]) -> bool {
+    const FIELDS: [&str; 12] = [
+        "From",
+        "To",
+        "Cc",
+        "Bcc",
+        "Subject",
+        "Date",
+        "Message-ID",
+        "Sender",
+        "Received",
+        "Return-Path",
+        "MIME-Version",
+        "Content-Type",
+    ];
+    let header = &raw[..pennypost_mime::header_end(raw)];
+    pennypost_mime::header_fields(header).any(|(name, _, field)| {
+        let has_colon = header[field.start as usize..field.end as usize].get(name.len()..);
+        let has_colon = has_colon.is_some_and(|rest| rest.trim_ascii_start().starts_with(b":"));
+        has_colon && FIELDS.iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes()))
+    })
+}
+
+/// Why a link to a folder is passed over: it may lead to where we are, or out of the mail.
+fn link_to_folder() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, "a link to a folder is not followed")
 }
 
 /// Every file below a folder, hidden ones left out, in order of their names.
@@ -161,7 +215,14 @@ fn files_below(folder: &Path) -> Vec<Result<PathBuf, (String, io::Error)>> {
                 let shown = |entry: &fs::DirEntry| !entry.file_name().as_encoded_bytes().starts_with(b".");
                 for entry in entries.into_iter().filter(shown) {
                     let path = entry.path();
-                    if path.is_dir() { waiting.push(path) } else { files.push(Ok(path)) }
+                    match entry.file_type() {
+                        Ok(kind) if kind.is_dir() => waiting.push(path),
+                        Ok(kind) if kind.is_symlink() && path.is_dir() => {
+                            files.push(Err((path.display().to_string(), link_to_folder())));
+                        }
+                        // What is no regular file is found out, and said, when it is read.
+                        _ => files.push(Ok(path)),
+                    }
                 }
             }
             Err(error) => files.push(Err((path.display().to_string(), error))),
@@ -197,3 +258,6 @@ fn modified(path: &Path) -> io::Result<Timestamp> {
     let since = time.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     Ok(Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX)))
 }
+
+#[cfg(test)]
+mod tests;

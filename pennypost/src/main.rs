@@ -11,7 +11,7 @@ fn main() -> ExitCode {
     match cli.run(&text) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("error: {}", error.message(&text));
+            pennypost::complain(&text, &error.message(&text));
             ExitCode::FAILURE
         }
     }

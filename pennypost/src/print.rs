@@ -9,6 +9,9 @@ use pennypost_model::Timestamp;
 use serde_json::Value;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
+use crate::say;
+use crate::text::Text;
+
 /// Where a command's result goes, and in which form.
 pub(crate) struct Output<'a> {
     pub(crate) json: bool,
@@ -46,6 +49,11 @@ impl<'a> Output<'a> {
             std::iter::once(heads).chain(rows.into_iter().map(|(cells, _)| cells)).collect();
         aligned(&lines).iter().try_for_each(|line| self.line(line))
     }
+}
+
+/// Says on standard error what went wrong. If nobody reads there, nobody is told.
+pub fn complain(text: &Text, message: &str) {
+    let _ = writeln!(io::stderr(), "{}", say!(text, "error-line", message = message));
 }
 
 /// Lines whose columns are as wide as the widest cell in them.

@@ -1,9 +1,10 @@
 //! `serve`: every part of the post office in one process.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,13 +25,14 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 use crate::cli::ServeArgs;
 use crate::config::{Config, Listen};
 use crate::office::Office;
 use crate::sweep::Sweeper;
 use crate::text::Text;
-use crate::{Failed, demo, http, say};
+use crate::{Failed, demo, http, open_files, say};
 
 /// Runs the post office until it is asked to stop.
 pub async fn run(data: &Path, args: &ServeArgs, json: bool, text: &Text) -> Result<ExitCode, Failed> {
@@ -39,9 +41,12 @@ pub async fn run(data: &Path, args: &ServeArgs, json: bool, text: &Text) -> Resu
         pennypost_ports::crash::POINTS.iter().try_for_each(|point| writeln!(out, "{point}"))?;
         return Ok(ExitCode::SUCCESS);
     }
-    start_logging();
-    let mut config = Config::load(args.config.as_deref(), &args.settings, text)?;
-    override_listeners(&mut config.listen, args);
+    start_logging(text)?;
+    let mut config = Config::load(args.config.as_deref(), &listeners(args), &args.settings, text)?;
+    if args.demo {
+        demo::check_addresses(&config.listen.all(), text)?;
+    }
+    config.adapter.limits.connections = open_files::fitting(config.adapter.limits.connections);
     let office = Office::open(data, &Options::server())?;
     let tls = load_or_create_tls(&data.join("tls"), &config.adapter.hostname)
         .map_err(|error| Failed::Said(say!(text, "serve-tls", cause = error.to_string())))?;
@@ -64,7 +69,7 @@ pub async fn run(data: &Path, args: &ServeArgs, json: bool, text: &Text) -> Resu
     let (queue, log, control) = (office.queue(), office.log(), office.control());
     let driver = Driver::new(Arc::clone(&pipeline), queue, log, control, clock, settings, &registry)
         .map_err(|error| started(error.to_string()))?;
-    let monitor = http::Monitor::new(office.queue(), office.control(), registry)
+    let monitor = http::Monitor::new(data, office.queue(), office.control(), registry)
         .map_err(|error| started(error.to_string()))?;
     let stop = stop_signal()?;
     let listeners = Listeners::bind(&config.listen, text).await?;
@@ -82,7 +87,7 @@ pub async fn run(data: &Path, args: &ServeArgs, json: bool, text: &Text) -> Resu
     let sweeper = Sweeper::new(&office, Arc::clone(&pipeline), config.retention.clone());
     let sweeper = tokio::spawn(sweeper.run());
     let neighbours = tokio::spawn(watch_other_processes(office.backend.foreign_changes(), room));
-    let pages = tokio::spawn(http::run(listeners.http, monitor, stopped(work_stopped)));
+    let pages = tokio::spawn(http::run(listeners.http, monitor, work_stopped));
 
     announce(data, &bound, demo.as_ref(), json, text)?;
     stop.await;
@@ -116,25 +121,40 @@ fn pipeline(office: &Office, room: &Mailroom, config: &Config) -> Pipeline {
     Pipeline::new(handlers, config.pipeline.fusing(), office.queue())
 }
 
-fn start_logging() {
-    let filter = EnvFilter::try_from_env("PENNYPOST_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
-    let logging = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+fn start_logging(text: &Text) -> Result<(), Failed> {
+    let wanted = std::env::var("PENNYPOST_LOG").unwrap_or_default();
+    let filter = log_filter(&wanted)
+        .ok_or_else(|| Failed::Said(say!(text, "log-filter", filter = wanted.as_str())))?;
+    let logging = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
     // A second server in one process (tests) keeps the first one's log.
     let _ = logging.try_init();
+    Ok(())
 }
 
-fn override_listeners(listen: &mut Listen, args: &ServeArgs) {
-    let given = [
-        (&mut listen.smtp, args.smtp),
-        (&mut listen.imap, args.imap),
-        (&mut listen.imaps, args.imaps),
-        (&mut listen.pop3, args.pop3),
-        (&mut listen.pop3s, args.pop3s),
-        (&mut listen.http, args.http),
-    ];
-    for (address, given) in given {
-        *address = given.unwrap_or(*address);
-    }
+/// What is logged; `None` if that is not what anybody can mean.
+fn log_filter(wanted: &str) -> Option<EnvFilter> {
+    let wanted = if wanted.trim().is_empty() { "warn" } else { wanted };
+    // A word alone may be a level or a target: one that is neither would be taken for a target and log nothing.
+    let is_meant = |directive: &str| {
+        let word = directive.trim();
+        word.contains(['=', '[']) || word.starts_with("pennypost") || LevelFilter::from_str(word).is_ok()
+    };
+    wanted.split(',').all(is_meant).then(|| EnvFilter::try_new(wanted).ok())?
+}
+
+/// The addresses that were given by flags or the environment.
+fn listeners(args: &ServeArgs) -> [(&'static str, Option<SocketAddr>); 6] {
+    [
+        ("smtp", args.smtp),
+        ("imap", args.imap),
+        ("imaps", args.imaps),
+        ("pop3", args.pop3),
+        ("pop3s", args.pop3s),
+        ("http", args.http),
+    ]
 }
 
 struct Listeners {
@@ -257,13 +277,26 @@ fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
     })
 }
 
-async fn stopped(mut stop: watch::Receiver<bool>) {
-    let _ = stop.wait_for(|stop| *stop).await;
-}
-
 /// Sessions learn of what other processes (import, administration) have changed.
 async fn watch_other_processes(mut changes: watch::Receiver<u64>, room: Mailroom) {
     while changes.changed().await.is_ok() {
         room.wake_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::log_filter;
+
+    #[test]
+    fn what_is_logged_must_mean_something() {
+        for good in
+            ["", "info", "WARN", "warn,pennypost_ingress=trace", "pennypost_ingress", "off", "hyper=info"]
+        {
+            assert!(log_filter(good).is_some(), "{good}");
+        }
+        for bad in ["verbose", "pennypost=loud", "info,,debg", "=", "a=b=c"] {
+            assert!(log_filter(bad).is_none(), "{bad}");
+        }
     }
 }

@@ -15,12 +15,17 @@ use pennypost_ports::{Consistency, LogKind, LogQuery};
 use serde_json::json;
 
 use crate::office::Office;
+use crate::print::Output;
 use crate::text::Text;
 use crate::{Failed, say};
 
 /// What `verify` takes.
 #[derive(Debug, Args)]
-#[command(after_help = "Exit code 0: every invariant holds. 1: violations are listed.")]
+#[command(after_help = "Examples:
+  pennypost verify
+  pennypost verify --quick --account ann@acme.example
+  pennypost verify --data /backup/pennypost-data      proves a backup, also one that is mounted read-only
+Exit code 0: every invariant holds. 1: violations are listed.")]
 pub struct VerifyArgs {
     /// Journals, counters, bases and traces only; do not read the bytes of messages.
     #[arg(long)]
@@ -48,7 +53,7 @@ pub async fn run(office: &Office, args: &VerifyArgs, json: bool, text: &Text) ->
         }
         None => verify_all(office, depth, json, &mut totals).await?,
     }
-    say_totals(&totals, json, text);
+    say_totals(&totals, text, &mut Output::new(&mut std::io::stdout().lock(), json))?;
     Ok(if totals.report.violations.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -164,9 +169,9 @@ impl Totals {
     }
 }
 
-fn say_totals(totals: &Totals, json: bool, text: &Text) {
+fn say_totals(totals: &Totals, text: &Text, output: &mut Output<'_>) -> std::io::Result<()> {
     let Totals { accounts, report, traces } = totals;
-    if json {
+    if output.json {
         let violations = report.violations.iter().map(|violation| {
             json!({
                 "account": violation.account.to_string(),
@@ -184,13 +189,13 @@ fn say_totals(totals: &Totals, json: bool, text: &Text) {
             "traces": traces,
             "violations": violations.collect::<Vec<_>>(),
         });
-        println!("{document}");
-        return;
+        return output.line(&document.to_string());
     }
     for violation in &report.violations {
         let (account, invariant) = (violation.account.to_string(), violation.invariant.to_string());
         let what = violation.what.as_str();
-        println!("{}", say!(text, "verify-violation", account = account, invariant = invariant, what = what));
+        let sentence = say!(text, "verify-violation", account = account, invariant = invariant, what = what);
+        output.line(&sentence)?;
     }
     let (messages, entries, read) = (report.messages, report.entries, report.read);
     let summary = say!(
@@ -202,11 +207,11 @@ fn say_totals(totals: &Totals, json: bool, text: &Text) {
         read = read,
         traces = *traces
     );
-    println!("{summary}");
+    output.line(&summary)?;
     let violations = report.violations.len();
     if violations == 0 {
-        println!("{}", say!(text, "verify-clean"));
+        output.line(&say!(text, "verify-clean"))
     } else {
-        println!("{}", say!(text, "verify-broken", violations = violations));
+        output.line(&say!(text, "verify-broken", violations = violations))
     }
 }

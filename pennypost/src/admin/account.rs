@@ -35,11 +35,15 @@ pub enum AccountCommand {
         csv: bool,
     },
     /// Show one account
+    #[command(after_help = "Example:\n  pennypost account show alice@example.com")]
     Show {
         /// Its address
         address: String,
     },
     /// Change the password of an account
+    #[command(
+        after_help = "Examples:\n  pennypost account passwd alice@example.com\n  pennypost account passwd alice@example.com --generate-password"
+    )]
     Passwd {
         /// Its address
         address: String,
@@ -48,6 +52,7 @@ pub enum AccountCommand {
         password: PasswordArgs,
     },
     /// Change how much an account may hold
+    #[command(after_help = "Example:\n  pennypost account quota alice@example.com 20GB")]
     Quota {
         /// Its address
         address: String,
@@ -56,11 +61,13 @@ pub enum AccountCommand {
         size: u64,
     },
     /// Disable an account: no sign-in, no new mail
+    #[command(after_help = "Example:\n  pennypost account disable alice@example.com")]
     Disable {
         /// Its address
         address: String,
     },
     /// Enable a disabled account
+    #[command(after_help = "Example:\n  pennypost account enable alice@example.com")]
     Enable {
         /// Its address
         address: String,

@@ -21,12 +21,14 @@ pub enum AliasCommand {
         targets: Vec<String>,
     },
     /// List aliases
+    #[command(after_help = "Example:\n  pennypost alias list --tenant acme")]
     List {
         /// Only those of this tenant
         #[arg(long)]
         tenant: Option<String>,
     },
     /// Remove an alias
+    #[command(after_help = "Example:\n  pennypost alias remove sales@example.com")]
     Remove {
         /// The alias
         alias: String,

@@ -22,6 +22,7 @@ pub enum DomainCommand {
         tenant: Option<String>,
     },
     /// List domains
+    #[command(after_help = "Example:\n  pennypost domain list --tenant acme")]
     List {
         /// Only those of this tenant
         #[arg(long)]

@@ -25,6 +25,7 @@ pub enum GroupCommand {
         name: String,
     },
     /// List groups
+    #[command(after_help = "Example:\n  pennypost group list --tenant acme")]
     List {
         /// Only those of this tenant
         #[arg(long)]
@@ -44,6 +45,7 @@ pub enum GroupCommand {
         remove: Vec<String>,
     },
     /// Remove a group
+    #[command(after_help = "Example:\n  pennypost group remove team@example.com")]
     Remove {
         /// The group
         address: String,

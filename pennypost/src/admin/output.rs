@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::admin::{AdminContext, AdminError};
 use crate::print::aligned;
+use crate::say;
 
 impl AdminContext<'_> {
     /// Prints a result: the sentence, or the document with `--json`.
@@ -22,7 +23,7 @@ impl AdminContext<'_> {
 
     /// Prints a line to standard error.
     pub(crate) fn complain(&self, line: &str) -> Result<(), AdminError> {
-        Ok(writeln!(self.errors.lock(), "error: {line}")?)
+        Ok(writeln!(self.errors.lock(), "{}", say!(self.text, "error-line", message = line))?)
     }
 }
 

@@ -36,6 +36,9 @@ impl PasswordArgs {
             let missing = || AdminError::Said(say!(context.text, "error-password-stdin"));
             return Ok(Chosen { password: line.ok_or_else(missing)?, is_generated: false });
         }
+        let failed = |cause: std::io::Error| {
+            AdminError::Said(say!(context.text, "error-password-terminal", cause = cause.to_string()))
+        };
         let prompt = format!("{} ", say!(context.text, "prompt-password", address = address));
         let password = context.console.ask_secret(&prompt).map_err(failed)?;
         let again = format!("{} ", say!(context.text, "prompt-password-again"));

@@ -28,6 +28,7 @@ pub enum Switch {
 #[derive(Debug, Subcommand)]
 pub enum PolicyCommand {
     /// Show the policy of a tenant
+    #[command(after_help = "Example:\n  pennypost policy show --tenant acme")]
     Show(TenantArgs),
     /// Senders whose mail nobody gets
     #[command(after_help = "Examples:\n  pennypost policy blacklist add spam.example nasty@example.org\n  \
@@ -77,12 +78,20 @@ pub enum PolicyCommand {
 #[derive(Debug, Subcommand)]
 pub enum ListChange {
     /// Add entries
+    #[command(after_help = "Examples:\n  pennypost policy blacklist add spam.example nasty@example.org\n  \
+        pennypost policy whitelist add friend.example\n  \
+        pennypost policy subject-filter add lottery")]
     Add {
         /// Addresses, domains or keywords
         #[arg(required = true)]
         entries: Vec<String>,
     },
     /// Remove entries
+    #[command(
+        after_help = "Examples:\n  pennypost policy blacklist remove spam.example nasty@example.org\n  \
+        pennypost policy whitelist remove friend.example\n  \
+        pennypost policy subject-filter remove lottery"
+    )]
     Remove {
         /// Addresses, domains or keywords
         #[arg(required = true)]

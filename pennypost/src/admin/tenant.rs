@@ -18,13 +18,16 @@ pub enum TenantCommand {
         name: String,
     },
     /// List tenants
+    #[command(after_help = "Example:\n  pennypost tenant list")]
     List,
     /// Suspend a tenant: nobody signs in, mail is put off
+    #[command(after_help = "Example:\n  pennypost tenant suspend acme")]
     Suspend {
         /// Name or id
         name: String,
     },
     /// Let a suspended tenant in again
+    #[command(after_help = "Example:\n  pennypost tenant resume acme")]
     Resume {
         /// Name or id
         name: String,

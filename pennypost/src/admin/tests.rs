@@ -78,7 +78,9 @@ impl Outcome {
 impl Office {
     fn new() -> Office {
         let folder = tempfile::tempdir().expect("folder");
-        let embedded = Embedded::open(&folder.path().join("data"), &Options::tool()).expect("opened");
+        let embedded =
+            Embedded::open(&folder.path().join("data"), &Options { create: true, ..Options::tool() })
+                .expect("opened");
         let directory = Directory::new(embedded.control(), Arc::new(SystemClock), Arc::new(RandomIds));
         Office { folder, directory, opened: Arc::default(), lang: Lang::En }
     }
@@ -369,7 +371,7 @@ async fn it_speaks_chinese() {
     office.lang = Lang::ZhCn;
     assert_eq!(
         office.good("account add 王@acme.example --password-stdin").await,
-        "已添加帐号 王@acme.example\n"
+        "已添加账号 王@acme.example\n"
     );
     assert_eq!(office.bad("tenant add acme").await, "租户“acme”已存在");
     let table = office.good("tenant list").await;

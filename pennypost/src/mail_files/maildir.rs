@@ -23,6 +23,10 @@ pub fn files(root: &Path) -> Vec<Result<Source, (String, io::Error)>> {
             if let Some(name) = name.strip_prefix('.')
                 && entry.path().join("cur").is_dir()
             {
+                if entry.file_type().is_ok_and(|kind| kind.is_symlink()) {
+                    found.push(Err((entry.path().display().to_string(), super::link_to_folder())));
+                    continue;
+                }
                 subfolders.push((mailbox_name(name), entry.path()));
             }
         }
@@ -47,7 +51,7 @@ fn messages(folder: &Path, mailbox: Option<&str>) -> Vec<Result<Source, (String,
             }
         };
         let mut paths: Vec<PathBuf> =
-            entries.iter().map(fs::DirEntry::path).filter(|p| p.is_file()).collect();
+            entries.iter().map(fs::DirEntry::path).filter(|path| !path.is_dir()).collect();
         paths.sort();
         for path in paths {
             let flags = path.file_name().map(|name| flags(&name.to_string_lossy())).unwrap_or_default();

@@ -30,6 +30,7 @@ error-group-depth = groups may lie in groups up to { $limit } levels deep
 
 ## Errors of the commands
 
+error-line = error: { $message }
 error-output = the output cannot be written: { $cause }
 error-file = { $path } cannot be read: { $cause }
 error-file-too-large = { $path } is larger than { $limit } MB
@@ -37,6 +38,7 @@ error-open-account = the account { $address } was added, but its mailboxes could
 error-which-tenant = there are several tenants: say which with --tenant NAME
 error-no-tenant-yet = there is no tenant yet; add one with “pennypost tenant add NAME”
 error-password-input = no password: { $cause }
+error-password-terminal = no password: { $cause }; without a terminal give it with --password-stdin, or have one made up with --generate-password
 error-password-stdin = standard input has no line with a password
 error-password-twice = the two passwords differ
 error-address-needed = an address is needed, or --csv FILE
@@ -131,11 +133,17 @@ word-no = no
 ## Running, importing, verifying
 
 failed-open = the data directory cannot be opened: { $cause }
+failed-no-data = there is no data directory { $data }: name it with --data; “pennypost serve” and “pennypost tenant add” make a new one
+failed-not-a-directory = the data directory { $data } is not a directory
 failed-store = the mail store failed: { $cause }
 failed-io = { $cause }
 config-file = the configuration { $path } cannot be used: { $cause }
 config-setting = “{ $setting }” is not a setting: it must look like pipeline.fused=false
-config-value = the configuration is not valid: { $cause }
+config-setting-value = the setting “{ $setting }” is not valid: { $cause }
+config-at = the configuration { $path } is not valid, line { $line }: { $cause }
+config-days = { $name } is { $value }: it must be a number of days, at least { $least }
+config-too-young = housekeeping.min_age_days is { $value }: it must be at least housekeeping.restore_days + 1, which is { $least }
+log-filter = PENNYPOST_LOG is not valid: “{ $filter }”; examples: info, debug, warn,pennypost_ingress=trace
 serve-tls = the TLS certificate cannot be used: { $cause }
 serve-start = the post office cannot start: { $cause }
 serve-bind = cannot listen for { $name } on { $address }: { $cause }
@@ -149,6 +157,7 @@ serve-next-steps =
       pennypost account add ann@acme.example
 serve-stop = Stop with Ctrl-C.
 demo-no-mail = no sample mail at { $path }: the demo begins with empty mailboxes
+demo-not-loopback = the demo’s password is known to everybody: with --demo nothing listens on { $address }, only on loopback addresses such as 127.0.0.1
 import-path = { $path } cannot be imported: { $cause }
 import-message = { $place }: { $cause }
 import-mailbox = mailbox { $mailbox } cannot take the mail: { $cause }

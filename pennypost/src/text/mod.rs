@@ -29,14 +29,21 @@ impl Lang {
     /// The language that a person asks for: by `--lang`, else by the first that is set and not empty of
     /// `PENNYPOST_LANG`, `LC_ALL`, `LC_MESSAGES` and `LANG`. English for every language that is not here.
     #[must_use]
-    pub fn choose(flag: Option<&str>, environment: impl Fn(&str) -> Option<String>) -> Lang {
+    pub fn choose(flag: Option<Lang>, environment: impl Fn(&str) -> Option<String>) -> Lang {
         let from_environment = || {
             let names = ["PENNYPOST_LANG", "LC_ALL", "LC_MESSAGES", "LANG"];
             names.into_iter().find_map(|name| environment(name).filter(|value| !value.is_empty()))
         };
-        let wanted = flag.map(str::to_owned).or_else(from_environment).unwrap_or_default();
-        let language = wanted.split(['-', '_', '.', '@']).next().unwrap_or_default();
-        if language.eq_ignore_ascii_case("zh") { Lang::ZhCn } else { Lang::En }
+        flag.or_else(|| Lang::named(&from_environment()?)).unwrap_or_default()
+    }
+
+    /// The language of a tag or a locale: `en`, `zh-CN`, `zh_CN.UTF-8`.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Lang> {
+        let language = name.split(['-', '_', '.', '@']).next().unwrap_or_default();
+        [Lang::En, Lang::ZhCn]
+            .into_iter()
+            .find(|lang| lang.tag().split('-').next().is_some_and(|tag| tag.eq_ignore_ascii_case(language)))
     }
 
     /// Its tag (RFC 5646).

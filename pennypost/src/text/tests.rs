@@ -153,10 +153,13 @@ fn the_language_is_chosen_by_flag_then_environment() {
         (None, &[("LANG", "C"), ("LC_MESSAGES", "zh_SG")], Lang::ZhCn),
         (None, &[("LC_ALL", ""), ("LANG", "zh")], Lang::ZhCn),
         (None, &[("PENNYPOST_LANG", "en"), ("LC_ALL", "zh_CN")], Lang::En),
-        (Some("zh-CN"), &[("PENNYPOST_LANG", "en")], Lang::ZhCn),
-        (Some("EN"), &[("LANG", "zh_CN")], Lang::En),
+        (Lang::named("zh-CN"), &[("PENNYPOST_LANG", "en")], Lang::ZhCn),
+        (Lang::named("EN"), &[("LANG", "zh_CN")], Lang::En),
     ] {
         assert_eq!(Lang::choose(flag, environment(pairs)), lang, "{flag:?} {pairs:?}");
+    }
+    for unknown in ["klingon", "", "e", "zho"] {
+        assert_eq!(Lang::named(unknown), None, "{unknown}");
     }
 }
 
@@ -168,7 +171,7 @@ fn messages_are_said_in_their_language() {
             "added the alias a@b.example for 1 account",
             "added the alias a@b.example for 1234 accounts",
         ),
-        (Lang::ZhCn, "已添加别名 a@b.example，指向 1 个帐号", "已添加别名 a@b.example，指向 1234 个帐号"),
+        (Lang::ZhCn, "已添加别名 a@b.example，指向 1 个账号", "已添加别名 a@b.example，指向 1234 个账号"),
     ] {
         let text = Text::new(lang);
         for (count, expected) in [(1_usize, one), (1234, many)] {
