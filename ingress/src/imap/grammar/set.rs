@@ -74,16 +74,22 @@ impl SequenceSet {
     /// last message even if its UID is lower (RFC 3501 section 6.4.8).
     #[must_use]
     pub fn resolve(&self, last: u32) -> UidSet {
-        let ends = self.0.iter().map(|(a, b)| (a.or(last), b.or(last)));
-        UidSet::from_ranges(ends.filter(|(a, b)| (*a.max(b)) > 0).map(|(a, b)| (a.max(1), b.max(1))))
+        let is_there =
+            |(a, b): &&(SeqNumber, SeqNumber)| last > 0 || (*a != SeqNumber::Last && *b != SeqNumber::Last);
+        UidSet::from_ranges(self.0.iter().filter(is_there).map(|(a, b)| (a.or(last), b.or(last))))
     }
 
-    /// Is the largest number named, other than by `*`, above `last`?
+    /// Is the largest number named, other than by `*`, above `last`? `1:*` means all there are, and so it may
+    /// be none; `*` alone is the last, and that must be there.
     #[must_use]
     pub fn exceeds(&self, last: u32) -> bool {
-        self.0.iter().flat_map(|(a, b)| [a, b]).any(|end| match end {
-            SeqNumber::Value(value) => *value > last,
-            SeqNumber::Last => last == 0,
+        use SeqNumber::{Last, Value};
+        self.0.iter().any(|ends| match ends {
+            (Value(1), Last) | (Last, Value(1)) => false,
+            (a, b) => [a, b].into_iter().any(|end| match end {
+                Value(value) => *value > last,
+                Last => last == 0,
+            }),
         })
     }
 }
@@ -123,7 +129,7 @@ mod tests {
             ("*:4,5:7", 10, "4:10"),
             ("559:*", 10, "10:559"),
             ("*", 0, ""),
-            ("1:*", 0, "1"),
+            ("1:*", 0, ""),
             ("4294967295:*", 3, "3:4294967295"),
         ] {
             assert_eq!(parse(text).expect(text).resolve(last).to_string(), members, "{text}");
@@ -137,6 +143,9 @@ mod tests {
         }
         assert!(parse("1:5").expect("set").exceeds(4));
         assert!(!parse("1:*").expect("set").exceeds(4));
+        for (text, exceeds) in [("1:*", false), ("*:1", false), ("*", true), ("2:*", true), ("1", true)] {
+            assert_eq!(parse(text).expect(text).exceeds(0), exceeds, "{text}");
+        }
     }
 
     fn number() -> impl Strategy<Value = SeqNumber> {
