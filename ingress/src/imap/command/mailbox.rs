@@ -1,6 +1,7 @@
 //! CREATE, DELETE, RENAME, SUBSCRIBE and UNSUBSCRIBE (RFC 3501 sections 6.3.3 to 6.3.7).
 
-use pennypost_fold::{Draft, DraftError, name::SEPARATOR};
+use pennypost_fold::name::{self, SEPARATOR};
+use pennypost_fold::{Draft, DraftError};
 use pennypost_model::MailboxId;
 
 use super::{Answer, named, status};
@@ -28,6 +29,33 @@ fn without_subscribing<T>(
         draft.subscribe(created, false)?;
     }
     Ok(value)
+}
+
+/// Renames a mailbox that is there only by those below it. `missing` is the answer if there are none.
+fn rename_below(draft: &mut Draft, from: &str, to: &str, missing: Refusal) -> Result<(), Refusal> {
+    let (from, to) = (name::canonical(from), name::canonical(to));
+    let below = format!("{from}{SEPARATOR}");
+    if to == from || draft.state().mailbox_named(&to).is_some() {
+        return Err(DraftError::MailboxExists.into());
+    }
+    if to.starts_with(&below) {
+        return Err(DraftError::BadName("a mailbox can't be moved below itself").into());
+    }
+    let mut children: Vec<String> =
+        draft.state().mailboxes().map(|mailbox| mailbox.name.to_string()).collect();
+    children.retain(|name| name.starts_with(&below));
+    if children.is_empty() {
+        return Err(missing);
+    }
+    // Those above first: what is below them comes with them.
+    children.sort();
+    for child in children {
+        if let Some(mailbox) = draft.state().mailbox_named(&child) {
+            let id = mailbox.id;
+            draft.rename_mailbox(id, &format!("{to}{SEPARATOR}{}", &child[below.len()..]))?;
+        }
+    }
+    Ok(())
 }
 
 impl Session {
@@ -65,8 +93,10 @@ impl Session {
         let to = to.strip_suffix(SEPARATOR).unwrap_or(to);
         let (live, _) = self.refreshed().await?;
         let rename = |draft: &mut Draft| {
-            let id = find(draft, from)?;
-            without_subscribing(draft, |draft| draft.rename_mailbox(id, to).map_err(Refusal::from))
+            without_subscribing(draft, |draft| match find(draft, from) {
+                Ok(id) => draft.rename_mailbox(id, to).map_err(Refusal::from),
+                Err(missing) => rename_below(draft, from, to, missing),
+            })
         };
         live.change(&ACTOR, rename).await?;
         Ok(Reply::ok("renamed"))
