@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use pennypost_model::AccountKey;
 
-use super::Shared;
+use super::PATIENCE_FOR_MEMORY;
 use super::grammar;
-use crate::net::{ImapLimits, Line, NetError, Stream, wire};
+use crate::net::{Holder, ImapLimits, Line, Memory, NetError, Share, Stream, wire};
 
 /// Octets of literals in one command, but for the messages of APPEND.
 const MAX_LITERALS: u64 = 64 * 1024;
@@ -17,15 +17,17 @@ const MAX_DRAIN: u64 = 256 << 20;
 const MAX_DRAIN_STRANGER: u64 = 64 * 1024;
 /// Literals of one command: more than MULTIAPPEND takes.
 const MAX_LITERAL_COUNT: usize = 2_000;
-/// How long a large message waits for its share of the memory for messages under way.
-const PATIENCE_FOR_MEMORY: Duration = Duration::from_secs(30);
+/// Bytes by which the memory of a command grows at least; a command within them needs no share of the memory
+/// for messages under way.
+const STEP: usize = 64 * 1024;
 
 const TOO_LONG: &str = "[TOOBIG] the literal is too long";
+const NO_MEMORY: &str = "[UNAVAILABLE] too many messages are under way, try again";
 
 /// What came.
 pub(super) enum Input {
     /// A whole command, without its last line end, and its share of the memory for messages under way.
-    Command(Vec<u8>, Vec<OwnedSemaphorePermit>),
+    Command(Vec<u8>, Option<Share>),
     /// A command that is too large in some way; all of it that the client has sent was thrown away.
     Refused {
         /// Its tag, if it had one.
@@ -47,21 +49,19 @@ pub(super) struct Expectation<'a> {
     pub limits: &'a ImapLimits,
     /// How long the client may take for the first line.
     pub patience: Duration,
-    /// Is somebody signed in?
-    pub signed_in: bool,
+    /// Who is signed in.
+    pub account: Option<AccountKey>,
+    /// For messages under way.
+    pub memory: &'a Memory,
 }
 
 /// Reads the next command.
 ///
 /// # Errors
 /// [`NetError`].
-pub(super) async fn read_command(
-    stream: &mut Stream,
-    shared: &Shared,
-    expect: &Expectation<'_>,
-) -> Result<Input, NetError> {
-    let mut reader =
-        Reader { bytes: Vec::new(), permits: Vec::new(), literals: 0, line_bytes: 0, refused: None };
+pub(super) async fn read_command(stream: &mut Stream, expect: &Expectation<'_>) -> Result<Input, NetError> {
+    let share = expect.account.map(|account| expect.memory.share(Holder::Account(account)));
+    let mut reader = Reader { bytes: Vec::new(), share, literals: 0, line_bytes: 0, refused: None };
     for count in 0.. {
         let left = expect.limits.command_line.saturating_sub(reader.line_bytes).max(2);
         let patience =
@@ -78,19 +78,21 @@ pub(super) async fn read_command(
             wire::received_bytes("rest of a command", line.len());
         }
         reader.line_bytes += line.len() + 2;
+        // Not by doubling what may be large already.
+        reader.bytes.reserve_exact(line.len() + 2);
         reader.bytes.extend_from_slice(&line);
         let Some(literal) = literal_mark(&line) else { return Ok(reader.finish()) };
         if count >= MAX_LITERAL_COUNT {
             return Ok(Input::Hopeless(TOO_LONG));
         }
         if reader.refused.is_none() {
-            reader.admit(&literal, shared, expect).await;
+            reader.admit(&literal, expect);
         }
         if reader.refused.is_some() {
             if literal.synchronising {
                 return Ok(reader.finish());
             }
-            let most = if expect.signed_in { MAX_DRAIN } else { MAX_DRAIN_STRANGER };
+            let most = if expect.account.is_some() { MAX_DRAIN } else { MAX_DRAIN_STRANGER };
             if literal.len > most {
                 return Ok(Input::Hopeless(TOO_LONG));
             }
@@ -102,10 +104,8 @@ pub(super) async fn read_command(
             stream.flush().await?;
         }
         reader.bytes.extend_from_slice(b"\r\n");
-        let len = literal.len as usize;
-        reader.bytes.reserve(len);
-        stream.read_exact(len, &mut reader.bytes, expect.limits.literal_block).await?;
-        wire::received_bytes("literal", len);
+        reader.take(stream, literal.len, expect.limits.literal_block).await?;
+        wire::received_bytes("literal", usize::try_from(literal.len).unwrap_or(usize::MAX));
         reader.literals += literal.len;
     }
     Ok(Input::Hopeless(TOO_LONG))
@@ -113,7 +113,8 @@ pub(super) async fn read_command(
 
 struct Reader {
     bytes: Vec<u8>,
-    permits: Vec<OwnedSemaphorePermit>,
+    /// A member's share of the memory for messages under way; holds no less than `bytes` beyond [`STEP`].
+    share: Option<Share>,
     literals: u64,
     line_bytes: usize,
     refused: Option<(bool, &'static str)>,
@@ -126,39 +127,66 @@ impl Reader {
 
     fn finish(self) -> Input {
         match self.refused {
-            None => Input::Command(self.bytes, self.permits),
+            None => Input::Command(self.bytes, self.share),
             Some((no, text)) => Input::Refused { tag: self.tag(), no, text },
         }
     }
 
     /// May this literal come? If not, `refused` says why.
-    async fn admit(&mut self, literal: &Literal, shared: &Shared, expect: &Expectation<'_>) {
-        let appends = expect.signed_in && grammar::verb(&self.bytes).as_deref() == Some("APPEND");
+    fn admit(&mut self, literal: &Literal, expect: &Expectation<'_>) {
+        let appends = expect.account.is_some() && grammar::verb(&self.bytes).as_deref() == Some("APPEND");
+        let all = self.literals.saturating_add(literal.len);
         if !appends {
-            if self.literals + literal.len > MAX_LITERALS {
+            if all > MAX_LITERALS {
                 self.refused = Some((false, "the literal is too long"));
             }
-            return;
-        }
-        if literal.len > expect.limits.message_size as u64 {
+        } else if literal.len > expect.limits.message_size as u64 {
             self.refused = Some((true, "[TOOBIG] the message is too large"));
-            return;
-        }
-        // Of all messages of a MULTIAPPEND together.
-        let units = (self.literals + literal.len) / Shared::MEMORY_UNIT;
-        let held: usize = self.permits.iter().map(OwnedSemaphorePermit::num_permits).sum();
-        let Some(missing) = units.checked_sub(held as u64).filter(|missing| *missing > 0) else { return };
-        match share_of(shared, u32::try_from(missing).unwrap_or(u32::MAX)).await {
-            Some(permit) => self.permits.push(permit),
-            None => self.refused = Some((true, "[UNAVAILABLE] too many messages are under way, try again")),
+        } else if all + STEP as u64 > expect.memory.most() as u64 && all > literal.len {
+            self.refused = Some((true, "[LIMIT] the messages are too large for one command"));
         }
     }
-}
 
-async fn share_of(shared: &Shared, share: u32) -> Option<OwnedSemaphorePermit> {
-    let memory = std::sync::Arc::clone(&shared.memory);
-    let waiting = Semaphore::acquire_many_owned(memory, share);
-    tokio::time::timeout(PATIENCE_FOR_MEMORY, waiting).await.ok()?.ok()
+    /// Takes a literal that was admitted. Memory is asked for as bytes come, not as they are announced; where
+    /// there is none in time, the rest is thrown away.
+    async fn take(&mut self, stream: &mut Stream, len: u64, patience: Duration) -> Result<(), NetError> {
+        let mut pace = stream.pace(patience);
+        let mut left = len;
+        while left > 0 {
+            if !stream.has_buffered_input() && stream.fill(pace.deadline()).await? == 0 {
+                return Err(NetError::Closed);
+            }
+            let piece = stream.buffered().len().min(usize::try_from(left).unwrap_or(usize::MAX));
+            if !self.has_room(piece) && !self.make_room(piece, left).await {
+                (self.bytes, self.share) = (self.bytes.drain(..self.bytes.len().min(STEP)).collect(), None);
+                self.refused = Some((true, NO_MEMORY));
+                return stream.skip(left, patience).await;
+            }
+            self.bytes.extend_from_slice(&stream.buffered()[..piece]);
+            stream.consume(piece);
+            pace.advance(piece);
+            left -= piece as u64;
+        }
+        Ok(())
+    }
+
+    fn has_room(&self, piece: usize) -> bool {
+        self.bytes.len() + piece <= self.bytes.capacity()
+    }
+
+    /// Room for a piece of the `left` bytes of a literal: in steps, close to what has come.
+    async fn make_room(&mut self, piece: usize, left: u64) -> bool {
+        let len = self.bytes.len();
+        let step = (len / 8).max(STEP).min(usize::try_from(left).unwrap_or(usize::MAX)).max(piece);
+        if let Some(share) = &mut self.share
+            && len + step > STEP
+            && !share.grow_within(len + step, PATIENCE_FOR_MEMORY).await
+        {
+            return false;
+        }
+        self.bytes.reserve_exact(step);
+        true
+    }
 }
 
 /// A literal mark at the end of a line.

@@ -19,10 +19,10 @@ mod session;
 mod view;
 
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
 
 use crate::net::{Adapter, Protocol, Stream, TlsMode, serve};
 use session::Session;
@@ -30,14 +30,12 @@ use view::RecentMarks;
 
 /// Serves IMAP on `listener` until the adapter's shutdown; returns when all sessions are over.
 pub async fn run(adapter: Arc<Adapter>, listener: TcpListener, tls: TlsMode) {
-    let shared = Arc::new(Shared::new(&adapter));
+    let shared = Arc::new(Shared { recent: Arc::clone(&RECENT) });
     serve(adapter, listener, tls, Imap { shared }).await;
 }
 
 /// What the sessions of a listener share.
 struct Shared {
-    /// Memory for large messages that are being appended, in units of [`Shared::MEMORY_UNIT`].
-    memory: Arc<Semaphore>,
     /// Who has seen which message first. One table for all listeners of the process: account ids are random
     /// and never reused, so that accounts of different stores do not meet.
     recent: Arc<RecentMarks>,
@@ -45,20 +43,8 @@ struct Shared {
 
 static RECENT: LazyLock<Arc<RecentMarks>> = LazyLock::new(Arc::default);
 
-impl Shared {
-    /// Bytes of one permit of `memory`.
-    const MEMORY_UNIT: u64 = 64 * 1024;
-
-    fn new(adapter: &Adapter) -> Shared {
-        // At least one message of the largest size must fit.
-        let bytes = adapter.limits.bytes_in_flight.max(adapter.limits.imap.message_size) as u64;
-        let units = usize::try_from(bytes.div_ceil(Shared::MEMORY_UNIT)).unwrap_or(Semaphore::MAX_PERMITS);
-        Shared {
-            memory: Arc::new(Semaphore::new(units.min(Semaphore::MAX_PERMITS))),
-            recent: Arc::clone(&RECENT),
-        }
-    }
-}
+/// How long a large message waits for its share of the memory for messages under way.
+const PATIENCE_FOR_MEMORY: Duration = Duration::from_secs(30);
 
 struct Imap {
     shared: Arc<Shared>,

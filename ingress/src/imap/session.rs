@@ -3,11 +3,10 @@
 
 use std::sync::Arc;
 
-use pennypost_directory::Account;
+use pennypost_directory::Standing;
 use pennypost_fold::State;
 use pennypost_mailstore::LiveAccount;
 use pennypost_model::journal::{Actor, Protocol};
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 use tracing::{debug, info};
 
@@ -17,7 +16,7 @@ use super::grammar::{self, Command};
 use super::input::{Expectation, Input, read_command};
 use super::response::{Kind, Reply};
 use super::view::{Movement, View};
-use crate::net::{Adapter, NetError, Stream, wire};
+use crate::net::{Adapter, NetError, Share, Stream, wire};
 
 /// Failed sign-ins after which the session ends; the directory slows them besides.
 const MAX_FAILED_SIGN_INS: usize = 10;
@@ -50,8 +49,10 @@ pub(super) type Done = Result<Reply, End>;
 
 /// A member who has signed in.
 pub(super) struct SignedIn {
-    /// The account in the directory.
-    pub account: Account,
+    /// The account in the directory, and what the session stands on.
+    pub standing: Standing,
+    /// When that was looked at.
+    pub checked: Instant,
     /// The account's mail.
     pub live: Arc<LiveAccount>,
 }
@@ -65,6 +66,7 @@ pub(super) struct Session {
     pub view: Option<View>,
     /// The client has used CONDSTORE (RFC 7162 section 3.1): every untagged FETCH tells MODSEQ.
     pub condstore: bool,
+    /// Bad commands since the last good one.
     errors: usize,
     pub failed_sign_ins: usize,
     since: Instant,
@@ -118,21 +120,22 @@ impl Session {
                 self.stream.flush().await?;
             }
             let limits = &self.adapter.limits.imap;
-            let signed_in = self.signed_in.is_some();
-            if !signed_in && self.since.elapsed() > limits.login * LOGIN_TRIES {
+            let account = self.signed_in.as_ref().map(|signed_in| signed_in.live.key());
+            if account.is_none() && self.since.elapsed() > limits.login * LOGIN_TRIES {
                 return Err(End::Bye("it took too long to sign in"));
             }
-            let patience = if signed_in { limits.idle } else { limits.login };
-            let expect = Expectation { limits, patience, signed_in };
-            match read_command(&mut self.stream, &self.shared, &expect).await? {
+            let patience = if account.is_some() { limits.idle } else { limits.login };
+            let memory = &self.adapter.memory;
+            let expect = Expectation { limits, patience, account, memory };
+            match read_command(&mut self.stream, &expect).await? {
                 Input::Eof => return Ok(()),
                 Input::Hopeless(text) => return Err(End::Bye(text)),
                 Input::Refused { tag, no, text } => {
                     let reply = if no { Reply::no(text) } else { Reply::bad(text) };
                     self.answer(tag.as_deref(), &reply)?;
                 }
-                Input::Command(bytes, permits) => {
-                    if self.command(bytes, permits).await? {
+                Input::Command(bytes, share) => {
+                    if self.command(bytes, share).await? {
                         return Ok(());
                     }
                 }
@@ -141,7 +144,7 @@ impl Session {
     }
 
     /// One command; `true` if it was LOGOUT.
-    async fn command(&mut self, bytes: Vec<u8>, permits: Vec<OwnedSemaphorePermit>) -> Result<bool, End> {
+    async fn command(&mut self, bytes: Vec<u8>, share: Option<Share>) -> Result<bool, End> {
         let tag = grammar::tag(&bytes).map(str::to_owned);
         let parsed = grammar::command(&bytes);
         let command = match (&tag, parsed) {
@@ -159,10 +162,11 @@ impl Session {
             self.answer(tag.as_deref(), &Reply::ok("signed out"))?;
             return Ok(true);
         }
+        self.recheck().await?;
         let starts_tls = command == Command::StartTls;
         let movement = command::movement(&command, self.stream.has_buffered_input());
         let reply = Box::pin(self.execute(command, &bytes)).await?;
-        drop((bytes, permits));
+        drop((bytes, share));
         self.move_view(movement, &reply);
         self.answer(tag.as_deref(), &reply)?;
         if starts_tls && reply.kind == Kind::Ok {
@@ -187,14 +191,36 @@ impl Session {
         let line = reply.line(tag.unwrap_or("*"));
         wire::sent(line.as_bytes());
         self.stream.write(line.as_bytes());
-        if reply.kind == Kind::Bad {
-            self.errors += 1;
-            if self.errors > self.adapter.limits.imap.errors {
-                return Err(End::Bye("too many bad commands"));
+        match reply.kind {
+            Kind::Ok => self.errors = 0,
+            Kind::No => {}
+            Kind::Bad => {
+                self.errors += 1;
+                if self.errors > self.adapter.limits.imap.errors {
+                    return Err(End::Bye("too many bad commands"));
+                }
             }
         }
         if self.failed_sign_ins > MAX_FAILED_SIGN_INS {
             return Err(End::Bye("too many failed sign-ins"));
+        }
+        Ok(())
+    }
+
+    /// Ends the session, now and then, if the member may not be here any more; takes note of the quota.
+    pub async fn recheck(&mut self) -> Result<(), End> {
+        let Some(signed_in) = &mut self.signed_in else { return Ok(()) };
+        if signed_in.checked.elapsed() < self.adapter.limits.recheck {
+            return Ok(());
+        }
+        signed_in.checked = Instant::now();
+        match self.adapter.directory.still_stands(&signed_in.standing).await {
+            Ok(Some(standing)) => signed_in.standing = standing,
+            Ok(None) => {
+                return Err(End::Bye("[UNAVAILABLE] the account or its password has changed, sign in again"));
+            }
+            // Nobody is thrown out because the directory does not answer.
+            Err(error) => tracing::warn!(%error, "the account can't be looked at"),
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use pennypost_directory::{Account, Directory, SignInError};
+use pennypost_directory::{Directory, DirectoryError, Resolved, SignInError, Standing};
 use pennypost_mailstore::Mailroom;
 use pennypost_ports::{Clock, Ids, Objects, Queue};
 use prometheus::Registry;
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use tracing::info;
 
 use super::accept::Door;
-use super::{Limits, Metrics, Shutdown};
+use super::{Limits, Memory, Metrics, Shutdown};
 use crate::smtp::{self, Dns};
 
 /// What the adapter works on: the ports, and what stands on them.
@@ -38,6 +38,9 @@ pub struct Ports {
 pub struct Settings {
     /// The name in greetings, Received and Authentication-Results fields, and of `postmaster`.
     pub hostname: String,
+    /// Who gets mail to `<postmaster>` without a domain, where neither `hostname` nor a domain above it is one of
+    /// ours.
+    pub postmaster: Option<String>,
     /// Every bound.
     pub limits: Limits,
     /// Where SPF, DKIM and DMARC ask.
@@ -46,7 +49,12 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Settings {
-        Settings { hostname: "localhost".to_owned(), limits: Limits::default(), dns: Dns::default() }
+        Settings {
+            hostname: "localhost".to_owned(),
+            postmaster: None,
+            limits: Limits::default(),
+            dns: Dns::default(),
+        }
     }
 }
 
@@ -79,6 +87,8 @@ pub struct Adapter {
     pub limits: Limits,
     /// The name in greetings, Received and Authentication-Results fields.
     pub hostname: String,
+    /// Who gets mail to `<postmaster>` where the name tells nobody.
+    postmaster: Option<String>,
     /// Certificate and key.
     pub tls: Arc<ServerConfig>,
     /// Counters.
@@ -86,6 +96,7 @@ pub struct Adapter {
     /// Ends all sessions.
     pub shutdown: Shutdown,
     pub(super) door: Door,
+    pub(crate) memory: Memory,
     pub(crate) smtp: smtp::Shared,
 }
 
@@ -101,13 +112,15 @@ impl Adapter {
         registry: &Registry,
     ) -> Result<Arc<Adapter>, AdapterError> {
         let Ports { directory, mailroom, queue, objects, clock, ids } = ports;
-        let Settings { hostname, limits, dns } = settings;
+        let Settings { hostname, postmaster, limits, dns } = settings;
         let is_host = !hostname.is_empty() && hostname.bytes().all(|byte| byte.is_ascii_graphic());
         if !is_host {
             return Err(AdapterError::Setting(format!("{hostname:?} is no host name")));
         }
         let metrics = Metrics::new(registry)?;
-        let smtp = smtp::Shared::new(&limits, &dns, &metrics).map_err(AdapterError::Setting)?;
+        let largest = limits.smtp.message_size.max(limits.imap.message_size);
+        let memory = Memory::new(limits.bytes_in_flight, largest, metrics.bytes_in_flight.clone());
+        let smtp = smtp::Shared::new(&limits, &dns).map_err(AdapterError::Setting)?;
         Ok(Arc::new(Adapter {
             directory,
             mailroom,
@@ -117,12 +130,34 @@ impl Adapter {
             ids,
             limits,
             hostname,
+            postmaster,
             tls,
             metrics,
             shutdown: Shutdown::default(),
             door: Door::default(),
+            memory,
             smtp,
         }))
+    }
+
+    /// Whom `<postmaster>` without a domain leads to (RFC 5321 section 4.5.1): the postmaster of the host's name,
+    /// or of the nearest domain above it that is ours; else whom the settings name.
+    pub(crate) async fn postmaster(&self) -> Result<Resolved, DirectoryError> {
+        let mut domain = &*self.hostname;
+        loop {
+            match self.directory.resolve(&format!("postmaster@{domain}")).await? {
+                Resolved::UnknownDomain => {}
+                resolved => return Ok(resolved),
+            }
+            match domain.split_once('.') {
+                Some((_, above)) if !above.is_empty() => domain = above,
+                _ => break,
+            }
+        }
+        match &self.postmaster {
+            Some(address) => self.directory.resolve(address).await,
+            None => Ok(Resolved::UnknownDomain),
+        }
     }
 
     /// Asks the directory who this is, and counts and logs the answer. The directory counts and slows failures.
@@ -136,8 +171,8 @@ impl Adapter {
         login: &str,
         password: &str,
         ip: IpAddr,
-    ) -> Result<Account, SignInError> {
-        let answer = self.directory.authenticate(login, password, ip).await;
+    ) -> Result<Standing, SignInError> {
+        let answer = self.directory.open_session(login, password, ip).await;
         let result = match &answer {
             Ok(_) => "ok",
             Err(SignInError::Denied) => "denied",
@@ -146,7 +181,7 @@ impl Adapter {
         };
         self.metrics.sign_ins.with_label_values(&[protocol, result]).inc();
         match &answer {
-            Ok(account) => {
+            Ok(Standing { account, .. }) => {
                 info!(protocol, tenant = %account.key.tenant, account = %account.key.account, %ip, "signed in");
             }
             // The login may be a password typed into the wrong field: it is not logged.

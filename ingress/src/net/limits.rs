@@ -26,11 +26,17 @@ pub struct Limits {
     /// How long a peer may leave what we send unread.
     #[serde(with = "seconds")]
     pub write: Duration,
-    /// Bytes per second below which a peer that sends or fetches a long text is slow enough to be cut off,
-    /// after a grace of one time-out.
+    /// Bytes a second that a peer must keep up while it sends or fetches a long text, on the average of the
+    /// time-out that holds for one block of it.
     pub slowest: u64,
-    /// Bytes of messages being received at one time, over all connections.
+    /// Memory for messages on their way in and out at one time, over all connections of all protocols. One
+    /// address (IPv6: one /64) or one account can have a quarter of it, or what the largest message takes if
+    /// that is more; trusted networks are not bounded among themselves.
     pub bytes_in_flight: usize,
+    /// How long a session goes on after its account was disabled, its tenant suspended or its password
+    /// changed; the quota is read again as often. An idle session is looked at every ten times that.
+    #[serde(with = "seconds")]
+    pub recheck: Duration,
     /// SMTP.
     pub smtp: SmtpLimits,
     /// IMAP.
@@ -48,8 +54,9 @@ impl Default for Limits {
             drain: Duration::from_secs(10),
             tls_handshake: Duration::from_secs(30),
             write: Duration::from_secs(60),
-            slowest: 256,
+            slowest: 1024,
             bytes_in_flight: 256 << 20,
+            recheck: Duration::from_secs(30),
             smtp: SmtpLimits::default(),
             imap: ImapLimits::default(),
             pop3: Pop3Limits::default(),

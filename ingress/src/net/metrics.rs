@@ -23,7 +23,7 @@ pub struct Metrics {
     pub accepted_bytes: IntCounter,
     /// Recipients and messages refused by SMTP, by reason.
     pub refused: IntCounterVec,
-    /// Bytes of messages being received now.
+    /// Memory taken by messages on their way in or out, over all protocols.
     pub bytes_in_flight: IntGauge,
     /// Seconds from the end of a message to its reply.
     pub accept_seconds: Histogram,
@@ -57,7 +57,7 @@ impl Metrics {
             IntGaugeVec::new(Opts::new("pennypost_connections", "open connections"), &["protocol"])?;
         registry.register(Box::new(connections.clone()))?;
         let bytes_in_flight =
-            IntGauge::new("pennypost_smtp_bytes_in_flight", "bytes of messages being received")?;
+            IntGauge::new("pennypost_bytes_in_flight", "memory taken by messages on their way")?;
         registry.register(Box::new(bytes_in_flight.clone()))?;
         let accept_seconds = Histogram::with_opts(
             HistogramOpts::new(

@@ -8,6 +8,7 @@
 mod accept;
 mod adapter;
 mod limits;
+mod memory;
 mod metrics;
 mod shutdown;
 mod stream;
@@ -19,6 +20,7 @@ pub use accept::{Protocol, TlsMode, serve};
 pub use adapter::{Adapter, AdapterError, Ports, Settings};
 pub(crate) use limits::seconds;
 pub use limits::{ImapLimits, Limits, Network, Pop3Limits, SmtpLimits};
+pub(crate) use memory::{Holder, Memory, Share};
 pub use metrics::Metrics;
 pub use shutdown::Shutdown;
 pub use stream::{Line, NetError, Pace, Stream};

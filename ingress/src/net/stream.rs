@@ -67,32 +67,33 @@ enum Socket {
     Gone,
 }
 
-/// A deadline that moves with progress: the patience of one wait, and on top what the slowest bearable peer
-/// needs for what has been moved so far.
+/// A deadline that moves with progress, but never further ahead than one patience: a peer that is silent for
+/// that long is late, and so is one that falls behind the slowest bearable pace for that long, whatever it
+/// moved before.
 #[derive(Debug, Clone, Copy)]
 pub struct Pace {
-    start: Instant,
-    grace: Duration,
+    deadline: Instant,
+    patience: Duration,
     slowest: u64,
-    moved: u64,
 }
 
 impl Pace {
-    /// Begins now: `grace` for a start, and then at least `slowest` bytes a second.
+    /// Begins now: at least `slowest` bytes a second over any time of `patience`.
     #[must_use]
-    pub fn new(grace: Duration, slowest: u64) -> Pace {
-        Pace { start: Instant::now(), grace, slowest: slowest.max(1), moved: 0 }
+    pub fn new(patience: Duration, slowest: u64) -> Pace {
+        Pace { deadline: Instant::now() + patience, patience, slowest: slowest.max(1) }
     }
 
     /// So many bytes more were moved.
-    pub const fn advance(&mut self, bytes: usize) {
-        self.moved += bytes as u64;
+    pub fn advance(&mut self, bytes: usize) {
+        let earned = Duration::from_micros((bytes as u64).saturating_mul(1_000_000) / self.slowest);
+        self.deadline = (self.deadline + earned).min(Instant::now() + self.patience);
     }
 
     /// When patience ends as things stand.
     #[must_use]
-    pub fn deadline(&self) -> Instant {
-        self.start + self.grace + Duration::from_millis(self.moved.saturating_mul(1000) / self.slowest)
+    pub const fn deadline(&self) -> Instant {
+        self.deadline
     }
 }
 
@@ -282,48 +283,16 @@ impl Stream {
         Ok(self.input.split_to(count).freeze())
     }
 
-    /// Exactly `count` bytes appended to `into`. The caller has checked that it wants so many. Each block
-    /// must come within `patience`, and all of it at the slowest bearable pace.
+    /// Reads and throws away `count` bytes. They must come at the slowest bearable pace.
     ///
     /// # Errors
     /// [`NetError::Closed`] when the peer closes before the last byte.
-    pub async fn read_exact(
-        &mut self,
-        count: usize,
-        into: &mut Vec<u8>,
-        patience: Duration,
-    ) -> Result<(), NetError> {
-        let mut pace = Pace::new(patience, self.slowest);
-        let mut left = count;
-        while left > 0 {
-            if self.input.is_empty() {
-                let deadline = pace.deadline().min(Instant::now() + patience);
-                if self.fill(deadline).await? == 0 {
-                    return Err(NetError::Closed);
-                }
-            }
-            let taken = self.input.len().min(left);
-            into.extend_from_slice(&self.input[..taken]);
-            self.consume(taken);
-            pace.advance(taken);
-            left -= taken;
-        }
-        Ok(())
-    }
-
-    /// Reads and throws away `count` bytes, with the bounds of [`Stream::read_exact`].
-    ///
-    /// # Errors
-    /// As [`Stream::read_exact`].
     pub async fn skip(&mut self, count: u64, patience: Duration) -> Result<(), NetError> {
         let mut pace = Pace::new(patience, self.slowest);
         let mut left = count;
         while left > 0 {
-            if self.input.is_empty() {
-                let deadline = pace.deadline().min(Instant::now() + patience);
-                if self.fill(deadline).await? == 0 {
-                    return Err(NetError::Closed);
-                }
+            if self.input.is_empty() && self.fill(pace.deadline()).await? == 0 {
+                return Err(NetError::Closed);
             }
             let taken = (self.input.len() as u64).min(left) as usize;
             self.consume(taken);
@@ -366,7 +335,6 @@ impl Stream {
     pub async fn flush(&mut self) -> Result<(), NetError> {
         let mut pace = Pace::new(self.write_timeout, self.slowest);
         while !self.output.is_empty() {
-            let deadline = pace.deadline().min(Instant::now() + self.write_timeout);
             let writing = async {
                 match &mut self.socket {
                     Socket::Plain(socket) => socket.write_buf(&mut self.output).await,
@@ -374,7 +342,8 @@ impl Stream {
                     Socket::Gone => Err(std::io::ErrorKind::NotConnected.into()),
                 }
             };
-            let written = timeout_at(deadline, writing).await.map_err(|_| NetError::WriteTimeout)??;
+            let written =
+                timeout_at(pace.deadline(), writing).await.map_err(|_| NetError::WriteTimeout)??;
             if written == 0 {
                 return Err(NetError::Closed);
             }
@@ -464,5 +433,33 @@ impl Stream {
             }
             Err(error) => Err(error.into()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn who_was_fast_once_may_not_be_slow_for_ever() {
+        let patience = Duration::from_secs(60);
+        let sleep = |seconds| tokio::time::sleep(Duration::from_secs(seconds));
+        let mut pace = Pace::new(patience, 1_000);
+        pace.advance(50 << 20);
+        assert_eq!(pace.deadline(), Instant::now() + patience);
+        // At half the pace two patiences are enough to be late.
+        let begun = Instant::now();
+        while Instant::now() < pace.deadline() {
+            sleep(1).await;
+            pace.advance(500);
+        }
+        assert_eq!(begun.elapsed().as_secs(), 120);
+        // At the pace it goes on.
+        let mut pace = Pace::new(patience, 1_000);
+        for _ in 0..1_000 {
+            sleep(1).await;
+            pace.advance(1_000);
+        }
+        assert!(pace.deadline() > Instant::now());
     }
 }

@@ -3,10 +3,12 @@
 
 use std::sync::Arc;
 
+use pennypost_directory::Standing;
 use pennypost_fold::{Mailbox, Row, State};
 use pennypost_mailstore::LiveAccount;
 use pennypost_model::MailboxId;
-use tracing::debug;
+use tokio::time::Instant;
+use tracing::{debug, warn};
 
 use super::command::Command;
 use crate::net::{Adapter, Line, NetError, Stream, wire};
@@ -27,13 +29,16 @@ pub(super) struct Maildrop {
     pub state: Arc<State>,
     /// Marked by DELE, by position.
     pub deleted: Vec<bool>,
+    /// What the session stands on, and when that was looked at.
+    standing: Standing,
+    checked: Instant,
 }
 
 impl Maildrop {
-    pub fn new(account: Arc<LiveAccount>) -> Maildrop {
+    pub fn new(account: Arc<LiveAccount>, standing: Standing) -> Maildrop {
         let state = account.state();
         let count = state.mailbox(MailboxId::INBOX).map_or(0, |inbox| inbox.rows.len());
-        Maildrop { account, state, deleted: vec![false; count] }
+        Maildrop { account, state, deleted: vec![false; count], standing, checked: Instant::now() }
     }
 
     pub fn inbox(&self) -> Option<&Mailbox> {
@@ -99,6 +104,11 @@ impl Session {
                 Line::TooLong => self.mistake("the line is too long"),
                 Line::Text(line) | Line::BareLf(line) => {
                     wire::received(&line);
+                    if !self.still_stands().await {
+                        // What was marked stays: this is no QUIT.
+                        self.err("[AUTH] the account or its password has changed, sign in again");
+                        return Ok(());
+                    }
                     match Command::parse(&line) {
                         Ok(command) => {
                             self.count(command.verb());
@@ -114,6 +124,23 @@ impl Session {
                 }
             }
             self.stream.relieve().await?;
+        }
+    }
+
+    /// May the member, looked at now and then, still be here?
+    async fn still_stands(&mut self) -> bool {
+        let Some(maildrop) = &mut self.maildrop else { return true };
+        if maildrop.checked.elapsed() < self.adapter.limits.recheck {
+            return true;
+        }
+        maildrop.checked = Instant::now();
+        match self.adapter.directory.still_stands(&maildrop.standing).await {
+            Ok(standing) => standing.is_some(),
+            // Nobody is thrown out because the directory does not answer.
+            Err(error) => {
+                warn!(%error, "the account can't be looked at");
+                true
+            }
         }
     }
 

@@ -32,7 +32,7 @@ impl Session {
     ) -> Result<EventId, Reply> {
         let Body { message: raw, mut share, .. } = body;
         // The compressed form, once more encoded, stands beside it for a moment.
-        if !share.grow(2 * raw.len()) {
+        if !share.grow_beyond(2 * raw.len()) {
             return Err(Reply::new(452, "4.3.1", "too much mail at the moment, try again later"));
         }
         let Some(tenant) = transaction.tenant.take() else {

@@ -15,7 +15,6 @@ mod authenticate;
 mod command;
 mod commands;
 mod decoder;
-mod memory;
 mod path;
 mod quota;
 mod rate;
@@ -28,18 +27,19 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use pennypost_directory::Resolved;
 use pennypost_model::TenantId;
 use tokio::net::TcpListener;
 use tokio::runtime::{Handle, RuntimeFlavor};
+use tracing::warn;
 
 pub use authenticate::{Dns, DnsServers};
 
-use crate::net::{Adapter, Limits, Metrics, Protocol, Stream, TlsMode, serve};
+use crate::net::{Adapter, Limits, Protocol, Stream, TlsMode, serve};
 
 /// What SMTP sessions share beside the adapter's ports.
 pub(crate) struct Shared {
     authenticator: Arc<authenticate::Authenticator>,
-    memory: memory::Memory,
     by_address: rate::Buckets<IpAddr>,
     by_tenant: rate::Buckets<TenantId>,
     quotas: quota::Quotas,
@@ -48,10 +48,9 @@ pub(crate) struct Shared {
 impl Shared {
     /// # Errors
     /// A text for the operator when the DNS configuration can't be used.
-    pub(crate) fn new(limits: &Limits, dns: &Dns, metrics: &Metrics) -> Result<Shared, String> {
+    pub(crate) fn new(limits: &Limits, dns: &Dns) -> Result<Shared, String> {
         Ok(Shared {
             authenticator: Arc::new(authenticate::Authenticator::new(dns)?),
-            memory: memory::Memory::new(limits.bytes_in_flight, metrics.bytes_in_flight.clone()),
             by_address: rate::Buckets::new(limits.smtp.messages_per_minute_and_ip),
             by_tenant: rate::Buckets::new(limits.smtp.messages_per_minute_and_tenant),
             quotas: quota::Quotas::default(),
@@ -68,6 +67,13 @@ fn without_delay<T>(len: usize, work: impl FnOnce() -> T) -> T {
 
 /// Takes mail on this listener until the server stops.
 pub async fn run(adapter: Arc<Adapter>, listener: TcpListener) {
+    if matches!(adapter.postmaster().await, Ok(Resolved::UnknownDomain)) {
+        warn!(
+            hostname = adapter.hostname,
+            "nobody gets mail to <postmaster>: let adapter.hostname be a name in a domain of yours, or set \
+             adapter.postmaster"
+        );
+    }
     serve(adapter, listener, TlsMode::StartTls, Smtp).await;
 }
 

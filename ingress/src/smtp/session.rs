@@ -9,7 +9,7 @@ use tracing::{debug, warn};
 use super::command::Command;
 use super::reply::Reply;
 use super::transaction::Transaction;
-use crate::net::{Adapter, Line, NetError, Stream, wire};
+use crate::net::{Adapter, Holder, Line, NetError, Share, Stream, neighbourhood, wire};
 
 /// How the session goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -138,13 +138,25 @@ impl Session {
             Reply::new(421, "4.7.0", "too many refused recipients")
         } else if self.commands > limits.commands_without_message {
             Reply::new(421, "4.7.0", "too many commands without a message")
-        } else if self.started.elapsed() > limits.session {
+        } else if Instant::now() > self.ends() {
             Reply::new(421, "4.4.2", "the session has taken too long")
         } else {
             return None;
         };
         warn!(reason = %reason.text, "session is cut off");
         Some(reason)
+    }
+
+    /// When the session is over, whatever it is doing.
+    pub fn ends(&self) -> Instant {
+        self.started + self.adapter.limits.smtp.session
+    }
+
+    /// Memory for a message: as much as is there for this peer.
+    pub fn memory(&self) -> Share {
+        let ip = self.stream.peer().ip();
+        let holder = if self.trusted { Holder::Trusted } else { Holder::Address(neighbourhood(ip)) };
+        self.adapter.memory.share(holder)
     }
 
     fn count(&self, verb: &str) {

@@ -9,8 +9,10 @@ use tokio::task::JoinHandle;
 
 use super::authenticate::SpfAnswer;
 use super::decoder::Decoder;
-use super::memory::Share;
+use crate::net::Share;
 
+/// Bytes by which the memory of a body grows at least.
+const STEP: usize = 64 * 1024;
 /// Bytes of recipients in an event at most: with a receipt and a few fields it stays below what queues carry.
 const MAX_RECIPIENT_BYTES: usize = 160 * 1024;
 
@@ -107,10 +109,11 @@ impl Body {
 
     /// Takes a piece of input; as [`Decoder::decode`].
     pub fn take(&mut self, input: &[u8]) -> (usize, bool) {
-        // A vector grows by doubling, and while it moves both old and new are there: counted as it is.
+        // In steps, not by doubling: what is held stays close to what has come.
         let needed = self.message.len() + input.len();
         if !self.starved && self.decoder.fault().is_none() && needed > self.message.capacity() {
-            let capacity = needed.max(self.message.capacity() * 2).max(16 * 1024);
+            let held = self.message.capacity();
+            let capacity = needed.max(held + (held / 8).max(STEP));
             if self.share.grow(capacity) {
                 self.message.reserve_exact(capacity - self.message.len());
             } else {

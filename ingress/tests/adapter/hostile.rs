@@ -202,6 +202,15 @@ async fn slow_peers_are_cut_off() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
+    // Nor does it help to have been fast at first.
+    let mut client = Client::smtp(office.smtp).await;
+    begin(&mut client).await;
+    client.send(&b"0123456789\r\n".repeat(100_000)).await;
+    let begun = Instant::now();
+    while client.try_send(b"x").await.is_ok() && begun.elapsed() < Duration::from_secs(8) {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(begun.elapsed() < Duration::from_secs(7), "{:?}", begun.elapsed());
     assert!(office.accepted().await.is_empty());
     alive(&office).await;
 }
@@ -217,6 +226,79 @@ async fn memory_for_messages_has_one_bound() {
     assert!(reply.starts_with("452 4.3.1"), "{reply}");
     assert_eq!(office.adapter.metrics.bytes_in_flight.get(), 0);
     alive(&office).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_peer_does_not_take_the_memory_of_all() {
+    let mut settings = untrusting();
+    settings.limits.bytes_in_flight = 8 << 20;
+    settings.limits.smtp.message_size = 1 << 20;
+    settings.limits.imap.message_size = 1 << 20;
+    let office = Office::open(settings).await;
+    let block = format!("{}\r\n", "x".repeat(76)).repeat(9_000);
+    let in_flight = || office.adapter.metrics.bytes_in_flight.get();
+    let mut unfinished = Vec::new();
+    for number in 1..=2 {
+        let mut client = Client::smtp(office.smtp).await;
+        begin(&mut client).await;
+        client.send(block.as_bytes()).await;
+        let begun = Instant::now();
+        while in_flight() < number * block.len() as i64 && begun.elapsed() < Duration::from_secs(10) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        unfinished.push(client);
+    }
+    // What is held is what has come and an eighth, not twice that.
+    let (held, sent) = (in_flight(), 2 * block.len() as i64);
+    assert!((sent..sent * 5 / 4).contains(&held), "{held} for {sent}");
+    // The next one of the same peer is over its share of two megabytes.
+    let mut third = Client::smtp(office.smtp).await;
+    let reply = third.letter("ada@acme.example", block.as_bytes()).await;
+    assert!(reply.starts_with("452 4.3.1"), "{reply}");
+    let mut other = Client::smtp_from([127, 0, 0, 2], office.smtp).await;
+    let reply = other.letter("ada@acme.example", block.as_bytes()).await;
+    assert!(reply.starts_with("250"), "{reply}");
+    for client in &mut unfinished {
+        client.send(b".\r\n").await;
+        client.expect("250").await;
+    }
+    assert_eq!(in_flight(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_ends_with_its_session() {
+    let mut settings = settings();
+    settings.limits.smtp.session = Duration::from_millis(700);
+    let office = Office::open(settings).await;
+    for body in ["DATA", "BDAT 1000000"] {
+        let mut client = Client::smtp(office.smtp).await;
+        client.command("MAIL FROM:<a@b.example>", "250").await;
+        client.command("RCPT TO:<ada@acme.example>", "250").await;
+        client.say(body).await;
+        let begun = Instant::now();
+        while client.try_send(b"line\r\n").await.is_ok() && begun.elapsed() < Duration::from_secs(5) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(4), "{body}: {:?}", begun.elapsed());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn postmaster_is_reached_without_a_domain() {
+    for (hostname, postmaster, expected) in [
+        ("mx.mail.acme.example", None, "250"),
+        ("post.example", None, "550 5.7.1"),
+        ("post.example", Some("bob@acme.example"), "250"),
+        ("mx.asleep.example", Some("bob@acme.example"), "450"),
+    ] {
+        let mut settings = settings();
+        settings.hostname = hostname.to_owned();
+        settings.postmaster = postmaster.map(str::to_owned);
+        let office = Office::open(settings).await;
+        let mut client = Client::smtp(office.smtp).await;
+        client.command("MAIL FROM:<>", "250").await;
+        client.command("RCPT TO:<Postmaster>", expected).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

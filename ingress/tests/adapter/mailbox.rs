@@ -130,3 +130,19 @@ async fn guessing_passwords_is_slowed() {
     }
     panic!("fifteen wrong passwords and no delay");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_ends_with_its_account() {
+    let mut settings = settings();
+    settings.limits.recheck = std::time::Duration::ZERO;
+    let office = Office::open(settings).await;
+    let key = fill(&office, &[b"Subject: x\r\n\r\n".to_vec()]).await;
+    let mut client = sign_in(&office).await;
+    client.command("DELE 1", "+OK").await;
+    office.adapter.directory.set_password(key, "another password").await.expect("changed");
+    client.command("QUIT", "-ERR [AUTH]").await;
+    client.expect_close().await;
+    office.adapter.directory.set_password(key, PASSWORD).await.expect("changed");
+    let mut client = sign_in(&office).await;
+    client.command("STAT", "+OK 1 ").await;
+}

@@ -8,7 +8,7 @@ use std::time::Duration;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::TcpSocket;
 use tokio_rustls::TlsConnector;
 
 trait Socket: AsyncRead + AsyncWrite + Unpin + Send {}
@@ -24,14 +24,26 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 impl Client {
     pub async fn connect(address: SocketAddr) -> Client {
-        let socket = TcpStream::connect(address).await.expect("connected");
+        Client::connect_from([127, 0, 0, 1], address).await
+    }
+
+    /// Connects from an address of this machine.
+    pub async fn connect_from(ip: [u8; 4], address: SocketAddr) -> Client {
+        let socket = TcpSocket::new_v4().expect("socket");
+        socket.bind(SocketAddr::from((ip, 0))).expect("bound");
+        let socket = socket.connect(address).await.expect("connected");
         socket.set_nodelay(true).expect("no delay");
         Client { socket: Some(Box::new(socket)), input: Vec::new() }
     }
 
     /// Connects, and takes the greeting and the reply to EHLO.
     pub async fn smtp(address: SocketAddr) -> Client {
-        let mut client = Client::connect(address).await;
+        Client::smtp_from([127, 0, 0, 1], address).await
+    }
+
+    /// The same from an address of this machine.
+    pub async fn smtp_from(ip: [u8; 4], address: SocketAddr) -> Client {
+        let mut client = Client::connect_from(ip, address).await;
         client.expect("220 ").await;
         client.say("EHLO client.example").await;
         while client.line().await.expect("EHLO reply").starts_with("250-") {}

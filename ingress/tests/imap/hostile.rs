@@ -67,7 +67,10 @@ async fn too_much_is_refused_in_bounds() {
     assert_eq!(client.line().await.as_deref(), Some("a BAD the literal is too long"));
     client.ok("SELECT INBOX").await;
     for (wild, answer) in [
-        ("FETCH 1:* FLAGS", "BAD"),
+        ("FETCH 1:* FLAGS", "OK"),
+        ("STORE 1:* +FLAGS (x)", "OK"),
+        ("FETCH 1 FLAGS", "BAD"),
+        ("FETCH 2:* FLAGS", "BAD"),
         ("FETCH * FLAGS", "BAD"),
         ("FETCH 4294967296 FLAGS", "BAD"),
         ("FETCH 4294967295 FLAGS", "BAD"),
@@ -111,6 +114,13 @@ async fn who_errs_too_often_or_waits_too_long_has_to_go() {
         client.send(b"a NONSENSE\r\n").await;
     }
     assert_eq!(last_words(&mut client).await, "* BYE too many bad commands");
+    // One now and then is nothing.
+    let mut client = Client::login(server.address, ALICE).await;
+    for _ in 0..30 {
+        let (_, tagged) = client.command("NONSENSE").await;
+        assert!(tagged.starts_with("BAD"), "{tagged}");
+        client.ok("NOOP").await;
+    }
     let mut silent = Client::connect(server.address).await;
     assert_eq!(last_words(&mut silent).await, "* BYE idle for too long");
     let mut chatty = Client::connect(server.address).await;

@@ -2,8 +2,10 @@
 
 mod dialogue;
 mod hostile;
+mod memory;
 mod server;
 mod sessions;
+mod standing;
 
 use std::path::Path;
 

@@ -15,7 +15,7 @@ const LARGE: usize = 64 * 1024;
 impl Session {
     pub(super) async fn append(&mut self, name: &Name, messages: &[AppendMessage], bytes: &[u8]) -> Answer {
         let quota = match &self.signed_in {
-            Some(signed_in) => signed_in.account.quota_bytes,
+            Some(signed_in) => signed_in.standing.account.quota_bytes,
             None => return Err(Reply::bad("sign in first")),
         };
         let name = named(name)?;

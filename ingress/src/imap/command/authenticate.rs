@@ -6,6 +6,7 @@ use base64::Engine;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use pennypost_directory::SignInError;
+use tokio::time::Instant;
 
 use super::Answer;
 use crate::imap::response::Reply;
@@ -95,8 +96,8 @@ impl Session {
             return denied();
         };
         let ip = self.stream.peer().ip();
-        let account = match self.adapter.sign_in("imap", user, password, ip).await {
-            Ok(account) => account,
+        let standing = match self.adapter.sign_in("imap", user, password, ip).await {
+            Ok(standing) => standing,
             Err(error) => {
                 self.failed_sign_ins += 1;
                 return match error {
@@ -108,9 +109,9 @@ impl Session {
                 };
             }
         };
-        match self.adapter.mailroom.account(account.key).await {
+        match self.adapter.mailroom.account(standing.account.key).await {
             Ok(live) => {
-                self.signed_in = Some(SignedIn { account, live });
+                self.signed_in = Some(SignedIn { standing, live, checked: Instant::now() });
                 Reply::ok(format!("[CAPABILITY {}] signed in", self.capabilities()))
             }
             Err(error) => error.into(),

@@ -11,7 +11,7 @@ use crate::imap::session::{ACTOR, Session};
 impl Session {
     pub(super) async fn copy(&mut self, by_uid: bool, set: &SequenceSet, to: &Name, moves: bool) -> Answer {
         let (live, _) = self.refreshed().await?;
-        let quota = self.signed_in.as_ref().map_or(0, |signed_in| signed_in.account.quota_bytes);
+        let quota = self.signed_in.as_ref().map_or(0, |signed_in| signed_in.standing.account.quota_bytes);
         let view = self.view.as_ref().ok_or_else(nothing_selected)?;
         let to = named(to)?;
         let wanted = view.uids(set, by_uid).ok_or_else(no_such_numbers)?;

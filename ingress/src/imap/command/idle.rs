@@ -1,5 +1,7 @@
 //! IDLE (RFC 2177).
 
+use std::time::Duration;
+
 use tokio::time::Instant;
 
 use crate::imap::response::Reply;
@@ -7,6 +9,8 @@ use crate::imap::session::{Done, End, Session};
 use crate::imap::view::{Movement, Told};
 use crate::net::{Line, NetError};
 
+/// Where nothing happens, the account is looked at every so many times `limits.recheck`.
+const SILENT_RECHECKS: u32 = 10;
 /// Bytes of the line that ends it.
 const MAX_LINE: usize = 1_000;
 
@@ -21,7 +25,9 @@ impl Session {
         let mut news = live.news();
         self.stream.write(b"+ idling\r\n");
         let deadline = Instant::now() + self.adapter.limits.imap.idle;
+        let look = (self.adapter.limits.recheck * SILENT_RECHECKS).max(Duration::from_millis(100));
         loop {
+            self.recheck().await?;
             match live.refresh().await {
                 Ok(state) => {
                     if let Some(view) = &mut self.view {
@@ -36,6 +42,8 @@ impl Session {
             self.stream.flush().await?;
             let patience = deadline.saturating_duration_since(Instant::now());
             let line = tokio::select! {
+                // Also for whoever was disabled and hears nothing any more.
+                () = tokio::time::sleep(look) => continue,
                 line = self.stream.read_line(MAX_LINE, patience) => line,
                 changed = news.changed() => match changed {
                     Ok(()) => continue,

@@ -88,6 +88,8 @@ pub enum SectionText {
 const MAX_PATH: usize = 60;
 /// Items of one FETCH, and names of one HEADER.FIELDS.
 const MAX_ITEMS: usize = 500;
+/// Sections of one FETCH: each is read and sent for each message.
+const MAX_SECTIONS: usize = 50;
 
 impl Fetch {
     /// Reads the arguments.
@@ -101,6 +103,10 @@ impl Fetch {
             Some(b'(') => cursor.list(MAX_ITEMS, item)?,
             _ => macro_or_item(cursor)?,
         };
+        let sections = items.iter().filter(|item| matches!(item, FetchItem::Section { .. })).count();
+        if sections > MAX_SECTIONS {
+            return Err(SyntaxError("too many sections in one FETCH"));
+        }
         if by_uid && !items.contains(&FetchItem::Uid) {
             items.insert(0, FetchItem::Uid);
         }

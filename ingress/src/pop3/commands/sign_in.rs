@@ -108,8 +108,8 @@ impl Session {
             return self.mistake("you are signed in");
         }
         let ip = self.stream.peer().ip();
-        let account = match self.adapter.sign_in("pop3", user, password, ip).await {
-            Ok(account) => account,
+        let standing = match self.adapter.sign_in("pop3", user, password, ip).await {
+            Ok(standing) => standing,
             Err(SignInError::Denied) => return self.mistake("[AUTH] address or password is wrong"),
             Err(error @ SignInError::TooManyFailures { .. }) => {
                 return self.mistake(&format!("[SYS/TEMP] {error}"));
@@ -118,15 +118,15 @@ impl Session {
                 return self.err("[SYS/TEMP] signing in is not possible at the moment");
             }
         };
-        match self.adapter.mailroom.account(account.key).await {
+        match self.adapter.mailroom.account(standing.account.key).await {
             Ok(live) => {
-                let maildrop = Maildrop::new(live);
+                let maildrop = Maildrop::new(live, standing);
                 let count = maildrop.deleted.len();
                 self.maildrop = Some(maildrop);
                 self.ok(&format!("{count} messages"));
             }
             Err(error) => {
-                warn!(account = %account.key, %error, "a mailbox can't be opened");
+                warn!(account = %standing.account.key, %error, "a mailbox can't be opened");
                 self.err("[SYS/TEMP] the mailbox can't be opened at the moment");
             }
         }

@@ -30,7 +30,8 @@ impl Session {
             self.mistake(&reply);
             return Ok(Next::Command);
         }
-        let fresh = || Body::new(Decoder::chunks(limit), self.adapter.smtp.memory.share());
+        let share = self.memory();
+        let fresh = || Body::new(Decoder::chunks(limit), share);
         let chunks = self.transaction.as_mut().and_then(|transaction| transaction.chunks.take());
         let mut body = chunks.unwrap_or_else(fresh);
         self.read_chunk(len, &mut body).await?;
@@ -53,10 +54,11 @@ impl Session {
     async fn read_chunk(&mut self, len: u64, body: &mut Body) -> Result<(), NetError> {
         let patience = self.adapter.limits.smtp.data_block;
         let mut pace = self.stream.pace(patience);
+        let ends = self.ends();
         let mut left = len;
         while left > 0 {
             if !self.stream.has_buffered_input() {
-                let deadline = pace.deadline().min(Instant::now() + patience);
+                let deadline = pace.deadline().min(ends);
                 if self.stream.fill(deadline).await? == 0 {
                     return Err(NetError::Closed);
                 }

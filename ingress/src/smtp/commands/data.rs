@@ -28,7 +28,7 @@ impl Session {
             }
             Some(_) => {}
         }
-        let mut share = self.adapter.smtp.memory.share();
+        let mut share = self.memory();
         if !share.grow(1) {
             self.reply(&Reply::new(452, "4.3.1", "too much mail at the moment, try again later"));
             return Ok(Next::Command);
@@ -61,7 +61,7 @@ impl Session {
                 self.reply(&Reply::new(552, "5.3.4", "the message is far too large, closing"));
                 return Ok(None);
             }
-            let deadline = pace.deadline().min(Instant::now() + patience);
+            let deadline = pace.deadline().min(self.ends());
             if self.stream.fill(deadline).await? == 0 {
                 return Err(NetError::Closed);
             }

@@ -84,15 +84,12 @@ impl Session {
     }
 
     async fn resolve(&self, address: &str) -> Result<(TenantId, Vec<Recipient>), Refusal> {
-        let whole;
-        let address = if address == "postmaster" {
-            // RFC 5321 section 4.5.1: the postmaster of this host.
-            whole = format!("postmaster@{}", self.adapter.hostname);
-            &whole
+        let resolved = if address == "postmaster" {
+            self.adapter.postmaster().await
         } else {
-            address
+            self.adapter.directory.resolve(address).await
         };
-        match self.adapter.directory.resolve(address).await {
+        match resolved {
             Ok(Resolved::Local { tenant, recipients }) => Ok((tenant, recipients)),
             Ok(Resolved::UnknownDomain) => {
                 Err(Refusal("relay", Reply::new(550, "5.7.1", "this domain is not ours, relaying is denied")))

@@ -1,9 +1,11 @@
 //! FETCH (RFC 3501 section 6.4.5).
 //!
 //! Messages are opened a few ahead, once each; what is sent goes out as it is made, so that a session holds a
-//! few frames and never a whole large message. `\Seen` is set for the whole command in one entry before
+//! few frames and never a whole large message; of the header of one it may hold all, and then as part of its
+//! account's share of the memory for messages under way. `\Seen` is set for the whole command in one entry before
 //! anything is sent. A message that another session expunged is answered from its bytes, which are still there.
 
+mod block;
 mod section;
 mod structure;
 
@@ -15,7 +17,7 @@ use pennypost_mailstore::blobs::Message;
 use pennypost_mailstore::{Mailstore, StoreError};
 use pennypost_model::message::Sidecar;
 use pennypost_model::structure::Span;
-use pennypost_model::{FlagSet, SystemFlags, TenantId, UidSet};
+use pennypost_model::{AccountKey, FlagSet, SystemFlags, UidSet};
 
 use super::{no_such_numbers, nothing_selected};
 use crate::imap::grammar::date::print_date_time;
@@ -23,7 +25,10 @@ use crate::imap::grammar::{Fetch, FetchItem, Section, SectionText};
 use crate::imap::response::{self, Refusal, Reply};
 use crate::imap::session::{ACTOR, Done, End, Session};
 use crate::imap::view::Told;
-use section::{Located, cut, locate, select_fields};
+use crate::net::Holder;
+use block::Block;
+pub(super) use block::reserve;
+use section::{Located, cut, locate, selected_fields};
 
 /// Rows that are looked at together.
 const BATCH: usize = 256;
@@ -31,6 +36,8 @@ const BATCH: usize = 256;
 const AHEAD: usize = 4;
 /// Bytes of a message that are held at once.
 const CHUNK: u64 = 256 * 1024;
+/// From so many bytes on, what was made of a message is sent before more is made.
+const OUTPUT: usize = 64 * 1024;
 
 /// An opened message.
 struct Opened {
@@ -38,11 +45,19 @@ struct Opened {
     sidecar: Option<Sidecar>,
 }
 
+/// What is made for a message.
+struct Output {
+    /// What was not sent yet.
+    made: Vec<u8>,
+    /// Something was: from then on an error can't be told any more.
+    is_under_way: bool,
+}
+
 /// Why a message was not sent.
 enum Failure {
     /// The connection, or nothing can be said any more.
     End(End),
-    /// The store; nothing of the message was sent.
+    /// The store.
     Store(StoreError),
 }
 
@@ -66,7 +81,7 @@ struct Task<'a> {
     /// Needs the stored structure.
     needs_sidecar: bool,
     store: Mailstore,
-    tenant: TenantId,
+    account: AccountKey,
 }
 
 impl Session {
@@ -92,8 +107,8 @@ impl Session {
             FetchItem::Section { section, .. } => !section.path.is_empty(),
             _ => false,
         });
-        let (store, tenant) = (live.store().clone(), live.key().tenant);
-        let task = Task { fetch, seen, needs_sidecar, store, tenant };
+        let (store, account) = (live.store().clone(), live.key());
+        let task = Task { fetch, seen, needs_sidecar, store, account };
         self.fetch_all(&task, &positions).await
     }
 
@@ -138,6 +153,7 @@ impl Session {
         for range in positions {
             let mut at = range.start;
             while at < range.end {
+                self.recheck().await?;
                 let count = BATCH.min(range.end - at);
                 let batch = self.batch(task, at, count);
                 at += count;
@@ -187,24 +203,25 @@ impl Session {
         row: &Row,
         opened: Option<&Opened>,
     ) -> Result<bool, Failure> {
-        let mut out = format!("* {} FETCH (", position + 1).into_bytes();
+        let mut out =
+            Output { made: format!("* {} FETCH (", position + 1).into_bytes(), is_under_way: false };
+        let mut block = Block::new(self.adapter.memory.share(Holder::Account(task.account)));
         let mut has_flags = false;
-        let mut is_under_way = false;
         for (index, item) in task.fetch.items.iter().enumerate() {
             if index > 0 {
-                out.push(b' ');
+                out.made.push(b' ');
             }
             match (item, opened) {
                 (FetchItem::Flags, _) => {
-                    self.write_flags(&mut out, row);
+                    self.write_flags(&mut out.made, row);
                     has_flags = true;
                 }
                 (FetchItem::Section { section, partial, name, .. }, Some(opened)) => {
-                    write_section_name(&mut out, section, *partial, *name);
-                    let sending = self.section(&mut out, section, *partial, opened, &mut is_under_way);
+                    write_section_name(&mut out.made, section, *partial, *name);
+                    let sending = self.section(&mut out, section, *partial, opened, &mut block);
                     if let Err(failure) = sending.await {
                         return Err(match failure {
-                            Failure::Store(error) if is_under_way => {
+                            Failure::Store(error) if out.is_under_way => {
                                 tracing::error!(%error, "a message broke off while it was sent");
                                 Failure::End(End::CutOff)
                             }
@@ -212,20 +229,31 @@ impl Session {
                         });
                     }
                 }
-                (item, opened) => write_item(&mut out, item, row, opened),
+                (item, opened) => write_item(&mut out.made, item, row, opened),
+            }
+            if out.made.len() >= OUTPUT {
+                self.send(&mut out).await?;
             }
         }
         if !has_flags && task.seen.contains(row.uid) {
-            out.push(b' ');
-            self.write_flags(&mut out, row);
+            out.made.push(b' ');
+            self.write_flags(&mut out.made, row);
             has_flags = true;
         }
         if has_flags && self.condstore && !task.fetch.items.contains(&FetchItem::ModSeq) {
-            out.extend_from_slice(format!(" MODSEQ ({})", row.modseq).as_bytes());
+            out.made.extend_from_slice(format!(" MODSEQ ({})", row.modseq).as_bytes());
         }
-        out.extend_from_slice(b")\r\n");
-        self.stream.write(&out);
+        out.made.extend_from_slice(b")\r\n");
+        self.stream.write(&out.made);
         Ok(has_flags)
+    }
+
+    /// Sends what was made so far.
+    async fn send(&mut self, out: &mut Output) -> Result<(), Failure> {
+        self.stream.write(&out.made);
+        out.made.clear();
+        out.is_under_way = true;
+        Ok(self.stream.relieve().await?)
     }
 
     fn write_flags(&self, out: &mut Vec<u8>, row: &Row) {
@@ -234,15 +262,14 @@ impl Session {
         response::flags(out, &view.state().flags(row.flags), view.is_recent(row.uid));
     }
 
-    /// Writes the bytes of a section as a literal. From the first byte that was sent on `is_under_way` holds:
-    /// then an error can't be told any more.
+    /// Writes the bytes of a section as a literal, and sends them if they are many.
     async fn section(
         &mut self,
-        out: &mut Vec<u8>,
+        out: &mut Output,
         section: &Section,
         partial: Option<(u64, u64)>,
         opened: &Opened,
-        is_under_way: &mut bool,
+        block: &mut Block,
     ) -> Result<(), Failure> {
         let message = &opened.message;
         let whole = Span { start: 0, end: message.size() };
@@ -250,16 +277,13 @@ impl Session {
         let structure = opened.sidecar.as_ref().map(|sidecar| &sidecar.structure);
         let span = match locate(section, structure, whole, header) {
             Located::Nowhere => {
-                out.extend_from_slice(b"NIL");
+                out.made.extend_from_slice(b"NIL");
                 return Ok(());
             }
             Located::Fields(span) => {
                 let SectionText::HeaderFields { not, names } = &section.text else { return Ok(()) };
-                let header = message.range(span.start..span.end).await?;
-                let fields = select_fields(&header, names, *not);
-                let span = cut(Span { start: 0, end: fields.len() as u64 }, partial);
-                literal(out, fields.get(span.start as usize..span.end as usize).unwrap_or_default());
-                return Ok(());
+                let header = block.read(message, span).await?;
+                return self.fields(out, header, names, *not, partial).await;
             }
             Located::Span(span) => cut(span, partial),
         };
@@ -268,18 +292,16 @@ impl Session {
             let bytes = if span == whole {
                 message.whole().await?
             } else {
-                message.range(span.start..span.end).await?
+                block.range(message, span.start..span.end).await?
             };
-            literal(out, &bytes);
+            literal(&mut out.made, &bytes);
             return Ok(());
         }
         let mut checksum = (span == whole).then(crc32fast::Hasher::new);
         let mut at = span.start;
-        let mut chunk = message.range(at..at + CHUNK).await?;
-        out.extend_from_slice(format!("{{{}}}\r\n", span.len()).as_bytes());
-        self.stream.write(out);
-        out.clear();
-        *is_under_way = true;
+        let mut chunk = block.range(message, at..at + CHUNK).await?;
+        out.made.extend_from_slice(format!("{{{}}}\r\n", span.len()).as_bytes());
+        self.send(out).await?;
         loop {
             at += chunk.len() as u64;
             if let Some(checksum) = &mut checksum {
@@ -295,16 +317,45 @@ impl Session {
                 return Ok(());
             }
             let expected = CHUNK.min(span.end - at);
-            chunk = message.range(at..at + expected).await?;
+            chunk = block.range(message, at..at + expected).await?;
             if chunk.len() as u64 != expected {
                 return Err(StoreError::Damaged("a message is shorter than it says".to_owned()).into());
             }
         }
     }
+
+    /// Writes the fields of a header block that are named, or those that are not, and the empty line. They are
+    /// gone through twice, for their length and for themselves, so that they are nowhere else than in `header`.
+    async fn fields(
+        &mut self,
+        out: &mut Output,
+        header: &[u8],
+        names: &[String],
+        not: bool,
+        partial: Option<(u64, u64)>,
+    ) -> Result<(), Failure> {
+        let pieces = || selected_fields(header, names, not);
+        let len = pieces().map(|piece| piece.len() as u64).sum();
+        let wanted = cut(Span { start: 0, end: len }, partial);
+        out.made.extend_from_slice(format!("{{{}}}\r\n", wanted.len()).as_bytes());
+        let mut at = 0;
+        for piece in pieces() {
+            let end = at + piece.len() as u64;
+            let (from, to) = (wanted.start.clamp(at, end) - at, wanted.end.clamp(at, end) - at);
+            for part in piece.get(from as usize..to as usize).unwrap_or_default().chunks(OUTPUT) {
+                out.made.extend_from_slice(part);
+                if out.made.len() >= OUTPUT {
+                    self.send(out).await?;
+                }
+            }
+            at = end;
+        }
+        Ok(())
+    }
 }
 
 async fn open(task: &Task<'_>, row: &Row) -> Result<Opened, StoreError> {
-    let message = task.store.open(task.tenant, row.blob).await?;
+    let message = task.store.open(task.account.tenant, row.blob).await?;
     let sidecar = if task.needs_sidecar { Some(message.sidecar().await?) } else { None };
     Ok(Opened { message, sidecar })
 }

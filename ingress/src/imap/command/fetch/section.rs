@@ -73,17 +73,16 @@ fn find<'a>(structure: &'a Structure, path: &[u32]) -> Option<&'a Part> {
 }
 
 /// The fields of a header block that are named, or those that are not, and the empty line.
-pub(super) fn select_fields(header: &[u8], names: &[String], not: bool) -> Vec<u8> {
-    let mut selected = Vec::new();
-    for (name, _, span) in header_fields(header) {
+pub(super) fn selected_fields<'a>(
+    header: &'a [u8],
+    names: &'a [String],
+    not: bool,
+) -> impl Iterator<Item = &'a [u8]> {
+    let fields = header_fields(header).filter_map(move |(name, _, span)| {
         let named = names.iter().any(|wanted| wanted.as_bytes().eq_ignore_ascii_case(name));
-        if named != not {
-            selected
-                .extend_from_slice(header.get(span.start as usize..span.end as usize).unwrap_or_default());
-        }
-    }
-    selected.extend_from_slice(b"\r\n");
-    selected
+        (named != not).then(|| header.get(span.start as usize..span.end as usize).unwrap_or_default())
+    });
+    fields.chain(std::iter::once(&b"\r\n"[..]))
 }
 
 /// The part of a span that a partial means (RFC 3501: first octet and how many, cut at the end).
@@ -126,7 +125,7 @@ mod tests {
         let bytes = match (locate(&section, Some(&structure), whole, header), &section.text) {
             (Located::Span(span), _) => bytes(span),
             (Located::Fields(span), SectionText::HeaderFields { not, names }) => {
-                select_fields(&bytes(span), names, *not)
+                selected_fields(&bytes(span), names, *not).collect::<Vec<_>>().concat()
             }
             _ => return None,
         };

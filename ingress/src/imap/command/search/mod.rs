@@ -1,8 +1,9 @@
 //! SEARCH (RFC 3501 section 6.4.4), with ESEARCH answers (RFC 4731).
 //!
 //! Each message is tested on its row first; only where that does not decide its header is read, and only where
-//! that does not decide either its text. Reading is a few messages wide; large texts wait for their share of
-//! the memory for messages under way.
+//! that does not decide either its text. Reading is a few messages wide; large messages wait for memory out of
+//! their account's share of that for messages under way, and of one that is larger than the share the
+//! beginning is searched.
 
 mod test;
 
@@ -10,14 +11,15 @@ use futures::StreamExt;
 use pennypost_fold::Row;
 use pennypost_mailstore::{Mailstore, StoreError};
 use pennypost_mime::{decode_header, decode_text, header_fields};
-use pennypost_model::structure::Envelope;
-use pennypost_model::{Seq, TenantId, Uid, UidSet};
+use pennypost_model::structure::{Envelope, Structure};
+use pennypost_model::{AccountKey, Seq, Uid, UidSet};
 
+use super::fetch::reserve;
 use super::nothing_selected;
-use crate::imap::Shared;
 use crate::imap::grammar::{self, Charset, Returns, Search};
 use crate::imap::response::Reply;
 use crate::imap::session::{Done, Session};
+use crate::net::{Holder, Memory};
 use test::{Header, Known, Resolver, Test, day_of_date_field, fold};
 
 /// Rows that are looked at together.
@@ -90,8 +92,8 @@ impl Session {
         let fields = test.fields();
         let reader = Reader {
             store: live.store(),
-            tenant: live.key().tenant,
-            shared: &self.shared,
+            memory: &self.adapter.memory,
+            account: live.key(),
             test: &test,
             fields: fields.as_deref(),
         };
@@ -166,8 +168,8 @@ impl Session {
 /// Reads what a condition needs of messages.
 struct Reader<'a> {
     store: &'a Mailstore,
-    tenant: TenantId,
-    shared: &'a Shared,
+    account: AccountKey,
+    memory: &'a Memory,
     test: &'a Test,
     /// Fields that are wanted; `None`: all.
     fields: Option<&'a [String]>,
@@ -190,7 +192,9 @@ impl Reader<'_> {
     }
 
     async fn holds_of_message(&self, known: &Known<'_>) -> Result<bool, StoreError> {
-        let message = self.store.open(self.tenant, known.row.blob).await?;
+        let message = self.store.open(self.account.tenant, known.row.blob).await?;
+        let mut share = self.memory.share(Holder::Account(self.account));
+        reserve(&mut share, message.header_len()).await?;
         let mut header = self.header(&message.header().await?);
         if self.wants_addresses() {
             add_addresses(&mut header, &message.sidecar().await?.structure.envelope);
@@ -199,13 +203,18 @@ impl Reader<'_> {
         if let Some(holds) = self.test.holds(&known) {
             return Ok(holds);
         }
-        let units = u32::try_from(message.size().div_ceil(Shared::MEMORY_UNIT)).unwrap_or(u32::MAX);
-        let _share = match message.size() >= LARGE {
-            true => self.shared.memory.acquire_many(units).await.ok(),
-            false => None,
+        let most = self.memory.most() as u64;
+        let len = message.size().min(most);
+        // Given back first: two messages that each wait for more of the same share would wait in vain.
+        drop(std::mem::replace(&mut share, self.memory.share(Holder::Account(self.account))));
+        reserve(&mut share, len).await?;
+        let mut structure = message.sidecar().await?.structure;
+        let raw = if len == message.size() {
+            message.whole().await?
+        } else {
+            cut_parts(&mut structure, len);
+            message.range(0..len).await?
         };
-        let raw = message.whole().await?;
-        let structure = message.sidecar().await?.structure;
         let text = if message.size() >= LARGE {
             let decoding = move || fold(&decode_text(&structure, &raw, MAX_TEXT));
             let decoded = tokio::task::spawn_blocking(decoding).await;
@@ -235,6 +244,14 @@ impl Reader<'_> {
             }
         }
         header
+    }
+}
+
+/// Leaves of the parts of a message what is among its first `len` bytes.
+fn cut_parts(structure: &mut Structure, len: u64) {
+    for part in &mut structure.parts {
+        part.body.end = part.body.end.min(len);
+        part.body.start = part.body.start.min(part.body.end);
     }
 }
 
