@@ -3,7 +3,7 @@
 use pennypost_fold::{DraftError, State};
 use pennypost_mailstore::{ChangeError, StoreError, names};
 use pennypost_model::journal::Actor;
-use pennypost_model::{AccountKey, Seq};
+use pennypost_model::{AccountKey, Seq, Uid, UidSet};
 use pennypost_ports::{Consistency, Created, Head};
 
 use crate::Housekeep;
@@ -36,16 +36,18 @@ impl Housekeep {
 
     /// Gives up deleted messages whose window has passed. The hints are written first: they are verified
     /// before they are believed, so one too many does no harm, and none is missing if the process dies here.
+    /// Only what was hinted is given up, however much more has passed its window when the commit comes through.
     async fn forget(&self, account: AccountKey, state: State) -> Result<State, StoreError> {
         let before = self.days_ago(self.settings.restore_days);
-        let dead = state.deleted().values().filter(|deleted| deleted.at < before);
-        let hints: Vec<Hint> = dead.map(|deleted| Hint::of(deleted.row.blob)).collect();
+        let past = state.deleted().values().filter(|deleted| deleted.at < before);
+        let (uids, hints): (Vec<Uid>, Vec<Hint>) = past.map(|d| (d.row.uid, Hint::of(d.row.blob))).unzip();
         if hints.is_empty() {
             return Ok(state);
         }
         self.write_hints(account.tenant, &hints).await?;
+        let uids: UidSet = uids.into_iter().collect();
         let forgetting = self.store.commit(account, state, &Actor::System, |draft| {
-            draft.forget_deleted_before(before);
+            draft.forget_deleted(&uids);
             Ok::<(), DraftError>(())
         });
         match forgetting.await {

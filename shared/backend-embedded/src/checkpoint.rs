@@ -19,6 +19,8 @@ use crate::database;
 
 /// Frames in the WAL (8 KB each) from which on a checkpoint is worth its fsyncs.
 pub(crate) const CHECKPOINT_FRAMES: i32 = 1000;
+/// Frames at which the writer moves everything itself before it goes on.
+pub(crate) const LONGEST_WAL_FRAMES: i32 = 8 * CHECKPOINT_FRAMES;
 
 /// The thread that checkpoints one database.
 pub(crate) struct Checkpointer {
@@ -83,6 +85,11 @@ fn run(path: &std::path::Path, name: &'static str, requests: &Receiver<()>, swep
 /// Moves what can be moved without waiting for anybody.
 pub(crate) fn passive(connection: &Connection) -> rusqlite::Result<()> {
     connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
+}
+
+/// Moves everything, waiting for whoever is at it already.
+pub(crate) fn full(connection: &Connection) -> rusqlite::Result<()> {
+    connection.query_row("PRAGMA wal_checkpoint(FULL)", [], |_| Ok(()))
 }
 
 /// Moves everything and cuts the WAL off, if nobody else is reading or writing.

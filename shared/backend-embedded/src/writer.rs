@@ -22,7 +22,7 @@ use pennypost_ports::crash;
 use rusqlite::Connection;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
-use crate::checkpoint::{self, CHECKPOINT_FRAMES, Checkpointer};
+use crate::checkpoint::{self, CHECKPOINT_FRAMES, Checkpointer, LONGEST_WAL_FRAMES};
 use crate::failure::Failure;
 
 /// Jobs in a batch at most.
@@ -330,9 +330,15 @@ impl Thread {
     }
 
     fn commit_all(&mut self, jobs: Vec<Job>) {
-        if self.checkpointer.take_swept()
-            && let Err(error) = checkpoint::passive(&self.connection)
-        {
+        let checkpointed = if self.frames.load(Ordering::Relaxed) >= LONGEST_WAL_FRAMES {
+            // The thread can't keep up: whoever writes waits, so that the disk does not fill.
+            checkpoint::full(&self.connection)
+        } else if self.checkpointer.take_swept() {
+            checkpoint::passive(&self.connection)
+        } else {
+            Ok(())
+        };
+        if let Err(error) = checkpointed {
             tracing::warn!(database = self.name, %error, "checkpoint failed");
         }
         let mut jobs = jobs.into_iter().peekable();

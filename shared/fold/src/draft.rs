@@ -240,14 +240,12 @@ impl Draft {
         Ok(numbered(&present, first_uid))
     }
 
-    /// Gives up deleted messages that were deleted before `before`. The answer is where their bytes lie.
-    pub fn forget_deleted_before(&mut self, before: Timestamp) -> Vec<BlobRef> {
-        let past = self.state.deleted().values().filter(|deleted| deleted.at < before);
-        let (uids, blobs): (Vec<Uid>, Vec<BlobRef>) = past.map(|d| (d.row.uid, d.row.blob)).unzip();
-        if !uids.is_empty() {
-            self.push(Op::Forget { uids: uids.into_iter().collect() });
+    /// Gives up those of these deleted messages that are still there to be restored: nothing brings them back.
+    pub fn forget_deleted(&mut self, uids: &UidSet) {
+        let there: UidSet = self.state.deleted().keys().copied().filter(|uid| uids.contains(*uid)).collect();
+        if !there.is_empty() {
+            self.push(Op::Forget { uids: there });
         }
-        blobs
     }
 
     /// Creates a mailbox, and those above it that are missing.
