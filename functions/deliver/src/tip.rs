@@ -175,7 +175,8 @@ pub fn copies(entry: &Entry, wants_housekeeping: bool) -> Vec<(EventId, Copy)> {
 pub struct Tips {
     store: Mailstore,
     memory: Memory,
-    known: Mutex<HashMap<AccountKey, Arc<Mutex<Tip>>>>,
+    /// In order of their keys, so that a schedule of the simulation can be repeated.
+    known: Mutex<BTreeMap<AccountKey, Arc<Mutex<Tip>>>>,
 }
 
 impl Tips {

@@ -1,5 +1,6 @@
 //! Peers that mean harm or are broken: the server answers precisely, stays within its bounds and lives.
 
+use crate::alone::is_alone;
 use std::time::{Duration, Instant};
 
 use pennypost_model::event::{Body, Via};
@@ -28,6 +29,9 @@ fn resident_bytes() -> u64 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_gigabyte_without_a_line_end() {
+    if !is_alone(module_path!(), "a_gigabyte_without_a_line_end") {
+        return;
+    }
     let office = Office::open(settings()).await;
     let block = vec![b'x'; 1 << 20];
     let mut client = Client::smtp(office.smtp).await;
@@ -386,6 +390,9 @@ async fn what_cannot_be_made_durable_is_not_accepted() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reader_that_does_not_read_is_cut_off() {
+    if !is_alone(module_path!(), "a_reader_that_does_not_read_is_cut_off") {
+        return;
+    }
     let mut settings = settings();
     settings.limits.write = Duration::from_millis(300);
     settings.limits.slowest = 1 << 30;

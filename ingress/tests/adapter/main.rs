@@ -1,6 +1,8 @@
 //! The adapter over real sockets, on the embedded backend: dialogues as text, hostile peers, authentication
 //! with a DNS server of our own, and POP3.
 
+#[path = "../common/alone.rs"]
+mod alone;
 mod authentication;
 mod dialogues;
 mod dns;

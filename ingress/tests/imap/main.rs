@@ -1,5 +1,7 @@
 //! IMAP over real sockets on the embedded backend.
 
+#[path = "../common/alone.rs"]
+mod alone;
 mod dialogue;
 mod hostile;
 mod memory;
