@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use tracing::{debug, info};
 
 use super::Shared;
+use super::capability;
 use super::command;
 use super::grammar::{self, Command};
 use super::input::{Expectation, Input, read_command};
@@ -235,19 +236,12 @@ impl Session {
 
     /// What the client may use now (RFC 3501 section 6.1.1).
     pub fn capabilities(&self) -> String {
-        let mut list = String::from("IMAP4rev1 LITERAL+ ID ENABLE SASL-IR");
-        if self.signed_in.is_none() {
-            if !self.stream.is_tls() {
-                list.push_str(" STARTTLS");
-            }
-            let sign_in = if self.stream.is_private() { " AUTH=PLAIN AUTH=LOGIN" } else { " LOGINDISABLED" };
-            list.push_str(sign_in);
-            return list;
-        }
-        list.push_str(" IDLE NAMESPACE CHILDREN UNSELECT UIDPLUS MOVE SPECIAL-USE CONDSTORE ESEARCH WITHIN");
-        list.push_str(" LIST-EXTENDED LIST-STATUS STATUS=SIZE OBJECTID MULTIAPPEND");
-        list.push_str(&format!(" APPENDLIMIT={}", self.adapter.limits.imap.message_size));
-        list
+        let standing = capability::Standing {
+            tls: self.stream.is_tls(),
+            private: self.stream.is_private(),
+            signed_in: self.signed_in.is_some(),
+        };
+        capability::list(standing, self.adapter.limits.imap.message_size)
     }
 
     /// The account of a member who has signed in.
