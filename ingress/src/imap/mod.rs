@@ -15,6 +15,7 @@ mod capability;
 mod command;
 pub mod grammar;
 mod input;
+mod print;
 mod response;
 mod session;
 mod view;

@@ -15,6 +15,7 @@ use pennypost_fold::{Mailbox, Row, Rows, State};
 use pennypost_model::{AccountKey, MailboxId, Seq, Uid, UidSet, UidValidity};
 
 use super::grammar::SequenceSet;
+use super::print::{self, RowWriter};
 use super::response;
 
 /// Flags that the client has been told by a command's own answers: of these messages, as of this entry.
@@ -146,19 +147,18 @@ impl View {
     }
 
     /// As [`View::now`] for the `count` shown rows from a position on, with their positions.
-    pub fn rows_now(&self, start: usize, count: usize) -> Vec<(usize, Row)> {
-        let shown = self.shown.rows.from_position(start).take(count).copied();
-        if Arc::ptr_eq(&self.shown, &self.newest) {
-            return (start..).zip(shown).collect();
-        }
-        let shown: Vec<Row> = shown.collect();
-        let first = shown.first().map_or(0, |row| self.newest.rows.position_of(row.uid));
-        let mut newest = self.newest.rows.from_position(first).peekable();
-        let now = shown.into_iter().map(|row| {
-            while newest.next_if(|newer| newer.uid < row.uid).is_some() {}
-            newest.next_if(|newer| newer.uid == row.uid).copied().unwrap_or(row)
+    pub fn rows_now(&self, start: usize, count: usize) -> impl Iterator<Item = (usize, &Row)> {
+        let shown = self.shown.rows.from_position(start).take(count);
+        let mut newest = (!Arc::ptr_eq(&self.shown, &self.newest)).then(|| {
+            let first = self.shown.rows.at(start).map_or(0, |row| self.newest.rows.position_of(row.uid));
+            self.newest.rows.from_position(first).peekable()
         });
-        (start..).zip(now).collect()
+        let now = shown.map(move |row| {
+            let Some(newest) = &mut newest else { return row };
+            while newest.next_if(|newer| newer.uid < row.uid).is_some() {}
+            newest.next_if(|newer| newer.uid == row.uid).unwrap_or(row)
+        });
+        (start..).zip(now)
     }
 
     /// Is the message still there in the newest state?
@@ -238,16 +238,19 @@ impl View {
         }
         self.shown = Arc::clone(&self.newest);
         for (position, _) in difference.gone.iter().rev() {
-            out.extend_from_slice(format!("* {} EXPUNGE\r\n", position + 1).as_bytes());
+            out.extend_from_slice(b"* ");
+            print::number(out, *position as u64 + 1);
+            out.extend_from_slice(b" EXPUNGE\r\n");
         }
         if !difference.new.is_empty() {
             self.claim_recent();
             let (exists, recent) = (self.len(), self.recent_count());
             out.extend_from_slice(format!("* {exists} EXISTS\r\n* {recent} RECENT\r\n").as_bytes());
         }
+        let mut writer = RowWriter::default();
         for (position, row) in &difference.changed {
             if row.modseq > told.at || !told.uids.contains(row.uid) {
-                self.tell_flags(*position, row, with_modseq, out);
+                self.tell_flags(&mut writer, *position, row, with_modseq, out);
             }
         }
         true
@@ -261,14 +264,16 @@ impl View {
         }
     }
 
-    /// An untagged FETCH with the flags of a message.
-    pub fn tell_flags(&self, position: usize, row: &Row, with_modseq: bool, out: &mut Vec<u8>) {
-        out.extend_from_slice(format!("* {} FETCH (UID {} FLAGS ", position + 1, row.uid).as_bytes());
-        response::flags(out, &self.state.flags(row.flags), self.is_recent(row.uid));
-        if with_modseq {
-            out.extend_from_slice(format!(" MODSEQ ({})", row.modseq).as_bytes());
-        }
-        out.extend_from_slice(b")\r\n");
+    /// An untagged FETCH with the flags of a message. The writer is used for this view's state alone.
+    pub fn tell_flags(
+        &self,
+        writer: &mut RowWriter,
+        position: usize,
+        row: &Row,
+        with_modseq: bool,
+        out: &mut Vec<u8>,
+    ) {
+        writer.told_flags(out, &self.state, position, row, self.is_recent(row.uid), with_modseq);
     }
 
     /// What lies above the mark is recent here.

@@ -5,6 +5,7 @@ use pennypost_model::{FlagSet, SystemFlags, UidSet};
 
 use super::{no_such_numbers, nothing_selected, read_only};
 use crate::imap::grammar::{Store, StoreAction};
+use crate::imap::print::RowWriter;
 use crate::imap::response::{Refusal, Reply};
 use crate::imap::session::{ACTOR, Done, Session};
 use crate::imap::view::Told;
@@ -74,6 +75,7 @@ impl Session {
         let Some(view) = &mut self.view else { return Ok(told) };
         view.learn(state);
         let mut out = Vec::new();
+        let mut writer = RowWriter::default();
         view.tell_keywords(&mut out);
         let shown = std::sync::Arc::clone(view.shown());
         let bits = bits_of(state, &store.flags);
@@ -94,7 +96,7 @@ impl Session {
                     out.extend_from_slice(line.as_bytes());
                 }
             } else {
-                view.tell_flags(position, &row, self.condstore, &mut out);
+                view.tell_flags(&mut writer, position, &row, self.condstore, &mut out);
             }
             told.uids.push(row.uid);
             if count % BATCH == BATCH - 1 {

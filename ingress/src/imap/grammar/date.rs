@@ -120,10 +120,34 @@ pub fn date_time(cursor: &mut Cursor<'_>) -> Parse<Timestamp> {
 /// A time as `date-time` with its quotes, in UTC.
 #[must_use]
 pub fn print_date_time(time: Timestamp) -> String {
+    let mut out = Vec::with_capacity(30);
+    write_date_time(&mut out, time);
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+/// As [`print_date_time`], onto `out`.
+pub fn write_date_time(out: &mut Vec<u8>, time: Timestamp) {
     let (year, month, day) = time.civil_day();
-    let seconds = time.seconds().rem_euclid(86_400);
+    let seconds = time.seconds().rem_euclid(86_400) as u32;
     let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-    format!("\"{day:2}-{}-{year:04} {hour:02}:{minute:02}:{second:02} +0000\"", month_name(month))
+    let two = |number: u32| [b'0' + (number / 10 % 10) as u8, b'0' + (number % 10) as u8];
+    out.push(b'"');
+    out.extend_from_slice(&if day < 10 { [b' ', b'0' + day as u8] } else { two(day) });
+    out.push(b'-');
+    out.extend_from_slice(month_name(month).as_bytes());
+    out.push(b'-');
+    match u32::try_from(year) {
+        Ok(year) if year <= 9999 => {
+            out.extend_from_slice(&two(year / 100));
+            out.extend_from_slice(&two(year % 100));
+        }
+        _ => out.extend_from_slice(format!("{year:04}").as_bytes()),
+    }
+    for (mark, number) in [(b' ', hour), (b':', minute), (b':', second)] {
+        out.push(mark);
+        out.extend_from_slice(&two(number));
+    }
+    out.extend_from_slice(b" +0000\"");
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 //! anything is sent. A message that another session expunged is answered from its bytes, which are still there.
 
 mod block;
+mod rows;
 mod section;
 mod structure;
 
@@ -20,8 +21,8 @@ use pennypost_model::structure::Span;
 use pennypost_model::{AccountKey, FlagSet, SystemFlags, UidSet};
 
 use super::{no_such_numbers, nothing_selected};
-use crate::imap::grammar::date::print_date_time;
 use crate::imap::grammar::{Fetch, FetchItem, Section, SectionText};
+use crate::imap::print::{self, RowWriter};
 use crate::imap::response::{self, Refusal, Reply};
 use crate::imap::session::{ACTOR, Done, End, Session};
 use crate::imap::view::Told;
@@ -149,6 +150,10 @@ impl Session {
         view.tell_keywords(&mut out);
         self.stream.write(&out);
         let mut told = Told { uids: UidSet::new(), at: view.state().seq };
+        if !task.fetch.opens_message() {
+            self.fetch_rows(task, positions, &mut told).await?;
+            return Ok(Reply::ok("fetched").telling(told));
+        }
         let mut failure: Option<StoreError> = None;
         for range in positions {
             let mut at = range.start;
@@ -190,9 +195,9 @@ impl Session {
     /// The rows at these positions that are asked for, as they are now.
     fn batch(&self, task: &Task<'_>, start: usize, count: usize) -> Vec<(usize, Row)> {
         let Some(view) = &self.view else { return Vec::new() };
-        let mut rows = view.rows_now(start, count);
-        rows.retain(|(_, row)| task.fetch.changed_since.is_none_or(|since| row.modseq.0 > since));
-        rows
+        let rows = view.rows_now(start, count);
+        let rows = rows.filter(|(_, row)| task.fetch.changed_since.is_none_or(|since| row.modseq.0 > since));
+        rows.map(|(position, row)| (position, *row)).collect()
     }
 
     /// Sends what is asked of one message. `true` if its flags were among it.
@@ -203,8 +208,9 @@ impl Session {
         row: &Row,
         opened: Option<&Opened>,
     ) -> Result<bool, Failure> {
-        let mut out =
-            Output { made: format!("* {} FETCH (", position + 1).into_bytes(), is_under_way: false };
+        let mut out = Output { made: Vec::with_capacity(1024), is_under_way: false };
+        let mut writer = RowWriter::default();
+        begin(&mut out.made, position);
         let mut block = Block::new(self.adapter.memory.share(Holder::Account(task.account)));
         let mut has_flags = false;
         for (index, item) in task.fetch.items.iter().enumerate() {
@@ -212,10 +218,6 @@ impl Session {
                 out.made.push(b' ');
             }
             match (item, opened) {
-                (FetchItem::Flags, _) => {
-                    self.write_flags(&mut out.made, row);
-                    has_flags = true;
-                }
                 (FetchItem::Section { section, partial, name, .. }, Some(opened)) => {
                     write_section_name(&mut out.made, section, *partial, *name);
                     let sending = self.section(&mut out, section, *partial, opened, &mut block);
@@ -229,7 +231,14 @@ impl Session {
                         });
                     }
                 }
-                (item, opened) => write_item(&mut out.made, item, row, opened),
+                (item, opened) => {
+                    has_flags |= *item == FetchItem::Flags;
+                    if let Some(view) = &self.view
+                        && !writer.item(&mut out.made, item, view.state(), row, view.is_recent(row.uid))
+                    {
+                        write_item(&mut out.made, item, opened);
+                    }
+                }
             }
             if out.made.len() >= OUTPUT {
                 self.send(&mut out).await?;
@@ -240,8 +249,13 @@ impl Session {
             self.write_flags(&mut out.made, row);
             has_flags = true;
         }
-        if has_flags && self.condstore && !task.fetch.items.contains(&FetchItem::ModSeq) {
-            out.made.extend_from_slice(format!(" MODSEQ ({})", row.modseq).as_bytes());
+        if has_flags
+            && self.condstore
+            && !task.fetch.items.contains(&FetchItem::ModSeq)
+            && let Some(view) = &self.view
+        {
+            out.made.push(b' ');
+            writer.item(&mut out.made, &FetchItem::ModSeq, view.state(), row, false);
         }
         out.made.extend_from_slice(b")\r\n");
         self.stream.write(&out.made);
@@ -376,32 +390,32 @@ fn write_section_name(out: &mut Vec<u8>, section: &Section, partial: Option<(u64
     out.push(b' ');
 }
 
-/// All items but FLAGS and sections.
-fn write_item(out: &mut Vec<u8>, item: &FetchItem, row: &Row, opened: Option<&Opened>) {
+/// `* 12 FETCH (`
+fn begin(out: &mut Vec<u8>, position: usize) {
+    out.extend_from_slice(b"* ");
+    print::number(out, position as u64 + 1);
+    out.extend_from_slice(b" FETCH (");
+}
+
+/// What is made of the stored structure.
+fn write_item(out: &mut Vec<u8>, item: &FetchItem, opened: Option<&Opened>) {
     let structure = opened.and_then(|opened| opened.sidecar.as_ref()).map(|sidecar| &sidecar.structure);
-    let text = match (item, structure) {
-        (FetchItem::Uid, _) => format!("UID {}", row.uid),
-        (FetchItem::InternalDate, _) => format!("INTERNALDATE {}", print_date_time(row.internal_date)),
-        (FetchItem::Size, _) => format!("RFC822.SIZE {}", row.size),
-        (FetchItem::ModSeq, _) => format!("MODSEQ ({})", row.modseq),
-        (FetchItem::EmailId, _) => format!("EMAILID ({})", email_id(row)),
-        (FetchItem::ThreadId, _) => format!("THREADID ({})", thread_id(row)),
+    match (item, structure) {
         (FetchItem::Envelope, Some(of)) => {
             out.extend_from_slice(b"ENVELOPE ");
-            return structure::envelope(out, &of.envelope);
+            structure::envelope(out, &of.envelope);
         }
         (FetchItem::Body, Some(of)) => {
             out.extend_from_slice(b"BODY ");
-            return structure::body(out, of, false);
+            structure::body(out, of, false);
         }
         (FetchItem::BodyStructure, Some(of)) => {
             out.extend_from_slice(b"BODYSTRUCTURE ");
-            return structure::body(out, of, true);
+            structure::body(out, of, true);
         }
-        // Sections and flags are written elsewhere; the others have been opened.
-        _ => return,
-    };
-    out.extend_from_slice(text.as_bytes());
+        // Sections and what the row tells are written elsewhere; the others have been opened.
+        _ => {}
+    }
 }
 
 /// EMAILID (RFC 8474 section 5.1).

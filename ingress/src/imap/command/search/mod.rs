@@ -17,6 +17,7 @@ use pennypost_model::{AccountKey, Seq, Uid, UidSet};
 use super::fetch::reserve;
 use super::nothing_selected;
 use crate::imap::grammar::{self, Charset, Returns, Search};
+use crate::imap::print;
 use crate::imap::response::Reply;
 use crate::imap::session::{Done, Session};
 use crate::net::{Holder, Memory};
@@ -100,11 +101,12 @@ impl Session {
         let mut found = Found::default();
         let mut start = 0;
         while start < view.len() {
-            let rows = view.rows_now(start, BATCH).into_iter();
-            let rows = rows.map(|(position, row)| (position as u32 + 1, row, view.is_recent(row.uid)));
+            let rows = view.rows_now(start, BATCH);
+            let rows: Vec<_> =
+                rows.map(|(position, row)| (position as u32 + 1, *row, view.is_recent(row.uid))).collect();
             start += BATCH;
             let reader = &reader;
-            let tested = rows.map(|(number, row, recent)| async move {
+            let tested = rows.into_iter().map(|(number, row, recent)| async move {
                 let holds = reader.holds(number, &row, recent).await;
                 holds.map(|holds| (number, row, holds))
             });
@@ -146,15 +148,17 @@ impl Session {
                 out.push_str(&format!(" MODSEQ {modseq}"));
             }
         } else {
-            out.push_str("* SEARCH");
+            let mut numbers = b"* SEARCH".to_vec();
             for number in found.set.iter() {
-                out.push_str(&format!(" {number}"));
-                if out.len() >= 16 * 1024 {
-                    self.stream.write(out.as_bytes());
-                    out.clear();
+                numbers.push(b' ');
+                print::number(&mut numbers, u64::from(number.0));
+                if numbers.len() >= 16 * 1024 {
+                    self.stream.write(&numbers);
+                    numbers.clear();
                     self.stream.relieve().await?;
                 }
             }
+            self.stream.write(&numbers);
             if let Some(modseq) = modseq {
                 out.push_str(&format!(" (MODSEQ {modseq})"));
             }
