@@ -1,7 +1,9 @@
 //! Bases: a state as columns. A base can be thrown away and rebuilt from the journal at any time.
 //!
 //! Layout: magic `PPBS`, a format byte, then one zstd frame with checksum around a postcard record whose
-//! columns are delta-encoded varints.
+//! columns are delta-encoded varints. Version 2 has a column more than version 1 (`v1`): when a message was saved.
+
+mod v1;
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -53,6 +55,11 @@ struct Record {
 
 impl Versioned for Record {
     const KIND: &'static str = "base";
+    const VERSION: u8 = 2;
+
+    fn upgrade(found: u8, bytes: &[u8]) -> Result<Record, CodecError> {
+        v1::read(found, bytes)
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -69,49 +76,58 @@ struct MailboxRecord {
 }
 
 /// One value of each row after another, each column by itself so that it compresses.
-#[derive(Default, Serialize, Deserialize)]
+#[derive(Serialize, Deserialize)]
 struct Columns {
     len: u64,
     packs: Vec<EventId>,
-    columns: [Vec<u8>; 13],
+    /// [`WIDTH`] of them.
+    columns: Vec<Vec<u8>>,
 }
+
+/// Columns of a row.
+const WIDTH: usize = 14;
 
 /// The base of `state`.
 ///
 /// # Errors
 /// [`BaseError::Damaged`] if compression fails, which happens only without memory.
 pub fn encode(state: &State) -> Result<Vec<u8>, BaseError> {
-    let mailboxes = state.mailboxes().map(|mailbox| MailboxRecord {
-        id: mailbox.id,
-        name: mailbox.name.clone(),
-        role: mailbox.role,
-        uid_validity: mailbox.uid_validity,
-        subscribed: mailbox.subscribed,
-        created: mailbox.created,
-        modseq: mailbox.modseq,
-        highest_uid: mailbox.highest_uid,
-        rows: Columns::of(mailbox.rows.iter()),
-    });
-    let record = Record {
-        seq: state.seq,
-        time: state.time,
-        next_uid: state.next_uid,
-        used: state.used,
-        keywords: state.keywords().to_vec(),
-        highest_mailbox: state.highest_mailbox,
-        highest_validity: state.highest_validity,
-        mailboxes: mailboxes.collect(),
-        deleted: Columns::of(state.deleted.values().map(|deleted| &deleted.row)),
-        deleted_from: state.deleted.values().map(|deleted| deleted.mailbox).collect(),
-        deleted_at: state.deleted.values().map(|deleted| deleted.at).collect(),
-        deleted_reason: state.deleted.values().map(|deleted| deleted.reason).collect(),
-    };
-    let plain = codec::encode(&record);
+    let plain = codec::encode(&Record::of(state));
     let packed = compress(&plain).map_err(|error| BaseError::Damaged(error.to_string()))?;
     let mut base = Vec::with_capacity(packed.len() + 4);
     base.extend_from_slice(MAGIC);
     base.extend_from_slice(&packed);
     Ok(base)
+}
+
+impl Record {
+    fn of(state: &State) -> Record {
+        let mailboxes = state.mailboxes().map(|mailbox| MailboxRecord {
+            id: mailbox.id,
+            name: mailbox.name.clone(),
+            role: mailbox.role,
+            uid_validity: mailbox.uid_validity,
+            subscribed: mailbox.subscribed,
+            created: mailbox.created,
+            modseq: mailbox.modseq,
+            highest_uid: mailbox.highest_uid,
+            rows: Columns::of(mailbox.rows.iter()),
+        });
+        Record {
+            seq: state.seq,
+            time: state.time,
+            next_uid: state.next_uid,
+            used: state.used,
+            keywords: state.keywords().to_vec(),
+            highest_mailbox: state.highest_mailbox,
+            highest_validity: state.highest_validity,
+            mailboxes: mailboxes.collect(),
+            deleted: Columns::of(state.deleted.values().map(|deleted| &deleted.row)),
+            deleted_from: state.deleted.values().map(|deleted| deleted.mailbox).collect(),
+            deleted_at: state.deleted.values().map(|deleted| deleted.at).collect(),
+            deleted_reason: state.deleted.values().map(|deleted| deleted.reason).collect(),
+        }
+    }
 }
 
 /// The state in a base.
@@ -176,8 +192,8 @@ fn compress(plain: &[u8]) -> std::io::Result<Vec<u8>> {
 
 impl Columns {
     fn of<'a>(rows: impl Iterator<Item = &'a Row>) -> Columns {
-        let mut columns = Columns::default();
-        let mut previous = [0_i64; 13];
+        let mut columns = Columns { len: 0, packs: Vec::new(), columns: vec![Vec::new(); WIDTH] };
+        let mut previous = [0_i64; WIDTH];
         let mut pack_numbers = BTreeMap::new();
         for row in rows {
             columns.len += 1;
@@ -200,6 +216,7 @@ impl Columns {
                 pack,
                 i64::from(row.blob.entry) << 32 | i64::from(row.blob.len),
                 i64::from(row.blob.offset),
+                row.saved.0.wrapping_sub(row.internal_date.0),
             ];
             for ((column, value), previous) in columns.columns.iter_mut().zip(values).zip(&mut previous) {
                 write_varint(column, zigzag(value.wrapping_sub(*previous)));
@@ -211,9 +228,9 @@ impl Columns {
 
     fn rows(&self) -> Option<Vec<Row>> {
         let mut readers: Vec<&[u8]> = self.columns.iter().map(Vec::as_slice).collect();
-        let mut values = [0_i64; 13];
-        let longest = self.columns[0].len() as u64;
-        if self.len > longest {
+        let mut values = [0_i64; WIDTH];
+        let longest = self.columns.first()?.len() as u64;
+        if self.columns.len() != WIDTH || self.len > longest {
             return None;
         }
         let mut rows = Vec::with_capacity(self.len as usize);
@@ -221,8 +238,22 @@ impl Columns {
             for (value, reader) in values.iter_mut().zip(&mut readers) {
                 *value = value.wrapping_add(unzigzag(read_varint(reader)?));
             }
-            let [uid, rid, origin, flags, modseq, date, sent, size, thread, hash, pack, entry_len, offset] =
-                values;
+            let [
+                uid,
+                rid,
+                origin,
+                flags,
+                modseq,
+                date,
+                sent,
+                size,
+                thread,
+                hash,
+                pack,
+                entry_len,
+                offset,
+                saved,
+            ] = values;
             let internal_date = Timestamp(date);
             let blob = BlobRef {
                 pack: *self.packs.get(usize::try_from(pack).ok()?)?,
@@ -238,6 +269,7 @@ impl Columns {
                 origin: Rid((rid as u64).wrapping_sub(origin as u64)),
                 modseq: Seq(modseq as u64),
                 internal_date,
+                saved: Timestamp(date.wrapping_add(saved)),
                 sent,
                 size: size as u64,
                 thread: ThreadId(thread as u64),

@@ -45,6 +45,8 @@ pub struct Row {
     pub modseq: Seq,
     /// INTERNALDATE.
     pub internal_date: Timestamp,
+    /// When it came into its mailbox: the time of the entry that added, moved, copied or restored it (RFC 8514).
+    pub saved: Timestamp,
     /// The Date header.
     pub sent: Option<Timestamp>,
     /// Bytes as received.

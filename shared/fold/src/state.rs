@@ -210,6 +210,7 @@ impl State {
             origin: rid,
             modseq: self.seq,
             internal_date: add.internal_date,
+            saved: self.time,
             sent: add.sent,
             size: add.size,
             thread: add.thread,
@@ -221,6 +222,7 @@ impl State {
 
     /// Puts a row with a new UID into a mailbox, or into the Inbox if there is no such mailbox.
     fn enter(&mut self, to: MailboxId, row: Row) {
+        let row = Row { saved: self.time, ..row };
         let to = if self.mailboxes.contains_key(&to) { to } else { MailboxId::INBOX };
         let seq = self.seq;
         let Some(mailbox) = self.mailboxes.get_mut(&to).map(Arc::make_mut) else { return };
