@@ -11,7 +11,7 @@ use crate::admin::tenant::TenantCommand;
 use crate::admin::{AdminCommand, AdminContext};
 use crate::office::Office;
 use crate::text::{Lang, Text};
-use crate::{Failed, dead_letters, export, import, mailbox, replay, serve, trace, verify};
+use crate::{Failed, bench, dead_letters, export, import, mailbox, replay, serve, trace, verify};
 
 /// An enterprise post office: SMTP in, IMAP and POP3 out, nothing lost.
 #[derive(Debug, Parser)]
@@ -70,6 +70,8 @@ enum Command {
     /// Messages that no handler could deal with
     #[command(subcommand)]
     DeadLetters(dead_letters::DeadLettersCommand),
+    /// Measure a mail server, this or any other, by the load that mail programs make
+    Bench(bench::BenchArgs),
 }
 
 /// What `serve` takes.
@@ -131,6 +133,9 @@ impl Cli {
         if let Ok(request) = std::env::var("PENNYPOST_CRASH_AT") {
             pennypost_ports::crash::arm(&request).map_err(Failed::Said)?;
         }
+        if let Command::Bench(args) = &self.command {
+            return bench::run(args, self.json, text);
+        }
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         runtime.block_on(self.dispatch(text))
     }
@@ -158,7 +163,8 @@ impl Command {
 
     async fn run(self, office: &Office, json: bool, text: &Text) -> Result<ExitCode, Failed> {
         match self {
-            Command::Serve(_) => {}
+            // Neither works on a store that is open.
+            Command::Serve(_) | Command::Bench(_) => {}
             Command::Admin(command) => {
                 let open_account = office.open_account();
                 let text = Text::new(text.lang());

@@ -230,3 +230,35 @@ dead-letters-replayed = { $count ->
 dead-letter-refused = the dead letter { $id } is ended; its trace says why
 dead-letter-unreadable = the event is about no message or cannot be read
 dead-letter-no-header = the header of the message cannot be read: { $cause }
+
+## bench
+
+bench-failed = the measurement failed: { $cause }
+bench-head-operation = Operation
+bench-head-figure = Figure
+bench-head-median = Median
+bench-head-unit = Unit
+bench-head-rounds = Rounds
+bench-first = first time in a session
+bench-repeated = repeated
+bench-accepted = messages accepted
+bench-visible = copies visible by IMAP
+bench-latency-p50 = reply after, median
+bench-latency-p99 = reply after, p99
+bench-sessions = sessions
+bench-operations = operations
+bench-count = done
+bench-cpu-per-message = server CPU for a message
+bench-cpu-per-operation = server CPU for an operation
+bench-cpu-quiet = server CPU while nothing happens
+bench-memory-before = server memory (PSS) before
+bench-memory-peak = server memory (PSS), peak
+bench-memory-after = server memory (PSS) after
+bench-memory-per-connection = server memory (PSS) for a connection
+bench-generator-share = share of a core used by the load generator
+bench-unit-milliseconds = ms
+bench-unit-seconds = s
+bench-unit-per-second = /s
+bench-unit-kibibytes = KiB
+bench-unit-pieces = ×
+bench-unit-percent = %

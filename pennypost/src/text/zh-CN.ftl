@@ -199,3 +199,35 @@ dead-letters-replayed = 已将 { $count } 封死信重新放入队列；服务�
 dead-letter-refused = 死信 { $id } 已终止，跟踪记录中有原因
 dead-letter-unreadable = 该事件与邮件无关，或无法读取
 dead-letter-no-header = 无法读取邮件头：{ $cause }
+
+## bench
+
+bench-failed = 测量失败：{ $cause }
+bench-head-operation = 操作
+bench-head-figure = 指标
+bench-head-median = 中位数
+bench-head-unit = 单位
+bench-head-rounds = 各轮
+bench-first = 会话中首次
+bench-repeated = 重复执行
+bench-accepted = 已接收邮件
+bench-visible = IMAP 可见副本
+bench-latency-p50 = 响应时间，中位数
+bench-latency-p99 = 响应时间，p99
+bench-sessions = 会话
+bench-operations = 操作
+bench-count = 次数
+bench-cpu-per-message = 每封邮件的服务器 CPU 时间
+bench-cpu-per-operation = 每次操作的服务器 CPU 时间
+bench-cpu-quiet = 空闲时的服务器 CPU 时间
+bench-memory-before = 服务器内存（PSS），之前
+bench-memory-peak = 服务器内存（PSS），峰值
+bench-memory-after = 服务器内存（PSS），之后
+bench-memory-per-connection = 每个连接的服务器内存（PSS）
+bench-generator-share = 负载发生器占用单核的比例
+bench-unit-milliseconds = 毫秒
+bench-unit-seconds = 秒
+bench-unit-per-second = /秒
+bench-unit-kibibytes = KiB
+bench-unit-pieces = 次
+bench-unit-percent = %

@@ -1,0 +1,105 @@
+//! What changes nothing: SELECT, FETCH, SEARCH.
+
+use std::time::{Duration, Instant};
+
+use super::Measuring;
+use super::fill::is_seen;
+use crate::BenchError;
+use crate::corpus::{Chance, Corpus, Marked};
+use crate::error::expect;
+use crate::imap::{Imap, Look, Seen};
+
+/// Operations on all messages, and the item that each answer must have.
+const FETCHES: [(&str, &str); 3] = [
+    ("FETCH 1:* (FLAGS)", "FLAGS ("),
+    ("FETCH 1:* (UID FLAGS ENVELOPE INTERNALDATE RFC822.SIZE)", "ENVELOPE ("),
+    ("FETCH 1:* BODYSTRUCTURE", "BODYSTRUCTURE ("),
+];
+const BODIES: u64 = 100;
+
+impl Measuring<'_> {
+    pub(super) async fn reads(&mut self) -> Result<(), BenchError> {
+        self.selects().await?;
+        for (command, item) in FETCHES {
+            let mut session = self.selected().await?;
+            for time in 0..self.times() {
+                let (taken, seen) = timed(&mut session, command, Look { item, literal: false }).await?;
+                expect(command, self.args.messages, seen.fetched)?;
+                self.note(command, time, taken);
+            }
+        }
+        self.bodies().await?;
+        let total = self.args.messages;
+        let unseen = (0..total).filter(|number| !is_seen(*number)).count() as u64;
+        self.search("SEARCH SUBJECT", Marked::Subject.word(), Corpus::count(Marked::Subject, total)).await?;
+        self.search("SEARCH BODY", Marked::Body.word(), Corpus::count(Marked::Body, total)).await?;
+        self.search("SEARCH BODY (中文)", Marked::Chinese.word(), Corpus::count(Marked::Chinese, total))
+            .await?;
+        self.search("SEARCH UNSEEN", "", unseen).await
+    }
+
+    async fn selects(&mut self) -> Result<(), BenchError> {
+        let mut session = self.session().await?;
+        for time in 0..self.times() {
+            let began = Instant::now();
+            session.select(&self.args.mailbox).await?;
+            self.note("SELECT", time, began.elapsed());
+            expect("messages of the mailbox", self.args.messages, session.exists)?;
+            // So that the next one opens it again.
+            session.run("UNSELECT").await?;
+        }
+        Ok(())
+    }
+
+    async fn bodies(&mut self) -> Result<(), BenchError> {
+        let mut session = self.selected().await?;
+        let mut chance = Chance::new(self.args.mail.seed);
+        for time in 0..self.times() {
+            let mut taken = Duration::ZERO;
+            for _ in 0..BODIES {
+                let number = chance.below(self.args.messages) + 1;
+                let command = format!("FETCH {number} (BODY.PEEK[])");
+                let look = Look { item: "BODY[]", literal: true };
+                let (one, seen) = timed(&mut session, &command, look).await?;
+                expect(&command, 1, seen.fetched)?;
+                if self.untouched && seen.literal != self.corpus.letter(number - 1) {
+                    return Err(BenchError::wrong(&command, "the letter that was stored", "another text"));
+                }
+                taken += one;
+            }
+            self.note("FETCH BODY.PEEK[] (100)", time, taken);
+        }
+        Ok(())
+    }
+
+    /// An empty `word` searches for what the operation itself says.
+    async fn search(&mut self, operation: &'static str, word: &str, expected: u64) -> Result<(), BenchError> {
+        let mut session = self.selected().await?;
+        let key = operation.split(' ').nth(1).unwrap_or_default();
+        let command = match word {
+            "" => format!("SEARCH {key}"),
+            word if word.is_ascii() => format!("SEARCH {key} {word}"),
+            word => format!("SEARCH CHARSET UTF-8 {key} {{{}+}}\r\n{word}", word.len()),
+        };
+        for time in 0..self.times() {
+            let (taken, seen) = timed(&mut session, &command, Look::default()).await?;
+            if self.untouched {
+                expect(&command, expected, seen.found)?;
+            } else if seen.found == 0 {
+                return Err(BenchError::wrong(&command, "some messages", 0));
+            }
+            self.note(operation, time, taken);
+        }
+        Ok(())
+    }
+}
+
+pub(super) async fn timed(
+    session: &mut Imap,
+    command: &str,
+    look: Look<'_>,
+) -> Result<(Duration, Seen), BenchError> {
+    let began = Instant::now();
+    let seen = session.look(command, look).await?;
+    Ok((began.elapsed(), seen))
+}
