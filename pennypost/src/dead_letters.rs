@@ -191,8 +191,8 @@ pub(crate) async fn for_each(
 
 /// The dead letter of that id, or the first of that message.
 pub(crate) async fn find(office: &Office, id: EventId) -> Result<Option<DeadLetter>, Failed> {
-    let mut before = id;
-    before.0.0 = before.0.0.saturating_sub(1);
+    let below = u128::from_be_bytes(id.to_bytes()).saturating_sub(1);
+    let before = EventId::from_bytes(below.to_be_bytes());
     let next = office.queue().dead_letters(Some(DeadLetterId(before)), 1).await?;
     if let Some(letter) = next.into_iter().find(|letter| letter.id.0 == id) {
         return Ok(Some(letter));

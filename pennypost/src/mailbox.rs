@@ -145,7 +145,7 @@ pub(crate) fn flag_names(flags: &FlagSet) -> Vec<&str> {
 fn message(state: &State, row: &Row, card: &Card) -> (Vec<String>, Value) {
     let flags = state.flags(row.flags);
     let flags = flag_names(&flags);
-    let date = row.sent.unwrap_or(row.internal_date);
+    let date = row.sent.map_or(row.internal_date, pennypost_fold::Seconds::timestamp);
     let from = if card.from.name.is_empty() { &card.from.address } else { &card.from.name };
     let cells = vec![
         row.uid.to_string(),
@@ -160,7 +160,7 @@ fn message(state: &State, row: &Row, card: &Card) -> (Vec<String>, Value) {
         "uid": row.uid,
         "rid": row.rid,
         "date": row.internal_date.rfc3339(),
-        "sent": row.sent.map(pennypost_model::Timestamp::rfc3339),
+        "sent": row.sent.map(|sent| sent.timestamp().rfc3339()),
         "from": contact(&card.from),
         "to": card.to.iter().map(contact).collect::<Vec<_>>(),
         "subject": card.subject,

@@ -103,7 +103,12 @@ impl From<DraftError> for Reply {
             DraftError::NoMailbox => "NONEXISTENT",
             DraftError::MailboxExists => "ALREADYEXISTS",
             DraftError::BadName(_) | DraftError::Standard => "CANNOT",
-            DraftError::TooManyKeywords | DraftError::TooManyMessages | DraftError::UidsExhausted => "LIMIT",
+            DraftError::TooManyKeywords
+            | DraftError::TooManyMessages
+            | DraftError::UidsExhausted
+            | DraftError::TooManySubscriptions
+            | DraftError::TooManyGrantees => "LIMIT",
+            DraftError::TooManyAnnotations => "METADATA TOOMANY",
             DraftError::Outdated => "INUSE",
         };
         Reply::no(format!("[{code}] {error}"))

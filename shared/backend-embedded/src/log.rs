@@ -6,7 +6,6 @@ use async_trait::async_trait;
 use pennypost_model::{EventId, TenantId, Timestamp};
 use pennypost_ports::{Log, LogKind, LogQuery, LogRecord, PortResult};
 use rusqlite::{Connection, OptionalExtension, params};
-use ulid::Ulid;
 
 use crate::database::Readers;
 use crate::failure::Failure;
@@ -26,7 +25,7 @@ pub(crate) struct EmbeddedLog {
 }
 
 fn id_bytes(id: EventId) -> [u8; 16] {
-    id.0.to_bytes()
+    id.to_bytes()
 }
 
 fn append(connection: &Connection, records: &[(LogRecord, Vec<u8>)]) -> Result<(), Failure> {
@@ -62,7 +61,7 @@ fn query(connection: &Connection, query: &LogQuery) -> Result<Vec<LogRecord>, Fa
     ])?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
-        let id = EventId(Ulid::from_bytes(row.get(0)?));
+        let id = EventId::from_bytes(row.get(0)?);
         let time = Timestamp(row.get(1)?);
         let value = unseal(row.get(2)?, || format!("a {} record of {id}", query.kind.name()))?;
         found.push(LogRecord { tenant: query.tenant, kind: query.kind, id, time, value });

@@ -1,11 +1,11 @@
 //! Bases: a state as columns. A base can be thrown away and rebuilt from the journal at any time.
 //!
 //! Layout: magic `PPBS`, a format byte, then one zstd frame with checksum around a postcard record whose
-//! columns are delta-encoded varints. Version 2 has a column more than version 1 (`v1`): when a message was saved.
+//! columns are delta-encoded varints. Version 2 has names of subscriptions instead of a mark at each mailbox, uses,
+//! annotations, access control lists, and the time at which each message came into its mailbox instead of the hash
+//! of its Message-ID; version 1 is read with those times unknown.
 
-mod v1;
-
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::sync::Arc;
 
@@ -13,12 +13,13 @@ use pennypost_model::codec::{self, CodecError, Versioned};
 use pennypost_model::journal::{DeleteReason, Usage};
 use pennypost_model::message::BlobRef;
 use pennypost_model::{
-    EventId, Keyword, MailboxId, MailboxRole, Rid, Seq, ThreadId, Timestamp, Uid, UidValidity,
+    EventId, Grantee, Keyword, MailboxId, MailboxRole, Rid, Rights, Seq, SpecialUses, ThreadId, Timestamp,
+    Uid, UidValidity,
 };
 use serde::{Deserialize, Serialize};
 
-use crate::mailbox::{Counts, Mailbox};
-use crate::rows::{Row, RowFlags, Rows};
+use crate::mailbox::{Annotations, Counts, Mailbox};
+use crate::rows::{Row, RowFlags, Rows, Seconds};
 use crate::state::{Deleted, State};
 
 const MAGIC: &[u8; 4] = b"PPBS";
@@ -51,6 +52,8 @@ struct Record {
     deleted_from: Vec<MailboxId>,
     deleted_at: Vec<Timestamp>,
     deleted_reason: Vec<DeleteReason>,
+    subscriptions: BTreeSet<String>,
+    annotations: Annotations,
 }
 
 impl Versioned for Record {
@@ -58,7 +61,7 @@ impl Versioned for Record {
     const VERSION: u8 = 2;
 
     fn upgrade(found: u8, bytes: &[u8]) -> Result<Record, CodecError> {
-        v1::read(found, bytes)
+        first::upgrade(found, bytes)
     }
 }
 
@@ -67,67 +70,70 @@ struct MailboxRecord {
     id: MailboxId,
     name: String,
     role: Option<MailboxRole>,
+    uses: SpecialUses,
     uid_validity: UidValidity,
-    subscribed: bool,
     created: Seq,
     modseq: Seq,
     highest_uid: u32,
+    annotations: Annotations,
+    acl: BTreeMap<Grantee, Rights>,
     rows: Columns,
 }
 
 /// One value of each row after another, each column by itself so that it compresses.
-#[derive(Serialize, Deserialize)]
+#[derive(Default, Serialize, Deserialize)]
 struct Columns {
     len: u64,
     packs: Vec<EventId>,
-    /// [`WIDTH`] of them.
-    columns: Vec<Vec<u8>>,
+    columns: [Vec<u8>; 13],
+    /// Of version 1: one column is of no use any more.
+    #[serde(skip)]
+    is_first_version: bool,
 }
-
-/// Columns of a row.
-const WIDTH: usize = 14;
 
 /// The base of `state`.
 ///
 /// # Errors
 /// [`BaseError::Damaged`] if compression fails, which happens only without memory.
 pub fn encode(state: &State) -> Result<Vec<u8>, BaseError> {
-    let plain = codec::encode(&Record::of(state));
-    let packed = compress(&plain).map_err(|error| BaseError::Damaged(error.to_string()))?;
+    let mailboxes = state.mailboxes().map(|mailbox| MailboxRecord {
+        id: mailbox.id,
+        name: mailbox.name.clone(),
+        role: mailbox.role,
+        uses: mailbox.uses,
+        uid_validity: mailbox.uid_validity,
+        created: mailbox.created,
+        modseq: mailbox.modseq,
+        highest_uid: mailbox.highest_uid,
+        annotations: (*mailbox.annotations).clone(),
+        acl: (*mailbox.acl).clone(),
+        rows: Columns::of(mailbox.rows.iter()),
+    });
+    let record = Record {
+        seq: state.seq,
+        time: state.time,
+        next_uid: state.next_uid,
+        used: state.used,
+        keywords: state.keywords().to_vec(),
+        highest_mailbox: state.highest_mailbox,
+        highest_validity: state.highest_validity,
+        mailboxes: mailboxes.collect(),
+        deleted: Columns::of(state.deleted.values().map(|deleted| &deleted.row)),
+        deleted_from: state.deleted.values().map(|deleted| deleted.mailbox).collect(),
+        deleted_at: state.deleted.values().map(|deleted| deleted.at).collect(),
+        deleted_reason: state.deleted.values().map(|deleted| deleted.reason).collect(),
+        subscriptions: (*state.subscriptions).clone(),
+        annotations: (*state.annotations).clone(),
+    };
+    framed(&codec::encode(&record))
+}
+
+fn framed(plain: &[u8]) -> Result<Vec<u8>, BaseError> {
+    let packed = compress(plain).map_err(|error| BaseError::Damaged(error.to_string()))?;
     let mut base = Vec::with_capacity(packed.len() + 4);
     base.extend_from_slice(MAGIC);
     base.extend_from_slice(&packed);
     Ok(base)
-}
-
-impl Record {
-    fn of(state: &State) -> Record {
-        let mailboxes = state.mailboxes().map(|mailbox| MailboxRecord {
-            id: mailbox.id,
-            name: mailbox.name.clone(),
-            role: mailbox.role,
-            uid_validity: mailbox.uid_validity,
-            subscribed: mailbox.subscribed,
-            created: mailbox.created,
-            modseq: mailbox.modseq,
-            highest_uid: mailbox.highest_uid,
-            rows: Columns::of(mailbox.rows.iter()),
-        });
-        Record {
-            seq: state.seq,
-            time: state.time,
-            next_uid: state.next_uid,
-            used: state.used,
-            keywords: state.keywords().to_vec(),
-            highest_mailbox: state.highest_mailbox,
-            highest_validity: state.highest_validity,
-            mailboxes: mailboxes.collect(),
-            deleted: Columns::of(state.deleted.values().map(|deleted| &deleted.row)),
-            deleted_from: state.deleted.values().map(|deleted| deleted.mailbox).collect(),
-            deleted_at: state.deleted.values().map(|deleted| deleted.at).collect(),
-            deleted_reason: state.deleted.values().map(|deleted| deleted.reason).collect(),
-        }
-    }
 }
 
 /// The state in a base.
@@ -155,12 +161,14 @@ pub fn decode(bytes: &[u8]) -> Result<State, BaseError> {
             id: mailbox.id,
             name: mailbox.name,
             role: mailbox.role,
+            uses: mailbox.uses,
             uid_validity: mailbox.uid_validity,
-            subscribed: mailbox.subscribed,
             created: mailbox.created,
             modseq: mailbox.modseq,
             highest_uid: mailbox.highest_uid,
             counts,
+            annotations: Arc::new(mailbox.annotations),
+            acl: Arc::new(mailbox.acl),
             rows,
         };
         mailboxes.insert(mailbox.id, Arc::new(mailbox));
@@ -177,6 +185,8 @@ pub fn decode(bytes: &[u8]) -> Result<State, BaseError> {
         used: record.used,
         mailboxes,
         keywords: Arc::new(record.keywords),
+        subscriptions: Arc::new(record.subscriptions),
+        annotations: Arc::new(record.annotations),
         deleted: Arc::new(deleted.collect()),
         highest_mailbox: record.highest_mailbox,
         highest_validity: record.highest_validity,
@@ -192,8 +202,8 @@ fn compress(plain: &[u8]) -> std::io::Result<Vec<u8>> {
 
 impl Columns {
     fn of<'a>(rows: impl Iterator<Item = &'a Row>) -> Columns {
-        let mut columns = Columns { len: 0, packs: Vec::new(), columns: vec![Vec::new(); WIDTH] };
-        let mut previous = [0_i64; WIDTH];
+        let mut columns = Columns::default();
+        let mut previous = [0_i64; 13];
         let mut pack_numbers = BTreeMap::new();
         for row in rows {
             columns.len += 1;
@@ -209,14 +219,15 @@ impl Columns {
                 row.flags.0 as i64,
                 row.modseq.0 as i64,
                 row.internal_date.0,
-                row.sent.map_or(0, |sent| sent.0.wrapping_sub(row.internal_date.0).wrapping_add(1 << 60)),
+                row.sent.map_or(0, |sent| {
+                    sent.timestamp().0.wrapping_sub(row.internal_date.0).wrapping_add(1 << 60)
+                }),
                 row.size as i64,
                 row.thread.0 as i64,
-                row.message_id_hash as i64,
+                row.saved.map_or(0, |saved| i64::from(saved.count())),
                 pack,
                 i64::from(row.blob.entry) << 32 | i64::from(row.blob.len),
                 i64::from(row.blob.offset),
-                row.saved.0.wrapping_sub(row.internal_date.0),
             ];
             for ((column, value), previous) in columns.columns.iter_mut().zip(values).zip(&mut previous) {
                 write_varint(column, zigzag(value.wrapping_sub(*previous)));
@@ -228,9 +239,10 @@ impl Columns {
 
     fn rows(&self) -> Option<Vec<Row>> {
         let mut readers: Vec<&[u8]> = self.columns.iter().map(Vec::as_slice).collect();
-        let mut values = [0_i64; WIDTH];
-        let longest = self.columns.first()?.len() as u64;
-        if self.columns.len() != WIDTH || self.len > longest {
+        let mut values = [0_i64; 13];
+        let has_saved = !self.is_first_version;
+        let longest = self.columns[0].len() as u64;
+        if self.len > longest {
             return None;
         }
         let mut rows = Vec::with_capacity(self.len as usize);
@@ -238,22 +250,8 @@ impl Columns {
             for (value, reader) in values.iter_mut().zip(&mut readers) {
                 *value = value.wrapping_add(unzigzag(read_varint(reader)?));
             }
-            let [
-                uid,
-                rid,
-                origin,
-                flags,
-                modseq,
-                date,
-                sent,
-                size,
-                thread,
-                hash,
-                pack,
-                entry_len,
-                offset,
-                saved,
-            ] = values;
+            let [uid, rid, origin, flags, modseq, date, sent, size, thread, saved, pack, entry_len, offset] =
+                values;
             let internal_date = Timestamp(date);
             let blob = BlobRef {
                 pack: *self.packs.get(usize::try_from(pack).ok()?)?,
@@ -269,15 +267,117 @@ impl Columns {
                 origin: Rid((rid as u64).wrapping_sub(origin as u64)),
                 modseq: Seq(modseq as u64),
                 internal_date,
-                saved: Timestamp(date.wrapping_add(saved)),
-                sent,
+                sent: sent.and_then(Seconds::of),
+                saved: if has_saved { Seconds::from_count(saved as u32) } else { None },
                 size: size as u64,
                 thread: ThreadId(thread as u64),
-                message_id_hash: hash as u64,
                 blob,
             });
         }
         Some(rows)
+    }
+}
+
+/// Version 1, from before subscriptions by name.
+mod first {
+    use super::*;
+
+    #[derive(Serialize, Deserialize)]
+    struct First {
+        seq: Seq,
+        time: Timestamp,
+        next_uid: u32,
+        used: Usage,
+        keywords: Vec<Keyword>,
+        highest_mailbox: u32,
+        highest_validity: u32,
+        mailboxes: Vec<FirstMailbox>,
+        deleted: Columns,
+        deleted_from: Vec<MailboxId>,
+        deleted_at: Vec<Timestamp>,
+        deleted_reason: Vec<DeleteReason>,
+    }
+
+    #[derive(Serialize, Deserialize)]
+    struct FirstMailbox {
+        id: MailboxId,
+        name: String,
+        role: Option<MailboxRole>,
+        uid_validity: UidValidity,
+        subscribed: bool,
+        created: Seq,
+        modseq: Seq,
+        highest_uid: u32,
+        rows: Columns,
+    }
+
+    pub(super) fn upgrade(found: u8, bytes: &[u8]) -> Result<Record, CodecError> {
+        let kind = Record::KIND;
+        if found != 1 {
+            return Err(CodecError::Version { kind, found, known: Record::VERSION });
+        }
+        let first: First = codec::decode_plain(kind, bytes)?;
+        let subscribed = first.mailboxes.iter().filter(|mailbox| mailbox.subscribed);
+        let subscriptions = subscribed.map(|mailbox| mailbox.name.clone()).collect();
+        let mailboxes = first.mailboxes.into_iter().map(|mailbox| MailboxRecord {
+            id: mailbox.id,
+            name: mailbox.name,
+            role: mailbox.role,
+            uses: SpecialUses::of_role(mailbox.role),
+            uid_validity: mailbox.uid_validity,
+            created: mailbox.created,
+            modseq: mailbox.modseq,
+            highest_uid: mailbox.highest_uid,
+            annotations: Annotations::new(),
+            acl: BTreeMap::new(),
+            rows: Columns { is_first_version: true, ..mailbox.rows },
+        });
+        Ok(Record {
+            seq: first.seq,
+            time: first.time,
+            next_uid: first.next_uid,
+            used: first.used,
+            keywords: first.keywords,
+            highest_mailbox: first.highest_mailbox,
+            highest_validity: first.highest_validity,
+            mailboxes: mailboxes.collect(),
+            deleted: Columns { is_first_version: true, ..first.deleted },
+            deleted_from: first.deleted_from,
+            deleted_at: first.deleted_at,
+            deleted_reason: first.deleted_reason,
+            subscriptions,
+            annotations: Annotations::new(),
+        })
+    }
+
+    #[cfg(test)]
+    pub(super) fn of(state: &State) -> Vec<u8> {
+        let mailboxes = state.mailboxes().map(|mailbox| FirstMailbox {
+            id: mailbox.id,
+            name: mailbox.name.clone(),
+            role: mailbox.role,
+            uid_validity: mailbox.uid_validity,
+            subscribed: state.is_subscribed(&mailbox.name),
+            created: mailbox.created,
+            modseq: mailbox.modseq,
+            highest_uid: mailbox.highest_uid,
+            rows: Columns::of(mailbox.rows.iter()),
+        });
+        let first = First {
+            seq: state.seq,
+            time: state.time,
+            next_uid: state.next_uid,
+            used: state.used,
+            keywords: state.keywords().to_vec(),
+            highest_mailbox: state.highest_mailbox,
+            highest_validity: state.highest_validity,
+            mailboxes: mailboxes.collect(),
+            deleted: Columns::of(state.deleted.values().map(|deleted| &deleted.row)),
+            deleted_from: state.deleted.values().map(|deleted| deleted.mailbox).collect(),
+            deleted_at: state.deleted.values().map(|deleted| deleted.at).collect(),
+            deleted_reason: state.deleted.values().map(|deleted| deleted.reason).collect(),
+        };
+        codec::encode_plain(&first, 1)
     }
 }
 
@@ -308,4 +408,97 @@ fn read_varint(reader: &mut &[u8]) -> Option<u64> {
         }
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use pennypost_model::journal::{Actor, Protocol};
+    use pennypost_model::message::Card;
+    use pennypost_model::{FlagSet, UidSet};
+
+    use super::*;
+    use crate::{Draft, NewMessage};
+
+    fn message(n: u32) -> NewMessage {
+        let time = Timestamp(1_795_132_800_000 + i64::from(n));
+        NewMessage {
+            mailbox: MailboxId::INBOX,
+            flags: FlagSet::default(),
+            internal_date: time,
+            sent: [Some(time), None, Some(Timestamp(-5)), Some(Timestamp(5_000_000_000_000))][n as usize % 4],
+            size: u64::from(n) * 1_000,
+            thread: ThreadId(u64::MAX - u64::from(n)),
+            message_id_hash: u64::from(n),
+            event: EventId::from_parts(time, u128::from(n)),
+            blob: pennypost_model::message::BlobRef {
+                pack: EventId::from_parts(time, u128::from(n) / 3),
+                entry: n,
+                offset: n * 7,
+                len: 100,
+            },
+            card: Card::default(),
+            receipt: String::new(),
+        }
+    }
+
+    /// A state with something of everything; `new` with what version 1 does not know.
+    fn state(new: bool) -> State {
+        let mut state = State::default();
+        let mut step = |change: &mut dyn FnMut(&mut Draft)| {
+            let now = state.time.plus_millis(1_795_132_800_000 % 1_000_003 + 5_000);
+            let mut draft = Draft::new(&state, Actor::Member(Protocol::Imap), now);
+            change(&mut draft);
+            let (entry, after) = draft.finish().expect("an entry");
+            let mut folded = state.clone();
+            folded.fold(&entry).expect("the next");
+            assert_eq!(folded, after);
+            state = after;
+        };
+        step(&mut |draft| {
+            for n in 0..20 {
+                draft.add(message(n)).expect("added");
+            }
+            draft.create_mailbox("work/done", None).expect("created");
+        });
+        let some = UidSet::from_ranges([(3, 5), (9, 9)]);
+        step(&mut |draft| {
+            draft.move_messages(MailboxId::INBOX, &some, MailboxId::TRASH).expect("moved");
+            let gone = UidSet::from_ranges([(1, 1), (12, 12)]);
+            draft.delete_messages(MailboxId::INBOX, &gone, DeleteReason::Expunge).expect("deleted");
+        });
+        if new {
+            step(&mut |draft| {
+                draft.subscribe_name("not/there", true).expect("subscribed");
+                draft.subscribe_name("work", false).expect("no longer");
+                let work = draft.state().mailbox_named("work").expect("work").id;
+                let uses = SpecialUses::named("\\sent").expect("a use");
+                draft.set_uses(work, uses).expect("uses");
+                draft.annotate(None, "/shared/admin", Some(b"mailto:x".to_vec())).expect("annotated");
+                draft.annotate(Some(work), "/private/comment", Some(vec![0, 255])).expect("annotated");
+                let rights = Rights::parse("lrs");
+                draft.set_acl(work, Grantee::Anyone, rights).expect("acl");
+            });
+        }
+        state
+    }
+
+    #[test]
+    fn a_base_is_its_state() {
+        let state = state(true);
+        assert!(state.mailboxes().any(|mailbox| mailbox.rows.iter().any(|row| row.saved.is_some())));
+        assert_eq!(decode(&encode(&state).expect("base")), Ok(state));
+    }
+
+    /// Invariant 10: what version 1 wrote is read; only the times of saving are unknown.
+    #[test]
+    fn the_first_version_is_read() {
+        let state = state(false);
+        let first = decode(&framed(&first::of(&state)).expect("base")).expect("read");
+        assert!(first.mailboxes().all(|mailbox| mailbox.rows.iter().all(|row| row.saved.is_none())));
+        assert_ne!(first, state);
+        assert!(state.agrees_with(&first));
+        let mut other = first.clone();
+        other.subscribe("INBOX", false);
+        assert!(!state.agrees_with(&other));
+    }
 }

@@ -1,15 +1,27 @@
 //! Making an entry: each step is applied to a working state at once, so that the entry's totals and UIDs are
 //! what folding it will give.
 
+use std::sync::Arc;
+
 use pennypost_model::journal::{Actor, Add, DeleteReason, Entry, MailboxOp, Op};
 use pennypost_model::message::{BlobRef, Card};
 use pennypost_model::{
-    EventId, FlagSet, MailboxId, MailboxRole, Rid, SystemFlags, ThreadId, Timestamp, Uid, UidSet,
+    EventId, FlagSet, Grantee, MailboxId, MailboxRole, Rid, Rights, SpecialUses, SystemFlags, ThreadId,
+    Timestamp, Uid, UidSet,
 };
 
 use crate::mailbox::name;
 use crate::rows::RowFlags;
 use crate::state::{STANDARD, State};
+
+/// Names that an account can subscribe.
+pub const MAX_SUBSCRIPTIONS: usize = 20_000;
+/// Annotations of an account and all of its mailboxes.
+pub const MAX_ANNOTATIONS: usize = 2_000;
+/// Bytes of them, names and values.
+pub const MAX_ANNOTATION_BYTES: usize = 512 * 1024;
+/// Entries of one access control list.
+pub const MAX_GRANTEES: usize = 200;
 
 /// Why a change can't be made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -32,6 +44,15 @@ pub enum DraftError {
     /// The account's keywords are used up.
     #[error("an account can't use more than {} keywords", RowFlags::MAX_KEYWORDS)]
     TooManyKeywords,
+    /// Too many names are subscribed.
+    #[error("an account can't subscribe more than {MAX_SUBSCRIPTIONS} names")]
+    TooManySubscriptions,
+    /// The account's annotations are used up.
+    #[error("the account has no room for more annotations")]
+    TooManyAnnotations,
+    /// The list is full.
+    #[error("a mailbox can't be shared with more than {MAX_GRANTEES}")]
+    TooManyGrantees,
     /// Too much for one entry.
     #[error("too many messages in one change")]
     TooManyMessages,
@@ -276,6 +297,14 @@ impl Draft {
         let uid_validity = self.state.fresh_validity();
         let op = MailboxOp::Create { id, name: full_name.to_owned(), role, uid_validity };
         self.push(Op::Mailbox(op));
+        // RFC 4314 section 4 leaves it to the server; what is below a shared mailbox is shared alike, as elsewhere.
+        let above =
+            full_name.rsplit_once(name::SEPARATOR).and_then(|(above, _)| self.state.mailbox_named(above));
+        let inherited = above.map(|above| Arc::clone(&above.acl));
+        for (grantee, rights) in inherited.iter().flat_map(|acl| acl.iter()) {
+            let (grantee, rights) = (grantee.clone(), Some(*rights));
+            self.push(Op::Mailbox(MailboxOp::Acl { id, grantee, rights }));
+        }
         id
     }
 
@@ -325,15 +354,108 @@ impl Draft {
         Ok(())
     }
 
-    /// Subscribes a mailbox or ends that.
+    /// Subscribes a name or ends that, whether there is such a mailbox or not (RFC 3501 section 6.3.6).
+    ///
+    /// # Errors
+    /// [`DraftError::BadName`], [`DraftError::TooManySubscriptions`].
+    pub fn subscribe_name(&mut self, full_name: &str, subscribed: bool) -> Result<(), DraftError> {
+        let full_name = name::canonical(full_name);
+        if self.state.is_subscribed(&full_name) == subscribed {
+            return Ok(());
+        }
+        if subscribed {
+            name::check(&full_name).map_err(DraftError::BadName)?;
+            if self.state.subscriptions().len() >= MAX_SUBSCRIPTIONS {
+                return Err(DraftError::TooManySubscriptions);
+            }
+        }
+        self.push(Op::Mailbox(MailboxOp::SubscribeName { name: full_name, subscribed }));
+        Ok(())
+    }
+
+    /// Makes a change that leaves the names subscribed as they were: creating, renaming and deleting by
+    /// themselves subscribe what is new and carry or end what was subscribed.
+    ///
+    /// # Errors
+    /// Those of `change`.
+    pub fn keeping_subscriptions<T, E: From<DraftError>>(
+        &mut self,
+        change: impl FnOnce(&mut Draft) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let before = Arc::clone(self.state.subscriptions());
+        let value = change(self)?;
+        let after = Arc::clone(self.state.subscriptions());
+        if !Arc::ptr_eq(&before, &after) {
+            for name in before.symmetric_difference(&after) {
+                let subscribed = before.contains(name);
+                self.push(Op::Mailbox(MailboxOp::SubscribeName { name: name.clone(), subscribed }));
+            }
+        }
+        Ok(value)
+    }
+
+    /// Says what a mailbox is for.
     ///
     /// # Errors
     /// [`DraftError::NoMailbox`].
-    pub fn subscribe(&mut self, id: MailboxId, subscribed: bool) -> Result<(), DraftError> {
+    pub fn set_uses(&mut self, id: MailboxId, uses: SpecialUses) -> Result<(), DraftError> {
         let mailbox = self.state.mailbox(id).ok_or(DraftError::NoMailbox)?;
-        if mailbox.subscribed != subscribed {
-            self.push(Op::Mailbox(MailboxOp::Subscribe { id, subscribed }));
+        if mailbox.uses != uses {
+            self.push(Op::Mailbox(MailboxOp::Uses { id, uses }));
         }
+        Ok(())
+    }
+
+    /// Sets an annotation of a mailbox or of the account, or removes it. The caller has checked the entry's name.
+    ///
+    /// # Errors
+    /// [`DraftError::NoMailbox`], [`DraftError::TooManyAnnotations`] when all of them together would be more than
+    /// [`MAX_ANNOTATIONS`] or [`MAX_ANNOTATION_BYTES`].
+    pub fn annotate(
+        &mut self,
+        mailbox: Option<MailboxId>,
+        entry: &str,
+        value: Option<Vec<u8>>,
+    ) -> Result<(), DraftError> {
+        let annotations = match mailbox {
+            None => self.state.annotations(),
+            Some(id) => &*self.state.mailbox(id).ok_or(DraftError::NoMailbox)?.annotations,
+        };
+        let before = annotations.get(entry);
+        if before == value.as_ref() {
+            return Ok(());
+        }
+        if let Some(value) = &value {
+            let (bytes, count) = self.state.annotations_size();
+            let grows_to = bytes + entry.len() + value.len() - before.map_or(0, |b| entry.len() + b.len());
+            if count + 1 - usize::from(before.is_some()) > MAX_ANNOTATIONS || grows_to > MAX_ANNOTATION_BYTES
+            {
+                return Err(DraftError::TooManyAnnotations);
+            }
+        }
+        self.push(Op::Annotate { mailbox, entry: entry.to_owned(), value });
+        Ok(())
+    }
+
+    /// Sets an entry of a mailbox's access control list, or removes it.
+    ///
+    /// # Errors
+    /// [`DraftError::NoMailbox`], [`DraftError::TooManyGrantees`].
+    pub fn set_acl(
+        &mut self,
+        id: MailboxId,
+        grantee: Grantee,
+        rights: Option<Rights>,
+    ) -> Result<(), DraftError> {
+        let acl = &self.state.mailbox(id).ok_or(DraftError::NoMailbox)?.acl;
+        let before = acl.get(&grantee).copied();
+        if before == rights {
+            return Ok(());
+        }
+        if before.is_none() && acl.len() >= MAX_GRANTEES {
+            return Err(DraftError::TooManyGrantees);
+        }
+        self.push(Op::Mailbox(MailboxOp::Acl { id, grantee, rights }));
         Ok(())
     }
 

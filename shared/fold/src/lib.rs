@@ -12,12 +12,12 @@
 
 pub mod base;
 pub mod diff;
-mod draft;
+pub mod draft;
 mod mailbox;
 mod rows;
 mod state;
 
 pub use draft::{Draft, DraftError, NewMessage};
-pub use mailbox::{Counts, Mailbox, name};
-pub use rows::{Row, RowFlags, Rows};
+pub use mailbox::{Annotations, Counts, Mailbox, name};
+pub use rows::{Row, RowFlags, Rows, Seconds};
 pub use state::{Deleted, FoldError, State};

@@ -1,6 +1,11 @@
 //! A mailbox: its name and use, its counters, its messages.
 
-use pennypost_model::{MailboxId, MailboxRole, Seq, SystemFlags, Uid, UidValidity};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use pennypost_model::{
+    Grantee, MailboxId, MailboxRole, Rights, Seq, SpecialUses, SystemFlags, Uid, UidValidity,
+};
 
 use crate::rows::{Row, Rows};
 
@@ -38,12 +43,12 @@ pub struct Mailbox {
     pub id: MailboxId,
     /// Its full name, UTF-8, `/` between levels.
     pub name: String,
-    /// Its use.
+    /// What the post office itself uses it for.
     pub role: Option<MailboxRole>,
+    /// What mail programs are told that it is for.
+    pub uses: SpecialUses,
     /// Its UIDVALIDITY.
     pub uid_validity: UidValidity,
-    /// Listed by LSUB.
-    pub subscribed: bool,
     /// The entry that made it.
     pub created: Seq,
     /// The last entry that touched it or a message in it: its HIGHESTMODSEQ. Never 0.
@@ -53,9 +58,16 @@ pub struct Mailbox {
     pub highest_uid: u32,
     /// Counters.
     pub counts: Counts,
+    /// Its annotations (RFC 5464) by the name of the entry.
+    pub annotations: Arc<Annotations>,
+    /// Who else may do what with it (RFC 4314). The owner may do everything and is not in it.
+    pub acl: Arc<BTreeMap<Grantee, Rights>>,
     /// Its messages.
     pub rows: Rows,
 }
+
+/// Values by the names of entries, which are in lower case and begin with `/private/` or `/shared/`.
+pub type Annotations = BTreeMap<String, Vec<u8>>;
 
 impl Mailbox {
     /// UIDNEXT: no message below it will ever appear.

@@ -1,16 +1,17 @@
 //! What a journal means up to one of its entries, and the fold that advances it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use pennypost_model::journal::{Add, DeleteReason, Entry, MailboxOp, Op, Usage};
 use pennypost_model::{
-    FlagSet, Keyword, MailboxId, MailboxRole, Rid, Seq, SystemFlags, Timestamp, Uid, UidSet, UidValidity,
+    FlagSet, Keyword, MailboxId, MailboxRole, Rid, Seq, SpecialUses, SystemFlags, Timestamp, Uid, UidSet,
+    UidValidity,
 };
 
-use crate::mailbox::Mailbox;
 use crate::mailbox::name::canonical;
-use crate::rows::{Row, RowFlags};
+use crate::mailbox::{Annotations, Mailbox};
+use crate::rows::{Row, RowFlags, Seconds};
 
 /// A deleted message that can still be restored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +52,10 @@ pub struct State {
     pub used: Usage,
     pub(crate) mailboxes: BTreeMap<MailboxId, Arc<Mailbox>>,
     pub(crate) keywords: Arc<Vec<Keyword>>,
+    /// Names that the member subscribes, with or without a mailbox.
+    pub(crate) subscriptions: Arc<BTreeSet<String>>,
+    /// Annotations of the account.
+    pub(crate) annotations: Arc<Annotations>,
     /// Deleted messages by the UID under which they were deleted.
     pub(crate) deleted: Arc<BTreeMap<Uid, Deleted>>,
     pub(crate) highest_mailbox: u32,
@@ -66,6 +71,8 @@ impl Default for State {
             used: Usage::default(),
             mailboxes: BTreeMap::new(),
             keywords: Arc::default(),
+            subscriptions: Arc::default(),
+            annotations: Arc::default(),
             deleted: Arc::default(),
             highest_mailbox: 0,
             highest_validity: 0,
@@ -114,6 +121,32 @@ impl State {
         &self.deleted
     }
 
+    /// The names that the member subscribes, in order, whether there are such mailboxes or not.
+    #[must_use]
+    pub fn subscriptions(&self) -> &Arc<BTreeSet<String>> {
+        &self.subscriptions
+    }
+
+    /// Does the member subscribe the mailbox of that name?
+    #[must_use]
+    pub fn is_subscribed(&self, name: &str) -> bool {
+        self.subscriptions.contains(name)
+    }
+
+    /// Annotations of the account (RFC 5464 calls them server annotations).
+    #[must_use]
+    pub fn annotations(&self) -> &Annotations {
+        &self.annotations
+    }
+
+    /// Bytes and number of all annotations, of the account and of its mailboxes.
+    #[must_use]
+    pub fn annotations_size(&self) -> (usize, usize) {
+        let all = self.mailboxes.values().map(|mailbox| &mailbox.annotations).chain([&self.annotations]);
+        all.flat_map(|annotations| annotations.iter())
+            .fold((0, 0), |(bytes, count), (entry, value)| (bytes + entry.len() + value.len(), count + 1))
+    }
+
     /// The account's keywords, in the order of their first use.
     #[must_use]
     pub fn keywords(&self) -> &[Keyword] {
@@ -145,6 +178,29 @@ impl State {
             used.messages += 1;
         }
         used
+    }
+
+    /// Is `base` this state, but for times of saving that it does not know, being of an older format?
+    #[must_use]
+    pub fn agrees_with(&self, base: &State) -> bool {
+        if self == base {
+            return true;
+        }
+        let mut base = base.clone();
+        for (id, mailbox) in &mut base.mailboxes {
+            let Some(ours) = self.mailboxes.get(id) else { return false };
+            let unknown: UidSet =
+                mailbox.rows.iter().filter(|row| row.saved.is_none()).map(|row| row.uid).collect();
+            Arc::make_mut(mailbox).rows.update(&unknown, |row| {
+                row.saved = ours.rows.find(row.uid).and_then(|(_, ours)| ours.saved);
+            });
+        }
+        for (uid, deleted) in Arc::make_mut(&mut base.deleted) {
+            if deleted.row.saved.is_none() {
+                deleted.row.saved = self.deleted.get(uid).and_then(|ours| ours.row.saved);
+            }
+        }
+        *self == base
     }
 
     /// Advances by the next entry. Total but for the number: ops that name what is not there do nothing.
@@ -198,6 +254,7 @@ impl State {
                 }
             }
             Op::Mailbox(op) => self.change_mailbox(op),
+            Op::Annotate { mailbox, entry, value } => self.annotate(*mailbox, entry, value.as_deref()),
         }
     }
 
@@ -210,11 +267,10 @@ impl State {
             origin: rid,
             modseq: self.seq,
             internal_date: add.internal_date,
-            saved: self.time,
-            sent: add.sent,
+            sent: add.sent.and_then(Seconds::of),
+            saved: None,
             size: add.size,
             thread: add.thread,
-            message_id_hash: add.message_id_hash,
             blob: add.blob,
         };
         self.enter(add.mailbox, row);
@@ -222,9 +278,9 @@ impl State {
 
     /// Puts a row with a new UID into a mailbox, or into the Inbox if there is no such mailbox.
     fn enter(&mut self, to: MailboxId, row: Row) {
-        let row = Row { saved: self.time, ..row };
         let to = if self.mailboxes.contains_key(&to) { to } else { MailboxId::INBOX };
         let seq = self.seq;
+        let row = Row { saved: Seconds::of(self.time), ..row };
         let Some(mailbox) = self.mailboxes.get_mut(&to).map(Arc::make_mut) else { return };
         if !mailbox.rows.push(row) {
             return;
@@ -325,14 +381,22 @@ impl State {
             }
             MailboxOp::Rename { id, name } => {
                 if let Some(mailbox) = self.mailboxes.get_mut(id).map(Arc::make_mut) {
-                    mailbox.name = canonical(name);
+                    let old_name = std::mem::replace(&mut mailbox.name, canonical(name));
                     mailbox.modseq = seq;
+                    // A draft that wants it otherwise says so behind this op.
+                    if self.subscriptions.contains(&old_name) {
+                        let new_name = canonical(name);
+                        let subscriptions = Arc::make_mut(&mut self.subscriptions);
+                        subscriptions.remove(&old_name);
+                        subscriptions.insert(new_name);
+                    }
                 }
             }
             MailboxOp::Subscribe { id, subscribed } => {
                 if let Some(mailbox) = self.mailboxes.get_mut(id).map(Arc::make_mut) {
-                    mailbox.subscribed = *subscribed;
+                    let name = mailbox.name.clone();
                     mailbox.modseq = seq;
+                    self.subscribe(&name, *subscribed);
                 }
             }
             MailboxOp::Delete { id } if *id != MailboxId::INBOX => {
@@ -340,10 +404,55 @@ impl State {
                 let left: UidSet = mailbox.rows.iter().map(|row| row.uid).collect();
                 let first_uid = Uid(self.next_uid);
                 self.move_rows(*id, &left, MailboxId::INBOX, first_uid);
-                self.mailboxes.remove(id);
+                if let Some(mailbox) = self.mailboxes.remove(id) {
+                    // A draft that wants it otherwise says so behind this op.
+                    self.subscribe(&mailbox.name, false);
+                }
             }
             MailboxOp::Delete { .. } => {}
+            MailboxOp::SubscribeName { name, subscribed } => self.subscribe(name, *subscribed),
+            MailboxOp::Uses { id, uses } => {
+                if let Some(mailbox) = self.mailboxes.get_mut(id).map(Arc::make_mut) {
+                    mailbox.uses = *uses;
+                }
+            }
+            MailboxOp::Acl { id, grantee, rights } => {
+                let Some(mailbox) = self.mailboxes.get_mut(id).map(Arc::make_mut) else { return };
+                let acl = Arc::make_mut(&mut mailbox.acl);
+                match rights {
+                    Some(rights) => acl.insert(grantee.clone(), *rights),
+                    None => acl.remove(grantee),
+                };
+            }
         }
+    }
+
+    pub(crate) fn subscribe(&mut self, name: &str, subscribed: bool) {
+        let name = canonical(name);
+        if self.subscriptions.contains(&name) == subscribed {
+            return;
+        }
+        let subscriptions = Arc::make_mut(&mut self.subscriptions);
+        if subscribed {
+            subscriptions.insert(name);
+        } else {
+            subscriptions.remove(&name);
+        }
+    }
+
+    fn annotate(&mut self, mailbox: Option<MailboxId>, entry: &str, value: Option<&[u8]>) {
+        let annotations = match mailbox {
+            None => &mut self.annotations,
+            Some(id) => match self.mailboxes.get_mut(&id).map(Arc::make_mut) {
+                Some(mailbox) => &mut mailbox.annotations,
+                None => return,
+            },
+        };
+        let annotations = Arc::make_mut(annotations);
+        match value {
+            Some(value) => annotations.insert(entry.to_owned(), value.to_vec()),
+            None => annotations.remove(entry),
+        };
     }
 
     fn create_mailbox(
@@ -363,14 +472,17 @@ impl State {
             id,
             name: canonical(name),
             role,
+            uses: SpecialUses::of_role(role),
             uid_validity,
-            subscribed: true,
             created: self.seq,
             modseq: self.seq,
             highest_uid: 0,
             counts: crate::Counts::default(),
+            annotations: Arc::default(),
+            acl: Arc::default(),
             rows: crate::Rows::default(),
         };
+        self.subscribe(&mailbox.name, true);
         self.mailboxes.insert(id, Arc::new(mailbox));
     }
 

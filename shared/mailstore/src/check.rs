@@ -82,7 +82,7 @@ impl Mailstore {
             match (self.load_base(account, head).await?, at_base) {
                 (_, None) => checker.broken(4, format!("the base is ahead of the journal: {}", head.base)),
                 (None, _) => checker.broken(6, format!("the base is missing or damaged: {}", head.base)),
-                (Some(base), Some(state)) if base != state => {
+                (Some(base), Some(state)) if !state.agrees_with(&base) => {
                     checker.broken(4, format!("the base differs from the journal: {}", head.base));
                 }
                 (Some(_), Some(_)) => {}
@@ -162,7 +162,11 @@ impl Checker {
                 | Op::Restore { uids, first_uid, .. } => {
                     self.gives(entry.seq, first_uid.0, u32::try_from(uids.len()).unwrap_or(u32::MAX));
                 }
-                Op::Flags { .. } | Op::Delete { .. } | Op::Forget { .. } | Op::Mailbox(_) => {}
+                Op::Flags { .. }
+                | Op::Delete { .. }
+                | Op::Forget { .. }
+                | Op::Mailbox(_)
+                | Op::Annotate { .. } => {}
             }
         }
     }

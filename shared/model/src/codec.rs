@@ -58,6 +58,21 @@ pub fn encode<T: Versioned>(value: &T) -> Vec<u8> {
     postcard::to_extend(value, vec![T::VERSION]).unwrap_or_default()
 }
 
+/// The bytes of a value that is not the newest of its kind, behind the version that it had: for tests of reading
+/// what was written before.
+#[must_use]
+pub fn encode_plain<T: Serialize>(value: &T, version: u8) -> Vec<u8> {
+    postcard::to_extend(value, vec![version]).unwrap_or_default()
+}
+
+/// The fields behind a version: for [`Versioned::upgrade`].
+///
+/// # Errors
+/// [`CodecError::Damaged`].
+pub fn decode_plain<T: DeserializeOwned>(kind: &'static str, body: &[u8]) -> Result<T, CodecError> {
+    postcard::from_bytes(body).map_err(|error| CodecError::Damaged { kind, cause: error.to_string() })
+}
+
 /// The value in `bytes`.
 ///
 /// # Errors
@@ -67,6 +82,5 @@ pub fn decode<T: Versioned>(bytes: &[u8]) -> Result<T, CodecError> {
     if *version != T::VERSION {
         return T::upgrade(*version, body);
     }
-    postcard::from_bytes(body)
-        .map_err(|error| CodecError::Damaged { kind: T::KIND, cause: error.to_string() })
+    decode_plain(T::KIND, body)
 }

@@ -227,27 +227,40 @@ impl Timestamp {
 }
 
 /// The id of an event: a ULID made at acceptance and kept through retries, splits and replays. It is the
-/// idempotency key of delivery. Its time part makes traces findable.
+/// idempotency key of delivery. Its time part makes traces findable. Kept as bytes, big end first, so that rows
+/// that hold one need no more room than its 16 bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct EventId(pub ulid::Ulid);
+pub struct EventId([u8; 16]);
 
 impl EventId {
     /// From the acceptance time and 80 random bits.
     #[must_use]
     pub const fn from_parts(time: Timestamp, random: u128) -> EventId {
-        EventId(ulid::Ulid::from_parts(if time.0 < 0 { 0 } else { time.0 as u64 }, random))
+        EventId(ulid::Ulid::from_parts(if time.0 < 0 { 0 } else { time.0 as u64 }, random).to_bytes())
+    }
+
+    /// From its 16 bytes.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 16]) -> EventId {
+        EventId(bytes)
+    }
+
+    /// Its 16 bytes; they are in the order of the ids.
+    #[must_use]
+    pub const fn to_bytes(self) -> [u8; 16] {
+        self.0
     }
 
     /// When the id was made.
     #[must_use]
     pub fn time(self) -> Timestamp {
-        Timestamp(self.0.timestamp_ms() as i64)
+        Timestamp(ulid::Ulid::from_bytes(self.0).timestamp_ms() as i64)
     }
 }
 
 impl fmt::Display for EventId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        ulid::Ulid::from_bytes(self.0).fmt(f)
     }
 }
 
@@ -255,7 +268,7 @@ impl FromStr for EventId {
     type Err = ParseIdError;
     fn from_str(text: &str) -> Result<Self, ParseIdError> {
         ulid::Ulid::from_str(text)
-            .map(EventId)
+            .map(|id| EventId(id.to_bytes()))
             .map_err(|_| ParseIdError { what: "event id", text: text.chars().take(40).collect() })
     }
 }
@@ -263,9 +276,9 @@ impl FromStr for EventId {
 impl Serialize for EventId {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         if serializer.is_human_readable() {
-            serializer.collect_str(&self.0)
+            serializer.collect_str(self)
         } else {
-            self.0.to_bytes().serialize(serializer)
+            self.0.serialize(serializer)
         }
     }
 }
@@ -276,7 +289,7 @@ impl<'de> Deserialize<'de> for EventId {
             let text = String::deserialize(deserializer)?;
             text.parse().map_err(serde::de::Error::custom)
         } else {
-            <[u8; 16]>::deserialize(deserializer).map(|bytes| EventId(ulid::Ulid::from_bytes(bytes)))
+            <[u8; 16]>::deserialize(deserializer).map(EventId)
         }
     }
 }

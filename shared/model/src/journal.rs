@@ -4,7 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::codec::Versioned;
 use crate::message::{BlobRef, Card};
-use crate::{EventId, FlagSet, MailboxId, MailboxRole, Seq, ThreadId, Timestamp, Uid, UidSet, UidValidity};
+use crate::{
+    EventId, FlagSet, Grantee, MailboxId, MailboxRole, Rights, Seq, SpecialUses, ThreadId, Timestamp, Uid,
+    UidSet, UidValidity,
+};
 
 /// One change of an account. Entry `n + 1` cannot exist before entry `n`; an entry never changes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -136,6 +139,15 @@ pub enum Op {
     },
     /// A mailbox changes.
     Mailbox(MailboxOp),
+    /// An annotation (RFC 5464) is set or removed.
+    Annotate {
+        /// Of this mailbox; `None`: of the account (a server annotation).
+        mailbox: Option<MailboxId>,
+        /// Name of the entry, in lower case: `/private/comment`.
+        entry: String,
+        /// Its value; `None` removes it.
+        value: Option<Vec<u8>>,
+    },
 }
 
 /// A new message.
@@ -207,7 +219,7 @@ pub enum MailboxOp {
     },
     /// The member wants it listed by LSUB, or not.
     Subscribe {
-        /// The mailbox.
+        /// The mailbox; its name of that time is meant.
         id: MailboxId,
         /// Subscribed from now on?
         subscribed: bool,
@@ -217,6 +229,30 @@ pub enum MailboxOp {
     Delete {
         /// The mailbox.
         id: MailboxId,
+    },
+    /// The member wants that name listed by LSUB, or not, whether there is such a mailbox or not (RFC 3501
+    /// section 6.3.6).
+    SubscribeName {
+        /// Full name.
+        name: String,
+        /// Subscribed from now on?
+        subscribed: bool,
+    },
+    /// What mail programs are told that the mailbox is for (RFC 6154).
+    Uses {
+        /// The mailbox.
+        id: MailboxId,
+        /// All its uses from now on.
+        uses: SpecialUses,
+    },
+    /// An entry of the mailbox's access control list is set or removed (RFC 4314).
+    Acl {
+        /// The mailbox.
+        id: MailboxId,
+        /// Whom it names.
+        grantee: Grantee,
+        /// What they may do from now on; `None` removes the entry.
+        rights: Option<Rights>,
     },
 }
 

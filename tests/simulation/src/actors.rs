@@ -18,8 +18,8 @@ use pennypost_model::event::{
 use pennypost_model::journal::{Actor, DeleteReason, Protocol};
 use pennypost_model::message::Sidecar;
 use pennypost_model::{
-    AccountId, AccountKey, EventId, FlagSet, Keyword, MailboxId, MailboxRole, SystemFlags, TenantId,
-    Timestamp, UidSet,
+    AccountId, AccountKey, EventId, FlagSet, Grantee, Keyword, MailboxId, MailboxRole, Rights, SpecialUses,
+    SystemFlags, TenantId, Timestamp, UidSet,
 };
 use pennypost_ports::{Consistency, PortError};
 use pennypost_runtime::Handler;
@@ -254,7 +254,7 @@ async fn command(stage: &Stage, live: &LiveAccount, state: &State) {
         let from = mailboxes[random.random_range(0..mailboxes.len())];
         let to = mailboxes[random.random_range(0..mailboxes.len())];
         let first = random.random_range(1..=state.next_uid);
-        let (kind, span) = (random.random_range(0..14), random.random_range(0..4_u32));
+        let (kind, span) = (random.random_range(0..18), random.random_range(0..4_u32));
         (kind, if random.random() { MailboxId::INBOX } else { from }, to, first, span, random.random::<u32>())
     });
     let uids = UidSet::from_ranges([(first, first.saturating_add(span))]);
@@ -284,6 +284,28 @@ async fn command(stage: &Stage, live: &LiveAccount, state: &State) {
         }
         10 => live.change(&actor, |draft| draft.delete_mailbox(from)).await.map(drop),
         11 => append(stage, live, from).await,
+        12 => {
+            let name = format!("Folder {}", first % 5);
+            live.change(&actor, |draft| draft.subscribe_name(&name, span > 0)).await.map(drop)
+        }
+        13 => {
+            let mailbox = (span > 0).then_some(from);
+            let value = (span > 1).then(|| vec![first as u8; reads as usize % 100]);
+            let entry = format!("/private/e{}", first % 3);
+            live.change(&actor, |draft| draft.annotate(mailbox, &entry, value.clone())).await.map(drop)
+        }
+        14 => {
+            let rights = Rights::parse(["", "l", "lr", "lrswite"][span as usize]);
+            let grantee =
+                [Grantee::Anyone, Grantee::Account(AccountId(2)), Grantee::Group("g@x.test".into())];
+            let grantee = &grantee[first as usize % 3];
+            let rights = rights.filter(|rights| !rights.is_none());
+            live.change(&actor, |draft| draft.set_acl(from, grantee.clone(), rights)).await.map(drop)
+        }
+        15 => {
+            let uses = SpecialUses::named(["\\Sent", "\\Junk", "\\Archive", "\\All"][span as usize]);
+            live.change(&actor, |draft| draft.set_uses(from, uses.unwrap_or_default())).await.map(drop)
+        }
         _ => {
             read_one(stage, live, state, reads).await;
             Ok(())

@@ -1,4 +1,7 @@
 //! CREATE, DELETE, RENAME, SUBSCRIBE and UNSUBSCRIBE (RFC 3501 sections 6.3.3 to 6.3.7).
+//!
+//! Subscriptions are a list of names and the client's own business: it may name what is not there, and neither
+//! CREATE, DELETE nor RENAME changes it (section 6.3.6 forbids to take a name out on our own; Dovecot does the same).
 
 use pennypost_fold::name::{self, SEPARATOR};
 use pennypost_fold::{Draft, DraftError};
@@ -15,20 +18,6 @@ const MAX_MAILBOXES: usize = 10_000;
 fn find(draft: &Draft, name: &str) -> Result<MailboxId, Refusal> {
     let mailbox = draft.state().mailbox_named(name).ok_or(DraftError::NoMailbox)?;
     Ok(mailbox.id)
-}
-
-/// Mailboxes begin subscribed; over IMAP subscribing is the client's own business (RFC 3501 section 6.3.6).
-fn without_subscribing<T>(
-    draft: &mut Draft,
-    change: impl FnOnce(&mut Draft) -> Result<T, Refusal>,
-) -> Result<T, Refusal> {
-    let before: Vec<MailboxId> = draft.state().mailboxes().map(|mailbox| mailbox.id).collect();
-    let value = change(draft)?;
-    let after: Vec<MailboxId> = draft.state().mailboxes().map(|mailbox| mailbox.id).collect();
-    for created in after.into_iter().filter(|id| !before.contains(id)) {
-        draft.subscribe(created, false)?;
-    }
-    Ok(value)
 }
 
 /// Renames a mailbox that is there only by those below it. `missing` is the answer if there are none.
@@ -68,7 +57,7 @@ impl Session {
             return Err(Reply::no("[LIMIT] the account has too many mailboxes"));
         }
         let create = |draft: &mut Draft| {
-            without_subscribing(draft, |draft| draft.create_mailbox(name, None).map_err(Refusal::from))
+            draft.keeping_subscriptions(|draft| draft.create_mailbox(name, None).map_err(Refusal::from))
         };
         let (state, id) = live.change(&ACTOR, create).await?;
         match state.mailbox(id) {
@@ -82,7 +71,7 @@ impl Session {
         let (live, _) = self.refreshed().await?;
         let delete = |draft: &mut Draft| {
             let id = find(draft, name)?;
-            draft.delete_mailbox(id).map_err(Refusal::from)
+            draft.keeping_subscriptions(|draft| draft.delete_mailbox(id).map_err(Refusal::from))
         };
         live.change(&ACTOR, delete).await?;
         Ok(Reply::ok("deleted"))
@@ -93,7 +82,7 @@ impl Session {
         let to = to.strip_suffix(SEPARATOR).unwrap_or(to);
         let (live, _) = self.refreshed().await?;
         let rename = |draft: &mut Draft| {
-            without_subscribing(draft, |draft| match find(draft, from) {
+            draft.keeping_subscriptions(|draft| match find(draft, from) {
                 Ok(id) => draft.rename_mailbox(id, to).map_err(Refusal::from),
                 Err(missing) => rename_below(draft, from, to, missing),
             })
@@ -105,10 +94,7 @@ impl Session {
     pub(super) async fn subscribe(&mut self, name: &Name, subscribed: bool) -> Answer {
         let name = named(name)?;
         let (live, _) = self.refreshed().await?;
-        let subscribe = |draft: &mut Draft| {
-            let id = find(draft, name)?;
-            draft.subscribe(id, subscribed).map_err(Refusal::from)
-        };
+        let subscribe = |draft: &mut Draft| draft.subscribe_name(name, subscribed).map_err(Refusal::from);
         live.change(&ACTOR, subscribe).await?;
         Ok(Reply::ok(if subscribed { "subscribed" } else { "no longer subscribed" }))
     }

@@ -5,7 +5,6 @@ use pennypost_model::event::Stage;
 use pennypost_model::{EventId, TenantId, Timestamp};
 use pennypost_ports::{DeadLetter, DeadLetterId};
 use rusqlite::{Connection, OptionalExtension, params};
-use ulid::Ulid;
 
 use super::lane::{Id, Marked};
 use crate::failure::Failure;
@@ -163,7 +162,7 @@ pub(super) fn bury(
                     ifnull((SELECT body FROM body WHERE body.id = message.id), x'') \
              FROM message WHERE id = ?1",
         )?
-        .execute(params![id, letter.0.0.to_bytes(), died.0, cause])?;
+        .execute(params![id, letter.0.to_bytes(), died.0, cause])?;
     delete(connection, id)
 }
 
@@ -176,7 +175,7 @@ pub(super) fn dead_letters(
         "SELECT id, stage, tenant, died, tries, cause, body FROM dead_letter WHERE id > ?1 ORDER BY id LIMIT ?2",
     )?;
     // An empty blob comes before every id.
-    let from = after.map_or(Vec::new(), |id| id.0.0.to_bytes().to_vec());
+    let from = after.map_or(Vec::new(), |id| id.0.to_bytes().to_vec());
     let mut rows = statement.query(params![from, i64::try_from(limit).unwrap_or(i64::MAX)])?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
@@ -185,7 +184,7 @@ pub(super) fn dead_letters(
         // A damaged letter is shown as it lies there: its decoder and its cause say what is wrong.
         let body = unseal(sealed.clone(), String::new).unwrap_or(sealed);
         found.push(DeadLetter {
-            id: DeadLetterId(EventId(Ulid::from_bytes(row.get(0)?))),
+            id: DeadLetterId(EventId::from_bytes(row.get(0)?)),
             stage: stage(&name)?,
             tenant: tenant(row.get(2)?),
             died: Timestamp(row.get(3)?),
@@ -203,7 +202,7 @@ pub(super) fn replay(
     id: DeadLetterId,
     now: Timestamp,
 ) -> Result<Option<Waiting>, Failure> {
-    let key = id.0.0.to_bytes();
+    let key = id.0.to_bytes();
     let row: Option<(String, [u8; 8], i64, Vec<u8>)> = connection
         .prepare_cached("SELECT stage, tenant, sent, body FROM dead_letter WHERE id = ?1")?
         .query_row([key], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))
@@ -216,7 +215,7 @@ pub(super) fn replay(
 }
 
 pub(super) fn discard(connection: &Connection, id: DeadLetterId) -> Result<bool, Failure> {
-    let key = id.0.0.to_bytes();
+    let key = id.0.to_bytes();
     let deleted = connection.prepare_cached("DELETE FROM dead_letter WHERE id = ?1")?.execute([key])?;
     Ok(deleted == 1)
 }

@@ -55,8 +55,8 @@ const fn special_use(mailbox: &Mailbox) -> Option<&'static str> {
     }
 }
 
-fn is_selected(list: &List, mailbox: &Mailbox) -> bool {
-    (!list.select_subscribed || mailbox.subscribed)
+fn is_selected(list: &List, state: &State, mailbox: &Mailbox) -> bool {
+    (!list.select_subscribed || state.is_subscribed(&mailbox.name))
         && (!list.select_special_use || special_use(mailbox).is_some())
 }
 
@@ -87,13 +87,13 @@ impl Session {
                 tokio::task::yield_now().await;
             }
             let selects = list.select_subscribed || list.select_special_use;
-            let selected = mailbox.map_or(!selects, |mailbox| is_selected(list, mailbox));
+            let selected = mailbox.map_or(!selects, |mailbox| is_selected(list, &state, mailbox));
             let child_info = with_selected_below.contains(name);
             if !(selected || child_info) || !patterns.iter().any(|pattern| pattern.matches(name)) {
                 continue;
             }
             let mut out = Vec::new();
-            list_line(&mut out, list, name, *mailbox, &names, child_info);
+            list_line(&mut out, list, &state, name, *mailbox, &names, child_info);
             if let Some(mailbox) = mailbox
                 && !list.return_status.is_empty()
                 && selected
@@ -119,7 +119,9 @@ impl Session {
         let pattern = Pattern::new(reference, pattern);
         // With `%` a name that is not subscribed stands for those below it that are (RFC 3501 section 6.3.9).
         let mut found: BTreeMap<&str, bool> = BTreeMap::new();
-        for (count, mailbox) in state.mailboxes().filter(|mailbox| mailbox.subscribed).enumerate() {
+        for (count, mailbox) in
+            state.mailboxes().filter(|mailbox| state.is_subscribed(&mailbox.name)).enumerate()
+        {
             if count % BATCH == BATCH - 1 {
                 tokio::task::yield_now().await;
             }
@@ -152,13 +154,14 @@ fn below_selected<'a>(list: &List, state: &'a State) -> BTreeSet<&'a str> {
     if !list.recursive_match {
         return BTreeSet::new();
     }
-    let selected = state.mailboxes().filter(|mailbox| is_selected(list, mailbox));
+    let selected = state.mailboxes().filter(|mailbox| is_selected(list, state, mailbox));
     selected.flat_map(|mailbox| levels_above(&mailbox.name)).collect()
 }
 
 fn list_line(
     out: &mut Vec<u8>,
     list: &List,
+    state: &State,
     name: &str,
     mailbox: Option<&Mailbox>,
     names: &Names<'_>,
@@ -170,7 +173,7 @@ fn list_line(
         None if list.extended => attributes.push("\\NonExistent"),
         None => attributes.push("\\Noselect"),
         Some(mailbox) => {
-            if tells_subscribed && mailbox.subscribed {
+            if tells_subscribed && state.is_subscribed(&mailbox.name) {
                 attributes.push("\\Subscribed");
             }
         }

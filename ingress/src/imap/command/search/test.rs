@@ -223,7 +223,7 @@ fn sent(known: &Known<'_>, when: When, with: Day) -> Option<bool> {
     if let Some(header) = known.header {
         return Some(header.sent.is_some_and(|day| compare(day, when, with)));
     }
-    let sent = known.row.sent?;
+    let sent = known.row.sent?.timestamp();
     let earliest = compare(Day::of(sent.plus_millis(-WIDEST)), when, with);
     let latest = compare(Day::of(sent.plus_millis(WIDEST)), when, with);
     let around = compare(Day::of(sent), when, with);
