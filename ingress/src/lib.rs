@@ -6,4 +6,5 @@
 pub mod imap;
 pub mod net;
 pub mod pop3;
+mod sasl;
 pub mod smtp;

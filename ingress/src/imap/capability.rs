@@ -11,6 +11,8 @@ pub(super) enum When {
     Unencrypted,
     /// Before sign-in, on a connection over which passwords may go.
     Private,
+    /// Before sign-in, where there is a channel binding.
+    Bound,
     /// Before sign-in, on one over which they may not.
     Exposed,
     /// After sign-in.
@@ -24,6 +26,8 @@ pub(super) struct Standing {
     pub tls: bool,
     /// Over TLS, or from this machine.
     pub private: bool,
+    /// There is a channel binding.
+    pub bound: bool,
     /// Somebody has signed in.
     pub signed_in: bool,
 }
@@ -37,6 +41,10 @@ const CAPABILITIES: &[(&str, When)] = &[
     ("SASL-IR", When::Always),
     ("STARTTLS", When::Unencrypted),
     ("LOGINDISABLED", When::Exposed),
+    ("AUTH=SCRAM-SHA-256-PLUS", When::Bound),
+    ("AUTH=SCRAM-SHA-256", When::Private),
+    ("AUTH=OAUTHBEARER", When::Private),
+    ("AUTH=XOAUTH2", When::Private),
     ("AUTH=PLAIN", When::Private),
     ("AUTH=LOGIN", When::Private),
     ("IDLE", When::SignedIn),
@@ -62,6 +70,7 @@ impl When {
             When::Always => true,
             When::Unencrypted => !standing.signed_in && !standing.tls,
             When::Private => !standing.signed_in && standing.private,
+            When::Bound => !standing.signed_in && standing.bound,
             When::Exposed => !standing.signed_in && !standing.private,
             When::SignedIn => standing.signed_in,
         }
@@ -90,12 +99,14 @@ mod tests {
 
     #[test]
     fn passwords_are_asked_for_where_nobody_listens() {
-        let before = |tls, private| list(Standing { tls, private, signed_in: false }, 1);
+        let before = |tls, private| list(Standing { tls, private, bound: tls, signed_in: false }, 1);
         assert!(before(false, false).contains(" STARTTLS LOGINDISABLED"));
         assert!(!before(false, false).contains("AUTH="));
         assert!(before(true, true).contains(" AUTH=PLAIN"));
         assert!(!before(true, true).contains("STARTTLS"));
-        let after = list(Standing { tls: true, private: true, signed_in: true }, 1_000);
+        assert!(before(true, true).contains(" AUTH=SCRAM-SHA-256-PLUS "));
+        assert!(!before(false, true).contains("-PLUS"));
+        let after = list(Standing { tls: true, private: true, bound: true, signed_in: true }, 1_000);
         assert!(after.starts_with("IMAP4rev1 ") && after.ends_with(" APPENDLIMIT=1000"), "{after}");
         assert!(!after.contains("AUTH="));
     }

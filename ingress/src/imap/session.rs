@@ -228,9 +228,8 @@ impl Session {
 
     async fn start_tls(&mut self) -> Result<(), End> {
         self.stream.flush().await?;
-        let config = Arc::clone(&self.adapter.tls);
         let patience = self.adapter.limits.tls_handshake;
-        self.stream.start_tls(config, patience).await?;
+        self.stream.start_tls(&self.adapter.tls, patience).await?;
         Ok(())
     }
 
@@ -239,6 +238,7 @@ impl Session {
         let standing = capability::Standing {
             tls: self.stream.is_tls(),
             private: self.stream.is_private(),
+            bound: self.stream.offers_binding(),
             signed_in: self.signed_in.is_some(),
         };
         capability::list(standing, self.adapter.limits.imap.message_size)

@@ -170,7 +170,7 @@ fn welcome<P: Protocol>(
         let _place = place;
         let mut stream = Stream::new(socket, peer, &adapter, name);
         if mode == TlsMode::Implicit {
-            let handshake = stream.start_tls(Arc::clone(&adapter.tls), adapter.limits.tls_handshake);
+            let handshake = stream.start_tls(&adapter.tls, adapter.limits.tls_handshake);
             if let Err(error) = handshake.await {
                 debug!(%error, "TLS handshake failed");
                 return;

@@ -1,18 +1,15 @@
 //! What all sessions share.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
-use pennypost_directory::{Directory, DirectoryError, Resolved, SignInError, Standing};
+use pennypost_directory::{Directory, DirectoryError, Resolved};
 use pennypost_mailstore::Mailroom;
 use pennypost_ports::{Clock, Ids, Objects, Queue};
 use prometheus::Registry;
-use rustls::ServerConfig;
 use serde::{Deserialize, Serialize};
-use tracing::info;
 
 use super::accept::Door;
-use super::{Limits, Memory, Metrics, Shutdown};
+use super::{Limits, Memory, Metrics, Shutdown, Tls};
 use crate::smtp::{self, Dns};
 
 /// What the adapter works on: the ports, and what stands on them.
@@ -90,7 +87,7 @@ pub struct Adapter {
     /// Who gets mail to `<postmaster>` where the name tells nobody.
     postmaster: Option<String>,
     /// Certificate and key.
-    pub tls: Arc<ServerConfig>,
+    pub tls: Tls,
     /// Counters.
     pub metrics: Metrics,
     /// Ends all sessions.
@@ -108,7 +105,7 @@ impl Adapter {
     pub fn new(
         ports: Ports,
         settings: Settings,
-        tls: Arc<ServerConfig>,
+        tls: Tls,
         registry: &Registry,
     ) -> Result<Arc<Adapter>, AdapterError> {
         let Ports { directory, mailroom, queue, objects, clock, ids } = ports;
@@ -158,35 +155,5 @@ impl Adapter {
             Some(address) => self.directory.resolve(address).await,
             None => Ok(Resolved::UnknownDomain),
         }
-    }
-
-    /// Asks the directory who this is, and counts and logs the answer. The directory counts and slows failures.
-    /// The caller has made sure that the connection is private ([`super::Stream::is_private`]).
-    ///
-    /// # Errors
-    /// [`SignInError`].
-    pub async fn sign_in(
-        &self,
-        protocol: &'static str,
-        login: &str,
-        password: &str,
-        ip: IpAddr,
-    ) -> Result<Standing, SignInError> {
-        let answer = self.directory.open_session(login, password, ip).await;
-        let result = match &answer {
-            Ok(_) => "ok",
-            Err(SignInError::Denied) => "denied",
-            Err(SignInError::TooManyFailures { .. }) => "slowed",
-            Err(_) => "unavailable",
-        };
-        self.metrics.sign_ins.with_label_values(&[protocol, result]).inc();
-        match &answer {
-            Ok(Standing { account, .. }) => {
-                info!(protocol, tenant = %account.key.tenant, account = %account.key.account, %ip, "signed in");
-            }
-            // The login may be a password typed into the wrong field: it is not logged.
-            Err(error) => info!(protocol, %ip, result, %error, "sign-in failed"),
-        }
-        answer
     }
 }

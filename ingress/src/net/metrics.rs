@@ -27,7 +27,7 @@ pub struct Metrics {
     pub bytes_in_flight: IntGauge,
     /// Seconds from the end of a message to its reply.
     pub accept_seconds: Histogram,
-    /// Sign-ins, by protocol and result.
+    /// Sign-ins, by protocol, mechanism and result.
     pub sign_ins: IntCounterVec,
     /// Bytes from peers, by protocol.
     pub bytes_in: IntCounterVec,
@@ -85,7 +85,7 @@ impl Metrics {
             )?,
             bytes_in_flight,
             accept_seconds,
-            sign_ins: counters("pennypost_sign_ins_total", "sign-ins", &["protocol", "result"])?,
+            sign_ins: counters("pennypost_sign_ins_total", "sign-ins", &["protocol", "mechanism", "result"])?,
             bytes_in: counters("pennypost_received_bytes_total", "bytes from peers", &["protocol"])?,
             bytes_out: counters("pennypost_sent_bytes_total", "bytes to peers", &["protocol"])?,
             panics: counter("pennypost_session_panics_total", "sessions that ended in a panic")?,

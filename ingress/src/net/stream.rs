@@ -6,14 +6,15 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use prometheus::IntCounter;
-use rustls::ServerConfig;
+use rustls::ProtocolVersion;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use super::{Adapter, Shutdown};
+use super::{Adapter, Shutdown, Tls};
+use crate::sasl::Binding;
 
 /// What is read from the socket at once while waiting for lines: idle sessions hold no more than this.
 const LINE_BLOCK: usize = 4 * 1024;
@@ -103,6 +104,8 @@ pub struct Stream {
     socket: Socket,
     peer: SocketAddr,
     tls: Option<String>,
+    /// Our certificate as channel bindings have it.
+    end_point: Option<Arc<[u8]>>,
     input: BytesMut,
     /// Input before this has no LF in it.
     scanned: usize,
@@ -123,6 +126,7 @@ impl Stream {
             socket: Socket::Plain(socket),
             peer,
             tls: None,
+            end_point: None,
             input: BytesMut::new(),
             scanned: 0,
             skipping: false,
@@ -366,7 +370,7 @@ impl Stream {
     ///
     /// # Errors
     /// [`NetError::Injected`], or what the handshake says. The connection is gone after any error.
-    pub async fn start_tls(&mut self, config: Arc<ServerConfig>, patience: Duration) -> Result<(), NetError> {
+    pub async fn start_tls(&mut self, tls: &Tls, patience: Duration) -> Result<(), NetError> {
         let injected = self.has_buffered_input();
         self.input.clear();
         self.scanned = 0;
@@ -376,14 +380,35 @@ impl Stream {
         let Socket::Plain(socket) = std::mem::replace(&mut self.socket, Socket::Gone) else {
             return Err(std::io::Error::other("the connection is not plain").into());
         };
-        let handshake = TlsAcceptor::from(config).accept(socket);
+        let handshake = TlsAcceptor::from(Arc::clone(&tls.config)).accept(socket);
         let socket = tokio::time::timeout(patience, handshake).await.map_err(|_| NetError::ReadTimeout)??;
         let connection = socket.get_ref().1;
         let version = connection.protocol_version().and_then(|version| version.as_str()).unwrap_or("TLS");
         let suite = connection.negotiated_cipher_suite().and_then(|suite| suite.suite().as_str());
         self.tls = Some(format!("{version} {}", suite.unwrap_or("unknown")));
         self.socket = Socket::Tls(Box::new(socket));
+        self.end_point.clone_from(&tls.end_point);
         Ok(())
+    }
+
+    /// Is there a channel binding for SASL here?
+    pub(crate) fn offers_binding(&self) -> bool {
+        self.end_point.is_some() || self.channel_binding(Binding::TlsExporter).is_some()
+    }
+
+    /// The data of a channel binding; `None` where it can't be had.
+    pub(crate) fn channel_binding(&self, binding: Binding) -> Option<Vec<u8>> {
+        let Socket::Tls(socket) = &self.socket else { return None };
+        match binding {
+            Binding::TlsServerEndPoint => self.end_point.as_ref().map(|end_point| end_point.to_vec()),
+            Binding::TlsExporter => {
+                let connection = socket.get_ref().1;
+                let is_own = connection.protocol_version() == Some(ProtocolVersion::TLSv1_3);
+                let export =
+                    |data| connection.export_keying_material(data, b"EXPORTER-Channel-Binding", None);
+                is_own.then(|| export([0; 32]).ok())?.map(|data| data.to_vec())
+            }
+        }
     }
 
     /// Sends what is left and closes politely; errors no longer matter to anybody.

@@ -10,6 +10,17 @@ use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
+use crate::sasl::end_point_of;
+
+/// What TLS is spoken with. Cheap to clone.
+#[derive(Clone)]
+pub struct Tls {
+    /// Certificate and key.
+    pub config: Arc<ServerConfig>,
+    /// The certificate as channel bindings have it (RFC 5929 section 4).
+    pub(super) end_point: Option<Arc<[u8]>>,
+}
+
 /// Why there is no TLS.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
@@ -44,7 +55,7 @@ pub enum TlsError {
 ///
 /// # Errors
 /// [`TlsError`].
-pub fn load_or_create_tls(dir: &Path, hostname: &str) -> Result<Arc<ServerConfig>, TlsError> {
+pub fn load_or_create_tls(dir: &Path, hostname: &str) -> Result<Tls, TlsError> {
     let (cert_path, key_path) = (dir.join("cert.pem"), dir.join("key.pem"));
     if !cert_path.exists() {
         create(dir, &cert_path, &key_path, hostname)?;
@@ -59,12 +70,13 @@ pub fn load_or_create_tls(dir: &Path, hostname: &str) -> Result<Arc<ServerConfig
     }
     let key = PrivateKeyDer::from_pem_slice(&read(&key_path)?)
         .map_err(|error| pem(&key_path, error.to_string()))?;
+    let end_point = chain.first().and_then(|certificate| end_point_of(certificate)).map(Arc::from);
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(rustls::DEFAULT_VERSIONS)?
         .with_no_client_auth()
         .with_single_cert(chain, key)?;
-    Ok(Arc::new(config))
+    Ok(Tls { config: Arc::new(config), end_point })
 }
 
 fn create(dir: &Path, cert_path: &Path, key_path: &Path, hostname: &str) -> Result<(), TlsError> {

@@ -5,6 +5,9 @@ mod alone;
 mod dialogue;
 mod hostile;
 mod memory;
+mod sasl;
+#[path = "../common/scram.rs"]
+mod scram;
 mod server;
 mod sessions;
 mod standing;

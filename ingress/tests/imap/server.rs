@@ -47,6 +47,11 @@ impl Server {
         Server { address, tls_address, adapter, tasks, dir }
     }
 
+    /// The server's certificate.
+    pub fn certificate(&self) -> PathBuf {
+        self.dir.path().join("tls/cert.pem")
+    }
+
     /// The files of all packs.
     pub fn packs(&self) -> Vec<PathBuf> {
         let mut files = Vec::new();

@@ -10,10 +10,12 @@
 //! | `T` | `policy` | [`pennypost_policy::TenantPolicy`] |
 //! | `T` | `domain/NAME` | [`Domain`] |
 //! | `T/accounts` | `A` | [`Account`] |
-//! | `T/credentials` | `A` | argon2id PHC string; never logged, never listed |
+//! | `T/credentials` | `A` | argon2id PHC string and SCRAM keys; never logged, never listed |
+//! | `T/tokens` | `A/ID` | a [`Token`] and the hash of its secret |
 //! | `T/addresses` | `DOMAIN/LOCAL` | what the address is: account, alias, group, an account being added, or free again |
 //! | `T/sign-in` | digest of a login | its failed sign-ins |
 //! | `sign-in/clients` | network | failed sign-ins from there |
+//! | `sign-in` | `salts` | what the salts of logins without SCRAM keys are made of |
 //!
 //! Invariants:
 //! - An address is one item, put only if absent: of two racing adds one wins.
@@ -23,7 +25,8 @@
 //! - A name in the registries (`tenants`, `domain/…`) comes first and the tenant's own item second; repeating
 //!   the call completes it. Until then the name leads to nothing.
 //! - Accounts, aliases and groups lead only to accounts of their own tenant.
-//! - A password is stored as argon2id only, never logged; what is kept in memory is a keyed hash.
+//! - A password is stored as argon2id and SCRAM keys only, a token as its hash; neither is ever logged. What
+//!   is kept in memory is a keyed hash.
 //!
 //! If the process dies at any line: what was answered is durable, what was not can be repeated.
 
@@ -36,10 +39,12 @@ mod group;
 mod password;
 mod policy;
 mod resolve;
+mod scram;
 mod sign_in;
 mod store;
 mod tenant;
 mod throttle;
+mod token;
 
 use std::sync::Arc;
 
@@ -53,9 +58,10 @@ pub use group::{Group, MAX_GROUP_DEPTH, MAX_MEMBERS, Member};
 pub use password::{MAX_PASSWORD, MIN_PASSWORD};
 pub use pennypost_policy::{AddressError, DomainName, MailAddress, PolicyError, TenantPolicy};
 pub use resolve::{MAX_RECIPIENTS, Resolved};
-pub use sign_in::{SignInError, Standing};
+pub use sign_in::{ClientProtocol, ScramExchange, SignInError, Standing};
 pub use store::{Listed, MAX_PAGE, Page};
 pub use tenant::{Tenant, TenantState};
+pub use token::{MAX_TOKENS, Token, TokenId, TokenScope};
 
 /// The directory of the post office. Cheap to clone; clones share the memory of sign-ins.
 #[derive(Clone)]

@@ -1,14 +1,15 @@
-//! Passwords: their form, their hash, and the memory of hashes that were right a moment ago.
+//! Passwords: their form, and what is stored of them.
 
 use argon2::password_hash::{PasswordHash, PasswordHasher, PasswordVerifier, SaltString};
 use argon2::{Algorithm, Argon2, Params, Version};
 use pennypost_model::AccountKey;
-use pennypost_model::codec::Versioned;
+use pennypost_model::codec::{CodecError, Versioned};
 use pennypost_ports::ControlKey;
 use serde::{Deserialize, Serialize};
 use unicode_normalization::UnicodeNormalization;
 
 use crate::DirectoryError;
+use crate::scram::ScramKeys;
 
 /// Least number of characters of a password (NIST SP 800-63B section 5.1.1.1).
 pub const MIN_PASSWORD: usize = 8;
@@ -23,10 +24,25 @@ const COST: (u32, u32, u32) = (19_456, 2, 1);
 pub(crate) struct Credential {
     /// PHC string.
     pub(crate) phc: String,
+    /// For SCRAM. `None` for a password that was set before there was SCRAM: filled in at the next sign-in
+    /// that says the password.
+    pub(crate) scram: Option<ScramKeys>,
 }
 
 impl Versioned for Credential {
     const KIND: &'static str = "credential";
+    const VERSION: u8 = 2;
+
+    fn upgrade(found: u8, bytes: &[u8]) -> Result<Credential, CodecError> {
+        if found != 1 {
+            return Err(CodecError::Version { kind: Self::KIND, found, known: Self::VERSION });
+        }
+        let damaged =
+            |error: postcard::Error| CodecError::Damaged { kind: Self::KIND, cause: error.to_string() };
+        // Version 1 was the PHC string alone.
+        let phc = postcard::from_bytes::<String>(bytes).map_err(damaged)?;
+        Ok(Credential { phc, scram: None })
+    }
 }
 
 pub(crate) fn credential_key(key: AccountKey) -> ControlKey {
@@ -55,11 +71,15 @@ fn hasher() -> Result<Argon2<'static>, argon2::Error> {
     Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, Params::new(memory, passes, lanes, None)?))
 }
 
+/// The credential of a password, with fresh salts. Takes some 30 ms of a core and 19 MiB.
+pub(crate) fn credential(prepared: &str) -> Option<Credential> {
+    Some(Credential { phc: hash(prepared)?, scram: Some(ScramKeys::derive(prepared)) })
+}
+
 /// Hashes with a fresh salt. Takes some 20 ms of a core and 19 MiB.
-pub(crate) fn hash(prepared: &str) -> Option<Credential> {
+pub(crate) fn hash(prepared: &str) -> Option<String> {
     let salt = SaltString::encode_b64(&rand::random::<[u8; 16]>()).ok()?;
-    let phc = hasher().ok()?.hash_password(prepared.as_bytes(), &salt).ok()?.to_string();
-    Some(Credential { phc })
+    Some(hasher().ok()?.hash_password(prepared.as_bytes(), &salt).ok()?.to_string())
 }
 
 /// Is it the password behind `phc`? Takes as long as [`hash`].
@@ -72,16 +92,35 @@ pub(crate) fn verify(prepared: &str, phc: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use pennypost_model::codec::{decode, encode};
 
     #[test]
     fn what_is_stored_is_argon2id_with_these_costs() {
-        let credential = hash("correct horse").expect("hash");
-        assert!(credential.phc.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{}", credential.phc);
-        assert!(!credential.phc.contains("horse"));
-        assert!(verify("correct horse", &credential.phc));
-        assert!(!verify("correct horsE", &credential.phc));
+        let phc = hash("correct horse").expect("hash");
+        assert!(phc.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{phc}");
+        assert!(!phc.contains("horse"));
+        assert!(verify("correct horse", &phc));
+        assert!(!verify("correct horsE", &phc));
         assert!(!verify("correct horse", "no phc string"));
-        assert_ne!(credential.phc, hash("correct horse").expect("hash").phc);
+        assert_ne!(phc, hash("correct horse").expect("hash"));
+    }
+
+    #[test]
+    fn credentials_of_the_last_version_are_read() {
+        #[derive(Serialize, Deserialize)]
+        struct Before {
+            phc: String,
+        }
+        impl Versioned for Before {
+            const KIND: &'static str = "credential";
+        }
+        let before = encode(&Before { phc: "$argon2id$x".to_owned() });
+        let read = decode::<Credential>(&before).expect("read");
+        assert!(read.phc == "$argon2id$x" && read.scram.is_none());
+        let again = decode::<Credential>(&encode(&read)).expect("read");
+        assert!(again.phc == "$argon2id$x" && again.scram.is_none());
+        assert!(decode::<Credential>(&[3, 0]).is_err());
+        assert!(decode::<Credential>(&[1, 200]).is_err());
     }
 
     #[test]

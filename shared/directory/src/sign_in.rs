@@ -1,8 +1,10 @@
-//! Signing in with address and password.
+//! Signing in with address and password: said, or proved by SCRAM (RFC 5802).
 //!
 //! A right password is remembered in memory for five minutes as a keyed hash together with the stored PHC
 //! string, so that programs that open many connections do not each cost 20 ms. A changed password makes the
 //! memory worthless at once, because the stored string is read at every sign-in and is part of the hash.
+//!
+//! With SCRAM an unknown login is answered like a known one, with a salt that is made up but stays the same.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -11,13 +13,17 @@ use std::time::{Duration, Instant};
 
 use hmac::{Hmac, Mac};
 use parking_lot::Mutex;
+use pennypost_model::codec::Versioned;
 use pennypost_model::{AccountKey, TenantId};
-use pennypost_ports::Consistency;
+use pennypost_ports::{Consistency, ControlKey, Expected};
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::address::Entry;
 use crate::password::{self, Credential, MAX_PASSWORD, credential_key};
+use crate::scram::{ITERATIONS, ScramKeys, salt_of_nobody};
 use crate::throttle::Counters;
+use crate::token::{TokenId, TokenScope, is_token};
 use crate::{Account, AccountState, Directory, DirectoryError, MailAddress, TenantState};
 
 /// How long a right password is remembered.
@@ -37,6 +43,9 @@ pub enum SignInError {
     /// Unknown, disabled or suspended account, or wrong password: which one is not told.
     #[error("address or password is wrong")]
     Denied,
+    /// The password is right, but does not open this protocol (CLI-08).
+    #[error("this protocol is not open to you")]
+    Closed,
     /// Too many failures; the password was not even looked at.
     #[error("too many failed sign-ins, try again in {} seconds", retry_after.as_secs().max(1))]
     TooManyFailures {
@@ -62,7 +71,9 @@ pub(crate) struct SignIns {
     lanes: Vec<tokio::sync::Mutex<()>>,
     sweeps: Mutex<HashMap<String, String>>,
     /// What passwords of unknown accounts are compared with, so that they take as long as others.
-    nobody: Arc<OnceLock<Option<Credential>>>,
+    nobody: Arc<OnceLock<Option<String>>>,
+    /// What the salts of logins without keys are made of: kept in the control port, so that they stay.
+    pub(crate) salts: tokio::sync::OnceCell<[u8; 32]>,
 }
 
 impl Default for SignIns {
@@ -75,6 +86,7 @@ impl Default for SignIns {
             lanes: (0..LANES).map(|_| tokio::sync::Mutex::new(())).collect(),
             sweeps: Mutex::default(),
             nobody: Arc::default(),
+            salts: tokio::sync::OnceCell::new(),
         }
     }
 }
@@ -132,7 +144,12 @@ impl SignIns {
     /// The credential of a new password.
     pub(crate) async fn hash(&self, password: &str) -> Result<Credential, DirectoryError> {
         let prepared = password::prepare_new(password)?;
-        self.slowly(move || password::hash(&prepared)).await?.ok_or(DirectoryError::Busy)
+        self.slowly(move || password::credential(&prepared)).await?.ok_or(DirectoryError::Busy)
+    }
+
+    /// The SCRAM keys of a password that was found right.
+    async fn scram_keys(&self, prepared: String) -> Result<ScramKeys, DirectoryError> {
+        self.slowly(move || ScramKeys::derive(&prepared)).await
     }
 
     /// Compares with the stored string, or with nobody's when there is none: never right, but as slow.
@@ -144,7 +161,7 @@ impl SignIns {
                 let nobody =
                     nobody.get_or_init(|| password::hash(&format!("{:032x}", rand::random::<u128>())));
                 if let Some(nobody) = nobody {
-                    password::verify(&prepared, &nobody.phc);
+                    password::verify(&prepared, nobody);
                 }
                 false
             }
@@ -169,25 +186,89 @@ impl SignIns {
 }
 
 /// An account that may sign in, if the password is right.
-struct Candidate {
-    account: Account,
-    phc: String,
-    credential: u64,
+pub(crate) struct Candidate {
+    pub(crate) account: Account,
+    credential: Credential,
+    /// Version of the credential's item.
+    version: u64,
 }
 
-/// What a session of a member stands on: the account, and the password as it was at sign-in.
+/// What a session of a member stands on: the account, and what was shown at sign-in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Standing {
     /// The account as it was when last looked at.
     pub account: Account,
-    /// Version of the credential.
-    credential: u64,
+    pub(crate) basis: Basis,
+}
+
+/// What was shown at sign-in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Basis {
+    /// The password behind the stored string with this digest.
+    Password([u8; 32]),
+    /// A token, and what it opens.
+    Token(TokenId, TokenScope),
+}
+
+/// What mail programs of members speak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClientProtocol {
+    /// IMAP.
+    Imap,
+    /// POP3.
+    Pop3,
+}
+
+impl ClientProtocol {
+    /// Its name in logs and metrics, and of its scope.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            ClientProtocol::Imap => "imap",
+            ClientProtocol::Pop3 => "pop3",
+        }
+    }
+}
+
+impl Standing {
+    /// May it be used with that protocol?
+    #[must_use]
+    pub const fn opens(&self, protocol: ClientProtocol) -> bool {
+        match self.basis {
+            Basis::Password(_) => true,
+            Basis::Token(_, scope) => scope.holds(protocol),
+        }
+    }
 }
 
 impl Candidate {
     fn standing(self) -> Standing {
-        Standing { account: self.account, credential: self.credential }
+        Standing { basis: Basis::Password(digest_of(&self.credential)), account: self.account }
     }
+}
+
+/// What tells passwords apart over time: keys that are added to one do not change it.
+fn digest_of(credential: &Credential) -> [u8; 32] {
+    Sha256::digest(credential.phc.as_bytes()).into()
+}
+
+/// A SCRAM exchange between the server's first message and the client's last (RFC 5802 section 5).
+pub struct ScramExchange {
+    /// For the server's first message.
+    pub salt: [u8; 16],
+    /// For the server's first message.
+    pub iterations: u32,
+    counters: Counters,
+    login: String,
+    candidate: Option<Candidate>,
+}
+
+/// What the made-up salts are made of.
+#[derive(Serialize, Deserialize)]
+struct SaltKey([u8; 32]);
+
+impl Versioned for SaltKey {
+    const KIND: &'static str = "salt key";
 }
 
 impl Directory {
@@ -220,13 +301,7 @@ impl Directory {
         password: &str,
         client: IpAddr,
     ) -> Result<Standing, SignInError> {
-        match self.try_authenticate(login, password, client).await {
-            Ok(outcome) => outcome,
-            Err(error) => {
-                tracing::warn!(%error, "sign-in could not be checked");
-                Err(SignInError::Unavailable)
-            }
-        }
+        flatten(self.try_authenticate(login, password, client).await)
     }
 
     /// The session's standing as it is now; `None` if it has to end, because the account is disabled or gone,
@@ -240,9 +315,113 @@ impl Directory {
             return Ok(None);
         }
         let account = self.account(key).await?.filter(|account| account.state == AccountState::Active);
-        let credential = self.read::<Credential>(&credential_key(key), Consistency::Strong).await?;
-        let is_same = credential.is_some_and(|held| held.version == standing.credential);
+        let is_same = match &standing.basis {
+            Basis::Password(digest) => {
+                let credential = self.read::<Credential>(&credential_key(key), Consistency::Strong).await?;
+                credential.is_some_and(|held| digest_of(&held.value) == *digest)
+            }
+            Basis::Token(token, _) => self.token_holds(key, *token).await?,
+        };
         Ok(account.filter(|_| is_same).map(|account| Standing { account, ..standing.clone() }))
+    }
+
+    /// Begins a SCRAM exchange for somebody at `client`. A login that is unknown, may not sign in or has no
+    /// keys yet looks like any other until [`Directory::finish_scram`].
+    ///
+    /// # Errors
+    /// [`SignInError::TooManyFailures`], [`SignInError::Unavailable`].
+    pub async fn begin_scram(&self, login: &str, client: IpAddr) -> Result<ScramExchange, SignInError> {
+        flatten(self.try_begin_scram(login, client).await)
+    }
+
+    /// Ends a SCRAM exchange: what the session stands on, and the server's signature (`v=`). Failures count as
+    /// those of [`Directory::open_session`] do.
+    ///
+    /// # Errors
+    /// [`SignInError`].
+    pub async fn finish_scram(
+        &self,
+        exchange: ScramExchange,
+        auth_message: &[u8],
+        proof: &[u8],
+    ) -> Result<(Standing, [u8; 32]), SignInError> {
+        flatten(self.try_finish_scram(exchange, auth_message, proof).await)
+    }
+
+    async fn try_begin_scram(
+        &self,
+        login: &str,
+        client: IpAddr,
+    ) -> Result<Result<ScramExchange, SignInError>, DirectoryError> {
+        let Named { tenant, address, login, counters } = self.named(login, client).await?;
+        if let Some(retry_after) = self.wait_of(&counters).await? {
+            return Ok(Err(SignInError::TooManyFailures { retry_after }));
+        }
+        let nobody = salt_of_nobody(self.salt_key().await?, &login);
+        let candidate = match (tenant, &address) {
+            (Some(tenant), Some(address)) => self.candidate(tenant, address).await?,
+            _ => None,
+        };
+        if candidate.is_none() {
+            self.take_as_long_as_a_candidate().await?;
+        }
+        let keys = candidate.as_ref().and_then(|found| found.credential.scram.as_ref());
+        let (salt, iterations) = keys.map_or((nobody, ITERATIONS), |keys| (keys.salt, keys.iterations));
+        Ok(Ok(ScramExchange { salt, iterations, counters, login, candidate }))
+    }
+
+    async fn try_finish_scram(
+        &self,
+        exchange: ScramExchange,
+        auth_message: &[u8],
+        proof: &[u8],
+    ) -> Result<Result<(Standing, [u8; 32]), SignInError>, DirectoryError> {
+        let ScramExchange { counters, login, candidate, .. } = exchange;
+        let lane = self.sign_ins.lane(&login).ok_or(DirectoryError::Busy)?;
+        let turn = tokio::time::timeout(MAX_QUEUE, lane.lock()).await;
+        let _turn = turn.map_err(|_| DirectoryError::Busy)?;
+        if let Some(retry_after) = self.wait_of(&counters).await? {
+            return Ok(Err(SignInError::TooManyFailures { retry_after }));
+        }
+        let signature = candidate
+            .as_ref()
+            .and_then(|found| found.credential.scram.as_ref())
+            .and_then(|keys| keys.check(auth_message, proof));
+        match (candidate, signature) {
+            (Some(found), Some(signature)) => {
+                self.forget_failures(&counters).await?;
+                Ok(Ok((found.standing(), signature)))
+            }
+            _ => {
+                self.count_failure(&counters).await?;
+                Ok(Err(SignInError::Denied))
+            }
+        }
+    }
+
+    /// The key of the made-up salts: of two processes that make one, the first wins.
+    async fn salt_key(&self) -> Result<&[u8; 32], DirectoryError> {
+        let find = async || {
+            let key = ControlKey::new("sign-in", "salts");
+            let fresh = SaltKey(rand::random());
+            if let Some(held) = self.read::<SaltKey>(&key, Consistency::Strong).await? {
+                return Ok(held.value.0);
+            }
+            if self.write(&key, &fresh, Expected::Absent).await?.is_some() {
+                return Ok(fresh.0);
+            }
+            let held = self.read::<SaltKey>(&key, Consistency::Strong).await?;
+            held.map(|held| held.value.0).ok_or(DirectoryError::Contended)
+        };
+        self.sign_ins.salts.get_or_try_init(find).await
+    }
+
+    /// The reads that [`Directory::candidate`] makes for an account that is there.
+    async fn take_as_long_as_a_candidate(&self) -> Result<(), DirectoryError> {
+        let nobody = AccountKey::default();
+        self.account_behind(nobody, Consistency::Strong).await?;
+        self.read::<Credential>(&credential_key(nobody), Consistency::Strong).await?;
+        Ok(())
     }
 
     async fn try_authenticate(
@@ -251,14 +430,11 @@ impl Directory {
         password: &str,
         client: IpAddr,
     ) -> Result<Result<Standing, SignInError>, DirectoryError> {
-        let address = MailAddress::parse(login).ok();
-        let tenant = match &address {
-            Some(address) => self.owner(address.domain(), Consistency::Strong).await?,
-            None => None,
-        };
-        // The canonical form, so that writing it differently gives no further attempts.
-        let canonical = address.as_ref().map(ToString::to_string).unwrap_or_default();
-        let counters = Counters::new(tenant.map(|tenant| (tenant, canonical.as_str())), client);
+        if is_token(password) {
+            // Programs that know nothing of bearer tokens can be given one as their password (CLI-08).
+            return self.try_token(Some(login), password, client).await;
+        }
+        let Named { tenant, address, login: canonical, counters } = self.named(login, client).await?;
         if let Some(retry_after) = self.wait_of(&counters).await? {
             return Ok(Err(SignInError::TooManyFailures { retry_after }));
         }
@@ -270,11 +446,24 @@ impl Directory {
             _ => None,
         };
         if let Some(found) = &candidate
-            && self.sign_ins.remembers(found.account.key, &prepared, &found.phc)
+            && self.sign_ins.remembers(found.account.key, &prepared, &found.credential.phc)
         {
             return Ok(candidate.map(Candidate::standing).ok_or(SignInError::Denied));
         }
         self.check_slowly(&counters, &canonical, prepared, candidate).await
+    }
+
+    /// Whom a login names, and where its failures are counted.
+    pub(crate) async fn named(&self, login: &str, client: IpAddr) -> Result<Named, DirectoryError> {
+        let address = MailAddress::parse(login).ok();
+        let tenant = match &address {
+            Some(address) => self.owner(address.domain(), Consistency::Strong).await?,
+            None => None,
+        };
+        // The canonical form, so that writing it differently gives no further attempts.
+        let login = address.as_ref().map(ToString::to_string).unwrap_or_default();
+        let counters = Counters::new(tenant.map(|tenant| (tenant, login.as_str())), client);
+        Ok(Named { tenant, address, login, counters })
     }
 
     /// Compares the password with the stored hash, one attempt of a login after the other: else many at once
@@ -293,16 +482,19 @@ impl Directory {
             return Ok(Err(SignInError::TooManyFailures { retry_after }));
         }
         if let Some(found) = &candidate
-            && self.sign_ins.remembers(found.account.key, &prepared, &found.phc)
+            && self.sign_ins.remembers(found.account.key, &prepared, &found.credential.phc)
         {
             return Ok(candidate.map(Candidate::standing).ok_or(SignInError::Denied));
         }
-        let phc = candidate.as_ref().map(|found| found.phc.clone());
+        let phc = candidate.as_ref().map(|found| found.credential.phc.clone());
         let is_right = self.sign_ins.verify(prepared.clone(), phc).await?;
         match candidate {
             Some(found) if is_right => {
-                self.sign_ins.remember(found.account.key, &prepared, &found.phc);
+                self.sign_ins.remember(found.account.key, &prepared, &found.credential.phc);
                 self.forget_failures(counters).await?;
+                if found.credential.scram.is_none() {
+                    self.add_scram_keys(&found, prepared).await?;
+                }
                 Ok(Ok(found.standing()))
             }
             _ => {
@@ -312,8 +504,17 @@ impl Directory {
         }
     }
 
+    /// Adds the keys to a password that was set before there was SCRAM. Sessions that stand on it go on.
+    async fn add_scram_keys(&self, found: &Candidate, prepared: String) -> Result<(), DirectoryError> {
+        let scram = Some(self.sign_ins.scram_keys(prepared).await?);
+        let credential = Credential { phc: found.credential.phc.clone(), scram };
+        // Who changed it meanwhile knows better.
+        self.write(&credential_key(found.account.key), &credential, Expected::Version(found.version)).await?;
+        Ok(())
+    }
+
     /// The account that a login names, if it may sign in at all.
-    async fn candidate(
+    pub(crate) async fn candidate(
         &self,
         tenant: TenantId,
         address: &MailAddress,
@@ -335,6 +536,23 @@ impl Directory {
             return Ok(None);
         };
         let credential = self.read::<Credential>(&credential_key(key), Consistency::Strong).await?;
-        Ok(credential.map(|held| Candidate { account, phc: held.value.phc, credential: held.version }))
+        Ok(credential.map(|held| Candidate { account, credential: held.value, version: held.version }))
     }
+}
+
+/// A login, looked up.
+pub(crate) struct Named {
+    pub(crate) tenant: Option<TenantId>,
+    pub(crate) address: Option<MailAddress>,
+    /// In its canonical form.
+    pub(crate) login: String,
+    pub(crate) counters: Counters,
+}
+
+/// Failures of ours are told apart from refusals in the log only.
+pub(crate) fn flatten<T>(outcome: Result<Result<T, SignInError>, DirectoryError>) -> Result<T, SignInError> {
+    outcome.unwrap_or_else(|error| {
+        tracing::warn!(%error, "sign-in could not be checked");
+        Err(SignInError::Unavailable)
+    })
 }

@@ -1,60 +1,50 @@
-//! LOGIN (RFC 3501 section 6.2.3) and AUTHENTICATE (section 6.2.2) with PLAIN (RFC 4616) and LOGIN.
+//! LOGIN (RFC 3501 section 6.2.3) and AUTHENTICATE (section 6.2.2) with the mechanisms of [`crate::sasl`].
 //!
-//! Passwords are taken over TLS or from this machine only; the directory counts and slows failures.
+//! Sign-ins are taken over TLS or from this machine only; the directory counts and slows failures.
 
 use base64::Engine;
-use base64::alphabet::STANDARD;
-use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use pennypost_directory::SignInError;
+use pennypost_directory::{ClientProtocol, SignInError, Standing};
 use tokio::time::Instant;
 
 use super::Answer;
 use crate::imap::response::Reply;
-use crate::imap::session::{Done, End, Session, SignedIn};
-use crate::net::{Line, wire};
-
-/// Padding is often forgotten.
-const BASE64: GeneralPurpose = GeneralPurpose::new(
-    &STANDARD,
-    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
-);
-/// Bytes of a line of AUTHENTICATE.
-const MAX_LINE: usize = 12 * 1024;
+use crate::imap::session::{Done, Session, SignedIn};
+use crate::net::{Attempt, Line, NetError, Stream, wire};
+use crate::sasl::{self, BASE64, Carrier, MAX_LINE, Refusal};
 
 impl Session {
     pub(super) async fn login(&mut self, user: &[u8], password: &[u8]) -> Answer {
         self.may_sign_in()?;
-        Ok(self.sign_in(user, password).await)
+        let (Ok(user), Ok(password)) = (std::str::from_utf8(user), std::str::from_utf8(password)) else {
+            return Ok(self.refused(Refusal::SignIn(SignInError::Denied)));
+        };
+        let ip = self.stream.peer().ip();
+        let attempt = Attempt { protocol: ClientProtocol::Imap, mechanism: "LOGIN", ip };
+        Ok(match self.adapter.sign_in(attempt, user, password).await {
+            Ok(standing) => self.open_account(standing).await,
+            Err(error) => self.refused(error.into()),
+        })
     }
 
     pub(super) async fn authenticate(&mut self, mechanism: &str, initial: Option<Vec<u8>>) -> Done {
         if let Err(refused) = self.may_sign_in() {
             return Ok(refused);
         }
-        match mechanism {
-            "PLAIN" => {
-                let Some(answer) = self.sasl_answer(b"", initial).await? else { return Ok(cancelled()) };
-                let mut parts = answer.splitn(3, |byte| *byte == 0);
-                let (Some(acts_as), Some(user), Some(password)) = (parts.next(), parts.next(), parts.next())
-                else {
-                    return Ok(Reply::bad("not a PLAIN answer"));
-                };
-                if !acts_as.is_empty() && acts_as != user {
-                    return Ok(Reply::no("[AUTHORIZATIONFAILED] nobody may act as somebody else"));
-                }
-                Ok(self.sign_in(user, password).await)
-            }
-            "LOGIN" => {
-                let Some(user) = self.sasl_answer(b"Username:", initial).await? else {
-                    return Ok(cancelled());
-                };
-                let Some(password) = self.sasl_answer(b"Password:", None).await? else {
-                    return Ok(cancelled());
-                };
-                Ok(self.sign_in(&user, &password).await)
-            }
-            _ => Ok(Reply::no("[CANNOT] unknown mechanism")),
-        }
+        let initial = match initial {
+            None => None,
+            // An empty response (RFC 4959 section 3).
+            Some(given) if given == b"=" => Some(Vec::new()),
+            Some(given) => match BASE64.decode(given) {
+                Ok(decoded) => Some(decoded),
+                Err(_) => return Ok(self.refused(Refusal::Cancelled)),
+            },
+        };
+        let adapter = std::sync::Arc::clone(&self.adapter);
+        let outcome = sasl::sign_in(&adapter, ClientProtocol::Imap, self, mechanism, initial).await?;
+        Ok(match outcome {
+            Ok(standing) => self.open_account(standing).await,
+            Err(refusal) => self.refused(refusal),
+        })
     }
 
     fn may_sign_in(&self) -> Result<(), Reply> {
@@ -67,48 +57,30 @@ impl Session {
         Ok(())
     }
 
-    /// An answer of the client, asked for unless it came with the command. `None` if the client cancels or
-    /// does not send base64.
-    async fn sasl_answer(&mut self, ask: &[u8], given: Option<Vec<u8>>) -> Result<Option<Vec<u8>>, End> {
-        let encoded = match given {
-            Some(given) if given == b"=" => return Ok(Some(Vec::new())),
-            Some(given) => given,
-            None => {
-                self.stream.write(format!("+ {}\r\n", BASE64.encode(ask)).as_bytes());
-                self.stream.flush().await?;
-                match self.stream.read_line(MAX_LINE, self.adapter.limits.imap.login).await? {
-                    Line::Text(line) | Line::BareLf(line) => {
-                        wire::received_bytes("SASL answer", line.len());
-                        line.to_vec()
-                    }
-                    Line::TooLong => return Ok(None),
-                    Line::Eof => return Err(End::CutOff),
-                }
+    /// With the response codes of RFC 5530.
+    fn refused(&mut self, refusal: Refusal) -> Reply {
+        if let Refusal::SignIn(_) | Refusal::ActsForOther = refusal {
+            self.failed_sign_ins += 1;
+        }
+        match refusal {
+            Refusal::UnknownMechanism => Reply::no("[CANNOT] unknown mechanism"),
+            Refusal::Cancelled => Reply::bad("AUTHENTICATE was cancelled"),
+            Refusal::Malformed(text) => Reply::bad(text),
+            Refusal::ActsForOther => Reply::no("[AUTHORIZATIONFAILED] nobody may act as somebody else"),
+            Refusal::SignIn(SignInError::Denied) => {
+                Reply::no("[AUTHENTICATIONFAILED] address or password is wrong")
             }
-        };
-        Ok(BASE64.decode(encoded.trim_ascii()).ok())
+            Refusal::SignIn(SignInError::Closed) => Reply::no("[CONTACTADMIN] IMAP is not open to you"),
+            Refusal::SignIn(slowed @ SignInError::TooManyFailures { .. }) => {
+                Reply::no(format!("[UNAVAILABLE] {slowed}"))
+            }
+            Refusal::SignIn(SignInError::Unavailable) => {
+                Reply::no("[UNAVAILABLE] not possible at the moment")
+            }
+        }
     }
 
-    async fn sign_in(&mut self, user: &[u8], password: &[u8]) -> Reply {
-        let denied = || Reply::no("[AUTHENTICATIONFAILED] address or password is wrong");
-        let (Ok(user), Ok(password)) = (std::str::from_utf8(user), std::str::from_utf8(password)) else {
-            self.failed_sign_ins += 1;
-            return denied();
-        };
-        let ip = self.stream.peer().ip();
-        let standing = match self.adapter.sign_in("imap", user, password, ip).await {
-            Ok(standing) => standing,
-            Err(error) => {
-                self.failed_sign_ins += 1;
-                return match error {
-                    SignInError::Denied => denied(),
-                    slowed @ SignInError::TooManyFailures { .. } => {
-                        Reply::no(format!("[UNAVAILABLE] {slowed}"))
-                    }
-                    SignInError::Unavailable => Reply::no("[UNAVAILABLE] not possible at the moment"),
-                };
-            }
-        };
+    async fn open_account(&mut self, standing: Standing) -> Reply {
         match self.adapter.mailroom.account(standing.account.key).await {
             Ok(live) => {
                 self.signed_in = Some(SignedIn { standing, live, checked: Instant::now() });
@@ -119,6 +91,21 @@ impl Session {
     }
 }
 
-fn cancelled() -> Reply {
-    Reply::bad("AUTHENTICATE was cancelled")
+impl Carrier for Session {
+    async fn ask(&mut self, challenge: &[u8]) -> Result<Option<Vec<u8>>, NetError> {
+        self.stream.write(format!("+ {}\r\n", BASE64.encode(challenge)).as_bytes());
+        self.stream.flush().await?;
+        match self.stream.read_line(MAX_LINE, self.adapter.limits.imap.login).await? {
+            Line::Text(line) | Line::BareLf(line) => {
+                wire::received_bytes("SASL response", line.len());
+                Ok(BASE64.decode(line.trim_ascii()).ok())
+            }
+            Line::TooLong => Ok(None),
+            Line::Eof => Err(NetError::Closed),
+        }
+    }
+
+    fn stream(&self) -> &Stream {
+        &self.stream
+    }
 }

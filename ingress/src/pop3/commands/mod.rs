@@ -46,7 +46,7 @@ impl Session {
         }
         if self.stream.is_private() {
             self.line("USER");
-            self.line("SASL PLAIN LOGIN");
+            self.line(&format!("SASL {}", crate::sasl::mechanisms(&self.stream).join(" ")));
         }
         if !self.stream.is_tls() && self.maildrop.is_none() {
             self.line("STLS");

@@ -1,20 +1,22 @@
-//! USER, PASS and AUTH (RFC 1939 section 7, RFC 5034).
+//! USER and PASS (RFC 1939 section 7), and AUTH (RFC 5034) with the mechanisms of [`crate::sasl`].
+
+use std::sync::Arc;
 
 use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use pennypost_directory::SignInError;
+use pennypost_directory::{ClientProtocol, SignInError, Standing};
 use tracing::warn;
 
-use crate::net::{Line, NetError, wire};
+use crate::net::{Attempt, Line, NetError, Stream, wire};
 use crate::pop3::session::{Maildrop, Session};
+use crate::sasl::{self, BASE64, Carrier, MAX_LINE, Refusal};
 
 const NOT_PRIVATE: &str = "[AUTH] passwords are taken over TLS only: use STLS";
-const MAX_RESPONSE: usize = 8 * 1024;
+const SIGNED_IN: &str = "you are signed in";
 
 impl Session {
     pub(super) fn user(&mut self, name: String) {
         if self.maildrop.is_some() {
-            return self.mistake("you are signed in");
+            return self.mistake(SIGNED_IN);
         }
         if !self.stream.is_private() {
             return self.mistake(NOT_PRIVATE);
@@ -25,99 +27,76 @@ impl Session {
 
     pub(super) async fn pass(&mut self, password: &str) {
         let Some(user) = self.user.take() else { return self.mistake("say USER first") };
-        self.sign_in(&user, password).await;
+        if self.maildrop.is_some() {
+            return self.mistake(SIGNED_IN);
+        }
+        let ip = self.stream.peer().ip();
+        let attempt = Attempt { protocol: ClientProtocol::Pop3, mechanism: "USER", ip };
+        match self.adapter.sign_in(attempt, &user, password).await {
+            Ok(standing) => self.open_maildrop(standing).await,
+            Err(error) => self.refused(error.into()),
+        }
     }
 
     pub(super) async fn auth(&mut self, mechanism: Option<(String, Option<String>)>) -> Result<(), NetError> {
         let Some((mechanism, initial)) = mechanism else {
             self.ok("mechanisms follow");
-            if self.stream.is_private() {
-                self.line("PLAIN");
-                self.line("LOGIN");
+            for mechanism in sasl::mechanisms(&self.stream) {
+                self.line(mechanism);
             }
             self.line(".");
             return Ok(());
         };
         if self.maildrop.is_some() {
-            self.mistake("you are signed in");
+            self.mistake(SIGNED_IN);
             return Ok(());
         }
         if !self.stream.is_private() {
             self.mistake(NOT_PRIVATE);
             return Ok(());
         }
-        let credentials = match &*mechanism {
-            "PLAIN" => self.plain(initial).await?,
-            "LOGIN" => self.login(initial).await?,
-            _ => {
-                self.mistake("unknown mechanism: there are PLAIN and LOGIN");
-                return Ok(());
-            }
+        let initial = match initial.as_deref() {
+            None => None,
+            // An empty response (RFC 5034 section 4).
+            Some("=") => Some(Vec::new()),
+            Some(given) => match BASE64.decode(given) {
+                Ok(decoded) => Some(decoded),
+                Err(_) => {
+                    self.refused(Refusal::Cancelled);
+                    return Ok(());
+                }
+            },
         };
-        match credentials {
-            Some((user, password)) => self.sign_in(&user, &password).await,
-            None => self.mistake("[AUTH] the exchange was cancelled or is not as the mechanism has it"),
+        let adapter = Arc::clone(&self.adapter);
+        match sasl::sign_in(&adapter, ClientProtocol::Pop3, self, &mechanism, initial).await? {
+            Ok(standing) => self.open_maildrop(standing).await,
+            Err(refusal) => self.refused(refusal),
         }
         Ok(())
     }
 
-    /// RFC 4616.
-    async fn plain(&mut self, initial: Option<String>) -> Result<Option<(String, String)>, NetError> {
-        let response = match initial {
-            Some(initial) => decoded(initial.as_bytes()),
-            None => self.ask("").await?,
-        };
-        let Some(response) = response else { return Ok(None) };
-        let mut fields = response.split('\0');
-        let (authorize, user, password) = (fields.next(), fields.next(), fields.next());
-        let (Some(authorize), Some(user), Some(password), None) = (authorize, user, password, fields.next())
-        else {
-            return Ok(None);
-        };
-        // Nobody may act for somebody else here.
-        let is_self = authorize.is_empty() || authorize == user;
-        Ok(is_self.then(|| (user.to_owned(), password.to_owned())))
-    }
-
-    async fn login(&mut self, initial: Option<String>) -> Result<Option<(String, String)>, NetError> {
-        let user = match initial {
-            Some(initial) => decoded(initial.as_bytes()),
-            None => self.ask("Username:").await?,
-        };
-        let Some(user) = user else { return Ok(None) };
-        Ok(self.ask("Password:").await?.map(|password| (user, password)))
-    }
-
-    /// Sends a challenge; `None` when the client cancels with `*` or answers nonsense.
-    async fn ask(&mut self, challenge: &str) -> Result<Option<String>, NetError> {
-        self.line(&format!("+ {}", STANDARD.encode(challenge)));
-        self.stream.flush().await?;
-        let patience = self.adapter.limits.pop3.login;
-        match self.stream.read_line(MAX_RESPONSE, patience).await? {
-            Line::Text(line) | Line::BareLf(line) => {
-                wire::received_bytes("secret", line.len());
-                Ok(decoded(&line))
+    /// With the response codes of RFC 2449 and RFC 3206.
+    fn refused(&mut self, refusal: Refusal) {
+        match refusal {
+            Refusal::UnknownMechanism => {
+                let known = sasl::mechanisms(&self.stream).join(", ");
+                self.mistake(&format!("unknown mechanism: there are {known}"));
             }
-            Line::TooLong => Ok(None),
-            Line::Eof => Err(NetError::Closed),
+            Refusal::Cancelled => self.mistake("[AUTH] the exchange was cancelled"),
+            Refusal::Malformed(text) => self.mistake(&format!("[AUTH] {text}")),
+            Refusal::ActsForOther => self.mistake("[AUTH] nobody may act as somebody else"),
+            Refusal::SignIn(SignInError::Denied) => self.mistake("[AUTH] address or password is wrong"),
+            Refusal::SignIn(SignInError::Closed) => self.mistake("[AUTH] POP3 is not open to you"),
+            Refusal::SignIn(slowed @ SignInError::TooManyFailures { .. }) => {
+                self.mistake(&format!("[SYS/TEMP] {slowed}"));
+            }
+            Refusal::SignIn(SignInError::Unavailable) => {
+                self.err("[SYS/TEMP] signing in is not possible at the moment");
+            }
         }
     }
 
-    async fn sign_in(&mut self, user: &str, password: &str) {
-        if self.maildrop.is_some() {
-            return self.mistake("you are signed in");
-        }
-        let ip = self.stream.peer().ip();
-        let standing = match self.adapter.sign_in("pop3", user, password, ip).await {
-            Ok(standing) => standing,
-            Err(SignInError::Denied) => return self.mistake("[AUTH] address or password is wrong"),
-            Err(error @ SignInError::TooManyFailures { .. }) => {
-                return self.mistake(&format!("[SYS/TEMP] {error}"));
-            }
-            Err(SignInError::Unavailable) => {
-                return self.err("[SYS/TEMP] signing in is not possible at the moment");
-            }
-        };
+    async fn open_maildrop(&mut self, standing: Standing) {
         match self.adapter.mailroom.account(standing.account.key).await {
             Ok(live) => {
                 let maildrop = Maildrop::new(live, standing);
@@ -133,9 +112,22 @@ impl Session {
     }
 }
 
-fn decoded(base64: &[u8]) -> Option<String> {
-    if base64 == b"=" {
-        return Some(String::new());
+impl Carrier for Session {
+    async fn ask(&mut self, challenge: &[u8]) -> Result<Option<Vec<u8>>, NetError> {
+        self.line(&format!("+ {}", BASE64.encode(challenge)));
+        self.stream.flush().await?;
+        let patience = self.adapter.limits.pop3.login;
+        match self.stream.read_line(MAX_LINE, patience).await? {
+            Line::Text(line) | Line::BareLf(line) => {
+                wire::received_bytes("SASL response", line.len());
+                Ok(BASE64.decode(line.trim_ascii()).ok())
+            }
+            Line::TooLong => Ok(None),
+            Line::Eof => Err(NetError::Closed),
+        }
     }
-    String::from_utf8(STANDARD.decode(base64.trim_ascii()).ok()?).ok()
+
+    fn stream(&self) -> &Stream {
+        &self.stream
+    }
 }

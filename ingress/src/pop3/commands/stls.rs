@@ -1,7 +1,5 @@
 //! STLS (RFC 2595 section 4).
 
-use std::sync::Arc;
-
 use crate::net::NetError;
 use crate::pop3::session::{Next, Session};
 
@@ -19,7 +17,7 @@ impl Session {
         self.ok("go ahead");
         self.stream.flush().await?;
         let patience = self.adapter.limits.tls_handshake;
-        self.stream.start_tls(Arc::clone(&self.adapter.tls), patience).await?;
+        self.stream.start_tls(&self.adapter.tls, patience).await?;
         self.user = None;
         Ok(Next::Command)
     }

@@ -1,7 +1,5 @@
 //! STARTTLS (RFC 3207).
 
-use std::sync::Arc;
-
 use tracing::debug;
 
 use crate::net::NetError;
@@ -26,7 +24,7 @@ impl Session {
         self.reply(&Reply::new(220, "2.0.0", "go ahead"));
         self.stream.flush().await?;
         let patience = self.adapter.limits.tls_handshake;
-        self.stream.start_tls(Arc::clone(&self.adapter.tls), patience).await?;
+        self.stream.start_tls(&self.adapter.tls, patience).await?;
         debug!(tls = self.stream.tls(), "encrypted");
         // RFC 3207 section 4.2: the session begins anew.
         self.hello = None;
