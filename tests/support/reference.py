@@ -202,14 +202,7 @@ class Reference(Office):
         for folder, user in (("mail", "nobody"), ("postfix-data", "postfix")):
             (self.root / folder).mkdir(exist_ok=True)
             shutil.chown(self.root / folder, user)
-        if not os.path.exists(self.certificate):
-            subprocess.run(
-                ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
-                 "-nodes", "-days", "30", "-subj", "/CN=localhost",
-                 "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1",
-                 "-keyout", str(self.root / "tls/key.pem"), "-out", self.certificate],
-                check=True, capture_output=True,
-            )
+        self._make_certificate()
         facts = dict(
             root=self.root, password=self._password, instance=self.root.name, owner=owner.pw_uid, group=owner.pw_gid,
             **self.ports,
@@ -220,6 +213,16 @@ class Reference(Office):
         (postfix / "domains").write_text(r"/\.test$/ OK" + "\n")
         (postfix / "mailboxes").write_text(f"!/^{UNKNOWN_PREFIX}/ OK\n")
         (self.root / "dovecot/dovecot.conf").write_text(DOVECOT_CONF.format(**facts))
+
+    def _make_certificate(self) -> None:
+        if not os.path.exists(self.certificate):
+            subprocess.run(
+                ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+                 "-nodes", "-days", "30", "-subj", "/CN=localhost",
+                 "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1",
+                 "-keyout", str(self.root / "tls/key.pem"), "-out", self.certificate],
+                check=True, capture_output=True,
+            )
 
     def start(self) -> None:
         with open(self.root / "log/start.log", "ab") as log:
