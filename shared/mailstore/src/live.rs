@@ -30,6 +30,9 @@ pub struct LiveAccount {
     state: RwLock<Arc<State>>,
     /// Held while the journal is read for this account, so that sessions do not all read the same.
     advancing: tokio::sync::Mutex<()>,
+    /// Held while a change is decided and committed: sessions of this process take turns, first come first
+    /// served, and lose races only to other processes and to deliveries.
+    changing: tokio::sync::Mutex<()>,
     /// The highest entry that somebody has told us of.
     news: watch::Sender<Seq>,
 }
@@ -106,7 +109,14 @@ impl LiveAccount {
     fn new(key: AccountKey, store: Mailstore, state: State) -> LiveAccount {
         let news = watch::Sender::new(state.seq);
         let state = RwLock::new(Arc::new(state));
-        LiveAccount { key, store, state, advancing: tokio::sync::Mutex::new(()), news }
+        LiveAccount {
+            key,
+            store,
+            state,
+            advancing: tokio::sync::Mutex::new(()),
+            changing: tokio::sync::Mutex::new(()),
+            news,
+        }
     }
 
     /// Its key.
@@ -164,6 +174,7 @@ impl LiveAccount {
         actor: &Actor,
         decide: impl FnMut(&mut Draft) -> Result<T, E>,
     ) -> Result<(Arc<State>, T), ChangeError<E>> {
+        let _turn = self.changing.lock().await;
         let state = (*self.state()).clone();
         let committed = self.store.commit(self.key, state, actor, decide).await?;
         Ok((self.publish(committed.state), committed.value))
@@ -180,8 +191,11 @@ impl LiveAccount {
         messages: &[Incoming],
         allow: impl FnMut(&State) -> Result<(), DraftError>,
     ) -> Result<(Arc<State>, Vec<Placed>), ChangeError> {
+        let blobs = self.store.pack(self.key, messages).await?;
+        let _turn = self.changing.lock().await;
         let state = (*self.state()).clone();
-        let committed = self.store.store(self.key, state, actor, mailbox, messages, allow).await?;
+        let placing = self.store.place(self.key, state, actor, mailbox, messages, &blobs, allow);
+        let committed = placing.await?;
         Ok((self.publish(committed.state), committed.value))
     }
 

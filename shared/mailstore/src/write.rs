@@ -2,7 +2,7 @@
 
 use pennypost_fold::{Draft, DraftError, NewMessage, State};
 use pennypost_model::journal::Actor;
-use pennypost_model::message::{Card, Sidecar, StoredMessage};
+use pennypost_model::message::{BlobRef, Card, Sidecar, StoredMessage};
 use pennypost_model::{AccountKey, EventId, FlagSet, MailboxId, Rid, Timestamp, Uid};
 
 use crate::compress::compress;
@@ -67,8 +67,18 @@ impl Mailstore {
         actor: &Actor,
         mailbox: MailboxId,
         messages: &[Incoming],
-        mut allow: impl FnMut(&State) -> Result<(), DraftError>,
+        allow: impl FnMut(&State) -> Result<(), DraftError>,
     ) -> Result<Committed<Vec<Placed>>, ChangeError> {
+        let blobs = self.pack(account, messages).await?;
+        self.place(account, state, actor, mailbox, messages, &blobs, allow).await
+    }
+
+    /// Writes the bytes of messages, durably; nothing refers to them yet.
+    pub(crate) async fn pack(
+        &self,
+        account: AccountKey,
+        messages: &[Incoming],
+    ) -> Result<Vec<BlobRef>, StoreError> {
         let entries: Vec<PackEntry<'_>> = messages
             .iter()
             .map(|incoming| PackEntry {
@@ -78,11 +88,25 @@ impl Mailstore {
                 message: &incoming.message,
             })
             .collect();
-        let blobs = self.put_pack(account.tenant, &entries).await?;
+        self.put_pack(account.tenant, &entries).await
+    }
+
+    /// Places messages whose bytes are written: one entry, all or none.
+    #[expect(clippy::too_many_arguments, reason = "the two halves of `store`")]
+    pub(crate) async fn place(
+        &self,
+        account: AccountKey,
+        state: State,
+        actor: &Actor,
+        mailbox: MailboxId,
+        messages: &[Incoming],
+        blobs: &[BlobRef],
+        mut allow: impl FnMut(&State) -> Result<(), DraftError>,
+    ) -> Result<Committed<Vec<Placed>>, ChangeError> {
         self.commit(account, state, actor, |draft: &mut Draft| {
             allow(draft.state())?;
             draft.state().mailbox(mailbox).ok_or(DraftError::NoMailbox)?;
-            let placed = messages.iter().zip(&blobs).map(|(incoming, blob)| {
+            let placed = messages.iter().zip(blobs).map(|(incoming, blob)| {
                 let facts = &incoming.sidecar.facts;
                 let (uid, rid) = draft.add(NewMessage {
                     mailbox,
