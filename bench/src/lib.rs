@@ -12,6 +12,7 @@
 //!
 //! If the process dies, nothing is left behind but the mail that it sent.
 
+mod append;
 pub mod args;
 pub mod corpus;
 mod error;

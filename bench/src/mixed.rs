@@ -9,11 +9,11 @@ use tokio::task::LocalSet;
 
 use crate::args::{Mail, Target, Users, Watch};
 use crate::corpus::{Chance, Corpus, Marked};
-use crate::imap::{Imap, Look, quoted};
+use crate::imap::{Imap, Look};
 use crate::outcome::Times;
 use crate::process::{Server, own_cpu};
 use crate::report::{Measure, Report, Unit};
-use crate::{BenchError, limits};
+use crate::{BenchError, append, limits};
 
 /// What `bench mixed` takes.
 #[derive(Debug, Clone, Args)]
@@ -115,29 +115,10 @@ async fn fill(args: &MixedArgs, corpus: &Corpus) -> Result<(), BenchError> {
         // There already, if it was measured before.
         let _ = session.run(&format!("CREATE {ASIDE}")).await;
         let there = session.count("INBOX").await?;
-        let mut open = std::collections::VecDeque::new();
-        for number in there..args.messages {
-            open.push_back(append(&mut session, &corpus.letter(number), "INBOX").await?);
-            if open.len() > 32
-                && let Some(tag) = open.pop_front()
-            {
-                session.finish(&tag, "APPEND", Look::default()).await?;
-            }
-        }
-        for tag in open {
-            session.finish(&tag, "APPEND", Look::default()).await?;
-        }
+        let multiappend = session.offers("MULTIAPPEND").await?;
+        append::letters(&mut session, corpus, "INBOX", there..args.messages.max(there), multiappend).await?;
     }
     Ok(())
-}
-
-async fn append(session: &mut Imap, letter: &[u8], mailbox: &str) -> Result<String, BenchError> {
-    let tag = session.tag();
-    let mut octets = format!("{tag} APPEND {} {{{}+}}\r\n", quoted(mailbox), letter.len()).into_bytes();
-    octets.extend_from_slice(letter);
-    octets.extend_from_slice(b"\r\n");
-    session.send(&octets).await?;
-    Ok(tag)
 }
 
 /// One session and its plans.
@@ -251,10 +232,8 @@ impl Agent {
     }
 
     async fn append(&mut self) -> Result<(), BenchError> {
+        let letter = self.letter;
         self.letter += 1;
-        let letter = self.corpus.letter(self.letter);
-        let tag = append(&mut self.imap, &letter, "INBOX").await?;
-        self.imap.finish(&tag, "APPEND", Look::default()).await?;
-        Ok(())
+        append::letters(&mut self.imap, &self.corpus, "INBOX", letter..letter + 1, false).await
     }
 }

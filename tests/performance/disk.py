@@ -1,6 +1,7 @@
 """What the disk costs and takes: fsync times, bytes, flushes of the device."""
 
 import os
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +39,12 @@ def fsync_cost(folder: Path, times: int = 200) -> FsyncCost:
     for descriptor in (log, directory):
         os.close(descriptor)
     return FsyncCost(*(1000 * value for times in (append, new_file) for value in (median(times), percentile(times, 99))))
+
+
+def fsync_cost_in(work: Path) -> FsyncCost:
+    """The cost on the disk of this folder, which is left as it was."""
+    with tempfile.TemporaryDirectory(prefix="pennypost-fsync-", dir=work) as folder:
+        return fsync_cost(Path(folder) / "files")
 
 
 def percentile(values: list[float], which: int) -> float:

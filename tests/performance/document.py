@@ -1,97 +1,42 @@
-"""The section of docs/performance.md that these measurements fill."""
+"""The sections of docs/performance.md that these measurements fill, each between markers of its own."""
 
 import os
 import platform
 import subprocess
 from pathlib import Path
-from statistics import median
 
-from measure import Measurement
-
-BEGIN, END = "<!-- ingest:begin -->", "<!-- ingest:end -->"
-
-
-def middle(rounds: list[Measurement], name: str) -> float | None:
-    values = [getattr(measurement, name) for measurement in rounds]
-    return None if any(value is None for value in values) else median(values)
-
-
-ROWS = [
-    ("accepted letters per second", lambda r: f"{middle(r, 'accepted_per_second'):.0f}"),
-    ("IMAP-visible letters per second", lambda r: f"{middle(r, 'visible_per_second'):.0f}"),
-    ("DATA → 250, median", lambda r: f"{1000 * middle(r, 'latency_p50'):.1f} ms"),
-    ("DATA → 250, p99", lambda r: f"{1000 * middle(r, 'latency_p99'):.1f} ms"),
-    ("server CPU per letter", lambda r: f"{1000 * middle(r, 'cpu_per_letter'):.2f} ms"),
-    ("share of all cores used by the server", lambda r: f"{100 * middle(r, 'server_share'):.0f} %"),
-    ("share of all cores used by the load generator", lambda r: f"{100 * middle(r, 'generator_share'):.0f} %"),
-    ("bytes on disk afterwards", lambda r: f"{middle(r, 'disk_bytes') / 1e6:.0f} MB"),
-    ("bytes written to the device meanwhile",
-     lambda r: "–" if (value := middle(r, "written_bytes")) is None else f"{value / 1e6:.0f} MB"),
-    ("device flushes meanwhile",
-     lambda r: "–" if (value := middle(r, "flushes")) is None else f"{value:.0f}"),
-]
+HEADINGS = {
+    "ingest": "Letters in: from SMTP to IMAP",
+    "mailboxes": "Large mailboxes",
+    "mixed": "Twenty mail programs at once",
+    "login": "Signing in",
+    "pop3": "POP3",
+    "idle": "Idle connections",
+    "growth": "Cost grows with the work, not with the past",
+}
 
 
-def table(results: dict[str, list[Measurement]], names: dict[str, str]) -> str:
-    lines = ["| | " + " | ".join(names[name] for name in results) + " |", "| --- |" + " ---: |" * len(results)]
-    for title, show in ROWS:
-        lines.append(f"| {title} | " + " | ".join(show(rounds) for rounds in results.values()) + " |")
-    return "\n".join(lines)
+def table(heads: list[str], rows: list[list[str]]) -> str:
+    lines = ["| " + " | ".join(heads) + " |", "| --- |" + " ---: |" * (len(heads) - 1)]
+    return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows])
 
 
-def each_round(results: dict[str, list[Measurement]], names: dict[str, str]) -> str:
-    lines = ["| round | server | accepted/s | visible/s | p99 | fsync of a 4 KB append, median / p99 |",
-             "| ---: | --- | ---: | ---: | ---: | ---: |"]
-    for number in range(max(len(rounds) for rounds in results.values())):
-        for name, rounds in results.items():
-            if number < len(rounds):
-                one = rounds[number]
-                lines.append(
-                    f"| {number + 1} | {names[name]} | {one.accepted_per_second:.0f} | {one.visible_per_second:.0f} | "
-                    f"{1000 * one.latency_p99:.1f} ms | {one.fsync.append_median:.2f} / {one.fsync.append_p99:.2f} ms |")
-    return "\n".join(lines)
+def number(value: float | None, digits: int = 3) -> str:
+    """So many digits that count; a dash for nothing."""
+    if value is None:
+        return "–"
+    if abs(value) >= 10 ** (digits - 1):
+        return f"{value:,.0f}"
+    whole = len(str(int(abs(value)))) if abs(value) >= 1 else 0
+    return f"{value:.{max(digits - max(whole, 1), 0)}f}"
 
 
-def section(results, names, ceiling, arguments, filesystem: str) -> str:
-    everything = [measurement for rounds in results.values() for measurement in rounds]
-    append = median(m.fsync.append_median for m in everything)
-    append_p99 = median(m.fsync.append_p99 for m in everything)
-    new_file = median(m.fsync.new_file_median for m in everything)
-    parts = [
-        BEGIN,
-        f"{arguments.letters:,} letters of {arguments.size // 1024} KB to {arguments.accounts} accounts on "
-        f"{arguments.connections} connections, fsync on, "
-        f"medians of {arguments.rounds} rounds in turn, each with an empty store.",
-        "",
-        table(results, names),
-        "",
-    ]
-    if len(results) == 2:
-        ours, theirs = (middle(results[name], "visible_per_second") for name in ("pennypost", "postfix"))
-        parts += [f"IMAP-visible letters per second, Pennypost to the reference: **{ours / theirs:.1f} : 1**.", ""]
-    parts += [
-        f"Disk in the same run: fsync of a 4 KB append {append:.2f} ms (median of medians; p99 {append_p99:.2f} ms), "
-        f"of a new 10 KB file with its directory {new_file:.2f} ms.",
-        f"Load generator: {ceiling['per_second']:.0f} letters per second against a null sink; its own CPU allows "
-        f"{ceiling['by_cpu']:.0f}.",
-        f"Machine: {machine_facts(filesystem)}.",
-        "",
-        each_round(results, names),
-        "",
-        "Commands:",
-        "",
-        "```sh",
-        "cargo build --release -p pennypost",
-        f"tests/performance/run --letters {arguments.letters} --rounds {arguments.rounds} --write",
-        "```",
-        "",
-        "Visible means: from the first connection until STATUS has shown every letter in all mailboxes. CPU per letter "
-        "includes what the server put off until after the load. The generator shares the cores with the server. "
-        f"The reference: {versions()}, LMTP over a Unix socket, Maildir, no content filters, fsync as Debian has it "
-        "(configuration: `tests/support/reference.py`).",
-        END,
-    ]
-    return "\n".join(parts)
+def ratio(better: float | None, worse: float | None) -> str:
+    """How many times as fast; bold if it is not faster at all."""
+    if not better or not worse:
+        return "–"
+    times = worse / better
+    return f"{times:.1f}" if times >= 1 else f"**{times:.2f}**"
 
 
 def machine_facts(filesystem: str) -> str:
@@ -110,11 +55,13 @@ def versions() -> str:
     return ", ".join(found)
 
 
-def write(path: Path, text: str) -> None:
+def write(path: Path, name: str, text: str) -> None:
+    """Puts the section between its markers; a section that is new goes to the end."""
+    begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
     path.parent.mkdir(exist_ok=True)
-    old = path.read_text() if path.exists() else f"# Performance\n\n## From SMTP to IMAP\n\n{BEGIN}\n{END}\n"
-    if BEGIN not in old or END not in old:
-        old = old.rstrip("\n") + f"\n\n## From SMTP to IMAP\n\n{BEGIN}\n{END}\n"
-    before, rest = old.split(BEGIN, 1)
-    _, after = rest.split(END, 1)
-    path.write_text(before + text + after)
+    old = path.read_text() if path.exists() else "# Performance\n"
+    if begin not in old or end not in old:
+        old = old.rstrip("\n") + f"\n\n## {HEADINGS[name]}\n\n{begin}\n{end}\n"
+    before, rest = old.split(begin, 1)
+    _, after = rest.split(end, 1)
+    path.write_text(f"{before}{begin}\n{text.strip()}\n{end}{after}")

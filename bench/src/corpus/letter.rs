@@ -150,7 +150,7 @@ fn alternative(letter: &mut Vec<u8>, pool: &[String], number: u64, size: usize, 
     let dense = text.is_ascii();
     if !dense {
         let end = text.floor_char_boundary(text.len() / 2);
-        text.truncate(end);
+        text.truncate(text[..end].trim_end().len());
         text.push_str("\r\n");
     }
     let html = format!(

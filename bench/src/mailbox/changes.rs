@@ -3,10 +3,10 @@
 
 use std::time::Instant;
 
-use super::Measuring;
-use super::fill::append_argument;
 use super::reads::timed;
+use super::{Measuring, Operation};
 use crate::BenchError;
+use crate::append::{argument, command};
 use crate::error::expect;
 use crate::imap::{Imap, Look};
 
@@ -16,14 +16,22 @@ const ASIDE: &str = "bench-aside";
 impl Measuring<'_> {
     pub(super) async fn changes(&mut self) -> Result<(), BenchError> {
         let batch = self.args.batch.min(self.args.messages);
-        self.stores(batch).await?;
+        if self.wants(Operation::Store) {
+            self.stores(batch).await?;
+        }
         let mut session = self.session().await?;
         // Left over by a run that was broken off.
         let _ = session.run(&format!("DELETE {ASIDE}")).await;
-        self.copies(batch).await?;
-        self.moves(batch).await?;
-        self.appends(batch).await?;
-        if session.offers("MULTIAPPEND").await? {
+        if self.wants(Operation::Copy) {
+            self.copies(batch).await?;
+        }
+        if self.wants(Operation::Move) {
+            self.moves(batch).await?;
+        }
+        if self.wants(Operation::Append) {
+            self.appends(batch).await?;
+        }
+        if self.wants(Operation::Multiappend) && session.offers("MULTIAPPEND").await? {
             self.multiappends(batch).await?;
         }
         Ok(())
@@ -93,8 +101,8 @@ impl Measuring<'_> {
             let began = Instant::now();
             for (number, letter) in (begin..).zip(&letters) {
                 let tag = session.tag();
-                let mut octets = format!("{tag} APPEND {}", self.mailbox()).into_bytes();
-                append_argument(&mut octets, number, letter);
+                let mut octets = command(&tag, &self.args.mailbox);
+                argument(&mut octets, number, letter);
                 octets.extend_from_slice(b"\r\n");
                 session.send(&octets).await?;
                 session.finish(&tag, "APPEND", Look::default()).await?;
@@ -110,9 +118,9 @@ impl Measuring<'_> {
         for time in 0..self.times() {
             let begin = self.args.messages + (time + 100) as u64 * batch;
             let tag = session.tag();
-            let mut octets = format!("{tag} APPEND {}", self.mailbox()).into_bytes();
+            let mut octets = command(&tag, &self.args.mailbox);
             for number in begin..begin + batch {
-                append_argument(&mut octets, number, &self.corpus.letter(number));
+                argument(&mut octets, number, &self.corpus.letter(number));
             }
             octets.extend_from_slice(b"\r\n");
             let began = Instant::now();

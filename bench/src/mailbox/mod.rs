@@ -32,6 +32,29 @@ pub enum Fill {
     None,
 }
 
+/// Operations that can be chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Operation {
+    /// Opening the mailbox.
+    Select,
+    /// FETCH of flags, envelopes and structures of all messages.
+    Fetch,
+    /// FETCH of 100 random messages.
+    Bodies,
+    /// SEARCH by subject, text and flag.
+    Search,
+    /// STORE of a flag.
+    Store,
+    /// COPY to another mailbox.
+    Copy,
+    /// MOVE to another mailbox (RFC 6851).
+    Move,
+    /// APPEND one by one, and EXPUNGE of as many.
+    Append,
+    /// All by one APPEND (RFC 3502).
+    Multiappend,
+}
+
 /// What `bench imap` takes.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:
@@ -64,9 +87,9 @@ pub struct MailboxArgs {
     /// How often each operation is repeated after its first time.
     #[arg(long, default_value_t = 3, value_name = "COUNT")]
     rounds: usize,
-    /// Leave out what changes the mailbox.
-    #[arg(long)]
-    reads_only: bool,
+    /// Only these operations (SELECT is always measured); may be repeated.
+    #[arg(long, value_enum, value_name = "OPERATION")]
+    only: Vec<Operation>,
 }
 
 /// One large mailbox and those who measure it.
@@ -107,9 +130,7 @@ pub async fn run(args: &MailboxArgs) -> Result<Report, BenchError> {
     let (began, cpu) = (Instant::now(), own_cpu());
     let peak = measuring.server.peak();
     measuring.reads().await?;
-    if !args.reads_only {
-        measuring.changes().await?;
-    }
+    measuring.changes().await?;
     let share = 100.0 * (own_cpu() - cpu) / began.elapsed().as_secs_f64();
     measuring.report.add("", Measure::GeneratorShare, Unit::Percent, share);
     if measuring.server.is_known() {
@@ -131,6 +152,10 @@ impl Measuring<'_> {
         session.select(&self.args.mailbox).await?;
         expect("messages of the mailbox", self.args.messages, session.exists)?;
         Ok(session)
+    }
+
+    fn wants(&self, operation: Operation) -> bool {
+        self.args.only.is_empty() || self.args.only.contains(&operation)
     }
 
     fn mailbox(&self) -> String {

@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use super::Measuring;
-use super::fill::is_seen;
+use super::{Measuring, Operation};
 use crate::BenchError;
+use crate::append::is_seen;
 use crate::corpus::{Chance, Corpus, Marked};
 use crate::error::expect;
 use crate::imap::{Imap, Look, Seen};
@@ -19,7 +19,21 @@ const BODIES: u64 = 100;
 
 impl Measuring<'_> {
     pub(super) async fn reads(&mut self) -> Result<(), BenchError> {
+        // Always: it also shows whether the mailbox is as it was filled.
         self.selects().await?;
+        if self.wants(Operation::Fetch) {
+            self.fetches().await?;
+        }
+        if self.wants(Operation::Bodies) {
+            self.bodies().await?;
+        }
+        if self.wants(Operation::Search) {
+            self.searches().await?;
+        }
+        Ok(())
+    }
+
+    async fn fetches(&mut self) -> Result<(), BenchError> {
         for (command, item) in FETCHES {
             let mut session = self.selected().await?;
             for time in 0..self.times() {
@@ -28,7 +42,10 @@ impl Measuring<'_> {
                 self.note(command, time, taken);
             }
         }
-        self.bodies().await?;
+        Ok(())
+    }
+
+    async fn searches(&mut self) -> Result<(), BenchError> {
         let total = self.args.messages;
         let unseen = (0..total).filter(|number| !is_seen(*number)).count() as u64;
         self.search("SEARCH SUBJECT", Marked::Subject.word(), Corpus::count(Marked::Subject, total)).await?;
@@ -39,14 +56,17 @@ impl Measuring<'_> {
     }
 
     async fn selects(&mut self) -> Result<(), BenchError> {
-        let mut session = self.session().await?;
         for time in 0..self.times() {
             let began = Instant::now();
-            session.select(&self.args.mailbox).await?;
+            let mut session = self.session().await?;
+            // A server may load here what SELECT would have to.
+            self.note("LOGIN", time, began.elapsed());
+            let began = Instant::now();
+            let seen = session.select(&self.args.mailbox).await?;
             self.note("SELECT", time, began.elapsed());
+            self.untouched = seen.uid_next == Some(session.exists + 1);
             expect("messages of the mailbox", self.args.messages, session.exists)?;
-            // So that the next one opens it again.
-            session.run("UNSELECT").await?;
+            session.run("LOGOUT").await?;
         }
         Ok(())
     }

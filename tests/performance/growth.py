@@ -1,0 +1,52 @@
+"""Cost grows with the work, not with the past: delivery into ever larger mailboxes. Pennypost only."""
+
+import document
+from sections import Plan, Results, say
+
+LETTERS = 2_000
+
+
+def measure(plan: Plan) -> tuple[Results, str]:
+    results = Results()
+    sizes = plan.arguments.messages or ([1_000, 5_000] if plan.quick else [1_000, 100_000, 1_000_000])
+    for round_ in range(plan.rounds(1)):
+        for messages in sizes:
+            with plan.running("pennypost", 1) as server:
+                mailbox = [*server.users(1), "--mailbox", "INBOX", "--messages", messages, "--size", "2k"]
+                filled = plan.bench("imap", *server.imap(), *mailbox, "--fill-only")
+                say(f"{messages}: filled with {filled['figures'][0]['median']:.0f} letters/s")
+                server.start_anew()
+                results.add(plan.bench("imap", *server.imap(), *mailbox, "--fill", "none", "--only", "select",
+                                       *server.pids()), messages, "select")
+                report = plan.bench(
+                    "smtp", *server.letters_in(), *server.users(1), *server.pids(), "--connections", 8, "--size", "10k",
+                    "--imap-port", server.office.ports["imap"], "--messages", 300 if plan.quick else LETTERS,
+                    "--rounds", 3, "--first-letter", 10_000_000)
+                results.add(report, messages, "deliver")
+                say(f"round {round_ + 1}, {messages}: {results[messages, 'deliver']['', 'visible']:.0f} visible/s, "
+                    f"{results[messages, 'deliver']['', 'cpu_per_message']:.2f} ms CPU, SELECT "
+                    f"{results[messages, 'select']['SELECT', 'first']:.1f} ms")
+    return results, section(plan, results, sizes)
+
+
+def section(plan: Plan, results: Results, sizes: list[int]) -> str:
+    rows = []
+    for title, case, operation, figure, divisor in (
+        ("accepted a second", "deliver", "", "accepted", 1),
+        ("visible a second", "deliver", "", "visible", 1),
+        ("DATA → 250, p50, ms", "deliver", "DATA", "latency_p50", 1),
+        ("DATA → 250, p99, ms", "deliver", "DATA", "latency_p99", 1),
+        ("server CPU for a letter, ms", "deliver", "", "cpu_per_message", 1),
+        ("memory before (PSS), MB", "deliver", "", "memory_before", 1024),
+        ("memory at most (PSS), MB", "deliver", "", "memory_peak", 1024),
+        ("memory afterwards (PSS), MB", "deliver", "", "memory_after", 1024),
+        ("SELECT, first after a start, ms", "select", "SELECT", "first", 1),
+        ("SELECT, repeated, ms", "select", "SELECT", "repeated", 1),
+    ):
+        values = [results[messages, case].get(operation, figure) for messages in sizes]
+        rows.append([title, *(document.number(None if value is None else value / divisor) for value in values)])
+    return "\n".join([
+        document.table(["letters in the mailbox before", *(f"{messages:,}" for messages in sizes)], rows), "",
+        f"{LETTERS:,} letters of 10 KB on 8 connections into the one mailbox, three times, medians; the mailbox was filled "
+        "with letters of 2 KB and the server was started anew before.",
+    ])

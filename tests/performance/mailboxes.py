@@ -1,0 +1,75 @@
+"""Mailboxes of 10,000 and 100,000 messages: Pennypost beside Dovecot with maildir and with mdbox."""
+
+import document
+import servers
+from load import Figures
+from sections import Plan, Results, say
+
+KINDS = ("pennypost", "maildir", "mdbox")
+
+
+def measure(plan: Plan) -> tuple[Results, str]:
+    results = Results()
+    sizes = plan.arguments.messages or ([2_000] if plan.quick else [10_000, 100_000])
+    for messages in sizes:
+        # The large one takes minutes to fill; within a round each operation is repeated anyway.
+        for round_ in range(plan.rounds(3 if messages <= 10_000 else 1)):
+            for kind in plan.kinds(*KINDS):
+                report = one(plan, kind, messages)
+                results.add(report, messages, kind)
+                figures = Figures([report])
+                say(f"{messages} messages, round {round_ + 1}, {kind}: " + ", ".join(
+                    f"{operation} {figures[operation, 'first']:.1f}/{figures[operation, 'repeated']:.1f} ms"
+                    for operation in figures.operations("first")))
+    return results, section(plan, results, sizes)
+
+
+def one(plan: Plan, kind: str, messages: int) -> dict:
+    with plan.running(kind, 1, filling=True) as server:
+        common = [*server.imap(), *server.users(1), "--mailbox", "bench", "--messages", messages,
+                  "--size", plan.arguments.size or "mix"]
+        filled = plan.bench("imap", *common, "--fill-only")
+        # The first time is the first one of new processes.
+        server.start_anew()
+        common[1] = server.office.ports["imap"]
+        report = plan.bench("imap", *common, "--fill", "none", *server.pids("imap"))
+        report["figures"] += filled["figures"]
+        return report
+
+
+def section(plan: Plan, results: Results, sizes: list[int]) -> str:
+    kinds = plan.kinds(*KINDS)
+    parts = []
+    for messages in sizes:
+        parts += [f"### {messages:,} messages", "", timings(results, kinds, messages), ""]
+        memory = [f"{servers.SHORT[kind]} {results[messages, kind]['', 'memory_peak'] / 1024:.0f} MB" for kind in kinds]
+        rate = [f"{servers.SHORT[kind]} {document.number(results[messages, kind].get('APPEND', 'accepted'))}"
+                for kind in kinds]
+        parts += [f"Memory at most (PSS of all processes): {', '.join(memory)}. "
+                  f"Messages a second while it was filled: {', '.join(rate)}.", ""]
+    parts += [
+        "Milliseconds for the whole operation until the tagged OK, every answer counted. First: the first time after "
+        "the server was started anew on the filled mailbox, each operation in a session of its own. Repeated: the "
+        "median of three more times in that session. × is how many times as fast Pennypost is; bold if it is slower. "
+        "STORE, COPY, MOVE, EXPUNGE, APPEND work on 1,000 messages, the bodies are 100 random ones. Letters are 2 KB "
+        "to 100 KB, 9 KB on the average.",
+    ]
+    return "\n".join(parts)
+
+
+def timings(results: Results, kinds: list[str], messages: int) -> str:
+    others = [kind for kind in kinds if kind != "pennypost"]
+    ours = "pennypost" in kinds
+    heads = ["ms"]
+    for measure_ in ("first", "repeated"):
+        heads += [f"{servers.SHORT[kind]}, {measure_}" for kind in kinds]
+        heads += [f"× {servers.SHORT[kind].split()[-1]}" for kind in others if ours]
+    rows = []
+    for operation in results[messages, kinds[0]].operations("first"):
+        row = [operation]
+        for measure_ in ("first", "repeated"):
+            values = {kind: results[messages, kind].get(operation, measure_) for kind in kinds}
+            row += [document.number(values[kind]) for kind in kinds]
+            row += [document.ratio(values["pennypost"], values[kind]) for kind in others if ours]
+        rows.append(row)
+    return document.table(heads, rows)
