@@ -63,6 +63,6 @@ impl Protocol for Imap {
     }
 
     async fn session(&self, adapter: Arc<Adapter>, stream: Stream) {
-        Session::new(adapter, Arc::clone(&self.shared), stream).run().await;
+        Box::new(Session::new(adapter, Arc::clone(&self.shared), stream)).run().await;
     }
 }

@@ -89,7 +89,8 @@ impl Session {
         }
     }
 
-    pub async fn run(mut self) {
+    /// Talks to the client to the end. The session is not moved: its parts would have a place in each future.
+    pub async fn run(mut self: Box<Self>) {
         let end = self.converse().await;
         let goodbye = match end {
             Ok(()) => None,
@@ -166,12 +167,17 @@ impl Session {
         self.recheck().await?;
         let starts_tls = command == Command::StartTls;
         let movement = command::movement(&command, self.stream.has_buffered_input());
-        let reply = Box::pin(self.execute(command, &bytes)).await?;
+        // On the heap while it lasts, each by itself: thousands of sessions wait in IDLE, and what a FETCH would
+        // need is not kept for them.
+        let reply = match command {
+            Command::Idle => Box::pin(self.idle()).await?,
+            command => Box::pin(self.execute(command, &bytes)).await?,
+        };
         drop((bytes, share));
         self.move_view(movement, &reply);
         self.answer(tag.as_deref(), &reply)?;
         if starts_tls && reply.kind == Kind::Ok {
-            self.start_tls().await?;
+            Box::pin(self.start_tls()).await?;
         }
         Ok(false)
     }
@@ -215,7 +221,7 @@ impl Session {
             return Ok(());
         }
         signed_in.checked = Instant::now();
-        match self.adapter.directory.still_stands(&signed_in.standing).await {
+        match Box::pin(self.adapter.directory.still_stands(&signed_in.standing)).await {
             Ok(Some(standing)) => signed_in.standing = standing,
             Ok(None) => {
                 return Err(End::Bye("[UNAVAILABLE] the account or its password has changed, sign in again"));

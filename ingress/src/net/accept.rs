@@ -170,7 +170,9 @@ fn welcome<P: Protocol>(
         let _place = place;
         let mut stream = Stream::new(socket, peer, &adapter, name);
         if mode == TlsMode::Implicit {
-            let handshake = stream.start_tls(&adapter.tls, adapter.limits.tls_handshake);
+            // What a session does once is kept on the heap while it lasts: this future lives as long as the
+            // connection, and there are thousands.
+            let handshake = Box::pin(stream.start_tls(&adapter.tls, adapter.limits.tls_handshake));
             if let Err(error) = handshake.await {
                 debug!(%error, "TLS handshake failed");
                 return;

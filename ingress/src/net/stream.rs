@@ -1,13 +1,17 @@
 //! A connection with buffers of its own and a bound on every wait.
 
+use std::cell::RefCell;
+use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use prometheus::IntCounter;
 use rustls::ProtocolVersion;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsAcceptor;
@@ -16,14 +20,16 @@ use tokio_rustls::server::TlsStream;
 use super::{Adapter, Shutdown, Tls};
 use crate::sasl::Binding;
 
-/// What is read from the socket at once while waiting for lines: idle sessions hold no more than this.
-const LINE_BLOCK: usize = 4 * 1024;
-/// What is read at once in the middle of a body.
-const BODY_BLOCK: usize = 64 * 1024;
-/// A connection that has been silent for so long gives its buffers back.
-const REST: Duration = Duration::from_secs(2);
+/// What is read from a socket at once.
+const BLOCK: usize = 64 * 1024;
 /// From so many bytes on, output is sent before more is made ([`Stream::relieve`]).
 const OUTPUT_MARK: usize = 64 * 1024;
+
+thread_local! {
+    /// Where what a socket has for us lands first. There is one for each thread, and none for each connection:
+    /// whoever waits for a peer holds no buffer at all, however long and however many of them wait.
+    static LANDING: RefCell<Box<[u8]>> = RefCell::new(vec![0; BLOCK].into_boxed_slice());
+}
 
 /// Why a connection is over.
 #[derive(Debug, thiserror::Error)]
@@ -199,7 +205,7 @@ impl Stream {
     /// # Errors
     /// [`NetError::ReadTimeout`] at the deadline, [`NetError::Io`].
     pub async fn fill(&mut self, deadline: Instant) -> Result<usize, NetError> {
-        let reading = self.receive(BODY_BLOCK);
+        let reading = self.receive();
         timeout_at(deadline, reading).await.map_err(|_| NetError::ReadTimeout)?
     }
 
@@ -214,20 +220,13 @@ impl Stream {
             return Ok(line);
         }
         let deadline = Instant::now() + patience;
-        let rest = Instant::now() + REST;
-        let mut resting = false;
         let shutdown = self.shutdown.clone();
         loop {
             let received = tokio::select! {
                 biased;
-                received = self.receive(LINE_BLOCK) => received?,
+                received = self.receive() => received?,
                 () = shutdown.begun() => return Err(NetError::Stopping),
                 () = tokio::time::sleep_until(deadline) => return Err(NetError::ReadTimeout),
-                () = tokio::time::sleep_until(rest), if !resting => {
-                    resting = true;
-                    self.shrink();
-                    continue;
-                }
             };
             if received == 0 {
                 return Ok(Line::Eof);
@@ -238,8 +237,8 @@ impl Stream {
         }
     }
 
-    /// Gives back what buffers have grown by.
-    fn shrink(&mut self) {
+    /// Gives back the buffers that have nothing in them.
+    fn release(&mut self) {
         if self.input.is_empty() {
             self.input = BytesMut::new();
             self.scanned = 0;
@@ -380,7 +379,8 @@ impl Stream {
         let Socket::Plain(socket) = std::mem::replace(&mut self.socket, Socket::Gone) else {
             return Err(std::io::Error::other("the connection is not plain").into());
         };
-        let handshake = TlsAcceptor::from(Arc::clone(&tls.config)).accept(socket);
+        // On the heap while it lasts, so that it is not a part of every session for ever.
+        let handshake = Box::pin(TlsAcceptor::from(Arc::clone(&tls.config)).accept(socket));
         let socket = tokio::time::timeout(patience, handshake).await.map_err(|_| NetError::ReadTimeout)??;
         let connection = socket.get_ref().1;
         let version = connection.protocol_version().and_then(|version| version.as_str()).unwrap_or("TLS");
@@ -426,23 +426,15 @@ impl Stream {
         let deadline = Instant::now() + Duration::from_millis(500);
         for _ in 0..16 {
             self.input.clear();
-            match timeout_at(deadline, self.receive(BODY_BLOCK)).await {
+            match timeout_at(deadline, self.receive()).await {
                 Ok(Ok(count)) if count > 0 => {}
                 _ => break,
             }
         }
     }
 
-    async fn receive(&mut self, block: usize) -> Result<usize, NetError> {
-        if self.input.capacity() - self.input.len() < block / 2 {
-            self.input.reserve(block);
-        }
-        let count = match &mut self.socket {
-            Socket::Plain(socket) => socket.read_buf(&mut self.input).await,
-            Socket::Tls(socket) => socket.read_buf(&mut self.input).await,
-            Socket::Gone => return Err(NetError::Closed),
-        };
-        match count {
+    async fn receive(&mut self) -> Result<usize, NetError> {
+        match poll_fn(|context| self.poll_receive(context)).await {
             Ok(count) => {
                 self.bytes_in.inc_by(count as u64);
                 Ok(count)
@@ -458,6 +450,24 @@ impl Stream {
             }
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Adds what the socket has to the input. While it has nothing, no empty buffer is kept.
+    fn poll_receive(&mut self, context: &mut Context<'_>) -> Poll<std::io::Result<usize>> {
+        let received = LANDING.with_borrow_mut(|landing| {
+            let mut landed = ReadBuf::new(landing);
+            ready!(match &mut self.socket {
+                Socket::Plain(socket) => Pin::new(socket).poll_read(context, &mut landed),
+                Socket::Tls(socket) => Pin::new(socket).poll_read(context, &mut landed),
+                Socket::Gone => Poll::Ready(Ok(())),
+            })?;
+            self.input.extend_from_slice(landed.filled());
+            Poll::Ready(Ok(landed.filled().len()))
+        });
+        if received.is_pending() {
+            self.release();
+        }
+        received
     }
 }
 

@@ -36,6 +36,6 @@ impl Protocol for Pop3 {
     }
 
     async fn session(&self, adapter: Arc<Adapter>, stream: Stream) {
-        session::Session::new(adapter, stream).run().await;
+        Box::new(session::Session::new(adapter, stream)).run().await;
     }
 }

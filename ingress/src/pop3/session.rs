@@ -77,7 +77,8 @@ impl Session {
         Session { adapter, stream, user: None, maildrop: None, errors: 0 }
     }
 
-    pub async fn run(mut self) {
+    /// Talks to the client to the end. The session is not moved: its parts would have a place in each future.
+    pub async fn run(mut self: Box<Self>) {
         self.ok(&format!("{} Pennypost POP3", self.adapter.hostname.clone()));
         match self.talk().await {
             Ok(()) => {}
@@ -112,7 +113,7 @@ impl Session {
                     match Command::parse(&line) {
                         Ok(command) => {
                             self.count(command.verb());
-                            if self.handle(command).await? == Next::Close {
+                            if Box::pin(self.handle(command)).await? == Next::Close {
                                 return Ok(());
                             }
                         }
@@ -134,7 +135,7 @@ impl Session {
             return true;
         }
         maildrop.checked = Instant::now();
-        match self.adapter.directory.still_stands(&maildrop.standing).await {
+        match Box::pin(self.adapter.directory.still_stands(&maildrop.standing)).await {
             Ok(standing) => standing.is_some(),
             // Nobody is thrown out because the directory does not answer.
             Err(error) => {

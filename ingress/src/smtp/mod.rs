@@ -90,6 +90,6 @@ impl Protocol for Smtp {
     }
 
     async fn session(&self, adapter: Arc<Adapter>, stream: Stream) {
-        session::Session::new(adapter, stream).run().await;
+        Box::new(session::Session::new(adapter, stream)).run().await;
     }
 }

@@ -61,7 +61,8 @@ impl Session {
         }
     }
 
-    pub async fn run(mut self) {
+    /// Talks to the client to the end. The session is not moved: its parts would have a place in each future.
+    pub async fn run(mut self: Box<Self>) {
         let greeting = Reply::owned(220, "", format!("{} ESMTP Pennypost", self.adapter.hostname));
         self.reply(&greeting);
         let ended = self.talk().await;

@@ -16,7 +16,7 @@ const MAX_LINE: usize = 1_000;
 
 impl Session {
     /// Tells every change as it comes, until the client says DONE.
-    pub(super) async fn idle(&mut self) -> Done {
+    pub(in crate::imap) async fn idle(&mut self) -> Done {
         let live = match self.live() {
             Ok(live) => live,
             Err(refused) => return Ok(refused),

@@ -99,7 +99,7 @@ impl Session {
             Command::Status { mailbox, items } => self.status(&mailbox, &items).await,
             Command::Append { mailbox, messages } => self.append(&mailbox, &messages, bytes).await,
             Command::Namespace => self.namespace(),
-            Command::Idle => return self.idle().await,
+            Command::Idle => return Box::pin(self.idle()).await,
             Command::Close => self.close_mailbox().await,
             Command::Unselect => self.unselect(),
             Command::Expunge { uids } => self.expunge(uids.as_ref()).await,

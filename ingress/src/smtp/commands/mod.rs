@@ -19,10 +19,11 @@ impl Session {
             Command::Helo(name) => self.hello(name, false),
             Command::Ehlo(name) => self.hello(name, true),
             Command::Mail(mail) => self.mail(mail),
-            Command::Rcpt(address) => self.rcpt(address).await,
-            Command::Data => return self.data().await,
-            Command::Bdat { len, last } => return self.bdat(len, last).await,
-            Command::StartTls => return self.start_tls().await,
+            // What waits long or needs much is on the heap while it lasts: a session between commands is small.
+            Command::Rcpt(address) => Box::pin(self.rcpt(address)).await,
+            Command::Data => return Box::pin(self.data()).await,
+            Command::Bdat { len, last } => return Box::pin(self.bdat(len, last)).await,
+            Command::StartTls => return Box::pin(self.start_tls()).await,
             Command::Rset => {
                 self.transaction = None;
                 self.reply(&Reply::new(250, "2.0.0", "ok"));
