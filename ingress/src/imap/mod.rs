@@ -15,9 +15,11 @@ mod capability;
 mod command;
 pub mod grammar;
 mod input;
+mod modes;
 mod print;
 mod response;
 mod session;
+mod vanished;
 mod view;
 
 use std::sync::{Arc, LazyLock};

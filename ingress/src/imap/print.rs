@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 
 use pennypost_fold::{Row, RowFlags, State};
+use pennypost_model::Uid;
 
 use super::grammar::FetchItem;
 use super::grammar::date::write_date_time;
@@ -42,6 +43,17 @@ fn hexadecimal(out: &mut Vec<u8>, value: u64) {
         *digit = DIGITS[(value >> (60 - 4 * index)) as usize & 0xf];
     }
     out.extend_from_slice(&digits);
+}
+
+/// `* 4 FETCH (`, or with UIDONLY `* 17 UIDFETCH (` (RFC 9586 section 3.3).
+pub(super) fn begin_fetch(out: &mut Vec<u8>, position: usize, uid: Uid, uid_only: bool) {
+    if uid_only {
+        named(out, "* ", u64::from(uid.0));
+        out.extend_from_slice(b" UIDFETCH (");
+    } else {
+        named(out, "* ", position as u64 + 1);
+        out.extend_from_slice(b" FETCH (");
+    }
 }
 
 /// Writes rows of one state of an account. Flag lists are written once for each set of flags.
@@ -118,13 +130,11 @@ impl RowWriter {
         &mut self,
         out: &mut Vec<u8>,
         state: &State,
-        position: usize,
         row: &Row,
         recent: bool,
         with_modseq: bool,
     ) {
-        named(out, "* ", position as u64 + 1);
-        named(out, " FETCH (UID ", u64::from(row.uid.0));
+        named(out, "UID ", u64::from(row.uid.0));
         out.extend_from_slice(b" FLAGS ");
         self.flags(out, state, row.flags, recent);
         if with_modseq {

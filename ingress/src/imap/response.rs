@@ -9,7 +9,7 @@ use pennypost_fold::{DraftError, State};
 use pennypost_mailstore::{ChangeError, StoreError};
 use pennypost_model::{FlagSet, SystemFlags};
 
-use super::grammar::utf7;
+use super::grammar::utf7::{self, Names};
 use super::view::Told;
 
 /// Longest text that is sent as a quoted string.
@@ -163,9 +163,18 @@ pub(super) fn nstring(out: &mut Vec<u8>, text: Option<&[u8]>) {
     }
 }
 
-/// `mailbox`, in modified UTF-7.
-pub(super) fn mailbox_name(out: &mut Vec<u8>, name: &str) {
-    let wire = utf7::encode(name);
+/// `mailbox`.
+pub(super) fn mailbox_name(out: &mut Vec<u8>, name: &str, names: Names) {
+    let wire = match names {
+        Names::Utf7 => Cow::Owned(utf7::encode(name)),
+        Names::Utf8 => Cow::Borrowed(name),
+    };
+    if !wire.is_ascii() && !wire.contains(['\r', '\n', '\0']) {
+        // `quoted` with UTF8-2 to UTF8-4 (RFC 9051 section 9).
+        out.push(b'"');
+        out.extend_from_slice(wire.replace('\\', "\\\\").replace('"', "\\\"").as_bytes());
+        return out.push(b'"');
+    }
     let is_atom = !wire.is_empty()
         && !wire.eq_ignore_ascii_case("NIL")
         && wire.bytes().all(|byte| byte.is_ascii_graphic() && !b"(){%*\"\\]".contains(&byte));
@@ -243,9 +252,12 @@ mod tests {
         #[test]
         fn a_written_name_is_read_back(name in "\\PC{0,40}") {
             let mut out = Vec::new();
-            mailbox_name(&mut out, &name);
-            let wire = super::super::grammar::cursor::Cursor::new(&out).astring().expect("astring");
-            prop_assert_eq!(utf7::decode(&wire), Some(name));
+            for names in [Names::Utf7, Names::Utf8] {
+                out.clear();
+                mailbox_name(&mut out, &name, names);
+                let wire = super::super::grammar::cursor::Cursor::new(&out).astring().expect("astring");
+                prop_assert_eq!(names.decode(&wire), Some(name.clone()));
+            }
         }
     }
 }

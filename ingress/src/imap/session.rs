@@ -15,6 +15,7 @@ use super::capability;
 use super::command;
 use super::grammar::{self, Command};
 use super::input::{Expectation, Input, read_command};
+use super::modes::Modes;
 use super::response::{Kind, Reply};
 use super::view::{Movement, View};
 use crate::net::{Adapter, NetError, Share, Stream, wire};
@@ -65,8 +66,8 @@ pub(super) struct Session {
     pub stream: Stream,
     pub signed_in: Option<SignedIn>,
     pub view: Option<View>,
-    /// The client has used CONDSTORE (RFC 7162 section 3.1): every untagged FETCH tells MODSEQ.
-    pub condstore: bool,
+    /// What the client has turned on.
+    pub modes: Modes,
     /// Bad commands since the last good one.
     errors: usize,
     pub failed_sign_ins: usize,
@@ -82,7 +83,7 @@ impl Session {
             stream,
             signed_in: None,
             view: None,
-            condstore: false,
+            modes: Modes::default(),
             errors: 0,
             failed_sign_ins: 0,
             since: Instant::now(),
@@ -148,7 +149,7 @@ impl Session {
     /// One command; `true` if it was LOGOUT.
     async fn command(&mut self, bytes: Vec<u8>, share: Option<Share>) -> Result<bool, End> {
         let tag = grammar::tag(&bytes).map(str::to_owned);
-        let parsed = grammar::command(&bytes);
+        let parsed = grammar::command_with(&bytes, self.modes.names());
         let command = match (&tag, parsed) {
             (Some(_), Ok(command)) => command,
             (_, Err(error)) => {
@@ -190,7 +191,7 @@ impl Session {
     fn move_view(&mut self, movement: Movement, reply: &Reply) {
         let (Some(view), Some(signed_in)) = (&mut self.view, &self.signed_in) else { return };
         let mut out = Vec::new();
-        view.advance(&signed_in.live.state(), movement, &reply.told, self.condstore, &mut out);
+        view.advance(&signed_in.live.state(), movement, &reply.told, self.modes.condstore, &mut out);
         self.stream.write(&out);
     }
 
@@ -268,12 +269,21 @@ impl Session {
         Ok((live, state))
     }
 
+    /// From now on the client is spoken to so.
+    pub fn change_modes(&mut self, modes: Modes) {
+        self.modes = modes;
+        if let Some(view) = &mut self.view {
+            view.modes = modes;
+        }
+    }
+
     /// Begins to tell MODSEQ; if a mailbox is selected, the client is told where it stands (RFC 7162
     /// section 3.1.2).
     pub fn enable_condstore(&mut self) {
-        if std::mem::replace(&mut self.condstore, true) {
+        if self.modes.condstore {
             return;
         }
+        self.change_modes(Modes { condstore: true, ..self.modes });
         if let Some(view) = &self.view {
             let line = format!("* OK [HIGHESTMODSEQ {}] from now on\r\n", view.shown().modseq);
             self.stream.write(line.as_bytes());

@@ -3,7 +3,7 @@
 //! A view shows one state of the mailbox until it is moved to a newer one; all sequence numbers mean the shown
 //! state, while flags are always told from the newest state known. A move tells the client every difference:
 //! EXPUNGE in descending order (so that no number shifts under another), EXISTS and RECENT, then FETCH for
-//! what changed. Where EXPUNGE may not be sent (RFC 3501 section 7.4.1) a move that would need it waits.
+//! what changed. With QRESYNC or UIDONLY one VANISHED tells what EXPUNGE would. Where EXPUNGE may not be sent (RFC 3501 section 7.4.1) a move that would need it waits.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -14,9 +14,11 @@ use pennypost_fold::diff::difference;
 use pennypost_fold::{Mailbox, Row, Rows, State};
 use pennypost_model::{AccountKey, MailboxId, Seq, Uid, UidSet, UidValidity};
 
-use super::grammar::SequenceSet;
+use super::grammar::{Partial, SequenceSet};
+use super::modes::Modes;
 use super::print::{self, RowWriter};
 use super::response;
+use super::vanished;
 
 /// Flags that the client has been told by a command's own answers: of these messages, as of this entry.
 #[derive(Debug, Default)]
@@ -81,6 +83,10 @@ pub(super) struct View {
     recent: UidSet,
     /// How many of the account's keywords the client was told of.
     told_keywords: usize,
+    /// How the client is spoken to.
+    pub modes: Modes,
+    /// What `$` means (RFC 5182): UIDs, so that it stays right when messages go away.
+    pub saved: UidSet,
 }
 
 impl View {
@@ -91,6 +97,7 @@ impl View {
         state: &Arc<State>,
         id: MailboxId,
         read_only: bool,
+        modes: Modes,
     ) -> Option<View> {
         let mailbox = state.mailbox(id)?;
         let mut view = View {
@@ -103,6 +110,8 @@ impl View {
             newest: Arc::clone(mailbox),
             recent: UidSet::new(),
             told_keywords: state.keywords().len(),
+            modes,
+            saved: UidSet::new(),
         };
         view.claim_recent();
         Some(view)
@@ -133,9 +142,9 @@ impl View {
         counts.sum()
     }
 
-    /// Is the message recent in this session?
+    /// Is the message recent in this session? IMAP4rev2 knows no such thing.
     pub fn is_recent(&self, uid: Uid) -> bool {
-        self.recent.contains(uid)
+        !self.modes.rev2 && self.recent.contains(uid)
     }
 
     /// A shown row as it is in the newest state; as shown if it is gone there.
@@ -169,6 +178,16 @@ impl View {
     /// Positions (from 0) of the messages that a set names, ascending and disjoint. `None` if it names a
     /// sequence number that no message has.
     pub fn positions(&self, set: &SequenceSet, by_uid: bool) -> Option<Vec<Range<usize>>> {
+        if !set.saved {
+            return self.named_positions(set, by_uid);
+        }
+        let named = self.named_positions(set, by_uid)?;
+        let both = named.into_iter().chain(self.positions_of(&self.saved));
+        let numbers = UidSet::from_ranges(both.map(|range| (range.start as u32 + 1, range.end as u32)));
+        Some(numbers.ranges().iter().map(|(a, b)| *a as usize - 1..*b as usize).collect())
+    }
+
+    fn named_positions(&self, set: &SequenceSet, by_uid: bool) -> Option<Vec<Range<usize>>> {
         let rows = &self.shown.rows;
         if !by_uid {
             let last = u32::try_from(rows.len()).unwrap_or(u32::MAX);
@@ -179,12 +198,36 @@ impl View {
             return Some(numbers.ranges().iter().map(|(a, b)| *a as usize - 1..*b as usize).collect());
         }
         let last = rows.last().map_or(0, |row| row.uid.0);
-        let uids = set.resolve(last);
+        Some(self.positions_of(&set.resolve(last)))
+    }
+
+    fn positions_of(&self, uids: &UidSet) -> Vec<Range<usize>> {
+        let rows = &self.shown.rows;
         let ranges = uids.ranges().iter().map(|(first, last)| {
             let end = last.checked_add(1).map_or(rows.len(), |next| rows.position_of(Uid(next)));
             rows.position_of(Uid(*first))..end
         });
-        Some(ranges.filter(|range| !range.is_empty()).collect())
+        ranges.filter(|range| !range.is_empty()).collect()
+    }
+
+    /// A window of the messages at these positions that were changed after `since`, if that is given (RFC 9394
+    /// section 3.3).
+    pub fn window(
+        &self,
+        positions: Vec<Range<usize>>,
+        partial: Option<Partial>,
+        since: Option<u64>,
+    ) -> Vec<Range<usize>> {
+        let Some(partial) = partial else { return positions };
+        let all = positions.into_iter().flat_map(|range| self.rows_now(range.start, range.len()));
+        let wanted: Vec<usize> = all
+            .filter(|(_, row)| since.is_none_or(|since| row.modseq.0 > since))
+            .map(|(position, _)| position)
+            .collect();
+        let window = partial.of(wanted.len() as u64);
+        let wanted = &wanted[window.start as usize..window.end as usize];
+        let numbers = UidSet::from_ranges(wanted.iter().map(|position| (*position as u32, *position as u32)));
+        numbers.ranges().iter().map(|(first, last)| *first as usize..*last as usize + 1).collect()
     }
 
     /// The UIDs of the messages that a set names.
@@ -237,15 +280,21 @@ impl View {
             return false;
         }
         self.shown = Arc::clone(&self.newest);
-        for (position, _) in difference.gone.iter().rev() {
+        if self.modes.vanished() {
+            let gone: UidSet = difference.gone.iter().map(|(_, row)| row.uid).collect();
+            vanished::lines(&gone, false).for_each(|line| out.extend_from_slice(&line));
+        }
+        for (position, _) in difference.gone.iter().rev().filter(|_| !self.modes.vanished()) {
             out.extend_from_slice(b"* ");
             print::number(out, *position as u64 + 1);
             out.extend_from_slice(b" EXPUNGE\r\n");
         }
         if !difference.new.is_empty() {
             self.claim_recent();
-            let (exists, recent) = (self.len(), self.recent_count());
-            out.extend_from_slice(format!("* {exists} EXISTS\r\n* {recent} RECENT\r\n").as_bytes());
+            out.extend_from_slice(format!("* {} EXISTS\r\n", self.len()).as_bytes());
+            if !self.modes.rev2 {
+                out.extend_from_slice(format!("* {} RECENT\r\n", self.recent_count()).as_bytes());
+            }
         }
         let mut writer = RowWriter::default();
         for (position, row) in &difference.changed {
@@ -273,7 +322,8 @@ impl View {
         with_modseq: bool,
         out: &mut Vec<u8>,
     ) {
-        writer.told_flags(out, &self.state, position, row, self.is_recent(row.uid), with_modseq);
+        print::begin_fetch(out, position, row.uid, self.modes.uid_only);
+        writer.told_flags(out, &self.state, row, self.is_recent(row.uid), with_modseq);
     }
 
     /// What lies above the mark is recent here.

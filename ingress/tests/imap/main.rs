@@ -5,6 +5,7 @@ mod alone;
 mod dialogue;
 mod hostile;
 mod memory;
+mod resync;
 mod sasl;
 #[path = "../common/scram.rs"]
 mod scram;

@@ -33,7 +33,7 @@ impl Session {
             };
             Ok((validity, pairs))
         };
-        let (_, (validity, pairs)) = live.change(&ACTOR, change).await?;
+        let (state, (validity, pairs)) = live.change(&ACTOR, change).await?;
         let lost = if pairs.len() as u64 == wanted.len() { "" } else { "[EXPUNGEISSUED] " };
         if pairs.is_empty() {
             return Ok(Reply::ok(format!("{lost}there was nothing to do")));
@@ -44,7 +44,10 @@ impl Session {
         if moves {
             // Before the EXPUNGEs (RFC 6851 section 4.3).
             self.stream.write(format!("* OK {code} moved\r\n").as_bytes());
-            return Ok(Reply::ok(format!("{lost}done")));
+            return Ok(match state.mailbox(from).filter(|_| lost.is_empty() && self.modes.condstore) {
+                Some(mailbox) => Reply::ok(format!("[HIGHESTMODSEQ {}] done", mailbox.modseq)),
+                None => Reply::ok(format!("{lost}done")),
+            });
         }
         Ok(Reply::ok(format!("{code} copied")))
     }

@@ -25,7 +25,11 @@ impl Session {
             draft.delete_messages(id, &marked, DeleteReason::Expunge)?;
             Ok::<(), Refusal>(())
         };
-        live.change(&ACTOR, expunge).await?;
-        Ok(Reply::ok("expunged"))
+        let (state, ()) = live.change(&ACTOR, expunge).await?;
+        // RFC 7162 section 3.2.7.
+        Ok(match state.mailbox(id).filter(|_| self.modes.condstore) {
+            Some(mailbox) => Reply::ok(format!("[HIGHESTMODSEQ {}] expunged", mailbox.modseq)),
+            None => Reply::ok("expunged"),
+        })
     }
 }

@@ -32,7 +32,13 @@ impl Session {
                 Ok(state) => {
                     if let Some(view) = &mut self.view {
                         let mut out = Vec::new();
-                        view.advance(&state, Movement::Full, &Told::default(), self.condstore, &mut out);
+                        view.advance(
+                            &state,
+                            Movement::Full,
+                            &Told::default(),
+                            self.modes.condstore,
+                            &mut out,
+                        );
                         self.stream.write(&out);
                     }
                 }

@@ -3,6 +3,7 @@
 mod append;
 mod authenticate;
 mod copy;
+mod enable;
 mod expunge;
 mod fetch;
 mod idle;
@@ -46,7 +47,7 @@ pub(super) const fn name(command: &Command) -> &'static str {
         Command::Close => "close",
         Command::Unselect => "unselect",
         Command::Expunge { .. } => "expunge",
-        Command::Search(_) | Command::SearchBadCharset => "search",
+        Command::Search(_) | Command::SearchBadCharset { .. } => "search",
         Command::Fetch(_) => "fetch",
         Command::Store(_) => "store",
         Command::Copy { moves: false, .. } => "copy",
@@ -61,11 +62,23 @@ pub(super) const fn movement(command: &Command, pipelined: bool) -> Movement {
         Command::Fetch(fetch) => !fetch.by_uid,
         Command::Store(store) => !store.by_uid,
         Command::Search(search) => !search.by_uid,
-        Command::SearchBadCharset => true,
+        Command::SearchBadCharset { .. } => true,
         Command::Copy { by_uid, moves, .. } => !*by_uid && !*moves && pipelined,
         _ => false,
     };
     if by_number { Movement::WithoutExpunge } else { Movement::Full }
+}
+
+/// Uses message sequence numbers: not allowed with UIDONLY (RFC 9586 section 3.1).
+fn counts(command: &Command) -> bool {
+    match command {
+        Command::Fetch(fetch) => !fetch.by_uid,
+        Command::Store(store) => !store.by_uid,
+        Command::Copy { by_uid, .. } => !*by_uid,
+        Command::Search(search) => !search.by_uid || search.key.names_numbers(),
+        Command::Select { resync: Some(resync), .. } => resync.pairs.is_some(),
+        _ => false,
+    }
 }
 
 /// The name, or the answer to one that is none.
@@ -76,6 +89,9 @@ pub(super) fn named(name: &Name) -> Result<&str, Reply> {
 impl Session {
     /// Does what the command says; `bytes` are those it was read from.
     pub(super) async fn execute(&mut self, command: Command, bytes: &[u8]) -> Done {
+        if self.modes.uid_only && counts(&command) {
+            return Ok(Reply::bad("[UIDREQUIRED] with UIDONLY messages are named by UIDs"));
+        }
         let done = match command {
             Command::Capability => Ok(self.capability()),
             Command::Noop | Command::Check => self.noop().await,
@@ -87,8 +103,8 @@ impl Session {
             }
             Command::Login { user, password } => self.login(&user, &password).await,
             Command::Enable(names) => self.enable(&names),
-            Command::Select { mailbox, read_only, condstore } => {
-                self.select(&mailbox, read_only, condstore).await
+            Command::Select { mailbox, read_only, condstore, resync } => {
+                return self.select(&mailbox, read_only, condstore, resync.as_deref()).await;
             }
             Command::Create(mailbox) => self.create(&mailbox).await,
             Command::Delete(mailbox) => self.delete(&mailbox).await,
@@ -104,7 +120,7 @@ impl Session {
             Command::Unselect => self.unselect(),
             Command::Expunge { uids } => self.expunge(uids.as_ref()).await,
             Command::Search(search) => return self.search(&search, bytes).await,
-            Command::SearchBadCharset => Ok(Session::bad_charset()),
+            Command::SearchBadCharset { saves } => Ok(self.bad_charset(saves)),
             Command::Fetch(fetch) => return self.fetch(&fetch).await,
             Command::Store(store) => return self.store(&store).await,
             Command::Copy { by_uid, set, mailbox, moves } => self.copy(by_uid, &set, &mailbox, moves).await,

@@ -1,16 +1,60 @@
 //! SELECT and EXAMINE (RFC 3501 sections 6.3.1 and 6.3.2), CLOSE (6.4.2), UNSELECT (RFC 3691).
 
-use pennypost_fold::Draft;
+use std::sync::Arc;
+
+use pennypost_fold::{Draft, Mailbox};
 use pennypost_model::journal::DeleteReason;
 
 use super::{Answer, named, nothing_selected};
-use crate::imap::grammar::Name;
-use crate::imap::response::{Refusal, Reply, known_flags};
-use crate::imap::session::{ACTOR, Session};
+use crate::imap::grammar::{Name, Resync};
+use crate::imap::modes::Modes;
+use crate::imap::print::RowWriter;
+use crate::imap::response::{Refusal, Reply, known_flags, mailbox_name};
+use crate::imap::session::{ACTOR, Done, End, Session};
+use crate::imap::vanished::{self, Known};
 use crate::imap::view::View;
 
+/// Octets of flags that are written before output is sent in between.
+const OUTPUT: usize = 64 * 1024;
+
+/// The LIST line of IMAP4rev2's SELECT: the mailbox's name, and the name that the client used if it is another
+/// (RFC 9051 section 6.3.2 and 6.3.9.7).
+fn selected_name(out: &mut Vec<u8>, name: &str, used: &str, modes: Modes) {
+    out.extend_from_slice(b"* LIST () \"/\" ");
+    mailbox_name(out, name, modes.names());
+    if name != used {
+        out.extend_from_slice(b" (\"OLDNAME\" (");
+        mailbox_name(out, used, modes.names());
+        out.extend_from_slice(b"))");
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
 impl Session {
-    pub(super) async fn select(&mut self, name: &Name, read_only: bool, condstore: bool) -> Answer {
+    pub(super) async fn select(
+        &mut self,
+        name: &Name,
+        read_only: bool,
+        condstore: bool,
+        resync: Option<&Resync>,
+    ) -> Done {
+        if resync.is_some() && !self.modes.qresync {
+            return Ok(Reply::bad("QRESYNC is not enabled"));
+        }
+        let view = match self.open(name, read_only, condstore).await {
+            Ok(view) => view,
+            Err(refused) => return Ok(refused),
+        };
+        let shown = Arc::clone(view.shown());
+        self.view = Some(view);
+        if let Some(resync) = resync.filter(|resync| resync.uid_validity == shown.uid_validity.0) {
+            self.resynchronise(&shown, resync).await?;
+        }
+        Ok(Reply::ok(if read_only { "[READ-ONLY] selected" } else { "[READ-WRITE] selected" }))
+    }
+
+    /// Opens a mailbox and tells of it.
+    async fn open(&mut self, name: &Name, read_only: bool, condstore: bool) -> Result<View, Reply> {
         self.live()?;
         // Even a SELECT that fails leaves the selected mailbox (RFC 7162 section 3.2.11 for the code).
         if self.view.take().is_some() {
@@ -19,27 +63,61 @@ impl Session {
         let name = named(name)?;
         let (live, state) = self.refreshed().await?;
         let mailbox = state.mailbox_named(name).map(|mailbox| mailbox.id);
+        let modes = Modes { condstore: self.modes.condstore || condstore, ..self.modes };
         let view = mailbox
-            .and_then(|id| View::open(live.key(), &self.shared.recent, &state, id, read_only))
+            .and_then(|id| View::open(live.key(), &self.shared.recent, &state, id, read_only, modes))
             .ok_or_else(|| Reply::no("[NONEXISTENT] there is no such mailbox"))?;
-        self.condstore |= condstore;
+        self.modes = modes;
 
         let mut out = Vec::new();
         known_flags(&mut out, &state, read_only);
         let shown = view.shown();
         let mut line = |text: String| out.extend_from_slice(text.as_bytes());
         line(format!("* {} EXISTS\r\n", view.len()));
-        line(format!("* {} RECENT\r\n", view.recent_count()));
-        if let Some(first) = shown.first_unseen() {
+        if !modes.rev2 {
+            line(format!("* {} RECENT\r\n", view.recent_count()));
+        }
+        if let Some(first) = shown.first_unseen().filter(|_| !modes.rev2 && !modes.uid_only) {
             line(format!("* OK [UNSEEN {}] first unseen message\r\n", first + 1));
         }
         line(format!("* OK [UIDVALIDITY {}] UIDs are valid\r\n", shown.uid_validity));
         line(format!("* OK [UIDNEXT {}] next UID\r\n", shown.uid_next()));
         line(format!("* OK [HIGHESTMODSEQ {}] highest MODSEQ\r\n", shown.modseq));
         line(format!("* OK [MAILBOXID ({})] mailbox id\r\n", super::status::mailbox_id(shown)));
+        if modes.rev2 {
+            selected_name(&mut out, &shown.name, name, modes);
+        }
         self.stream.write(&out);
-        self.view = Some(view);
-        Ok(Reply::ok(if read_only { "[READ-ONLY] selected" } else { "[READ-WRITE] selected" }))
+        Ok(view)
+    }
+
+    /// Tells what the client does not know yet (RFC 7162 section 3.2.5.1).
+    async fn resynchronise(&mut self, shown: &Mailbox, resync: &Resync) -> Result<(), End> {
+        let known = Known { since: resync.modseq, uids: resync.known.as_ref(), pairs: resync.pairs.as_ref() };
+        for line in vanished::lines(&vanished::vanished(shown, &known), true) {
+            self.stream.write(&line);
+            self.stream.relieve().await?;
+        }
+        if shown.modseq.0 <= resync.modseq {
+            return Ok(());
+        }
+        let mut writer = RowWriter::default();
+        let mut out = Vec::new();
+        for (position, row) in shown.rows.iter().enumerate() {
+            let Some(view) = &self.view else { return Ok(()) };
+            let is_known = resync.known.as_ref().is_none_or(|known| known.contains(row.uid));
+            if row.modseq.0 > resync.modseq && is_known {
+                view.tell_flags(&mut writer, position, row, true, &mut out);
+            }
+            if out.len() >= OUTPUT {
+                self.stream.write(&out);
+                out.clear();
+                self.stream.relieve().await?;
+                tokio::task::yield_now().await;
+            }
+        }
+        self.stream.write(&out);
+        Ok(())
     }
 
     /// Expunges in silence.
@@ -58,7 +136,10 @@ impl Session {
                 draft.delete_messages(id, &marked, DeleteReason::Expunge)?;
                 Ok::<(), Refusal>(())
             };
-            live.change(&ACTOR, expunge).await?;
+            let (state, ()) = live.change(&ACTOR, expunge).await?;
+            if let Some(mailbox) = state.mailbox(id).filter(|_| self.modes.condstore) {
+                return Ok(Reply::ok(format!("[HIGHESTMODSEQ {}] closed", mailbox.modseq)));
+            }
         }
         Ok(Reply::ok("closed"))
     }

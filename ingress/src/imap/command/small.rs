@@ -1,4 +1,4 @@
-//! CAPABILITY, NOOP, CHECK, ID, ENABLE, NAMESPACE, STARTTLS: those that need a few lines.
+//! CAPABILITY, NOOP, CHECK, ID, NAMESPACE, STARTTLS: those that need a few lines.
 
 use super::Answer;
 use crate::imap::response::Reply;
@@ -24,18 +24,6 @@ impl Session {
         let line = format!("* ID (\"name\" \"Pennypost\" \"version\" \"{}\")\r\n", env!("CARGO_PKG_VERSION"));
         self.stream.write(line.as_bytes());
         Reply::ok("pleased to meet you")
-    }
-
-    /// RFC 5161: CONDSTORE is all there is to enable so far; others are passed over in silence.
-    pub(super) fn enable(&mut self, names: &[String]) -> Answer {
-        self.live()?;
-        if names.iter().any(|name| name == "CONDSTORE") {
-            self.stream.write(b"* ENABLED CONDSTORE\r\n");
-            self.enable_condstore();
-        } else {
-            self.stream.write(b"* ENABLED\r\n");
-        }
-        Ok(Reply::ok("enabled"))
     }
 
     /// RFC 2342: only the personal namespace.

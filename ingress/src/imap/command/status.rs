@@ -39,7 +39,7 @@ impl Session {
         items: &[StatusItem],
     ) {
         out.extend_from_slice(b"* STATUS ");
-        mailbox_name(out, &mailbox.name);
+        mailbox_name(out, &mailbox.name, self.modes.names());
         let mut before = " (";
         for item in items {
             let text = match item {
@@ -55,6 +55,7 @@ impl Session {
                 StatusItem::HighestModSeq => format!("HIGHESTMODSEQ {}", mailbox.modseq),
                 StatusItem::Size => format!("SIZE {}", mailbox.counts.bytes),
                 StatusItem::MailboxId => format!("MAILBOXID ({})", mailbox_id(mailbox)),
+                StatusItem::Deleted => format!("DELETED {}", mailbox.counts.deleted),
                 StatusItem::AppendLimit => format!("APPENDLIMIT {}", self.adapter.limits.imap.message_size),
             };
             out.extend_from_slice(before.as_bytes());

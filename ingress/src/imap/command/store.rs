@@ -5,7 +5,7 @@ use pennypost_model::{FlagSet, SystemFlags, UidSet};
 
 use super::{no_such_numbers, nothing_selected, read_only};
 use crate::imap::grammar::{Store, StoreAction};
-use crate::imap::print::RowWriter;
+use crate::imap::print::{RowWriter, begin_fetch};
 use crate::imap::response::{Refusal, Reply};
 use crate::imap::session::{ACTOR, Done, Session};
 use crate::imap::view::Told;
@@ -90,13 +90,13 @@ impl Session {
                     // A move tells it.
                     continue;
                 }
-                if self.condstore && row.modseq != before.modseq {
-                    let number = position + 1;
-                    let line = format!("* {number} FETCH (UID {} MODSEQ ({}))\r\n", row.uid, row.modseq);
+                if self.modes.condstore && row.modseq != before.modseq {
+                    begin_fetch(&mut out, position, row.uid, self.modes.uid_only);
+                    let line = format!("UID {} MODSEQ ({}))\r\n", row.uid, row.modseq);
                     out.extend_from_slice(line.as_bytes());
                 }
             } else {
-                view.tell_flags(&mut writer, position, &row, self.condstore, &mut out);
+                view.tell_flags(&mut writer, position, &row, self.modes.condstore, &mut out);
             }
             told.uids.push(row.uid);
             if count % BATCH == BATCH - 1 {

@@ -5,6 +5,8 @@
 
 use std::ops::Range;
 
+use super::utf7::Names;
+
 /// Why a command can't be read; the text is for the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
@@ -18,6 +20,7 @@ pub type Parse<T> = Result<T, SyntaxError>;
 pub struct Cursor<'a> {
     bytes: &'a [u8],
     at: usize,
+    names: Names,
 }
 
 /// `ATOM-CHAR`, with 8-bit bytes tolerated.
@@ -34,7 +37,19 @@ impl<'a> Cursor<'a> {
     /// At the beginning of `bytes`.
     #[must_use]
     pub const fn new(bytes: &'a [u8]) -> Cursor<'a> {
-        Cursor { bytes, at: 0 }
+        Cursor { bytes, at: 0, names: Names::Utf7 }
+    }
+
+    /// With mailbox names written so.
+    #[must_use]
+    pub const fn with_names(self, names: Names) -> Cursor<'a> {
+        Cursor { names, ..self }
+    }
+
+    /// How mailbox names are written.
+    #[must_use]
+    pub const fn names(&self) -> Names {
+        self.names
     }
 
     /// The byte that comes next.

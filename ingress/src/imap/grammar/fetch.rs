@@ -4,6 +4,7 @@
 use std::fmt;
 
 use super::cursor::{Cursor, Parse, SyntaxError};
+use super::partial::Partial;
 use super::set::SequenceSet;
 
 /// FETCH and UID FETCH.
@@ -17,6 +18,10 @@ pub struct Fetch {
     pub items: Vec<FetchItem>,
     /// Only messages changed after this MODSEQ.
     pub changed_since: Option<u64>,
+    /// Tell which have vanished since then (RFC 7162 section 3.2.6).
+    pub vanished: bool,
+    /// Only a window of them (RFC 9394 section 3.3).
+    pub partial: Option<Partial>,
 }
 
 /// A data item.
@@ -110,21 +115,31 @@ impl Fetch {
         if by_uid && !items.contains(&FetchItem::Uid) {
             items.insert(0, FetchItem::Uid);
         }
-        let mut changed_since = None;
+        let (mut changed_since, mut vanished, mut partial) = (None, false, None);
         if cursor.take(b' ') {
             cursor.list(10, |cursor| {
-                if !cursor.take_word("CHANGEDSINCE") {
-                    return Err(SyntaxError("unknown modifier of FETCH"));
+                match () {
+                    () if cursor.take_word("CHANGEDSINCE") => {
+                        cursor.space()?;
+                        changed_since = Some(cursor.number64()?);
+                    }
+                    () if cursor.take_word("VANISHED") => vanished = true,
+                    () if by_uid && cursor.take_word("PARTIAL") => {
+                        cursor.space()?;
+                        partial = Some(Partial::parse(cursor)?);
+                    }
+                    () => return Err(SyntaxError("unknown modifier of FETCH")),
                 }
-                cursor.space()?;
-                changed_since = Some(cursor.number64()?);
                 Ok(())
             })?;
+        }
+        if vanished && (changed_since.is_none() || !by_uid) {
+            return Err(SyntaxError("VANISHED goes with UID FETCH and CHANGEDSINCE"));
         }
         if changed_since.is_some() && !items.contains(&FetchItem::ModSeq) {
             items.push(FetchItem::ModSeq);
         }
-        Ok(Fetch { by_uid, set, items, changed_since })
+        Ok(Fetch { by_uid, set, items, changed_since, vanished, partial })
     }
 
     /// Sets `\Seen`.

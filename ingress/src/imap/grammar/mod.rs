@@ -8,7 +8,9 @@ pub mod cursor;
 pub mod date;
 pub mod fetch;
 mod list;
+mod partial;
 pub mod search;
+mod select;
 pub mod set;
 #[cfg(test)]
 mod tests;
@@ -22,8 +24,11 @@ use cursor::Cursor;
 pub use cursor::{Parse, SyntaxError};
 pub use fetch::{Fetch, FetchItem, Section, SectionText};
 pub use list::List;
+pub use partial::Partial;
 pub use search::{Charset, Returns, Search, SearchError, SearchKey};
+pub use select::Resync;
 pub use set::{SeqNumber, SequenceSet};
+use utf7::Names;
 
 /// A mailbox name, decoded. `None`: what the client wrote is neither modified UTF-7 nor UTF-8.
 pub type Name = Option<String>;
@@ -63,8 +68,10 @@ pub enum Command {
         mailbox: Name,
         /// EXAMINE.
         read_only: bool,
-        /// With the parameter CONDSTORE (RFC 7162).
+        /// With the parameter CONDSTORE (RFC 7162 section 3.1.8).
         condstore: bool,
+        /// With the parameter QRESYNC (RFC 7162 section 3.2.5).
+        resync: Option<Box<Resync>>,
     },
     /// CREATE
     Create(Name),
@@ -125,7 +132,10 @@ pub enum Command {
     /// SEARCH and UID SEARCH
     Search(Search),
     /// SEARCH in a charset that is not known
-    SearchBadCharset,
+    SearchBadCharset {
+        /// With RETURN (SAVE).
+        saves: bool,
+    },
     /// FETCH and UID FETCH
     Fetch(Fetch),
     /// STORE and UID STORE
@@ -164,6 +174,8 @@ pub enum StatusItem {
     MailboxId,
     /// APPENDLIMIT (RFC 7889)
     AppendLimit,
+    /// DELETED (RFC 9051 section 6.3.11)
+    Deleted,
 }
 
 /// A message of APPEND.
@@ -231,7 +243,15 @@ pub fn verb(bytes: &[u8]) -> Option<String> {
 /// # Errors
 /// It can't be read.
 pub fn command(bytes: &[u8]) -> Parse<Command> {
-    let mut cursor = Cursor::new(bytes);
+    command_with(bytes, Names::Utf7)
+}
+
+/// As [`command`], with mailbox names written so.
+///
+/// # Errors
+/// It can't be read.
+pub fn command_with(bytes: &[u8], names: Names) -> Parse<Command> {
+    let mut cursor = Cursor::new(bytes).with_names(names);
     cursor.tag()?;
     cursor.space()?;
     let mut name = cursor.atom()?.to_ascii_uppercase();
@@ -312,7 +332,7 @@ fn with_arguments(name: &str, by_uid: bool, cursor: &mut Cursor<'_>) -> Parse<Co
             }
             Command::Enable(names)
         }
-        "SELECT" | "EXAMINE" => select(cursor, name == "EXAMINE")?,
+        "SELECT" | "EXAMINE" => select::parse(cursor, name == "EXAMINE")?,
         "CREATE" => Command::Create(mailbox(cursor)?),
         "DELETE" => Command::Delete(mailbox(cursor)?),
         "RENAME" => {
@@ -339,10 +359,10 @@ fn with_arguments(name: &str, by_uid: bool, cursor: &mut Cursor<'_>) -> Parse<Co
         "SEARCH" => match Search::parse(cursor, by_uid) {
             Ok(search) => Command::Search(search),
             Err(SearchError::Syntax(error)) => return Err(error),
-            Err(SearchError::BadCharset) => {
+            Err(SearchError::BadCharset { saves }) => {
                 // The rest is in a charset that can't be read.
                 cursor.take_while(|_| true);
-                Command::SearchBadCharset
+                Command::SearchBadCharset { saves }
             }
         },
         "FETCH" => Command::Fetch(Fetch::parse(cursor, by_uid)?),
@@ -358,11 +378,11 @@ fn with_arguments(name: &str, by_uid: bool, cursor: &mut Cursor<'_>) -> Parse<Co
 
 /// `mailbox`.
 fn mailbox(cursor: &mut Cursor<'_>) -> Parse<Name> {
-    cursor.astring().map(|wire| utf7::decode(&wire))
+    cursor.astring().map(|wire| cursor.names().decode(&wire))
 }
 
 fn pattern(cursor: &mut Cursor<'_>) -> Parse<Name> {
-    cursor.list_mailbox().map(|wire| utf7::decode(&wire))
+    cursor.list_mailbox().map(|wire| cursor.names().decode(&wire))
 }
 
 fn id(cursor: &mut Cursor<'_>) -> Parse<Vec<(String, Option<String>)>> {
@@ -387,18 +407,6 @@ fn authenticate(cursor: &mut Cursor<'_>) -> Parse<Command> {
     Ok(Command::Authenticate { mechanism, initial })
 }
 
-fn select(cursor: &mut Cursor<'_>, read_only: bool) -> Parse<Command> {
-    let mailbox = mailbox(cursor)?;
-    let mut condstore = false;
-    if cursor.take(b' ') {
-        cursor.list(10, |cursor| {
-            condstore |= cursor.take_word("CONDSTORE");
-            if condstore { Ok(()) } else { Err(SyntaxError("unknown parameter of SELECT")) }
-        })?;
-    }
-    Ok(Command::Select { mailbox, read_only, condstore })
-}
-
 fn status_item(cursor: &mut Cursor<'_>) -> Parse<StatusItem> {
     Ok(match &*cursor.atom()?.to_ascii_uppercase() {
         "MESSAGES" => StatusItem::Messages,
@@ -410,6 +418,7 @@ fn status_item(cursor: &mut Cursor<'_>) -> Parse<StatusItem> {
         "SIZE" => StatusItem::Size,
         "MAILBOXID" => StatusItem::MailboxId,
         "APPENDLIMIT" => StatusItem::AppendLimit,
+        "DELETED" => StatusItem::Deleted,
         _ => return Err(SyntaxError("unknown item of STATUS")),
     })
 }

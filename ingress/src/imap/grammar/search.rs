@@ -5,6 +5,7 @@ use pennypost_model::{Keyword, SystemFlags};
 
 use super::cursor::{Cursor, Parse, SyntaxError};
 use super::date::Day;
+use super::partial::Partial;
 use super::set::SequenceSet;
 
 /// SEARCH and UID SEARCH.
@@ -14,6 +15,8 @@ pub struct Search {
     pub by_uid: bool,
     /// What to answer with ESEARCH; `None` for the plain SEARCH answer.
     pub returns: Option<Returns>,
+    /// CHARSET is named.
+    pub names_charset: bool,
     /// The condition.
     pub key: SearchKey,
 }
@@ -29,6 +32,18 @@ pub struct Returns {
     pub all: bool,
     /// COUNT
     pub count: bool,
+    /// SAVE (RFC 5182)
+    pub save: bool,
+    /// PARTIAL (RFC 9394)
+    pub partial: Option<Partial>,
+}
+
+impl Returns {
+    /// There is something to tell: SAVE alone tells nothing.
+    #[must_use]
+    pub const fn tells(&self) -> bool {
+        self.min || self.max || self.all || self.count || self.partial.is_some()
+    }
 }
 
 /// A header that a key names.
@@ -132,7 +147,10 @@ pub enum SearchError {
     /// It can't be read.
     Syntax(SyntaxError),
     /// NO [BADCHARSET].
-    BadCharset,
+    BadCharset {
+        /// It has RETURN (SAVE).
+        saves: bool,
+    },
 }
 
 impl From<SyntaxError> for SearchError {
@@ -154,9 +172,12 @@ impl Search {
             cursor.space()?;
         }
         let mut charset = Charset(encoding_rs::UTF_8);
+        let mut names_charset = false;
         if cursor.take_word("CHARSET") {
             cursor.space()?;
-            charset = Charset::named(&cursor.astring()?).ok_or(SearchError::BadCharset)?;
+            let saves = returns.is_some_and(|returns: Returns| returns.save);
+            names_charset = true;
+            charset = Charset::named(&cursor.astring()?).ok_or(SearchError::BadCharset { saves })?;
             cursor.space()?;
         }
         let mut reader = KeyReader { charset, left: MAX_KEYS };
@@ -165,24 +186,36 @@ impl Search {
             keys.push(reader.key(cursor, 0)?);
         }
         cursor.end()?;
-        Ok(Search { by_uid, returns, key: all_of(keys) })
+        Ok(Search { by_uid, returns, names_charset, key: all_of(keys) })
     }
 }
 
 fn return_options(cursor: &mut Cursor<'_>) -> Parse<Returns> {
     let mut returns = Returns::default();
     let options = cursor.list_or_empty(10, |cursor| {
+        if cursor.take_word("PARTIAL") {
+            cursor.space()?;
+            if returns.partial.replace(Partial::parse(cursor)?).is_some() {
+                return Err(SyntaxError("PARTIAL can be asked for once"));
+            }
+            return Ok(());
+        }
         let option = match () {
             () if cursor.take_word("MIN") => &mut returns.min,
             () if cursor.take_word("MAX") => &mut returns.max,
             () if cursor.take_word("ALL") => &mut returns.all,
             () if cursor.take_word("COUNT") => &mut returns.count,
+            () if cursor.take_word("SAVE") => &mut returns.save,
             () => return Err(SyntaxError("unknown return option of SEARCH")),
         };
         *option = true;
         Ok(())
     })?;
     returns.all |= options.is_empty();
+    // RFC 9394 section 3.1.
+    if returns.all && returns.partial.is_some() {
+        return Err(SyntaxError("ALL and PARTIAL exclude each other"));
+    }
     Ok(returns)
 }
 
@@ -209,7 +242,7 @@ impl KeyReader {
                 let keys = cursor.list(MAX_KEYS, |cursor| self.key(cursor, depth + 1))?;
                 return Ok(all_of(keys));
             }
-            Some(b'0'..=b'9' | b'*') => return SequenceSet::parse(cursor).map(SearchKey::Sequence),
+            Some(b'0'..=b'9' | b'*' | b'$') => return SequenceSet::parse(cursor).map(SearchKey::Sequence),
             _ => {}
         }
         let name = cursor.atom()?.to_ascii_uppercase();
@@ -309,6 +342,18 @@ fn mod_sequence(cursor: &mut Cursor<'_>) -> Parse<u64> {
 }
 
 impl SearchKey {
+    /// Names message sequence numbers somewhere.
+    #[must_use]
+    pub fn names_numbers(&self) -> bool {
+        match self {
+            SearchKey::Sequence(set) => !set.ranges.is_empty(),
+            SearchKey::Not(key) => key.names_numbers(),
+            SearchKey::Or(first, second) => first.names_numbers() || second.names_numbers(),
+            SearchKey::And(keys) => keys.iter().any(SearchKey::names_numbers),
+            _ => false,
+        }
+    }
+
     /// Names MODSEQ somewhere: the answer then tells the highest one (RFC 7162 section 3.1.5).
     #[must_use]
     pub fn names_modseq(&self) -> bool {

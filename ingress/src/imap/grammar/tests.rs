@@ -89,7 +89,7 @@ fn print_item(item: &FetchItem) -> String {
 
 fn set() -> impl Strategy<Value = SequenceSet> {
     let number = || prop_oneof![(1..=u32::MAX).prop_map(SeqNumber::Value), Just(SeqNumber::Last)];
-    proptest::collection::vec((number(), number()), 1..5).prop_map(SequenceSet)
+    proptest::collection::vec((number(), number()), 1..5).prop_map(SequenceSet::from)
 }
 
 fn day() -> impl Strategy<Value = (When, Day)> {
@@ -170,7 +170,7 @@ proptest! {
         let printed = printed.strip_prefix('(').and_then(|p| p.strip_suffix(')'))
             .filter(|_| matches!(key, SearchKey::And(_))).unwrap_or(&printed);
         let line = format!("a {}SEARCH CHARSET UTF-8 {printed}", if by_uid { "UID " } else { "" });
-        let expected = Command::Search(Search { by_uid, returns: None, key });
+        let expected = Command::Search(Search { by_uid, returns: None, names_charset: true, key });
         prop_assert_eq!(parse(&line), Ok(expected), "{}", line);
     }
 
@@ -183,7 +183,14 @@ proptest! {
         if since.is_some() {
             items.push(FetchItem::ModSeq);
         }
-        let expected = Command::Fetch(Fetch { by_uid: false, set, items, changed_since: since });
+        let expected = Command::Fetch(Fetch {
+            by_uid: false,
+            set,
+            items,
+            changed_since: since,
+            vanished: false,
+            partial: None,
+        });
         prop_assert_eq!(parse(&line), Ok(expected), "{}", line);
     }
 

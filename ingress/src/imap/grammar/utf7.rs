@@ -2,6 +2,27 @@
 
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+,";
 
+/// How mailbox names are written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Names {
+    /// In modified UTF-7.
+    #[default]
+    Utf7,
+    /// In UTF-8 (RFC 6855 section 3, RFC 9051 section 5.1): `&` is a letter like others.
+    Utf8,
+}
+
+impl Names {
+    /// The name that a client wrote; `None` if it is none.
+    #[must_use]
+    pub fn decode(self, wire: &[u8]) -> Option<String> {
+        match self {
+            Names::Utf7 => decode(wire),
+            Names::Utf8 => String::from_utf8(wire.to_vec()).ok(),
+        }
+    }
+}
+
 /// The name as it goes over the wire: printable ASCII.
 #[must_use]
 pub fn encode(name: &str) -> String {

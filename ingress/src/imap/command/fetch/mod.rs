@@ -22,9 +22,10 @@ use pennypost_model::{AccountKey, FlagSet, SystemFlags, UidSet};
 
 use super::{no_such_numbers, nothing_selected};
 use crate::imap::grammar::{Fetch, FetchItem, Section, SectionText};
-use crate::imap::print::{self, RowWriter};
+use crate::imap::print::{RowWriter, begin_fetch};
 use crate::imap::response::{self, Refusal, Reply};
 use crate::imap::session::{ACTOR, Done, End, Session};
+use crate::imap::vanished::{self, Known};
 use crate::imap::view::Told;
 use crate::net::Holder;
 use block::Block;
@@ -94,11 +95,24 @@ impl Session {
         if self.view.is_none() {
             return Ok(nothing_selected());
         }
+        if fetch.vanished && !self.modes.qresync {
+            return Ok(Reply::bad("VANISHED needs ENABLE QRESYNC"));
+        }
         if fetch.changed_since.is_some() || fetch.items.contains(&FetchItem::ModSeq) {
             self.enable_condstore();
         }
         let Some(view) = &self.view else { return Ok(nothing_selected()) };
         let Some(positions) = view.positions(&fetch.set, fetch.by_uid) else { return Ok(no_such_numbers()) };
+        let positions = view.window(positions, fetch.partial, fetch.changed_since);
+        if let Some(since) = fetch.changed_since.filter(|_| fetch.vanished) {
+            let last = view.shown().rows.last().map_or(0, |row| row.uid.0);
+            let uids = fetch.set.resolve(last);
+            let known = Known { since, uids: Some(&uids), pairs: None };
+            for line in vanished::lines(&vanished::vanished(view.shown(), &known), true) {
+                self.stream.write(&line);
+                self.stream.relieve().await?;
+            }
+        }
         let seen = match self.mark_seen(fetch, &positions).await {
             Ok(seen) => seen,
             Err(refused) => return Ok(refused),
@@ -210,7 +224,7 @@ impl Session {
     ) -> Result<bool, Failure> {
         let mut out = Output { made: Vec::with_capacity(1024), is_under_way: false };
         let mut writer = RowWriter::default();
-        begin(&mut out.made, position);
+        begin_fetch(&mut out.made, position, row.uid, self.modes.uid_only);
         let mut block = Block::new(self.adapter.memory.share(Holder::Account(task.account)));
         let mut has_flags = false;
         for (index, item) in task.fetch.items.iter().enumerate() {
@@ -250,7 +264,7 @@ impl Session {
             has_flags = true;
         }
         if has_flags
-            && self.condstore
+            && self.modes.condstore
             && !task.fetch.items.contains(&FetchItem::ModSeq)
             && let Some(view) = &self.view
         {
@@ -388,13 +402,6 @@ fn write_section_name(out: &mut Vec<u8>, section: &Section, partial: Option<(u64
         out.extend_from_slice(format!("<{first}>").as_bytes());
     }
     out.push(b' ');
-}
-
-/// `* 12 FETCH (`
-fn begin(out: &mut Vec<u8>, position: usize) {
-    out.extend_from_slice(b"* ");
-    print::number(out, position as u64 + 1);
-    out.extend_from_slice(b" FETCH (");
 }
 
 /// What is made of the stored structure.

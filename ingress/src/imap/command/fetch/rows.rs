@@ -2,9 +2,9 @@
 
 use std::ops::Range;
 
-use super::{OUTPUT, Task, begin};
+use super::{OUTPUT, Task};
 use crate::imap::grammar::FetchItem;
-use crate::imap::print::RowWriter;
+use crate::imap::print::{RowWriter, begin_fetch};
 use crate::imap::session::{End, Session};
 use crate::imap::view::Told;
 
@@ -57,7 +57,7 @@ impl Session {
         let Some(view) = &self.view else { return range.end };
         let (state, items) = (view.state(), &task.fetch.items);
         let has_flags = items.contains(&FetchItem::Flags);
-        let adds_modseq = has_flags && self.condstore && !items.contains(&FetchItem::ModSeq);
+        let adds_modseq = has_flags && self.modes.condstore && !items.contains(&FetchItem::ModSeq);
         for (position, row) in view.rows_now(range.start, range.len()) {
             if out.len() >= OUTPUT {
                 return position;
@@ -66,7 +66,7 @@ impl Session {
                 continue;
             }
             let recent = has_flags && view.is_recent(row.uid);
-            begin(out, position);
+            begin_fetch(out, position, row.uid, self.modes.uid_only);
             for (index, item) in items.iter().enumerate() {
                 if index > 0 {
                     out.push(b' ');

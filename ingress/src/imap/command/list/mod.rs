@@ -9,7 +9,7 @@ use pennypost_fold::{Mailbox, State};
 use pennypost_model::MailboxRole;
 
 use super::named;
-use crate::imap::grammar::{List, Name, StatusItem};
+use crate::imap::grammar::{List, Name, StatusItem, utf7};
 use crate::imap::response::{Reply, mailbox_name};
 use crate::imap::session::{Done, Session};
 use pattern::Pattern;
@@ -21,11 +21,13 @@ const BATCH: usize = 50;
 struct Names<'a> {
     all: BTreeMap<&'a str, Option<&'a Mailbox>>,
     with_children: BTreeSet<&'a str>,
+    /// How they are written.
+    form: utf7::Names,
 }
 
 impl<'a> Names<'a> {
-    fn of(state: &'a State) -> Names<'a> {
-        let mut names = Names { all: BTreeMap::new(), with_children: BTreeSet::new() };
+    fn of(state: &'a State, form: utf7::Names) -> Names<'a> {
+        let mut names = Names { all: BTreeMap::new(), with_children: BTreeSet::new(), form };
         for mailbox in state.mailboxes() {
             names.all.insert(&mailbox.name, Some(mailbox));
             for above in levels_above(&mailbox.name) {
@@ -80,7 +82,7 @@ impl Session {
         // A pattern that is no name in any encoding matches none.
         let patterns: Vec<Pattern> =
             list.patterns.iter().flatten().map(|pattern| Pattern::new(reference, pattern)).collect();
-        let names = Names::of(&state);
+        let names = Names::of(&state, self.modes.names());
         let with_selected_below = below_selected(list, &state);
         for (count, (name, mailbox)) in names.all.iter().enumerate() {
             if count % BATCH == BATCH - 1 {
@@ -140,7 +142,7 @@ impl Session {
             } else {
                 b"* LSUB (\\Noselect) \"/\" "
             });
-            mailbox_name(&mut out, name);
+            mailbox_name(&mut out, name, self.modes.names());
             out.extend_from_slice(b"\r\n");
             self.stream.write(&out);
             self.stream.relieve().await?;
@@ -181,7 +183,7 @@ fn list_line(
     attributes.push(if names.with_children.contains(name) { "\\HasChildren" } else { "\\HasNoChildren" });
     attributes.extend(mailbox.and_then(special_use));
     out.extend_from_slice(format!("* LIST ({}) \"{SEPARATOR}\" ", attributes.join(" ")).as_bytes());
-    mailbox_name(out, name);
+    mailbox_name(out, name, names.form);
     if child_info {
         let mut criteria = Vec::new();
         if list.select_subscribed {

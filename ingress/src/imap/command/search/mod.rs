@@ -5,6 +5,7 @@
 //! their account's share of that for messages under way, and of one that is larger than the share the
 //! beginning is searched.
 
+mod answer;
 mod test;
 
 use futures::StreamExt;
@@ -12,15 +13,15 @@ use pennypost_fold::Row;
 use pennypost_mailstore::{Mailstore, StoreError};
 use pennypost_mime::{decode_header, decode_text, header_fields};
 use pennypost_model::structure::{Envelope, Structure};
-use pennypost_model::{AccountKey, Seq, Uid, UidSet};
+use pennypost_model::{AccountKey, Uid, UidSet};
 
 use super::fetch::reserve;
 use super::nothing_selected;
-use crate::imap::grammar::{self, Charset, Returns, Search};
-use crate::imap::print;
-use crate::imap::response::Reply;
+use crate::imap::grammar::{self, Charset, Search};
+use crate::imap::response::{Kind, Reply};
 use crate::imap::session::{Done, Session};
 use crate::net::{Holder, Memory};
+use answer::Found;
 use test::{Header, Known, Resolver, Test, day_of_date_field, fold};
 
 /// Rows that are looked at together.
@@ -32,47 +33,31 @@ const MAX_TEXT: usize = 16 << 20;
 /// Texts from this size on are decoded on another thread.
 const LARGE: u64 = 64 * 1024;
 
-/// What was found.
-#[derive(Default)]
-struct Found {
-    /// Numbers or UIDs.
-    set: UidSet,
-    highest_modseq: Seq,
-    /// Of the first and of the last that was found.
-    end_modseqs: Option<(Seq, Seq)>,
-}
-
-impl Found {
-    fn push(&mut self, number: Uid, modseq: Seq) {
-        self.set.push(number);
-        self.highest_modseq = self.highest_modseq.max(modseq);
-        self.end_modseqs.get_or_insert((modseq, modseq)).1 = modseq;
-    }
-
-    /// The MODSEQ to be told: the highest of the messages that the answer tells of (RFC 7162 section 3.1.10).
-    fn modseq(&self, returns: Option<Returns>) -> Option<Seq> {
-        let (first, last) = self.end_modseqs?;
-        Some(match returns {
-            Some(Returns { all: false, count: false, min, max }) => match (min, max) {
-                (true, true) => first.max(last),
-                (true, false) => first,
-                _ => last,
-            },
-            _ => self.highest_modseq,
-        })
-    }
-}
-
 impl Session {
     /// NO to a charset that is not known (RFC 3501 section 7.1).
-    pub(super) fn bad_charset() -> Reply {
+    pub(super) fn bad_charset(&mut self, saves: bool) -> Reply {
+        if let Some(view) = self.view.as_mut().filter(|_| saves) {
+            view.saved = UidSet::new();
+        }
         Reply::no(format!("[BADCHARSET ({})] the charset is not known", Charset::KNOWN))
     }
 
     pub(super) async fn search(&mut self, search: &Search, bytes: &[u8]) -> Done {
+        // RFC 6855 section 3.
+        if search.names_charset && self.modes.utf8 && !self.modes.rev2 {
+            return Ok(Reply::bad("after UTF8=ACCEPT every text is in UTF-8"));
+        }
         match self.find(search).await {
-            Ok(found) => self.tell_found(search, &found, grammar::tag(bytes).unwrap_or_default()).await,
-            Err(refused) => Ok(refused),
+            Ok(found) => {
+                self.save_found(search, Some(&found));
+                self.tell_found(search, &found, grammar::tag(bytes).unwrap_or_default()).await
+            }
+            Err(refused) => {
+                if refused.kind == Kind::No {
+                    self.save_found(search, None);
+                }
+                Ok(refused)
+            }
         }
     }
 
@@ -85,6 +70,7 @@ impl Session {
         let view = self.view.as_ref().ok_or_else(nothing_selected)?;
         let resolver = Resolver {
             state: &state,
+            saved: &view.saved,
             last_number: u32::try_from(view.len()).unwrap_or(u32::MAX),
             last_uid: view.shown().rows.last().map_or(0, |row| row.uid.0),
             now: self.adapter.clock.now(),
@@ -121,51 +107,6 @@ impl Session {
             tokio::task::yield_now().await;
         }
         Ok(found)
-    }
-
-    async fn tell_found(&mut self, search: &Search, found: &Found, tag: &str) -> Done {
-        let mut out = String::new();
-        let modseq = found.modseq(search.returns).filter(|_| search.key.names_modseq());
-        if let Some(returns) = search.returns {
-            out.push_str(&format!("* ESEARCH (TAG \"{tag}\")"));
-            out.push_str(if search.by_uid { " UID" } else { "" });
-            let ranges = found.set.ranges();
-            if let (Some((min, _)), Some((_, max))) = (ranges.first(), ranges.last()) {
-                if returns.min {
-                    out.push_str(&format!(" MIN {min}"));
-                }
-                if returns.max {
-                    out.push_str(&format!(" MAX {max}"));
-                }
-                if returns.all {
-                    out.push_str(&format!(" ALL {}", found.set));
-                }
-            }
-            if returns.count {
-                out.push_str(&format!(" COUNT {}", found.set.len()));
-            }
-            if let Some(modseq) = modseq {
-                out.push_str(&format!(" MODSEQ {modseq}"));
-            }
-        } else {
-            let mut numbers = b"* SEARCH".to_vec();
-            for number in found.set.iter() {
-                numbers.push(b' ');
-                print::number(&mut numbers, u64::from(number.0));
-                if numbers.len() >= 16 * 1024 {
-                    self.stream.write(&numbers);
-                    numbers.clear();
-                    self.stream.relieve().await?;
-                }
-            }
-            self.stream.write(&numbers);
-            if let Some(modseq) = modseq {
-                out.push_str(&format!(" (MODSEQ {modseq})"));
-            }
-        }
-        out.push_str("\r\n");
-        self.stream.write(out.as_bytes());
-        Ok(Reply::ok("searched"))
     }
 }
 

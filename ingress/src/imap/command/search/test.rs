@@ -15,6 +15,8 @@ use crate::imap::grammar::search::{HeaderKey, When};
 pub(super) struct Resolver<'a> {
     /// For keywords.
     pub state: &'a State,
+    /// For `$`.
+    pub saved: &'a UidSet,
     /// The highest sequence number.
     pub last_number: u32,
     /// The highest UID.
@@ -98,7 +100,16 @@ impl Test {
         };
         match key {
             SearchKey::All => Test::Always(true),
+            SearchKey::Sequence(set) if set.ranges.is_empty() => Test::Uids(with.saved.clone()),
+            SearchKey::Sequence(set) if set.saved => {
+                Test::Any(vec![Test::Numbers(set.resolve(with.last_number)), Test::Uids(with.saved.clone())])
+            }
             SearchKey::Sequence(set) => Test::Numbers(set.resolve(with.last_number)),
+            SearchKey::Uids(set) if set.saved => {
+                let named = set.resolve(with.last_uid);
+                let both = named.ranges().iter().chain(with.saved.ranges()).copied();
+                Test::Uids(UidSet::from_ranges(both))
+            }
             SearchKey::Uids(set) => Test::Uids(set.resolve(with.last_uid)),
             SearchKey::Flag(flag) => Test::Flags(u64::from(flag.0)),
             SearchKey::Keyword(keyword) => {

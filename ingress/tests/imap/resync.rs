@@ -1,0 +1,115 @@
+//! SELECT with QRESYNC (RFC 7162 section 3.2.5): what a client is told is what it needs to stand where the server
+//! stands, whatever happened in between.
+
+use std::collections::BTreeMap;
+
+use crate::dialogue::Client;
+use crate::server::{ALICE, Server};
+
+/// What a client knows of a mailbox.
+#[derive(Debug, Clone, Default, PartialEq)]
+struct Cache {
+    uid_validity: u32,
+    modseq: u64,
+    /// Flags by UID.
+    messages: BTreeMap<u32, String>,
+}
+
+fn number(line: &str, before: &str) -> Option<u64> {
+    let digits = line.split_once(before)?.1;
+    digits.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+}
+
+impl Cache {
+    fn learn(&mut self, lines: &[String]) {
+        for line in lines {
+            if let Some(set) = line.strip_prefix("* VANISHED ") {
+                for range in set.trim_start_matches("(EARLIER) ").split(',') {
+                    let (first, last) = range.split_once(':').unwrap_or((range, range));
+                    let range = first.parse::<u32>().expect("UID")..=last.parse().expect("UID");
+                    self.messages.retain(|uid, _| !range.contains(uid));
+                }
+            } else if let Some(uid) = number(line, "(UID ") {
+                let flags = line.split_once("FLAGS (").expect("flags").1.split(')').next().expect("flags");
+                let mut flags: Vec<&str> = flags.split(' ').filter(|flag| *flag != "\\Recent").collect();
+                flags.sort_unstable();
+                self.messages.insert(uid as u32, flags.join(" "));
+            } else if let Some(modseq) = number(line, "[HIGHESTMODSEQ ") {
+                self.modseq = modseq;
+            } else if let Some(validity) = number(line, "[UIDVALIDITY ") {
+                self.uid_validity = validity as u32;
+            }
+        }
+    }
+
+    async fn of(client: &mut Client) -> Cache {
+        let mut cache = Cache::default();
+        cache.learn(&client.ok("SELECT INBOX").await);
+        cache.learn(&client.ok("UID FETCH 1:* (FLAGS)").await);
+        cache
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_was_away_stands_where_the_server_stands() {
+    let server = Server::start().await;
+    let mut writer = Client::login(server.address, ALICE).await;
+    for count in 0..30 {
+        assert!(
+            writer.append("INBOX", format!("Subject: {count}\r\n\r\n").as_bytes()).await.starts_with("OK")
+        );
+    }
+    let mut reader = Client::login(server.address, ALICE).await;
+    assert_eq!(reader.ok("ENABLE QRESYNC").await, ["* ENABLED QRESYNC"]);
+    let mut caches = vec![Cache::of(&mut reader).await];
+    writer.ok("SELECT INBOX").await;
+    for step in [
+        "UID STORE 3,9:12 +FLAGS.SILENT (\\Seen kw)",
+        "UID MOVE 5:7 Archive",
+        "UID STORE 1:4 +FLAGS.SILENT (\\Deleted)",
+        "EXPUNGE",
+        "UID COPY 20:22 INBOX",
+        "UID STORE 9 FLAGS (\\Answered)",
+        "UID MOVE 8:30 Trash",
+        "NOOP",
+    ] {
+        writer.ok(step).await;
+        let now = Cache::of(&mut reader).await;
+        for before in &caches {
+            let mut again = before.clone();
+            let command = format!("SELECT INBOX (QRESYNC ({} {}))", before.uid_validity, before.modseq);
+            let told = reader.ok(&command).await;
+            again.learn(&told);
+            assert_eq!(again, now, "{command} after {step}");
+            let quiet = !told.iter().any(|line| line.starts_with("* VANISHED") || line.contains(" FETCH "));
+            assert_eq!(quiet, before.modseq == now.modseq, "{told:?}");
+            // With the UIDs that it knows, and some of their numbers.
+            let known: Vec<String> = before.messages.keys().map(u32::to_string).collect();
+            let mut pairs = (Vec::new(), Vec::new());
+            for (index, uid) in before.messages.keys().enumerate().step_by(4) {
+                pairs.0.push((index + 1).to_string());
+                pairs.1.push(uid.to_string());
+            }
+            let command = format!(
+                "SELECT INBOX (QRESYNC ({} {} {} ({} {})))",
+                before.uid_validity,
+                before.modseq,
+                known.join(","),
+                pairs.0.join(","),
+                pairs.1.join(",")
+            );
+            let mut again = before.clone();
+            again.learn(&reader.ok(&command).await);
+            // Of messages that came since it is not told: it asks for those above its own.
+            let newest = before.messages.keys().last().copied().unwrap_or(0);
+            let mut expected = now.clone();
+            expected.messages.retain(|uid, _| *uid <= newest);
+            assert_eq!(again, expected, "{command} after {step}");
+        }
+        caches.push(now);
+    }
+    // Under another UIDVALIDITY nothing that the client knows counts.
+    let told = reader.ok(&format!("SELECT INBOX (QRESYNC ({} 1))", caches[0].uid_validity + 1)).await;
+    assert!(!told.iter().any(|line| line.contains("VANISHED") || line.contains(" FETCH ")), "{told:?}");
+    server.stop().await;
+}
