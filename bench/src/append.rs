@@ -81,5 +81,5 @@ pub(crate) fn argument(octets: &mut Vec<u8>, number: u64, letter: &[u8]) {
 
 /// Is letter `number` seen when it is appended? Nine of ten are.
 pub(crate) const fn is_seen(number: u64) -> bool {
-    number % 10 != 0
+    !number.is_multiple_of(10)
 }

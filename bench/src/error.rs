@@ -1,5 +1,6 @@
 //! Why a measurement ended without a result.
 
+use std::fmt::Display;
 use std::io;
 
 /// Why a measurement ended without a result.
@@ -52,7 +53,7 @@ pub enum BenchError {
 }
 
 impl BenchError {
-    pub(crate) fn wrong(what: &str, expected: impl ToString, found: impl ToString) -> BenchError {
+    pub(crate) fn wrong(what: &str, expected: &dyn Display, found: &dyn Display) -> BenchError {
         BenchError::Wrong { what: what.to_owned(), expected: expected.to_string(), found: found.to_string() }
     }
 
@@ -64,5 +65,5 @@ impl BenchError {
 
 /// Is the count the expected one?
 pub(crate) fn expect(what: &str, expected: u64, found: u64) -> Result<(), BenchError> {
-    if expected == found { Ok(()) } else { Err(BenchError::wrong(what, expected, found)) }
+    if expected == found { Ok(()) } else { Err(BenchError::wrong(what, &expected, &found)) }
 }

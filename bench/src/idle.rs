@@ -155,11 +155,13 @@ async fn notices(args: &IdleArgs, open: Vec<Idle>, report: &mut Report) -> Resul
     let expected: usize = accepted.iter().map(|(account, letters)| letters.len() * listeners[account]).sum();
     let began = Instant::now();
     loop {
-        let heard = &mut *heard.borrow_mut();
-        if let Some(error) = heard.failed.take() {
-            return Err(error);
-        }
-        let latencies = latencies(&accepted, heard);
+        let latencies = {
+            let mut heard = heard.borrow_mut();
+            if let Some(error) = heard.failed.take() {
+                return Err(error);
+            }
+            latencies(&accepted, &heard)
+        };
         if latencies.len() == expected {
             report.add(NOTICE, Measure::Count, Unit::Pieces, expected as f64);
             report.add(NOTICE, Measure::LatencyP50, Unit::Milliseconds, percentile(&latencies, 50.0));
@@ -167,7 +169,7 @@ async fn notices(args: &IdleArgs, open: Vec<Idle>, report: &mut Report) -> Resul
             return Ok(());
         }
         if began.elapsed() > AT_MOST {
-            return Err(BenchError::wrong("notices of new letters", expected, latencies.len()));
+            return Err(BenchError::wrong("notices of new letters", &expected, &latencies.len()));
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }

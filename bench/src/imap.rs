@@ -87,7 +87,7 @@ impl Imap {
     pub(crate) async fn count(&mut self, mailbox: &str) -> Result<u64, BenchError> {
         let command = format!("STATUS {} (MESSAGES)", quoted(mailbox));
         let seen = self.run(&command).await?;
-        seen.messages.ok_or_else(|| BenchError::wrong(&command, "a STATUS response", "none"))
+        seen.messages.ok_or_else(|| BenchError::wrong(&command, &"a STATUS response", &"none"))
     }
 
     /// Begins a command; its answer is read by [`Imap::finish`] with the tag.

@@ -226,7 +226,7 @@ impl Agent {
         let seen = self.imap.look(&command, look).await?;
         // Others may have expunged some meanwhile.
         if seen.fetched == 0 {
-            return Err(BenchError::wrong(&command, last - first + 1, 0));
+            return Err(BenchError::wrong(&command, &(last - first + 1), &0));
         }
         Ok(())
     }

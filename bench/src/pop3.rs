@@ -115,7 +115,7 @@ async fn session(args: &Pop3Args, user: &str, number: usize, times: &mut Times) 
         let began = Instant::now();
         ask(&mut wire, &format!("RETR {number}")).await?;
         if lines(&mut wire).await? == 0 {
-            return Err(BenchError::wrong("RETR", "a letter", "nothing"));
+            return Err(BenchError::wrong("RETR", &"a letter", &"nothing"));
         }
         times.add("RETR", began.elapsed());
     }

@@ -104,7 +104,7 @@ impl Wire {
             }
             scanned = self.input.len() - self.start;
             if scanned > MAX_LINE {
-                return Err(BenchError::wrong("a line", format!("{MAX_LINE} octets"), "more"));
+                return Err(BenchError::wrong("a line", &format!("{MAX_LINE} octets"), &"more"));
             }
             self.more().await?;
         };

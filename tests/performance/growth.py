@@ -40,6 +40,7 @@ def section(plan: Plan, results: Results, sizes: list[int]) -> str:
         ("memory before (PSS), MB", "deliver", "", "memory_before", 1024),
         ("memory at most (PSS), MB", "deliver", "", "memory_peak", 1024),
         ("memory afterwards (PSS), MB", "deliver", "", "memory_after", 1024),
+        ("LOGIN, first after a start, ms", "select", "LOGIN", "first", 1),
         ("SELECT, first after a start, ms", "select", "SELECT", "first", 1),
         ("SELECT, repeated, ms", "select", "SELECT", "repeated", 1),
     ):

@@ -60,8 +60,8 @@ def section(plan: Plan, results: Results, cases: list[tuple]) -> str:
     ):
         parts += [f"**{title}**", "", one_table(results, cases, kinds, operation, measure_, better), ""]
     parts.append(
-        f"{ACCOUNTS} accounts with empty mailboxes in each case; the store grows from case to case. Medians of "
-        f"{plan.rounds(3)} rounds. × is how many times as good Pennypost is; bold if it is worse. Visible: until STATUS "
+        f"{ACCOUNTS} accounts with empty mailboxes in each case; the store grows from case to case. "
+        f"{plan.medians(3)} × is how many times as good Pennypost is; bold if it is worse. Visible: until STATUS "
         "has shown the last copy of the last letter. CPU and memory: all processes of the server, until it has done "
         "what it put off. LMTP replies once for each recipient, when the letter is in the mailbox.")
     return "\n".join(parts)

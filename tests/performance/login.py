@@ -36,6 +36,6 @@ def section(plan: Plan, results: Results, connections: int) -> str:
     return "\n".join([
         document.table(["", *(servers.SHORT[kind] for kind in kinds)], rows), "",
         f"Connecting, LOGIN, SELECT, LOGOUT on {connections} connections at once, without TLS, over {ACCOUNTS} accounts "
-        f"with 100 letters each. Medians of {plan.rounds(3)} rounds. Dovecot compares a password that stands in its "
+        f"with 100 letters each. {plan.medians(3)} Dovecot compares a password that stands in its "
         "configuration, Pennypost a salted hash (argon2id) with a cache of successes.",
     ])

@@ -45,5 +45,5 @@ def section(plan: Plan, results: Results, messages: int) -> str:
         f"{SESSIONS} sessions, each with an account of its own with {messages:,} letters of 2 KB to 100 KB; each does the "
         "next operation as soon as the one before is answered. Of 100 operations 10 are SELECT, 15 FETCH of flags "
         "(100 messages), 20 of envelopes (50), 20 of a whole letter, 5 SEARCH (unseen, subject, text), 10 STORE, 5 "
-        f"APPEND, 3 COPY, 5 EXPUNGE, 7 NOOP. Medians of {plan.rounds(3)} rounds.",
+        f"APPEND, 3 COPY, 5 EXPUNGE, 7 NOOP. {plan.medians(3)}",
     ])

@@ -34,5 +34,5 @@ def section(plan: Plan, results: Results) -> str:
     return "\n".join([
         document.table(["", *(servers.SHORT[kind] for kind in kinds)], rows), "",
         f"Login, STAT, UIDL, LIST and RETR of the ten newest of 200 letters of 10 KB, on 4 connections over {ACCOUNTS} "
-        f"accounts, without TLS. Medians of {plan.rounds(3)} rounds.",
+        f"accounts, without TLS. {plan.medians(3)}",
     ])

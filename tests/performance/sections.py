@@ -26,6 +26,10 @@ class Plan:
     def rounds(self, usual: int) -> int:
         return self.arguments.rounds or (1 if self.quick else usual)
 
+    def medians(self, usual: int) -> str:
+        rounds = self.rounds(usual)
+        return "One round." if rounds == 1 else f"Medians of {rounds} rounds."
+
     def kinds(self, *usual: str) -> list[str]:
         return [kind for kind in usual if not self.arguments.only or kind in self.arguments.only]
 

@@ -83,7 +83,7 @@ impl Measuring<'_> {
                 let (one, seen) = timed(&mut session, &command, look).await?;
                 expect(&command, 1, seen.fetched)?;
                 if self.untouched && seen.literal != self.corpus.letter(number - 1) {
-                    return Err(BenchError::wrong(&command, "the letter that was stored", "another text"));
+                    return Err(BenchError::wrong(&command, &"the letter that was stored", &"another text"));
                 }
                 taken += one;
             }
@@ -106,7 +106,7 @@ impl Measuring<'_> {
             if self.untouched {
                 expect(&command, expected, seen.found)?;
             } else if seen.found == 0 {
-                return Err(BenchError::wrong(&command, "some messages", 0));
+                return Err(BenchError::wrong(&command, &"some messages", &0));
             }
             self.note(operation, time, taken);
         }

@@ -43,7 +43,7 @@ impl Mailboxes {
                     break;
                 }
                 if there > *expected || began.elapsed() > AT_MOST {
-                    return Err(BenchError::wrong("letters in a mailbox", *expected, there));
+                    return Err(BenchError::wrong("letters in a mailbox", expected, &there));
                 }
                 tokio::time::sleep(PAUSE).await;
             }
