@@ -22,10 +22,32 @@ PACKAGES = {
     "openssl": ["openssl"],
 }
 
+#: The same mailboxes in each account as Pennypost makes.
 OVERRIDES = """
 mail_location = sdbox:~/sdbox
 mail_fsync = never
 mail_max_userip_connections = 500
+namespace inbox {
+  mailbox INBOX {
+    auto = subscribe
+  }
+  mailbox Archive {
+    special_use = \\Archive
+    auto = subscribe
+  }
+  mailbox Drafts {
+    auto = subscribe
+  }
+  mailbox Junk {
+    auto = subscribe
+  }
+  mailbox Trash {
+    auto = subscribe
+  }
+  mailbox Sent {
+    auto = subscribe
+  }
+}
 """
 
 

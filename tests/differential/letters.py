@@ -1,0 +1,38 @@
+"""The corpus: awkward mails of `samplemail/`, and plain ones that form threads."""
+
+import re
+from pathlib import Path
+
+MAILS = Path(__file__).resolve().parents[2] / "samplemail" / "mails"
+LARGEST = 16_384
+#: A literal may hold no NUL (RFC 3501 section 9, CHAR8), and Dovecot rewrites bare CR and LF when it stores.
+UNFIT = re.compile(rb"\0|\r(?!\n)|(?<!\r)\n")
+
+
+def corpus() -> dict[str, bytes]:
+    letters = {f"plain{number}": plain(number) for number in range(12)}
+    for path in sorted(MAILS.glob("*.eml")):
+        octets = path.read_bytes()
+        if len(octets) <= LARGEST and UNFIT.search(octets) is None:
+            letters[path.stem] = octets
+    return letters
+
+
+def plain(number: int) -> bytes:
+    """In order of number: three conversations, dates that go to and fro, names to sort by."""
+    conversation = number % 3
+    subject = ("Lunch", "lunch plans", "Invoice [42]")[conversation]
+    headers = [
+        f"From: {('Zoe', 'adam', 'Mia')[number % 3]} <{('zoe', 'adam', 'mia')[number % 3]}{number}@diff.test>",
+        f"To: \"Reader, A.\" <reader@diff.test>, Other{number} <other{number}@diff.test>",
+        f"Subject: {'Re: ' * (number // 3 % 3)}{subject}{' (fwd)' if number == 7 else ''}",
+        f"Date: {1 + number * 7 % 28} {('Jan', 'Feb', 'Mar')[number % 3]} 2024 {number:02}:30:00 +0{number % 10}00",
+        f"Message-ID: <plain{number}@diff.test>",
+    ]
+    if number >= 3:
+        headers.append(f"References: <plain{number % 3}@diff.test> <plain{number - 3}@diff.test>")
+        headers.append(f"In-Reply-To: <plain{number - 3}@diff.test>")
+    if number % 4 == 1:
+        headers.append(f"Cc: Émile <emile@diff.test>, list{number}@diff.test" if number == 5 else "Cc: cc@diff.test")
+    body = f"Letter {number}.\r\nStamps and parcels {'very ' * number}soon.\r\n" + "long line\r\n" * (number * number)
+    return ("\r\n".join(headers) + "\r\n\r\n" + body).encode()
