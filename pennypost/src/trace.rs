@@ -208,7 +208,7 @@ fn now(state: &State, rid: Rid) -> Now {
             };
         }
     }
-    let deleted = state.deleted().values().find(|deleted| deleted.row.rid == rid);
+    let deleted = state.deleted().iter().find(|deleted| deleted.row.rid == rid);
     deleted.map_or(Now::Gone, |deleted| Now::Deleted { at: deleted.at, reason: deleted.reason })
 }
 

@@ -65,7 +65,7 @@ async fn load(
         }
     };
     let live = state.mailboxes().flat_map(|mailbox| mailbox.rows.iter().map(|row| row.blob));
-    let restorable = state.deleted().values().map(|deleted| deleted.row.blob);
+    let restorable = state.deleted().iter().map(|deleted| deleted.row.blob);
     let ours = live.chain(restorable).filter(|blob| packs.contains(&blob.pack));
     Ok(Some(ours.map(Hint::of).collect()))
 }

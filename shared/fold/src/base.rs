@@ -118,10 +118,10 @@ pub fn encode(state: &State) -> Result<Vec<u8>, BaseError> {
         highest_mailbox: state.highest_mailbox,
         highest_validity: state.highest_validity,
         mailboxes: mailboxes.collect(),
-        deleted: Columns::of(state.deleted.values().map(|deleted| &deleted.row)),
-        deleted_from: state.deleted.values().map(|deleted| deleted.mailbox).collect(),
-        deleted_at: state.deleted.values().map(|deleted| deleted.at).collect(),
-        deleted_reason: state.deleted.values().map(|deleted| deleted.reason).collect(),
+        deleted: Columns::of(state.deleted.iter().map(|deleted| &deleted.row)),
+        deleted_from: state.deleted.iter().map(|deleted| deleted.mailbox).collect(),
+        deleted_at: state.deleted.iter().map(|deleted| deleted.at).collect(),
+        deleted_reason: state.deleted.iter().map(|deleted| deleted.reason).collect(),
         subscriptions: (*state.subscriptions).clone(),
         annotations: (*state.annotations).clone(),
     };
@@ -175,8 +175,11 @@ pub fn decode(bytes: &[u8]) -> Result<State, BaseError> {
     }
     let deleted_rows = record.deleted.rows().ok_or_else(|| damaged("columns of unequal length"))?;
     let details = record.deleted_from.iter().zip(&record.deleted_at).zip(&record.deleted_reason);
-    let deleted = deleted_rows.into_iter().zip(details).map(|(row, ((mailbox, at), reason))| {
-        (row.uid, Deleted { row, mailbox: *mailbox, at: *at, reason: *reason })
+    let deleted = deleted_rows.into_iter().zip(details).map(|(row, ((mailbox, at), reason))| Deleted {
+        row,
+        mailbox: *mailbox,
+        at: *at,
+        reason: *reason,
     });
     Ok(State {
         seq: record.seq,
@@ -187,7 +190,7 @@ pub fn decode(bytes: &[u8]) -> Result<State, BaseError> {
         keywords: Arc::new(record.keywords),
         subscriptions: Arc::new(record.subscriptions),
         annotations: Arc::new(record.annotations),
-        deleted: Arc::new(deleted.collect()),
+        deleted: deleted.collect(),
         highest_mailbox: record.highest_mailbox,
         highest_validity: record.highest_validity,
     })
@@ -372,10 +375,10 @@ mod first {
             highest_mailbox: state.highest_mailbox,
             highest_validity: state.highest_validity,
             mailboxes: mailboxes.collect(),
-            deleted: Columns::of(state.deleted.values().map(|deleted| &deleted.row)),
-            deleted_from: state.deleted.values().map(|deleted| deleted.mailbox).collect(),
-            deleted_at: state.deleted.values().map(|deleted| deleted.at).collect(),
-            deleted_reason: state.deleted.values().map(|deleted| deleted.reason).collect(),
+            deleted: Columns::of(state.deleted.iter().map(|deleted| &deleted.row)),
+            deleted_from: state.deleted.iter().map(|deleted| deleted.mailbox).collect(),
+            deleted_at: state.deleted.iter().map(|deleted| deleted.at).collect(),
+            deleted_reason: state.deleted.iter().map(|deleted| deleted.reason).collect(),
         };
         codec::encode_plain(&first, 1)
     }

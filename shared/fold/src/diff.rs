@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::ascending::Group;
 use crate::mailbox::Mailbox;
 use crate::rows::Row;
 
@@ -60,12 +61,13 @@ pub fn difference(old: &Mailbox, new: &Mailbox) -> Difference {
 }
 
 fn shares_all(old: &Mailbox, new: &Mailbox) -> bool {
-    let (old, new) = (old.rows.chunks(), new.rows.chunks());
+    let (old, new) = (old.rows.groups(), new.rows.groups());
     old.len() == new.len() && old.iter().zip(new).all(|(old, new)| Arc::ptr_eq(old, new))
 }
 
 struct Cursor<'a> {
-    chunks: &'a [Arc<Vec<Row>>],
+    groups: &'a [Arc<Group<Row>>],
+    group: usize,
     chunk: usize,
     index: usize,
     position: usize,
@@ -73,37 +75,58 @@ struct Cursor<'a> {
 
 impl<'a> Cursor<'a> {
     fn new(mailbox: &'a Mailbox) -> Cursor<'a> {
-        Cursor { chunks: mailbox.rows.chunks(), chunk: 0, index: 0, position: 0 }
+        Cursor { groups: mailbox.rows.groups(), group: 0, chunk: 0, index: 0, position: 0 }
+    }
+
+    fn chunk(&self) -> Option<&'a Arc<Vec<Row>>> {
+        self.groups.get(self.group)?.chunks.get(self.chunk)
     }
 
     fn row(&self) -> Option<&'a Row> {
-        self.chunks.get(self.chunk).and_then(|chunk| chunk.get(self.index))
+        self.chunk()?.get(self.index)
     }
 
     fn step(&mut self) {
         self.index += 1;
         self.position += 1;
-        if self.chunks.get(self.chunk).is_some_and(|chunk| self.index >= chunk.len()) {
-            self.chunk += 1;
-            self.index = 0;
+        if self.chunk().is_some_and(|chunk| self.index >= chunk.len()) {
+            self.next_chunk();
         }
     }
 
-    /// If both are at the beginning of one and the same chunk, passes over it.
+    fn next_chunk(&mut self) {
+        self.index = 0;
+        self.chunk += 1;
+        if self.groups.get(self.group).is_some_and(|group| self.chunk >= group.chunks.len()) {
+            self.group += 1;
+            self.chunk = 0;
+        }
+    }
+
+    /// If both are at the beginning of one and the same group or chunk, passes over it.
     fn skip_shared(&mut self, other: &mut Cursor<'_>) -> bool {
         if self.index != 0 || other.index != 0 {
             return false;
         }
-        let (Some(ours), Some(theirs)) = (self.chunks.get(self.chunk), other.chunks.get(other.chunk)) else {
-            return false;
-        };
+        if self.chunk == 0
+            && other.chunk == 0
+            && let (Some(ours), Some(theirs)) = (self.groups.get(self.group), other.groups.get(other.group))
+            && Arc::ptr_eq(ours, theirs)
+        {
+            self.group += 1;
+            self.position += ours.len;
+            other.group += 1;
+            other.position += ours.len;
+            return true;
+        }
+        let (Some(ours), Some(theirs)) = (self.chunk(), other.chunk()) else { return false };
         if !Arc::ptr_eq(ours, theirs) {
             return false;
         }
-        self.chunk += 1;
         self.position += ours.len();
-        other.chunk += 1;
-        other.position += theirs.len();
+        other.position += ours.len();
+        self.next_chunk();
+        other.next_chunk();
         true
     }
 }

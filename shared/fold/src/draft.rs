@@ -254,8 +254,7 @@ impl Draft {
     /// [`DraftError::NoMailbox`], [`DraftError::UidsExhausted`].
     pub fn restore_messages(&mut self, uids: &UidSet, to: MailboxId) -> Result<Vec<(Uid, Uid)>, DraftError> {
         self.state.mailbox(to).ok_or(DraftError::NoMailbox)?;
-        let present: UidSet =
-            self.state.deleted().keys().copied().filter(|uid| uids.contains(*uid)).collect();
+        let present: UidSet = self.state.deleted().select(uids).map(|(_, deleted)| deleted.row.uid).collect();
         let Some(first_uid) = self.uids_for(&present)? else { return Ok(Vec::new()) };
         self.push(Op::Restore { uids: present.clone(), to, first_uid });
         Ok(numbered(&present, first_uid))
@@ -263,7 +262,7 @@ impl Draft {
 
     /// Gives up those of these deleted messages that are still there to be restored: nothing brings them back.
     pub fn forget_deleted(&mut self, uids: &UidSet) {
-        let there: UidSet = self.state.deleted().keys().copied().filter(|uid| uids.contains(*uid)).collect();
+        let there: UidSet = self.state.deleted().select(uids).map(|(_, deleted)| deleted.row.uid).collect();
         if !there.is_empty() {
             self.push(Op::Forget { uids: there });
         }

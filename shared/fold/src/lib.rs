@@ -6,10 +6,11 @@
 //!
 //! Invariants: folding the same entries gives the same state on every path (whole journal, base and tail,
 //! one by one); counters equal a recount; UIDs ascend and are never given twice. A `State` is cheap to clone:
-//! clones share all chunks of messages that have not changed since.
+//! clones share all that has not changed since, and a change copies little of it (`ascending`).
 //!
 //! Nothing here does I/O, so there is nothing to lose when the process dies.
 
+mod ascending;
 pub mod base;
 pub mod diff;
 pub mod draft;
@@ -17,6 +18,7 @@ mod mailbox;
 mod rows;
 mod state;
 
+pub use ascending::Ascending;
 pub use draft::{Draft, DraftError, NewMessage};
 pub use mailbox::{Annotations, Counts, Mailbox, name};
 pub use rows::{Row, RowFlags, Rows, Seconds};

@@ -9,6 +9,7 @@ use pennypost_model::{
     UidValidity,
 };
 
+use crate::ascending::{Ascending, Numbered};
 use crate::mailbox::name::canonical;
 use crate::mailbox::{Annotations, Mailbox};
 use crate::rows::{Row, RowFlags, Seconds};
@@ -24,6 +25,12 @@ pub struct Deleted {
     pub at: Timestamp,
     /// Why.
     pub reason: DeleteReason,
+}
+
+impl Numbered for Deleted {
+    fn uid(&self) -> Uid {
+        self.row.uid
+    }
 }
 
 /// Why an entry cannot be folded.
@@ -57,7 +64,7 @@ pub struct State {
     /// Annotations of the account.
     pub(crate) annotations: Arc<Annotations>,
     /// Deleted messages by the UID under which they were deleted.
-    pub(crate) deleted: Arc<BTreeMap<Uid, Deleted>>,
+    pub(crate) deleted: Ascending<Deleted>,
     pub(crate) highest_mailbox: u32,
     pub(crate) highest_validity: u32,
 }
@@ -73,7 +80,7 @@ impl Default for State {
             keywords: Arc::default(),
             subscriptions: Arc::default(),
             annotations: Arc::default(),
-            deleted: Arc::default(),
+            deleted: Ascending::default(),
             highest_mailbox: 0,
             highest_validity: 0,
         }
@@ -117,7 +124,7 @@ impl State {
 
     /// Deleted messages that can still be restored, by the UID under which they were deleted.
     #[must_use]
-    pub fn deleted(&self) -> &BTreeMap<Uid, Deleted> {
+    pub const fn deleted(&self) -> &Ascending<Deleted> {
         &self.deleted
     }
 
@@ -195,12 +202,21 @@ impl State {
                 row.saved = ours.rows.find(row.uid).and_then(|(_, ours)| ours.saved);
             });
         }
-        for (uid, deleted) in Arc::make_mut(&mut base.deleted) {
-            if deleted.row.saved.is_none() {
-                deleted.row.saved = self.deleted.get(uid).and_then(|ours| ours.row.saved);
-            }
-        }
+        let unknown: UidSet =
+            base.deleted.iter().filter(|d| d.row.saved.is_none()).map(|d| d.row.uid).collect();
+        base.deleted.update(&unknown, |deleted| {
+            deleted.row.saved = self.deleted.find(deleted.row.uid).and_then(|(_, ours)| ours.row.saved);
+        });
         *self == base
+    }
+
+    /// About the bytes of memory that it takes, were nothing shared with other states.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        const MAILBOX: usize = 1024;
+        let of_mailbox = |mailbox: &Arc<Mailbox>| MAILBOX + mailbox.rows.len() * size_of::<Row>();
+        let mailboxes: usize = self.mailboxes.values().map(of_mailbox).sum();
+        mailboxes + self.deleted.len() * size_of::<Deleted>()
     }
 
     /// Advances by the next entry. Total but for the number: ops that name what is not there do nothing.
@@ -249,9 +265,7 @@ impl State {
             Op::Delete { mailbox, uids, reason } => self.delete_rows(*mailbox, uids, *reason),
             Op::Restore { uids, to, first_uid } => self.restore_rows(uids, *to, *first_uid),
             Op::Forget { uids } => {
-                if self.deleted.keys().any(|uid| uids.contains(*uid)) {
-                    Arc::make_mut(&mut self.deleted).retain(|uid, _| !uids.contains(*uid));
-                }
+                self.deleted.remove(uids);
             }
             Op::Mailbox(op) => self.change_mailbox(op),
             Op::Annotate { mailbox, entry, value } => self.annotate(*mailbox, entry, value.as_deref()),
@@ -353,20 +367,17 @@ impl State {
             return;
         }
         let (seq, at) = (self.seq, self.time);
-        let deleted = Arc::make_mut(&mut self.deleted);
         for row in rows {
             let row = Row { modseq: seq, ..row };
-            deleted.insert(row.uid, Deleted { row, mailbox: from, at, reason });
+            self.deleted.push(Deleted { row, mailbox: from, at, reason });
         }
     }
 
     fn restore_rows(&mut self, uids: &UidSet, to: MailboxId, first_uid: Uid) {
-        let rows: Vec<Row> =
-            self.deleted.values().filter(|d| uids.contains(d.row.uid)).map(|d| d.row).collect();
+        let rows: Vec<Row> = self.deleted.remove(uids).into_iter().map(|deleted| deleted.row).collect();
         if rows.is_empty() {
             return;
         }
-        Arc::make_mut(&mut self.deleted).retain(|uid, _| !uids.contains(*uid));
         for (uid, row) in (first_uid.0..).zip(rows) {
             let flags = RowFlags(row.flags.0 & !u64::from(SystemFlags::DELETED.0));
             self.enter(to, Row { uid: Uid(uid), flags, modseq: self.seq, ..row });

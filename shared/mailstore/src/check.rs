@@ -97,7 +97,7 @@ impl Mailstore {
     async fn check_bytes(&self, state: &State, checker: &mut Checker) -> Result<(), StoreError> {
         let account = checker.account;
         let live = state.mailboxes().flat_map(|m| m.rows.iter().map(|row| (row.blob, row.size)));
-        let restorable = state.deleted().values().map(|deleted| (deleted.row.blob, deleted.row.size));
+        let restorable = state.deleted().iter().map(|deleted| (deleted.row.blob, deleted.row.size));
         let blobs: BTreeSet<(BlobRef, u64)> = live.chain(restorable).collect();
         for (blob, size) in blobs {
             let problem = match self.open(account.tenant, blob).await {
@@ -124,7 +124,7 @@ impl Mailstore {
 
 fn refers(state: &State, blob: BlobRef) -> bool {
     let live = state.mailboxes().any(|mailbox| mailbox.rows.iter().any(|row| row.blob == blob));
-    live || state.deleted().values().any(|deleted| deleted.row.blob == blob)
+    live || state.deleted().iter().any(|deleted| deleted.row.blob == blob)
 }
 
 struct Checker {

@@ -109,7 +109,7 @@ pub async fn judge_collection(stage: Stage) {
 
 fn references(state: &State) -> impl Iterator<Item = BlobRef> + '_ {
     let live = state.mailboxes().flat_map(|mailbox| mailbox.rows.iter().map(|row| row.blob));
-    live.chain(state.deleted().values().map(|deleted| deleted.row.blob))
+    live.chain(state.deleted().iter().map(|deleted| deleted.row.blob))
 }
 
 /// Unreferenced bytes are gone once they are old enough: each pack has a live or restorable reference, and what
