@@ -11,6 +11,7 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, params};
 
 use crate::database::Readers;
 use crate::failure::Failure;
+use crate::heads::Heads;
 use crate::seal::{seal, unseal};
 use crate::writer::{Kind, Writer};
 
@@ -22,6 +23,7 @@ const INLINE: usize = 64;
 pub(crate) struct EmbeddedJournal {
     pub(crate) writer: Arc<Writer>,
     pub(crate) readers: Arc<Readers>,
+    pub(crate) heads: Arc<Heads>,
 }
 
 /// Ids are stored as 8 bytes, most significant first: their order is that of the numbers.
@@ -205,12 +207,18 @@ impl Journal for EmbeddedJournal {
             return Err(Failure::Refused("entries are numbered from 1".to_owned()).at(PORT));
         }
         let sealed = seal(codec::encode(entry));
-        self.writer
-            .run(Kind::JournalAppend, sealed.len(), move |connection| {
-                append(connection, account, seq, &sealed)
-            })
-            .await
-            .map_err(|failure| failure.at(PORT))
+        let heads = Arc::clone(&self.heads);
+        let number = entry.seq;
+        // On the writer's thread: also when whoever appends has gone away meanwhile.
+        let note = move |appended: Appended| {
+            if appended == Appended::Committed {
+                heads.appended(account, number);
+            }
+            appended
+        };
+        let bytes = sealed.len();
+        let work = move |connection: &Connection| append(connection, account, seq, &sealed);
+        self.writer.run_then(Kind::JournalAppend, bytes, work, note).await.map_err(|failure| failure.at(PORT))
     }
 
     async fn since(
@@ -220,10 +228,21 @@ impl Journal for EmbeddedJournal {
         limit: usize,
         _consistency: Consistency,
     ) -> PortResult<Vec<Entry>> {
+        let reading = self.heads.begin(account);
         let read = move |connection: &mut Connection| since(connection, account, after, limit);
         let entries =
             if limit <= INLINE { self.readers.inline(read).await } else { self.readers.blocking(read).await };
-        entries.map_err(|failure| failure.at(PORT))
+        let entries = entries.map_err(|failure| failure.at(PORT))?;
+        if let Some(reading) = reading
+            && entries.len() < limit
+        {
+            self.heads.prove(&reading, entries.last().map_or(after, |entry| entry.seq));
+        }
+        Ok(entries)
+    }
+
+    fn newest_known(&self, account: AccountKey) -> Option<Seq> {
+        self.heads.newest(account)
     }
 
     async fn before(&self, account: AccountKey, upto: Seq, limit: usize) -> PortResult<Vec<Entry>> {

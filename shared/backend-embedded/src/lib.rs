@@ -6,6 +6,7 @@
 //! DIR/mail.db       journal, head hints, control, log       (SQLite, WAL, synchronous=FULL)
 //! DIR/queue.db      queues and dead letters                  (the same)
 //! DIR/objects/…     one file for each object, under its name
+//! DIR/others        a byte for each commit to mail.db by a process that does not serve
 //! DIR/open.lock     held while a process opens the directory
 //! DIR/serve.lock    held, and its pid in it, by the one process that receives from the queues
 //! ```
@@ -24,6 +25,7 @@ mod checkpoint;
 mod control;
 mod database;
 mod failure;
+mod heads;
 mod journal;
 mod log;
 mod objects;
@@ -45,6 +47,7 @@ use tokio::sync::watch;
 use crate::control::EmbeddedControl;
 use crate::database::{Access, Readers, Schema};
 use crate::failure::Failure;
+use crate::heads::Heads;
 use crate::journal::EmbeddedJournal;
 use crate::log::EmbeddedLog;
 use crate::objects::EmbeddedObjects;
@@ -243,11 +246,19 @@ impl Embedded {
         let (mail_path, queue_path) = (dir.join(MAIL.name), dir.join(QUEUE.name));
         let mail = database::open_writer(&mail_path, &MAIL)?;
         let (changed, foreign_changes) = watch::channel(0_u64);
+        let (watched, told) = if options.serve {
+            (Some(heads::open_to_watch(dir).map_err(failed(heads::FILE))?), None)
+        } else {
+            (None, Some(heads::open_to_tell(dir).map_err(failed(heads::FILE))?))
+        };
+        let heads = Arc::new(Heads::new(watched));
+        let finding = Arc::clone(&heads);
         let on_change = move |_: &rusqlite::Connection| {
+            finding.found_foreign();
             changed.send_modify(|count| *count += 1);
             Ok(())
         };
-        let mail = Writer::start(mail, &mail_path, MAIL.name, Box::new(on_change), false);
+        let mail = Writer::start(mail, &mail_path, MAIL.name, Box::new(on_change), false, told);
         let mail = Arc::new(mail.map_err(|failure| Error::of_failure(MAIL.name, failure))?);
 
         let queue = database::open_writer(&queue_path, &QUEUE)?;
@@ -260,7 +271,7 @@ impl Embedded {
             Some(serving) => serving.scan(connection),
             None => Ok(()),
         };
-        let queue = Writer::start(queue, &queue_path, QUEUE.name, Box::new(on_change), true);
+        let queue = Writer::start(queue, &queue_path, QUEUE.name, Box::new(on_change), true, None);
         let queue = Arc::new(queue.map_err(|failure| Error::of_failure(QUEUE.name, failure))?);
 
         let objects =
@@ -272,7 +283,11 @@ impl Embedded {
         let readers = Arc::new(Readers::new(mail_path, options.readers, Access::Live));
         let queue_readers = Arc::new(Readers::new(queue_path, options.readers, Access::Live));
         Ok(Embedded {
-            journal: Arc::new(EmbeddedJournal { writer: Arc::clone(&mail), readers: Arc::clone(&readers) }),
+            journal: Arc::new(EmbeddedJournal {
+                writer: Arc::clone(&mail),
+                readers: Arc::clone(&readers),
+                heads,
+            }),
             objects: Arc::new(objects),
             control: Arc::new(EmbeddedControl { writer: Arc::clone(&mail), readers: Arc::clone(&readers) }),
             log: Arc::new(EmbeddedLog { writer: Arc::clone(&mail), readers }),

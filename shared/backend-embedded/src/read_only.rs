@@ -13,6 +13,7 @@ use tokio::sync::watch;
 
 use crate::control::EmbeddedControl;
 use crate::database::{self, Access, Readers, Schema};
+use crate::heads::Heads;
 use crate::journal::EmbeddedJournal;
 use crate::log::EmbeddedLog;
 use crate::objects::EmbeddedObjects;
@@ -43,7 +44,11 @@ impl Embedded {
         let queue = Arc::new(Writer::read_only());
         let (_, foreign_changes) = watch::channel(0);
         Ok(Embedded {
-            journal: Arc::new(EmbeddedJournal { writer: Arc::clone(&mail), readers: Arc::clone(&readers) }),
+            journal: Arc::new(EmbeddedJournal {
+                writer: Arc::clone(&mail),
+                readers: Arc::clone(&readers),
+                heads: Arc::new(Heads::new(None)),
+            }),
             objects: Arc::new(EmbeddedObjects::open_read_only(&dir.join("objects"))),
             control: Arc::new(EmbeddedControl { writer: Arc::clone(&mail), readers: Arc::clone(&readers) }),
             log: Arc::new(EmbeddedLog { writer: Arc::clone(&mail), readers }),

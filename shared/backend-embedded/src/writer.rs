@@ -9,6 +9,7 @@
 //!
 //! If the process dies: before the commit no job of the batch happened; after it all did.
 
+use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use crate::checkpoint::{self, CHECKPOINT_FRAMES, Checkpointer, LONGEST_WAL_FRAMES};
 use crate::failure::Failure;
+use crate::heads;
 
 /// Jobs in a batch at most.
 const BATCH_JOBS: usize = 512;
@@ -110,13 +112,15 @@ impl Writer {
     }
 
     /// Starts the thread; it owns the connection from now on. With `rescan` it begins by calling `on_foreign`:
-    /// something may have been committed since the caller has looked.
+    /// something may have been committed since the caller has looked. A process that does not serve `tells` the
+    /// server of each commit ([`crate::heads`]).
     pub(crate) fn start(
         mut connection: Connection,
         path: &Path,
         name: &'static str,
         on_foreign: OnForeign,
         rescan: bool,
+        tells: Option<File>,
     ) -> Result<Writer, Failure> {
         let frames = Arc::new(AtomicI32::new(0));
         let counted = Arc::clone(&frames);
@@ -127,7 +131,7 @@ impl Writer {
         let checkpointer = Checkpointer::start(path.to_owned(), name)?;
         let seen = data_version(&connection)?;
         let (sender, receiver) = mpsc::channel();
-        let thread = Thread { connection, name, frames, checkpointer, on_foreign, seen, rescan };
+        let thread = Thread { connection, name, frames, checkpointer, on_foreign, seen, rescan, tells };
         let thread =
             std::thread::Builder::new().name(format!("write {name}")).spawn(move || thread.run(&receiver))?;
         Ok(Writer {
@@ -239,6 +243,7 @@ struct Thread {
     /// `data_version` when `on_foreign` was last up to date.
     seen: i64,
     rescan: bool,
+    tells: Option<File>,
 }
 
 impl Thread {
@@ -400,6 +405,13 @@ impl Thread {
                 }
             }
         }
+        // Also after a commit that failed: it may have taken effect.
+        if let Some(others) = &self.tells
+            && let Err(error) = heads::tell(others)
+        {
+            // The server finds the commit by looking, a moment later.
+            tracing::warn!(database = self.name, %error, "the server can't be told of a commit");
+        }
         for (answer, permit) in answers {
             answer(outcome.clone());
             drop(permit);
@@ -454,7 +466,7 @@ mod tests {
         connection.execute_batch("CREATE TABLE t (a INTEGER PRIMARY KEY, b BLOB)").unwrap();
         connection.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(())).unwrap();
         connection.pragma_update(None, "wal_autocheckpoint", 0).unwrap();
-        let writer = Writer::start(connection, &path, "test", Box::new(|_| Ok(())), false).unwrap();
+        let writer = Writer::start(connection, &path, "test", Box::new(|_| Ok(())), false, None).unwrap();
         (directory, writer)
     }
 

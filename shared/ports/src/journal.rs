@@ -50,6 +50,13 @@ pub trait Journal: Send + Sync {
         consistency: Consistency,
     ) -> PortResult<Vec<Entry>>;
 
+    /// The number of the account's newest entry, where that is certain without a read: it is not below that of
+    /// any append that was answered before the call, by whichever process. `None` where only a read can tell.
+    fn newest_known(&self, account: AccountKey) -> Option<Seq> {
+        let _ = account;
+        None
+    }
+
     /// Entries up to and including `upto`, the newest `limit` of them, ascending.
     async fn before(&self, account: AccountKey, upto: Seq, limit: usize) -> PortResult<Vec<Entry>>;
 
