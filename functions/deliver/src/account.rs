@@ -57,21 +57,27 @@ impl Copies<'_> {
         self.deliveries.retain(|delivery| seen.insert(delivery.decided.accepted.id));
         let mut placed = Found::new();
         for some in self.deliveries.chunks(self.tips.memory().copies_per_entry) {
-            let special = some.iter().any(|delivery| mailbox_of(delivery.decision.target).is_none());
-            let copies = if special { self.commit_by_state(some).await? } else { self.append(some).await? };
+            let copies = self.append(some).await?;
             placed.extend(copies.into_iter().map(|(event, copy)| ((self.account, event), copy)));
         }
         Ok(placed)
     }
 
-    /// The short way: the newest entry says all that the next one needs.
+    /// One entry: whatever is not in the journal yet.
     async fn append(&self, deliveries: &[Delivery<'_>]) -> Result<Vec<(EventId, Copy)>, StoreError> {
         for attempt in 0..MAX_TRIES {
             let (mark, mut placed, missing) = self.split(deliveries).await?;
             if missing.is_empty() {
                 return Ok(placed);
             }
-            let entry = self.entry(mark, &missing)?;
+            let entry = match self.entry(mark, &missing)? {
+                Some(entry) => Some(entry),
+                None => self.entry_by_state(mark, &missing).await?,
+            };
+            let Some(entry) = entry else {
+                self.tips.catch_up(self.account, mark).await?;
+                continue;
+            };
             match self.store.journal().append(self.account, &entry).await? {
                 Appended::Committed => {
                     placed.extend(self.tips.committed(self.account, &entry));
@@ -96,12 +102,15 @@ impl Copies<'_> {
         Ok((mark, found.into_iter().collect(), missing))
     }
 
-    fn entry(&self, mark: Mark, deliveries: &[&Delivery<'_>]) -> Result<Entry, StoreError> {
+    /// The short way: the newest entry says all that the next one needs. `None` if a mailbox may have to be made
+    /// first.
+    fn entry(&self, mark: Mark, deliveries: &[&Delivery<'_>]) -> Result<Option<Entry>, StoreError> {
         let mut used = mark.used;
         let mut next_uid = mark.next_uid;
         let mut ops = Vec::with_capacity(deliveries.len());
         for (index, delivery) in (0..).zip(deliveries) {
-            let mailbox = mailbox_of(delivery.decision.target).unwrap_or(MailboxId::INBOX);
+            let target = delivery.decision.target;
+            let Some(mailbox) = mailbox_of(target).or(mark.transfer) else { return Ok(None) };
             let new = self.new_message(delivery, mailbox);
             used.bytes += new.size;
             used.messages += 1;
@@ -109,39 +118,28 @@ impl Copies<'_> {
             next_uid = next_uid.checked_add(1).filter(|uid| *uid < u32::MAX).ok_or(StoreError::Busy)?;
         }
         let time = self.store.clock().now().max(mark.time);
-        Ok(Entry { seq: mark.seq.next(), time, actor: Actor::Delivery, next_uid, used, ops })
+        Ok(Some(Entry { seq: mark.seq.next(), time, actor: Actor::Delivery, next_uid, used, ops }))
     }
 
-    /// The long way, for mailboxes that may have to be made first.
-    async fn commit_by_state(&self, deliveries: &[Delivery<'_>]) -> Result<Vec<(EventId, Copy)>, StoreError> {
-        for attempt in 0..MAX_TRIES {
-            let (mark, mut placed, missing) = self.split(deliveries).await?;
-            if missing.is_empty() {
-                return Ok(placed);
-            }
-            let state = self.store.load(self.account, Consistency::Strong).await?;
-            if state.seq != mark.seq {
-                self.tips.catch_up(self.account, mark).await?;
-                continue;
-            }
-            let mut draft = Draft::new(&state, Actor::Delivery, self.store.clock().now());
-            for delivery in missing {
-                let mailbox = mailbox_in(&mut draft, delivery.decision.target).map_err(refused)?;
-                draft.add(self.new_message(delivery, mailbox)).map_err(refused)?;
-            }
-            let Some((entry, _)) = draft.finish() else { return Ok(placed) };
-            match self.store.journal().append(self.account, &entry).await? {
-                Appended::Committed => {
-                    placed.extend(self.tips.committed(self.account, &entry));
-                    return Ok(placed);
-                }
-                Appended::Lost(_) => {
-                    self.store.pause(attempt).await;
-                    self.tips.catch_up(self.account, mark).await?;
-                }
-            }
+    /// The long way, once for each account that gets mail to unknown addresses. `None` if `mark` is not the end.
+    async fn entry_by_state(
+        &self,
+        mark: Mark,
+        deliveries: &[&Delivery<'_>],
+    ) -> Result<Option<Entry>, StoreError> {
+        let state = self.store.load(self.account, Consistency::Strong).await?;
+        if state.seq != mark.seq {
+            return Ok(None);
         }
-        Err(StoreError::Busy)
+        if let Some(transfer) = state.mailbox_with_role(MailboxRole::Transfer) {
+            self.tips.learn_transfer(self.account, state.seq, transfer.id);
+        }
+        let mut draft = Draft::new(&state, Actor::Delivery, self.store.clock().now());
+        for delivery in deliveries {
+            let mailbox = mailbox_in(&mut draft, delivery.decision.target).map_err(refused)?;
+            draft.add(self.new_message(delivery, mailbox)).map_err(refused)?;
+        }
+        Ok(draft.finish().map(|(entry, _)| entry))
     }
 
     fn new_message(&self, delivery: &Delivery<'_>, mailbox: MailboxId) -> NewMessage {

@@ -5,17 +5,18 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use pennypost_mailstore::{Mailstore, StoreError};
-use pennypost_model::journal::{Add, Entry, Op, Usage};
-use pennypost_model::{AccountKey, EventId, MailboxId, Rid, Seq, Timestamp, Uid};
+use pennypost_mailstore::{Mailstore, StoreError, long_tail};
+use pennypost_model::journal::{Add, Entry, MailboxOp, Op, Usage};
+use pennypost_model::{AccountKey, EventId, MailboxId, MailboxRole, Rid, Seq, Timestamp, Uid};
 use pennypost_ports::Consistency;
 
 /// Clocks of acceptance and delivery may differ by this much: an event is looked for in entries that are not
 /// older than its time less this margin.
 pub const CLOCK_MARGIN_MS: i64 = 120_000;
 
-/// A tail of this many entries wants a base.
+/// A tail of this many entries wants a base, in an account that is not large.
 const LONG_TAIL: u64 = 128;
+
 /// How much is read and remembered. The defaults are for work; tests take small ones to reach every path.
 #[derive(Debug, Clone, Copy)]
 pub struct Memory {
@@ -66,11 +67,13 @@ pub struct Mark {
     pub next_uid: u32,
     /// Totals.
     pub used: Usage,
+    /// The mailbox for mail to unknown addresses, if the account is known to have one.
+    pub transfer: Option<MailboxId>,
 }
 
 impl Default for Mark {
     fn default() -> Mark {
-        Mark { seq: Seq::ZERO, time: Timestamp(0), next_uid: 1, used: Usage::default() }
+        Mark { seq: Seq::ZERO, time: Timestamp(0), next_uid: 1, used: Usage::default(), transfer: None }
     }
 }
 
@@ -115,7 +118,8 @@ impl Tip {
             return;
         }
         let (seq, time) = (entry.seq, entry.time);
-        self.mark = Mark { seq, time, next_uid: entry.next_uid, used: entry.used };
+        let transfer = entry.ops.iter().fold(self.mark.transfer, transfer_after);
+        self.mark = Mark { seq, time, next_uid: entry.next_uid, used: entry.used, transfer };
         for (event, copy) in self.copies(entry) {
             self.events.insert(event, copy);
             self.order.push_back(Remembered { event, seq, time });
@@ -144,7 +148,8 @@ impl Tip {
 
     /// What an entry adds.
     fn copies(&self, entry: &Entry) -> Vec<(EventId, Copy)> {
-        copies(entry, wants_housekeeping(entry.seq, self.base_seq))
+        let tail = entry.seq.0.saturating_sub(self.base_seq.0);
+        copies(entry, tail >= long_tail(LONG_TAIL, entry.used.messages))
     }
 
     /// Are all entries known that may hold an event of that time?
@@ -153,9 +158,13 @@ impl Tip {
     }
 }
 
-/// A long tail wants a base.
-fn wants_housekeeping(seq: Seq, base_seq: Seq) -> bool {
-    seq.0.saturating_sub(base_seq.0) >= LONG_TAIL
+/// The mailbox for mail to unknown addresses after an op.
+const fn transfer_after(before: Option<MailboxId>, op: &Op) -> Option<MailboxId> {
+    match (op, before) {
+        (Op::Mailbox(MailboxOp::Create { id, role: Some(MailboxRole::Transfer), .. }), _) => Some(*id),
+        (Op::Mailbox(MailboxOp::Delete { id }), Some(before)) if id.0 == before.0 => None,
+        _ => before,
+    }
 }
 
 /// The copies that an entry adds, by event.
@@ -271,6 +280,16 @@ impl Tips {
             tip.base_seq = entry.seq;
         }
         placed
+    }
+
+    /// At `seq` the account has that mailbox for mail to unknown addresses.
+    pub fn learn_transfer(&self, account: AccountKey, seq: Seq, mailbox: MailboxId) {
+        if let Some(tip) = self.known.lock().get(&account) {
+            let mut tip = tip.lock();
+            if tip.mark.seq == seq {
+                tip.mark.transfer = Some(mailbox);
+            }
+        }
     }
 
     /// Reads what came after `mark`.

@@ -1,7 +1,7 @@
 //! Looking after one account: what is past its window is forgotten, the tail becomes a base and a card run.
 
 use pennypost_fold::{DraftError, State};
-use pennypost_mailstore::{ChangeError, StoreError, names};
+use pennypost_mailstore::{ChangeError, StoreError, long_tail, names};
 use pennypost_model::journal::Actor;
 use pennypost_model::{AccountKey, Seq, Uid, UidSet};
 use pennypost_ports::{Consistency, Created, Head};
@@ -25,7 +25,8 @@ impl Housekeep {
         let state = self.store.load(account, Consistency::Strong).await?;
         let state = self.forget(account, state).await?;
         let base_seq = head.map_or(Seq::ZERO, |head| head.base_seq);
-        if state.seq.0 - base_seq.0.min(state.seq.0) >= self.settings.long_tail.max(1) {
+        let tail = state.seq.0 - base_seq.0.min(state.seq.0);
+        if tail >= long_tail(self.settings.long_tail.max(1), state.used.messages) {
             self.write_cards(account, base_seq, state.seq, RUN_ENTRIES).await?;
             if let Some(head) = self.store.build_base(account).await? {
                 self.drop_old_bases(account, &head).await?;
@@ -39,7 +40,7 @@ impl Housekeep {
     /// Only what was hinted is given up, however much more has passed its window when the commit comes through.
     async fn forget(&self, account: AccountKey, state: State) -> Result<State, StoreError> {
         let before = self.days_ago(self.settings.restore_days);
-        let past = state.deleted().values().filter(|deleted| deleted.at < before);
+        let past = state.deleted().iter().filter(|deleted| deleted.at < before);
         let (uids, hints): (Vec<Uid>, Vec<Hint>) = past.map(|d| (d.row.uid, Hint::of(d.row.blob))).unzip();
         if hints.is_empty() {
             return Ok(state);

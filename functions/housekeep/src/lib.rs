@@ -40,7 +40,7 @@ pub struct Settings {
     /// Bytes younger than so many days are never removed: more than an event is tried before it
     /// becomes a dead letter.
     pub min_age_days: f64,
-    /// A tail of so many entries gets a base.
+    /// A tail of so many entries gets a base; in a large account, of a 32nd of its messages.
     pub long_tail: u64,
 }
 

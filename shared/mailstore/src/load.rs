@@ -9,6 +9,14 @@ use crate::{Mailstore, StoreError, names};
 /// Entries that are read in one call.
 const PAGE: usize = 500;
 
+/// From how many entries on a tail wants a base: at least `floor`, and more where the base is large, so that what
+/// bases cost by the message stays the same however many messages there are.
+#[must_use]
+pub const fn long_tail(floor: u64, messages: u64) -> u64 {
+    let share = messages / 32;
+    if share > floor { share } else { floor }
+}
+
 impl Mailstore {
     /// The account's state. With [`Consistency::Eventual`] it may be that of a moment ago.
     ///
