@@ -51,7 +51,7 @@ pub async fn run(data: &Path, args: &ServeArgs, json: bool, text: &Text) -> Resu
     let tls = load_or_create_tls(&data.join("tls"), &config.adapter.hostname)
         .map_err(|error| Failed::Said(say!(text, "serve-tls", cause = error.to_string())))?;
     let registry = Registry::new();
-    let room = Mailroom::new(office.store.clone());
+    let room = Mailroom::with_room(office.store.clone(), config.adapter.limits.live_bytes);
     let ports = Ports {
         directory: office.directory.clone(),
         mailroom: room.clone(),

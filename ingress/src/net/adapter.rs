@@ -9,7 +9,7 @@ use prometheus::Registry;
 use serde::{Deserialize, Serialize};
 
 use super::accept::Door;
-use super::{Limits, Memory, Metrics, Shutdown, Tls};
+use super::{Limits, Memory, Metrics, Shutdown, Tls, occupancy};
 use crate::smtp::{self, Dns};
 
 /// What the adapter works on: the ports, and what stands on them.
@@ -115,6 +115,7 @@ impl Adapter {
             return Err(AdapterError::Setting(format!("{hostname:?} is no host name")));
         }
         let metrics = Metrics::new(registry)?;
+        occupancy::register(&mailroom, registry)?;
         let largest = limits.smtp.message_size.max(limits.imap.message_size);
         let memory = Memory::new(limits.bytes_in_flight, largest, metrics.bytes_in_flight.clone());
         let smtp = smtp::Shared::new(&limits, &dns).map_err(AdapterError::Setting)?;

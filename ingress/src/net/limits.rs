@@ -33,6 +33,9 @@ pub struct Limits {
     /// address (IPv6: one /64) or one account can have a quarter of it, or what the largest message takes if
     /// that is more; trusted networks are not bounded among themselves.
     pub bytes_in_flight: usize,
+    /// Memory for the states of accounts that are open or were a moment ago: about 100 bytes a message. Accounts
+    /// without sessions go when it is full; those with sessions stay, and share one state each.
+    pub live_bytes: usize,
     /// How long a session goes on after its account was disabled, its tenant suspended or its password
     /// changed; the quota is read again as often. An idle session is looked at every ten times that.
     #[serde(with = "seconds")]
@@ -48,7 +51,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Limits {
         Limits {
-            connections: 4096,
+            connections: 16_384,
             connections_per_ip: 64,
             trusted_networks: vec![Network::LOOPBACK_4, Network::LOOPBACK_6],
             drain: Duration::from_secs(10),
@@ -56,6 +59,7 @@ impl Default for Limits {
             write: Duration::from_secs(60),
             slowest: 1024,
             bytes_in_flight: 256 << 20,
+            live_bytes: 256 << 20,
             recheck: Duration::from_secs(30),
             smtp: SmtpLimits::default(),
             imap: ImapLimits::default(),

@@ -10,6 +10,7 @@ mod adapter;
 mod limits;
 mod memory;
 mod metrics;
+mod occupancy;
 mod shutdown;
 mod sign_in;
 mod stream;

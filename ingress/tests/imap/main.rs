@@ -7,6 +7,7 @@ mod hostile;
 mod memory;
 mod resync;
 mod sasl;
+mod scale;
 #[path = "../common/scram.rs"]
 mod scram;
 mod server;

@@ -52,6 +52,11 @@ impl Server {
         self.dir.path().join("tls/cert.pem")
     }
 
+    /// The data directory.
+    pub fn data(&self) -> PathBuf {
+        self.dir.path().join("data")
+    }
+
     /// The files of all packs.
     pub fn packs(&self) -> Vec<PathBuf> {
         let mut files = Vec::new();
@@ -88,7 +93,7 @@ async fn open(dir: &Path, limits: Limits) -> Arc<Adapter> {
         Mailstore::new(backend.journal(), backend.objects(), Arc::clone(&clock) as _, Arc::clone(&ids) as _);
     let ports = Ports {
         directory,
-        mailroom: Mailroom::new(store),
+        mailroom: Mailroom::with_room(store, limits.live_bytes),
         queue: backend.queue(),
         objects: backend.objects(),
         clock,

@@ -26,7 +26,8 @@ use pennypost_ports::{Clock, Ids, Journal, Objects};
 
 pub use commit::Committed;
 pub use error::{ChangeError, StoreError};
-pub use live::{LiveAccount, Mailroom};
+pub use live::{LiveAccount, Mailroom, Occupancy};
+pub use load::long_tail;
 pub use write::{Incoming, Placed};
 
 /// The ports that mail lives on, and everything that is done with them. Cheap to clone.

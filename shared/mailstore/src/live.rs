@@ -1,7 +1,12 @@
 //! Live accounts: one state per account and process, shared by all of its sessions.
+//!
+//! Invariants: as long as somebody has a session, the account has one state here and no second; accounts without
+//! sessions are kept, so that the next one opens at once, until the states of all together are heavier than the
+//! room allows; then those go that were not asked for longest. What goes is loaded again from base and tail.
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use parking_lot::{Mutex, RwLock};
@@ -13,14 +18,57 @@ use tokio::sync::watch;
 
 use crate::{ChangeError, Incoming, Mailstore, Placed, StoreError};
 
-/// Accounts that are kept although nobody has a session, so that the next one opens at once.
-const KEPT: usize = 256;
+/// Bytes that the states of a room may take unless it is told otherwise.
+const ROOM: usize = 256 << 20;
+/// What an account takes besides its messages.
+const ACCOUNT: usize = 1024;
 
 /// The live accounts of this process. Cheap to clone.
 #[derive(Clone)]
 pub struct Mailroom {
     store: Mailstore,
-    accounts: Arc<Mutex<HashMap<AccountKey, Arc<LiveAccount>>>>,
+    shelf: Arc<Shelf>,
+}
+
+struct Shelf {
+    /// Bytes that states may take before accounts without sessions go.
+    room: usize,
+    accounts: Mutex<HashMap<AccountKey, Kept>>,
+    /// Counts the times that accounts were asked for.
+    asked: AtomicU64,
+    counts: Arc<Counts>,
+}
+
+struct Kept {
+    account: Arc<LiveAccount>,
+    /// When it was last asked for, as a count.
+    asked: u64,
+}
+
+#[derive(Default)]
+struct Counts {
+    bytes: AtomicUsize,
+    loaded: AtomicU64,
+    dropped: AtomicU64,
+    reads: AtomicU64,
+    spared: AtomicU64,
+}
+
+/// What a room holds, and what it did for that.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Occupancy {
+    /// Accounts.
+    pub accounts: usize,
+    /// About the bytes that their states take.
+    pub bytes: usize,
+    /// Accounts loaded so far.
+    pub loaded: u64,
+    /// Accounts that went because there was no room.
+    pub dropped: u64,
+    /// Reads of a journal for news.
+    pub reads: u64,
+    /// Questions for news that were answered without a read.
+    pub spared: u64,
 }
 
 /// An account with its newest known state.
@@ -28,6 +76,8 @@ pub struct LiveAccount {
     key: AccountKey,
     store: Mailstore,
     state: RwLock<Arc<State>>,
+    weight: AtomicUsize,
+    counts: Arc<Counts>,
     /// Held while the journal is read for this account, so that sessions do not all read the same.
     advancing: tokio::sync::Mutex<()>,
     /// Held while a change is decided and committed: sessions of this process take turns, first come first
@@ -41,7 +91,20 @@ impl Mailroom {
     /// No accounts yet.
     #[must_use]
     pub fn new(store: Mailstore) -> Mailroom {
-        Mailroom { store, accounts: Arc::default() }
+        Mailroom::with_room(store, ROOM)
+    }
+
+    /// No accounts yet, and so many bytes for the states of those to come. Accounts with sessions stay even if they
+    /// take more.
+    #[must_use]
+    pub fn with_room(store: Mailstore, bytes: usize) -> Mailroom {
+        let shelf = Shelf {
+            room: bytes,
+            accounts: Mutex::default(),
+            asked: AtomicU64::new(0),
+            counts: Arc::default(),
+        };
+        Mailroom { store, shelf: Arc::new(shelf) }
     }
 
     /// The store beneath.
@@ -50,18 +113,32 @@ impl Mailroom {
         &self.store
     }
 
+    /// What the room holds now.
+    #[must_use]
+    pub fn occupancy(&self) -> Occupancy {
+        let counts = &self.shelf.counts;
+        Occupancy {
+            accounts: self.shelf.accounts.lock().len(),
+            bytes: counts.bytes.load(Ordering::Relaxed),
+            loaded: counts.loaded.load(Ordering::Relaxed),
+            dropped: counts.dropped.load(Ordering::Relaxed),
+            reads: counts.reads.load(Ordering::Relaxed),
+            spared: counts.spared.load(Ordering::Relaxed),
+        }
+    }
+
     /// The account, with everything in it that was durable when the call began. An account without journal is
     /// opened: its first entry makes the standard mailboxes.
     ///
     /// # Errors
     /// [`StoreError`].
     pub async fn account(&self, key: AccountKey) -> Result<Arc<LiveAccount>, StoreError> {
-        let known = self.accounts.lock().get(&key).cloned();
-        let account = match known {
+        let account = match self.known(key) {
             Some(account) => account,
             None => {
                 let state = self.store.load(key, Consistency::Strong).await?;
-                self.keep(LiveAccount::new(key, self.store.clone(), state))
+                self.shelf.counts.loaded.fetch_add(1, Ordering::Relaxed);
+                self.keep(LiveAccount::new(key, self.store.clone(), state, &self.shelf.counts))
             }
         };
         let state = account.refresh().await?;
@@ -77,27 +154,66 @@ impl Mailroom {
 
     /// Tells every live account that the journal may have grown, for changes by other processes.
     pub fn wake_all(&self) {
-        let accounts: Vec<_> = self.accounts.lock().values().cloned().collect();
+        let accounts: Vec<_> =
+            self.shelf.accounts.lock().values().map(|kept| Arc::clone(&kept.account)).collect();
         for account in accounts {
             account.news.send_modify(|_| {});
         }
     }
 
+    fn known(&self, key: AccountKey) -> Option<Arc<LiveAccount>> {
+        let asked = self.shelf.asked.fetch_add(1, Ordering::Relaxed);
+        let mut accounts = self.shelf.accounts.lock();
+        let kept = accounts.get_mut(&key)?;
+        kept.asked = asked;
+        Some(Arc::clone(&kept.account))
+    }
+
     fn keep(&self, account: LiveAccount) -> Arc<LiveAccount> {
-        let mut accounts = self.accounts.lock();
-        if accounts.len() >= KEPT {
-            accounts.retain(|_, account| Arc::strong_count(account) > 1);
-        }
+        let asked = self.shelf.asked.fetch_add(1, Ordering::Relaxed);
+        let mut accounts = self.shelf.accounts.lock();
         let key = account.key;
         // Another session may have been faster.
-        Arc::clone(accounts.entry(key).or_insert_with(|| Arc::new(account)))
+        let kept = accounts.entry(key).or_insert_with(|| Kept { account: Arc::new(account), asked });
+        let account = Arc::clone(&kept.account);
+        let dropped = self.shelf.make_room(&mut accounts);
+        drop(accounts);
+        // Large states are not given back while everybody waits.
+        drop(dropped);
+        account
+    }
+}
+
+impl Shelf {
+    /// Takes out accounts that nobody has, those not asked for longest first, until the rest fits.
+    fn make_room(&self, accounts: &mut HashMap<AccountKey, Kept>) -> Vec<Kept> {
+        let mut surplus = self.counts.bytes.load(Ordering::Relaxed).saturating_sub(self.room);
+        if surplus == 0 {
+            return Vec::new();
+        }
+        let is_idle = |kept: &Kept| Arc::strong_count(&kept.account) == 1;
+        let mut idle: Vec<(u64, AccountKey)> =
+            accounts.iter().filter(|(_, kept)| is_idle(kept)).map(|(key, kept)| (kept.asked, *key)).collect();
+        idle.sort_unstable();
+        let mut dropped = Vec::new();
+        for (_, key) in idle {
+            if surplus == 0 {
+                break;
+            }
+            if let Some(kept) = accounts.remove(&key) {
+                surplus = surplus.saturating_sub(kept.account.weight.load(Ordering::Relaxed));
+                self.counts.dropped.fetch_add(1, Ordering::Relaxed);
+                dropped.push(kept);
+            }
+        }
+        dropped
     }
 }
 
 #[async_trait]
 impl Wakeups for Mailroom {
     async fn wake(&self, account: AccountKey, seq: Seq) -> PortResult<()> {
-        let live = self.accounts.lock().get(&account).cloned();
+        let live = self.shelf.accounts.lock().get(&account).map(|kept| Arc::clone(&kept.account));
         if let Some(live) = live {
             live.tell(seq);
         }
@@ -106,16 +222,18 @@ impl Wakeups for Mailroom {
 }
 
 impl LiveAccount {
-    fn new(key: AccountKey, store: Mailstore, state: State) -> LiveAccount {
-        let news = watch::Sender::new(state.seq);
-        let state = RwLock::new(Arc::new(state));
+    fn new(key: AccountKey, store: Mailstore, state: State, counts: &Arc<Counts>) -> LiveAccount {
+        let weight = ACCOUNT + state.weight();
+        counts.bytes.fetch_add(weight, Ordering::Relaxed);
         LiveAccount {
             key,
             store,
-            state,
+            news: watch::Sender::new(state.seq),
+            state: RwLock::new(Arc::new(state)),
+            weight: AtomicUsize::new(weight),
+            counts: Arc::clone(counts),
             advancing: tokio::sync::Mutex::new(()),
             changing: tokio::sync::Mutex::new(()),
-            news,
         }
     }
 
@@ -148,7 +266,31 @@ impl LiveAccount {
     /// # Errors
     /// [`StoreError`].
     pub async fn refresh(&self) -> Result<Arc<State>, StoreError> {
+        if let Some(state) = self.proven() {
+            return Ok(state);
+        }
+        // On the heap while it lasts: this is a part of every command.
+        Box::pin(self.read_news()).await
+    }
+
+    /// The state, if it is certain without a read that nothing has come after it.
+    fn proven(&self) -> Option<Arc<State>> {
+        let newest = self.store.journal.newest_known(self.key)?;
+        let state = self.state();
+        if state.seq < newest {
+            return None;
+        }
+        self.counts.spared.fetch_add(1, Ordering::Relaxed);
+        Some(state)
+    }
+
+    async fn read_news(&self) -> Result<Arc<State>, StoreError> {
         let _turn = self.advancing.lock().await;
+        // Whoever had the turn before may have read what all were waiting for.
+        if let Some(state) = self.proven() {
+            return Ok(state);
+        }
+        self.counts.reads.fetch_add(1, Ordering::Relaxed);
         let known = self.state();
         const FEW: usize = 64;
         let entries = self.store.journal.since(self.key, known.seq, FEW, Consistency::Strong).await?;
@@ -213,11 +355,21 @@ impl LiveAccount {
         let newest = {
             let mut current = self.state.write();
             if state.seq > current.seq {
+                let weight = ACCOUNT + state.weight();
+                let before = self.weight.swap(weight, Ordering::Relaxed);
+                self.counts.bytes.fetch_add(weight, Ordering::Relaxed);
+                self.counts.bytes.fetch_sub(before, Ordering::Relaxed);
                 *current = Arc::new(state);
             }
             Arc::clone(&current)
         };
         self.tell(newest.seq);
         newest
+    }
+}
+
+impl Drop for LiveAccount {
+    fn drop(&mut self) {
+        self.counts.bytes.fetch_sub(*self.weight.get_mut(), Ordering::Relaxed);
     }
 }
