@@ -3,8 +3,6 @@
 import document
 from sections import Plan, Results, say
 
-LETTERS = 2_000
-
 
 def measure(plan: Plan) -> tuple[Results, str]:
     results = Results()
@@ -13,20 +11,24 @@ def measure(plan: Plan) -> tuple[Results, str]:
         for messages in sizes:
             with plan.running("pennypost", 1) as server:
                 mailbox = [*server.users(1), "--mailbox", "INBOX", "--messages", messages, "--size", "2k"]
-                filled = plan.bench("imap", *server.imap(), *mailbox, "--fill-only")
+                filled = server.bench("imap", *server.imap(), *mailbox, "--fill-only")
                 say(f"{messages}: filled with {filled['figures'][0]['median']:.0f} letters/s")
                 server.start_anew()
-                results.add(plan.bench("imap", *server.imap(), *mailbox, "--fill", "none", "--only", "select",
-                                       *server.pids()), messages, "select")
-                report = plan.bench(
+                results.add(server.bench("imap", *server.imap(), *mailbox, "--fill", "none", "--only", "select",
+                                         *server.pids()), messages, "select")
+                report = server.bench(
                     "smtp", *server.letters_in(), *server.users(1), *server.pids(), "--connections", 8, "--size", "10k",
-                    "--imap-port", server.office.ports["imap"], "--messages", 300 if plan.quick else LETTERS,
+                    "--imap-port", server.office.ports["imap"], "--messages", letters(plan),
                     "--rounds", 3, "--first-letter", 10_000_000)
                 results.add(report, messages, "deliver")
                 say(f"round {round_ + 1}, {messages}: {results[messages, 'deliver']['', 'visible']:.0f} visible/s, "
                     f"{results[messages, 'deliver']['', 'cpu_per_message']:.2f} ms CPU, SELECT "
                     f"{results[messages, 'select']['SELECT', 'first']:.1f} ms")
     return results, section(plan, results, sizes)
+
+
+def letters(plan: Plan) -> int:
+    return 300 if plan.quick else 2_000
 
 
 def section(plan: Plan, results: Results, sizes: list[int]) -> str:
@@ -48,6 +50,6 @@ def section(plan: Plan, results: Results, sizes: list[int]) -> str:
         rows.append([title, *(document.number(None if value is None else value / divisor) for value in values)])
     return "\n".join([
         document.table(["letters in the mailbox before", *(f"{messages:,}" for messages in sizes)], rows), "",
-        f"{LETTERS:,} letters of 10 KB on 8 connections into the one mailbox, three times, medians; the mailbox was filled "
+        f"{letters(plan):,} letters of 10 KB on 8 connections into the one mailbox, three times, medians; the mailbox was filled "
         "with letters of 2 KB and the server was started anew before.",
     ])

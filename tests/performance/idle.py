@@ -19,7 +19,7 @@ def measure(plan: Plan) -> tuple[Results, str]:
             accounts, busy = max(count // 10, 1), min(BUSY[kind], count // 10)
             counts[kind] = (count, busy)
             with plan.running(kind, accounts) as server:
-                report = plan.bench(
+                report = server.bench(
                     "idle", *server.imap(), *server.users(accounts), *server.pids("imap"), "--connections", count,
                     "--busy", busy, "--smtp-port", server.office.ports["smtp"], "--letters", 100 if plan.quick else 600,
                     "--size", plan.arguments.size or "10k", "--quiet", 5 if plan.quick else 30)

@@ -17,13 +17,13 @@ def measure(plan: Plan) -> tuple[Results, str]:
                 for place, (connections, size, recipients) in enumerate(cases):
                     messages = letters(plan, connections, size)
                     # Accounts and letters of their own, so that every case meets empty mailboxes.
-                    report = plan.bench(
+                    report = server.bench(
                         "smtp", *server.letters_in(), *server.users(ACCOUNTS, ACCOUNTS * place), *server.pids(),
                         "--imap-port", server.office.ports["imap"], "--connections", connections, "--size", size,
                         "--recipients", recipients, "--messages", messages, "--first-letter", 100_000 * place)
                     results.add(report, connections, size, recipients, kind)
                     figures = results[connections, size, recipients, kind]
-                    say(f"round {round_ + 1} {kind}, {connections} connections, {size}, {recipients} recipients: "
+                    say(f"round {round_ + 1} {kind}, {connections} connections, {size}, to {recipients}: "
                         f"{figures['', 'accepted']:.0f} accepted/s, {figures['', 'visible']:.0f} visible/s, "
                         f"p99 {figures['DATA', 'latency_p99']:.1f} ms, "
                         f"{figures['', 'cpu_per_message']:.2f} ms CPU")

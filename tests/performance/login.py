@@ -14,10 +14,10 @@ def measure(plan: Plan) -> tuple[Results, str]:
     for round_ in range(plan.rounds(3)):
         for kind in plan.kinds(*KINDS):
             with plan.running(kind, ACCOUNTS) as server:
-                plan.bench("smtp", *server.letters_in(), *server.users(ACCOUNTS), "--size", "2k",
-                           "--imap-port", server.office.ports["imap"], "--messages", 200 if plan.quick else 2_000)
-                report = plan.bench("login", *server.imap(), *server.users(ACCOUNTS), *server.pids("imap"),
-                                    "--connections", connections, "--seconds", 3 if plan.quick else 10)
+                server.bench("smtp", *server.letters_in(), *server.users(ACCOUNTS), "--size", "2k",
+                             "--imap-port", server.office.ports["imap"], "--messages", 200 if plan.quick else 2_000)
+                report = server.bench("login", *server.imap(), *server.users(ACCOUNTS), *server.pids("imap"),
+                                      "--connections", connections, "--seconds", 3 if plan.quick else 10)
                 results.add(report, kind)
                 say(f"round {round_ + 1} {kind}: {results[kind]['LOGIN SELECT LOGOUT', 'sessions']:.0f} sessions/s")
     return results, section(plan, results, connections)

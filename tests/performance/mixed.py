@@ -16,10 +16,10 @@ def measure(plan: Plan) -> tuple[Results, str]:
             with plan.running(kind, SESSIONS, filling=True) as server:
                 options = [*server.users(SESSIONS), "--sessions", SESSIONS, "--messages", messages,
                            "--size", plan.arguments.size or "mix"]
-                plan.bench("mixed", *server.imap(), *options, "--seconds", 1)
+                server.bench("mixed", *server.imap(), *options, "--seconds", 1)
                 server.start_anew()
-                report = plan.bench("mixed", *server.imap(), *options, *server.pids("imap"),
-                                    "--seconds", 5 if plan.quick else 30)
+                report = server.bench("mixed", *server.imap(), *options, *server.pids("imap"),
+                                      "--seconds", 5 if plan.quick else 30)
                 results.add(report, kind)
                 say(f"round {round_ + 1} {kind}: {results[kind]['', 'operations']:.0f} operations/s")
     return results, section(plan, results, messages)

@@ -13,10 +13,10 @@ def measure(plan: Plan) -> tuple[Results, str]:
     for round_ in range(plan.rounds(3)):
         for kind in plan.kinds(*KINDS):
             with plan.running(kind, ACCOUNTS) as server:
-                plan.bench("smtp", *server.letters_in(), *server.users(ACCOUNTS),
-                           "--imap-port", server.office.ports["imap"], "--messages", 400 if plan.quick else 4_000)
-                report = plan.bench("pop3", "--port", server.office.ports["pop3"], *server.users(ACCOUNTS),
-                                    *server.pids("imap"), "--seconds", 3 if plan.quick else 10)
+                server.bench("smtp", *server.letters_in(), *server.users(ACCOUNTS),
+                             "--imap-port", server.office.ports["imap"], "--messages", 400 if plan.quick else 4_000)
+                report = server.bench("pop3", "--port", server.office.ports["pop3"], *server.users(ACCOUNTS),
+                                      *server.pids("imap"), "--seconds", 3 if plan.quick else 10)
                 results.add(report, kind)
                 say(f"round {round_ + 1} {kind}: {results[kind]['', 'sessions']:.0f} sessions/s")
     return results, section(plan, results)

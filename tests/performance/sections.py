@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import servers
-from load import Figures, bench
+from load import Figures
 
 
 @dataclass
@@ -34,10 +34,8 @@ class Plan:
         return [kind for kind in usual if not self.arguments.only or kind in self.arguments.only]
 
     def running(self, kind: str, accounts: int, filling: bool = False):
-        return servers.running(kind, accounts, self.work, self.server, self.arguments.set, filling)
-
-    def bench(self, *options: object) -> dict:
-        return bench(self.binary, *options)
+        return servers.running(
+            kind, accounts, self.work, self.binary, self.server, self.arguments.set, filling)
 
 
 class Results:

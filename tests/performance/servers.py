@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from load import bench
 from support.office import Office
 from support.pennypost import Pennypost
 from support.reference import Reference
@@ -104,9 +105,12 @@ class Debian(Reference):
 
 @dataclass
 class Running:
+    """A server, and the options that tell the load generator about it."""
+
     kind: str
     office: Office
     root: Path
+    generator: str
     password: str
 
     def pids(self, of: str = "all") -> list[str]:
@@ -117,8 +121,7 @@ class Running:
         return [word for pid in pids for word in ("--pid", str(pid))]
 
     def users(self, count: int, first: int = 0) -> list[str]:
-        return ["--user-pattern", PATTERN, "--users", str(count), "--first-user", str(first),
-                "--password", self.password]
+        return ["--user-pattern", PATTERN, "--users", str(count), "--first-user", str(first)]
 
     def imap(self) -> list[str]:
         return ["--port", str(self.office.ports["imap"])]
@@ -127,6 +130,9 @@ class Running:
         if self.kind == "lmtp":
             return ["--lmtp", "--socket", str(self.root / "run" / "lmtp"), "--imap-host", "127.0.0.1"]
         return ["--port", str(self.office.ports["smtp"])]
+
+    def bench(self, *options: object) -> dict:
+        return bench(self.generator, self.password, *options)
 
     def start_anew(self) -> None:
         """Nothing stays in the memory of its processes."""
@@ -140,7 +146,8 @@ class Running:
 
 
 @contextmanager
-def running(kind: str, accounts: int, work: Path, binary: str, settings: list[str], filling: bool = False):
+def running(kind: str, accounts: int, work: Path, generator: str, binary: str, settings: list[str],
+            filling: bool = False):
     """The server on an empty store, with accounts 0 to `accounts` - 1; gone afterwards.
 
     With `filling`, it only becomes itself by `start_anew`.
@@ -159,7 +166,7 @@ def running(kind: str, accounts: int, work: Path, binary: str, settings: list[st
         password = PASSWORD if kind == "pennypost" else office.add_account("any@test").password
         if kind == "pennypost":
             add_accounts(office, scratch / "people.csv", accounts)
-        yield Running(kind, office, root, password)
+        yield Running(kind, office, root, generator, password)
         office.stop()
     finally:
         if office.alive():

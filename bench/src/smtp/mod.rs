@@ -48,7 +48,7 @@ pub struct SmtpArgs {
     #[arg(long, default_value_t = 1_000, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
     messages: u64,
     /// Look by STATUS at this port until all have arrived.
-    #[arg(long, value_name = "PORT", requires = "password")]
+    #[arg(long, value_name = "PORT")]
     imap_port: Option<u16>,
     /// Where that port is [default: the same host].
     #[arg(long, value_name = "HOST", requires = "imap_port")]
