@@ -45,7 +45,7 @@ impl Measuring<'_> {
             let (taken, seen) =
                 timed(&mut session, &command, Look { item: "FLAGS (", literal: false }).await?;
             expect(&command, batch, seen.fetched)?;
-            self.note("STORE (1000)", time, taken);
+            self.note("STORE", time, taken);
         }
         Ok(())
     }
@@ -57,7 +57,7 @@ impl Measuring<'_> {
             let command = format!("COPY 1:{batch} {ASIDE}");
             let (taken, _) = timed(&mut session, &command, Look::default()).await?;
             expect(&command, batch, session.count(ASIDE).await?)?;
-            self.note("COPY (1000)", time, taken);
+            self.note("COPY", time, taken);
             session.run(&format!("DELETE {ASIDE}")).await?;
         }
         Ok(())
@@ -75,13 +75,13 @@ impl Measuring<'_> {
             let (taken, seen) = timed(&mut session, &command, Look::default()).await?;
             expect(&command, batch, seen.expunged)?;
             expect(&command, batch, session.count(ASIDE).await?)?;
-            self.note("MOVE (1000)", time, taken);
+            self.note("MOVE", time, taken);
             let mut back = self.session().await?;
             back.select(ASIDE).await?;
             back.run(&format!("MOVE 1:* {}", self.mailbox())).await?;
             session.run("NOOP").await?;
             expect("messages moved back", self.args.messages, session.exists)?;
-            back.run("UNSELECT").await?;
+            back.run("LOGOUT").await?;
             session.run(&format!("DELETE {ASIDE}")).await?;
         }
         Ok(())
@@ -107,7 +107,7 @@ impl Measuring<'_> {
                 session.send(&octets).await?;
                 session.finish(&tag, "APPEND", Look::default()).await?;
             }
-            self.note("APPEND (1000)", time, began.elapsed());
+            self.note("APPEND", time, began.elapsed());
             self.expunge(&mut session, batch, time, true).await?;
         }
         Ok(())
@@ -126,7 +126,7 @@ impl Measuring<'_> {
             let began = Instant::now();
             session.send(&octets).await?;
             session.finish(&tag, "APPEND", Look::default()).await?;
-            self.note("MULTIAPPEND (1000)", time, began.elapsed());
+            self.note("MULTIAPPEND", time, began.elapsed());
             self.expunge(&mut session, batch, time, false).await?;
         }
         Ok(())
@@ -148,7 +148,7 @@ impl Measuring<'_> {
         expect("EXPUNGE", batch, seen.expunged)?;
         expect("messages after EXPUNGE", self.args.messages, session.exists)?;
         if noted {
-            self.note("EXPUNGE (1000)", time, taken);
+            self.note("EXPUNGE", time, taken);
         }
         Ok(())
     }
