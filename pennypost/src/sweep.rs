@@ -23,6 +23,8 @@ use crate::office::Office;
 
 /// Between two looks at all accounts.
 const SWEEP: Duration = Duration::from_secs(15 * 60);
+/// How long wishes for segments are gathered.
+const GATHER: Duration = Duration::from_secs(3);
 /// Accounts that are taken at once.
 const PAGE: usize = 500;
 const DAY_MILLIS: i64 = 86_400_000;
@@ -78,11 +80,16 @@ impl Sweeper {
         // A machine that is off at night must not miss the chores. The accounts can wait until it has started.
         let started = self.chores_if_due().await;
         report(started);
-        loop {
-            self.clock.sleep(SWEEP).await;
-            let swept = self.round().await;
-            report(swept);
-        }
+        let wanted =
+            index_what_is_wanted(self.store.clone(), Arc::clone(&self.pipeline), Arc::clone(&self.clock));
+        let sweeping = async {
+            loop {
+                self.clock.sleep(SWEEP).await;
+                let swept = self.round().await;
+                report(swept);
+            }
+        };
+        tokio::join!(wanted, sweeping);
     }
 
     async fn round(&mut self) -> Result<(), Failed> {
@@ -178,6 +185,19 @@ impl Sweeper {
             all.extend(listed.items.iter().map(|tenant| tenant.id));
             let Some(next) = listed.next else { return Ok(all) };
             page.after = Some(next);
+        }
+    }
+}
+
+/// Sends accounts to housekeeping whose segments somebody wants.
+async fn index_what_is_wanted(store: Mailstore, pipeline: Arc<Pipeline>, clock: Arc<dyn Clock>) {
+    loop {
+        store.index_wanted().await;
+        clock.sleep(GATHER).await;
+        let accounts = store.take_wanted();
+        let events = accounts.into_iter().map(|account| Event::House(House::Account(account))).collect();
+        for sent in pipeline.send(Stage::Housekeep, events).await {
+            report(sent.map_err(|failure| Failed::from(not_sent(failure))));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Handler: bases, list cards and garbage collection.
+//! Handler: bases, list cards, segments and garbage collection.
 //!
 //! Owns everything that can be thrown away and made anew, and the removal of what nobody needs. Ports: journal,
 //! objects, control (dead hints), queue (dead letters that still need a spooled message).
@@ -10,13 +10,14 @@
 //! and what a dead letter needs is kept. Hints may be lost or repeated; what they miss, the audit finds. A damaged
 //! pack is reported and left alone, and never keeps the others from being looked at.
 //!
-//! If the process dies at any line: bases and card runs without a hint are orphans that the next run removes;
+//! If the process dies at any line: bases, card runs and segments that nobody reads are orphans that the next run removes;
 //! dead hints stay and are verified again; a pack is deleted or replaced in one step.
 
 mod account;
 mod garbage;
 mod hints;
 mod references;
+mod segments;
 mod spool;
 #[cfg(test)]
 mod tests;
@@ -42,11 +43,21 @@ pub struct Settings {
     pub min_age_days: f64,
     /// A tail of so many entries gets a base; in a large account, of a 32nd of its messages.
     pub long_tail: u64,
+    /// So many messages without segment get one.
+    pub segment_tail: usize,
+    /// An account gets segments when nothing came for so many seconds, unless much is waiting.
+    pub quiet_seconds: u64,
 }
 
 impl Default for Settings {
     fn default() -> Settings {
-        Settings { restore_days: 14.0, min_age_days: 16.0, long_tail: 128 }
+        Settings {
+            restore_days: 14.0,
+            min_age_days: 16.0,
+            long_tail: 128,
+            segment_tail: 128,
+            quiet_seconds: 2,
+        }
     }
 }
 
@@ -90,12 +101,16 @@ impl Housekeep {
         self.days_ago(self.settings.min_age_days)
     }
 
-    async fn keep_house(&self, house: House) -> Result<(), StoreError> {
+    async fn keep_house(&self, house: House) -> Result<Vec<Event>, StoreError> {
         match house {
-            House::Account(account) => self.keep_account(account).await,
-            House::CollectGarbage(tenant) => self.collect_garbage(tenant).await.map(|_| ()),
-            House::Audit(tenant) => self.audit(tenant).await.map(|_| ()),
+            House::Account(account) => {
+                self.keep_account(account).await?;
+                return self.keep_segments(account).await;
+            }
+            House::CollectGarbage(tenant) => self.collect_garbage(tenant).await.map(drop)?,
+            House::Audit(tenant) => self.audit(tenant).await.map(drop)?,
         }
+        Ok(Vec::new())
     }
 
     /// Removes what a tenant does not refer to, found by comparison and not by hints.
@@ -133,7 +148,7 @@ impl Handler for Housekeep {
             let result = self.keep_house(house).await;
             done.push(house);
             outcomes.push(match result {
-                Ok(()) => Ok(Vec::new()),
+                Ok(following) => Ok(following),
                 Err(error) if error.is_temporary() => Err(Failure::temporary(&error)),
                 Err(error) => Err(Failure::permanent(&error)),
             });

@@ -7,13 +7,11 @@ use std::borrow::Cow;
 
 use pennypost_fold::{DraftError, State};
 use pennypost_mailstore::{ChangeError, StoreError};
+pub(super) use pennypost_mime::wire::string;
 use pennypost_model::{FlagSet, SystemFlags};
 
 use super::grammar::utf7::{self, Names};
 use super::view::Told;
-
-/// Longest text that is sent as a quoted string.
-const MAX_QUOTED: usize = 1_000;
 
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -134,32 +132,6 @@ impl<E: Into<Reply>> From<ChangeError<E>> for Reply {
             ChangeError::Store(error) => error.into(),
             ChangeError::Decided(refusal) => refusal.into(),
         }
-    }
-}
-
-/// `string`: quoted if it can be, else a literal. NUL, which neither may hold, is sent as a space.
-pub(super) fn string(out: &mut Vec<u8>, text: &[u8]) {
-    let can_be_quoted = text.len() <= MAX_QUOTED && text.iter().all(|byte| matches!(byte, b' '..=b'~'));
-    if !can_be_quoted {
-        out.extend_from_slice(format!("{{{}}}\r\n", text.len()).as_bytes());
-        out.extend(text.iter().map(|byte| if *byte == 0 { b' ' } else { *byte }));
-        return;
-    }
-    out.push(b'"');
-    for byte in text {
-        if matches!(byte, b'"' | b'\\') {
-            out.push(b'\\');
-        }
-        out.push(*byte);
-    }
-    out.push(b'"');
-}
-
-/// `nstring`.
-pub(super) fn nstring(out: &mut Vec<u8>, text: Option<&[u8]>) {
-    match text {
-        Some(text) => string(out, text),
-        None => out.extend_from_slice(b"NIL"),
     }
 }
 

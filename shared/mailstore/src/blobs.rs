@@ -13,6 +13,10 @@ use crate::{Mailstore, StoreError, names};
 
 /// How much of an entry is read at once: most entries are smaller and come whole.
 const PREFIX: u64 = 64 * 1024;
+/// Bytes of entries that are read together.
+const MAX_SPAN: u64 = 512 * 1024;
+/// Bytes between two entries that are read along with them.
+const MAX_GAP: u32 = 8 * 1024;
 /// How much of a pack's end is read at once: the footer, and most tables of contents with it.
 const TAIL: u64 = 8 * 1024;
 
@@ -67,6 +71,41 @@ impl Mailstore {
         }
         let head = head.ok_or_else(|| StoreError::Damaged(format!("{object} at {offset} is no entry")))?;
         Ok(Message { store: self.clone(), object, offset, len, head, prefix })
+    }
+
+    /// Opens entries, each as [`Mailstore::open`] does, in order. Neighbours in one pack are read together.
+    pub async fn open_many(&self, tenant: TenantId, blobs: &[BlobRef]) -> Vec<Result<Message, StoreError>> {
+        let mut opened = Vec::with_capacity(blobs.len());
+        let mut rest = blobs;
+        while let Some(first) = rest.first() {
+            let (run, behind) = rest.split_at(neighbours(rest));
+            rest = behind;
+            let start = u64::from(first.offset);
+            let end = run.last().map_or(start, |last| u64::from(last.offset) + u64::from(last.len));
+            let object = names::pack(tenant, first.pack);
+            let span = match run {
+                [_] => Bytes::new(),
+                // Should that fail, each is read by itself and has its own error.
+                _ => self.objects.get_range(&object, start, end - start).await.unwrap_or_default(),
+            };
+            for blob in run {
+                let from = (u64::from(blob.offset) - start) as usize;
+                let prefix = span.get(from..from + blob.len as usize).map(|bytes| span.slice_ref(bytes));
+                let entry = prefix.and_then(|prefix| Some((Head::read(&prefix)?, prefix)));
+                opened.push(match entry.filter(|(head, _)| head.entry == blob.entry) {
+                    Some((head, prefix)) => Ok(Message {
+                        store: self.clone(),
+                        object: object.clone(),
+                        offset: u64::from(blob.offset),
+                        len: u64::from(blob.len),
+                        head,
+                        prefix,
+                    }),
+                    None => self.open(tenant, *blob).await,
+                });
+            }
+        }
+        opened
     }
 
     /// The table of contents of a pack whose size nobody knows: reads the whole pack. With the size at hand,
@@ -220,6 +259,24 @@ impl Message {
         }
         Ok(bytes)
     }
+}
+
+/// How many of these entries, from the first on, are read at once. At least one.
+fn neighbours(blobs: &[BlobRef]) -> usize {
+    let Some(first) = blobs.first() else { return 0 };
+    let mut count = 1;
+    for pair in blobs.windows(2) {
+        let [before, next] = pair else { break };
+        let end = before.offset.saturating_add(before.len);
+        let is_near = next.pack == before.pack && next.offset >= end && next.offset - end <= MAX_GAP;
+        let span = u64::from(next.offset) + u64::from(next.len)
+            - u64::from(first.offset).min(u64::from(next.offset));
+        if !is_near || span > MAX_SPAN {
+            break;
+        }
+        count += 1;
+    }
+    count
 }
 
 fn slice(bytes: &[u8], start: u64, end: u64) -> Result<&[u8], StoreError> {

@@ -17,7 +17,7 @@ const PAGE: usize = 500;
 /// How thoroughly an account is checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Depth {
-    /// Journal, counters, bases.
+    /// Journal, counters, bases, segments.
     Metadata,
     /// And every message's bytes against their checksum.
     Bytes,
@@ -87,6 +87,9 @@ impl Mailstore {
                 }
                 (Some(_), Some(_)) => {}
             }
+        }
+        for what in self.check_segments(account, &state, depth == Depth::Bytes).await? {
+            checker.broken(6, what);
         }
         if depth == Depth::Bytes {
             self.check_bytes(&state, &mut checker).await?;

@@ -1,4 +1,4 @@
-//! The mail store over the ports: where bytes lie ([`pack`], [`blobs`]), how an account is loaded and changed
+//! The mail store over the ports: where bytes lie ([`pack`], [`blobs`]), what is derived from them ([`segment`]), how an account is loaded and changed
 //! ([`Mailstore`]), and the live accounts that sessions share ([`Mailroom`]).
 //!
 //! Invariants: a pack is durable before an entry refers to it; an entry is committed only as the next one of
@@ -18,6 +18,7 @@ mod live;
 mod load;
 pub mod names;
 pub mod pack;
+pub mod segment;
 mod write;
 
 use std::sync::Arc;
@@ -37,6 +38,9 @@ pub struct Mailstore {
     pub(crate) objects: Arc<dyn Objects>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ids: Arc<dyn Ids>,
+    /// Of segments.
+    pub(crate) cache: Arc<segment::Cache>,
+    pub(crate) wanted: Arc<segment::Wanted>,
 }
 
 impl Mailstore {
@@ -48,7 +52,7 @@ impl Mailstore {
         clock: Arc<dyn Clock>,
         ids: Arc<dyn Ids>,
     ) -> Mailstore {
-        Mailstore { journal, objects, clock, ids }
+        Mailstore { journal, objects, clock, ids, cache: Arc::default(), wanted: Arc::default() }
     }
 
     /// The journal port.

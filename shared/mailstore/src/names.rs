@@ -50,6 +50,25 @@ pub fn card_runs(account: AccountKey) -> String {
     format!("{}/cd/{}/", account.tenant, account.account)
 }
 
+/// A segment of an account, of the entries after `low` up to `high`. A segment that is made anew for the same
+/// entries has another name.
+#[must_use]
+pub fn segment(account: AccountKey, low: Seq, high: Seq, nonce: EventId) -> String {
+    format!("{}/sg/{}/{:020}-{:020}-{nonce}", account.tenant, account.account, low.0, high.0)
+}
+
+/// All segments of an account, for listing.
+#[must_use]
+pub fn segments(account: AccountKey) -> String {
+    format!("{}/sg/{}/", account.tenant, account.account)
+}
+
+/// The id at the end of a segment's or base's name.
+#[must_use]
+pub fn nonce_of(name: &str) -> Option<EventId> {
+    name.rsplit('-').next()?.parse().ok()
+}
+
 /// The id at the end of a pack's or spooled message's name.
 #[must_use]
 pub fn id_of(name: &str) -> Option<EventId> {

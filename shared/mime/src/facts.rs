@@ -60,7 +60,8 @@ fn contacts(addresses: &[Address]) -> Vec<Contact> {
 }
 
 /// The address for people.
-pub(crate) fn contact(address: &Address) -> Contact {
+#[must_use]
+pub fn contact(address: &Address) -> Contact {
     let present = |text: &Option<RawText>, missing: &[u8]| {
         text.as_deref().filter(|text| *text != missing).map(charset::guess).unwrap_or_default()
     };

@@ -21,18 +21,20 @@ mod html;
 mod multipart;
 mod parameter;
 mod part;
+pub mod search;
 mod seven_bit;
 mod text;
 mod thread;
 mod transfer;
+pub mod wire;
 
 pub use encoded_word::decode_header;
-pub use facts::file_name;
+pub use facts::{contact, file_name};
 pub use header::{header_end, header_fields};
 use pennypost_model::message::Facts;
 use pennypost_model::structure::Structure;
 pub use text::decode_text;
-pub use thread::message_id_hash;
+pub use thread::{base_subject, message_id_hash, message_ids};
 pub use transfer::decode_part;
 
 /// Structure and facts of a message, of any bytes at all. The structure has at least the root part.

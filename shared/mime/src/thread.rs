@@ -73,6 +73,13 @@ pub(crate) fn first_id(value: &[u8]) -> Option<Vec<u8>> {
     (!id.is_empty()).then_some(id)
 }
 
+/// The message ids of a raw References or In-Reply-To field, in order, without angle brackets; at most `limit`.
+#[must_use]
+pub fn message_ids(value: &[u8], limit: usize) -> Vec<String> {
+    let pieces = value.split_inclusive(|byte| *byte == b'>').filter(|piece| piece.contains(&b'<'));
+    pieces.filter_map(first_id).map(|id| crate::charset::guess(&id)).take(limit).collect()
+}
+
 fn thread_index_root(value: &[u8]) -> Option<Vec<u8>> {
     let mut index = base64(&unfold(value, MAX_TEXT));
     if index.len() < THREAD_INDEX_ROOT {
@@ -84,7 +91,8 @@ fn thread_index_root(value: &[u8]) -> Option<Vec<u8>> {
 
 /// The subject without the marks of replies, forwards and lists, in lower case and with single spaces
 /// (RFC 5256 section 2.1; a full-width colon counts as a colon).
-pub(crate) fn base_subject(decoded: &str) -> String {
+#[must_use]
+pub fn base_subject(decoded: &str) -> String {
     let lower = decoded.to_lowercase();
     let words: Vec<&str> = lower.split_whitespace().collect();
     let folded = words.join(" ");

@@ -151,12 +151,18 @@ impl Fetch {
     /// Needs more than the row.
     #[must_use]
     pub fn opens_message(&self) -> bool {
-        self.items.iter().any(|item| {
-            matches!(
-                item,
-                FetchItem::Envelope | FetchItem::Body | FetchItem::BodyStructure | FetchItem::Section { .. }
-            )
-        })
+        self.items.iter().any(FetchItem::opens_message)
+    }
+}
+
+impl FetchItem {
+    /// Needs more than the row.
+    #[must_use]
+    pub const fn opens_message(&self) -> bool {
+        matches!(
+            self,
+            FetchItem::Envelope | FetchItem::Body | FetchItem::BodyStructure | FetchItem::Section { .. }
+        )
     }
 }
 

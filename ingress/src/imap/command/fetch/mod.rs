@@ -8,7 +8,9 @@
 mod block;
 mod rows;
 mod section;
+#[cfg(test)]
 mod structure;
+mod summaries;
 
 use std::ops::Range;
 
@@ -16,6 +18,7 @@ use futures::StreamExt;
 use pennypost_fold::{Draft, Row};
 use pennypost_mailstore::blobs::Message;
 use pennypost_mailstore::{Mailstore, StoreError};
+use pennypost_mime::wire;
 use pennypost_model::message::Sidecar;
 use pennypost_model::structure::Span;
 use pennypost_model::{AccountKey, FlagSet, SystemFlags, UidSet};
@@ -167,6 +170,11 @@ impl Session {
         if !task.fetch.opens_message() {
             self.fetch_rows(task, positions, &mut told).await?;
             return Ok(Reply::ok("fetched").telling(told));
+        }
+        let is_kept = |item: &FetchItem| summaries::column(item).is_some();
+        if task.fetch.items.iter().all(|item| is_kept(item) || !item.opens_message()) {
+            let failure = Box::pin(self.fetch_summaries(task, positions, &mut told)).await?;
+            return Ok(failure.map_or_else(|| Reply::ok("fetched"), Reply::from).telling(told));
         }
         let mut failure: Option<StoreError> = None;
         for range in positions {
@@ -410,15 +418,15 @@ fn write_item(out: &mut Vec<u8>, item: &FetchItem, opened: Option<&Opened>) {
     match (item, structure) {
         (FetchItem::Envelope, Some(of)) => {
             out.extend_from_slice(b"ENVELOPE ");
-            structure::envelope(out, &of.envelope);
+            wire::envelope(out, &of.envelope);
         }
         (FetchItem::Body, Some(of)) => {
             out.extend_from_slice(b"BODY ");
-            structure::body(out, of, false);
+            wire::body(out, of, false);
         }
         (FetchItem::BodyStructure, Some(of)) => {
             out.extend_from_slice(b"BODYSTRUCTURE ");
-            structure::body(out, of, true);
+            wire::body(out, of, true);
         }
         // Sections and what the row tells are written elsewhere; the others have been opened.
         _ => {}

@@ -3,8 +3,11 @@
 //! A condition is tested on what is known of a message, and the answer may be that more must be known: first
 //! the row, then the header, then the text.
 
-use memchr::memmem::Finder;
+use std::cell::RefCell;
+use std::sync::Arc;
+
 use pennypost_fold::{Row, RowFlags, State};
+use pennypost_mime::search::{MAIN_FIELDS, Needle, fold, values};
 use pennypost_model::{Timestamp, Uid, UidSet};
 
 use crate::imap::grammar::SearchKey;
@@ -23,25 +26,27 @@ pub(super) struct Resolver<'a> {
     pub last_uid: u32,
     /// For YOUNGER and OLDER.
     pub now: Timestamp,
+    /// The texts of the condition.
+    pub leaves: RefCell<Leaves>,
 }
 
-/// A text to look for, folded.
-pub(super) struct Needle(Finder<'static>);
-
-impl Needle {
-    fn new(text: &str) -> Needle {
-        Needle(Finder::new(fold(text).as_bytes()).into_owned())
-    }
-
-    fn is_in(&self, folded: &str) -> bool {
-        self.0.find(folded.as_bytes()).is_some()
+impl Resolver<'_> {
+    fn leaf(&self, text: &str) -> Arc<Leaf> {
+        let mut leaves = self.leaves.borrow_mut();
+        let leaf = Arc::new(Leaf { number: leaves.len(), needle: Needle::new(text) });
+        leaves.push(Arc::clone(&leaf));
+        leaf
     }
 }
 
-/// Folds case, and white space so that folded header lines match.
-pub(super) fn fold(text: &str) -> String {
-    text.to_lowercase()
+/// A text to look for, and its number among those of the condition.
+pub(super) struct Leaf {
+    pub number: usize,
+    pub needle: Needle,
 }
+
+/// All texts that a condition looks for, by their numbers.
+pub(super) type Leaves = Vec<Arc<Leaf>>;
 
 /// A condition.
 pub(super) enum Test {
@@ -55,9 +60,9 @@ pub(super) enum Test {
     Larger(u64),
     Smaller(u64),
     NotBefore(Timestamp),
-    Header(String, Needle),
-    Body(Needle),
-    Text(Needle),
+    Header(String, Arc<Leaf>),
+    Body(Arc<Leaf>),
+    Text(Arc<Leaf>),
     ModSeq(u64),
     EmailId(String),
     ThreadId(String),
@@ -74,19 +79,72 @@ pub(super) struct Known<'a> {
     pub number: u32,
     /// `\Recent`
     pub recent: bool,
-    /// Its header fields, names in lower case, values decoded and folded; those that are asked for.
-    pub header: Option<&'a Header>,
+    /// Lines of its main header fields.
+    pub main: Option<&'a [u8]>,
+    /// Lines of its other header fields.
+    pub other: Option<&'a [u8]>,
     /// Its text, decoded and folded.
-    pub text: Option<&'a str>,
+    pub text: Option<&'a [u8]>,
+    /// Which texts are known to be nowhere in it.
+    pub absent: Option<&'a Absent>,
 }
 
-/// The header of a message.
-#[derive(Default)]
-pub(super) struct Header {
-    /// Name and value.
-    pub fields: Vec<(String, String)>,
-    /// The day that its Date field shows.
-    pub sent: Option<Day>,
+/// Which texts, by their numbers, are nowhere in the header and nowhere in the text of some messages.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Absent {
+    pub header: Vec<bool>,
+    pub text: Vec<bool>,
+}
+
+/// What a condition looks at beside the rows.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Needs {
+    pub main: bool,
+    pub other: bool,
+    pub text: bool,
+}
+
+impl Known<'_> {
+    fn lacks_in_header(&self, leaf: &Leaf) -> bool {
+        self.absent.is_some_and(|absent| absent.header.get(leaf.number) == Some(&true))
+    }
+
+    fn lacks_in_text(&self, leaf: &Leaf) -> bool {
+        self.absent.is_some_and(|absent| absent.text.get(leaf.number) == Some(&true))
+    }
+
+    fn in_field(&self, field: &str, leaf: &Leaf) -> Option<bool> {
+        if self.lacks_in_header(leaf) {
+            return Some(false);
+        }
+        let lines = if MAIN_FIELDS.contains(&field) { self.main? } else { self.other? };
+        Some(leaf.needle.is_in_field(field, lines))
+    }
+
+    fn in_text(&self, leaf: &Leaf) -> Option<bool> {
+        if self.lacks_in_text(leaf) {
+            return Some(false);
+        }
+        Some(leaf.needle.is_in(self.text?))
+    }
+
+    /// In the header or in the text.
+    fn anywhere(&self, leaf: &Leaf) -> Option<bool> {
+        let in_lines = |lines: Option<&[u8]>| match lines {
+            _ if self.lacks_in_header(leaf) => Some(false),
+            Some(lines) => Some(leaf.needle.is_in_lines(lines)),
+            None => None,
+        };
+        let mut is_open = false;
+        for found in [in_lines(self.main), in_lines(self.other), self.in_text(leaf)] {
+            match found {
+                Some(true) => return Some(true),
+                Some(false) => {}
+                None => is_open = true,
+            }
+        }
+        if is_open { None } else { Some(false) }
+    }
 }
 
 impl Test {
@@ -125,13 +183,11 @@ impl Test {
             SearchKey::Smaller(size) => Test::Smaller(*size),
             SearchKey::Younger(seconds) => Test::NotBefore(ago(with.now, *seconds)),
             SearchKey::Older(seconds) => Test::Not(Box::new(Test::NotBefore(ago(with.now, *seconds)))),
-            SearchKey::Header(HeaderKey { field, text }) => {
-                Test::Header(field.to_ascii_lowercase(), Needle::new(text))
-            }
+            SearchKey::Header(HeaderKey { field, text }) => Test::Header(fold(field), with.leaf(text)),
             // Every message contains the empty text.
             SearchKey::Body(text) | SearchKey::Text(text) if text.is_empty() => Test::Always(true),
-            SearchKey::Body(text) => Test::Body(Needle::new(text)),
-            SearchKey::Text(text) => Test::Text(Needle::new(text)),
+            SearchKey::Body(text) => Test::Body(with.leaf(text)),
+            SearchKey::Text(text) => Test::Text(with.leaf(text)),
             SearchKey::ModSeq(modseq) => Test::ModSeq(*modseq),
             SearchKey::EmailId(id) => Test::EmailId(id.clone()),
             SearchKey::ThreadId(id) => Test::ThreadId(id.clone()),
@@ -152,17 +208,25 @@ impl Test {
         }
     }
 
-    /// The header fields that the condition looks at, in lower case; `None`: all of them.
-    pub fn fields(&self) -> Option<Vec<String>> {
+    /// What the condition looks at beside the rows.
+    pub fn needs(&self) -> Needs {
         match self {
-            Test::Header(field, _) => Some(vec![field.clone()]),
-            Test::Text(_) => None,
-            Test::Not(test) => test.fields(),
-            Test::Any(tests) | Test::All(tests) => tests.iter().try_fold(Vec::new(), |mut fields, test| {
-                fields.extend(test.fields()?);
-                Some(fields)
-            }),
-            _ => Some(Vec::new()),
+            Test::Sent(..) => Needs { other: true, ..Needs::default() },
+            Test::Header(field, _) => {
+                let is_main = MAIN_FIELDS.contains(&&**field);
+                Needs { main: is_main, other: !is_main, text: false }
+            }
+            Test::Body(_) => Needs { text: true, ..Needs::default() },
+            Test::Text(_) => Needs { main: true, other: true, text: true },
+            Test::Not(test) => test.needs(),
+            Test::Any(tests) | Test::All(tests) => {
+                tests.iter().map(Test::needs).fold(Needs::default(), |all, one| Needs {
+                    main: all.main || one.main,
+                    other: all.other || one.other,
+                    text: all.text || one.text,
+                })
+            }
+            _ => Needs::default(),
         }
     }
 
@@ -180,18 +244,9 @@ impl Test {
             Test::Larger(size) => row.size > *size,
             Test::Smaller(size) => row.size < *size,
             Test::NotBefore(time) => row.internal_date >= *time,
-            Test::Header(field, needle) => {
-                let fields = &known.header?.fields;
-                fields.iter().any(|(name, value)| name == field && needle.is_in(value))
-            }
-            Test::Body(needle) => needle.is_in(known.text?),
-            Test::Text(needle) => {
-                let in_header =
-                    known.header?.fields.iter().any(|(name, value)| {
-                        needle.is_in(value) || needle.is_in(&format!("{name}: {value}"))
-                    });
-                in_header || needle.is_in(known.text?)
-            }
+            Test::Header(field, leaf) => return known.in_field(field, leaf),
+            Test::Body(leaf) => return known.in_text(leaf),
+            Test::Text(leaf) => return known.anywhere(leaf),
             Test::ModSeq(modseq) => row.modseq.0 >= *modseq,
             Test::EmailId(id) => *id == super::super::fetch::email_id(row),
             Test::ThreadId(id) => *id == super::super::fetch::thread_id(row),
@@ -231,8 +286,10 @@ fn compare(day: Day, when: When, with: Day) -> bool {
 /// which decides unless it is within a zone's breadth of a day's border.
 fn sent(known: &Known<'_>, when: When, with: Day) -> Option<bool> {
     const WIDEST: i64 = 24 * 3_600_000;
-    if let Some(header) = known.header {
-        return Some(header.sent.is_some_and(|day| compare(day, when, with)));
+    if let Some(lines) = known.other {
+        let mut days =
+            values("date", lines).filter_map(|value| day_of_date_field(&String::from_utf8_lossy(value)));
+        return Some(days.next().is_some_and(|day| compare(day, when, with)));
     }
     let sent = known.row.sent?.timestamp();
     let earliest = compare(Day::of(sent.plus_millis(-WIDEST)), when, with);
@@ -242,7 +299,7 @@ fn sent(known: &Known<'_>, when: When, with: Day) -> Option<bool> {
 }
 
 /// The day that a Date field shows: `Fri, 20 Nov 2026 …`.
-pub(super) fn day_of_date_field(value: &str) -> Option<Day> {
+fn day_of_date_field(value: &str) -> Option<Day> {
     let mut words = value
         .split(|c: char| c.is_whitespace() || matches!(c, ',' | '-'))
         .filter(|word| !word.is_empty())
