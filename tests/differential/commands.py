@@ -1,14 +1,14 @@
 """A command as it is written for both servers, with what differs between them left open.
 
 `<<u3>>` is the UID of the third message that this sequence put into the
-selected mailbox, `<<m2>>` the HIGHESTMODSEQ that the second mark found, and
-`<<t:NAME>>` a letter of the corpus as a literal.
+selected mailbox, `<<m2>>` the HIGHESTMODSEQ that the second mark found,
+`<<n2>>` the next after it, `<<v:NAME>>` the UIDVALIDITY of a mailbox, and `<<t:NAME>>` a letter of the corpus as a literal.
 """
 
 import re
 from dataclasses import dataclass
 
-PLACEHOLDER = re.compile(rb"<<([umt]):?([^>]+)>>")
+PLACEHOLDER = re.compile(rb"<<([umntv]):?([^>]+)>>")
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class Command:
     #: Which of the sequence's sessions says it.
     session: int
     text: bytes
-    #: The name of the mailbox whose HIGHESTMODSEQ the answer to this tells to later `<<m>>`.
+    #: The HIGHESTMODSEQ in the answer to this is the next mark.
     mark: bool = False
 
     @property

@@ -21,7 +21,7 @@ STATUS_ITEMS = [b"MESSAGES", b"UNSEEN", b"UIDNEXT UIDVALIDITY", b"RECENT", b"SIZ
 BROKEN = [
     b"FETCH", b"FETCH 1", b"FETCH 0 FLAGS", b"FETCH 1 (FLAGS", b"FETCH 1:0 FLAGS", b"FETCH a FLAGS", b"FETCH 1 NOTHING",
     b"STORE 1 FLAGS", b"STORE 1 +FLAGS (\\Wrong)", b"SEARCH", b"SEARCH NOSUCH", b"SEARCH SUBJECT", b"SEARCH OR SEEN",
-    b"SEARCH (SEEN", b"COPY 1", b"SELECT", b"STATUS one", b"STATUS one ()", b"STATUS one (NOSUCH)", b"CREATE",
+    b"SEARCH (SEEN", b"COPY 1", b"STATUS one", b"STATUS one ()", b"STATUS one (NOSUCH)", b"CREATE",
     b'CREATE ""', b'CREATE "one//two"', b"RENAME one", b"DELETE INBOX", b"DELETE nothing-here", b"CREATE INBOX",
     b"CREATE inbox", b"RENAME nothing-here two", b"FROBNICATE", b"UID", b"UID FROBNICATE 1", b"UID FETCH 0 FLAGS",
     b"FETCH 1 BODY[", b"FETCH 1 BODY[0]", b"FETCH 1 BODY[HEADER.FIELDS]", b"FETCH 1 BODY[HEADER.FIELDS ()]",
@@ -33,6 +33,10 @@ BROKEN = [
 ]
 
 
+#: Seeds that begin so ask everything about one letter of the corpus.
+LETTER = "letter/"
+
+
 class Generator:
     def __init__(self, seed: str, letters: list[str], capabilities: set[str]):
         self.chance = random.Random(seed)
@@ -40,16 +44,44 @@ class Generator:
         self.plain = [name for name in letters if name.startswith("plain")]
         self.capabilities = capabilities
         self.sessions = 1
+        #: The first session: 2 for those with QRESYNC.
+        self.first = 0
         self.commands: list[Command] = []
         #: Mailbox -> how many messages were ever put into it.
         self.made: dict[bytes, int] = {b"INBOX": 0}
         self.selected: list[bytes | None] = [None, None]
         self.stale = [False, False]
+        #: Selected with CONDSTORE: Dovecot notes mod-sequences only from then on.
+        self.tracked = [False, False]
         self.marks = 0
+
+    def sequence_of(self, seed: str) -> list[Command]:
+        name = seed.removeprefix(LETTER)
+        return self.everything_of(name.encode()) if name != seed else self.sequence()
+
+    def everything_of(self, letter: bytes) -> list[Command]:
+        """All that can be asked about one letter, each by itself."""
+        self.say(0, b"APPEND INBOX <<t:%s>>" % letter)
+        self.say(0, b"SELECT INBOX")
+        for item in (b"ENVELOPE", b"BODY", b"BODYSTRUCTURE", b"RFC822.SIZE", b"RFC822.HEADER", b"RFC822.TEXT", b"RFC822"):
+            self.say(0, b"FETCH 1 (%s)" % item)
+        for part in (b"1", b"2", b"3", b"1.1", b"1.2", b"2.1", b"2.2", b"2.1.1", b"2.2.1"):
+            for section in (part, part + b".MIME", part + b".HEADER", part + b".TEXT"):
+                self.say(0, b"FETCH 1 (BODY.PEEK[%s])" % section)
+            if "BINARY" in self.capabilities:
+                self.say(0, b"FETCH 1 (BINARY.PEEK[%s])" % part)
+                self.say(0, b"FETCH 1 (BINARY.SIZE[%s])" % part)
+        for fields in (b"Subject", b"From To Cc", b"Content-Type", b"X-None"):
+            self.say(0, b"FETCH 1 (BODY.PEEK[HEADER.FIELDS (%s)] BODY.PEEK[HEADER.FIELDS.NOT (%s)])" % (fields, fields))
+        for key in (b"SENTSINCE 1-Jan-2024", b"SENTON 12-Apr-2026", b"HEADER Subject \"\"", b"HEADER X-None \"\"", b"FROM ada", b"TO wang"):
+            self.say(0, b"SEARCH " + key)
+        return self.commands
 
     def sequence(self) -> list[Command]:
         chance = self.chance
         self.sessions = 2 if chance.random() < 0.35 else 1
+        if "QRESYNC" in self.capabilities and chance.random() < 0.3:
+            self.first = 2
         for name in chance.sample(NAMES, chance.choice((0, 1, 1, 2))):
             self.create(0, name)
         where = chance.choice(list(self.made))
@@ -77,7 +109,7 @@ class Generator:
         ]
 
     def say(self, session: int, text: bytes, changes: bool = False, mark: bool = False) -> None:
-        self.commands.append(Command(session, text, mark))
+        self.commands.append(Command(self.first + session, text, mark))
         if changes:
             self.stale = [True if other != session else stale for other, stale in enumerate(self.stale)]
 
@@ -117,7 +149,7 @@ class Generator:
 
     def subscribe(self, session: int) -> None:
         verb = self.chance.choice((b"SUBSCRIBE", b"UNSUBSCRIBE"))
-        self.say(session, b"%s %s" % (verb, self.chance.choice(list(self.made))))
+        self.say(session, b"%s %s" % (verb, self.some_name()))
         if self.chance.random() < 0.5:
             self.say(session, self.chance.choice((b'LSUB "" *', b'LSUB "" %', b'LIST (SUBSCRIBED) "" *')))
 
@@ -172,8 +204,12 @@ class Generator:
     def select(self, session: int, name: bytes) -> None:
         verb = b"EXAMINE" if self.chance.random() < 0.15 else b"SELECT"
         parameter = b" (CONDSTORE)" if "CONDSTORE" in self.capabilities and self.chance.random() < 0.3 else b""
+        if self.first and self.marks and self.chance.random() < 0.6:
+            known = b" 1:<<u%d>>" % self.chance.randint(1, 4) if self.chance.random() < 0.2 else b""
+            parameter = b" (QRESYNC (<<v:%s>> <<m%d>>%s))" % (name, self.chance.randint(1, self.marks), known)
         self.say(session, b"%s %s%s" % (verb, name, parameter))
         self.selected[session] = name if name in self.made else None
+        self.tracked[session] = bool(parameter or self.first)
         self.stale[session] = False
 
     def any_select(self, session: int) -> None:
@@ -195,7 +231,7 @@ class Generator:
     def mark(self, session: int) -> None:
         """Notes the HIGHESTMODSEQ, then something changes; later commands refer to it."""
         name = self.selected[session]
-        if "CONDSTORE" not in self.capabilities or name is None:
+        if not self.tracked[session] or name is None:
             return
         self.say(session, b"STATUS %s (HIGHESTMODSEQ)" % name, mark=True)
         self.marks += 1
@@ -203,11 +239,11 @@ class Generator:
         self.conditional(session)
 
     def conditional(self, session: int) -> None:
-        mark = b"<<m%d>>" % self.chance.randint(1, self.marks)
+        mark = b"%d>>" % self.chance.randint(1, self.marks)
         self.say(session, self.chance.choice((
-            b"UID FETCH 1:* (FLAGS) (CHANGEDSINCE %s)", b"FETCH 1:* (UID FLAGS) (CHANGEDSINCE %s)",
-            b"STORE 1:* (UNCHANGEDSINCE %s) +FLAGS ($Label1)", b"UID STORE 1:* (UNCHANGEDSINCE %s) -FLAGS.SILENT (\\Seen)",
-            b"SEARCH MODSEQ %s",
+            b"UID FETCH 1:* (FLAGS) (CHANGEDSINCE <<m%s)", b"FETCH 1:* (UID FLAGS) (CHANGEDSINCE <<m%s)",
+            b"STORE 1:* (UNCHANGEDSINCE <<m%s) +FLAGS ($Label1)", b"UID STORE 1:* (UNCHANGEDSINCE <<m%s) -FLAGS.SILENT (\\Seen)",
+            b"SEARCH MODSEQ <<n%s",
         )) % mark, changes=True)
 
     def numbers(self, session: int) -> tuple[bytes, bytes]:
@@ -223,6 +259,8 @@ class Generator:
         numbers = chance.choice((
             b"1:*", b"*", one(), one(), one() + b":" + one(), one() + b":*", b"*:" + one(), one() + b"," + one(),
         ))
+        if "SEARCHRES" in self.capabilities and chance.random() < 0.1:
+            numbers = b"$"
         return (b"UID " if by_uid else b""), numbers
 
     def fetch(self, session: int) -> None:
@@ -236,6 +274,10 @@ class Generator:
 
     def fetch_item(self) -> bytes:
         chance = self.chance
+        if "SAVEDATE" in self.capabilities and chance.random() < 0.05:
+            return b"SAVEDATE"
+        if "BINARY" in self.capabilities and chance.random() < 0.1:
+            return b"%s[%s]" % (chance.choice((b"BINARY", b"BINARY.PEEK", b"BINARY.SIZE")), chance.choice((b"", b"1", b"2", b"1.1")))
         if chance.random() < 0.55:
             return chance.choice((
                 b"FLAGS", b"UID", b"ENVELOPE", b"ENVELOPE", b"BODYSTRUCTURE", b"BODYSTRUCTURE", b"BODY", b"INTERNALDATE",
@@ -285,6 +327,8 @@ class Generator:
         returned = b""
         if "ESEARCH" in self.capabilities and chance.random() < 0.4:
             options = chance.sample((b"MIN", b"MAX", b"COUNT", b"ALL"), chance.randint(0, 4))
+            if "SEARCHRES" in self.capabilities and chance.random() < 0.3:
+                options.append(b"SAVE")
             returned = b"RETURN (%s) " % b" ".join(options)
         prefix = chance.choice((b"", b"UID "))
         keys = b" ".join(self.search_key(2) for _ in range(chance.choice((1, 1, 2, 3))))
@@ -299,6 +343,8 @@ class Generator:
                 b"(%s %s)" % (self.search_key(depth - 1), self.search_key(depth - 1)),
             ))
         kind = chance.randrange(6)
+        if kind == 0 and "SEARCHRES" in self.capabilities and chance.random() < 0.15:
+            return chance.choice((b"$", b"UID $"))
         if kind == 0:
             return chance.choice((
                 b"ALL", b"SEEN", b"UNSEEN", b"DELETED", b"UNDELETED", b"FLAGGED", b"UNFLAGGED", b"ANSWERED", b"UNANSWERED",
@@ -324,6 +370,10 @@ class Generator:
             if "SORT=DISPLAY" in self.capabilities:
                 keys += [b"DISPLAYFROM", b"DISPLAYTO", b"REVERSE DISPLAYFROM"]
             order = b" ".join(chance.sample(keys, chance.randint(1, 3)))
+            if "ESORT" in self.capabilities and chance.random() < 0.3:
+                prefix += b"SORT RETURN (%s) " % chance.choice((b"COUNT", b"MIN MAX", b"ALL", b""))
+                self.say(session, b"%s(%s) UTF-8 %s" % (prefix, order, self.search_key(0)))
+                return
             self.say(session, b"%sSORT (%s) UTF-8 %s" % (prefix, order, self.search_key(0)))
         elif "THREAD=REFERENCES" in self.capabilities:
             algorithm = chance.choice((b"REFERENCES", b"ORDEREDSUBJECT"))

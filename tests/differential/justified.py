@@ -4,11 +4,13 @@ A rule looks at one difference. `ends` is for those after which the two stores
 are not the same any more, so that the rest of the sequence says nothing.
 """
 
+import re
 from dataclasses import dataclass
 from typing import Callable
 
 from commands import Command
 from compare import Difference
+from letters import corpus, part_numbers
 from tokens import NIL
 
 
@@ -23,10 +25,21 @@ def both_refuse(command: Command, difference: Difference, letters: set[str]) -> 
     return difference.kind in ("NO for BAD", "BAD for NO")
 
 
+SECTION = re.compile(r"BODY\[([0-9.]+?)(?:\.[A-Z].*)?\]")
+#: Headers and text belong to messages: of any other part there are none.
+OF_MESSAGES = re.compile(r"BODY\[[0-9.]+\.(?:HEADER|TEXT)")
+
+
 def absent_part(command: Command, difference: Difference, letters: set[str]) -> bool:
-    if difference.kind != "item BODY":
+    if difference.kind != "item BODY" or list(difference.ours.values()) != [NIL]:
         return False
-    return list(difference.ours.values()) == [NIL] and list(difference.theirs.values()) == [b""]
+    if list(difference.theirs.values()) in ([b""], [b"\r\n"]):
+        return True
+    item = next(iter(difference.ours))
+    section = SECTION.match(item)
+    if section is None:
+        return False
+    return any(section.group(1) not in PARTS[letter] for letter in letters) or OF_MESSAGES.match(item) is not None
 
 
 def read_only(command: Command, difference: Difference, letters: set[str]) -> bool:
@@ -35,16 +48,99 @@ def read_only(command: Command, difference: Difference, letters: set[str]) -> bo
     )
 
 
+def refused_before(command: Command, difference: Difference, letters: set[str]) -> bool:
+    return difference.kind == "response code" and difference.ours.startswith(b"NO [NOPERM]")
+
+
 def star_of_nothing(command: Command, difference: Difference, letters: set[str]) -> bool:
     return difference.kind == "OK for BAD" and b"*" in command.text and b"Invalid messageset" in difference.theirs
 
 
+def nothing_to_copy(command: Command, difference: Difference, letters: set[str]) -> bool:
+    return difference.kind == "NO for OK" and b"[TRYCREATE]" in difference.ours and b"No messages found" in difference.theirs
+
+
+def malformed(command: Command, difference: Difference, letters: set[str]) -> bool:
+    return difference.kind == "BAD for OK" and command.text in NOT_IN_GRAMMAR
+
+
+#: What Dovecot takes although the formal syntax has no such command.
+NOT_IN_GRAMMAR = {
+    b"STORE 1 FLAGS.SILENT", b"STORE 1 FLAGS", b"FETCH 1 BODY[TEXT]<0.0>", b"FETCH 1 BODY[TEXT]<5>", b"NOOP extra",
+    b"CAPABILITY extra", b"FETCH 1 BODY[0]", b"SEARCH BEFORE 32-Jan-2024", b'APPEND one "99-Jan-2024 00:00:00 +0000" <<t:plain0>>',
+}
+
+
+def unknown_system_flag(command: Command, difference: Difference, letters: set[str]) -> bool:
+    return difference.kind == "OK for BAD" and b"Invalid system flag" in difference.theirs
+
+
+def subscribe_unchecked(command: Command, difference: Difference, letters: set[str]) -> bool:
+    return command.verb == "SUBSCRIBE" and difference.kind == "OK for NO"
+
+
+def root_name(command: Command, difference: Difference, letters: set[str]) -> bool:
+    return difference.kind in ("LIST extra", "LIST missing") and command.text.endswith(b' ""')
+
+
+def subscribed_told(command: Command, difference: Difference, letters: set[str]) -> bool:
+    if difference.kind != "LIST differs" or b"SUBSCRIBED" not in command.text:
+        return False
+    (ours, *mine), (theirs, *other) = (next(iter(side.values())) for side in (difference.ours, difference.theirs))
+    return mine == other and set(ours) - set(theirs) == {"\\subscribed"} and set(theirs) <= set(ours)
+
+
+def not_of_sizes(command: Command, difference: Difference, letters: set[str]) -> bool:
+    text = command.text
+    twice = max(text.count(b"LARGER"), text.count(b"SMALLER")) > 1
+    return difference.kind in ("SEARCH", "ESEARCH differs") and b"NOT " in text and twice
+
+
+def last_line_end(command: Command, difference: Difference, letters: set[str]) -> bool:
+    if difference.kind not in ("item BODY", "item BODYSTRUCTURE"):
+        return False
+    if command.text.upper().count(b"BODY[") + command.text.upper().count(b"PEEK[") == 0:
+        return "nested-rfc822" in letters
+    ours, theirs = (next(iter(side.values())) for side in (difference.ours, difference.theirs))
+    return isinstance(ours, bytes) and theirs == ours + b"\r\n"
+
+
+def joined_parameters(command: Command, difference: Difference, letters: set[str]) -> bool:
+    return difference.kind in ("item BODYSTRUCTURE", "item BODY") and "rfc2231-mixed-continuations" in letters
+
+
+def broken_mime(command: Command, difference: Difference, letters: set[str]) -> bool:
+    if not letters & BROKEN_LETTERS:
+        return False
+    searched = difference.kind in ("SEARCH", "ESEARCH differs") and (b"BODY" in command.text or b"TEXT" in command.text)
+    return searched or difference.kind in ("item BODY", "item BODYSTRUCTURE", "item ENVELOPE")
+
+
+#: Letters that break the grammar of MIME or of headers where Dovecot and Pennypost guess differently.
+BROKEN_LETTERS = {
+    "boundary-no-parts", "boundary-missing-parameter", "boundary-never-found", "boundary-empty", "content-type-unquoted",
+    "content-type-garbage", "content-type-no-subtype", "headers-duplicate", "address-garbage",
+}
+
 RULES = (
     Rule("no-or-bad", both_refuse),
     Rule("absent-part", absent_part),
-    Rule("read-only", read_only),
+    Rule("read-only", read_only, ends=True),
+    Rule("refused-before", refused_before),
     Rule("star-of-nothing", star_of_nothing),
+    Rule("nothing-to-copy", nothing_to_copy),
+    Rule("malformed", malformed, ends=True),
+    Rule("unknown-system-flag", unknown_system_flag, ends=True),
+    Rule("subscribe-unchecked", subscribe_unchecked, ends=True),
+    Rule("root-name", root_name),
+    Rule("subscribed-told", subscribed_told),
+    Rule("not-of-sizes", not_of_sizes),
+    Rule("joined-parameters", joined_parameters),
+    Rule("last-line-end", last_line_end),
+    Rule("broken-mime", broken_mime),
 )
+
+PARTS = {name: part_numbers(letter) for name, letter in corpus().items()}
 
 
 def forgive(command: Command, difference: Difference, letters: set[str]) -> Rule | None:

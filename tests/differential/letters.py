@@ -1,5 +1,6 @@
 """The corpus: awkward mails of `samplemail/`, and plain ones that form threads."""
 
+import email
 import re
 from pathlib import Path
 
@@ -36,3 +37,31 @@ def plain(number: int) -> bytes:
         headers.append(f"Cc: Émile <emile@diff.test>, list{number}@diff.test" if number == 5 else "Cc: cc@diff.test")
     body = f"Letter {number}.\r\nStamps and parcels {'very ' * number}soon.\r\n" + "long line\r\n" * (number * number)
     return ("\r\n".join(headers) + "\r\n\r\n" + body).encode()
+
+
+def part_numbers(letter: bytes) -> set[str]:
+    """The parts that RFC 3501 section 6.4.5 numbers, in the eyes of another parser."""
+    numbers: set[str] = set()
+
+    def message_within(message, above: str) -> None:
+        if message.get_content_maintype() == "multipart" and message.is_multipart():
+            children_of(message, above)
+        else:
+            numbers.add(f"{above}1")
+            below(message, f"{above}1")
+
+    def children_of(multipart, above: str) -> None:
+        for number, child in enumerate(multipart.get_payload(), 1):
+            numbers.add(f"{above}{number}")
+            below(child, f"{above}{number}")
+
+    def below(part, number: str) -> None:
+        if not part.is_multipart():
+            return
+        if part.get_content_type() == "message/rfc822":
+            message_within(part.get_payload(0), f"{number}.")
+        elif part.get_content_maintype() == "multipart":
+            children_of(part, f"{number}.")
+
+    message_within(email.message_from_bytes(letter), "")
+    return numbers

@@ -10,13 +10,14 @@ from state import reset, state_of
 from support.imap_wire import ConnectionLost, ImapError
 from tokens import Malformed
 
+#: Plain ones, then as many with QRESYNC where both servers have it.
 SESSIONS = 2
 
 
 class Side:
     """An account on one server: the sessions of a sequence, and one that looks at what became of it."""
 
-    def __init__(self, office, address: str, letters: dict[str, bytes]):
+    def __init__(self, office, address: str, letters: dict[str, bytes], capabilities: set[str]):
         self.name = office.name
         self.port = office.ports["imap"]
         self.account = office.add_account(address)
@@ -26,9 +27,11 @@ class Side:
         self.sessions: list[Session] = []
         self.watcher = self.connect()
         self.sessions = [self.connect() for _ in range(SESSIONS)]
+        if "QRESYNC" in capabilities:
+            self.sessions += [self.connect(b"QRESYNC") for _ in range(SESSIONS)]
 
-    def connect(self) -> Session:
-        return Session(self.port, self.account, self.uids, self.letters, self.marks)
+    def connect(self, enable: bytes = b"") -> Session:
+        return Session(self.port, self.account, self.uids, self.letters, self.marks, enable)
 
     def close(self) -> None:
         for session in [*self.sessions, self.watcher]:
@@ -42,6 +45,7 @@ class Side:
         reset(self.watcher)
         self.uids.ranks.clear()
         self.uids.counts.clear()
+        self.uids.validities.clear()
         self.marks.clear()
 
     def say(self, command: Command) -> Answer:
@@ -52,11 +56,11 @@ class Side:
 
 
 class Pair:
-    def __init__(self, offices: list, address: str, letters: dict[str, bytes]):
+    def __init__(self, offices: list, address: str, letters: dict[str, bytes], capabilities: set[str]):
         self.sides: list[Side] = []
         try:
             for office in offices:
-                self.sides.append(Side(office, address, letters))
+                self.sides.append(Side(office, address, letters, capabilities))
         except BaseException:
             self.close()
             raise

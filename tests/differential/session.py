@@ -15,6 +15,7 @@ from support.imap_wire import Imap, Response, numbers_of
 from tokens import NIL, Malformed, Text, parse
 
 CODE = re.compile(rb"^(OK|NO|BAD|BYE|PREAUTH)(?: \[([A-Z0-9-]+)(?: ([^\]]*))?\])?", re.IGNORECASE)
+SPECIAL_USES = {"\\all", "\\archive", "\\drafts", "\\flagged", "\\junk", "\\sent", "\\trash", "\\important"}
 
 
 @dataclass
@@ -23,6 +24,8 @@ class Uids:
 
     ranks: dict[tuple[int, int], int] = field(default_factory=dict)
     counts: dict[int, int] = field(default_factory=dict)
+    #: Name of a mailbox, as it was written -> its UIDVALIDITY when it was last selected.
+    validities: dict[bytes, int] = field(default_factory=dict)
 
     def add(self, validity: int, uid: int) -> int:
         if (validity, uid) not in self.ranks:
@@ -60,9 +63,13 @@ class Answer:
 
 
 class Session:
-    def __init__(self, port: int, account, uids: Uids, letters: dict[str, bytes], marks: list[int]):
+    def __init__(self, port: int, account, uids: Uids, letters: dict[str, bytes], marks: list[int], enable: bytes = b""):
         self.imap = Imap(port, timeout=30)
         self.imap.login(account.address, account.password)
+        if enable:
+            self.imap.command(b"ENABLE " + enable)
+        #: VANISHED names UIDs: such a session must know those of all messages in its view.
+        self.knows_uids = bool(enable)
         self.uids = uids
         self.letters = letters
         self.marks = marks
@@ -77,6 +84,14 @@ class Session:
         self.imap.close()
 
     def say(self, command: Command) -> Answer:
+        answer = self.say_only(command)
+        if self.knows_uids and self.selected:
+            unknown = next((at for at, message in enumerate(self.view, 1) if message.uid is None), None)
+            if unknown:
+                self.say_only(Command(command.session, b"FETCH %d:* (UID)" % unknown))
+        return answer
+
+    def say_only(self, command: Command) -> Answer:
         tag = self.imap.next_tag()
         self.imap.send(tag + b" " + self.fill(command.text) + b"\r\n")
         responses: list[Response] = []
@@ -97,6 +112,11 @@ class Session:
             if kind == b"m":
                 index = int(what) - 1
                 return b"%d" % (self.marks[index] if index < len(self.marks) else 1)
+            if kind == b"n":
+                index = int(what) - 1
+                return b"%d" % (self.marks[index] + 1 if index < len(self.marks) else 1)
+            if kind == b"v":
+                return b"%d" % self.uids.validities.get(what, 1)
             letter = self.letters[what.decode()]
             return b"{%d+}\r\n%s" % (len(letter), letter)
 
@@ -117,20 +137,22 @@ class Session:
                 self.forget()
         start = list(self.view)
         fetched: dict[int, dict] = {}
-        news: dict[int, dict] = {}
         for response in responses:
-            self.read(command, response, answer.told, fetched, news)
+            self.read(command, response, answer.told, fetched)
         order = {id(message): position for position, message in enumerate(start)}
         if fetched:
-            answer.told["FETCH"] = {
-                order.get(identity, ("new", position)): items
-                for position, (identity, items) in enumerate(fetched.items())
-            }
+            now = {id(message): ("new", position) for position, message in enumerate(self.view)}
+            answer.told["FETCH"] = {order.get(identity, now.get(identity)): items for identity, items in fetched.items()}
         if selects and answer.status == "OK":
             self.selected = True
+            self.uids.validities[command.text.split(b" ", 1)[1].split(b" (")[0]] = self.validity
             answer.told["READ-ONLY"] = answer.code == "READ-ONLY"
         if words[:1] in ([b"CLOSE"], [b"UNSELECT"]) and answer.status == "OK":
             self.forget()
+        if b"STORE" in words[:2] and b".SILENT" in command.text.upper():
+            # The client is to know what it stored itself, and is not told.
+            for message in self.view:
+                message.flags = None
         if argument is not None:
             self.read_code(answer.code, argument, answer.told)
         if not selects:
@@ -138,7 +160,7 @@ class Session:
             answer.told.pop("PERMANENTFLAGS", None)
         return answer
 
-    def read(self, command: Command, response: Response, told: dict, fetched: dict, news: dict) -> None:
+    def read(self, command: Command, response: Response, told: dict, fetched: dict) -> None:
         line = response[0]
         if line.startswith(b"+"):
             return
@@ -223,19 +245,16 @@ class Session:
             return name, flags_of(value)
         if name == "UID":
             return name, self.uids.rank(self.validity, int(value))
-        if name == "INTERNALDATE":
+        if name in ("INTERNALDATE", "SAVEDATE"):
             return name, moment(value)
         if name in ("BODY", "BODYSTRUCTURE"):
             return name, structure(value)
-        if name == "ENVELOPE":
-            return name, value
         return name, value
 
     def read_vanished(self, command: Command, tokens: list, told: dict) -> None:
-        earlier = isinstance(tokens[0], list)
         ranks = {self.uids.rank(self.validity, uid) for uid in numbers_of(tokens[-1])}
         ranks.discard("unknown UID")
-        if earlier:
+        if isinstance(tokens[0], list):
             told.setdefault("VANISHED", set()).update(ranks)
         else:
             self.view = [message for message in self.view if message.uid is None or message.uid not in ranks]
@@ -282,7 +301,7 @@ class Session:
 
     def read_list(self, command: Command, tokens: list, told: dict, key: str = "LIST") -> None:
         attributes, delimiter, name, *extended = tokens
-        known = {attribute.decode().lower() for attribute in attributes} - {"\\marked", "\\unmarked"}
+        known = {attribute.decode().lower() for attribute in attributes} - not_asked(command)
         if "\\nonexistent" in known:
             known.add("\\noselect")
         told.setdefault(key, {})[bytes(name)] = (sorted(known), delimiter, repr(extended).upper())
@@ -306,6 +325,20 @@ class Session:
         told.setdefault("STATUS", {})[name] = items
 
 
+def not_asked(command: Command) -> set[str]:
+    """Attributes that a LIST need not tell: an extended one tells what RETURN asks for (RFC 5258 section 3.2)."""
+    text = command.text.upper()
+    free = {"\\marked", "\\unmarked"}
+    if b"RETURN (" in text or text.startswith(b"LIST ("):
+        if b"CHILDREN" not in text:
+            free |= {"\\haschildren", "\\hasnochildren"}
+        if b"SPECIAL-USE" not in text:
+            free |= SPECIAL_USES
+        if b"SUBSCRIBED" not in text:
+            free.add("\\subscribed")
+    return free
+
+
 def flags_of(value) -> frozenset:
     lowered = {flag.lower() if flag.startswith(b"\\") else flag for flag in value}
     return frozenset(lowered - {b"\\recent"})
@@ -313,6 +346,8 @@ def flags_of(value) -> frozenset:
 
 def moment(value) -> object:
     """Seconds, whatever the zone; `now` when the server set it."""
+    if value is NIL:
+        return NIL
     when = parsedate_to_datetime(value.decode().replace("-", " ", 2)).timestamp()
     return "now" if abs(when - time.time()) < 3600 else when
 
@@ -328,7 +363,8 @@ def structure(value) -> object:
         subtype = next((index for index, part in enumerate(parts) if not isinstance(part, list)), None)
         insensitive = [] if subtype is None else [subtype]
     else:
-        insensitive = [0, 1, 5] if len(parts) >= 7 else [0]
+        # A part of seven fields or more, or a disposition.
+        insensitive = [0, 1, 5] if len(parts) >= 7 and isinstance(parts[1], Text) else [0] if len(parts) == 2 else []
     for index in insensitive:
         if index < len(parts) and isinstance(parts[index], Text):
             parts[index] = Text(parts[index].lower())

@@ -52,16 +52,16 @@ def digest(items: dict) -> dict:
 
 def reset(session: Session) -> None:
     ask(session, b"NOOP")
+    subscribed = ask(session, b'LSUB "" *').get("LSUB", {})
+    for name in set(subscribed) - STANDING:
+        ask(session, b"UNSUBSCRIBE " + quoted(name))
+    for name in STANDING - set(subscribed):
+        ask(session, b"SUBSCRIBE " + quoted(name))
     listed = ask(session, b'LIST "" *').get("LIST", {})
     for name in sorted(set(listed) - STANDING, key=lambda name: -name.count(b"/")):
         answer = session.say(Command(0, b"DELETE " + quoted(name)))
         if answer.status != "OK" and "\\noselect" not in listed[name][0]:
             raise ImapError(f"DELETE {name!r}: {answer.raw[-1]!r}")
-    subscribed = ask(session, b'LSUB "" *').get("LSUB", {})
-    for name in set(subscribed) - STANDING:
-        session.say(Command(0, b"UNSUBSCRIBE " + quoted(name)))
-    for name in STANDING - set(subscribed):
-        session.say(Command(0, b"SUBSCRIBE " + quoted(name)))
     ask(session, b"SELECT INBOX")
     if session.view:
         ask(session, b"STORE 1:* +FLAGS.SILENT (\\Deleted)")

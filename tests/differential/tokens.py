@@ -37,6 +37,8 @@ class Parser:
         while True:
             if self.at >= len(self.line):
                 if self.index + 2 < len(self.parts):
+                    if found and found[-1] == b"~":
+                        found.pop()  # literal8 (RFC 3516)
                     found.append(Text(self.parts[self.index + 1]))
                     self.index += 2
                     self.line = self.parts[self.index]

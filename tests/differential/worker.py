@@ -63,7 +63,7 @@ class Worker:
             self.pair.close()
         self.accounts += 1
         self.used = 0
-        self.pair = Pair(self.offices, f"d{self.number}-{self.accounts}@diff.test", self.letters)
+        self.pair = Pair(self.offices, f"d{self.number}-{self.accounts}@diff.test", self.letters, self.capabilities)
 
     def run(self, sequence: list[Command]) -> Outcome:
         if self.pair is None or self.used >= SEQUENCES_PER_ACCOUNT:
@@ -76,7 +76,7 @@ class Worker:
         return outcome
 
     def one(self, seed: str) -> None:
-        sequence = Generator(seed, list(self.letters), self.capabilities).sequence()
+        sequence = Generator(seed, list(self.letters), self.capabilities).sequence_of(seed)
         outcome = self.run(sequence)
         self.tally.sequences += 1
         self.tally.commands += len(sequence)

@@ -28,24 +28,9 @@ mail_location = sdbox:~/sdbox
 mail_fsync = never
 mail_max_userip_connections = 500
 namespace inbox {
-  mailbox INBOX {
-    auto = subscribe
-  }
   mailbox Archive {
     special_use = \\Archive
-    auto = subscribe
-  }
-  mailbox Drafts {
-    auto = subscribe
-  }
-  mailbox Junk {
-    auto = subscribe
-  }
-  mailbox Trash {
-    auto = subscribe
-  }
-  mailbox Sent {
-    auto = subscribe
+    auto = create
   }
 }
 """

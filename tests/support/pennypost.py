@@ -131,6 +131,11 @@ class Pennypost(Office):
         self.run_ok("account", "add", address, "--password-stdin", stdin=password + "\n")
         return Account(address, password)
 
+    def add_token(self, account: Account) -> str:
+        """A bearer token that opens everything of the account."""
+        made = json.loads(self.run_ok("account", "token", "create", account.address, "--name", "test", "--json"))
+        return made["token"]
+
     def queue_depth(self) -> int | None:
         url = f"http://127.0.0.1:{self.ports['http']}/metrics"
         with urllib.request.urlopen(url, timeout=10) as answer:
