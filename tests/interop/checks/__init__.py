@@ -9,7 +9,7 @@ from support.office import Account, Office
 DOMAIN = "interop.test"
 
 
-@dataclass
+@dataclass(eq=False)
 class Context:
     office: Office
     #: A directory for the clients' own files.
