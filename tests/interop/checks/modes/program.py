@@ -17,7 +17,7 @@ class Program:
 
     def reason_against(self, mode: Mode) -> str | None:
         for key in (mode.transport, mode.mechanism, f"{mode.protocol} {mode.transport}",
-                    f"{mode.protocol} {mode.mechanism}"):
+                    f"{mode.protocol} {mode.mechanism}", f"{mode.protocol} {mode.transport} {mode.mechanism}"):
             if key in self.cannot:
                 return self.cannot[key]
         return None

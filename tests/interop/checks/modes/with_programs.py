@@ -84,6 +84,11 @@ class Neomutt(Program):
     cannot = {
         "SCRAM-SHA-256-PLUS": "asks GNU SASL for no channel binding",
         "imap command": "its LOGIN is the mechanism wherever that is offered",
+        "imap SCRAM-SHA-256": "takes PLAIN before it asks GNU SASL, which it has SCRAM from",
+        "pop3 STARTTLS SCRAM-SHA-256": "takes -PLUS wherever that is offered, and then has no channel binding for it",
+        "pop3 TLS SCRAM-SHA-256": "takes -PLUS wherever that is offered, and then has no channel binding for it",
+        "imap plain OAUTHBEARER": "sends tokens over TLS only",
+        "imap plain XOAUTH2": "sends tokens over TLS only",
         "pop3 PLAIN": "leaves the choice among passwords' mechanisms to GNU SASL",
         "pop3 sasl-login": "leaves the choice among passwords' mechanisms to GNU SASL",
         "pop3 XOAUTH2": "knows OAUTHBEARER only",
@@ -254,7 +259,9 @@ class Gsasl(Program):
 
     def fetch(self, run: Run) -> None:
         tls = ["--no-starttls"] if run.mode.transport == "plain" else ["--starttls", f"--x509-ca-file={run.certificate}"]
-        run_program(["gsasl", "--imap", f"--mechanism={run.mode.sasl}",
+        # Otherwise it says that it could bind, and a server that can, too, takes that for a downgrade (RFC 5802 section 6).
+        binding = ["--no-cb"] if run.mode.mechanism == "SCRAM-SHA-256" else []
+        run_program(["gsasl", "--imap", *binding, f"--mechanism={run.mode.sasl}",
                      f"--authentication-id={run.account.address}", f"--password={run.secret}", "--quiet", *tls,
                      f"--connect=localhost:{run.port}"], stdin="")
 
