@@ -11,6 +11,7 @@
 //! after its journal entry is durable; no buffer grows with what a client sends or leaves unread; no bytes of
 //! a client make it panic. If the process dies, connections break; what was answered stands.
 
+mod access;
 mod capability;
 mod command;
 pub mod grammar;

@@ -8,8 +8,9 @@ use std::borrow::Cow;
 use pennypost_fold::{DraftError, State};
 use pennypost_mailstore::{ChangeError, StoreError};
 pub(super) use pennypost_mime::wire::string;
-use pennypost_model::{FlagSet, SystemFlags};
+use pennypost_model::{FlagSet, Rights, SystemFlags};
 
+use super::access::{no_right, permitted};
 use super::grammar::utf7::{self, Names};
 use super::view::Told;
 
@@ -76,6 +77,8 @@ pub(super) enum Refusal {
     OverQuota,
     /// The mailbox to copy to is not there.
     NoTarget,
+    /// The member has no right to do it.
+    NoRight,
 }
 
 impl From<DraftError> for Refusal {
@@ -89,6 +92,7 @@ impl From<Refusal> for Reply {
         match refusal {
             Refusal::Draft(error) => error.into(),
             Refusal::OverQuota => Reply::no("[OVERQUOTA] the account is full"),
+            Refusal::NoRight => no_right(),
             Refusal::NoTarget => Reply::no("[TRYCREATE] there is no such mailbox"),
         }
     }
@@ -177,7 +181,7 @@ pub(super) fn flags(out: &mut Vec<u8>, flags: &FlagSet, recent: bool) {
 }
 
 /// The untagged FLAGS, and PERMANENTFLAGS for what can be stored.
-pub(super) fn known_flags(out: &mut Vec<u8>, state: &State, read_only: bool) {
+pub(super) fn known_flags(out: &mut Vec<u8>, state: &State, read_only: bool, rights: Rights) {
     let all = FlagSet { system: SystemFlags(0x1f), keywords: state.keywords().to_vec() };
     out.extend_from_slice(b"* FLAGS ");
     flags(out, &all, false);
@@ -186,9 +190,10 @@ pub(super) fn known_flags(out: &mut Vec<u8>, state: &State, read_only: bool) {
         out.extend_from_slice(b"()] no flags can be stored\r\n");
         return;
     }
-    flags(out, &all, false);
+    flags(out, &permitted(rights, &all), false);
     out.pop();
-    let room = state.keywords().len() < pennypost_fold::RowFlags::MAX_KEYWORDS;
+    let has_bits = state.keywords().len() < pennypost_fold::RowFlags::MAX_KEYWORDS;
+    let room = has_bits && rights.contains(Rights::WRITE);
     out.extend_from_slice(if room { b" \\*)" } else { b")" });
     out.extend_from_slice(b"] these flags are stored\r\n");
 }

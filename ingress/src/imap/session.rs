@@ -11,8 +11,9 @@ use tokio::time::Instant;
 use tracing::{debug, info};
 
 use super::Shared;
+use super::access::Memberships;
 use super::capability;
-use super::command;
+use super::command::{self, Watch};
 use super::grammar::{self, Command};
 use super::input::{Expectation, Input, read_command};
 use super::modes::Modes;
@@ -66,6 +67,10 @@ pub(super) struct Session {
     pub stream: Stream,
     pub signed_in: Option<SignedIn>,
     pub view: Option<View>,
+    /// What the client wants to be told without asking (RFC 5465).
+    pub notify: Option<Box<Watch>>,
+    /// In which groups the member is, as far as it was asked.
+    pub memberships: Memberships,
     /// What the client has turned on.
     pub modes: Modes,
     /// Bad commands since the last good one.
@@ -83,6 +88,8 @@ impl Session {
             stream,
             signed_in: None,
             view: None,
+            notify: None,
+            memberships: Memberships::default(),
             modes: Modes::default(),
             errors: 0,
             failed_sign_ins: 0,
@@ -121,6 +128,9 @@ impl Session {
                 self.stream.relieve().await?;
             } else {
                 self.stream.flush().await?;
+            }
+            if self.notify.is_some() {
+                Box::pin(self.wait_with_news()).await?;
             }
             let limits = &self.adapter.limits.imap;
             let account = self.signed_in.as_ref().map(|signed_in| signed_in.live.key());
@@ -189,9 +199,9 @@ impl Session {
 
     /// Shows the client what has changed in the selected mailbox.
     fn move_view(&mut self, movement: Movement, reply: &Reply) {
-        let (Some(view), Some(signed_in)) = (&mut self.view, &self.signed_in) else { return };
+        let Some(view) = &mut self.view else { return };
         let mut out = Vec::new();
-        view.advance(&signed_in.live.state(), movement, &reply.told, self.modes.condstore, &mut out);
+        view.advance(&view.live().state(), movement, &reply.told, self.modes.condstore, &mut out);
         self.stream.write(&out);
     }
 
@@ -259,12 +269,14 @@ impl Session {
         }
     }
 
-    /// The account with everything that is durable now; the view, if there is one, knows of it.
+    /// The account of the selected mailbox (without one: the member's) with everything that is durable now; the
+    /// view, if there is one, knows of it.
     pub async fn refreshed(&mut self) -> Result<(Arc<LiveAccount>, Arc<State>), Reply> {
-        let live = self.live()?;
+        let live = self.selected()?;
         let state = live.refresh().await?;
         if let Some(view) = &mut self.view {
             view.learn(&state);
+            self.recheck_rights().await?;
         }
         Ok((live, state))
     }

@@ -12,8 +12,10 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use pennypost_fold::diff::difference;
 use pennypost_fold::{Mailbox, Row, Rows, State};
-use pennypost_model::{AccountKey, MailboxId, Seq, Uid, UidSet, UidValidity};
+use pennypost_mailstore::LiveAccount;
+use pennypost_model::{AccountKey, MailboxId, Rights, Seq, Uid, UidSet, UidValidity};
 
+use super::access::{Access, may_change};
 use super::grammar::{Partial, SequenceSet};
 use super::modes::Modes;
 use super::print::{self, RowWriter};
@@ -69,11 +71,14 @@ impl RecentMarks {
 
 /// The selected mailbox as its session sees it.
 pub(super) struct View {
-    account: AccountKey,
+    live: Arc<LiveAccount>,
+    /// Whose it is, if it is a colleague's.
+    owner: Option<String>,
+    rights: Rights,
     marks: Arc<RecentMarks>,
     /// Which mailbox.
     pub id: MailboxId,
-    /// Opened by EXAMINE.
+    /// Opened by EXAMINE, or nothing may be changed in it.
     pub read_only: bool,
     /// What the sequence numbers mean.
     shown: Arc<Mailbox>,
@@ -90,31 +95,57 @@ pub(super) struct View {
 }
 
 impl View {
-    /// Opens a mailbox; `None` if it is not there.
-    pub fn open(
-        account: AccountKey,
-        marks: &Arc<RecentMarks>,
-        state: &Arc<State>,
-        id: MailboxId,
-        read_only: bool,
-        modes: Modes,
-    ) -> Option<View> {
-        let mailbox = state.mailbox(id)?;
+    /// Opens a mailbox.
+    pub fn open(access: Access, marks: &Arc<RecentMarks>, read_only: bool, modes: Modes) -> View {
+        let Access { live, state, mailbox, rights, owner, quota: _ } = access;
         let mut view = View {
-            account,
+            live,
+            owner,
+            rights,
             marks: Arc::clone(marks),
-            id,
-            read_only,
-            shown: Arc::clone(mailbox),
-            state: Arc::clone(state),
-            newest: Arc::clone(mailbox),
+            id: mailbox.id,
+            read_only: read_only || !may_change(rights),
+            shown: Arc::clone(&mailbox),
+            newest: mailbox,
             recent: UidSet::new(),
             told_keywords: state.keywords().len(),
+            state,
             modes,
             saved: UidSet::new(),
         };
         view.claim_recent();
-        Some(view)
+        view
+    }
+
+    /// The account that the mailbox belongs to.
+    pub const fn live(&self) -> &Arc<LiveAccount> {
+        &self.live
+    }
+
+    /// Its key.
+    pub fn account(&self) -> AccountKey {
+        self.live.key()
+    }
+
+    /// Whose the mailbox is, if it is a colleague's.
+    pub fn owner(&self) -> Option<&str> {
+        self.owner.as_deref()
+    }
+
+    /// What the session may do.
+    pub const fn rights(&self) -> Rights {
+        self.rights
+    }
+
+    /// From now on it may do this.
+    pub fn set_rights(&mut self, rights: Rights) {
+        self.rights = rights;
+        self.read_only |= !may_change(rights);
+    }
+
+    /// The mailbox in the newest state known.
+    pub const fn newest(&self) -> &Arc<Mailbox> {
+        &self.newest
     }
 
     /// What the client sees.
@@ -309,7 +340,7 @@ impl View {
     pub fn tell_keywords(&mut self, out: &mut Vec<u8>) {
         let keywords = self.state.keywords().len();
         if std::mem::replace(&mut self.told_keywords, keywords) != keywords {
-            response::known_flags(out, &self.state, self.read_only);
+            response::known_flags(out, &self.state, self.read_only, self.rights);
         }
     }
 
@@ -328,7 +359,7 @@ impl View {
 
     /// What lies above the mark is recent here.
     fn claim_recent(&mut self) {
-        let mark = self.marks.mark(self.account, &self.shown, !self.read_only);
+        let mark = self.marks.mark(self.live.key(), &self.shown, !self.read_only);
         let highest = self.shown.highest_uid;
         if mark < highest {
             let ranges = self.recent.ranges().iter().copied().chain([(mark + 1, highest)]);

@@ -4,7 +4,7 @@
 //! c: a NOOP            the client sends this line
 //! s: a OK [[*]]        the server's next line; [[*]] stands for anything
 //! s~: a                lines up to the first that begins so are passed over, and that one too
-//! c: a APPEND x {LIT}  a literal of the l: lines that follow; {LIT+} does not wait
+//! c: a APPEND x {LIT}  a literal of the l: lines that follow, then the rest of the line; {LIT+} does not wait
 //! l: Subject: x
 //! c2: …  s2: …  l2:    the same on a second connection
 //! login 2              a second connection signs in as alice
@@ -135,25 +135,27 @@ pub async fn run(path: &Path) {
         match kind.replace(|c: char| c.is_ascii_digit(), "").as_str() {
             "c" => {
                 let mut literal = String::new();
-                let is_literal = rest.ends_with("{LIT}") || rest.ends_with("{LIT+}");
-                while is_literal && at < lines.len() && lines[at].starts_with('l') {
+                let literal_at = rest.find("{LIT}").or_else(|| rest.find("{LIT+}"));
+                let Some(literal_at) = literal_at else {
+                    client.send(format!("{rest}\r\n").as_bytes()).await;
+                    continue;
+                };
+                let (head, tail) = rest.split_at(literal_at);
+                let (mark, tail) = tail.split_at(tail.find('}').map_or(tail.len(), |end| end + 1));
+                while at < lines.len() && lines[at].starts_with('l') {
                     let text = lines[at].split_once(':').map_or("", |(_, text)| text);
                     literal.push_str(text.strip_prefix(' ').unwrap_or(text));
                     literal.push_str("\r\n");
                     at += 1;
                 }
-                let len = literal.len();
-                let command =
-                    rest.replace("{LIT}", &format!("{{{len}}}")).replace("{LIT+}", &format!("{{{len}+}}"));
-                client.send(format!("{command}\r\n").as_bytes()).await;
-                if rest.ends_with("{LIT}") {
+                let plus = if mark == "{LIT+}" { "+" } else { "" };
+                client.send(format!("{head}{{{}{plus}}}\r\n", literal.len()).as_bytes()).await;
+                if plus.is_empty() {
                     let go_on = client.line().await.unwrap_or_default();
                     assert!(go_on.starts_with("+ "), "{place}: {go_on}");
                 }
-                if is_literal {
-                    client.send(literal.as_bytes()).await;
-                    client.send(b"\r\n").await;
-                }
+                client.send(literal.as_bytes()).await;
+                client.send(format!("{tail}\r\n").as_bytes()).await;
             }
             "s" => {
                 let line = client.line().await;

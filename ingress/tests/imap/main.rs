@@ -12,6 +12,7 @@ mod scale;
 mod scram;
 mod server;
 mod sessions;
+mod sharing;
 mod standing;
 
 use std::path::Path;

@@ -13,6 +13,7 @@
 //! | `T/credentials` | `A` | argon2id PHC string and SCRAM keys; never logged, never listed |
 //! | `T/tokens` | `A/ID` | a [`Token`] and the hash of its secret |
 //! | `T/addresses` | `DOMAIN/LOCAL` | what the address is: account, alias, group, an account being added, or free again |
+//! | `T/shares` | whom, owner | who shares mailboxes with whom (`sharing`): an index |
 //! | `T/sign-in` | digest of a login | its failed sign-ins |
 //! | `sign-in/clients` | network | failed sign-ins from there |
 //! | `sign-in` | `salts` | what the salts of logins without SCRAM keys are made of |
@@ -40,6 +41,7 @@ mod password;
 mod policy;
 mod resolve;
 mod scram;
+mod sharing;
 mod sign_in;
 mod store;
 mod tenant;
@@ -58,6 +60,7 @@ pub use group::{Group, MAX_GROUP_DEPTH, MAX_MEMBERS, Member};
 pub use password::{MAX_PASSWORD, MIN_PASSWORD};
 pub use pennypost_policy::{AddressError, DomainName, MailAddress, PolicyError, TenantPolicy};
 pub use resolve::{MAX_RECIPIENTS, Resolved};
+pub use sharing::MAX_SHARERS;
 pub use sign_in::{ClientProtocol, ScramExchange, SignInError, Standing};
 pub use store::{Listed, MAX_PAGE, Page};
 pub use tenant::{Tenant, TenantState};

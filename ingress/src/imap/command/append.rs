@@ -2,9 +2,10 @@
 
 use pennypost_fold::{DraftError, State};
 use pennypost_mailstore::{Incoming, StoreError};
-use pennypost_model::UidSet;
+use pennypost_model::{Rights, UidSet};
 
 use super::{Answer, named};
+use crate::imap::access::permitted;
 use crate::imap::grammar::{AppendMessage, Name};
 use crate::imap::response::{Refusal, Reply};
 use crate::imap::session::{ACTOR, Session};
@@ -14,13 +15,10 @@ const LARGE: usize = 64 * 1024;
 
 impl Session {
     pub(super) async fn append(&mut self, name: &Name, messages: &[AppendMessage], bytes: &[u8]) -> Answer {
-        let quota = match &self.signed_in {
-            Some(signed_in) => signed_in.standing.account.quota_bytes,
-            None => return Err(Reply::bad("sign in first")),
-        };
-        let name = named(name)?;
-        let (live, state) = self.refreshed().await?;
-        let mailbox = state.mailbox_named(name).ok_or(Refusal::NoTarget)?.id;
+        self.live()?;
+        let access = self.reach_target(named(name)?).await?;
+        let (mailbox, quota, rights) = (access.id(), access.quota, access.rights);
+        let (live, state) = (access.live, access.state);
         let total: u64 = messages.iter().map(|message| message.octets.len() as u64).sum();
         let is_over = |state: &State| state.used.bytes.saturating_add(total) > quota;
         if is_over(&state) {
@@ -32,7 +30,7 @@ impl Session {
             if raw.is_empty() {
                 return Err(Reply::no("[CANNOT] a message can't be empty"));
             }
-            incoming.push(self.prepare(raw, message).await?);
+            incoming.push(self.prepare(raw, message, rights).await?);
         }
         let mut is_full = false;
         let allow = |state: &State| {
@@ -54,10 +52,10 @@ impl Session {
         Ok(Reply::ok(format!("[APPENDUID {} {uids}] appended", mailbox.uid_validity)))
     }
 
-    async fn prepare(&self, raw: &[u8], message: &AppendMessage) -> Result<Incoming, Reply> {
+    async fn prepare(&self, raw: &[u8], message: &AppendMessage, rights: Rights) -> Result<Incoming, Reply> {
         let now = self.adapter.clock.now();
         let event = self.adapter.ids.event(now);
-        let (flags, date) = (message.flags.clone(), message.internal_date.unwrap_or(now));
+        let (flags, date) = (permitted(rights, &message.flags), message.internal_date.unwrap_or(now));
         if raw.len() <= LARGE {
             return Ok(Incoming::prepare(raw, event, flags, date)?);
         }

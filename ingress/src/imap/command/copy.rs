@@ -1,9 +1,10 @@
 //! COPY (RFC 3501 section 6.4.7) and MOVE (RFC 6851), with COPYUID (RFC 4315 section 3).
 
 use pennypost_fold::Draft;
-use pennypost_model::{Uid, UidSet};
+use pennypost_model::{Rights, Uid, UidSet};
 
 use super::{Answer, named, no_such_numbers, nothing_selected, read_only};
+use crate::imap::access::no_right;
 use crate::imap::grammar::{Name, SequenceSet};
 use crate::imap::response::{Refusal, Reply};
 use crate::imap::session::{ACTOR, Session};
@@ -11,16 +12,25 @@ use crate::imap::session::{ACTOR, Session};
 impl Session {
     pub(super) async fn copy(&mut self, by_uid: bool, set: &SequenceSet, to: &Name, moves: bool) -> Answer {
         let (live, _) = self.refreshed().await?;
-        let quota = self.signed_in.as_ref().map_or(0, |signed_in| signed_in.standing.account.quota_bytes);
+        self.view.as_ref().ok_or_else(nothing_selected)?;
+        let to = self.reach_target(named(to)?).await?;
+        let quota = to.quota;
         let view = self.view.as_ref().ok_or_else(nothing_selected)?;
-        let to = named(to)?;
         let wanted = view.uids(set, by_uid).ok_or_else(no_such_numbers)?;
         if moves && view.read_only {
             return Err(read_only());
         }
+        let leaving = Rights::DELETE_MESSAGES.union(Rights::EXPUNGE);
+        if moves && !view.rights().contains(leaving) {
+            return Err(no_right());
+        }
         let from = view.id;
+        if to.live.key() != live.key() || to.rights != Rights::ALL {
+            return self.copy_across(&wanted, to, moves).await;
+        }
+        let to = to.id();
         let change = |draft: &mut Draft| {
-            let target = draft.state().mailbox_named(to).ok_or(Refusal::NoTarget)?;
+            let target = draft.state().mailbox(to).ok_or(Refusal::NoTarget)?;
             let (target, validity) = (target.id, target.uid_validity);
             let pairs = if moves {
                 draft.move_messages(from, &wanted, target)?

@@ -1,9 +1,11 @@
 //! EXPUNGE (RFC 3501 section 6.4.3) and UID EXPUNGE (RFC 4315 section 2.1).
 
 use pennypost_fold::Draft;
+use pennypost_model::Rights;
 use pennypost_model::journal::DeleteReason;
 
 use super::{Answer, no_such_numbers, nothing_selected, read_only};
+use crate::imap::access::no_right;
 use crate::imap::grammar::SequenceSet;
 use crate::imap::response::{Refusal, Reply};
 use crate::imap::session::{ACTOR, Session};
@@ -14,6 +16,9 @@ impl Session {
         let view = self.view.as_ref().ok_or_else(nothing_selected)?;
         if view.read_only {
             return Err(read_only());
+        }
+        if !view.rights().contains(Rights::EXPUNGE) {
+            return Err(no_right());
         }
         let among = match uids {
             Some(set) => Some(view.uids(set, true).ok_or_else(no_such_numbers)?),

@@ -17,7 +17,7 @@ const MAX_LINE: usize = 1_000;
 impl Session {
     /// Tells every change as it comes, until the client says DONE.
     pub(in crate::imap) async fn idle(&mut self) -> Done {
-        let live = match self.live() {
+        let live = match self.selected() {
             Ok(live) => live,
             Err(refused) => return Ok(refused),
         };
@@ -45,6 +45,10 @@ impl Session {
                 // The next change or the next command shows it.
                 Err(error) => tracing::warn!(%error, "the journal can't be read"),
             }
+            if let Err(refused) = self.recheck_rights().await {
+                tracing::warn!(text = %refused.text, "rights can't be looked at");
+            }
+            self.tell_news().await?;
             self.stream.flush().await?;
             let patience = deadline.saturating_duration_since(Instant::now());
             let line = tokio::select! {

@@ -3,12 +3,16 @@
 //! Subscriptions are a list of names and the client's own business: it may name what is not there, and neither
 //! CREATE, DELETE nor RENAME changes it (section 6.3.6 forbids to take a name out on our own; Dovecot does the same).
 
+use std::sync::Arc;
+
 use pennypost_fold::name::{self, SEPARATOR};
-use pennypost_fold::{Draft, DraftError};
-use pennypost_model::MailboxId;
+use pennypost_fold::{Draft, DraftError, State};
+use pennypost_mailstore::LiveAccount;
+use pennypost_model::{MailboxId, Rights, SpecialUses};
 
 use super::{Answer, named, status};
-use crate::imap::grammar::Name;
+use crate::imap::access::{no_right, split_shared};
+use crate::imap::grammar::{Name, NoSuchUse};
 use crate::imap::response::{Refusal, Reply};
 use crate::imap::session::{ACTOR, Session};
 
@@ -47,19 +51,78 @@ fn rename_below(draft: &mut Draft, from: &str, to: &str, missing: Refusal) -> Re
     Ok(())
 }
 
+/// Where a name leads: the account, the name within it, and, in a colleague's account, whose it is.
+struct Place<'a> {
+    live: Arc<LiveAccount>,
+    state: Arc<State>,
+    name: &'a str,
+    is_own: bool,
+}
+
 impl Session {
-    pub(super) async fn create(&mut self, name: &Name) -> Answer {
+    /// The account that a name is or would be in. Of a colleague's account it says nothing about rights.
+    async fn place<'a>(&mut self, name: &'a str) -> Result<Place<'a>, Reply> {
+        match split_shared(name) {
+            None => {
+                let (live, state) = self.own().await?;
+                Ok(Place { live, state, name, is_own: true })
+            }
+            Some((_, "")) => Err(Reply::no("[NOPERM] that level is for the mailboxes of others")),
+            Some((address, rest)) => {
+                let sharer = self.sharer_at(address).await?.ok_or_else(no_right)?;
+                Ok(Place { live: sharer.live, state: sharer.state, name: rest, is_own: false })
+            }
+        }
+    }
+
+    /// May a mailbox be made at this place? In a colleague's account that needs `k` at the nearest mailbox above
+    /// (RFC 4314 section 4).
+    async fn may_create(&mut self, place: &Place<'_>) -> Result<(), Reply> {
+        if place.state.mailboxes().count() >= MAX_MAILBOXES {
+            return Err(Reply::no("[LIMIT] the account has too many mailboxes"));
+        }
+        if place.is_own {
+            return Ok(());
+        }
+        let mut name = place.name;
+        while let Some((above, _)) = name.rsplit_once(SEPARATOR) {
+            if let Some(mailbox) = place.state.mailbox_named(above) {
+                let rights = self.rights_in(mailbox).await?;
+                return if rights.contains(Rights::CREATE) { Ok(()) } else { Err(no_right()) };
+            }
+            name = above;
+        }
+        Err(no_right())
+    }
+
+    pub(super) async fn create(
+        &mut self,
+        name: &Name,
+        uses: Option<Result<SpecialUses, NoSuchUse>>,
+    ) -> Answer {
+        self.live()?;
         // A separator at the end only says that there will be mailboxes below it.
         let name = named(name)?;
         let name = name.strip_suffix(SEPARATOR).unwrap_or(name);
-        let (live, state) = self.refreshed().await?;
-        if state.mailboxes().count() >= MAX_MAILBOXES {
-            return Err(Reply::no("[LIMIT] the account has too many mailboxes"));
-        }
-        let create = |draft: &mut Draft| {
-            draft.keeping_subscriptions(|draft| draft.create_mailbox(name, None).map_err(Refusal::from))
+        let place = self.place(name).await?;
+        let uses = match uses {
+            None => None,
+            // What others see as theirs has no use to them.
+            Some(Err(NoSuchUse)) => return Err(Reply::no("[USEATTR] no mailbox can have that use here")),
+            Some(Ok(_)) if !place.is_own => return Err(Reply::no("[USEATTR] only own mailboxes have a use")),
+            Some(Ok(uses)) => Some(uses),
         };
-        let (state, id) = live.change(&ACTOR, create).await?;
+        self.may_create(&place).await?;
+        let create = |draft: &mut Draft| {
+            draft.keeping_subscriptions(|draft| {
+                let id = draft.create_mailbox(place.name, None)?;
+                if let Some(uses) = uses {
+                    draft.set_uses(id, uses)?;
+                }
+                Ok::<_, Refusal>(id)
+            })
+        };
+        let (state, id) = place.live.change(&ACTOR, create).await?;
         match state.mailbox(id) {
             Some(mailbox) => Ok(Reply::ok(format!("[MAILBOXID ({})] created", status::mailbox_id(mailbox)))),
             None => Ok(Reply::ok("created")),
@@ -67,33 +130,46 @@ impl Session {
     }
 
     pub(super) async fn delete(&mut self, name: &Name) -> Answer {
-        let name = named(name)?;
-        let (live, _) = self.refreshed().await?;
+        self.live()?;
+        let access = self.reach(named(name)?).await?.need(Rights::DELETE_MAILBOX)?;
+        let id = access.id();
         let delete = |draft: &mut Draft| {
-            let id = find(draft, name)?;
             draft.keeping_subscriptions(|draft| draft.delete_mailbox(id).map_err(Refusal::from))
         };
-        live.change(&ACTOR, delete).await?;
+        access.live.change(&ACTOR, delete).await?;
         Ok(Reply::ok("deleted"))
     }
 
     pub(super) async fn rename(&mut self, from: &Name, to: &Name) -> Answer {
+        self.live()?;
         let (from, to) = (named(from)?, named(to)?);
         let to = to.strip_suffix(SEPARATOR).unwrap_or(to);
-        let (live, _) = self.refreshed().await?;
+        let old = self.place(from).await?;
+        let new = self.place(to).await?;
+        if old.live.key() != new.live.key() {
+            return Err(Reply::no("[CANNOT] a mailbox can't be moved to another account"));
+        }
+        if !old.is_own {
+            self.reach(from).await?.need(Rights::DELETE_MAILBOX)?;
+            self.may_create(&new).await?;
+        }
+        let is_own = old.is_own;
+        let (from, to) = (old.name, new.name);
         let rename = |draft: &mut Draft| {
             draft.keeping_subscriptions(|draft| match find(draft, from) {
                 Ok(id) => draft.rename_mailbox(id, to).map_err(Refusal::from),
-                Err(missing) => rename_below(draft, from, to, missing),
+                Err(missing) if is_own => rename_below(draft, from, to, missing),
+                Err(missing) => Err(missing),
             })
         };
-        live.change(&ACTOR, rename).await?;
+        old.live.change(&ACTOR, rename).await?;
         Ok(Reply::ok("renamed"))
     }
 
+    /// The list of subscriptions is the member's own, whosever the mailboxes are.
     pub(super) async fn subscribe(&mut self, name: &Name, subscribed: bool) -> Answer {
         let name = named(name)?;
-        let (live, _) = self.refreshed().await?;
+        let (live, _) = self.own().await?;
         let subscribe = |draft: &mut Draft| draft.subscribe_name(name, subscribed).map_err(Refusal::from);
         live.change(&ACTOR, subscribe).await?;
         Ok(Reply::ok(if subscribed { "subscribed" } else { "no longer subscribed" }))

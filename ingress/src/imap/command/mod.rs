@@ -1,19 +1,26 @@
 //! The commands, one file each (or one for a few that are one thing), and what is common to them.
 
+mod acl;
 mod append;
 mod authenticate;
 mod copy;
+mod copy_across;
 mod enable;
 mod expunge;
 mod fetch;
 mod idle;
 mod list;
 mod mailbox;
+mod metadata;
+mod notify;
+mod quota;
 mod search;
 mod select;
 mod small;
 mod status;
 mod store;
+
+pub(super) use notify::Watch;
 
 use super::grammar::{Command, Name};
 use super::response::Reply;
@@ -33,7 +40,7 @@ pub(super) const fn name(command: &Command) -> &'static str {
         Command::Enable(_) => "enable",
         Command::Select { read_only: false, .. } => "select",
         Command::Select { .. } => "examine",
-        Command::Create(_) => "create",
+        Command::Create { .. } => "create",
         Command::Delete(_) => "delete",
         Command::Rename { .. } => "rename",
         Command::Subscribe { .. } => "subscribe",
@@ -42,6 +49,11 @@ pub(super) const fn name(command: &Command) -> &'static str {
         Command::Status { .. } => "status",
         Command::Append { .. } => "append",
         Command::Namespace => "namespace",
+        Command::Acl(_) => "acl",
+        Command::Quota(_) => "quota",
+        Command::GetMetadata(_) => "getmetadata",
+        Command::SetMetadata(_) => "setmetadata",
+        Command::Notify(_) => "notify",
         Command::Idle => "idle",
         Command::Check => "check",
         Command::Close => "close",
@@ -94,7 +106,10 @@ impl Session {
         }
         let done = match command {
             Command::Capability => Ok(self.capability()),
-            Command::Noop | Command::Check => self.noop().await,
+            Command::Noop => self.noop().await,
+            // Of the selected state (RFC 3501 section 6.4.1).
+            Command::Check if self.view.is_none() => Ok(nothing_selected()),
+            Command::Check => self.noop().await,
             Command::Logout => Ok(Reply::ok("signed out")),
             Command::Id(_) => Ok(self.id()),
             Command::StartTls => Ok(self.may_start_tls()),
@@ -106,7 +121,7 @@ impl Session {
             Command::Select { mailbox, read_only, condstore, resync } => {
                 return self.select(&mailbox, read_only, condstore, resync.as_deref()).await;
             }
-            Command::Create(mailbox) => self.create(&mailbox).await,
+            Command::Create { mailbox, uses } => self.create(&mailbox, uses).await,
             Command::Delete(mailbox) => self.delete(&mailbox).await,
             Command::Rename { from, to } => self.rename(&from, &to).await,
             Command::Subscribe { mailbox, subscribed } => self.subscribe(&mailbox, subscribed).await,
@@ -115,6 +130,11 @@ impl Session {
             Command::Status { mailbox, items } => self.status(&mailbox, &items).await,
             Command::Append { mailbox, messages } => self.append(&mailbox, &messages, bytes).await,
             Command::Namespace => self.namespace(),
+            Command::Acl(acl) => self.acl(acl).await,
+            Command::Quota(quota) => self.quota(&quota).await,
+            Command::GetMetadata(get) => self.get_metadata(&get).await,
+            Command::SetMetadata(set) => self.set_metadata(set).await,
+            Command::Notify(notify) => return self.set_notify(notify).await,
             Command::Idle => return Box::pin(self.idle()).await,
             Command::Close => self.close_mailbox().await,
             Command::Unselect => self.unselect(),

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use pennypost_fold::{Draft, Mailbox};
+use pennypost_model::Rights;
 use pennypost_model::journal::DeleteReason;
 
 use super::{Answer, named, nothing_selected};
+use crate::imap::access::name_of;
 use crate::imap::grammar::{Name, Resync};
 use crate::imap::modes::Modes;
 use crate::imap::print::RowWriter;
@@ -46,6 +48,7 @@ impl Session {
             Err(refused) => return Ok(refused),
         };
         let shown = Arc::clone(view.shown());
+        let read_only = view.read_only;
         self.view = Some(view);
         if let Some(resync) = resync.filter(|resync| resync.uid_validity == shown.uid_validity.0) {
             self.resynchronise(&shown, resync).await?;
@@ -61,16 +64,13 @@ impl Session {
             self.stream.write(b"* OK [CLOSED] the other mailbox\r\n");
         }
         let name = named(name)?;
-        let (live, state) = self.refreshed().await?;
-        let mailbox = state.mailbox_named(name).map(|mailbox| mailbox.id);
+        let access = self.reach(name).await?.need(Rights::READ)?;
         let modes = Modes { condstore: self.modes.condstore || condstore, ..self.modes };
-        let view = mailbox
-            .and_then(|id| View::open(live.key(), &self.shared.recent, &state, id, read_only, modes))
-            .ok_or_else(|| Reply::no("[NONEXISTENT] there is no such mailbox"))?;
+        let view = View::open(access, &self.shared.recent, read_only, modes);
         self.modes = modes;
 
         let mut out = Vec::new();
-        known_flags(&mut out, &state, read_only);
+        known_flags(&mut out, view.state(), view.read_only, view.rights());
         let shown = view.shown();
         let mut line = |text: String| out.extend_from_slice(text.as_bytes());
         line(format!("* {} EXISTS\r\n", view.len()));
@@ -85,7 +85,7 @@ impl Session {
         line(format!("* OK [HIGHESTMODSEQ {}] highest MODSEQ\r\n", shown.modseq));
         line(format!("* OK [MAILBOXID ({})] mailbox id\r\n", super::status::mailbox_id(shown)));
         if modes.rev2 {
-            selected_name(&mut out, &shown.name, name, modes);
+            selected_name(&mut out, &name_of(view.owner(), &shown.name), name, modes);
         }
         self.stream.write(&out);
         Ok(view)
@@ -124,8 +124,9 @@ impl Session {
     pub(super) async fn close_mailbox(&mut self) -> Answer {
         self.live()?;
         let view = self.view.take().ok_or_else(nothing_selected)?;
-        if !view.read_only {
-            let live = self.live()?;
+        // Without the right to expunge nothing is, and that is no error (RFC 4314 section 4).
+        if !view.read_only && view.rights().contains(Rights::EXPUNGE) {
+            let live = Arc::clone(view.live());
             live.refresh().await?;
             let id = view.id;
             let expunge = |draft: &mut Draft| {

@@ -26,10 +26,10 @@ impl Session {
         Reply::ok("pleased to meet you")
     }
 
-    /// RFC 2342: only the personal namespace.
+    /// RFC 2342: the member's own mailboxes, and those of others of the tenant that are shared.
     pub(super) fn namespace(&mut self) -> Answer {
         self.live()?;
-        self.stream.write(b"* NAMESPACE ((\"\" \"/\")) NIL NIL\r\n");
+        self.stream.write(b"* NAMESPACE ((\"\" \"/\")) ((\"Other Users/\" \"/\")) NIL\r\n");
         Ok(Reply::ok("done"))
     }
 

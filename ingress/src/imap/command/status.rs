@@ -1,8 +1,8 @@
 //! STATUS (RFC 3501 section 6.3.10), with SIZE (RFC 8438), MAILBOXID (8474), APPENDLIMIT (7889) and
-//! HIGHESTMODSEQ (7162).
+//! HIGHESTMODSEQ (7162), DELETED (9051) and DELETED-STORAGE (9208).
 
 use pennypost_fold::Mailbox;
-use pennypost_model::{AccountKey, Uid};
+use pennypost_model::{AccountKey, Rights, SystemFlags, Uid};
 
 use super::{Answer, named};
 use crate::imap::grammar::{Name, StatusItem};
@@ -14,18 +14,24 @@ pub(super) fn mailbox_id(mailbox: &Mailbox) -> String {
     format!("F{}", mailbox.id.0)
 }
 
+/// DELETED-STORAGE (RFC 9208 section 4.1.4): octets of the messages that carry `\\Deleted`.
+fn deleted_storage(mailbox: &Mailbox) -> u64 {
+    if mailbox.counts.deleted == 0 {
+        return 0;
+    }
+    mailbox.rows.iter().filter(|row| row.flags.has(SystemFlags::DELETED)).map(|row| row.size).sum()
+}
+
 impl Session {
     pub(super) async fn status(&mut self, name: &Name, items: &[StatusItem]) -> Answer {
         self.live()?;
         let name = named(name)?;
-        let (live, state) = self.refreshed().await?;
-        let mailbox =
-            state.mailbox_named(name).ok_or_else(|| Reply::no("[NONEXISTENT] there is no such mailbox"))?;
+        let access = self.reach(name).await?.need(Rights::READ)?;
         if items.contains(&StatusItem::HighestModSeq) {
             self.enable_condstore();
         }
         let mut out = Vec::new();
-        self.status_line(&mut out, live.key(), mailbox, items);
+        self.status_line(&mut out, access.live.key(), &access.name(), &access.mailbox, items);
         self.stream.write(&out);
         Ok(Reply::ok("done"))
     }
@@ -35,11 +41,12 @@ impl Session {
         &self,
         out: &mut Vec<u8>,
         account: AccountKey,
+        name: &str,
         mailbox: &Mailbox,
         items: &[StatusItem],
     ) {
         out.extend_from_slice(b"* STATUS ");
-        mailbox_name(out, &mailbox.name, self.modes.names());
+        mailbox_name(out, name, self.modes.names());
         let mut before = " (";
         for item in items {
             let text = match item {
@@ -54,6 +61,7 @@ impl Session {
                 StatusItem::Unseen => format!("UNSEEN {}", mailbox.counts.unseen),
                 StatusItem::HighestModSeq => format!("HIGHESTMODSEQ {}", mailbox.modseq),
                 StatusItem::Size => format!("SIZE {}", mailbox.counts.bytes),
+                StatusItem::DeletedStorage => format!("DELETED-STORAGE {}", deleted_storage(mailbox)),
                 StatusItem::MailboxId => format!("MAILBOXID ({})", mailbox_id(mailbox)),
                 StatusItem::Deleted => format!("DELETED {}", mailbox.counts.deleted),
                 StatusItem::AppendLimit => format!("APPENDLIMIT {}", self.adapter.limits.imap.message_size),

@@ -1,14 +1,15 @@
 //! STORE (RFC 3501 section 6.4.6), with UNCHANGEDSINCE (RFC 7162 section 3.1.3).
 
 use pennypost_fold::{Draft, DraftError, RowFlags, State};
-use pennypost_model::{FlagSet, SystemFlags, UidSet};
+use pennypost_model::{FlagSet, Rights, SystemFlags, UidSet};
 
 use super::{no_such_numbers, nothing_selected, read_only};
+use crate::imap::access::{no_right, permitted};
 use crate::imap::grammar::{Store, StoreAction};
 use crate::imap::print::{RowWriter, begin_fetch};
 use crate::imap::response::{Refusal, Reply};
 use crate::imap::session::{ACTOR, Done, Session};
-use crate::imap::view::Told;
+use crate::imap::view::{Told, View};
 
 /// Messages whose flags are written before output is sent in between.
 const BATCH: usize = 1_000;
@@ -24,11 +25,20 @@ impl Session {
         if store.unchanged_since.is_some() {
             self.enable_condstore();
         }
+        // Flags that may not be changed are left alone; only if none may, that is said (RFC 4314 section 4).
+        let rights = self.view.as_ref().map_or(Rights::NONE, View::rights);
+        let flags = permitted(rights, &store.flags);
+        let has_none =
+            flags.is_empty() && (!store.flags.is_empty() || permitted(rights, &every_flag()).is_empty());
+        let store = &Store { flags, ..store.clone() };
         let plan = match self.plan(store) {
             Ok(plan) => plan,
             Err(refused) => return Ok(refused),
         };
-        let live = match self.live() {
+        if has_none {
+            return Ok(no_right());
+        }
+        let live = match self.selected() {
             Ok(live) => live,
             Err(refused) => return Ok(refused),
         };
@@ -59,7 +69,7 @@ impl Session {
         if view.read_only {
             return Err(read_only());
         }
-        Ok(Plan { mailbox: view.id, wanted })
+        Ok(Plan { mailbox: view.id, wanted, rights: view.rights() })
     }
 
     /// Tells the flags of the messages stored, unless it was silent: then only those where the client can't
@@ -113,6 +123,12 @@ impl Session {
 struct Plan {
     mailbox: pennypost_model::MailboxId,
     wanted: UidSet,
+    rights: Rights,
+}
+
+/// All that are there without keywords.
+const fn every_flag() -> FlagSet {
+    FlagSet::system(SystemFlags(0x1f))
 }
 
 struct Stored {
@@ -140,7 +156,7 @@ fn apply(draft: &mut Draft, plan: &Plan, store: &Store) -> Result<Stored, Refusa
         StoreAction::Remove => (&none, store.flags.clone()),
         StoreAction::Replace => {
             let all = FlagSet { system: SystemFlags(0x1f), keywords: draft.state().keywords().to_vec() };
-            (&store.flags, all)
+            (&store.flags, permitted(plan.rights, &all))
         }
     };
     draft.flags(plan.mailbox, &uids, add, &remove)?;

@@ -264,6 +264,15 @@ impl<'a> Cursor<'a> {
         Ok(start..self.at)
     }
 
+    /// The octets of a `literal` or `literal8`, whatever they are.
+    ///
+    /// # Errors
+    /// There is none, or it is broken.
+    pub fn octets(&mut self) -> Parse<&'a [u8]> {
+        let range = self.literal()?;
+        Ok(&self.bytes[range])
+    }
+
     /// `(` items with one space between them `)`, at least one and at most `most`.
     ///
     /// # Errors

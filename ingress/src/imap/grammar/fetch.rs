@@ -180,7 +180,8 @@ fn macro_or_item(cursor: &mut Cursor<'_>) -> Parse<Vec<FetchItem>> {
     Ok(vec![item(cursor)?])
 }
 
-fn item(cursor: &mut Cursor<'_>) -> Parse<FetchItem> {
+/// One item.
+pub(super) fn item(cursor: &mut Cursor<'_>) -> Parse<FetchItem> {
     let name = cursor.take_while(|byte| byte.is_ascii_alphanumeric() || byte == b'.').to_ascii_uppercase();
     let whole = |name, text, peek| {
         let section = Section { path: Vec::new(), text };

@@ -1,7 +1,14 @@
-//! LIST (RFC 3501 section 6.3.8) with the options of RFC 5258, 5819 and 6154.
+//! LIST (RFC 3501 section 6.3.8) with the options of RFC 5258, 5819 (STATUS), 6154 (SPECIAL-USE), 8440 (MYRIGHTS)
+//! and 9590 (METADATA).
 
 use super::cursor::{Cursor, Parse, SyntaxError};
+use super::metadata::entries;
 use super::{Name, StatusItem, mailbox, pattern, status_item};
+
+/// Patterns of one LIST.
+const MAX_PATTERNS: usize = 100;
+/// Options of one kind, repeated ones counted.
+const MAX_OPTIONS: usize = 20;
 
 /// LIST, perhaps with the options of RFC 5258.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -12,7 +19,7 @@ pub struct List {
     pub patterns: Vec<Name>,
     /// In the extended form, where options or several patterns are given.
     pub extended: bool,
-    /// Only subscribed mailboxes.
+    /// Only subscribed names.
     pub select_subscribed: bool,
     /// Only mailboxes with a use (RFC 6154).
     pub select_special_use: bool,
@@ -22,6 +29,10 @@ pub struct List {
     pub return_subscribed: bool,
     /// STATUS of each (RFC 5819).
     pub return_status: Vec<StatusItem>,
+    /// MYRIGHTS of each (RFC 8440).
+    pub return_rights: bool,
+    /// These annotations of each (RFC 9590).
+    pub return_metadata: Vec<String>,
 }
 
 impl List {
@@ -33,7 +44,7 @@ impl List {
         let mut list = List::default();
         if cursor.peek() == Some(b'(') {
             list.extended = true;
-            cursor.list_or_empty(10, |cursor| {
+            cursor.list_or_empty(MAX_OPTIONS, |cursor| {
                 match () {
                     () if cursor.take_word("SUBSCRIBED") => list.select_subscribed = true,
                     () if cursor.take_word("SPECIAL-USE") => list.select_special_use = true,
@@ -53,7 +64,7 @@ impl List {
         cursor.space()?;
         if cursor.peek() == Some(b'(') {
             list.extended = true;
-            list.patterns = cursor.list(100, pattern)?;
+            list.patterns = cursor.list(MAX_PATTERNS, pattern)?;
         } else {
             list.patterns = vec![pattern(cursor)?];
         }
@@ -70,14 +81,19 @@ impl List {
 }
 
 fn return_options(cursor: &mut Cursor<'_>, list: &mut List) -> Parse<()> {
-    cursor.list_or_empty(10, |cursor| {
+    cursor.list_or_empty(MAX_OPTIONS, |cursor| {
         match () {
             () if cursor.take_word("SUBSCRIBED") => list.return_subscribed = true,
             // Both are always told.
             () if cursor.take_word("CHILDREN") || cursor.take_word("SPECIAL-USE") => {}
+            () if cursor.take_word("MYRIGHTS") => list.return_rights = true,
             () if cursor.take_word("STATUS") => {
                 cursor.space()?;
                 list.return_status = cursor.list(20, status_item)?;
+            }
+            () if cursor.take_word("METADATA") => {
+                cursor.space()?;
+                list.return_metadata = entries(cursor)?;
             }
             () => return Err(SyntaxError("unknown return option of LIST")),
         }

@@ -4,11 +4,15 @@
 //! Invariants: total over arbitrary bytes; nesting, list lengths and path lengths are bounded by constants
 //! named where they hold; sets stay ranges; what a command holds is not more than what was sent.
 
+mod acl;
 pub mod cursor;
 pub mod date;
 pub mod fetch;
 mod list;
+mod metadata;
+mod notify;
 mod partial;
+mod quota;
 pub mod search;
 mod select;
 pub mod set;
@@ -18,13 +22,17 @@ pub mod utf7;
 
 use std::ops::Range;
 
-use pennypost_model::{FlagSet, Timestamp};
+use pennypost_model::{FlagSet, SpecialUses, Timestamp};
 
+pub use acl::{Acl, RightsChange};
 use cursor::Cursor;
 pub use cursor::{Parse, SyntaxError};
 pub use fetch::{Fetch, FetchItem, Section, SectionText};
 pub use list::List;
+pub use metadata::{Depth, GetMetadata, SetMetadata};
+pub use notify::{EventGroup, Events, Filter, Notify};
 pub use partial::Partial;
+pub use quota::Quota;
 pub use search::{Charset, Returns, Search, SearchError, SearchKey};
 pub use select::Resync;
 pub use set::{SeqNumber, SequenceSet};
@@ -74,7 +82,12 @@ pub enum Command {
         resync: Option<Box<Resync>>,
     },
     /// CREATE
-    Create(Name),
+    Create {
+        /// Its name.
+        mailbox: Name,
+        /// What it is for (RFC 6154 section 3), if that is said; `Err` if one of the uses can't be had here.
+        uses: Option<Result<SpecialUses, NoSuchUse>>,
+    },
     /// DELETE
     Delete(Name),
     /// RENAME
@@ -116,6 +129,16 @@ pub enum Command {
     },
     /// NAMESPACE (RFC 2342)
     Namespace,
+    /// Rights of mailboxes (RFC 4314)
+    Acl(Acl),
+    /// Quotas (RFC 9208)
+    Quota(Quota),
+    /// GETMETADATA (RFC 5464)
+    GetMetadata(GetMetadata),
+    /// SETMETADATA (RFC 5464)
+    SetMetadata(SetMetadata),
+    /// NOTIFY (RFC 5465)
+    Notify(Notify),
     /// IDLE (RFC 2177)
     Idle,
     /// CHECK
@@ -153,6 +176,10 @@ pub enum Command {
     },
 }
 
+/// A use that no mailbox of this server can have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NoSuchUse;
+
 /// What STATUS tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StatusItem {
@@ -174,6 +201,8 @@ pub enum StatusItem {
     MailboxId,
     /// APPENDLIMIT (RFC 7889)
     AppendLimit,
+    /// DELETED-STORAGE (RFC 9208)
+    DeletedStorage,
     /// DELETED (RFC 9051 section 6.3.11)
     Deleted,
 }
@@ -313,6 +342,17 @@ fn takes_arguments(name: &str) -> bool {
             | "STORE"
             | "COPY"
             | "MOVE"
+            | "GETACL"
+            | "SETACL"
+            | "DELETEACL"
+            | "LISTRIGHTS"
+            | "MYRIGHTS"
+            | "GETQUOTA"
+            | "GETQUOTAROOT"
+            | "SETQUOTA"
+            | "GETMETADATA"
+            | "SETMETADATA"
+            | "NOTIFY"
     )
 }
 
@@ -333,7 +373,18 @@ fn with_arguments(name: &str, by_uid: bool, cursor: &mut Cursor<'_>) -> Parse<Co
             Command::Enable(names)
         }
         "SELECT" | "EXAMINE" => select::parse(cursor, name == "EXAMINE")?,
-        "CREATE" => Command::Create(mailbox(cursor)?),
+        "CREATE" => {
+            let mailbox = mailbox(cursor)?;
+            let uses = if cursor.take(b' ') { Some(create_uses(cursor)?) } else { None };
+            Command::Create { mailbox, uses }
+        }
+        "GETACL" | "SETACL" | "DELETEACL" | "LISTRIGHTS" | "MYRIGHTS" => {
+            Command::Acl(Acl::parse(name, cursor)?)
+        }
+        "GETQUOTA" | "GETQUOTAROOT" | "SETQUOTA" => Command::Quota(Quota::parse(name, cursor)?),
+        "GETMETADATA" => Command::GetMetadata(GetMetadata::parse(cursor)?),
+        "SETMETADATA" => Command::SetMetadata(SetMetadata::parse(cursor)?),
+        "NOTIFY" => Command::Notify(Notify::parse(cursor)?),
         "DELETE" => Command::Delete(mailbox(cursor)?),
         "RENAME" => {
             let from = mailbox(cursor)?;
@@ -385,6 +436,30 @@ fn pattern(cursor: &mut Cursor<'_>) -> Parse<Name> {
     cursor.list_mailbox().map(|wire| cursor.names().decode(&wire))
 }
 
+/// `(USE (\Sent))` of CREATE (RFC 6154 section 3).
+fn create_uses(cursor: &mut Cursor<'_>) -> Parse<Result<SpecialUses, NoSuchUse>> {
+    let mut uses = Ok(SpecialUses::NONE);
+    cursor.list(5, |cursor| {
+        if !cursor.take_word("USE") {
+            return Err(SyntaxError("unknown parameter of CREATE"));
+        }
+        cursor.space()?;
+        for name in cursor.list_or_empty(20, use_attribute)? {
+            uses = match (uses, SpecialUses::named(&name)) {
+                (Ok(uses), Some(one)) => Ok(uses.union(one)),
+                _ => Err(NoSuchUse),
+            };
+        }
+        Ok(())
+    })?;
+    Ok(uses)
+}
+
+fn use_attribute(cursor: &mut Cursor<'_>) -> Parse<String> {
+    cursor.expect(b'\\', "expected a use")?;
+    Ok(format!("\\{}", cursor.atom()?))
+}
+
 fn id(cursor: &mut Cursor<'_>) -> Parse<Vec<(String, Option<String>)>> {
     if cursor.take_word("NIL") {
         return Ok(Vec::new());
@@ -418,6 +493,7 @@ fn status_item(cursor: &mut Cursor<'_>) -> Parse<StatusItem> {
         "SIZE" => StatusItem::Size,
         "MAILBOXID" => StatusItem::MailboxId,
         "APPENDLIMIT" => StatusItem::AppendLimit,
+        "DELETED-STORAGE" => StatusItem::DeletedStorage,
         "DELETED" => StatusItem::Deleted,
         _ => return Err(SyntaxError("unknown item of STATUS")),
     })

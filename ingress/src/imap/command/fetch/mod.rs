@@ -21,7 +21,7 @@ use pennypost_mailstore::{Mailstore, StoreError};
 use pennypost_mime::wire;
 use pennypost_model::message::Sidecar;
 use pennypost_model::structure::Span;
-use pennypost_model::{AccountKey, FlagSet, SystemFlags, UidSet};
+use pennypost_model::{AccountKey, FlagSet, Rights, SystemFlags, UidSet};
 
 use super::{no_such_numbers, nothing_selected};
 use crate::imap::grammar::{Fetch, FetchItem, Section, SectionText};
@@ -132,9 +132,9 @@ impl Session {
 
     /// Sets `\Seen` where the items do so; the answer is for which messages it is new.
     async fn mark_seen(&mut self, fetch: &Fetch, positions: &[Range<usize>]) -> Result<UidSet, Reply> {
-        let live = self.live()?;
+        let live = self.selected()?;
         let Some(view) = &mut self.view else { return Err(nothing_selected()) };
-        if !fetch.marks_seen() || view.read_only {
+        if !fetch.marks_seen() || view.read_only || !view.rights().contains(Rights::SEEN) {
             return Ok(UidSet::new());
         }
         let rows = &view.shown().rows;

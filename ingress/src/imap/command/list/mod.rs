@@ -1,71 +1,40 @@
-//! LIST (RFC 3501 section 6.3.8), with the options of RFC 5258, 5819 and 6154, and LSUB (section 6.3.9).
+//! LIST (RFC 3501 section 6.3.8), with the options of RFC 5258, 5819, 6154, 8440 and 9590, and LSUB (section 6.3.9).
+//!
+//! CHILDINFO stands with a name that has something below it that the selection options ask for and that is not told
+//! by a line of its own, since it matches no pattern, whether the name itself is asked for or not (RFC 5258 section
+//! 3.5).
 
+mod names;
 mod pattern;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use pennypost_fold::State;
 use pennypost_fold::name::SEPARATOR;
-use pennypost_fold::{Mailbox, State};
-use pennypost_model::MailboxRole;
+use pennypost_model::Rights;
 
-use super::named;
-use crate::imap::grammar::{List, Name, StatusItem, utf7};
+use super::{metadata, named};
+use crate::imap::grammar::{List, Name, StatusItem};
 use crate::imap::response::{Reply, mailbox_name};
 use crate::imap::session::{Done, Session};
+use names::{Listed, Names, is_selected, levels_above};
 use pattern::Pattern;
 
-/// Mailboxes between two chances for other sessions of this thread.
+/// Names between two chances for other sessions of this thread.
 const BATCH: usize = 50;
 
-/// All names of an account in order, with those that only have mailboxes below them.
-struct Names<'a> {
-    all: BTreeMap<&'a str, Option<&'a Mailbox>>,
-    with_children: BTreeSet<&'a str>,
-    /// How they are written.
-    form: utf7::Names,
-}
-
-impl<'a> Names<'a> {
-    fn of(state: &'a State, form: utf7::Names) -> Names<'a> {
-        let mut names = Names { all: BTreeMap::new(), with_children: BTreeSet::new(), form };
-        for mailbox in state.mailboxes() {
-            names.all.insert(&mailbox.name, Some(mailbox));
-            for above in levels_above(&mailbox.name) {
-                names.with_children.insert(above);
-            }
-        }
-        for above in &names.with_children {
-            names.all.entry(above).or_insert(None);
-        }
-        names
-    }
-}
-
-fn levels_above(name: &str) -> impl Iterator<Item = &str> {
-    name.match_indices(SEPARATOR).map(|(end, _)| &name[..end])
-}
-
-/// The attribute of a use (RFC 6154 section 2).
-const fn special_use(mailbox: &Mailbox) -> Option<&'static str> {
-    match mailbox.role {
-        Some(MailboxRole::Junk) => Some("\\Junk"),
-        Some(MailboxRole::Trash) => Some("\\Trash"),
-        Some(MailboxRole::Sent) => Some("\\Sent"),
-        Some(MailboxRole::Drafts) => Some("\\Drafts"),
-        Some(MailboxRole::Archive) => Some("\\Archive"),
-        Some(MailboxRole::Inbox | MailboxRole::Transfer) | None => None,
-    }
-}
-
-fn is_selected(list: &List, state: &State, mailbox: &Mailbox) -> bool {
-    (!list.select_subscribed || state.is_subscribed(&mailbox.name))
-        && (!list.select_special_use || special_use(mailbox).is_some())
+/// What to say of one name.
+struct Line<'a> {
+    name: &'a str,
+    listed: Option<&'a Listed<'a>>,
+    has_children: bool,
+    child_info: bool,
 }
 
 impl Session {
     pub(super) async fn list(&mut self, list: &List) -> Done {
-        let (live, state) = match self.refreshed().await {
-            Ok(refreshed) => refreshed,
+        let (live, state) = match self.own().await {
+            Ok(own) => own,
             Err(refused) => return Ok(refused),
         };
         let reference = match named(&list.reference) {
@@ -82,25 +51,31 @@ impl Session {
         // A pattern that is no name in any encoding matches none.
         let patterns: Vec<Pattern> =
             list.patterns.iter().flatten().map(|pattern| Pattern::new(reference, pattern)).collect();
-        let names = Names::of(&state, self.modes.names());
-        let with_selected_below = below_selected(list, &state);
-        for (count, (name, mailbox)) in names.all.iter().enumerate() {
+        let sharers = match names::shared(self, &patterns).await {
+            Ok(sharers) => sharers,
+            Err(refused) => return Ok(refused),
+        };
+        let mut names = Names::of(&state, live.key());
+        if let Err(refused) = names::add_shared(self, &mut names, &sharers).await {
+            return Ok(refused);
+        }
+        names.complete(list.select_subscribed.then_some(&**state.subscriptions()));
+        let with_selected_below = below_selected(list, &state, &names, &patterns);
+        for (count, (name, listed)) in names.all.iter().enumerate() {
             if count % BATCH == BATCH - 1 {
                 tokio::task::yield_now().await;
             }
-            let selects = list.select_subscribed || list.select_special_use;
-            let selected = mailbox.map_or(!selects, |mailbox| is_selected(list, &state, mailbox));
-            let child_info = with_selected_below.contains(name);
+            let listed = listed.as_ref();
+            let selected = is_selected(list, &state, name, listed);
+            let child_info = with_selected_below.contains(&**name);
             if !(selected || child_info) || !patterns.iter().any(|pattern| pattern.matches(name)) {
                 continue;
             }
+            let line = Line { name, listed, has_children: names.with_children.contains(name), child_info };
             let mut out = Vec::new();
-            list_line(&mut out, list, &state, name, *mailbox, &names, child_info);
-            if let Some(mailbox) = mailbox
-                && !list.return_status.is_empty()
-                && selected
-            {
-                self.status_line(&mut out, live.key(), mailbox, &list.return_status);
+            self.list_line(&mut out, list, &state, &line);
+            if let Some(listed) = listed {
+                self.more_of(&mut out, list, name, listed, selected);
             }
             self.stream.write(&out);
             self.stream.relieve().await?;
@@ -108,9 +83,57 @@ impl Session {
         Ok(Reply::ok("done"))
     }
 
+    /// What was asked for besides the LIST line itself.
+    fn more_of(&self, out: &mut Vec<u8>, list: &List, name: &str, listed: &Listed<'_>, selected: bool) {
+        if !list.return_status.is_empty() && selected && listed.rights.contains(Rights::READ) {
+            self.status_line(out, listed.account, name, listed.mailbox, &list.return_status);
+        }
+        if list.return_rights {
+            self.rights_line(out, name, listed.rights);
+        }
+        if !list.return_metadata.is_empty() && listed.rights.contains(Rights::READ) {
+            let mut all = metadata::of_mailbox(listed.mailbox, listed.is_own);
+            all.retain(|entry, _| list.return_metadata.contains(entry));
+            let missing: Vec<&str> = list
+                .return_metadata
+                .iter()
+                .filter(|entry| !all.contains_key(*entry))
+                .map(String::as_str)
+                .collect();
+            self.metadata_line(out, name, &all, &missing);
+        }
+    }
+
+    fn list_line(&self, out: &mut Vec<u8>, list: &List, own: &State, line: &Line<'_>) {
+        let mut attributes: Vec<&str> = Vec::new();
+        if (list.return_subscribed || list.select_subscribed) && own.is_subscribed(line.name) {
+            attributes.push("\\Subscribed");
+        }
+        if line.listed.is_none() {
+            attributes.push(if list.extended { "\\NonExistent" } else { "\\Noselect" });
+        }
+        attributes.push(if line.has_children { "\\HasChildren" } else { "\\HasNoChildren" });
+        if let Some(listed) = line.listed.filter(|listed| listed.is_own) {
+            attributes.extend(listed.mailbox.uses.names());
+        }
+        out.extend_from_slice(format!("* LIST ({}) \"{SEPARATOR}\" ", attributes.join(" ")).as_bytes());
+        mailbox_name(out, line.name, self.modes.names());
+        if line.child_info {
+            let mut criteria = Vec::new();
+            if list.select_subscribed {
+                criteria.push("\"SUBSCRIBED\"");
+            }
+            if list.select_special_use {
+                criteria.push("\"SPECIAL-USE\"");
+            }
+            out.extend_from_slice(format!(" (\"CHILDINFO\" ({}))", criteria.join(" ")).as_bytes());
+        }
+        out.extend_from_slice(b"\r\n");
+    }
+
     pub(super) async fn lsub(&mut self, reference: &Name, pattern: &Name) -> Done {
-        let (_, state) = match self.refreshed().await {
-            Ok(refreshed) => refreshed,
+        let (_, state) = match self.own().await {
+            Ok(own) => own,
             Err(refused) => return Ok(refused),
         };
         let reference = match named(reference) {
@@ -121,17 +144,15 @@ impl Session {
         let pattern = Pattern::new(reference, pattern);
         // With `%` a name that is not subscribed stands for those below it that are (RFC 3501 section 6.3.9).
         let mut found: BTreeMap<&str, bool> = BTreeMap::new();
-        for (count, mailbox) in
-            state.mailboxes().filter(|mailbox| state.is_subscribed(&mailbox.name)).enumerate()
-        {
+        for (count, name) in state.subscriptions().iter().enumerate() {
             if count % BATCH == BATCH - 1 {
                 tokio::task::yield_now().await;
             }
-            if pattern.matches(&mailbox.name) {
-                found.insert(&mailbox.name, true);
+            if pattern.matches(name) {
+                found.insert(name, true);
                 continue;
             }
-            for above in levels_above(&mailbox.name).filter(|above| pattern.matches(above)) {
+            for above in levels_above(name).filter(|above| pattern.matches(above)) {
                 found.entry(above).or_insert(false);
             }
         }
@@ -151,48 +172,17 @@ impl Session {
     }
 }
 
-/// Names that have something selected below them, for RECURSIVEMATCH (RFC 5258 section 3.5).
-fn below_selected<'a>(list: &List, state: &'a State) -> BTreeSet<&'a str> {
+/// Names that have something selected below them that is not told by itself, for RECURSIVEMATCH (RFC 5258 section 3.5).
+fn below_selected<'a>(
+    list: &List,
+    own: &State,
+    names: &'a Names<'_>,
+    patterns: &[Pattern],
+) -> BTreeSet<&'a str> {
     if !list.recursive_match {
         return BTreeSet::new();
     }
-    let selected = state.mailboxes().filter(|mailbox| is_selected(list, state, mailbox));
-    selected.flat_map(|mailbox| levels_above(&mailbox.name)).collect()
-}
-
-fn list_line(
-    out: &mut Vec<u8>,
-    list: &List,
-    state: &State,
-    name: &str,
-    mailbox: Option<&Mailbox>,
-    names: &Names<'_>,
-    child_info: bool,
-) {
-    let mut attributes: Vec<&str> = Vec::new();
-    let tells_subscribed = list.return_subscribed || list.select_subscribed;
-    match mailbox {
-        None if list.extended => attributes.push("\\NonExistent"),
-        None => attributes.push("\\Noselect"),
-        Some(mailbox) => {
-            if tells_subscribed && state.is_subscribed(&mailbox.name) {
-                attributes.push("\\Subscribed");
-            }
-        }
-    }
-    attributes.push(if names.with_children.contains(name) { "\\HasChildren" } else { "\\HasNoChildren" });
-    attributes.extend(mailbox.and_then(special_use));
-    out.extend_from_slice(format!("* LIST ({}) \"{SEPARATOR}\" ", attributes.join(" ")).as_bytes());
-    mailbox_name(out, name, names.form);
-    if child_info {
-        let mut criteria = Vec::new();
-        if list.select_subscribed {
-            criteria.push("\"SUBSCRIBED\"");
-        }
-        if list.select_special_use {
-            criteria.push("\"SPECIAL-USE\"");
-        }
-        out.extend_from_slice(format!(" (\"CHILDINFO\" ({}))", criteria.join(" ")).as_bytes());
-    }
-    out.extend_from_slice(b"\r\n");
+    let selected = names.all.iter().filter(|(name, listed)| is_selected(list, own, name, listed.as_ref()));
+    let told_otherwise = |name: &str| patterns.iter().any(|pattern| pattern.matches(name));
+    selected.filter(|(name, _)| !told_otherwise(name)).flat_map(|(name, _)| levels_above(name)).collect()
 }

@@ -41,6 +41,19 @@ impl Pattern {
         Pattern { elements, is_hopeless: false }
     }
 
+    /// Could it match names below `top`? Perhaps `true` though it matches none.
+    pub fn may_match_below(&self, top: &str) -> bool {
+        if self.is_hopeless {
+            return false;
+        }
+        let literal = self.elements.iter().map_while(|element| match element {
+            Element::Byte(byte) => Some(*byte),
+            Element::Any | Element::AnyInLevel => None,
+        });
+        // Up to the first wildcard, or to the end of either, they have to agree.
+        literal.zip(top.bytes()).all(|(wanted, byte)| wanted == byte)
+    }
+
     /// Does it match? INBOX, also as the first level, is matched in any case.
     pub fn matches(&self, name: &str) -> bool {
         if self.is_hopeless {
@@ -116,6 +129,20 @@ mod tests {
             assert_eq!(Pattern::new("", pattern).matches(name), matches, "{pattern} {name}");
         }
         assert!(Pattern::new("a/", "%").matches("a/b"));
+    }
+
+    #[test]
+    fn what_can_not_match_is_known_early() {
+        for (pattern, may) in [
+            ("*", true),
+            ("%", true),
+            ("O*", true),
+            ("INBOX", false),
+            ("Other Users/a@x/%", true),
+            ("a*", false),
+        ] {
+            assert_eq!(Pattern::new("", pattern).may_match_below("Other Users"), may, "{pattern}");
+        }
     }
 
     #[test]
