@@ -29,10 +29,14 @@ class Tap:
         with self._lock:
             self._beginnings = []
 
+    def said(self) -> list[bytes]:
+        """How the clients' side of each connection since `forget` began."""
+        with self._lock:
+            return [bytes(said) for said in self._beginnings]
+
     def transports(self) -> set[str]:
         """Of the connections since `forget` on which a client said something."""
-        with self._lock:
-            return {_transport(bytes(said)) for said in self._beginnings if said}
+        return {_transport(said) for said in self.said() if said}
 
     def _accept(self) -> None:
         while True:

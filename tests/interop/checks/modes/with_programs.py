@@ -258,8 +258,9 @@ class Gsasl(Program):
     }
 
     def fetch(self, run: Run) -> None:
-        tls = ["--no-starttls"] if run.mode.transport == "plain" else ["--starttls", f"--x509-ca-file={run.certificate}"]
-        # Otherwise it says that it could bind, and a server that can, too, takes that for a downgrade (RFC 5802 section 6).
+        plain = run.mode.transport == "plain"
+        tls = ["--no-starttls"] if plain else ["--starttls", f"--x509-ca-file={run.certificate}"]
+        # Otherwise it says that it could bind: a server that can, too, takes that for a downgrade (RFC 5802 section 6).
         binding = ["--no-cb"] if run.mode.mechanism == "SCRAM-SHA-256" else []
         run_program(["gsasl", "--imap", *binding, f"--mechanism={run.mode.sasl}",
                      f"--authentication-id={run.account.address}", f"--password={run.secret}", "--quiet", *tls,
