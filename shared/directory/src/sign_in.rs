@@ -82,7 +82,8 @@ impl Default for SignIns {
         SignIns {
             key: rand::random(),
             remembered: Mutex::default(),
-            hashing: tokio::sync::Semaphore::new(2 * cores),
+            // More at once would take no less time, and 19 MiB each.
+            hashing: tokio::sync::Semaphore::new(cores),
             lanes: (0..LANES).map(|_| tokio::sync::Mutex::new(())).collect(),
             sweeps: Mutex::default(),
             nobody: Arc::default(),
