@@ -142,6 +142,8 @@ class Generator:
         old, new = self.some_name(), self.chance.choice(NAMES)
         if self.in_use(old) or old == b"INBOX" or b"/" in new or new.startswith(old + b"/"):
             return
+        if new.startswith(b'"') and any(name.startswith(old + b"/") for name in self.made):
+            return  # its children would need quotes around all of their names
         self.say(session, b"RENAME %s %s" % (old, new))
         if old in self.made and new not in self.made and old != new:
             for name in [name for name in self.made if name == old or name.startswith(old + b"/")]:

@@ -6,11 +6,12 @@ are not the same any more, so that the rest of the sequence says nothing.
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Callable
 
 from commands import Command
 from compare import Difference
-from letters import corpus, part_numbers
+from letters import corpus, has_date, part_numbers
 from tokens import NIL
 
 
@@ -90,6 +91,18 @@ def subscribed_told(command: Command, difference: Difference, letters: set[str])
     return mine == other and set(ours) - set(theirs) == {"\\subscribed"} and set(theirs) <= set(ours)
 
 
+def vanished_more(command: Command, difference: Difference, letters: set[str]) -> bool:
+    return difference.kind == "VANISHED" and set(difference.ours or ()) > set(difference.theirs or ())
+
+
+def no_date(command: Command, difference: Difference, letters: set[str]) -> bool:
+    return difference.kind in ("SEARCH", "ESEARCH differs") and b"SENT" in command.text and bool(letters & DATELESS)
+
+
+def gave_up(command: Command, difference: Difference, letters: set[str]) -> bool:
+    return difference.kind in ("NO for ConnectionLost", "OK for ConnectionLost") and b"BINARY" in command.text
+
+
 def not_of_sizes(command: Command, difference: Difference, letters: set[str]) -> bool:
     text = command.text
     twice = max(text.count(b"LARGER"), text.count(b"SMALLER")) > 1
@@ -99,10 +112,12 @@ def not_of_sizes(command: Command, difference: Difference, letters: set[str]) ->
 def last_line_end(command: Command, difference: Difference, letters: set[str]) -> bool:
     if difference.kind not in ("item BODY", "item BODYSTRUCTURE"):
         return False
-    if command.text.upper().count(b"BODY[") + command.text.upper().count(b"PEEK[") == 0:
+    if "[" not in next(iter(difference.ours)):
         return "nested-rfc822" in letters
     ours, theirs = (next(iter(side.values())) for side in (difference.ours, difference.theirs))
-    return isinstance(ours, bytes) and theirs == ours + b"\r\n"
+    if not isinstance(ours, bytes):
+        return False
+    return theirs == ours + b"\r\n" or (".MIME" in next(iter(difference.ours)) and ours == theirs + b"\r\n")
 
 
 def joined_parameters(command: Command, difference: Difference, letters: set[str]) -> bool:
@@ -135,12 +150,22 @@ RULES = (
     Rule("root-name", root_name),
     Rule("subscribed-told", subscribed_told),
     Rule("not-of-sizes", not_of_sizes),
+    Rule("vanished-more", vanished_more),
+    Rule("no-date", no_date),
+    Rule("gave-up", gave_up, ends=True),
     Rule("joined-parameters", joined_parameters),
     Rule("last-line-end", last_line_end),
     Rule("broken-mime", broken_mime),
 )
 
+DATELESS = {name for name, letter in corpus().items() if not has_date(letter)}
 PARTS = {name: part_numbers(letter) for name, letter in corpus().items()}
+
+
+def explained() -> set[str]:
+    """The sections of `justified.md`: one for each rule."""
+    text = (Path(__file__).parent / "justified.md").read_text()
+    return set(re.findall(r"^## (\S+)$", text, re.MULTILINE))
 
 
 def forgive(command: Command, difference: Difference, letters: set[str]) -> Rule | None:

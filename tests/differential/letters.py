@@ -1,6 +1,7 @@
 """The corpus: awkward mails of `samplemail/`, and plain ones that form threads."""
 
 import email
+import email.utils
 import re
 from pathlib import Path
 
@@ -14,7 +15,7 @@ def corpus() -> dict[str, bytes]:
     letters = {f"plain{number}": plain(number) for number in range(12)}
     for path in sorted(MAILS.glob("*.eml")):
         octets = path.read_bytes()
-        if len(octets) <= LARGEST and UNFIT.search(octets) is None:
+        if 0 < len(octets) <= LARGEST and UNFIT.search(octets) is None:
             letters[path.stem] = octets
     return letters
 
@@ -37,6 +38,13 @@ def plain(number: int) -> bytes:
         headers.append(f"Cc: Émile <emile@diff.test>, list{number}@diff.test" if number == 5 else "Cc: cc@diff.test")
     body = f"Letter {number}.\r\nStamps and parcels {'very ' * number}soon.\r\n" + "long line\r\n" * (number * number)
     return ("\r\n".join(headers) + "\r\n\r\n" + body).encode()
+
+
+def has_date(letter: bytes) -> bool:
+    try:
+        return email.utils.parsedate_to_datetime(email.message_from_bytes(letter)["Date"]) is not None
+    except (TypeError, ValueError):
+        return False
 
 
 def part_numbers(letter: bytes) -> set[str]:

@@ -254,9 +254,9 @@ class Session:
     def read_vanished(self, command: Command, tokens: list, told: dict) -> None:
         ranks = {self.uids.rank(self.validity, uid) for uid in numbers_of(tokens[-1])}
         ranks.discard("unknown UID")
-        if isinstance(tokens[0], list):
+        if isinstance(tokens[0], list) and ranks:
             told.setdefault("VANISHED", set()).update(ranks)
-        else:
+        elif not isinstance(tokens[0], list):
             self.view = [message for message in self.view if message.uid is None or message.uid not in ranks]
 
     def read_search(self, command: Command, tokens: list, told: dict) -> None:
