@@ -138,7 +138,7 @@ def neomutt_condstore(context: Context) -> None:
 
 @check("local copy: neomutt with QRESYNC sees what the server has, round after round")
 def neomutt_qresync(context: Context) -> None:
-    through_neomutt(context, "yes", "yes", b"ENABLE QRESYNC")
+    through_neomutt(context, "yes", "yes", b"QRESYNC")
 
 
 @check("local copy: mbsync's Maildir is what the server has, round after round")
