@@ -14,6 +14,8 @@ HEADINGS = {
     "idle": "Idle connections",
     "growth": "Cost grows with the work, not with the past",
 }
+#: Where the part that nobody generates begins.
+BY_HAND = "## Reading messages"
 
 
 def table(heads: list[str], rows: list[list[str]]) -> str:
@@ -56,12 +58,14 @@ def versions() -> str:
 
 
 def write(path: Path, name: str, text: str) -> None:
-    """Puts the section between its markers; a section that is new goes to the end."""
+    """Puts the section between its markers; one that is new goes before those written by hand, or to the end."""
     begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
     path.parent.mkdir(exist_ok=True)
     old = path.read_text() if path.exists() else "# Performance\n"
     if begin not in old or end not in old:
-        old = old.rstrip("\n") + f"\n\n## {HEADINGS[name]}\n\n{begin}\n{end}\n"
+        measured, by_hand, rest = old.partition(BY_HAND)
+        old = f"{measured.rstrip()}\n\n## {HEADINGS[name]}\n\n{begin}\n{end}\n"
+        old += f"\n{by_hand}{rest}" if by_hand else ""
     before, rest = old.split(begin, 1)
     _, after = rest.split(end, 1)
     path.write_text(f"{before}{begin}\n{text.strip()}\n{end}{after}")

@@ -7,6 +7,7 @@ otherwise: reused login processes, no limits that a load generator would meet.
 import os
 import secrets
 import shutil
+import subprocess
 import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from pathlib import Path
 from load import bench
 from support.office import Office
 from support.pennypost import Pennypost
+from support.ports import free_ports
 from support.reference import Reference
 
 DOMAIN = "performance.test"
@@ -100,6 +102,14 @@ class Debian(Reference):
 
     def start(self) -> None:
         self._write_configuration()
+        for _ in range(3):
+            try:
+                return super().start()
+            except (subprocess.CalledProcessError, FileNotFoundError, TimeoutError):
+                # Somebody else took a port between its choice and now.
+                self.kill()
+                self.ports = dict(zip(self.ports, free_ports(len(self.ports))))
+                self._write_configuration()
         super().start()
 
 

@@ -277,4 +277,5 @@ class Reference(Office):
         return []
 
     def process_ids(self) -> list[int]:
-        return [self._dovecot.pid, self._master_pid]
+        # No postfix yet is no process, and least of all 0, to which a signal is one to all of us.
+        return [pid for pid in (self._dovecot.pid, self._master_pid) if pid]
