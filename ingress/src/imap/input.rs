@@ -134,7 +134,7 @@ impl Reader {
 
     /// May this literal come? If not, `refused` says why.
     fn admit(&mut self, literal: &Literal, expect: &Expectation<'_>) {
-        let appends = expect.account.is_some() && grammar::verb(&self.bytes).as_deref() == Some("APPEND");
+        let appends = expect.account.is_some() && grammar::takes_messages(&self.bytes);
         let all = self.literals.saturating_add(literal.len);
         if !appends {
             if all > MAX_LITERALS {

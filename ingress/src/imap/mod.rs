@@ -1,7 +1,5 @@
-//! IMAP4rev1 (RFC 3501) with IDLE (2177), NAMESPACE (2342), ID (2971), MULTIAPPEND (3502), CHILDREN (3348),
-//! UNSELECT (3691), UIDPLUS (4315), ESEARCH (4731), SASL-IR (4959), WITHIN (5032), ENABLE (5161),
-//! LIST-EXTENDED (5258), LIST-STATUS (5819), SPECIAL-USE (6154), MOVE (6851), CONDSTORE (7162), LITERAL+
-//! (7888), APPENDLIMIT (7889), STATUS=SIZE (8438) and OBJECTID (8474).
+//! IMAP4rev1 (RFC 3501) and IMAP4rev2 (RFC 9051) with the extensions in [`capability`]'s table; which file and which
+//! test is behind each stands in `docs/rfc/index.toml`, what is left out in `docs/decisions/0006-imap-left-out.md`.
 //!
 //! Owns: the grammar (`grammar`, without I/O), the collecting of commands (`input`), the session and its states
 //! (`session`), the session's view of the selected mailbox (`view`), one file per command (`command`), and the
@@ -13,13 +11,16 @@
 
 mod access;
 mod capability;
+mod collation;
 mod command;
 pub mod grammar;
 mod input;
 mod modes;
 mod print;
+mod progress;
 mod response;
 mod session;
+mod threads;
 mod vanished;
 mod view;
 

@@ -109,6 +109,14 @@ impl RowWriter {
                 named(out, "MODSEQ (", row.modseq.0);
                 out.push(b')');
             }
+            // RFC 8514 section 4.2: NIL where it is not known.
+            FetchItem::SaveDate => {
+                out.extend_from_slice(b"SAVEDATE ");
+                match row.saved {
+                    Some(saved) => write_date_time(out, saved.timestamp()),
+                    None => out.extend_from_slice(b"NIL"),
+                }
+            }
             // RFC 8474 section 5.1.
             FetchItem::EmailId => {
                 named(out, "EMAILID (M", row.rid.0);

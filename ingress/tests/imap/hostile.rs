@@ -243,6 +243,111 @@ async fn a_damaged_message_does_not_keep_others_back() {
     server.stop().await;
 }
 
+/// What no mail program says: an answer at once, in little memory, and the session goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn wild_arguments_are_answered() {
+    let mut limits = Limits::default();
+    // So that they come as far as the grammar.
+    limits.imap.command_line = 1 << 20;
+    let server = Server::with_limits(limits).await;
+    let mut client = Client::login(server.address, ALICE).await;
+    let mut bystander = Client::login(server.address, ALICE).await;
+    bystander.ok("SELECT INBOX").await;
+    // An empty mailbox: `*` is nobody.
+    client.ok("SELECT Archive").await;
+    for (command, answer) in [
+        ("FETCH * FLAGS", "BAD"),
+        ("FETCH 1:* FLAGS", "OK"),
+        ("UID FETCH * FLAGS", "OK"),
+        ("UID FETCH 1:* (FLAGS) (PARTIAL -1:-10)", "OK"),
+        ("STORE * +FLAGS (\\Seen)", "BAD"),
+        ("UID STORE * +FLAGS (\\Seen)", "OK"),
+        ("UID STORE 1:4294967295 +FLAGS (\\Seen)", "OK"),
+        ("COPY * INBOX", "BAD"),
+        ("UID MOVE *:4294967295 INBOX", "OK"),
+        ("UID EXPUNGE *", "OK"),
+        ("REPLACE * INBOX {1+}\r\nx", "BAD"),
+        ("SEARCH *", "OK"),
+        ("SEARCH UID 4294967295:*", "OK"),
+        ("SORT (DATE) UTF-8 *", "OK"),
+        ("THREAD REFERENCES UTF-8 ALL", "OK"),
+        ("FETCH $ FLAGS", "OK"),
+        ("SEARCH 4294967296", "BAD"),
+        ("UID FETCH 99999999999999999999:* FLAGS", "BAD"),
+        ("UID STORE 4294967295:4294967296 +FLAGS (\\Seen)", "BAD"),
+        ("SEARCH LARGER 18446744073709551616", "BAD"),
+        ("SEARCH MODSEQ 9223372036854775808", "BAD"),
+        ("UID SEARCH RETURN (PARTIAL 0:1) ALL", "BAD"),
+        ("FETCH 1 BODY[1.2.3.4.5.4294967296]", "BAD"),
+        ("SELECT INBOX (QRESYNC (1 1 1:4294967296))", "BAD"),
+    ] {
+        let (_, tagged) = client.command(command).await;
+        assert!(tagged.starts_with(answer), "{command}: {tagged}");
+        // Bad commands in a row would end the session.
+        client.ok("NOOP").await;
+    }
+    for count in 0..10 {
+        client.append("Archive", format!("Subject: {count}\r\n\r\n").as_bytes()).await;
+    }
+    let deep = 10_000;
+    let nested = |open: &str, close: &str| format!("SEARCH {}ALL{}", open.repeat(deep), close.repeat(deep));
+    for command in [nested("(", ")"), nested("NOT ", ""), nested("OR ALL ", "")] {
+        let (_, tagged) = client.command(&command).await;
+        assert!(tagged.starts_with("BAD"), "{tagged}");
+        client.ok("NOOP").await;
+    }
+    let keys = format!("SEARCH {}", "SUBJECT x ".repeat(3_000).trim_end());
+    assert!(client.command(&keys).await.1.starts_with("BAD"));
+    // A million UIDs in one set, as one range, and as many ranges as a command takes.
+    client.ok("UID STORE 1:1000000 +FLAGS.SILENT (\\Flagged)").await;
+    assert_eq!(client.ok("SEARCH RETURN (COUNT) FLAGGED").await, ["* ESEARCH (TAG \"t\") COUNT 10"]);
+    let odd: Vec<String> = (0..8_000).map(|n| (2 * n + 1).to_string()).collect();
+    let (_, tagged) = client.command(&format!("UID STORE {} -FLAGS.SILENT (\\Flagged)", odd.join(","))).await;
+    assert!(tagged.starts_with("OK"), "{tagged}");
+    assert_eq!(client.ok("SEARCH RETURN (COUNT) FLAGGED").await, ["* ESEARCH (TAG \"t\") COUNT 5"]);
+    // A thousand wildcards find what they find, without trying every way.
+    let name = "a".repeat(400);
+    client.ok(&format!("CREATE {name}")).await;
+    for pattern in ["*a".repeat(500), "%a".repeat(500), format!("{}b", "*a*".repeat(330))] {
+        client.ok(&format!("LIST \"\" {pattern}")).await;
+    }
+    bystander.ok("NOOP").await;
+    server.stop().await;
+}
+
+/// A hundred sessions that expunge each other's mail end with the same mailbox.
+#[tokio::test(flavor = "multi_thread")]
+async fn sessions_that_expunge_each_others_mail_agree() {
+    let server = Server::start().await;
+    let mut first = Client::login(server.address, ALICE).await;
+    for count in 0..40 {
+        first.append("INBOX", format!("Subject: {count}\r\n\r\n").as_bytes()).await;
+    }
+    let address = server.address;
+    let sessions = (0..100_u32).map(|number| {
+        tokio::spawn(async move {
+            let mut client = Client::login(address, ALICE).await;
+            if number % 2 == 0 {
+                client.ok("ENABLE QRESYNC").await;
+            }
+            client.ok("SELECT INBOX").await;
+            let uid = number % 40 + 1;
+            let (_, tagged) = client.command(&format!("UID STORE {uid} +FLAGS (\\Deleted)")).await;
+            assert!(tagged.starts_with("OK"), "{tagged}");
+            let (_, tagged) = client.command(if number % 3 == 0 { "EXPUNGE" } else { "NOOP" }).await;
+            assert!(tagged.starts_with("OK"), "{tagged}");
+            client.ok("LOGOUT").await;
+        })
+    });
+    for session in sessions.collect::<Vec<_>>() {
+        session.await.expect("session");
+    }
+    first.ok("SELECT INBOX").await;
+    first.ok("EXPUNGE").await;
+    assert_eq!(first.ok("UID SEARCH ALL").await, ["* SEARCH"]);
+    server.stop().await;
+}
+
 #[derive(Debug, Clone, Copy)]
 enum Damage {
     /// One bit in every 16 bytes behind the header.

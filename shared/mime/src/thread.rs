@@ -55,7 +55,7 @@ pub(crate) fn thread(fields: &Fields<'_>, subject: &str, own_id: Option<&str>, h
         .or_else(|| fields.in_reply_to.and_then(first_id))
         .or_else(|| own_id.map(|id| id.as_bytes().to_vec()))
         .unwrap_or_else(|| Sha256::digest(header).to_vec());
-    ThreadId(stable_hash(&[base_subject(subject).as_bytes(), &reference]))
+    ThreadId(stable_hash(&[base_subject(subject).0.as_bytes(), &reference]))
 }
 
 /// The first message id of a field without angle brackets and white space; the first word if there are no
@@ -90,26 +90,27 @@ fn thread_index_root(value: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// The subject without the marks of replies, forwards and lists, in lower case and with single spaces
-/// (RFC 5256 section 2.1; a full-width colon counts as a colon).
+/// (RFC 5256 section 2.1; a full-width colon counts as a colon), and whether it had marks of a reply or a forward.
 #[must_use]
-pub fn base_subject(decoded: &str) -> String {
+pub fn base_subject(decoded: &str) -> (String, bool) {
     let lower = decoded.to_lowercase();
     let words: Vec<&str> = lower.split_whitespace().collect();
     let folded = words.join(" ");
     let mut base = folded.as_str();
+    let mut is_reply = false;
     loop {
         while let Some(shorter) = base.strip_suffix("(fwd)") {
-            base = shorter.trim_end();
+            (base, is_reply) = (shorter.trim_end(), true);
         }
-        base = without_leaders(base);
+        base = without_leaders(base, &mut is_reply);
         match base.strip_prefix("[fwd:").and_then(|inside| inside.strip_suffix(']')) {
-            Some(inside) => base = inside.trim(),
-            None => return base.to_owned(),
+            Some(inside) => (base, is_reply) = (inside.trim(), true),
+            None => return (base.to_owned(), is_reply),
         }
     }
 }
 
-fn without_leaders(subject: &str) -> &str {
+fn without_leaders<'a>(subject: &'a str, is_reply: &mut bool) -> &'a str {
     let mut base = subject.trim();
     loop {
         let mut behind_blobs = base;
@@ -117,7 +118,7 @@ fn without_leaders(subject: &str) -> &str {
             behind_blobs = behind;
         }
         if let Some(behind) = without_mark(behind_blobs) {
-            base = behind;
+            (base, *is_reply) = (behind, true);
         } else if let Some(behind) = without_blob(base).filter(|behind| !behind.is_empty()) {
             base = behind;
         } else {
@@ -170,7 +171,7 @@ mod tests {
             ("[", "["),
             ("[]", "[]"),
         ] {
-            assert_eq!(base_subject(subject), base, "{subject}");
+            assert_eq!(base_subject(subject).0, base, "{subject}");
         }
     }
 

@@ -1,12 +1,16 @@
-//! APPEND (RFC 3501 section 6.3.11), of several messages at once with MULTIAPPEND (RFC 3502): all or none.
+//! APPEND (RFC 3501 section 6.3.11), of several messages at once with MULTIAPPEND (RFC 3502): all or none; REPLACE
+//! (RFC 8508). What CATENATE puts together is made in `catenate`.
 
-use pennypost_fold::{DraftError, State};
+use std::sync::Arc;
+
+use pennypost_fold::{Draft, DraftError, State};
 use pennypost_mailstore::{Incoming, StoreError};
+use pennypost_model::journal::DeleteReason;
 use pennypost_model::{Rights, UidSet};
 
-use super::{Answer, named};
-use crate::imap::access::permitted;
-use crate::imap::grammar::{AppendMessage, Name};
+use super::{Answer, named, no_such_numbers, nothing_selected, read_only};
+use crate::imap::access::{no_right, permitted};
+use crate::imap::grammar::{AppendMessage, Name, SequenceSet};
 use crate::imap::response::{Refusal, Reply};
 use crate::imap::session::{ACTOR, Session};
 
@@ -15,23 +19,72 @@ const LARGE: usize = 64 * 1024;
 
 impl Session {
     pub(super) async fn append(&mut self, name: &Name, messages: &[AppendMessage], bytes: &[u8]) -> Answer {
+        let code = self.append_messages(name, messages, bytes).await?;
+        Ok(Reply::ok(format!("{code}appended")))
+    }
+
+    /// REPLACE: the new message is stored before the old one goes, so that one of them is always there.
+    pub(super) async fn replace(
+        &mut self,
+        replaced: &SequenceSet,
+        by_uid: bool,
+        name: &Name,
+        message: &AppendMessage,
+        bytes: &[u8],
+    ) -> Answer {
+        self.refreshed().await?;
+        let view = self.view.as_ref().ok_or_else(nothing_selected)?;
+        if view.read_only {
+            return Err(read_only());
+        }
+        if !view.rights().contains(Rights::EXPUNGE) {
+            return Err(no_right());
+        }
+        let (from, old) = (view.id, Arc::clone(view.live()));
+        let uids = view.uids(replaced, by_uid).ok_or_else(no_such_numbers)?;
+        if uids.is_empty() || uids.iter().any(|uid| !view.is_there(uid)) {
+            return Err(Reply::no("[NONEXISTENT] there is no such message"));
+        }
+        let code = self.append_messages(name, std::slice::from_ref(message), bytes).await?;
+        // Before the EXPUNGE (RFC 8508 section 3.3).
+        self.stream.write(format!("* OK {code}the replacement is stored\r\n").as_bytes());
+        let delete = |draft: &mut Draft| {
+            draft.delete_messages(from, &uids, DeleteReason::Expunge)?;
+            Ok::<(), Refusal>(())
+        };
+        let (state, ()) = old.change(&ACTOR, delete).await?;
+        Ok(match state.mailbox(from).filter(|_| self.modes.condstore) {
+            Some(mailbox) => Reply::ok(format!("[HIGHESTMODSEQ {}] replaced", mailbox.modseq)),
+            None => Reply::ok("replaced"),
+        })
+    }
+
+    /// Stores messages; the answer is the response code with their UIDs, or nothing.
+    async fn append_messages(
+        &mut self,
+        name: &Name,
+        messages: &[AppendMessage],
+        bytes: &[u8],
+    ) -> Result<String, Reply> {
         self.live()?;
         let access = self.reach_target(named(name)?).await?;
         let (mailbox, quota, rights) = (access.id(), access.quota, access.rights);
         let (live, state) = (access.live, access.state);
-        let total: u64 = messages.iter().map(|message| message.octets.len() as u64).sum();
-        let is_over = |state: &State| state.used.bytes.saturating_add(total) > quota;
-        if is_over(&state) {
+        let literals: u64 = messages.iter().map(AppendMessage::literal_len).sum();
+        if state.used.bytes.saturating_add(literals) > quota {
             return Err(Refusal::OverQuota.into());
         }
         let mut incoming = Vec::with_capacity(messages.len());
         for message in messages {
-            let raw = bytes.get(message.octets.clone()).unwrap_or_default();
+            let (raw, share) = self.octets_of(message, bytes).await?;
             if raw.is_empty() {
                 return Err(Reply::no("[CANNOT] a message can't be empty"));
             }
-            incoming.push(self.prepare(raw, message, rights).await?);
+            incoming.push(self.prepare(&raw, message, rights).await?);
+            drop((raw, share));
         }
+        let total: u64 = incoming.iter().map(Incoming::size).sum();
+        let is_over = |state: &State| state.used.bytes.saturating_add(total) > quota;
         let mut is_full = false;
         let allow = |state: &State| {
             is_full = is_over(state);
@@ -47,9 +100,9 @@ impl Session {
             }
             other => other?,
         };
-        let Some(mailbox) = state.mailbox(mailbox) else { return Ok(Reply::ok("appended")) };
+        let Some(mailbox) = state.mailbox(mailbox) else { return Ok(String::new()) };
         let uids: UidSet = placed.iter().map(|placed| placed.uid).collect();
-        Ok(Reply::ok(format!("[APPENDUID {} {uids}] appended", mailbox.uid_validity)))
+        Ok(format!("[APPENDUID {} {uids}] ", mailbox.uid_validity))
     }
 
     async fn prepare(&self, raw: &[u8], message: &AppendMessage, rights: Rights) -> Result<Incoming, Reply> {

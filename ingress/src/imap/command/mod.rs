@@ -3,12 +3,14 @@
 mod acl;
 mod append;
 mod authenticate;
+mod catenate;
 mod copy;
 mod copy_across;
 mod enable;
 mod expunge;
 mod fetch;
 mod idle;
+mod letters;
 mod list;
 mod mailbox;
 mod metadata;
@@ -17,12 +19,13 @@ mod quota;
 mod search;
 mod select;
 mod small;
+mod sort;
 mod status;
 mod store;
 
 pub(super) use notify::Watch;
 
-use super::grammar::{Command, Name};
+use super::grammar::{Command, Name, SequenceSet, Sort, Thread};
 use super::response::Reply;
 use super::session::{Done, Session};
 use super::view::Movement;
@@ -48,6 +51,7 @@ pub(super) const fn name(command: &Command) -> &'static str {
         Command::Lsub { .. } => "lsub",
         Command::Status { .. } => "status",
         Command::Append { .. } => "append",
+        Command::Replace { .. } => "replace",
         Command::Namespace => "namespace",
         Command::Acl(_) => "acl",
         Command::Quota(_) => "quota",
@@ -60,6 +64,8 @@ pub(super) const fn name(command: &Command) -> &'static str {
         Command::Unselect => "unselect",
         Command::Expunge { .. } => "expunge",
         Command::Search(_) | Command::SearchBadCharset { .. } => "search",
+        Command::Sort(_) => "sort",
+        Command::Thread(_) => "thread",
         Command::Fetch(_) => "fetch",
         Command::Store(_) => "store",
         Command::Copy { moves: false, .. } => "copy",
@@ -74,6 +80,8 @@ pub(super) const fn movement(command: &Command, pipelined: bool) -> Movement {
         Command::Fetch(fetch) => !fetch.by_uid,
         Command::Store(store) => !store.by_uid,
         Command::Search(search) => !search.by_uid,
+        Command::Sort(sort) => !sort.search.by_uid,
+        Command::Thread(thread) => !thread.search.by_uid,
         Command::SearchBadCharset { .. } => true,
         Command::Copy { by_uid, moves, .. } => !*by_uid && !*moves && pipelined,
         _ => false,
@@ -86,8 +94,11 @@ fn counts(command: &Command) -> bool {
     match command {
         Command::Fetch(fetch) => !fetch.by_uid,
         Command::Store(store) => !store.by_uid,
-        Command::Copy { by_uid, .. } => !*by_uid,
+        Command::Copy { by_uid, .. } | Command::Replace { by_uid, .. } => !*by_uid,
         Command::Search(search) => !search.by_uid || search.key.names_numbers(),
+        Command::Sort(Sort { search, .. }) | Command::Thread(Thread { search, .. }) => {
+            !search.by_uid || search.key.names_numbers()
+        }
         Command::Select { resync: Some(resync), .. } => resync.pairs.is_some(),
         _ => false,
     }
@@ -129,6 +140,10 @@ impl Session {
             Command::Lsub { reference, pattern } => return self.lsub(&reference, &pattern).await,
             Command::Status { mailbox, items } => self.status(&mailbox, &items).await,
             Command::Append { mailbox, messages } => self.append(&mailbox, &messages, bytes).await,
+            Command::Replace { by_uid, replaced, mailbox, message } => {
+                let replaced = SequenceSet::from(vec![(replaced, replaced)]);
+                Box::pin(self.replace(&replaced, by_uid, &mailbox, &message, bytes)).await
+            }
             Command::Namespace => self.namespace(),
             Command::Acl(acl) => self.acl(acl).await,
             Command::Quota(quota) => self.quota(&quota).await,
@@ -141,6 +156,8 @@ impl Session {
             Command::Expunge { uids } => self.expunge(uids.as_ref()).await,
             Command::Search(search) => return self.search(&search, bytes).await,
             Command::SearchBadCharset { saves } => Ok(self.bad_charset(saves)),
+            Command::Sort(sort) => return self.sort(sort, bytes).await,
+            Command::Thread(thread) => return self.thread(thread, bytes).await,
             Command::Fetch(fetch) => return self.fetch(&fetch).await,
             Command::Store(store) => return self.store(&store).await,
             Command::Copy { by_uid, set, mailbox, moves } => self.copy(by_uid, &set, &mailbox, moves).await,

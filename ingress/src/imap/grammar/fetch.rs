@@ -47,6 +47,21 @@ pub enum FetchItem {
     EmailId,
     /// THREADID
     ThreadId,
+    /// SAVEDATE (RFC 8514)
+    SaveDate,
+    /// PREVIEW (RFC 8970)
+    Preview,
+    /// BINARY[…] and BINARY.PEEK[…] (RFC 3516)
+    Binary {
+        /// Part numbers; empty for the message itself.
+        path: Vec<u32>,
+        /// First octet and how many.
+        partial: Option<(u64, u64)>,
+        /// Leaves `\Seen` alone.
+        peek: bool,
+    },
+    /// BINARY.SIZE[…] (RFC 3516)
+    BinarySize(Vec<u32>),
     /// BODY[…], BODY.PEEK[…], RFC822, RFC822.HEADER, RFC822.TEXT
     Section {
         /// Which bytes.
@@ -108,7 +123,10 @@ impl Fetch {
             Some(b'(') => cursor.list(MAX_ITEMS, item)?,
             _ => macro_or_item(cursor)?,
         };
-        let sections = items.iter().filter(|item| matches!(item, FetchItem::Section { .. })).count();
+        let reads = |item: &&FetchItem| {
+            matches!(item, FetchItem::Section { .. } | FetchItem::Binary { .. } | FetchItem::BinarySize(_))
+        };
+        let sections = items.iter().filter(reads).count();
         if sections > MAX_SECTIONS {
             return Err(SyntaxError("too many sections in one FETCH"));
         }
@@ -145,7 +163,9 @@ impl Fetch {
     /// Sets `\Seen`.
     #[must_use]
     pub fn marks_seen(&self) -> bool {
-        self.items.iter().any(|item| matches!(item, FetchItem::Section { peek: false, .. }))
+        self.items.iter().any(|item| {
+            matches!(item, FetchItem::Section { peek: false, .. } | FetchItem::Binary { peek: false, .. })
+        })
     }
 
     /// Needs more than the row.
@@ -161,7 +181,13 @@ impl FetchItem {
     pub const fn opens_message(&self) -> bool {
         matches!(
             self,
-            FetchItem::Envelope | FetchItem::Body | FetchItem::BodyStructure | FetchItem::Section { .. }
+            FetchItem::Envelope
+                | FetchItem::Body
+                | FetchItem::BodyStructure
+                | FetchItem::Preview
+                | FetchItem::Binary { .. }
+                | FetchItem::BinarySize(_)
+                | FetchItem::Section { .. }
         )
     }
 }
@@ -197,6 +223,20 @@ pub(super) fn item(cursor: &mut Cursor<'_>) -> Parse<FetchItem> {
         b"MODSEQ" => Ok(FetchItem::ModSeq),
         b"EMAILID" => Ok(FetchItem::EmailId),
         b"THREADID" => Ok(FetchItem::ThreadId),
+        b"SAVEDATE" => Ok(FetchItem::SaveDate),
+        b"PREVIEW" => {
+            // The preview is always there: LAZY changes nothing (RFC 8970 section 3.2).
+            let mut lazy = *cursor;
+            if lazy.take(b' ') && lazy.take(b'(') && lazy.take_word("LAZY") && lazy.take(b')') {
+                *cursor = lazy;
+            }
+            Ok(FetchItem::Preview)
+        }
+        b"BINARY" | b"BINARY.PEEK" => {
+            let path = part_numbers(cursor)?;
+            Ok(FetchItem::Binary { path, partial: partial(cursor)?, peek: name.len() > 6 })
+        }
+        b"BINARY.SIZE" => Ok(FetchItem::BinarySize(part_numbers(cursor)?)),
         b"RFC822" => whole("RFC822", SectionText::Whole, false),
         b"RFC822.HEADER" => whole("RFC822.HEADER", SectionText::Header, true),
         b"RFC822.TEXT" => whole("RFC822.TEXT", SectionText::Text, false),
@@ -211,13 +251,30 @@ pub(super) fn item(cursor: &mut Cursor<'_>) -> Parse<FetchItem> {
     }
 }
 
-fn section(cursor: &mut Cursor<'_>) -> Parse<Section> {
-    const BROKEN: &str = "a section is broken";
-    cursor.expect(b'[', BROKEN)?;
-    let mut path = Vec::new();
-    if cursor.take(b']') {
-        return Ok(Section { path, text: SectionText::Whole });
+/// `[1.2]`: part numbers alone.
+fn part_numbers(cursor: &mut Cursor<'_>) -> Parse<Vec<u32>> {
+    let section = section(cursor)?;
+    if section.text != SectionText::Whole {
+        return Err(SyntaxError("BINARY takes part numbers only"));
     }
+    Ok(section.path)
+}
+
+fn section(cursor: &mut Cursor<'_>) -> Parse<Section> {
+    cursor.expect(b'[', BROKEN)?;
+    if cursor.take(b']') {
+        return Ok(Section { path: Vec::new(), text: SectionText::Whole });
+    }
+    let section = section_text(cursor)?;
+    cursor.expect(b']', BROKEN)?;
+    Ok(section)
+}
+
+const BROKEN: &str = "a section is broken";
+
+/// What stands between the brackets, if anything does.
+pub(super) fn section_text(cursor: &mut Cursor<'_>) -> Parse<Section> {
+    let mut path = Vec::new();
     while cursor.peek().is_some_and(|byte| byte.is_ascii_digit()) {
         if path.len() >= MAX_PATH {
             return Err(SyntaxError("a section has too many levels"));
@@ -226,7 +283,7 @@ fn section(cursor: &mut Cursor<'_>) -> Parse<Section> {
             0 => return Err(SyntaxError("0 is not a part number")),
             number => path.push(number),
         }
-        if cursor.take(b']') {
+        if cursor.peek() != Some(b'.') {
             return Ok(Section { path, text: SectionText::Whole });
         }
         cursor.expect(b'.', BROKEN)?;
@@ -246,7 +303,6 @@ fn section(cursor: &mut Cursor<'_>) -> Parse<Section> {
         }
         _ => return Err(SyntaxError(BROKEN)),
     };
-    cursor.expect(b']', BROKEN)?;
     Ok(Section { path, text })
 }
 

@@ -5,6 +5,7 @@
 //! named where they hold; sets stay ranges; what a command holds is not more than what was sent.
 
 mod acl;
+pub mod append;
 pub mod cursor;
 pub mod date;
 pub mod fetch;
@@ -16,15 +17,16 @@ mod quota;
 pub mod search;
 mod select;
 pub mod set;
+pub mod sort;
 #[cfg(test)]
 mod tests;
+pub mod url;
 pub mod utf7;
 
-use std::ops::Range;
-
-use pennypost_model::{FlagSet, SpecialUses, Timestamp};
+use pennypost_model::{FlagSet, SpecialUses};
 
 pub use acl::{Acl, RightsChange};
+pub use append::{AppendData, AppendMessage, Piece};
 use cursor::Cursor;
 pub use cursor::{Parse, SyntaxError};
 pub use fetch::{Fetch, FetchItem, Section, SectionText};
@@ -36,6 +38,7 @@ pub use quota::Quota;
 pub use search::{Charset, Returns, Search, SearchError, SearchKey};
 pub use select::Resync;
 pub use set::{SeqNumber, SequenceSet};
+pub use sort::{Algorithm, Criterion, Sort, Thread};
 use utf7::Names;
 
 /// A mailbox name, decoded. `None`: what the client wrote is neither modified UTF-7 nor UTF-8.
@@ -127,6 +130,17 @@ pub enum Command {
         /// The messages; more than one with MULTIAPPEND (RFC 3502).
         messages: Vec<AppendMessage>,
     },
+    /// REPLACE and UID REPLACE (RFC 8508)
+    Replace {
+        /// The number is a UID.
+        by_uid: bool,
+        /// The message that goes.
+        replaced: SeqNumber,
+        /// Where the new one goes.
+        mailbox: Name,
+        /// The new one.
+        message: Box<AppendMessage>,
+    },
     /// NAMESPACE (RFC 2342)
     Namespace,
     /// Rights of mailboxes (RFC 4314)
@@ -159,6 +173,10 @@ pub enum Command {
         /// With RETURN (SAVE).
         saves: bool,
     },
+    /// SORT and UID SORT (RFC 5256)
+    Sort(Sort),
+    /// THREAD and UID THREAD (RFC 5256)
+    Thread(Thread),
     /// FETCH and UID FETCH
     Fetch(Fetch),
     /// STORE and UID STORE
@@ -207,17 +225,6 @@ pub enum StatusItem {
     Deleted,
 }
 
-/// A message of APPEND.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AppendMessage {
-    /// Its flags.
-    pub flags: FlagSet,
-    /// Its INTERNALDATE.
-    pub internal_date: Option<Timestamp>,
-    /// Where its octets are in the bytes of the command.
-    pub octets: Range<usize>,
-}
-
 /// STORE and UID STORE.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Store {
@@ -248,8 +255,6 @@ pub enum StoreAction {
 
 /// Flags of one command: more than an account can have.
 const MAX_FLAGS: usize = 200;
-/// Messages of one APPEND.
-const MAX_APPEND: usize = 1_000;
 
 /// The tag of a command, if it has one.
 #[must_use]
@@ -257,14 +262,15 @@ pub fn tag(bytes: &[u8]) -> Option<&str> {
     Cursor::new(bytes).tag().ok()
 }
 
-/// The name of a command in upper case (without UID), if it has one. For limits that depend on it before it
-/// is complete.
+/// Is it one of the commands whose literals are messages? For limits that depend on it before it is complete.
 #[must_use]
-pub fn verb(bytes: &[u8]) -> Option<String> {
+pub fn takes_messages(bytes: &[u8]) -> bool {
     let mut cursor = Cursor::new(bytes);
-    cursor.tag().ok()?;
-    cursor.space().ok()?;
-    cursor.atom().ok().map(str::to_ascii_uppercase)
+    if cursor.tag().is_err() || !cursor.take(b' ') {
+        return false;
+    }
+    let by_uid = cursor.take_word("UID") && cursor.take(b' ');
+    cursor.take_word("REPLACE") || !by_uid && cursor.take_word("APPEND")
 }
 
 /// Reads the command in `bytes`, which hold the tag and the literals but not the last line end.
@@ -288,7 +294,10 @@ pub fn command_with(bytes: &[u8], names: Names) -> Parse<Command> {
     if by_uid {
         cursor.space()?;
         name = cursor.atom()?.to_ascii_uppercase();
-        if !matches!(&*name, "FETCH" | "STORE" | "SEARCH" | "COPY" | "MOVE" | "EXPUNGE") {
+        if !matches!(
+            &*name,
+            "FETCH" | "STORE" | "SEARCH" | "SORT" | "THREAD" | "COPY" | "MOVE" | "EXPUNGE" | "REPLACE"
+        ) {
             return Err(SyntaxError("unknown command"));
         }
     }
@@ -336,8 +345,11 @@ fn takes_arguments(name: &str) -> bool {
             | "LSUB"
             | "STATUS"
             | "APPEND"
+            | "REPLACE"
             | "EXPUNGE"
             | "SEARCH"
+            | "SORT"
+            | "THREAD"
             | "FETCH"
             | "STORE"
             | "COPY"
@@ -405,17 +417,25 @@ fn with_arguments(name: &str, by_uid: bool, cursor: &mut Cursor<'_>) -> Parse<Co
             cursor.space()?;
             Command::Status { mailbox, items: cursor.list(20, status_item)? }
         }
-        "APPEND" => append(cursor)?,
+        "APPEND" => append::parse(cursor)?,
+        "REPLACE" => append::parse_replace(cursor, by_uid)?,
         "EXPUNGE" if by_uid => Command::Expunge { uids: Some(SequenceSet::parse(cursor)?) },
-        "SEARCH" => match Search::parse(cursor, by_uid) {
-            Ok(search) => Command::Search(search),
-            Err(SearchError::Syntax(error)) => return Err(error),
-            Err(SearchError::BadCharset { saves }) => {
-                // The rest is in a charset that can't be read.
-                cursor.take_while(|_| true);
-                Command::SearchBadCharset { saves }
+        "SEARCH" | "SORT" | "THREAD" => {
+            let parsed = match name {
+                "SEARCH" => Search::parse(cursor, by_uid).map(Command::Search),
+                "SORT" => Sort::parse(cursor, by_uid).map(Command::Sort),
+                _ => Thread::parse(cursor, by_uid).map(Command::Thread),
+            };
+            match parsed {
+                Ok(command) => command,
+                Err(SearchError::Syntax(error)) => return Err(error),
+                Err(SearchError::BadCharset { saves }) => {
+                    // The rest is in a charset that can't be read.
+                    cursor.take_while(|_| true);
+                    Command::SearchBadCharset { saves }
+                }
             }
-        },
+        }
         "FETCH" => Command::Fetch(Fetch::parse(cursor, by_uid)?),
         "STORE" => Command::Store(store(cursor, by_uid)?),
         "COPY" | "MOVE" => {
@@ -497,29 +517,6 @@ fn status_item(cursor: &mut Cursor<'_>) -> Parse<StatusItem> {
         "DELETED" => StatusItem::Deleted,
         _ => return Err(SyntaxError("unknown item of STATUS")),
     })
-}
-
-fn append(cursor: &mut Cursor<'_>) -> Parse<Command> {
-    let mailbox = mailbox(cursor)?;
-    let mut messages = Vec::new();
-    while messages.is_empty() || !cursor.is_at_end() {
-        if messages.len() >= MAX_APPEND {
-            return Err(SyntaxError("too many messages in one APPEND"));
-        }
-        cursor.space()?;
-        let mut flags = FlagSet::default();
-        if cursor.peek() == Some(b'(') {
-            flags = flag_list(cursor)?;
-            cursor.space()?;
-        }
-        let mut internal_date = None;
-        if cursor.peek() == Some(b'"') {
-            internal_date = Some(date::date_time(cursor)?);
-            cursor.space()?;
-        }
-        messages.push(AppendMessage { flags, internal_date, octets: cursor.literal()? });
-    }
-    Ok(Command::Append { mailbox, messages })
 }
 
 fn store(cursor: &mut Cursor<'_>, by_uid: bool) -> Parse<Store> {

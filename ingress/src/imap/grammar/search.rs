@@ -85,6 +85,8 @@ pub enum SearchKey {
     Internal(When, Day),
     /// The Date header.
     Sent(When, Day),
+    /// When it came into the mailbox (RFC 8514).
+    Saved(When, Day),
     /// RFC822.SIZE above this.
     Larger(u64),
     /// RFC822.SIZE below this.
@@ -180,17 +182,27 @@ impl Search {
             charset = Charset::named(&cursor.astring()?).ok_or(SearchError::BadCharset { saves })?;
             cursor.space()?;
         }
-        let mut reader = KeyReader { charset, left: MAX_KEYS };
-        let mut keys = vec![reader.key(cursor, 0)?];
-        while cursor.take(b' ') {
-            keys.push(reader.key(cursor, 0)?);
-        }
-        cursor.end()?;
-        Ok(Search { by_uid, returns, names_charset, key: all_of(keys) })
+        let key = keys(cursor, charset)?;
+        Ok(Search { by_uid, returns, names_charset, key })
+    }
+
+    /// Reads the charset, which must be there, and the keys: the end of SORT and THREAD.
+    ///
+    /// # Errors
+    /// They are broken, or name an unknown charset.
+    pub(super) fn parse_with_charset(
+        cursor: &mut Cursor<'_>,
+        by_uid: bool,
+        returns: Option<Returns>,
+    ) -> Result<Search, SearchError> {
+        let saves = returns.is_some_and(|returns| returns.save);
+        let charset = Charset::named(&cursor.astring()?).ok_or(SearchError::BadCharset { saves })?;
+        cursor.space()?;
+        Ok(Search { by_uid, returns, names_charset: false, key: keys(cursor, charset)? })
     }
 }
 
-fn return_options(cursor: &mut Cursor<'_>) -> Parse<Returns> {
+pub(super) fn return_options(cursor: &mut Cursor<'_>) -> Parse<Returns> {
     let mut returns = Returns::default();
     let options = cursor.list_or_empty(10, |cursor| {
         if cursor.take_word("PARTIAL") {
@@ -217,6 +229,17 @@ fn return_options(cursor: &mut Cursor<'_>) -> Parse<Returns> {
         return Err(SyntaxError("ALL and PARTIAL exclude each other"));
     }
     Ok(returns)
+}
+
+/// Keys up to the end of the command, all of which must hold.
+fn keys(cursor: &mut Cursor<'_>, charset: Charset) -> Parse<SearchKey> {
+    let mut reader = KeyReader { charset, left: MAX_KEYS };
+    let mut keys = vec![reader.key(cursor, 0)?];
+    while cursor.take(b' ') {
+        keys.push(reader.key(cursor, 0)?);
+    }
+    cursor.end()?;
+    Ok(all_of(keys))
 }
 
 fn all_of(mut keys: Vec<SearchKey>) -> SearchKey {
@@ -261,6 +284,9 @@ impl KeyReader {
             "SENTBEFORE" => SearchKey::Sent(When::Before, Day::parse(cursor)?),
             "SENTON" => SearchKey::Sent(When::On, Day::parse(cursor)?),
             "SENTSINCE" => SearchKey::Sent(When::Since, Day::parse(cursor)?),
+            "SAVEDBEFORE" => SearchKey::Saved(When::Before, Day::parse(cursor)?),
+            "SAVEDON" => SearchKey::Saved(When::On, Day::parse(cursor)?),
+            "SAVEDSINCE" => SearchKey::Saved(When::Since, Day::parse(cursor)?),
             "LARGER" => SearchKey::Larger(cursor.number64()?),
             "SMALLER" => SearchKey::Smaller(cursor.number64()?),
             "YOUNGER" => SearchKey::Younger(seconds(cursor)?),
@@ -301,7 +327,8 @@ fn simple_key(name: &str) -> Option<SearchKey> {
     let flag = |flag| Some(SearchKey::Flag(flag));
     let no_flag = |flag| Some(not(SearchKey::Flag(flag)));
     match name {
-        "ALL" => Some(SearchKey::All),
+        // Every mailbox keeps when messages came (RFC 8514 section 4.4).
+        "ALL" | "SAVEDATESUPPORTED" => Some(SearchKey::All),
         "ANSWERED" => flag(SystemFlags::ANSWERED),
         "DELETED" => flag(SystemFlags::DELETED),
         "DRAFT" => flag(SystemFlags::DRAFT),

@@ -16,7 +16,11 @@ pub enum SeqNumber {
 }
 
 impl SeqNumber {
-    fn parse(cursor: &mut Cursor<'_>) -> Parse<SeqNumber> {
+    /// Reads a number or `*`.
+    ///
+    /// # Errors
+    /// It is neither, 0, or above 32 bits.
+    pub fn parse(cursor: &mut Cursor<'_>) -> Parse<SeqNumber> {
         if cursor.take(b'*') {
             return Ok(SeqNumber::Last);
         }

@@ -40,6 +40,8 @@ pub struct SortFacts {
     pub references: Vec<String>,
     /// Beginning of the text.
     pub preview: String,
+    /// The subject has marks of a reply or a forward.
+    pub is_reply: bool,
 }
 
 impl SortFacts {
@@ -64,8 +66,9 @@ impl SortFacts {
         if references.len() > MAX_REFERENCES {
             references.drain(1..references.len() - MAX_REFERENCES + 1);
         }
+        let (base_subject, is_reply) = base_subject(&facts.subject);
         SortFacts {
-            base_subject: base_subject(&facts.subject),
+            base_subject,
             from: local(&envelope.from),
             to: local(&envelope.to),
             cc: local(&envelope.cc),
@@ -74,6 +77,7 @@ impl SortFacts {
             message_id: facts.message_id.clone(),
             references,
             preview: facts.preview.clone(),
+            is_reply,
         }
     }
 }

@@ -18,7 +18,7 @@ use super::{BLOCK, Column, Signed};
 use crate::StoreError;
 use crate::compress::{compress_block, decompress_block};
 
-const MAGIC: &[u8; 5] = b"PPSG\x01";
+const MAGIC: &[u8; 5] = b"PPSG\x02";
 /// Bytes in front of the directory.
 pub(super) const PREAMBLE: usize = 13;
 /// A directory is never larger than this before compression: rids of 65,536 messages and more.

@@ -5,9 +5,10 @@
 //! account's share of the memory for messages under way. `\Seen` is set for the whole command in one entry before
 //! anything is sent. A message that another session expunged is answered from its bytes, which are still there.
 
+mod binary;
 mod block;
 mod rows;
-mod section;
+pub(super) mod section;
 #[cfg(test)]
 mod structure;
 mod summaries;
@@ -64,11 +65,26 @@ enum Failure {
     End(End),
     /// The store.
     Store(StoreError),
+    /// A part is in a transfer encoding that nobody knows (RFC 3516 section 4.3).
+    UnknownEncoding,
 }
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Failure {
         Failure::Store(error)
+    }
+}
+
+impl Failure {
+    /// What it means once a part of the message was sent.
+    fn after(self, out: &Output) -> Failure {
+        match self {
+            Failure::Store(error) if out.is_under_way => {
+                tracing::error!(%error, "a message broke off while it was sent");
+                Failure::End(End::CutOff)
+            }
+            other => other,
+        }
     }
 }
 
@@ -121,7 +137,8 @@ impl Session {
             Err(refused) => return Ok(refused),
         };
         let needs_sidecar = fetch.items.iter().any(|item| match item {
-            FetchItem::Envelope | FetchItem::Body | FetchItem::BodyStructure => true,
+            FetchItem::Envelope | FetchItem::Body | FetchItem::BodyStructure | FetchItem::Preview => true,
+            FetchItem::Binary { path, .. } | FetchItem::BinarySize(path) => !path.is_empty(),
             FetchItem::Section { section, .. } => !section.path.is_empty(),
             _ => false,
         });
@@ -177,6 +194,7 @@ impl Session {
             return Ok(failure.map_or_else(|| Reply::ok("fetched"), Reply::from).telling(told));
         }
         let mut failure: Option<StoreError> = None;
+        let mut unknown_encoding = false;
         for range in positions {
             let mut at = range.start;
             while at < range.end {
@@ -198,6 +216,7 @@ impl Session {
                         Ok(true) => told.uids.push(row.uid),
                         Ok(false) => {}
                         Err(Failure::End(end)) => return Err(end),
+                        Err(Failure::UnknownEncoding) => unknown_encoding = true,
                         Err(Failure::Store(error)) => {
                             tracing::error!(uid = row.uid.0, %error, "a message can't be fetched");
                             failure = Some(error);
@@ -209,6 +228,7 @@ impl Session {
         }
         Ok(match failure {
             Some(error) => Reply::from(error),
+            None if unknown_encoding => Reply::no("[UNKNOWN-CTE] a part is in an unknown transfer encoding"),
             None => Reply::ok("fetched"),
         }
         .telling(told))
@@ -230,6 +250,10 @@ impl Session {
         row: &Row,
         opened: Option<&Opened>,
     ) -> Result<bool, Failure> {
+        let structure = opened.and_then(|opened| opened.sidecar.as_ref()).map(|sidecar| &sidecar.structure);
+        if structure.is_some_and(|of| binary::has_unknown_encoding(&task.fetch.items, of)) {
+            return Err(Failure::UnknownEncoding);
+        }
         let mut out = Output { made: Vec::with_capacity(1024), is_under_way: false };
         let mut writer = RowWriter::default();
         begin_fetch(&mut out.made, position, row.uid, self.modes.uid_only);
@@ -243,15 +267,11 @@ impl Session {
                 (FetchItem::Section { section, partial, name, .. }, Some(opened)) => {
                     write_section_name(&mut out.made, section, *partial, *name);
                     let sending = self.section(&mut out, section, *partial, opened, &mut block);
-                    if let Err(failure) = sending.await {
-                        return Err(match failure {
-                            Failure::Store(error) if out.is_under_way => {
-                                tracing::error!(%error, "a message broke off while it was sent");
-                                Failure::End(End::CutOff)
-                            }
-                            other => other,
-                        });
-                    }
+                    sending.await.map_err(|failure| failure.after(&out))?;
+                }
+                (item @ (FetchItem::Binary { .. } | FetchItem::BinarySize(_)), Some(opened)) => {
+                    let sending = self.binary(&mut out, item, opened, &mut block, task.account);
+                    Box::pin(sending).await.map_err(|failure| failure.after(&out))?;
                 }
                 (item, opened) => {
                     has_flags |= *item == FetchItem::Flags;
@@ -323,6 +343,19 @@ impl Session {
             }
             Located::Span(span) => cut(span, partial),
         };
+        self.span(out, span, whole, opened, block).await
+    }
+
+    /// Writes bytes of a message as a literal, and sends them if they are many.
+    async fn span(
+        &mut self,
+        out: &mut Output,
+        span: Span,
+        whole: Span,
+        opened: &Opened,
+        block: &mut Block,
+    ) -> Result<(), Failure> {
+        let message = &opened.message;
         if span.len() <= CHUNK {
             // The whole message can be held against its checksum.
             let bytes = if span == whole {
@@ -428,9 +461,20 @@ fn write_item(out: &mut Vec<u8>, item: &FetchItem, opened: Option<&Opened>) {
             out.extend_from_slice(b"BODYSTRUCTURE ");
             wire::body(out, of, true);
         }
+        (FetchItem::Preview, _) => {
+            out.extend_from_slice(b"PREVIEW ");
+            let preview = opened.and_then(|opened| opened.sidecar.as_ref()).map(|of| &of.facts.preview);
+            let preview = preview.map_or("", |preview| cut_preview(preview));
+            wire::string(out, preview.as_bytes());
+        }
         // Sections and what the row tells are written elsewhere; the others have been opened.
         _ => {}
     }
+}
+
+/// 200 characters at most (RFC 8970 section 3.1).
+fn cut_preview(preview: &str) -> &str {
+    preview.char_indices().nth(200).map_or(preview, |(end, _)| &preview[..end])
 }
 
 /// EMAILID (RFC 8474 section 5.1).

@@ -1,5 +1,7 @@
 //! Which bytes of a message a section means (RFC 3501 section 6.4.5).
 
+use pennypost_mailstore::StoreError;
+use pennypost_mailstore::blobs::Message;
 use pennypost_mime::header_fields;
 use pennypost_model::structure::{Content, Part, Span, Structure};
 
@@ -48,7 +50,7 @@ pub(super) fn locate(section: &Section, structure: Option<&Structure>, whole: Sp
 }
 
 /// The part with these numbers. A message that is no multipart has one part, itself.
-fn find<'a>(structure: &'a Structure, path: &[u32]) -> Option<&'a Part> {
+pub(super) fn find<'a>(structure: &'a Structure, path: &[u32]) -> Option<&'a Part> {
     let mut container = structure.root()?;
     let mut found = None;
     for (level, number) in path.iter().enumerate() {
@@ -83,6 +85,44 @@ pub(super) fn selected_fields<'a>(
         (named != not).then(|| header.get(span.start as usize..span.end as usize).unwrap_or_default())
     });
     fields.chain(std::iter::once(&b"\r\n"[..]))
+}
+
+/// What a URL of CATENATE gives.
+pub(in crate::imap::command) enum Taken {
+    /// The octets.
+    Octets(Vec<u8>),
+    /// There is no such part.
+    Nowhere,
+    /// It is larger than what was allowed.
+    TooLarge,
+}
+
+/// The octets of a section, at most `most`.
+pub(in crate::imap::command) async fn octets(
+    message: &Message,
+    section: &Section,
+    partial: Option<(u64, u64)>,
+    most: u64,
+) -> Result<Taken, StoreError> {
+    let structure = if section.path.is_empty() { None } else { Some(message.sidecar().await?.structure) };
+    let whole = Span { start: 0, end: message.size() };
+    let header = Span { start: 0, end: message.header_len() };
+    match (locate(section, structure.as_ref(), whole, header), &section.text) {
+        (Located::Span(span), _) => {
+            let span = cut(span, partial);
+            if span.len() > most {
+                return Ok(Taken::TooLarge);
+            }
+            Ok(Taken::Octets(message.range(span.start..span.end).await?))
+        }
+        (Located::Fields(span), SectionText::HeaderFields { not, names }) => {
+            let block = message.range(span.start..span.end).await?;
+            let fields = selected_fields(&block, names, *not).collect::<Vec<_>>().concat();
+            let span = cut(Span { start: 0, end: fields.len() as u64 }, partial);
+            Ok(Taken::Octets(fields[span.start as usize..span.end as usize].to_vec()))
+        }
+        _ => Ok(Taken::Nowhere),
+    }
 }
 
 /// The part of a span that a partial means (RFC 3501: first octet and how many, cut at the end).

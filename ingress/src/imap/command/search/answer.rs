@@ -14,7 +14,7 @@ const OUTPUT: usize = 16 * 1024;
 
 /// What was found.
 #[derive(Default)]
-pub(super) struct Found {
+pub(in crate::imap::command) struct Found {
     /// Numbers or UIDs.
     pub set: UidSet,
     highest_modseq: Seq,
@@ -91,7 +91,7 @@ fn uids_of(view: &View, numbers: &UidSet) -> UidSet {
 
 impl Session {
     /// Keeps what was found for `$`, if the command says so.
-    pub(super) fn save_found(&mut self, search: &Search, found: Option<&Found>) {
+    pub(in crate::imap::command) fn save_found(&mut self, search: &Search, found: Option<&Found>) {
         let Some(view) = &mut self.view else { return };
         let Some(returns) = search.returns.filter(|returns| returns.save) else { return };
         view.saved = match found {

@@ -13,6 +13,7 @@ use pennypost_model::{Uid, UidSet};
 
 use super::nothing_selected;
 use crate::imap::grammar::{self, Charset, Search};
+use crate::imap::progress::Progress;
 use crate::imap::response::{Kind, Reply};
 use crate::imap::session::{Done, Session};
 use answer::Found;
@@ -36,10 +37,11 @@ impl Session {
         if search.names_charset && self.modes.utf8 && !self.modes.rev2 {
             return Ok(Reply::bad("after UTF8=ACCEPT every text is in UTF-8"));
         }
-        match self.find(search).await {
+        let tag = grammar::tag(bytes).unwrap_or_default();
+        match self.find(search, tag).await {
             Ok(found) => {
                 self.save_found(search, Some(&found));
-                self.tell_found(search, &found, grammar::tag(bytes).unwrap_or_default()).await
+                self.tell_found(search, &found, tag).await
             }
             Err(refused) => {
                 if refused.kind == Kind::No {
@@ -50,7 +52,7 @@ impl Session {
         }
     }
 
-    async fn find(&mut self, search: &Search) -> Result<Found, Reply> {
+    pub(super) async fn find(&mut self, search: &Search, tag: &str) -> Result<Found, Reply> {
         let (live, state) = self.refreshed().await?;
         if search.key.names_modseq() {
             self.view.as_ref().ok_or_else(nothing_selected)?;
@@ -72,6 +74,7 @@ impl Session {
         let number_of = |number: u32, uid: Uid| if search.by_uid { uid } else { Uid(number) };
         let scan = Scan::new(live.store(), &self.adapter.memory, live.key(), &test, leaves);
         let mut scan = scan.prepare().await?;
+        let mut progress = Progress::new(tag, view.len());
         let mut start = 0;
         while start < view.len() {
             if needs == Needs::default() {
@@ -96,6 +99,10 @@ impl Session {
                 }
             }
             start += BATCH;
+            if let Some(notice) = progress.notice(start) {
+                self.stream.write(notice.as_bytes());
+                self.stream.relieve().await.map_err(|_| Reply::no("the connection is over"))?;
+            }
             // Rows alone are tested without ever waiting.
             tokio::task::yield_now().await;
         }

@@ -57,6 +57,7 @@ pub(super) enum Test {
     Recent,
     Internal(When, Day),
     Sent(When, Day),
+    Saved(When, Day),
     Larger(u64),
     Smaller(u64),
     NotBefore(Timestamp),
@@ -179,6 +180,7 @@ impl Test {
             SearchKey::Recent => Test::Recent,
             SearchKey::Internal(when, day) => Test::Internal(*when, *day),
             SearchKey::Sent(when, day) => Test::Sent(*when, *day),
+            SearchKey::Saved(when, day) => Test::Saved(*when, *day),
             SearchKey::Larger(size) => Test::Larger(*size),
             SearchKey::Smaller(size) => Test::Smaller(*size),
             SearchKey::Younger(seconds) => Test::NotBefore(ago(with.now, *seconds)),
@@ -241,6 +243,11 @@ impl Test {
             Test::Recent => known.recent,
             Test::Internal(when, day) => compare(Day::of(row.internal_date), *when, *day),
             Test::Sent(when, day) => return sent(known, *when, *day),
+            // Of mail that came before this was noted it is not known: INTERNALDATE stands for it.
+            Test::Saved(when, day) => {
+                let saved = row.saved.map_or(row.internal_date, pennypost_fold::Seconds::timestamp);
+                compare(Day::of(saved), *when, *day)
+            }
             Test::Larger(size) => row.size > *size,
             Test::Smaller(size) => row.size < *size,
             Test::NotBefore(time) => row.internal_date >= *time,
