@@ -25,7 +25,7 @@ mod tests;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use pennypost_mailstore::{Mailstore, StoreError};
+use pennypost_mailstore::{Mailstore, StoreError, segment};
 use pennypost_model::event::{Event, House, Stage};
 use pennypost_model::{TenantId, Timestamp};
 use pennypost_ports::{Control, Queue};
@@ -45,6 +45,8 @@ pub struct Settings {
     pub long_tail: u64,
     /// So many messages without segment get one.
     pub segment_tail: usize,
+    /// Messages of the largest segments.
+    pub segment_messages: usize,
     /// An account gets segments when nothing came for so many seconds, unless much is waiting.
     pub quiet_seconds: u64,
 }
@@ -56,6 +58,7 @@ impl Default for Settings {
             min_age_days: 16.0,
             long_tail: 128,
             segment_tail: 128,
+            segment_messages: segment::MAX_MESSAGES,
             quiet_seconds: 2,
         }
     }

@@ -18,7 +18,7 @@ impl Housekeep {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub(crate) async fn keep_segments(&self, account: AccountKey) -> Result<Vec<Event>, StoreError> {
+    pub async fn keep_segments(&self, account: AccountKey) -> Result<Vec<Event>, StoreError> {
         let newest = self.store.journal().newest(account, 1, Consistency::Strong).await?;
         let Some(last) = newest.entries.last() else { return Ok(Vec::new()) };
         let quiet = i64::try_from(self.settings.quiet_seconds).unwrap_or(i64::MAX).saturating_mul(1000);
@@ -29,7 +29,10 @@ impl Housekeep {
             return Ok(Vec::new());
         }
         let state = self.store.load(account, Consistency::Strong).await?;
-        let settings = segment::Settings { tail: self.settings.segment_tail, ..Default::default() };
+        let settings = segment::Settings {
+            tail: self.settings.segment_tail,
+            max_messages: self.settings.segment_messages,
+        };
         let Indexed { written, removed, more } = self.store.index(account, &state, settings).await?;
         if written + removed > 0 {
             tracing::debug!(%account, written, removed, "segments");

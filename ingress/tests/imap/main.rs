@@ -10,6 +10,7 @@ mod sasl;
 mod scale;
 #[path = "../common/scram.rs"]
 mod scram;
+mod segments;
 mod server;
 mod sessions;
 mod sharing;

@@ -93,6 +93,25 @@ pub fn header_text(raw_header: &[u8], envelope: &Envelope) -> HeaderText {
     text
 }
 
+/// The lines of the headers of parts, which TEXT looks into, too (RFC 9051 section 6.4.4). At most about `limit`
+/// bytes.
+#[must_use]
+pub fn part_header_text(structure: &Structure, raw: &[u8], limit: usize) -> String {
+    let mut text = String::new();
+    // The first part's header is the message's own.
+    for part in structure.parts.iter().skip(1) {
+        let range = usize::try_from(part.header.start).ok().zip(usize::try_from(part.header.end).ok());
+        let header = range.and_then(|(start, end)| raw.get(start..end)).unwrap_or_default();
+        for (name, value, _) in header_fields(header) {
+            if text.len() + value.len() > limit {
+                return text;
+            }
+            add_line(&mut text, &String::from_utf8_lossy(name), &decode_header(value));
+        }
+    }
+    text
+}
+
 /// The searchable text of a body, at most about `limit` bytes.
 #[must_use]
 pub fn body_text(structure: &Structure, raw: &[u8], limit: usize) -> String {

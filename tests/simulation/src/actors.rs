@@ -362,7 +362,8 @@ pub async fn housekeep(stage: Stage, runs: usize) {
         let result = match kind {
             0 => house.collect_garbage(account.tenant).await.map(drop),
             1 => house.audit(account.tenant).await.map(drop),
-            _ => house.keep_account(account).await,
+            2 => house.keep_account(account).await,
+            _ => house.keep_segments(account).await.map(drop),
         };
         match result {
             Err(error) if !error.is_temporary() => stage.broken(format!("housekeeping failed: {error}")),
@@ -378,6 +379,15 @@ pub async fn collect_all(stage: Stage) {
         for account in ACCOUNTS {
             if let Err(error) = house.keep_account(account).await {
                 stage.broken(format!("housekeeping failed: {error}"));
+            }
+            // Each piece of work asks for the next one; there is an end to it.
+            let mut pieces = 0;
+            while house.keep_segments(account).await.is_ok_and(|following| !following.is_empty()) {
+                pieces += 1;
+                if pieces == 100 {
+                    stage.broken("housekeeping finds no end with segments".to_owned());
+                    break;
+                }
             }
         }
         for tenant in [TenantId(1), TenantId(2)] {
@@ -405,6 +415,10 @@ fn housekeeper(stage: &Stage, long_tail: u64) -> Housekeep {
         restore_days: minutes(RESTORE_MINUTES),
         min_age_days: minutes(MIN_AGE_MINUTES),
         long_tail,
+        // So small that there are several, and that they are merged.
+        segment_tail: 2,
+        segment_messages: 8,
+        quiet_seconds: 0,
     };
     Housekeep::new(stage.store(), Arc::clone(&ports) as _, ports, settings)
 }

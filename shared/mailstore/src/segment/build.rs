@@ -62,19 +62,32 @@ impl Mailstore {
         state: &State,
         settings: Settings,
     ) -> Result<Indexed, StoreError> {
+        self.cache.forget_names(account);
         let segments = self.segments(account).await?;
+        let indexed = self.index_listed(account, state, settings, &segments).await;
+        self.cache.forget_names(account);
+        indexed
+    }
+
+    async fn index_listed(
+        &self,
+        account: AccountKey,
+        state: &State,
+        settings: Settings,
+        segments: &Segments,
+    ) -> Result<Indexed, StoreError> {
         let mut done = Indexed::default();
         for name in segments.contained.iter().chain(&segments.broken) {
             self.objects.delete(name).await?;
             done.removed += 1;
         }
         let known = known(state);
-        if let Some((low, high, messages, more)) = gap(&segments, &known, state.seq, &settings) {
+        if let Some((low, high, messages, more)) = gap(segments, &known, state.seq, &settings) {
             done.written = self.build_segment(account, low, high, messages).await?;
             done.more = more || done.written > 0;
             return Ok(done);
         }
-        if let Some(run) = self.to_merge(&segments, &known, &settings) {
+        if let Some(run) = self.to_merge(segments, &known, &settings) {
             match self.merge_segments(account, run, &known).await {
                 Ok(written) => done.written = written,
                 Err(error) if error.is_temporary() => return Err(error),

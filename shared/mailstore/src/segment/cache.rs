@@ -4,6 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use pennypost_model::{AccountKey, Seq, Timestamp};
 
 use super::format::Block;
 use super::read::Segment;
@@ -41,9 +42,17 @@ impl Value {
     }
 }
 
+/// Lists that are kept.
+const LISTS: usize = 1_024;
+/// For so many milliseconds a list counts without a look at the objects; this process's own changes count at once.
+const LIST_MILLIS: i64 = 2_000;
+
+/// The ranges and names of an account's segments.
+pub(super) type Names = Vec<((Seq, Seq), String)>;
+
 /// Values by use: the one that was not used for longest goes first.
 #[derive(Default)]
-pub(crate) struct Cache(Mutex<Inner>);
+pub(crate) struct Cache(Mutex<Inner>, Mutex<HashMap<AccountKey, (Arc<Names>, Timestamp)>>);
 
 #[derive(Default)]
 struct Inner {
@@ -55,6 +64,26 @@ struct Inner {
 }
 
 impl Cache {
+    /// The names that were listed a moment ago.
+    pub(super) fn names(&self, account: AccountKey, now: Timestamp) -> Option<Arc<Names>> {
+        let lists = self.1.lock();
+        let (names, listed) = lists.get(&account)?;
+        (0..LIST_MILLIS).contains(&(now.0 - listed.0)).then(|| Arc::clone(names))
+    }
+
+    pub(super) fn keep_names(&self, account: AccountKey, names: &Arc<Names>, now: Timestamp) {
+        let mut lists = self.1.lock();
+        if lists.len() >= LISTS {
+            lists.clear();
+        }
+        lists.insert(account, (Arc::clone(names), now));
+    }
+
+    /// The segments of an account have changed.
+    pub(super) fn forget_names(&self, account: AccountKey) {
+        self.1.lock().remove(&account);
+    }
+
     pub(super) fn find(&self, key: &Key) -> Option<Value> {
         let mut inner = self.0.lock();
         inner.clock += 1;

@@ -1,19 +1,21 @@
 //! What is derived from one message.
 
-use pennypost_mime::search::{body_text, header_text};
+use pennypost_mime::search::{body_text, header_text, part_header_text};
 use pennypost_mime::{base_subject, contact, header_fields, message_ids, wire};
 use pennypost_model::message::{Contact, Sidecar};
-use pennypost_model::structure::Address;
+use pennypost_model::structure::{Address, Structure};
 use serde::{Deserialize, Serialize};
 
 use super::Column;
 
 /// Bytes of text of one message that are searched at most.
-pub const MAX_TEXT: usize = 16 << 20;
+const MAX_TEXT: usize = 16 << 20;
 /// A text above this is not kept in segments; its message is read when its text is searched.
 const MAX_KEPT_TEXT: usize = 256 * 1024;
 /// A message of which anything else is larger is not kept in segments at all.
 const MAX_KEPT: usize = 64 * 1024;
+/// Bytes of headers of parts that are searched at most.
+const MAX_PART_HEADERS: usize = 1 << 20;
 /// Message ids of References that are kept: the first one, which names the thread, and the last ones.
 const MAX_REFERENCES: usize = 100;
 /// Bytes of a message up to which its text is looked for.
@@ -82,6 +84,43 @@ impl SortFacts {
     }
 }
 
+/// What BODY and TEXT look into beside the header.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Text {
+    /// Text of the body, folded.
+    pub body: String,
+    /// Lines of the headers of parts: only TEXT looks into them.
+    pub part_headers: String,
+}
+
+impl Text {
+    /// Of a message. CPU work.
+    #[must_use]
+    pub fn of(structure: &Structure, raw: &[u8]) -> Text {
+        Text {
+            body: body_text(structure, raw, MAX_TEXT),
+            part_headers: part_header_text(structure, raw, MAX_PART_HEADERS),
+        }
+    }
+
+    fn pack(self) -> Vec<u8> {
+        let mut packed = self.part_headers.into_bytes();
+        let length = packed.len() as u32;
+        packed.reserve(self.body.len() + 4);
+        packed.extend_from_slice(self.body.as_bytes());
+        packed.extend_from_slice(&length.to_le_bytes());
+        packed
+    }
+
+    /// Body and headers of parts from [`Column::Text`] of a message.
+    #[must_use]
+    pub fn unpack(packed: &[u8]) -> (&[u8], &[u8]) {
+        let Some((texts, length)) = packed.split_last_chunk::<4>() else { return (&[], &[]) };
+        let (headers, body) = texts.split_at((u32::from_le_bytes(*length) as usize).min(texts.len()));
+        (body, headers)
+    }
+}
+
 /// What is kept of one message.
 #[derive(Default)]
 pub(super) struct Derived {
@@ -105,7 +144,7 @@ pub(super) fn derive(raw_header: &[u8], raw: Option<&[u8]>, sidecar: &Sidecar) -
     *main = header.main.into_bytes();
     *other = header.rest.into_bytes();
     if let Some(raw) = raw {
-        *text = body_text(structure, raw, MAX_TEXT).into_bytes();
+        *text = Text::of(structure, raw).pack();
     }
     if raw.is_none() || text.len() > MAX_KEPT_TEXT {
         text.clear();

@@ -24,7 +24,7 @@ mod wanted;
 
 pub use build::{Indexed, Settings};
 pub(crate) use cache::Cache;
-pub use derive::{MAX_TEXT, SortFacts};
+pub use derive::{SortFacts, Text};
 pub use format::Block;
 pub use read::{Place, Segments};
 pub(crate) use wanted::Wanted;
@@ -50,7 +50,7 @@ pub enum Column {
     MainFields,
     /// Lines of the other header fields.
     OtherFields,
-    /// Text of the body.
+    /// [`Text`].
     Text,
 }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use pennypost_model::{AccountKey, Rid, Seq};
 use pennypost_ports::PortError;
 
-use super::cache::{Key, Value};
+use super::cache::{Key, Names, Value};
 use super::format::{Block, Directory, PREAMBLE, Piece, damaged, read_directory, read_preamble};
 use super::{BLOCK, Column, Signed, SortFacts};
 use crate::{Mailstore, StoreError, names};
@@ -80,7 +80,7 @@ impl Mailstore {
         Ok(names.iter().map(|((_, high), _)| *high).max().unwrap_or(Seq::ZERO))
     }
 
-    async fn segment_names(&self, account: AccountKey) -> Result<Vec<((Seq, Seq), String)>, StoreError> {
+    async fn segment_names(&self, account: AccountKey) -> Result<Names, StoreError> {
         let mut named = Vec::new();
         let mut after: Option<String> = None;
         loop {
@@ -98,7 +98,16 @@ impl Mailstore {
     /// # Errors
     /// [`StoreError::Port`] when the object port can't answer now.
     pub async fn segments(&self, account: AccountKey) -> Result<Segments, StoreError> {
-        let mut named = self.segment_names(account).await?;
+        let now = self.clock.now();
+        let listed = match self.cache.names(account, now) {
+            Some(listed) => listed,
+            None => {
+                let listed = Arc::new(self.segment_names(account).await?);
+                self.cache.keep_names(account, &listed, now);
+                listed
+            }
+        };
+        let mut named = (*listed).clone();
         // A larger one in front of those that it contains; of two for the same entries the newer one.
         named.sort_by(|((low, high), name), ((other_low, other_high), other)| {
             low.cmp(other_low).then(other_high.cmp(high)).then(other.cmp(name))

@@ -9,9 +9,9 @@ use std::sync::Arc;
 
 use pennypost_fold::Row;
 use pennypost_mailstore::blobs::Message;
-use pennypost_mailstore::segment::{Block, Column, MAX_TEXT, Place, Segments, Signed};
+use pennypost_mailstore::segment::{Block, Column, Place, Segments, Signed, Text};
 use pennypost_mailstore::{Mailstore, StoreError};
-use pennypost_mime::search::{HeaderText, body_text, header_text};
+use pennypost_mime::search::{HeaderText, header_text};
 use pennypost_model::AccountKey;
 use pennypost_model::message::BlobRef;
 use pennypost_model::structure::Structure;
@@ -188,7 +188,10 @@ impl<'a> Scan<'a> {
                 recent: candidate.recent,
                 main: main.as_deref().map(|block| block.message(place.slot)),
                 other: other.as_deref().map(|block| block.message(place.slot)),
-                text: text.as_deref().filter(|_| place.has_text).map(|block| block.message(place.slot)),
+                text: text
+                    .as_deref()
+                    .filter(|_| place.has_text)
+                    .map(|block| Text::unpack(block.message(place.slot))),
                 absent: Some(absent),
             };
             candidate.holds = self.test.holds(&known);
@@ -297,13 +300,13 @@ impl<'a> Scan<'a> {
             message.range(0..len).await?
         };
         let text = if message.size() >= LARGE {
-            let decoding = move || body_text(&structure, &raw, MAX_TEXT);
+            let decoding = move || Text::of(&structure, &raw);
             let decoded = tokio::task::spawn_blocking(decoding).await;
             decoded.map_err(|panicked| StoreError::Damaged(panicked.to_string()))?
         } else {
-            body_text(&structure, &raw, MAX_TEXT)
+            Text::of(&structure, &raw)
         };
-        let known = Known { text: Some(text.as_bytes()), ..known };
+        let known = Known { text: Some((text.body.as_bytes(), text.part_headers.as_bytes())), ..known };
         Ok(self.test.holds(&known).unwrap_or(false))
     }
 }

@@ -84,8 +84,8 @@ pub(super) struct Known<'a> {
     pub main: Option<&'a [u8]>,
     /// Lines of its other header fields.
     pub other: Option<&'a [u8]>,
-    /// Its text, decoded and folded.
-    pub text: Option<&'a [u8]>,
+    /// Its text, decoded and folded, and lines of the headers of its parts.
+    pub text: Option<(&'a [u8], &'a [u8])>,
     /// Which texts are known to be nowhere in it.
     pub absent: Option<&'a Absent>,
 }
@@ -126,7 +126,16 @@ impl Known<'_> {
         if self.lacks_in_text(leaf) {
             return Some(false);
         }
-        Some(leaf.needle.is_in(self.text?))
+        let (body, _) = self.text?;
+        Some(leaf.needle.is_in(body))
+    }
+
+    fn in_part_headers(&self, leaf: &Leaf) -> Option<bool> {
+        if self.lacks_in_text(leaf) {
+            return Some(false);
+        }
+        let (_, headers) = self.text?;
+        Some(leaf.needle.is_in_lines(headers))
     }
 
     /// In the header or in the text.
@@ -137,7 +146,9 @@ impl Known<'_> {
             None => None,
         };
         let mut is_open = false;
-        for found in [in_lines(self.main), in_lines(self.other), self.in_text(leaf)] {
+        let everywhere =
+            [in_lines(self.main), in_lines(self.other), self.in_text(leaf), self.in_part_headers(leaf)];
+        for found in everywhere {
             match found {
                 Some(true) => return Some(true),
                 Some(false) => {}
