@@ -24,7 +24,7 @@ use crate::office::Office;
 /// Between two looks at all accounts.
 const SWEEP: Duration = Duration::from_secs(15 * 60);
 /// How long wishes for segments are gathered.
-const GATHER: Duration = Duration::from_secs(3);
+const GATHER: Duration = Duration::from_secs(1);
 /// Accounts that are taken at once.
 const PAGE: usize = 500;
 const DAY_MILLIS: i64 = 86_400_000;

@@ -14,7 +14,8 @@ const URGENT: u64 = 1_024;
 impl Housekeep {
     /// Does a piece of what is to be done about an account's segments; gives the event for the next piece.
     ///
-    /// An account into which mail is just being delivered waits: mail that comes in has the machine first.
+    /// An account in which something happens at the moment waits: mail that comes in has the machine first. Unless
+    /// somebody reads what has no segment.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -22,7 +23,9 @@ impl Housekeep {
         let newest = self.store.journal().newest(account, 1, Consistency::Strong).await?;
         let Some(last) = newest.entries.last() else { return Ok(Vec::new()) };
         let quiet = i64::try_from(self.settings.quiet_seconds).unwrap_or(i64::MAX).saturating_mul(1000);
-        if self.store.clock().now().0 < last.time.0.saturating_add(quiet)
+        let is_read = self.store.is_wanted_now(account);
+        if !is_read
+            && self.store.clock().now().0 < last.time.0.saturating_add(quiet)
             && last.seq.0 < self.store.indexed_up_to(account).await?.0 + URGENT
         {
             self.store.want_index(account);

@@ -4,9 +4,10 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use pennypost_model::{AccountKey, Seq, Timestamp};
+use pennypost_model::{AccountKey, EventId, Seq, Timestamp};
 
 use super::format::Block;
+use super::loose::Texts;
 use super::read::Segment;
 
 /// Bytes that are kept.
@@ -22,6 +23,10 @@ pub(super) enum Key {
     Block(u64, u8, u32),
     /// Of the segment of that number: signature, group.
     Group(u64, u8, u32),
+    /// Of a message of no segment, by the entry of its pack.
+    Structure(EventId, u32),
+    /// The same.
+    Texts(EventId, u32),
 }
 
 #[derive(Clone)]
@@ -29,6 +34,8 @@ pub(super) enum Value {
     Segment(Arc<Segment>),
     Block(Arc<Block>),
     Group(Arc<Vec<u8>>),
+    Structure(Arc<[Vec<u8>; 3]>),
+    Texts(Arc<Texts>),
 }
 
 impl Value {
@@ -38,6 +45,8 @@ impl Value {
                 Value::Segment(segment) => segment.memory(),
                 Value::Block(block) => block.memory(),
                 Value::Group(group) => group.capacity(),
+                Value::Structure(columns) => columns.iter().map(Vec::capacity).sum(),
+                Value::Texts(texts) => texts.memory(),
             }
     }
 }

@@ -18,6 +18,7 @@ mod cache;
 mod check;
 mod derive;
 mod format;
+mod loose;
 mod read;
 mod signature;
 mod wanted;
@@ -26,6 +27,7 @@ pub use build::{Indexed, Settings};
 pub(crate) use cache::Cache;
 pub use derive::{SortFacts, Text};
 pub use format::Block;
+pub use loose::Texts;
 pub use read::{Place, Segments};
 pub(crate) use wanted::Wanted;
 

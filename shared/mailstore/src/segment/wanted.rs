@@ -16,6 +16,8 @@ const MAX_ACCOUNTS: usize = 10_000;
 #[derive(Default)]
 pub(crate) struct Wanted {
     accounts: Mutex<BTreeSet<AccountKey>>,
+    /// Those that somebody is reading at the moment.
+    read: Mutex<BTreeSet<AccountKey>>,
     news: Notify,
 }
 
@@ -26,6 +28,23 @@ impl Mailstore {
         if accounts.len() < MAX_ACCOUNTS && accounts.insert(account) {
             self.wanted.news.notify_one();
         }
+    }
+
+    /// As [`Mailstore::want_index`], by somebody who reads: however busy the account is.
+    pub fn want_index_now(&self, account: AccountKey) {
+        {
+            let mut read = self.wanted.read.lock();
+            if read.len() < MAX_ACCOUNTS {
+                read.insert(account);
+            }
+        }
+        self.want_index(account);
+    }
+
+    /// Was [`Mailstore::want_index_now`] said of the account? The wish is taken.
+    #[must_use]
+    pub fn is_wanted_now(&self, account: AccountKey) -> bool {
+        self.wanted.read.lock().remove(&account)
     }
 
     /// Waits until segments of an account are wanted.

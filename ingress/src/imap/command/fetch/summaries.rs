@@ -6,11 +6,9 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use pennypost_fold::Row;
-use pennypost_mailstore::StoreError;
 use pennypost_mailstore::segment::{Block, Column, Place, Segments};
-use pennypost_mime::wire;
+use pennypost_mailstore::{Mailstore, StoreError};
 use pennypost_model::message::BlobRef;
-use pennypost_model::structure::Structure;
 
 use super::{OUTPUT, Task};
 use crate::imap::grammar::FetchItem;
@@ -23,7 +21,7 @@ const TURN: usize = 512;
 /// Messages of no segment that are opened together.
 const TOGETHER: usize = 32;
 /// After so many of them, housekeeping is asked for a segment.
-const MANY: usize = 64;
+const MANY: usize = 128;
 
 /// The column of an item that segments keep, and its name.
 pub(super) const fn column(item: &FetchItem) -> Option<(Column, &'static [u8])> {
@@ -35,21 +33,12 @@ pub(super) const fn column(item: &FetchItem) -> Option<(Column, &'static [u8])> 
     }
 }
 
-/// Writes the same from the structure itself.
-fn write_structure(out: &mut Vec<u8>, column: Column, structure: &Structure) {
-    match column {
-        Column::Envelope => wire::envelope(out, &structure.envelope),
-        Column::BodyStructure => wire::body(out, structure, true),
-        _ => wire::body(out, structure, false),
-    }
-}
-
 /// What is written for one row.
 enum Source {
     /// From these blocks, by the order of the columns, and the slot in them.
     Blocks(usize),
-    /// From what was made of the opened message, by the order of the columns.
-    Made(Vec<Vec<u8>>),
+    /// From what was made of the opened message.
+    Made(Arc<[Vec<u8>; 3]>),
 }
 
 /// Reads columns of rows that come in about the order of segments.
@@ -62,14 +51,14 @@ struct Reader<'a> {
     held: Option<(usize, usize)>,
     blocks: Vec<Arc<Block>>,
     /// Opened ahead: UID, and what was made of it.
-    made: VecDeque<(u32, Result<Vec<Vec<u8>>, StoreError>)>,
+    made: VecDeque<(u32, Result<Arc<[Vec<u8>; 3]>, StoreError>)>,
     opened: usize,
 }
 
 impl Reader<'_> {
     /// Finds what is to be written for the first of these rows; looks ahead at the others.
     async fn source(&mut self, rows: &[(usize, Row)]) -> Result<Source, StoreError> {
-        let Some((_, row)) = rows.first() else { return Ok(Source::Made(Vec::new())) };
+        let Some((_, row)) = rows.first() else { return Ok(Source::Made(Arc::default())) };
         if self.made.front().is_some_and(|(uid, _)| *uid == row.uid.0)
             && let Some((_, made)) = self.made.pop_front()
         {
@@ -81,10 +70,13 @@ impl Reader<'_> {
                 return Ok(Source::Blocks(place.slot));
             }
         }
+        if let Some(made) = self.task.store.structure(row.blob) {
+            return Ok(Source::Made(made));
+        }
         self.open_ahead(rows).await;
         match self.made.pop_front() {
             Some((_, made)) => made.map(Source::Made),
-            None => Ok(Source::Made(Vec::new())),
+            None => Ok(Source::Made(Arc::default())),
         }
     }
 
@@ -109,7 +101,9 @@ impl Reader<'_> {
     async fn open_ahead(&mut self, rows: &[(usize, Row)]) {
         self.made.clear();
         let behind = rows.iter().skip(1).take(TOGETHER - 1);
-        let behind = behind.take_while(|(_, row)| self.segments.place(row.origin, None).is_none());
+        let behind = behind.take_while(|(_, row)| {
+            self.segments.place(row.origin, None).is_none() && self.task.store.structure(row.blob).is_none()
+        });
         let wanted: Vec<Row> = rows.iter().take(1).chain(behind).map(|(_, row)| *row).collect();
         let blobs: Vec<BlobRef> = wanted.iter().map(|row| row.blob).collect();
         let opened = self.task.store.open_many(self.task.account.tenant, &blobs).await;
@@ -119,14 +113,7 @@ impl Reader<'_> {
                 Ok(message) => message.sidecar().await,
                 Err(error) => Err(error),
             };
-            let made = made.map(|sidecar| {
-                let write = |column: &Column| {
-                    let mut out = Vec::new();
-                    write_structure(&mut out, *column, &sidecar.structure);
-                    out
-                };
-                self.columns.iter().map(write).collect()
-            });
+            let made = made.map(|sidecar| self.task.store.write_structure(row.blob, &sidecar.structure));
             self.made.push_back((row.uid.0, made));
         }
     }
@@ -191,8 +178,8 @@ impl Session {
             }
         }
         self.stream.write(&out);
-        if reader.opened > MANY {
-            task.store.want_index(task.account);
+        if reader.opened >= MANY {
+            task.store.want_index_now(task.account);
         }
         Ok(failure)
     }
@@ -216,14 +203,16 @@ impl Session {
             if index > 0 {
                 out.push(b' ');
             }
-            let Some((_, name)) = column(item) else {
+            let Some((column, name)) = column(item) else {
                 writer.item(out, item, view.state(), row, recent);
                 continue;
             };
             out.extend_from_slice(name);
             let bytes = match source {
                 Source::Blocks(slot) => reader.blocks.get(kept).map(|block| block.message(*slot)),
-                Source::Made(made) => made.get(kept).map(Vec::as_slice),
+                Source::Made(made) => Mailstore::number_of_structure(column)
+                    .and_then(|number| made.get(number))
+                    .map(Vec::as_slice),
             };
             out.extend_from_slice(bytes.unwrap_or(b"NIL"));
             kept += 1;

@@ -9,9 +9,9 @@ use std::sync::Arc;
 
 use pennypost_fold::Row;
 use pennypost_mailstore::blobs::Message;
-use pennypost_mailstore::segment::{Block, Column, Place, Segments, Signed, Text};
+use pennypost_mailstore::segment::{Block, Column, Place, Segments, Signed, Text, Texts};
 use pennypost_mailstore::{Mailstore, StoreError};
-use pennypost_mime::search::{HeaderText, header_text};
+use pennypost_mime::search::header_text;
 use pennypost_model::AccountKey;
 use pennypost_model::message::BlobRef;
 use pennypost_model::structure::Structure;
@@ -23,7 +23,7 @@ use crate::net::{Holder, Memory};
 /// Messages of no segment that are opened together.
 const TOGETHER: usize = 32;
 /// After so many of them, housekeeping is asked for a segment.
-const MANY: usize = 64;
+const MANY: usize = 128;
 /// Texts from this size on are decoded on another thread.
 const LARGE: u64 = 64 * 1024;
 
@@ -90,8 +90,8 @@ impl<'a> Scan<'a> {
 
     /// Asks for a segment if many messages had none.
     pub fn finish(&self) {
-        if self.opened > MANY {
-            self.store.want_index(self.account);
+        if self.opened >= MANY {
+            self.store.want_index_now(self.account);
         }
     }
 
@@ -241,8 +241,15 @@ impl<'a> Scan<'a> {
         candidates: &mut [Candidate],
         indexes: &[usize],
     ) -> Result<(), StoreError> {
-        let wanted: Vec<usize> =
-            indexes.iter().copied().filter(|index| candidates.get(*index).is_some()).collect();
+        let mut wanted: Vec<usize> = Vec::with_capacity(indexes.len());
+        for index in indexes {
+            let Some(candidate) = candidates.get_mut(*index) else { continue };
+            candidate.holds =
+                self.store.texts(candidate.row.blob).and_then(|texts| self.holds_in(candidate, &texts));
+            if candidate.holds.is_none() {
+                wanted.push(*index);
+            }
+        }
         let blobs: Vec<BlobRef> = wanted.iter().map(|index| candidates[*index].row.blob).collect();
         let opened = self.store.open_many(self.account.tenant, &blobs).await;
         self.opened += opened.len();
@@ -270,22 +277,12 @@ impl<'a> Scan<'a> {
         let mut share = self.memory.share(Holder::Account(self.account));
         reserve(&mut share, message.header_len()).await?;
         let mut structure = message.sidecar().await?.structure;
-        let known = Known {
-            row: &candidate.row,
-            number: candidate.number,
-            recent: candidate.recent,
-            main: None,
-            other: None,
-            text: None,
-            absent: None,
-        };
-        let mut header = HeaderText::default();
-        if self.needs.main || self.needs.other {
-            header = header_text(&message.header().await?, &structure.envelope);
-        }
-        let known =
-            Known { main: Some(header.main.as_bytes()), other: Some(header.rest.as_bytes()), ..known };
-        if let Some(holds) = self.test.holds(&known) {
+        let mut texts =
+            Texts { header: header_text(&message.header().await?, &structure.envelope), text: None };
+        if let Some(holds) = self.holds_in(candidate, &texts) {
+            if !self.needs.text {
+                self.store.keep_texts(candidate.row.blob, Arc::new(texts));
+            }
             return Ok(holds);
         }
         let most = self.memory.most() as u64;
@@ -299,6 +296,7 @@ impl<'a> Scan<'a> {
             cut_parts(&mut structure, len);
             message.range(0..len).await?
         };
+        let is_whole = len == message.size();
         let text = if message.size() >= LARGE {
             let decoding = move || Text::of(&structure, &raw);
             let decoded = tokio::task::spawn_blocking(decoding).await;
@@ -306,8 +304,26 @@ impl<'a> Scan<'a> {
         } else {
             Text::of(&structure, &raw)
         };
-        let known = Known { text: Some((text.body.as_bytes(), text.part_headers.as_bytes())), ..known };
-        Ok(self.test.holds(&known).unwrap_or(false))
+        texts.text = Some(text);
+        let holds = self.holds_in(candidate, &texts).unwrap_or(false);
+        if is_whole {
+            self.store.keep_texts(candidate.row.blob, Arc::new(texts));
+        }
+        Ok(holds)
+    }
+
+    /// Tests a message on these texts.
+    fn holds_in(&self, candidate: &Candidate, texts: &Texts) -> Option<bool> {
+        let text = texts.text.as_ref().map(|text| (text.body.as_bytes(), text.part_headers.as_bytes()));
+        self.test.holds(&Known {
+            row: &candidate.row,
+            number: candidate.number,
+            recent: candidate.recent,
+            main: Some(texts.header.main.as_bytes()),
+            other: Some(texts.header.rest.as_bytes()),
+            text,
+            absent: None,
+        })
     }
 }
 
