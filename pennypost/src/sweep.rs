@@ -194,7 +194,13 @@ async fn index_what_is_wanted(store: Mailstore, pipeline: Arc<Pipeline>, clock: 
     loop {
         store.index_wanted().await;
         clock.sleep(GATHER).await;
-        let accounts = store.take_wanted();
+        let accounts = match store.take_wanted().await {
+            Ok(accounts) => accounts,
+            Err(error) => {
+                tracing::warn!(%error, "segments have to wait");
+                continue;
+            }
+        };
         let events = accounts.into_iter().map(|account| Event::House(House::Account(account))).collect();
         for sent in pipeline.send(Stage::Housekeep, events).await {
             report(sent.map_err(|failure| Failed::from(not_sent(failure))));

@@ -17,6 +17,8 @@ mod account;
 mod garbage;
 mod hints;
 mod references;
+#[cfg(test)]
+mod segment_tests;
 mod segments;
 mod spool;
 #[cfg(test)]

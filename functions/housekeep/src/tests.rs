@@ -24,9 +24,9 @@ use crate::hints::Hint;
 use crate::{Housekeep, Removed, Settings};
 
 const TENANT: TenantId = TenantId(7);
-const ANN: AccountKey = AccountKey { tenant: TENANT, account: AccountId(1) };
+pub(crate) const ANN: AccountKey = AccountKey { tenant: TENANT, account: AccountId(1) };
 const BOB: AccountKey = AccountKey { tenant: TENANT, account: AccountId(2) };
-const DAY: i64 = 86_400_000;
+pub(crate) const DAY: i64 = 86_400_000;
 
 struct TestClock(AtomicI64);
 
@@ -79,19 +79,23 @@ impl Objects for Watched {
     }
 }
 
-struct Fixture {
+pub(crate) struct Fixture {
     house: Housekeep,
     objects: Arc<Watched>,
-    store: Mailstore,
+    pub store: Mailstore,
     clock: Arc<TestClock>,
-    backend: Embedded,
-    _dir: tempfile::TempDir,
+    pub backend: Arc<Embedded>,
+    dir: Arc<tempfile::TempDir>,
 }
 
-fn fixture() -> Fixture {
+pub(crate) fn fixture() -> Fixture {
     let dir = tempfile::tempdir().unwrap();
-    let backend = Embedded::open(dir.path(), &Options::server()).unwrap();
+    let backend = Arc::new(Embedded::open(dir.path(), &Options::server()).unwrap());
     let clock = Arc::new(TestClock(AtomicI64::new(1_795_076_130_000)));
+    fixture_on(Arc::new(dir), backend, clock)
+}
+
+fn fixture_on(dir: Arc<tempfile::TempDir>, backend: Arc<Embedded>, clock: Arc<TestClock>) -> Fixture {
     let objects = Arc::new(Watched {
         inner: backend.objects(),
         whole_reads: AtomicU64::new(0),
@@ -102,16 +106,25 @@ fn fixture() -> Fixture {
     // Bases are built only where a test asks for them.
     let settings = Settings { long_tail: u64::MAX, ..Settings::default() };
     let house = Housekeep::new(store.clone(), backend.control(), backend.queue(), settings);
-    Fixture { house, objects, store, clock, backend, _dir: dir }
+    Fixture { house, objects, store, clock, backend, dir }
 }
 
 impl Fixture {
-    fn pass(&self, millis: i64) {
+    /// The same store, in the eyes of a process that knows nothing of it yet.
+    pub fn anew(&self) -> Fixture {
+        fixture_on(Arc::clone(&self.dir), Arc::clone(&self.backend), Arc::clone(&self.clock))
+    }
+
+    pub fn pass(&self, millis: i64) {
         self.clock.0.fetch_add(millis, Ordering::SeqCst);
     }
 
     /// Stores one message of each size, in one pack, in the Inbox.
-    async fn arrive(&self, account: AccountKey, sizes: &[usize]) -> (MailboxId, Vec<Placed>, Vec<BlobRef>) {
+    pub async fn arrive(
+        &self,
+        account: AccountKey,
+        sizes: &[usize],
+    ) -> (MailboxId, Vec<Placed>, Vec<BlobRef>) {
         Mailroom::new(self.store.clone()).account(account).await.unwrap();
         let state = self.store.load(account, Consistency::Strong).await.unwrap();
         let inbox = state.mailbox_named("INBOX").unwrap().id;
@@ -134,7 +147,7 @@ impl Fixture {
         (inbox, stored.value, blobs)
     }
 
-    async fn delete(&self, account: AccountKey, mailbox: MailboxId, placed: Placed) {
+    pub async fn delete(&self, account: AccountKey, mailbox: MailboxId, placed: Placed) {
         let state = self.store.load(account, Consistency::Strong).await.unwrap();
         let uids: UidSet = [placed.uid].into_iter().collect();
         let actor = Actor::Member(Protocol::Imap);
@@ -154,7 +167,7 @@ impl Fixture {
         blobs[0]
     }
 
-    async fn damage(&self, name: &str) {
+    pub async fn damage(&self, name: &str) {
         let objects = self.store.objects();
         let (bytes, etag) = objects.get(name).await.unwrap();
         let junk = vec![0x55; bytes.len()];

@@ -103,28 +103,31 @@ impl Mailstore {
         blobs: &[BlobRef],
         mut allow: impl FnMut(&State) -> Result<(), DraftError>,
     ) -> Result<Committed<Vec<Placed>>, ChangeError> {
-        self.commit(account, state, actor, |draft: &mut Draft| {
-            allow(draft.state())?;
-            draft.state().mailbox(mailbox).ok_or(DraftError::NoMailbox)?;
-            let placed = messages.iter().zip(blobs).map(|(incoming, blob)| {
-                let facts = &incoming.sidecar.facts;
-                let (uid, rid) = draft.add(NewMessage {
-                    mailbox,
-                    flags: incoming.flags.clone(),
-                    internal_date: incoming.internal_date,
-                    sent: facts.sent,
-                    size: incoming.message.size,
-                    thread: facts.thread,
-                    message_id_hash: facts.message_id_hash,
-                    event: incoming.event,
-                    blob: *blob,
-                    card: Card::of(facts),
-                    receipt: String::new(),
-                })?;
-                Ok(Placed { uid, rid })
-            });
-            placed.collect()
-        })
-        .await
+        let committed = self
+            .commit(account, state, actor, |draft: &mut Draft| {
+                allow(draft.state())?;
+                draft.state().mailbox(mailbox).ok_or(DraftError::NoMailbox)?;
+                let placed = messages.iter().zip(blobs).map(|(incoming, blob)| {
+                    let facts = &incoming.sidecar.facts;
+                    let (uid, rid) = draft.add(NewMessage {
+                        mailbox,
+                        flags: incoming.flags.clone(),
+                        internal_date: incoming.internal_date,
+                        sent: facts.sent,
+                        size: incoming.message.size,
+                        thread: facts.thread,
+                        message_id_hash: facts.message_id_hash,
+                        event: incoming.event,
+                        blob: *blob,
+                        card: Card::of(facts),
+                        receipt: String::new(),
+                    })?;
+                    Ok(Placed { uid, rid })
+                });
+                placed.collect()
+            })
+            .await?;
+        self.note_stored(account, messages.len());
+        Ok(committed)
     }
 }

@@ -49,6 +49,9 @@ impl Session {
         };
         let shown = Arc::clone(view.shown());
         let read_only = view.read_only;
+        if let Ok(live) = self.live() {
+            consider_index(&live, &view);
+        }
         self.view = Some(view);
         if let Some(resync) = resync.filter(|resync| resync.uid_validity == shown.uid_validity.0) {
             self.resynchronise(&shown, resync).await?;
@@ -149,5 +152,14 @@ impl Session {
         self.live()?;
         self.view.take().ok_or_else(nothing_selected)?;
         Ok(Reply::ok("closed, and nothing was expunged"))
+    }
+}
+
+/// Whoever opens a mailbox is going to read it: are there segments for its newest messages?
+fn consider_index(live: &pennypost_mailstore::LiveAccount, view: &View) {
+    const MANY: usize = 128;
+    let newest = view.len().checked_sub(MANY).and_then(|position| view.shown().rows.at(position));
+    if let Some(row) = newest {
+        live.store().consider_index(live.key(), row.origin);
     }
 }
