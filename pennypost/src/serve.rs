@@ -109,7 +109,7 @@ fn pipeline(office: &Office, room: &Mailroom, config: &Config) -> Pipeline {
     let handlers: [Arc<dyn Handler>; 5] = [
         Arc::new(InboundParse::new(office.objects(), office.log())),
         Arc::new(PolicyFilter::new(Arc::new(office.directory.clone()))),
-        Arc::new(Deliver::new(office.store.clone(), office.log())),
+        Arc::new(Deliver::new(office.store.clone(), office.log()).waking(Arc::new(room.clone()))),
         Arc::new(Notify::new(Arc::new(room.clone()))),
         Arc::new(Housekeep::new(
             office.store.clone(),

@@ -8,7 +8,7 @@ use pennypost_model::event::{Decided, Decision, Recipient, Target};
 use pennypost_model::journal::{Actor, Entry, Op};
 use pennypost_model::message::{BlobRef, Card};
 use pennypost_model::{AccountKey, EventId, MailboxId, MailboxRole, Timestamp, Uid};
-use pennypost_ports::{Appended, Consistency};
+use pennypost_ports::{Appended, Consistency, Wakeups};
 
 use crate::tip::{Copy, Found, Mark, Tips};
 
@@ -43,6 +43,8 @@ pub struct Copies<'a> {
     pub store: &'a Mailstore,
     /// What is known of the account.
     pub tips: &'a Tips,
+    /// Who is told of an entry at once.
+    pub wakeups: Option<&'a dyn Wakeups>,
     /// The account.
     pub account: AccountKey,
     /// What it gets.
@@ -81,6 +83,11 @@ impl Copies<'_> {
             match self.store.journal().append(self.account, &entry).await? {
                 Appended::Committed => {
                     placed.extend(self.tips.committed(self.account, &entry));
+                    if let Some(wakeups) = self.wakeups
+                        && let Err(error) = wakeups.wake(self.account, entry.seq).await
+                    {
+                        tracing::debug!(account = %self.account, %error, "not woken at once");
+                    }
                     return Ok(placed);
                 }
                 Appended::Lost(_) => {

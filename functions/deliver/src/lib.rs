@@ -1,7 +1,8 @@
 //! Handler: packs, journals and traces of decided messages.
 //!
 //! Owns: the writing of mail into accounts. Ports: objects (one put for each pack), journal (one append for
-//! each account of the batch, one read where the account is not known yet), log (one append for each batch).
+//! each account of the batch, one read where the account is not known yet), log (one append for each batch),
+//! wake-ups where sessions are in the same process.
 //!
 //! Invariants: every recipient of an event gets it exactly once, however often the event comes: the event's
 //! id is looked for in the journal back to the event's time less [`CLOCK_MARGIN_MS`] before it is added,
@@ -28,7 +29,7 @@ use pennypost_model::event::{Body, Changed, Decided, Event, House, Stage};
 use pennypost_model::message::{BlobRef, StoredMessage, cut};
 use pennypost_model::trace::{Outcome as Journey, TraceRecipient, TraceRecord, TraceStep};
 use pennypost_model::{AccountKey, EventId, TenantId, Timestamp};
-use pennypost_ports::{Log, LogKind, LogRecord, PortError, crash};
+use pennypost_ports::{Log, LogKind, LogRecord, PortError, Wakeups, crash};
 use pennypost_runtime::{Failure, Handler, Outcome, was_delivered};
 
 use crate::account::{Copies, Delivery};
@@ -48,6 +49,7 @@ pub struct Deliver {
     store: Mailstore,
     log: Arc<dyn Log>,
     tips: Tips,
+    wakeups: Option<Arc<dyn Wakeups>>,
 }
 
 /// What came of the commit for one account: the numbers of its events, and its copies.
@@ -69,7 +71,14 @@ impl Deliver {
     /// A handler that reads and remembers so much of each account.
     #[must_use]
     pub fn with_memory(store: Mailstore, log: Arc<dyn Log>, memory: Memory) -> Deliver {
-        Deliver { tips: Tips::new(store.clone(), memory), store, log }
+        Deliver { tips: Tips::new(store.clone(), memory), store, log, wakeups: None }
+    }
+
+    /// As it is, but where sessions live in the same process they are woken as soon as an entry stands, and need not
+    /// wait for the rest of the batch and its traces. The event for `notify` follows nevertheless.
+    #[must_use]
+    pub fn waking(self, wakeups: Arc<dyn Wakeups>) -> Deliver {
+        Deliver { wakeups: Some(wakeups), ..self }
     }
 
     /// Delivers messages: one result for each, in order.
@@ -201,7 +210,8 @@ impl Deliver {
         let mut commits: Vec<BoxFuture<'_, Committed>> = Vec::new();
         for (account, deliveries) in accounts {
             let indices: Vec<usize> = deliveries.iter().map(|delivery| delivery.index).collect();
-            let copies = Copies { store: &self.store, tips: &self.tips, account, deliveries };
+            let (store, tips, wakeups) = (&self.store, &self.tips, self.wakeups.as_deref());
+            let copies = Copies { store, tips, wakeups, account, deliveries };
             commits.push(async move { (indices, copies.commit().await) }.boxed());
         }
         let mut results = futures::stream::iter(commits).buffer_unordered(CONCURRENT_ACCOUNTS);
