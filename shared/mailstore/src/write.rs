@@ -92,7 +92,6 @@ impl Mailstore {
     }
 
     /// Places messages whose bytes are written: one entry, all or none.
-    #[expect(clippy::too_many_arguments, reason = "the two halves of `store`")]
     pub(crate) async fn place(
         &self,
         account: AccountKey,
