@@ -55,7 +55,7 @@ impl Library<'_> {
         for some in missing.chunks(TOGETHER) {
             let blobs: Vec<BlobRef> = some.iter().map(|index| rows[*index].1.blob).collect();
             let opened = self.store.open_many(self.account.tenant, &blobs).await;
-            let reading = some.to_vec().into_iter().zip(opened).map(|(index, message)| {
+            let reading = some.iter().copied().zip(opened).map(|(index, message)| {
                 let (memory, account) = (self.memory, self.account);
                 async move { (index, parse(message, memory, account).await) }
             });

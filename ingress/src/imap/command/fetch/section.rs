@@ -74,7 +74,7 @@ pub(super) fn find<'a>(structure: &'a Structure, path: &[u32]) -> Option<&'a Par
     found
 }
 
-/// The fields of a header block that are named, or those that are not, and the empty line.
+/// The fields of a header block that are named, or those that are not, and the empty line if it has one.
 pub(super) fn selected_fields<'a>(
     header: &'a [u8],
     names: &'a [String],
@@ -84,7 +84,14 @@ pub(super) fn selected_fields<'a>(
         let named = names.iter().any(|wanted| wanted.as_bytes().eq_ignore_ascii_case(name));
         (named != not).then(|| header.get(span.start as usize..span.end as usize).unwrap_or_default())
     });
-    fields.chain(std::iter::once(&b"\r\n"[..]))
+    // Not where the message itself has none (RFC 3501 section 6.4.5).
+    fields.chain(ends_with_blank_line(header).then_some(&b"\r\n"[..]))
+}
+
+fn ends_with_blank_line(header: &[u8]) -> bool {
+    let Some(lines) = header.strip_suffix(b"\n") else { return false };
+    let lines = lines.strip_suffix(b"\r").unwrap_or(lines);
+    lines.is_empty() || lines.ends_with(b"\n")
 }
 
 /// What a URL of CATENATE gives.
@@ -195,6 +202,16 @@ mod tests {
             ("HEADER.FIELDS (subject none)", Some("Subject: outer\r\n\r\n")),
         ] {
             assert_eq!(fetched(RAW, text).as_deref(), expected, "{text}");
+        }
+        for (raw, expected) in [
+            (&b"A: b\r\nC: d\r\n"[..], "C: d\r\n"),
+            (b"A: b\r\nC: d", "C: d"),
+            (b"A: b\r\nC: d\r\n\r\n", "C: d\r\n\r\n"),
+            (b"A: b\nC: d\n\nbody", "C: d\n\r\n"),
+            (b"\r\nbody", "\r\n"),
+            (b"", ""),
+        ] {
+            assert_eq!(fetched(raw, "HEADER.FIELDS.NOT (A)").as_deref(), Some(expected));
         }
         assert_eq!(fetched(b"A: b\r\n\r\nbody", "1").as_deref(), Some("body"));
         assert_eq!(fetched(b"A: b\r\n\r\nbody", "1.MIME").as_deref(), Some("A: b\r\n\r\n"));
