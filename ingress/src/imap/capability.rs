@@ -48,6 +48,8 @@ const CAPABILITIES: &[(&str, When)] = &[
     ("AUTH=XOAUTH2", When::Private),
     ("AUTH=PLAIN", When::Private),
     ("AUTH=LOGIN", When::Private),
+    ("COMPRESS=DEFLATE", When::SignedIn),
+    ("UNAUTHENTICATE", When::SignedIn),
     ("IDLE", When::SignedIn),
     ("NAMESPACE", When::SignedIn),
     ("CHILDREN", When::SignedIn),

@@ -39,11 +39,33 @@ pub(super) enum End {
     Bye(&'static str),
     /// In the middle of a literal nothing can be said any more.
     CutOff,
+    /// The client has signed out, and may sign in again (RFC 8437).
+    SignedOut,
 }
 
 impl From<NetError> for End {
     fn from(error: NetError) -> End {
         End::Net(error)
+    }
+}
+
+/// What happens to the connection once a command was answered with OK.
+#[derive(Debug, Clone, Copy)]
+enum Then {
+    Nothing,
+    StartTls,
+    Compress,
+    SignOut,
+}
+
+impl Then {
+    const fn after(command: &Command) -> Then {
+        match command {
+            Command::StartTls => Then::StartTls,
+            Command::Compress(_) => Then::Compress,
+            Command::Unauthenticate => Then::SignOut,
+            _ => Then::Nothing,
+        }
     }
 }
 
@@ -99,9 +121,15 @@ impl Session {
 
     /// Talks to the client to the end. The session is not moved: its parts would have a place in each future.
     pub async fn run(mut self: Box<Self>) {
-        let end = self.converse().await;
+        self.greet();
+        let end = loop {
+            match self.converse().await {
+                Err(End::SignedOut) => self = self.anew(),
+                end => break end,
+            }
+        };
         let goodbye = match end {
-            Ok(()) => None,
+            Ok(()) | Err(End::SignedOut) => None,
             Err(End::CutOff) => return,
             Err(End::Bye(text)) => Some(text),
             Err(End::Net(NetError::Stopping)) => Some("[UNAVAILABLE] the server is stopping"),
@@ -118,10 +146,19 @@ impl Session {
         self.stream.close().await;
     }
 
-    async fn converse(&mut self) -> Result<(), End> {
+    fn greet(&mut self) {
         let greeting =
             format!("* OK [CAPABILITY {}] Pennypost at {}\r\n", self.capabilities(), self.adapter.hostname);
         self.stream.write(greeting.as_bytes());
+    }
+
+    /// The same connection with nobody signed in: whatever a session comes to know of its member is new.
+    fn anew(self: Box<Self>) -> Box<Session> {
+        let Session { adapter, shared, stream, errors, failed_sign_ins, .. } = *self;
+        Box::new(Session { errors, failed_sign_ins, ..Session::new(adapter, shared, stream) })
+    }
+
+    async fn converse(&mut self) -> Result<(), End> {
         loop {
             // Answers to pipelined commands go out together.
             if self.stream.has_buffered_input() {
@@ -176,7 +213,7 @@ impl Session {
             return Ok(true);
         }
         self.recheck().await?;
-        let starts_tls = command == Command::StartTls;
+        let then = Then::after(&command);
         let movement = command::movement(&command, self.stream.has_buffered_input());
         // On the heap while it lasts, each by itself: thousands of sessions wait in IDLE, and what a FETCH would
         // need is not kept for them.
@@ -187,8 +224,13 @@ impl Session {
         drop((bytes, share));
         self.move_view(movement, &reply);
         self.answer(tag.as_deref(), &reply)?;
-        if starts_tls && reply.kind == Kind::Ok {
-            Box::pin(self.start_tls()).await?;
+        if reply.kind == Kind::Ok {
+            match then {
+                Then::Nothing => {}
+                Then::StartTls => Box::pin(self.start_tls()).await?,
+                Then::Compress => Box::pin(self.stream.compress()).await?,
+                Then::SignOut => return Err(End::SignedOut),
+            }
         }
         Ok(false)
     }

@@ -7,6 +7,7 @@
 
 mod accept;
 mod adapter;
+mod deflate;
 mod limits;
 mod memory;
 mod metrics;

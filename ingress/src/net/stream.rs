@@ -17,11 +17,14 @@ use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use super::deflate::Deflate;
 use super::{Adapter, Shutdown, Tls};
 use crate::sasl::Binding;
 
 /// What is read from a socket at once.
 const BLOCK: usize = 64 * 1024;
+/// A compressed line of which so much was thrown away is a bomb: no network slows it.
+const MAX_SKIPPED: usize = 1 << 20;
 /// From so many bytes on, output is sent before more is made ([`Stream::relieve`]).
 const OUTPUT_MARK: usize = 64 * 1024;
 
@@ -46,6 +49,9 @@ pub enum NetError {
     /// The peer sent bytes after STARTTLS and before the handshake.
     #[error("the peer sent input ahead of the TLS handshake")]
     Injected,
+    /// What the peer sends compressed is a line without end.
+    #[error("the peer's compressed input is too large")]
+    Bomb,
     /// The server is stopping; given only while waiting for a command.
     #[error("the server is stopping")]
     Stopping,
@@ -118,6 +124,8 @@ pub struct Stream {
     /// In the middle of throwing away a line that is too long.
     skipping: bool,
     output: BytesMut,
+    /// Both directions are compressed.
+    deflate: Option<Box<Deflate>>,
     bare_lf: bool,
     write_timeout: Duration,
     slowest: u64,
@@ -137,6 +145,7 @@ impl Stream {
             scanned: 0,
             skipping: false,
             output: BytesMut::new(),
+            deflate: None,
             bare_lf: false,
             write_timeout: adapter.limits.write,
             slowest: adapter.limits.slowest,
@@ -220,6 +229,7 @@ impl Stream {
             return Ok(line);
         }
         let deadline = Instant::now() + patience;
+        let mut skipped = 0;
         let shutdown = self.shutdown.clone();
         loop {
             let received = tokio::select! {
@@ -234,6 +244,12 @@ impl Stream {
             if let Some(line) = self.buffered_line(max) {
                 return Ok(line);
             }
+            if self.skipping && self.deflate.is_some() {
+                skipped += received;
+                if skipped > MAX_SKIPPED {
+                    return Err(NetError::Bomb);
+                }
+            }
         }
     }
 
@@ -245,6 +261,9 @@ impl Stream {
         }
         if self.output.is_empty() {
             self.output = BytesMut::new();
+        }
+        if let Some(deflate) = &mut self.deflate {
+            deflate.rest();
         }
     }
 
@@ -337,11 +356,21 @@ impl Stream {
     /// [`NetError::WriteTimeout`], [`NetError::Io`].
     pub async fn flush(&mut self) -> Result<(), NetError> {
         let mut pace = Pace::new(self.write_timeout, self.slowest);
-        while !self.output.is_empty() {
+        let output = match &mut self.deflate {
+            None => &mut self.output,
+            Some(deflate) => {
+                if !self.output.is_empty() {
+                    deflate.deflate(&self.output)?;
+                    self.output.clear();
+                }
+                &mut deflate.compressed
+            }
+        };
+        while !output.is_empty() {
             let writing = async {
                 match &mut self.socket {
-                    Socket::Plain(socket) => socket.write_buf(&mut self.output).await,
-                    Socket::Tls(socket) => socket.write_buf(&mut self.output).await,
+                    Socket::Plain(socket) => socket.write_buf(output).await,
+                    Socket::Tls(socket) => socket.write_buf(output).await,
                     Socket::Gone => Err(std::io::ErrorKind::NotConnected.into()),
                 }
             };
@@ -391,6 +420,24 @@ impl Stream {
         Ok(())
     }
 
+    /// Compresses both directions from now on (RFC 4978). What the client has sent already counts as compressed.
+    ///
+    /// # Errors
+    /// As [`Stream::flush`].
+    pub async fn compress(&mut self) -> Result<(), NetError> {
+        self.flush().await?;
+        let received = std::mem::take(&mut self.input);
+        self.scanned = 0;
+        self.deflate = Some(Box::new(Deflate::after(received)));
+        Ok(())
+    }
+
+    /// Is the connection compressed?
+    #[must_use]
+    pub const fn is_compressed(&self) -> bool {
+        self.deflate.is_some()
+    }
+
     /// Is there a channel binding for SASL here?
     pub(crate) fn offers_binding(&self) -> bool {
         self.end_point.is_some() || self.channel_binding(Binding::TlsExporter).is_some()
@@ -433,7 +480,26 @@ impl Stream {
         }
     }
 
+    /// Adds to the input buffer; 0 when the peer has closed.
     async fn receive(&mut self) -> Result<usize, NetError> {
+        loop {
+            if let Some(deflate) = &mut self.deflate {
+                // What comes out without waiting for the network must let others have their turn.
+                tokio::task::consume_budget().await;
+                let count = deflate.inflate(&mut self.input)?;
+                if count > 0 {
+                    return Ok(count);
+                }
+            }
+            let count = self.receive_raw().await?;
+            if count == 0 || self.deflate.is_none() {
+                return Ok(count);
+            }
+        }
+    }
+
+    /// Adds to the buffer of what comes from the socket.
+    async fn receive_raw(&mut self) -> Result<usize, NetError> {
         match poll_fn(|context| self.poll_receive(context)).await {
             Ok(count) => {
                 self.bytes_in.inc_by(count as u64);
@@ -461,7 +527,8 @@ impl Stream {
                 Socket::Tls(socket) => Pin::new(socket).poll_read(context, &mut landed),
                 Socket::Gone => Poll::Ready(Ok(())),
             })?;
-            self.input.extend_from_slice(landed.filled());
+            let buffer = self.deflate.as_mut().map_or(&mut self.input, |deflate| &mut deflate.received);
+            buffer.extend_from_slice(landed.filled());
             Poll::Ready(Ok(landed.filled().len()))
         });
         if received.is_pending() {

@@ -2,6 +2,7 @@
 
 #[path = "../common/alone.rs"]
 mod alone;
+mod compress;
 mod dialogue;
 mod hostile;
 mod memory;

@@ -4,6 +4,7 @@ mod acl;
 mod append;
 mod authenticate;
 mod catenate;
+mod compress;
 mod copy;
 mod copy_across;
 mod enable;
@@ -52,6 +53,8 @@ pub(super) const fn name(command: &Command) -> &'static str {
         Command::Status { .. } => "status",
         Command::Append { .. } => "append",
         Command::Replace { .. } => "replace",
+        Command::Compress(_) => "compress",
+        Command::Unauthenticate => "unauthenticate",
         Command::Namespace => "namespace",
         Command::Acl(_) => "acl",
         Command::Quota(_) => "quota",
@@ -144,6 +147,8 @@ impl Session {
                 let replaced = SequenceSet::from(vec![(replaced, replaced)]);
                 Box::pin(self.replace(&replaced, by_uid, &mailbox, &message, bytes)).await
             }
+            Command::Compress(mechanism) => self.may_compress(&mechanism),
+            Command::Unauthenticate => self.may_sign_out(),
             Command::Namespace => self.namespace(),
             Command::Acl(acl) => self.acl(acl).await,
             Command::Quota(quota) => self.quota(&quota).await,

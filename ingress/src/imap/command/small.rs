@@ -41,6 +41,9 @@ impl Session {
         if self.signed_in.is_some() {
             return Reply::bad("too late, you have signed in");
         }
+        if self.stream.is_compressed() {
+            return Reply::bad("too late, the connection is compressed");
+        }
         Reply::ok("go ahead")
     }
 }

@@ -141,6 +141,10 @@ pub enum Command {
         /// The new one.
         message: Box<AppendMessage>,
     },
+    /// COMPRESS (RFC 4978): the mechanism in upper case
+    Compress(String),
+    /// UNAUTHENTICATE (RFC 8437)
+    Unauthenticate,
     /// NAMESPACE (RFC 2342)
     Namespace,
     /// Rights of mailboxes (RFC 4314)
@@ -313,6 +317,7 @@ fn arguments(name: &str, by_uid: bool, cursor: &mut Cursor<'_>) -> Parse<Command
         "LOGOUT" => Command::Logout,
         "STARTTLS" => Command::StartTls,
         "NAMESPACE" => Command::Namespace,
+        "UNAUTHENTICATE" => Command::Unauthenticate,
         "IDLE" => Command::Idle,
         "CHECK" => Command::Check,
         "CLOSE" => Command::Close,
@@ -332,6 +337,7 @@ fn takes_arguments(name: &str) -> bool {
     matches!(
         name,
         "ID" | "AUTHENTICATE"
+            | "COMPRESS"
             | "LOGIN"
             | "ENABLE"
             | "SELECT"
@@ -372,6 +378,7 @@ fn with_arguments(name: &str, by_uid: bool, cursor: &mut Cursor<'_>) -> Parse<Co
     Ok(match name {
         "ID" => Command::Id(id(cursor)?),
         "AUTHENTICATE" => authenticate(cursor)?,
+        "COMPRESS" => Command::Compress(cursor.atom()?.to_ascii_uppercase()),
         "LOGIN" => {
             let user = cursor.astring()?;
             cursor.space()?;

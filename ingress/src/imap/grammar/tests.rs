@@ -309,3 +309,13 @@ fn forms_that_clients_use() {
         assert!(parse(line).is_err(), "{line}: {:?}", parse(line));
     }
 }
+
+/// RFC 4978 section 3, RFC 8437 section 3.1.
+#[test]
+fn commands_to_the_connection_are_read() {
+    assert_eq!(parse("b COMPRESS deflate"), Ok(Command::Compress("DEFLATE".to_owned())));
+    assert_eq!(parse("b UNAUTHENTICATE"), Ok(Command::Unauthenticate));
+    for bad in ["b COMPRESS", "b COMPRESS ", "b COMPRESS DEFLATE 9", "b UNAUTHENTICATE x"] {
+        assert!(parse(bad).is_err(), "{bad}");
+    }
+}
