@@ -26,13 +26,14 @@ def both_refuse(command: Command, difference: Difference, letters: set[str]) -> 
     return difference.kind in ("NO for BAD", "BAD for NO")
 
 
-SECTION = re.compile(r"BODY\[([0-9.]+?)(?:\.[A-Z].*)?\]")
+SECTION = re.compile(r"(?:BODY|BINARY|BINARY\.SIZE)\[([0-9.]+?)(?:\.[A-Z].*)?\]")
 #: Headers and text belong to messages: of any other part there are none.
 OF_MESSAGES = re.compile(r"BODY\[[0-9.]+\.(?:HEADER|TEXT)")
 
 
 def absent_part(command: Command, difference: Difference, letters: set[str]) -> bool:
-    if difference.kind != "item BODY" or list(difference.ours.values()) != [NIL]:
+    nothing = {"item BODY": NIL, "item BINARY": NIL, "item BINARY.SIZE": b"0"}
+    if difference.kind not in nothing or list(difference.ours.values()) != [nothing[difference.kind]]:
         return False
     if list(difference.theirs.values()) in ([b""], [b"\r\n"]):
         return True
@@ -96,11 +97,19 @@ def vanished_more(command: Command, difference: Difference, letters: set[str]) -
 
 
 def no_date(command: Command, difference: Difference, letters: set[str]) -> bool:
-    return difference.kind in ("SEARCH", "ESEARCH differs") and b"SENT" in command.text and bool(letters & DATELESS)
+    searches = ("SEARCH", "ESEARCH differs", "SORT", "THREAD")
+    return difference.kind in searches and b"SENT" in command.text and bool(letters & DATELESS)
 
 
 def gave_up(command: Command, difference: Difference, letters: set[str]) -> bool:
-    return difference.kind in ("NO for ConnectionLost", "OK for ConnectionLost") and b"BINARY" in command.text
+    if b"BINARY" not in command.text:
+        return False
+    lost = difference.kind in ("NO for ConnectionLost", "OK for ConnectionLost")
+    return lost or (difference.kind == "OK for NO" and b"Invalid data in MIME part" in difference.theirs)
+
+
+def binary_of_everything(command: Command, difference: Difference, letters: set[str]) -> bool:
+    return difference.kind.startswith("item BINARY") and next(iter(difference.ours)) in ("BINARY[]", "BINARY.SIZE[]")
 
 
 def not_of_sizes(command: Command, difference: Difference, letters: set[str]) -> bool:
@@ -128,7 +137,7 @@ def broken_mime(command: Command, difference: Difference, letters: set[str]) -> 
     if not letters & BROKEN_LETTERS:
         return False
     searched = difference.kind in ("SEARCH", "ESEARCH differs") and (b"BODY" in command.text or b"TEXT" in command.text)
-    return searched or difference.kind in ("item BODY", "item BODYSTRUCTURE", "item ENVELOPE")
+    return searched or difference.kind in ("item BINARY", "item BINARY.SIZE", "item BODY", "item BODYSTRUCTURE", "item ENVELOPE")
 
 
 #: Letters that break the grammar of MIME or of headers where Dovecot and Pennypost guess differently.
@@ -153,6 +162,7 @@ RULES = (
     Rule("vanished-more", vanished_more),
     Rule("no-date", no_date),
     Rule("gave-up", gave_up, ends=True),
+    Rule("binary-of-everything", binary_of_everything),
     Rule("joined-parameters", joined_parameters),
     Rule("last-line-end", last_line_end),
     Rule("broken-mime", broken_mime),
