@@ -109,7 +109,11 @@ def gave_up(command: Command, difference: Difference, letters: set[str]) -> bool
 
 
 def binary_of_everything(command: Command, difference: Difference, letters: set[str]) -> bool:
-    return difference.kind.startswith("item BINARY") and next(iter(difference.ours)) in ("BINARY[]", "BINARY.SIZE[]")
+    if not difference.kind.startswith("item BINARY"):
+        return False
+    item = next(iter(difference.ours))
+    section = SECTION.match(item)
+    return "[]" in item or section is not None and any(PARTS[letter].get(section.group(1)) for letter in letters)
 
 
 def not_of_sizes(command: Command, difference: Difference, letters: set[str]) -> bool:
@@ -136,7 +140,7 @@ def joined_parameters(command: Command, difference: Difference, letters: set[str
 def broken_mime(command: Command, difference: Difference, letters: set[str]) -> bool:
     if not letters & BROKEN_LETTERS:
         return False
-    searched = difference.kind in ("SEARCH", "ESEARCH differs") and (b"BODY" in command.text or b"TEXT" in command.text)
+    searched = difference.kind in ("SEARCH", "ESEARCH differs", "SORT", "THREAD") and (b"BODY" in command.text or b"TEXT" in command.text)
     return searched or difference.kind in ("item BINARY", "item BINARY.SIZE", "item BODY", "item BODYSTRUCTURE", "item ENVELOPE")
 
 

@@ -47,20 +47,20 @@ def has_date(letter: bytes) -> bool:
         return False
 
 
-def part_numbers(letter: bytes) -> set[str]:
-    """The parts that RFC 3501 section 6.4.5 numbers, in the eyes of another parser."""
-    numbers: set[str] = set()
+def part_numbers(letter: bytes) -> dict[str, bool]:
+    """The parts that RFC 3501 section 6.4.5 numbers, in the eyes of another parser; and which hold others."""
+    numbers: dict[str, bool] = {}
 
     def message_within(message, above: str) -> None:
         if message.get_content_maintype() == "multipart" and message.is_multipart():
             children_of(message, above)
         else:
-            numbers.add(f"{above}1")
+            numbers[f"{above}1"] = message.is_multipart()
             below(message, f"{above}1")
 
     def children_of(multipart, above: str) -> None:
         for number, child in enumerate(multipart.get_payload(), 1):
-            numbers.add(f"{above}{number}")
+            numbers[f"{above}{number}"] = child.is_multipart()
             below(child, f"{above}{number}")
 
     def below(part, number: str) -> None:
