@@ -123,7 +123,7 @@ def not_of_sizes(command: Command, difference: Difference, letters: set[str]) ->
 
 
 def last_line_end(command: Command, difference: Difference, letters: set[str]) -> bool:
-    if difference.kind not in ("item BODY", "item BODYSTRUCTURE"):
+    if difference.kind not in ("item BODY", "item BODYSTRUCTURE", "item BINARY"):
         return False
     if "[" not in next(iter(difference.ours)):
         return "nested-rfc822" in letters
