@@ -49,10 +49,10 @@ impl Session {
         };
         let shown = Arc::clone(view.shown());
         let read_only = view.read_only;
-        if let Ok(live) = self.live() {
-            consider_index(&live, &view);
-        }
         self.view = Some(view);
+        if let (Ok(live), Some(view)) = (self.selected(), &self.view) {
+            consider_index(&live, view);
+        }
         if let Some(resync) = resync.filter(|resync| resync.uid_validity == shown.uid_validity.0) {
             self.resynchronise(&shown, resync).await?;
         }

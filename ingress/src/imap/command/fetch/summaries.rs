@@ -33,12 +33,15 @@ pub(super) const fn column(item: &FetchItem) -> Option<(Column, &'static [u8])> 
     }
 }
 
+/// ENVELOPE, BODYSTRUCTURE and BODY of a message that was opened.
+type Written = Arc<[Vec<u8>; 3]>;
+
 /// What is written for one row.
 enum Source {
     /// From these blocks, by the order of the columns, and the slot in them.
     Blocks(usize),
     /// From what was made of the opened message.
-    Made(Arc<[Vec<u8>; 3]>),
+    Made(Written),
 }
 
 /// Reads columns of rows that come in about the order of segments.
@@ -51,7 +54,7 @@ struct Reader<'a> {
     held: Option<(usize, usize)>,
     blocks: Vec<Arc<Block>>,
     /// Opened ahead: UID, and what was made of it.
-    made: VecDeque<(u32, Result<Arc<[Vec<u8>; 3]>, StoreError>)>,
+    made: VecDeque<(u32, Result<Written, StoreError>)>,
     opened: usize,
 }
 
