@@ -268,7 +268,9 @@ fn neighbours(blobs: &[BlobRef]) -> usize {
     for pair in blobs.windows(2) {
         let [before, next] = pair else { break };
         let end = before.offset.saturating_add(before.len);
-        let is_near = next.pack == before.pack && next.offset >= end && next.offset - end <= MAX_GAP;
+        let are_small = u64::from(before.len.max(next.len)) <= PREFIX;
+        let is_near =
+            are_small && next.pack == before.pack && next.offset >= end && next.offset - end <= MAX_GAP;
         let span = u64::from(next.offset) + u64::from(next.len)
             - u64::from(first.offset).min(u64::from(next.offset));
         if !is_near || span > MAX_SPAN {

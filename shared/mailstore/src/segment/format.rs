@@ -26,6 +26,10 @@ const MAX_DIRECTORY: usize = 16 << 20;
 /// A block is never larger than this before compression.
 const MAX_BLOCK: usize = 64 << 20;
 
+/// Bytes of texts in a block: what a search holds of it at once. The message with which they would be more has
+/// none there, and is read itself.
+const MAX_TEXTS: usize = 2 << 20;
+
 /// What is where in a segment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Directory {
@@ -143,7 +147,13 @@ impl Builder {
     }
 
     /// Adds a message; its origin is above those before.
-    pub fn push(&mut self, origin: Rid, derived: Derived) -> Result<(), StoreError> {
+    pub fn push(&mut self, origin: Rid, mut derived: Derived) -> Result<(), StoreError> {
+        let text = &mut derived.columns[Column::Text as usize];
+        let texts: usize = self.open[Column::Text as usize].iter().map(Vec::len).sum();
+        if texts + text.len() > MAX_TEXTS {
+            text.clear();
+            derived.lacks_text = true;
+        }
         if derived.lacks_text {
             self.directory.without_text.push(self.directory.rids.len() as u32);
         }
@@ -233,4 +243,59 @@ pub(super) fn read_directory(piece: Piece, packed: &[u8]) -> Result<Directory, S
 
 pub(super) fn damaged(what: &str) -> StoreError {
     StoreError::Damaged(format!("segment: {what}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Everything in a segment, as a reader finds it.
+    fn read(bytes: &[u8]) -> Result<Vec<(u64, Vec<Vec<u8>>)>, StoreError> {
+        let piece = read_preamble(bytes)?;
+        let end = PREAMBLE + piece.len as usize;
+        let directory = read_directory(piece, bytes.get(PREAMBLE..end).ok_or_else(|| damaged("cut"))?)?;
+        let mut rid = 0_u64;
+        let mut all = Vec::new();
+        for (index, distance) in directory.rids.iter().enumerate() {
+            rid = rid.checked_add(*distance).ok_or_else(|| damaged("rids"))?;
+            let mut columns = Vec::new();
+            for (start, pieces) in &directory.columns {
+                let before: usize = pieces[..index / BLOCK].iter().map(|piece| piece.len as usize).sum();
+                let (at, piece) = (end + *start as usize + before, pieces[index / BLOCK]);
+                let packed = bytes.get(at..at + piece.len as usize).ok_or_else(|| damaged("cut"))?;
+                let messages = directory.rids.len().saturating_sub(index / BLOCK * BLOCK).min(BLOCK);
+                let block = Block::new(piece.read(packed)?, messages)?;
+                columns.push(block.message(index % BLOCK).to_vec());
+            }
+            all.push((rid, columns));
+        }
+        Ok(all)
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read_and_damage_is_noticed(
+            texts in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..40), 0..200),
+            at in any::<prop::sample::Index>(),
+            bit in 0_u32..8,
+        ) {
+            let mut builder = Builder::new(Seq(3), Seq(900));
+            let mut expected = Vec::new();
+            for (rid, text) in (1_u64..).map(|number| number * 65_537).zip(&texts) {
+                let columns = std::array::from_fn(|column| [text.as_slice(), &[column as u8]].concat());
+                let columns: [Vec<u8>; 7] = columns;
+                expected.push((rid, columns.to_vec()));
+                builder.push(Rid(rid), Derived { columns, lacks_text: false }).expect("pushed");
+            }
+            let mut bytes = builder.finish().expect("finished");
+            prop_assert_eq!(read(&bytes).expect("read"), expected.clone());
+            let place = at.index(bytes.len());
+            bytes[place] ^= 1_u8 << bit;
+            // What was hit may be a signature, which nobody reads here.
+            if let Ok(found) = read(&bytes) {
+                prop_assert_eq!(found, expected);
+            }
+        }
+    }
 }

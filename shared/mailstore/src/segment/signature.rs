@@ -126,3 +126,68 @@ fn row_of(trigram: u32, bits: u32) -> usize {
 fn trigrams(text: &[u8]) -> impl Iterator<Item = u32> {
     text.windows(3).map(|bytes| u32::from(bytes[0]) << 16 | u32::from(bytes[1]) << 8 | u32::from(bytes[2]))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// In which blocks a text can be, by the rule of [`SignatureDirectory::asks`].
+    fn possible(directory: &SignatureDirectory, data: &[u8], text: &[u8]) -> Option<Vec<bool>> {
+        let mut all = vec![true; directory.blocks as usize];
+        for ask in directory.asks(text)? {
+            let start: u64 = directory.groups[..ask.group].iter().map(|piece| u64::from(piece.len)).sum();
+            let piece = directory.groups[ask.group];
+            let at = (directory.start + start) as usize;
+            let group = piece.read(&data[at..at + piece.len as usize]).expect("a group");
+            let row = &group[ask.bytes];
+            for (block, possible) in all.iter_mut().enumerate() {
+                *possible &= row[block / 8] >> (block % 8) & 1 == 1;
+            }
+        }
+        Some(all)
+    }
+
+    proptest! {
+        #[test]
+        fn no_block_that_has_a_text_is_passed_over(
+            blocks in proptest::collection::vec("[a-d邮局会议 ]{0,60}", 1..40),
+            from in any::<prop::sample::Index>(),
+            ends in any::<(prop::sample::Index, prop::sample::Index)>(),
+        ) {
+            let mut builder = SignatureBuilder::new();
+            for text in &blocks {
+                builder.add(text.as_bytes());
+                builder.close_block();
+            }
+            let mut data = b"something in front".to_vec();
+            let directory = builder.finish(&mut data).expect("written");
+            let source: Vec<char> = blocks[from.index(blocks.len())].chars().collect();
+            let (a, b) = (ends.0.index(source.len() + 1), ends.1.index(source.len() + 1));
+            let text: String = source[a.min(b)..a.max(b)].iter().collect();
+            match possible(&directory, &data, text.as_bytes()) {
+                None => prop_assert!(text.len() < 3),
+                Some(possible) => {
+                    for (block, possible) in blocks.iter().zip(possible) {
+                        prop_assert!(possible || !block.contains(&text), "{text} in {block}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_text_that_is_nowhere_is_possible_in_few_blocks() {
+        let mut builder = SignatureBuilder::new();
+        for block in 0..100 {
+            for word in 0..500 {
+                builder.add(format!("word {} ", (block * 7919 + word * 104_729) % 100_003).as_bytes());
+            }
+            builder.close_block();
+        }
+        let mut data = Vec::new();
+        let directory = builder.finish(&mut data).expect("written");
+        let found = possible(&directory, &data, b"xylophone").expect("long enough");
+        assert!(found.iter().filter(|possible| **possible).count() < 5);
+    }
+}
