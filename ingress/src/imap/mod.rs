@@ -2,7 +2,8 @@
 //! test is behind each stands in `docs/rfc/index.toml`, what is left out in `docs/decisions/0006-imap-left-out.md`.
 //!
 //! Owns: the grammar (`grammar`, without I/O), the collecting of commands (`input`), the session and its states
-//! (`session`), the session's view of the selected mailbox (`view`), one file per command (`command`), and the
+//! (`session`), which mailbox a name means and what may be done with it (`access`), the session's view of the
+//! selected mailbox (`view`), one file per command (`command`), and the
 //! writing of answers (`response`).
 //!
 //! Invariants: sequence numbers mean what the client was last told (`view`); a change is answered with OK only

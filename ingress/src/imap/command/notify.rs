@@ -105,10 +105,10 @@ impl Session {
                 tokio::task::yield_now().await;
             }
             let wanted =
-                watch.of(&mailbox.name, Some(mailbox.id), &state).is_some_and(|events| events.message_new);
-            if wanted && !self.is_selected(mailbox.id) {
+                watch.of(&mailbox.name, Some(mailbox.id), &state).filter(|events| events.message_new);
+            if let Some(events) = wanted.filter(|_| !self.is_selected(mailbox.id)) {
                 let mut out = Vec::new();
-                self.status_line(&mut out, live.key(), &mailbox.name, mailbox, &self.status_items());
+                self.status_line(&mut out, live.key(), &mailbox.name, mailbox, &self.status_items(events));
                 self.stream.write(&out);
                 self.stream.relieve().await?;
             }
@@ -123,10 +123,11 @@ impl Session {
         self.view.as_ref().is_some_and(|view| view.id == id && Some(view.account()) == own)
     }
 
-    fn status_items(&self) -> Vec<StatusItem> {
+    /// HIGHESTMODSEQ goes with flags, whatever the client has enabled (RFC 5465 section 5.3).
+    fn status_items(&self, events: &Events) -> Vec<StatusItem> {
         let mut items =
             vec![StatusItem::Messages, StatusItem::UidNext, StatusItem::UidValidity, StatusItem::Unseen];
-        if self.modes.condstore {
+        if self.modes.condstore || events.flag_change {
             items.push(StatusItem::HighestModSeq);
         }
         items
@@ -242,7 +243,7 @@ impl Session {
             let what =
                 before.map_or(Happened { messages: true, flags: false }, |before| happened(before, mailbox));
             if what.messages && wanted.message_new || what.flags && wanted.flag_change {
-                self.news_status(mailbox).await?;
+                self.news_status(mailbox, wanted).await?;
             }
         }
         for name in old.subscriptions().symmetric_difference(new.subscriptions()) {
@@ -261,10 +262,10 @@ impl Session {
         Ok(())
     }
 
-    async fn news_status(&mut self, mailbox: &Mailbox) -> Result<(), End> {
+    async fn news_status(&mut self, mailbox: &Mailbox, events: &Events) -> Result<(), End> {
         let Ok(own) = self.live() else { return Ok(()) };
         let mut out = Vec::new();
-        self.status_line(&mut out, own.key(), &mailbox.name, mailbox, &self.status_items());
+        self.status_line(&mut out, own.key(), &mailbox.name, mailbox, &self.status_items(events));
         self.stream.write(&out);
         Ok(self.stream.relieve().await?)
     }

@@ -10,6 +10,8 @@ pub mod cursor;
 pub mod date;
 pub mod fetch;
 mod list;
+#[cfg(test)]
+mod mailbox_tests;
 mod metadata;
 mod notify;
 mod partial;

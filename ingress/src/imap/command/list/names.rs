@@ -72,12 +72,11 @@ pub(super) fn levels_above(name: &str) -> impl Iterator<Item = &str> {
     name.match_indices(SEPARATOR).map(|(end, _)| &name[..end])
 }
 
-/// Is the name one that the selection options ask for?
+/// Is the name one that the selection options ask for? Without any, names that are no mailboxes are, too: for what is
+/// below them.
 pub(super) fn is_selected(list: &List, own: &State, name: &str, listed: Option<&Listed<'_>>) -> bool {
-    (!list.select_subscribed || own.is_subscribed(name))
-        && (!list.select_special_use || listed.is_some_and(|listed| listed.is_own && !listed.mailbox.uses.is_none()))
-        // Without an option names that are no mailboxes are told for what is below them.
-        && (list.select_subscribed || list.select_special_use || listed.is_some() || !list.recursive_match)
+    let has_use = || listed.is_some_and(|listed| listed.is_own && !listed.mailbox.uses.is_none());
+    (!list.select_subscribed || own.is_subscribed(name)) && (!list.select_special_use || has_use())
 }
 
 /// What colleagues share, as far as a pattern may ask for it.
