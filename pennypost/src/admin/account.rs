@@ -10,6 +10,7 @@ use crate::admin::csv_import;
 use crate::admin::output::Table;
 use crate::admin::password::PasswordArgs;
 use crate::admin::size::parse_size;
+use crate::admin::token::TokenCommand;
 use crate::admin::{AdminContext, AdminError};
 use crate::say;
 
@@ -72,6 +73,9 @@ pub enum AccountCommand {
         /// Its address
         address: String,
     },
+    /// Tokens: passwords for one program each
+    #[command(subcommand)]
+    Token(TokenCommand),
 }
 
 /// Arguments of `account add`.
@@ -138,6 +142,7 @@ impl AccountCommand {
                 let shown = account.address.to_string();
                 report(context, &say!(text, "account-enabled", address = shown), &account, None)
             }
+            AccountCommand::Token(command) => command.run(context).await,
         }
     }
 }

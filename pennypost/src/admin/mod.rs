@@ -17,6 +17,7 @@ mod password;
 pub mod policy;
 mod size;
 pub mod tenant;
+pub mod token;
 
 #[cfg(test)]
 mod tests;

@@ -380,3 +380,42 @@ async fn it_speaks_chinese() {
     // Machines are not spoken to in Chinese.
     assert_eq!(office.documents("tenant list").await[0]["state"], "active");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_are_told_once_and_end_when_revoked() {
+    let office = Office::with_acme().await;
+    office.good("account add ann@acme.example").await;
+    let list = "account token list ann@acme.example";
+    assert_eq!(office.good(list).await, "the account has no tokens\n");
+
+    let made = office.documents("account token create ann@acme.example --name test").await;
+    let (id, token) = (made[0]["id"].as_str().expect("id"), made[0]["token"].as_str().expect("token"));
+    assert_eq!(made[0]["scope"], serde_json::json!(["imap", "pop3"]));
+    assert!(made[0]["expires"].is_null());
+    assert!(office.can_sign_in("ann@acme.example", token).await);
+    let secret = &token[token.len() - 64..];
+
+    let narrow = "account token create ann@acme.example --name an_old_phone --scope pop3 --expires 30";
+    let said = office.good(narrow).await;
+    assert!(
+        said.starts_with("made the token “an old phone” for ann@acme.example\ntoken (shown only once): ")
+    );
+    let listed = office.documents(list).await;
+    assert_eq!(listed.len(), 2);
+    assert!(listed.iter().all(|row| row.get("token").is_none()), "{listed:?}");
+    assert!(!office.good(list).await.contains(secret));
+    let phone = listed.iter().find(|row| row["name"] == "an old phone").expect("listed");
+    assert_eq!(phone["scope"], serde_json::json!(["pop3"]));
+    assert!(phone["expires"].is_string());
+
+    office.good(&format!("account token revoke ann@acme.example {id}")).await;
+    assert!(!office.can_sign_in("ann@acme.example", token).await);
+    assert_eq!(office.documents(list).await.len(), 1);
+    let again = office.bad(&format!("account token revoke ann@acme.example {id}")).await;
+    assert!(again.contains("pennypost account token list"), "{again}");
+    assert!(office.bad("account token list nobody@acme.example").await.contains("nobody@acme.example"));
+    for wrong in ["--expires 0", "--expires 4000", "--scope smtp"] {
+        let line = format!("pennypost account token create a@b.example --name x {wrong}");
+        assert!(Program::try_parse_from(line.split(' ')).is_err(), "{wrong}");
+    }
+}
