@@ -278,6 +278,7 @@ pub(super) fn may_change(rights: Rights) -> bool {
 }
 
 /// The directory's cause is for the log.
+#[expect(clippy::needless_pass_by_value, reason = "it is given to map_err")]
 pub(super) fn unavailable(error: pennypost_directory::DirectoryError) -> Reply {
     warn!(%error, "the directory can't be asked");
     Reply::no("[UNAVAILABLE] not possible at the moment, try again")

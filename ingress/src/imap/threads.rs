@@ -111,6 +111,8 @@ impl Threads {
                 }
                 above = Some(referred);
             }
+            // A parent that another message's references gave it was a guess (step 1.B).
+            links.unlink(node);
             if let Some(above) = above {
                 links.link(node, above);
             }
@@ -301,6 +303,12 @@ impl Links {
         self.parents.get(node as usize).copied().flatten()
     }
 
+    fn unlink(&mut self, node: u32) {
+        if let Some(parent) = self.parents.get_mut(node as usize) {
+            *parent = None;
+        }
+    }
+
     /// Puts a node below another one, unless that would close a loop.
     fn link(&mut self, node: u32, above: u32) {
         if node == above || self.is_above(node, above) {
@@ -373,6 +381,9 @@ mod tests {
             // Loops are not closed.
             (&[(1, &[2], "a", true), (2, &[1], "b", true)], "(2 1)"),
             (&[(1, &[1], "a", false)], "(1)"),
+            // What a message itself refers to counts, not where others have put it.
+            (&[(1, &[], "a", false), (2, &[1, 3], "b", true), (3, &[2], "c", true)], "(1)(3 2)"),
+            (&[(2, &[1, 3], "b", true), (3, &[], "c", false)], "(2 1)"),
             // By subject: an answer without references, two letters of one subject, two answers.
             (&[(1, &[], "a", false), (2, &[], "a", true)], "(1 2)"),
             (&[(1, &[], "a", true), (2, &[], "a", false)], "(2 1)"),

@@ -14,6 +14,9 @@ use rand::{Rng, SeedableRng};
 use crate::dialogue::Client;
 use crate::server::{ALICE, Server};
 
+/// Does a letter hold what a search asks for?
+type Holds<'a> = Box<dyn Fn(&Texts) -> bool + 'a>;
+
 /// A letter of few words, so that they are found in some and not in others.
 fn letter(random: &mut SmallRng) -> Vec<u8> {
     const WORDS: [&str; 16] = [
@@ -117,7 +120,7 @@ async fn compare(client: &mut Client, random: &mut SmallRng, texts: &[Texts]) {
         let ((first, one), (second, two)) = (pick(), pick());
         let literal = |text: &str| format!("{{{}+}}\r\n{text}", text.len());
         let (one_literal, two_literal) = (literal(&one), literal(&two));
-        let cases: [(String, Box<dyn Fn(&Texts) -> bool>); 3] = [
+        let cases: [(String, Holds<'_>); 3] = [
             (format!("{first} {one_literal}"), Box::new(|of| holds(first, &one, of))),
             (
                 format!("OR {first} {one_literal} NOT {second} {two_literal}"),

@@ -383,10 +383,8 @@ mod tests {
         fn the_tree_is_an_ordered_map(steps in proptest::collection::vec(step(), 1..12)) {
             let mut tree = Ascending::default();
             let mut model = BTreeMap::new();
-            let mut changes = 0;
-            for step in steps {
+            for (changes, step) in (1..).zip(steps) {
                 let before = (tree.clone(), model.clone());
-                changes += 1;
                 match step {
                     Step::Append(count) => {
                         let first = model.last_key_value().map_or(1, |(uid, _)| uid + 1);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use pennypost_fold::{Draft, DraftError, State};
 use pennypost_mailstore::{Incoming, StoreError};
+use pennypost_mime::without_binary_nul;
 use pennypost_model::journal::DeleteReason;
 use pennypost_model::{Rights, UidSet};
 
@@ -80,8 +81,9 @@ impl Session {
             if raw.is_empty() {
                 return Err(Reply::no("[CANNOT] a message can't be empty"));
             }
+            let raw = without_binary_nul(&raw);
             incoming.push(self.prepare(&raw, message, rights).await?);
-            drop((raw, share));
+            drop(share);
         }
         let total: u64 = incoming.iter().map(Incoming::size).sum();
         let is_over = |state: &State| state.used.bytes.saturating_add(total) > quota;

@@ -42,10 +42,11 @@ impl Criterion {
         !matches!(self, Criterion::Arrival | Criterion::Date | Criterion::Size)
     }
 
+    /// Times count by the second, as they are told (RFC 5256 section 3).
     fn key(self, row: &Row, facts: &SortFacts) -> Key {
         Key::Text(match self {
-            Criterion::Arrival => return Key::Number(row.internal_date.0),
-            Criterion::Date => return Key::Number(sent(row).0),
+            Criterion::Arrival => return Key::Number(row.internal_date.seconds()),
+            Criterion::Date => return Key::Number(sent(row).seconds()),
             Criterion::Size => return Key::Number(i64::try_from(row.size).unwrap_or(i64::MAX)),
             Criterion::Cc => collation::key(&facts.cc).into(),
             Criterion::From => collation::key(&facts.from).into(),

@@ -250,8 +250,11 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    /// Messages by rid, each with its columns.
+    type Texts = Vec<(u64, Vec<Vec<u8>>)>;
+
     /// Everything in a segment, as a reader finds it.
-    fn read(bytes: &[u8]) -> Result<Vec<(u64, Vec<Vec<u8>>)>, StoreError> {
+    fn read(bytes: &[u8]) -> Result<Texts, StoreError> {
         let piece = read_preamble(bytes)?;
         let end = PREAMBLE + piece.len as usize;
         let directory = read_directory(piece, bytes.get(PREAMBLE..end).ok_or_else(|| damaged("cut"))?)?;
