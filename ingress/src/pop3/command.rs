@@ -9,6 +9,9 @@ pub(super) enum Command {
     /// SASL mechanism in upper case and initial response; `None` asks for the list of mechanisms.
     Auth(Option<(String, Option<String>)>),
     Stls,
+    Utf8,
+    /// A language range; `None` asks for the list of languages.
+    Lang(Option<String>),
     Stat,
     List(Option<u32>),
     Uidl(Option<u32>),
@@ -29,6 +32,8 @@ impl Command {
             Command::Pass(_) => "PASS",
             Command::Auth(_) => "AUTH",
             Command::Stls => "STLS",
+            Command::Utf8 => "UTF8",
+            Command::Lang(_) => "LANG",
             Command::Stat => "STAT",
             Command::List(_) => "LIST",
             Command::Uidl(_) => "UIDL",
@@ -58,6 +63,9 @@ impl Command {
         match &*verb.to_ascii_uppercase() {
             "CAPA" => alone(Command::Capa),
             "STLS" => alone(Command::Stls),
+            "UTF8" => alone(Command::Utf8),
+            "LANG" if argument.contains(' ') => Err("LANG takes one language"),
+            "LANG" => Ok(Command::Lang((!argument.is_empty()).then(|| argument.to_owned()))),
             "STAT" => alone(Command::Stat),
             "RSET" => alone(Command::Rset),
             "NOOP" => alone(Command::Noop),
@@ -131,6 +139,9 @@ mod tests {
             ("LIST 3", Command::List(Some(3))),
             ("TOP 1 0", Command::Top(1, 0)),
             ("TOP 1 99999999999999999999999", Command::Top(1, u64::MAX)),
+            ("utf8", Command::Utf8),
+            ("LANG", Command::Lang(None)),
+            ("LANG zh-Hans", Command::Lang(Some("zh-Hans".to_owned()))),
             ("quit", Command::Quit),
         ] {
             assert!(Command::parse(line.as_bytes()) == Ok(command), "{line}");
@@ -153,6 +164,8 @@ mod tests {
             "FROBNICATE",
             "AUTH A B C",
             "QUIT now",
+            "UTF8 x",
+            "LANG a b",
             "NO\0OP",
         ] {
             assert!(Command::parse(line.as_bytes()).is_err(), "{line}");

@@ -1,5 +1,5 @@
-//! POP3 (RFC 1939) with CAPA (RFC 2449), STLS (RFC 2595), SASL PLAIN and LOGIN (RFC 5034), response codes
-//! (RFC 2449, RFC 3206) and pipelining. APOP needs plaintext passwords in the store and is not offered.
+//! POP3 (RFC 1939) with CAPA (RFC 2449), STLS (RFC 2595), SASL (RFC 5034), response codes (RFC 2449, RFC 3206),
+//! pipelining, UTF8 and LANG (RFC 6856; replies are in English). APOP needs plaintext passwords in the store and is not offered.
 //!
 //! A session sees the Inbox as it was at sign-in. Several sessions may be open: DELE takes effect at QUIT, in
 //! one journal entry, for those messages that are still there. A message goes out in pieces and is never

@@ -1,5 +1,6 @@
 //! The commands; those that only look at the maildrop are here.
 
+mod international;
 mod quit;
 mod retrieve;
 mod sign_in;
@@ -12,6 +13,10 @@ use crate::net::NetError;
 const SIGN_IN_FIRST: &str = "sign in first";
 const NO_MESSAGE: &str = "there is no such message";
 
+/// Capabilities that hold in every state.
+const ALWAYS: &[&str] =
+    &["TOP", "UIDL", "RESP-CODES", "AUTH-RESP-CODE", "PIPELINING", "EXPIRE NEVER", "UTF8 USER", "LANG"];
+
 impl Session {
     /// Does what the command asks and writes its reply.
     pub(super) async fn handle(&mut self, command: Command) -> Result<Next, NetError> {
@@ -21,6 +26,8 @@ impl Session {
             Command::Pass(password) => self.pass(&password).await,
             Command::Auth(mechanism) => self.auth(mechanism).await?,
             Command::Stls => return self.stls().await,
+            Command::Utf8 => self.utf8(),
+            Command::Lang(range) => self.lang(range.as_deref()),
             Command::Stat => self.stat(),
             Command::List(number) => self.list(number).await?,
             Command::Uidl(number) => self.uidl(number).await?,
@@ -41,7 +48,7 @@ impl Session {
     /// CAPA (RFC 2449). What can't be used now is not listed.
     fn capa(&mut self) {
         self.ok("capabilities follow");
-        for line in ["TOP", "UIDL", "RESP-CODES", "AUTH-RESP-CODE", "PIPELINING", "EXPIRE NEVER"] {
+        for line in ALWAYS {
             self.line(line);
         }
         if self.stream.is_private() {
