@@ -1,6 +1,6 @@
 """Two answers, or two states, and how they differ."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from commands import Command
 from session import Answer
@@ -14,6 +14,10 @@ class Difference:
     detail: str
     ours: object = None
     theirs: object = None
+    #: The tagged lines of both.
+    tagged: tuple[bytes, ...] = ()
+    #: Of SEARCH and its like: the messages by the numbers in the answer.
+    messages: dict = field(default_factory=dict)
 
 
 REFUSALS = {"NO", "BAD"}

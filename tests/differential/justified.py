@@ -11,7 +11,8 @@ from typing import Callable
 
 from commands import Command
 from compare import Difference
-from letters import corpus, has_date, part_numbers
+from letters import corpus, decoded_sizes, has_date, is_decodable, part_numbers
+from messages import Messages, arrived, criteria, dateless, flat, message_id, sent, sort_key, without
 from tokens import NIL
 
 
@@ -97,8 +98,108 @@ def vanished_more(command: Command, difference: Difference, letters: set[str]) -
 
 
 def no_date(command: Command, difference: Difference, letters: set[str]) -> bool:
-    searches = ("SEARCH", "ESEARCH differs", "SORT", "THREAD")
-    return difference.kind in searches and b"SENT" in command.text and bool(letters & DATELESS)
+    if b"SENT" not in command.text or not letters & DATELESS:
+        return False
+    free = {number for number, items in difference.messages.items() if dateless(items)}
+    if difference.kind in ("SEARCH", "SORT", "THREAD"):
+        told = set(flat(difference.ours)) ^ set(flat(difference.theirs))
+        return bool(told) and without(free, difference.ours) == without(free, difference.theirs)
+    if not difference.kind.startswith("ESEARCH"):
+        return False
+    (item, ours), (_, theirs) = (next(iter(side.items())) for side in (difference.ours, difference.theirs))
+    if item == "COUNT":
+        return None not in (ours, theirs) and abs(int(ours) - int(theirs)) <= len(free)
+    if item == "ALL":
+        return without(free, ours) == without(free, theirs)
+    return ours in free or theirs in free
+
+
+def no_date_saved(command: Command, difference: Difference, letters: set[str]) -> bool:
+    """From then on `$` stands for other messages (RFC 5182)."""
+    return b"SAVE" in command.text and no_date(command, difference, letters)
+
+
+def sent_date_lost(command: Command, difference: Difference, letters: set[str]) -> bool:
+    wanted = criteria(command)
+    if difference.kind != "SORT" or b"DATE" not in wanted:
+        return False
+    ours, theirs = flat(difference.ours), flat(difference.theirs)
+    if set(ours) != set(theirs) or not set(ours) <= set(difference.messages):
+        return False
+    return any(
+        without({one}, ours) == without({one}, theirs) and sorted_by_arrival(one, ours, theirs, wanted, difference.messages)
+        for one in ours
+    )
+
+
+def sorted_by_arrival(one: object, ours: list, theirs: list, wanted: list[bytes], messages: Messages) -> bool:
+    """Pennypost has put this message where its Date says, and Dovecot where its INTERNALDATE says."""
+    at = wanted.index(b"DATE")
+    falling = wanted[at - 1 : at] == [b"REVERSE"]
+    for other in ours:
+        first = ours.index(one) < ours.index(other)
+        if other == one or first == (theirs.index(one) < theirs.index(other)):
+            continue
+        if sort_key(one, messages[one], wanted[:at]) != sort_key(other, messages[other], wanted[:at]):
+            return False
+        date, arrival, compared = sent(messages[one]), arrived(messages[one]), sent(messages[other])
+        if date == compared:
+            equal = sort_key(one, messages[one], wanted[at + 1 :]) == sort_key(other, messages[other], wanted[at + 1 :])
+            if not equal or first != (one < other):
+                return False
+        elif first != ((date < compared) != falling):
+            return False
+        if arrival == compared or first == ((arrival < compared) != falling):
+            return False
+    return True
+
+
+def sender_garbage(command: Command, difference: Difference, letters: set[str]) -> bool:
+    if difference.kind != "SORT" or not {b"FROM", b"DISPLAYFROM"} & set(criteria(command)):
+        return False
+    garbage = {n for n, items in difference.messages.items() if message_id(items) == b"<address-garbage@sample.test>"}
+    ours, theirs = flat(difference.ours), flat(difference.theirs)
+    return set(ours) == set(theirs) and without(garbage, ours) == without(garbage, theirs)
+
+
+def thread_crash(command: Command, difference: Difference, letters: set[str]) -> bool:
+    numbers = re.fullmatch(rb"(?:UID )?THREAD REFERENCES UTF-8 [0-9,:*]+", command.text)
+    return numbers is not None and difference.kind == "OK for ConnectionLost"
+
+
+def blank_line(command: Command, difference: Difference, letters: set[str]) -> bool:
+    if difference.kind != "item BODY":
+        return False
+    (item, ours), (_, theirs) = (next(iter(side.items())) for side in (difference.ours, difference.theirs))
+    return "HEADER.FIELDS" in item and item.endswith("]<1>") and (ours, theirs) == (b"\n", b"\r")
+
+
+def unknown_cte(command: Command, difference: Difference, letters: set[str]) -> bool:
+    asked = BINARY.findall(command.text.upper())
+    if not asked or not letters & UNDECODABLE:
+        return False
+    if difference.kind == "OK for NO":
+        parts = {number for letter in letters & UNDECODABLE for number in PARTS[letter]}
+        only_whole = b"" in asked and not parts & {section.decode() for section in asked}
+        return only_whole and UNKNOWN_CTE.match(difference.tagged[1]) is not None
+    untold = difference.kind in ("FETCH missing", "FETCH extra") or (
+        difference.kind.startswith("item ")
+        and "absent" in (*difference.ours.values(), *difference.theirs.values())
+    )
+    return untold and all(map(UNKNOWN_CTE.match, difference.tagged))
+
+
+BINARY = re.compile(rb"BINARY(?:\.PEEK|\.SIZE)?\[([0-9.]*)\]")
+UNKNOWN_CTE = re.compile(rb"NO \[UNKNOWN-CTE\]")
+
+
+def decoded_size(command: Command, difference: Difference, letters: set[str]) -> bool:
+    if difference.kind != "item BINARY.SIZE":
+        return False
+    (item, ours), (_, theirs) = (next(iter(side.items())) for side in (difference.ours, difference.theirs))
+    section = item.partition("[")[2].rstrip("]")
+    sizes = {b"%d" % SIZES[letter][section] for letter in letters if section in SIZES[letter]}
+    return ours in sizes and theirs not in sizes
 
 
 def gave_up(command: Command, difference: Difference, letters: set[str]) -> bool:
@@ -147,7 +248,7 @@ def broken_mime(command: Command, difference: Difference, letters: set[str]) -> 
 #: Letters that break the grammar of MIME or of headers where Dovecot and Pennypost guess differently.
 BROKEN_LETTERS = {
     "boundary-no-parts", "boundary-missing-parameter", "boundary-never-found", "boundary-empty", "content-type-unquoted",
-    "content-type-garbage", "content-type-no-subtype", "headers-duplicate", "address-garbage",
+    "content-type-garbage", "content-type-no-subtype", "headers-duplicate", "address-garbage", "boundary-same-nested",
 }
 
 RULES = (
@@ -164,7 +265,14 @@ RULES = (
     Rule("subscribed-told", subscribed_told),
     Rule("not-of-sizes", not_of_sizes),
     Rule("vanished-more", vanished_more),
+    Rule("no-date", no_date_saved, ends=True),
     Rule("no-date", no_date),
+    Rule("sent-date-lost", sent_date_lost),
+    Rule("sender-garbage", sender_garbage),
+    Rule("thread-crash", thread_crash, ends=True),
+    Rule("blank-line", blank_line),
+    Rule("unknown-cte", unknown_cte, ends=True),
+    Rule("decoded-size", decoded_size),
     Rule("gave-up", gave_up, ends=True),
     Rule("binary-of-everything", binary_of_everything),
     Rule("joined-parameters", joined_parameters),
@@ -174,6 +282,8 @@ RULES = (
 
 DATELESS = {name for name, letter in corpus().items() if not has_date(letter)}
 PARTS = {name: part_numbers(letter) for name, letter in corpus().items()}
+SIZES = {name: decoded_sizes(letter) for name, letter in corpus().items()}
+UNDECODABLE = {name for name, letter in corpus().items() if not is_decodable(letter)}
 
 
 def explained() -> set[str]:

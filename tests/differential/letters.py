@@ -1,6 +1,7 @@
 """The corpus: awkward mails of `samplemail/`, and plain ones that form threads."""
 
 import email
+import email.message
 import email.utils
 import re
 from pathlib import Path
@@ -47,20 +48,43 @@ def has_date(letter: bytes) -> bool:
         return False
 
 
+#: RFC 2045 section 6.1.
+ENCODINGS = {"7bit", "8bit", "binary", "quoted-printable", "base64"}
+
+
+def is_decodable(letter: bytes) -> bool:
+    parts = email.message_from_bytes(letter).walk()
+    return all(str(part.get("Content-Transfer-Encoding", "7bit")).strip().lower() in ENCODINGS for part in parts)
+
+
+def decoded_sizes(letter: bytes) -> dict[str, int]:
+    """Of the parts that do not hold others, and are not text, whose line ends a server may have to mend."""
+    return {
+        number: len(part.get_payload(decode=True))
+        for number, part in numbered_parts(letter).items()
+        if part.get_content_maintype() not in ("text", "multipart", "message")
+    }
+
+
 def part_numbers(letter: bytes) -> dict[str, bool]:
-    """The parts that RFC 3501 section 6.4.5 numbers, in the eyes of another parser; and which hold others."""
-    numbers: dict[str, bool] = {}
+    """The numbered parts, and which hold others."""
+    return {number: part.is_multipart() for number, part in numbered_parts(letter).items()}
+
+
+def numbered_parts(letter: bytes) -> dict[str, email.message.Message]:
+    """The parts that RFC 3501 section 6.4.5 numbers, in the eyes of another parser."""
+    numbers: dict[str, email.message.Message] = {}
 
     def message_within(message, above: str) -> None:
         if message.get_content_maintype() == "multipart" and message.is_multipart():
             children_of(message, above)
         else:
-            numbers[f"{above}1"] = message.is_multipart()
+            numbers[f"{above}1"] = message
             below(message, f"{above}1")
 
     def children_of(multipart, above: str) -> None:
         for number, child in enumerate(multipart.get_payload(), 1):
-            numbers[f"{above}{number}"] = child.is_multipart()
+            numbers[f"{above}{number}"] = child
             below(child, f"{above}{number}")
 
     def below(part, number: str) -> None:

@@ -1,10 +1,11 @@
 """One account on each of the two servers, and the sequences that both are told."""
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from commands import Command
 from compare import Difference, compare_answers, compare_states
+from messages import ASKED, KINDS, Messages, messages_of
 from session import Answer, Session, Uids
 from state import reset, state_of
 from support.imap_wire import ConnectionLost, ImapError
@@ -88,6 +89,9 @@ class Pair:
                     outcome.broken = True
                     answers.append(Answer(type(error).__name__, told={"error": shape(str(error))}, raw=[str(error).encode()]))
             for difference in compare_answers(command, *answers):
+                difference = replace(difference, tagged=tuple(answer.raw[-1] for answer in answers))
+                if difference.kind in KINDS and not outcome.broken:
+                    difference = replace(difference, messages=self.look(command, outcome))
                 rule = forgive(command, difference, self.letters_of(sequence))
                 if rule is None:
                     return outcome.end(difference, command, answers)
@@ -97,6 +101,15 @@ class Pair:
             if outcome.broken:
                 return outcome.end(Difference("protocol", str([answer.told for answer in answers])), command, answers)
         return self.compare_ends(sequence, outcome, forgive)
+
+    def look(self, command: Command, outcome: "Outcome") -> Messages:
+        """At the messages that the answer numbers. Both are asked, so that both sessions have heard the same."""
+        try:
+            answers = [side.sessions[command.session].say(Command(command.session, ASKED)) for side in self.sides]
+        except (ConnectionLost, Malformed, ImapError, ValueError, IndexError, AttributeError, TypeError):
+            outcome.broken = True
+            return {}
+        return messages_of(command, answers[1].told.get("FETCH", {}))
 
     def compare_ends(self, sequence: list[Command], outcome: "Outcome", forgive) -> "Outcome":
         last = Command(0, b"the state at the end")
