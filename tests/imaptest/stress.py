@@ -12,12 +12,14 @@ from support.imap_wire import Imap, ImapError
 CLIENTS = 20
 #: Made beforehand: imaptest makes it on [TRYCREATE], and is angry when another of its clients was quicker.
 COPIES = "stress-copies"
+#: Without CHECK: imaptest says it while no mailbox is selected, where RFC 3501 (section 6.4.1) has no such command.
 STATES = (
-    f"copybox={COPIES}", "UIDFETCH=80", "SEARCH=20", "STORE=60", "COPY=30,5", "MOVE=15", "CHECK=10", "NOOP=30",
+    f"copybox={COPIES}", "UIDFETCH=80", "SEARCH=20", "STORE=60", "COPY=30,5", "MOVE=15", "NOOP=30",
     "LIST=30", "STATUS=40", "MSUBS=15", "MCREATE=20", "MDELETE=15", "MRENAME=15", "APPEND=100,15",
 )
-#: States that imaptest enters without asking for the capability.
-FOR_CAPABILITY = {"SORT": "SORT=10", "THREAD=REFERENCES": "THREAD=10", "COMPRESS=DEFLATE": "COMPRESS=30"}
+#: States that imaptest enters without asking for the capability. Without COMPRESS: where it was the last thing planned,
+#: imaptest says nothing more after the OK, and calls that stalled.
+FOR_CAPABILITY = {"SORT": "SORT=10", "THREAD=REFERENCES": "THREAD=10"}
 
 COMPLAINT = re.compile(r"Error: |Warning: |Fatal: |^ - .*stalled")
 #: imaptest fell over its own state, which it does with Dovecot too (it may plan a STORE of messages it has not fetched).
