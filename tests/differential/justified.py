@@ -154,6 +154,21 @@ def sorted_by_arrival(one: object, ours: list, theirs: list, wanted: list[bytes]
     return True
 
 
+def moment_of_arrival(command: Command, difference: Difference, letters: set[str]) -> bool:
+    wanted = criteria(command)
+    if difference.kind != "SORT" or b"ARRIVAL" not in wanted:
+        return False
+    ours, theirs, messages = flat(difference.ours), flat(difference.theirs), difference.messages
+    if set(ours) != set(theirs) or not set(ours) <= set(messages):
+        return False
+    before = wanted[: wanted.index(b"ARRIVAL")]
+    return all(
+        messages[left]["INTERNALDATE"] == messages[right]["INTERNALDATE"] == "now"
+        and sort_key(left, messages[left], before) == sort_key(right, messages[right], before)
+        for at, left in enumerate(ours) for right in ours[at + 1 :] if theirs.index(left) > theirs.index(right)
+    )
+
+
 def sender_garbage(command: Command, difference: Difference, letters: set[str]) -> bool:
     if difference.kind != "SORT" or not {b"FROM", b"DISPLAYFROM"} & set(criteria(command)):
         return False
@@ -268,6 +283,7 @@ RULES = (
     Rule("no-date", no_date_saved, ends=True),
     Rule("no-date", no_date),
     Rule("sent-date-lost", sent_date_lost),
+    Rule("moment-of-arrival", moment_of_arrival),
     Rule("sender-garbage", sender_garbage),
     Rule("thread-crash", thread_crash, ends=True),
     Rule("blank-line", blank_line),
