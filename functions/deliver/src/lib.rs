@@ -14,6 +14,7 @@
 //! written a second time and readers merge.
 
 mod account;
+mod past;
 mod tip;
 
 use std::collections::BTreeMap;
@@ -59,6 +60,8 @@ type Committed = (Vec<usize>, Result<Found, StoreError>);
 struct Letter {
     decided: Decided,
     message: StoredMessage,
+    /// The object that holds the bytes until they lie in a pack, if they are not in the event itself.
+    spooled: Option<String>,
 }
 
 impl Deliver {
@@ -118,9 +121,9 @@ impl Deliver {
     async fn with_bytes(&self, mut decided: Decided) -> Result<Option<Letter>, Failure> {
         let elsewhere = Body::Spooled { object: String::new(), size: 0 };
         let body = std::mem::replace(&mut decided.accepted.body, elsewhere);
-        let message = match body {
-            Body::Inline(message) => message,
-            Body::Spooled { object, size } => {
+        let (message, spooled) = match body {
+            Body::Inline(message) => (message, None),
+            Body::Spooled { object, .. } => {
                 let bytes = match self.store.objects().get(&object).await {
                     Ok((bytes, _)) => bytes,
                     Err(PortError::NotFound { .. })
@@ -130,11 +133,11 @@ impl Deliver {
                     }
                     Err(error) => return Err(failure(&error.into())),
                 };
-                decided.accepted.body = Body::Spooled { object, size };
-                codec::decode(&bytes).map_err(|error| Failure::permanent(&error))?
+                let message = codec::decode(&bytes).map_err(|error| Failure::permanent(&error))?;
+                (message, Some(object))
             }
         };
-        Ok(Some(Letter { decided, message }))
+        Ok(Some(Letter { decided, message, spooled }))
     }
 
     /// Which copies are there already, from an earlier try.
@@ -246,7 +249,7 @@ impl Deliver {
     /// A spooled message that lies in a pack now is not needed any more.
     async fn drop_spooled(&self, letters: &[(usize, Letter)], failures: &[Option<Failure>]) {
         for (_, letter) in letters.iter().filter(|(index, _)| failures[*index].is_none()) {
-            if let Body::Spooled { object, .. } = &letter.decided.accepted.body
+            if let Some(object) = &letter.spooled
                 && let Err(error) = self.store.objects().delete(object).await
             {
                 tracing::warn!(%error, "a spooled message is left for housekeeping");

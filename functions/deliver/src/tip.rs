@@ -1,14 +1,20 @@
 //! The newest end of each account's journal, as far as deliveries need it: the next number, the next UID, the
 //! totals, and the events of the recent past. A tip may be old: then the append loses, and it is read anew.
+//!
+//! Each delivery asks whether an event of now is in the entries of the last two minutes. What came in meanwhile is
+//! read once, not by each: however much it was, a delivery costs the same. Only entries of deliveries count, since
+//! nobody else's holds an event from the queue.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 use pennypost_mailstore::{Mailstore, StoreError, long_tail};
-use pennypost_model::journal::{Add, Entry, MailboxOp, Op, Usage};
+use pennypost_model::journal::{Actor, Add, Entry, MailboxOp, Op, Usage};
 use pennypost_model::{AccountKey, EventId, MailboxId, MailboxRole, Rid, Seq, Timestamp, Uid};
 use pennypost_ports::Consistency;
+
+use crate::past::Past;
 
 /// Clocks of acceptance and delivery may differ by this much: an event is looked for in entries that are not
 /// older than its time less this margin.
@@ -22,8 +28,10 @@ const LONG_TAIL: u64 = 128;
 pub struct Memory {
     /// Entries read at once.
     pub page: usize,
-    /// Events remembered for each account.
+    /// Events remembered for each account, with their copies.
     pub events: usize,
+    /// Older ones of which it is only remembered that they were delivered: 10 to 20 bytes each.
+    pub seen: usize,
     /// For how long, in an account that gets no others.
     pub millis: i64,
     /// Accounts remembered.
@@ -34,7 +42,14 @@ pub struct Memory {
 
 impl Default for Memory {
     fn default() -> Memory {
-        Memory { page: 64, events: 20_000, millis: 3_600_000, accounts: 10_000, copies_per_entry: 50 }
+        Memory {
+            page: 64,
+            events: 2_000,
+            seen: 1 << 20,
+            millis: 3_600_000,
+            accounts: 10_000,
+            copies_per_entry: 50,
+        }
     }
 }
 
@@ -90,13 +105,15 @@ struct Tip {
     mark: Mark,
     /// The newest base.
     base_seq: Seq,
-    /// All events of entries after this one are in `events`.
+    /// All events of entries after this one are in `events` or `past`.
     covered_after: Seq,
     /// No entry up to `covered_after` was committed after this.
     covered_time: Timestamp,
     events: HashMap<EventId, Copy>,
     /// The same, oldest first.
     order: VecDeque<Remembered>,
+    /// Those before them.
+    past: Past,
 }
 
 impl Tip {
@@ -109,6 +126,7 @@ impl Tip {
             covered_time: Timestamp(0),
             events: HashMap::new(),
             order: VecDeque::new(),
+            past: Past::default(),
         }
     }
 
@@ -130,16 +148,23 @@ impl Tip {
         {
             let Some(Remembered { event, seq, time }) = self.order.pop_front() else { break };
             self.events.remove(&event);
-            (self.covered_after, self.covered_time) = (seq, time);
+            self.past.push_newer(event, (seq, time), self.memory.seen);
+        }
+        if let Some(forgotten) = self.past.trim(self.memory.seen, oldest) {
+            (self.covered_after, self.covered_time) = forgotten;
         }
     }
 
     /// Takes in older entries, ascending, which end at `covered_after`.
     fn extend(&mut self, entries: &[Entry]) {
         for entry in entries.iter().rev() {
-            for (event, copy) in self.copies(entry) {
-                self.events.insert(event, Copy { wants_housekeeping: false, ..copy });
-                self.order.push_front(Remembered { event, seq: entry.seq, time: entry.time });
+            for (event, copy) in copies(entry, false) {
+                if self.past.is_empty() && self.order.len() < self.memory.events / 2 {
+                    self.events.insert(event, copy);
+                    self.order.push_front(Remembered { event, seq: entry.seq, time: entry.time });
+                } else {
+                    self.past.push_older(event, (entry.seq, entry.time), self.memory.seen);
+                }
             }
             self.covered_after = Seq(entry.seq.0 - 1);
             self.covered_time = entry.time;
@@ -150,6 +175,23 @@ impl Tip {
     fn copies(&self, entry: &Entry) -> Vec<(EventId, Copy)> {
         let tail = entry.seq.0.saturating_sub(self.base_seq.0);
         copies(entry, tail >= long_tail(LONG_TAIL, entry.used.messages))
+    }
+
+    /// Can more be taken in of the entries that came before?
+    fn has_room(&self) -> bool {
+        self.order.len() + self.past.len() < (self.memory.events + self.memory.seen) / 2
+    }
+
+    /// Up to which entry the journal must be searched for an event. `None`: the event is in `events`, or it
+    /// certainly has not been delivered.
+    fn unknown_upto(&self, event: EventId, time: Timestamp) -> Option<Seq> {
+        if self.events.contains_key(&event) {
+            None
+        } else if self.past.may_have(event) {
+            Some(self.past.newest().unwrap_or(Seq::ZERO).max(self.covered_after))
+        } else {
+            Some(self.covered_after).filter(|_| !self.covers(time))
+        }
     }
 
     /// Are all entries known that may hold an event of that time?
@@ -167,8 +209,11 @@ const fn transfer_after(before: Option<MailboxId>, op: &Op) -> Option<MailboxId>
     }
 }
 
-/// The copies that an entry adds, by event.
+/// The copies that a delivery's entry adds, by event.
 pub fn copies(entry: &Entry, wants_housekeeping: bool) -> Vec<(EventId, Copy)> {
+    if entry.actor != Actor::Delivery {
+        return Vec::new();
+    }
     let added = entry.ops.iter().filter_map(|op| if let Op::Add(add) = op { Some(add) } else { None });
     let copy = |add: &Add| Copy {
         seq: entry.seq,
@@ -210,17 +255,18 @@ impl Tips {
             Some(tip) => tip,
             None => self.reload(account, Consistency::Eventual).await?,
         };
+        // Whatever is searched, is searched for all of them.
+        let oldest = events.iter().map(|(_, time)| time.plus_millis(-CLOCK_MARGIN_MS)).min();
+        let oldest = oldest.unwrap_or(Timestamp(i64::MAX));
         // What older entries hold, and up to where they were searched.
         let mut searched: Option<(Seq, BTreeMap<EventId, Copy>)> = None;
         loop {
-            let (covered_after, oldest, can_extend) = {
+            let (covered_after, upto, can_extend) = {
                 let tip = tip.lock();
-                let is_searched = searched.as_ref().is_some_and(|(upto, _)| tip.covered_after <= *upto);
-                let is_open = |event: &EventId, time: Timestamp| {
-                    !is_searched && !tip.covers(time) && !tip.events.contains_key(event)
-                };
-                let open = events.iter().filter(|(event, time)| is_open(event, *time));
-                let Some(oldest) = open.map(|(_, time)| time.plus_millis(-CLOCK_MARGIN_MS)).min() else {
+                let reached = searched.as_ref().map(|(upto, _)| *upto);
+                let unknown = events.iter().filter_map(|(event, time)| tip.unknown_upto(*event, *time));
+                let Some(upto) = unknown.filter(|upto| reached.is_none_or(|reached| *upto > reached)).max()
+                else {
                     let recent = |event: &EventId| tip.events.get(event).copied();
                     let older = |event: &EventId| searched.as_ref()?.1.get(event).copied();
                     let ids = events.iter().map(|(event, _)| event);
@@ -228,7 +274,9 @@ impl Tips {
                     return Ok((tip.mark, found.collect()));
                 };
                 let is_recent = oldest > tip.mark.time.plus_millis(-self.memory.millis / 2);
-                (tip.covered_after, oldest, is_recent && tip.order.len() < self.memory.events / 2)
+                // What may have been delivered is searched at once.
+                let can_extend = upto == tip.covered_after && is_recent && tip.has_room();
+                (tip.covered_after, upto, can_extend)
             };
             if can_extend {
                 // Take in what was committed around that time: after a restart, a whole backlog asks for it.
@@ -242,22 +290,24 @@ impl Tips {
                     tip.extend(&older);
                 }
             } else {
-                let found = self.search(account, covered_after, oldest).await?;
-                searched = Some((covered_after, found));
+                let (reached, mut found) = searched.take().unwrap_or_default();
+                found.extend(self.search(account, reached, upto, oldest).await?);
+                searched = Some((upto, found));
             }
         }
     }
 
-    /// All copies in entries up to `upto` that are not older than `oldest`.
+    /// All copies in entries after one up to another that are not older than `oldest`.
     async fn search(
         &self,
         account: AccountKey,
+        after: Seq,
         upto: Seq,
         oldest: Timestamp,
     ) -> Result<BTreeMap<EventId, Copy>, StoreError> {
         let mut found = BTreeMap::new();
         let mut upto = upto;
-        while upto > Seq::ZERO {
+        while upto > after {
             let entries = self.store.journal().before(account, upto, self.memory.page).await?;
             found.extend(entries.iter().flat_map(|entry| copies(entry, false)));
             match entries.first() {

@@ -140,6 +140,7 @@ pub fn deliverer(stage: &Stage) -> Arc<Deliver> {
     let memory = stage.random(|random| Memory {
         page: random.random_range(1..=4),
         events: random.random_range(2..=8),
+        seen: random.random_range(0..=20),
         millis: [1_000, 600_000, 3_600_000][random.random_range(0..3)],
         accounts: random.random_range(1..=3),
         copies_per_entry: random.random_range(1..=3),
