@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use pennypost_directory::Standing;
+use pennypost_directory::{ClientProtocol, Standing};
 use pennypost_fold::State;
 use pennypost_mailstore::LiveAccount;
 use pennypost_model::journal::{Actor, Protocol};
@@ -274,7 +274,7 @@ impl Session {
             return Ok(());
         }
         signed_in.checked = Instant::now();
-        match Box::pin(self.adapter.directory.still_stands(&signed_in.standing)).await {
+        match Box::pin(self.adapter.still_stands(&signed_in.standing, ClientProtocol::Imap)).await {
             Ok(Some(standing)) => signed_in.standing = standing,
             Ok(None) => {
                 return Err(End::Bye("[UNAVAILABLE] the account or its password has changed, sign in again"));

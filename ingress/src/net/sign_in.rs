@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use pennypost_directory::{ClientProtocol, ScramExchange, SignInError, Standing};
+use pennypost_directory::{ClientProtocol, DirectoryError, ScramExchange, SignInError, Standing};
 use tracing::info;
 
 use super::Adapter;
@@ -76,7 +76,7 @@ impl Adapter {
         }
     }
 
-    /// The answer, unless what was shown does not open this protocol.
+    /// The answer, unless what was shown does not open this protocol (CLI-08).
     fn signed_in(
         &self,
         attempt: Attempt,
@@ -92,6 +92,19 @@ impl Adapter {
         let protocol = protocol.name();
         info!(protocol, mechanism, tenant = %key.tenant, account = %key.account, %ip, "signed in");
         Ok(standing)
+    }
+
+    /// The session's standing as it is now; `None` if it has to end.
+    ///
+    /// # Errors
+    /// The port's.
+    pub(crate) async fn still_stands(
+        &self,
+        standing: &Standing,
+        protocol: ClientProtocol,
+    ) -> Result<Option<Standing>, DirectoryError> {
+        let standing = self.directory.still_stands(standing).await?;
+        Ok(standing.filter(|standing| standing.opens(protocol)))
     }
 
     fn denied(&self, attempt: Attempt, error: SignInError) -> SignInError {

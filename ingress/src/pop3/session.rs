@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use pennypost_directory::Standing;
+use pennypost_directory::{ClientProtocol, Standing};
 use pennypost_fold::{Mailbox, Row, State};
 use pennypost_mailstore::LiveAccount;
 use pennypost_model::MailboxId;
@@ -30,7 +30,7 @@ pub(super) struct Maildrop {
     /// Marked by DELE, by position.
     pub deleted: Vec<bool>,
     /// What the session stands on, and when that was looked at.
-    standing: Standing,
+    pub standing: Standing,
     checked: Instant,
 }
 
@@ -135,8 +135,12 @@ impl Session {
             return true;
         }
         maildrop.checked = Instant::now();
-        match Box::pin(self.adapter.directory.still_stands(&maildrop.standing)).await {
-            Ok(standing) => standing.is_some(),
+        match Box::pin(self.adapter.still_stands(&maildrop.standing, ClientProtocol::Pop3)).await {
+            Ok(Some(standing)) => {
+                maildrop.standing = standing;
+                true
+            }
+            Ok(None) => false,
             // Nobody is thrown out because the directory does not answer.
             Err(error) => {
                 warn!(%error, "the account can't be looked at");

@@ -1,5 +1,6 @@
 //! POP3 against a mailbox with awkward messages in it.
 
+use pennypost_directory::{ClientSettings, TokenScope};
 use pennypost_mailstore::Incoming;
 use pennypost_model::journal::Actor;
 use pennypost_model::{AccountKey, FlagSet, MailboxId};
@@ -145,4 +146,43 @@ async fn a_session_ends_with_its_account() {
     office.adapter.directory.set_password(key, PASSWORD).await.expect("changed");
     let mut client = sign_in(&office).await;
     client.command("STAT", "+OK 1 ").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn members_say_what_mail_programs_may_do() {
+    let mut settings = settings();
+    settings.limits.recheck = std::time::Duration::ZERO;
+    let office = Office::open(settings).await;
+    let key = fill(&office, &[b"Subject: x\r\n\r\n".to_vec()]).await;
+    let directory = &office.adapter.directory;
+
+    // CLI-06: what a client deletes stays, if the member or the tenant wants it so.
+    let keep = |deletes| move |said: &mut ClientSettings| said.pop3_deletes = deletes;
+    directory.change_tenant_client_settings(key.tenant, keep(Some(false))).await.expect("set");
+    let mut client = sign_in(&office).await;
+    client.command("DELE 1", "+OK").await;
+    client.command("QUIT", "+OK bye, marked messages stay").await;
+    directory.change_client_settings(key, keep(Some(true))).await.expect("set");
+    let mut client = sign_in(&office).await;
+    client.command("STAT", "+OK 1 ").await;
+
+    // CLI-08: an open session ends, and no password opens another; a token does.
+    let by_token = |said: &mut ClientSettings| said.passwords = Some(false);
+    directory.change_client_settings(key, by_token).await.expect("set");
+    client.command("STAT", "-ERR [AUTH]").await;
+    client.expect_close().await;
+    let (_, token) = directory.add_token(key, "test", TokenScope::ALL, None).await.expect("made");
+    let mut client = Client::connect(office.pop3).await;
+    client.expect("+OK").await;
+    client.command("USER ada@acme.example", "+OK").await;
+    client.command(&format!("PASS {PASSWORD}"), "-ERR [AUTH] POP3 is not open to you").await;
+    client.command("USER ada@acme.example", "+OK").await;
+    client.command(&format!("PASS {token}"), "+OK 1 messages").await;
+
+    // What the tenant closes, the member does not open.
+    let pop3 = |open| move |said: &mut ClientSettings| said.pop3.open = Some(open);
+    directory.change_tenant_client_settings(key.tenant, pop3(false)).await.expect("set");
+    directory.change_client_settings(key, pop3(true)).await.expect("set");
+    client.command("STAT", "-ERR [AUTH]").await;
+    client.expect_close().await;
 }

@@ -6,6 +6,7 @@ use clap::{Args, Subcommand};
 use pennypost_directory::{Account, AccountState, Page};
 use serde_json::{Value, json};
 
+use crate::admin::clients::ClientsCommand;
 use crate::admin::csv_import;
 use crate::admin::output::Table;
 use crate::admin::password::PasswordArgs;
@@ -76,6 +77,9 @@ pub enum AccountCommand {
     /// Tokens: passwords for one program each
     #[command(subcommand)]
     Token(TokenCommand),
+    /// What mail programs may do
+    #[command(subcommand)]
+    Clients(ClientsCommand),
 }
 
 /// Arguments of `account add`.
@@ -143,6 +147,7 @@ impl AccountCommand {
                 report(context, &say!(text, "account-enabled", address = shown), &account, None)
             }
             AccountCommand::Token(command) => command.run(context).await,
+            AccountCommand::Clients(command) => command.run(context).await,
         }
     }
 }

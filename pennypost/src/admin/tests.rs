@@ -419,3 +419,22 @@ async fn tokens_are_told_once_and_end_when_revoked() {
         assert!(Program::try_parse_from(line.split(' ')).is_err(), "{wrong}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_mail_programs_may_do_is_set_for_accounts_and_tenants() {
+    let office = Office::with_acme().await;
+    office.good("account add ann@acme.example").await;
+    let rules = "account clients show ann@acme.example";
+    let all = |pop3, passwords, deletes| serde_json::json!({"imap": true, "pop3": pop3, "passwords": passwords, "pop3_deletes": deletes});
+    assert_eq!(office.documents(rules).await[0], all(true, true, true));
+    office.good("account clients set ann@acme.example --passwords off --pop3-deletes on").await;
+    office.good("account clients set --tenant acme --pop3 off --pop3-deletes off").await;
+    assert_eq!(office.documents(rules).await[0], all(false, false, true));
+    office.good("account clients set ann@acme.example --pop3 on --pop3-deletes off").await;
+    assert_eq!(office.documents(rules).await[0], all(false, false, false));
+    assert!(office.good(rules).await.starts_with("IMAP: yes\nPOP3: no\n"));
+    for wrong in ["", "a@b.example", "--pop3 off", "a@b.example --tenant x --pop3 off"] {
+        let line = format!("pennypost account clients set {wrong}");
+        assert!(Program::try_parse_from(line.split_whitespace()).is_err(), "{wrong}");
+    }
+}

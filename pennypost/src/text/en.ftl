@@ -80,6 +80,7 @@ token-created = made the token “{ $name }” for { $address }
 token-once = token (shown only once): { $token }
 token-revoked = revoked the token { $id } of { $address }: sessions that stand on it end
 tokens-none = the account has no tokens
+clients-set = set what mail programs may do: { $name }
 csv-imported = { $added ->
     [one] added one account
    *[other] added { $added } accounts
@@ -126,6 +127,10 @@ word-account = account
 word-number = number
 word-scope = opens
 word-expires = ends
+word-imap = IMAP
+word-pop3 = POP3
+word-passwords = password opens the mailbox in mail programs
+word-pop3-deletes = POP3 programs may delete
 word-version = version
 word-blacklist = blacklist
 word-whitelist = whitelist

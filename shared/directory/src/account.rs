@@ -1,6 +1,6 @@
 //! Accounts.
 
-use pennypost_model::codec::Versioned;
+use pennypost_model::codec::{CodecError, Versioned, decode_plain};
 use pennypost_model::{AccountId, AccountKey, TenantId, Timestamp};
 use pennypost_ports::{Consistency, ControlKey, Expected};
 use serde::{Deserialize, Serialize};
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::address::{Entry, address_key};
 use crate::password::{Credential, credential_key, prepare_new};
 use crate::store::name_for_people;
-use crate::{Directory, DirectoryError, Listed, MailAddress, Page};
+use crate::{ClientSettings, Directory, DirectoryError, Listed, MailAddress, Page};
 
 /// Bytes that an account may hold when nobody has said otherwise: 10 GB.
 pub const DEFAULT_QUOTA: u64 = 10_000_000_000;
@@ -31,6 +31,8 @@ pub struct Account {
     pub created: Timestamp,
     /// Name of its owner for people; may be empty.
     pub display_name: String,
+    /// What its owner has said about mail programs.
+    pub clients: ClientSettings,
 }
 
 /// May an account be used?
@@ -52,6 +54,35 @@ pub(crate) struct AccountItem {
 
 impl Versioned for AccountItem {
     const KIND: &'static str = "account";
+    const VERSION: u8 = 2;
+
+    fn upgrade(found: u8, bytes: &[u8]) -> Result<AccountItem, CodecError> {
+        if found != 1 {
+            return Err(CodecError::Version { kind: Self::KIND, found, known: Self::VERSION });
+        }
+        let AccountItemV1 { account, complete } = decode_plain(Self::KIND, bytes)?;
+        let AccountV1 { key, address, state, quota_bytes, created, display_name } = account;
+        let clients = ClientSettings::default();
+        let account = Account { key, address, state, quota_bytes, created, display_name, clients };
+        Ok(AccountItem { account, complete })
+    }
+}
+
+/// As stored before there was a word about mail programs.
+#[derive(Serialize, Deserialize)]
+struct AccountItemV1 {
+    account: AccountV1,
+    complete: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+struct AccountV1 {
+    key: AccountKey,
+    address: MailAddress,
+    state: AccountState,
+    quota_bytes: u64,
+    created: Timestamp,
+    display_name: String,
 }
 
 fn accounts_partition(tenant: TenantId) -> String {
@@ -92,6 +123,7 @@ impl Directory {
             quota_bytes: quota_bytes.unwrap_or(DEFAULT_QUOTA),
             created: self.clock.now(),
             display_name,
+            clients: ClientSettings::default(),
         };
         let item_key = account_item_key(key);
         self.write(&credential_key(key), &credential, Expected::Any).await?;
@@ -238,7 +270,7 @@ impl Directory {
         self.change_account(key, |account| account.state = state).await
     }
 
-    async fn change_account(
+    pub(crate) async fn change_account(
         &self,
         key: AccountKey,
         change: impl Fn(&mut Account),
@@ -274,5 +306,32 @@ impl Directory {
     ) -> Result<Option<Account>, DirectoryError> {
         let held = self.read::<AccountItem>(&account_item_key(key), consistency).await?;
         Ok(held.map(|held| held.value.account))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pennypost_model::codec::{decode, encode_plain};
+
+    use super::*;
+
+    #[test]
+    fn accounts_of_before_mail_programs_had_settings_are_read() {
+        let old = AccountItemV1 {
+            account: AccountV1 {
+                key: AccountKey { tenant: TenantId(1), account: AccountId(2) },
+                address: MailAddress::parse("ann@acme.example").expect("an address"),
+                state: AccountState::Disabled,
+                quota_bytes: 7,
+                created: Timestamp(8),
+                display_name: "Ann".to_owned(),
+            },
+            complete: true,
+        };
+        let item: AccountItem = decode(&encode_plain(&old, 1)).expect("read");
+        let Account { state, quota_bytes, created, display_name, clients, .. } = item.account;
+        assert_eq!((state, quota_bytes, created), (AccountState::Disabled, 7, Timestamp(8)));
+        assert_eq!((display_name.as_str(), clients), ("Ann", ClientSettings::default()));
+        assert!(item.complete);
     }
 }

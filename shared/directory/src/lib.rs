@@ -34,6 +34,7 @@
 mod account;
 mod address;
 mod alias;
+mod clients;
 mod domain;
 mod error;
 mod group;
@@ -54,6 +55,7 @@ use pennypost_ports::{Clock, Control, Ids};
 
 pub use account::{Account, AccountState, DEFAULT_QUOTA};
 pub use alias::{Alias, MAX_ALIAS_TARGETS, Target};
+pub use clients::{ClientRange, ClientRules, ClientSettings, ProtocolRules, ProtocolSettings};
 pub use domain::{CatchAll, Domain};
 pub use error::{DirectoryError, Kind};
 pub use group::{Group, MAX_GROUP_DEPTH, MAX_MEMBERS, Member};

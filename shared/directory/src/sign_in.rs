@@ -22,9 +22,10 @@ use sha2::{Digest, Sha256};
 use crate::address::Entry;
 use crate::password::{self, Credential, MAX_PASSWORD, credential_key};
 use crate::scram::{ITERATIONS, ScramKeys, salt_of_nobody};
+use crate::store::Held;
 use crate::throttle::Counters;
 use crate::token::{TokenId, TokenScope, is_token};
-use crate::{Account, AccountState, Directory, DirectoryError, MailAddress, TenantState};
+use crate::{Account, AccountState, ClientRules, Directory, DirectoryError, MailAddress};
 
 /// How long a right password is remembered.
 const REMEMBERED: Duration = Duration::from_secs(300);
@@ -189,6 +190,7 @@ impl SignIns {
 /// An account that may sign in, if the password is right.
 pub(crate) struct Candidate {
     pub(crate) account: Account,
+    rules: ClientRules,
     credential: Credential,
     /// Version of the credential's item.
     version: u64,
@@ -199,6 +201,8 @@ pub(crate) struct Candidate {
 pub struct Standing {
     /// The account as it was when last looked at.
     pub account: Account,
+    /// What held for its mail programs then.
+    pub rules: ClientRules,
     pub(crate) basis: Basis,
 }
 
@@ -232,19 +236,28 @@ impl ClientProtocol {
 }
 
 impl Standing {
-    /// May it be used with that protocol?
+    /// Was it the account's password that was shown?
     #[must_use]
-    pub const fn opens(&self, protocol: ClientProtocol) -> bool {
-        match self.basis {
+    pub const fn is_by_password(&self) -> bool {
+        matches!(self.basis, Basis::Password(_))
+    }
+
+    /// May it be used with that protocol? What was shown has to open it, and neither tenant nor member may have
+    /// closed it.
+    #[must_use]
+    pub fn opens(&self, protocol: ClientProtocol) -> bool {
+        let is_shown = match self.basis {
             Basis::Password(_) => true,
             Basis::Token(_, scope) => scope.holds(protocol),
-        }
+        };
+        is_shown && self.rules.admit(self, protocol)
     }
 }
 
 impl Candidate {
     fn standing(self) -> Standing {
-        Standing { basis: Basis::Password(digest_of(&self.credential)), account: self.account }
+        let basis = Basis::Password(digest_of(&self.credential));
+        Standing { account: self.account, rules: self.rules, basis }
     }
 }
 
@@ -306,15 +319,14 @@ impl Directory {
     }
 
     /// The session's standing as it is now; `None` if it has to end, because the account is disabled or gone,
-    /// its tenant suspended, or the password set anew since the sign-in.
+    /// its tenant suspended, or the password set anew since the sign-in. Whether it still opens its protocol is to
+    /// be asked of it.
     ///
     /// # Errors
     /// The port's.
     pub async fn still_stands(&self, standing: &Standing) -> Result<Option<Standing>, DirectoryError> {
         let key = standing.account.key;
-        if self.tenant_state(key.tenant, Consistency::Strong).await? != Some(TenantState::Active) {
-            return Ok(None);
-        }
+        let Some(tenant) = self.active_tenant(key.tenant).await? else { return Ok(None) };
         let account = self.account(key).await?.filter(|account| account.state == AccountState::Active);
         let is_same = match &standing.basis {
             Basis::Password(digest) => {
@@ -323,7 +335,10 @@ impl Directory {
             }
             Basis::Token(token, _) => self.token_holds(key, *token).await?,
         };
-        Ok(account.filter(|_| is_same).map(|account| Standing { account, ..standing.clone() }))
+        Ok(account.filter(|_| is_same).map(|account| {
+            let rules = ClientRules::of(&tenant.clients, &account.clients);
+            Standing { account, rules, basis: standing.basis.clone() }
+        }))
     }
 
     /// Begins a SCRAM exchange for somebody at `client`. A login that is unknown, may not sign in or has no
@@ -520,9 +535,7 @@ impl Directory {
         tenant: TenantId,
         address: &MailAddress,
     ) -> Result<Option<Candidate>, DirectoryError> {
-        if self.tenant_state(tenant, Consistency::Strong).await? != Some(TenantState::Active) {
-            return Ok(None);
-        }
+        let Some(found) = self.active_tenant(tenant).await? else { return Ok(None) };
         let account = match self.entry(tenant, address, Consistency::Strong).await?.map(|held| held.value) {
             Some(Entry::Account(account)) => account,
             Some(Entry::Alias(targets)) => match targets.as_slice() {
@@ -537,7 +550,10 @@ impl Directory {
             return Ok(None);
         };
         let credential = self.read::<Credential>(&credential_key(key), Consistency::Strong).await?;
-        Ok(credential.map(|held| Candidate { account, credential: held.value, version: held.version }))
+        let rules = ClientRules::of(&found.clients, &account.clients);
+        let candidate =
+            |held: Held<_>| Candidate { account, rules, credential: held.value, version: held.version };
+        Ok(credential.map(candidate))
     }
 }
 

@@ -1,12 +1,12 @@
 //! Tenants.
 
-use pennypost_model::codec::Versioned;
+use pennypost_model::codec::{CodecError, Versioned, decode_plain};
 use pennypost_model::{TenantId, Timestamp};
 use pennypost_ports::{Consistency, ControlKey, Expected};
 use serde::{Deserialize, Serialize};
 
 use crate::store::name_for_people;
-use crate::{Directory, DirectoryError, Listed, Page};
+use crate::{ClientSettings, Directory, DirectoryError, Listed, Page};
 
 /// Characters of a tenant's name.
 const MAX_NAME: usize = 100;
@@ -22,10 +22,30 @@ pub struct Tenant {
     pub state: TenantState,
     /// When it was opened.
     pub created: Timestamp,
+    /// What it has said about its members' mail programs.
+    pub clients: ClientSettings,
 }
 
 impl Versioned for Tenant {
     const KIND: &'static str = "tenant";
+    const VERSION: u8 = 2;
+
+    fn upgrade(found: u8, bytes: &[u8]) -> Result<Tenant, CodecError> {
+        if found != 1 {
+            return Err(CodecError::Version { kind: Self::KIND, found, known: Self::VERSION });
+        }
+        let TenantV1 { id, name, state, created } = decode_plain(Self::KIND, bytes)?;
+        Ok(Tenant { id, name, state, created, clients: ClientSettings::default() })
+    }
+}
+
+/// As stored before there was a word about mail programs.
+#[derive(Serialize, Deserialize)]
+struct TenantV1 {
+    id: TenantId,
+    name: String,
+    state: TenantState,
+    created: Timestamp,
 }
 
 /// May a tenant use the post office?
@@ -72,7 +92,8 @@ impl Directory {
                 named.ok_or(DirectoryError::Contended)?.value.tenant
             }
         };
-        let tenant = Tenant { id, name, state: TenantState::Active, created: self.clock.now() };
+        let (state, clients) = (TenantState::Active, ClientSettings::default());
+        let tenant = Tenant { id, name, state, created: self.clock.now(), clients };
         match self.write(&tenant_key(id), &tenant, Expected::Absent).await? {
             Some(_) => Ok(tenant),
             None => Err(DirectoryError::TenantTaken(tenant.name)),
@@ -121,13 +142,26 @@ impl Directory {
     /// # Errors
     /// [`DirectoryError::NoTenant`], or the port's.
     pub async fn set_tenant_state(&self, tenant: TenantId, state: TenantState) -> Result<(), DirectoryError> {
+        self.change_tenant(tenant, |stored| stored.state = state).await
+    }
+
+    pub(crate) async fn change_tenant(
+        &self,
+        tenant: TenantId,
+        change: impl Fn(&mut Tenant),
+    ) -> Result<(), DirectoryError> {
         let changed = self
             .change(&tenant_key(tenant), |stored: &mut Tenant| {
-                stored.state = state;
+                change(stored);
                 Ok(())
             })
             .await?;
         changed.ok_or_else(|| DirectoryError::NoTenant(tenant.to_string()))
+    }
+
+    /// The tenant, if its members may sign in.
+    pub(crate) async fn active_tenant(&self, tenant: TenantId) -> Result<Option<Tenant>, DirectoryError> {
+        Ok(self.tenant(tenant).await?.filter(|tenant| tenant.state == TenantState::Active))
     }
 
     /// Is the tenant active? `None` if there is none.
@@ -138,5 +172,21 @@ impl Directory {
     ) -> Result<Option<TenantState>, DirectoryError> {
         let held = self.read::<Tenant>(&tenant_key(tenant), consistency).await?;
         Ok(held.map(|held| held.value.state))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pennypost_model::codec::{decode, encode_plain};
+
+    use super::*;
+
+    #[test]
+    fn tenants_of_before_mail_programs_had_settings_are_read() {
+        let (id, state, created) = (TenantId(1), TenantState::Suspended, Timestamp(8));
+        let old = TenantV1 { id, name: "acme".to_owned(), state, created };
+        let tenant: Tenant = decode(&encode_plain(&old, 1)).expect("read");
+        let clients = ClientSettings::default();
+        assert_eq!(tenant, Tenant { id, name: "acme".to_owned(), state, created, clients });
     }
 }

@@ -19,8 +19,7 @@ use crate::sign_in::{Basis, flatten};
 use crate::store::name_for_people;
 use crate::throttle::Counters;
 use crate::{
-    Account, AccountState, ClientProtocol, Directory, DirectoryError, Page, SignInError, Standing,
-    TenantState,
+    AccountState, ClientProtocol, ClientRules, Directory, DirectoryError, Page, SignInError, Standing,
 };
 
 /// What every token begins with, so that leaked ones can be searched for.
@@ -220,18 +219,18 @@ impl Directory {
         if let Some(retry_after) = self.wait_of(&counters).await? {
             return Ok(Err(SignInError::TooManyFailures { retry_after }));
         }
-        let mut found = self.account_of_token(token).await?;
-        if let (Some((account, ..)), Some(named)) = (&found, &named) {
+        let mut found = self.standing_on(token).await?;
+        if let (Some(standing), Some(named)) = (&found, &named) {
             let candidate = match (named.tenant, &named.address) {
                 (Some(tenant), Some(address)) => self.candidate(tenant, address).await?,
                 _ => None,
             };
-            if candidate.is_none_or(|candidate| candidate.account.key != account.key) {
+            if candidate.is_none_or(|candidate| candidate.account.key != standing.account.key) {
                 found = None;
             }
         }
         match found {
-            Some((account, id, scope)) => Ok(Ok(Standing { account, basis: Basis::Token(id, scope) })),
+            Some(standing) => Ok(Ok(standing)),
             None => {
                 self.count_failure(&counters).await?;
                 Ok(Err(SignInError::Denied))
@@ -239,11 +238,8 @@ impl Directory {
         }
     }
 
-    /// The account that may be used with this token.
-    async fn account_of_token(
-        &self,
-        token: &str,
-    ) -> Result<Option<(Account, TokenId, TokenScope)>, DirectoryError> {
+    /// What stands on this token.
+    async fn standing_on(&self, token: &str) -> Result<Option<Standing>, DirectoryError> {
         let Some((key, id, secret)) = parts(token) else { return Ok(None) };
         let Some(held) = self.read::<TokenItem>(&token_key(key, id), Consistency::Strong).await? else {
             return Ok(None);
@@ -253,11 +249,12 @@ impl Directory {
         if !is_right || held.value.has_expired(self.clock.now()) {
             return Ok(None);
         }
-        if self.tenant_state(key.tenant, Consistency::Strong).await? != Some(TenantState::Active) {
-            return Ok(None);
-        }
+        let Some(tenant) = self.active_tenant(key.tenant).await? else { return Ok(None) };
         let account = self.account(key).await?.filter(|account| account.state == AccountState::Active);
-        Ok(account.map(|account| (account, id, held.value.scope)))
+        Ok(account.map(|account| {
+            let rules = ClientRules::of(&tenant.clients, &account.clients);
+            Standing { account, rules, basis: Basis::Token(id, held.value.scope) }
+        }))
     }
 
     /// Is the token there, and not expired?

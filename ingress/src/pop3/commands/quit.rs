@@ -16,6 +16,10 @@ impl Session {
         if uids.is_empty() {
             return self.ok("bye");
         }
+        if !maildrop.standing.rules.pop3_deletes {
+            // The member wants it so, and no client can do anything about it (CLI-06).
+            return self.ok("bye, marked messages stay on the server");
+        }
         let actor = Actor::Member(Protocol::Pop3);
         let change = maildrop.account.change(&actor, |draft| {
             draft.delete_messages(MailboxId::INBOX, &uids, DeleteReason::Expunge)?;
