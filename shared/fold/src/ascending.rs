@@ -45,6 +45,24 @@ impl<T: Numbered> Group<T> {
         Group { len: chunk.len(), chunks: vec![Arc::new(chunk)] }
     }
 
+    /// The values that are to be kept; what stays as it is, is shared. `None`: no value is.
+    pub(crate) fn filtered(self: &Arc<Self>, keep: impl Fn(&T) -> bool) -> Option<Arc<Group<T>>> {
+        let filtered = |chunk: &Arc<Vec<T>>| {
+            if chunk.iter().all(&keep) {
+                return Some(Arc::clone(chunk));
+            }
+            let kept: Vec<T> = chunk.iter().filter(|value| keep(value)).cloned().collect();
+            (!kept.is_empty()).then(|| Arc::new(kept))
+        };
+        let chunks: Vec<Arc<Vec<T>>> = self.chunks.iter().filter_map(filtered).collect();
+        let len = chunks.iter().map(|chunk| chunk.len()).sum();
+        match len {
+            0 => None,
+            len if len == self.len => Some(Arc::clone(self)),
+            len => Some(Arc::new(Group { chunks, len })),
+        }
+    }
+
     fn begins_at_or_below(&self, uid: Uid) -> bool {
         self.chunks.first().is_some_and(|chunk| begins_at_or_below(chunk, uid))
     }
@@ -120,6 +138,12 @@ impl<T: Numbered> Ascending<T> {
                 .enumerate()
                 .map(move |(index, value)| (start + index, value))
         })
+    }
+
+    /// Of pieces that hold ascending values.
+    pub(crate) fn from_groups(groups: Vec<Arc<Group<T>>>) -> Ascending<T> {
+        let len = groups.iter().map(|group| group.len).sum();
+        Ascending { groups, len }
     }
 
     /// The shared pieces, for comparing two states without looking at what they share.

@@ -28,6 +28,15 @@ impl Counts {
         self.bytes += row.size;
     }
 
+    /// Of two parts together.
+    pub(crate) const fn plus(self, other: &Counts) -> Counts {
+        Counts {
+            unseen: self.unseen + other.unseen,
+            deleted: self.deleted + other.deleted,
+            bytes: self.bytes + other.bytes,
+        }
+    }
+
     /// Counts `row` out.
     pub(crate) fn leave(&mut self, row: &Row) {
         self.unseen -= u64::from(!row.flags.has(SystemFlags::SEEN));
