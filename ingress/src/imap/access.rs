@@ -14,13 +14,13 @@ use std::sync::Arc;
 use pennypost_directory::Account;
 use pennypost_fold::name::SEPARATOR;
 use pennypost_fold::{Mailbox, State};
-use pennypost_mailstore::LiveAccount;
 use pennypost_model::{AccountId, AccountKey, FlagSet, Grantee, MailboxId, Rights, SystemFlags};
 use tokio::time::Instant;
 use tracing::warn;
 
 use super::response::{Refusal, Reply};
 use super::session::Session;
+use crate::net::ClientAccount;
 
 /// Top level of what others share.
 pub(super) const OTHER_USERS: &str = "Other Users";
@@ -44,7 +44,7 @@ impl Colleague {
 /// A mailbox that a command was given.
 pub(super) struct Access {
     /// The account that it belongs to.
-    pub live: Arc<LiveAccount>,
+    pub live: ClientAccount,
     /// That account, with everything that was durable when it was asked for.
     pub state: Arc<State>,
     /// The mailbox.
@@ -113,7 +113,7 @@ pub(super) struct Sharer {
     /// Its address.
     pub address: String,
     /// Its mail.
-    pub live: Arc<LiveAccount>,
+    pub live: ClientAccount,
     /// With everything that is durable now.
     pub state: Arc<State>,
     /// Bytes that it may hold.
@@ -122,7 +122,7 @@ pub(super) struct Sharer {
 
 impl Session {
     /// The member's own account with everything that is durable now; the view, if there is one, knows of it.
-    pub async fn own(&mut self) -> Result<(Arc<LiveAccount>, Arc<State>), Reply> {
+    pub async fn own(&mut self) -> Result<(ClientAccount, Arc<State>), Reply> {
         let live = self.live()?;
         let state = live.refresh().await?;
         if let Some(view) = self.view.as_mut().filter(|view| view.account() == live.key()) {
@@ -161,9 +161,9 @@ impl Session {
     }
 
     /// The account of the selected mailbox, which may be a colleague's; without one the member's own.
-    pub fn selected(&self) -> Result<Arc<LiveAccount>, Reply> {
+    pub fn selected(&self) -> Result<ClientAccount, Reply> {
         let own = self.live()?;
-        Ok(self.view.as_ref().map_or(own, |view| Arc::clone(view.live())))
+        Ok(self.view.as_ref().map_or(own, |view| view.live().clone()))
     }
 
     /// Rights in a colleague's mailbox may have changed since it was selected; without the right to read it is
@@ -214,7 +214,8 @@ impl Session {
         if key != account.key {
             return Ok(None);
         }
-        let live = self.adapter.mailroom.account(key).await?;
+        // What the member wants mail programs to see is said of their own mail.
+        let live = ClientAccount::whole(self.adapter.mailroom.account(key).await?);
         let state = live.refresh().await?;
         let (address, quota) = (account.address.to_string(), account.quota_bytes);
         Ok(Some(Sharer { address, live, state, quota }))

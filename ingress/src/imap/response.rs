@@ -79,6 +79,8 @@ pub(super) enum Refusal {
     NoTarget,
     /// The member has no right to do it.
     NoRight,
+    /// The mailbox holds messages that mail programs do not see.
+    HoldsUnseen,
 }
 
 impl From<DraftError> for Refusal {
@@ -93,6 +95,7 @@ impl From<Refusal> for Reply {
             Refusal::Draft(error) => error.into(),
             Refusal::OverQuota => Reply::no("[OVERQUOTA] the account is full"),
             Refusal::NoRight => no_right(),
+            Refusal::HoldsUnseen => Reply::no("[CANNOT] it holds older mail that mail programs do not see"),
             Refusal::NoTarget => Reply::no("[TRYCREATE] there is no such mailbox"),
         }
     }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use pennypost_directory::{ClientProtocol, Standing};
 use pennypost_fold::State;
-use pennypost_mailstore::LiveAccount;
 use pennypost_model::journal::{Actor, Protocol};
 use tokio::time::Instant;
 use tracing::{debug, info};
@@ -19,7 +18,7 @@ use super::input::{Expectation, Input, read_command};
 use super::modes::Modes;
 use super::response::{Kind, Reply};
 use super::view::{Movement, View};
-use crate::net::{Adapter, NetError, Share, Stream, wire};
+use crate::net::{Adapter, ClientAccount, NetError, Share, Stream, wire};
 
 /// Failed sign-ins after which the session ends; the directory slows them besides.
 const MAX_FAILED_SIGN_INS: usize = 10;
@@ -79,7 +78,7 @@ pub(super) struct SignedIn {
     /// When that was looked at.
     pub checked: Instant,
     /// The account's mail.
-    pub live: Arc<LiveAccount>,
+    pub live: ClientAccount,
 }
 
 /// One connection.
@@ -275,6 +274,10 @@ impl Session {
         }
         signed_in.checked = Instant::now();
         match Box::pin(self.adapter.still_stands(&signed_in.standing, ClientProtocol::Imap)).await {
+            // UIDVALIDITY may be another now.
+            Ok(Some(standing)) if !standing.rules.imap.sees_as(&signed_in.standing.rules.imap) => {
+                return Err(End::Bye("[UNAVAILABLE] what mail programs see has changed, sign in again"));
+            }
             Ok(Some(standing)) => signed_in.standing = standing,
             Ok(None) => {
                 return Err(End::Bye("[UNAVAILABLE] the account or its password has changed, sign in again"));
@@ -304,16 +307,16 @@ impl Session {
     }
 
     /// The account of a member who has signed in.
-    pub fn live(&self) -> Result<Arc<LiveAccount>, Reply> {
+    pub fn live(&self) -> Result<ClientAccount, Reply> {
         match &self.signed_in {
-            Some(signed_in) => Ok(Arc::clone(&signed_in.live)),
+            Some(signed_in) => Ok(signed_in.live.clone()),
             None => Err(Reply::bad("sign in first")),
         }
     }
 
     /// The account of the selected mailbox (without one: the member's) with everything that is durable now; the
     /// view, if there is one, knows of it.
-    pub async fn refreshed(&mut self) -> Result<(Arc<LiveAccount>, Arc<State>), Reply> {
+    pub async fn refreshed(&mut self) -> Result<(ClientAccount, Arc<State>), Reply> {
         let live = self.selected()?;
         let state = live.refresh().await?;
         if let Some(view) = &mut self.view {

@@ -22,11 +22,13 @@ pub(super) struct Known<'a> {
     pub uids: Option<&'a UidSet>,
     /// Which message had which number (RFC 7162 section 3.2.5.2).
     pub pairs: Option<&'a (UidSet, UidSet)>,
+    /// Messages go out of its sight also without a change.
+    pub ages: bool,
 }
 
 /// UIDs that the client should forget.
 pub(super) fn vanished(mailbox: &Mailbox, known: &Known<'_>) -> UidSet {
-    if mailbox.modseq.0 <= known.since || mailbox.highest_uid == 0 {
+    if (mailbox.modseq.0 <= known.since && !known.ages) || mailbox.highest_uid == 0 {
         return UidSet::new();
     }
     let all = [(1, mailbox.highest_uid)];
@@ -88,7 +90,25 @@ pub(super) fn lines(uids: &UidSet, earlier: bool) -> impl Iterator<Item = Vec<u8
 
 #[cfg(test)]
 mod tests {
+    use pennypost_fold::Mailbox;
+
     use super::*;
+
+    /// HIGHESTMODSEQ stays when messages go out of sight by growing old; the client is told of them all the same.
+    #[test]
+    fn what_grows_old_has_vanished() {
+        let state = pennypost_fold::Draft::new(
+            &pennypost_fold::State::default(),
+            pennypost_model::journal::Actor::System,
+            pennypost_model::Timestamp(0),
+        );
+        let inbox = state.state().mailbox(pennypost_model::MailboxId::INBOX).expect("there");
+        let mailbox = Mailbox { highest_uid: 3, ..Mailbox::clone(inbox) };
+        let known = Known { since: mailbox.modseq.0, uids: None, pairs: None, ages: false };
+        assert_eq!(vanished(&mailbox, &known), UidSet::new());
+        let all = UidSet::from_ranges([(1, 3)]);
+        assert_eq!(vanished(&mailbox, &Known { ages: true, ..known }), all);
+    }
 
     #[test]
     fn lines_hold_all_and_stay_short() {

@@ -12,7 +12,6 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use pennypost_fold::diff::difference;
 use pennypost_fold::{Mailbox, Row, Rows, State};
-use pennypost_mailstore::LiveAccount;
 use pennypost_model::{AccountKey, MailboxId, Rights, Seq, Uid, UidSet, UidValidity};
 
 use super::access::{Access, may_change};
@@ -21,6 +20,7 @@ use super::modes::Modes;
 use super::print::{self, RowWriter};
 use super::response;
 use super::vanished;
+use crate::net::ClientAccount;
 
 /// Flags that the client has been told by a command's own answers: of these messages, as of this entry.
 #[derive(Debug, Default)]
@@ -71,7 +71,7 @@ impl RecentMarks {
 
 /// The selected mailbox as its session sees it.
 pub(super) struct View {
-    live: Arc<LiveAccount>,
+    live: ClientAccount,
     /// Whose it is, if it is a colleague's.
     owner: Option<String>,
     rights: Rights,
@@ -118,7 +118,7 @@ impl View {
     }
 
     /// The account that the mailbox belongs to.
-    pub const fn live(&self) -> &Arc<LiveAccount> {
+    pub const fn live(&self) -> &ClientAccount {
         &self.live
     }
 

@@ -9,6 +9,7 @@ use prometheus::Registry;
 use serde::{Deserialize, Serialize};
 
 use super::accept::Door;
+use super::client_account::Sights;
 use super::{Limits, Memory, Metrics, Shutdown, Tls, occupancy};
 use crate::smtp::{self, Dns};
 
@@ -93,6 +94,7 @@ pub struct Adapter {
     /// Ends all sessions.
     pub shutdown: Shutdown,
     pub(super) door: Door,
+    pub(crate) sights: Sights,
     pub(crate) memory: Memory,
     pub(crate) smtp: smtp::Shared,
 }
@@ -133,6 +135,7 @@ impl Adapter {
             metrics,
             shutdown: Shutdown::default(),
             door: Door::default(),
+            sights: Sights::default(),
             memory,
             smtp,
         }))

@@ -7,6 +7,7 @@
 
 mod accept;
 mod adapter;
+mod client_account;
 mod deflate;
 mod limits;
 mod memory;
@@ -21,6 +22,7 @@ pub mod wire;
 pub(crate) use accept::neighbourhood;
 pub use accept::{Protocol, TlsMode, serve};
 pub use adapter::{Adapter, AdapterError, Ports, Settings};
+pub(crate) use client_account::{ClientAccount, pop3_sight, sight};
 pub(crate) use limits::seconds;
 pub use limits::{ImapLimits, Limits, Network, Pop3Limits, SmtpLimits};
 pub(crate) use memory::{Holder, Memory, Share};

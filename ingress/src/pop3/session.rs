@@ -4,14 +4,13 @@
 use std::sync::Arc;
 
 use pennypost_directory::{ClientProtocol, Standing};
-use pennypost_fold::{Mailbox, Row, State};
-use pennypost_mailstore::LiveAccount;
-use pennypost_model::MailboxId;
+use pennypost_fold::{Mailbox, Row};
+use pennypost_model::{MailboxId, MailboxRole, UidSet};
 use tokio::time::Instant;
 use tracing::{debug, warn};
 
 use super::command::Command;
-use crate::net::{Adapter, Line, NetError, Stream, wire};
+use crate::net::{Adapter, ClientAccount, Line, NetError, Stream, wire};
 
 /// Bytes of a command line: RFC 2449 asks for 255, RFC 5034 for more with SASL.
 const MAX_LINE: usize = 8 * 1024;
@@ -23,10 +22,12 @@ pub(super) enum Next {
     Close,
 }
 
-/// An open maildrop: the Inbox at the moment of sign-in.
+/// An open maildrop, as it was at the moment of sign-in: the Inbox, and what else the member wants POP3 to see
+/// (CLI-04, CLI-05).
 pub(super) struct Maildrop {
-    pub account: Arc<LiveAccount>,
-    pub state: Arc<State>,
+    pub account: ClientAccount,
+    /// Its mailboxes, one after the other; those with messages.
+    mailboxes: Vec<Arc<Mailbox>>,
     /// Marked by DELE, by position.
     pub deleted: Vec<bool>,
     /// What the session stands on, and when that was looked at.
@@ -35,14 +36,19 @@ pub(super) struct Maildrop {
 }
 
 impl Maildrop {
-    pub fn new(account: Arc<LiveAccount>, standing: Standing) -> Maildrop {
+    pub fn new(account: ClientAccount, standing: Standing) -> Maildrop {
         let state = account.state();
-        let count = state.mailbox(MailboxId::INBOX).map_or(0, |inbox| inbox.rows.len());
-        Maildrop { account, state, deleted: vec![false; count], standing, checked: Instant::now() }
-    }
-
-    pub fn inbox(&self) -> Option<&Mailbox> {
-        self.state.mailbox(MailboxId::INBOX).map(|inbox| &**inbox)
+        let rules = &standing.rules.pop3;
+        let is_open = |mailbox: &Mailbox| match mailbox.role {
+            Some(MailboxRole::Inbox) => true,
+            Some(MailboxRole::Junk) => rules.junk,
+            Some(_) => false,
+            None => rules.folders,
+        };
+        let open = state.mailboxes().filter(|mailbox| is_open(mailbox) && !mailbox.rows.is_empty());
+        let mailboxes: Vec<Arc<Mailbox>> = open.map(Arc::clone).collect();
+        let count = mailboxes.iter().map(|mailbox| mailbox.rows.len()).sum();
+        Maildrop { account, mailboxes, deleted: vec![false; count], standing, checked: Instant::now() }
     }
 
     /// The message of that number, unless it is marked as deleted.
@@ -51,14 +57,30 @@ impl Maildrop {
         if *self.deleted.get(position)? {
             return None;
         }
-        self.inbox()?.rows.at(position)
+        let mut left = position;
+        self.mailboxes.iter().find_map(|mailbox| {
+            let row = mailbox.rows.at(left);
+            left = left.saturating_sub(mailbox.rows.len());
+            row
+        })
     }
 
     /// Messages that are not marked as deleted, with their numbers.
     pub fn rows(&self) -> impl Iterator<Item = (usize, &Row)> {
-        let rows = self.inbox().into_iter().flat_map(|inbox| inbox.rows.iter());
+        let rows = self.mailboxes.iter().flat_map(|mailbox| mailbox.rows.iter());
         let numbered = rows.zip(&self.deleted).enumerate();
         numbered.filter(|(_, (_, deleted))| !**deleted).map(|(index, (row, _))| (index + 1, row))
+    }
+
+    /// Those that are, by their mailboxes.
+    pub fn marked(&self) -> Vec<(MailboxId, UidSet)> {
+        let mut marks = self.deleted.iter();
+        let of = |mailbox: &Arc<Mailbox>| {
+            let marked = mailbox.rows.iter().zip(&mut marks).filter(|(_, deleted)| **deleted);
+            (mailbox.id, marked.map(|(row, _)| row.uid).collect())
+        };
+        let all = self.mailboxes.iter().map(of);
+        all.filter(|(_, uids): &(MailboxId, UidSet)| !uids.is_empty()).collect()
     }
 }
 

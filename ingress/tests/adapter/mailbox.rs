@@ -1,9 +1,10 @@
 //! POP3 against a mailbox with awkward messages in it.
 
-use pennypost_directory::{ClientSettings, TokenScope};
+use pennypost_directory::{ClientRange, ClientSettings, TokenScope};
+use pennypost_fold::Draft;
 use pennypost_mailstore::Incoming;
 use pennypost_model::journal::Actor;
-use pennypost_model::{AccountKey, FlagSet, MailboxId};
+use pennypost_model::{AccountKey, FlagSet, MailboxId, Timestamp};
 
 use crate::office::{Office, PASSWORD, sample, settings};
 use crate::wire::Client;
@@ -185,4 +186,71 @@ async fn members_say_what_mail_programs_may_do() {
     directory.change_client_settings(key, pop3(true)).await.expect("set");
     client.command("STAT", "-ERR [AUTH]").await;
     client.expect_close().await;
+}
+
+/// CLI-04 and CLI-05: the maildrop is what the member wants POP3 to see, and what is deleted is deleted there.
+#[tokio::test(flavor = "multi_thread")]
+async fn members_say_what_pop3_sees() {
+    let office = Office::open(settings()).await;
+    let key = fill(&office, &[b"Subject: new\r\n\r\n".to_vec()]).await;
+    let directory = &office.adapter.directory;
+    let live = office.adapter.mailroom.account(key).await.expect("account");
+    let create = |draft: &mut Draft| draft.create_mailbox("Mine", None);
+    let (_, mine) = live.change(&Actor::System, create).await.expect("made");
+    let store = async |mailbox: MailboxId, subject: &str, days: i64| {
+        let id = office.adapter.ids.event(office.now());
+        let raw = format!("Subject: {subject}\r\n\r\n");
+        let date = Timestamp(office.now().0 - days * 24 * 60 * 60 * 1000);
+        let incoming = Incoming::prepare(raw.as_bytes(), id, FlagSet::default(), date).expect("prepared");
+        live.store_messages(&Actor::Delivery, mailbox, &[incoming], |_| Ok(())).await.expect("stored");
+    };
+    store(MailboxId::INBOX, "ten days", 10).await;
+    store(MailboxId::INBOX, "two years", 800).await;
+    store(mine, "mine", 0).await;
+    store(mine, "mine, ten days", 10).await;
+    store(MailboxId::JUNK, "junk", 0).await;
+    store(MailboxId::SENT, "sent", 0).await;
+
+    let subjects = async || {
+        let mut client = sign_in(&office).await;
+        client.command("LIST", "+OK").await;
+        let listed = client.multiline().await.iter().filter(|byte| **byte == b'\n').count();
+        let mut subjects = Vec::new();
+        for number in 1..=listed {
+            client.command(&format!("TOP {number} 0"), "+OK").await;
+            let header = String::from_utf8(client.multiline().await).expect("text");
+            subjects.push(header.trim().trim_start_matches("Subject: ").to_owned());
+        }
+        client.command(&format!("TOP {} 0", listed + 1), "-ERR").await;
+        client.command("STAT", &format!("+OK {listed} ")).await;
+        subjects
+    };
+    assert_eq!(subjects().await, ["new", "ten days", "two years"]);
+    let set = async |change: fn(&mut ClientSettings)| {
+        directory.change_client_settings(key, change).await.expect("set");
+    };
+    set(|said| said.pop3.range = Some(ClientRange::Month)).await;
+    assert_eq!(subjects().await, ["new", "ten days"]);
+    set(|said| said.pop3.range = Some(ClientRange::Week)).await;
+    assert_eq!(subjects().await, ["new"]);
+    set(|said| (said.pop3.folders, said.pop3.junk) = (Some(true), Some(true))).await;
+    assert_eq!(subjects().await, ["new", "junk", "mine"]);
+    set(|said| said.pop3.range = None).await;
+    let all = ["new", "ten days", "two years", "junk", "mine", "mine, ten days"];
+    assert_eq!(subjects().await, all);
+    set(|said| said.pop3.junk = Some(false)).await;
+    assert_eq!(subjects().await, ["new", "ten days", "two years", "mine", "mine, ten days"]);
+
+    // The numbers of the marks are those of the list, whichever mailbox they are in.
+    set(|said| said.pop3.range = Some(ClientRange::Month)).await;
+    let mut client = sign_in(&office).await;
+    client.command("STAT", "+OK 4 ").await;
+    client.command("DELE 2", "+OK").await;
+    client.command("DELE 3", "+OK").await;
+    client.command("QUIT", "+OK bye, marked messages are deleted").await;
+    set(|said| said.pop3 = ClientSettings::default().pop3).await;
+    set(|said| said.pop3.folders = Some(true)).await;
+    assert_eq!(subjects().await, ["new", "two years", "mine, ten days"]);
+    let state = live.refresh().await.expect("state");
+    assert_eq!(state.mailbox(MailboxId::JUNK).map(|junk| junk.rows.len()), Some(1));
 }

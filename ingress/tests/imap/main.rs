@@ -15,6 +15,7 @@ mod segments;
 mod server;
 mod sessions;
 mod sharing;
+mod sight;
 mod standing;
 
 use std::path::Path;

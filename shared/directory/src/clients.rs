@@ -124,6 +124,12 @@ impl ProtocolRules {
             range_changes: tenant.range_changes.saturating_add(account.range_changes),
         }
     }
+
+    /// Does a session that began by these rules see what one sees that begins by the others?
+    #[must_use]
+    pub fn sees_as(&self, others: &ProtocolRules) -> bool {
+        ProtocolRules { open: others.open, ..*self } == *others
+    }
 }
 
 /// What holds for an account.

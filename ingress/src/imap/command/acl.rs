@@ -2,7 +2,6 @@
 //! of the same tenant, and with `anyone` of it. The owner has all rights, always.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use pennypost_fold::{Draft, DraftError, State};
 use pennypost_model::{Grantee, Rights};
@@ -140,18 +139,18 @@ impl Session {
             if !is_own && !mailbox.acl.contains_key(&me) && mailbox.acl.is_empty() {
                 return Err(Refusal::NoRight);
             }
+            // Of the whole account, also of mailboxes that this session does not see.
+            let before = grantees(draft.state());
             draft.set_acl(id, grantee.clone(), (!after.is_none()).then_some(after))?;
-            Ok(())
+            Ok((before, grantees(draft.state())))
         };
-        let before = grantees(&access.state);
-        let (state, ()) = access.live.change(&ACTOR, decide).await?;
-        let now = grantees(&state);
+        let (_, (before, now)) = access.live.change(&ACTOR, decide).await?;
         self.adapter.directory.index_shares(access.live.key(), &before, &now).await.map_err(unavailable)?;
         Ok(Reply::ok(if change.is_some() { "set" } else { "deleted" }))
     }
 }
 
 /// Everybody with whom an account shares something.
-fn grantees(state: &Arc<State>) -> BTreeSet<Grantee> {
+fn grantees(state: &State) -> BTreeSet<Grantee> {
     state.mailboxes().flat_map(|mailbox| mailbox.acl.keys().cloned()).collect()
 }

@@ -1,8 +1,6 @@
 //! APPEND (RFC 3501 section 6.3.11), of several messages at once with MULTIAPPEND (RFC 3502): all or none; REPLACE
 //! (RFC 8508). What CATENATE puts together is made in `catenate`.
 
-use std::sync::Arc;
-
 use pennypost_fold::{Draft, DraftError, State};
 use pennypost_mailstore::{Incoming, StoreError};
 use pennypost_mime::without_binary_nul;
@@ -41,7 +39,7 @@ impl Session {
         if !view.rights().contains(Rights::EXPUNGE) {
             return Err(no_right());
         }
-        let (from, old) = (view.id, Arc::clone(view.live()));
+        let (from, old) = (view.id, view.live().clone());
         let uids = view.uids(replaced, by_uid).ok_or_else(no_such_numbers)?;
         if uids.is_empty() || uids.iter().any(|uid| !view.is_there(uid)) {
             return Err(Reply::no("[NONEXISTENT] there is no such message"));

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::Answer;
 use crate::imap::response::Reply;
 use crate::imap::session::{Done, Session, SignedIn};
-use crate::net::{Attempt, Line, NetError, Stream, wire};
+use crate::net::{Attempt, Line, NetError, Stream, sight, wire};
 use crate::sasl::{self, BASE64, Carrier, MAX_LINE, Refusal};
 
 impl Session {
@@ -83,6 +83,8 @@ impl Session {
     async fn open_account(&mut self, standing: Standing) -> Reply {
         match self.adapter.mailroom.account(standing.account.key).await {
             Ok(live) => {
+                let sight = sight(&standing.rules.imap, self.adapter.clock.now());
+                let live = self.adapter.sights.account(live, sight);
                 self.signed_in = Some(SignedIn { standing, live, checked: Instant::now() });
                 Reply::ok(format!("[CAPABILITY {}] signed in", self.capabilities()))
             }

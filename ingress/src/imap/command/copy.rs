@@ -30,8 +30,7 @@ impl Session {
         }
         let to = to.id();
         let change = |draft: &mut Draft| {
-            let target = draft.state().mailbox(to).ok_or(Refusal::NoTarget)?;
-            let (target, validity) = (target.id, target.uid_validity);
+            let target = draft.state().mailbox(to).ok_or(Refusal::NoTarget)?.id;
             let pairs = if moves {
                 draft.move_messages(from, &wanted, target)?
             } else {
@@ -41,15 +40,18 @@ impl Session {
                 }
                 pairs
             };
-            Ok((validity, pairs))
+            Ok(pairs)
         };
-        let (state, (validity, pairs)) = live.change(&ACTOR, change).await?;
+        let (state, pairs) = live.change(&ACTOR, change).await?;
         let lost = if pairs.len() as u64 == wanted.len() { "" } else { "[EXPUNGEISSUED] " };
         if pairs.is_empty() {
             return Ok(Reply::ok(format!("{lost}there was nothing to do")));
         }
         let (old, new): (Vec<Uid>, Vec<Uid>) = pairs.into_iter().unzip();
         let (old, new): (UidSet, UidSet) = (old.into_iter().collect(), new.into_iter().collect());
+        let Some(validity) = state.mailbox(to).map(|mailbox| mailbox.uid_validity) else {
+            return Err(Refusal::NoTarget.into());
+        };
         let code = format!("[COPYUID {validity} {old} {new}]");
         if moves {
             // Before the EXPUNGEs (RFC 6851 section 4.3).

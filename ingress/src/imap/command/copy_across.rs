@@ -24,7 +24,7 @@ const MAX_BYTES: u64 = 100_000_000;
 impl Session {
     pub(super) async fn copy_across(&mut self, wanted: &UidSet, to: Access, moves: bool) -> Answer {
         let view = self.view.as_ref().ok_or_else(nothing_selected)?;
-        let (source, from) = (std::sync::Arc::clone(view.live()), view.id);
+        let (source, from) = (view.live().clone(), view.id);
         let (state, newest) = (std::sync::Arc::clone(view.state()), std::sync::Arc::clone(view.newest()));
         let rows: Vec<_> = newest.rows.select(wanted).map(|(_, row)| *row).collect();
         let total: u64 = rows.iter().map(|row| row.size).sum();

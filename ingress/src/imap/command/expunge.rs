@@ -26,7 +26,7 @@ impl Session {
         };
         let id = view.id;
         let expunge = |draft: &mut Draft| {
-            let marked = draft.marked_deleted(id, among.as_ref())?;
+            let marked = live.marked_deleted(draft, id, among.as_ref())?;
             draft.delete_messages(id, &marked, DeleteReason::Expunge)?;
             Ok::<(), Refusal>(())
         };

@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use pennypost_fold::name::{self, SEPARATOR};
 use pennypost_fold::{Draft, DraftError, State};
-use pennypost_mailstore::LiveAccount;
 use pennypost_model::{MailboxId, Rights, SpecialUses};
 
 use super::{Answer, named, status};
@@ -15,13 +14,20 @@ use crate::imap::access::{no_right, split_shared};
 use crate::imap::grammar::{Name, NoSuchUse};
 use crate::imap::response::{Refusal, Reply};
 use crate::imap::session::{ACTOR, Session};
+use crate::net::ClientAccount;
 
 /// Mailboxes that an account can have.
 const MAX_MAILBOXES: usize = 10_000;
 
-fn find(draft: &Draft, name: &str) -> Result<MailboxId, Refusal> {
-    let mailbox = draft.state().mailbox_named(name).ok_or(DraftError::NoMailbox)?;
-    Ok(mailbox.id)
+fn find(draft: &Draft, live: &ClientAccount, name: &str) -> Result<MailboxId, Refusal> {
+    let mailbox = draft.state().mailbox_named(name).filter(|mailbox| live.sees_mailbox(mailbox));
+    Ok(mailbox.ok_or(DraftError::NoMailbox)?.id)
+}
+
+/// What it makes would not be seen, and what it renames has folders below it that are not.
+fn need_folders(live: &ClientAccount) -> Result<(), Reply> {
+    let refused = || Reply::no("[NOPERM] own folders are not open to mail programs");
+    live.sees_folders().then_some(()).ok_or_else(refused)
 }
 
 /// Renames a mailbox that is there only by those below it. `missing` is the answer if there are none.
@@ -53,7 +59,7 @@ fn rename_below(draft: &mut Draft, from: &str, to: &str, missing: Refusal) -> Re
 
 /// Where a name leads: the account, the name within it, and, in a colleague's account, whose it is.
 struct Place<'a> {
-    live: Arc<LiveAccount>,
+    live: ClientAccount,
     state: Arc<State>,
     name: &'a str,
     is_own: bool,
@@ -112,6 +118,7 @@ impl Session {
             Some(Ok(_)) if !place.is_own => return Err(Reply::no("[USEATTR] only own mailboxes have a use")),
             Some(Ok(uses)) => Some(uses),
         };
+        need_folders(&place.live)?;
         self.may_create(&place).await?;
         let create = |draft: &mut Draft| {
             draft.keeping_subscriptions(|draft| {
@@ -134,6 +141,10 @@ impl Session {
         let access = self.reach(named(name)?).await?.need(Rights::DELETE_MAILBOX)?;
         let id = access.id();
         let delete = |draft: &mut Draft| {
+            let mailbox = draft.state().mailbox(id).filter(|_| access.live.loses_sight());
+            if mailbox.is_some_and(|mailbox| mailbox.rows.iter().any(|row| !access.live.sees(row))) {
+                return Err(Refusal::HoldsUnseen);
+            }
             draft.keeping_subscriptions(|draft| draft.delete_mailbox(id).map_err(Refusal::from))
         };
         access.live.change(&ACTOR, delete).await?;
@@ -153,10 +164,11 @@ impl Session {
             self.reach(from).await?.need(Rights::DELETE_MAILBOX)?;
             self.may_create(&new).await?;
         }
+        need_folders(&old.live)?;
         let is_own = old.is_own;
         let (from, to) = (old.name, new.name);
         let rename = |draft: &mut Draft| {
-            draft.keeping_subscriptions(|draft| match find(draft, from) {
+            draft.keeping_subscriptions(|draft| match find(draft, &old.live, from) {
                 Ok(id) => draft.rename_mailbox(id, to).map_err(Refusal::from),
                 Err(missing) if is_own => rename_below(draft, from, to, missing),
                 Err(missing) => Err(missing),

@@ -6,7 +6,6 @@
 //! member apart: they are refused with NOPRIVATE, as section 4.3 allows.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use pennypost_fold::{Annotations, Draft, Mailbox};
 use pennypost_model::{MailboxId, Rights, SpecialUses};
@@ -150,7 +149,7 @@ impl Session {
         }
         let (live, mailbox) = match subject {
             Subject::Account => (self.live()?, None),
-            Subject::Mailbox(access) => (Arc::clone(&access.live), Some(access.id())),
+            Subject::Mailbox(access) => (access.live.clone(), Some(access.id())),
         };
         if uses.is_some() && mailbox == Some(MailboxId::INBOX) {
             return Err(Reply::no("[CANNOT] the Inbox has no special use"));

@@ -15,6 +15,7 @@ use crate::imap::response::{Refusal, Reply, known_flags, mailbox_name};
 use crate::imap::session::{ACTOR, Done, End, Session};
 use crate::imap::vanished::{self, Known};
 use crate::imap::view::View;
+use crate::net::ClientAccount;
 
 /// Octets of flags that are written before output is sent in between.
 const OUTPUT: usize = 64 * 1024;
@@ -96,7 +97,9 @@ impl Session {
 
     /// Tells what the client does not know yet (RFC 7162 section 3.2.5.1).
     async fn resynchronise(&mut self, shown: &Mailbox, resync: &Resync) -> Result<(), End> {
-        let known = Known { since: resync.modseq, uids: resync.known.as_ref(), pairs: resync.pairs.as_ref() };
+        let ages = self.view.as_ref().is_some_and(|view| view.live().loses_sight());
+        let (uids, pairs) = (resync.known.as_ref(), resync.pairs.as_ref());
+        let known = Known { since: resync.modseq, uids, pairs, ages };
         for line in vanished::lines(&vanished::vanished(shown, &known), true) {
             self.stream.write(&line);
             self.stream.relieve().await?;
@@ -129,14 +132,14 @@ impl Session {
         let view = self.view.take().ok_or_else(nothing_selected)?;
         // Without the right to expunge nothing is, and that is no error (RFC 4314 section 4).
         if !view.read_only && view.rights().contains(Rights::EXPUNGE) {
-            let live = Arc::clone(view.live());
+            let live = view.live().clone();
             live.refresh().await?;
             let id = view.id;
             let expunge = |draft: &mut Draft| {
                 if draft.state().mailbox(id).is_none() {
                     return Ok(());
                 }
-                let marked = draft.marked_deleted(id, None)?;
+                let marked = live.marked_deleted(draft, id, None)?;
                 draft.delete_messages(id, &marked, DeleteReason::Expunge)?;
                 Ok::<(), Refusal>(())
             };
@@ -156,7 +159,7 @@ impl Session {
 }
 
 /// Whoever opens a mailbox is going to read it: are there segments for its newest messages?
-fn consider_index(live: &pennypost_mailstore::LiveAccount, view: &View) {
+fn consider_index(live: &ClientAccount, view: &View) {
     const MANY: usize = 128;
     let newest = view.len().checked_sub(MANY).and_then(|position| view.shown().rows.at(position));
     if let Some(row) = newest {

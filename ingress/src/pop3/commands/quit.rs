@@ -2,7 +2,6 @@
 
 use pennypost_fold::DraftError;
 use pennypost_model::journal::{Actor, DeleteReason, Protocol};
-use pennypost_model::{MailboxId, UidSet};
 use tracing::warn;
 
 use crate::pop3::session::Session;
@@ -10,10 +9,8 @@ use crate::pop3::session::Session;
 impl Session {
     pub(super) async fn quit(&mut self) {
         let Some(maildrop) = self.maildrop.take() else { return self.ok("bye") };
-        let rows = maildrop.inbox().into_iter().flat_map(|inbox| inbox.rows.iter());
-        let marked = rows.zip(&maildrop.deleted).filter(|(_, deleted)| **deleted);
-        let uids: UidSet = marked.map(|(row, _)| row.uid).collect();
-        if uids.is_empty() {
+        let marked = maildrop.marked();
+        if marked.is_empty() {
             return self.ok("bye");
         }
         if !maildrop.standing.rules.pop3_deletes {
@@ -22,7 +19,12 @@ impl Session {
         }
         let actor = Actor::Member(Protocol::Pop3);
         let change = maildrop.account.change(&actor, |draft| {
-            draft.delete_messages(MailboxId::INBOX, &uids, DeleteReason::Expunge)?;
+            for (mailbox, uids) in &marked {
+                // One that is gone has taken its messages with it.
+                if draft.state().mailbox(*mailbox).is_some() {
+                    draft.delete_messages(*mailbox, uids, DeleteReason::Expunge)?;
+                }
+            }
             Ok::<(), DraftError>(())
         });
         match change.await {

@@ -6,7 +6,7 @@ use base64::Engine;
 use pennypost_directory::{ClientProtocol, SignInError, Standing};
 use tracing::warn;
 
-use crate::net::{Attempt, Line, NetError, Stream, wire};
+use crate::net::{Attempt, Line, NetError, Stream, pop3_sight, wire};
 use crate::pop3::session::{Maildrop, Session};
 use crate::sasl::{self, BASE64, Carrier, MAX_LINE, Refusal};
 
@@ -99,7 +99,8 @@ impl Session {
     async fn open_maildrop(&mut self, standing: Standing) {
         match self.adapter.mailroom.account(standing.account.key).await {
             Ok(live) => {
-                let maildrop = Maildrop::new(live, standing);
+                let sight = pop3_sight(&standing.rules.pop3, self.adapter.clock.now());
+                let maildrop = Maildrop::new(self.adapter.sights.account(live, sight), standing);
                 let count = maildrop.deleted.len();
                 self.maildrop = Some(maildrop);
                 self.ok(&format!("{count} messages"));

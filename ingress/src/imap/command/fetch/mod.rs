@@ -126,7 +126,8 @@ impl Session {
         if let Some(since) = fetch.changed_since.filter(|_| fetch.vanished) {
             let last = view.shown().rows.last().map_or(0, |row| row.uid.0);
             let uids = fetch.set.resolve(last);
-            let known = Known { since, uids: Some(&uids), pairs: None };
+            let ages = view.live().loses_sight();
+            let known = Known { since, uids: Some(&uids), pairs: None, ages };
             for line in vanished::lines(&vanished::vanished(view.shown(), &known), true) {
                 self.stream.write(&line);
                 self.stream.relieve().await?;
