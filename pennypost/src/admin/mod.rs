@@ -7,6 +7,7 @@
 
 pub mod account;
 pub mod alias;
+pub mod client_setup;
 pub mod clients;
 pub mod context;
 mod csv_import;

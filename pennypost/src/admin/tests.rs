@@ -425,16 +425,102 @@ async fn what_mail_programs_may_do_is_set_for_accounts_and_tenants() {
     let office = Office::with_acme().await;
     office.good("account add ann@acme.example").await;
     let rules = "account clients show ann@acme.example";
-    let all = |pop3, passwords, deletes| serde_json::json!({"imap": true, "pop3": pop3, "passwords": passwords, "pop3_deletes": deletes});
+    let all = |pop3: bool, passwords: bool, deletes: bool| {
+        let of = |open: bool, sees: bool| serde_json::json!({"open": open, "range": "all", "folders": sees, "junk": sees});
+        let (imap, pop3) = (of(true, true), of(pop3, false));
+        serde_json::json!({"imap": imap, "pop3": pop3, "passwords": passwords, "pop3_deletes": deletes})
+    };
     assert_eq!(office.documents(rules).await[0], all(true, true, true));
     office.good("account clients set ann@acme.example --passwords off --pop3-deletes on").await;
     office.good("account clients set --tenant acme --pop3 off --pop3-deletes off").await;
     assert_eq!(office.documents(rules).await[0], all(false, false, true));
     office.good("account clients set ann@acme.example --pop3 on --pop3-deletes off").await;
     assert_eq!(office.documents(rules).await[0], all(false, false, false));
-    assert!(office.good(rules).await.starts_with("IMAP: yes\nPOP3: no\n"));
+    let shown = office.good(rules).await;
+    assert!(
+        shown.starts_with("IMAP: yes\nIMAP sees mail of: all time\n") && shown.contains("\nPOP3: no\n"),
+        "{shown}"
+    );
+
+    // CLI-04, CLI-05.
+    office.good("account clients set ann@acme.example --imap-range 30-days --imap-folders off").await;
+    office
+        .good("account clients set --tenant acme --imap-range all --pop3-range 2-years --pop3-junk on")
+        .await;
+    let now = office.documents(rules).await.remove(0);
+    let sees = |range, folders: bool, junk: bool| serde_json::json!({"open": true, "range": range, "folders": folders, "junk": junk});
+    assert_eq!(now["imap"], sees("30-days", false, true));
+    assert_eq!((&now["pop3"]["range"], &now["pop3"]["junk"]), (&"2-years".into(), &true.into()));
+    office.good("account clients reset ann@acme.example").await;
+    office.good("account clients reset --tenant acme").await;
+    assert_eq!(office.documents(rules).await[0], all(true, true, true));
     for wrong in ["", "a@b.example", "--pop3 off", "a@b.example --tenant x --pop3 off"] {
         let line = format!("pennypost account clients set {wrong}");
         assert!(Program::try_parse_from(line.split_whitespace()).is_err(), "{wrong}");
     }
+}
+
+/// CLI-09: what a member is told is what the server is configured with, and what is open to them.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_to_enter_in_a_mail_program_is_told() {
+    let mut office = Office::with_acme().await;
+    office.good("account add ann@acme.example").await;
+    let file = office.folder.path().join("pennypost.toml");
+    let config = "[adapter]\nhostname = \"mail.acme.example\"\n[listen]\nimaps = \"0.0.0.0:993\"\n\
+                  pop3s = \"127.0.0.1:995\"\n";
+    std::fs::write(&file, config).expect("written");
+    let file = file.display().to_string();
+    assert!(!file.contains(['_', ' ']), "the tests' words are split there: {file}");
+    let setup = format!("account clients setup ann@acme.example --config {file}");
+
+    let told = office.good(&setup).await;
+    for line in [
+        "account type: IMAP",
+        "incoming mail server: mail.acme.example",
+        "port: 993",
+        "security: SSL/TLS",
+        "user name: ann@acme.example",
+        "outgoing mail server: none: this post office does not send mail yet",
+        "The program sees mail of all time.",
+    ] {
+        assert!(told.lines().any(|found| found == line), "{line}: {told}");
+    }
+    assert!(!told.contains("this machine only"), "{told}");
+    let document = office.documents(&setup).await.remove(0);
+    assert_eq!((&document["host"], &document["port"]), (&"mail.acme.example".into(), &993.into()));
+
+    // Each program has its own steps, with the same entries in them.
+    let mut steps = std::collections::BTreeSet::new();
+    for program in ["outlook", "foxmail", "thunderbird", "apple-mail"] {
+        for (protocol, port) in [("imap", "993"), ("pop3", "995")] {
+            let told = office.good(&format!("{setup} --program {program} --protocol {protocol}")).await;
+            let (_, how) = told.split_once("\n\n").expect("steps");
+            for entry in
+                [&protocol.to_uppercase(), "ann@acme.example", "mail.acme.example", port, "1. ", "\n2. "]
+            {
+                assert!(how.contains(entry), "{program}: {entry}: {how}");
+            }
+            steps.insert(how.to_owned());
+        }
+    }
+    assert_eq!(steps.len(), 8);
+
+    // What the member and the tenant have said changes what is told.
+    let set = "account clients set ann@acme.example";
+    office.good(&format!("{set} --pop3-range 7-days --pop3-deletes off --passwords off --imap off")).await;
+    let told = office.good(&setup).await;
+    for part in
+        ["POP3", "port: 995", "this machine only", "the last 7 days", "stays on the server", "a token made"]
+    {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+    let refused = office.run(&format!("{setup} --protocol imap"), &[]).await.failure;
+    assert!(refused.expect("refused").starts_with("IMAP is closed for ann@acme.example"));
+    office.lang = Lang::ZhCn;
+    let told = office.good(&format!("{setup} --program foxmail --host pop.acme.example")).await;
+    for part in ["收件服务器: pop.acme.example", "最近 7 天", "手动设置", "暂不支持发信"] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+    office.good(&format!("{set} --pop3 off")).await;
+    assert!(office.run(&setup, &[]).await.failure.is_some());
 }

@@ -81,6 +81,19 @@ token-once = token (shown only once): { $token }
 token-revoked = revoked the token { $id } of { $address }: sessions that stand on it end
 tokens-none = the account has no tokens
 clients-set = set what mail programs may do: { $name }
+clients-reset = forgot what was said about mail programs: { $name }
+clients-imap-range = IMAP sees mail of
+clients-imap-folders = IMAP sees own folders
+clients-imap-junk = IMAP sees the junk folder
+clients-pop3-range = POP3 sees mail of
+clients-pop3-folders = POP3 sees mail of own folders
+clients-pop3-junk = POP3 sees junk
+range-all = all time
+range-2-years = the last 2 years
+range-1-year = the last year
+range-3-months = the last 3 months
+range-30-days = the last 30 days
+range-7-days = the last 7 days
 csv-imported = { $added ->
     [one] added one account
    *[other] added { $added } accounts
@@ -129,6 +142,7 @@ word-scope = opens
 word-expires = ends
 word-imap = IMAP
 word-pop3 = POP3
+word-password = password
 word-passwords = password opens the mailbox in mail programs
 word-pop3-deletes = POP3 programs may delete
 word-version = version
@@ -275,3 +289,47 @@ bench-unit-per-second = /s
 bench-unit-kibibytes = KiB
 bench-unit-pieces = ×
 bench-unit-percent = %
+
+## What to enter in a mail program
+
+setup-closed = { $protocol } is closed for { $address }; see “pennypost account clients show { $address }”
+setup-all-closed = IMAP and POP3 are closed for { $address }; see “pennypost account clients show { $address }”
+setup-type = account type
+setup-server = incoming mail server
+setup-port = port
+setup-security = security
+setup-user = user name
+setup-password = that of the account, or a token made for this program
+setup-token-only = a token made for this program by “pennypost account token add”; the password of the account does not open it
+setup-outgoing = outgoing mail server
+setup-no-outgoing = none: this post office does not send mail yet
+setup-local = The server listens on this machine only: programs on other machines do not reach it.
+setup-range = The program sees mail of { $range }.
+setup-imap-no-folders = It does not see own folders.
+setup-pop3-folders = It fetches the Inbox and own folders.
+setup-pop3-inbox = It fetches the Inbox.
+setup-pop3-keeps = What it deletes stays on the server.
+setup-any =
+    1. Begin a new account and choose to set it up by hand.
+    2. Enter { $address } as the mail address and as the user name, whole.
+    3. Enter { $protocol }, the server { $host }, the port { $port } and SSL/TLS.
+    4. Enter the password.
+setup-outlook =
+    1. File > Add Account: enter { $address }, open “Advanced options”, tick “Let me set up my account manually”, Connect.
+    2. Choose { $protocol } (Outlook says POP for POP3).
+    3. Incoming mail: server { $host }, port { $port }, encryption method SSL/TLS. Leave “Require logon using Secure Password Authentication” off.
+    4. Next, enter the password, Connect.
+setup-foxmail =
+    1. Menu > Account Management > New > Other mailbox > Manual setup.
+    2. Receiving server type { $protocol }; mail account { $address }; enter the password.
+    3. { $protocol } server { $host }, tick SSL, port { $port }.
+    4. Create.
+setup-thunderbird =
+    1. Account Settings > Account Actions > Add Mail Account: enter the name, { $address } and the password, then “Configure manually”.
+    2. Incoming server: protocol { $protocol }, hostname { $host }, port { $port }, connection security SSL/TLS, authentication method “Normal password”, username { $address }.
+    3. Re-test, then Done.
+setup-apple-mail =
+    1. Mac: Mail > Add Account > Other Mail Account. iPhone and iPad: Settings > Apps > Mail > Mail Accounts > Add Account > Other > Add Mail Account.
+    2. Enter the name, { $address } and the password; when it can't be verified, go on by hand.
+    3. Account type { $protocol } (POP for POP3), incoming mail server { $host }, user name { $address }.
+    4. In the server settings of the account: use SSL/TLS, port { $port }.

@@ -78,6 +78,19 @@ token-once = 专用密码（仅显示一次）：{ $token }
 token-revoked = 已吊销 { $address } 的专用密码 { $id }，使用它的会话将结束
 tokens-none = 该账号没有客户端专用密码
 clients-set = 已设置 { $name } 的客户端权限
+clients-reset = 已恢复 { $name } 的客户端默认设置
+clients-imap-range = IMAP 收取邮件范围
+clients-imap-folders = IMAP 收取“我的文件夹”
+clients-imap-junk = IMAP 收取垃圾邮件
+clients-pop3-range = POP3 收取邮件范围
+clients-pop3-folders = POP3 收取“我的文件夹”
+clients-pop3-junk = POP3 收取垃圾邮件
+range-all = 全部
+range-2-years = 最近两年
+range-1-year = 最近一年
+range-3-months = 最近三个月
+range-30-days = 最近 30 天
+range-7-days = 最近 7 天
 csv-imported = 已添加 { $added } 个账号
 csv-dry-run = 可以添加 { $added } 个账号；未作任何更改
 alias-added = 已添加别名 { $address }，指向 { $count } 个账号
@@ -111,6 +124,7 @@ word-scope = 可用于
 word-expires = 到期
 word-imap = IMAP
 word-pop3 = POP3
+word-password = 密码
 word-passwords = 客户端可用帐号密码登录
 word-pop3-deletes = 允许 POP3 客户端删信
 word-version = 版本
@@ -244,3 +258,47 @@ bench-unit-per-second = /秒
 bench-unit-kibibytes = KiB
 bench-unit-pieces = 次
 bench-unit-percent = %
+
+## 客户端设置
+
+setup-closed = { $address } 未开启 { $protocol }，请查看“pennypost account clients show { $address }”
+setup-all-closed = { $address } 未开启 IMAP 和 POP3，请查看“pennypost account clients show { $address }”
+setup-type = 账号类型
+setup-server = 收件服务器
+setup-port = 端口
+setup-security = 加密方式
+setup-user = 用户名
+setup-password = 帐号密码，或为该客户端创建的专用密码
+setup-token-only = 为该客户端创建的专用密码（“pennypost account token add”）；不能使用帐号密码
+setup-outgoing = 发件服务器
+setup-no-outgoing = 无：本系统暂不支持发信
+setup-local = 服务器仅在本机监听，其他机器上的客户端无法连接。
+setup-range = 客户端可收取的邮件范围：{ $range }。
+setup-imap-no-folders = 不收取“我的文件夹”。
+setup-pop3-folders = 收取收件箱和“我的文件夹”。
+setup-pop3-inbox = 收取收件箱。
+setup-pop3-keeps = 客户端删除的邮件仍保留在服务器上。
+setup-any =
+    1. 新建账号，选择手动设置。
+    2. 邮箱地址和用户名均填写完整地址 { $address }。
+    3. 选择 { $protocol }，服务器填写 { $host }，端口填写 { $port }，加密方式选择 SSL/TLS。
+    4. 填写密码。
+setup-outlook =
+    1. 文件 > 添加帐户：填写 { $address }，展开“高级选项”，勾选“让我手动设置我的帐户”，点击“连接”。
+    2. 选择 { $protocol }（POP3 在 Outlook 中显示为 POP）。
+    3. 接收邮件：服务器 { $host }，端口 { $port }，加密方法 SSL/TLS；不勾选“要求使用安全密码验证(SPA)进行登录”。
+    4. 点击“下一步”，填写密码，点击“连接”。
+setup-foxmail =
+    1. 菜单 > 帐号管理 > 新建 > 其他邮箱 > 手动设置。
+    2. 接收服务器类型选择 { $protocol }，邮件帐号填写 { $address }，填写密码。
+    3. { $protocol } 服务器填写 { $host }，勾选 SSL，端口填写 { $port }。
+    4. 点击“创建”。
+setup-thunderbird =
+    1. 账户设置 > 账户操作 > 添加邮件账户：填写姓名、{ $address } 和密码，点击“手动配置”。
+    2. 收件服务器：协议 { $protocol }，主机名 { $host }，端口 { $port }，连接安全性 SSL/TLS，验证方式“普通密码”，用户名 { $address }。
+    3. 点击“重新测试”，然后点击“完成”。
+setup-apple-mail =
+    1. Mac：“邮件” > 添加账户 > 其他邮件账户。iPhone 和 iPad：设置 > App > 邮件 > 邮件账户 > 添加账户 > 其他 > 添加邮件账户。
+    2. 填写名称、{ $address } 和密码；无法验证时继续手动填写。
+    3. 账户类型选择 { $protocol }（POP3 显示为 POP），收件服务器填写 { $host }，用户名填写 { $address }。
+    4. 在账户的服务器设置中：使用 SSL/TLS，端口 { $port }。
