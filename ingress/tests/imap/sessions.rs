@@ -1,7 +1,10 @@
 //! Many sessions at one mailbox: each tracks what it is told, and what it is told is always true.
 
+use pennypost_directory::ClientRange;
+
 use crate::dialogue::Client;
 use crate::server::{ALICE, Server};
+use crate::sight;
 
 /// A client that believes what it is told (RFC 3501 section 7.4.1).
 struct Believer {
@@ -132,6 +135,54 @@ async fn sessions_that_expunge_each_others_mail_stay_in_step() {
     }
     assert!(views.iter().all(|view| *view == views[0] && !view.contains(&None)), "{views:?}");
     assert!(!views[0].is_empty());
+    server.stop().await;
+}
+
+/// As above, where some sessions do not see what is old (CLI-04): each has its own numbers.
+#[tokio::test(flavor = "multi_thread")]
+async fn sessions_that_see_differently_stay_in_step() {
+    let server = sight::steady().await;
+    let mut filler = Client::login(server.address, ALICE).await;
+    let mut sessions = Vec::new();
+    for seed in 0..3 {
+        sessions.push(Believer::new(&server, seed * 7_919 + 1).await);
+    }
+    sight::set(&server, |settings| settings.imap.range = Some(ClientRange::Month)).await;
+    sight::fill(&mut filler, "INBOX", 30).await;
+    for seed in 3..6 {
+        sessions.push(Believer::new(&server, seed * 7_919 + 1).await);
+    }
+    let running: Vec<_> = sessions
+        .into_iter()
+        .map(|mut session| {
+            tokio::spawn(async move {
+                for number in 0..100 {
+                    session.step(number).await;
+                }
+                session
+            })
+        })
+        .collect();
+    sight::fill(&mut filler, "INBOX", 50).await;
+    let mut sessions = futures_of(running).await;
+    // Whatever has become of it, there is something of both.
+    sight::fill(&mut filler, "INBOX", 2).await;
+    let mut views = Vec::new();
+    for session in &mut sessions {
+        session.say("NOOP").await;
+        session.say("FETCH 1:* UID").await;
+        views.push(session.uids.clone());
+    }
+    let (whole, part) = views.split_at(3);
+    assert!(
+        whole.iter().all(|view| *view == whole[0]) && part.iter().all(|view| *view == part[0]),
+        "{views:?}"
+    );
+    filler.ok("SELECT INBOX").await;
+    let new = sight::numbers(&filler.ok("UID SEARCH SINCE 1-Jan-2010").await);
+    let seen: Vec<u32> = part[0].iter().flatten().copied().collect();
+    assert_eq!((seen.len(), &seen), (part[0].len(), &new));
+    assert!(new.len() < whole[0].len() && !new.is_empty());
     server.stop().await;
 }
 

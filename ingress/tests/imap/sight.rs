@@ -9,10 +9,15 @@ use pennypost_ingress::net::Limits;
 use crate::dialogue::Client;
 use crate::server::{ALICE, BOB, Server};
 
+/// Sessions go on as they began, however long a test takes.
+pub async fn steady() -> Server {
+    Server::with_limits(Limits { recheck: Duration::from_secs(86_400), ..Limits::default() }).await
+}
+
 const LONG_AGO: &str = "01-Jan-2001 00:00:00 +0000";
 const GOODBYE: &str = "* BYE [UNAVAILABLE] what mail programs see has changed, sign in again";
 
-async fn set(server: &Server, change: impl Fn(&mut ClientSettings)) {
+pub async fn set(server: &Server, change: impl Fn(&mut ClientSettings)) {
     let directory = &server.adapter.directory;
     let key = directory.account_at(ALICE).await.expect("directory").expect("alice").key;
     directory.change_client_settings(key, change).await.expect("set");
@@ -36,7 +41,7 @@ async fn append_old(client: &mut Client, mailbox: &str, raw: &str) -> String {
 }
 
 /// Old and new messages by turns: the odd UIDs are old.
-async fn fill(client: &mut Client, mailbox: &str, pairs: usize) {
+pub async fn fill(client: &mut Client, mailbox: &str, pairs: usize) {
     for n in 0..pairs {
         assert!(
             append_old(client, mailbox, &format!("Subject: old {n}\r\n\r\nold\r\n")).await.starts_with("OK")
@@ -53,7 +58,7 @@ fn number(lines: &[String], word: &str) -> u64 {
     rest.split(|c: char| !c.is_ascii_digit()).next().expect("digits").parse().expect("a number")
 }
 
-fn numbers(lines: &[String]) -> Vec<u32> {
+pub fn numbers(lines: &[String]) -> Vec<u32> {
     let found = lines.iter().find_map(|line| line.strip_prefix("* SEARCH")).unwrap_or_default();
     found.split_whitespace().map(|number| number.parse().expect("a number")).collect()
 }
@@ -95,7 +100,7 @@ async fn agreed(client: &mut Client, mailbox: &str) -> Vec<u32> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_range_of_time_is_a_mailbox_without_the_rest() {
-    let server = Server::start().await;
+    let server = steady().await;
     let mut whole = Client::login(server.address, ALICE).await;
     fill(&mut whole, "INBOX", 4).await;
     let before = number(&whole.ok("SELECT INBOX").await, "[UIDVALIDITY ");
@@ -146,7 +151,7 @@ async fn uids(client: &mut Client) -> Vec<u32> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_seen_is_not_expunged() {
-    let server = Server::start().await;
+    let server = steady().await;
     let mut whole = Client::login(server.address, ALICE).await;
     whole.ok("CREATE Mine").await;
     fill(&mut whole, "Mine", 3).await;
@@ -176,7 +181,7 @@ async fn what_is_not_seen_is_not_expunged() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn uids_are_valid_for_what_is_seen() {
-    let server = Server::start().await;
+    let server = steady().await;
     let mut whole = Client::login(server.address, ALICE).await;
     fill(&mut whole, "INBOX", 2).await;
     let mut client = ranged(&server).await;
@@ -273,7 +278,7 @@ async fn folders_that_are_not_seen_are_not_there() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sessions_of_an_account_may_see_differently() {
-    let server = Server::start().await;
+    let server = steady().await;
     let mut whole = Client::login(server.address, ALICE).await;
     fill(&mut whole, "INBOX", 2).await;
     let mut first = ranged(&server).await;

@@ -7,7 +7,9 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use memory::{House, Memory, PASSWORD};
-use pennypost_directory::{AccountState, SignInError, TenantState};
+use pennypost_directory::{
+    AccountState, ClientProtocol, ClientRange, ClientSettings, SignInError, TenantState,
+};
 
 const LOGIN: &str = "alice@acme.example";
 
@@ -211,4 +213,39 @@ async fn a_session_stands_on_its_account_its_tenant_and_its_password() {
     assert_eq!(directory.still_stands(&standing).await, Ok(None));
     let anew = sign_in("the new password").await;
     assert!(directory.still_stands(&anew).await.expect("asked").is_some());
+}
+
+/// What members and tenants say about mail programs holds at the next sign-in, in every process, and costs a sign-in no
+/// read of its own.
+#[tokio::test]
+async fn what_mail_programs_may_do_costs_no_read() {
+    let (house, alice) = with_alice().await;
+    let directory = house.process(memory::Memory::new(&house.disk));
+    let sign_in = async || {
+        directory.open_session(LOGIN, PASSWORD, client(1)).await.expect("signed in");
+        house.disk.take_reads();
+        let standing = directory.open_session(LOGIN, PASSWORD, client(1)).await.expect("signed in");
+        (standing, house.disk.take_reads())
+    };
+    let (standing, before) = sign_in().await;
+    assert!(standing.opens(ClientProtocol::Pop3) && standing.opens(ClientProtocol::Imap));
+    let each: std::collections::BTreeSet<_> = before.iter().collect();
+    assert_eq!(each.len(), before.len(), "an item is read twice: {before:?}");
+    let tenant = alice.key.tenant;
+    let close = |settings: &mut ClientSettings| settings.imap.open = Some(false);
+    house.directory.change_tenant_client_settings(tenant, close).await.expect("set");
+    let narrow = |settings: &mut ClientSettings| settings.pop3.range = Some(ClientRange::Week);
+    house.directory.change_client_settings(alice.key, narrow).await.expect("set");
+    let (standing, after) = sign_in().await;
+    assert!(standing.opens(ClientProtocol::Pop3) && !standing.opens(ClientProtocol::Imap));
+    assert_eq!((standing.rules.pop3.range, standing.rules.imap.range), (ClientRange::Week, ClientRange::All));
+    assert_eq!(after, before);
+
+    // Nor does the look at a session that is open.
+    let tokens_only = |settings: &mut ClientSettings| settings.passwords = Some(false);
+    house.directory.change_client_settings(alice.key, tokens_only).await.expect("set");
+    house.disk.take_reads();
+    let now = directory.still_stands(&standing).await.expect("directory").expect("stands");
+    assert!(!now.opens(ClientProtocol::Pop3));
+    assert_eq!(house.disk.take_reads().len(), 3);
 }

@@ -17,12 +17,19 @@ use pennypost_ports::{
 pub struct Disk {
     items: Mutex<BTreeMap<ControlKey, Item>>,
     versions: AtomicU64,
+    /// Keys that were read, since they were taken last.
+    reads: Mutex<Vec<ControlKey>>,
 }
 
 impl Disk {
     /// Every key that is there.
     pub fn keys(&self) -> Vec<ControlKey> {
         self.items.lock().keys().cloned().collect()
+    }
+
+    /// Keys that were read since this was asked last.
+    pub fn take_reads(&self) -> Vec<ControlKey> {
+        std::mem::take(&mut self.reads.lock())
     }
 
     /// Every stored byte, to look for what must not be there.
@@ -80,6 +87,7 @@ impl Control for Memory {
         if self.writes_left.load(Ordering::SeqCst) < 0 {
             return Err(Memory::dead());
         }
+        self.disk.reads.lock().push(key.clone());
         Ok(self.disk.items.lock().get(key).cloned())
     }
 
