@@ -1,6 +1,7 @@
 //! The library behind the one binary: its subcommands and what they say.
 
 pub mod admin;
+mod background;
 mod bench;
 pub mod cli;
 pub mod config;

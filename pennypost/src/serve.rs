@@ -15,6 +15,7 @@ use pennypost_inbound_parse::InboundParse;
 use pennypost_ingress::net::{Adapter, Ports, TlsMode, load_or_create_tls};
 use pennypost_ingress::{imap, pop3, smtp};
 use pennypost_mailstore::Mailroom;
+use pennypost_model::event::Stage;
 use pennypost_notify::Notify;
 use pennypost_policy_filter::PolicyFilter;
 use pennypost_runtime::local::Driver;
@@ -32,7 +33,7 @@ use crate::config::{Config, Listen};
 use crate::office::Office;
 use crate::sweep::Sweeper;
 use crate::text::Text;
-use crate::{Failed, demo, http, open_files, say};
+use crate::{Failed, background, demo, http, open_files, say};
 
 /// Runs the post office until it is asked to stop.
 pub async fn run(data: &Path, args: &ServeArgs, json: bool, text: &Text) -> Result<ExitCode, Failed> {
@@ -83,7 +84,9 @@ pub async fn run(data: &Path, args: &ServeArgs, json: bool, text: &Text) -> Resu
     protocols.spawn(pop3::run(Arc::clone(&adapter), listeners.pop3, TlsMode::StartTls));
     protocols.spawn(pop3::run(Arc::clone(&adapter), listeners.pop3s, TlsMode::Implicit));
     let (stop_work, work_stopped) = watch::channel(false);
-    let workers = tokio::spawn(driver.run(work_stopped.clone()));
+    let housekeeping = background::start(driver.clone(), work_stopped.clone())?;
+    let is_mail = |stage| stage != Stage::Housekeep;
+    let workers = tokio::spawn(driver.run_some(is_mail, work_stopped.clone()));
     let sweeper = Sweeper::new(&office, Arc::clone(&pipeline), config.retention.clone());
     let sweeper = tokio::spawn(sweeper.run());
     let neighbours = tokio::spawn(watch_other_processes(office.backend.foreign_changes(), room));
@@ -98,7 +101,8 @@ pub async fn run(data: &Path, args: &ServeArgs, json: bool, text: &Text) -> Resu
     neighbours.abort();
     let _ = stop_work.send(true);
     // What a worker has in hand comes again if it does not end in time.
-    let _ = tokio::time::timeout(Duration::from_secs(20), workers).await;
+    let all = async { tokio::join!(workers, housekeeping) };
+    let _ = tokio::time::timeout(Duration::from_secs(20), all).await;
     let _ = tokio::time::timeout(Duration::from_secs(2), pages).await;
     office.backend.shutdown().await;
     Ok(ExitCode::SUCCESS)

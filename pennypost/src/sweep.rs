@@ -201,7 +201,7 @@ async fn index_what_is_wanted(store: Mailstore, pipeline: Arc<Pipeline>, clock: 
                 continue;
             }
         };
-        let events = accounts.into_iter().map(|account| Event::House(House::Account(account))).collect();
+        let events = accounts.into_iter().map(|account| Event::House(House::Segments(account))).collect();
         for sent in pipeline.send(Stage::Housekeep, events).await {
             report(sent.map_err(|failure| Failed::from(not_sent(failure))));
         }
@@ -308,7 +308,7 @@ mod tests {
         async fn sent_accounts(&self) -> Vec<AccountKey> {
             let accounts = self.sent().await.into_iter().filter_map(|house| match house {
                 House::Account(account) => Some(account),
-                House::CollectGarbage(_) | House::Audit(_) => None,
+                House::Segments(_) | House::CollectGarbage(_) | House::Audit(_) => None,
             });
             let mut accounts: Vec<_> = accounts.collect();
             accounts.sort_unstable();

@@ -12,27 +12,46 @@ use crate::hints::Hint;
 /// Bases that are kept: the newest, and two before it for an administrator who looks into a damaged one. Loading
 /// does not use those: it falls back to the whole journal.
 const BASES_KEPT: usize = 3;
+/// So many messages that no base has are read again by whoever opens the account.
+const MANY: u64 = 4_096;
 /// Entries whose cards go into one run: what is in memory at once, and what a reader of one card reads.
 const RUN_ENTRIES: u64 = 1000;
 
 impl Housekeep {
-    /// Does everything for one account.
+    /// Does everything for one account but its segments; its state.
     ///
     /// # Errors
     /// [`StoreError`]; each step stands by itself.
-    pub async fn keep_account(&self, account: AccountKey) -> Result<(), StoreError> {
+    pub async fn keep_account(&self, account: AccountKey) -> Result<State, StoreError> {
         let head = self.store.journal().newest(account, 1, Consistency::Strong).await?.head;
         let state = self.store.load(account, Consistency::Strong).await?;
         let state = self.forget(account, state).await?;
         let base_seq = head.map_or(Seq::ZERO, |head| head.base_seq);
         let tail = state.seq.0 - base_seq.0.min(state.seq.0);
-        if tail >= long_tail(self.settings.long_tail.max(1), state.used.messages) {
+        let wants_base = tail >= long_tail(self.settings.long_tail.max(1), state.used.messages)
+            || self.has_many_since(account, base_seq, state.used.messages).await?;
+        if wants_base {
             self.write_cards(account, base_seq, state.seq, RUN_ENTRIES).await?;
             if let Some(head) = self.store.build_base(account).await? {
                 self.drop_old_bases(account, &head).await?;
             }
         }
-        Ok(())
+        Ok(state)
+    }
+
+    /// Has a large part of the account's messages come after this entry? Then few entries may hold them.
+    async fn has_many_since(
+        &self,
+        account: AccountKey,
+        base: Seq,
+        messages: u64,
+    ) -> Result<bool, StoreError> {
+        if messages < MANY {
+            return Ok(false);
+        }
+        let at = self.store.journal().before(account, base, 1).await?;
+        let before = at.last().map_or(0, |entry| entry.used.messages);
+        Ok(messages.saturating_sub(before) >= (messages / 4).max(MANY))
     }
 
     /// Gives up deleted messages whose window has passed. The hints are written first: they are verified

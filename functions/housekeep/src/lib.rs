@@ -109,9 +109,10 @@ impl Housekeep {
     async fn keep_house(&self, house: House) -> Result<Vec<Event>, StoreError> {
         match house {
             House::Account(account) => {
-                self.keep_account(account).await?;
-                return self.keep_segments(account).await;
+                let state = self.keep_account(account).await?;
+                return self.keep_segments_of(account, &state).await;
             }
+            House::Segments(account) => return self.keep_segments(account).await,
             House::CollectGarbage(tenant) => self.collect_garbage(tenant).await.map(drop)?,
             House::Audit(tenant) => self.audit(tenant).await.map(drop)?,
         }

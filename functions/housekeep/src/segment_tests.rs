@@ -76,8 +76,8 @@ async fn what_is_forgotten_leaves_its_segment() {
     let segments = fixture.store.segments(ANN).await.unwrap();
     assert!(has(&segments, &placed[3]), "it can be restored still");
     fixture.pass(15 * DAY);
-    house.keep_account(ANN).await.unwrap();
-    keep(&house, ANN).await;
+    let state = house.keep_account(ANN).await.unwrap();
+    assert_eq!(house.keep_segments_of(ANN, &state).await, Ok(Vec::new()));
     let segments = fixture.store.segments(ANN).await.unwrap();
     assert!(!has(&segments, &placed[3]), "its text has gone");
     assert!(placed.iter().filter(|other| other.rid != placed[3].rid).all(|other| has(&segments, other)));
@@ -120,4 +120,70 @@ async fn a_busy_account_waits_unless_somebody_reads() {
     assert_eq!(listed(&fixture).await.len(), 2);
     let state = fixture.store.load(ANN, Consistency::Strong).await.unwrap();
     assert_eq!(fixture.store.indexed_up_to(ANN).await.unwrap(), state.seq);
+}
+
+/// Bytes of the objects with that prefix.
+async fn stored(fixture: &Fixture, prefix: &str) -> u64 {
+    let listed = fixture.store.objects().list(prefix, None, 1_000).await.unwrap();
+    listed.iter().map(|object| object.size).sum()
+}
+
+#[tokio::test]
+async fn work_grows_with_what_comes_and_nothing_is_done_twice() {
+    let fixture = fixture();
+    let house = house(&fixture, 0);
+    for _ in 0..60 {
+        fixture.arrive(ANN, &[1_000; 12]).await;
+        keep(&house, ANN).await;
+    }
+    let (_, read, written) = fixture.work();
+    let packs = stored(&fixture, &names::packs(ANN.tenant)).await;
+    assert!(read <= packs, "each message is read once: {read} of {packs} bytes");
+    let segments = stored(&fixture, &names::segments(ANN)).await;
+    assert!(written <= 6 * segments, "merged a few times: {written} for {segments} bytes");
+
+    fixture.store.build_base(ANN).await.unwrap();
+    fixture.arrive(ANN, &[1_000; 9]).await;
+    fixture.work();
+    for _ in 0..20 {
+        fixture.store.want_index_now(ANN);
+        keep(&house, ANN).await;
+    }
+    assert_eq!(fixture.work(), (0, 0, 0), "for a few messages the account is not even loaded");
+}
+
+#[tokio::test]
+async fn a_large_account_gets_fewer_segments() {
+    let fixture = fixture();
+    let house = house(&fixture, 0);
+    // A 256th of these are 12.
+    fixture.arrive(ANN, &[8; 3_100]).await;
+    keep(&house, ANN).await;
+    let names = listed(&fixture).await;
+    fixture.arrive(ANN, &[8; 11]).await;
+    keep(&house, ANN).await;
+    assert_eq!(listed(&fixture).await, names);
+    fixture.arrive(ANN, &[8; 1]).await;
+    keep(&house, ANN).await;
+    assert_ne!(listed(&fixture).await, names);
+}
+
+#[tokio::test]
+async fn many_messages_in_few_entries_get_a_base() {
+    let fixture = fixture();
+    let house = house(&fixture, 0);
+    for _ in 0..3 {
+        fixture.arrive(ANN, &[8; 2_000]).await;
+    }
+    assert_eq!(stored(&fixture, &names::bases(ANN)).await, 0);
+    house.keep_account(ANN).await.unwrap();
+    let bases = fixture.store.objects().list(&names::bases(ANN), None, 10).await.unwrap();
+    assert_eq!(bases.len(), 1);
+    fixture.arrive(ANN, &[8; 2_000]).await;
+    house.keep_account(ANN).await.unwrap();
+    assert_eq!(
+        fixture.store.objects().list(&names::bases(ANN), None, 10).await.unwrap(),
+        bases,
+        "a few more"
+    );
 }

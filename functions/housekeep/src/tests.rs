@@ -45,12 +45,18 @@ impl Clock for TestClock {
 struct Watched {
     inner: Arc<dyn Objects>,
     whole_reads: AtomicU64,
+    /// Bytes of packs that were read in ranges, and bytes of segments that were written.
+    pack_bytes: AtomicU64,
+    segment_bytes: AtomicU64,
     out_of_order: AtomicBool,
 }
 
 #[async_trait]
 impl Objects for Watched {
     async fn put_unique(&self, name: &str, bytes: Bytes) -> PortResult<Created> {
+        if name.starts_with(&names::segments(ANN)) {
+            self.segment_bytes.fetch_add(bytes.len() as u64, Ordering::SeqCst);
+        }
         self.inner.put_unique(name, bytes).await
     }
 
@@ -62,6 +68,9 @@ impl Objects for Watched {
     async fn get_range(&self, name: &str, start: u64, len: u64) -> PortResult<Bytes> {
         if self.out_of_order.load(Ordering::SeqCst) {
             return Err(PortError::Unavailable { port: "objects", cause: "a test".to_owned() });
+        }
+        if name.starts_with(&names::packs(ANN.tenant)) {
+            self.pack_bytes.fetch_add(len, Ordering::SeqCst);
         }
         self.inner.get_range(name, start, len).await
     }
@@ -99,6 +108,8 @@ fn fixture_on(dir: Arc<tempfile::TempDir>, backend: Arc<Embedded>, clock: Arc<Te
     let objects = Arc::new(Watched {
         inner: backend.objects(),
         whole_reads: AtomicU64::new(0),
+        pack_bytes: AtomicU64::new(0),
+        segment_bytes: AtomicU64::new(0),
         out_of_order: AtomicBool::new(false),
     });
     let (journal, watched) = (backend.journal(), Arc::clone(&objects) as _);
@@ -113,6 +124,15 @@ impl Fixture {
     /// The same store, in the eyes of a process that knows nothing of it yet.
     pub fn anew(&self) -> Fixture {
         fixture_on(Arc::clone(&self.dir), Arc::clone(&self.backend), Arc::clone(&self.clock))
+    }
+
+    /// Whole objects that were read, bytes of packs that were read, bytes of segments that were written, since the
+    /// last time.
+    pub fn work(&self) -> (u64, u64, u64) {
+        let [whole, packs, segments] =
+            [&self.objects.whole_reads, &self.objects.pack_bytes, &self.objects.segment_bytes]
+                .map(|count| count.swap(0, Ordering::SeqCst));
+        (whole, packs, segments)
     }
 
     pub fn pass(&self, millis: i64) {

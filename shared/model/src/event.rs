@@ -86,7 +86,7 @@ impl Event {
             Event::Parsed(parsed) => parsed.accepted.tenant,
             Event::Decided(decided) => decided.accepted.tenant,
             Event::Changed(changed) => changed.account.tenant,
-            Event::House(House::Account(account)) => account.tenant,
+            Event::House(House::Account(account) | House::Segments(account)) => account.tenant,
             Event::House(House::CollectGarbage(tenant) | House::Audit(tenant)) => *tenant,
         }
     }
@@ -313,4 +313,6 @@ pub enum House {
     CollectGarbage(TenantId),
     /// Compare all packs of a tenant with what its accounts refer to, and remove orphans.
     Audit(TenantId),
+    /// Look after the segments of one account.
+    Segments(AccountKey),
 }

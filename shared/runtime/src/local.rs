@@ -95,8 +95,13 @@ impl Driver {
 
     /// Works all queues until `stop` turns true; then each worker ends what it has in hand.
     pub async fn run(self, stop: watch::Receiver<bool>) {
+        self.run_some(|_| true, stop).await;
+    }
+
+    /// The same for some of the stages.
+    pub async fn run_some(self, is_wanted: impl Fn(Stage) -> bool, stop: watch::Receiver<bool>) {
         let mut workers = JoinSet::new();
-        for stage in self.pipeline.stages() {
+        for stage in self.pipeline.stages().filter(|stage| is_wanted(*stage)) {
             let count = if stage == Stage::Housekeep { 1 } else { self.settings.workers.max(1) };
             for _ in 0..count {
                 workers.spawn(self.clone().work(stage, stop.clone()));

@@ -363,7 +363,11 @@ pub async fn housekeep(stage: Stage, runs: usize) {
         let result = match kind {
             0 => house.collect_garbage(account.tenant).await.map(drop),
             1 => house.audit(account.tenant).await.map(drop),
-            2 => house.keep_account(account).await,
+            2 => house.keep_account(account).await.map(drop),
+            3 => match house.keep_account(account).await {
+                Ok(state) => house.keep_segments_of(account, &state).await.map(drop),
+                Err(error) => Err(error),
+            },
             _ => house.keep_segments(account).await.map(drop),
         };
         match result {
@@ -378,12 +382,16 @@ pub async fn collect_all(stage: Stage) {
     let house = housekeeper(&stage, 1);
     for _ in 0..2 {
         for account in ACCOUNTS {
-            if let Err(error) = house.keep_account(account).await {
-                stage.broken(format!("housekeeping failed: {error}"));
-            }
+            let state = match house.keep_account(account).await {
+                Ok(state) => state,
+                Err(error) => {
+                    stage.broken(format!("housekeeping failed: {error}"));
+                    continue;
+                }
+            };
             // Each piece of work asks for the next one; there is an end to it.
             let mut pieces = 0;
-            while house.keep_segments(account).await.is_ok_and(|following| !following.is_empty()) {
+            while house.keep_segments_of(account, &state).await.is_ok_and(|following| !following.is_empty()) {
                 pieces += 1;
                 if pieces == 100 {
                     stage.broken("housekeeping finds no end with segments".to_owned());

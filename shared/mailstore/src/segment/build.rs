@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use pennypost_fold::State;
+use pennypost_model::journal::Op;
 use pennypost_model::message::BlobRef;
 use pennypost_model::{AccountKey, Rid, Seq};
+use pennypost_ports::Consistency;
 
 use super::derive::{Derived, MAX_MESSAGE, derive};
 use super::format::Builder;
@@ -14,6 +16,8 @@ use crate::{Mailstore, StoreError, names};
 
 /// Bytes of a segment, compressed, from which on no more is added to it.
 const MAX_BYTES: usize = 32 << 20;
+/// Entries that are read at once.
+const PAGE: usize = 200;
 /// Neighbours of like size that are merged.
 const FAN_IN: usize = 4;
 /// A segment of which this share has no message any more is made anew.
@@ -50,45 +54,84 @@ pub struct Indexed {
 /// A message that can be asked for, by its origin.
 type Known = (Rid, BlobRef);
 
-impl Mailstore {
-    /// Does a piece of what is to be done about an account's segments: removes those that nobody needs, builds
-    /// one for messages that have none, merges small ones, or makes one anew without what has gone.
+/// Work on the segments of an account, for what one state of it holds.
+pub struct Indexing<'a> {
+    store: &'a Mailstore,
+    account: AccountKey,
+    newest: Seq,
+    known: Vec<Known>,
+    settings: Settings,
+}
+
+impl Indexing<'_> {
+    /// Does a piece of what is to be done: removes segments that nobody needs, builds one for messages that have
+    /// none, merges small ones, or makes one anew without what has gone.
     ///
     /// # Errors
     /// [`StoreError`]; what was done before it is done.
-    pub async fn index(
-        &self,
-        account: AccountKey,
-        state: &State,
-        settings: Settings,
-    ) -> Result<Indexed, StoreError> {
-        self.cache.forget_names(account);
-        let segments = self.segments(account).await?;
-        let indexed = self.index_listed(account, state, settings, &segments).await;
-        self.cache.forget_names(account);
+    pub async fn step(&self) -> Result<Indexed, StoreError> {
+        let cache = &self.store.cache;
+        cache.forget_names(self.account);
+        let segments = self.store.segments(self.account).await?;
+        let indexed = self.store.index_listed(self, &segments).await;
+        cache.forget_names(self.account);
         indexed
     }
+}
 
-    async fn index_listed(
-        &self,
-        account: AccountKey,
-        state: &State,
-        settings: Settings,
-        segments: &Segments,
-    ) -> Result<Indexed, StoreError> {
+impl Mailstore {
+    /// Begins work on an account's segments. What is put together of the state is used by all pieces of it.
+    #[must_use]
+    pub fn indexing(&self, account: AccountKey, state: &State, settings: Settings) -> Indexing<'_> {
+        Indexing { store: self, account, newest: state.seq, known: known(state), settings }
+    }
+
+    /// Have all messages segments, but for fewer than `tail` of the newest ones? Reads no more than what came
+    /// after the last segment, and not the state.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn is_indexed(&self, account: AccountKey, tail: usize) -> Result<bool, StoreError> {
+        self.cache.forget_names(account);
+        let segments = self.segments(account).await?;
+        let mut reached = Seq::ZERO;
+        for segment in &segments.list {
+            if segment.directory.low > reached {
+                return Ok(false);
+            }
+            reached = reached.max(segment.directory.high);
+        }
+        if !segments.contained.is_empty() || !segments.broken.is_empty() {
+            return Ok(false);
+        }
+        let mut messages = 0;
+        loop {
+            let entries = self.journal.since(account, reached, PAGE, Consistency::Strong).await?;
+            let ops = entries.iter().flat_map(|entry| &entry.ops);
+            messages += ops.filter(|op| matches!(op, Op::Add(_))).count();
+            match entries.last() {
+                _ if messages >= tail => return Ok(false),
+                Some(last) if entries.len() == PAGE => reached = last.seq,
+                _ => return Ok(true),
+            }
+        }
+    }
+
+    async fn index_listed(&self, work: &Indexing<'_>, segments: &Segments) -> Result<Indexed, StoreError> {
+        let Indexing { account, newest, known, settings, .. } = work;
+        let account = *account;
         let mut done = Indexed::default();
         for name in segments.contained.iter().chain(&segments.broken) {
             self.objects.delete(name).await?;
             done.removed += 1;
         }
-        let known = known(state);
-        if let Some((low, high, messages, more)) = gap(segments, &known, state.seq, &settings) {
+        if let Some((low, high, messages, more)) = gap(segments, known, *newest, settings) {
             done.written = self.build_segment(account, low, high, messages).await?;
             done.more = more || done.written > 0;
             return Ok(done);
         }
-        if let Some(run) = self.to_merge(segments, &known, &settings) {
-            match self.merge_segments(account, run, &known).await {
+        if let Some(run) = self.to_merge(segments, known, settings) {
+            match self.merge_segments(account, run, known).await {
                 Ok(written) => done.written = written,
                 Err(error) if error.is_temporary() => return Err(error),
                 // Without them, their messages are derived anew.

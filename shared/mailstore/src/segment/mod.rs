@@ -23,7 +23,7 @@ mod read;
 mod signature;
 mod wanted;
 
-pub use build::{Indexed, Settings};
+pub use build::{Indexed, Indexing, Settings};
 pub(crate) use cache::Cache;
 pub use derive::{SortFacts, Text};
 pub use format::Block;
