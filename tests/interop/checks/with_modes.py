@@ -1,9 +1,11 @@
 """Every program in every mode that it knows, with proof that the mode was that one."""
 
+import socket
 import time
 from collections import Counter
 from functools import cache
 
+from support.imap_wire import Imap
 from support.office import Account
 from support.pennypost import Pennypost
 
@@ -88,6 +90,21 @@ def register(program: Program, mode: Mode) -> None:
         TABLE.put(program.name, mode, FAILED)
         run_mode(program, mode, context)
         TABLE.put(program.name, mode, OK)
+
+
+@check("mode: a tap hears all, and takes no connection once it is closed")
+def closed_tap(context: Context) -> None:
+    tap = Tap(context.office.ports["imap"])
+    client = Imap(tap.port)
+    client.command(b"NOOP")
+    client.close()
+    assert any(b" NOOP\r\n" in said for said in tap.said()), f"heard {tap.said()}"
+    tap.close()
+    try:
+        socket.create_connection(("127.0.0.1", tap.port), timeout=5).close()
+    except ConnectionRefusedError:
+        return
+    raise AssertionError("somebody still listens")
 
 
 for each in (Python(), *PROGRAMS):

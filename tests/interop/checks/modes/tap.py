@@ -2,6 +2,8 @@
 
 What goes before TLS is visible, what goes inside is not: enough to know
 whether a program used TLS at all, and from its first byte or after STARTTLS.
+What a client says is kept before it is handed on: who has had an answer from
+the server has been heard.
 """
 
 import socket
@@ -20,9 +22,18 @@ class Tap:
         self.port = self._listener.getsockname()[1]
         self._lock = threading.Lock()
         self._beginnings: list[bytearray] = []
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._accepting = threading.Thread(target=self._accept, daemon=True)
+        self._accepting.start()
 
     def close(self) -> None:
+        """Nobody listens any more when this returns.
+
+        A thread that still waits in accept() keeps the old socket listening, and when the system call starts anew
+        (after a stop of the process, or of the whole machine) it takes a connection of whatever listens under the
+        same file descriptor by then: the next tap would have heard nothing.
+        """
+        self._listener.shutdown(socket.SHUT_RDWR)  # wakes the thread, which close() does not
+        self._accepting.join()
         self._listener.close()
 
     def forget(self) -> None:
@@ -42,9 +53,13 @@ class Tap:
         while True:
             try:
                 client, _ = self._listener.accept()
+            except OSError:
+                return  # closed
+            try:
                 server = socket.create_connection(("127.0.0.1", self._target))
             except OSError:
-                return  # closed, or the server is gone
+                client.close()  # the server is gone
+                continue
             for side in (client, server):
                 side.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             said = bytearray()

@@ -5,7 +5,7 @@ import os
 import shutil
 
 from ..tools import run_program
-from ..with_getmail import unprivileged_owner
+from ..with_getmail import DESTINATION, unprivileged_owner
 from ..with_neomutt import in_terminal
 from .program import NO_BINDING, NO_CHOICE, NO_TOKENS, Program, all_but
 from .way import Mode, Run
@@ -158,10 +158,7 @@ username = {address}
 {certificate}
 timeout = 30
 
-[destination]
-type = Maildir
-path = {folder}/mail/
-
+""" + DESTINATION + """
 [options]
 delete = false
 read_all = true
@@ -171,8 +168,7 @@ message_log = {folder}/log
 """
 
     def fetch(self, run: Run) -> bytes:
-        for part in ("cur", "new", "tmp"):
-            (run.folder / "mail" / part).mkdir(parents=True)
+        (run.folder / "mail").mkdir()
         (run.folder / "getmailrc").write_text(self.configuration.format(
             protocol=run.mode.protocol.upper(), tls="SSL" if run.mode.transport == "TLS" else "", port=run.port,
             address=run.account.address, folder=run.folder,
@@ -183,7 +179,7 @@ message_log = {folder}/log
         user = unprivileged_owner(run.folder)
         run_program(["getmail", "--getmaildir", str(run.folder), "--rcfile", "getmailrc"],
                     environment={**os.environ, "HOME": str(run.folder)}, user=user)
-        [letter] = (run.folder / "mail/new").iterdir()
+        [letter] = (run.folder / "mail").iterdir()
         return letter.read_bytes()
 
 
