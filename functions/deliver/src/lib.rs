@@ -15,6 +15,8 @@
 
 mod account;
 mod past;
+#[cfg(test)]
+mod tests;
 mod tip;
 
 use std::collections::BTreeMap;
