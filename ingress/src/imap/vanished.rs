@@ -1,9 +1,10 @@
 //! Which messages a mailbox has lost since a client looked last (RFC 7162 section 3.2.5 and 3.2.6).
 //!
-//! The answer may name more than what is lost since then, as the RFC allows, but never less: where it is not
-//! known when a UID went away, every UID that the client may know and that is not there now is told.
+//! The answer may name more than what is lost since then, as the RFC allows, but never less. Of deleted messages
+//! that can still be restored it is known when they went away, and what went before is not told again. Of those moved
+//! away, or given up for good, it is not known: every such UID that the client may know is told.
 
-use pennypost_fold::Mailbox;
+use pennypost_fold::{Ascending, Deleted, Mailbox};
 use pennypost_model::{Uid, UidSet};
 
 use super::print;
@@ -26,8 +27,8 @@ pub(super) struct Known<'a> {
     pub ages: bool,
 }
 
-/// UIDs that the client should forget.
-pub(super) fn vanished(mailbox: &Mailbox, known: &Known<'_>) -> UidSet {
+/// UIDs that the client should forget. `deleted` are those messages of the account that can still be restored.
+pub(super) fn vanished(mailbox: &Mailbox, deleted: &Ascending<Deleted>, known: &Known<'_>) -> UidSet {
     if (mailbox.modseq.0 <= known.since && !known.ages) || mailbox.highest_uid == 0 {
         return UidSet::new();
     }
@@ -44,15 +45,48 @@ pub(super) fn vanished(mailbox: &Mailbox, known: &Known<'_>) -> UidSet {
         let start = mailbox.rows.position_of(Uid(first));
         for row in mailbox.rows.from_position(start).take_while(|row| row.uid.0 <= last) {
             if row.uid.0 > next {
-                lost.push((next, row.uid.0 - 1));
+                lost.extend(told(mailbox, deleted, known.since, (next, row.uid.0 - 1)));
             }
             next = row.uid.0.saturating_add(1);
         }
         if next <= last {
-            lost.push((next, last));
+            lost.extend(told(mailbox, deleted, known.since, (next, last)));
         }
     }
     UidSet::from_ranges(lost)
+}
+
+/// What of a gap is told: from the first to the last UID that may have gone since. In between nothing is left out, so
+/// that there are never more ranges than gaps.
+fn told(
+    mailbox: &Mailbox,
+    deleted: &Ascending<Deleted>,
+    since: u64,
+    (mut first, mut last): (u32, u32),
+) -> Option<(u32, u32)> {
+    // A UID is given once in an account: what was deleted from another mailbox was never in this one.
+    let is_old = |gone: &Deleted| gone.mailbox != mailbox.id || gone.row.modseq.0 <= since;
+    let start = deleted.position_of(Uid(first));
+    for gone in deleted.from_position(start) {
+        if gone.row.uid.0 != first || !is_old(gone) {
+            break;
+        }
+        if first == last {
+            return None;
+        }
+        first += 1;
+    }
+    let mut position = deleted.position_of(Uid(last));
+    while last > first
+        && let Some(gone) = deleted.at(position)
+        && gone.row.uid.0 == last
+        && is_old(gone)
+    {
+        last -= 1;
+        let Some(before) = position.checked_sub(1) else { break };
+        position = before;
+    }
+    Some((first, last))
 }
 
 /// The highest UID that still has the number under which the client knows it: up to there it knows of every
@@ -105,9 +139,9 @@ mod tests {
         let inbox = state.state().mailbox(pennypost_model::MailboxId::INBOX).expect("there");
         let mailbox = Mailbox { highest_uid: 3, ..Mailbox::clone(inbox) };
         let known = Known { since: mailbox.modseq.0, uids: None, pairs: None, ages: false };
-        assert_eq!(vanished(&mailbox, &known), UidSet::new());
+        assert_eq!(vanished(&mailbox, &Ascending::default(), &known), UidSet::new());
         let all = UidSet::from_ranges([(1, 3)]);
-        assert_eq!(vanished(&mailbox, &Known { ages: true, ..known }), all);
+        assert_eq!(vanished(&mailbox, &Ascending::default(), &Known { ages: true, ..known }), all);
     }
 
     #[test]

@@ -161,6 +161,9 @@ pub struct ImapLimits {
     /// Wait for the next block of a literal.
     #[serde(with = "seconds")]
     pub literal_block: Duration,
+    /// Between two notices of how far a command is; RFC 9585 section 4.1 asks for ten seconds at least.
+    #[serde(with = "seconds")]
+    pub progress: Duration,
     /// Errors after which the session ends.
     pub errors: usize,
 }
@@ -173,6 +176,7 @@ impl Default for ImapLimits {
             login: Duration::from_secs(60),
             idle: Duration::from_secs(31 * 60),
             literal_block: Duration::from_secs(120),
+            progress: Duration::from_secs(10),
             errors: 50,
         }
     }

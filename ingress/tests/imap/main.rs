@@ -6,6 +6,7 @@ mod compress;
 mod dialogue;
 mod hostile;
 mod memory;
+mod progress;
 mod resync;
 mod sasl;
 mod scale;

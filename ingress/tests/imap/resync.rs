@@ -113,3 +113,37 @@ async fn a_client_that_was_away_stands_where_the_server_stands() {
     assert!(!told.iter().any(|line| line.contains("VANISHED") || line.contains(" FETCH ")), "{told:?}");
     server.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_went_before_is_not_told_again() {
+    let server = Server::start().await;
+    let mut client = Client::login(server.address, ALICE).await;
+    client.ok("ENABLE QRESYNC").await;
+    // UID 5 is in another mailbox, from the beginning.
+    for count in 1..=12 {
+        let mailbox = if count == 5 { "Archive" } else { "INBOX" };
+        let letter = format!("Subject: {count}\r\n\r\n");
+        assert!(client.append(mailbox, letter.as_bytes()).await.starts_with("OK"));
+    }
+    let first = Cache::of(&mut client).await;
+    let mut caches = Vec::new();
+    for uids in ["2,4,7:9", "3", "8,10", "11:12"] {
+        client.ok(&format!("UID STORE {uids} +FLAGS.SILENT (\\Deleted)")).await;
+        client.ok("EXPUNGE").await;
+        caches.push(Cache::of(&mut client).await);
+    }
+    let mut told = Vec::new();
+    for before in std::iter::once(&first).chain(&caches) {
+        let command = format!("SELECT INBOX (QRESYNC ({} {}))", before.uid_validity, before.modseq);
+        let lines = client.ok(&command).await;
+        let mut again = before.clone();
+        again.learn(&lines);
+        assert_eq!(Some(&again), caches.last(), "{command}");
+        told.extend(
+            lines.iter().filter_map(|line| line.strip_prefix("* VANISHED (EARLIER) ")).map(str::to_owned),
+        );
+    }
+    // UID 5 was never in the mailbox, which is not known of what was not deleted: it is told with its gap.
+    assert_eq!(told, ["2:5,7:12", "3:5,10:12", "5,10:12", "5,11:12"]);
+    server.stop().await;
+}

@@ -10,7 +10,14 @@ use crate::imap::response::{Refusal, Reply};
 use crate::imap::session::{ACTOR, Session};
 
 impl Session {
-    pub(super) async fn copy(&mut self, by_uid: bool, set: &SequenceSet, to: &Name, moves: bool) -> Answer {
+    pub(super) async fn copy(
+        &mut self,
+        by_uid: bool,
+        set: &SequenceSet,
+        to: &Name,
+        moves: bool,
+        tag: &str,
+    ) -> Answer {
         let (live, _) = self.refreshed().await?;
         self.view.as_ref().ok_or_else(nothing_selected)?;
         let to = self.reach_target(named(to)?).await?;
@@ -26,7 +33,7 @@ impl Session {
         }
         let from = view.id;
         if to.live.key() != live.key() || to.rights != Rights::ALL {
-            return self.copy_across(&wanted, to, moves).await;
+            return self.copy_across(&wanted, to, moves, tag).await;
         }
         let to = to.id();
         let change = |draft: &mut Draft| {
@@ -42,7 +49,7 @@ impl Session {
             };
             Ok(pairs)
         };
-        let (state, pairs) = live.change(&ACTOR, change).await?;
+        let (state, pairs) = self.patiently(tag, live.change(&ACTOR, change)).await?;
         let lost = if pairs.len() as u64 == wanted.len() { "" } else { "[EXPUNGEISSUED] " };
         if pairs.is_empty() {
             return Ok(Reply::ok(format!("{lost}there was nothing to do")));

@@ -22,7 +22,13 @@ const MAX_MESSAGES: usize = 1_000;
 const MAX_BYTES: u64 = 100_000_000;
 
 impl Session {
-    pub(super) async fn copy_across(&mut self, wanted: &UidSet, to: Access, moves: bool) -> Answer {
+    pub(super) async fn copy_across(
+        &mut self,
+        wanted: &UidSet,
+        to: Access,
+        moves: bool,
+        tag: &str,
+    ) -> Answer {
         let view = self.view.as_ref().ok_or_else(nothing_selected)?;
         let (source, from) = (view.live().clone(), view.id);
         let (state, newest) = (std::sync::Arc::clone(view.state()), std::sync::Arc::clone(view.newest()));
@@ -42,11 +48,13 @@ impl Session {
         let mut share = self.adapter.memory.share(Holder::Account(self.live()?.key()));
         reserve(&mut share, total).await?;
         let mut incoming = Vec::with_capacity(rows.len());
+        let mut progress = self.progress(tag, rows.len());
         for row in &rows {
             let raw = source.store().open(source.key().tenant, row.blob).await?.whole().await?;
             let event = self.adapter.ids.event(self.adapter.clock.now());
             let flags = permitted(to.rights, &state.flags(row.flags));
             incoming.push(Incoming::prepare(&raw, event, flags, row.internal_date)?);
+            progress.went_on(&mut self.stream, 1).await.map_err(|_| Reply::no("the connection is over"))?;
             tokio::task::yield_now().await;
         }
         let mut is_full = false;
@@ -54,7 +62,8 @@ impl Session {
             is_full = is_over(state);
             if is_full { Err(DraftError::TooManyMessages) } else { Ok(()) }
         };
-        let stored = to.live.store_messages(&ACTOR, to.id(), &incoming, allow).await;
+        let storing = to.live.store_messages(&ACTOR, to.id(), &incoming, allow);
+        let stored = self.patiently(tag, storing).await;
         if is_full {
             return Err(Refusal::OverQuota.into());
         }
@@ -71,7 +80,7 @@ impl Session {
         let leave = |draft: &mut Draft| {
             draft.delete_messages(from, &old, DeleteReason::Expunge).map(drop).map_err(Refusal::from)
         };
-        source.change(&ACTOR, leave).await?;
+        self.patiently(tag, source.change(&ACTOR, leave)).await?;
         self.stream.write(format!("* OK {code} moved\r\n").as_bytes());
         Ok(Reply::ok(format!("{lost}done")))
     }

@@ -11,7 +11,7 @@ use crate::imap::response::{Refusal, Reply};
 use crate::imap::session::{ACTOR, Session};
 
 impl Session {
-    pub(super) async fn expunge(&mut self, uids: Option<&SequenceSet>) -> Answer {
+    pub(super) async fn expunge(&mut self, uids: Option<&SequenceSet>, tag: &str) -> Answer {
         let (live, _) = self.refreshed().await?;
         let view = self.view.as_ref().ok_or_else(nothing_selected)?;
         if view.read_only {
@@ -30,7 +30,7 @@ impl Session {
             draft.delete_messages(id, &marked, DeleteReason::Expunge)?;
             Ok::<(), Refusal>(())
         };
-        let (state, ()) = live.change(&ACTOR, expunge).await?;
+        let (state, ()) = self.patiently(tag, live.change(&ACTOR, expunge)).await?;
         // RFC 7162 section 3.2.7.
         Ok(match state.mailbox(id).filter(|_| self.modes.condstore) {
             Some(mailbox) => Reply::ok(format!("[HIGHESTMODSEQ {}] expunged", mailbox.modseq)),

@@ -14,7 +14,6 @@ use pennypost_model::{AccountKey, Timestamp, UidSet};
 use super::fetch::reserve;
 use super::nothing_selected;
 use crate::imap::collation;
-use crate::imap::progress::Progress;
 use crate::imap::response::Reply;
 use crate::imap::session::Session;
 use crate::imap::threads::Letter;
@@ -151,7 +150,7 @@ impl Session {
         let rows: Vec<(usize, Row)> =
             view.shown().rows.select(uids).map(|(position, row)| (position, view.now(row))).collect();
         let mut taken = rows.len() * size_of::<(usize, Row)>();
-        let mut progress = Progress::new(tag, rows.len());
+        let mut progress = self.progress(tag, rows.len());
         let mut all = Vec::with_capacity(rows.len());
         reserve(&mut share, taken as u64).await?;
         for some in rows.chunks(TURN) {
@@ -163,10 +162,10 @@ impl Session {
                 all.push(one);
             }
             reserve(&mut share, taken as u64).await?;
-            if let Some(notice) = progress.notice(all.len()) {
-                self.stream.write(notice.as_bytes());
-                self.stream.relieve().await.map_err(|_| Reply::no("the connection is over"))?;
-            }
+            progress
+                .went_on(&mut self.stream, some.len())
+                .await
+                .map_err(|_| Reply::no("the connection is over"))?;
             tokio::task::yield_now().await;
         }
         Ok((all, share))

@@ -9,6 +9,7 @@ use pennypost_fold::name::{self, SEPARATOR};
 use pennypost_fold::{Draft, DraftError, State};
 use pennypost_model::{MailboxId, Rights, SpecialUses};
 
+use super::select::named_line;
 use super::{Answer, named, status};
 use crate::imap::access::{no_right, split_shared};
 use crate::imap::grammar::{Name, NoSuchUse};
@@ -55,6 +56,11 @@ fn rename_below(draft: &mut Draft, from: &str, to: &str, missing: Refusal) -> Re
         }
     }
     Ok(())
+}
+
+/// The name as it is kept. Those of others' mailboxes stand as they are.
+fn normal(name: &str) -> String {
+    if split_shared(name).is_some() { name.to_owned() } else { name::canonical(name) }
 }
 
 /// Where a name leads: the account, the name within it, and, in a colleague's account, whose it is.
@@ -130,6 +136,7 @@ impl Session {
             })
         };
         let (state, id) = place.live.change(&ACTOR, create).await?;
+        self.tell_name("", &normal(name), name);
         match state.mailbox(id) {
             Some(mailbox) => Ok(Reply::ok(format!("[MAILBOXID ({})] created", status::mailbox_id(mailbox)))),
             None => Ok(Reply::ok("created")),
@@ -148,6 +155,8 @@ impl Session {
             draft.keeping_subscriptions(|draft| draft.delete_mailbox(id).map_err(Refusal::from))
         };
         access.live.change(&ACTOR, delete).await?;
+        let name = named(name)?;
+        self.tell_name("\\NonExistent", &normal(name), name);
         Ok(Reply::ok("deleted"))
     }
 
@@ -166,6 +175,7 @@ impl Session {
         }
         need_folders(&old.live)?;
         let is_own = old.is_own;
+        let (old_name, new_name) = (from, normal(to));
         let (from, to) = (old.name, new.name);
         let rename = |draft: &mut Draft| {
             draft.keeping_subscriptions(|draft| match find(draft, &old.live, from) {
@@ -175,7 +185,22 @@ impl Session {
             })
         };
         old.live.change(&ACTOR, rename).await?;
+        // The Inbox stays: what was in it is in a new mailbox.
+        if normal(old_name) == "INBOX" {
+            self.tell_name("", "INBOX", old_name);
+        } else {
+            self.tell_name("", &new_name, old_name);
+        }
         Ok(Reply::ok("renamed"))
+    }
+
+    /// Tells, in IMAP4rev2, which name took the place of the one that the client used (RFC 9051 section 6.3.9.7).
+    fn tell_name(&mut self, attributes: &str, name: &str, used: &str) {
+        if self.modes.rev2 && name != used {
+            let mut out = Vec::new();
+            named_line(&mut out, attributes, name, used, self.modes);
+            self.stream.write(&out);
+        }
     }
 
     /// The list of subscriptions is the member's own, whosever the mailboxes are.

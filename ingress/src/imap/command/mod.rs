@@ -26,7 +26,7 @@ mod store;
 
 pub(super) use notify::Watch;
 
-use super::grammar::{Command, Name, SequenceSet, Sort, Thread};
+use super::grammar::{self, Command, Name, SequenceSet, Sort, Thread};
 use super::response::Reply;
 use super::session::{Done, Session};
 use super::view::Movement;
@@ -118,6 +118,7 @@ impl Session {
         if self.modes.uid_only && counts(&command) {
             return Ok(Reply::bad("[UIDREQUIRED] with UIDONLY messages are named by UIDs"));
         }
+        let tag = grammar::tag(bytes).unwrap_or_default();
         let done = match command {
             Command::Capability => Ok(self.capability()),
             Command::Noop => self.noop().await,
@@ -158,14 +159,16 @@ impl Session {
             Command::Idle => return Box::pin(self.idle()).await,
             Command::Close => self.close_mailbox().await,
             Command::Unselect => self.unselect(),
-            Command::Expunge { uids } => self.expunge(uids.as_ref()).await,
+            Command::Expunge { uids } => self.expunge(uids.as_ref(), tag).await,
             Command::Search(search) => return self.search(&search, bytes).await,
             Command::SearchBadCharset { saves } => Ok(self.bad_charset(saves)),
             Command::Sort(sort) => return self.sort(sort, bytes).await,
             Command::Thread(thread) => return self.thread(thread, bytes).await,
-            Command::Fetch(fetch) => return self.fetch(&fetch).await,
-            Command::Store(store) => return self.store(&store).await,
-            Command::Copy { by_uid, set, mailbox, moves } => self.copy(by_uid, &set, &mailbox, moves).await,
+            Command::Fetch(fetch) => return self.fetch(&fetch, tag).await,
+            Command::Store(store) => return self.store(&store, tag).await,
+            Command::Copy { by_uid, set, mailbox, moves } => {
+                self.copy(by_uid, &set, &mailbox, moves, tag).await
+            }
         };
         Ok(done.unwrap_or_else(|refused| refused))
     }

@@ -188,7 +188,7 @@ impl Session {
             items.insert(0, FetchItem::Uid);
         }
         let fetch = Fetch { by_uid: true, set, items, changed_since: None, vanished: false, partial: None };
-        Box::pin(self.fetch(&fetch)).await.map(drop)
+        Box::pin(self.fetch(&fetch, "")).await.map(drop)
     }
 
     /// Tells what happened in the member's own mailboxes but the selected one.

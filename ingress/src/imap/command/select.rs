@@ -20,10 +20,10 @@ use crate::net::ClientAccount;
 /// Octets of flags that are written before output is sent in between.
 const OUTPUT: usize = 64 * 1024;
 
-/// The LIST line of IMAP4rev2's SELECT: the mailbox's name, and the name that the client used if it is another
+/// The LIST line that IMAP4rev2 tells unasked: the mailbox's name, and the name that the client used if it is another
 /// (RFC 9051 section 6.3.2 and 6.3.9.7).
-fn selected_name(out: &mut Vec<u8>, name: &str, used: &str, modes: Modes) {
-    out.extend_from_slice(b"* LIST () \"/\" ");
+pub(super) fn named_line(out: &mut Vec<u8>, attributes: &str, name: &str, used: &str, modes: Modes) {
+    out.extend_from_slice(format!("* LIST ({attributes}) \"/\" ").as_bytes());
     mailbox_name(out, name, modes.names());
     if name != used {
         out.extend_from_slice(b" (\"OLDNAME\" (");
@@ -89,7 +89,7 @@ impl Session {
         line(format!("* OK [HIGHESTMODSEQ {}] highest MODSEQ\r\n", shown.modseq));
         line(format!("* OK [MAILBOXID ({})] mailbox id\r\n", super::status::mailbox_id(shown)));
         if modes.rev2 {
-            selected_name(&mut out, &name_of(view.owner(), &shown.name), name, modes);
+            named_line(&mut out, "", &name_of(view.owner(), &shown.name), name, modes);
         }
         self.stream.write(&out);
         Ok(view)
@@ -97,10 +97,12 @@ impl Session {
 
     /// Tells what the client does not know yet (RFC 7162 section 3.2.5.1).
     async fn resynchronise(&mut self, shown: &Mailbox, resync: &Resync) -> Result<(), End> {
-        let ages = self.view.as_ref().is_some_and(|view| view.live().loses_sight());
+        let Some(view) = &self.view else { return Ok(()) };
+        let ages = view.live().loses_sight();
         let (uids, pairs) = (resync.known.as_ref(), resync.pairs.as_ref());
         let known = Known { since: resync.modseq, uids, pairs, ages };
-        for line in vanished::lines(&vanished::vanished(shown, &known), true) {
+        let vanished = vanished::vanished(shown, view.state().deleted(), &known);
+        for line in vanished::lines(&vanished, true) {
             self.stream.write(&line);
             self.stream.relieve().await?;
         }

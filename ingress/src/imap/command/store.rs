@@ -15,7 +15,7 @@ use crate::imap::view::{Told, View};
 const BATCH: usize = 1_000;
 
 impl Session {
-    pub(super) async fn store(&mut self, store: &Store) -> Done {
+    pub(super) async fn store(&mut self, store: &Store, tag: &str) -> Done {
         if let Err(refused) = self.refreshed().await {
             return Ok(refused);
         }
@@ -43,7 +43,7 @@ impl Session {
             Err(refused) => return Ok(refused),
         };
         let change = |draft: &mut Draft| apply(draft, &plan, store);
-        let (state, stored) = match live.change(&ACTOR, change).await {
+        let (state, stored) = match self.patiently(tag, live.change(&ACTOR, change)).await {
             Ok(changed) => changed,
             Err(error) => return Ok(error.into()),
         };

@@ -27,6 +27,7 @@ use pennypost_model::{AccountKey, FlagSet, Rights, SystemFlags, UidSet};
 use super::{no_such_numbers, nothing_selected};
 use crate::imap::grammar::{Fetch, FetchItem, Section, SectionText};
 use crate::imap::print::{RowWriter, begin_fetch};
+use crate::imap::progress::Progress;
 use crate::imap::response::{self, Refusal, Reply};
 use crate::imap::session::{ACTOR, Done, End, Session};
 use crate::imap::vanished::{self, Known};
@@ -106,7 +107,8 @@ struct Task<'a> {
 }
 
 impl Session {
-    pub(super) async fn fetch(&mut self, fetch: &Fetch) -> Done {
+    /// `tag` names the command in what is said of its progress; it is empty for what no command asked for.
+    pub(super) async fn fetch(&mut self, fetch: &Fetch, tag: &str) -> Done {
         let (live, _) = match self.refreshed().await {
             Ok(refreshed) => refreshed,
             Err(refused) => return Ok(refused),
@@ -128,12 +130,13 @@ impl Session {
             let uids = fetch.set.resolve(last);
             let ages = view.live().loses_sight();
             let known = Known { since, uids: Some(&uids), pairs: None, ages };
-            for line in vanished::lines(&vanished::vanished(view.shown(), &known), true) {
+            let vanished = vanished::vanished(view.shown(), view.state().deleted(), &known);
+            for line in vanished::lines(&vanished, true) {
                 self.stream.write(&line);
                 self.stream.relieve().await?;
             }
         }
-        let seen = match self.mark_seen(fetch, &positions).await {
+        let seen = match self.mark_seen(fetch, &positions, tag).await {
             Ok(seen) => seen,
             Err(refused) => return Ok(refused),
         };
@@ -145,13 +148,19 @@ impl Session {
         });
         let (store, account) = (live.store().clone(), live.key());
         let task = Task { fetch, seen, needs_sidecar, store, account };
-        self.fetch_all(&task, &positions).await
+        let mut progress = self.progress(tag, positions.iter().map(ExactSizeIterator::len).sum());
+        self.fetch_all(&task, &positions, &mut progress).await
     }
 
     /// Sets `\Seen` where the items do so; the answer is for which messages it is new.
-    async fn mark_seen(&mut self, fetch: &Fetch, positions: &[Range<usize>]) -> Result<UidSet, Reply> {
+    async fn mark_seen(
+        &mut self,
+        fetch: &Fetch,
+        positions: &[Range<usize>],
+        tag: &str,
+    ) -> Result<UidSet, Reply> {
         let live = self.selected()?;
-        let Some(view) = &mut self.view else { return Err(nothing_selected()) };
+        let Some(view) = &self.view else { return Err(nothing_selected()) };
         if !fetch.marks_seen() || view.read_only || !view.rights().contains(Rights::SEEN) {
             return Ok(UidSet::new());
         }
@@ -174,24 +183,31 @@ impl Session {
             }
             draft.flags(id, &unseen, &flags, &FlagSet::default()).map_err(Refusal::from)
         };
-        let (state, seen) = live.change(&ACTOR, mark).await?;
-        view.learn(&state);
+        let (state, seen) = self.patiently(tag, live.change(&ACTOR, mark)).await?;
+        if let Some(view) = &mut self.view {
+            view.learn(&state);
+        }
         Ok(seen)
     }
 
-    async fn fetch_all(&mut self, task: &Task<'_>, positions: &[Range<usize>]) -> Done {
+    async fn fetch_all(
+        &mut self,
+        task: &Task<'_>,
+        positions: &[Range<usize>],
+        progress: &mut Progress,
+    ) -> Done {
         let Some(view) = &mut self.view else { return Ok(nothing_selected()) };
         let mut out = Vec::new();
         view.tell_keywords(&mut out);
         self.stream.write(&out);
         let mut told = Told { uids: UidSet::new(), at: view.state().seq };
         if !task.fetch.opens_message() {
-            self.fetch_rows(task, positions, &mut told).await?;
+            self.fetch_rows(task, positions, &mut told, progress).await?;
             return Ok(Reply::ok("fetched").telling(told));
         }
         let is_kept = |item: &FetchItem| summaries::column(item).is_some();
         if task.fetch.items.iter().all(|item| is_kept(item) || !item.opens_message()) {
-            let failure = Box::pin(self.fetch_summaries(task, positions, &mut told)).await?;
+            let failure = Box::pin(self.fetch_summaries(task, positions, &mut told, progress)).await?;
             return Ok(failure.map_or_else(|| Reply::ok("fetched"), Reply::from).telling(told));
         }
         let mut failure: Option<StoreError> = None;
@@ -224,6 +240,7 @@ impl Session {
                         }
                     }
                     self.stream.relieve().await?;
+                    progress.went_on(&mut self.stream, 1).await?;
                 }
             }
         }

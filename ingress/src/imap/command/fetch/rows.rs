@@ -5,6 +5,7 @@ use std::ops::Range;
 use super::{OUTPUT, Task};
 use crate::imap::grammar::FetchItem;
 use crate::imap::print::{RowWriter, begin_fetch};
+use crate::imap::progress::Progress;
 use crate::imap::session::{End, Session};
 use crate::imap::view::Told;
 
@@ -20,6 +21,7 @@ impl Session {
         task: &Task<'_>,
         positions: &[Range<usize>],
         told: &mut Told,
+        progress: &mut Progress,
     ) -> Result<(), End> {
         let mut writer = RowWriter::default();
         let mut out = Vec::with_capacity(OUTPUT + LINE);
@@ -34,8 +36,9 @@ impl Session {
                 if out.len() >= OUTPUT || looked_at >= TURN {
                     self.stream.write(&out);
                     out.clear();
-                    looked_at = 0;
                     self.stream.relieve().await?;
+                    progress.went_on(&mut self.stream, looked_at).await?;
+                    looked_at = 0;
                     tokio::task::yield_now().await;
                     self.recheck().await?;
                 }

@@ -13,6 +13,7 @@ use pennypost_model::message::BlobRef;
 use super::{OUTPUT, Task};
 use crate::imap::grammar::FetchItem;
 use crate::imap::print::{RowWriter, begin_fetch};
+use crate::imap::progress::Progress;
 use crate::imap::session::{End, Session};
 use crate::imap::view::Told;
 
@@ -130,6 +131,7 @@ impl Session {
         task: &Task<'_>,
         positions: &[Range<usize>],
         told: &mut Told,
+        progress: &mut Progress,
     ) -> Result<Option<StoreError>, End> {
         let mut failure = None;
         let columns = task.fetch.items.iter().filter_map(|item| Some(column(item)?.0)).collect();
@@ -174,6 +176,11 @@ impl Session {
                         self.stream.relieve().await?;
                     }
                 }
+                if progress.is_due() {
+                    self.stream.write(&out);
+                    out.clear();
+                }
+                progress.went_on(&mut self.stream, count).await?;
                 if batch.len() > 1 {
                     tokio::task::yield_now().await;
                 }

@@ -13,7 +13,6 @@ use pennypost_model::{Uid, UidSet};
 
 use super::nothing_selected;
 use crate::imap::grammar::{self, Charset, Search};
-use crate::imap::progress::Progress;
 use crate::imap::response::{Kind, Reply};
 use crate::imap::session::{Done, Session};
 use answer::Found;
@@ -74,7 +73,7 @@ impl Session {
         let number_of = |number: u32, uid: Uid| if search.by_uid { uid } else { Uid(number) };
         let scan = Scan::new(live.store(), &self.adapter.memory, live.key(), &test, leaves);
         let mut scan = scan.prepare().await?;
-        let mut progress = Progress::new(tag, view.len());
+        let mut progress = self.progress(tag, view.len());
         let mut start = 0;
         while start < view.len() {
             if needs == Needs::default() {
@@ -99,10 +98,10 @@ impl Session {
                 }
             }
             start += BATCH;
-            if let Some(notice) = progress.notice(start) {
-                self.stream.write(notice.as_bytes());
-                self.stream.relieve().await.map_err(|_| Reply::no("the connection is over"))?;
-            }
+            progress
+                .went_on(&mut self.stream, BATCH)
+                .await
+                .map_err(|_| Reply::no("the connection is over"))?;
             // Rows alone are tested without ever waiting.
             tokio::task::yield_now().await;
         }
