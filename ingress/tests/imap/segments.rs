@@ -190,7 +190,8 @@ async fn segments_change_nothing_but_the_speed() {
                 continue;
             }
             compare(&mut client, &mut random, &texts).await;
-            while store.index(key, &state, settings).await.expect("indexed").more {}
+            let work = store.indexing(key, &state, settings);
+            while work.step().await.expect("indexed").more {}
             compare(&mut client, &mut random, &texts).await;
         }
         let wrong = store.check_segments(key, &live.state(), true).await.expect("checked");
