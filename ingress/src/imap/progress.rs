@@ -71,6 +71,8 @@ async fn patiently<T>(
     work: impl Future<Output = T>,
 ) -> T {
     let mut work = pin!(work);
+    // With no time between two notices nothing else would be done.
+    let interval = interval.max(Duration::from_millis(1));
     let notice = format!("* OK [INPROGRESS ({} NIL NIL)] still working\r\n", quoted(tag));
     loop {
         tokio::select! {
