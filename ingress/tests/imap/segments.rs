@@ -7,6 +7,7 @@ use pennypost_mailstore::{Incoming, Mailstore};
 use pennypost_mime::search::{Needle, body_text, header_text, part_header_text};
 use pennypost_mime::wire;
 use pennypost_model::journal::Actor;
+use pennypost_model::message::Sidecar;
 use pennypost_model::{AccountKey, FlagSet, MailboxId};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
@@ -70,16 +71,18 @@ struct Texts {
     parts: String,
     envelope: Vec<u8>,
     structure: Vec<u8>,
+    preview: Vec<u8>,
 }
 
 async fn texts(store: &Mailstore, account: AccountKey, state: &State, mailbox: MailboxId) -> Vec<Texts> {
     let mut all = Vec::new();
     for row in state.mailbox(mailbox).expect("mailbox").rows.iter() {
         let message = store.open(account.tenant, row.blob).await.expect("opens");
-        let (raw, structure) =
-            (message.whole().await.expect("reads"), message.sidecar().await.expect("sidecar").structure);
+        let raw = message.whole().await.expect("reads");
+        let Sidecar { structure, facts, .. } = message.sidecar().await.expect("sidecar");
         let header = header_text(&raw[..message.header_len() as usize], &structure.envelope);
-        let (mut envelope, mut printed) = (Vec::new(), Vec::new());
+        let (mut envelope, mut printed, mut preview) = (Vec::new(), Vec::new(), Vec::new());
+        wire::string(&mut preview, facts.preview.chars().take(200).collect::<String>().as_bytes());
         wire::envelope(&mut envelope, &structure.envelope);
         wire::body(&mut printed, &structure, true);
         all.push(Texts {
@@ -89,6 +92,7 @@ async fn texts(store: &Mailstore, account: AccountKey, state: &State, mailbox: M
             parts: part_header_text(&structure, &raw, 1 << 20),
             envelope,
             structure: printed,
+            preview,
         });
     }
     all
@@ -146,6 +150,13 @@ async fn compare(client: &mut Client, random: &mut SmallRng, texts: &[Texts]) {
         format!("* {number} FETCH (ENVELOPE {envelope} BODYSTRUCTURE {structure})")
     });
     assert_eq!(summaries, expected.collect::<Vec<_>>().join("\r\n"));
+    let previews = client.ok("FETCH 1:* (PREVIEW ENVELOPE)").await.join("\r\n");
+    let expected = texts.iter().zip(1..).map(|(of, number)| {
+        let (envelope, preview) =
+            (String::from_utf8_lossy(&of.envelope), String::from_utf8_lossy(&of.preview));
+        format!("* {number} FETCH (PREVIEW {preview} ENVELOPE {envelope})")
+    });
+    assert_eq!(previews, expected.collect::<Vec<_>>().join("\r\n"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,4 +1,4 @@
-//! FETCH of what segments keep of a message: ENVELOPE, BODY, BODYSTRUCTURE. Messages of no segment are opened,
+//! FETCH of what segments keep of a message: ENVELOPE, BODY, BODYSTRUCTURE, PREVIEW. Messages of no segment are opened,
 //! neighbours together, and the same is written from their sidecars.
 
 use std::collections::VecDeque;
@@ -6,11 +6,12 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use pennypost_fold::Row;
-use pennypost_mailstore::segment::{Block, Column, Place, Segments};
+use pennypost_mailstore::segment::{Block, Column, Place, Segments, SortFacts};
 use pennypost_mailstore::{Mailstore, StoreError};
+use pennypost_mime::wire;
 use pennypost_model::message::BlobRef;
 
-use super::{OUTPUT, Task};
+use super::{OUTPUT, Task, cut_preview};
 use crate::imap::grammar::FetchItem;
 use crate::imap::print::{RowWriter, begin_fetch};
 use crate::imap::progress::Progress;
@@ -30,17 +31,23 @@ pub(super) const fn column(item: &FetchItem) -> Option<(Column, &'static [u8])> 
         FetchItem::Envelope => Some((Column::Envelope, b"ENVELOPE ")),
         FetchItem::Body => Some((Column::Body, b"BODY ")),
         FetchItem::BodyStructure => Some((Column::BodyStructure, b"BODYSTRUCTURE ")),
+        FetchItem::Preview => Some((Column::Facts, b"PREVIEW ")),
         _ => None,
     }
 }
 
-/// ENVELOPE, BODYSTRUCTURE and BODY of a message that was opened.
-type Written = Arc<[Vec<u8>; 3]>;
+/// What is told of a message that was opened.
+#[derive(Default)]
+struct Written {
+    /// ENVELOPE, BODYSTRUCTURE and BODY.
+    structure: Arc<[Vec<u8>; 3]>,
+    preview: String,
+}
 
 /// What is written for one row.
 enum Source {
-    /// From these blocks, by the order of the columns, and the slot in them.
-    Blocks(usize),
+    /// From these blocks, by the order of the columns, and the slot in them; and the preview.
+    Blocks(usize, String),
     /// From what was made of the opened message.
     Made(Written),
 }
@@ -50,6 +57,8 @@ struct Reader<'a> {
     task: &'a Task<'a>,
     segments: Segments,
     columns: Vec<Column>,
+    /// The place of the preview's column among them.
+    preview: Option<usize>,
     near: Option<Place>,
     /// The blocks that are held, of one segment and number.
     held: Option<(usize, usize)>,
@@ -62,7 +71,7 @@ struct Reader<'a> {
 impl Reader<'_> {
     /// Finds what is to be written for the first of these rows; looks ahead at the others.
     async fn source(&mut self, rows: &[(usize, Row)]) -> Result<Source, StoreError> {
-        let Some((_, row)) = rows.first() else { return Ok(Source::Made(Arc::default())) };
+        let Some((_, row)) = rows.first() else { return Ok(Source::Made(Written::default())) };
         if self.made.front().is_some_and(|(uid, _)| *uid == row.uid.0)
             && let Some((_, made)) = self.made.pop_front()
         {
@@ -70,18 +79,35 @@ impl Reader<'_> {
         }
         if let Some(place) = self.segments.place(row.origin, self.near) {
             self.near = Some(place);
-            if self.hold(place).await? {
-                return Ok(Source::Blocks(place.slot));
+            if self.hold(place).await?
+                && let Some(preview) = self.preview(place.slot)
+            {
+                return Ok(Source::Blocks(place.slot, preview));
             }
         }
-        if let Some(made) = self.task.store.structure(row.blob) {
-            return Ok(Source::Made(made));
+        if let Some(structure) = self.kept(row) {
+            return Ok(Source::Made(Written { structure, preview: String::new() }));
         }
         self.open_ahead(rows).await;
         match self.made.pop_front() {
             Some((_, made)) => made.map(Source::Made),
-            None => Ok(Source::Made(Arc::default())),
+            None => Ok(Source::Made(Written::default())),
         }
+    }
+
+    /// The preview, if one is wanted; `None` if it can't be read.
+    fn preview(&self, slot: usize) -> Option<String> {
+        match self.preview {
+            None => Some(String::new()),
+            Some(column) => {
+                SortFacts::read(self.blocks.get(column)?.message(slot)).map(|facts| facts.preview)
+            }
+        }
+    }
+
+    /// What was written lately of a message of no segment, if that is all that is wanted.
+    fn kept(&self, row: &Row) -> Option<Arc<[Vec<u8>; 3]>> {
+        self.task.store.structure(row.blob).filter(|_| self.preview.is_none())
     }
 
     /// Reads the blocks of a place, unless they are held; `false` if they are not there.
@@ -106,7 +132,7 @@ impl Reader<'_> {
         self.made.clear();
         let behind = rows.iter().skip(1).take(TOGETHER - 1);
         let behind = behind.take_while(|(_, row)| {
-            self.segments.place(row.origin, None).is_none() && self.task.store.structure(row.blob).is_none()
+            self.segments.place(row.origin, None).is_none() && self.kept(row).is_none()
         });
         let wanted: Vec<Row> = rows.iter().take(1).chain(behind).map(|(_, row)| *row).collect();
         let blobs: Vec<BlobRef> = wanted.iter().map(|row| row.blob).collect();
@@ -117,7 +143,10 @@ impl Reader<'_> {
                 Ok(message) => message.sidecar().await,
                 Err(error) => Err(error),
             };
-            let made = made.map(|sidecar| self.task.store.write_structure(row.blob, &sidecar.structure));
+            let made = made.map(|sidecar| Written {
+                structure: self.task.store.write_structure(row.blob, &sidecar.structure),
+                preview: sidecar.facts.preview,
+            });
             self.made.push_back((row.uid.0, made));
         }
     }
@@ -134,7 +163,8 @@ impl Session {
         progress: &mut Progress,
     ) -> Result<Option<StoreError>, End> {
         let mut failure = None;
-        let columns = task.fetch.items.iter().filter_map(|item| Some(column(item)?.0)).collect();
+        let columns: Vec<Column> = task.fetch.items.iter().filter_map(|item| Some(column(item)?.0)).collect();
+        let preview = columns.iter().position(|column| *column == Column::Facts);
         let segments = match task.store.segments(task.account).await {
             Ok(segments) => segments,
             Err(error) => return Ok(Some(error)),
@@ -143,6 +173,7 @@ impl Session {
             task,
             segments,
             columns,
+            preview,
             near: None,
             held: None,
             blocks: Vec::new(),
@@ -218,14 +249,20 @@ impl Session {
                 continue;
             };
             out.extend_from_slice(name);
+            let number = kept;
+            kept += 1;
+            if column == Column::Facts {
+                let (Source::Blocks(_, preview) | Source::Made(Written { preview, .. })) = source;
+                wire::string(out, cut_preview(preview).as_bytes());
+                continue;
+            }
             let bytes = match source {
-                Source::Blocks(slot) => reader.blocks.get(kept).map(|block| block.message(*slot)),
+                Source::Blocks(slot, _) => reader.blocks.get(number).map(|block| block.message(*slot)),
                 Source::Made(made) => Mailstore::number_of_structure(column)
-                    .and_then(|number| made.get(number))
+                    .and_then(|number| made.structure.get(number))
                     .map(Vec::as_slice),
             };
             out.extend_from_slice(bytes.unwrap_or(b"NIL"));
-            kept += 1;
         }
         let has_flags = items.contains(&FetchItem::Flags);
         if has_flags && self.modes.condstore && !items.contains(&FetchItem::ModSeq) {
