@@ -23,10 +23,15 @@ const PAGE_SIZE: i64 = 8192;
 pub(crate) struct Schema {
     /// Its file name, for errors.
     pub(crate) name: &'static str,
+    /// What makes each format from the one before it, the first one from an empty file.
+    pub(crate) steps: &'static [&'static str],
+}
+
+impl Schema {
     /// The format that this program writes.
-    pub(crate) version: i64,
-    /// Makes the tables of that version in an empty file.
-    pub(crate) create: &'static str,
+    const fn version(&self) -> usize {
+        self.steps.len()
+    }
 }
 
 /// Opens the file for writing, makes it when it is missing, and checks that it is ours.
@@ -41,7 +46,7 @@ pub(crate) fn open_writer(path: &Path, schema: &Schema) -> Result<Connection, Er
     let mut connection = Connection::open_with_flags(path, flags).map_err(failed)?;
     connection.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
     connection.pragma_update(None, "page_size", PAGE_SIZE).map_err(failed)?;
-    let is_empty = check_ours(&connection, schema)?;
+    let found = check_ours(&connection, schema)?;
     let mode: String =
         connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0)).map_err(failed)?;
     if mode != "wal" {
@@ -55,19 +60,22 @@ pub(crate) fn open_writer(path: &Path, schema: &Schema) -> Result<Connection, Er
     connection.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
     // Checkpoints are the business of `checkpoint`.
     connection.pragma_update(None, "wal_autocheckpoint", 0).map_err(failed)?;
-    if is_empty {
+    if found < schema.version() {
         let transaction =
             connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
-        transaction.execute_batch(schema.create).map_err(failed)?;
+        for step in &schema.steps[found..] {
+            transaction.execute_batch(step).map_err(failed)?;
+        }
         transaction.pragma_update(None, "application_id", APPLICATION_ID).map_err(failed)?;
-        transaction.pragma_update(None, "user_version", schema.version).map_err(failed)?;
+        transaction.pragma_update(None, "user_version", schema.version().cast_signed()).map_err(failed)?;
         transaction.commit().map_err(failed)?;
     }
     Ok(connection)
 }
 
-/// Is it an empty file? If not, it must be a database of ours, in a format that this program knows.
-pub(crate) fn check_ours(connection: &Connection, schema: &Schema) -> Result<bool, Error> {
+/// The format of the file, 0 if it is empty. If not, it must be a database of ours, in a format that this program
+/// knows.
+pub(crate) fn check_ours(connection: &Connection, schema: &Schema) -> Result<usize, Error> {
     let failed = |error: rusqlite::Error| Error::of_database(schema.name, &error);
     // The first read: says whether this is a database at all.
     let application: i64 =
@@ -77,15 +85,18 @@ pub(crate) fn check_ours(connection: &Connection, schema: &Schema) -> Result<boo
     let tables: i64 =
         connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(failed)?;
     if tables == 0 && application == 0 {
-        return Ok(true);
+        return Ok(0);
     }
     if application != APPLICATION_ID {
         return Err(Error::NotOurs { file: schema.name });
     }
-    if version > schema.version {
-        return Err(Error::Newer { file: schema.name, found: version, known: schema.version });
+    match usize::try_from(version) {
+        Ok(found) if found <= schema.version() => Ok(if tables == 0 { 0 } else { found }),
+        _ => {
+            let known = schema.version().cast_signed() as i64;
+            Err(Error::Newer { file: schema.name, found: version, known })
+        }
     }
-    Ok(tables == 0)
 }
 
 /// A connection to a file that nobody can change: takes no locks and needs no WAL.

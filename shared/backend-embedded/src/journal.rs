@@ -6,16 +6,20 @@ use async_trait::async_trait;
 use pennypost_model::codec;
 use pennypost_model::journal::Entry;
 use pennypost_model::{AccountId, AccountKey, Seq, TenantId};
-use pennypost_ports::{Appended, Consistency, Head, Journal, Newest, PortResult};
+use pennypost_ports::{Appended, Consistency, Head, Journal, NewObject, Newest, PortResult};
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, params};
 
 use crate::database::Readers;
 use crate::failure::Failure;
 use crate::heads::Heads;
+use crate::objects::{check_name, rows};
 use crate::seal::{seal, unseal};
 use crate::writer::{Kind, Writer};
 
 const PORT: &str = "journal";
+/// Objects up to so many bytes are put with their entry. Twice this is written for each (WAL and database), which
+/// takes less than the syncs that a file of its own needs.
+const LARGEST_ROW: usize = 64 * 1024;
 /// Up to so many entries are read on the calling thread.
 const INLINE: usize = 64;
 
@@ -144,6 +148,7 @@ fn append(
     account: AccountKey,
     seq: i64,
     sealed: &[u8],
+    object: Option<&NewObject>,
 ) -> Result<Appended, Failure> {
     let (tenant, id) = key(account);
     let inserted = connection
@@ -152,6 +157,9 @@ fn append(
         )?
         .execute(params![tenant, id, seq, sealed])?;
     if inserted == 1 {
+        if let Some(object) = object {
+            rows::insert(connection, object)?;
+        }
         return Ok(Appended::Committed);
     }
     let there: Vec<u8> = connection
@@ -199,12 +207,16 @@ fn accounts(
     Ok(found)
 }
 
-#[async_trait]
-impl Journal for EmbeddedJournal {
-    async fn append(&self, account: AccountKey, entry: &Entry) -> PortResult<Appended> {
-        let seq = number(entry.seq).map_err(|failure| failure.at(PORT))?;
+impl EmbeddedJournal {
+    async fn append_all(
+        &self,
+        account: AccountKey,
+        entry: &Entry,
+        object: Option<NewObject>,
+    ) -> Result<Appended, Failure> {
+        let seq = number(entry.seq)?;
         if seq == 0 {
-            return Err(Failure::Refused("entries are numbered from 1".to_owned()).at(PORT));
+            return Err(Failure::Refused("entries are numbered from 1".to_owned()));
         }
         let sealed = seal(codec::encode(entry));
         let heads = Arc::clone(&self.heads);
@@ -216,9 +228,33 @@ impl Journal for EmbeddedJournal {
             }
             appended
         };
-        let bytes = sealed.len();
-        let work = move |connection: &Connection| append(connection, account, seq, &sealed);
-        self.writer.run_then(Kind::JournalAppend, bytes, work, note).await.map_err(|failure| failure.at(PORT))
+        let bytes = sealed.len() + object.as_ref().map_or(0, |object| object.bytes.len());
+        let work = move |connection: &Connection| append(connection, account, seq, &sealed, object.as_ref());
+        self.writer.run_then(Kind::JournalAppend, bytes, work, note).await
+    }
+}
+
+#[async_trait]
+impl Journal for EmbeddedJournal {
+    async fn append(&self, account: AccountKey, entry: &Entry) -> PortResult<Appended> {
+        self.append_all(account, entry, None).await.map_err(|failure| failure.at(PORT))
+    }
+
+    fn takes_objects(&self) -> usize {
+        LARGEST_ROW
+    }
+
+    async fn append_with(
+        &self,
+        account: AccountKey,
+        entry: &Entry,
+        object: NewObject,
+    ) -> PortResult<Appended> {
+        let appended = match check_name(&object.name) {
+            Ok(()) => self.append_all(account, entry, Some(object)).await,
+            Err(failure) => Err(failure),
+        };
+        appended.map_err(|failure| failure.at(PORT))
     }
 
     async fn since(

@@ -3,9 +3,9 @@
 //! Owns a directory:
 //!
 //! ```text
-//! DIR/mail.db       journal, head hints, control, log       (SQLite, WAL, synchronous=FULL)
+//! DIR/mail.db       journal, head hints, control, log, small objects (SQLite, WAL, synchronous=FULL)
 //! DIR/queue.db      queues and dead letters                  (the same)
-//! DIR/objects/…     one file for each object, under its name
+//! DIR/objects/…     one file for each other object, under its name
 //! DIR/others        a byte for each commit to mail.db by a process that does not serve
 //! DIR/open.lock     held while a process opens the directory
 //! DIR/serve.lock    held, and its pid in it, by the one process that receives from the queues
@@ -50,15 +50,15 @@ use crate::failure::Failure;
 use crate::heads::Heads;
 use crate::journal::EmbeddedJournal;
 use crate::log::EmbeddedLog;
-use crate::objects::EmbeddedObjects;
+use crate::objects::{EmbeddedObjects, Rows, rows};
 use crate::queue::{EmbeddedQueue, Serving};
 use crate::serve_lock::ServeLock;
 use crate::writer::Writer;
 
 const MAIL: Schema = Schema {
     name: "mail.db",
-    version: 1,
-    create: "
+    steps: &[
+        "
         CREATE TABLE journal (
             tenant BLOB NOT NULL,
             account BLOB NOT NULL,
@@ -90,9 +90,11 @@ const MAIL: Schema = Schema {
             PRIMARY KEY (kind, tenant, id, time, number)
         ) WITHOUT ROWID;
     ",
+        rows::CREATE,
+    ],
 };
 
-const QUEUE: Schema = Schema { name: "queue.db", version: 1, create: queue::CREATE };
+const QUEUE: Schema = Schema { name: "queue.db", steps: &[queue::CREATE] };
 
 /// Why a directory could not be opened.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -274,13 +276,14 @@ impl Embedded {
         let queue = Writer::start(queue, &queue_path, QUEUE.name, Box::new(on_change), true, None);
         let queue = Arc::new(queue.map_err(|failure| Error::of_failure(QUEUE.name, failure))?);
 
+        let readers = Arc::new(Readers::new(mail_path, options.readers, Access::Live));
+        let rows = Rows { writer: Arc::clone(&mail), readers: Arc::clone(&readers) };
         let objects =
-            EmbeddedObjects::open(&dir.join("objects"), options.serve).map_err(failed("objects"))?;
+            EmbeddedObjects::open(&dir.join("objects"), options.serve, rows).map_err(failed("objects"))?;
         // The new files themselves.
         File::open(dir).and_then(|dir| dir.sync_all()).map_err(failed("the data directory"))?;
         drop(opening);
 
-        let readers = Arc::new(Readers::new(mail_path, options.readers, Access::Live));
         let queue_readers = Arc::new(Readers::new(queue_path, options.readers, Access::Live));
         Ok(Embedded {
             journal: Arc::new(EmbeddedJournal {

@@ -3,7 +3,7 @@
 //! A new object is written to `objects/~tmp/`, synced, linked to its name (which fails when the name is
 //! taken, whoever was first) and made durable by an fsync of the directory. A replaced object is renamed over
 //! the old one, under a lock file, because reading its version and renaming are two steps. `~` cannot stand
-//! in an object's name.
+//! in an object's name. Small objects that came with a journal entry are rows of `mail.db` instead ([`rows`]).
 //!
 //! If the process dies at any line: the name has its old bytes or its new ones; what is left in `~tmp` has no
 //! owner any more (its lock is free) and the next server that starts removes it.
@@ -11,6 +11,7 @@
 mod directories;
 mod listing;
 mod names;
+pub(crate) mod rows;
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, IoSliceMut, Read, Seek, SeekFrom, Write};
@@ -22,13 +23,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use async_trait::async_trait;
 use bytes::Bytes;
 use pennypost_ports::{Created, Etag, ObjectInfo, Objects, PortResult, Replaced, crash};
+use rusqlite::Connection;
 use rustix::io::ReadWriteFlags;
 use tokio::sync::Semaphore;
 
 use self::directories::Directories;
-use self::names::{check_name, check_prefix};
+pub(crate) use self::names::check_name;
+use self::names::check_prefix;
+use crate::database::Readers;
 use crate::failure::Failure;
 use crate::permissions;
+use crate::writer::{Kind, Writer};
 
 const PORT: &str = "objects";
 const TEMPORARY: &str = "~tmp";
@@ -40,10 +45,18 @@ const AT_ONCE: u64 = 512 * 1024;
 /// File operations at a time: enough to keep a disk busy, and a bound for threads.
 const CONCURRENCY: usize = 64;
 
-/// [`Objects`] on a directory.
+/// [`Objects`] on a directory, and on a table of `mail.db`.
 pub(crate) struct EmbeddedObjects {
     files: Arc<Files>,
     permits: Arc<Semaphore>,
+    rows: Option<Rows>,
+}
+
+/// `mail.db`, if it has a table for objects: one of the first format has none, and is left so when it can't be
+/// written.
+pub(crate) struct Rows {
+    pub(crate) writer: Arc<Writer>,
+    pub(crate) readers: Arc<Readers>,
 }
 
 struct Files {
@@ -59,7 +72,7 @@ struct Files {
 impl EmbeddedObjects {
     /// Opens `root`. With `clean`, removes what dead processes have left. To be called under the lock of the
     /// directory, so that nobody is between making its own place and locking it.
-    pub(crate) fn open(root: &Path, clean: bool) -> io::Result<EmbeddedObjects> {
+    pub(crate) fn open(root: &Path, clean: bool, rows: Rows) -> io::Result<EmbeddedObjects> {
         let places = root.join(TEMPORARY);
         permissions::private_directory(root)?;
         fs::create_dir_all(&places)?;
@@ -80,23 +93,49 @@ impl EmbeddedObjects {
             next_temporary: AtomicU64::new(0),
             _alive: Some(alive),
         };
-        Ok(EmbeddedObjects::of(files))
+        Ok(EmbeddedObjects::of(files, Some(rows)))
     }
 
     /// Objects in a place that can't be written: there is no place for temporary files, without which nothing
     /// is changed.
-    pub(crate) fn open_read_only(root: &Path) -> EmbeddedObjects {
-        EmbeddedObjects::of(Files {
+    pub(crate) fn open_read_only(root: &Path, rows: Option<Rows>) -> EmbeddedObjects {
+        let files = Files {
             root: root.to_owned(),
             directories: Directories::new(root.to_owned()),
             temporary: root.join(TEMPORARY).join("read-only"),
             next_temporary: AtomicU64::new(0),
             _alive: None,
-        })
+        };
+        EmbeddedObjects::of(files, rows)
     }
 
-    fn of(files: Files) -> EmbeddedObjects {
-        EmbeddedObjects { files: Arc::new(files), permits: Arc::new(Semaphore::new(CONCURRENCY)) }
+    fn of(files: Files, rows: Option<Rows>) -> EmbeddedObjects {
+        EmbeddedObjects { files: Arc::new(files), permits: Arc::new(Semaphore::new(CONCURRENCY)), rows }
+    }
+
+    /// Reads in the table; `T::default()` where there is none.
+    async fn in_rows<T: Default>(
+        &self,
+        read: impl FnOnce(&Connection) -> Result<T, Failure>,
+    ) -> PortResult<T> {
+        let Some(rows) = &self.rows else { return Ok(T::default()) };
+        rows.readers.inline(|connection| read(connection)).await.map_err(|failure| failure.at(PORT))
+    }
+
+    /// Changes the row of that name, if there is one.
+    async fn change_row<T: Send + 'static>(
+        &self,
+        name: &str,
+        bytes: usize,
+        change: impl FnOnce(&Connection, &str) -> Result<Option<T>, Failure> + Send + 'static,
+    ) -> PortResult<Option<T>> {
+        let Some(rows) = &self.rows else { return Ok(None) };
+        if !self.in_rows(|connection| rows::exists(connection, name)).await? {
+            return Ok(None);
+        }
+        let name = name.to_owned();
+        let job = move |connection: &Connection| change(connection, &name);
+        rows.writer.run(Kind::Other, bytes, job).await.map_err(|failure| failure.at(PORT))
     }
 
     /// Runs file work on a thread for blocking work. The permit goes with it: a caller that goes away does
@@ -346,11 +385,17 @@ fn etag(metadata: &fs::Metadata, bytes: &[u8]) -> Etag {
 impl Objects for EmbeddedObjects {
     async fn put_unique(&self, name: &str, bytes: Bytes) -> PortResult<Created> {
         check_name(name).map_err(|failure| failure.at(PORT))?;
+        if self.in_rows(|connection| rows::exists(connection, name)).await? {
+            return Ok(Created::Exists);
+        }
         self.blocking(name, move |files, name| files.put_unique(name, &bytes)).await
     }
 
     async fn get(&self, name: &str) -> PortResult<(Bytes, Etag)> {
         check_name(name).map_err(|failure| failure.at(PORT))?;
+        if let Some((bytes, etag)) = self.in_rows(|connection| rows::get(connection, name)).await? {
+            return Ok((bytes.into(), etag));
+        }
         self.blocking(name, |files, name| files.get(name)).await
     }
 
@@ -361,28 +406,43 @@ impl Objects for EmbeddedObjects {
         {
             return Ok(bytes);
         }
+        if let Some(bytes) = self.in_rows(|connection| rows::get_range(connection, name, start, len)).await? {
+            return Ok(bytes.into());
+        }
         self.blocking(name, move |files, name| files.get_range(name, start, len)).await
     }
 
     async fn put_if_match(&self, name: &str, bytes: Bytes, etag: &Etag) -> PortResult<Replaced> {
         check_name(name).map_err(|failure| failure.at(PORT))?;
+        let (new, expected) = (bytes.clone(), etag.clone());
+        let replace =
+            move |connection: &Connection, name: &str| rows::replace(connection, name, &new, &expected);
+        if let Some(replaced) = self.change_row(name, bytes.len(), replace).await? {
+            return Ok(replaced);
+        }
         let etag = etag.clone();
         self.blocking(name, move |files, name| files.put_if_match(name, &bytes, &etag)).await
     }
 
     async fn delete(&self, name: &str) -> PortResult<()> {
         check_name(name).map_err(|failure| failure.at(PORT))?;
+        let delete = |connection: &Connection, name: &str| rows::delete(connection, name).map(Some);
+        if self.change_row(name, 0, delete).await?.is_some() {
+            return Ok(());
+        }
         self.blocking(name, |files, name| files.delete(name)).await
     }
 
     async fn list(&self, prefix: &str, after: Option<&str>, limit: usize) -> PortResult<Vec<ObjectInfo>> {
         check_prefix(prefix).map_err(|failure| failure.at(PORT))?;
+        // Rows first: what becomes a row meanwhile is as if it came after the listing.
+        let rows = self.in_rows(|connection| rows::list(connection, prefix, after, limit)).await?;
         let after = after.map(str::to_owned);
-        self.blocking(prefix, move |files, prefix| {
+        let files = self.blocking(prefix, move |files, prefix| {
             let mut found = Vec::new();
             listing::list(&files.root, prefix, after.as_deref(), limit, &mut found)?;
             Ok(found)
-        })
-        .await
+        });
+        Ok(rows::merge(files.await?, rows, limit))
     }
 }

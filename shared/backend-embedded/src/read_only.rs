@@ -16,7 +16,7 @@ use crate::database::{self, Access, Readers, Schema};
 use crate::heads::Heads;
 use crate::journal::EmbeddedJournal;
 use crate::log::EmbeddedLog;
-use crate::objects::EmbeddedObjects;
+use crate::objects::{EmbeddedObjects, Rows, rows};
 use crate::queue::EmbeddedQueue;
 use crate::writer::Writer;
 use crate::{Embedded, Error, MAIL, Options, QUEUE};
@@ -36,11 +36,13 @@ impl Embedded {
         refuse_served(&dir.join("serve.lock"))?;
         let readers = |schema: &Schema| {
             let path = dir.join(schema.name);
-            check(dir, &path, schema)?;
-            Ok::<_, Error>(Arc::new(Readers::new(path, options.readers, Access::Immutable)))
+            let format = check(dir, &path, schema)?;
+            Ok::<_, Error>((Arc::new(Readers::new(path, options.readers, Access::Immutable)), format))
         };
-        let (readers, queue_readers) = (readers(&MAIL)?, readers(&QUEUE)?);
+        let ((readers, format), (queue_readers, _)) = (readers(&MAIL)?, readers(&QUEUE)?);
         let mail = Arc::new(Writer::read_only());
+        let rows = Rows { writer: Arc::clone(&mail), readers: Arc::clone(&readers) };
+        let rows = (format >= rows::SINCE).then_some(rows);
         let queue = Arc::new(Writer::read_only());
         let (_, foreign_changes) = watch::channel(0);
         Ok(Embedded {
@@ -49,7 +51,7 @@ impl Embedded {
                 readers: Arc::clone(&readers),
                 heads: Arc::new(Heads::new(None)),
             }),
-            objects: Arc::new(EmbeddedObjects::open_read_only(&dir.join("objects"))),
+            objects: Arc::new(EmbeddedObjects::open_read_only(&dir.join("objects"), rows)),
             control: Arc::new(EmbeddedControl { writer: Arc::clone(&mail), readers: Arc::clone(&readers) }),
             log: Arc::new(EmbeddedLog { writer: Arc::clone(&mail), readers }),
             queue: Arc::new(EmbeddedQueue { writer: queue, readers: queue_readers, serving: None }),
@@ -74,7 +76,7 @@ fn refuse_served(lock: &Path) -> Result<(), Error> {
     }
 }
 
-fn check(dir: &Path, path: &Path, schema: &Schema) -> Result<(), Error> {
+fn check(dir: &Path, path: &Path, schema: &Schema) -> Result<usize, Error> {
     let mut wal = path.as_os_str().to_owned();
     wal.push("-wal");
     if fs::metadata(Path::new(&wal)).is_ok_and(|wal| wal.len() > 0) {
@@ -82,8 +84,8 @@ fn check(dir: &Path, path: &Path, schema: &Schema) -> Result<(), Error> {
     }
     let failed = |error: rusqlite::Error| Error::of_database(schema.name, &error);
     let connection = database::open_immutable(path).map_err(failed)?;
-    if database::check_ours(&connection, schema)? {
-        return Err(Error::Missing { dir: dir.to_owned() });
+    match database::check_ours(&connection, schema)? {
+        0 => Err(Error::Missing { dir: dir.to_owned() }),
+        format => Ok(format),
     }
-    Ok(())
 }

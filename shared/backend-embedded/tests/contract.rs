@@ -50,3 +50,13 @@ async fn log() {
     let stores = Stores::default();
     pennypost_contract::log::all(async || stores.fresh(Embedded::log)).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn objects_with_entries() {
+    let stores = Stores::default();
+    let both = |store: &Embedded| pennypost_contract::together::Store {
+        journal: store.journal(),
+        objects: store.objects(),
+    };
+    pennypost_contract::together::all(async || stores.fresh(both)).await;
+}

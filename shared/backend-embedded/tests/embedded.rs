@@ -14,8 +14,8 @@ use pennypost_model::event::Stage;
 use pennypost_model::journal::{Actor, Entry, Usage};
 use pennypost_model::{AccountId, AccountKey, EventId, Seq, TenantId, Timestamp};
 use pennypost_ports::{
-    Appended, Consistency, ControlKey, Created, Expected, Head, LogKind, LogQuery, LogRecord, Outgoing,
-    PortError, Put, Queue, Received,
+    Appended, Consistency, ControlKey, Created, Expected, Head, LogKind, LogQuery, LogRecord, NewObject,
+    Outgoing, PortError, Put, Queue, Received,
 };
 use tempfile::tempdir;
 
@@ -421,7 +421,7 @@ async fn foreign_and_damaged_databases_are_refused_with_a_reason() {
     newer.pragma_update(None, "user_version", 99).unwrap();
     drop(newer);
     let error = failure(directory.path());
-    assert_eq!(error, Error::Newer { file: "mail.db", found: 99, known: 1 });
+    assert_eq!(error, Error::Newer { file: "mail.db", found: 99, known: 2 });
 }
 
 /// Whatever is cut off or overwritten: an error or an answer, never a panic or a hang.
@@ -541,4 +541,38 @@ async fn a_backup_is_read_without_writing() {
     assert_eq!(refused, Some(Error::UnmergedWal { file: "mail.db" }));
     let missing = Embedded::open_read_only(place.path(), &Options::tool()).err();
     assert!(matches!(missing, Some(Error::Database { .. })), "{missing:?}");
+}
+
+/// A directory of the first format: without a table for objects.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_format_before_is_taken_over() {
+    let directory = tempdir().unwrap();
+    let first = serve(directory.path());
+    first.journal().append(ACCOUNT, &entry(1, 7)).await.unwrap();
+    let file = format!("{TENANT}/pack/file");
+    first.objects().put_unique(&file, Bytes::from_static(b"file")).await.unwrap();
+    first.shutdown().await;
+    drop(first);
+    let database = rusqlite::Connection::open(directory.path().join("mail.db")).unwrap();
+    database
+        .execute_batch("DROP TABLE object; PRAGMA user_version = 1; PRAGMA journal_mode = DELETE")
+        .unwrap();
+    drop(database);
+
+    let old = Embedded::open_read_only(directory.path(), &Options::tool()).unwrap();
+    assert_eq!(old.objects().get(&file).await.unwrap().0, "file");
+    assert_eq!(old.objects().list("", None, 10).await.unwrap().len(), 1);
+    drop(old);
+
+    let store = serve(directory.path());
+    let row = NewObject { name: format!("{TENANT}/pack/row"), bytes: Bytes::from_static(b"row") };
+    store.journal().append_with(ACCOUNT, &entry(2, 7), row.clone()).await.unwrap();
+    store.shutdown().await;
+    drop(store);
+    for store in [serve(directory.path()), tool(directory.path())] {
+        assert_eq!(store.journal().since(ACCOUNT, Seq::ZERO, 9, Consistency::Strong).await.unwrap().len(), 2);
+        assert_eq!(store.objects().get(&row.name).await.unwrap().0, row.bytes);
+        assert_eq!(store.objects().get(&file).await.unwrap().0, "file");
+        store.shutdown().await;
+    }
 }

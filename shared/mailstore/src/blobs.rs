@@ -5,7 +5,7 @@ use std::ops::Range;
 use bytes::Bytes;
 use pennypost_model::message::{BlobRef, FRAME_LEN, Sidecar};
 use pennypost_model::{EventId, TenantId};
-use pennypost_ports::{Created, PortError};
+use pennypost_ports::{Created, NewObject, PortError};
 
 use crate::compress::decompress_block;
 use crate::pack::{self, FOOTER_LEN, HEAD_LEN, Head, PackEntry, TocEntry};
@@ -41,10 +41,39 @@ impl Mailstore {
         tenant: TenantId,
         entries: &[PackEntry<'_>],
     ) -> Result<Vec<BlobRef>, StoreError> {
+        let (pack, refs) = self.new_pack(tenant, entries)?;
+        self.put_new(pack).await?;
+        Ok(refs)
+    }
+
+    /// As [`Mailstore::put_pack`], but a pack that the journal takes with an entry is not written yet: it is
+    /// given back for [`Mailstore::commit_with`].
+    pub(crate) async fn put_or_keep_pack(
+        &self,
+        tenant: TenantId,
+        entries: &[PackEntry<'_>],
+    ) -> Result<(Vec<BlobRef>, Option<NewObject>), StoreError> {
+        let (pack, refs) = self.new_pack(tenant, entries)?;
+        if pack.bytes.len() <= self.journal.takes_objects() {
+            return Ok((refs, Some(pack)));
+        }
+        self.put_new(pack).await?;
+        Ok((refs, None))
+    }
+
+    fn new_pack(
+        &self,
+        tenant: TenantId,
+        entries: &[PackEntry<'_>],
+    ) -> Result<(NewObject, Vec<BlobRef>), StoreError> {
         let id = self.ids.event(self.clock.now());
         let (bytes, refs) = pack::build(id, entries)?;
-        match self.objects.put_unique(&names::pack(tenant, id), bytes.into()).await? {
-            Created::Stored => Ok(refs),
+        Ok((NewObject { name: names::pack(tenant, id), bytes: bytes.into() }, refs))
+    }
+
+    async fn put_new(&self, object: NewObject) -> Result<(), StoreError> {
+        match self.objects.put_unique(&object.name, object.bytes).await? {
+            Created::Stored => Ok(()),
             Created::Exists => {
                 let cause = "a fresh pack id was taken".to_owned();
                 Err(PortError::Unavailable { port: "objects", cause }.into())

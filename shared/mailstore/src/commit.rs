@@ -6,7 +6,7 @@ use std::time::Duration;
 use pennypost_fold::{Draft, State};
 use pennypost_model::journal::Actor;
 use pennypost_model::{AccountKey, Seq};
-use pennypost_ports::{Appended, Consistency};
+use pennypost_ports::{Appended, Consistency, NewObject};
 
 use crate::{ChangeError, Mailstore, StoreError};
 
@@ -34,8 +34,21 @@ impl Mailstore {
     pub async fn commit<T, E>(
         &self,
         account: AccountKey,
+        state: State,
+        actor: &Actor,
+        decide: impl FnMut(&mut Draft) -> Result<T, E>,
+    ) -> Result<Committed<T>, ChangeError<E>> {
+        self.commit_with(account, state, actor, None, decide).await
+    }
+
+    /// As [`Mailstore::commit`]; `object`, which the journal takes, is put with the entry. Without an entry it is
+    /// not put.
+    pub(crate) async fn commit_with<T, E>(
+        &self,
+        account: AccountKey,
         mut state: State,
         actor: &Actor,
+        object: Option<NewObject>,
         mut decide: impl FnMut(&mut Draft) -> Result<T, E>,
     ) -> Result<Committed<T>, ChangeError<E>> {
         for attempt in 0..MAX_TRIES {
@@ -44,7 +57,11 @@ impl Mailstore {
             let Some((entry, after)) = draft.finish() else {
                 return Ok(Committed { state, value, entry: None });
             };
-            match self.journal.append(account, &entry).await? {
+            let appended = match &object {
+                Some(object) => self.journal.append_with(account, &entry, object.clone()).await?,
+                None => self.journal.append(account, &entry).await?,
+            };
+            match appended {
                 Appended::Committed => {
                     return Ok(Committed { state: after, value, entry: Some(entry.seq) });
                 }

@@ -333,10 +333,10 @@ impl LiveAccount {
         messages: &[Incoming],
         allow: impl FnMut(&State) -> Result<(), DraftError>,
     ) -> Result<(Arc<State>, Vec<Placed>), ChangeError> {
-        let blobs = self.store.pack(self.key, messages).await?;
+        let packed = self.store.pack(self.key, messages).await?;
         let _turn = self.changing.lock().await;
         let state = (*self.state()).clone();
-        let placing = self.store.place(self.key, state, actor, mailbox, messages, &blobs, allow);
+        let placing = self.store.place(self.key, state, actor, mailbox, messages, packed, allow);
         let committed = placing.await?;
         Ok((self.publish(committed.state), committed.value))
     }

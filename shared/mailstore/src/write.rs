@@ -4,6 +4,7 @@ use pennypost_fold::{Draft, DraftError, NewMessage, State};
 use pennypost_model::journal::Actor;
 use pennypost_model::message::{BlobRef, Card, Sidecar, StoredMessage};
 use pennypost_model::{AccountKey, EventId, FlagSet, MailboxId, Rid, Timestamp, Uid};
+use pennypost_ports::NewObject;
 
 use crate::compress::compress;
 use crate::pack::PackEntry;
@@ -45,6 +46,14 @@ impl Incoming {
     }
 }
 
+/// Messages in a pack.
+pub(crate) struct Packed {
+    /// A reference to each, in order.
+    blobs: Vec<BlobRef>,
+    /// The pack, if it is not written yet.
+    waiting: Option<NewObject>,
+}
+
 /// Where a message went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Placed {
@@ -69,16 +78,17 @@ impl Mailstore {
         messages: &[Incoming],
         allow: impl FnMut(&State) -> Result<(), DraftError>,
     ) -> Result<Committed<Vec<Placed>>, ChangeError> {
-        let blobs = self.pack(account, messages).await?;
-        self.place(account, state, actor, mailbox, messages, &blobs, allow).await
+        let packed = self.pack(account, messages).await?;
+        self.place(account, state, actor, mailbox, messages, packed, allow).await
     }
 
-    /// Writes the bytes of messages, durably; nothing refers to them yet.
+    /// Packs the bytes of messages. A large pack is written, durably, and nothing refers to it yet; a small one
+    /// waits for its entry where the journal takes it.
     pub(crate) async fn pack(
         &self,
         account: AccountKey,
         messages: &[Incoming],
-    ) -> Result<Vec<BlobRef>, StoreError> {
+    ) -> Result<Packed, StoreError> {
         let entries: Vec<PackEntry<'_>> = messages
             .iter()
             .map(|incoming| PackEntry {
@@ -88,10 +98,11 @@ impl Mailstore {
                 message: &incoming.message,
             })
             .collect();
-        self.put_pack(account.tenant, &entries).await
+        let (blobs, waiting) = self.put_or_keep_pack(account.tenant, &entries).await?;
+        Ok(Packed { blobs, waiting })
     }
 
-    /// Places messages whose bytes are written: one entry, all or none.
+    /// Places messages that are packed: one entry, all or none.
     pub(crate) async fn place(
         &self,
         account: AccountKey,
@@ -99,14 +110,14 @@ impl Mailstore {
         actor: &Actor,
         mailbox: MailboxId,
         messages: &[Incoming],
-        blobs: &[BlobRef],
+        packed: Packed,
         mut allow: impl FnMut(&State) -> Result<(), DraftError>,
     ) -> Result<Committed<Vec<Placed>>, ChangeError> {
         let committed = self
-            .commit(account, state, actor, |draft: &mut Draft| {
+            .commit_with(account, state, actor, packed.waiting, |draft: &mut Draft| {
                 allow(draft.state())?;
                 draft.state().mailbox(mailbox).ok_or(DraftError::NoMailbox)?;
-                let placed = messages.iter().zip(blobs).map(|(incoming, blob)| {
+                let placed = messages.iter().zip(&packed.blobs).map(|(incoming, blob)| {
                     let facts = &incoming.sidecar.facts;
                     let (uid, rid) = draft.add(NewMessage {
                         mailbox,

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use pennypost_model::journal::Entry;
 use pennypost_model::{AccountKey, Seq, TenantId};
 
-use crate::{Consistency, PortResult};
+use crate::{Consistency, NewObject, PortError, PortResult};
 
 /// What became of an append.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +40,23 @@ pub trait Journal: Send + Sync {
     /// Puts `entry` under `entry.seq` if nothing is there. Atomic and durable when it returns `Committed`.
     /// The caller has seen entry `seq - 1`; a backend need not check that it exists.
     async fn append(&self, account: AccountKey, entry: &Entry) -> PortResult<Appended>;
+
+    /// Bytes of objects that [`Journal::append_with`] takes at most; 0 where objects can't go with an entry.
+    fn takes_objects(&self) -> usize {
+        0
+    }
+
+    /// As [`Journal::append`], and puts an object with the entry: both are there, durably, or neither is. The
+    /// object port sees it from then on.
+    async fn append_with(
+        &self,
+        account: AccountKey,
+        entry: &Entry,
+        object: NewObject,
+    ) -> PortResult<Appended> {
+        let _ = (account, entry, object);
+        Err(PortError::Refused { port: "journal", cause: "objects can't be put with an entry".to_owned() })
+    }
 
     /// Entries after `after`, ascending, at most `limit`, never with a hole: a stale read is a prefix.
     async fn since(

@@ -18,7 +18,7 @@ pub use clock::{Clock, Ids, RandomIds, SystemClock};
 pub use control::{Control, ControlKey, Expected, Item, Put};
 pub use journal::{Appended, Head, Journal, Newest};
 pub use log::{Log, LogKind, LogQuery, LogRecord};
-pub use objects::{Created, Etag, ObjectInfo, Objects, Replaced};
+pub use objects::{Created, Etag, NewObject, ObjectInfo, Objects, Replaced};
 pub use queue::{DeadLetter, DeadLetterId, Depth, Outgoing, Queue, Receipt, Received};
 pub use wakeups::Wakeups;
 

@@ -14,6 +14,15 @@ use crate::PortResult;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Etag(pub String);
 
+/// An object to be put under a name that nobody else uses: one with a fresh id in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewObject {
+    /// Its name.
+    pub name: String,
+    /// Its bytes.
+    pub bytes: Bytes,
+}
+
 /// What became of a `put_unique`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Created {

@@ -19,6 +19,7 @@ pub mod journal;
 pub mod log;
 pub mod objects;
 pub mod queue;
+pub mod together;
 
 use std::fmt::Debug;
 use std::sync::Arc;

@@ -13,7 +13,7 @@ fn refused(name: &str, why: &str) -> Failure {
 }
 
 /// Is `name` a name? What passes is a relative path that stays inside the directory.
-pub(super) fn check_name(name: &str) -> Result<(), Failure> {
+pub(crate) fn check_name(name: &str) -> Result<(), Failure> {
     if name.len() > MAX_NAME {
         return Err(refused(name, "is longer than 512 bytes"));
     }
