@@ -25,7 +25,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt};
-use pennypost_mailstore::pack::PackEntry;
+use pennypost_mailstore::pack::{PackEntry, SidecarPart};
 use pennypost_mailstore::{Mailstore, StoreError};
 use pennypost_model::codec;
 use pennypost_model::event::{Body, Changed, Decided, Event, House, Stage};
@@ -180,7 +180,7 @@ impl Deliver {
                 .map(|(_, letter)| PackEntry {
                     event: letter.decided.accepted.id,
                     owners: letter.decided.accepted.recipients.iter().map(|r| r.account.account).collect(),
-                    sidecar: &letter.decided.sidecar,
+                    sidecar: SidecarPart::Plain(&letter.decided.sidecar),
                     message: &letter.message,
                 })
                 .collect();

@@ -5,6 +5,7 @@ use std::time::Duration;
 use pennypost_model::AccountKey;
 
 use super::PATIENCE_FOR_MEMORY;
+use super::ahead::Ahead;
 use super::grammar;
 use crate::net::{Holder, ImapLimits, Line, Memory, NetError, Share, Stream, wire};
 
@@ -26,8 +27,9 @@ const NO_MEMORY: &str = "[UNAVAILABLE] too many messages are under way, try agai
 
 /// What came.
 pub(super) enum Input {
-    /// A whole command, without its last line end, and its share of the memory for messages under way.
-    Command(Vec<u8>, Option<Share>),
+    /// A whole command, without its last line end, its share of the memory for messages under way, and messages of
+    /// it that are being prepared.
+    Command(Vec<u8>, Option<Share>, Option<Box<Ahead>>),
     /// A command that is too large in some way; all of it that the client has sent was thrown away.
     Refused {
         /// Its tag, if it had one.
@@ -61,7 +63,15 @@ pub(super) struct Expectation<'a> {
 /// [`NetError`].
 pub(super) async fn read_command(stream: &mut Stream, expect: &Expectation<'_>) -> Result<Input, NetError> {
     let share = expect.account.map(|account| expect.memory.share(Holder::Account(account)));
-    let mut reader = Reader { bytes: Vec::new(), share, literals: 0, line_bytes: 0, refused: None };
+    let mut reader = Reader {
+        bytes: Vec::new(),
+        share,
+        literals: 0,
+        line_bytes: 0,
+        refused: None,
+        appends: false,
+        ahead: None,
+    };
     for count in 0.. {
         let left = expect.limits.command_line.saturating_sub(reader.line_bytes).max(2);
         let patience =
@@ -104,7 +114,12 @@ pub(super) async fn read_command(stream: &mut Stream, expect: &Expectation<'_>) 
             stream.flush().await?;
         }
         reader.bytes.extend_from_slice(b"\r\n");
+        let start = reader.bytes.len();
         reader.take(stream, literal.len, expect.limits.literal_block).await?;
+        if reader.appends && reader.refused.is_none() {
+            let ahead = reader.ahead.get_or_insert_default();
+            ahead.came(start..reader.bytes.len(), &reader.bytes);
+        }
         wire::received_bytes("literal", usize::try_from(literal.len).unwrap_or(usize::MAX));
         reader.literals += literal.len;
     }
@@ -118,6 +133,9 @@ struct Reader {
     literals: u64,
     line_bytes: usize,
     refused: Option<(bool, &'static str)>,
+    /// The literals are messages.
+    appends: bool,
+    ahead: Option<Box<Ahead>>,
 }
 
 impl Reader {
@@ -127,14 +145,15 @@ impl Reader {
 
     fn finish(self) -> Input {
         match self.refused {
-            None => Input::Command(self.bytes, self.share),
+            None => Input::Command(self.bytes, self.share, self.ahead),
             Some((no, text)) => Input::Refused { tag: self.tag(), no, text },
         }
     }
 
     /// May this literal come? If not, `refused` says why.
     fn admit(&mut self, literal: &Literal, expect: &Expectation<'_>) {
-        let appends = expect.account.is_some() && grammar::takes_messages(&self.bytes);
+        let appends = self.appends || expect.account.is_some() && grammar::takes_messages(&self.bytes);
+        self.appends = appends;
         let all = self.literals.saturating_add(literal.len);
         if !appends {
             if all > MAX_LITERALS {
@@ -177,7 +196,7 @@ impl Reader {
     /// Room for a piece of the `left` bytes of a literal: in steps, close to what has come.
     async fn make_room(&mut self, piece: usize, left: u64) -> bool {
         let len = self.bytes.len();
-        let step = (len / 8).max(STEP).min(usize::try_from(left).unwrap_or(usize::MAX)).max(piece);
+        let step = (len / 4).max(STEP).min(usize::try_from(left).unwrap_or(usize::MAX)).max(piece);
         if let Some(share) = &mut self.share
             && len + step > STEP
             && !share.grow_within(len + step, PATIENCE_FOR_MEMORY).await

@@ -11,6 +11,7 @@
 //! a client make it panic. If the process dies, connections break; what was answered stands.
 
 mod access;
+mod ahead;
 mod capability;
 mod collation;
 mod command;

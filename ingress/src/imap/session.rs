@@ -11,6 +11,7 @@ use tracing::{debug, info};
 
 use super::Shared;
 use super::access::Memberships;
+use super::ahead::Ahead;
 use super::capability;
 use super::command::{self, Watch};
 use super::grammar::{self, Command};
@@ -98,6 +99,8 @@ pub(super) struct Session {
     errors: usize,
     pub failed_sign_ins: usize,
     since: Instant,
+    /// Messages of the command that is carried out, prepared while it came.
+    pub ahead: Option<Box<Ahead>>,
 }
 
 impl Session {
@@ -115,6 +118,7 @@ impl Session {
             errors: 0,
             failed_sign_ins: 0,
             since: Instant::now(),
+            ahead: None,
         }
     }
 
@@ -183,7 +187,8 @@ impl Session {
                     let reply = if no { Reply::no(text) } else { Reply::bad(text) };
                     self.answer(tag.as_deref(), &reply)?;
                 }
-                Input::Command(bytes, share) => {
+                Input::Command(bytes, share, ahead) => {
+                    self.ahead = ahead;
                     if self.command(bytes, share).await? {
                         return Ok(());
                     }
@@ -220,7 +225,7 @@ impl Session {
             Command::Idle => Box::pin(self.idle()).await?,
             command => Box::pin(self.execute(command, &bytes)).await?,
         };
-        drop((bytes, share));
+        drop((bytes, share, self.ahead.take()));
         self.move_view(movement, &reply);
         self.answer(tag.as_deref(), &reply)?;
         if reply.kind == Kind::Ok {

@@ -5,6 +5,7 @@ mod alone;
 mod compress;
 mod dialogue;
 mod hostile;
+mod many;
 mod memory;
 mod progress;
 mod resync;

@@ -29,7 +29,7 @@ pub use commit::Committed;
 pub use error::{ChangeError, StoreError};
 pub use live::{LiveAccount, Mailroom, Occupancy};
 pub use load::long_tail;
-pub use write::{Incoming, Placed};
+pub use write::{Incoming, Placed, Prepared};
 
 /// The ports that mail lives on, and everything that is done with them. Cheap to clone.
 #[derive(Clone)]

@@ -11,6 +11,8 @@
 //! Integers are little-endian, 4 bytes unless said. Sidecar, header block and frames are zstd frames. The
 //! table of contents carries the owners of each entry and is complete before anybody refers to the pack.
 
+use std::borrow::Cow;
+
 use pennypost_model::codec;
 use pennypost_model::message::{BlobRef, Sidecar, StoredMessage};
 use pennypost_model::{AccountId, EventId};
@@ -37,9 +39,18 @@ pub struct PackEntry<'a> {
     /// The accounts that may refer to it.
     pub owners: Vec<AccountId>,
     /// What parsing found.
-    pub sidecar: &'a Sidecar,
+    pub sidecar: SidecarPart<'a>,
     /// The bytes.
     pub message: &'a StoredMessage,
+}
+
+/// The sidecar of a message to pack.
+#[derive(Debug, Clone, Copy)]
+pub enum SidecarPart<'a> {
+    /// As it is.
+    Plain(&'a Sidecar),
+    /// As [`pack_sidecar`] has made it.
+    Packed(&'a [u8]),
 }
 
 /// An entry in the table of contents.
@@ -130,7 +141,10 @@ pub fn build(pack: EventId, entries: &[PackEntry<'_>]) -> Result<(Vec<u8>, Vec<B
     let mut toc = Vec::with_capacity(entries.len());
     for (number, entry) in (0..).zip(entries) {
         let start = bytes.len();
-        let sidecar = compress_block(&codec::encode(entry.sidecar))?;
+        let sidecar = match entry.sidecar {
+            SidecarPart::Plain(sidecar) => Cow::Owned(pack_sidecar(sidecar)?),
+            SidecarPart::Packed(packed) => Cow::Borrowed(packed),
+        };
         let message = entry.message;
         let head = Head {
             entry: number,
@@ -231,6 +245,14 @@ pub fn decode_toc(toc: &[u8], crc: u32) -> Result<Vec<TocEntry>, StoreError> {
         return Err(damaged("checksum of the toc differs"));
     }
     postcard::from_bytes(toc).map_err(|error| StoreError::Damaged(error.to_string()))
+}
+
+/// The compressed bytes of a sidecar.
+///
+/// # Errors
+/// [`StoreError::Damaged`] if the compressor fails, which happens only without memory.
+pub fn pack_sidecar(sidecar: &Sidecar) -> Result<Vec<u8>, StoreError> {
+    compress_block(&codec::encode(sidecar))
 }
 
 /// The sidecar from its compressed bytes.

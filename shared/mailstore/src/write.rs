@@ -2,15 +2,35 @@
 
 use pennypost_fold::{Draft, DraftError, NewMessage, State};
 use pennypost_model::journal::Actor;
-use pennypost_model::message::{BlobRef, Card, Sidecar, StoredMessage};
+use pennypost_model::message::{BlobRef, Card, Facts, Sidecar, StoredMessage};
 use pennypost_model::{AccountKey, EventId, FlagSet, MailboxId, Rid, Timestamp, Uid};
 use pennypost_ports::NewObject;
 
 use crate::compress::compress;
-use crate::pack::PackEntry;
+use crate::pack::{PackEntry, SidecarPart, pack_sidecar};
 use crate::{ChangeError, Committed, Mailstore, StoreError};
 
-/// A message to store, compressed and parsed.
+/// A message, compressed and parsed.
+#[derive(Debug, Clone)]
+pub struct Prepared {
+    facts: Facts,
+    sidecar: Vec<u8>,
+    message: StoredMessage,
+}
+
+impl Prepared {
+    /// Parses and compresses a message. CPU work: some 50 µs for 10 KB.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] if the compressor fails, which happens only without memory.
+    pub fn new(raw: &[u8]) -> Result<Prepared, StoreError> {
+        let (structure, facts) = pennypost_mime::parse(raw);
+        let sidecar = Sidecar { structure, facts, receipt: String::new() };
+        Ok(Prepared { sidecar: pack_sidecar(&sidecar)?, facts: sidecar.facts, message: compress(raw)? })
+    }
+}
+
+/// A message to store.
 #[derive(Debug, Clone)]
 pub struct Incoming {
     /// Idempotency key: a message whose key the account's journal holds is not stored again by import.
@@ -19,30 +39,38 @@ pub struct Incoming {
     pub flags: FlagSet,
     /// INTERNALDATE.
     pub internal_date: Timestamp,
-    sidecar: Sidecar,
-    message: StoredMessage,
+    prepared: Prepared,
 }
 
 impl Incoming {
-    /// Parses and compresses a message. CPU work: some 100 µs for 10 KB.
+    /// A message that was prepared.
+    #[must_use]
+    pub const fn new(
+        prepared: Prepared,
+        event: EventId,
+        flags: FlagSet,
+        internal_date: Timestamp,
+    ) -> Incoming {
+        Incoming { event, flags, internal_date, prepared }
+    }
+
+    /// Prepares a message: [`Prepared::new`].
     ///
     /// # Errors
-    /// [`StoreError::Damaged`] if the compressor fails, which happens only without memory.
+    /// As there.
     pub fn prepare(
         raw: &[u8],
         event: EventId,
         flags: FlagSet,
         internal_date: Timestamp,
     ) -> Result<Incoming, StoreError> {
-        let (structure, facts) = pennypost_mime::parse(raw);
-        let sidecar = Sidecar { structure, facts, receipt: String::new() };
-        Ok(Incoming { event, flags, internal_date, sidecar, message: compress(raw)? })
+        Ok(Incoming::new(Prepared::new(raw)?, event, flags, internal_date))
     }
 
     /// Bytes of the message.
     #[must_use]
     pub const fn size(&self) -> u64 {
-        self.message.size
+        self.prepared.message.size
     }
 }
 
@@ -94,8 +122,8 @@ impl Mailstore {
             .map(|incoming| PackEntry {
                 event: incoming.event,
                 owners: vec![account.account],
-                sidecar: &incoming.sidecar,
-                message: &incoming.message,
+                sidecar: SidecarPart::Packed(&incoming.prepared.sidecar),
+                message: &incoming.prepared.message,
             })
             .collect();
         let (blobs, waiting) = self.put_or_keep_pack(account.tenant, &entries).await?;
@@ -118,13 +146,13 @@ impl Mailstore {
                 allow(draft.state())?;
                 draft.state().mailbox(mailbox).ok_or(DraftError::NoMailbox)?;
                 let placed = messages.iter().zip(&packed.blobs).map(|(incoming, blob)| {
-                    let facts = &incoming.sidecar.facts;
+                    let facts = &incoming.prepared.facts;
                     let (uid, rid) = draft.add(NewMessage {
                         mailbox,
                         flags: incoming.flags.clone(),
                         internal_date: incoming.internal_date,
                         sent: facts.sent,
-                        size: incoming.message.size,
+                        size: incoming.prepared.message.size,
                         thread: facts.thread,
                         message_id_hash: facts.message_id_hash,
                         event: incoming.event,

@@ -2,14 +2,14 @@
 //! (RFC 8508). What CATENATE puts together is made in `catenate`.
 
 use pennypost_fold::{Draft, DraftError, State};
-use pennypost_mailstore::{Incoming, StoreError};
+use pennypost_mailstore::{Incoming, Prepared, StoreError};
 use pennypost_mime::without_binary_nul;
 use pennypost_model::journal::DeleteReason;
 use pennypost_model::{Rights, UidSet};
 
 use super::{Answer, named, no_such_numbers, nothing_selected, read_only};
 use crate::imap::access::{no_right, permitted};
-use crate::imap::grammar::{AppendMessage, Name, SequenceSet};
+use crate::imap::grammar::{AppendData, AppendMessage, Name, SequenceSet};
 use crate::imap::response::{Refusal, Reply};
 use crate::imap::session::{ACTOR, Session};
 
@@ -79,8 +79,20 @@ impl Session {
             if raw.is_empty() {
                 return Err(Reply::no("[CANNOT] a message can't be empty"));
             }
-            let raw = without_binary_nul(&raw);
-            incoming.push(self.prepare(&raw, message, rights).await?);
+            let prepared = match (&message.data, &mut self.ahead) {
+                (AppendData::Octets(range) | AppendData::Utf8(range), Some(ahead)) => {
+                    ahead.take(range.start).await
+                }
+                _ => None,
+            };
+            let prepared = match prepared {
+                Some(prepared) => prepared,
+                None => prepare(&without_binary_nul(&raw)).await?,
+            };
+            let now = self.adapter.clock.now();
+            let flags = permitted(rights, &message.flags);
+            let date = message.internal_date.unwrap_or(now);
+            incoming.push(Incoming::new(prepared, self.adapter.ids.event(now), flags, date));
             drop(share);
         }
         let total: u64 = incoming.iter().map(Incoming::size).sum();
@@ -104,19 +116,15 @@ impl Session {
         let uids: UidSet = placed.iter().map(|placed| placed.uid).collect();
         Ok(format!("[APPENDUID {} {uids}] ", mailbox.uid_validity))
     }
+}
 
-    async fn prepare(&self, raw: &[u8], message: &AppendMessage, rights: Rights) -> Result<Incoming, Reply> {
-        let now = self.adapter.clock.now();
-        let event = self.adapter.ids.event(now);
-        let (flags, date) = (permitted(rights, &message.flags), message.internal_date.unwrap_or(now));
-        if raw.len() <= LARGE {
-            return Ok(Incoming::prepare(raw, event, flags, date)?);
-        }
-        let raw = raw.to_vec();
-        let prepared = tokio::task::spawn_blocking(move || Incoming::prepare(&raw, event, flags, date)).await;
-        match prepared {
-            Ok(prepared) => Ok(prepared?),
-            Err(panicked) => Err(StoreError::Damaged(panicked.to_string()).into()),
-        }
+async fn prepare(raw: &[u8]) -> Result<Prepared, Reply> {
+    if raw.len() <= LARGE {
+        return Ok(Prepared::new(raw)?);
+    }
+    let raw = raw.to_vec();
+    match tokio::task::spawn_blocking(move || Prepared::new(&raw)).await {
+        Ok(prepared) => Ok(prepared?),
+        Err(panicked) => Err(StoreError::Damaged(panicked.to_string()).into()),
     }
 }
