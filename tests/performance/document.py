@@ -13,6 +13,7 @@ HEADINGS = {
     "pop3": "POP3",
     "idle": "Idle connections",
     "growth": "Cost grows with the work, not with the past",
+    "profile": "Where the time goes",
 }
 #: Where the part that nobody generates begins.
 BY_HAND = "## Reading messages"
