@@ -209,6 +209,19 @@ const fn transfer_after(before: Option<MailboxId>, op: &Op) -> Option<MailboxId>
     }
 }
 
+/// Events that are remembered by their fingerprints, in entries after one.
+struct Fingerprints {
+    events: Vec<EventId>,
+    after: Seq,
+}
+
+impl Fingerprints {
+    /// Must some lie before this entry?
+    fn is_before(&self, seq: Seq, found: &BTreeMap<EventId, Copy>) -> bool {
+        seq > self.after && self.events.iter().any(|event| !found.contains_key(event))
+    }
+}
+
 /// The copies that a delivery's entry adds, by event.
 pub fn copies(entry: &Entry, wants_housekeeping: bool) -> Vec<(EventId, Copy)> {
     if entry.actor != Actor::Delivery {
@@ -261,7 +274,7 @@ impl Tips {
         // What older entries hold, and up to where they were searched.
         let mut searched: Option<(Seq, BTreeMap<EventId, Copy>)> = None;
         loop {
-            let (covered_after, upto, can_extend) = {
+            let (covered_after, upto, can_extend, past) = {
                 let tip = tip.lock();
                 let reached = searched.as_ref().map(|(upto, _)| *upto);
                 let unknown = events.iter().filter_map(|(event, time)| tip.unknown_upto(*event, *time));
@@ -276,7 +289,9 @@ impl Tips {
                 let is_recent = oldest > tip.mark.time.plus_millis(-self.memory.millis / 2);
                 // What may have been delivered is searched at once.
                 let can_extend = upto == tip.covered_after && is_recent && tip.has_room();
-                (tip.covered_after, upto, can_extend)
+                let ids = events.iter().map(|(event, _)| *event);
+                let past = ids.filter(|event| tip.past.may_have(*event)).collect();
+                (tip.covered_after, upto, can_extend, Fingerprints { events: past, after: tip.covered_after })
             };
             if can_extend {
                 // Take in what was committed around that time: after a restart, a whole backlog asks for it.
@@ -291,16 +306,19 @@ impl Tips {
                 }
             } else {
                 let (reached, mut found) = searched.take().unwrap_or_default();
-                found.extend(self.search(account, reached, upto, oldest).await?);
+                found.extend(self.search(account, events, &past, reached, upto, oldest).await?);
                 searched = Some((upto, found));
             }
         }
     }
 
-    /// All copies in entries after one up to another that are not older than `oldest`.
+    /// The copies of these events in entries after one up to another that are not older than `oldest`; those that
+    /// are remembered wherever they are remembered from, since a clock may have been set back.
     async fn search(
         &self,
         account: AccountKey,
+        events: &[(EventId, Timestamp)],
+        past: &Fingerprints,
         after: Seq,
         upto: Seq,
         oldest: Timestamp,
@@ -309,9 +327,12 @@ impl Tips {
         let mut upto = upto;
         while upto > after {
             let entries = self.store.journal().before(account, upto, self.memory.page).await?;
-            found.extend(entries.iter().flat_map(|entry| copies(entry, false)));
+            let copies = entries.iter().flat_map(|entry| copies(entry, false));
+            found.extend(copies.filter(|(found, _)| events.iter().any(|(event, _)| event == found)));
             match entries.first() {
-                Some(first) if first.time >= oldest => upto = Seq(first.seq.0 - 1),
+                Some(first) if first.time >= oldest || past.is_before(first.seq, &found) => {
+                    upto = Seq(first.seq.0 - 1);
+                }
                 _ => break,
             }
         }

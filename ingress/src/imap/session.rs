@@ -247,7 +247,15 @@ impl Session {
     fn move_view(&mut self, movement: Movement, reply: &Reply) {
         let Some(view) = &mut self.view else { return };
         let mut out = Vec::new();
-        view.advance(&view.live().state(), movement, &reply.told, self.modes.condstore, &mut out);
+        let modes = self.modes;
+        if !view.advance(&view.live().state(), movement, &reply.told, modes.condstore, &mut out)
+            && modes.condstore
+        {
+            // MODSEQs of later changes may have been told while an EXPUNGE waits: the client must not take them for
+            // where it stands (RFC 7162 section 3.1.2.1, erratum 1810 of RFC 5162).
+            let line = format!("* OK [HIGHESTMODSEQ {}] some were expunged\r\n", view.shown().modseq);
+            out.extend_from_slice(line.as_bytes());
+        }
         self.stream.write(&out);
     }
 

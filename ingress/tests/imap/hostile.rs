@@ -223,7 +223,15 @@ async fn a_damaged_message_does_not_keep_others_back() {
     let server = Server::start().await;
     let mut client = Client::login(server.address, ALICE).await;
     let mut before = server.packs();
-    client.append("INBOX", b"Subject: 1\r\n\r\nfirst body\r\n").await;
+    // More than goes beside its entry, so that there is a file.
+    let mut random = 7_u64;
+    let mut noise = || {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        char::from(b'!' + (random >> 33) as u8 % 90)
+    };
+    let lines: String =
+        (0..1_400).map(|_| (0..70).map(|_| noise()).chain("\r\n".chars()).collect::<String>()).collect();
+    client.append("INBOX", format!("Subject: 1\r\n\r\nfirst body\r\n{lines}").as_bytes()).await;
     let mut pack = server.packs();
     pack.retain(|path| !before.contains(path));
     client.append("INBOX", b"Subject: 2\r\n\r\nsecond body\r\n").await;

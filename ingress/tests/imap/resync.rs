@@ -147,3 +147,57 @@ async fn what_went_before_is_not_told_again() {
     assert_eq!(told, ["2:5,7:12", "3:5,10:12", "5,10:12", "5,11:12"]);
     server.stop().await;
 }
+
+/// An EXPUNGE waits while a client fetches by number: MODSEQs of later changes must not hide it (erratum 1810 of
+/// RFC 5162).
+#[tokio::test(flavor = "multi_thread")]
+async fn modseqs_do_not_run_ahead_of_expunges_that_wait() {
+    let server = Server::start().await;
+    let mut writer = Client::login(server.address, ALICE).await;
+    for _ in 0..5 {
+        assert!(writer.append("INBOX", b"Subject: x\r\n\r\n").await.starts_with("OK"));
+    }
+    let mut reader = Client::login(server.address, ALICE).await;
+    reader.ok("ENABLE QRESYNC").await;
+    let before = Cache::of(&mut reader).await;
+    writer.ok("SELECT INBOX").await;
+    writer.ok("STORE 2 +FLAGS.SILENT (\\Deleted)").await;
+    writer.ok("EXPUNGE").await;
+    writer.ok("STORE 3 +FLAGS.SILENT (\\Flagged)").await;
+
+    let told = reader.ok("FETCH 4 (FLAGS)").await;
+    let modseq = |line: &String| number(line, "MODSEQ (");
+    assert!(told.iter().filter_map(modseq).max() > Some(before.modseq), "{told:?}");
+    let stands = told.iter().rev().find_map(|line| number(line, "[HIGHESTMODSEQ "));
+    assert_eq!(stands, Some(before.modseq), "{told:?}");
+
+    let mut again = before.clone();
+    let mut other = Client::login(server.address, ALICE).await;
+    other.ok("ENABLE QRESYNC").await;
+    again.learn(&told);
+    let command = format!("SELECT INBOX (QRESYNC ({} {}))", again.uid_validity, again.modseq);
+    again.learn(&other.ok(&command).await);
+    assert_eq!(again.messages, Cache::of(&mut other).await.messages);
+}
+
+/// CLOSE tells nothing of what others did: nor does it say that the client is up to date then.
+#[tokio::test(flavor = "multi_thread")]
+async fn close_gives_no_modseq_that_the_client_has_not_reached() {
+    let server = Server::start().await;
+    let mut writer = Client::login(server.address, ALICE).await;
+    for _ in 0..3 {
+        assert!(writer.append("INBOX", b"Subject: x\r\n\r\n").await.starts_with("OK"));
+    }
+    let mut reader = Client::login(server.address, ALICE).await;
+    reader.ok("ENABLE QRESYNC").await;
+    writer.ok("SELECT INBOX").await;
+    for expunged_meanwhile in [true, false] {
+        reader.ok("SELECT INBOX").await;
+        if expunged_meanwhile {
+            writer.ok("STORE 1 +FLAGS.SILENT (\\Deleted)").await;
+            writer.ok("EXPUNGE").await;
+        }
+        let (_, tagged) = reader.command("CLOSE").await;
+        assert_eq!(tagged.contains("HIGHESTMODSEQ"), !expunged_meanwhile, "{tagged}");
+    }
+}

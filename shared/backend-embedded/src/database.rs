@@ -37,7 +37,14 @@ impl Schema {
 /// Opens the file for writing, makes it when it is missing, and checks that it is ours.
 ///
 /// To be called under the lock of the directory: switching a new file to WAL does not wait for others.
-pub(crate) fn open_writer(path: &Path, schema: &Schema) -> Result<Connection, Error> {
+///
+/// A file of an older format is brought to the newest one if `may_convert`; the format that it has is given with the
+/// connection.
+pub(crate) fn open_writer(
+    path: &Path,
+    schema: &Schema,
+    may_convert: bool,
+) -> Result<(Connection, usize), Error> {
     let failed = |error: rusqlite::Error| Error::of_database(schema.name, &error);
     // SQLite gives the mode of the database to its WAL and its shared memory.
     permissions::private_database(path).map_err(|error| Error::of_file(schema.name, &error))?;
@@ -60,7 +67,8 @@ pub(crate) fn open_writer(path: &Path, schema: &Schema) -> Result<Connection, Er
     connection.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
     // Checkpoints are the business of `checkpoint`.
     connection.pragma_update(None, "wal_autocheckpoint", 0).map_err(failed)?;
-    if found < schema.version() {
+    let convert = found == 0 || may_convert && found < schema.version();
+    if convert {
         let transaction =
             connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
         for step in &schema.steps[found..] {
@@ -70,7 +78,7 @@ pub(crate) fn open_writer(path: &Path, schema: &Schema) -> Result<Connection, Er
         transaction.pragma_update(None, "user_version", schema.version().cast_signed()).map_err(failed)?;
         transaction.commit().map_err(failed)?;
     }
-    Ok(connection)
+    Ok((connection, if convert { schema.version() } else { found }))
 }
 
 /// The format of the file, 0 if it is empty. If not, it must be a database of ours, in a format that this program

@@ -28,6 +28,8 @@ pub(crate) struct EmbeddedJournal {
     pub(crate) writer: Arc<Writer>,
     pub(crate) readers: Arc<Readers>,
     pub(crate) heads: Arc<Heads>,
+    /// Is there a table for objects?
+    pub(crate) has_rows: bool,
 }
 
 /// Ids are stored as 8 bytes, most significant first: their order is that of the numbers.
@@ -241,7 +243,7 @@ impl Journal for EmbeddedJournal {
     }
 
     fn takes_objects(&self) -> usize {
-        LARGEST_ROW
+        if self.has_rows { LARGEST_ROW } else { 0 }
     }
 
     async fn append_with(
@@ -251,6 +253,9 @@ impl Journal for EmbeddedJournal {
         object: NewObject,
     ) -> PortResult<Appended> {
         let appended = match check_name(&object.name) {
+            Ok(()) if !self.has_rows => {
+                Err(Failure::Refused("this format of mail.db has no place for objects".to_owned()))
+            }
             Ok(()) => self.append_all(account, entry, Some(object)).await,
             Err(failure) => Err(failure),
         };

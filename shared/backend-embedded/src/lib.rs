@@ -246,7 +246,9 @@ impl Embedded {
         opening.lock().map_err(failed("open.lock"))?;
 
         let (mail_path, queue_path) = (dir.join(MAIL.name), dir.join(QUEUE.name));
-        let mail = database::open_writer(&mail_path, &MAIL)?;
+        // A server of the format before may be running beside a tool, and would not find what a tool puts in the new one.
+        let (mail, format) = database::open_writer(&mail_path, &MAIL, options.serve)?;
+        let has_rows = format >= rows::SINCE;
         let (changed, foreign_changes) = watch::channel(0_u64);
         let (watched, told) = if options.serve {
             (Some(heads::open_to_watch(dir).map_err(failed(heads::FILE))?), None)
@@ -263,7 +265,7 @@ impl Embedded {
         let mail = Writer::start(mail, &mail_path, MAIL.name, Box::new(on_change), false, told);
         let mail = Arc::new(mail.map_err(|failure| Error::of_failure(MAIL.name, failure))?);
 
-        let queue = database::open_writer(&queue_path, &QUEUE)?;
+        let (queue, _) = database::open_writer(&queue_path, &QUEUE, options.serve)?;
         let serving = options.serve.then(|| Arc::new(Serving::new(options.queue_cache, options.max_waiting)));
         if let Some(serving) = &serving {
             serving.scan(&queue).map_err(|failure| Error::of_failure(QUEUE.name, failure))?;
@@ -277,7 +279,7 @@ impl Embedded {
         let queue = Arc::new(queue.map_err(|failure| Error::of_failure(QUEUE.name, failure))?);
 
         let readers = Arc::new(Readers::new(mail_path, options.readers, Access::Live));
-        let rows = Rows { writer: Arc::clone(&mail), readers: Arc::clone(&readers) };
+        let rows = has_rows.then(|| Rows { writer: Arc::clone(&mail), readers: Arc::clone(&readers) });
         let objects =
             EmbeddedObjects::open(&dir.join("objects"), options.serve, rows).map_err(failed("objects"))?;
         // The new files themselves.
@@ -290,6 +292,7 @@ impl Embedded {
                 writer: Arc::clone(&mail),
                 readers: Arc::clone(&readers),
                 heads,
+                has_rows,
             }),
             objects: Arc::new(objects),
             control: Arc::new(EmbeddedControl { writer: Arc::clone(&mail), readers: Arc::clone(&readers) }),

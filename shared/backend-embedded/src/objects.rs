@@ -72,7 +72,7 @@ struct Files {
 impl EmbeddedObjects {
     /// Opens `root`. With `clean`, removes what dead processes have left. To be called under the lock of the
     /// directory, so that nobody is between making its own place and locking it.
-    pub(crate) fn open(root: &Path, clean: bool, rows: Rows) -> io::Result<EmbeddedObjects> {
+    pub(crate) fn open(root: &Path, clean: bool, rows: Option<Rows>) -> io::Result<EmbeddedObjects> {
         let places = root.join(TEMPORARY);
         permissions::private_directory(root)?;
         fs::create_dir_all(&places)?;
@@ -93,7 +93,7 @@ impl EmbeddedObjects {
             next_temporary: AtomicU64::new(0),
             _alive: Some(alive),
         };
-        Ok(EmbeddedObjects::of(files, Some(rows)))
+        Ok(EmbeddedObjects::of(files, rows))
     }
 
     /// Objects in a place that can't be written: there is no place for temporary files, without which nothing

@@ -42,7 +42,8 @@ impl Embedded {
         let ((readers, format), (queue_readers, _)) = (readers(&MAIL)?, readers(&QUEUE)?);
         let mail = Arc::new(Writer::read_only());
         let rows = Rows { writer: Arc::clone(&mail), readers: Arc::clone(&readers) };
-        let rows = (format >= rows::SINCE).then_some(rows);
+        let has_rows = format >= rows::SINCE;
+        let rows = has_rows.then_some(rows);
         let queue = Arc::new(Writer::read_only());
         let (_, foreign_changes) = watch::channel(0);
         Ok(Embedded {
@@ -50,6 +51,7 @@ impl Embedded {
                 writer: Arc::clone(&mail),
                 readers: Arc::clone(&readers),
                 heads: Arc::new(Heads::new(None)),
+                has_rows,
             }),
             objects: Arc::new(EmbeddedObjects::open_read_only(&dir.join("objects"), rows)),
             control: Arc::new(EmbeddedControl { writer: Arc::clone(&mail), readers: Arc::clone(&readers) }),

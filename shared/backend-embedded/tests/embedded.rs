@@ -564,7 +564,20 @@ async fn the_format_before_is_taken_over() {
     assert_eq!(old.objects().list("", None, 10).await.unwrap().len(), 1);
     drop(old);
 
+    // A tool leaves it as it is: the server beside it may know no other format.
+    let beside = tool(directory.path());
+    assert_eq!(beside.journal().takes_objects(), 0);
+    assert_eq!(beside.objects().get(&file).await.unwrap().0, "file");
+    assert_eq!(beside.objects().list("", None, 10).await.unwrap().len(), 1);
+    beside.shutdown().await;
+    drop(beside);
+    let database = rusqlite::Connection::open(directory.path().join("mail.db")).unwrap();
+    let format: i64 = database.query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap();
+    assert_eq!(format, 1);
+    drop(database);
+
     let store = serve(directory.path());
+    assert!(store.journal().takes_objects() > 0);
     let row = NewObject { name: format!("{TENANT}/pack/row"), bytes: Bytes::from_static(b"row") };
     store.journal().append_with(ACCOUNT, &entry(2, 7), row.clone()).await.unwrap();
     store.shutdown().await;

@@ -112,10 +112,12 @@ impl Driver {
 
     async fn work(self, stage: Stage, mut stop: watch::Receiver<bool>) {
         let visibility = Duration::from_secs(self.settings.visibility_seconds);
+        // A chore may take seconds: whoever stops waits for one only.
+        let batch = if stage == Stage::Housekeep { 1 } else { self.settings.batch };
         while !*stop.borrow() {
             let wait = Duration::from_secs(20);
             let received = tokio::select! {
-                received = self.queue.receive(stage, self.settings.batch, visibility, wait) => received,
+                received = self.queue.receive(stage, batch, visibility, wait) => received,
                 _ = stop.changed() => break,
             };
             match received {

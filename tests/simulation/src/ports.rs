@@ -12,8 +12,8 @@ use pennypost_model::journal::Entry;
 use pennypost_model::{AccountKey, EventId, Seq, TenantId, Timestamp};
 use pennypost_ports::{
     Appended, Clock, Consistency, Control, ControlKey, Created, DeadLetter, DeadLetterId, Depth, Etag,
-    Expected, Head, Ids, Item, Journal, Log, LogKind, LogQuery, LogRecord, Newest, ObjectInfo, Objects,
-    Outgoing, PortError, PortResult, Put, Queue, Receipt, Received, Replaced,
+    Expected, Head, Ids, Item, Journal, Log, LogKind, LogQuery, LogRecord, NewObject, Newest, ObjectInfo,
+    Objects, Outgoing, PortError, PortResult, Put, Queue, Receipt, Received, Replaced,
 };
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
@@ -139,19 +139,43 @@ impl Ids for Ports {
     }
 }
 
+fn append(durable: &mut Durable, account: AccountKey, entry: &Entry) -> Appended {
+    let journal = durable.journals.entry(account).or_default();
+    match journal.get(entry.seq.0 as usize - 1) {
+        Some(existing) => Appended::Lost(Box::new(existing.clone())),
+        None => {
+            assert_eq!(journal.len() as u64 + 1, entry.seq.0, "an append would leave a hole");
+            journal.push(entry.clone());
+            Appended::Committed
+        }
+    }
+}
+
 #[async_trait]
 impl Journal for Ports {
     async fn append(&self, account: AccountKey, entry: &Entry) -> PortResult<Appended> {
+        self.write(|durable| append(durable, account, entry)).await
+    }
+
+    fn takes_objects(&self) -> usize {
+        // Some packs go with their entry, some before it.
+        400
+    }
+
+    async fn append_with(
+        &self,
+        account: AccountKey,
+        entry: &Entry,
+        object: NewObject,
+    ) -> PortResult<Appended> {
         self.write(|durable| {
-            let journal = durable.journals.entry(account).or_default();
-            match journal.get(entry.seq.0 as usize - 1) {
-                Some(existing) => Appended::Lost(Box::new(existing.clone())),
-                None => {
-                    assert_eq!(journal.len() as u64 + 1, entry.seq.0, "an append would leave a hole");
-                    journal.push(entry.clone());
-                    Appended::Committed
-                }
+            let appended = append(durable, account, entry);
+            if appended == Appended::Committed {
+                let version = durable.version();
+                let before = durable.objects.insert(object.name, (object.bytes, version));
+                assert!(before.is_none(), "the name of a new object was taken");
             }
+            appended
         })
         .await
     }

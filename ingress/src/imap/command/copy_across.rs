@@ -45,6 +45,9 @@ impl Session {
         if is_over(&to.state) {
             return Err(Refusal::OverQuota.into());
         }
+        if moves && rows.iter().any(|row| !to.live.sees(row)) {
+            return Err(Reply::no("[CANNOT] some are too old to be seen there: copy them"));
+        }
         let mut share = self.adapter.memory.share(Holder::Account(self.live()?.key()));
         reserve(&mut share, total).await?;
         let mut incoming = Vec::with_capacity(rows.len());

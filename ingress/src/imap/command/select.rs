@@ -137,16 +137,18 @@ impl Session {
             let live = view.live().clone();
             live.refresh().await?;
             let id = view.id;
+            let mut before = None;
             let expunge = |draft: &mut Draft| {
-                if draft.state().mailbox(id).is_none() {
-                    return Ok(());
-                }
+                let Some(mailbox) = draft.state().mailbox(id) else { return Ok(()) };
+                before = Some(mailbox.modseq);
                 let marked = live.marked_deleted(draft, id, None)?;
                 draft.delete_messages(id, &marked, DeleteReason::Expunge)?;
                 Ok::<(), Refusal>(())
             };
             let (state, ()) = live.change(&ACTOR, expunge).await?;
-            if let Some(mailbox) = state.mailbox(id).filter(|_| self.modes.condstore) {
+            // What others did is not told any more: whoever has not heard of it may not believe to be up to date.
+            let was_told = before == Some(view.shown().modseq);
+            if let Some(mailbox) = state.mailbox(id).filter(|_| self.modes.condstore && was_told) {
                 return Ok(Reply::ok(format!("[HIGHESTMODSEQ {}] closed", mailbox.modseq)));
             }
         }

@@ -94,11 +94,18 @@ pub(super) fn list(
     after: Option<&str>,
     limit: usize,
 ) -> Result<Vec<ObjectInfo>, Failure> {
-    let after = after.unwrap_or_default();
-    let mut statement = connection.prepare_cached(
-        "SELECT name, length(bytes), modified FROM object WHERE name >= ?1 AND name > ?2 ORDER BY name LIMIT ?3",
-    )?;
-    let mut rows = statement.query(params![prefix, after, i64::try_from(limit).unwrap_or(i64::MAX)])?;
+    // One bound, where the index is entered: of two, names up to the other one would be walked over.
+    let (sql, bound) = match after.filter(|after| *after >= prefix) {
+        Some(after) => {
+            ("SELECT name, length(bytes), modified FROM object WHERE name > ?1 ORDER BY name LIMIT ?2", after)
+        }
+        None => (
+            "SELECT name, length(bytes), modified FROM object WHERE name >= ?1 ORDER BY name LIMIT ?2",
+            prefix,
+        ),
+    };
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.query(params![bound, i64::try_from(limit).unwrap_or(i64::MAX)])?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
         let name: String = row.get(0)?;
