@@ -252,7 +252,7 @@ impl Session {
             && modes.condstore
         {
             // MODSEQs of later changes may have been told while an EXPUNGE waits: the client must not take them for
-            // where it stands (RFC 7162 section 3.1.2.1, erratum 1810 of RFC 5162).
+            // where it stands (RFC 7162; erratum 1810 on its predecessor).
             let line = format!("* OK [HIGHESTMODSEQ {}] some were expunged\r\n", view.shown().modseq);
             out.extend_from_slice(line.as_bytes());
         }

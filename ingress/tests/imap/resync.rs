@@ -148,8 +148,8 @@ async fn what_went_before_is_not_told_again() {
     server.stop().await;
 }
 
-/// An EXPUNGE waits while a client fetches by number: MODSEQs of later changes must not hide it (erratum 1810 of
-/// RFC 5162).
+/// An EXPUNGE waits while a client fetches by number: MODSEQs of later changes must not hide it (erratum
+/// 1810 on the predecessor of RFC 7162).
 #[tokio::test(flavor = "multi_thread")]
 async fn modseqs_do_not_run_ahead_of_expunges_that_wait() {
     let server = Server::start().await;
