@@ -54,10 +54,12 @@ def measure(plan: Plan) -> tuple[Results, str]:
     rows = []
     with plan.running("pennypost", 20) as server:
         letters = 300 if plan.quick else 10_000
+        smtp = ["smtp", *server.letters_in(), *server.users(19, 1), "--connections", 8, "--size", "10k",
+                "--imap-port", server.office.ports["imap"], "--messages"]
+        # So that the passwords are known, whose first check takes long on purpose.
+        server.bench(*smtp, 200)
         with Sampled(plan, server) as sampled:
-            report = server.bench(
-                "smtp", *server.letters_in(), *server.users(19, 1), *server.pids(), "--connections", 8, "--size", "10k",
-                "--imap-port", server.office.ports["imap"], "--messages", letters)
+            report = server.bench(*smtp, letters, "--first-letter", 1_000_000)
         rows.append(sampled.row("SMTP: DATA to commit to visible, 8 connections, 10 KB", letters, "letter"))
         say(f"ingest: {report['figures'][0]['median']:.0f}/s")
         server.bench("imap", *server.imap(), *server.users(1), "--size", "10k", "--messages", messages, "--fill-only")
@@ -71,7 +73,7 @@ def measure(plan: Plan) -> tuple[Results, str]:
             ("FETCH 1:* BODYSTRUCTURE", "FETCH 1:* BODYSTRUCTURE", messages, "message"),
             ("FETCH of one body", "FETCH {} BODY.PEEK[]", 1, "message"),
             ("SEARCH SUBJECT", 'SEARCH SUBJECT "no such words"', messages, "message"),
-            ("SEARCH BODY", 'SEARCH BODY "committee"', messages, "message"),
+            ("SEARCH BODY of a word that no letter has", 'SEARCH BODY "committee"', messages, "message"),
             ("STORE on 1,000: decide, fold, commit", "STORE 1:1000 {} (\\Flagged)", 1_000, "message"),
         ):
             for warm in range(3):
@@ -117,7 +119,7 @@ class Client:
             got = self.socket.recv(1 << 20)
             if not got:
                 raise SystemExit(f"error: the server closed after {text}")
-            tail = (tail + got)[-300:]
+            tail = (tail + got)[-8192:]
             last = tail.rstrip(b"\r\n").rsplit(b"\n", 1)[-1]
             if tail.endswith(b"\r\n") and last.startswith(b"t "):
                 if not last.startswith(b"t OK"):
