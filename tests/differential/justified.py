@@ -170,7 +170,12 @@ def moment_of_arrival(command: Command, difference: Difference, letters: set[str
 
 
 def sender_garbage(command: Command, difference: Difference, letters: set[str]) -> bool:
-    if difference.kind != "SORT" or not {b"FROM", b"DISPLAYFROM"} & set(criteria(command)):
+    if not {b"FROM", b"DISPLAYFROM"} & set(criteria(command)):
+        return False
+    if difference.kind == "ESEARCH differs":
+        # Only the first or the last message is told.
+        return "address-garbage" in letters
+    if difference.kind != "SORT":
         return False
     garbage = {n for n, items in difference.messages.items() if message_id(items) == b"<address-garbage@sample.test>"}
     ours, theirs = flat(difference.ours), flat(difference.theirs)
@@ -234,8 +239,26 @@ def binary_of_everything(command: Command, difference: Difference, letters: set[
 
 def not_of_sizes(command: Command, difference: Difference, letters: set[str]) -> bool:
     text = command.text
-    twice = max(text.count(b"LARGER"), text.count(b"SMALLER")) > 1
-    return difference.kind in ("SEARCH", "ESEARCH differs") and b"NOT " in text and twice
+    twice = any(text.count(key) > 1 for key in (b"LARGER", b"SMALLER", b"BEFORE", b"SINCE"))
+    return difference.kind in ("SEARCH", "ESEARCH differs", "ESEARCH missing") and b"NOT " in text and twice
+
+
+def repeated_criterion(command: Command, difference: Difference, letters: set[str]) -> bool:
+    wanted = [key for key in criteria(command) if key != b"REVERSE"]
+    repeated = {key for key in wanted if wanted.count(key) > 1}
+    if difference.kind != "SORT" or not repeated or b"REVERSE" not in criteria(command):
+        return False
+    return set(flat(difference.ours)) == set(flat(difference.theirs))
+
+
+def decomposed(command: Command, difference: Difference, letters: set[str]) -> bool:
+    searched = difference.kind in ("SEARCH", "ESEARCH differs", "ESEARCH missing", "SORT", "THREAD")
+    return searched and "rfc2047-lower-case" in letters and re.search(rb"(SUBJECT|TEXT) e\b", command.text) is not None
+
+
+def not_text(command: Command, difference: Difference, letters: set[str]) -> bool:
+    searched = difference.kind in ("SEARCH", "ESEARCH differs", "ESEARCH missing", "SORT", "THREAD")
+    return searched and "smime-enveloped" in letters and re.search(rb"(BODY|TEXT) ", command.text) is not None
 
 
 def last_line_end(command: Command, difference: Difference, letters: set[str]) -> bool:
@@ -279,6 +302,9 @@ RULES = (
     Rule("root-name", root_name),
     Rule("subscribed-told", subscribed_told),
     Rule("not-of-sizes", not_of_sizes),
+    Rule("repeated-criterion", repeated_criterion),
+    Rule("decomposed", decomposed),
+    Rule("not-text", not_text),
     Rule("vanished-more", vanished_more),
     Rule("no-date", no_date_saved, ends=True),
     Rule("no-date", no_date),
