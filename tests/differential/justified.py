@@ -253,6 +253,11 @@ def created_unlisted(command: Command, difference: Difference, letters: set[str]
     return difference.kind == "state LIST extra" and difference.theirs == {b"with space": None}
 
 
+def markup(command: Command, difference: Difference, letters: set[str]) -> bool:
+    searched = difference.kind in ("SEARCH", "ESEARCH differs", "ESEARCH missing", "SORT", "THREAD")
+    return searched and "mixed-alternative-related" in letters and re.search(rb"BODY e\b", command.text) is not None
+
+
 def repeated_criterion(command: Command, difference: Difference, letters: set[str]) -> bool:
     wanted = [key for key in criteria(command) if key != b"REVERSE"]
     repeated = {key for key in wanted if wanted.count(key) > 1}
@@ -317,6 +322,7 @@ RULES = (
     Rule("repeated-criterion", repeated_criterion),
     Rule("decomposed", decomposed),
     Rule("not-text", not_text),
+    Rule("markup", markup),
     Rule("vanished-more", vanished_more),
     Rule("no-date", no_date_saved, ends=True),
     Rule("no-date", no_date),
