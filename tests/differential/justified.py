@@ -271,9 +271,9 @@ def decomposed(command: Command, difference: Difference, letters: set[str]) -> b
     return searched and "rfc2047-lower-case" in letters and re.search(rb"(SUBJECT|TEXT) e\b", command.text) is not None
 
 
-def not_text(command: Command, difference: Difference, letters: set[str]) -> bool:
+def file_names(command: Command, difference: Difference, letters: set[str]) -> bool:
     searched = difference.kind in ("SEARCH", "ESEARCH differs", "ESEARCH missing", "SORT", "THREAD")
-    return searched and "smime-enveloped" in letters and re.search(rb"(BODY|TEXT) ", command.text) is not None
+    return searched and "smime-enveloped" in letters and re.search(rb"BODY e\b", command.text) is not None
 
 
 def last_line_end(command: Command, difference: Difference, letters: set[str]) -> bool:
@@ -321,7 +321,7 @@ RULES = (
     Rule("created-unlisted", created_unlisted, ends=True),
     Rule("repeated-criterion", repeated_criterion),
     Rule("decomposed", decomposed),
-    Rule("not-text", not_text),
+    Rule("file-names", file_names),
     Rule("markup", markup),
     Rule("vanished-more", vanished_more),
     Rule("no-date", no_date_saved, ends=True),
