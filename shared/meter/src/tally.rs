@@ -1,0 +1,122 @@
+//! Counters: of a scope, and of the process.
+
+use std::array;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::Unit;
+
+const KINDS: usize = Unit::ALL.len();
+
+/// The counters of a scope.
+#[derive(Debug)]
+pub struct Tally([AtomicU64; KINDS]);
+
+/// What was counted, in thousandths of a unit.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts([u64; KINDS]);
+
+static TOTAL: Tally = Tally::new();
+
+tokio::task_local! {
+    static SCOPE: Arc<Tally>;
+}
+
+impl Tally {
+    /// All at zero.
+    #[must_use]
+    pub const fn new() -> Tally {
+        Tally([const { AtomicU64::new(0) }; KINDS])
+    }
+
+    /// What was counted so far.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        Counts(array::from_fn(|kind| self.0[kind].load(Ordering::Relaxed)))
+    }
+
+    fn add(&self, unit: Unit, milli: u64) {
+        self.0[unit as usize].fetch_add(milli, Ordering::Relaxed);
+    }
+}
+
+impl Default for Tally {
+    fn default() -> Tally {
+        Tally::new()
+    }
+}
+
+impl Counts {
+    /// Thousandths of this unit.
+    #[must_use]
+    pub const fn milli(&self, unit: Unit) -> u64 {
+        self.0[unit as usize]
+    }
+
+    /// What was counted since `earlier`, of the same counters.
+    #[must_use]
+    pub fn since(&self, earlier: &Counts) -> Counts {
+        Counts(array::from_fn(|kind| self.0[kind].saturating_sub(earlier.0[kind])))
+    }
+
+    /// Both together.
+    #[must_use]
+    pub fn plus(&self, other: &Counts) -> Counts {
+        Counts(array::from_fn(|kind| self.0[kind].saturating_add(other.0[kind])))
+    }
+}
+
+/// Counts thousandths of a unit, for the process and for the scope that the caller's task is in.
+pub fn count(unit: Unit, milli: u64) {
+    TOTAL.add(unit, milli);
+    // Outside any scope only the process counts.
+    let _ = SCOPE.try_with(|tally| tally.add(unit, milli));
+}
+
+/// What the process has counted since its start.
+#[must_use]
+pub fn total() -> Counts {
+    TOTAL.counts()
+}
+
+/// Runs `work`; what its task counts meanwhile is counted in `tally` too. A task that `work` spawns is outside the
+/// scope unless it is wrapped by itself; an inner scope takes the place of the outer one.
+pub async fn metered<F: Future>(tally: Arc<Tally>, work: F) -> F::Output {
+    SCOPE.scope(tally, work).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::MILLI;
+
+    #[tokio::test]
+    async fn a_scope_counts_its_own_task_only() {
+        let tally = Arc::new(Tally::new());
+        let before = total();
+        count(Unit::QueueRequest, MILLI);
+        metered(Arc::clone(&tally), async {
+            count(Unit::JournalRead, MILLI / 2);
+            count(Unit::JournalRead, MILLI / 2);
+            let outside = tokio::spawn(async { count(Unit::JournalRead, MILLI) });
+            assert!(outside.await.is_ok());
+        })
+        .await;
+        assert_eq!(tally.counts().milli(Unit::JournalRead), MILLI);
+        assert_eq!(tally.counts().milli(Unit::QueueRequest), 0);
+        let counted = total().since(&before);
+        assert!(counted.milli(Unit::JournalRead) >= 2 * MILLI);
+        assert!(counted.milli(Unit::QueueRequest) >= MILLI);
+    }
+
+    #[test]
+    fn every_kind_has_its_own_place_and_name() {
+        let mut places: Vec<usize> = Unit::ALL.iter().map(|unit| *unit as usize).collect();
+        places.sort_unstable();
+        assert_eq!(places, (0..KINDS).collect::<Vec<_>>());
+        let mut names: Vec<&str> = Unit::ALL.iter().map(|unit| unit.name()).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), KINDS);
+    }
+}

@@ -1,0 +1,79 @@
+//! The kinds of units.
+
+/// A kind of unit that is counted and billed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Unit {
+    /// Write units of the journal's table: one for each 1 KB of an item, begun ones included.
+    JournalWrite,
+    /// Read units of the journal's table: one for each 4 KB read consistently, half of one otherwise.
+    JournalRead,
+    /// Write units of the control table.
+    ControlWrite,
+    /// Read units of the control table.
+    ControlRead,
+    /// Write units of the log's table.
+    LogWrite,
+    /// Read units of the log's table.
+    LogRead,
+    /// Puts, copies and listings of objects.
+    ObjectWrite,
+    /// Gets of objects, ranged ones included.
+    ObjectRead,
+    /// Deletions of objects.
+    ObjectDelete,
+    /// Bytes of objects that were read.
+    ObjectBytesRead,
+    /// Bytes of objects that were written.
+    ObjectBytesWritten,
+    /// Requests to queues: one for each 64 KB of a call, begun ones included.
+    QueueRequest,
+    /// Invocations of functions.
+    Invocation,
+    /// Time of functions, in megabyte-milliseconds of their memory.
+    MegabyteMillis,
+    /// Bytes sent to mail programs, browsers and other servers.
+    BytesOut,
+}
+
+impl Unit {
+    /// Every kind, in the order of reports.
+    pub const ALL: [Unit; 15] = [
+        Unit::QueueRequest,
+        Unit::Invocation,
+        Unit::MegabyteMillis,
+        Unit::JournalWrite,
+        Unit::JournalRead,
+        Unit::ControlWrite,
+        Unit::ControlRead,
+        Unit::LogWrite,
+        Unit::LogRead,
+        Unit::ObjectWrite,
+        Unit::ObjectRead,
+        Unit::ObjectDelete,
+        Unit::ObjectBytesWritten,
+        Unit::ObjectBytesRead,
+        Unit::BytesOut,
+    ];
+
+    /// Its name in reports and metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Unit::JournalWrite => "journal-write",
+            Unit::JournalRead => "journal-read",
+            Unit::ControlWrite => "control-write",
+            Unit::ControlRead => "control-read",
+            Unit::LogWrite => "log-write",
+            Unit::LogRead => "log-read",
+            Unit::ObjectWrite => "object-write",
+            Unit::ObjectRead => "object-read",
+            Unit::ObjectDelete => "object-delete",
+            Unit::ObjectBytesRead => "object-bytes-read",
+            Unit::ObjectBytesWritten => "object-bytes-written",
+            Unit::QueueRequest => "queue-request",
+            Unit::Invocation => "invocation",
+            Unit::MegabyteMillis => "megabyte-millis",
+            Unit::BytesOut => "bytes-out",
+        }
+    }
+}
