@@ -4,6 +4,7 @@ Nothing is started: while apt runs, a policy file keeps package scripts from
 starting services (it is taken away again, and an existing one is left alone).
 """
 
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -23,11 +24,24 @@ def ensure(programs: dict[str, list[str]]) -> None:
             for package in packages
         }
     )
+    _ensure_installed(missing)
+
+
+def ensure_modules(modules: dict[str, list[str]]) -> None:
+    """`modules` maps a module of Debian's Python to the packages that bring it."""
+    missing = {
+        package for module, packages in modules.items() if importlib.util.find_spec(module) is None for package in packages
+    }
+    _ensure_installed(sorted(missing))
+    importlib.invalidate_caches()
+
+
+def _ensure_installed(missing: list[str]) -> None:
     if not missing:
         return
     if os.geteuid() != 0:
         raise SystemExit(
-            "error: missing programs; as root run: apt-get install -y --no-install-recommends "
+            "error: packages are missing; as root run: apt-get install -y --no-install-recommends "
             + " ".join(missing)
         )
     print(f"installing {' '.join(missing)}", flush=True)
