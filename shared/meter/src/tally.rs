@@ -53,6 +53,44 @@ impl Counts {
         self.0[unit as usize]
     }
 
+    /// Counts thousandths of a unit.
+    pub fn add(&mut self, unit: Unit, milli: u64) {
+        let place = &mut self.0[unit as usize];
+        *place = place.saturating_add(milli);
+    }
+
+    /// Nothing was counted.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.iter().all(|milli| *milli == 0)
+    }
+
+    /// What was counted, by kind; kinds without a count are left out.
+    pub fn used(&self) -> impl Iterator<Item = (Unit, u64)> + '_ {
+        Unit::ALL.into_iter().map(|unit| (unit, self.milli(unit))).filter(|(_, milli)| *milli > 0)
+    }
+
+    /// Divides every count by the weights, without remainder: the shares add up to these counts. Where all weights
+    /// are 0, the shares are equal. No shares without weights.
+    #[must_use]
+    pub fn divided(&self, weights: &[u32]) -> Vec<Counts> {
+        let weight =
+            |index: usize| if weights.iter().all(|weight| *weight == 0) { 1 } else { weights[index] };
+        let all: u128 = (0..weights.len()).map(|index| u128::from(weight(index))).sum();
+        let mut shares = vec![Counts::default(); weights.len()];
+        for kind in 0..KINDS {
+            let (mut passed, mut given) = (0_u128, 0_u64);
+            for (index, share) in shares.iter_mut().enumerate() {
+                passed += u128::from(weight(index));
+                // At the last one this is the whole count.
+                let upto = (u128::from(self.0[kind]) * passed / all) as u64;
+                share.0[kind] = upto - given;
+                given = upto;
+            }
+        }
+        shares
+    }
+
     /// What was counted since `earlier`, of the same counters.
     #[must_use]
     pub fn since(&self, earlier: &Counts) -> Counts {
@@ -107,6 +145,27 @@ mod tests {
         let counted = total().since(&before);
         assert!(counted.milli(Unit::JournalRead) >= 2 * MILLI);
         assert!(counted.milli(Unit::QueueRequest) >= MILLI);
+    }
+
+    #[test]
+    fn shares_add_up_to_what_was_divided() {
+        let mut counts = Counts::default();
+        counts.add(Unit::JournalWrite, 31_000);
+        counts.add(Unit::ObjectWrite, 1_000);
+        counts.add(Unit::ObjectBytesWritten, u64::MAX);
+        for weights in [vec![1; 30], vec![3, 1, 0, 7, 7], vec![0, 0, 0], vec![u32::MAX, 1, u32::MAX], vec![5]]
+        {
+            let shares = counts.divided(&weights);
+            let sum = shares.iter().fold(Counts::default(), |sum, share| sum.plus(share));
+            assert_eq!(sum, counts, "{weights:?}");
+        }
+        let thirds = counts.divided(&[1, 1, 1]);
+        assert_eq!(
+            thirds.iter().map(|share| share.milli(Unit::ObjectWrite)).collect::<Vec<_>>(),
+            [333, 333, 334]
+        );
+        assert!(counts.divided(&[]).is_empty());
+        assert!(counts.divided(&[1, 0])[1].is_empty());
     }
 
     #[test]

@@ -55,6 +55,34 @@ impl Unit {
         Unit::BytesOut,
     ];
 
+    /// The number by which stored records know it: never given to another kind.
+    #[must_use]
+    pub const fn code(self) -> u8 {
+        match self {
+            Unit::JournalWrite => 0,
+            Unit::JournalRead => 1,
+            Unit::ControlWrite => 2,
+            Unit::ControlRead => 3,
+            Unit::LogWrite => 4,
+            Unit::LogRead => 5,
+            Unit::ObjectWrite => 6,
+            Unit::ObjectRead => 7,
+            Unit::ObjectDelete => 8,
+            Unit::ObjectBytesRead => 9,
+            Unit::ObjectBytesWritten => 10,
+            Unit::QueueRequest => 11,
+            Unit::Invocation => 12,
+            Unit::MegabyteMillis => 13,
+            Unit::BytesOut => 14,
+        }
+    }
+
+    /// The kind of that number.
+    #[must_use]
+    pub fn of_code(code: u8) -> Option<Unit> {
+        Unit::ALL.into_iter().find(|unit| unit.code() == code)
+    }
+
     /// Its name in reports and metrics.
     #[must_use]
     pub const fn name(self) -> &'static str {
