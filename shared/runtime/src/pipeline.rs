@@ -39,7 +39,9 @@ impl Fusing {
         Fusing(stages.into_iter().collect())
     }
 
-    fn joins(&self, stage: Stage) -> bool {
+    /// Does it run in the invocation of the stage before it?
+    #[must_use]
+    pub fn joins(&self, stage: Stage) -> bool {
         self.0.contains(&stage)
     }
 }

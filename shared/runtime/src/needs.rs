@@ -1,0 +1,539 @@
+//! What each function needs: its trigger, its ports with how far it uses them, its size.
+//!
+//! Owns the one list from which a function's `main` builds its ports, the template its functions, and their
+//! permissions are generated. A stage has its needs; a function has those of all stages that run in it, which
+//! follows from [`Fusing`].
+//!
+//! Every function that works a queue also gives up what it can't handle: it writes items into the partitions
+//! [`DEAD_LETTERS`] and [`SUSPECTS`] of the control table, and notes in the log what died. Both stand in the
+//! permissions of [`Trigger::Queue`] and in [`Needs::log`].
+
+use pennypost_model::event::Stage;
+use serde::Serialize;
+
+use crate::Fusing;
+
+/// Partition of the control table that holds what was given up.
+pub const DEAD_LETTERS: &str = "dead-letters";
+/// Partition of the control table that notes which event is in hand alone.
+pub const SUSPECTS: &str = "suspects";
+
+/// How far a function uses a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Access {
+    /// Not at all.
+    None,
+    /// It reads.
+    Read,
+    /// It writes and never reads.
+    Write,
+    /// Both.
+    ReadWrite,
+}
+
+impl Access {
+    /// What both need together.
+    #[must_use]
+    pub const fn and(self, other: Access) -> Access {
+        match (self.reads() || other.reads(), self.writes() || other.writes()) {
+            (false, false) => Access::None,
+            (true, false) => Access::Read,
+            (false, true) => Access::Write,
+            (true, true) => Access::ReadWrite,
+        }
+    }
+
+    /// May it read?
+    #[must_use]
+    pub const fn reads(self) -> bool {
+        matches!(self, Access::Read | Access::ReadWrite)
+    }
+
+    /// May it write?
+    #[must_use]
+    pub const fn writes(self) -> bool {
+        matches!(self, Access::Write | Access::ReadWrite)
+    }
+}
+
+/// A kind of object: the second component of its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Packs of messages.
+    Pack,
+    /// Messages too large for their events.
+    Spool,
+    /// Bases of accounts.
+    Base,
+    /// Runs of list cards.
+    Cards,
+    /// Segments.
+    Segment,
+}
+
+impl Kind {
+    /// Every kind.
+    pub const ALL: [Kind; 5] = [Kind::Pack, Kind::Spool, Kind::Base, Kind::Cards, Kind::Segment];
+
+    /// The second component of the names of these objects, behind the tenant's id.
+    #[must_use]
+    pub const fn component(self) -> &'static str {
+        match self {
+            Kind::Pack => "pk",
+            Kind::Spool => "spool",
+            Kind::Base => "ix",
+            Kind::Cards => "cd",
+            Kind::Segment => "sg",
+        }
+    }
+}
+
+/// A set of kinds of objects.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Kinds(u8);
+
+impl Kinds {
+    /// None.
+    pub const NONE: Kinds = Kinds(0);
+    /// Every kind.
+    pub const ALL: Kinds = Kinds::of(&Kind::ALL);
+
+    /// These kinds.
+    #[must_use]
+    pub const fn of(kinds: &[Kind]) -> Kinds {
+        let mut set = 0;
+        let mut index = 0;
+        while index < kinds.len() {
+            set |= 1 << kinds[index] as u8;
+            index += 1;
+        }
+        Kinds(set)
+    }
+
+    /// Is it one of them?
+    #[must_use]
+    pub const fn has(self, kind: Kind) -> bool {
+        self.0 & (1 << kind as u8) != 0
+    }
+
+    /// All of them.
+    pub fn iter(self) -> impl Iterator<Item = Kind> {
+        Kind::ALL.into_iter().filter(move |kind| self.has(*kind))
+    }
+
+    const fn and(self, other: Kinds) -> Kinds {
+        Kinds(self.0 | other.0)
+    }
+}
+
+impl Serialize for Kinds {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.iter().map(Kind::component))
+    }
+}
+
+/// How far a function uses the objects. Who reads must be allowed to list the bucket, too: otherwise the service
+/// answers for an object that is missing as for one that is forbidden.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct ObjectAccess {
+    /// It gets these.
+    pub read: Kinds,
+    /// It puts these.
+    pub write: Kinds,
+    /// It deletes these.
+    pub delete: Kinds,
+    /// It lists these.
+    pub list: Kinds,
+}
+
+impl ObjectAccess {
+    /// Not at all.
+    pub const NONE: ObjectAccess =
+        ObjectAccess { read: Kinds::NONE, write: Kinds::NONE, delete: Kinds::NONE, list: Kinds::NONE };
+    /// In every way.
+    pub const ALL: ObjectAccess =
+        ObjectAccess { read: Kinds::ALL, write: Kinds::ALL, delete: Kinds::ALL, list: Kinds::ALL };
+
+    const fn and(self, other: ObjectAccess) -> ObjectAccess {
+        ObjectAccess {
+            read: self.read.and(other.read),
+            write: self.write.and(other.write),
+            delete: self.delete.and(other.delete),
+            list: self.list.and(other.list),
+        }
+    }
+}
+
+/// A set of stages.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Stages(u8);
+
+impl Stages {
+    /// No stage.
+    pub const NONE: Stages = Stages(0);
+
+    /// These stages.
+    #[must_use]
+    pub const fn of(stages: &[Stage]) -> Stages {
+        let mut set = 0;
+        let mut index = 0;
+        while index < stages.len() {
+            set |= 1 << stages[index] as u8;
+            index += 1;
+        }
+        Stages(set)
+    }
+
+    /// Is it one of them?
+    #[must_use]
+    pub const fn has(self, stage: Stage) -> bool {
+        self.0 & (1 << stage as u8) != 0
+    }
+
+    /// All of them, in the order of the pipeline.
+    pub fn iter(self) -> impl Iterator<Item = Stage> {
+        Stage::ALL.into_iter().filter(move |stage| self.has(*stage))
+    }
+
+    const fn and(self, other: Stages) -> Stages {
+        Stages(self.0 | other.0)
+    }
+
+    const fn without(self, stage: Stage) -> Stages {
+        Stages(self.0 & !(1 << stage as u8))
+    }
+}
+
+impl Serialize for Stages {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.iter().map(Stage::queue))
+    }
+}
+
+/// What starts a function.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "kind")]
+pub enum Trigger {
+    /// Messages of a queue, in batches with a partial response.
+    Queue {
+        /// The queue's stage.
+        #[serde(serialize_with = "queue_name")]
+        queue: Stage,
+        /// Messages of a batch at most.
+        batch: u16,
+        /// Seconds that messages are gathered for a batch.
+        window_seconds: u16,
+        /// Seconds for which messages in hand are invisible to others: six times the function's time, so that
+        /// a batch that was throttled on its way comes back later than its function gives up.
+        visibility_seconds: u32,
+        /// Invocations at once. None is reserved: an account that is new has ten in all.
+        maximum_concurrency: u16,
+        /// After so many hand-outs the queue itself gives a message up: its function never got to answer.
+        maximum_receives: u16,
+    },
+    /// The clock.
+    Schedule {
+        /// Minutes between two ticks.
+        minutes: u16,
+    },
+    /// A mail that was put into the bucket of raw mail.
+    Object {
+        /// Names of objects begin so.
+        prefix: &'static str,
+    },
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature
+fn queue_name<S: serde::Serializer>(stage: &Stage, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(stage.queue())
+}
+
+/// What a function needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Needs {
+    /// Its name: that of its queue, if it has one.
+    pub name: &'static str,
+    /// What starts it.
+    pub trigger: Trigger,
+    /// The stages that run in it.
+    pub stages: Stages,
+    /// The journal's table.
+    pub journal: Access,
+    /// The control table, beyond the two partitions of every function with a queue.
+    pub control: Access,
+    /// The log's table.
+    pub log: Access,
+    /// The bucket of mail.
+    pub objects: ObjectAccess,
+    /// The bucket of raw mail, of which it reads and deletes what its trigger names.
+    pub raw_mail: bool,
+    /// Queues that it sends to.
+    pub sends: Stages,
+    /// Queues whose depth it asks for.
+    pub measures: Stages,
+    /// It reads dead letters, and empties the dead-letter queues into their partition of the control table.
+    pub dead_letters: bool,
+    /// It wakes adapters: it reads who watches in the control table, and sends to the adapters' queues.
+    pub wakes: bool,
+    /// Megabytes.
+    pub memory_mb: u32,
+    /// Seconds after which an invocation is ended.
+    pub timeout_seconds: u32,
+}
+
+impl Needs {
+    const fn new(name: &'static str, trigger: Trigger, memory_mb: u32, timeout_seconds: u32) -> Needs {
+        Needs {
+            name,
+            trigger,
+            stages: Stages::NONE,
+            journal: Access::None,
+            control: Access::None,
+            log: Access::None,
+            objects: ObjectAccess::NONE,
+            raw_mail: false,
+            sends: Stages::NONE,
+            measures: Stages::NONE,
+            dead_letters: false,
+            wakes: false,
+            memory_mb,
+            timeout_seconds,
+        }
+    }
+
+    /// A function that handles one stage. What dies is noted in the log.
+    const fn stage(stage: Stage, memory_mb: u32, timeout_seconds: u32, batch: Batch) -> Needs {
+        let trigger = Trigger::Queue {
+            queue: stage,
+            batch: batch.size,
+            window_seconds: batch.window_seconds,
+            visibility_seconds: timeout_seconds * 6,
+            maximum_concurrency: batch.maximum_concurrency,
+            maximum_receives: MAXIMUM_RECEIVES,
+        };
+        let needs = Needs::new(stage.queue(), trigger, memory_mb, timeout_seconds);
+        Needs { stages: Stages::of(&[stage]), log: Access::Write, ..needs }
+    }
+
+    /// What it needs when `other` runs in it, too.
+    #[must_use]
+    pub const fn joining(self, other: Needs) -> Needs {
+        let stages = self.stages.and(other.stages);
+        Needs {
+            name: self.name,
+            trigger: self.trigger,
+            stages,
+            journal: self.journal.and(other.journal),
+            control: self.control.and(other.control),
+            log: self.log.and(other.log),
+            objects: self.objects.and(other.objects),
+            raw_mail: self.raw_mail || other.raw_mail,
+            sends: self.sends.and(other.sends),
+            measures: self.measures.and(other.measures),
+            dead_letters: self.dead_letters || other.dead_letters,
+            wakes: self.wakes || other.wakes,
+            memory_mb: if self.memory_mb > other.memory_mb { self.memory_mb } else { other.memory_mb },
+            timeout_seconds: if self.timeout_seconds > other.timeout_seconds {
+                self.timeout_seconds
+            } else {
+                other.timeout_seconds
+            },
+        }
+    }
+
+    /// The stage whose queue starts it.
+    #[must_use]
+    pub const fn queue(&self) -> Option<Stage> {
+        match self.trigger {
+            Trigger::Queue { queue, .. } => Some(queue),
+            Trigger::Schedule { .. } | Trigger::Object { .. } => None,
+        }
+    }
+}
+
+/// How a queue is cut into batches.
+struct Batch {
+    size: u16,
+    window_seconds: u16,
+    maximum_concurrency: u16,
+}
+
+/// Letters are gathered for a second: thirty share a pack, an append for each account, and the requests.
+const LETTERS: Batch = Batch { size: 30, window_seconds: 1, maximum_concurrency: 20 };
+
+/// Far above the tries of the drivers, which give an event up by themselves after two days of failing for a reason
+/// that passes, hourly in the end: what comes so often has never been answered for.
+const MAXIMUM_RECEIVES: u16 = 100;
+
+/// Time of the mail path: a batch of the largest letters, and the back-off of a table that is throttled.
+const MAIL_SECONDS: u32 = 60;
+
+const SPOOL: Kinds = Kinds::of(&[Kind::Spool]);
+
+/// inbound-parse: reads spooled letters, and in the log whether one was delivered. Spools what grew too large for
+/// the next queue.
+pub const PARSE: Needs = Needs {
+    log: Access::ReadWrite,
+    objects: ObjectAccess { read: SPOOL, write: SPOOL, ..ObjectAccess::NONE },
+    sends: Stages::of(&[Stage::PolicyFilter]),
+    ..Needs::stage(Stage::InboundParse, 512, MAIL_SECONDS, LETTERS)
+};
+
+/// policy-filter: reads policies. Spools what grew too large for the next queue.
+pub const FILTER: Needs = Needs {
+    control: Access::Read,
+    objects: ObjectAccess { write: SPOOL, ..ObjectAccess::NONE },
+    sends: Stages::of(&[Stage::Deliver]),
+    ..Needs::stage(Stage::PolicyFilter, 256, MAIL_SECONDS, LETTERS)
+};
+
+/// deliver: packs, journals, traces; removes spooled letters.
+pub const DELIVER: Needs = Needs {
+    journal: Access::ReadWrite,
+    log: Access::ReadWrite,
+    objects: ObjectAccess {
+        read: SPOOL,
+        write: Kinds::of(&[Kind::Pack]),
+        delete: SPOOL,
+        ..ObjectAccess::NONE
+    },
+    sends: Stages::of(&[Stage::Notify, Stage::Housekeep]),
+    ..Needs::stage(Stage::Deliver, 512, MAIL_SECONDS, LETTERS)
+};
+
+/// notify: wakes adapters.
+pub const NOTIFY: Needs = Needs {
+    wakes: true,
+    ..Needs::stage(
+        Stage::Notify,
+        256,
+        30,
+        Batch { size: 100, window_seconds: 1, maximum_concurrency: 5 },
+    )
+};
+
+/// housekeep: bases, cards, segments, garbage collection.
+pub const HOUSE: Needs = Needs {
+    journal: Access::ReadWrite,
+    control: Access::ReadWrite,
+    objects: ObjectAccess::ALL,
+    sends: Stages::of(&[Stage::Housekeep]),
+    dead_letters: true,
+    ..Needs::stage(
+        Stage::Housekeep,
+        1024,
+        900,
+        Batch { size: 10, window_seconds: 5, maximum_concurrency: 5 },
+    )
+};
+
+/// schedule: sends accounts that have changed to housekeeping, and once a day every tenant; old records go.
+pub const SCHEDULE: Needs = Needs {
+    journal: Access::Read,
+    control: Access::ReadWrite,
+    log: Access::ReadWrite,
+    sends: Stages::of(&[Stage::Housekeep]),
+    measures: Stages::of(&[Stage::Housekeep]),
+    ..Needs::new("schedule", Trigger::Schedule { minutes: 15 }, 256, 300)
+};
+
+/// receive: mail that a receiving service has put into the bucket of raw mail becomes an accepted message.
+pub const RECEIVE: Needs = Needs {
+    control: Access::Read,
+    objects: ObjectAccess { write: SPOOL, ..ObjectAccess::NONE },
+    raw_mail: true,
+    sends: Stages::of(&[Stage::InboundParse]),
+    ..Needs::new("receive", Trigger::Object { prefix: "inbound/" }, 512, MAIL_SECONDS)
+};
+
+/// What a stage needs when it runs by itself.
+#[must_use]
+pub const fn of_stage(stage: Stage) -> Needs {
+    match stage {
+        Stage::InboundParse => PARSE,
+        Stage::PolicyFilter => FILTER,
+        Stage::Deliver => DELIVER,
+        Stage::Notify => NOTIFY,
+        Stage::Housekeep => HOUSE,
+    }
+}
+
+/// What the function of a queue needs, with all stages that are joined to it.
+#[must_use]
+pub fn of_queue(stage: Stage, fusing: &Fusing) -> Needs {
+    let mut needs = of_stage(stage);
+    loop {
+        let next = needs.sends.iter().find(|next| fusing.joins(*next) && !needs.stages.has(*next));
+        let Some(next) = next else { break };
+        needs = needs.joining(of_stage(next));
+    }
+    // What is joined is handed on in memory.
+    for joined in Stage::ALL.into_iter().filter(|joined| fusing.joins(*joined)) {
+        needs.sends = needs.sends.without(joined);
+    }
+    needs
+}
+
+/// The functions that `fusing` leaves: one for each queue that something is sent to, then the others.
+#[must_use]
+pub fn functions(fusing: &Fusing) -> Vec<Needs> {
+    let queues = Stage::ALL.into_iter().filter(|stage| !fusing.joins(*stage));
+    let mut functions: Vec<Needs> = queues.map(|stage| of_queue(stage, fusing)).collect();
+    functions.extend([SCHEDULE, RECEIVE]);
+    functions
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(functions: &[Needs]) -> Vec<&str> {
+        functions.iter().map(|function| function.name).collect()
+    }
+
+    #[test]
+    fn a_fused_function_has_the_needs_of_its_stages() {
+        let fused = functions(&Fusing::fused());
+        assert_eq!(names(&fused), ["inbound", "house", "schedule", "receive"]);
+        let inbound = &fused[0];
+        assert_eq!(
+            inbound.stages,
+            Stages::of(&[Stage::InboundParse, Stage::PolicyFilter, Stage::Deliver, Stage::Notify])
+        );
+        assert_eq!((inbound.journal, inbound.control), (Access::ReadWrite, Access::Read));
+        assert_eq!(inbound.sends, Stages::of(&[Stage::Housekeep]));
+        assert!(inbound.wakes && !inbound.dead_letters && inbound.objects.list == Kinds::NONE);
+        assert!(inbound.objects.write.has(Kind::Pack) && !inbound.objects.read.has(Kind::Pack));
+    }
+
+    #[test]
+    fn an_unfused_function_has_only_its_own() {
+        let unfused = functions(&Fusing::unfused());
+        assert_eq!(
+            names(&unfused),
+            ["inbound", "filter", "deliver", "notify", "house", "schedule", "receive"]
+        );
+        assert_eq!((unfused[0].journal, unfused[0].sends), (Access::None, Stages::of(&[Stage::PolicyFilter])));
+        assert_eq!(unfused[1].journal, Access::None);
+        let partly = of_queue(Stage::InboundParse, &Fusing::of([Stage::PolicyFilter]));
+        assert_eq!(partly.sends, Stages::of(&[Stage::Deliver]));
+        assert_eq!((partly.control, partly.journal), (Access::Read, Access::None));
+    }
+
+    #[test]
+    fn every_queue_that_is_sent_to_has_a_function() {
+        for fusing in [Fusing::fused(), Fusing::unfused(), Fusing::of([Stage::Deliver])] {
+            let functions = functions(&fusing);
+            let worked: Vec<Stage> = functions.iter().filter_map(Needs::queue).collect();
+            for function in &functions {
+                for stage in function.sends.iter() {
+                    assert!(worked.contains(&stage), "{}: {}", function.name, stage.queue());
+                }
+                if let Trigger::Queue { visibility_seconds, .. } = function.trigger {
+                    assert!(visibility_seconds >= function.timeout_seconds && visibility_seconds <= 43_200);
+                }
+            }
+        }
+    }
+}
