@@ -11,7 +11,7 @@ use crate::admin::tenant::TenantCommand;
 use crate::admin::{AdminCommand, AdminContext};
 use crate::office::Office;
 use crate::text::{Lang, Text};
-use crate::{Failed, bench, dead_letters, export, import, mailbox, replay, serve, trace, verify};
+use crate::{Failed, bench, dead_letters, export, functions, import, mailbox, replay, serve, trace, verify};
 
 /// An enterprise post office: SMTP in, IMAP and POP3 out, nothing lost.
 #[derive(Debug, Parser)]
@@ -72,6 +72,8 @@ enum Command {
     DeadLetters(dead_letters::DeadLettersCommand),
     /// Measure a mail server, this or any other, by the load that mail programs make
     Bench(bench::BenchArgs),
+    /// List the functions of the cloud: triggers, ports, queues and sizes
+    Functions(functions::FunctionsArgs),
 }
 
 /// What `serve` takes.
@@ -136,6 +138,9 @@ impl Cli {
         if let Command::Bench(args) = &self.command {
             return bench::run(args, self.json, text);
         }
+        if let Command::Functions(args) = &self.command {
+            return functions::run(args, self.json, text).map(|()| ExitCode::SUCCESS);
+        }
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         runtime.block_on(self.dispatch(text))
     }
@@ -163,8 +168,8 @@ impl Command {
 
     async fn run(self, office: &Office, json: bool, text: &Text) -> Result<ExitCode, Failed> {
         match self {
-            // Neither works on a store that is open.
-            Command::Serve(_) | Command::Bench(_) => {}
+            // None of them works on a store that is open.
+            Command::Serve(_) | Command::Bench(_) | Command::Functions(_) => {}
             Command::Admin(command) => {
                 let open_account = office.open_account();
                 let text = Text::new(text.lang());

@@ -88,27 +88,14 @@ impl Listen {
 }
 
 /// How the pipeline runs.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PipelineConfig {
-    /// Stages of the mail path in one step (`true`, the default) or with a queue in front of each.
-    pub fused: bool,
+    /// Stages of the mail path in one step (`true`, the default), with a queue in front of each (`false`), or a list
+    /// of the queues that fall away: `["filter", "deliver", "notify"]` is the same as `true`.
+    pub fused: Fusing,
     /// Workers, batches, retries.
     pub driver: local::Settings,
-}
-
-impl Default for PipelineConfig {
-    fn default() -> PipelineConfig {
-        PipelineConfig { fused: true, driver: local::Settings::default() }
-    }
-}
-
-impl PipelineConfig {
-    /// Which stages are joined.
-    #[must_use]
-    pub fn fusing(&self) -> Fusing {
-        if self.fused { Fusing::fused() } else { Fusing::unfused() }
-    }
 }
 
 impl Config {
@@ -218,6 +205,8 @@ fn insert(table: &mut Table, path: &str, value: Value) -> Option<()> {
 
 #[cfg(test)]
 mod tests {
+    use pennypost_model::event::Stage;
+
     use super::*;
     use crate::text::Lang;
 
@@ -226,8 +215,11 @@ mod tests {
         let text = Text::new(Lang::En);
         let settings = ["pipeline.fused=false", "listen.smtp=127.0.0.1:0", "pipeline.driver.workers=3"];
         let config = Config::load(None, &[], &settings.map(str::to_owned), &text).expect("good settings");
-        assert!(!config.pipeline.fused);
+        assert_eq!(config.pipeline.fused, Fusing::unfused());
         assert_eq!((config.listen.smtp.port(), config.pipeline.driver.workers), (0, 3));
+        let settings = ["pipeline.fused=['deliver']".to_owned()];
+        let config = Config::load(None, &[], &settings, &text).expect("a list");
+        assert_eq!(config.pipeline.fused, Fusing::of([Stage::Deliver]));
     }
 
     #[test]

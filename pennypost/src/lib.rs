@@ -9,6 +9,7 @@ mod dead_letters;
 mod demo;
 mod error;
 mod export;
+mod functions;
 mod http;
 mod import;
 pub mod mail_files;

@@ -122,7 +122,7 @@ fn pipeline(office: &Office, room: &Mailroom, config: &Config) -> Pipeline {
             config.housekeeping.clone(),
         )),
     ];
-    Pipeline::new(handlers, config.pipeline.fusing(), office.queue())
+    Pipeline::new(handlers, config.pipeline.fused.clone(), office.queue())
 }
 
 fn start_logging(text: &Text) -> Result<(), Failed> {

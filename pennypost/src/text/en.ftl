@@ -156,6 +156,12 @@ word-suspended = suspended
 word-disabled = disabled
 word-yes = yes
 word-no = no
+word-function = function
+word-trigger = started by
+word-stages = stages
+word-sends = sends to
+word-memory = memory
+word-time-limit = time limit
 
 ## Running, importing, verifying
 
@@ -333,3 +339,9 @@ setup-apple-mail =
     2. Enter the name, { $address } and the password; when it can't be verified, go on by hand.
     3. Account type { $protocol } (POP for POP3), incoming mail server { $host }, user name { $address }.
     4. In the server settings of the account: use SSL/TLS, port { $port }.
+
+## Functions of the cloud
+
+function-queue = queue { $queue }, { $batch } at once
+function-schedule = every { $minutes } minutes
+function-object = objects { $prefix }…

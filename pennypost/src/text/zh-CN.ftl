@@ -138,6 +138,12 @@ word-suspended = 停用
 word-disabled = 禁用
 word-yes = 是
 word-no = 否
+word-function = 函数
+word-trigger = 触发方式
+word-stages = 阶段
+word-sends = 发往
+word-memory = 内存
+word-time-limit = 时限
 
 ## Running, importing, verifying
 
@@ -302,3 +308,9 @@ setup-apple-mail =
     2. 填写名称、{ $address } 和密码；无法验证时继续手动填写。
     3. 账户类型选择 { $protocol }（POP3 显示为 POP），收件服务器填写 { $host }，用户名填写 { $address }。
     4. 在账户的服务器设置中：使用 SSL/TLS，端口 { $port }。
+
+## 云函数
+
+function-queue = 队列 { $queue }，每批 { $batch } 条
+function-schedule = 每 { $minutes } 分钟
+function-object = 对象 { $prefix }…

@@ -9,10 +9,12 @@
 //! durably; a panic or a bad record fails one event, never its batch; an event that keeps failing ends in the
 //! dead letters with its cause. If the process dies, unacknowledged events come again.
 
+mod fusing;
 mod handler;
 pub mod local;
 pub mod needs;
 mod pipeline;
 
+pub use fusing::{Fusing, NoFusing};
 pub use handler::{Failure, Handler, Outcome, was_delivered};
-pub use pipeline::{Fusing, Pipeline};
+pub use pipeline::Pipeline;

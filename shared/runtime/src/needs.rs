@@ -405,12 +405,7 @@ pub const DELIVER: Needs = Needs {
 /// notify: wakes adapters.
 pub const NOTIFY: Needs = Needs {
     wakes: true,
-    ..Needs::stage(
-        Stage::Notify,
-        256,
-        30,
-        Batch { size: 100, window_seconds: 1, maximum_concurrency: 5 },
-    )
+    ..Needs::stage(Stage::Notify, 256, 30, Batch { size: 100, window_seconds: 1, maximum_concurrency: 5 })
 };
 
 /// housekeep: bases, cards, segments, garbage collection.
@@ -420,12 +415,7 @@ pub const HOUSE: Needs = Needs {
     objects: ObjectAccess::ALL,
     sends: Stages::of(&[Stage::Housekeep]),
     dead_letters: true,
-    ..Needs::stage(
-        Stage::Housekeep,
-        1024,
-        900,
-        Batch { size: 10, window_seconds: 5, maximum_concurrency: 5 },
-    )
+    ..Needs::stage(Stage::Housekeep, 1024, 900, Batch { size: 10, window_seconds: 5, maximum_concurrency: 5 })
 };
 
 /// schedule: sends accounts that have changed to housekeeping, and once a day every tenant; old records go.
@@ -514,7 +504,10 @@ mod tests {
             names(&unfused),
             ["inbound", "filter", "deliver", "notify", "house", "schedule", "receive"]
         );
-        assert_eq!((unfused[0].journal, unfused[0].sends), (Access::None, Stages::of(&[Stage::PolicyFilter])));
+        assert_eq!(
+            (unfused[0].journal, unfused[0].sends),
+            (Access::None, Stages::of(&[Stage::PolicyFilter]))
+        );
         assert_eq!(unfused[1].journal, Access::None);
         let partly = of_queue(Stage::InboundParse, &Fusing::of([Stage::PolicyFilter]));
         assert_eq!(partly.sends, Stages::of(&[Stage::Deliver]));

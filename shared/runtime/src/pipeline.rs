@@ -1,6 +1,6 @@
 //! Handlers joined: what follows from an event is handed on in memory or sent.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,40 +11,10 @@ use pennypost_model::codec;
 use pennypost_model::event::{Event, Stage};
 use pennypost_ports::{Outgoing, PortError, Queue};
 
-use crate::{Failure, Handler, Outcome};
+use crate::{Failure, Fusing, Handler, Outcome};
 
 /// Bytes of an event that every queue takes.
 const QUEUE_LIMIT: usize = 255 * 1024;
-
-/// Which stages run in the invocation of the stage before them.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fusing(BTreeSet<Stage>);
-
-impl Fusing {
-    /// The default: everything a delivery needs in one invocation; housekeeping apart.
-    #[must_use]
-    pub fn fused() -> Fusing {
-        Fusing(BTreeSet::from([Stage::PolicyFilter, Stage::Deliver, Stage::Notify]))
-    }
-
-    /// A queue in front of every stage.
-    #[must_use]
-    pub fn unfused() -> Fusing {
-        Fusing(BTreeSet::new())
-    }
-
-    /// Only these stages join the one before them.
-    #[must_use]
-    pub fn of(stages: impl IntoIterator<Item = Stage>) -> Fusing {
-        Fusing(stages.into_iter().collect())
-    }
-
-    /// Does it run in the invocation of the stage before it?
-    #[must_use]
-    pub fn joins(&self, stage: Stage) -> bool {
-        self.0.contains(&stage)
-    }
-}
 
 /// The stages of this process.
 pub struct Pipeline {
