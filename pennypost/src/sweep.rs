@@ -162,9 +162,9 @@ impl Sweeper {
                 sent.map_err(not_sent)?;
             }
         }
-        for (kind, days) in
-            [(LogKind::Trace, self.retention.trace_days), (LogKind::Login, self.retention.login_days)]
-        {
+        let (traces, logins) = (self.retention.trace_days, self.retention.login_days);
+        // What is billed is rolled up from traces and usage records together: they go together.
+        for (kind, days) in [(LogKind::Trace, traces), (LogKind::Usage, traces), (LogKind::Login, logins)] {
             let before = now.plus_millis(-i64::from(days.get()) * DAY_MILLIS);
             match self.log.expire(kind, before).await {
                 Ok(removed) => tracing::info!(kind = kind.name(), removed, "old log records removed"),

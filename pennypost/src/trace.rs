@@ -71,7 +71,7 @@ pub(crate) async fn note(
     step: TraceStep,
 ) -> Result<(), Failed> {
     let time = office.clock.now();
-    let value = codec::encode(&TraceRecord { tenant, message, time, step });
+    let value = codec::encode(&TraceRecord::new(tenant, message, time, step));
     let record = LogRecord { tenant, kind: LogKind::Trace, id: message, time, value };
     Ok(office.log().append(&[record]).await?)
 }

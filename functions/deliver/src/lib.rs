@@ -33,6 +33,7 @@ use pennypost_model::message::{BlobRef, StoredMessage, cut};
 use pennypost_model::trace::{Outcome as Journey, TraceRecipient, TraceRecord, TraceStep};
 use pennypost_model::{AccountKey, EventId, TenantId, Timestamp};
 use pennypost_ports::{Log, LogKind, LogRecord, PortError, Wakeups, crash};
+use pennypost_runtime::usage::{self, Part};
 use pennypost_runtime::{Failure, Handler, Outcome, was_delivered};
 
 use crate::account::{Copies, Delivery};
@@ -64,6 +65,15 @@ struct Letter {
     message: StoredMessage,
     /// The object that holds the bytes until they lie in a pack, if they are not in the event itself.
     spooled: Option<String>,
+}
+
+impl Letter {
+    fn part(&self) -> Part {
+        let size = |length: usize| u32::try_from(length).unwrap_or(u32::MAX);
+        let accepted = &self.decided.accepted;
+        let (deliveries, bytes) = (size(accepted.recipients.len()), size(self.message.stored_len()));
+        Part { tenant: accepted.tenant, deliveries, bytes }
+    }
 }
 
 impl Deliver {
@@ -233,9 +243,12 @@ impl Deliver {
         let time = self.store.clock().now();
         let mut records = Vec::new();
         let mut traced = Vec::new();
-        for (index, letter) in letters.iter().filter(|(index, _)| failures[*index].is_none()) {
+        let delivered: Vec<&(usize, Letter)> =
+            letters.iter().filter(|(index, _)| failures[*index].is_none()).collect();
+        let parts: Vec<Part> = delivered.iter().map(|(_, letter)| letter.part()).collect();
+        for ((index, letter), used) in delivered.into_iter().zip(usage::take(&parts)) {
             let (tenant, message) = (letter.decided.accepted.tenant, letter.decided.accepted.id);
-            let record = TraceRecord { tenant, message, time, step: journey(letter, placed) };
+            let record = TraceRecord { tenant, message, time, step: journey(letter, placed), used };
             let value = codec::encode(&record);
             records.push(LogRecord { tenant, kind: LogKind::Trace, id: message, time, value });
             traced.push(*index);

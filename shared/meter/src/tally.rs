@@ -1,10 +1,11 @@
 //! Counters: of a scope, and of the process.
 
 use std::array;
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::Unit;
+use crate::{MILLI, Unit};
 
 const KINDS: usize = Unit::ALL.len();
 
@@ -35,8 +36,14 @@ impl Tally {
         Counts(array::from_fn(|kind| self.0[kind].load(Ordering::Relaxed)))
     }
 
-    fn add(&self, unit: Unit, milli: u64) {
+    /// Counts thousandths of a unit in this tally alone.
+    pub fn add(&self, unit: Unit, milli: u64) {
         self.0[unit as usize].fetch_add(milli, Ordering::Relaxed);
+    }
+
+    /// Counts what was counted elsewhere in this tally too.
+    pub fn add_all(&self, counts: &Counts) {
+        counts.used().for_each(|(unit, milli)| self.add(unit, milli));
     }
 }
 
@@ -68,6 +75,14 @@ impl Counts {
     /// What was counted, by kind; kinds without a count are left out.
     pub fn used(&self) -> impl Iterator<Item = (Unit, u64)> + '_ {
         Unit::ALL.into_iter().map(|unit| (unit, self.milli(unit))).filter(|(_, milli)| *milli > 0)
+    }
+
+    /// The counts of these kinds only.
+    #[must_use]
+    pub fn only(&self, is_wanted: impl Fn(Unit) -> bool) -> Counts {
+        let mut some = Counts::default();
+        self.used().filter(|(unit, _)| is_wanted(*unit)).for_each(|(unit, milli)| some.add(unit, milli));
+        some
     }
 
     /// Divides every count by the weights, without remainder: the shares add up to these counts. Where all weights
@@ -104,6 +119,21 @@ impl Counts {
     }
 }
 
+impl fmt::Display for Counts {
+    /// `journal-write=30 object-write=1 journal-read=0.5`, for log lines.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut gap = "";
+        for (unit, milli) in self.used() {
+            write!(f, "{gap}{}={}", unit.name(), milli / MILLI)?;
+            if !milli.is_multiple_of(MILLI) {
+                write!(f, ".{:03}", milli % MILLI)?;
+            }
+            gap = " ";
+        }
+        Ok(())
+    }
+}
+
 /// Counts thousandths of a unit, for the process and for the scope that the caller's task is in.
 pub fn count(unit: Unit, milli: u64) {
     TOTAL.add(unit, milli);
@@ -126,7 +156,6 @@ pub async fn metered<F: Future>(tally: Arc<Tally>, work: F) -> F::Output {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::MILLI;
 
     #[tokio::test]
     async fn a_scope_counts_its_own_task_only() {

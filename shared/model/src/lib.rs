@@ -3,7 +3,7 @@
 //! Owns: identities and units ([`ids`]), flags and UID sets ([`flags`], [`uidset`]), the journal entry
 //! ([`journal`]), what a mailbox is for and who may use it ([`special_use`], [`sharing`]), the compressed form
 //! in which message bytes travel and lie ([`message`]), the parsed shape of a message ([`structure`]), the events
-//! of every queue ([`event`]) and the trace records ([`trace`]).
+//! of every queue ([`event`]), the trace records ([`trace`]) and what work used ([`usage`]).
 //!
 //! Invariants: no I/O, no clock, no randomness; everything that is stored or sent is written through
 //! [`codec`], which puts a format version in front and reads the last one too (architecture, invariant 10).
@@ -19,6 +19,7 @@ pub mod special_use;
 pub mod structure;
 pub mod trace;
 pub mod uidset;
+pub mod usage;
 
 pub use flags::{FlagSet, Keyword, SystemFlags};
 pub use ids::{

@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::codec::Versioned;
+use crate::codec::{self, CodecError, Versioned};
 use crate::event::Verdict;
+use crate::usage::Used;
 use crate::{AccountKey, EventId, Rid, Seq, TenantId, Timestamp, Uid};
 
 /// One step of a message's journey. Records of the same step may stand twice after a retry: readers merge.
@@ -17,10 +18,37 @@ pub struct TraceRecord {
     pub time: Timestamp,
     /// The step.
     pub step: TraceStep,
+    /// The message's share of what the batch used that it was in; nothing where nothing is counted.
+    pub used: Option<Used>,
+}
+
+impl TraceRecord {
+    /// A step for which nothing was counted.
+    #[must_use]
+    pub const fn new(tenant: TenantId, message: EventId, time: Timestamp, step: TraceStep) -> TraceRecord {
+        TraceRecord { tenant, message, time, step, used: None }
+    }
 }
 
 impl Versioned for TraceRecord {
     const KIND: &'static str = "trace record";
+    const VERSION: u8 = 2;
+
+    fn upgrade(found: u8, body: &[u8]) -> Result<TraceRecord, CodecError> {
+        /// Before shares were written.
+        #[derive(Deserialize)]
+        struct Version1 {
+            tenant: TenantId,
+            message: EventId,
+            time: Timestamp,
+            step: TraceStep,
+        }
+        if found != 1 {
+            return Err(CodecError::Version { kind: Self::KIND, found, known: Self::VERSION });
+        }
+        let Version1 { tenant, message, time, step } = codec::decode_plain(Self::KIND, body)?;
+        Ok(TraceRecord::new(tenant, message, time, step))
+    }
 }
 
 /// A step of a message's journey.
@@ -96,4 +124,21 @@ pub enum Outcome {
         /// Why.
         cause: String,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::{decode, encode, encode_plain};
+
+    #[test]
+    fn records_of_the_first_version_are_read() {
+        let step = TraceStep::Refused { cause: "spam".to_owned() };
+        let record = TraceRecord::new(TenantId(7), EventId::from_parts(Timestamp(5), 9), Timestamp(6), step);
+        let fields = (record.tenant, record.message, record.time, record.step.clone());
+        assert_eq!(decode(&encode_plain(&fields, 1)), Ok(record.clone()));
+        assert_eq!(decode(&encode(&record)), Ok(record));
+        assert!(decode::<TraceRecord>(&[3, 0]).is_err());
+        assert!(decode::<TraceRecord>(&[1, 0]).is_err());
+    }
 }

@@ -14,6 +14,8 @@ pub enum LogKind {
     Login,
     /// Operations of administrators; the id is the record's own.
     Audit,
+    /// [`pennypost_model::usage::UsageRecord`]s: what work used that left no traces; the id is the record's own.
+    Usage,
 }
 
 impl LogKind {
@@ -24,6 +26,7 @@ impl LogKind {
             LogKind::Trace => "trace",
             LogKind::Login => "login",
             LogKind::Audit => "audit",
+            LogKind::Usage => "usage",
         }
     }
 }

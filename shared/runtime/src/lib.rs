@@ -3,7 +3,7 @@
 //! (architecture section 1, point 5).
 //!
 //! Owns: the [`Handler`] contract, the [`Pipeline`] that joins handlers, the [`local`] driver that feeds it
-//! from the queue port in one process, and the list of what each function [`needs`].
+//! from the queue port in one process, the list of what each function [`needs`], and what batches used ([`usage`]).
 //!
 //! Invariants: an event is acknowledged only after everything that follows from it has been handled or sent,
 //! durably; a panic or a bad record fails one event, never its batch; an event that keeps failing ends in the
@@ -14,6 +14,7 @@ mod handler;
 pub mod local;
 pub mod needs;
 mod pipeline;
+pub mod usage;
 
 pub use fusing::{Fusing, NoFusing};
 pub use handler::{Failure, Handler, Outcome, was_delivered};

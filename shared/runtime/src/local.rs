@@ -4,6 +4,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
+use pennypost_meter::{Counts, Tally, metered};
 use pennypost_model::codec;
 use pennypost_model::event::{Event, Stage};
 use pennypost_model::trace::{TraceRecord, TraceStep};
@@ -116,12 +117,16 @@ impl Driver {
         let batch = if stage == Stage::Housekeep { 1 } else { self.settings.batch };
         while !*stop.borrow() {
             let wait = Duration::from_secs(20);
+            let tally = Arc::new(Tally::new());
+            let receive = metered(Arc::clone(&tally), self.queue.receive(stage, batch, visibility, wait));
             let received = tokio::select! {
-                received = self.queue.receive(stage, batch, visibility, wait) => received,
+                received = receive => received,
                 _ = stop.changed() => break,
             };
             match received {
-                Ok(messages) => self.handle(stage, messages).await,
+                // Looking for work that is not there is nobody's: it costs the same however many tenants there are.
+                Ok(messages) if messages.is_empty() => {}
+                Ok(messages) => self.handle_received(stage, messages, &tally.counts()).await,
                 Err(error) => {
                     tracing::error!(stage = stage.queue(), %error, "the queue does not answer");
                     tokio::time::sleep(Duration::from_secs(1)).await;
@@ -132,6 +137,20 @@ impl Driver {
 
     /// Handles messages that were handed out, and acknowledges, delays or buries each.
     pub async fn handle(&self, stage: Stage, messages: Vec<Received>) {
+        self.handle_received(stage, messages, &Counts::default()).await;
+    }
+
+    /// The same, where it is known what it took to get them.
+    async fn handle_received(&self, stage: Stage, messages: Vec<Received>, before: &Counts) {
+        let count = messages.len();
+        let work = self.handle_each(stage, messages);
+        let ((), used) = self.pipeline.usages().batch(stage, &*self.log, &*self.clock, before, work).await;
+        if !used.is_empty() {
+            tracing::debug!(stage = stage.queue(), count, units = %used, "batch");
+        }
+    }
+
+    async fn handle_each(&self, stage: Stage, messages: Vec<Received>) {
         let (alone, together): (Vec<Received>, Vec<Received>) =
             messages.into_iter().partition(|message| message.tries >= ALONE_FROM_TRY);
         self.handle_batch(stage, together).await;
@@ -223,7 +242,7 @@ impl Driver {
         let Some(Subject { tenant, message: Some(message) }) = subject else { return };
         let time = self.clock.now();
         let step = TraceStep::DeadLettered { queue: stage.queue().to_owned(), cause: cause.to_owned() };
-        let value = codec::encode(&TraceRecord { tenant, message, time, step });
+        let value = codec::encode(&TraceRecord::new(tenant, message, time, step));
         let record = LogRecord { tenant, kind: LogKind::Trace, id: message, time, value };
         if let Err(error) = self.log.append(&[record]).await {
             tracing::warn!(%error, "a dead letter is not in the trace");

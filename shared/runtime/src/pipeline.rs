@@ -11,6 +11,7 @@ use pennypost_model::codec;
 use pennypost_model::event::{Event, Stage};
 use pennypost_ports::{Outgoing, PortError, Queue};
 
+use crate::usage::{Depth, Usages};
 use crate::{Failure, Fusing, Handler, Outcome};
 
 /// Bytes of an event that every queue takes.
@@ -21,6 +22,7 @@ pub struct Pipeline {
     handlers: BTreeMap<Stage, Arc<dyn Handler>>,
     fusing: Fusing,
     queue: Arc<dyn Queue>,
+    usages: Usages,
 }
 
 impl Pipeline {
@@ -32,7 +34,19 @@ impl Pipeline {
         queue: Arc<dyn Queue>,
     ) -> Pipeline {
         let handlers = handlers.into_iter().map(|handler| (handler.stage(), handler)).collect();
-        Pipeline { handlers, fusing, queue }
+        Pipeline { handlers, fusing, queue, usages: Usages::default() }
+    }
+
+    /// As it is, but what it uses is put down as that of a function with so many megabytes of memory.
+    #[must_use]
+    pub fn of_function(self, megabytes: u64) -> Pipeline {
+        Pipeline { usages: Usages::of_function(megabytes), ..self }
+    }
+
+    /// What its batches used. A driver handles a batch inside [`Usages::batch`]; what is run outside any is carried.
+    #[must_use]
+    pub fn usages(&self) -> &Usages {
+        &self.usages
     }
 
     /// The stages that have a handler.
@@ -44,31 +58,38 @@ impl Pipeline {
     /// that the event can be acknowledged.
     pub fn run(&self, stage: Stage, events: Vec<Event>) -> BoxFuture<'_, Vec<Result<(), Failure>>> {
         async move {
-            let count = events.len();
-            let Some(handler) = self.handlers.get(&stage) else {
-                let failure = Failure::permanent(&format!("no handler for {}", stage.queue()));
-                return vec![Err(failure); count];
-            };
-            let outcomes = guarded(&**handler, events).await;
-            let mut results: Vec<Result<(), Failure>> = Vec::with_capacity(count);
-            let mut following: BTreeMap<Stage, Vec<(usize, Event)>> = BTreeMap::new();
-            for (index, outcome) in outcomes.into_iter().enumerate() {
-                match outcome {
-                    Ok(events) => {
-                        for event in events {
-                            following.entry(event.stage()).or_default().push((index, event));
-                        }
-                        results.push(Ok(()));
-                    }
-                    Err(failure) => results.push(Err(failure)),
-                }
+            match Depth::enter(events.iter().map(Event::tenant)) {
+                Some(_depth) => self.run_stage(stage, events).await,
+                None => self.usages.carry(self.run(stage, events)).await,
             }
-            for (next, events) in following {
-                self.hand_on(next, events, &mut results).await;
-            }
-            results
         }
         .boxed()
+    }
+
+    async fn run_stage(&self, stage: Stage, events: Vec<Event>) -> Vec<Result<(), Failure>> {
+        let count = events.len();
+        let Some(handler) = self.handlers.get(&stage) else {
+            let failure = Failure::permanent(&format!("no handler for {}", stage.queue()));
+            return vec![Err(failure); count];
+        };
+        let outcomes = guarded(&**handler, events).await;
+        let mut results: Vec<Result<(), Failure>> = Vec::with_capacity(count);
+        let mut following: BTreeMap<Stage, Vec<(usize, Event)>> = BTreeMap::new();
+        for (index, outcome) in outcomes.into_iter().enumerate() {
+            match outcome {
+                Ok(events) => {
+                    for event in events {
+                        following.entry(event.stage()).or_default().push((index, event));
+                    }
+                    results.push(Ok(()));
+                }
+                Err(failure) => results.push(Err(failure)),
+            }
+        }
+        for (next, events) in following {
+            self.hand_on(next, events, &mut results).await;
+        }
+        results
     }
 
     /// Hands events on to the next stage; what fails there fails the event it came from.
