@@ -6,8 +6,6 @@
 //!
 //! A write that the SDK repeats because its first answer was lost finds its own item: `W` tells it from another's.
 
-use std::sync::Arc;
-
 use async_trait::async_trait;
 use aws_sdk_dynamodb::types::{
     AttributeValue, ReturnConsumedCapacity, ReturnValue, ReturnValuesOnConditionCheckFailure,
@@ -273,11 +271,5 @@ impl Control for AwsControl {
                 return Ok(found);
             }
         }
-    }
-}
-
-impl AwsControl {
-    pub(crate) fn shared(table: Table) -> Arc<dyn Control> {
-        Arc::new(AwsControl { table })
     }
 }

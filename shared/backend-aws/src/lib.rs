@@ -3,7 +3,11 @@
 mod attempts;
 mod clients;
 mod control;
+mod create;
 mod failure;
+mod journal;
+mod log;
+mod objects;
 pub mod schema;
 mod seal;
 mod settings;
@@ -16,10 +20,13 @@ use std::sync::Arc;
 
 use aws_config::SdkConfig;
 use pennypost_meter::Unit;
-use pennypost_ports::Control;
+use pennypost_ports::{Control, Journal, Log, Objects, PortResult};
 
 use crate::clients::Clients;
 use crate::control::AwsControl;
+use crate::journal::AwsJournal;
+use crate::log::AwsLog;
+use crate::objects::AwsObjects;
 use crate::table::Table;
 
 /// The services of one installation. Clone the ports out of it.
@@ -46,16 +53,62 @@ impl Aws {
         Aws { settings, clients }
     }
 
+    /// Makes the tables and the bucket that are missing; what is there stays as it is. For tests and small
+    /// installations: the template gives larger ones more (alarms, encryption by an own key, backups).
+    ///
+    /// # Errors
+    /// [`pennypost_ports::PortError`] of the port whose table or bucket could not be made.
+    pub async fn create_missing(&self) -> PortResult<()> {
+        create::create_missing(&self.settings, &self.clients).await
+    }
+
+    /// The journal port.
+    #[must_use]
+    pub fn journal(&self) -> Arc<dyn Journal> {
+        let table = Table {
+            client: self.clients.dynamodb.clone(),
+            name: self.settings.journal_table.clone(),
+            port: journal::PORT,
+            reads: Unit::JournalRead,
+            writes: Unit::JournalWrite,
+        };
+        Arc::new(AwsJournal { table, objects: self.bucket() })
+    }
+
     /// The control port.
     #[must_use]
     pub fn control(&self) -> Arc<dyn Control> {
-        AwsControl::shared(Table {
+        let table = Table {
             client: self.clients.dynamodb.clone(),
             name: self.settings.control_table.clone(),
             port: control::PORT,
             reads: Unit::ControlRead,
             writes: Unit::ControlWrite,
-        })
+        };
+        Arc::new(AwsControl { table })
+    }
+
+    /// The log port.
+    #[must_use]
+    pub fn log(&self) -> Arc<dyn Log> {
+        let table = Table {
+            client: self.clients.dynamodb.clone(),
+            name: self.settings.log_table.clone(),
+            port: log::PORT,
+            reads: Unit::LogRead,
+            writes: Unit::LogWrite,
+        };
+        Arc::new(AwsLog { table, retention: self.settings.retention })
+    }
+
+    /// The object port.
+    #[must_use]
+    pub fn objects(&self) -> Arc<dyn Objects> {
+        Arc::new(self.bucket())
+    }
+
+    fn bucket(&self) -> AwsObjects {
+        AwsObjects { client: self.clients.s3.clone(), bucket: self.settings.bucket.clone() }
     }
 
     /// The names that it was opened with.

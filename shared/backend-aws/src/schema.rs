@@ -76,3 +76,7 @@ pub const LOG: Table = Table {
 
 /// Every table.
 pub const TABLES: [Table; 3] = [JOURNAL, CONTROL, LOG];
+
+/// The kind in the names of objects that hold large journal entries (`tenant/je/…`): whoever reads journals needs to read
+/// them, and whoever appends to put and delete them.
+pub const JOURNAL_OBJECTS: &str = "je";

@@ -8,9 +8,9 @@ use crate::{Consistency, PortResult};
 /// map from domain to tenant. What is the installation's own (`chores`) has partitions without an id.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ControlKey {
-    /// Items of a partition are found together. At most 512 bytes.
+    /// Items of a partition are found together. 1 to 512 bytes.
     pub partition: String,
-    /// Order within the partition. At most 512 bytes.
+    /// Order within the partition. 1 to 512 bytes.
     pub sort: String,
 }
 

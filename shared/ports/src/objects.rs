@@ -2,7 +2,8 @@
 //!
 //! Names are `tenant/kind/…` of ASCII letters, digits, `-`, `_`, `.` and `/`; no empty, `.` or `..` component;
 //! at most 512 bytes, and 200 in a component (what every file system carries). Another name is
-//! [`crate::PortError::Refused`]. No name goes on where another one ends (`a/b` and `a/b/c`).
+//! [`crate::PortError::Refused`], as [`crate::check_object_name`] says. No name goes on where another one ends (`a/b`
+//! and `a/b/c`).
 
 use async_trait::async_trait;
 use bytes::Bytes;
