@@ -12,7 +12,7 @@ use pennypost_meter::Counts;
 use pennypost_model::codec;
 use pennypost_model::event::{Event, Stage};
 use pennypost_model::trace::{TraceRecord, TraceStep};
-use pennypost_model::{EventId, TenantId};
+use pennypost_model::{EventId, TenantId, Timestamp};
 use pennypost_ports::{
     Clock, Consistency, Control, ControlKey, Expected, Log, LogKind, LogRecord, PortResult, Queue, Receipt,
     Received,
@@ -116,14 +116,15 @@ impl Desk {
         &self.pipeline
     }
 
+    /// The time by its clock.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
     /// Handles messages that were handed out, and acknowledges, delays or buries each. What became of them, and what
     /// it took, `before` included: what it took to get them.
-    pub async fn handle(
-        &self,
-        stage: Stage,
-        messages: Vec<Received>,
-        before: &Counts,
-    ) -> (Settled, Counts) {
+    pub async fn handle(&self, stage: Stage, messages: Vec<Received>, before: &Counts) -> (Settled, Counts) {
         let work = self.handle_each(stage, messages);
         self.pipeline.usages().batch(stage, &*self.log, &*self.clock, before, work).await
     }

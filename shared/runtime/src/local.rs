@@ -139,7 +139,8 @@ impl Driver {
     async fn handle_received(&self, stage: Stage, messages: Vec<Received>, before: &Counts) {
         let count = messages.len();
         let (settled, used) = self.desk.handle(stage, messages, before).await;
-        for (result, count) in [("done", settled.done), ("retried", settled.retried), ("dead", settled.dead)] {
+        for (result, count) in [("done", settled.done), ("retried", settled.retried), ("dead", settled.dead)]
+        {
             self.handled.with_label_values(&[stage.queue(), result]).inc_by(count as u64);
         }
         if !used.is_empty() {
