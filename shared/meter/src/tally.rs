@@ -20,7 +20,13 @@ pub struct Counts([u64; KINDS]);
 static TOTAL: Tally = Tally::new();
 
 tokio::task_local! {
-    static SCOPE: Arc<Tally>;
+    static SCOPE: Arc<Scope>;
+}
+
+/// A scope within the scope that its beginning was in.
+struct Scope {
+    tally: Arc<Tally>,
+    outer: Option<Arc<Scope>>,
 }
 
 impl Tally {
@@ -134,11 +140,17 @@ impl fmt::Display for Counts {
     }
 }
 
-/// Counts thousandths of a unit, for the process and for the scope that the caller's task is in.
+/// Counts thousandths of a unit, for the process and for the scopes that the caller's task is in.
 pub fn count(unit: Unit, milli: u64) {
     TOTAL.add(unit, milli);
     // Outside any scope only the process counts.
-    let _ = SCOPE.try_with(|tally| tally.add(unit, milli));
+    let _ = SCOPE.try_with(|scope| {
+        let mut inner = Some(scope);
+        while let Some(scope) = inner {
+            scope.tally.add(unit, milli);
+            inner = scope.outer.as_ref();
+        }
+    });
 }
 
 /// What the process has counted since its start.
@@ -147,10 +159,11 @@ pub fn total() -> Counts {
     TOTAL.counts()
 }
 
-/// Runs `work`; what its task counts meanwhile is counted in `tally` too. A task that `work` spawns is outside the
-/// scope unless it is wrapped by itself; an inner scope takes the place of the outer one.
+/// Runs `work`; what its task counts meanwhile is counted in `tally` too, and in the scopes around it. A task that
+/// `work` spawns is outside unless it is wrapped by itself.
 pub async fn metered<F: Future>(tally: Arc<Tally>, work: F) -> F::Output {
-    SCOPE.scope(tally, work).await
+    let outer = SCOPE.try_with(Arc::clone).ok();
+    SCOPE.scope(Arc::new(Scope { tally, outer }), work).await
 }
 
 #[cfg(test)]
@@ -174,6 +187,19 @@ mod tests {
         let counted = total().since(&before);
         assert!(counted.milli(Unit::JournalRead) >= 2 * MILLI);
         assert!(counted.milli(Unit::QueueRequest) >= MILLI);
+    }
+
+    #[tokio::test]
+    async fn what_an_inner_scope_counts_the_outer_one_counts_too() {
+        let (outer, inner) = (Arc::new(Tally::new()), Arc::new(Tally::new()));
+        metered(Arc::clone(&outer), async {
+            count(Unit::ObjectRead, 1);
+            metered(Arc::clone(&inner), async { count(Unit::ObjectRead, 10) }).await;
+            count(Unit::ObjectRead, 100);
+        })
+        .await;
+        assert_eq!(inner.counts().milli(Unit::ObjectRead), 10);
+        assert_eq!(outer.counts().milli(Unit::ObjectRead), 111);
     }
 
     #[test]

@@ -2,15 +2,13 @@
 //!
 //! Owns: the scope of a batch, in which every call of a port is counted, and the division of the counts. Whatever is
 //! counted is put down once: in the traces that the batch writes anyway ([`take`]), each message with its share, or,
-//! where a batch writes none, in a usage record for each of its tenants. What is counted after the traces were
-//! written (acknowledgements, hints) is carried into the next record of the same tenant. The shares of a batch add up
+//! where a batch writes none, in a usage record for each of its tenants. What is counted after that
+//! (the traces' own write units, acknowledgements, hints) is carried into the next record of the same tenant. The shares of a batch add up
 //! to its counts; so do all records of a process, with what it still carries, to all that it counted.
 //!
-//! Write units of the log are the exception: what a record cost is known only when it has been written, and follows
-//! from the record. Whoever adds records up adds them ([`pennypost_meter::rules::write`]), and shares never hold them.
-//!
 //! If the process dies, what it carries is lost, and so are the counts of a batch that had written nothing: tenants are
-//! never billed for it. If an append fails, its shares are lost alike, since they may be there nevertheless.
+//! never billed for it. If an append fails, its shares are lost alike, since they may be there nevertheless. Nothing is
+//! ever put down twice.
 
 use std::collections::BTreeMap;
 use std::mem;
@@ -55,6 +53,19 @@ struct Carried {
     tenants: BTreeMap<TenantId, Counts>,
     /// Of batches that had no tenant: whoever comes next has a share of it.
     nobodys: Counts,
+}
+
+impl Carried {
+    /// What these tenants used, all alike; one that is there more than once has more of it.
+    fn add(&mut self, tenants: &[TenantId], used: &Counts) {
+        if tenants.is_empty() {
+            self.nobodys = self.nobodys.plus(used);
+        }
+        for (tenant, share) in tenants.iter().zip(used.divided(&vec![1; tenants.len()])) {
+            let known = self.tenants.entry(*tenant).or_default();
+            *known = known.plus(&share);
+        }
+    }
 }
 
 /// A batch in hand.
@@ -103,10 +114,13 @@ impl Usages {
             Some(LogRecord { tenant, kind: LogKind::Usage, id, time, value })
         };
         let records: Vec<LogRecord> = records.into_iter().filter_map(record).collect();
-        if !records.is_empty()
-            && let Err(error) = log.append(&records).await
-        {
-            tracing::warn!(stage = stage.queue(), %error, "what a batch used is not put down");
+        if !records.is_empty() {
+            let tally = Arc::new(Tally::new());
+            if let Err(error) = metered(Arc::clone(&tally), log.append(&records)).await {
+                tracing::warn!(stage = stage.queue(), %error, "what a batch used is not put down");
+            }
+            let tenants: Vec<TenantId> = records.iter().map(|record| record.tenant).collect();
+            self.carried.lock().add(&tenants, &tally.counts());
         }
         (done, counts)
     }
@@ -167,7 +181,7 @@ impl Batch {
     /// What was counted and nothing says yet; from now on somebody says it.
     fn untold(&self, state: &mut State) -> Counts {
         let counts = self.tally.counts();
-        let untold = counts.since(&state.taken).only(|unit| unit != Unit::LogWrite);
+        let untold = counts.since(&state.taken);
         state.taken = counts;
         untold
     }
@@ -178,13 +192,7 @@ impl Batch {
         let rest = self.untold(&mut state);
         let mut carried = self.carried.lock();
         let tenants = mem::take(&mut state.tenants);
-        if tenants.is_empty() {
-            carried.nobodys = carried.nobodys.plus(&rest);
-        }
-        for (tenant, share) in tenants.iter().zip(rest.divided(&vec![1; tenants.len()])) {
-            let known = carried.tenants.entry(*tenant).or_default();
-            *known = known.plus(&share);
-        }
+        carried.add(&tenants, &rest);
         let is_to_be_told = |tenant: &TenantId| (!state.has_given).then_some(*tenant);
         let told = tenants.iter().filter_map(is_to_be_told);
         let told = told.filter_map(|tenant| Some((tenant, carried.tenants.remove(&tenant)?))).collect();
