@@ -26,7 +26,10 @@ const LONG_TAIL: u64 = 128;
 /// How much is read and remembered. The defaults are for work; tests take small ones to reach every path.
 #[derive(Debug, Clone, Copy)]
 pub struct Memory {
-    /// Entries read at once.
+    /// Entries read of an account that is not known: about what one read unit pays for. In most accounts nothing
+    /// else came in the last two minutes.
+    pub first: usize,
+    /// Entries read at once, where more are needed.
     pub page: usize,
     /// Events remembered for each account, with their copies.
     pub events: usize,
@@ -43,6 +46,7 @@ pub struct Memory {
 impl Default for Memory {
     fn default() -> Memory {
         Memory {
+            first: 4,
             page: 64,
             events: 2_000,
             seen: 1 << 20,
@@ -386,7 +390,7 @@ impl Tips {
         account: AccountKey,
         consistency: Consistency,
     ) -> Result<Arc<Mutex<Tip>>, StoreError> {
-        let newest = self.store.journal().newest(account, self.memory.page, consistency).await?;
+        let newest = self.store.journal().newest(account, self.memory.first, consistency).await?;
         let base_seq = newest.head.map_or(Seq::ZERO, |head| head.base_seq);
         let mut tip = Tip::new(self.memory, base_seq);
         if let Some(first) = newest.entries.first() {

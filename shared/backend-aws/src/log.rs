@@ -76,7 +76,8 @@ impl AwsLog {
             (VALUE.to_owned(), binary(seal(&chunk.bytes, AROUND))),
         ]);
         let days = match chunk.key.kind {
-            b't' => Some(self.retention.trace_days),
+            // What is billed is rolled up from both together.
+            b't' | b'u' => Some(self.retention.trace_days),
             b'l' => Some(self.retention.login_days),
             _ => None,
         };

@@ -138,6 +138,7 @@ pub fn accept(stage: &Stage) {
 /// back is taken.
 pub fn deliverer(stage: &Stage) -> Arc<Deliver> {
     let memory = stage.random(|random| Memory {
+        first: random.random_range(1..=3),
         page: random.random_range(1..=4),
         events: random.random_range(2..=8),
         seen: random.random_range(0..=20),

@@ -39,6 +39,7 @@ impl Key {
             LogKind::Trace => b't',
             LogKind::Login => b'l',
             LogKind::Audit => b'a',
+            LogKind::Usage => b'u',
         };
         Key { kind, tenant }
     }
