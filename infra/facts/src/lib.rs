@@ -1,0 +1,113 @@
+//! What the software says of itself, for the template: keys of tables, names of queues, what each function and the
+//! adapter need.
+//!
+//! Owns `infra/facts.json`, from which `infra/generate.py` makes tables, queues, functions and permissions; a test
+//! compares the file with the code. Touches no service.
+
+use pennypost_backend_aws::schema::{self, KeyAttribute, Table};
+use pennypost_model::event::Stage;
+use pennypost_runtime::Fusing;
+use pennypost_runtime::needs::{self, Access, Kind, Kinds, Needs, ObjectAccess, Stages};
+use serde_json::{Value, json};
+
+/// What `serve` does on AWS when functions handle events: accounts and mail in every way but removing bytes, and it
+/// sends what it accepts. Its page for monitoring tells how full queues are.
+fn adapter() -> Needs {
+    Needs {
+        name: "adapter",
+        stages: Stages::NONE,
+        journal: Access::ReadWrite,
+        control: Access::ReadWrite,
+        log: Access::ReadWrite,
+        objects: ObjectAccess {
+            read: Kinds::ALL,
+            write: Kinds::of(&[Kind::Pack, Kind::Spool]),
+            delete: Kinds::NONE,
+            list: Kinds::ALL,
+        },
+        raw_mail: false,
+        sends: Stages::of(&[Stage::InboundParse, Stage::Housekeep]),
+        measures: Stages::of(&Stage::ALL),
+        dead_letters: false,
+        wakes: false,
+        ..needs::SCHEDULE
+    }
+}
+
+/// The same when it handles events itself, whatever the fusing: what all functions need together.
+fn handling_adapter() -> Needs {
+    let stages = Stage::ALL.into_iter().map(needs::of_stage);
+    let all = stages.chain([needs::SCHEDULE]).fold(adapter(), Needs::joining);
+    Needs { name: "adapter", sends: Stages::of(&Stage::ALL), ..all }
+}
+
+/// All of it.
+#[must_use]
+pub fn facts() -> Value {
+    let queues = Stage::ALL.map(Stage::queue);
+    json!({
+        "tables": schema::TABLES.iter().map(table).collect::<Vec<_>>(),
+        "queues": queues,
+        "dead_letters": needs::DEAD_LETTERS,
+        "suspects": needs::SUSPECTS,
+        "fused": needs::functions(&Fusing::fused()),
+        "unfused": needs::functions(&Fusing::unfused()),
+        "adapter": running(&adapter(), &[]),
+        "handling_adapter": running(&handling_adapter(), &queues),
+    })
+}
+
+/// The needs of a process that no event starts and that takes messages from queues by itself.
+fn running(needs: &Needs, receives: &[&str]) -> Value {
+    let mut needs = json!(needs);
+    for function_only in ["trigger", "memory_mb", "timeout_seconds"] {
+        if let Some(fields) = needs.as_object_mut() {
+            fields.remove(function_only);
+        }
+    }
+    needs["receives"] = json!(receives);
+    needs
+}
+
+fn table(table: &Table) -> Value {
+    json!({
+        "suffix": table.suffix,
+        "partition": key(table.partition),
+        "sort": key(table.sort),
+        "ttl": table.ttl,
+        "point_in_time_recovery": table.point_in_time_recovery,
+    })
+}
+
+fn key(key: KeyAttribute) -> Value {
+    json!({ "name": key.name, "type": key.of.code() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_file_says_what_the_code_says() {
+        let file: Value = serde_json::from_str(include_str!("../../facts.json")).expect("JSON");
+        let file = serde_json::to_string_pretty(&file).expect("JSON");
+        let code = serde_json::to_string_pretty(&facts()).expect("JSON");
+        for (number, (file, code)) in file.lines().zip(code.lines()).enumerate() {
+            assert_eq!(
+                file,
+                code,
+                "infra/facts.json, line {}: run cargo run -p pennypost-infra-facts",
+                number + 1
+            );
+        }
+        assert_eq!(file.lines().count(), code.lines().count());
+    }
+
+    #[test]
+    fn a_handling_adapter_needs_what_every_function_needs() {
+        let whole = handling_adapter();
+        for function in needs::functions(&Fusing::unfused()).iter().filter(|function| !function.raw_mail) {
+            assert_eq!(whole.joining(*function), whole, "{}", function.name);
+        }
+    }
+}
