@@ -1,0 +1,1 @@
+"""The parts of the template that follow from facts: see ../generate.py."""

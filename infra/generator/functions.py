@@ -1,0 +1,168 @@
+"""Functions with their roles, logs and triggers.
+
+What `facts["fused"]` and `facts["unfused"]` say of the same function becomes one function; where they differ in
+permissions or environment, the template chooses by its parameter Fused.
+"""
+
+from . import permissions
+from .block import NOTHING, attribute, choice, ref, sub
+
+#: Stages whose batches the template's parameters set: their figures in the facts are the parameters' defaults.
+MAIL_PATH = ("inbound", "filter", "deliver")
+
+
+def functions(facts: dict) -> dict:
+    fused = {needs["name"]: needs for needs in facts["fused"]}
+    unfused = {needs["name"]: needs for needs in facts["unfused"]}
+    found = {}
+    for name in unfused:
+        found |= one_function(name, fused.get(name), unfused[name], facts)
+    return found
+
+
+def condition_of(fused: dict | None, needs: dict) -> str:
+    if needs["trigger"]["kind"] == "object":
+        return "HasReceiving"
+    return "HasFunctions" if fused else "HasStageFunctions"
+
+
+def one_function(name: str, fused: dict | None, unfused: dict, facts: dict) -> dict:
+    condition = condition_of(fused, unfused)
+    prefix = name.capitalize()
+    either = [needs for needs in (fused, unfused) if needs]
+    found = {
+        f"{prefix}Log": log(name),
+        f"{prefix}Role": {"Type": "AWS::IAM::Role", "Properties": role(name, fused, unfused, facts)},
+        f"{prefix}Function": {
+            "Type": "AWS::Lambda::Function",
+            "Properties": {
+                "FunctionName": sub("${AWS::StackName}-" + name),
+                "Runtime": "provided.al2023",
+                "Handler": "bootstrap",
+                "Architectures": [ref("Architecture")],
+                "Code": {"S3Bucket": ref("CodeBucket"), "S3Key": sub("${CodePrefix}/" + name + ".zip")},
+                "Role": attribute(f"{prefix}Role.Arn"),
+                "MemorySize": max(needs["memory_mb"] for needs in either),
+                "Timeout": max(needs["timeout_seconds"] for needs in either),
+                "ReservedConcurrentExecutions": choice("ReservesConcurrency", ref("ReservedConcurrency"), NOTHING),
+                "LoggingConfig": {"LogGroup": ref(f"{prefix}Log")},
+                "Environment": {"Variables": environment(either)},
+                "KmsKeyArn": choice("HasKey", attribute("Key.Arn"), NOTHING),
+            },
+        },
+    }
+    found |= trigger(prefix, unfused)
+    return {resource: conditioned(body, condition) for resource, body in found.items()}
+
+
+def conditioned(body: dict, condition: str) -> dict:
+    kind = body.pop("Type")
+    return {"Type": kind, "Condition": condition, **body}
+
+
+def log(name: str) -> dict:
+    return {
+        "Type": "AWS::Logs::LogGroup",
+        "DeletionPolicy": "Delete",
+        "UpdateReplacePolicy": "Delete",
+        "Properties": {
+            "LogGroupName": sub("/pennypost/${AWS::StackName}/" + name),
+            "RetentionInDays": ref("LogDays"),
+            "KmsKeyId": choice("HasKey", attribute("Key.Arn"), NOTHING),
+        },
+    }
+
+
+def role(name: str, fused: dict | None, unfused: dict, facts: dict) -> dict:
+    own_log = permissions.allow(
+        "OwnLog", ["logs:CreateLogStream", "logs:PutLogEvents"], attribute(f"{name.capitalize()}Log.Arn")
+    )
+    wanted = document([own_log, *permissions.statements(unfused, facts)])
+    if fused:
+        joined = document([own_log, *permissions.statements(fused, facts)])
+        if joined != wanted:
+            wanted = choice("IsFused", joined, wanted)
+    return permissions.role("lambda.amazonaws.com", Policies=[{"PolicyName": "needs", "PolicyDocument": wanted}])
+
+
+def document(statements: list) -> dict:
+    return {"Version": "2012-10-17", "Statement": statements}
+
+
+def environment(either: list[dict]) -> dict:
+    queues = set()
+    for needs in either:
+        queues |= {*needs["sends"], *needs["measures"], *permissions.receives(needs)}
+    found = {
+        "PENNYPOST_STACK": ref("AWS::StackName"),
+        "PENNYPOST_BUCKET": ref("MailBucket"),
+        "PENNYPOST_FUSE": ref("Fused"),
+    }
+    for queue in sorted(queues):
+        found[f"PENNYPOST_QUEUE_{queue.upper()}"] = ref(permissions.resource_of(queue))
+    return found
+
+
+def trigger(prefix: str, needs: dict) -> dict:
+    how = needs["trigger"]
+    if how["kind"] == "queue":
+        return {f"{prefix}Mapping": {"Type": "AWS::Lambda::EventSourceMapping", "Properties": mapping(prefix, how)}}
+    if how["kind"] == "schedule":
+        return schedule(prefix, how["minutes"])
+    return by_object(prefix)
+
+
+def mapping(prefix: str, how: dict) -> dict:
+    batch, window, concurrency = how["batch"], how["window_seconds"], how["maximum_concurrency"]
+    if how["queue"] in MAIL_PATH:
+        batch, window, concurrency = ref("MailBatchSize"), ref("MailBatchWindow"), ref("MailConcurrency")
+    return {
+        "FunctionName": ref(f"{prefix}Function"),
+        "EventSourceArn": attribute(permissions.resource_of(how["queue"]) + ".Arn"),
+        "BatchSize": batch,
+        "MaximumBatchingWindowInSeconds": window,
+        "ScalingConfig": {"MaximumConcurrency": concurrency},
+        "FunctionResponseTypes": ["ReportBatchItemFailures"],
+    }
+
+
+def schedule(prefix: str, minutes: int) -> dict:
+    invoke = permissions.allow("Invoke", ["lambda:InvokeFunction"], attribute(f"{prefix}Function.Arn"))
+    clock = permissions.role(
+        "scheduler.amazonaws.com", Policies=[{"PolicyName": "invoke", "PolicyDocument": document([invoke])}]
+    )
+    trust = clock["AssumeRolePolicyDocument"]["Statement"][0]
+    trust["Condition"] = {"StringEquals": {"aws:SourceAccount": ref("AWS::AccountId")}}
+    return {
+        f"{prefix}ClockRole": {"Type": "AWS::IAM::Role", "Properties": clock},
+        f"{prefix}Clock": {
+            "Type": "AWS::Scheduler::Schedule",
+            "Properties": {
+                "Name": sub("${AWS::StackName}-" + prefix.lower()),
+                "ScheduleExpression": f"rate({minutes} minutes)",
+                "FlexibleTimeWindow": {"Mode": "OFF"},
+                "Target": {
+                    "Arn": attribute(f"{prefix}Function.Arn"),
+                    "RoleArn": attribute(f"{prefix}ClockRole.Arn"),
+                    # The next tick does what this one did not.
+                    "RetryPolicy": {"MaximumRetryAttempts": 1, "MaximumEventAgeInSeconds": minutes * 60},
+                },
+            },
+        },
+    }
+
+
+def by_object(prefix: str) -> dict:
+    return {
+        f"{prefix}Permission": {
+            "Type": "AWS::Lambda::Permission",
+            "Properties": {
+                "FunctionName": ref(f"{prefix}Function"),
+                "Action": "lambda:InvokeFunction",
+                "Principal": "s3.amazonaws.com",
+                "SourceAccount": ref("AWS::AccountId"),
+                # By its name, since the bucket needs this permission before it is made.
+                "SourceArn": sub("arn:${AWS::Partition}:s3:::" + permissions.RAW_BUCKET),
+            },
+        }
+    }
