@@ -1,0 +1,84 @@
+"""Creating the template's stack on the emulator, and reading the template as data."""
+
+import io
+import json
+import zipfile
+from pathlib import Path
+
+import boto3
+import yaml
+
+INFRA = Path(__file__).resolve().parents[3] / "infra"
+CODE_BUCKET = "packages"
+#: What moto's CloudFormation does not know: the stack is created without it.
+UNKNOWN = {
+    "AWS::CloudWatch::Alarm",
+    "AWS::Lambda::EventInvokeConfig",
+    "AWS::Logs::MetricFilter",
+    "AWS::S3::BucketPolicy",
+    "AWS::SES::ReceiptRule",
+    "AWS::SES::ReceiptRuleSet",
+    "AWS::SNS::Subscription",
+    "AWS::SNS::TopicPolicy",
+    "AWS::Scheduler::Schedule",
+}
+
+
+class Loader(yaml.SafeLoader):
+    """Reads the short tags as what they stand for, as far as the tests look at them."""
+
+
+Loader.add_multi_constructor(
+    "!",
+    lambda loader, tag, node: {
+        tag: loader.construct_scalar(node)
+        if isinstance(node, yaml.ScalarNode)
+        else loader.construct_sequence(node, deep=True)
+    },
+)
+
+
+def template() -> str:
+    return (INFRA / "pennypost.yaml").read_text(encoding="utf-8")
+
+
+def resources() -> dict:
+    return yaml.load(template(), Loader)["Resources"]
+
+
+def facts() -> dict:
+    return json.loads((INFRA / "facts.json").read_text(encoding="utf-8"))
+
+
+def upload_packages() -> None:
+    """A package for each function. Functions do not run here."""
+    s3 = boto3.client("s3")
+    s3.create_bucket(Bucket=CODE_BUCKET)
+    package = io.BytesIO()
+    with zipfile.ZipFile(package, "w") as archive:
+        archive.writestr("bootstrap", "#!/bin/sh\n")
+    for needs in facts()["unfused"]:
+        s3.put_object(Bucket=CODE_BUCKET, Key=f"pennypost/{needs['name']}.zip", Body=package.getvalue())
+
+
+def create(stack: str, parameters: dict) -> dict[str, dict]:
+    """Creates the stack; the resources that are there, by their names in the template."""
+    boto3.client("s3").put_object(Bucket=CODE_BUCKET, Key="template.yaml", Body=template())
+    cloudformation = boto3.client("cloudformation")
+    cloudformation.create_stack(
+        StackName=stack,
+        TemplateURL=f"https://s3.amazonaws.com/{CODE_BUCKET}/template.yaml",
+        Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
+        Capabilities=["CAPABILITY_IAM"],
+    )
+    described = cloudformation.describe_stacks(StackName=stack)["Stacks"][0]
+    assert described["StackStatus"] == "CREATE_COMPLETE", described
+    pages = cloudformation.get_paginator("list_stack_resources").paginate(StackName=stack)
+    found = (each for page in pages for each in page["StackResourceSummaries"])
+    # What moto does not know has no name.
+    return {each["LogicalResourceId"]: each for each in found if each["LogicalResourceId"]}
+
+
+def outputs(stack: str) -> dict[str, str]:
+    described = boto3.client("cloudformation").describe_stacks(StackName=stack)["Stacks"][0]
+    return {output["OutputKey"]: output["OutputValue"] for output in described.get("Outputs", [])}
