@@ -26,7 +26,7 @@ const VERSION: &str = "N";
 const VALUE: &str = "V";
 const WRITE: &str = "W";
 /// Bytes of names, version and mark of the write.
-const AROUND: usize = 5 + 4 + 8;
+pub(crate) const AROUND: usize = 5 + 4 + 8;
 
 /// [`Control`] on DynamoDB.
 pub(crate) struct AwsControl {

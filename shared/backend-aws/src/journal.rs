@@ -42,9 +42,9 @@ const BASE: &str = "N";
 const HEAD: &str = "18446744073709551616";
 /// Bytes of a sealed entry that lie in its item. A put of an object costs as much as 8 KB of an item and a read of it as
 /// much as 13 KB, but takes ten times as long.
-const LARGEST: usize = 64 * 1024;
+pub(crate) const LARGEST: usize = 64 * 1024;
 /// Bytes of an item beside the value: names, key, and a number of up to ten digits.
-const AROUND: usize = 3 + 16 + 6;
+pub(crate) const AROUND: usize = 3 + 16 + 6;
 
 /// [`Journal`] on DynamoDB.
 pub(crate) struct AwsJournal {

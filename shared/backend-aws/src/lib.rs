@@ -8,6 +8,7 @@ mod failure;
 mod journal;
 mod log;
 mod objects;
+pub mod reckon;
 pub mod schema;
 mod seal;
 mod settings;

@@ -68,6 +68,11 @@ fn place(first: EventId) -> Vec<u8> {
     place
 }
 
+/// Bytes of the items in which an append of these records ends.
+pub(crate) fn item_sizes(records: &[LogRecord]) -> Vec<usize> {
+    chunks(records).iter().map(|chunk| AROUND + seal(&chunk.bytes, AROUND).len()).collect()
+}
+
 impl AwsLog {
     fn request(&self, chunk: &Chunk) -> PortResult<WriteRequest> {
         let mut item: Attributes = HashMap::from([
