@@ -70,11 +70,14 @@ pub enum Kind {
     Cards,
     /// Segments.
     Segment,
+    /// Journal entries too large for their table: whoever reads journals reads them, whoever appends puts and deletes
+    /// them.
+    Entry,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 5] = [Kind::Pack, Kind::Spool, Kind::Base, Kind::Cards, Kind::Segment];
+    pub const ALL: [Kind; 6] = [Kind::Pack, Kind::Spool, Kind::Base, Kind::Cards, Kind::Segment, Kind::Entry];
 
     /// The second component of the names of these objects, behind the tenant's id.
     #[must_use]
@@ -85,6 +88,7 @@ impl Kind {
             Kind::Base => "ix",
             Kind::Cards => "cd",
             Kind::Segment => "sg",
+            Kind::Entry => "je",
         }
     }
 }
@@ -370,6 +374,7 @@ const MAXIMUM_RECEIVES: u16 = 100;
 const MAIL_SECONDS: u32 = 60;
 
 const SPOOL: Kinds = Kinds::of(&[Kind::Spool]);
+const ENTRY: Kinds = Kinds::of(&[Kind::Entry]);
 
 /// inbound-parse: reads spooled letters, and in the log whether one was delivered. Spools what grew too large for
 /// the next queue.
@@ -393,9 +398,9 @@ pub const DELIVER: Needs = Needs {
     journal: Access::ReadWrite,
     log: Access::ReadWrite,
     objects: ObjectAccess {
-        read: SPOOL,
-        write: Kinds::of(&[Kind::Pack]),
-        delete: SPOOL,
+        read: SPOOL.and(ENTRY),
+        write: Kinds::of(&[Kind::Pack, Kind::Entry]),
+        delete: SPOOL.and(ENTRY),
         ..ObjectAccess::NONE
     },
     sends: Stages::of(&[Stage::Notify, Stage::Housekeep]),
@@ -423,6 +428,7 @@ pub const SCHEDULE: Needs = Needs {
     journal: Access::Read,
     control: Access::ReadWrite,
     log: Access::ReadWrite,
+    objects: ObjectAccess { read: ENTRY, ..ObjectAccess::NONE },
     sends: Stages::of(&[Stage::Housekeep]),
     measures: Stages::of(&[Stage::Housekeep]),
     ..Needs::new("schedule", Trigger::Schedule { minutes: 15 }, 256, 300)
@@ -495,6 +501,16 @@ mod tests {
         assert_eq!(inbound.sends, Stages::of(&[Stage::Housekeep]));
         assert!(inbound.wakes && !inbound.dead_letters && inbound.objects.list == Kinds::NONE);
         assert!(inbound.objects.write.has(Kind::Pack) && !inbound.objects.read.has(Kind::Pack));
+    }
+
+    #[test]
+    fn who_uses_journals_uses_their_large_entries() {
+        for function in functions(&Fusing::fused()).into_iter().chain(functions(&Fusing::unfused())) {
+            let objects = function.objects;
+            assert_eq!(objects.read.has(Kind::Entry), function.journal.reads(), "{}", function.name);
+            assert_eq!(objects.write.has(Kind::Entry), function.journal.writes(), "{}", function.name);
+            assert_eq!(objects.delete.has(Kind::Entry), function.journal.writes(), "{}", function.name);
+        }
     }
 
     #[test]
