@@ -21,8 +21,8 @@ fn adapter() -> Needs {
         log: Access::ReadWrite,
         objects: ObjectAccess {
             read: Kinds::ALL,
-            write: Kinds::of(&[Kind::Pack, Kind::Spool]),
-            delete: Kinds::NONE,
+            write: Kinds::of(&[Kind::Pack, Kind::Spool, Kind::Entry]),
+            delete: Kinds::of(&[Kind::Entry]),
             list: Kinds::ALL,
         },
         raw_mail: false,
