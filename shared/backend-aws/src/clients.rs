@@ -31,6 +31,7 @@ const BYTES_PER_MILLI: u64 = 1_000;
 pub(crate) struct Clients {
     pub(crate) dynamodb: aws_sdk_dynamodb::Client,
     pub(crate) s3: aws_sdk_s3::Client,
+    pub(crate) sqs: aws_sdk_sqs::Client,
 }
 
 /// Time-outs of a call that carries `bytes` one way or the other.
@@ -73,6 +74,7 @@ impl Clients {
         Clients {
             dynamodb: aws_sdk_dynamodb::Client::new(configuration),
             s3: aws_sdk_s3::Client::from_conf(s3.build()),
+            sqs: aws_sdk_sqs::Client::new(configuration),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Makes the tables and the bucket where no template does: for tests, and for small installations.
+//! Makes the tables, the queues and the bucket where no template does: for tests, and for small installations.
 //!
 //! Everything here can be done again: what is there is left as it is. If the process dies, the next call goes on.
 
@@ -9,20 +9,28 @@ use aws_sdk_dynamodb::types::{
     ScalarAttributeType, TableStatus, TimeToLiveSpecification, TimeToLiveStatus,
 };
 use aws_sdk_s3::types::{BucketLocationConstraint, CreateBucketConfiguration};
+use aws_sdk_sqs::types::QueueAttributeName;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use pennypost_model::event::Stage;
 use pennypost_ports::{PortError, PortResult};
 
 use crate::clients::Clients;
 use crate::failure::failure;
 use crate::schema::{CONTROL, JOURNAL, LOG, Table};
-use crate::{Settings, control, journal, log, objects};
+use crate::{Settings, control, journal, log, objects, queue};
 
 /// Between two looks at whether a table can be used.
 const LOOK: Duration = Duration::from_millis(200);
 /// Looks, at most.
 const LOOKS: u32 = 600;
 
-/// Makes what is missing of tables and bucket.
+/// Hand-outs before SQS itself takes a message out of its queue: far more than a handler needs to give it up by itself.
+const MAX_RECEIVES: u32 = 200;
+/// Seconds that a handler may take before its messages are handed out again, where it does not say so itself.
+const VISIBILITY: u32 = 120;
+const FOURTEEN_DAYS: u32 = 14 * 24 * 3600;
+
+/// Makes what is missing of tables, queues and bucket.
 pub(crate) async fn create_missing(settings: &Settings, clients: &Clients) -> PortResult<()> {
     for (port, name, table) in [
         (journal::PORT, &settings.journal_table, JOURNAL),
@@ -30,6 +38,12 @@ pub(crate) async fn create_missing(settings: &Settings, clients: &Clients) -> Po
         (log::PORT, &settings.log_table, LOG),
     ] {
         create_table(port, name, &table, clients).await?;
+    }
+    for stage in Stage::ALL {
+        // A queue that is named by its address is somebody else's.
+        if settings.queue_url(stage).is_none() {
+            create_queues(settings, stage, clients).await?;
+        }
     }
     create_bucket(&settings.bucket, clients).await
 }
@@ -101,6 +115,48 @@ async fn expire_by(port: &'static str, name: &str, attribute: &str, clients: &Cl
     })?;
     let update = clients.dynamodb.update_time_to_live().table_name(name).time_to_live_specification(wanted);
     update.send().await.map(|_| ()).map_err(|error| failure(port, &resource, &error))
+}
+
+async fn create_queues(settings: &Settings, stage: Stage, clients: &Clients) -> PortResult<()> {
+    let dead = settings.dead_queue_name(stage);
+    let url = create_queue(&dead, &[], clients).await?;
+    let attributes = clients.sqs.get_queue_attributes().queue_url(url);
+    let attributes = attributes.attribute_names(QueueAttributeName::QueueArn).send().await;
+    let attributes = attributes.map_err(|error| failure(queue::PORT, &format!("queue {dead}"), &error))?;
+    let arn = attributes.attributes().and_then(|all| all.get(&QueueAttributeName::QueueArn));
+    let arn = arn.ok_or_else(|| PortError::Unavailable {
+        port: queue::PORT,
+        cause: format!("queue {dead} has no resource name"),
+    })?;
+    let redrive = format!(r#"{{"deadLetterTargetArn":"{arn}","maxReceiveCount":"{MAX_RECEIVES}"}}"#);
+    let more = [
+        (QueueAttributeName::RedrivePolicy, redrive),
+        (QueueAttributeName::VisibilityTimeout, VISIBILITY.to_string()),
+    ];
+    create_queue(&settings.queue_name(stage), &more, clients).await.map(drop)
+}
+
+/// Makes a queue, or finds the one that is there; its URL.
+async fn create_queue(
+    name: &str,
+    more: &[(QueueAttributeName, String)],
+    clients: &Clients,
+) -> PortResult<String> {
+    let resource = format!("queue {name}");
+    let found = clients.sqs.get_queue_url().queue_name(name).send().await;
+    if let Some(url) = found.ok().and_then(|found| found.queue_url) {
+        return Ok(url);
+    }
+    let mut create = clients.sqs.create_queue().queue_name(name);
+    create = create.attributes(QueueAttributeName::MessageRetentionPeriod, FOURTEEN_DAYS.to_string());
+    for (attribute, value) in more {
+        create = create.attributes(attribute.clone(), value);
+    }
+    let created = create.send().await.map_err(|error| failure(queue::PORT, &resource, &error))?;
+    created.queue_url.ok_or_else(|| PortError::Unavailable {
+        port: queue::PORT,
+        cause: format!("the service gave no address of {resource}"),
+    })
 }
 
 async fn create_bucket(name: &str, clients: &Clients) -> PortResult<()> {

@@ -8,6 +8,7 @@ mod failure;
 mod journal;
 mod log;
 mod objects;
+pub mod queue;
 pub mod reckon;
 pub mod schema;
 mod seal;
@@ -28,12 +29,14 @@ use crate::control::AwsControl;
 use crate::journal::AwsJournal;
 use crate::log::AwsLog;
 use crate::objects::AwsObjects;
+use crate::queue::SqsQueue;
 use crate::table::Table;
 
 /// The services of one installation. Clone the ports out of it.
 pub struct Aws {
     settings: Settings,
     clients: Clients,
+    queue: Arc<SqsQueue>,
 }
 
 impl Aws {
@@ -51,14 +54,16 @@ impl Aws {
     #[must_use]
     pub fn with_configuration(settings: Settings, configuration: &SdkConfig) -> Aws {
         let clients = Clients::new(&settings, configuration);
-        Aws { settings, clients }
+        let control = control(&settings, &clients);
+        let queue = Arc::new(SqsQueue::new(clients.sqs.clone(), &settings, control));
+        Aws { settings, clients, queue }
     }
 
-    /// Makes the tables and the bucket that are missing; what is there stays as it is. For tests and small
+    /// Makes the tables, the queues and the bucket that are missing; what is there stays as it is. For tests and small
     /// installations: the template gives larger ones more (alarms, encryption by an own key, backups).
     ///
     /// # Errors
-    /// [`pennypost_ports::PortError`] of the port whose table or bucket could not be made.
+    /// [`pennypost_ports::PortError`] of the port whose table, queue or bucket could not be made.
     pub async fn create_missing(&self) -> PortResult<()> {
         create::create_missing(&self.settings, &self.clients).await
     }
@@ -79,14 +84,13 @@ impl Aws {
     /// The control port.
     #[must_use]
     pub fn control(&self) -> Arc<dyn Control> {
-        let table = Table {
-            client: self.clients.dynamodb.clone(),
-            name: self.settings.control_table.clone(),
-            port: control::PORT,
-            reads: Unit::ControlRead,
-            writes: Unit::ControlWrite,
-        };
-        Arc::new(AwsControl { table })
+        control(&self.settings, &self.clients)
+    }
+
+    /// The queue port. All that share it know of each other's receipts.
+    #[must_use]
+    pub fn queue(&self) -> Arc<SqsQueue> {
+        Arc::clone(&self.queue)
     }
 
     /// The log port.
@@ -117,6 +121,17 @@ impl Aws {
     pub fn settings(&self) -> &Settings {
         &self.settings
     }
+}
+
+fn control(settings: &Settings, clients: &Clients) -> Arc<dyn Control> {
+    let table = Table {
+        client: clients.dynamodb.clone(),
+        name: settings.control_table.clone(),
+        port: control::PORT,
+        reads: Unit::ControlRead,
+        writes: Unit::ControlWrite,
+    };
+    Arc::new(AwsControl { table })
 }
 
 /// Why the services can't be used.

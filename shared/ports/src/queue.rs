@@ -64,7 +64,7 @@ pub struct DeadLetter {
 pub struct Depth {
     /// Waiting, delayed ones included.
     pub waiting: u64,
-    /// Handed out and neither acknowledged nor back.
+    /// Handed out and neither acknowledged nor back. What was put off by `retry_later` may be counted as either.
     pub in_flight: u64,
 }
 
@@ -92,13 +92,16 @@ pub trait Queue: Send + Sync {
     /// The message comes back after `delay`.
     async fn retry_later(&self, stage: Stage, receipt: &Receipt, delay: Duration) -> PortResult<()>;
 
-    /// The message goes to the dead letters, in one step: it is never in both places or in none.
+    /// The message goes to the dead letters: it is never in none of both places. A backend that can't do it in one
+    /// step gives it up first: if the process dies between, it comes again, and giving it up again is the same letter.
     async fn dead_letter(&self, stage: Stage, receipt: &Receipt, cause: &str) -> PortResult<()>;
 
     /// Dead letters after `after`, ascending by id, at most `limit`.
     async fn dead_letters(&self, after: Option<DeadLetterId>, limit: usize) -> PortResult<Vec<DeadLetter>>;
 
-    /// Puts a dead letter back into its queue with tries at zero, in one step. `false` if there is none.
+    /// Puts a dead letter back into its queue with tries at zero; of several callers one does. `false` if there is none,
+    /// or somebody else is doing it. A backend that can't do it in one step sends first: if the process dies between,
+    /// the letter can be replayed once more.
     async fn replay_dead_letter(&self, id: DeadLetterId) -> PortResult<bool>;
 
     /// Ends a dead letter. `false` if there is none.

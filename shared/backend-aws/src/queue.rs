@@ -1,0 +1,510 @@
+//! The queues on SQS: standard queues, one per stage, each with a dead-letter queue `<queue>-dead`.
+//!
+//! Owns: the text form of events ([`body`]), requests shared by those who send at the same time ([`sending`]), what this
+//! process was handed out ([`in_hand`]), dead letters in the control table ([`dead`]).
+//!
+//! What SQS documents and the port therefore can't promise here: visibility and delays are whole seconds, rounded up; a
+//! message may be handed out twice although it is invisible (handlers are idempotent); a short poll may miss what is
+//! there; depths are approximate, and what was put off by `retry_later` counts as in flight until it is back. Each
+//! message's group is its tenant, which makes a standard queue a fair one: how soon a quiet tenant is served is up to
+//! the service.
+//!
+//! If the process dies: what was sent and answered is in SQS; what was handed out comes back when its visibility ends,
+//! with its tries counted by SQS.
+
+pub mod body;
+mod dead;
+mod in_hand;
+mod retry;
+mod sending;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use aws_sdk_sqs::Client;
+use aws_sdk_sqs::types::{
+    DeleteMessageBatchRequestEntry, Message, MessageSystemAttributeName, QueueAttributeName,
+};
+use pennypost_meter::{MILLI, Unit, count};
+use pennypost_model::event::Stage;
+use pennypost_model::{TenantId, Timestamp};
+use pennypost_ports::{
+    Clock, Control, DeadLetter, DeadLetterId, Depth, Outgoing, PortError, PortResult, Queue, Receipt,
+    Received, SystemClock,
+};
+use tokio::sync::OnceCell;
+use tokio::time::Instant;
+
+use self::in_hand::{HandOut, InHand, Known};
+use self::sending::{Parcel, Sending};
+use crate::Settings;
+use crate::clients::timeouts;
+use crate::failure::failure;
+
+pub(crate) const PORT: &str = "queue";
+const MAX_BODY: usize = 256 * 1024;
+const MAX_DELAY: Duration = Duration::from_secs(15 * 60);
+/// The longest that a receiver waits at SQS in one call, and the shortest that is no short poll.
+const LONG_POLL: Duration = Duration::from_secs(20);
+const SHORTEST_POLL: Duration = Duration::from_secs(1);
+/// Messages in one answer.
+const AT_ONCE: usize = 10;
+/// The longest visibility, from the hand-out on.
+const MAX_VISIBILITY: Duration = Duration::from_secs(12 * 3600);
+/// No function runs longer.
+const MAX_INVOCATION: Duration = Duration::from_secs(15 * 60);
+/// While what SQS has buried is written down as dead letters, nobody else is to see it.
+const BURIAL: Duration = Duration::from_secs(120);
+/// What is billed as one request.
+const REQUEST_BYTES: usize = 64 * 1024;
+
+/// [`Queue`] on SQS.
+pub struct SqsQueue {
+    client: Client,
+    control: Arc<dyn Control>,
+    lanes: [Lane; Stage::ALL.len()],
+}
+
+/// What one stage's queue needs.
+struct Lane {
+    stage: Stage,
+    /// The queue's name, for errors.
+    name: String,
+    given_url: Option<String>,
+    url: OnceCell<String>,
+    sending: OnceCell<Arc<Sending>>,
+    in_hand: InHand,
+}
+
+/// A record that SQS handed to somebody else for us: to a function that it started.
+#[derive(Debug, Clone)]
+pub struct Record {
+    /// `messageId`.
+    pub message: String,
+    /// `receiptHandle`.
+    pub handle: String,
+    /// `body`.
+    pub text: String,
+    /// `attributes.ApproximateReceiveCount`.
+    pub tries: u32,
+    /// `attributes.SentTimestamp`.
+    pub sent: Timestamp,
+    /// `attributes.MessageGroupId`.
+    pub group: Option<String>,
+}
+
+/// Requests that are billed for a call that carries so many bytes.
+fn requests(bytes: usize) -> u64 {
+    bytes.div_ceil(REQUEST_BYTES).max(1) as u64
+}
+
+/// Whole seconds, not less than `duration`.
+fn seconds(duration: Duration) -> i32 {
+    let up = duration.as_secs() + u64::from(duration.subsec_nanos() > 0);
+    i32::try_from(up).unwrap_or(i32::MAX)
+}
+
+fn whole_seconds(duration: Duration) -> Duration {
+    Duration::from_secs(seconds(duration).unsigned_abs().into())
+}
+
+fn not_found(receipt: &Receipt) -> PortError {
+    let shown: String = receipt.0.chars().take(64).collect();
+    PortError::NotFound { port: PORT, what: format!("message handed out under receipt {shown:?}") }
+}
+
+impl SqsQueue {
+    /// The queues of an installation; dead letters lie in `control`.
+    pub(crate) fn new(client: Client, settings: &Settings, control: Arc<dyn Control>) -> SqsQueue {
+        let lanes = Stage::ALL.map(|stage| Lane {
+            stage,
+            name: format!("queue {}", settings.queue_name(stage)),
+            given_url: settings.queue_url(stage).map(str::to_owned),
+            url: OnceCell::new(),
+            sending: OnceCell::new(),
+            in_hand: InHand::default(),
+        });
+        SqsQueue { client, control, lanes }
+    }
+
+    /// As if this process had received it: its receipt is good for the other calls, until [`SqsQueue::let_go`].
+    #[must_use]
+    pub fn take_over(&self, stage: Stage, record: &Record) -> Received {
+        let (lane, now) = (self.lane(stage), Instant::now());
+        lane.in_hand.forget_expired(now);
+        lane.hand_out(record, now, MAX_INVOCATION)
+    }
+
+    /// Forgets messages that were taken over: whoever handed them over deletes them, or hands them out again.
+    pub fn let_go<'a>(&self, stage: Stage, receipts: impl IntoIterator<Item = &'a Receipt>) {
+        let lane = self.lane(stage);
+        for (message, handle) in receipts.into_iter().filter_map(in_hand::parts) {
+            lane.in_hand.release(message, handle);
+        }
+    }
+
+    fn lane(&self, stage: Stage) -> &Lane {
+        &self.lanes[stage as usize]
+    }
+
+    async fn url(&self, lane: &Lane) -> PortResult<String> {
+        let url = lane.url.get_or_try_init(|| async {
+            if let Some(url) = &lane.given_url {
+                return Ok(url.clone());
+            }
+            let name = lane.name.trim_start_matches("queue ");
+            let answer = self.client.get_queue_url().queue_name(name).send().await;
+            count(Unit::QueueRequest, MILLI);
+            let answer = answer.map_err(|error| failure(PORT, &lane.name, &error))?;
+            answer.queue_url.ok_or_else(|| PortError::Unavailable {
+                port: PORT,
+                cause: format!("the service gave no address of {}", lane.name),
+            })
+        });
+        url.await.cloned()
+    }
+
+    /// One call; what SQS hands out, and nothing kept of it yet.
+    async fn poll(
+        &self,
+        lane: &Lane,
+        url: &str,
+        max: usize,
+        visibility: Duration,
+        wait: Duration,
+    ) -> PortResult<Vec<Record>> {
+        use MessageSystemAttributeName as Attribute;
+        let patience = timeouts(1024 * 1024).to_builder().operation_attempt_timeout(wait + LONG_POLL / 2);
+        let patience = patience.operation_timeout(wait * 2 + LONG_POLL * 2).build();
+        let call = self
+            .client
+            .receive_message()
+            .queue_url(url)
+            .max_number_of_messages(max.min(AT_ONCE) as i32)
+            .visibility_timeout(seconds(visibility))
+            .wait_time_seconds(seconds(wait))
+            .message_system_attribute_names(Attribute::ApproximateReceiveCount)
+            .message_system_attribute_names(Attribute::SentTimestamp)
+            .message_system_attribute_names(Attribute::MessageGroupId)
+            .customize()
+            .config_override(aws_sdk_sqs::config::Builder::new().timeout_config(patience));
+        let answer = call.send().await.map_err(|error| failure(PORT, &lane.name, &error));
+        let messages = answer.map(|answer| answer.messages.unwrap_or_default());
+        let bytes = |messages: &Vec<Message>| {
+            messages.iter().map(|message| message.body().unwrap_or_default().len()).sum()
+        };
+        count(Unit::QueueRequest, requests(messages.as_ref().map(bytes).unwrap_or(0)) * MILLI);
+        Ok(messages?.into_iter().filter_map(record).collect())
+    }
+
+    /// Deletes messages by their handles. Those that failed for good have gone or come again by themselves.
+    async fn delete(&self, lane: &Lane, url: &str, handles: &[&str]) -> PortResult<()> {
+        for handles in handles.chunks(sending::BATCH) {
+            let mut open: Vec<usize> = (0..handles.len()).collect();
+            let mut calls = 0;
+            while !open.is_empty() {
+                if calls > 0 {
+                    tokio::time::sleep(retry::pause(calls)).await;
+                }
+                let mut call = self.client.delete_message_batch().queue_url(url);
+                for at in &open {
+                    let entry = DeleteMessageBatchRequestEntry::builder()
+                        .id(at.to_string())
+                        .receipt_handle(handles[*at])
+                        .build()
+                        .map_err(|error| PortError::Refused { port: PORT, cause: error.to_string() })?;
+                    call = call.entries(entry);
+                }
+                let answer = call.send().await;
+                count(Unit::QueueRequest, MILLI);
+                calls += 1;
+                let answer = answer.map_err(|error| failure(PORT, &lane.name, &error))?;
+                let passing = answer.failed().iter().filter(|entry| retry::is_passing(entry));
+                if let Some(entry) = passing.clone().next()
+                    && calls >= retry::CALLS
+                {
+                    return Err(retry::of_entry(&lane.name, entry));
+                }
+                open = passing.filter_map(|entry| entry.id().parse().ok()).collect();
+            }
+        }
+        Ok(())
+    }
+
+    async fn make_invisible(
+        &self,
+        lane: &Lane,
+        receipt: &Receipt,
+        handle: &str,
+        time: Duration,
+    ) -> PortResult<()> {
+        let url = self.url(lane).await?;
+        let call = self.client.change_message_visibility().queue_url(url).receipt_handle(handle);
+        let answer = call.visibility_timeout(seconds(time)).send().await;
+        count(Unit::QueueRequest, MILLI);
+        match answer {
+            Ok(_) => Ok(()),
+            Err(error) => match failure(PORT, &lane.name, &error) {
+                // Only the receipt can be wrong: it is nobody's, or its time is over.
+                PortError::Refused { .. } => Err(not_found(receipt)),
+                other => Err(other),
+            },
+        }
+    }
+
+    /// Makes dead letters of what SQS took out of a queue by itself.
+    async fn collect_buried(&self, stage: Stage) -> PortResult<()> {
+        let lane = self.lane(stage);
+        let url = format!("{}-dead", self.url(lane).await?);
+        loop {
+            let buried = self.poll(lane, &url, AT_ONCE, BURIAL, SHORTEST_POLL).await?;
+            if buried.is_empty() {
+                return Ok(());
+            }
+            for record in &buried {
+                let body = body::event(&record.text);
+                let burial = dead::Burial {
+                    stage,
+                    message: &record.message,
+                    sent: record.sent,
+                    tenant: tenant(record, &body),
+                    // This hand-out was no try.
+                    tries: record.tries.saturating_sub(1).max(1),
+                    cause: "its handler never came to an end",
+                    body,
+                };
+                dead::bury(&*self.control, burial, SystemClock.now()).await?;
+            }
+            let handles: Vec<&str> = buried.iter().map(|record| record.handle.as_str()).collect();
+            self.delete(lane, &url, &handles).await?;
+        }
+    }
+}
+
+impl Lane {
+    fn hand_out(&self, record: &Record, now: Instant, visibility: Duration) -> Received {
+        let body = body::event(&record.text);
+        let hand_out = HandOut {
+            handle: record.handle.clone(),
+            tenant: tenant(record, &body),
+            body: body.clone(),
+            tries: record.tries,
+            sent: record.sent,
+            from: now,
+            until: now + whole_seconds(visibility),
+        };
+        let receipt = in_hand::receipt(&record.message, &record.handle);
+        self.in_hand.take(&record.message, hand_out);
+        Received { receipt, body, tries: record.tries, sent: record.sent }
+    }
+}
+
+/// Whose a message is.
+fn tenant(record: &Record, body: &[u8]) -> TenantId {
+    let group = record.group.as_deref().and_then(|group| group.parse().ok());
+    group.unwrap_or_else(|| dead::tenant_of(body))
+}
+
+/// What matters of a message. `None` if it can neither be read nor deleted.
+fn record(message: Message) -> Option<Record> {
+    let mut attributes = message.attributes.unwrap_or_default();
+    let mut attribute = |name| attributes.remove(&name);
+    let tries = attribute(MessageSystemAttributeName::ApproximateReceiveCount);
+    let sent = attribute(MessageSystemAttributeName::SentTimestamp);
+    Some(Record {
+        message: message.message_id?,
+        handle: message.receipt_handle?,
+        text: message.body.unwrap_or_default(),
+        tries: tries.and_then(|tries| tries.parse().ok()).unwrap_or(1),
+        sent: Timestamp(sent.and_then(|sent| sent.parse().ok()).unwrap_or_default()),
+        group: attribute(MessageSystemAttributeName::MessageGroupId),
+    })
+}
+
+#[async_trait]
+impl Queue for SqsQueue {
+    async fn send_batch(&self, stage: Stage, messages: Vec<Outgoing>) -> Vec<PortResult<()>> {
+        let mut results = Vec::with_capacity(messages.len());
+        let mut parcels = Vec::with_capacity(messages.len());
+        for message in messages {
+            let refused = |cause: String| Err(PortError::Refused { port: PORT, cause });
+            results.push(if message.body.len() > MAX_BODY {
+                refused(format!("a message of {} bytes is too large", message.body.len()))
+            } else if message.delay > MAX_DELAY {
+                refused("a delay of more than 15 minutes".to_owned())
+            } else {
+                let Outgoing { tenant, body, delay } = message;
+                parcels.push(Parcel { tenant, text: body::encode(&body), delay });
+                Ok(())
+            });
+        }
+        if parcels.is_empty() {
+            return results;
+        }
+        let lane = self.lane(stage);
+        let sending = lane.sending.get_or_try_init(|| async {
+            let url = self.url(lane).await?;
+            Ok(Arc::new(Sending::new(self.client.clone(), url, lane.name.clone())))
+        });
+        let sent = match sending.await {
+            Ok(sending) => sending.send(parcels).await,
+            Err(error) => vec![Err(error); parcels.len()],
+        };
+        for (result, sent) in results.iter_mut().filter(|result| result.is_ok()).zip(sent) {
+            *result = sent;
+        }
+        results
+    }
+
+    async fn receive(
+        &self,
+        stage: Stage,
+        max: usize,
+        visibility: Duration,
+        wait: Duration,
+    ) -> PortResult<Vec<Received>> {
+        if max == 0 {
+            return Ok(Vec::new());
+        }
+        let lane = self.lane(stage);
+        let url = self.url(lane).await?;
+        let deadline = Instant::now().checked_add(wait);
+        let visibility = visibility.min(MAX_VISIBILITY);
+        let mut received = Vec::new();
+        loop {
+            let asked = Instant::now();
+            lane.in_hand.forget_expired(asked);
+            let left = deadline.map_or(LONG_POLL, |deadline| deadline.saturating_duration_since(asked));
+            let wait = match (received.is_empty(), left) {
+                (false, _) | (_, Duration::ZERO) => Duration::ZERO,
+                (true, left) => left.clamp(SHORTEST_POLL, LONG_POLL),
+            };
+            let records = match self.poll(lane, &url, max - received.len(), visibility, wait).await {
+                Ok(records) => records,
+                Err(error) if received.is_empty() => return Err(error),
+                // What is in hand already is not left lying.
+                Err(_) => return Ok(received),
+            };
+            let answered = Instant::now();
+            let count = records.len();
+            received.extend(records.iter().map(|record| lane.hand_out(record, answered, visibility)));
+            let has_time = deadline.is_none_or(|deadline| answered < deadline);
+            // An answer that is not full was all there is, as far as one can tell without paying for another.
+            let goes_on =
+                if received.is_empty() { has_time } else { count == AT_ONCE && received.len() < max };
+            if !goes_on {
+                return Ok(received);
+            }
+        }
+    }
+
+    async fn ack(&self, stage: Stage, receipts: &[Receipt]) -> PortResult<()> {
+        let lane = self.lane(stage);
+        let ours: Vec<(&str, &str)> = receipts
+            .iter()
+            .filter_map(in_hand::parts)
+            .filter(|(message, handle)| !lane.in_hand.is_void(message, handle))
+            .collect();
+        if ours.is_empty() {
+            return Ok(());
+        }
+        let handles: Vec<&str> = ours.iter().map(|(_, handle)| *handle).collect();
+        self.delete(lane, &self.url(lane).await?, &handles).await?;
+        ours.into_iter().for_each(|(message, handle)| lane.in_hand.release(message, handle));
+        Ok(())
+    }
+
+    async fn retry_later(&self, stage: Stage, receipt: &Receipt, delay: Duration) -> PortResult<()> {
+        let lane = self.lane(stage);
+        let (message, handle) = in_hand::parts(receipt).ok_or_else(|| not_found(receipt))?;
+        if lane.in_hand.is_void(message, handle) {
+            return Err(not_found(receipt));
+        }
+        // The limit is for the whole time since the hand-out.
+        let spent = lane.in_hand.held_for(message, Instant::now()) + SHORTEST_POLL;
+        let delay = delay.min(MAX_VISIBILITY.saturating_sub(spent));
+        self.make_invisible(lane, receipt, handle, delay).await?;
+        lane.in_hand.release(message, handle);
+        Ok(())
+    }
+
+    async fn dead_letter(&self, stage: Stage, receipt: &Receipt, cause: &str) -> PortResult<()> {
+        let lane = self.lane(stage);
+        let (message, handle) = in_hand::parts(receipt).ok_or_else(|| not_found(receipt))?;
+        let Known::Held(held) = lane.in_hand.known(message, handle) else {
+            return Err(not_found(receipt));
+        };
+        let HandOut { tenant, body, tries, sent, .. } = *held;
+        let burial = dead::Burial { stage, message, sent, tenant, tries, cause, body };
+        dead::bury(&*self.control, burial, SystemClock.now()).await?;
+        self.delete(lane, &self.url(lane).await?, &[handle]).await?;
+        lane.in_hand.release(message, handle);
+        Ok(())
+    }
+
+    async fn dead_letters(&self, after: Option<DeadLetterId>, limit: usize) -> PortResult<Vec<DeadLetter>> {
+        if after.is_none() && limit > 0 {
+            let all = self.lanes.iter().map(|lane| self.collect_buried(lane.stage));
+            for collected in futures::future::join_all(all).await {
+                // What can't be collected now must not hide the others; it lies there for two weeks.
+                if let Err(error) = collected {
+                    tracing::warn!(%error, "dead letters may be missing from the list");
+                }
+            }
+        }
+        dead::list(&*self.control, after, limit).await
+    }
+
+    async fn replay_dead_letter(&self, id: DeadLetterId) -> PortResult<bool> {
+        let Some(claim) = dead::claim(&*self.control, id, SystemClock.now()).await? else { return Ok(false) };
+        let message = Outgoing { tenant: claim.tenant, body: claim.body.clone(), delay: Duration::ZERO };
+        if let Some(Err(error)) = self.send_batch(claim.stage, vec![message]).await.pop() {
+            dead::give_back(&*self.control, &claim).await;
+            return Err(error);
+        }
+        dead::end_claim(&*self.control, &claim).await?;
+        Ok(true)
+    }
+
+    async fn discard_dead_letter(&self, id: DeadLetterId) -> PortResult<bool> {
+        dead::discard(&*self.control, id, SystemClock.now()).await
+    }
+
+    async fn depth(&self, stage: Stage) -> PortResult<Depth> {
+        use QueueAttributeName as Attribute;
+        let lane = self.lane(stage);
+        let call = self.client.get_queue_attributes().queue_url(self.url(lane).await?);
+        let answer = call
+            .attribute_names(Attribute::ApproximateNumberOfMessages)
+            .attribute_names(Attribute::ApproximateNumberOfMessagesDelayed)
+            .attribute_names(Attribute::ApproximateNumberOfMessagesNotVisible)
+            .send()
+            .await;
+        count(Unit::QueueRequest, MILLI);
+        let answer = answer.map_err(|error| failure(PORT, &lane.name, &error))?;
+        let attributes = answer.attributes.unwrap_or_default();
+        let number = |name| attributes.get(&name).and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
+        Ok(Depth {
+            waiting: number(Attribute::ApproximateNumberOfMessages)
+                + number(Attribute::ApproximateNumberOfMessagesDelayed),
+            in_flight: number(Attribute::ApproximateNumberOfMessagesNotVisible),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_are_begun_64_kilobytes() {
+        assert_eq!([0, 1, 65_536, 65_537, 262_144].map(requests), [1, 1, 1, 2, 4]);
+    }
+
+    #[test]
+    fn times_are_rounded_up_to_seconds() {
+        let millis = [0, 1, 300, 1000, 1001].map(Duration::from_millis);
+        assert_eq!(millis.map(seconds), [0, 1, 1, 1, 2]);
+    }
+}
