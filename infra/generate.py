@@ -6,7 +6,7 @@
 
 source.yaml is the template as it is read and edited; a line `#@ NAME` in it stands for what is generated: tables and
 queues, functions with their permissions, alarms. facts.json is what the software says of itself: keys of tables, names
-of queues, what each function needs. `cargo run -p pennypost-infra-facts` prints it, and that crate's test compares.
+of queues, what each function needs. `cargo run -p pennypost-infra-facts infra/facts.json` writes it, and that crate's test compares.
 """
 
 import difflib

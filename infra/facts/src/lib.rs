@@ -10,8 +10,8 @@ use pennypost_runtime::Fusing;
 use pennypost_runtime::needs::{self, Access, Kind, Kinds, Needs, ObjectAccess, Stages};
 use serde_json::{Value, json};
 
-/// What `serve` does on AWS when functions handle events: accounts and mail in every way but removing bytes, and it
-/// sends what it accepts. Its page for monitoring tells how full queues are.
+/// What `serve` does on AWS when functions handle events: accounts and mail in every way but removing bytes of mail, and
+/// it sends what it accepts. Its page for monitoring tells how full queues are.
 fn adapter() -> Needs {
     Needs {
         name: "adapter",
@@ -96,7 +96,7 @@ mod tests {
             assert_eq!(
                 file,
                 code,
-                "infra/facts.json, line {}: run cargo run -p pennypost-infra-facts",
+                "infra/facts.json, line {}: run cargo run -p pennypost-infra-facts infra/facts.json",
                 number + 1
             );
         }
