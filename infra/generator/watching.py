@@ -13,8 +13,9 @@ from .permissions import TABLES, resource_of
 MINUTE = 60
 #: In this namespace stand the metrics that are made from logs.
 OWN = sub("Pennypost/${AWS::StackName}")
+DEAD_LETTERS = "DeadLetters"
 #: What functions and adapter write when an event becomes a dead letter.
-DEAD_LETTER = '"event is a dead letter"'
+DEAD_LINE = '"event is a dead letter"'
 
 #: Seconds that a message may wait before somebody is told. Housekeeping may take its time.
 PATIENCE = {"house": 6 * 3600}
@@ -26,13 +27,16 @@ THROTTLES = ("ReadThrottleEvents", "WriteThrottleEvents")
 
 def alarms(facts: dict) -> dict:
     found = {}
+    fused = {needs["trigger"].get("queue") for needs in facts["fused"]}
     for queue in facts["queues"]:
-        found |= queue_alarms(queue)
+        found |= queue_alarms(queue, None if queue in fused else "HasEveryQueue")
     for name, condition in functions_of(facts):
         found |= function_alarms(name, condition)
     for table in TABLES:
         found |= table_alarm(table)
     found |= adapter_alarms()
+    given_up = {"Namespace": OWN, "MetricName": DEAD_LETTERS, "Statistic": "Sum"}
+    found["GivenUp"] = alarm("Events were given up: pennypost dead-letters list", given_up, above=0)
     return found
 
 
@@ -41,7 +45,8 @@ def functions_of(facts: dict) -> list[tuple[str, str]]:
     return [(needs["name"], condition_of(fused.get(needs["name"]), needs)) for needs in facts["unfused"]]
 
 
-def queue_alarms(queue: str) -> dict:
+def queue_alarms(queue: str, condition: str | None) -> dict:
+    """Nobody dies of a queue that nobody works, but somebody has to know if a message lies in it."""
     resource = resource_of(queue)
     patience = PATIENCE.get(queue, SHORT_PATIENCE)
     old = alarm(
@@ -51,9 +56,10 @@ def queue_alarms(queue: str) -> dict:
         periods=3,
     )
     dead = alarm(
-        f"Functions died with messages of {queue}: pennypost dead-letters",
+        f"Functions died with messages of {queue}: pennypost dead-letters list",
         metric("AWS/SQS", "ApproximateNumberOfMessagesVisible", "Maximum", QueueName=attribute(f"{resource}Dead.QueueName")),
         above=0,
+        condition=condition,
     )
     return {f"{resource}Old": old, f"{resource}DeadFull": dead}
 
@@ -69,29 +75,22 @@ def function_alarms(name: str, condition: str) -> dict:
             periods=3,
             condition=condition,
         )
-    return found | dead_letters(prefix, name, condition)
+    return found | dead_lines(f"{prefix}Log", condition)
 
 
-def dead_letters(prefix: str, name: str, condition: str) -> dict:
-    counted = f"DeadLetters-{name}"
+def dead_lines(log: str, condition: str) -> dict:
+    """Counts the lines of one log. A line counts nothing where there is none: a metric that is silent is free."""
+    counted = {"MetricNamespace": OWN, "MetricName": DEAD_LETTERS, "MetricValue": "1"}
     return {
-        f"{prefix}DeadLines": {
+        f"{log.removesuffix('Log')}DeadLines": {
             "Type": "AWS::Logs::MetricFilter",
             "Condition": condition,
             "Properties": {
-                "LogGroupName": ref(f"{prefix}Log"),
-                "FilterPattern": DEAD_LETTER,
-                "MetricTransformations": [
-                    {"MetricNamespace": OWN, "MetricName": counted, "MetricValue": "1", "DefaultValue": 0}
-                ],
+                "LogGroupName": ref(log),
+                "FilterPattern": DEAD_LINE,
+                "MetricTransformations": [counted],
             },
-        },
-        f"{prefix}DeadLetters": alarm(
-            f"{prefix} gave up events: pennypost dead-letters",
-            {"Namespace": OWN, "MetricName": counted, "Statistic": "Sum"},
-            above=0,
-            condition=condition,
-        ),
+        }
     }
 
 
@@ -149,7 +148,7 @@ def adapter_alarms() -> dict:
         periods=3,
         condition="IsBalanced",
     )
-    lines = dead_letters("Adapter", "adapter", "AdapterHandles")
+    lines = dead_lines("AdapterLog", "AdapterHandles")
     return {"AdapterMemoryFull": memory, "AdapterGone": gone, "AdapterUnwell": unwell, **lines}
 
 
