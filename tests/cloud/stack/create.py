@@ -220,8 +220,9 @@ def check_completeness(wanted: dict, created: set[str]) -> None:
         is_known = name not in BALANCED and body["Type"] not in deployment.UNKNOWN
         if is_known != (name in created):
             faults.append(f"{name} ({body['Type']}) was {'not ' if is_known else ''}created: see UNKNOWN and BALANCED")
-    missing = sorted({body["Type"] for name, body in wanted.items() if name not in created})
-    print(f"  created {len(created)} of {len(wanted)} resources; not created: {', '.join(missing)}")
+    print(f"  {len(created)} of {len(wanted)} resources were created")
+    print(f"  not created, unknown to the emulator: {', '.join(sorted(deployment.UNKNOWN))}")
+    print(f"  not created, only with a network load balancer: {', '.join(sorted(BALANCED))}")
 
 
 if __name__ == "__main__":
