@@ -7,12 +7,15 @@
 //! A write that the SDK repeats because its first answer was lost finds its own item: `W` tells it from another's.
 
 use async_trait::async_trait;
+use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
+use aws_sdk_dynamodb::operation::put_item::PutItemError;
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{
     AttributeValue, ReturnConsumedCapacity, ReturnValue, ReturnValuesOnConditionCheckFailure,
 };
 use pennypost_ports::{Consistency, Control, ControlKey, Expected, Item, PortError, PortResult, Put};
 
-use crate::attempts::Attempts;
+use crate::doubt::Doubt;
 use crate::schema::CONTROL;
 use crate::seal::{seal, unseal_value};
 use crate::table::{Attributes, Table, binary, number, page};
@@ -77,6 +80,7 @@ impl AwsControl {
             .item(WRITE, binary(mark))
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .return_consumed_capacity(ReturnConsumedCapacity::Total);
+        let doubt = Doubt::default();
         let attempt = match expected {
             None => attempt
                 .condition_expression("attribute_not_exists(#k)")
@@ -86,34 +90,43 @@ impl AwsControl {
                 .expression_attribute_names("#n", VERSION)
                 .expression_attribute_values(":n", number(expected)),
         };
-        let error = match attempt.send().await {
+        let error = match attempt.customize().interceptor(doubt.clone()).send().await {
             Ok(output) => {
                 self.table.count_write(output.consumed_capacity());
                 return Ok(Put::Stored(version));
             }
             Err(error) => error,
         };
-        let Some(lost) = error.as_service_error().and_then(|error| match error {
-            aws_sdk_dynamodb::operation::put_item::PutItemError::ConditionalCheckFailedException(lost) => {
-                Some(lost)
-            }
-            _ => None,
-        }) else {
+        let Some(PutItemError::ConditionalCheckFailedException(lost)) = error.as_service_error() else {
             return Err(self.table.failed(&error));
         };
         let there = lost.item();
         self.table.count_lost(bytes, there);
-        let Some(there) = there else { return Ok(Put::Conflict(None)) };
-        let ours = matches!(there.get(WRITE), Some(AttributeValue::B(other)) if other.as_ref() == mark);
-        if ours {
-            return Ok(Put::Stored(version));
+        let there = there.map(|there| self.written(key, there)).transpose()?;
+        match decide(
+            version,
+            &mark,
+            doubt.is_there(),
+            there.as_ref().map(|(item, mark)| (item.version, &mark[..])),
+        ) {
+            Decided::Stored => Ok(Put::Stored(version)),
+            Decided::Conflict => Ok(Put::Conflict(there.map(|(item, _)| item))),
+            Decided::Unknown => Err(unknown("whether an item was written")),
         }
-        Ok(Put::Conflict(Some(self.item(&key.partition, &key.sort, there)?)))
+    }
+
+    /// An item and the mark of the write that it comes from.
+    fn written(&self, key: &ControlKey, attributes: &Attributes) -> PortResult<(Item, Vec<u8>)> {
+        let item = self.item(&key.partition, &key.sort, attributes)?;
+        let what = || format!("item {:?} {:?}", key.partition, key.sort);
+        Ok((item, self.table.bytes(attributes, WRITE, what)?.to_vec()))
     }
 
     /// Writes whatever is there; versions go on from it.
     async fn put_any(&self, key: &ControlKey, sealed: Vec<u8>) -> PortResult<Put> {
-        let output = self
+        let mark: [u8; 8] = rand::random();
+        let bytes = key.partition.len() + key.sort.len() + AROUND + sealed.len();
+        let updated = self
             .table
             .client
             .update_item()
@@ -121,23 +134,60 @@ impl AwsControl {
             .key(PARTITION, AttributeValue::S(key.partition.clone()))
             .key(SORT, AttributeValue::S(key.sort.clone()))
             .update_expression("SET #v = :v, #w = :w ADD #n :one")
+            // Repeated by the SDK, it must not count twice.
+            .condition_expression("attribute_not_exists(#w) OR #w <> :w")
             .expression_attribute_names("#v", VALUE)
             .expression_attribute_names("#w", WRITE)
             .expression_attribute_names("#n", VERSION)
             .expression_attribute_values(":v", binary(sealed))
-            .expression_attribute_values(":w", binary(rand::random::<[u8; 8]>()))
+            .expression_attribute_values(":w", binary(mark))
             .expression_attribute_values(":one", number(1))
             .return_values(ReturnValue::UpdatedNew)
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .return_consumed_capacity(ReturnConsumedCapacity::Total)
             .send()
-            .await
-            .map_err(|error| self.table.failed(&error))?;
-        self.table.count_write(output.consumed_capacity());
+            .await;
         let what = || format!("item {:?} {:?}", key.partition, key.sort);
-        let updated =
-            output.attributes().ok_or_else(|| self.table.damaged(format!("{} has no version", what())))?;
-        Ok(Put::Stored(self.table.number(updated, VERSION, what)?))
+        let written = match &updated {
+            Ok(output) => {
+                self.table.count_write(output.consumed_capacity());
+                output.attributes()
+            }
+            Err(error) => match error.as_service_error() {
+                Some(UpdateItemError::ConditionalCheckFailedException(ours)) => {
+                    self.table.count_lost(bytes, ours.item());
+                    ours.item()
+                }
+                _ => return Err(self.table.failed(error)),
+            },
+        };
+        let written = written.ok_or_else(|| self.table.damaged(format!("{} has no version", what())))?;
+        Ok(Put::Stored(self.table.number(written, VERSION, what)?))
     }
+}
+
+/// What a write came to whose condition did not hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Decided {
+    Stored,
+    Conflict,
+    Unknown,
+}
+
+/// Was `version` written under `mark`, if what is there now has this version and mark? Where an earlier attempt may have
+/// taken effect (`doubt`), it may also have been overwritten or deleted since.
+fn decide(version: u64, mark: &[u8], doubt: bool, there: Option<(u64, &[u8])>) -> Decided {
+    match there {
+        _ if !doubt => Decided::Conflict,
+        Some((_, other)) if other == mark => Decided::Stored,
+        // A version is given once, and this one to another.
+        Some((other, _)) if other <= version => Decided::Conflict,
+        _ => Decided::Unknown,
+    }
+}
+
+fn unknown(what: &str) -> PortError {
+    PortError::Unavailable { port: PORT, cause: format!("{what} is not known: an answer was lost") }
 }
 
 #[async_trait]
@@ -177,7 +227,7 @@ impl Control for AwsControl {
 
     async fn delete_if(&self, key: &ControlKey, version: u64) -> PortResult<bool> {
         self.check_key(key)?;
-        let attempts = Attempts::default();
+        let doubt = Doubt::default();
         let deleted = self
             .table
             .client
@@ -191,7 +241,7 @@ impl Control for AwsControl {
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .return_consumed_capacity(ReturnConsumedCapacity::Total)
             .customize()
-            .interceptor(attempts.clone())
+            .interceptor(doubt.clone())
             .send()
             .await;
         let error = match deleted {
@@ -201,19 +251,17 @@ impl Control for AwsControl {
             }
             Err(error) => error,
         };
-        let Some(lost) = error.as_service_error().and_then(|error| match error {
-            aws_sdk_dynamodb::operation::delete_item::DeleteItemError::ConditionalCheckFailedException(
-                lost,
-            ) => Some(lost),
-            _ => None,
-        }) else {
+        let Some(DeleteItemError::ConditionalCheckFailedException(lost)) = error.as_service_error() else {
             return Err(self.table.failed(&error));
         };
         self.table.count_lost(0, lost.item());
-        if lost.item().is_none() && attempts.repeated() {
-            // It is gone, and perhaps by our first attempt: neither answer would be certain.
-            let cause = "an item is gone, and whether by this call is not known".to_owned();
-            return Err(PortError::Unavailable { port: PORT, cause });
+        if doubt.is_there() {
+            let what = || format!("item {:?} {:?}", key.partition, key.sort);
+            let there = lost.item().map(|item| self.table.number(item, VERSION, what)).transpose()?;
+            // Gone, or made anew.
+            if there.is_none_or(|there| there < version) {
+                return Err(unknown("whether an item was deleted"));
+            }
         }
         Ok(false)
     }
@@ -270,6 +318,28 @@ impl Control for AwsControl {
                 found.truncate(limit);
                 return Ok(found);
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_write_in_doubt_is_known_by_its_mark_and_version() {
+        let (ours, other) = (&[1_u8; 8][..], &[2_u8; 8][..]);
+        for (doubt, there, decided) in [
+            (false, None, Decided::Conflict),
+            (false, Some((4, other)), Decided::Conflict),
+            (true, Some((4, ours)), Decided::Stored),
+            (true, Some((4, other)), Decided::Conflict),
+            // Never written: the expected version is another than was asked for.
+            (true, Some((2, other)), Decided::Conflict),
+            (true, Some((5, other)), Decided::Unknown),
+            (true, None, Decided::Unknown),
+        ] {
+            assert_eq!(decide(4, ours, doubt, there), decided, "{doubt} {there:?}");
         }
     }
 }

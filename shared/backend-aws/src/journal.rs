@@ -27,7 +27,7 @@ use pennypost_ports::{
     Appended, Consistency, Created, Head, Journal, Newest, Objects, PortError, PortResult,
 };
 
-use crate::attempts::Attempts;
+use crate::doubt::Doubt;
 use crate::objects::AwsObjects;
 use crate::schema::{JOURNAL, JOURNAL_OBJECTS};
 use crate::seal::{Unsealed, elsewhere, seal, unseal, unseal_value};
@@ -66,13 +66,13 @@ fn key(account: AccountKey) -> AttributeValue {
 }
 
 impl AwsJournal {
-    async fn put(&self, put: PutItemFluentBuilder, bytes: usize, attempts: &Attempts) -> PortResult<Put> {
+    async fn put(&self, put: PutItemFluentBuilder, bytes: usize, doubt: &Doubt) -> PortResult<Put> {
         let put = put
             .table_name(&self.table.name)
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .return_consumed_capacity(ReturnConsumedCapacity::Total)
             .customize()
-            .interceptor(attempts.clone())
+            .interceptor(doubt.clone())
             .send()
             .await;
         let error = match put {
@@ -99,7 +99,7 @@ impl AwsJournal {
             .put_item()
             .item(KEY, binary(account.tenant.0.to_be_bytes()))
             .item(NUMBER, number(account.account.0));
-        self.put(put, 0, &Attempts::default()).await.map(|_| ())
+        self.put(put, 0, &Doubt::default()).await.map(|_| ())
     }
 
     /// Puts a large entry beside the table; the name of its object.
@@ -254,8 +254,8 @@ impl Journal for AwsJournal {
             .item(VALUE, binary(sealed.clone()))
             .condition_expression("attribute_not_exists(#s)")
             .expression_attribute_names("#s", NUMBER);
-        let attempts = Attempts::default();
-        let there = match self.put(put, bytes, &attempts).await? {
+        let doubt = Doubt::default();
+        let there = match self.put(put, bytes, &doubt).await? {
             Put::Done => return Ok(Appended::Committed),
             Put::Lost(there) => there,
         };
@@ -270,7 +270,7 @@ impl Journal for AwsJournal {
             }
         };
         let same = matches!(there.get(VALUE), Some(AttributeValue::B(other)) if other.as_ref() == sealed);
-        if same && attempts.repeated() {
+        if same && doubt.is_there() {
             return Ok(Appended::Committed);
         }
         if let Some(name) = beside
@@ -357,10 +357,10 @@ impl Journal for AwsJournal {
             .expression_attribute_names("#s", NUMBER)
             .expression_attribute_names("#n", BASE)
             .expression_attribute_values(":n", number(head.base_seq.0));
-        let attempts = Attempts::default();
-        match self.put(put, bytes, &attempts).await? {
+        let doubt = Doubt::default();
+        match self.put(put, bytes, &doubt).await? {
             Put::Done => Ok(true),
-            Put::Lost(Some(there)) if attempts.repeated() => Ok(self.head(account, &there)? == *head),
+            Put::Lost(Some(there)) if doubt.is_there() => Ok(self.head(account, &there)? == *head),
             Put::Lost(_) => Ok(false),
         }
     }

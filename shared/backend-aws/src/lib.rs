@@ -1,9 +1,30 @@
 //! All ports on S3, DynamoDB and SQS, or on services that speak their protocols.
+//!
+//! Owns, by the names in [`Settings`]:
+//!
+//! ```text
+//! table  <stack>-journal   entries, head hints, lists of accounts        `journal`
+//! table  <stack>-control   items with versions                           `control`
+//! table  <stack>-log       records, packed; they expire by themselves    `log`
+//! bucket <stack>-mail      objects under their names                     `objects`
+//! queues <stack>-inbound … one for each stage
+//! ```
+//!
+//! [`schema`] describes the tables, `docs/decisions/0010-aws-backend.md` says why they are so and what a call costs.
+//!
+//! Invariants: what a port has answered with success is durable at the service; two processes that race are decided by a
+//! condition that the service checks, never by a lock or a clock; stored values carry a version and a checksum. Every call
+//! has a time-out, is tried again after pauses of random length, and is counted in `pennypost_meter` with the units that
+//! the service says (or, where it says none, that its rules give). An attempt whose answer was lost may have taken effect:
+//! writes carry a mark by which their repetition knows it.
+//!
+//! If the process dies at any line: each call is one write at the service, or a row of writes of which the last one makes
+//! the others count. The modules say what is left of a row that was cut off.
 
-mod attempts;
 mod clients;
 mod control;
 mod create;
+mod doubt;
 mod failure;
 mod journal;
 mod log;

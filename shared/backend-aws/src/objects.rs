@@ -1,8 +1,9 @@
 //! Objects in a bucket of S3, under their names.
 //!
-//! Each put carries a random mark in the object's metadata: a put that the SDK repeats because its first answer was lost
-//! finds its own object, and the mark tells it from another's with the same bytes.
+//! Each put carries a random mark in the object's metadata, and the version that it replaces: a put that the SDK repeats
+//! because its first answer was lost finds its own object by the mark, or by the version that another put was faster.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -20,14 +21,16 @@ use pennypost_ports::{
     check_object_prefix,
 };
 
-use crate::attempts::Attempts;
 use crate::clients::timeouts;
+use crate::doubt::Doubt;
 use crate::failure::failure;
 use crate::table::pause;
 
 pub(crate) const PORT: &str = "objects";
 /// The metadata that holds the mark of a put (`x-amz-meta-put`).
 const MARK: &str = "put";
+/// The metadata that holds the version that a put replaced, without its quotes (`x-amz-meta-over`).
+const OVER: &str = "over";
 /// No object is as large: a range that begins here is empty, and one that ends here ends with the object.
 const BEYOND: u64 = 1 << 50;
 /// The most names that the service lists in one answer.
@@ -48,6 +51,34 @@ pub(crate) struct AwsObjects {
 enum Condition<'a> {
     Nothing,
     Version(&'a Etag),
+}
+
+impl Condition<'_> {
+    /// As metadata of the put: the version to replace.
+    fn over(&self) -> Option<String> {
+        match self {
+            Condition::Nothing => None,
+            Condition::Version(etag) => Some(etag.0.trim_matches('"').to_owned()),
+        }
+    }
+}
+
+/// What an object says of the put that it comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Origin {
+    mark: Option<String>,
+    over: Option<String>,
+}
+
+/// Was the put under `mark` over `over` done, if an attempt of it may have been and this is there now? `None` if that can't
+/// be told: what it wrote may have been replaced or deleted since.
+fn was_done(mark: &str, over: Option<&str>, there: Option<&Origin>) -> Option<bool> {
+    let there = there?;
+    if there.mark.as_deref() == Some(mark) {
+        return Some(true);
+    }
+    // Only one put replaces a version, and this was another one.
+    (there.over.as_deref() == over).then_some(false)
 }
 
 fn refused(bad: &BadObjectName) -> PortError {
@@ -87,12 +118,15 @@ impl AwsObjects {
         }
     }
 
-    /// The mark of the put that wrote the object; `None` if there is none.
-    async fn mark(&self, name: &str) -> PortResult<Option<String>> {
+    /// What the put of an object says of itself; `None` if there is no object.
+    async fn origin(&self, name: &str) -> PortResult<Option<Origin>> {
         let head = self.client.head_object().bucket(&self.bucket).key(name).send().await;
         self.count(Unit::ObjectRead, &head);
         match head {
-            Ok(head) => Ok(head.metadata().and_then(|metadata| metadata.get(MARK)).cloned()),
+            Ok(head) => {
+                let metadata = |key| head.metadata().and_then(|metadata| metadata.get(key)).cloned();
+                Ok(Some(Origin { mark: metadata(MARK), over: metadata(OVER) }))
+            }
             Err(error) if is_missing(&error) => Ok(None),
             Err(error) => Err(self.failed(&error)),
         }
@@ -100,19 +134,15 @@ impl AwsObjects {
 
     /// Is there such an object?
     async fn exists(&self, name: &str) -> PortResult<bool> {
-        let head = self.client.head_object().bucket(&self.bucket).key(name).send().await;
-        self.count(Unit::ObjectRead, &head);
-        match head {
-            Ok(_) => Ok(true),
-            Err(error) if is_missing(&error) => Ok(false),
-            Err(error) => Err(self.failed(&error)),
-        }
+        Ok(self.origin(name).await?.is_some())
     }
 
     /// Puts the object if the condition holds. `false` if it does not.
     async fn put(&self, name: &str, bytes: Bytes, condition: Condition<'_>) -> PortResult<bool> {
-        let mark = format!("{:032x}", rand::random::<u128>());
-        let attempts = Attempts::default();
+        let (mark, over) = (format!("{:032x}", rand::random::<u128>()), condition.over());
+        let mut metadata = HashMap::from([(MARK.to_owned(), mark.clone())]);
+        metadata.extend(over.clone().map(|over| (OVER.to_owned(), over)));
+        let doubt = Doubt::default();
         let len = bytes.len() as u64;
         for conflict in 1..=CONFLICTS {
             let put = self
@@ -120,14 +150,14 @@ impl AwsObjects {
                 .put_object()
                 .bucket(&self.bucket)
                 .key(name)
-                .metadata(MARK, &mark)
+                .set_metadata(Some(metadata.clone()))
                 .body(ByteStream::from(bytes.clone()));
             let put = match &condition {
                 Condition::Nothing => put.if_none_match("*"),
                 Condition::Version(etag) => put.if_match(&etag.0),
             };
             let time_outs = aws_sdk_s3::config::Config::builder().timeout_config(timeouts(len));
-            let put = put.customize().config_override(time_outs).interceptor(attempts.clone()).send().await;
+            let put = put.customize().config_override(time_outs).interceptor(doubt.clone()).send().await;
             self.count(Unit::ObjectWrite, &put);
             let error = match put {
                 Ok(_) => {
@@ -139,17 +169,19 @@ impl AwsObjects {
             match status(&error) {
                 // Another put is under way, and its end will decide.
                 Some(409) => tokio::time::sleep(pause(conflict)).await,
-                Some(412) if attempts.repeated() => {
-                    let ours = self.mark(name).await?.as_ref() == Some(&mark);
-                    if ours {
+                Some(404 | 412) if doubt.is_there() && error.code() != Some("NoSuchBucket") => {
+                    let there = self.origin(name).await?;
+                    let done = was_done(&mark, over.as_deref(), there.as_ref());
+                    if done == Some(true) {
                         count(Unit::ObjectBytesWritten, len * MILLI);
                     }
-                    return Ok(ours);
+                    return done.ok_or_else(|| {
+                        let cause = format!("whether object {name} was put is not known: an answer was lost");
+                        PortError::Unavailable { port: PORT, cause }
+                    });
                 }
                 Some(412) => return Ok(false),
-                Some(404) if matches!(condition, Condition::Version(_)) && is_missing(&error) => {
-                    return Ok(false);
-                }
+                Some(404) if over.is_some() && is_missing(&error) => return Ok(false),
                 _ => return Err(self.failed(&error)),
             }
         }
@@ -286,6 +318,27 @@ fn cut(whole: &Bytes, start: u64, len: u64) -> Bytes {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_put_in_doubt_is_known_by_its_mark_and_what_it_replaced() {
+        let origin = |mark: &str, over: Option<&str>| {
+            Some(Origin { mark: Some(mark.to_owned()), over: over.map(str::to_owned) })
+        };
+        for (over, there, done) in [
+            (None, origin("ours", None), Some(true)),
+            (None, origin("other", None), Some(false)),
+            // Created, by us or not, and replaced since.
+            (None, origin("other", Some("1")), None),
+            (None, None, None),
+            (Some("1"), origin("ours", Some("1")), Some(true)),
+            (Some("1"), origin("other", Some("1")), Some(false)),
+            (Some("1"), origin("other", Some("2")), None),
+            (Some("1"), origin("other", None), None),
+            (Some("1"), None, None),
+        ] {
+            assert_eq!(was_done("ours", over, there.as_ref()), done, "{over:?} {there:?}");
+        }
+    }
 
     #[test]
     fn a_range_is_cut_from_a_whole_object() {

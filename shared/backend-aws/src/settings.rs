@@ -16,7 +16,7 @@ const HALF_A_YEAR: u32 = 180;
 /// what is written from then on. Operations of administrators are kept without limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retention {
-    /// Days for what happened to each message (LOG-04).
+    /// Days for what happened to each message (LOG-04), and for what was used.
     pub trace_days: u32,
     /// Days for sign-ins (LOG-05).
     pub login_days: u32,
