@@ -25,6 +25,7 @@ pub mod mixed;
 mod outcome;
 pub mod pop3;
 mod process;
+mod processor;
 mod report;
 pub mod smtp;
 mod stats;

@@ -71,6 +71,11 @@ impl Server {
         tree
     }
 
+    /// The processes of the tree.
+    pub(crate) fn processes(&self) -> BTreeSet<u32> {
+        self.tree(&processes())
+    }
+
     /// CPU seconds of the tree so far.
     pub(crate) fn cpu(&self) -> f64 {
         let all = processes();

@@ -27,10 +27,12 @@ TITLES = {
     "pennypost": "Pennypost",
     "maildir": "Postfix → Dovecot, maildir",
     "mdbox": "Postfix → Dovecot, mdbox",
+    "mdbox-synced": "Postfix → Dovecot, mdbox, mail_fsync = always",
     "lmtp": "Dovecot alone by LMTP, maildir",
     "hibernate": "Dovecot, maildir, hibernating",
 }
 SHORT = {"pennypost": "Pennypost", "maildir": "Dovecot maildir", "mdbox": "Dovecot mdbox",
+         "mdbox-synced": "Dovecot mdbox that syncs",
          "lmtp": "Dovecot LMTP", "hibernate": "Dovecot hibernating"}
 
 DOVECOT = """
@@ -96,7 +98,9 @@ class Debian(Reference):
         more = HIBERNATE if self.kind == "hibernate" else ""
         if self.filling:
             more += "mail_fsync = never\n"
-        location = "mdbox:~/mdbox" if self.kind == "mdbox" else "maildir:~/Maildir"
+        elif self.kind == "mdbox-synced":
+            more += "mail_fsync = always\n"
+        location = "mdbox:~/mdbox" if self.kind.startswith("mdbox") else "maildir:~/Maildir"
         with open(self.root / "dovecot/dovecot.conf", "a") as configuration:
             configuration.write(DOVECOT.format(location=location, more=more))
 

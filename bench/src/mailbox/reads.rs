@@ -8,6 +8,7 @@ use crate::append::is_seen;
 use crate::corpus::{Chance, Corpus, Marked};
 use crate::error::expect;
 use crate::imap::{Imap, Look, Seen};
+use crate::processor::Held;
 
 /// Operations on all messages, and the item that each answer must have.
 const FETCHES: [(&str, &str); 3] = [
@@ -25,7 +26,10 @@ impl Measuring<'_> {
             self.fetches().await?;
         }
         if self.wants(Operation::Bodies) {
-            self.bodies().await?;
+            self.bodies("FETCH BODY.PEEK[] (100)").await?;
+            if let Some(_held) = Held::new(&self.server) {
+                self.bodies("FETCH BODY.PEEK[] (100), one processor").await?;
+            }
         }
         if self.wants(Operation::Search) {
             self.searches().await?;
@@ -71,7 +75,7 @@ impl Measuring<'_> {
         Ok(())
     }
 
-    async fn bodies(&mut self) -> Result<(), BenchError> {
+    async fn bodies(&mut self, operation: &'static str) -> Result<(), BenchError> {
         let mut session = self.selected().await?;
         let mut chance = Chance::new(self.args.mail.seed);
         for time in 0..self.times() {
@@ -87,7 +91,7 @@ impl Measuring<'_> {
                 }
                 taken += one;
             }
-            self.note("FETCH BODY.PEEK[] (100)", time, taken);
+            self.note(operation, time, taken);
         }
         Ok(())
     }

@@ -299,18 +299,21 @@ impl Files {
     /// As [`Files::get_range`], but only what the kernel has in memory: then it takes microseconds, less than a
     /// turn of another thread. `None`: it must be read from the disk, or something is wrong.
     fn get_range_in_memory(&self, name: &str, start: u64, len: u64) -> Option<Bytes> {
-        let (file, metadata) = self.open(name).ok()?;
-        let available = usize::try_from(metadata.len().saturating_sub(start).min(len)).ok()?;
-        let mut bytes = vec![0; available];
+        // To preadv2 the offset -1 is where the file stands.
+        i64::try_from(start).ok()?;
+        let file = File::open(self.root.join(name)).ok()?;
+        let mut bytes = vec![0; usize::try_from(len).ok()?];
         let mut read = 0;
-        while read < available {
+        while read < bytes.len() {
             let mut rest = [IoSliceMut::new(&mut bytes[read..])];
-            let at = start + read as u64;
+            let at = start.checked_add(read as u64)?;
             match rustix::io::preadv2(&file, &mut rest, at, ReadWriteFlags::NOWAIT) {
-                Ok(more) if more > 0 => read += more,
-                _ => return None,
+                Ok(0) => break,
+                Ok(more) => read += more,
+                Err(_) => return None,
             }
         }
+        bytes.truncate(read);
         Some(Bytes::from(bytes))
     }
 

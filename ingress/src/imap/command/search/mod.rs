@@ -19,8 +19,10 @@ use answer::Found;
 use scan::{Candidate, Scan};
 use test::{Needs, Resolver, Test};
 
-/// Rows that are looked at together.
+/// Messages that are looked into together.
 const BATCH: usize = 4_096;
+/// Rows that are looked at between two turns of others, where they decide by themselves.
+const ROWS: usize = 32_768;
 
 impl Session {
     /// NO to a charset that is not known (RFC 3501 section 7.1).
@@ -68,7 +70,9 @@ impl Session {
         };
         let test = Test::of(&search.key, &resolver);
         let leaves = resolver.leaves.into_inner();
-        let needs = test.needs();
+        let (rows_decide, bits, asks_recent) =
+            (test.needs() == Needs::default(), test.bits(), test.asks_recent());
+        let batch = if rows_decide { ROWS } else { BATCH };
         let mut found = Found::default();
         let number_of = |number: u32, uid: Uid| if search.by_uid { uid } else { Uid(number) };
         let scan = Scan::new(live.store(), &self.adapter.memory, live.key(), &test, leaves);
@@ -76,17 +80,24 @@ impl Session {
         let mut progress = self.progress(tag, view.len());
         let mut start = 0;
         while start < view.len() {
-            if needs == Needs::default() {
-                for (position, row) in view.rows_now(start, BATCH) {
+            if let Some(bits) = bits {
+                let rows = view.rows_now(start, batch).filter(|(_, row)| bits.hold(row));
+                rows.for_each(|(position, row)| {
+                    found.push(number_of(position as u32 + 1, row.uid), row.modseq);
+                });
+            } else if rows_decide {
+                for (position, row) in view.rows_now(start, batch) {
                     let number = position as u32 + 1;
-                    if scan.look(number, row, view.is_recent(row.uid)) == Some(true) {
+                    let recent = asks_recent && view.is_recent(row.uid);
+                    if scan.look(number, row, recent) == Some(true) {
                         found.push(number_of(number, row.uid), row.modseq);
                     }
                 }
             } else {
-                let mut candidates = Vec::with_capacity(BATCH);
-                for (position, row) in view.rows_now(start, BATCH) {
-                    let (number, recent) = (position as u32 + 1, view.is_recent(row.uid));
+                let mut candidates = Vec::with_capacity(batch);
+                for (position, row) in view.rows_now(start, batch) {
+                    let number = position as u32 + 1;
+                    let recent = asks_recent && view.is_recent(row.uid);
                     let holds = scan.look(number, row, recent);
                     if holds != Some(false) {
                         candidates.push(Candidate { number, row: *row, recent, holds });
@@ -97,9 +108,9 @@ impl Session {
                     found.push(number_of(candidate.number, candidate.row.uid), candidate.row.modseq);
                 }
             }
-            start += BATCH;
+            start += batch;
             progress
-                .went_on(&mut self.stream, BATCH)
+                .went_on(&mut self.stream, batch)
                 .await
                 .map_err(|_| Reply::no("the connection is over"))?;
             // Rows alone are tested without ever waiting.

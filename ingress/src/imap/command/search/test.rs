@@ -40,6 +40,7 @@ impl Resolver<'_> {
 }
 
 /// A text to look for, and its number among those of the condition.
+#[derive(Debug)]
 pub(super) struct Leaf {
     pub number: usize,
     pub needle: Needle,
@@ -49,6 +50,7 @@ pub(super) struct Leaf {
 pub(super) type Leaves = Vec<Arc<Leaf>>;
 
 /// A condition.
+#[derive(Debug)]
 pub(super) enum Test {
     Always(bool),
     Numbers(UidSet),
@@ -103,6 +105,28 @@ pub(super) struct Needs {
     pub main: bool,
     pub other: bool,
     pub text: bool,
+}
+
+/// A condition on flags alone: of these bits just those are set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Bits {
+    of: u64,
+    set: u64,
+}
+
+impl Bits {
+    pub const fn hold(self, row: &Row) -> bool {
+        row.flags.0 & self.of == self.set
+    }
+
+    /// Both; `None` if one wants set what the other wants not set.
+    const fn and(self, other: Bits) -> Option<Bits> {
+        let both = self.of & other.of;
+        if self.set & both != other.set & both {
+            return None;
+        }
+        Some(Bits { of: self.of | other.of, set: self.set | other.set })
+    }
 }
 
 impl Known<'_> {
@@ -243,6 +267,33 @@ impl Test {
         }
     }
 
+    /// The same condition as bits of the flags, if that is all it asks: it is tested in a fraction of the time, and
+    /// is what mail programs ask most (UNSEEN, FLAGGED, UNDELETED).
+    pub fn bits(&self) -> Option<Bits> {
+        match self {
+            Test::Always(true) => Some(Bits { of: 0, set: 0 }),
+            Test::Flags(bits) => Some(Bits { of: *bits, set: *bits }),
+            Test::Not(test) => match **test {
+                Test::Flags(bit) if bit.is_power_of_two() => Some(Bits { of: bit, set: 0 }),
+                _ => None,
+            },
+            Test::All(tests) => {
+                tests.iter().try_fold(Bits { of: 0, set: 0 }, |all, test| all.and(test.bits()?))
+            }
+            _ => None,
+        }
+    }
+
+    /// Does it ask for `\Recent`?
+    pub fn asks_recent(&self) -> bool {
+        match self {
+            Test::Recent => true,
+            Test::Not(test) => test.asks_recent(),
+            Test::Any(tests) | Test::All(tests) => tests.iter().any(Test::asks_recent),
+            _ => false,
+        }
+    }
+
     /// Holds it? `None`: more must be known.
     pub fn holds(&self, known: &Known<'_>) -> Option<bool> {
         let row = known.row;
@@ -338,6 +389,63 @@ fn day_of_date_field(value: &str) -> Option<Day> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use pennypost_fold::RowFlags;
+    use pennypost_model::message::BlobRef;
+    use pennypost_model::{EventId, Rid, Seq, ThreadId};
+    use proptest::prelude::*;
+
+    fn flag_test() -> impl Strategy<Value = Test> {
+        let leaf = prop_oneof![
+            proptest::bool::ANY.prop_map(Test::Always),
+            (0..4_u32).prop_map(|bit| Test::Flags(1 << bit)),
+            (0..16_u64).prop_map(Test::Flags),
+        ];
+        leaf.prop_recursive(3, 12, 3, |inner| {
+            prop_oneof![
+                inner.clone().prop_map(|test| Test::Not(Box::new(test))),
+                proptest::collection::vec(inner.clone(), 0..3).prop_map(Test::Any),
+                proptest::collection::vec(inner, 0..3).prop_map(Test::All),
+            ]
+        })
+    }
+
+    fn row(flags: RowFlags) -> Row {
+        Row {
+            uid: Uid(1),
+            flags,
+            rid: Rid(1),
+            origin: Rid(1),
+            modseq: Seq(1),
+            internal_date: Timestamp(0),
+            sent: None,
+            saved: None,
+            size: 1,
+            thread: ThreadId(1),
+            blob: BlobRef { pack: EventId::from_parts(Timestamp(0), 0), entry: 0, offset: 0, len: 1 },
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn bits_are_the_condition_itself(test in flag_test()) {
+            let Some(bits) = test.bits() else { return Ok(()) };
+            for flags in 0..16 {
+                let row = row(RowFlags(flags));
+                let known =
+                    Known { row: &row, number: 1, recent: false, main: None, other: None, text: None, absent: None };
+                prop_assert_eq!(test.holds(&known), Some(bits.hold(&row)));
+            }
+        }
+    }
+
+    #[test]
+    fn what_mail_programs_ask_most_is_bits() {
+        let unseen = || Test::Not(Box::new(Test::Flags(1)));
+        assert!(unseen().bits().is_some());
+        assert!(Test::All(vec![unseen(), Test::Flags(4), Test::Always(true)]).bits().is_some());
+        assert!(Test::All(vec![unseen(), Test::Flags(1)]).bits().is_none());
+        assert!(Test::All(vec![unseen(), Test::Larger(1)]).bits().is_none());
+    }
 
     #[test]
     fn date_fields_show_their_day() {
