@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::Path;
 
-use pennypost_housekeep as housekeep;
+use pennypost_housekeep::{self as housekeep, SettingsError};
 use pennypost_ingress::net;
 use pennypost_runtime::Fusing;
 use pennypost_runtime::local;
@@ -141,29 +141,17 @@ impl Config {
 
     /// What a type alone does not say.
     fn check(&self, text: &Text) -> Result<(), Failed> {
-        let Self { housekeeping: days, .. } = self;
-        for (name, value, least) in [
-            ("housekeeping.restore_days", days.restore_days, 0.0),
-            ("housekeeping.min_age_days", days.min_age_days, 1.0),
-        ] {
-            if !value.is_finite() || value < least {
-                let (value, least) = (value.to_string(), least.to_string());
-                return Err(Failed::Said(say!(
-                    text,
-                    "config-days",
-                    name = name,
-                    value = value,
-                    least = least
-                )));
+        self.housekeeping.check().map_err(|error| match error {
+            SettingsError::Days { name, value, least } => {
+                let (name, value, least) =
+                    (format!("housekeeping.{name}"), value.to_string(), least.to_string());
+                Failed::Said(say!(text, "config-days", name = name, value = value, least = least))
             }
-        }
-        // What can be restored needs its bytes.
-        let least = days.restore_days + 1.0;
-        if days.min_age_days < least {
-            let (value, least) = (days.min_age_days.to_string(), least.to_string());
-            return Err(Failed::Said(say!(text, "config-too-young", value = value, least = least)));
-        }
-        Ok(())
+            SettingsError::TooYoung { value, least } => {
+                let (value, least) = (value.to_string(), least.to_string());
+                Failed::Said(say!(text, "config-too-young", value = value, least = least))
+            }
+        })
     }
 }
 

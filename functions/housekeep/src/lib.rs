@@ -66,6 +66,50 @@ impl Default for Settings {
     }
 }
 
+/// Settings that can't be.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum SettingsError {
+    /// Too few days, or no number of days.
+    #[error("{name} is {value}; it must be at least {least}")]
+    Days {
+        /// Which of them.
+        name: &'static str,
+        /// What it is.
+        value: f64,
+        /// What it must be at least.
+        least: f64,
+    },
+    /// What can be restored needs its bytes.
+    #[error("min_age_days is {value}; it must be at least {least}, a day more than restore_days")]
+    TooYoung {
+        /// What it is.
+        value: f64,
+        /// What it must be at least.
+        least: f64,
+    },
+}
+
+impl Settings {
+    /// Can these settings be?
+    ///
+    /// # Errors
+    /// [`SettingsError`].
+    pub fn check(&self) -> Result<(), SettingsError> {
+        for (name, value, least) in
+            [("restore_days", self.restore_days, 0.0), ("min_age_days", self.min_age_days, 1.0)]
+        {
+            if !value.is_finite() || value < least {
+                return Err(SettingsError::Days { name, value, least });
+            }
+        }
+        let least = self.restore_days + 1.0;
+        if self.min_age_days < least {
+            return Err(SettingsError::TooYoung { value: self.min_age_days, least });
+        }
+        Ok(())
+    }
+}
+
 /// The handler.
 pub struct Housekeep {
     store: Mailstore,

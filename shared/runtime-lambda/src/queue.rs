@@ -35,6 +35,9 @@ pub struct Delivered {
 pub trait Takeover: Send + Sync {
     /// The message as if the port had received it.
     fn take_over(&self, stage: Stage, delivered: Delivered) -> Received;
+
+    /// The invocation is over: these receipts are not used any more.
+    fn let_go(&self, stage: Stage, receipts: &[Receipt]);
 }
 
 /// The function of a queue.
@@ -97,11 +100,13 @@ impl Function for QueueFunction {
         }
         let sizes: Vec<usize> = event.records.iter().map(|record| record.body.len()).collect();
         let mut names: HashMap<Receipt, String> = HashMap::with_capacity(sizes.len());
+        let mut receipts = Vec::with_capacity(sizes.len());
         let mut messages = Vec::with_capacity(sizes.len());
         for record in event.records {
             let name = record.message_id.clone();
             let received = self.received(record);
             names.insert(received.receipt.clone(), name);
+            receipts.push(received.receipt.clone());
             messages.push(received);
         }
         let polled = polled(&sizes);
@@ -110,6 +115,7 @@ impl Function for QueueFunction {
             Some(deadline) => tokio::time::timeout_at(deadline.into(), handling).await.ok(),
             None => Some(handling.await),
         };
+        self.takeover.let_go(self.stage, &receipts);
         let mut handled = Handled { records: sizes.len(), ..Handled::default() };
         let mut units = None;
         let open: Vec<String> = match settled {

@@ -20,4 +20,4 @@ pub mod usage;
 
 pub use fusing::{Fusing, NoFusing};
 pub use handler::{Failure, Handler, Outcome, was_delivered};
-pub use pipeline::Pipeline;
+pub use pipeline::{Lighten, Pipeline};

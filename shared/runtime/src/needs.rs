@@ -262,7 +262,7 @@ pub struct Needs {
     pub trigger: Trigger,
     /// The stages that run in it.
     pub stages: Stages,
-    /// The journal's table.
+    /// The journal's table, and the objects in which entries lie that are too large for it.
     pub journal: Access,
     /// The control table, beyond the two partitions of every function with a queue.
     pub control: Access,
@@ -423,11 +423,10 @@ pub const HOUSE: Needs = Needs {
     ..Needs::stage(Stage::Housekeep, 1024, 900, Batch { size: 10, window_seconds: 5, maximum_concurrency: 5 })
 };
 
-/// schedule: sends accounts that have changed to housekeeping, and once a day every tenant; old records go.
+/// schedule: sends every account and every tenant to housekeeping once a day.
 pub const SCHEDULE: Needs = Needs {
     journal: Access::Read,
     control: Access::ReadWrite,
-    log: Access::ReadWrite,
     objects: ObjectAccess { read: ENTRY, ..ObjectAccess::NONE },
     sends: Stages::of(&[Stage::Housekeep]),
     measures: Stages::of(&[Stage::Housekeep]),

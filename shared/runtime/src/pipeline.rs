@@ -5,6 +5,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use pennypost_model::codec;
@@ -17,11 +18,19 @@ use crate::{Failure, Fusing, Handler, Outcome};
 /// Bytes of an event that every queue takes.
 const QUEUE_LIMIT: usize = 255 * 1024;
 
+/// Makes an event lighter that has grown too large for the queue of the next stage.
+#[async_trait]
+pub trait Lighten: Send + Sync {
+    /// The same event with its bytes elsewhere, durably; as it is if it has none.
+    async fn lighten(&self, event: Event) -> Result<Event, Failure>;
+}
+
 /// The stages of this process.
 pub struct Pipeline {
     handlers: BTreeMap<Stage, Arc<dyn Handler>>,
     fusing: Fusing,
     queue: Arc<dyn Queue>,
+    lighten: Option<Arc<dyn Lighten>>,
     usages: Usages,
 }
 
@@ -34,7 +43,13 @@ impl Pipeline {
         queue: Arc<dyn Queue>,
     ) -> Pipeline {
         let handlers = handlers.into_iter().map(|handler| (handler.stage(), handler)).collect();
-        Pipeline { handlers, fusing, queue, usages: Usages::default() }
+        Pipeline { handlers, fusing, queue, lighten: None, usages: Usages::default() }
+    }
+
+    /// As it is, but an event that is too large for the queue of a stage without a handler here is made lighter.
+    #[must_use]
+    pub fn lightening(self, lighten: Arc<dyn Lighten>) -> Pipeline {
+        Pipeline { lighten: Some(lighten), ..self }
     }
 
     /// As it is, but what it uses is put down as that of a function with so many megabytes of memory.
@@ -107,20 +122,35 @@ impl Pipeline {
         }
     }
 
-    /// Sends events; one that has grown too large for any queue is handled here at once instead.
+    /// Sends events; one that has grown too large for any queue is handled here at once instead, or made lighter where
+    /// its stage has no handler.
     async fn send_on(&self, next: Stage, events: Vec<Event>) -> Vec<Result<(), Failure>> {
         let too_large = |event: &Event| codec::encode(event).len() > QUEUE_LIMIT;
-        if !self.handlers.contains_key(&next) || !events.iter().any(too_large) {
+        if !events.iter().any(too_large) {
             return self.send(next, events).await;
         }
         let mut results = Vec::with_capacity(events.len());
         for event in events {
-            let alone = vec![event];
-            let result =
-                if too_large(&alone[0]) { self.run(next, alone).await } else { self.send(next, alone).await };
+            let result = if !too_large(&event) {
+                self.send(next, vec![event]).await
+            } else if self.handlers.contains_key(&next) {
+                self.run(next, vec![event]).await
+            } else {
+                match self.lightened(event).await {
+                    Ok(event) => self.send(next, vec![event]).await,
+                    Err(failure) => vec![Err(failure)],
+                }
+            };
             results.extend(result);
         }
         results
+    }
+
+    async fn lightened(&self, event: Event) -> Result<Event, Failure> {
+        match &self.lighten {
+            Some(lighten) => lighten.lighten(event).await,
+            None => Ok(event),
+        }
     }
 
     /// Sends events to the queue of their stage.

@@ -1,0 +1,85 @@
+//! Handlers put together: those of a function's stages, joined.
+
+use std::sync::Arc;
+
+use pennypost_deliver::Deliver;
+use pennypost_directory::Directory;
+use pennypost_housekeep::Housekeep;
+use pennypost_inbound_parse::InboundParse;
+use pennypost_mailstore::Mailstore;
+use pennypost_model::event::Stage;
+use pennypost_notify::Notify;
+use pennypost_policy_filter::PolicyFilter;
+use pennypost_runtime::batch::{Acknowledgement, Desk, Patience};
+use pennypost_runtime::needs::Needs;
+use pennypost_runtime::{Handler, Pipeline};
+use pennypost_runtime_lambda::QueueFunction;
+
+use crate::lighten::Spool;
+use crate::{Environment, FunctionError, Ports};
+
+/// The handlers of a function's stages.
+///
+/// # Errors
+/// [`FunctionError::NoPort`].
+pub fn handlers(
+    needs: &Needs,
+    ports: &Ports,
+    environment: &Environment,
+) -> Result<Vec<Arc<dyn Handler>>, FunctionError> {
+    needs.stages.iter().map(|stage| handler(stage, ports, environment)).collect()
+}
+
+fn handler(
+    stage: Stage,
+    ports: &Ports,
+    environment: &Environment,
+) -> Result<Arc<dyn Handler>, FunctionError> {
+    let (clock, ids) = (Arc::clone(&ports.clock), Arc::clone(&ports.ids));
+    let (log, control, queue) =
+        (Arc::clone(&ports.log), Arc::clone(&ports.control), Arc::clone(&ports.queue));
+    Ok(match stage {
+        Stage::InboundParse => Arc::new(InboundParse::new(ports.objects()?, log)),
+        Stage::PolicyFilter => Arc::new(PolicyFilter::new(Arc::new(Directory::new(control, clock, ids)))),
+        Stage::Deliver => {
+            let store = Mailstore::new(ports.journal()?, ports.objects()?, clock, ids);
+            Arc::new(Deliver::new(store, log))
+        }
+        Stage::Notify => Arc::new(Notify::new(ports.wakeups()?)),
+        Stage::Housekeep => {
+            let store = Mailstore::new(ports.journal()?, ports.objects()?, clock, ids);
+            Arc::new(Housekeep::new(store, control, queue, environment.housekeeping.clone()))
+        }
+    })
+}
+
+/// The function of a queue with the handlers of its stages.
+///
+/// # Errors
+/// [`FunctionError::NoPort`].
+pub fn queue_function(
+    stage: Stage,
+    needs: &Needs,
+    ports: &Ports,
+    environment: &Environment,
+) -> Result<QueueFunction, FunctionError> {
+    let handlers = handlers(needs, ports, environment)?;
+    let mut pipeline = Pipeline::new(handlers, environment.fusing.clone(), Arc::clone(&ports.queue));
+    if environment.memory_mb > 0 {
+        pipeline = pipeline.of_function(environment.memory_mb);
+    }
+    if let Some(objects) = &ports.objects {
+        let (clock, ids) = (Arc::clone(&ports.clock), Arc::clone(&ports.ids));
+        pipeline = pipeline.lightening(Arc::new(Spool { objects: Arc::clone(objects), clock, ids }));
+    }
+    let desk = Desk::new(
+        Arc::new(pipeline),
+        Arc::clone(&ports.queue),
+        Arc::clone(&ports.log),
+        Arc::clone(&ports.control),
+        Arc::clone(&ports.clock),
+        Patience::default(),
+        Acknowledgement::ByTheCaller,
+    );
+    Ok(QueueFunction::new(stage, desk, Arc::clone(&ports.takeover)))
+}

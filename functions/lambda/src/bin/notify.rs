@@ -1,0 +1,10 @@
+//! The function of the queue `notify`: wakes adapters.
+
+use std::process::ExitCode;
+
+use pennypost_model::event::Stage;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    pennypost_lambda::serve_queue(Stage::Notify).await
+}

@@ -1,0 +1,88 @@
+//! What the environment says to a function, read once for a process.
+
+use pennypost_housekeep as housekeep;
+use pennypost_runtime::Fusing;
+
+use crate::FunctionError;
+
+const FUSE: &str = "PENNYPOST_FUSE";
+const HOUSEKEEPING: &str = "PENNYPOST_HOUSEKEEPING";
+const RUNTIME: &str = "AWS_LAMBDA_RUNTIME_API";
+const MEMORY: &str = "AWS_LAMBDA_FUNCTION_MEMORY_SIZE";
+
+/// The settings of a function.
+#[derive(Debug, Clone, Default)]
+pub struct Environment {
+    /// Which stages run in the function of the stage before them (`PENNYPOST_FUSE`).
+    pub fusing: Fusing,
+    /// What housekeeping waits for (`PENNYPOST_HOUSEKEEPING`, a document in JSON).
+    pub housekeeping: housekeep::Settings,
+    /// Megabytes of the function; 0 outside the service.
+    pub memory_mb: u64,
+}
+
+impl Environment {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// [`FunctionError::Environment`]: a function that misunderstands its settings does not start.
+    pub fn read() -> Result<Environment, FunctionError> {
+        if std::env::var_os(RUNTIME).is_none() {
+            let cause = "not set: this is a function, which a service starts".to_owned();
+            return Err(FunctionError::Environment { name: RUNTIME, cause });
+        }
+        Environment::of(|name| std::env::var(name).ok())
+    }
+
+    fn of(lookup: impl Fn(&str) -> Option<String>) -> Result<Environment, FunctionError> {
+        let mut environment = Environment::default();
+        let wrong = |name, cause: String| FunctionError::Environment { name, cause };
+        let given = |name: &str| lookup(name).filter(|value| !value.trim().is_empty());
+        if let Some(text) = given(FUSE) {
+            environment.fusing = text.parse().map_err(|error| wrong(FUSE, format!("{error}")))?;
+        }
+        if let Some(text) = given(HOUSEKEEPING) {
+            let settings =
+                serde_json::from_str(&text).map_err(|error| wrong(HOUSEKEEPING, error.to_string()))?;
+            environment.housekeeping = settings;
+            environment.housekeeping.check().map_err(|error| wrong(HOUSEKEEPING, error.to_string()))?;
+        }
+        environment.memory_mb = given(MEMORY).and_then(|text| text.parse().ok()).unwrap_or_default();
+        Ok(environment)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pennypost_model::event::Stage;
+
+    use super::*;
+
+    fn of(name: &str, value: &str) -> Result<Environment, FunctionError> {
+        Environment::of(|wanted| (wanted == name).then(|| value.to_owned()))
+    }
+
+    #[test]
+    fn what_is_not_said_is_the_default() {
+        let environment = Environment::of(|_| None).expect("reads");
+        assert_eq!((environment.fusing, environment.memory_mb), (Fusing::fused(), 0));
+        assert_eq!(of(FUSE, " ").expect("reads").fusing, Fusing::fused());
+        let unfused = of(FUSE, "deliver,notify").expect("reads").fusing;
+        assert_eq!(unfused, Fusing::of([Stage::Deliver, Stage::Notify]));
+        let housekeeping = of(HOUSEKEEPING, r#"{"restore_days": 3}"#).expect("reads").housekeeping;
+        assert!((housekeeping.restore_days - 3.0).abs() < f64::EPSILON);
+    }
+
+    #[test]
+    fn what_can_not_be_meant_is_told() {
+        for (name, value) in [
+            (FUSE, "filter deliver"),
+            (HOUSEKEEPING, "restore_days=3"),
+            (HOUSEKEEPING, r#"{"restore_day": 3}"#),
+            (HOUSEKEEPING, r#"{"restore_days": 30}"#),
+        ] {
+            let error = of(name, value).expect_err(value).to_string();
+            assert!(error.starts_with(name), "{error}");
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! The samples in `events` are what they should be, and each has the effects that it should have: fused, unfused, twice,
+//! and with records that nobody can handle.
+//!
+//! `events/generate` writes them anew.
+
+#![allow(clippy::unwrap_used)] // a test may panic
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use pennypost_model::Seq;
+use pennypost_model::event::{Event, Stage};
+use pennypost_model::trace::TraceStep;
+use serde_json::Value;
+
+use support::office::Office;
+use support::samples::{self, read};
+
+/// As it is written: keys in order, so that a file changes only where its event does.
+fn written(event: &pennypost_runtime_lambda::SqsEvent) -> String {
+    let value: Value = serde_json::to_value(event).unwrap();
+    format!("{value:#}\n")
+}
+
+fn files(folder: &Path) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            found.extend(files(&path).into_iter().map(|file| format!("{name}/{file}")));
+        } else if path.extension().is_some_and(|extension| extension == "json") {
+            found.insert(path.file_name().unwrap().to_string_lossy().into_owned());
+        }
+    }
+    found
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn samples_are_up_to_date() {
+    let folder = samples::folder();
+    let update = std::env::var("PENNYPOST_UPDATE_EVENTS").is_ok();
+    let samples = samples::all().await;
+    for sample in &samples {
+        let path = folder.join(&sample.path);
+        if update {
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(&path, written(&sample.event)).unwrap();
+        }
+        let there = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(there == written(&sample.event), "{} is not what events/generate writes", sample.path);
+    }
+    let expected: BTreeSet<String> = samples.into_iter().map(|sample| sample.path).collect();
+    assert_eq!(files(&folder), expected, "every file is generated and tested");
+}
+
+const ALICES: [&str; 2] = ["Penny post", "Minutes of Monday"];
+const BOBS: [&str; 2] = ["Minutes of Monday", "邮局"];
+
+async fn assert_delivered_once(office: &Office) {
+    assert_eq!(office.subjects(office.alice).await, ALICES);
+    assert_eq!(office.subjects(office.bob).await, BOBS);
+    let traces = office.traces().await;
+    assert_eq!(traces.len(), 3);
+    for steps in traces.values() {
+        assert!(steps.iter().all(|record| matches!(record.step, TraceStep::Delivered { .. })), "{steps:?}");
+    }
+}
+
+fn assert_said(office: &Office) {
+    assert_eq!(*office.violations.lock(), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn letters_are_delivered_by_one_function() {
+    let office = Office::open().await;
+    let handled = office.invoke(Stage::InboundParse, "true", &read("inbound/letters.json")).await;
+    assert_eq!((handled.records, handled.done, handled.open), (3, 3, 0));
+    assert_delivered_once(&office).await;
+    let mut woken = office.woken.0.lock().clone();
+    woken.sort();
+    assert_eq!(woken, [(office.alice, Seq(1)), (office.bob, Seq(1))]);
+    // The same batch again: the service delivers at least once.
+    office.invoke(Stage::InboundParse, "true", &read("inbound/letters.json")).await;
+    assert_delivered_once(&office).await;
+    assert_said(&office);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn letters_are_delivered_by_three_functions() {
+    let office = Office::open().await;
+    office.invoke(Stage::InboundParse, "false", &read("inbound/letters.json")).await;
+    assert_eq!(office.subjects(office.alice).await, Vec::<String>::new());
+    assert_sends(&office, Stage::PolicyFilter, "filter/letters.json").await;
+    office.invoke(Stage::PolicyFilter, "false", &read("filter/letters.json")).await;
+    assert_sends(&office, Stage::Deliver, "deliver/letters.json").await;
+    office.invoke(Stage::Deliver, "false", &read("deliver/letters.json")).await;
+    assert_delivered_once(&office).await;
+    assert_eq!(office.sent(Stage::Notify).await.len(), 4, "one for each copy");
+    assert!(office.woken.0.lock().is_empty());
+    office.invoke(Stage::Notify, "false", &read("notify/changes.json")).await;
+    assert_eq!(*office.woken.0.lock(), [(office.alice, Seq(3)), (office.bob, Seq(1))]);
+    assert_said(&office);
+}
+
+/// What was sent to a queue is the sample of its function.
+async fn assert_sends(office: &Office, stage: Stage, path: &str) {
+    let bodies = read(path).records.into_iter().map(|record| {
+        let body = pennypost_backend_aws::queue::body::event(&record.body);
+        pennypost_model::codec::decode::<Event>(&body).unwrap()
+    });
+    assert_eq!(office.sent(stage).await, bodies.collect::<Vec<_>>(), "{path}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn letters_that_were_tried_before_are_handled_alone() {
+    let office = Office::open().await;
+    let handled =
+        office.invoke(Stage::InboundParse, "true", &read("inbound/letters-tried-before.json")).await;
+    assert_eq!((handled.done, handled.open), (3, 0));
+    assert_delivered_once(&office).await;
+    let packs = office.backend.objects().list(&format!("{}/pk/", office.tenant), None, 10).await.unwrap();
+    assert_eq!(packs.len(), 3, "each in a pack of its own");
+    assert_said(&office);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bad_records_fail_alone_and_with_their_cause() {
+    for (path, causes) in [
+        ("inbound/malformed.json", &["version", "damaged", "empty"][..]),
+        ("inbound/unknown-version.json", &["format version 99"]),
+        (
+            "inbound/mixed.json",
+            &["version", "format version 99", "an event for house", "damaged", "another tenant"],
+        ),
+    ] {
+        for fuse in ["true", "false"] {
+            let office = Office::open().await;
+            let event = read(path);
+            let handled = office.invoke(Stage::InboundParse, fuse, &event).await;
+            assert_eq!((handled.dead, handled.open), (causes.len(), 0), "{path}");
+            assert_eq!(handled.done, event.records.len() - causes.len(), "{path}");
+            let dead = office.dead().await;
+            assert_eq!(dead.len(), causes.len(), "{dead:?}");
+            for (cause, wanted) in dead.iter().zip(causes) {
+                assert!(
+                    dead.iter().any(|cause| cause.contains(wanted)),
+                    "{wanted} is not in {dead:?} ({cause})"
+                );
+            }
+            assert_said(&office);
+        }
+    }
+    let office = Office::open().await;
+    office.invoke(Stage::InboundParse, "true", &read("inbound/mixed.json")).await;
+    assert_eq!(office.subjects(office.alice).await, ["Penny post"]);
+    assert_eq!(office.subjects(office.bob).await, ["邮局"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn chores_are_done_with_what_housekeeping_says_that_it_needs() {
+    let office = Office::open().await;
+    for _ in 0..3 {
+        office.invoke(Stage::InboundParse, "true", &read("inbound/letters.json")).await;
+    }
+    let handled = office.invoke(Stage::Housekeep, "true", &read("house/chores.json")).await;
+    assert_eq!((handled.records, handled.done, handled.open), (3, 3, 0));
+    assert_delivered_once(&office).await;
+    assert_said(&office);
+}

@@ -1,0 +1,191 @@
+//! The sample events, made anew from nothing: what lies in `events` is this.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use pennypost_backend_aws::queue::body as queue_body;
+use pennypost_inbound_parse::InboundParse;
+use pennypost_mailstore::compress::compress;
+use pennypost_model::event::{
+    Accepted, AuthResults, Body, Changed, Event, House, Recipient, Source, SourceKind, Stage, Verdict, Via,
+};
+use pennypost_model::{AccountKey, EventId, Seq, TenantId, codec};
+use pennypost_policy_filter::PolicyFilter;
+use pennypost_runtime::Handler;
+use pennypost_runtime_lambda::{SqsEvent, SqsRecord};
+
+use super::office::{ALICE, BOB, Fixed, Office};
+
+/// Where the samples lie.
+pub fn folder() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../events")
+}
+
+/// A file of the samples.
+pub struct Sample {
+    /// `inbound/letters.json`
+    pub path: String,
+    /// Its event.
+    pub event: SqsEvent,
+}
+
+/// A message of a queue as the service hands it to a function.
+fn record(stage: Stage, number: usize, tries: u32, text: String, tenant: TenantId) -> SqsRecord {
+    let attributes = [
+        ("ApproximateReceiveCount", tries.to_string()),
+        ("SentTimestamp", Fixed::NOW.0.to_string()),
+        ("ApproximateFirstReceiveTimestamp", Fixed::NOW.plus_millis(20).0.to_string()),
+        ("SenderId", "AIDAEXAMPLE".to_owned()),
+        ("MessageGroupId", tenant.to_string()),
+    ];
+    let name = stage.queue();
+    SqsRecord {
+        message_id: format!("00000000-0000-4000-8000-{number:012}"),
+        receipt_handle: format!("sample-{name}-{number}"),
+        body: text,
+        attributes: HashMap::from(attributes.map(|(name, value)| (name.to_owned(), value))),
+        event_source: "aws:sqs".to_owned(),
+        event_source_arn: format!("arn:aws:sqs:eu-central-1:123456789012:pennypost-{name}"),
+        aws_region: "eu-central-1".to_owned(),
+    }
+}
+
+fn batch(stage: Stage, tries: u32, tenant: TenantId, texts: Vec<String>) -> SqsEvent {
+    let record = |(number, text)| record(stage, number + 1, tries, text, tenant);
+    SqsEvent { records: texts.into_iter().enumerate().map(record).collect() }
+}
+
+fn text(event: &Event) -> String {
+    queue_body::encode(&codec::encode(event))
+}
+
+fn texts(events: &[Event]) -> Vec<String> {
+    events.iter().map(text).collect()
+}
+
+const LETTERS: [(&str, &[&str], &str); 3] = [
+    ("Penny post", &[ALICE], "Content-Type: text/plain; charset=utf-8\r\n\r\nA letter for a penny.\r\n"),
+    (
+        "Minutes of Monday",
+        &[ALICE, BOB],
+        "MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=part\r\n\r\n--part\r\n\
+         Content-Type: text/html; charset=utf-8\r\n\r\n<p>The minutes are <b>attached</b>.</p>\r\n--part\r\n\
+         Content-Type: text/csv; name=minutes.csv\r\nContent-Disposition: attachment; filename=minutes.csv\r\n\r\n\
+         topic,decision\r\nstamps,black\r\n--part--\r\n",
+    ),
+    (
+        "=?utf-8?B?6YKu5bGA?=",
+        &[BOB],
+        "MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n你好,世界。\r\n",
+    ),
+];
+
+/// The events of the letters, as acceptance makes them.
+fn accepted(office: &Office) -> Vec<Event> {
+    let account = |address: &str| if address == ALICE { office.alice } else { office.bob };
+    let recipient = |address: &&str| Recipient {
+        account: account(address),
+        address: (*address).to_owned(),
+        via: Via::Direct,
+    };
+    let letter = |(number, (subject, to, rest)): (usize, &(&str, &[&str], &str))| {
+        let number = number as i64 + 1;
+        let raw = format!(
+            "From: Rowland <rowland@hill.example>\r\nTo: {}\r\nSubject: {subject}\r\n\
+             Date: Thu, 19 Nov 2026 08:15:0{number} +0000\r\nMessage-ID: <{number}@hill.example>\r\n{rest}",
+            to.join(", ")
+        );
+        let time = Fixed::NOW.plus_millis(number);
+        Event::Accepted(Box::new(Accepted {
+            id: EventId::from_parts(time, number as u128),
+            time,
+            tenant: office.tenant,
+            source: Source {
+                kind: SourceKind::Smtp,
+                ip: Some([192, 0, 2, 25].into()),
+                helo: "mx.hill.example".to_owned(),
+                tls: Some("TLSv1.3 TLS_AES_256_GCM_SHA384".to_owned()),
+            },
+            auth: AuthResults {
+                spf: Verdict::Pass,
+                dkim: Verdict::Pass,
+                dmarc: Verdict::Pass,
+                ..AuthResults::default()
+            },
+            reverse_path: "rowland@hill.example".to_owned(),
+            recipients: to.iter().map(recipient).collect(),
+            body: Body::Inline(compress(raw.as_bytes()).unwrap()),
+            receipt: "Received: from mx.hill.example (192.0.2.25) by mx.demo.test with ESMTPS;\r\n \
+                      Thu, 19 Nov 2026 08:15:30 +0000\r\n"
+                .to_owned(),
+        }))
+    };
+    LETTERS.iter().enumerate().map(letter).collect()
+}
+
+/// Every sample of a queue.
+pub async fn all() -> Vec<Sample> {
+    let office = Office::open().await;
+    let tenant = office.tenant;
+    let accepted = accepted(&office);
+    let parse = InboundParse::new(office.backend.objects(), office.backend.log());
+    let parsed: Vec<Event> =
+        parse.handle(accepted.clone()).await.into_iter().flat_map(|outcome| outcome.unwrap()).collect();
+    let filter = PolicyFilter::new(Arc::new(office.directory.clone()));
+    let decided: Vec<Event> = Handler::handle(&filter, parsed.clone())
+        .await
+        .into_iter()
+        .flat_map(|outcome| outcome.unwrap())
+        .collect();
+    let changed = |account: AccountKey, seq: u64| Event::Changed(Changed { account, seq: Seq(seq) });
+    let house = [House::Account(office.alice), House::CollectGarbage(tenant), House::Audit(tenant)];
+
+    let letter = text(&accepted[0]);
+    // A version that nobody writes yet, and the middle cut out of an event.
+    let unknown = queue_body::encode(&[&[99][..], &codec::encode(&accepted[1])[1..]].concat());
+    let damaged = queue_body::encode(&codec::encode(&accepted[1])[..80]);
+    let mut foreign = accepted[1].clone();
+    if let Event::Accepted(foreign) = &mut foreign {
+        foreign.recipients[0].account.tenant = TenantId(4_711);
+    }
+    let garbage = r#"{"hello": "world"}"#.to_owned();
+    let mixed = vec![
+        letter.clone(),
+        garbage.clone(),
+        unknown.clone(),
+        text(&Event::House(house[0])),
+        damaged.clone(),
+        text(&foreign),
+        text(&accepted[2]),
+    ];
+    let inbound = |path: &str, tries, texts| Sample {
+        path: format!("inbound/{path}.json"),
+        event: batch(Stage::InboundParse, tries, tenant, texts),
+    };
+    let of = |stage: Stage, path: &str, events: &[Event]| Sample {
+        path: format!("{}/{path}.json", stage.queue()),
+        event: batch(stage, 1, tenant, texts(events)),
+    };
+    vec![
+        inbound("letters", 1, texts(&accepted)),
+        inbound("letters-tried-before", 3, texts(&accepted)),
+        inbound("malformed", 1, vec![garbage, damaged, String::new()]),
+        inbound("unknown-version", 1, vec![unknown]),
+        inbound("mixed", 1, mixed),
+        of(Stage::PolicyFilter, "letters", &parsed),
+        of(Stage::Deliver, "letters", &decided),
+        of(
+            Stage::Notify,
+            "changes",
+            &[changed(office.alice, 2), changed(office.bob, 1), changed(office.alice, 3)],
+        ),
+        of(Stage::Housekeep, "chores", &house.map(Event::House)),
+    ]
+}
+
+/// The sample as it lies in the folder.
+pub fn read(path: &str) -> SqsEvent {
+    let text = std::fs::read_to_string(folder().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"));
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
