@@ -299,7 +299,13 @@ impl Control for Asked<dyn Control> {
     }
 
     async fn put_if(&self, key: &ControlKey, value: &[u8], expected: Expected) -> PortResult<Put> {
-        self.0.put_if(key, value, expected).await
+        match self.0.put_if(key, value, expected).await {
+            Err(error) if error.is_temporary() => match self.get(key, Consistency::Strong).await? {
+                Some(item) if item.value == value => Ok(Put::Stored(item.version)),
+                there => Ok(Put::Conflict(there)),
+            },
+            put => put,
+        }
     }
 
     async fn delete_if(&self, key: &ControlKey, version: u64) -> PortResult<bool> {

@@ -1,0 +1,295 @@
+//! What the ports make of answers that services give seldom: each call is answered from a script.
+
+#![allow(clippy::unwrap_used, reason = "in tests a panic is the report")]
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use aws_config::BehaviorVersion;
+use aws_sdk_dynamodb::config::{Credentials, Region, SharedCredentialsProvider};
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_runtime_api::http::StatusCode;
+use aws_smithy_types::body::SdkBody;
+use aws_smithy_types::retry::RetryConfig;
+use aws_smithy_types::timeout::TimeoutConfig;
+use bytes::Bytes;
+use pennypost_backend_aws::{Aws, Settings};
+use pennypost_model::journal::{Actor, Entry, Usage};
+use pennypost_model::{AccountId, AccountKey, EventId, Seq, TenantId, Timestamp};
+use pennypost_ports::{
+    Appended, Consistency, ControlKey, Created, Expected, LogKind, LogRecord, PortError, PortResult, Put,
+};
+
+const SECRET: &str = "a-secret-access-key";
+const ATTEMPTS: u32 = 3;
+
+/// One answer of the script.
+#[derive(Debug, Clone)]
+enum Answer {
+    Say(u16, String),
+    /// Never.
+    Silence,
+}
+
+/// A service that answers from a script, and goes on with its last answer.
+#[derive(Debug, Clone)]
+struct Scripted {
+    script: Arc<Vec<Answer>>,
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+impl Scripted {
+    /// Bodies of the calls so far.
+    fn asked(&self) -> Vec<String> {
+        self.asked.lock().unwrap().clone()
+    }
+}
+
+impl HttpConnector for Scripted {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let body = request.body().bytes().map(|bytes| String::from_utf8_lossy(bytes).into_owned());
+        let mut asked = self.asked.lock().unwrap();
+        let answer = self.script[asked.len().min(self.script.len() - 1)].clone();
+        asked.push(body.unwrap_or_default());
+        match answer {
+            Answer::Say(status, body) => {
+                let status = StatusCode::try_from(status).unwrap();
+                HttpConnectorFuture::ready(Ok(HttpResponse::new(status, SdkBody::from(body))))
+            }
+            Answer::Silence => HttpConnectorFuture::new(std::future::pending()),
+        }
+    }
+}
+
+impl HttpClient for Scripted {
+    fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
+        SharedHttpConnector::new(self.clone())
+    }
+}
+
+async fn answering(script: impl Into<Vec<Answer>>) -> (Aws, Scripted) {
+    let service = Scripted { script: Arc::new(script.into()), asked: Arc::default() };
+    let credentials = Credentials::new("an-id", SECRET, None, None, "test");
+    let configuration = aws_config::defaults(BehaviorVersion::latest())
+        .http_client(service.clone())
+        .region(Region::new("eu-central-1"))
+        .credentials_provider(SharedCredentialsProvider::new(credentials))
+        .retry_config(
+            RetryConfig::standard()
+                .with_max_attempts(ATTEMPTS)
+                .with_initial_backoff(Duration::from_millis(1))
+                .with_max_backoff(Duration::from_millis(2)),
+        )
+        .timeout_config(TimeoutConfig::builder().operation_attempt_timeout(Duration::from_millis(30)).build())
+        .load()
+        .await;
+    (Aws::with_configuration(Settings::of_stack("post"), &configuration), service)
+}
+
+fn error(status: u16, code: &str) -> Answer {
+    let body = format!(r#"{{"__type":"com.amazonaws.dynamodb.v20120810#{code}","message":"{SECRET}"}}"#);
+    Answer::Say(status, body)
+}
+
+fn s3_error(status: u16, code: &str) -> Answer {
+    Answer::Say(status, format!("<Error><Code>{code}</Code><Message>{SECRET}</Message></Error>"))
+}
+
+fn good() -> Answer {
+    Answer::Say(200, "{}".to_owned())
+}
+
+const ACCOUNT: AccountKey = AccountKey { tenant: TenantId(1), account: AccountId(2) };
+
+fn entry(seq: u64) -> Entry {
+    let (time, used) = (Timestamp(1_795_132_800_000), Usage::default());
+    Entry { seq: Seq(seq), time, actor: Actor::System, next_uid: 1, used, ops: Vec::new() }
+}
+
+fn key() -> ControlKey {
+    ControlKey::new("p", "s")
+}
+
+#[track_caller]
+fn cause<T: std::fmt::Debug>(result: PortResult<T>) -> String {
+    match result {
+        Err(PortError::Unavailable { cause, .. }) => {
+            assert!(!cause.contains(SECRET), "{cause}");
+            cause
+        }
+        other => panic!("not unavailable: {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_busy_table_is_asked_again_and_then_unavailable() {
+    let (aws, service) = answering([error(400, "ProvisionedThroughputExceededException")]).await;
+    let found = aws.control().get(&key(), Consistency::Strong).await;
+    assert!(cause(found).contains("table post-control answered ProvisionedThroughputExceededException"));
+    assert_eq!(service.asked().len(), ATTEMPTS as usize);
+    let (aws, _) =
+        answering([error(400, "ThrottlingException"), error(500, "InternalServerError"), good()]).await;
+    assert_eq!(aws.control().get(&key(), Consistency::Strong).await, Ok(None));
+}
+
+#[tokio::test]
+async fn what_an_operator_can_mend_is_unavailable_and_named() {
+    for (code, says) in [
+        ("ResourceNotFoundException", "table post-journal does not exist"),
+        ("ExpiredTokenException", "the credentials do not open table post-journal"),
+        ("UnrecognizedClientException", "the credentials do not open table post-journal"),
+        ("AccessDeniedException", "the credentials do not open table post-journal"),
+    ] {
+        let (aws, _) = answering([error(400, code)]).await;
+        let cause = cause(aws.journal().append(ACCOUNT, &entry(2)).await);
+        assert!(cause.contains(says), "{code}: {cause}");
+    }
+    let (aws, _) = answering([s3_error(404, "NoSuchBucket")]).await;
+    for cause in [
+        cause(aws.objects().get("t/pk/a").await),
+        cause(aws.objects().put_unique("t/pk/a", Bytes::new()).await),
+        cause(aws.objects().delete("t/pk/a").await),
+        cause(aws.objects().list("t/", None, 10).await),
+    ] {
+        assert!(cause.contains("bucket post-mail does not exist"), "{cause}");
+    }
+}
+
+#[tokio::test]
+async fn without_credentials_nothing_is_sent() {
+    let service = Scripted { script: Arc::new(vec![good()]), asked: Arc::default() };
+    let configuration = aws_config::defaults(BehaviorVersion::latest())
+        .http_client(service.clone())
+        .region(Region::new("eu-central-1"))
+        .no_credentials()
+        .load()
+        .await;
+    let aws = Aws::with_configuration(Settings::of_stack("post"), &configuration);
+    cause(aws.control().get(&key(), Consistency::Strong).await);
+    assert_eq!(service.asked().len(), 0);
+}
+
+#[tokio::test]
+async fn a_service_that_does_not_answer_is_unavailable() {
+    let (aws, service) = answering([Answer::Silence]).await;
+    let found = aws.journal().newest(ACCOUNT, 4, Consistency::Eventual).await;
+    assert!(cause(found).contains("table post-journal has not answered in time"));
+    assert_eq!(service.asked().len(), ATTEMPTS as usize);
+}
+
+#[tokio::test]
+async fn what_cannot_succeed_is_refused_at_once() {
+    let (aws, service) = answering([error(400, "ValidationException")]).await;
+    let put = aws.control().put_if(&key(), b"x", Expected::Absent).await;
+    assert!(matches!(put, Err(PortError::Refused { .. })), "{put:?}");
+    assert_eq!(service.asked().len(), 1);
+}
+
+/// The attribute `name` in the body of a call.
+fn attribute(body: &str, name: &str) -> String {
+    let (_, rest) = body.split_once(&format!(r#""{name}":{{"#)).unwrap();
+    let (value, _) = rest.split_once('}').unwrap();
+    format!(r#""{name}":{{{value}}}"#)
+}
+
+#[tokio::test]
+async fn an_entry_whose_first_answer_was_lost_is_committed() {
+    // What the first attempt put is only known when it was asked.
+    let (aws, service) =
+        answering([error(500, "InternalServerError"), error(500, "InternalServerError")]).await;
+    cause(aws.journal().append(ACCOUNT, &entry(2)).await);
+    let value = attribute(&service.asked()[0], "V");
+    let taken = format!(
+        r#"{{"__type":"com.amazonaws.dynamodb.v20120810#ConditionalCheckFailedException","Item":{{{value}}}}}"#
+    );
+    let (aws, _) = answering([error(500, "InternalServerError"), Answer::Say(400, taken.clone())]).await;
+    assert_eq!(aws.journal().append(ACCOUNT, &entry(2)).await, Ok(Appended::Committed));
+    // Where no attempt is in doubt it is somebody else's, and comes with the refusal: nothing else is read.
+    let (aws, service) = answering([error(400, "ThrottlingException"), Answer::Say(400, taken)]).await;
+    let appended = aws.journal().append(ACCOUNT, &entry(2)).await;
+    assert_eq!(appended, Ok(Appended::Lost(Box::new(entry(2)))));
+    assert_eq!(service.asked().len(), 2);
+}
+
+#[tokio::test]
+async fn a_damaged_entry_is_told() {
+    let (aws, service) = answering([good()]).await;
+    aws.journal().append(ACCOUNT, &entry(2)).await.unwrap();
+    let value = attribute(&service.asked()[0], "V");
+    let answer =
+        |value: &str, seq: u64| Answer::Say(200, format!(r#"{{"Items":[{{{value},"S":{{"N":"{seq}"}}}}]}}"#));
+    let since = async |answer| {
+        let (aws, _) = answering([answer]).await;
+        aws.journal().since(ACCOUNT, Seq(1), 10, Consistency::Strong).await
+    };
+    assert_eq!(since(answer(&value, 2)).await, Ok(vec![entry(2)]));
+    // Under another number, cut short, with a flipped bit, without bytes, and behind a hole.
+    let flipped = value.replacen("AQ", "AR", 1);
+    assert_ne!(flipped, value);
+    for damaged in [
+        answer(&flipped, 2),
+        answer(r#""V":{"B":"AAAA"}"#, 2),
+        answer(r#""W":{"B":"AAAA"}"#, 2),
+        answer(&value, 3),
+    ] {
+        let found = since(damaged.clone()).await;
+        assert!(matches!(found, Err(PortError::Damaged { .. })), "{damaged:?}: {found:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_batch_leaves_out_is_sent_again() {
+    let record = |at: i64| LogRecord {
+        tenant: TenantId(at.cast_unsigned()),
+        kind: LogKind::Login,
+        id: EventId::from_parts(Timestamp(at), 1),
+        time: Timestamp(at),
+        value: vec![1, 2, 3],
+    };
+    let left =
+        r#"{"UnprocessedItems":{"post-log":[{"PutRequest":{"Item":{"T":{"B":"bAAA"},"I":{"B":"AAEC"}}}}]}}"#;
+    let (aws, service) = answering([Answer::Say(200, left.to_owned()), good()]).await;
+    aws.log().append(&[record(1), record(2)]).await.unwrap();
+    let asked = service.asked();
+    assert_eq!(asked.iter().map(|body| body.matches("PutRequest").count()).collect::<Vec<_>>(), [2, 1]);
+    assert!(asked[1].contains("AAEC"));
+    // More than a batch takes goes in several.
+    let (aws, service) = answering([good()]).await;
+    aws.log().append(&(0..60).map(record).collect::<Vec<_>>()).await.unwrap();
+    let sizes: Vec<usize> = service.asked().iter().map(|body| body.matches("PutRequest").count()).collect();
+    assert_eq!(sizes, [25, 25, 10]);
+}
+
+#[tokio::test]
+async fn a_put_that_meets_another_is_made_again() {
+    let conflict = s3_error(409, "ConditionalRequestConflict");
+    let (aws, service) = answering([conflict.clone(), conflict, Answer::Say(200, String::new())]).await;
+    let put = aws.objects().put_unique("t/pk/a", Bytes::from_static(b"x")).await;
+    assert_eq!(put, Ok(Created::Stored));
+    assert_eq!(service.asked().len(), 3);
+    let (aws, service) = answering([s3_error(412, "PreconditionFailed")]).await;
+    let put = aws.objects().put_unique("t/pk/a", Bytes::from_static(b"x")).await;
+    assert_eq!(put, Ok(Created::Exists));
+    assert_eq!(service.asked().len(), 1);
+}
+
+#[tokio::test]
+async fn a_conflict_brings_the_item_that_is_there() {
+    let (aws, service) = answering([good()]).await;
+    assert_eq!(aws.control().put_if(&key(), b"there", Expected::Version(6)).await, Ok(Put::Stored(7)));
+    let body = &service.asked()[0];
+    let item = [attribute(body, "V"), attribute(body, "W"), r#""N":{"N":"7"}"#.to_owned()].join(",");
+    let lost = format!(
+        r#"{{"__type":"com.amazonaws.dynamodb.v20120810#ConditionalCheckFailedException","Item":{{{item}}}}}"#
+    );
+    let (aws, service) = answering([Answer::Say(400, lost)]).await;
+    let Ok(Put::Conflict(Some(there))) = aws.control().put_if(&key(), b"new", Expected::Absent).await else {
+        panic!("no conflict")
+    };
+    assert_eq!((there.value.as_slice(), there.version), (&b"there"[..], 7));
+    assert_eq!(service.asked().len(), 1);
+}
