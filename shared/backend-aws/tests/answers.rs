@@ -21,7 +21,8 @@ use pennypost_backend_aws::{Aws, Settings};
 use pennypost_model::journal::{Actor, Entry, Usage};
 use pennypost_model::{AccountId, AccountKey, EventId, Seq, TenantId, Timestamp};
 use pennypost_ports::{
-    Appended, Consistency, ControlKey, Created, Expected, LogKind, LogRecord, PortError, PortResult, Put,
+    Appended, Consistency, ControlKey, Created, Expected, Head, LogKind, LogRecord, Newest, PortError,
+    PortResult, Put,
 };
 
 const SECRET: &str = "a-secret-access-key";
@@ -239,6 +240,66 @@ async fn a_damaged_entry_is_told() {
         let found = since(damaged.clone()).await;
         assert!(matches!(found, Err(PortError::Damaged { .. })), "{damaged:?}: {found:?}");
     }
+}
+
+#[tokio::test]
+async fn what_a_stale_read_cannot_mean_is_read_consistently() {
+    let mut items = Vec::new();
+    for seq in 1..=3 {
+        let (aws, service) = answering([good()]).await;
+        aws.journal().append(ACCOUNT, &entry(seq)).await.unwrap();
+        let value = attribute(service.asked().last().unwrap(), "V");
+        items.push(format!(r#"{{{value},"S":{{"N":"{seq}"}}}}"#));
+    }
+    let (aws, service) = answering([good()]).await;
+    let head = Head { base_seq: Seq(3), base: "t/ix/a/3".to_owned() };
+    assert!(aws.journal().advance_head(ACCOUNT, &head).await.unwrap());
+    let body = &service.asked()[0];
+    let head_item =
+        format!(r#"{{{},"N":{{"N":"3"}},"S":{{"N":"18446744073709551616"}}}}"#, attribute(body, "V"));
+    let answer = |items: &[&String]| {
+        let items: Vec<&str> = items.iter().map(|item| item.as_str()).collect();
+        Answer::Say(200, format!(r#"{{"Items":[{}]}}"#, items.join(",")))
+    };
+    let consistent = |service: &Scripted| -> Vec<bool> {
+        service.asked().iter().map(|body| body.contains(r#""ConsistentRead":true"#)).collect()
+    };
+    let all = vec![entry(1), entry(2), entry(3)];
+    let [one, two, three] = &items[..] else { panic!("three items") };
+
+    // A hole, as parts of an account on different machines can show it.
+    let (aws, service) = answering([answer(&[one, three]), answer(&[one, two, three])]).await;
+    let found = aws.journal().since(ACCOUNT, Seq(0), 10, Consistency::Eventual).await;
+    assert_eq!((found, consistent(&service)), (Ok(all.clone()), vec![false, true]));
+    // A prefix is what a stale read may be.
+    let (aws, service) = answering([answer(&[one])]).await;
+    let found = aws.journal().since(ACCOUNT, Seq(0), 10, Consistency::Eventual).await;
+    assert_eq!((found, consistent(&service)), (Ok(all[..1].to_vec()), vec![false]));
+    // The head is ahead of the entries.
+    let script = [answer(&[&head_item, two, one]), answer(&[&head_item, three, two, one])];
+    let (aws, service) = answering(script).await;
+    let found = aws.journal().newest(ACCOUNT, 10, Consistency::Eventual).await;
+    let whole = Newest { entries: all.clone(), head: Some(head) };
+    assert_eq!((found, consistent(&service)), (Ok(whole), vec![false, true]));
+    // The entry that was asked for has been seen by the caller: it must be there.
+    let (aws, service) = answering([answer(&[two, one]), answer(&[three, two, one])]).await;
+    let found = aws.journal().before(ACCOUNT, Seq(3), 10).await;
+    assert_eq!((found, consistent(&service)), (Ok(all), vec![false, true]));
+}
+
+#[tokio::test]
+async fn records_are_given_their_end() {
+    let (aws, service) = answering([good()]).await;
+    for kind in [LogKind::Trace, LogKind::Login, LogKind::Usage, LogKind::Audit] {
+        let time = Timestamp(1_000_000);
+        let id = EventId::from_parts(time, 1);
+        let record = LogRecord { tenant: TenantId(1), kind, id, time, value: vec![1] };
+        aws.log().append(&[record]).await.unwrap();
+    }
+    let end = format!(r#""E":{{"N":"{}"}}"#, 1_000 + 180 * 86_400);
+    let ends: Vec<bool> = service.asked().iter().map(|body| body.contains(&end)).collect();
+    assert_eq!(ends, [true, true, true, false]);
+    assert!(!service.asked()[3].contains(r#""E":"#));
 }
 
 #[tokio::test]

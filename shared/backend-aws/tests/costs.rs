@@ -114,6 +114,7 @@ async fn log(aws: &Aws) {
         .collect();
     let (appended, bill) = billed(log.append(&records)).await;
     appended.unwrap();
+    eprintln!("thirty traces: {bill:?}");
     // A fifth of a unit for each, instead of one.
     assert!(matches!(bill[..], [(LogWrite, milli)] if milli <= 6_000), "{bill:?}");
     let query = LogQuery {
