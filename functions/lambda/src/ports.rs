@@ -56,7 +56,7 @@ impl Ports {
             ids: Arc::new(RandomIds),
             journal: (needs.journal != Access::None).then(|| aws.journal()),
             objects: (needs.objects != ObjectAccess::NONE).then(|| aws.objects()),
-            wakeups: None,
+            wakeups: needs.wakes.then(|| aws.wakeups() as Arc<dyn Wakeups>),
         })
     }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use pennypost_model::event::{Event, Stage};
+use pennypost_model::{AccountKey, Seq};
 use pennypost_ports::Wakeups;
 use pennypost_runtime::{Failure, Handler, Outcome};
 
@@ -38,14 +39,10 @@ impl Handler for Notify {
                 *seq = changed.seq.max(*seq);
             }
         }
-        let mut failed = BTreeMap::new();
-        for (account, seq) in newest {
-            if let Err(error) = self.wakeups.wake(account, seq).await {
-                failed.insert(account, Failure::temporary(&error));
-            }
-        }
+        let newest: Vec<(AccountKey, Seq)> = newest.into_iter().collect();
+        let told = self.wakeups.wake_many(&newest).await.map_err(|error| Failure::temporary(&error));
         let outcome = |event: &Event| match event {
-            Event::Changed(changed) => failed.get(&changed.account).cloned().map_or(Ok(Vec::new()), Err),
+            Event::Changed(_) => told.clone().map(|()| Vec::new()),
             other => Err(Failure::misrouted(other, Stage::Notify)),
         };
         events.iter().map(outcome).collect()

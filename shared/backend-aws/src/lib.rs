@@ -36,6 +36,7 @@ mod seal;
 mod settings;
 mod table;
 mod units;
+pub mod wakeups;
 
 pub use settings::{Retention, Settings};
 
@@ -52,6 +53,7 @@ use crate::log::AwsLog;
 use crate::objects::AwsObjects;
 use crate::queue::SqsQueue;
 use crate::table::Table;
+use crate::wakeups::{AwsWakeups, Bell};
 
 /// The services of one installation. Clone the ports out of it.
 pub struct Aws {
@@ -112,6 +114,20 @@ impl Aws {
     #[must_use]
     pub fn queue(&self) -> Arc<SqsQueue> {
         Arc::clone(&self.queue)
+    }
+
+    /// Wakes the sessions of all adapters.
+    #[must_use]
+    pub fn wakeups(&self) -> Arc<AwsWakeups> {
+        Arc::new(AwsWakeups::new(self.clients.sqs.clone(), self.control(), None))
+    }
+
+    /// Makes this process an adapter whose sessions others can wake. [`Bell::take_down`] ends it in order.
+    ///
+    /// # Errors
+    /// [`pennypost_ports::PortError`] when its queue can't be made or the others can't be told.
+    pub async fn bell(&self) -> PortResult<Bell> {
+        Bell::hang(self.clients.sqs.clone(), self.control(), &self.settings.stack).await
     }
 
     /// The log port.

@@ -13,6 +13,7 @@
 //! with its tries counted by SQS.
 
 pub mod body;
+pub(crate) mod calls;
 mod dead;
 mod in_hand;
 mod retry;
@@ -23,9 +24,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_sdk_sqs::Client;
-use aws_sdk_sqs::types::{
-    DeleteMessageBatchRequestEntry, Message, MessageSystemAttributeName, QueueAttributeName,
-};
+use aws_sdk_sqs::types::QueueAttributeName;
 use pennypost_meter::{MILLI, Unit, count};
 use pennypost_model::event::Stage;
 use pennypost_model::{TenantId, Timestamp};
@@ -36,20 +35,18 @@ use pennypost_ports::{
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
+use self::calls::AT_ONCE;
 use self::in_hand::{HandOut, InHand, Known};
 use self::sending::{Parcel, Sending};
 use crate::Settings;
-use crate::clients::timeouts;
 use crate::failure::failure;
 
 pub(crate) const PORT: &str = "queue";
 const MAX_BODY: usize = 256 * 1024;
 const MAX_DELAY: Duration = Duration::from_secs(15 * 60);
 /// The longest that a receiver waits at SQS in one call, and the shortest that is no short poll.
-const LONG_POLL: Duration = Duration::from_secs(20);
+pub(crate) const LONG_POLL: Duration = Duration::from_secs(20);
 const SHORTEST_POLL: Duration = Duration::from_secs(1);
-/// Messages in one answer.
-const AT_ONCE: usize = 10;
 /// The longest visibility, from the hand-out on.
 const MAX_VISIBILITY: Duration = Duration::from_secs(12 * 3600);
 /// No function runs longer.
@@ -165,7 +162,6 @@ impl SqsQueue {
         url.await.cloned()
     }
 
-    /// One call; what SQS hands out, and nothing kept of it yet.
     async fn poll(
         &self,
         lane: &Lane,
@@ -174,62 +170,11 @@ impl SqsQueue {
         visibility: Duration,
         wait: Duration,
     ) -> PortResult<Vec<Record>> {
-        use MessageSystemAttributeName as Attribute;
-        let patience = timeouts(1024 * 1024).to_builder().operation_attempt_timeout(wait + LONG_POLL / 2);
-        let patience = patience.operation_timeout(wait * 2 + LONG_POLL * 2).build();
-        let call = self
-            .client
-            .receive_message()
-            .queue_url(url)
-            .max_number_of_messages(max.min(AT_ONCE) as i32)
-            .visibility_timeout(seconds(visibility))
-            .wait_time_seconds(seconds(wait))
-            .message_system_attribute_names(Attribute::ApproximateReceiveCount)
-            .message_system_attribute_names(Attribute::SentTimestamp)
-            .message_system_attribute_names(Attribute::MessageGroupId)
-            .customize()
-            .config_override(aws_sdk_sqs::config::Builder::new().timeout_config(patience));
-        let answer = call.send().await.map_err(|error| failure(PORT, &lane.name, &error));
-        let messages = answer.map(|answer| answer.messages.unwrap_or_default());
-        let bytes = |messages: &Vec<Message>| {
-            messages.iter().map(|message| message.body().unwrap_or_default().len()).sum()
-        };
-        count(Unit::QueueRequest, requests(messages.as_ref().map(bytes).unwrap_or(0)) * MILLI);
-        Ok(messages?.into_iter().filter_map(record).collect())
+        calls::receive(&self.client, &lane.name, url, max, visibility, wait).await
     }
 
-    /// Deletes messages by their handles. Those that failed for good have gone or come again by themselves.
     async fn delete(&self, lane: &Lane, url: &str, handles: &[&str]) -> PortResult<()> {
-        for handles in handles.chunks(sending::BATCH) {
-            let mut open: Vec<usize> = (0..handles.len()).collect();
-            let mut calls = 0;
-            while !open.is_empty() {
-                if calls > 0 {
-                    tokio::time::sleep(retry::pause(calls)).await;
-                }
-                let mut call = self.client.delete_message_batch().queue_url(url);
-                for at in &open {
-                    let entry = DeleteMessageBatchRequestEntry::builder()
-                        .id(at.to_string())
-                        .receipt_handle(handles[*at])
-                        .build()
-                        .map_err(|error| PortError::Refused { port: PORT, cause: error.to_string() })?;
-                    call = call.entries(entry);
-                }
-                let answer = call.send().await;
-                count(Unit::QueueRequest, MILLI);
-                calls += 1;
-                let answer = answer.map_err(|error| failure(PORT, &lane.name, &error))?;
-                let passing = answer.failed().iter().filter(|entry| retry::is_passing(entry));
-                if let Some(entry) = passing.clone().next()
-                    && calls >= retry::CALLS
-                {
-                    return Err(retry::of_entry(&lane.name, entry));
-                }
-                open = passing.filter_map(|entry| entry.id().parse().ok()).collect();
-            }
-        }
-        Ok(())
+        calls::delete(&self.client, &lane.name, url, handles).await
     }
 
     async fn make_invisible(
@@ -304,22 +249,6 @@ impl Lane {
 fn tenant(record: &Record, body: &[u8]) -> TenantId {
     let group = record.group.as_deref().and_then(|group| group.parse().ok());
     group.unwrap_or_else(|| dead::tenant_of(body))
-}
-
-/// What matters of a message. `None` if it can neither be read nor deleted.
-fn record(message: Message) -> Option<Record> {
-    let mut attributes = message.attributes.unwrap_or_default();
-    let mut attribute = |name| attributes.remove(&name);
-    let tries = attribute(MessageSystemAttributeName::ApproximateReceiveCount);
-    let sent = attribute(MessageSystemAttributeName::SentTimestamp);
-    Some(Record {
-        message: message.message_id?,
-        handle: message.receipt_handle?,
-        text: message.body.unwrap_or_default(),
-        tries: tries.and_then(|tries| tries.parse().ok()).unwrap_or(1),
-        sent: Timestamp(sent.and_then(|sent| sent.parse().ok()).unwrap_or_default()),
-        group: attribute(MessageSystemAttributeName::MessageGroupId),
-    })
 }
 
 #[async_trait]

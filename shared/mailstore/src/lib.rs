@@ -27,7 +27,7 @@ use pennypost_ports::{Clock, Ids, Journal, Objects};
 
 pub use commit::Committed;
 pub use error::{ChangeError, StoreError};
-pub use live::{LiveAccount, Mailroom, Occupancy};
+pub use live::{LiveAccount, Mailroom, Occupancy, Others};
 pub use load::long_tail;
 pub use write::{Incoming, Placed, Prepared};
 

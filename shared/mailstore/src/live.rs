@@ -14,7 +14,7 @@ use pennypost_fold::{Draft, DraftError, State};
 use pennypost_model::journal::Actor;
 use pennypost_model::{AccountKey, MailboxId, Seq};
 use pennypost_ports::{Consistency, PortResult, Wakeups};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use crate::{ChangeError, Incoming, Mailstore, Placed, StoreError};
 
@@ -28,7 +28,11 @@ const ACCOUNT: usize = 1024;
 pub struct Mailroom {
     store: Mailstore,
     shelf: Arc<Shelf>,
+    others: Option<Others>,
 }
+
+/// Where changes by this process are told, for sessions in other processes.
+pub type Others = mpsc::UnboundedSender<(AccountKey, Seq)>;
 
 struct Shelf {
     /// Bytes that states may take before accounts without sessions go.
@@ -85,6 +89,7 @@ pub struct LiveAccount {
     changing: tokio::sync::Mutex<()>,
     /// The highest entry that somebody has told us of.
     news: watch::Sender<Seq>,
+    others: Option<Others>,
 }
 
 impl Mailroom {
@@ -104,7 +109,28 @@ impl Mailroom {
             asked: AtomicU64::new(0),
             counts: Arc::default(),
         };
-        Mailroom { store, shelf: Arc::new(shelf) }
+        Mailroom { store, shelf: Arc::new(shelf), others: None }
+    }
+
+    /// As it is, and what its accounts commit is told to `others`, too.
+    #[must_use]
+    pub fn telling(self, others: Others) -> Mailroom {
+        Mailroom { others: Some(others), ..self }
+    }
+
+    /// The accounts whose sessions wait for news.
+    #[must_use]
+    pub fn watched(&self) -> Vec<AccountKey> {
+        let accounts = self.shelf.accounts.lock();
+        let watched = accounts.values().filter(|kept| kept.account.news.receiver_count() > 0);
+        watched.map(|kept| kept.account.key).collect()
+    }
+
+    /// Tells sessions that the account may have grown, by nobody knows how much.
+    pub fn look_again(&self, account: AccountKey) {
+        if let Some(kept) = self.shelf.accounts.lock().get(&account) {
+            kept.account.news.send_modify(|_| {});
+        }
     }
 
     /// The store beneath.
@@ -138,7 +164,13 @@ impl Mailroom {
             None => {
                 let state = self.store.load(key, Consistency::Strong).await?;
                 self.shelf.counts.loaded.fetch_add(1, Ordering::Relaxed);
-                self.keep(LiveAccount::new(key, self.store.clone(), state, &self.shelf.counts))
+                self.keep(LiveAccount::new(
+                    key,
+                    self.store.clone(),
+                    state,
+                    &self.shelf.counts,
+                    self.others.clone(),
+                ))
             }
         };
         let state = account.refresh().await?;
@@ -222,7 +254,13 @@ impl Wakeups for Mailroom {
 }
 
 impl LiveAccount {
-    fn new(key: AccountKey, store: Mailstore, state: State, counts: &Arc<Counts>) -> LiveAccount {
+    fn new(
+        key: AccountKey,
+        store: Mailstore,
+        state: State,
+        counts: &Arc<Counts>,
+        others: Option<Others>,
+    ) -> LiveAccount {
         let weight = ACCOUNT + state.weight();
         counts.bytes.fetch_add(weight, Ordering::Relaxed);
         LiveAccount {
@@ -234,6 +272,7 @@ impl LiveAccount {
             counts: Arc::clone(counts),
             advancing: tokio::sync::Mutex::new(()),
             changing: tokio::sync::Mutex::new(()),
+            others,
         }
     }
 
@@ -318,7 +357,9 @@ impl LiveAccount {
     ) -> Result<(Arc<State>, T), ChangeError<E>> {
         let _turn = self.changing.lock().await;
         let state = (*self.state()).clone();
+        let before = state.seq;
         let committed = self.store.commit(self.key, state, actor, decide).await?;
+        self.tell_others(before, committed.state.seq);
         Ok((self.publish(committed.state), committed.value))
     }
 
@@ -336,8 +377,10 @@ impl LiveAccount {
         let packed = self.store.pack(self.key, messages).await?;
         let _turn = self.changing.lock().await;
         let state = (*self.state()).clone();
+        let before = state.seq;
         let placing = self.store.place(self.key, state, actor, mailbox, messages, packed, allow);
         let committed = placing.await?;
+        self.tell_others(before, committed.state.seq);
         Ok((self.publish(committed.state), committed.value))
     }
 
@@ -348,6 +391,15 @@ impl LiveAccount {
             *known = (*known).max(seq);
             is_news
         });
+    }
+
+    fn tell_others(&self, before: Seq, after: Seq) {
+        if let Some(others) = &self.others
+            && after > before
+        {
+            // Nobody listens when the process is about to end.
+            let _ = others.send((self.key, after));
+        }
     }
 
     /// Makes `state` the newest unless a newer one is there; the answer is the newest.

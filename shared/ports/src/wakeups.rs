@@ -11,4 +11,15 @@ use crate::PortResult;
 pub trait Wakeups: Send + Sync {
     /// `account` has at least entry `seq`.
     async fn wake(&self, account: AccountKey, seq: Seq) -> PortResult<()>;
+
+    /// The same for many accounts, which may cost less. All are tried; the error is that of one.
+    async fn wake_many(&self, news: &[(AccountKey, Seq)]) -> PortResult<()> {
+        let mut result = Ok(());
+        for (account, seq) in news {
+            if let Err(error) = self.wake(*account, *seq).await {
+                result = Err(error);
+            }
+        }
+        result
+    }
 }
