@@ -1,17 +1,23 @@
 //! The command line.
 
+use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use pennypost_backend_embedded::Options;
+use serde_json::json;
 
 use crate::admin::tenant::TenantCommand;
 use crate::admin::{AdminCommand, AdminContext};
+use crate::backend::{Kind, Place};
 use crate::office::Office;
+use crate::print::Output;
 use crate::text::{Lang, Text};
-use crate::{Failed, bench, dead_letters, export, functions, import, mailbox, replay, serve, trace, verify};
+use crate::{
+    Failed, bench, dead_letters, export, functions, import, mailbox, replay, say, serve, trace, verify,
+};
 
 /// An enterprise post office: SMTP in, IMAP and POP3 out, nothing lost.
 #[derive(Debug, Parser)]
@@ -26,6 +32,15 @@ pub struct Cli {
         value_name = "DIR"
     )]
     data: PathBuf,
+    /// In what mail is stored: with aws, only the server's certificate lies in the data directory.
+    #[arg(
+        long,
+        global = true,
+        env = "PENNYPOST_BACKEND",
+        default_value = "embedded",
+        value_name = "BACKEND"
+    )]
+    backend: Kind,
     /// Print JSON for programs: one document, or one line for each row of a list.
     #[arg(long, global = true)]
     json: bool,
@@ -72,6 +87,11 @@ enum Command {
     DeadLetters(dead_letters::DeadLettersCommand),
     /// Measure a mail server, this or any other, by the load that mail programs make
     Bench(bench::BenchArgs),
+    /// Make what the backend stores mail in, where it is missing: the data directory, or tables, queues and bucket
+    #[command(after_help = "Examples:
+  pennypost create --data /var/lib/pennypost
+  pennypost create --backend aws          for services that know no CloudFormation; in AWS deploy the template")]
+    Create,
     /// List the functions of the cloud: triggers, ports, queues and sizes
     Functions(functions::FunctionsArgs),
 }
@@ -81,6 +101,7 @@ enum Command {
 #[command(after_help = "Examples:
   pennypost serve --demo
   pennypost serve --config /etc/pennypost.toml --data /var/lib/pennypost
+  pennypost serve --backend aws --handlers none
 Every setting of the configuration file can be given by --set, for example
   pennypost serve --set pipeline.fused=false --set adapter.limits.connections=20000
 Administration commands work while the server runs.")]
@@ -106,6 +127,9 @@ pub struct ServeArgs {
     /// HTTP: /healthz and /metrics [default: 127.0.0.1:2080].
     #[arg(long, env = "PENNYPOST_HTTP", value_name = "ADDR")]
     pub http: Option<SocketAddr>,
+    /// Who handles events: this process, or functions of the cloud.
+    #[arg(long, env = "PENNYPOST_HANDLERS", default_value = "all", value_name = "WHICH")]
+    pub handlers: Handlers,
     /// Make a demo tenant with two accounts and sample mail.
     #[arg(long)]
     pub demo: bool,
@@ -118,6 +142,15 @@ pub struct ServeArgs {
     /// Print the names of all crash points and end (for tests; see PENNYPOST_CRASH_AT).
     #[arg(long, hide = true)]
     pub list_crash_points: bool,
+}
+
+/// Which handlers run in the process that serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Handlers {
+    /// All of them: it takes events from the queues itself
+    All,
+    /// None: functions take them (with --backend aws)
+    None,
 }
 
 impl Cli {
@@ -146,18 +179,31 @@ impl Cli {
     }
 
     async fn dispatch(self, text: &Text) -> Result<ExitCode, Failed> {
-        let Cli { data, json, command, .. } = self;
+        let Cli { data, backend, json, command, .. } = self;
+        let place = Place { kind: backend, data };
         let command = match command {
-            Command::Serve(args) => return serve::run(&data, &args, json, text).await,
+            Command::Serve(args) => return serve::run(&place, &args, json, text).await,
+            Command::Create => return create(&place, json, text).await,
             other => other,
         };
         // A mistyped directory must not pass for an empty post office.
         let options = Options { create: command.begins_an_office(), ..Options::tool() };
-        let office = Office::open(&data, &options)?;
+        let office = Office::open_at(&place, &options).await?;
         let result = command.run(&office, json, text).await;
         office.backend.shutdown().await;
         result
     }
+}
+
+/// Makes what the backend needs.
+async fn create(place: &Place, json: bool, text: &Text) -> Result<ExitCode, Failed> {
+    place.create().await?;
+    let (said, backend) = match place.kind {
+        Kind::Embedded => (say!(text, "created", data = place.data.display().to_string()), "embedded"),
+        Kind::Aws => (say!(text, "created-cloud"), "aws"),
+    };
+    Output::new(&mut io::stdout().lock(), json).result(&said, &json!({ "backend": backend }))?;
+    Ok(ExitCode::SUCCESS)
 }
 
 impl Command {
@@ -169,7 +215,7 @@ impl Command {
     async fn run(self, office: &Office, json: bool, text: &Text) -> Result<ExitCode, Failed> {
         match self {
             // None of them works on a store that is open.
-            Command::Serve(_) | Command::Bench(_) | Command::Functions(_) => {}
+            Command::Serve(_) | Command::Bench(_) | Command::Functions(_) | Command::Create => {}
             Command::Admin(command) => {
                 let open_account = office.open_account();
                 let text = Text::new(text.lang());

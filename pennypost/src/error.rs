@@ -1,5 +1,6 @@
 //! Why a command failed, in the person's language.
 
+use pennypost_backend_aws as aws;
 use pennypost_backend_embedded as embedded;
 use pennypost_directory::DirectoryError;
 use pennypost_mailstore::StoreError;
@@ -15,6 +16,9 @@ pub enum Failed {
     /// The data directory can't be opened.
     #[error(transparent)]
     Open(#[from] embedded::Error),
+    /// The services of a cloud can't be used.
+    #[error(transparent)]
+    Cloud(#[from] aws::Error),
     /// An administrator's command.
     #[error(transparent)]
     Admin(#[from] AdminError),
@@ -53,6 +57,7 @@ impl Failed {
                 say!(text, "failed-not-a-directory", data = dir.display().to_string())
             }
             Failed::Open(error) => say!(text, "failed-open", cause = error.to_string()),
+            Failed::Cloud(error) => say!(text, "failed-cloud", cause = error.to_string()),
             Failed::Admin(error) => error.message(text),
             Failed::Store(error) => say!(text, "failed-store", cause = error.to_string()),
             Failed::Io(error) => say!(text, "failed-io", cause = error.to_string()),

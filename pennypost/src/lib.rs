@@ -1,6 +1,7 @@
 //! The library behind the one binary: its subcommands and what they say.
 
 pub mod admin;
+pub mod backend;
 mod background;
 mod bench;
 pub mod cli;
@@ -14,6 +15,7 @@ mod http;
 mod import;
 pub mod mail_files;
 mod mailbox;
+mod neighbours;
 pub mod office;
 mod open_files;
 mod print;

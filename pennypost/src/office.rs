@@ -1,4 +1,4 @@
-//! A post office on the embedded backend: the ports of a data directory and what stands on them.
+//! An open post office: the ports of its backend and what stands on them.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,13 +10,14 @@ use pennypost_mailstore::{Mailroom, Mailstore};
 use pennypost_ports::{Clock, Control, Ids, Log, Objects, Queue, RandomIds, SystemClock};
 
 use crate::admin::OpenAccount;
+use crate::backend::{Backend, Place};
 use crate::text::Text;
 use crate::{Failed, say};
 
 /// An open post office.
 pub struct Office {
     /// The backend, to be shut down at the end.
-    pub backend: Embedded,
+    pub backend: Backend,
     /// Who is here.
     pub directory: Directory,
     /// The mail.
@@ -33,13 +34,24 @@ impl Office {
     /// # Errors
     /// [`Failed::Open`].
     pub fn open(data: &Path, options: &Options) -> Result<Office, Failed> {
-        let backend = Embedded::open(data, options)?;
+        Ok(Office::on(Backend::Embedded(Embedded::open(data, options)?)))
+    }
+
+    /// Opens it wherever it is. The options are for a data directory.
+    ///
+    /// # Errors
+    /// [`Failed::Open`], [`Failed::Cloud`].
+    pub async fn open_at(place: &Place, options: &Options) -> Result<Office, Failed> {
+        Ok(Office::on(place.open(options).await?))
+    }
+
+    fn on(backend: Backend) -> Office {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let ids: Arc<dyn Ids> = Arc::new(RandomIds);
         let directory = Directory::new(backend.control(), Arc::clone(&clock), Arc::clone(&ids));
         let store =
             Mailstore::new(backend.journal(), backend.objects(), Arc::clone(&clock), Arc::clone(&ids));
-        Ok(Office { backend, directory, store, clock, ids })
+        Office { backend, directory, store, clock, ids }
     }
 
     /// The control port.

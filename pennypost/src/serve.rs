@@ -2,7 +2,6 @@
 
 use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
-use std::path::Path;
 use std::process::ExitCode;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -18,25 +17,29 @@ use pennypost_mailstore::Mailroom;
 use pennypost_model::event::Stage;
 use pennypost_notify::Notify;
 use pennypost_policy_filter::PolicyFilter;
+use pennypost_ports::Wakeups;
 use pennypost_runtime::local::Driver;
 use pennypost_runtime::{Handler, Pipeline};
 use prometheus::Registry;
 use serde_json::json;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
-use crate::cli::ServeArgs;
+use crate::backend::{Backend, Kind, Place};
+use crate::cli::{Handlers, ServeArgs};
 use crate::config::{Config, Listen};
+use crate::neighbours::{self, HereAndThere};
 use crate::office::Office;
 use crate::sweep::Sweeper;
 use crate::text::Text;
 use crate::{Failed, background, demo, http, open_files, say};
 
 /// Runs the post office until it is asked to stop.
-pub async fn run(data: &Path, args: &ServeArgs, json: bool, text: &Text) -> Result<ExitCode, Failed> {
+pub async fn run(place: &Place, args: &ServeArgs, json: bool, text: &Text) -> Result<ExitCode, Failed> {
+    let data = place.data.as_path();
     if args.list_crash_points {
         let mut out = std::io::stdout().lock();
         pennypost_ports::crash::POINTS.iter().try_for_each(|point| writeln!(out, "{point}"))?;
@@ -48,11 +51,22 @@ pub async fn run(data: &Path, args: &ServeArgs, json: bool, text: &Text) -> Resu
         demo::check_addresses(&config.listen.all(), text)?;
     }
     config.adapter.limits.connections = open_files::fitting(config.adapter.limits.connections);
-    let office = Office::open(data, &Options::server())?;
+    let handles = args.handlers == Handlers::All;
+    if !handles && place.kind == Kind::Embedded {
+        // Nobody else can.
+        return Err(Failed::Said(say!(text, "serve-handlers")));
+    }
+    let office = Office::open_at(place, &Options::server()).await?;
+    place.make_directory()?;
     let tls = load_or_create_tls(&data.join("tls"), &config.adapter.hostname)
         .map_err(|error| Failed::Said(say!(text, "serve-tls", cause = error.to_string())))?;
     let registry = Registry::new();
+    let (others, changed_here) = mpsc::unbounded_channel();
     let room = Mailroom::with_room(office.store.clone(), config.adapter.limits.live_bytes);
+    let room = match office.backend {
+        Backend::Embedded(_) => room,
+        Backend::Aws(_) => room.telling(others.clone()),
+    };
     let ports = Ports {
         directory: office.directory.clone(),
         mailroom: room.clone(),
@@ -64,7 +78,11 @@ pub async fn run(data: &Path, args: &ServeArgs, json: bool, text: &Text) -> Resu
     let started = |cause: String| Failed::Said(say!(text, "serve-start", cause = cause));
     let adapter = Adapter::new(ports, config.adapter.clone(), tls, &registry)
         .map_err(|error| started(error.to_string()))?;
-    let pipeline = Arc::new(pipeline(&office, &room, &config));
+    let wakeups: Arc<dyn Wakeups> = match office.backend {
+        Backend::Embedded(_) => Arc::new(room.clone()),
+        Backend::Aws(_) => Arc::new(HereAndThere { here: room.clone(), there: others }),
+    };
+    let pipeline = Arc::new(pipeline(&office, &room, wakeups, &config));
     let settings = config.pipeline.driver.clone();
     let clock = Arc::clone(&office.clock);
     let (queue, log, control) = (office.queue(), office.log(), office.control());
@@ -84,15 +102,37 @@ pub async fn run(data: &Path, args: &ServeArgs, json: bool, text: &Text) -> Resu
     protocols.spawn(pop3::run(Arc::clone(&adapter), listeners.pop3, TlsMode::StartTls));
     protocols.spawn(pop3::run(Arc::clone(&adapter), listeners.pop3s, TlsMode::Implicit));
     let (stop_work, work_stopped) = watch::channel(false);
-    let housekeeping = background::start(driver.clone(), work_stopped.clone())?;
-    let is_mail = |stage| stage != Stage::Housekeep;
-    let workers = tokio::spawn(driver.run_some(is_mail, work_stopped.clone()));
+    let bell = match &office.backend {
+        Backend::Embedded(_) => None,
+        Backend::Aws(aws) => match aws.bell().await {
+            Ok(bell) => Some(Arc::new(bell)),
+            Err(error) => {
+                tracing::warn!(%error, "sessions learn late of what others change");
+                None
+            }
+        },
+    };
+    let working = if handles {
+        let housekeeping = housekeeping(place, &config, &driver).await?;
+        let housekeeping = background::start(housekeeping, work_stopped.clone())?;
+        let is_mail = |stage| stage != Stage::Housekeep;
+        let workers = tokio::spawn(driver.run_some(is_mail, work_stopped.clone()));
+        Some(async { tokio::join!(workers, housekeeping) })
+    } else {
+        None
+    };
     let sweeper = Sweeper::new(&office, Arc::clone(&pipeline), config.retention.clone());
-    let sweeper = tokio::spawn(sweeper.run());
-    let neighbours = tokio::spawn(watch_other_processes(office.backend.foreign_changes(), room));
+    // Where functions handle events one of them sweeps; what sessions wish for only this process knows.
+    let sweeper =
+        if handles { tokio::spawn(sweeper.run()) } else { tokio::spawn(sweeper.send_what_is_wanted()) };
+    let neighbours = match (&bell, office.backend.foreign_changes()) {
+        (Some(bell), _) => tokio::spawn(neighbours::of_an_adapter(Arc::clone(bell), room, changed_here)),
+        (None, Some(changes)) => tokio::spawn(neighbours::of_a_directory(changes, room)),
+        (None, None) => tokio::spawn(neighbours::of_a_deaf_adapter(room, changed_here)),
+    };
     let pages = tokio::spawn(http::run(listeners.http, monitor, work_stopped));
 
-    announce(data, &bound, demo.as_ref(), json, text)?;
+    announce(place, &bound, demo.as_ref(), json, text)?;
     stop.await;
     tracing::info!("stopping");
     adapter.shutdown.begin();
@@ -100,20 +140,26 @@ pub async fn run(data: &Path, args: &ServeArgs, json: bool, text: &Text) -> Resu
     sweeper.abort();
     neighbours.abort();
     let _ = stop_work.send(true);
+    if let Some(bell) = bell
+        && let Err(error) = bell.take_down().await
+    {
+        tracing::warn!(%error, "the next adapter to start removes what this one leaves");
+    }
     // What a worker has in hand comes again if it does not end in time.
-    let all = async { tokio::join!(workers, housekeeping) };
-    let _ = tokio::time::timeout(Duration::from_secs(20), all).await;
+    if let Some(working) = working {
+        let _ = tokio::time::timeout(Duration::from_secs(20), working).await;
+    }
     let _ = tokio::time::timeout(Duration::from_secs(2), pages).await;
     office.backend.shutdown().await;
     Ok(ExitCode::SUCCESS)
 }
 
 /// The handlers, joined as the configuration says.
-fn pipeline(office: &Office, room: &Mailroom, config: &Config) -> Pipeline {
+fn pipeline(office: &Office, room: &Mailroom, wakeups: Arc<dyn Wakeups>, config: &Config) -> Pipeline {
     let handlers: [Arc<dyn Handler>; 5] = [
         Arc::new(InboundParse::new(office.objects(), office.log())),
         Arc::new(PolicyFilter::new(Arc::new(office.directory.clone()))),
-        Arc::new(Deliver::new(office.store.clone(), office.log()).waking(Arc::new(room.clone()))),
+        Arc::new(Deliver::new(office.store.clone(), office.log()).waking(wakeups)),
         Arc::new(Notify::new(Arc::new(room.clone()))),
         Arc::new(Housekeep::new(
             office.store.clone(),
@@ -123,6 +169,24 @@ fn pipeline(office: &Office, room: &Mailroom, config: &Config) -> Pipeline {
         )),
     ];
     Pipeline::new(handlers, config.pipeline.fused.clone(), office.queue())
+}
+
+/// The driver of housekeeping, which has a thread of its own. A service's connections belong to the thread that made
+/// them, and housekeeping keeps its thread for seconds: it gets connections of its own.
+async fn housekeeping(place: &Place, config: &Config, driver: &Driver) -> Result<Driver, Failed> {
+    if place.kind == Kind::Embedded {
+        return Ok(driver.clone());
+    }
+    let office = Office::open_at(place, &Options::tool()).await?;
+    let handler: Arc<dyn Handler> = Arc::new(Housekeep::new(
+        office.store.clone(),
+        office.control(),
+        office.queue(),
+        config.housekeeping.clone(),
+    ));
+    let pipeline = Pipeline::new([handler], config.pipeline.fused.clone(), office.queue());
+    let clock = Arc::clone(&office.clock);
+    Ok(driver.beside(Arc::new(pipeline), office.queue(), office.log(), office.control(), clock))
 }
 
 fn start_logging(text: &Text) -> Result<(), Failed> {
@@ -203,13 +267,13 @@ impl Listeners {
 
 /// Says that everything is bound, and how to connect.
 fn announce(
-    data: &Path,
+    place: &Place,
     bound: &Listen,
     demo: Option<&demo::Demo>,
     json: bool,
     text: &Text,
 ) -> Result<(), Failed> {
-    let certificate = data.join("tls").join("cert.pem").display().to_string();
+    let certificate = place.data.join("tls").join("cert.pem").display().to_string();
     let mut out = std::io::stdout().lock();
     if json {
         let document = json!({
@@ -233,7 +297,11 @@ fn announce(
         writeln!(out, "{document}")?;
         return Ok(out.flush()?);
     }
-    writeln!(out, "{}", say!(text, "serve-ready", data = data.display().to_string()))?;
+    let ready = match place.kind {
+        Kind::Embedded => say!(text, "serve-ready", data = place.data.display().to_string()),
+        Kind::Aws => say!(text, "serve-ready-cloud"),
+    };
+    writeln!(out, "{ready}")?;
     writeln!(out)?;
     for (name, address) in [
         ("SMTP   (STARTTLS)", bound.smtp),
@@ -279,13 +347,6 @@ fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
             _ = interrupt.recv() => {}
         }
     })
-}
-
-/// Sessions learn of what other processes (import, administration) have changed.
-async fn watch_other_processes(mut changes: watch::Receiver<u64>, room: Mailroom) {
-    while changes.changed().await.is_ok() {
-        room.wake_all();
-    }
 }
 
 #[cfg(test)]

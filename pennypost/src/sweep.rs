@@ -92,6 +92,11 @@ impl Sweeper {
         tokio::join!(wanted, sweeping);
     }
 
+    /// Only sends the accounts whose segments somebody wants, until it is dropped.
+    pub(crate) async fn send_what_is_wanted(self) {
+        index_what_is_wanted(self.store.clone(), Arc::clone(&self.pipeline), Arc::clone(&self.clock)).await;
+    }
+
     async fn round(&mut self) -> Result<(), Failed> {
         // What is still waiting would only be sent a second time. Asked before the chores, which fill the queue.
         if self.housekeeping_is_busy().await? {

@@ -36,8 +36,13 @@ class Pennypost(Office):
     name = "pennypost"
     keeps_bytes = True
 
-    def __init__(self, binary: str, data: Path, settings: tuple[str, ...] = ()):
+    def __init__(self, binary: str, data: Path, settings: tuple[str, ...] = (), backend: str = "embedded"):
         self.binary = binary
+        self.backend = backend
+        #: A stack of its own for each office: others may stand at the same services.
+        self.environment = {"PENNYPOST_BACKEND": backend}
+        if backend == "aws":
+            self.environment["PENNYPOST_STACK"] = f"test-{secrets.token_hex(6)}"
         self.data = Path(data)
         self.data.mkdir(parents=True, exist_ok=True)
         self.settings = settings
@@ -49,6 +54,8 @@ class Pennypost(Office):
         self._tenants_made: set[str] = set()
 
     def start(self, environment: dict[str, str] | None = None, timeout: float = 30) -> None:
+        if self.backend == "aws":
+            self.run_ok("create")
         self.spawn(environment)
         self.wait_ready(timeout)
 
@@ -64,7 +71,7 @@ class Pennypost(Office):
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=log,
-                env={**os.environ, **(environment or {})},
+                env={**os.environ, **self.environment, **(environment or {})},
             )
 
     def wait_ready(self, timeout: float) -> None:
@@ -111,6 +118,7 @@ class Pennypost(Office):
             capture_output=True,
             text=True,
             timeout=timeout,
+            env={**os.environ, **self.environment},
         )
 
     def run_ok(self, *arguments: str, stdin: str | None = None) -> str:

@@ -170,6 +170,7 @@ failed-no-data = there is no data directory { $data }: name it with --data; “p
 failed-not-a-directory = the data directory { $data } is not a directory
 failed-store = the mail store failed: { $cause }
 failed-io = { $cause }
+failed-cloud = the cloud’s services cannot be used: { $cause }
 config-file = the configuration { $path } cannot be used: { $cause }
 config-setting = “{ $setting }” is not a setting: it must look like pipeline.fused=false
 config-setting-value = the setting “{ $setting }” is not valid: { $cause }
@@ -179,8 +180,10 @@ config-too-young = housekeeping.min_age_days is { $value }: it must be at least 
 log-filter = PENNYPOST_LOG is not valid: “{ $filter }”; examples: info, debug, warn,pennypost_ingress=trace
 serve-tls = the TLS certificate cannot be used: { $cause }
 serve-start = the post office cannot start: { $cause }
+serve-handlers = on the embedded backend nobody else handles events: leave --handlers none out, or add --backend aws
 serve-bind = cannot listen for { $name } on { $address }: { $cause }
 serve-ready = Pennypost is open. Data directory: { $data }
+serve-ready-cloud = Pennypost is open. Mail lies in the services that the AWS environment names.
 serve-certificate = TLS uses the self-signed certificate { $path } (put your own cert.pem and key.pem there); mail programs will ask you to trust it once.
 serve-demo = Demo accounts: { $accounts } – password: { $password }
 serve-next-steps =
@@ -189,6 +192,8 @@ serve-next-steps =
       pennypost domain add acme.example --tenant acme
       pennypost account add ann@acme.example
 serve-stop = Stop with Ctrl-C.
+created = The data directory { $data } is there.
+created-cloud = Tables, queues and bucket are there.
 demo-no-mail = no sample mail at { $path }: the demo begins with empty mailboxes
 demo-not-loopback = the demo’s password is known to everybody: with --demo nothing listens on { $address }, only on loopback addresses such as 127.0.0.1
 import-path = { $path } cannot be imported: { $cause }

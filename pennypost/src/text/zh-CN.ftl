@@ -152,6 +152,7 @@ failed-no-data = 没有数据目录 { $data }：请用 --data 指定；“pennyp
 failed-not-a-directory = 数据目录 { $data } 不是目录
 failed-store = 邮件存储出错：{ $cause }
 failed-io = { $cause }
+failed-cloud = 无法使用云服务：{ $cause }
 config-file = 无法使用配置文件 { $path }：{ $cause }
 config-setting = “{ $setting }”不是有效的设置，格式应为 pipeline.fused=false
 config-setting-value = 设置“{ $setting }”无效：{ $cause }
@@ -161,8 +162,10 @@ config-too-young = housekeeping.min_age_days 为 { $value }：不得小于 house
 log-filter = PENNYPOST_LOG 无效：“{ $filter }”；例如：info、debug、warn,pennypost_ingress=trace
 serve-tls = 无法使用 TLS 证书：{ $cause }
 serve-start = 邮局无法启动：{ $cause }
+serve-handlers = 内置后端没有其他进程处理事件：请去掉 --handlers none，或加上 --backend aws
 serve-bind = 无法在 { $address } 上监听 { $name }：{ $cause }
 serve-ready = Pennypost 已开门。数据目录：{ $data }
+serve-ready-cloud = Pennypost 已开门。邮件存放在 AWS 环境变量所指的服务中。
 serve-certificate = TLS 使用自签名证书 { $path }（可换成您自己的 cert.pem 和 key.pem）；邮件客户端第一次会请您确认信任。
 serve-demo = 演示账号：{ $accounts } – 密码：{ $password }
 serve-next-steps =
@@ -171,6 +174,8 @@ serve-next-steps =
       pennypost domain add acme.example --tenant acme
       pennypost account add ann@acme.example
 serve-stop = 按 Ctrl-C 停止。
+created = 数据目录 { $data } 已就绪。
+created-cloud = 数据表、队列和存储桶已就绪。
 demo-no-mail = { $path } 处没有示例邮件：演示邮箱将是空的
 demo-not-loopback = 演示密码人人皆知：使用 --demo 时不能监听 { $address }，只能监听 127.0.0.1 等本机地址
 import-path = 无法导入 { $path }：{ $cause }

@@ -89,6 +89,22 @@ impl Driver {
         Ok(Driver { desk, queue, settings, handled })
     }
 
+    /// A driver with the same settings and counters for a pipeline on other ports.
+    #[must_use]
+    pub fn beside(
+        &self,
+        pipeline: Arc<Pipeline>,
+        queue: Arc<dyn Queue>,
+        log: Arc<dyn Log>,
+        control: Arc<dyn Control>,
+        clock: Arc<dyn Clock>,
+    ) -> Driver {
+        let patience = self.settings.patience();
+        let desk =
+            Desk::new(pipeline, Arc::clone(&queue), log, control, clock, patience, Acknowledgement::Here);
+        Driver { desk, queue, settings: self.settings.clone(), handled: self.handled.clone() }
+    }
+
     /// Works all queues until `stop` turns true; then each worker ends what it has in hand.
     pub async fn run(self, stop: watch::Receiver<bool>) {
         self.run_some(|_| true, stop).await;

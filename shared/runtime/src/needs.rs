@@ -357,6 +357,7 @@ impl Needs {
 }
 
 /// How a queue is cut into batches.
+#[derive(Clone, Copy)]
 struct Batch {
     size: u16,
     window_seconds: u16,
