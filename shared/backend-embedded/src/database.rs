@@ -38,7 +38,7 @@ impl Schema {
 ///
 /// To be called under the lock of the directory: switching a new file to WAL does not wait for others.
 ///
-/// A file of an older format is brought to the newest one if `may_convert`; the format that it has is given with the
+/// A file of an older format is brought to the newest one if `may_convert`, as the server may; the format that it has is given with the
 /// connection.
 pub(crate) fn open_writer(
     path: &Path,
@@ -67,6 +67,10 @@ pub(crate) fn open_writer(
     connection.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
     // Checkpoints are the business of `checkpoint`.
     connection.pragma_update(None, "wal_autocheckpoint", 0).map_err(failed)?;
+    if may_convert && found > 0 {
+        // Makes the WAL, whose first commit takes three syncs: otherwise the first member to write waits for them.
+        connection.pragma_update(None, "user_version", found.cast_signed()).map_err(failed)?;
+    }
     let convert = found == 0 || may_convert && found < schema.version();
     if convert {
         let transaction =

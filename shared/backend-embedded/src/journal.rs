@@ -1,4 +1,7 @@
-//! The journal in `mail.db`: one row for each entry under (tenant, account, seq), and the head hints.
+//! The journal in `mail.db`: one row for each entry under (tenant, account, seq), and the head hints. Large entries lie
+//! beside their rows ([`large`]).
+
+pub(crate) mod large;
 
 use std::sync::Arc;
 
@@ -7,6 +10,7 @@ use pennypost_model::codec;
 use pennypost_model::journal::Entry;
 use pennypost_model::{AccountId, AccountKey, Seq, TenantId};
 use pennypost_ports::{Appended, Consistency, Head, Journal, NewObject, Newest, PortResult};
+use rusqlite::types::ValueRef;
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, params};
 
 use crate::database::Readers;
@@ -30,6 +34,8 @@ pub(crate) struct EmbeddedJournal {
     pub(crate) heads: Arc<Heads>,
     /// Is there a table for objects?
     pub(crate) has_rows: bool,
+    /// Is there a table for large entries?
+    pub(crate) has_large: bool,
 }
 
 /// Ids are stored as 8 bytes, most significant first: their order is that of the numbers.
@@ -52,7 +58,16 @@ fn count(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
 }
 
-fn read_entry(account: AccountKey, seq: i64, sealed: Vec<u8>) -> Result<Entry, Failure> {
+fn read_entry(account: AccountKey, seq: i64, found: ValueRef<'_>) -> Result<Entry, Failure> {
+    let sealed = match found {
+        ValueRef::Blob(sealed) => sealed.to_vec(),
+        ValueRef::Integer(_) => {
+            return Err(Failure::Unavailable(
+                "mail.db has a newer format since a moment ago: start again".to_owned(),
+            ));
+        }
+        _ => return Err(Failure::Damaged(format!("entry {seq} of account {account} lies nowhere"))),
+    };
     let bytes = unseal(sealed, || format!("entry {seq} of account {account}"))?;
     let entry: Entry = codec::decode(&bytes)
         .map_err(|error| Failure::Damaged(format!("entry {seq} of account {account}: {error}")))?;
@@ -74,7 +89,7 @@ fn read_entries(
     let mut rows = statement.query(parameters)?;
     let mut entries = Vec::new();
     while let Some(row) = rows.next()? {
-        entries.push(read_entry(account, row.get(0)?, row.get(1)?)?);
+        entries.push(read_entry(account, row.get(0)?, row.get_ref(1)?)?);
     }
     Ok(entries)
 }
@@ -90,14 +105,16 @@ fn without_holes(account: AccountKey, entries: Vec<Entry>) -> Result<Vec<Entry>,
 
 fn since(
     connection: &Connection,
+    has_large: bool,
     account: AccountKey,
     after: Seq,
     limit: usize,
 ) -> Result<Vec<Entry>, Failure> {
     let (tenant, id) = key(account);
-    let statement = connection.prepare_cached(
-        "SELECT seq, entry FROM journal WHERE tenant = ?1 AND account = ?2 AND seq > ?3 ORDER BY seq LIMIT ?4",
-    )?;
+    let entry = large::column(has_large);
+    let statement = connection.prepare_cached(&format!(
+        "SELECT seq, {entry} FROM journal WHERE tenant = ?1 AND account = ?2 AND seq > ?3 ORDER BY seq LIMIT ?4",
+    ))?;
     let entries = read_entries(statement, params![tenant, id, bound(after), count(limit)], account)?;
     if let Some(first) = entries.first()
         && first.seq.0 != after.0 + 1
@@ -109,15 +126,17 @@ fn since(
 
 fn before(
     connection: &Connection,
+    has_large: bool,
     account: AccountKey,
     upto: Seq,
     limit: usize,
 ) -> Result<Vec<Entry>, Failure> {
     let (tenant, id) = key(account);
-    let statement = connection.prepare_cached(
-        "SELECT seq, entry FROM journal WHERE tenant = ?1 AND account = ?2 AND seq <= ?3 \
+    let entry = large::column(has_large);
+    let statement = connection.prepare_cached(&format!(
+        "SELECT seq, {entry} FROM journal WHERE tenant = ?1 AND account = ?2 AND seq <= ?3 \
          ORDER BY seq DESC LIMIT ?4",
-    )?;
+    ))?;
     let mut entries = read_entries(statement, params![tenant, id, bound(upto), count(limit)], account)?;
     entries.reverse();
     without_holes(account, entries)
@@ -137,37 +156,53 @@ fn head(connection: &Connection, account: AccountKey) -> Result<Option<Head>, Fa
     .transpose()
 }
 
-fn newest(connection: &mut Connection, account: AccountKey, limit: usize) -> Result<Newest, Failure> {
+fn newest(
+    connection: &mut Connection,
+    has_large: bool,
+    account: AccountKey,
+    limit: usize,
+) -> Result<Newest, Failure> {
     // One snapshot: the head must not be ahead of the entries.
     let snapshot = connection.transaction()?;
-    let entries = before(&snapshot, account, Seq(u64::MAX), limit)?;
+    let entries = before(&snapshot, has_large, account, Seq(u64::MAX), limit)?;
     let head = head(&snapshot, account)?;
     Ok(Newest { entries, head })
 }
 
 fn append(
     connection: &Connection,
+    has_large: bool,
     account: AccountKey,
     seq: i64,
     sealed: &[u8],
     object: Option<&NewObject>,
 ) -> Result<Appended, Failure> {
     let (tenant, id) = key(account);
-    let inserted = connection
-        .prepare_cached(
-            "INSERT INTO journal (tenant, account, seq, entry) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
-        )?
-        .execute(params![tenant, id, seq, sealed])?;
+    let apart =
+        if has_large && large::is_large(sealed) { Some(large::insert(connection, sealed)?) } else { None };
+    let mut insert = connection.prepare_cached(
+        "INSERT INTO journal (tenant, account, seq, entry) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
+    )?;
+    let inserted = match apart {
+        Some(number) => insert.execute(params![tenant, id, seq, number])?,
+        None => insert.execute(params![tenant, id, seq, sealed])?,
+    };
     if inserted == 1 {
         if let Some(object) = object {
             rows::insert(connection, object)?;
         }
         return Ok(Appended::Committed);
     }
-    let there: Vec<u8> = connection
-        .prepare_cached("SELECT entry FROM journal WHERE tenant = ?1 AND account = ?2 AND seq = ?3")?
-        .query_row(params![tenant, id, seq], |row| row.get(0))?;
-    Ok(Appended::Lost(Box::new(read_entry(account, seq, there)?)))
+    if let Some(number) = apart {
+        large::remove(connection, number)?;
+    }
+    let entry = large::column(has_large);
+    let mut there = connection.prepare_cached(&format!(
+        "SELECT {entry} FROM journal WHERE tenant = ?1 AND account = ?2 AND seq = ?3"
+    ))?;
+    let mut rows = there.query(params![tenant, id, seq])?;
+    let found = rows.next()?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
+    Ok(Appended::Lost(Box::new(read_entry(account, seq, found.get_ref(0)?)?)))
 }
 
 fn advance_head(connection: &Connection, account: AccountKey, seq: i64, base: &str) -> Result<bool, Failure> {
@@ -231,7 +266,10 @@ impl EmbeddedJournal {
             appended
         };
         let bytes = sealed.len() + object.as_ref().map_or(0, |object| object.bytes.len());
-        let work = move |connection: &Connection| append(connection, account, seq, &sealed, object.as_ref());
+        let has_large = self.has_large;
+        let work = move |connection: &Connection| {
+            append(connection, has_large, account, seq, &sealed, object.as_ref())
+        };
         self.writer.run_then(Kind::JournalAppend, bytes, work, note).await
     }
 }
@@ -270,7 +308,8 @@ impl Journal for EmbeddedJournal {
         _consistency: Consistency,
     ) -> PortResult<Vec<Entry>> {
         let reading = self.heads.begin(account);
-        let read = move |connection: &mut Connection| since(connection, account, after, limit);
+        let has_large = self.has_large;
+        let read = move |connection: &mut Connection| since(connection, has_large, account, after, limit);
         let entries =
             if limit <= INLINE { self.readers.inline(read).await } else { self.readers.blocking(read).await };
         let entries = entries.map_err(|failure| failure.at(PORT))?;
@@ -287,7 +326,8 @@ impl Journal for EmbeddedJournal {
     }
 
     async fn before(&self, account: AccountKey, upto: Seq, limit: usize) -> PortResult<Vec<Entry>> {
-        let read = move |connection: &mut Connection| before(connection, account, upto, limit);
+        let has_large = self.has_large;
+        let read = move |connection: &mut Connection| before(connection, has_large, account, upto, limit);
         let entries =
             if limit <= INLINE { self.readers.inline(read).await } else { self.readers.blocking(read).await };
         entries.map_err(|failure| failure.at(PORT))
@@ -299,7 +339,8 @@ impl Journal for EmbeddedJournal {
         limit: usize,
         _consistency: Consistency,
     ) -> PortResult<Newest> {
-        let read = move |connection: &mut Connection| newest(connection, account, limit);
+        let has_large = self.has_large;
+        let read = move |connection: &mut Connection| newest(connection, has_large, account, limit);
         let newest =
             if limit <= INLINE { self.readers.inline(read).await } else { self.readers.blocking(read).await };
         newest.map_err(|failure| failure.at(PORT))

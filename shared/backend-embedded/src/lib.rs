@@ -48,7 +48,7 @@ use crate::control::EmbeddedControl;
 use crate::database::{Access, Readers, Schema};
 use crate::failure::Failure;
 use crate::heads::Heads;
-use crate::journal::EmbeddedJournal;
+use crate::journal::{EmbeddedJournal, large};
 use crate::log::EmbeddedLog;
 use crate::objects::{EmbeddedObjects, Rows, rows};
 use crate::queue::{EmbeddedQueue, Serving};
@@ -91,6 +91,7 @@ const MAIL: Schema = Schema {
         ) WITHOUT ROWID;
     ",
         rows::CREATE,
+        large::CREATE,
     ],
 };
 
@@ -293,6 +294,7 @@ impl Embedded {
                 readers: Arc::clone(&readers),
                 heads,
                 has_rows,
+                has_large: format >= large::SINCE,
             }),
             objects: Arc::new(objects),
             control: Arc::new(EmbeddedControl { writer: Arc::clone(&mail), readers: Arc::clone(&readers) }),

@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use crate::control::EmbeddedControl;
 use crate::database::{self, Access, Readers, Schema};
 use crate::heads::Heads;
-use crate::journal::EmbeddedJournal;
+use crate::journal::{EmbeddedJournal, large};
 use crate::log::EmbeddedLog;
 use crate::objects::{EmbeddedObjects, Rows, rows};
 use crate::queue::EmbeddedQueue;
@@ -52,6 +52,7 @@ impl Embedded {
                 readers: Arc::clone(&readers),
                 heads: Arc::new(Heads::new(None)),
                 has_rows,
+                has_large: format >= large::SINCE,
             }),
             objects: Arc::new(EmbeddedObjects::open_read_only(&dir.join("objects"), rows)),
             control: Arc::new(EmbeddedControl { writer: Arc::clone(&mail), readers: Arc::clone(&readers) }),

@@ -11,8 +11,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use pennypost_backend_embedded::{Embedded, Error, Options};
 use pennypost_model::event::Stage;
-use pennypost_model::journal::{Actor, Entry, Usage};
-use pennypost_model::{AccountId, AccountKey, EventId, Seq, TenantId, Timestamp};
+use pennypost_model::journal::{Actor, Entry, MailboxOp, Op, Usage};
+use pennypost_model::{AccountId, AccountKey, EventId, MailboxId, Seq, TenantId, Timestamp};
 use pennypost_ports::{
     Appended, Consistency, ControlKey, Created, Expected, Head, LogKind, LogQuery, LogRecord, NewObject,
     Outgoing, PortError, Put, Queue, Received,
@@ -45,6 +45,13 @@ fn entry(seq: u64, who: u64) -> Entry {
         used: Usage { bytes: who, messages: 0 },
         ops: Vec::new(),
     }
+}
+
+/// An entry that does not fit into its row.
+fn large_entry(seq: u64) -> Entry {
+    let name = format!("{seq:01900}");
+    let rename = |id| Op::Mailbox(MailboxOp::Rename { id: MailboxId(id), name: name.clone() });
+    Entry { ops: (1..40).map(rename).collect(), ..entry(seq, 1) }
 }
 
 async fn send(queue: &Arc<dyn Queue>, body: &str) {
@@ -421,7 +428,7 @@ async fn foreign_and_damaged_databases_are_refused_with_a_reason() {
     newer.pragma_update(None, "user_version", 99).unwrap();
     drop(newer);
     let error = failure(directory.path());
-    assert_eq!(error, Error::Newer { file: "mail.db", found: 99, known: 2 });
+    assert_eq!(error, Error::Newer { file: "mail.db", found: 99, known: 3 });
 }
 
 /// Whatever is cut off or overwritten: an error or an answer, never a panic or a hang.
@@ -543,7 +550,7 @@ async fn a_backup_is_read_without_writing() {
     assert!(matches!(missing, Some(Error::Database { .. })), "{missing:?}");
 }
 
-/// A directory of the first format: without a table for objects.
+/// A directory of the first format: without tables for objects and for large entries.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_format_before_is_taken_over() {
     let directory = tempdir().unwrap();
@@ -555,7 +562,9 @@ async fn the_format_before_is_taken_over() {
     drop(first);
     let database = rusqlite::Connection::open(directory.path().join("mail.db")).unwrap();
     database
-        .execute_batch("DROP TABLE object; PRAGMA user_version = 1; PRAGMA journal_mode = DELETE")
+        .execute_batch(
+            "DROP TABLE object; DROP TABLE large_entry; PRAGMA user_version = 1; PRAGMA journal_mode = DELETE",
+        )
         .unwrap();
     drop(database);
 
@@ -569,6 +578,8 @@ async fn the_format_before_is_taken_over() {
     assert_eq!(beside.journal().takes_objects(), 0);
     assert_eq!(beside.objects().get(&file).await.unwrap().0, "file");
     assert_eq!(beside.objects().list("", None, 10).await.unwrap().len(), 1);
+    let inside = large_entry(2);
+    assert_eq!(beside.journal().append(ACCOUNT, &inside).await.unwrap(), Appended::Committed);
     beside.shutdown().await;
     drop(beside);
     let database = rusqlite::Connection::open(directory.path().join("mail.db")).unwrap();
@@ -579,11 +590,25 @@ async fn the_format_before_is_taken_over() {
     let store = serve(directory.path());
     assert!(store.journal().takes_objects() > 0);
     let row = NewObject { name: format!("{TENANT}/pack/row"), bytes: Bytes::from_static(b"row") };
-    store.journal().append_with(ACCOUNT, &entry(2, 7), row.clone()).await.unwrap();
+    store.journal().append_with(ACCOUNT, &entry(3, 7), row.clone()).await.unwrap();
+    let beside_it = large_entry(4);
+    assert_eq!(store.journal().append(ACCOUNT, &beside_it).await.unwrap(), Appended::Committed);
+    for late in [entry(4, 9), large_entry(4)] {
+        let lost = store.journal().append(ACCOUNT, &late).await.unwrap();
+        assert_eq!(lost, Appended::Lost(Box::new(beside_it.clone())));
+    }
     store.shutdown().await;
     drop(store);
+    let database = rusqlite::Connection::open(directory.path().join("mail.db")).unwrap();
+    let apart: i64 = database.query_row("SELECT count(*) FROM large_entry", [], |row| row.get(0)).unwrap();
+    assert_eq!(apart, 1);
+    drop(database);
+    let entries = [entry(1, 7), inside, entry(3, 7), beside_it];
     for store in [serve(directory.path()), tool(directory.path())] {
-        assert_eq!(store.journal().since(ACCOUNT, Seq::ZERO, 9, Consistency::Strong).await.unwrap().len(), 2);
+        let journal = store.journal();
+        assert_eq!(journal.since(ACCOUNT, Seq::ZERO, 9, Consistency::Strong).await.unwrap(), entries);
+        assert_eq!(journal.before(ACCOUNT, Seq(4), 1).await.unwrap(), entries[3..]);
+        assert_eq!(journal.newest(ACCOUNT, 9, Consistency::Strong).await.unwrap().entries, entries);
         assert_eq!(store.objects().get(&row.name).await.unwrap().0, row.bytes);
         assert_eq!(store.objects().get(&file).await.unwrap().0, "file");
         store.shutdown().await;
