@@ -21,8 +21,9 @@ use pennypost_model::event::{
 use pennypost_model::journal::Op;
 use pennypost_model::message::BlobRef;
 use pennypost_model::trace::{Outcome, TraceRecipient, TraceStep};
-use pennypost_model::{AccountKey, EventId, Rid, Seq};
+use pennypost_model::{AccountKey, EventId, Rid, Seq, TenantId};
 use pennypost_ports::{Created, Outgoing, PortError};
+use serde::Deserialize;
 use serde_json::json;
 
 use crate::dead_letters;
@@ -41,10 +42,10 @@ const MAX_EVENT: usize = 255 * 1024;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   pennypost replay 01KA5G3Z8QJ4N0T5W2Y7V9X1BC     a dead letter or a delivered message, by its id
-  pennypost replay events/accepted.json           an event from a file
+  pennypost replay events/inbound/letters.json    events from a file: one, or a batch as functions get it
 The event goes into a queue; “pennypost serve” works on it, at once if it runs.")]
 pub struct ReplayArgs {
-    /// The id of a message or dead letter, or a file with an event in JSON.
+    /// The id of a message or dead letter, or a file with an event or a batch in JSON.
     #[arg(value_name = "EVENTID|FILE")]
     what: String,
 }
@@ -70,10 +71,18 @@ struct Replayed {
 /// # Errors
 /// [`Failed`]; when there is nothing to send, too.
 pub async fn run(office: &Office, args: &ReplayArgs, json: bool, text: &Text) -> Result<(), Failed> {
-    let Replayed { message, stage, origin } = replay(office, &args.what, text).await?;
+    let replayed = replay(office, &args.what, text).await?;
+    let mut out = io::stdout().lock();
+    let mut output = Output::new(&mut out, json);
+    replayed.iter().try_for_each(|one| report(&mut output, one, &args.what, text))?;
+    Ok(())
+}
+
+fn report(output: &mut Output<'_>, replayed: &Replayed, what: &str, text: &Text) -> io::Result<()> {
+    let Replayed { message, stage, origin } = *replayed;
     let queue = stage.queue();
     let sentence = match (origin, message) {
-        (Origin::DeadLetter, _) => say!(text, "dead-letter-replayed", id = &args.what, queue = queue),
+        (Origin::DeadLetter, _) => say!(text, "dead-letter-replayed", id = what, queue = queue),
         (_, Some(id)) => say!(text, "replay-message", id = id.to_string(), queue = queue),
         (_, None) => say!(text, "replay-event", queue = queue),
     };
@@ -83,18 +92,18 @@ pub async fn run(office: &Office, args: &ReplayArgs, json: bool, text: &Text) ->
         Origin::Trace => "trace",
     };
     let document = json!({ "id": message, "queue": queue, "origin": origin });
-    Ok(Output::new(&mut io::stdout().lock(), json).result(&sentence, &document)?)
+    output.result(&sentence, &document)
 }
 
-async fn replay(office: &Office, what: &str, text: &Text) -> Result<Replayed, Failed> {
+async fn replay(office: &Office, what: &str, text: &Text) -> Result<Vec<Replayed>, Failed> {
     let path = Path::new(what);
     match what.parse::<EventId>() {
-        Ok(id) if !path.exists() => replay_id(office, id, text).await,
+        Ok(id) if !path.exists() => replay_id(office, id, text).await.map(|replayed| vec![replayed]),
         _ => replay_file(office, path, text).await,
     }
 }
 
-async fn replay_file(office: &Office, path: &Path, text: &Text) -> Result<Replayed, Failed> {
+async fn replay_file(office: &Office, path: &Path, text: &Text) -> Result<Vec<Replayed>, Failed> {
     let shown = path.display().to_string();
     let cannot = |cause: String| Failed::Said(say!(text, "error-file", path = &shown, cause = cause));
     let mut bytes = Vec::new();
@@ -106,11 +115,86 @@ async fn replay_file(office: &Office, path: &Path, text: &Text) -> Result<Replay
     let no_event = |error: serde_json::Error| {
         Failed::Said(say!(text, "replay-no-event", path = &shown, cause = error.to_string()))
     };
+    if let Ok(batch) = serde_json::from_slice::<Batch>(&bytes) {
+        let mut replayed = Vec::with_capacity(batch.records.len());
+        for record in &batch.records {
+            replayed.push(replay_record(office, record, &shown, text).await?);
+        }
+        return Ok(replayed);
+    }
     let mut event: Event = serde_json::from_slice(&bytes).map_err(no_event)?;
     drop(bytes);
     let stage = event.stage();
+    at_home(office, &mut event, text).await?;
     send(office, stage, &mut event).await?;
-    Ok(Replayed { message: event.message(), stage, origin: Origin::File })
+    Ok(vec![Replayed { message: event.message(), stage, origin: Origin::File }])
+}
+
+/// A batch, as functions are invoked with it: the samples in `events` are such.
+#[derive(Deserialize)]
+struct Batch {
+    #[serde(rename = "Records")]
+    records: Vec<Record>,
+}
+
+/// A message of a batch.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Record {
+    body: String,
+    #[serde(rename = "eventSourceARN")]
+    event_source_arn: String,
+}
+
+/// Puts a message into the queue that it was in, also one that nobody can read: it becomes a dead letter there.
+async fn replay_record(
+    office: &Office,
+    record: &Record,
+    shown: &str,
+    text: &Text,
+) -> Result<Replayed, Failed> {
+    let queue = record.event_source_arn.rsplit(['-', ':']).next().unwrap_or_default();
+    let Some(stage) = Stage::of_queue(queue) else {
+        let cause = format!("{queue:?} is no queue");
+        return Err(Failed::Said(say!(text, "replay-no-event", path = shown, cause = cause)));
+    };
+    let body = pennypost_backend_aws::queue::body::event(&record.body);
+    let message = match codec::decode::<Event>(&body) {
+        Ok(mut event) => {
+            at_home(office, &mut event, text).await?;
+            send(office, stage, &mut event).await?;
+            event.message()
+        }
+        Err(_) => {
+            put_bytes(office, stage, TenantId::default(), body).await?;
+            None
+        }
+    };
+    Ok(Replayed { message, stage, origin: Origin::File })
+}
+
+/// An event of a tenant that is not here goes to those who have its addresses here: samples come from elsewhere.
+async fn at_home(office: &Office, event: &mut Event, text: &Text) -> Result<(), Failed> {
+    if office.directory.tenant(event.tenant()).await?.is_some() {
+        return Ok(());
+    }
+    let stranger = event.tenant().to_string();
+    let Some(accepted) = accepted_of(event) else {
+        return Err(Failed::Said(say!(text, "replay-no-tenant", tenant = stranger)));
+    };
+    let before = accepted.tenant;
+    for recipient in &mut accepted.recipients {
+        let Some(account) = office.directory.account_at(&recipient.address).await? else {
+            let address = recipient.address.clone();
+            return Err(Failed::Said(say!(text, "replay-no-account", address = address)));
+        };
+        // An event that names something of a third tenant goes on doing so: whoever handles it refuses it.
+        if recipient.account.tenant == before {
+            recipient.account = account.key;
+        }
+        accepted.tenant = account.key.tenant;
+    }
+    Ok(())
 }
 
 async fn replay_id(office: &Office, id: EventId, text: &Text) -> Result<Replayed, Failed> {
@@ -151,7 +235,11 @@ async fn send(office: &Office, stage: Stage, event: &mut Event) -> Result<(), Fa
 
 /// Puts the event into the queue of `stage`, durably.
 pub(crate) async fn put(office: &Office, stage: Stage, event: &Event) -> Result<(), Failed> {
-    let outgoing = Outgoing { tenant: event.tenant(), body: codec::encode(event), delay: Duration::ZERO };
+    put_bytes(office, stage, event.tenant(), codec::encode(event)).await
+}
+
+async fn put_bytes(office: &Office, stage: Stage, tenant: TenantId, body: Vec<u8>) -> Result<(), Failed> {
+    let outgoing = Outgoing { tenant, body, delay: Duration::ZERO };
     let results = office.queue().send_batch(stage, vec![outgoing]).await;
     let unanswered = PortError::Unavailable { port: "queue", cause: "it gave no answer".to_owned() };
     Ok(results.into_iter().next().unwrap_or(Err(unanswered))?)

@@ -8,13 +8,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pennypost_directory::{Directory, Page};
+use pennypost_directory::Directory;
 use pennypost_mailstore::Mailstore;
 use pennypost_model::codec::{self, Versioned};
 use pennypost_model::event::{Event, House, Stage};
-use pennypost_model::{AccountKey, Seq, TenantId, Timestamp};
+use pennypost_model::{AccountKey, Seq, Timestamp};
 use pennypost_ports::{Clock, Consistency, Control, ControlKey, Expected, Log, LogKind, PortError, Queue};
 use pennypost_runtime::{Failure, Pipeline};
+use pennypost_schedule::{DAY_MILLIS, chores, is_past, tenants};
 use serde::{Deserialize, Serialize};
 
 use crate::Failed;
@@ -27,9 +28,8 @@ const SWEEP: Duration = Duration::from_secs(15 * 60);
 const GATHER: Duration = Duration::from_secs(1);
 /// Accounts that are taken at once.
 const PAGE: usize = 500;
-const DAY_MILLIS: i64 = 86_400_000;
 /// Partition and sort key of the time of the last daily chores. They are the installation's, no tenant's.
-const CHORES: (&str, &str) = ("chores", "daily");
+const CHORES: (&str, &str) = (pennypost_schedule::CHORES, "daily");
 
 #[derive(Serialize, Deserialize)]
 struct DailyChores {
@@ -115,7 +115,7 @@ impl Sweeper {
     /// may be due.
     async fn sweep_accounts(&mut self) -> Result<(), Failed> {
         let now = self.clock.now();
-        for tenant in self.tenants().await? {
+        for tenant in tenants(&self.directory).await? {
             let mut after = None;
             loop {
                 let accounts = self.store.journal().accounts(tenant, after, PAGE).await?;
@@ -160,10 +160,8 @@ impl Sweeper {
         if last.is_some_and(|last| !is_past(last.at, now, DAY_MILLIS)) {
             return Ok(());
         }
-        for tenant in self.tenants().await? {
-            let chores =
-                vec![Event::House(House::CollectGarbage(tenant)), Event::House(House::Audit(tenant))];
-            for sent in self.pipeline.send(Stage::Housekeep, chores).await {
+        for tenant in tenants(&self.directory).await? {
+            for sent in self.pipeline.send(Stage::Housekeep, chores(tenant)).await {
                 sent.map_err(not_sent)?;
             }
         }
@@ -180,17 +178,6 @@ impl Sweeper {
         let expected = item.map_or(Expected::Absent, |item| Expected::Version(item.version));
         self.control.put_if(&key, &codec::encode(&DailyChores { at: now }), expected).await?;
         Ok(())
-    }
-
-    async fn tenants(&self) -> Result<Vec<TenantId>, Failed> {
-        let mut all = Vec::new();
-        let mut page = Page::default();
-        loop {
-            let listed = self.directory.tenants(&page).await?;
-            all.extend(listed.items.iter().map(|tenant| tenant.id));
-            let Some(next) = listed.next else { return Ok(all) };
-            page.after = Some(next);
-        }
     }
 }
 
@@ -213,11 +200,6 @@ async fn index_what_is_wanted(store: Mailstore, pipeline: Arc<Pipeline>, clock: 
     }
 }
 
-/// Have `millis` passed? Also if the clock stood wrong and `since` is yet to come.
-fn is_past(since: Timestamp, now: Timestamp, millis: i64) -> bool {
-    !(0..millis).contains(&now.0.saturating_sub(since.0))
-}
-
 fn not_sent(failure: Failure) -> PortError {
     PortError::Unavailable { port: "queue", cause: failure.cause }
 }
@@ -236,8 +218,8 @@ mod tests {
     use async_trait::async_trait;
     use pennypost_backend_embedded::Options;
     use pennypost_mailstore::Mailroom;
-    use pennypost_model::EventId;
     use pennypost_model::journal::{Actor, Protocol};
+    use pennypost_model::{EventId, TenantId};
     use pennypost_ports::{LogQuery, LogRecord};
     use pennypost_runtime::Fusing;
 

@@ -12,11 +12,13 @@ use pennypost_notify::Notify;
 use pennypost_policy_filter::PolicyFilter;
 use pennypost_runtime::batch::{Acknowledgement, Desk, Patience};
 use pennypost_runtime::needs::Needs;
-use pennypost_runtime::{Handler, Pipeline};
+use pennypost_runtime::{Fusing, Handler, Pipeline};
 use pennypost_runtime_lambda::QueueFunction;
 
+use pennypost_schedule::Schedule;
+
 use crate::lighten::Spool;
-use crate::{Environment, FunctionError, Ports};
+use crate::{Environment, FunctionError, Ports, TickFunction};
 
 /// The handlers of a function's stages.
 ///
@@ -82,4 +84,17 @@ pub fn queue_function(
         Acknowledgement::ByTheCaller,
     );
     Ok(QueueFunction::new(stage, desk, Arc::clone(&ports.takeover)))
+}
+
+/// The function that the clock starts.
+///
+/// # Errors
+/// [`FunctionError::NoPort`].
+pub fn tick_function(ports: &Ports) -> Result<TickFunction, FunctionError> {
+    let (clock, ids) = (Arc::clone(&ports.clock), Arc::clone(&ports.ids));
+    let (control, queue) = (Arc::clone(&ports.control), Arc::clone(&ports.queue));
+    let directory = Directory::new(Arc::clone(&control), Arc::clone(&clock), ids);
+    // It only sends: nothing is joined to it.
+    let pipeline = Pipeline::new([], Fusing::unfused(), Arc::clone(&queue));
+    Ok(TickFunction(Schedule::new(directory, ports.journal()?, control, queue, clock, pipeline)))
 }

@@ -12,11 +12,13 @@ mod environment;
 mod lighten;
 mod ports;
 mod start;
+mod tick;
 
-pub use assemble::{handlers, queue_function};
+pub use assemble::{handlers, queue_function, tick_function};
 pub use environment::Environment;
 pub use ports::Ports;
-pub use start::serve_queue;
+pub use start::{serve_queue, serve_schedule};
+pub use tick::{Tick, TickFunction};
 
 /// Why a function can't start.
 #[derive(Debug, thiserror::Error)]

@@ -3,23 +3,41 @@
 use std::process::ExitCode;
 
 use pennypost_model::event::Stage;
-use pennypost_runtime::needs;
-use pennypost_runtime_lambda::{serve, start_logging};
+use pennypost_runtime::needs::{self, Needs, SCHEDULE};
+use pennypost_runtime_lambda::{Function, serve, start_logging};
 
-use crate::{Environment, FunctionError, Ports, queue_function};
+use crate::{Environment, FunctionError, Ports, queue_function, tick_function};
 
 /// Serves the function of a queue until the service ends the process.
 pub async fn serve_queue(stage: Stage) -> ExitCode {
-    start_logging();
-    let Err(error) = start(stage).await else { return ExitCode::SUCCESS };
-    tracing::error!(function = stage.queue(), %error, "the function does not start");
+    ended(stage.queue(), start_queue(stage).await)
+}
+
+/// Serves the function that the clock starts.
+pub async fn serve_schedule() -> ExitCode {
+    ended(SCHEDULE.name, start_schedule().await)
+}
+
+fn ended(function: &str, result: Result<(), FunctionError>) -> ExitCode {
+    let Err(error) = result else { return ExitCode::SUCCESS };
+    tracing::error!(function, %error, "the function does not start");
     ExitCode::FAILURE
 }
 
-async fn start(stage: Stage) -> Result<(), FunctionError> {
+async fn start_queue(stage: Stage) -> Result<(), FunctionError> {
+    start_logging();
     let environment = Environment::read()?;
     let needs = needs::of_queue(stage, &environment.fusing);
     let ports = Ports::on_aws(&needs).await?;
-    let function = queue_function(stage, &needs, &ports, &environment)?;
+    run(&needs, queue_function(stage, &needs, &ports, &environment)?).await
+}
+
+async fn start_schedule() -> Result<(), FunctionError> {
+    start_logging();
+    Environment::read()?;
+    run(&SCHEDULE, tick_function(&Ports::on_aws(&SCHEDULE).await?)?).await
+}
+
+async fn run(needs: &Needs, function: impl Function) -> Result<(), FunctionError> {
     serve(needs.name, function).await.map_err(|error| FunctionError::Runtime(error.to_string()))
 }

@@ -13,15 +13,15 @@ use std::path::Path;
 use pennypost_model::Seq;
 use pennypost_model::event::{Event, Stage};
 use pennypost_model::trace::TraceStep;
+use pennypost_runtime_lambda::SqsEvent;
 use serde_json::Value;
 
 use support::office::Office;
 use support::samples::{self, read};
 
 /// As it is written: keys in order, so that a file changes only where its event does.
-fn written(event: &pennypost_runtime_lambda::SqsEvent) -> String {
-    let value: Value = serde_json::to_value(event).unwrap();
-    format!("{value:#}\n")
+fn written(event: &Value) -> String {
+    format!("{event:#}\n")
 }
 
 fn files(folder: &Path) -> BTreeSet<String> {
@@ -107,7 +107,7 @@ async fn letters_are_delivered_by_three_functions() {
 
 /// What was sent to a queue is the sample of its function.
 async fn assert_sends(office: &Office, stage: Stage, path: &str) {
-    let bodies = read(path).records.into_iter().map(|record| {
+    let bodies = read::<SqsEvent>(path).records.into_iter().map(|record| {
         let body = pennypost_backend_aws::queue::body::event(&record.body);
         pennypost_model::codec::decode::<Event>(&body).unwrap()
     });
@@ -138,7 +138,7 @@ async fn bad_records_fail_alone_and_with_their_cause() {
     ] {
         for fuse in ["true", "false"] {
             let office = Office::open().await;
-            let event = read(path);
+            let event: SqsEvent = read(path);
             let handled = office.invoke(Stage::InboundParse, fuse, &event).await;
             assert_eq!((handled.dead, handled.open), (causes.len(), 0), "{path}");
             assert_eq!(handled.done, event.records.len() - causes.len(), "{path}");
@@ -168,5 +168,16 @@ async fn chores_are_done_with_what_housekeeping_says_that_it_needs() {
     let handled = office.invoke(Stage::Housekeep, "true", &read("house/chores.json")).await;
     assert_eq!((handled.records, handled.done, handled.open), (3, 3, 0));
     assert_delivered_once(&office).await;
+    assert_said(&office);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tick_sends_what_is_due_to_housekeeping() {
+    let office = Office::open().await;
+    office.invoke(Stage::InboundParse, "true", &read("inbound/letters.json")).await;
+    let ticked = office.tick(read("schedule/tick.json")).await;
+    assert_eq!((ticked.tenants, ticked.events), (1, 4), "garbage collection, audit and two accounts");
+    assert_eq!(office.sent(Stage::Housekeep).await.len(), 4);
+    assert_eq!(office.tick(read("schedule/tick.json")).await.tenants, 0, "it is not due twice a day");
     assert_said(&office);
 }

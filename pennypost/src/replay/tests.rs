@@ -5,6 +5,13 @@ use pennypost_ports::Consistency;
 
 const RAW: &[u8] = b"From: bob@sender.example\r\nSubject: once\r\n\r\nhi\r\n";
 
+/// What is replayed by one that is one.
+async fn replay_one(it: &TestOffice, what: &str) -> Result<Replayed, Failed> {
+    let replayed = replay(&it.office, what, &it.text).await?;
+    assert_eq!(replayed.len(), 1);
+    Ok(replayed[0])
+}
+
 async fn messages(it: &TestOffice, account: AccountKey) -> u64 {
     it.office.store.load(account, Consistency::Strong).await.expect("state").used.messages
 }
@@ -16,7 +23,7 @@ async fn a_delivered_message_is_not_doubled_and_reaches_who_did_not_get_it() {
     let accepted = it.accepted(RAW, &[&it.account]);
     let id = it.deliver(accepted.clone()).await;
 
-    let done = replay(&it.office, &id.to_string(), &it.text).await.expect("replays");
+    let done = replay_one(&it, &id.to_string()).await.expect("replays");
     assert_eq!((done.origin, done.stage, done.message), (Origin::Trace, Stage::InboundParse, Some(id)));
     assert_eq!(it.work(Stage::InboundParse).await, 1);
     assert_eq!(messages(&it, it.account.key).await, 1);
@@ -54,7 +61,7 @@ async fn an_event_from_a_file_goes_to_its_queue() {
     let event = Event::Accepted(Box::new(accepted));
     std::fs::write(&path, serde_json::to_vec(&event).expect("JSON")).expect("written");
     for _ in 0..2 {
-        let done = replay(&it.office, &path.display().to_string(), &it.text).await.expect("replays");
+        let done = replay_one(&it, &path.display().to_string()).await.expect("replays");
         assert_eq!(done.origin, Origin::File);
     }
     assert_eq!(it.work(Stage::InboundParse).await, 2);
@@ -89,4 +96,32 @@ async fn what_is_unknown_is_said() {
     let error = replay(&it.office, &id, &it.text).await.expect_err("unknown").message(&it.text);
     assert!(error.contains(&id), "{error}");
     replay(&it.office, "no such file", &it.text).await.expect_err("no file");
+}
+
+fn sample(path: &str) -> String {
+    format!("{}/../events/{path}", env!("CARGO_MANIFEST_DIR"))
+}
+
+#[tokio::test]
+async fn samples_of_functions_go_to_those_who_have_their_addresses_here() {
+    let it = office().await;
+    let missing = replay(&it.office, &sample("inbound/letters.json"), &it.text).await;
+    let missing = missing.expect_err("nobody has the addresses").message(&it.text);
+    assert!(missing.contains("alice@demo.test"), "{missing}");
+
+    it.office.directory.add_domain(it.account.key.tenant, "demo.test").await.expect("domain");
+    let (alice, bob) = (it.account("alice@demo.test").await, it.account("bob@demo.test").await);
+    let replayed = replay(&it.office, &sample("inbound/letters.json"), &it.text).await.expect("replays");
+    assert_eq!(replayed.len(), 3);
+    assert_eq!(it.work(Stage::InboundParse).await, 3);
+    assert_eq!((messages(&it, alice.key).await, messages(&it, bob.key).await), (2, 2));
+
+    let stranger =
+        replay(&it.office, &sample("house/chores.json"), &it.text).await.expect_err("no addresses");
+    assert!(stranger.message(&it.text).contains("tenant"));
+    // What nobody can read goes to its queue nevertheless.
+    let replayed = replay(&it.office, &sample("inbound/malformed.json"), &it.text).await.expect("replays");
+    assert!(replayed.iter().all(|one| one.stage == Stage::InboundParse && one.message.is_none()));
+    let depth = it.office.queue().depth(Stage::InboundParse).await.expect("depth");
+    assert_eq!(depth.waiting, 3);
 }

@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use pennypost_backend_aws::queue::body as queue_body;
 use pennypost_backend_embedded::{Embedded, Options};
 use pennypost_directory::Directory;
-use pennypost_lambda::{Environment, Ports, queue_function};
+use pennypost_lambda::{Environment, Ports, Tick, queue_function, tick_function};
 use pennypost_mailstore::Mailstore;
 use pennypost_model::codec;
 use pennypost_model::event::{Event, Stage};
@@ -24,6 +24,8 @@ use pennypost_runtime::{Fusing, NoFusing};
 use pennypost_runtime_lambda::{
     Delivered, Finished, Function, Handled, Invocation, SqsEvent, SqsRecord, Takeover,
 };
+
+use pennypost_schedule::Ticked;
 
 use super::guard::Guard;
 
@@ -156,6 +158,12 @@ impl Office {
         assert_eq!(deleted.len() + answer.batch_item_failures.len(), event.records.len());
         self.backend.queue().ack(stage, &deleted).await.unwrap();
         done
+    }
+
+    /// Invokes the function that the clock starts.
+    pub async fn tick(&self, tick: Tick) -> Ticked {
+        let function = tick_function(&self.ports(&needs::SCHEDULE)).unwrap();
+        function.invoke(tick, Invocation { deadline: None }).await.unwrap().answer
     }
 
     /// Puts the messages into the embedded queue and takes them out: then they have receipts that hold.

@@ -15,6 +15,9 @@ use pennypost_policy_filter::PolicyFilter;
 use pennypost_runtime::Handler;
 use pennypost_runtime_lambda::{SqsEvent, SqsRecord};
 
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
 use super::office::{ALICE, BOB, Fixed, Office};
 
 /// Where the samples lie.
@@ -27,7 +30,7 @@ pub struct Sample {
     /// `inbound/letters.json`
     pub path: String,
     /// Its event.
-    pub event: SqsEvent,
+    pub event: Value,
 }
 
 /// A message of a queue as the service hands it to a function.
@@ -161,11 +164,11 @@ pub async fn all() -> Vec<Sample> {
     ];
     let inbound = |path: &str, tries, texts| Sample {
         path: format!("inbound/{path}.json"),
-        event: batch(Stage::InboundParse, tries, tenant, texts),
+        event: json!(batch(Stage::InboundParse, tries, tenant, texts)),
     };
     let of = |stage: Stage, path: &str, events: &[Event]| Sample {
         path: format!("{}/{path}.json", stage.queue()),
-        event: batch(stage, 1, tenant, texts(events)),
+        event: json!(batch(stage, 1, tenant, texts(events))),
     };
     vec![
         inbound("letters", 1, texts(&accepted)),
@@ -181,11 +184,26 @@ pub async fn all() -> Vec<Sample> {
             &[changed(office.alice, 2), changed(office.bob, 1), changed(office.alice, 3)],
         ),
         of(Stage::Housekeep, "chores", &house.map(Event::House)),
+        // The scheduler sends what the template tells it to; by itself that is this.
+        Sample {
+            path: "schedule/tick.json".to_owned(),
+            event: json!({
+                "version": "0",
+                "id": "00000000-0000-4000-8000-000000000001",
+                "detail-type": "Scheduled Event",
+                "source": "aws.scheduler",
+                "account": "123456789012",
+                "time": "2026-11-19T08:15:00Z",
+                "region": "eu-central-1",
+                "resources": ["arn:aws:scheduler:eu-central-1:123456789012:schedule/default/pennypost-schedule"],
+                "detail": "{}",
+            }),
+        },
     ]
 }
 
 /// The sample as it lies in the folder.
-pub fn read(path: &str) -> SqsEvent {
+pub fn read<T: DeserializeOwned>(path: &str) -> T {
     let text = std::fs::read_to_string(folder().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"));
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{path}: {error}"))
 }

@@ -17,6 +17,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 VERSION = "/2018-06-01/runtime/"
 
 
+class Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A function that ends while it waits for an event breaks its connection: that is no error here."""
+
+
 class RuntimeApi:
     """Hands out events to whoever asks for the next one, and keeps the answers."""
 
@@ -35,6 +42,7 @@ class RuntimeApi:
                 if self.path != VERSION + "invocation/next":
                     self.answer(404, b"")
                     return
+                api.first_asked = api.first_asked or time.perf_counter()
                 request, body = api.waiting.get()
                 deadline = str(int((time.time() + api.seconds) * 1000))
                 self.send_response(200)
@@ -50,7 +58,11 @@ class RuntimeApi:
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 parts = self.path.removeprefix(VERSION).split("/")
                 api.answers.put((parts[-1], parts[1] if len(parts) > 2 else "", body))
-                self.answer(202, b"")
+                try:
+                    self.answer(202, b"")
+                except ConnectionError:
+                    # A function that was told to stop does not wait for this.
+                    pass
 
             def answer(self, status: int, body: bytes) -> None:
                 self.send_response(status)
@@ -58,9 +70,11 @@ class RuntimeApi:
                 self.end_headers()
                 self.wfile.write(body)
 
+        #: How long an invocation may take.
         self.seconds = 60.0
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
+        #: When the function first asked for an event: then it was ready.
+        self.first_asked = 0.0
+        self.server = Server(("127.0.0.1", 0), Handler)
         self.address = f"127.0.0.1:{self.server.server_address[1]}"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
