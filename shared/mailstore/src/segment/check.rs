@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use pennypost_fold::State;
 use pennypost_model::AccountKey;
+use pennypost_ports::PortError;
 
 use super::build::{derive_from, known};
 use super::{BLOCK, Column};
@@ -26,13 +27,19 @@ impl Mailstore {
             segments.broken.iter().map(|name| format!("the segment can't be read: {name}")).collect();
         let blobs: HashMap<u64, _> =
             known(state).into_iter().map(|(origin, blob)| (origin.0, blob)).collect();
-        for segment in &segments.list {
+        'segments: for segment in &segments.list {
             for block in 0..segment.rids.len().div_ceil(BLOCK) {
                 let mut columns = Vec::with_capacity(Column::ALL.len());
                 for column in Column::ALL {
                     match self.segment_block(segment, block, column, false).await {
                         Ok(block) => columns.push(block),
                         Err(error) if error.is_temporary() => return Err(error),
+                        Err(StoreError::Port(PortError::NotFound { .. }))
+                            if !self.is_listed(account, &segment.name).await? =>
+                        {
+                            // Merged with others since it was opened: what it told stands in another one.
+                            continue 'segments;
+                        }
                         Err(error) => wrong.push(format!("block {block} of {}: {error}", segment.name)),
                     }
                 }
@@ -59,5 +66,9 @@ impl Mailstore {
             }
         }
         Ok(wrong)
+    }
+
+    async fn is_listed(&self, account: AccountKey, name: &str) -> Result<bool, StoreError> {
+        Ok(self.segment_names(account).await?.iter().any(|(_, listed)| listed == name))
     }
 }

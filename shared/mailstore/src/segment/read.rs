@@ -80,7 +80,7 @@ impl Mailstore {
         Ok(names.iter().map(|((_, high), _)| *high).max().unwrap_or(Seq::ZERO))
     }
 
-    async fn segment_names(&self, account: AccountKey) -> Result<Names, StoreError> {
+    pub(super) async fn segment_names(&self, account: AccountKey) -> Result<Names, StoreError> {
         let mut named = Vec::new();
         let mut after: Option<String> = None;
         loop {
