@@ -268,7 +268,7 @@ def repeated_criterion(command: Command, difference: Difference, letters: set[st
 
 def decomposed(command: Command, difference: Difference, letters: set[str]) -> bool:
     searched = difference.kind in ("SEARCH", "ESEARCH differs", "ESEARCH missing", "SORT", "THREAD")
-    return searched and "rfc2047-lower-case" in letters and re.search(rb"(SUBJECT|TEXT) e\b", command.text) is not None
+    return searched and "rfc2047-lower-case" in letters and re.search(rb"(SUBJECT|TEXT|HEADER Subject) e\b", command.text) is not None
 
 
 def file_names(command: Command, difference: Difference, letters: set[str]) -> bool:

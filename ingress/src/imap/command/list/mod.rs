@@ -141,6 +141,7 @@ impl Session {
             Err(refused) => return Ok(refused),
         };
         let Some(pattern) = pattern.as_deref() else { return Ok(Reply::ok("done")) };
+        let has_percent = pattern.contains('%');
         let pattern = Pattern::new(reference, pattern);
         // With `%` a name that is not subscribed stands for those below it that are (RFC 3501 section 6.3.9).
         let mut found: BTreeMap<&str, bool> = BTreeMap::new();
@@ -152,7 +153,7 @@ impl Session {
                 found.insert(name, true);
                 continue;
             }
-            for above in levels_above(name).filter(|above| pattern.matches(above)) {
+            for above in levels_above(name).filter(|above| has_percent && pattern.matches(above)) {
                 found.entry(above).or_insert(false);
             }
         }
