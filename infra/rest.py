@@ -25,6 +25,8 @@ HOURS = 730
 PROCESSOR, MEMORY = Decimal("0.25"), 1
 #: Lambda asks an empty queue by five pollers, each waiting 20 seconds.
 POLLS = 5 * HOURS * 3600 // 20
+#: An adapter asks the queue by which it is woken, and says once a minute that it lives.
+BELL_POLLS, BELL_WRITES = HOURS * 3600 // 20, HOURS * 60
 
 #: Which conditions of the template hold, how many tasks, public addresses and queues that are asked.
 VARIANTS = {
@@ -39,7 +41,7 @@ WORDS = {
         "addresses": "public IPv4 addresses",
         "balancer": "load balancer, without traffic",
         "alarms": "alarms",
-        "polling": "asking empty queues",
+        "polling": "asking empty queues, saying that an adapter lives",
         "sum": "**at rest**",
     },
     "docs/deploy.zh-CN.md": {
@@ -48,7 +50,7 @@ WORDS = {
         "addresses": "公网 IPv4 地址",
         "balancer": "负载均衡器（不含流量）",
         "alarms": "告警",
-        "polling": "轮询空队列",
+        "polling": "轮询空队列、适配器报到",
         "sum": "**静置合计**",
     },
 }
@@ -91,7 +93,8 @@ def items(conditions: set[str], tasks: int, addresses: int, queues: int) -> dict
         "addresses": addresses * price("address") * HOURS,
         "balancer": price("balancer") * HOURS if "IsBalanced" in conditions else Decimal(0),
         "alarms": alarms(conditions) * price("alarm"),
-        "polling": queues * POLLS * price("queue-request"),
+        "polling": (queues * POLLS + tasks * BELL_POLLS) * price("queue-request")
+        + tasks * BELL_WRITES * price("control-write"),
     }
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from . import permissions
-from .block import NOTHING, attribute, choice, ref, sub
+from .block import choice, ref, sub
 from .functions import document
 
 
@@ -38,15 +38,17 @@ def ports(_facts: dict) -> list:
     return [{"ContainerPort": door.port, "Protocol": "tcp"} for door in DOORS]
 
 
-def command(_facts: dict) -> dict:
-    serve = ["serve", "--backend", "aws", "--set", sub("adapter.hostname=${Hostname}")]
-    return {"Command": [*serve, "--set", choice("AdapterHandles", "aws.handlers=true", "aws.handlers=false")]}
+def command(_facts: dict) -> list:
+    settings = [sub("adapter.hostname=${Hostname}"), sub("pipeline.fused=${Fused}")]
+    return ["serve", *(part for setting in settings for part in ("--set", setting))]
 
 
 def environment(facts: dict) -> list:
     listen = {f"PENNYPOST_{door.name.upper()}": f"0.0.0.0:{door.port}" for door in DOORS}
     queues = {f"PENNYPOST_QUEUE_{queue.upper()}": ref(permissions.resource_of(queue)) for queue in facts["queues"]}
     variables = {
+        "PENNYPOST_BACKEND": "aws",
+        "PENNYPOST_HANDLERS": choice("AdapterHandles", "all", "none"),
         "PENNYPOST_STACK": ref("AWS::StackName"),
         "PENNYPOST_BUCKET": ref("MailBucket"),
         "PENNYPOST_LOG": "info",

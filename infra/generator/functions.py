@@ -46,7 +46,7 @@ def one_function(name: str, fused: dict | None, unfused: dict, facts: dict) -> d
                 "Timeout": max(needs["timeout_seconds"] for needs in either),
                 "ReservedConcurrentExecutions": choice("ReservesConcurrency", ref("ReservedConcurrency"), NOTHING),
                 "LoggingConfig": {"LogGroup": ref(f"{prefix}Log")},
-                "Environment": {"Variables": environment(either)},
+                "Environment": {"Variables": environment(either, facts)},
                 "KmsKeyArn": choice("HasKey", attribute("Key.Arn"), NOTHING),
             },
         },
@@ -89,10 +89,12 @@ def document(statements: list) -> dict:
     return {"Version": "2012-10-17", "Statement": statements}
 
 
-def environment(either: list[dict]) -> dict:
+def environment(either: list[dict], facts: dict) -> dict:
     queues = set()
     for needs in either:
         queues |= {*needs["sends"], *needs["measures"], *permissions.receives(needs)}
+        # The dead-letter queues are found by the addresses of the queues.
+        queues |= set(facts["queues"]) if needs["dead_letters"] else set()
     found = {
         "PENNYPOST_STACK": ref("AWS::StackName"),
         "PENNYPOST_BUCKET": ref("MailBucket"),

@@ -27,6 +27,7 @@ RECEIVE = ["ReceiveMessage", "DeleteMessage", "ChangeMessageVisibility", "GetQue
 SEND = ["SendMessage"]
 MEASURE = ["GetQueueAttributes"]
 DRAIN = ["ReceiveMessage", "DeleteMessage"]
+BELL = ["CreateQueue", "DeleteQueue", "ReceiveMessage", "DeleteMessage"]
 OBJECTS = {"read": "GetObject", "write": "PutObject", "delete": "DeleteObject"}
 LIST = "ListBucket"
 
@@ -52,16 +53,18 @@ def tables(needs: dict, facts: dict) -> list:
             actions += WRITE[table]
         if actions:
             found.append(allow(table.capitalize(), dynamodb(actions), attribute(f"{resource}.Arn")))
-    if gives_up(needs) and needs["control"] != "read-write":
-        partitions = [facts["dead_letters"], facts["suspects"]]
-        statement = allow("GivenUp", dynamodb(GIVE_UP), attribute("ControlTable.Arn"))
-        statement["Condition"] = {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": partitions}}
-        found.append(statement)
+    if receives(needs) and needs["control"] != "read-write":
+        found.append(in_partitions("GivenUp", GIVE_UP, [facts["dead_letters"], facts["suspects"]]))
+    if needs["wakes"] and needs["control"] not in ("read", "read-write"):
+        found.append(in_partitions("Adapters", ["Query"], [facts["adapters"]]))
     return found
 
 
-def gives_up(needs: dict) -> bool:
-    return bool(receives(needs))
+def in_partitions(sid: str, actions: list[str], partitions: list[str]) -> dict:
+    """Of the control table only these partitions."""
+    statement = allow(sid, dynamodb(actions), attribute("ControlTable.Arn"))
+    statement["Condition"] = {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": partitions}}
+    return statement
 
 
 def receives(needs: dict) -> list[str]:
@@ -104,10 +107,19 @@ def queues(needs: dict, facts: dict) -> list:
         if named:
             arns = [attribute(f"{resource_of(queue)}.Arn") for queue in named]
             found.append(allow(sid, sqs(actions), arns))
+    if needs["wakes"]:
+        found.append(allow("Wakes", sqs(SEND), bells()))
+    if needs.get("is_woken"):
+        found.append(allow("IsWoken", sqs(BELL), bells()))
     if needs["dead_letters"]:
         arns = [attribute(f"{resource_of(queue)}Dead.Arn") for queue in facts["queues"]]
         found.append(allow("DrainsDeadLetters", sqs(DRAIN), arns))
     return found
+
+
+def bells() -> object:
+    """The queues that adapters make for themselves."""
+    return sub("arn:${AWS::Partition}:sqs:${AWS::Region}:${AWS::AccountId}:${AWS::StackName}-adapter-*")
 
 
 def key(needs: dict) -> object:

@@ -1,15 +1,16 @@
 """Mail that SES takes for us: its bucket and rule. SES puts each message there, and that starts a function."""
 
 from .block import NOTHING, attribute, choice, ref, sub
+from .functions import conditioned
 from .permissions import RAW_BUCKET, allow
 
 
 def receiving(facts: dict) -> dict:
-    triggers = {needs["name"]: needs["trigger"] for needs in facts["unfused"] if needs["trigger"]["kind"] == "object"}
     found = {}
-    for name, trigger in triggers.items():
-        found |= resources(name.capitalize(), trigger["prefix"])
-    return {resource: {"Type": body.pop("Type"), "Condition": "HasReceiving", **body} for resource, body in found.items()}
+    for needs in facts["unfused"]:
+        if needs["trigger"]["kind"] == "object":
+            found |= resources(needs["name"].capitalize(), needs["trigger"]["prefix"])
+    return {resource: conditioned(body, "HasReceiving") for resource, body in found.items()}
 
 
 def resources(prefix: str, names: str) -> dict:

@@ -55,9 +55,10 @@ def queue_alarms(queue: str, condition: str | None) -> dict:
         above=patience,
         periods=3,
     )
+    dead_queue = attribute(f"{resource}Dead.QueueName")
     dead = alarm(
         f"Functions died with messages of {queue}: pennypost dead-letters list",
-        metric("AWS/SQS", "ApproximateNumberOfMessagesVisible", "Maximum", QueueName=attribute(f"{resource}Dead.QueueName")),
+        metric("AWS/SQS", "ApproximateNumberOfMessagesVisible", "Maximum", QueueName=dead_queue),
         above=0,
         condition=condition,
     )

@@ -4,7 +4,10 @@
 //! Owns `infra/facts.json`, from which `infra/generate.py` makes tables, queues, functions and permissions; a test
 //! compares the file with the code. Touches no service.
 
+use std::path::Path;
+
 use pennypost_backend_aws::schema::{self, KeyAttribute, Table};
+use pennypost_backend_aws::wakeups;
 use pennypost_model::event::Stage;
 use pennypost_runtime::Fusing;
 use pennypost_runtime::needs::{self, Access, Kind, Kinds, Needs, ObjectAccess, Stages};
@@ -18,18 +21,18 @@ fn adapter() -> Needs {
         stages: Stages::NONE,
         journal: Access::ReadWrite,
         control: Access::ReadWrite,
-        log: Access::ReadWrite,
+        log: Access::None,
         objects: ObjectAccess {
-            read: Kinds::ALL,
+            read: Kinds::of(&[Kind::Pack, Kind::Base, Kind::Cards, Kind::Segment, Kind::Entry]),
             write: Kinds::of(&[Kind::Pack, Kind::Spool, Kind::Entry]),
             delete: Kinds::of(&[Kind::Entry]),
-            list: Kinds::ALL,
+            list: Kinds::of(&[Kind::Cards, Kind::Segment]),
         },
         raw_mail: false,
         sends: Stages::of(&[Stage::InboundParse, Stage::Housekeep]),
         measures: Stages::of(&Stage::ALL),
         dead_letters: false,
-        wakes: false,
+        wakes: true,
         ..needs::SCHEDULE
     }
 }
@@ -50,11 +53,19 @@ pub fn facts() -> Value {
         "queues": queues,
         "dead_letters": needs::DEAD_LETTERS,
         "suspects": needs::SUSPECTS,
-        "fused": needs::functions(&Fusing::fused()),
-        "unfused": needs::functions(&Fusing::unfused()),
+        "adapters": wakeups::ADAPTERS,
+        "fused": functions(&Fusing::fused()),
+        "unfused": functions(&Fusing::unfused()),
         "adapter": running(&adapter(), &[]),
         "handling_adapter": running(&handling_adapter(), &queues),
     })
+}
+
+/// The functions that there is a program for.
+fn functions(fusing: &Fusing) -> Vec<Needs> {
+    let programs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../functions/lambda/src/bin");
+    let has_program = |needs: &Needs| programs.join(needs.name).with_extension("rs").exists();
+    needs::functions(fusing).into_iter().filter(has_program).collect()
 }
 
 /// The needs of a process that no event starts and that takes messages from queues by itself.
@@ -66,6 +77,8 @@ fn running(needs: &Needs, receives: &[&str]) -> Value {
         }
     }
     needs["receives"] = json!(receives);
+    // Other processes ring at a queue that it makes for itself.
+    needs["is_woken"] = json!(true);
     needs
 }
 
