@@ -18,6 +18,7 @@ OBJECT_CALLS = "get_object put_object delete_object delete_objects list_objects 
 OBJECT_CALLS += " create_multipart_upload upload_part complete_multipart_upload get_object_attributes list_object_versions"
 QUEUE_CALLS = "send_message send_message_batch receive_message delete_message delete_message_batch"
 QUEUE_CALLS += " change_message_visibility change_message_visibility_batch get_queue_attributes purge_queue"
+QUEUE_CALLS += " create_queue delete_queue list_queues set_queue_attributes"
 OTHER_NAMES = {
     "head_object": "GetObject",
     "list_objects": "ListBucket",
@@ -31,8 +32,10 @@ OTHER_NAMES = {
 GIVEN = {
     **{table: {*permissions.READ[table], *permissions.WRITE[table]} for table in permissions.TABLES},
     "objects": {*permissions.OBJECTS.values(), permissions.LIST},
-    "queue": {*permissions.RECEIVE, *permissions.SEND, *permissions.MEASURE, *permissions.DRAIN},
+    "queue": {*permissions.RECEIVE, *permissions.SEND, *permissions.MEASURE, *permissions.DRAIN, *permissions.BELL},
 }
+#: Where a port's calls are, if not in the module of its name.
+FILES = {"queue": ["queue", "wakeups"]}
 CALLS = dict.fromkeys(permissions.TABLES, TABLE_CALLS) | {"objects": OBJECT_CALLS, "queue": QUEUE_CALLS}
 
 
@@ -52,7 +55,9 @@ def main() -> int:
 
 
 def calls(port: str, names: list[str]) -> set[str]:
-    files = [SOURCE / f"{port}.rs", *sorted((SOURCE / port).glob("**/*.rs"))]
+    files = []
+    for name in FILES.get(port, [port]):
+        files += [SOURCE / f"{name}.rs", *sorted((SOURCE / name).glob("**/*.rs"))]
     code = "\n".join(file.read_text(encoding="utf-8").split("#[cfg(test)]")[0] for file in files if file.exists())
     if not code:
         raise SystemExit(f"error: the port {port} is not where it was")

@@ -1,5 +1,6 @@
 """Creating the template's stack on the emulator, and reading the template as data."""
 
+import ast
 import io
 import json
 import zipfile
@@ -50,10 +51,16 @@ def facts() -> dict:
     return json.loads((INFRA / "facts.json").read_text(encoding="utf-8"))
 
 
-def upload_packages() -> None:
-    """A package for each function. Functions do not run here."""
+def open_code_bucket():
+    """The client for the bucket of templates and packages, which is there afterwards."""
     s3 = boto3.client("s3")
     s3.create_bucket(Bucket=CODE_BUCKET)
+    return s3
+
+
+def upload_packages() -> None:
+    """A package for each function. Functions do not run here."""
+    s3 = open_code_bucket()
     package = io.BytesIO()
     with zipfile.ZipFile(package, "w") as archive:
         archive.writestr("bootstrap", "#!/bin/sh\n")
@@ -63,7 +70,7 @@ def upload_packages() -> None:
 
 def create(stack: str, parameters: dict) -> dict[str, dict]:
     """Creates the stack; the resources that are there, by their names in the template."""
-    boto3.client("s3").put_object(Bucket=CODE_BUCKET, Key="template.yaml", Body=template())
+    open_code_bucket().put_object(Bucket=CODE_BUCKET, Key="template.yaml", Body=template())
     cloudformation = boto3.client("cloudformation")
     cloudformation.create_stack(
         StackName=stack,
@@ -82,3 +89,14 @@ def create(stack: str, parameters: dict) -> dict[str, dict]:
 def outputs(stack: str) -> dict[str, str]:
     described = boto3.client("cloudformation").describe_stacks(StackName=stack)["Stacks"][0]
     return {output["OutputKey"]: output["OutputValue"] for output in described.get("Outputs", [])}
+
+
+def statements(role: str) -> list[dict]:
+    """What a role of a stack is allowed."""
+    iam, found = boto3.client("iam"), []
+    for policy in iam.list_role_policies(RoleName=role)["PolicyNames"]:
+        document = iam.get_role_policy(RoleName=role, PolicyName=policy)["PolicyDocument"]
+        # moto keeps the policies of a stack's roles as Python writes them, and does not leave AWS::NoValue out of lists.
+        document = ast.literal_eval(document) if isinstance(document, str) else document
+        found += filter(None, document["Statement"])
+    return found

@@ -22,5 +22,5 @@ def check_record(zone: str, hostname: str, expect) -> None:
     attachments = [{"type": "sdi", "details": []}, {"type": "eni", "status": "ATTACHED", "details": details}]
     function.handler({"detail": {"lastStatus": "RUNNING", "attachments": attachments}}, None)
     records = boto3.client("route53").list_resource_record_sets(HostedZoneId=zone)["ResourceRecordSets"]
-    values = [record["ResourceRecords"] for record in records if (record["Name"], record["Type"]) == (f"{hostname}.", "A")]
-    expect(f"the record of {hostname}", values, [[{"Value": address["PublicIp"]}]])
+    mine = [record for record in records if (record["Name"], record["Type"]) == (f"{hostname}.", "A")]
+    expect(f"the record of {hostname}", [record["ResourceRecords"] for record in mine], [[{"Value": address["PublicIp"]}]])
