@@ -115,8 +115,8 @@ async fn log(aws: &Aws) {
     let (appended, bill) = billed(log.append(&records)).await;
     appended.unwrap();
     eprintln!("thirty traces: {bill:?}");
-    // A fifth of a unit for each, instead of one.
-    assert!(matches!(bill[..], [(LogWrite, milli)] if milli <= 6_000), "{bill:?}");
+    // A tenth of a unit for each, instead of one.
+    assert!(matches!(bill[..], [(LogWrite, milli)] if milli <= 3_000), "{bill:?}");
     let query = LogQuery {
         tenant: TenantId(1),
         kind: LogKind::Trace,
