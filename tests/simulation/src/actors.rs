@@ -1,138 +1,21 @@
-//! What the processes of a schedule do.
+//! What members and housekeeping do, on whatever ports.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use parking_lot::Mutex;
 use pennypost_deliver::{Deliver, Memory};
 use pennypost_fold::{DraftError, Mailbox, State, diff};
 use pennypost_housekeep::{Housekeep, Settings};
-use pennypost_mailstore::compress::compress;
-use pennypost_mailstore::names;
-use pennypost_mailstore::{ChangeError, Incoming, LiveAccount, Mailroom, Mailstore, StoreError};
-use pennypost_model::codec;
-use pennypost_model::event::{
-    Accepted, AuthResults, Body, Decided, Decision, Event, Recipient, Source, SourceKind, Target, Via,
-};
+use pennypost_mailstore::{ChangeError, Incoming, LiveAccount, Mailroom, StoreError};
 use pennypost_model::journal::{Actor, DeleteReason, Protocol};
-use pennypost_model::message::Sidecar;
 use pennypost_model::{
-    AccountId, AccountKey, EventId, FlagSet, Grantee, Keyword, MailboxId, MailboxRole, Rights, SpecialUses,
-    SystemFlags, TenantId, Timestamp, UidSet,
+    AccountId, AccountKey, EventId, FlagSet, Grantee, Keyword, MailboxId, Rights, SpecialUses, SystemFlags,
+    TenantId, UidSet,
 };
 use pennypost_ports::{Consistency, PortError};
-use pennypost_runtime::Handler;
 use rand::Rng;
-use rand::rngs::SmallRng;
 
-use crate::ports::Ports;
-
-/// Accounts of two tenants; the numbers of accounts overlap on purpose.
-pub const ACCOUNTS: [AccountKey; 3] = [
-    AccountKey { tenant: TenantId(1), account: AccountId(1) },
-    AccountKey { tenant: TenantId(1), account: AccountId(2) },
-    AccountKey { tenant: TenantId(2), account: AccountId(1) },
-];
-
-/// Minutes after which deleted mail is forgotten, and after which bytes may be removed.
-pub const RESTORE_MINUTES: f64 = 30.0;
-pub const MIN_AGE_MINUTES: f64 = 240.0;
-
-/// The events that are not acknowledged yet, and everything that was ever accepted.
-#[derive(Default)]
-pub struct Ledger {
-    pub queued: BTreeMap<EventId, Decided>,
-    pub accepted: BTreeMap<EventId, Vec<AccountKey>>,
-    /// Violations seen on the way.
-    pub broken: Vec<String>,
-}
-
-/// What all actors share.
-#[derive(Clone)]
-pub struct Stage {
-    pub ports: Ports,
-    pub ledger: Arc<Mutex<Ledger>>,
-}
-
-impl Stage {
-    pub fn store(&self) -> Mailstore {
-        let ports = || Arc::new(self.ports.clone());
-        Mailstore::new(ports(), ports(), ports(), ports())
-    }
-
-    fn random<T>(&self, draw: impl FnOnce(&mut SmallRng) -> T) -> T {
-        self.ports.world().with(|durable| draw(&mut durable.random))
-    }
-
-    fn broken(&self, what: String) {
-        self.ledger.lock().broken.push(what);
-    }
-}
-
-/// A letter is accepted: from here on it must arrive.
-pub fn accept(stage: &Stage) {
-    let (tenant_accounts, time, noise, large) = stage.ports.world().with(|durable| {
-        let random = &mut durable.random;
-        let tenant = ACCOUNTS[random.random_range(0..ACCOUNTS.len())].tenant;
-        let ours: Vec<AccountKey> = ACCOUNTS.iter().copied().filter(|key| key.tenant == tenant).collect();
-        let count = random.random_range(1..=ours.len());
-        let first = random.random_range(0..ours.len());
-        let chosen: Vec<AccountKey> = (0..count).map(|n| ours[(first + n) % ours.len()]).collect();
-        let skew = random.random_range(-60_000..=60_000);
-        (chosen, Timestamp(durable.now + skew), random.random::<u64>(), random.random_range(0..8) == 0)
-    });
-    let id = EventId::from_parts(time, u128::from(noise));
-    let filler = if large { "x".repeat(30_000) } else { String::new() };
-    let raw = format!("Subject: {id}\r\nMessage-ID: <{id}@sim.test>\r\n\r\nletter {id}{filler}\r\n");
-    let Ok(message) = compress(raw.as_bytes()) else { return };
-    let tenant = tenant_accounts[0].tenant;
-    let body = if large {
-        let (object, size) = (names::spool(tenant, id), message.size);
-        let bytes = Bytes::from(codec::encode(&message));
-        stage.ports.world().with(|durable| durable.objects.insert(object.clone(), (bytes, 0)));
-        Body::Spooled { object, size }
-    } else {
-        Body::Inline(message)
-    };
-    let recipients = tenant_accounts.iter().map(|account| Recipient {
-        account: *account,
-        address: format!("{}@sim.test", account.account),
-        via: Via::Direct,
-    });
-    let role = |n: u64| match n % 16 {
-        0 => MailboxRole::Transfer,
-        1 | 2 => MailboxRole::Junk,
-        _ => MailboxRole::Inbox,
-    };
-    let decisions = (0..tenant_accounts.len() as u64).map(|n| Decision {
-        target: Target::Role(role(noise.rotate_left(n as u32))),
-        flags: FlagSet::default(),
-        reasons: Vec::new(),
-    });
-    let decided = Decided {
-        decisions: decisions.collect(),
-        accepted: Accepted {
-            id,
-            time,
-            tenant,
-            source: Source { kind: SourceKind::Smtp, ip: None, helo: String::new(), tls: None },
-            auth: AuthResults::default(),
-            reverse_path: String::new(),
-            recipients: recipients.collect(),
-            body,
-            receipt: String::new(),
-        },
-        sidecar: Sidecar {
-            structure: pennypost_model::structure::Structure::default(),
-            facts: pennypost_model::message::Facts::default(),
-            receipt: String::new(),
-        },
-    };
-    let mut ledger = stage.ledger.lock();
-    ledger.accepted.insert(id, tenant_accounts);
-    ledger.queued.insert(id, decided);
-}
+use crate::stage::{ACCOUNTS, MIN_AGE_MINUTES, RESTORE_MINUTES, Stage};
 
 /// A deliver handler, to be shared by the workers of a process. It remembers so little that every way of looking
 /// back is taken.
@@ -146,52 +29,7 @@ pub fn deliverer(stage: &Stage) -> Arc<Deliver> {
         accounts: random.random_range(1..=3),
         copies_per_entry: random.random_range(1..=3),
     });
-    Arc::new(Deliver::with_memory(stage.store(), Arc::new(stage.ports.clone()), memory))
-}
-
-/// A worker of the deliver handler: takes events at random, some of which others have too, and loses some
-/// acknowledgements.
-pub async fn deliver(stage: Stage, handler: Arc<Deliver>, batches: usize) {
-    for _ in 0..batches {
-        let size = stage.random(|random| random.random_range(1..=5));
-        deliver_some(&stage, &handler, size).await;
-        crate::executor::turn().await;
-    }
-}
-
-/// Delivers until nothing is left.
-pub async fn deliver_all(stage: Stage) {
-    let handler = deliverer(&stage);
-    while !stage.ledger.lock().queued.is_empty() {
-        deliver_some(&stage, &handler, 7).await;
-    }
-}
-
-async fn deliver_some(stage: &Stage, handler: &Deliver, size: usize) {
-    let mut batch: Vec<Decided> = Vec::new();
-    {
-        let ledger = stage.ledger.lock();
-        let queued: Vec<&Decided> = ledger.queued.values().collect();
-        for _ in 0..size.min(queued.len()) {
-            let chosen = stage.random(|random| random.random_range(0..queued.len()));
-            batch.push(queued[chosen].clone());
-        }
-    }
-    if batch.is_empty() {
-        return;
-    }
-    let ids: Vec<EventId> = batch.iter().map(|decided| decided.accepted.id).collect();
-    let events = batch.into_iter().map(|decided| Event::Decided(Box::new(decided))).collect();
-    let outcomes = handler.handle(events).await;
-    for (id, outcome) in ids.into_iter().zip(outcomes) {
-        let acknowledged = stage.ports.world().with(|d| !d.harsh || d.random.random_range(0..10) > 0);
-        match outcome {
-            Ok(_) if acknowledged => drop(stage.ledger.lock().queued.remove(&id)),
-            Ok(_) => {}
-            Err(failure) if !failure.temporary => stage.broken(format!("{id} failed: {}", failure.cause)),
-            Err(_) => {}
-        }
-    }
+    Arc::new(Deliver::with_memory(stage.store(), Arc::clone(&stage.log), memory))
 }
 
 /// A member's session in a process whose sessions share live accounts: it shows a state and moves it forward, and
@@ -418,8 +256,9 @@ pub async fn audit_all(stage: Stage) {
     }
 }
 
-fn housekeeper(stage: &Stage, long_tail: u64) -> Housekeep {
-    let ports = Arc::new(stage.ports.clone());
+/// The handler, in a hurry: what waits for days elsewhere waits for minutes.
+#[must_use]
+pub fn housekeeper(stage: &Stage, long_tail: u64) -> Housekeep {
     let minutes = |minutes: f64| minutes / 1440.0;
     let settings = Settings {
         restore_days: minutes(RESTORE_MINUTES),
@@ -430,5 +269,5 @@ fn housekeeper(stage: &Stage, long_tail: u64) -> Housekeep {
         segment_messages: 8,
         quiet_seconds: 0,
     };
-    Housekeep::new(stage.store(), Arc::clone(&ports) as _, ports, settings)
+    Housekeep::new(stage.store(), Arc::clone(&stage.control), Arc::clone(&stage.queue), settings)
 }

@@ -6,10 +6,17 @@
 //! calls. At the end everything is let run out, and every invariant of architecture section 2 is checked. A
 //! failing schedule prints its seed; `SIMULATION_SEED=n` runs that one again.
 
-mod actors;
-mod executor;
+//!
+//! What is not about simulated ports (the actors, the executor, the verdict) is shared with `tests/faults`, where it runs
+//! on the real backends.
+
+pub mod actors;
+mod deliveries;
+pub mod executor;
+pub mod letter;
 mod ports;
 mod schedule;
-mod verdict;
+pub mod stage;
+pub mod verdict;
 
 pub use schedule::{Plan, run};

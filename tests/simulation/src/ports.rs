@@ -36,8 +36,6 @@ pub struct Durable {
     pub objects: BTreeMap<String, (Bytes, u64)>,
     pub control: BTreeMap<ControlKey, Item>,
     pub log: Vec<LogRecord>,
-    /// Did a housekeeping process die? Then a hint may be lost, and only the audit finds what it named.
-    pub housekeeping_died: bool,
     next_version: u64,
 }
 
@@ -59,7 +57,6 @@ impl World {
             objects: BTreeMap::new(),
             control: BTreeMap::new(),
             log: Vec::new(),
-            housekeeping_died: false,
             next_version: 0,
         };
         Arc::new(World { state: Mutex::new(durable) })
@@ -88,10 +85,6 @@ fn fault() -> PortError {
 impl Ports {
     pub fn new(world: Arc<World>, skew: i64) -> Ports {
         Ports { world, skew }
-    }
-
-    pub fn world(&self) -> &Arc<World> {
-        &self.world
     }
 
     /// A read: somebody else may act before it and after it; it may fail.

@@ -7,9 +7,11 @@ use pennypost_mailstore::Mailroom;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
-use crate::actors::{self, Ledger, MIN_AGE_MINUTES, Stage};
-use crate::executor::Executor;
+use crate::actors;
+use crate::deliveries::{self, Simulated};
+use crate::executor::{Executor, Step};
 use crate::ports::{Ports, World};
+use crate::stage::{Ledger, MIN_AGE_MINUTES, Stage, dice};
 use crate::verdict;
 
 /// How much happens in a schedule.
@@ -36,34 +38,45 @@ pub fn run(seed: u64, plan: Plan) -> Vec<String> {
     let mut random = SmallRng::seed_from_u64(seed ^ 0x9e37_79b9_7f4a_7c15);
     let world = World::new(seed);
     let ledger: Arc<Mutex<Ledger>> = Arc::default();
-    let stage_of = |process: usize, random: &mut SmallRng| Stage {
+    let chance = dice(seed.rotate_left(17));
+    let simulated = |process: usize, random: &mut SmallRng| {
         // The world's own clock is right; processes are up to a minute off.
-        ports: Ports::new(
-            Arc::clone(&world),
-            if process == PROCESSES { 0 } else { random.random_range(-55_000..=55_000) },
-        ),
-        ledger: Arc::clone(&ledger),
+        let skew = if process == PROCESSES { 0 } else { random.random_range(-55_000..=55_000) };
+        let ports = Arc::new(Ports::new(Arc::clone(&world), skew));
+        let stage = Stage {
+            journal: Arc::clone(&ports) as _,
+            objects: Arc::clone(&ports) as _,
+            control: Arc::clone(&ports) as _,
+            log: Arc::clone(&ports) as _,
+            queue: Arc::clone(&ports) as _,
+            clock: Arc::clone(&ports) as _,
+            ids: ports,
+            dice: Arc::clone(&chance),
+            ledger: Arc::clone(&ledger),
+        };
+        Simulated { stage, world: Arc::clone(&world) }
     };
     let mut executor = Executor::default();
     let mut letters = plan.letters;
     for _ in 0..plan.steps {
         if letters > 0 && random.random_range(0..plan.steps) < 2 * plan.letters {
             letters -= 1;
-            actors::accept(&stage_of(PROCESSES, &mut random));
+            deliveries::accept(&simulated(PROCESSES, &mut random));
         }
         if random.random_range(0..120) == 0 {
             let dying = random.random_range(0..PROCESSES);
-            world.with(|durable| durable.housekeeping_died |= dying == HOUSEKEEPING);
+            ledger.lock().housekeeping_died |= dying == HOUSEKEEPING;
             executor.kill(dying);
         }
         let process = random.random_range(0..PROCESSES);
         if executor.is_idle(process) {
-            let stage = stage_of(process, &mut random);
+            let here = simulated(process, &mut random);
+            let stage = here.stage.clone();
             match process {
                 0 | 1 => {
                     let handler = actors::deliverer(&stage);
                     for _ in 0..2 {
-                        executor.spawn(process, actors::deliver(stage.clone(), Arc::clone(&handler), 3));
+                        executor.spawn(process, deliveries::deliver(here.clone(), Arc::clone(&handler), 3));
                     }
                 }
                 2 | 3 => {
@@ -79,12 +92,13 @@ pub fn run(seed: u64, plan: Plan) -> Vec<String> {
         pass_time(&world, &ledger, &mut random);
     }
     for _ in 0..letters {
-        actors::accept(&stage_of(PROCESSES, &mut random));
+        deliveries::accept(&simulated(PROCESSES, &mut random));
     }
     (0..PROCESSES).for_each(|process| executor.kill(process));
     world.with(|durable| durable.harsh = false);
-    let last = stage_of(PROCESSES, &mut random);
-    let mut ends = finish(&mut executor, actors::deliver_all(last.clone()), &mut random);
+    let last = simulated(PROCESSES, &mut random);
+    let mut ends = finish(&mut executor, deliveries::deliver_all(last.clone()), &mut random);
+    let last = last.stage;
     world.with(|durable| durable.now += 60_000 * 2 * MIN_AGE_MINUTES as i64);
     ends &= finish(&mut executor, actors::collect_all(last.clone()), &mut random);
     ends &= finish(&mut executor, verdict::judge_collection(last.clone()), &mut random);
@@ -105,7 +119,7 @@ fn finish(
 ) -> bool {
     const MANY: usize = 1_000_000;
     executor.spawn(PROCESSES, task);
-    let ends = (0..MANY).any(|_| !executor.step(random));
+    let ends = (0..MANY).any(|_| executor.step(random) == Step::Idle);
     executor.kill(PROCESSES);
     ends
 }
