@@ -196,7 +196,7 @@ async fn a_message_comes_back_after_retry_later(queue: Arc<dyn Queue>) {
 async fn a_delayed_message_waits(queue: Arc<dyn Queue>) {
     let tenant = tenant();
     let delayed = |body: &str, delay| Outgoing { delay, ..message(tenant, body) };
-    let started = std::time::Instant::now();
+    let started = tokio::time::Instant::now();
     let batch = vec![delayed("late", LONG), delayed("soon", Duration::from_secs(1))];
     queue.send_batch(STAGE, batch).await.into_iter().for_each(ok);
     let received = next(&queue, STAGE, LONG).await;
