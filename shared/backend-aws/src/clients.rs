@@ -6,6 +6,7 @@ use aws_config::{BehaviorVersion, SdkConfig};
 use aws_smithy_http_client::tls;
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
+use aws_types::sdk_config::{Builder, SharedHttpClient};
 
 use crate::{Error, Settings};
 
@@ -44,19 +45,28 @@ pub(crate) fn timeouts(bytes: u64) -> TimeoutConfig {
         .build()
 }
 
+/// How often a call is tried, and how long it waits between.
+fn retries() -> RetryConfig {
+    RetryConfig::standard()
+        .with_max_attempts(ATTEMPTS)
+        .with_initial_backoff(FIRST_PAUSE)
+        .with_max_backoff(LONGEST_PAUSE)
+}
+
+/// A configuration of the SDK with our time-outs and retries, whose requests go to `http`.
+pub(crate) fn tuned(configuration: Builder, http: SharedHttpClient) -> Builder {
+    configuration.http_client(http).retry_config(retries()).timeout_config(timeouts(0))
+}
+
 /// What the standard AWS environment says.
 pub(crate) async fn configuration() -> Result<SdkConfig, Error> {
     let http = aws_smithy_http_client::Builder::new()
         .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
         .pool_idle_timeout(IDLE)
         .build_https();
-    let retries = RetryConfig::standard()
-        .with_max_attempts(ATTEMPTS)
-        .with_initial_backoff(FIRST_PAUSE)
-        .with_max_backoff(LONGEST_PAUSE);
     let configuration = aws_config::defaults(BehaviorVersion::latest())
         .http_client(http)
-        .retry_config(retries)
+        .retry_config(retries())
         .timeout_config(timeouts(0))
         .load()
         .await;

@@ -73,6 +73,16 @@ impl Aws {
         Ok(Aws::with_configuration(settings, &configuration))
     }
 
+    /// A configuration of the SDK with the time-outs and retries of [`Aws::connect`], whose requests go to `http`: what is
+    /// at its other end may be a test's.
+    #[must_use]
+    pub fn tuned(
+        configuration: aws_types::sdk_config::Builder,
+        http: aws_types::sdk_config::SharedHttpClient,
+    ) -> aws_types::sdk_config::Builder {
+        clients::tuned(configuration, http)
+    }
+
     /// As [`Aws::connect`], with a configuration of the SDK that the caller has made.
     #[must_use]
     pub fn with_configuration(settings: Settings, configuration: &SdkConfig) -> Aws {

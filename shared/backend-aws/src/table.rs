@@ -102,5 +102,6 @@ pub(crate) fn page(wanted: usize) -> i32 {
 /// How long to wait before trying the `attempt`th time what was left of a batch: a random part of a time that doubles.
 pub(crate) fn pause(attempt: u32) -> Duration {
     let longest = 50_u64 << attempt.min(6);
-    Duration::from_millis(rand::random_range(0..=longest))
+    // As the SDK draws its own pauses: tests repeat both from one seed.
+    Duration::from_millis(fastrand::u64(0..=longest))
 }

@@ -95,4 +95,3 @@ async fn deliver_some(Simulated { stage, world }: &Simulated, handler: &Deliver,
         }
     }
 }
-

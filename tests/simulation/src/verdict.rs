@@ -99,8 +99,9 @@ async fn deliveries(stage: &Stage) -> PortResult<Vec<String>> {
     }
     let ledger = stage.ledger.lock();
     let of = |event: &EventId, account| copies.get(&(*event, account)).map(Vec::as_slice).unwrap_or_default();
-    let came =
-        |event: &EventId, accounts: &[AccountKey]| accounts.iter().any(|account| !of(event, *account).is_empty());
+    let came = |event: &EventId, accounts: &[AccountKey]| {
+        accounts.iter().any(|account| !of(event, *account).is_empty())
+    };
     let doubtful = ledger.doubtful.iter().filter(|(event, accounts)| came(event, accounts));
     for (event, accounts) in ledger.accepted.iter().chain(doubtful) {
         for account in ACCOUNTS {

@@ -15,7 +15,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// A random part of a time that doubles with each call that was made: those who were throttled together do not come
 /// back together.
 pub(super) fn pause(calls: u32) -> Duration {
-    FIRST_PAUSE.saturating_mul(1 << calls.min(6)).mul_f64(rand::random::<f64>())
+    FIRST_PAUSE.saturating_mul(1 << calls.min(6)).mul_f64(fastrand::f64())
 }
 
 /// May the same entry succeed?

@@ -1,0 +1,95 @@
+//! The backends under test, as a run opens them.
+
+use std::sync::Arc;
+
+use pennypost_backend_aws::Aws;
+use pennypost_backend_embedded::{Embedded, Options};
+use pennypost_ports::{Control, Journal, Log, Objects, Queue};
+use tempfile::TempDir;
+
+use crate::hours::{Hours, Pace};
+use crate::services::{self, Services};
+use crate::source::Source;
+
+/// Which backend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Backend {
+    /// SQLite and files, in a directory in memory where there is one.
+    Embedded,
+    /// The backend for AWS over a stand-in for its services.
+    Aws,
+}
+
+/// The ports of a backend.
+pub struct Ports {
+    /// The journal port.
+    pub journal: Arc<dyn Journal>,
+    /// The object port.
+    pub objects: Arc<dyn Objects>,
+    /// The control port.
+    pub control: Arc<dyn Control>,
+    /// The log port.
+    pub log: Arc<dyn Log>,
+    /// The queue port.
+    pub queue: Arc<dyn Queue>,
+}
+
+/// A backend that is open for a run.
+pub(crate) enum Open {
+    Embedded { store: Box<Embedded>, _directory: TempDir },
+    Aws(Arc<Services>),
+}
+
+impl Open {
+    /// Opens an empty one.
+    pub(crate) fn new(backend: Backend, source: &Arc<Source>, hours: &Hours) -> Result<Open, String> {
+        match backend {
+            Backend::Embedded => {
+                let memory = std::path::Path::new("/dev/shm");
+                let directory = if memory.is_dir() { TempDir::new_in(memory) } else { TempDir::new() };
+                let directory = directory.map_err(|error| error.to_string())?;
+                let options = Options { readers: 1, ..Options::server() };
+                let store = Embedded::open(directory.path(), &options).map_err(|error| error.to_string())?;
+                Ok(Open::Embedded { store: Box::new(store), _directory: directory })
+            }
+            Backend::Aws => Ok(Open::Aws(Services::installed(Arc::clone(source), hours.clone()))),
+        }
+    }
+
+    /// The ports as a new process opens them; `alive` is set to false when it dies.
+    pub(crate) fn ports(&self, alive: &services::Alive) -> Ports {
+        match self {
+            Open::Embedded { store, .. } => Ports {
+                journal: store.journal(),
+                objects: store.objects(),
+                control: store.control(),
+                log: store.log(),
+                queue: store.queue(),
+            },
+            Open::Aws(services) => {
+                let aws = Aws::with_configuration(services::settings(), &services.configuration(alive));
+                Ports {
+                    journal: aws.journal(),
+                    objects: aws.objects(),
+                    control: aws.control(),
+                    log: aws.log(),
+                    queue: aws.queue(),
+                }
+            }
+        }
+    }
+
+    /// What was asked that no service would have understood.
+    pub(crate) fn misunderstood(&self) -> Vec<String> {
+        match self {
+            Open::Embedded { .. } => Vec::new(),
+            Open::Aws(services) => services.misunderstood(),
+        }
+    }
+
+    pub(crate) async fn close(self, pace: &Pace) {
+        if let (Open::Embedded { store, .. }, Pace::Apart(runtime)) = (self, pace) {
+            runtime.block_on(store.shutdown());
+        }
+    }
+}

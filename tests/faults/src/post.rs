@@ -1,0 +1,155 @@
+//! The processes of a post office: the adapter that accepts, and the drivers that work the queues.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use pennypost_deliver::Deliver;
+use pennypost_directory::Directory;
+use pennypost_inbound_parse::InboundParse;
+use pennypost_meter::Counts;
+use pennypost_model::codec;
+use pennypost_model::event::{Event, Stage as Step};
+use pennypost_model::{AccountKey, Seq, TenantId};
+use pennypost_notify::Notify;
+use pennypost_policy_filter::PolicyFilter;
+use pennypost_ports::{Outgoing, PortResult, Receipt, Received, Wakeups};
+use pennypost_runtime::batch::{Acknowledgement, Desk, Patience};
+use pennypost_runtime::{Fusing, Handler, Pipeline};
+use pennypost_simulation::actors;
+use pennypost_simulation::executor::turn;
+use pennypost_simulation::letter::letter;
+use pennypost_simulation::stage::Stage;
+use rand::Rng;
+
+use crate::hours::Hours;
+
+/// What a poison message begins with: no event does.
+pub const POISON: &[u8] = b"\xff poison ";
+/// The longest that a message which nobody answers stays with nobody.
+pub const VISIBILITY: Duration = Duration::from_secs(90);
+
+/// The adapter accepts a letter, or tells the sender to come again.
+pub async fn accept(stage: Stage, hours: Hours) {
+    let Some(letter) = stage.random(|random| letter(random, hours.now())) else { return };
+    let (id, accounts) = (letter.accepted.id, letter.accounts());
+    if let Some((name, bytes)) = letter.spool
+        && stage.objects.put_unique(&name, bytes).await.is_err()
+    {
+        return;
+    }
+    let event = Event::Accepted(Box::new(letter.accepted));
+    let message = Outgoing { tenant: event.tenant(), body: codec::encode(&event), delay: Duration::ZERO };
+    // Should the adapter die before it is answered, the letter may be on its way all the same.
+    stage.ledger.lock().doubtful.insert(id, accounts.clone());
+    let sent = stage.queue.send_batch(event.stage(), vec![message]).await;
+    if sent == [Ok(())] {
+        let mut ledger = stage.ledger.lock();
+        ledger.doubtful.remove(&id);
+        ledger.accepted.insert(id, accounts);
+    }
+}
+
+/// What is no event and was sent nevertheless: each with whether it was certainly taken.
+pub type Poison = Arc<Mutex<BTreeMap<u64, bool>>>;
+
+/// Somebody sends what is no event.
+pub async fn poison(stage: Stage, sent: Poison, step: Step) {
+    let number = {
+        let mut sent = sent.lock();
+        let number = sent.len() as u64;
+        sent.insert(number, false);
+        number
+    };
+    let message = Outgoing { tenant: TenantId(1), body: poison_body(number), delay: Duration::ZERO };
+    let result = stage.queue.send_batch(step, vec![message]).await;
+    sent.lock().insert(number, result == [Ok(())]);
+}
+
+/// The `number`th poison message.
+#[must_use]
+pub fn poison_body(number: u64) -> Vec<u8> {
+    [POISON, number.to_string().as_bytes()].concat()
+}
+
+struct NobodyWatches;
+
+#[async_trait]
+impl Wakeups for NobodyWatches {
+    async fn wake(&self, _account: AccountKey, _seq: Seq) -> PortResult<()> {
+        Ok(())
+    }
+}
+
+/// A driver: a desk, and how it acknowledges.
+#[derive(Clone)]
+pub struct Driver {
+    stage: Stage,
+    desk: Desk,
+    acknowledgement: Acknowledgement,
+}
+
+impl Driver {
+    /// A driver with fresh memories.
+    #[must_use]
+    pub fn new(stage: Stage, acknowledgement: Acknowledgement, fusing: Fusing) -> Driver {
+        let control = || Arc::clone(&stage.control);
+        let directory = Directory::new(control(), Arc::clone(&stage.clock), Arc::clone(&stage.ids));
+        let deliver: Arc<Deliver> = actors::deliverer(&stage);
+        let handlers: [Arc<dyn Handler>; 5] = [
+            Arc::new(InboundParse::new(Arc::clone(&stage.objects), Arc::clone(&stage.log))),
+            Arc::new(PolicyFilter::new(Arc::new(directory))),
+            deliver,
+            Arc::new(Notify::new(Arc::new(NobodyWatches))),
+            Arc::new(actors::housekeeper(&stage, 3)),
+        ];
+        let pipeline = Arc::new(Pipeline::new(handlers, fusing, Arc::clone(&stage.queue)));
+        // Processes die here by the dozen, and none of them because of what it had in hand.
+        let patience = Patience { max_tries: 200, ..Patience::default() };
+        let desk = Desk::new(
+            pipeline,
+            Arc::clone(&stage.queue),
+            Arc::clone(&stage.log),
+            control(),
+            Arc::clone(&stage.clock),
+            patience,
+            acknowledgement,
+        );
+        Driver { stage, desk, acknowledgement }
+    }
+
+    /// Takes some batches, from any queue.
+    pub async fn work(self, batches: usize) {
+        for _ in 0..batches {
+            let (step, max) = self.stage.random(|random| {
+                // What there is most of.
+                let all = [0, 0, 0, 1, 2, 2, 3, 4];
+                (Step::ALL[all[random.random_range(0..all.len())]], random.random_range(1..=6))
+            });
+            self.batch(step, max).await;
+            turn().await;
+        }
+    }
+
+    /// Takes one batch. How many messages it had.
+    pub async fn batch(&self, step: Step, max: usize) -> usize {
+        let received = self.stage.queue.receive(step, max, VISIBILITY, Duration::ZERO).await;
+        let Ok(messages) = received else { return 0 };
+        if messages.is_empty() {
+            return 0;
+        }
+        let count = messages.len();
+        let receipts: Vec<Receipt> =
+            messages.iter().map(|Received { receipt, .. }| receipt.clone()).collect();
+        let (settled, _) = self.desk.handle(step, messages, &Counts::default()).await;
+        if self.acknowledgement == Acknowledgement::ByTheCaller {
+            // As the service does that has started a function.
+            let done: Vec<Receipt> =
+                receipts.into_iter().filter(|receipt| !settled.open.contains(receipt)).collect();
+            let _ = self.stage.queue.ack(step, &done).await;
+        }
+        count
+    }
+}

@@ -1,0 +1,68 @@
+//! Seeded runs on both backends. `FAULT_RUNS=n` asks for another number for each, `FAULT_SEED=n` for one seed alone;
+//! `tests/run` makes some more than an ordinary test run, `tests/cloud/faults` 5,000 of each.
+
+use pennypost_faults::{Backend, Plan, run};
+
+const PARTS: u64 = 2;
+
+/// Runs of each backend that fit into an ordinary test run.
+const fn fitting(backend: Backend) -> u64 {
+    match backend {
+        Backend::Embedded => 60,
+        Backend::Aws => 30,
+    }
+}
+
+fn runs(backend: Backend, part: u64) {
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    let seeds: Vec<u64> = match number("FAULT_SEED") {
+        Some(seed) => (seed % PARTS == part).then_some(seed).into_iter().collect(),
+        None => (part..number("FAULT_RUNS").unwrap_or(fitting(backend))).step_by(PARTS as usize).collect(),
+    };
+    let (mut accepted, mut calls, mut faults, mut deaths) = (0, 0, 0, 0);
+    let mut failed = Vec::new();
+    for seed in &seeds {
+        let report = run(backend, *seed, Plan::of(backend));
+        if !report.broken.is_empty() {
+            println!("FAULT_SEED={seed} on {backend:?} breaks invariants:\n{}", report.broken.join("\n"));
+            failed.push(*seed);
+        }
+        accepted += report.accepted;
+        calls += report.calls;
+        faults += report.faults;
+        deaths += report.deaths;
+    }
+    let count = seeds.len();
+    println!(
+        "{backend:?}: {count} runs, {accepted} letters, {calls} calls, {faults} faults, {deaths} deaths"
+    );
+    assert!(failed.is_empty(), "seeds on {backend:?} that break invariants (FAULT_SEED): {failed:?}");
+}
+
+#[test]
+fn embedded_first_part() {
+    runs(Backend::Embedded, 0);
+}
+
+#[test]
+fn embedded_second_part() {
+    runs(Backend::Embedded, 1);
+}
+
+#[test]
+fn aws_first_part() {
+    runs(Backend::Aws, 0);
+}
+
+#[test]
+fn aws_second_part() {
+    runs(Backend::Aws, 1);
+}
+
+#[test]
+fn a_seed_is_one_run() {
+    for backend in [Backend::Embedded, Backend::Aws] {
+        let prints = [0; 3].map(|_| run(backend, 77, Plan::of(backend)).print);
+        assert!(prints.iter().all(|print| *print == prints[0]), "{backend:?}: {prints:?}");
+    }
+}
