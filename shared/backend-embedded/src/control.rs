@@ -23,13 +23,17 @@ pub(crate) struct EmbeddedControl {
     pub(crate) readers: Arc<Readers>,
 }
 
-fn check_key(key: &ControlKey) -> Result<(), Failure> {
-    for (half, name) in [(&key.partition, "partition"), (&key.sort, "sort key")] {
-        if half.len() > MAX_KEY_HALF {
-            return Err(Failure::Refused(format!("a {name} of {} bytes is too long", half.len())));
-        }
+fn check(half: &str, name: &str) -> Result<(), Failure> {
+    match half.len() {
+        0 => Err(Failure::Refused(format!("a {name} of no bytes is too short"))),
+        len if len > MAX_KEY_HALF => Err(Failure::Refused(format!("a {name} of {len} bytes is too long"))),
+        _ => Ok(()),
     }
-    Ok(())
+}
+
+fn check_key(key: &ControlKey) -> Result<(), Failure> {
+    check(&key.partition, "partition")?;
+    check(&key.sort, "sort key")
 }
 
 fn item(key: &ControlKey, version: i64, sealed: Vec<u8>) -> Result<Item, Failure> {
@@ -154,6 +158,7 @@ impl Control for EmbeddedControl {
         after: Option<&str>,
         limit: usize,
     ) -> PortResult<Vec<(String, Item)>> {
+        check(partition, "partition").map_err(|failure| failure.at(PORT))?;
         let found = if limit <= INLINE {
             self.readers.inline(|connection| query(connection, partition, prefix, after, limit)).await
         } else {

@@ -27,7 +27,8 @@ impl ControlKey {
 pub struct Item {
     /// The bytes, at most 350 KB.
     pub value: Vec<u8>,
-    /// Grows with each write of this key; starts at 1.
+    /// Grows with each write of the item; starts at 1. An item that is made after another one was deleted under the
+    /// same key is a new one, and starts at 1 again: who holds a version across a deletion may find it on the new one.
     pub version: u64,
 }
 
@@ -58,7 +59,7 @@ pub trait Control: Send + Sync {
     async fn get(&self, key: &ControlKey, consistency: Consistency) -> PortResult<Option<Item>>;
 
     /// Writes the item if `expected` holds. Atomic. A version is never given twice for a key while its
-    /// item exists.
+    /// item exists; beyond its deletion nothing is remembered of it.
     async fn put_if(&self, key: &ControlKey, value: &[u8], expected: Expected) -> PortResult<Put>;
 
     /// Deletes the item if it has that version. `false` if it has not.

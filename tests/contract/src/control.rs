@@ -15,6 +15,7 @@ suite!(Control:
     racing_creators_get_one_item,
     racing_increments_lose_nothing,
     the_limits_hold,
+    keys_that_cannot_be_are_refused_by_every_call,
     queries_are_ordered_by_bytes,
     queries_page,
     prefixes_are_literal,
@@ -99,6 +100,7 @@ async fn deleting_asks_for_the_version(control: Arc<dyn Control>) {
     assert!(ok(control.delete_if(&key, 1).await));
     assert!(!ok(control.delete_if(&key, 1).await));
     assert_eq!(strong(&control, &key).await, None);
+    // A new item under an old key: its versions start at 1 again.
     create(&control, &key, b"new").await;
 }
 
@@ -153,6 +155,25 @@ async fn the_limits_hold(control: Arc<dyn Control>) {
     assert_refused(&control.put_if(&key("a", &longer), b"", Expected::Any).await);
     let too_large = vec![7; 350 * 1024 + 1];
     assert_refused(&control.put_if(&key(&partition(), "a"), &too_large, Expected::Any).await);
+}
+
+async fn keys_that_cannot_be_are_refused_by_every_call(control: Arc<dyn Control>) {
+    let longer = "k".repeat(513);
+    for (half, other) in [("", "a"), ("a", ""), ("", ""), (&longer, "a"), ("a", &longer)] {
+        let key = key(half, other);
+        for expected in [Expected::Absent, Expected::Version(1), Expected::Any] {
+            assert_refused(&control.put_if(&key, b"x", expected).await);
+        }
+        assert_refused(&control.delete_if(&key, 1).await);
+        for consistency in [Consistency::Eventual, Consistency::Strong] {
+            assert_refused(&control.get(&key, consistency).await);
+        }
+    }
+    for partition in ["", &longer] {
+        assert_refused(&control.query(partition, "", None, 10).await);
+    }
+    // A whole partition is asked for without a prefix, and from its beginning: that is no key.
+    assert_eq!(ok(control.query(&partition(), "", Some(""), 10).await), []);
 }
 
 async fn queries_are_ordered_by_bytes(control: Arc<dyn Control>) {
