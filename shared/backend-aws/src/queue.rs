@@ -25,6 +25,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::QueueAttributeName;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use pennypost_meter::{MILLI, Unit, count};
 use pennypost_model::event::Stage;
 use pennypost_model::{TenantId, Timestamp};
@@ -193,6 +194,7 @@ impl SqsQueue {
             Err(error) => match failure(PORT, &lane.name, &error) {
                 // Only the receipt can be wrong: it is nobody's, or its time is over.
                 PortError::Refused { .. } => Err(not_found(receipt)),
+                _ if error.code().is_some_and(retry::is_of_receipt) => Err(not_found(receipt)),
                 other => Err(other),
             },
         }

@@ -18,11 +18,12 @@ use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
 use bytes::Bytes;
 use pennypost_backend_aws::{Aws, Settings};
+use pennypost_model::event::Stage;
 use pennypost_model::journal::{Actor, Entry, Usage};
 use pennypost_model::{AccountId, AccountKey, EventId, Seq, TenantId, Timestamp};
 use pennypost_ports::{
-    Appended, Consistency, ControlKey, Created, Expected, Head, LogKind, LogRecord, Newest, PortError,
-    PortResult, Put,
+    Appended, Consistency, ControlKey, Created, Expected, Head, LogKind, LogRecord, Newest, Outgoing,
+    PortError, PortResult, Put, Queue, Receipt,
 };
 
 const SECRET: &str = "a-secret-access-key";
@@ -353,4 +354,116 @@ async fn a_conflict_brings_the_item_that_is_there() {
     };
     assert_eq!((there.value.as_slice(), there.version), (&b"there"[..], 7));
     assert_eq!(service.asked().len(), 1);
+}
+
+const STAGE: Stage = Stage::InboundParse;
+
+fn address() -> Answer {
+    Answer::Say(200, r#"{"QueueUrl":"https://sqs.eu-central-1.amazonaws.com/1/post-inbound"}"#.to_owned())
+}
+
+/// The answer to a batch of which these entries failed: number, code, and whether it is the sender's fault.
+fn failed(entries: &[(u32, &str, bool)]) -> Answer {
+    let entry = |(id, code, fault): &(u32, &str, bool)| {
+        format!(r#"{{"Id":"{id}","Code":"{code}","SenderFault":{fault},"Message":"{SECRET}"}}"#)
+    };
+    let entries: Vec<String> = entries.iter().map(entry).collect();
+    Answer::Say(200, format!(r#"{{"Successful":[],"Failed":[{}]}}"#, entries.join(",")))
+}
+
+fn messages(count: u8) -> Vec<Outgoing> {
+    let message = |number| Outgoing { tenant: TenantId(1), body: vec![number], delay: Duration::ZERO };
+    (0..count).map(message).collect()
+}
+
+/// How many entries each call had, the one for the queue's address left out.
+fn entries(service: &Scripted) -> Vec<usize> {
+    service.asked()[1..].iter().map(|body| body.matches(r#""Id":"#).count()).collect()
+}
+
+fn receipts(count: u8) -> Vec<Receipt> {
+    (0..count).map(|number| Receipt(format!("message-{number} handle-{number}"))).collect()
+}
+
+#[tokio::test]
+async fn a_receipt_that_the_service_does_not_take_is_not_found() {
+    for code in [
+        "ReceiptHandleIsInvalid",
+        "MessageNotInflight",
+        "AWS.SimpleQueueService.MessageNotInflight",
+        "InvalidParameterValue",
+        "InvalidIdFormat",
+    ] {
+        let (aws, service) = answering([address(), error(400, code)]).await;
+        let later = aws.queue().retry_later(STAGE, &receipts(1)[0], Duration::from_secs(1)).await;
+        assert!(matches!(later, Err(PortError::NotFound { .. })), "{code}: {later:?}");
+        assert_eq!(service.asked().len(), 2, "{code}");
+    }
+    // What is no receipt's fault stays what it is.
+    for code in ["QueueDoesNotExist", "AccessDeniedException", "RequestThrottled"] {
+        let (aws, _) = answering([address(), error(400, code)]).await;
+        cause(aws.queue().retry_later(STAGE, &receipts(1)[0], Duration::from_secs(1)).await);
+    }
+}
+
+#[tokio::test]
+async fn acknowledging_ignores_receipts_that_the_service_does_not_take() {
+    for (code, fault) in
+        [("ReceiptHandleIsInvalid", true), ("InvalidParameterValue", true), ("ReceiptHandleIsInvalid", false)]
+    {
+        let (aws, service) = answering([address(), failed(&[(1, code, fault)])]).await;
+        assert_eq!(aws.queue().ack(STAGE, &receipts(3)).await, Ok(()), "{code}");
+        assert_eq!(entries(&service), [3], "{code}");
+    }
+}
+
+#[tokio::test]
+async fn deletions_that_fail_in_part_are_made_again_for_that_part() {
+    let busy = |at| (at, "InternalError", false);
+    let script = [
+        address(),
+        failed(&[busy(0), busy(2), (3, "ReceiptHandleIsInvalid", true)]),
+        failed(&[busy(2)]),
+        good(),
+    ];
+    let (aws, service) = answering(script).await;
+    assert_eq!(aws.queue().ack(STAGE, &receipts(4)).await, Ok(()));
+    assert_eq!(entries(&service), [4, 2, 1]);
+    assert!(service.asked()[3].contains("handle-2"));
+    // A whole batch that is throttled is asked for again, too.
+    let (aws, service) = answering([address(), error(400, "RequestThrottled"), good()]).await;
+    assert_eq!(aws.queue().ack(STAGE, &receipts(12)).await, Ok(()));
+    assert_eq!(entries(&service), [10, 10, 2]);
+    // What never succeeds is told: the messages come again.
+    let (aws, service) = answering([address(), failed(&[busy(1)])]).await;
+    let told = cause(aws.queue().ack(STAGE, &receipts(2)).await);
+    assert!(told.contains("InternalError"), "{told}");
+    assert_eq!(entries(&service)[0], 2);
+    assert!(entries(&service)[1..].iter().all(|count| *count == 1), "{:?}", entries(&service));
+}
+
+#[tokio::test]
+async fn messages_that_fail_in_part_are_sent_again_and_each_has_its_own_result() {
+    let busy = |at| (at, "InternalError", false);
+    let (aws, service) =
+        answering([address(), failed(&[busy(1), busy(2)]), failed(&[busy(2)]), good()]).await;
+    assert_eq!(aws.queue().send_batch(STAGE, messages(4)).await, [Ok(()), Ok(()), Ok(()), Ok(())]);
+    assert_eq!(entries(&service), [4, 2, 1]);
+    let (aws, service) = answering([address(), error(400, "RequestThrottled"), good()]).await;
+    assert_eq!(aws.queue().send_batch(STAGE, messages(2)).await, [Ok(()), Ok(())]);
+    assert_eq!(entries(&service), [2, 2]);
+    // One that is refused and one that fails for ever take no other along.
+    let refused = |at| (at, "InvalidMessageContents", true);
+    let (aws, service) = answering([address(), failed(&[refused(0), busy(3)])]).await;
+    let sent = aws.queue().send_batch(STAGE, messages(4)).await;
+    assert!(matches!(&sent[0], Err(PortError::Refused { .. })), "{sent:?}");
+    assert_eq!(sent[1..3], [Ok(()), Ok(())]);
+    assert!(cause(sent[3].clone()).contains("InternalError"));
+    assert_eq!(entries(&service)[..2], [4, 2]);
+    // A service that fails whole calls leaves all of them unsent.
+    let (aws, service) = answering([address(), error(500, "InternalError")]).await;
+    for sent in aws.queue().send_batch(STAGE, messages(2)).await {
+        cause(sent);
+    }
+    assert_eq!(entries(&service), [2; ATTEMPTS as usize]);
 }

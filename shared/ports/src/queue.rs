@@ -89,11 +89,13 @@ pub trait Queue: Send + Sync {
     /// message comes again.
     async fn ack(&self, stage: Stage, receipts: &[Receipt]) -> PortResult<()>;
 
-    /// The message comes back after `delay`.
+    /// The message comes back after `delay`. A receipt that is void or unknown changes nothing: where it is known to be,
+    /// the answer is [`PortError::NotFound`](crate::PortError::NotFound), never that the queue can't be used.
     async fn retry_later(&self, stage: Stage, receipt: &Receipt, delay: Duration) -> PortResult<()>;
 
     /// The message goes to the dead letters: it is never in none of both places. A backend that can't do it in one
     /// step gives it up first: if the process dies between, it comes again, and giving it up again is the same letter.
+    /// Receipts as for [`Queue::retry_later`].
     async fn dead_letter(&self, stage: Stage, receipt: &Receipt, cause: &str) -> PortResult<()>;
 
     /// Dead letters after `after`, ascending by id, at most `limit`.

@@ -18,9 +18,15 @@ pub(super) fn pause(calls: u32) -> Duration {
     FIRST_PAUSE.saturating_mul(1 << calls.min(6)).mul_f64(fastrand::f64())
 }
 
-/// May the same entry succeed?
-pub(super) const fn is_passing(entry: &BatchResultErrorEntry) -> bool {
-    !entry.sender_fault
+/// May the same entry succeed? A receipt that is wrong stays so, whatever the service says of whose fault it is.
+pub(super) fn is_passing(entry: &BatchResultErrorEntry) -> bool {
+    !entry.sender_fault && !is_of_receipt(entry.code())
+}
+
+/// Is this what the service says of a receipt that is nobody's, of another queue, or of a hand-out whose time is over?
+pub(super) fn is_of_receipt(code: &str) -> bool {
+    const OF_RECEIPT: &[&str] = &["InvalidIdFormat", "MessageNotInflight", "ReceiptHandleIsInvalid"];
+    OF_RECEIPT.contains(&code.strip_prefix("AWS.SimpleQueueService.").unwrap_or(code))
 }
 
 /// What the port says of an entry.
