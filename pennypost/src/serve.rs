@@ -7,6 +7,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use pennypost_backend_aws::Needed;
 use pennypost_backend_embedded::Options;
 use pennypost_deliver::Deliver;
 use pennypost_housekeep::Housekeep;
@@ -37,6 +38,9 @@ use crate::sweep::Sweeper;
 use crate::text::Text;
 use crate::{Failed, background, demo, http, open_files, say};
 
+/// Between two looks into a cloud's queue that nothing is sent to as the stages are joined now.
+const BETWEEN_RESTS: Duration = Duration::from_secs(15 * 60);
+
 /// Runs the post office until it is asked to stop.
 pub async fn run(place: &Place, args: &ServeArgs, json: bool, text: &Text) -> Result<ExitCode, Failed> {
     let data = place.data.as_path();
@@ -57,6 +61,12 @@ pub async fn run(place: &Place, args: &ServeArgs, json: bool, text: &Text) -> Re
         return Err(Failed::Said(say!(text, "serve-handlers")));
     }
     let office = Office::open_at(place, &Options::server()).await?;
+    if let Backend::Aws(aws) = &office.backend {
+        let missing = aws.missing(&needed(&config, handles)).await;
+        if !missing.is_empty() {
+            return Err(Failed::Said(say!(text, "serve-missing", names = missing.join(", "))));
+        }
+    }
     place.make_directory()?;
     let tls = load_or_create_tls(&data.join("tls"), &config.adapter.hostname)
         .map_err(|error| Failed::Said(say!(text, "serve-tls", cause = error.to_string())))?;
@@ -115,8 +125,13 @@ pub async fn run(place: &Place, args: &ServeArgs, json: bool, text: &Text) -> Re
     let working = if handles {
         let housekeeping = housekeeping(place, &config, &driver).await?;
         let housekeeping = background::start(housekeeping, work_stopped.clone())?;
-        let is_mail = |stage| stage != Stage::Housekeep;
-        let workers = tokio::spawn(driver.run_some(is_mail, work_stopped.clone()));
+        // A look that finds nothing costs nothing in a directory, and is paid for in a cloud.
+        let is_seldom = |stage: &Stage| place.kind == Kind::Aws && pipeline.is_joined(*stage);
+        let mail = Stage::ALL.into_iter().filter(|stage| *stage != Stage::Housekeep);
+        let (seldom, often): (Vec<Stage>, Vec<Stage>) = mail.partition(is_seldom);
+        let rests = driver.clone().look_into(seldom, BETWEEN_RESTS, work_stopped.clone());
+        let workers = driver.run_some(move |stage| often.contains(&stage), work_stopped.clone());
+        let workers = tokio::spawn(async { tokio::join!(workers, rests) });
         Some(async { tokio::join!(workers, housekeeping) })
     } else {
         None
@@ -152,6 +167,14 @@ pub async fn run(place: &Place, args: &ServeArgs, json: bool, text: &Text) -> Re
     let _ = tokio::time::timeout(Duration::from_secs(2), pages).await;
     office.backend.shutdown().await;
     Ok(ExitCode::SUCCESS)
+}
+
+/// What must be there in a cloud. Queues of joined stages may be missing: nothing is sent to them.
+fn needed(config: &Config, handles: bool) -> Needed {
+    let fusing = &config.pipeline.fused;
+    let sends = [Stage::InboundParse, Stage::Housekeep];
+    let uses = |stage: &Stage| sends.contains(stage) || handles && !fusing.joins(*stage);
+    Needed { log: handles, queues: Stage::ALL.into_iter().filter(uses).collect() }
 }
 
 /// The handlers, joined as the configuration says.

@@ -181,6 +181,7 @@ log-filter = PENNYPOST_LOG is not valid: “{ $filter }”; examples: info, debu
 serve-tls = the TLS certificate cannot be used: { $cause }
 serve-start = the post office cannot start: { $cause }
 serve-handlers = on the embedded backend nobody else handles events: leave --handlers none out, or add --backend aws
+serve-missing = not there by these names: { $names }. Deploy the template (docs/deploy.md), or make them by “pennypost create --backend aws”; PENNYPOST_STACK, PENNYPOST_BUCKET, AWS_REGION and AWS_ENDPOINT_URL say where to look
 serve-bind = cannot listen for { $name } on { $address }: { $cause }
 serve-ready = Pennypost is open. Data directory: { $data }
 serve-ready-cloud = Pennypost is open. Mail lies in the services that the AWS environment names.

@@ -41,6 +41,11 @@ const DENIED: &[&str] = &[
     "UnrecognizedClientException",
 ];
 
+/// Does the code say that there is no such table, bucket or queue?
+pub(crate) fn is_missing(code: &str) -> bool {
+    MISSING.contains(&code)
+}
+
 /// What `port` says of `error`, which a call for `resource` (a table, bucket or queue by its name) ended with.
 pub(crate) fn failure<E>(port: &'static str, resource: &str, error: &SdkError<E, HttpResponse>) -> PortError
 where
@@ -74,7 +79,7 @@ where
 pub(crate) fn of_code(port: &'static str, resource: &str, code: Option<&str>, status: u16) -> PortError {
     let unavailable = |cause: String| PortError::Unavailable { port, cause };
     match code {
-        Some(code) if MISSING.contains(&code) => unavailable(format!("{resource} does not exist ({code})")),
+        Some(code) if is_missing(code) => unavailable(format!("{resource} does not exist ({code})")),
         Some(code) if DENIED.contains(&code) => {
             unavailable(format!("the credentials do not open {resource} ({code})"))
         }

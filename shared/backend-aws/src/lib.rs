@@ -28,6 +28,7 @@ mod doubt;
 mod failure;
 mod journal;
 mod log;
+mod missing;
 mod objects;
 pub mod queue;
 pub mod reckon;
@@ -38,6 +39,7 @@ mod table;
 mod units;
 pub mod wakeups;
 
+pub use missing::Needed;
 pub use settings::{Retention, Settings};
 
 use std::sync::Arc;
@@ -101,17 +103,33 @@ impl Aws {
         create::create_missing(&self.settings, &self.clients).await
     }
 
+    /// The names of the tables, the queues and the bucket that the services say are not there, of those that a process
+    /// needs. Where a service does not answer, or the credentials do not open it, it is not said to be missing.
+    pub async fn missing(&self, needed: &Needed) -> Vec<String> {
+        let mut tables = vec![
+            (self.journal_table(), schema::JOURNAL),
+            (control_table(&self.settings, &self.clients), schema::CONTROL),
+        ];
+        if needed.log {
+            tables.push((self.log_table(), schema::LOG));
+        }
+        missing::missing(&self.settings, &self.clients, &tables, &needed.queues).await
+    }
+
     /// The journal port.
     #[must_use]
     pub fn journal(&self) -> Arc<dyn Journal> {
-        let table = Table {
+        Arc::new(AwsJournal { table: self.journal_table(), objects: self.bucket() })
+    }
+
+    fn journal_table(&self) -> Table {
+        Table {
             client: self.clients.dynamodb.clone(),
             name: self.settings.journal_table.clone(),
             port: journal::PORT,
             reads: Unit::JournalRead,
             writes: Unit::JournalWrite,
-        };
-        Arc::new(AwsJournal { table, objects: self.bucket() })
+        }
     }
 
     /// The control port.
@@ -143,14 +161,17 @@ impl Aws {
     /// The log port.
     #[must_use]
     pub fn log(&self) -> Arc<dyn Log> {
-        let table = Table {
+        Arc::new(AwsLog { table: self.log_table(), retention: self.settings.retention })
+    }
+
+    fn log_table(&self) -> Table {
+        Table {
             client: self.clients.dynamodb.clone(),
             name: self.settings.log_table.clone(),
             port: log::PORT,
             reads: Unit::LogRead,
             writes: Unit::LogWrite,
-        };
-        Arc::new(AwsLog { table, retention: self.settings.retention })
+        }
     }
 
     /// The object port.
@@ -171,14 +192,17 @@ impl Aws {
 }
 
 fn control(settings: &Settings, clients: &Clients) -> Arc<dyn Control> {
-    let table = Table {
+    Arc::new(AwsControl { table: control_table(settings, clients) })
+}
+
+fn control_table(settings: &Settings, clients: &Clients) -> Table {
+    Table {
         client: clients.dynamodb.clone(),
         name: settings.control_table.clone(),
         port: control::PORT,
         reads: Unit::ControlRead,
         writes: Unit::ControlWrite,
-    };
-    Arc::new(AwsControl { table })
+    }
 }
 
 /// Why the services can't be used.

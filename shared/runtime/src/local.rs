@@ -122,6 +122,36 @@ impl Driver {
         while workers.join_next().await.is_some() {}
     }
 
+    /// Looks into the queues of some stages only now and then, one queue after the other: for those that nothing is sent
+    /// to as long as the stages are joined, but in which something may lie that was sent before, or that was replayed.
+    pub async fn look_into(self, stages: Vec<Stage>, pause: Duration, mut stop: watch::Receiver<bool>) {
+        while !stages.is_empty() && !*stop.borrow() {
+            for stage in &stages {
+                self.drain(*stage, &stop).await;
+            }
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                _ = stop.changed() => break,
+            }
+        }
+    }
+
+    /// Handles what lies in a queue, until nothing is handed out any more.
+    async fn drain(&self, stage: Stage, stop: &watch::Receiver<bool>) {
+        let visibility = Duration::from_secs(self.settings.visibility_seconds);
+        while !*stop.borrow() {
+            let received = self.queue.receive(stage, self.settings.batch, visibility, Duration::ZERO).await;
+            match received {
+                Ok(messages) if messages.is_empty() => return,
+                Ok(messages) => self.handle(stage, messages).await,
+                Err(error) => {
+                    tracing::warn!(stage = stage.queue(), %error, "a queue that is seldom used does not answer");
+                    return;
+                }
+            }
+        }
+    }
+
     async fn work(self, stage: Stage, mut stop: watch::Receiver<bool>) {
         let visibility = Duration::from_secs(self.settings.visibility_seconds);
         // A chore may take seconds: whoever stops waits for one only.

@@ -64,6 +64,13 @@ impl Pipeline {
         &self.usages
     }
 
+    /// Does the stage run here in the invocation of the one before it? Then nothing is sent to its queue from here: what
+    /// lies there was sent by somebody else, or before the stages were joined.
+    #[must_use]
+    pub fn is_joined(&self, stage: Stage) -> bool {
+        self.fusing.joins(stage) && self.handlers.contains_key(&stage)
+    }
+
     /// The stages that have a handler.
     pub fn stages(&self) -> impl Iterator<Item = Stage> + '_ {
         self.handlers.keys().copied()
@@ -110,8 +117,11 @@ impl Pipeline {
     /// Hands events on to the next stage; what fails there fails the event it came from.
     async fn hand_on(&self, next: Stage, events: Vec<(usize, Event)>, results: &mut [Result<(), Failure>]) {
         let (origins, events): (Vec<usize>, Vec<Event>) = events.into_iter().unzip();
-        let joined = self.fusing.joins(next) && self.handlers.contains_key(&next);
-        let outcomes = if joined { self.run(next, events).await } else { self.send_on(next, events).await };
+        let outcomes = if self.is_joined(next) {
+            self.run(next, events).await
+        } else {
+            self.send_on(next, events).await
+        };
         for (origin, outcome) in origins.into_iter().zip(outcomes) {
             let Err(failure) = outcome else { continue };
             if is_hint(next) {

@@ -199,3 +199,23 @@ async fn an_event_that_takes_the_process_with_it_is_buried_in_the_end() {
     let dead = bench.dead().await;
     assert!(dead.len() == 1 && dead[0].contains("died with it"), "{dead:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn queues_that_are_seldom_used_are_looked_into_again_and_again() {
+    let bench = Bench::new(at_once());
+    bench.send(vec![event(FINE), event(FINE)]).await;
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let pause = Duration::from_millis(20);
+    let looking = tokio::spawn(bench.driver.clone().look_into(vec![Stage::Housekeep], pause, stopped));
+    while bench.left().await > 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(bench.handled(), 2);
+    bench.send(vec![event(FINE), event(IS_REFUSED)]).await;
+    while bench.left().await > 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!((bench.handled(), bench.dead().await.len()), (3, 1));
+    stop.send(true).unwrap();
+    looking.await.unwrap();
+}

@@ -3,10 +3,11 @@
 
 use std::sync::Arc;
 
-use pennypost_backend_aws::Aws;
+use pennypost_backend_aws::{Aws, Needed};
 use pennypost_faults::hours::{Hours, Pace};
 use pennypost_faults::services::{Alive, Services, settings};
 use pennypost_faults::source::Source;
+use pennypost_model::event::Stage;
 
 /// Makes everything by the backend's own calls.
 async fn fresh(made: &Made) -> Aws {
@@ -63,4 +64,18 @@ async fn queue() {
     let made = Made::default();
     pennypost_contract::queue::all(async || fresh(&made).await.queue() as Arc<dyn pennypost_ports::Queue>)
         .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_missing_is_named() {
+    let services = Services::new(Source::new(0), Hours::new(Pace::Together));
+    let aws = Aws::with_configuration(settings(), &services.configuration(&Alive::default()));
+    let few = Needed { log: false, queues: vec![Stage::InboundParse, Stage::Housekeep] };
+    let all = Needed { log: true, queues: Stage::ALL.to_vec() };
+    let names = ["faults-journal", "faults-control", "faults-inbound", "faults-house", "faults-mail"];
+    assert_eq!(aws.missing(&few).await, names);
+    assert_eq!(aws.missing(&all).await.len(), 3 + Stage::ALL.len() + 1);
+    aws.create_missing().await.expect("made");
+    assert_eq!(aws.missing(&all).await, [""; 0]);
+    assert_eq!(services.misunderstood(), Vec::<String>::new());
 }
