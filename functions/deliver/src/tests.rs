@@ -1,4 +1,5 @@
-//! What is deleted after a delivery: the object that a message was spooled in, and nothing where there was none.
+//! Which objects a delivery writes and deletes: a pack once, however often the event comes; the object that a message was
+//! spooled in, and nothing where there was none.
 
 use std::sync::Arc;
 
@@ -17,15 +18,24 @@ use super::*;
 
 const ANN: AccountKey = AccountKey { tenant: TenantId(7), account: AccountId(1) };
 
-/// Notes what is deleted.
+/// Notes what is written and deleted.
 struct Watched {
     inner: Arc<dyn Objects>,
+    written: Mutex<Vec<String>>,
     deleted: Mutex<Vec<String>>,
+}
+
+impl Watched {
+    fn new(backend: &Embedded) -> Arc<Watched> {
+        let (written, deleted) = (Mutex::default(), Mutex::default());
+        Arc::new(Watched { inner: backend.objects(), written, deleted })
+    }
 }
 
 #[async_trait]
 impl Objects for Watched {
     async fn put_unique(&self, name: &str, bytes: Bytes) -> PortResult<Created> {
+        self.written.lock().push(name.to_owned());
         self.inner.put_unique(name, bytes).await
     }
 
@@ -79,7 +89,7 @@ fn decided(subject: &str) -> (Decided, StoredMessage) {
 async fn only_a_spooled_message_has_an_object_to_delete() {
     let dir = tempfile::tempdir().unwrap();
     let backend = Embedded::open(dir.path(), &Options::server()).unwrap();
-    let objects = Arc::new(Watched { inner: backend.objects(), deleted: Mutex::default() });
+    let objects = Watched::new(&backend);
     let watched = Arc::clone(&objects) as _;
     let store = Mailstore::new(backend.journal(), watched, Arc::new(SystemClock), Arc::new(RandomIds));
     let deliver = Deliver::new(store, backend.log());
@@ -94,4 +104,26 @@ async fn only_a_spooled_message_has_an_object_to_delete() {
         assert!(outcome.is_ok(), "{outcome:?}");
     }
     assert_eq!(*objects.deleted.lock(), [object]);
+}
+
+#[tokio::test]
+async fn a_repetition_writes_no_pack_whoever_handles_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let backend = Embedded::open(dir.path(), &Options::server()).unwrap();
+    let objects = Watched::new(&backend);
+    let (letter, _) = decided("once");
+    let mut followed = Vec::new();
+    let same = || {
+        let watched = Arc::clone(&objects) as _;
+        let store = Mailstore::new(backend.journal(), watched, Arc::new(SystemClock), Arc::new(RandomIds));
+        Deliver::new(store, backend.log())
+    };
+    let (first, another) = (same(), same());
+    for process in [&first, &first, &another] {
+        let events = vec![Event::Decided(Box::new(letter.clone()))];
+        followed.extend(process.handle(events).await);
+    }
+    assert!(followed[0].is_ok() && followed.iter().all(|outcome| *outcome == followed[0]), "{followed:?}");
+    let written = objects.written.lock();
+    assert_eq!(written.iter().filter(|name| name.contains("/pk/")).count(), 1, "{written:?}");
 }

@@ -67,11 +67,6 @@ impl Trouble {
         Trouble { source, hours, per_mille, memory: Arc::default() }
     }
 
-    /// Messages that were handed out are not handed out once more.
-    pub fn forget_handed_out(&self) {
-        self.memory.lock().handed_out.clear();
-    }
-
     async fn read<T>(&self, port: &'static str, call: impl Future<Output = PortResult<T>>) -> PortResult<T> {
         self.make(port, false, call).await
     }

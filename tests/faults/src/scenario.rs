@@ -117,9 +117,9 @@ async fn run_at(backend: Backend, pace: Pace, seed: u64, plan: Plan) -> Result<R
         town.source.set_harsh(true);
         town.round(plan).await;
         town.source.set_harsh(false);
-        town.trouble.forget_handed_out();
         town.run_out().await;
         town.hours.pass(minutes(2.0 * MIN_AGE_MINUTES)).await;
+        town.tidy_up().await;
     }
     town.judge().await;
     let (calls, faults) = town.source.counts();
@@ -318,6 +318,14 @@ impl Town {
             self.hours.pass(VISIBILITY).await;
         }
         self.ledger.lock().broken.push("the queues do not become empty".to_owned());
+    }
+
+    /// Sometimes all bases are new and all that is dead is gone before repetitions of what is in them come.
+    async fn tidy_up(&mut self) {
+        if self.random.random() {
+            let stage = self.stage(PROCESSES);
+            self.finish_alone(actors::collect_all(stage)).await;
+        }
     }
 
     async fn judge(&mut self) {

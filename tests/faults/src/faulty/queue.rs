@@ -11,8 +11,9 @@ use super::Faulty;
 use crate::source::{Fate, fault};
 
 const PORT: &str = "queue";
-/// Messages that may be handed out once more.
-const REMEMBERED: usize = 16;
+/// Messages that may be handed out once more: enough for the second round to see those of the first, hours later and in
+/// other processes.
+const REMEMBERED: usize = 128;
 
 #[async_trait]
 impl<P: Queue + ?Sized> Queue for Faulty<P> {
