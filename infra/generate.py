@@ -80,7 +80,7 @@ def generated() -> str:
 
 def without_what_is_not_there(source: str, facts: dict) -> str:
     """Leaves out what stands between `#? NAME` and `#/` when the software does not have it."""
-    there = {"receiving": any(needs["trigger"]["kind"] == "object" for needs in facts["unfused"])}
+    there = {"receiving": any(needs["raw_mail"] for needs in facts["unfused"])}
     keep = lambda block: block["body"] if there[block["name"]] else ""
     return BLOCK.sub(keep, source)
 

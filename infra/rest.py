@@ -43,6 +43,7 @@ WORDS = {
         "alarms": "alarms",
         "polling": "asking empty queues, saying that an adapter lives",
         "sum": "**at rest**",
+        "receiving": "more with `Receiving=ses`",
     },
     "docs/deploy.zh-CN.md": {
         "head": "| 美元/月 | 仅函数 | 单任务 | 负载均衡器后两个任务 |",
@@ -52,6 +53,7 @@ WORDS = {
         "alarms": "告警",
         "polling": "轮询空队列、适配器报到",
         "sum": "**静置合计**",
+        "receiving": "`Receiving=ses` 另加",
     },
 }
 BEGIN, END = "<!-- infra/rest.py -->\n", "<!-- end -->\n"
@@ -79,7 +81,15 @@ def table(words: dict[str, str]) -> str:
     for item in columns[0]:
         lines.append(f"| {words[item]} | " + " | ".join(shown(column[item]) for column in columns) + " |")
     lines.append(f"| {words['sum']} | " + " | ".join(f"**{shown(sum(column.values()))}**" for column in columns) + " |")
+    receiving = [receiving_too(*variant) for variant in VARIANTS.values()]
+    lines.append(f"| {words['receiving']} | " + " | ".join(shown(dollars) for dollars in receiving) + " |")
     return "\n".join(lines) + "\n"
+
+
+def receiving_too(conditions: set[str], tasks: int, addresses: int, queues: int) -> Decimal:
+    """What it is more if SES receives: alarms, and a queue that a function is asking for."""
+    without = items(conditions, tasks, addresses, queues)
+    return sum(items(conditions | {"HasReceiving"}, tasks, addresses, queues + 1).values()) - sum(without.values())
 
 
 def shown(dollars: Decimal) -> str:

@@ -21,7 +21,7 @@ def functions(facts: dict) -> dict:
 
 
 def condition_of(fused: dict | None, needs: dict) -> str:
-    if needs["trigger"]["kind"] == "object":
+    if needs["raw_mail"]:
         return "HasReceiving"
     return "HasFunctions" if fused else "HasStageFunctions"
 
@@ -100,6 +100,9 @@ def environment(either: list[dict], facts: dict) -> dict:
         "PENNYPOST_BUCKET": ref("MailBucket"),
         "PENNYPOST_FUSE": ref("Fused"),
     }
+    if any(needs["raw_mail"] for needs in either):
+        found["PENNYPOST_RAW_BUCKET"] = ref("RawBucket")
+        found["PENNYPOST_HOSTNAME"] = choice("HasHostname", ref("Hostname"), NOTHING)
     for queue in sorted(queues):
         found[f"PENNYPOST_QUEUE_{queue.upper()}"] = ref(permissions.resource_of(queue))
     return found
@@ -109,9 +112,7 @@ def trigger(prefix: str, needs: dict) -> dict:
     how = needs["trigger"]
     if how["kind"] == "queue":
         return {f"{prefix}Mapping": {"Type": "AWS::Lambda::EventSourceMapping", "Properties": mapping(prefix, how)}}
-    if how["kind"] == "schedule":
-        return schedule(prefix, how["minutes"])
-    return by_object(prefix)
+    return schedule(prefix, how["minutes"])
 
 
 def mapping(prefix: str, how: dict) -> dict:
@@ -151,20 +152,4 @@ def schedule(prefix: str, minutes: int) -> dict:
                 },
             },
         },
-    }
-
-
-def by_object(prefix: str) -> dict:
-    return {
-        f"{prefix}Permission": {
-            "Type": "AWS::Lambda::Permission",
-            "Properties": {
-                "FunctionName": ref(f"{prefix}Function"),
-                "Action": "lambda:InvokeFunction",
-                "Principal": "s3.amazonaws.com",
-                "SourceAccount": ref("AWS::AccountId"),
-                # By its name, since the bucket needs this permission before it is made.
-                "SourceArn": sub("arn:${AWS::Partition}:s3:::" + permissions.RAW_BUCKET),
-            },
-        }
     }

@@ -19,7 +19,7 @@ WRITE = {
     "control": ["PutItem", "UpdateItem", "DeleteItem"],
     "log": ["BatchWriteItem"],
 }
-#: By its name: the bucket is made after the function that it starts.
+#: The name of the bucket of raw mail.
 RAW_BUCKET = "${AWS::StackName}-raw-${AWS::AccountId}-${AWS::Region}"
 #: In the partitions of dead letters and suspects, of whoever works a queue.
 GIVE_UP = ["GetItem", "PutItem", "UpdateItem", "DeleteItem"]
@@ -36,7 +36,7 @@ def statements(needs: dict, facts: dict) -> list:
     """What a function with these needs may do, but for its log."""
     found = []
     found += tables(needs, facts)
-    found += objects(needs)
+    found += objects(needs, facts)
     found += queues(needs, facts)
     found.append(key(needs))
     return found
@@ -74,7 +74,7 @@ def receives(needs: dict) -> list[str]:
     return [needs["trigger"]["queue"]] if "queue" in needs["trigger"] else []
 
 
-def objects(needs: dict) -> list:
+def objects(needs: dict, facts: dict) -> list:
     found = []
     access = needs["objects"]
     for use, action in OBJECTS.items():
@@ -84,11 +84,9 @@ def objects(needs: dict) -> list:
         # Also for whoever only reads: without it S3 answers for an object that is missing as for one that is forbidden.
         found.append(allow("ObjectsList", [f"s3:{LIST}"], attribute("MailBucket.Arn")))
     if needs["raw_mail"]:
-        bucket = "arn:${AWS::Partition}:s3:::" + RAW_BUCKET
-        raw = sub(bucket + "/" + needs["trigger"]["prefix"] + "*")
+        raw = sub("${RawBucket.Arn}/" + facts["raw_mail"] + "*")
         found.append(allow("RawMail", ["s3:GetObject", "s3:DeleteObject"], raw))
-        found.append(allow("RawMailList", [f"s3:{LIST}"], sub(bucket)))
-        found.append(allow("Failures", ["sns:Publish"], ref("Alarms")))
+        found.append(allow("RawMailList", [f"s3:{LIST}"], attribute("RawBucket.Arn")))
     return found
 
 

@@ -1,20 +1,27 @@
-"""Mail that SES takes for us: its bucket and rule. SES puts each message there, and that starts a function."""
+"""Mail that SES takes for us: its bucket, its rule, and how its function learns of each letter.
+
+The rule's S3 action puts a letter into the bucket and publishes to a topic for whom it is, which an object does not say;
+the topic's subscription passes that on, as it is, to the queue of the function.
+"""
 
 from .block import NOTHING, attribute, choice, ref, sub
 from .functions import conditioned
-from .permissions import RAW_BUCKET, allow
+from .permissions import RAW_BUCKET, allow, resource_of
+
+TOPIC = "${AWS::StackName}-received"
+#: The rule set and its one rule.
+RULES = "arn:${AWS::Partition}:ses:${AWS::Region}:${AWS::AccountId}:receipt-rule-set/${AWS::StackName}:receipt-rule/everything"
 
 
 def receiving(facts: dict) -> dict:
     found = {}
     for needs in facts["unfused"]:
-        if needs["trigger"]["kind"] == "object":
-            found |= resources(needs["name"].capitalize(), needs["trigger"]["prefix"])
+        if needs["raw_mail"]:
+            found |= resources(needs["trigger"]["queue"], facts["raw_mail"])
     return {resource: conditioned(body, "HasReceiving") for resource, body in found.items()}
 
 
-def resources(prefix: str, names: str) -> dict:
-    begins = {"S3Key": {"Rules": [{"Name": "prefix", "Value": names}]}}
+def resources(queue: str, names: str) -> dict:
     encryption = {
         "BucketKeyEnabled": choice("HasKey", True, NOTHING),
         "ServerSideEncryptionByDefault": {
@@ -23,10 +30,10 @@ def resources(prefix: str, names: str) -> dict:
         },
     }
     private = ["BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets"]
+    action = {"BucketName": ref("RawBucket"), "ObjectKeyPrefix": names, "TopicArn": ref("ReceivedTopic")}
     return {
         "RawBucket": {
             "Type": "AWS::S3::Bucket",
-            "DependsOn": f"{prefix}Permission",
             "DeletionPolicy": "Retain",
             "UpdateReplacePolicy": "Retain",
             "Properties": {
@@ -36,13 +43,9 @@ def resources(prefix: str, names: str) -> dict:
                 "BucketEncryption": {"ServerSideEncryptionConfiguration": [encryption]},
                 "LifecycleConfiguration": {
                     "Rules": [
-                        # What its function has taken is gone by then; what it could not take was told by an alarm.
+                        # What its function has taken is gone by then; what it could not take is a dead letter, what has
+                        # a virus in it stands in the trace.
                         {"Id": "leftovers", "Status": "Enabled", "ExpirationInDays": 30},
-                    ]
-                },
-                "NotificationConfiguration": {
-                    "LambdaConfigurations": [
-                        {"Event": "s3:ObjectCreated:*", "Filter": begins, "Function": attribute(f"{prefix}Function.Arn")}
                     ]
                 },
             },
@@ -54,13 +57,35 @@ def resources(prefix: str, names: str) -> dict:
                 "PolicyDocument": {"Version": "2012-10-17", "Statement": bucket_statements(names)},
             },
         },
-        f"{prefix}Failures": {
-            "Type": "AWS::Lambda::EventInvokeConfig",
+        "ReceivedTopic": {
+            "Type": "AWS::SNS::Topic",
             "Properties": {
-                "FunctionName": ref(f"{prefix}Function"),
-                "Qualifier": "$LATEST",
-                "MaximumRetryAttempts": 2,
-                "DestinationConfig": {"OnFailure": {"Destination": ref("Alarms")}},
+                "TopicName": sub(TOPIC),
+                "KmsMasterKeyId": choice("HasKey", attribute("Key.Arn"), NOTHING),
+            },
+        },
+        "ReceivedTopicPolicy": {
+            "Type": "AWS::SNS::TopicPolicy",
+            "Properties": {
+                "Topics": [ref("ReceivedTopic")],
+                "PolicyDocument": {"Version": "2012-10-17", "Statement": [publish()]},
+            },
+        },
+        "ReceivedSubscription": {
+            "Type": "AWS::SNS::Subscription",
+            "DependsOn": "ReceivedQueuePolicy",
+            "Properties": {
+                "TopicArn": ref("ReceivedTopic"),
+                "Protocol": "sqs",
+                "Endpoint": attribute(f"{resource_of(queue)}.Arn"),
+                "RawMessageDelivery": True,
+            },
+        },
+        "ReceivedQueuePolicy": {
+            "Type": "AWS::SQS::QueuePolicy",
+            "Properties": {
+                "Queues": [ref(resource_of(queue))],
+                "PolicyDocument": {"Version": "2012-10-17", "Statement": [hand_on(resource_of(queue))]},
             },
         },
         "ReceiptRules": {
@@ -69,7 +94,8 @@ def resources(prefix: str, names: str) -> dict:
         },
         "ReceiptRule": {
             "Type": "AWS::SES::ReceiptRule",
-            "DependsOn": "RawBucketPolicy",
+            # SES tries both when the rule is made. The subscription is there first, so that no letter goes unsaid.
+            "DependsOn": ["RawBucketPolicy", "ReceivedTopicPolicy", "ReceivedSubscription"],
             "Properties": {
                 "RuleSetName": ref("ReceiptRules"),
                 "Rule": {
@@ -78,11 +104,27 @@ def resources(prefix: str, names: str) -> dict:
                     "ScanEnabled": True,
                     "TlsPolicy": "Optional",
                     "Recipients": ref("ReceivingDomains"),
-                    "Actions": [{"S3Action": {"BucketName": ref("RawBucket"), "ObjectKeyPrefix": names}}],
+                    "Actions": [{"S3Action": action}],
                 },
             },
         },
     }
+
+
+def from_rule() -> dict:
+    """Only for this rule of this account."""
+    return {"StringEquals": {"aws:SourceAccount": ref("AWS::AccountId"), "aws:SourceArn": sub(RULES)}}
+
+
+def publish() -> dict:
+    said = allow("ReceivedMail", ["sns:Publish"], ref("ReceivedTopic"))
+    return said | {"Principal": {"Service": "ses.amazonaws.com"}, "Condition": from_rule()}
+
+
+def hand_on(queue: str) -> dict:
+    handed = allow("ReceivedMail", ["sqs:SendMessage"], attribute(f"{queue}.Arn"))
+    condition = {"ArnEquals": {"aws:SourceArn": ref("ReceivedTopic")}}
+    return handed | {"Principal": {"Service": "sns.amazonaws.com"}, "Condition": condition}
 
 
 def bucket_statements(names: str) -> list:
@@ -91,6 +133,4 @@ def bucket_statements(names: str) -> list:
     tls = {"Sid": "OnlyOverTls", "Effect": "Deny", "Principal": "*", "Action": "s3:*", "Resource": everything}
     tls["Condition"] = {"Bool": {"aws:SecureTransport": "false"}}
     put = allow("MailFromSes", ["s3:PutObject"], sub("${RawBucket.Arn}/" + names + "*"))
-    put |= {"Principal": {"Service": "ses.amazonaws.com"}}
-    put["Condition"] = {"StringEquals": {"aws:SourceAccount": ref("AWS::AccountId")}}
-    return [tls, put]
+    return [tls, put | {"Principal": {"Service": "ses.amazonaws.com"}, "Condition": from_rule()}]

@@ -28,8 +28,14 @@ THROTTLES = ("ReadThrottleEvents", "WriteThrottleEvents")
 def alarms(facts: dict) -> dict:
     found = {}
     fused = {needs["trigger"].get("queue") for needs in facts["fused"]}
+    raw = {needs["trigger"]["queue"] for needs in facts["unfused"] if needs["raw_mail"]}
     for queue in facts["queues"]:
-        found |= queue_alarms(queue, None if queue in fused else "HasEveryQueue")
+        if queue in raw:
+            # Nobody else sends there.
+            alarms_of_queue = queue_alarms(queue, "HasReceiving")
+            found |= {name: {**body, "Condition": "HasReceiving"} for name, body in alarms_of_queue.items()}
+        else:
+            found |= queue_alarms(queue, None if queue in fused else "HasEveryQueue")
     for name, condition in functions_of(facts):
         found |= function_alarms(name, condition)
     for table in TABLES:

@@ -118,6 +118,16 @@ impl Backend {
         }
     }
 
+    /// Where mail lies that another service has received for us, and the bucket that its notifications name: the one that
+    /// is configured. In a data directory it lies beside everything else, whatever bucket they name.
+    #[must_use]
+    pub fn raw_mail(&self) -> Option<(Arc<dyn Objects>, Option<String>)> {
+        match self {
+            Backend::Embedded(embedded) => Some((embedded.objects(), None)),
+            Backend::Aws(aws) => Some((aws.raw_mail()?, aws.settings().raw_bucket.clone())),
+        }
+    }
+
     /// The queue port.
     #[must_use]
     pub fn queue(&self) -> Arc<dyn Queue> {

@@ -15,6 +15,7 @@ use pennypost_model::message::{Facts, StoredMessage};
 use pennypost_model::trace::TraceStep;
 use pennypost_model::{EventId, Timestamp};
 use pennypost_ports::{DeadLetter, DeadLetterId};
+use pennypost_receive::{Notification, Said};
 use serde_json::{Value, json};
 
 use crate::office::Office;
@@ -125,11 +126,14 @@ pub(crate) struct Envelope {
 impl Envelope {
     /// The envelope in an encoded event; `None` if it is about no message or can't be read.
     pub(crate) fn of(body: &[u8]) -> Option<Envelope> {
+        if let Ok(Said::Letter(said)) = Notification::read(body) {
+            return Some(Envelope::of_notification(*said));
+        }
         let (accepted, facts): (Accepted, Option<Facts>) = match codec::decode::<Event>(body).ok()? {
             Event::Accepted(accepted) => (*accepted, None),
             Event::Parsed(parsed) => (parsed.accepted, Some(parsed.sidecar.facts)),
             Event::Decided(decided) => (decided.accepted, Some(decided.sidecar.facts)),
-            Event::Changed(_) | Event::House(_) => return None,
+            Event::Changed(_) | Event::House(_) | Event::Notified(_) => return None,
         };
         let (size, object, stored) = match accepted.body {
             Body::Inline(stored) => (stored.size, None, Some(stored)),
@@ -145,6 +149,12 @@ impl Envelope {
             object,
             stored,
         })
+    }
+
+    /// Of what another service has received and nobody has accepted yet.
+    fn of_notification(said: Notification) -> Envelope {
+        let Notification { time, reverse_path, recipients, .. } = said;
+        Envelope { accepted: time, reverse_path, recipients, ..Envelope::default() }
     }
 
     /// The header block of the message.

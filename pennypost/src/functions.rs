@@ -56,7 +56,6 @@ fn cells(needs: &Needs, text: &Text) -> Vec<String> {
             say!(text, "function-queue", queue = queue.queue(), batch = batch)
         }
         Trigger::Schedule { minutes } => say!(text, "function-schedule", minutes = minutes),
-        Trigger::Object { prefix } => say!(text, "function-object", prefix = prefix),
     };
     vec![
         needs.name.to_owned(),

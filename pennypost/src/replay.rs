@@ -23,6 +23,8 @@ use pennypost_model::message::BlobRef;
 use pennypost_model::trace::{Outcome, TraceRecipient, TraceStep};
 use pennypost_model::{AccountKey, EventId, Rid, Seq, TenantId};
 use pennypost_ports::{Created, Outgoing, PortError};
+use pennypost_receive::{Notification, Said};
+use pennypost_runtime::needs::RAW_MAIL;
 use serde::Deserialize;
 use serde_json::json;
 
@@ -118,6 +120,9 @@ async fn replay_file(office: &Office, path: &Path, text: &Text) -> Result<Vec<Re
     if let Ok(batch) = serde_json::from_slice::<Batch>(&bytes) {
         let mut replayed = Vec::with_capacity(batch.records.len());
         for record in &batch.records {
+            if stage_of(record) == Some(Stage::Receive) {
+                put_raw_letter(office, record, path, text).await?;
+            }
             replayed.push(replay_record(office, record, &shown, text).await?);
         }
         return Ok(replayed);
@@ -146,6 +151,33 @@ struct Record {
     event_source_arn: String,
 }
 
+/// The stage of the queue that it was in.
+fn stage_of(record: &Record) -> Option<Stage> {
+    record.event_source_arn.rsplit(['-', ':']).next().and_then(Stage::of_queue)
+}
+
+/// Puts the letter that a notification is about where another service would have put it, if its bytes lie beside the file:
+/// `raw/NAME.eml`, as beside the samples.
+async fn put_raw_letter(office: &Office, record: &Record, file: &Path, text: &Text) -> Result<(), Failed> {
+    let Ok(Said::Letter(said)) = Notification::read(record.body.as_bytes()) else { return Ok(()) };
+    let Some(name) = said.object.strip_prefix(RAW_MAIL).filter(|name| !name.contains(['/', '\\'])) else {
+        return Ok(());
+    };
+    let Some((raw, _)) = office.backend.raw_mail() else { return Ok(()) };
+    let beside = file.with_file_name("raw").join(format!("{name}.eml"));
+    let bytes = match std::fs::read(&beside) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => {
+            let (path, cause) = (beside.display().to_string(), error.to_string());
+            return Err(Failed::Said(say!(text, "error-file", path = path, cause = cause)));
+        }
+    };
+    // One that is there already is the same: it is named after its message.
+    raw.put_unique(&said.object, bytes.into()).await?;
+    Ok(())
+}
+
 /// Puts a message into the queue that it was in, also one that nobody can read: it becomes a dead letter there.
 async fn replay_record(
     office: &Office,
@@ -153,9 +185,8 @@ async fn replay_record(
     shown: &str,
     text: &Text,
 ) -> Result<Replayed, Failed> {
-    let queue = record.event_source_arn.rsplit(['-', ':']).next().unwrap_or_default();
-    let Some(stage) = Stage::of_queue(queue) else {
-        let cause = format!("{queue:?} is no queue");
+    let Some(stage) = stage_of(record) else {
+        let cause = format!("{:?} is no queue", record.event_source_arn);
         return Err(Failed::Said(say!(text, "replay-no-event", path = shown, cause = cause)));
     };
     let body = pennypost_backend_aws::queue::body::event(&record.body);
@@ -250,7 +281,7 @@ fn accepted_of(event: &mut Event) -> Option<&mut Accepted> {
         Event::Accepted(accepted) => Some(accepted),
         Event::Parsed(parsed) => Some(&mut parsed.accepted),
         Event::Decided(decided) => Some(&mut decided.accepted),
-        Event::Changed(_) | Event::House(_) => None,
+        Event::Changed(_) | Event::House(_) | Event::Notified(_) => None,
     }
 }
 
@@ -356,7 +387,13 @@ fn source(delivery: &Delivery) -> Source {
     let (ip, helo) = delivery.peer.split_once(' ').unwrap_or((&delivery.peer, ""));
     let is_system = has_reason(delivery, |reason| reason == pennypost_policy::SYSTEM_REASON);
     Source {
-        kind: if is_system { SourceKind::System } else { SourceKind::Smtp },
+        kind: if is_system {
+            SourceKind::System
+        } else if has_reason(delivery, |reason| reason == "rule:service-spam") {
+            SourceKind::Service { spam: Verdict::Fail }
+        } else {
+            SourceKind::Smtp
+        },
         ip: ip.parse().ok(),
         helo: helo.to_owned(),
         tls: None,

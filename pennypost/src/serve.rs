@@ -19,6 +19,7 @@ use pennypost_model::event::Stage;
 use pennypost_notify::Notify;
 use pennypost_policy_filter::PolicyFilter;
 use pennypost_ports::Wakeups;
+use pennypost_receive::{self as receive, Receive};
 use pennypost_runtime::local::Driver;
 use pennypost_runtime::{Handler, Pipeline};
 use prometheus::Registry;
@@ -62,7 +63,8 @@ pub async fn run(place: &Place, args: &ServeArgs, json: bool, text: &Text) -> Re
     }
     let office = Office::open_at(place, &Options::server()).await?;
     if let Backend::Aws(aws) = &office.backend {
-        let missing = aws.missing(&needed(&config, handles)).await;
+        let receives = office.backend.raw_mail().is_some();
+        let missing = aws.missing(&needed(&config, handles, receives)).await;
         if !missing.is_empty() {
             return Err(Failed::Said(say!(text, "serve-missing", names = missing.join(", "))));
         }
@@ -169,17 +171,19 @@ pub async fn run(place: &Place, args: &ServeArgs, json: bool, text: &Text) -> Re
     Ok(ExitCode::SUCCESS)
 }
 
-/// What must be there in a cloud. Queues of joined stages may be missing: nothing is sent to them.
-fn needed(config: &Config, handles: bool) -> Needed {
+/// What must be there in a cloud. Queues of joined stages may be missing: nothing is sent to them; so may that of mail that
+/// another service receives, if none does.
+fn needed(config: &Config, handles: bool, receives: bool) -> Needed {
     let fusing = &config.pipeline.fused;
     let sends = [Stage::InboundParse, Stage::Housekeep];
-    let uses = |stage: &Stage| sends.contains(stage) || handles && !fusing.joins(*stage);
+    let is_worked = |stage: &Stage| !fusing.joins(*stage) && (receives || *stage != Stage::Receive);
+    let uses = |stage: &Stage| sends.contains(stage) || handles && is_worked(stage);
     Needed { log: handles, queues: Stage::ALL.into_iter().filter(uses).collect() }
 }
 
 /// The handlers, joined as the configuration says.
 fn pipeline(office: &Office, room: &Mailroom, wakeups: Arc<dyn Wakeups>, config: &Config) -> Pipeline {
-    let handlers: [Arc<dyn Handler>; 5] = [
+    let mut handlers: Vec<Arc<dyn Handler>> = vec![
         Arc::new(InboundParse::new(office.objects(), office.log())),
         Arc::new(PolicyFilter::new(Arc::new(office.directory.clone()))),
         Arc::new(Deliver::new(office.store.clone(), office.log()).waking(wakeups)),
@@ -191,6 +195,20 @@ fn pipeline(office: &Office, room: &Mailroom, wakeups: Arc<dyn Wakeups>, config:
             config.housekeeping.clone(),
         )),
     ];
+    // In a cloud only where there is such a bucket: asking an empty queue costs something, too.
+    if let Some((raw, bucket)) = office.backend.raw_mail() {
+        let ports = receive::Ports {
+            raw,
+            objects: office.objects(),
+            queue: office.queue(),
+            log: office.log(),
+            directory: office.directory.clone(),
+            clock: Arc::clone(&office.clock),
+            ids: Arc::clone(&office.ids),
+        };
+        let settings = receive::Settings { bucket, hostname: config.adapter.hostname.clone() };
+        handlers.push(Arc::new(Receive::new(ports, settings)));
+    }
     Pipeline::new(handlers, config.pipeline.fused.clone(), office.queue())
 }
 

@@ -117,7 +117,19 @@ impl TestOffice {
     fn pipeline(&self) -> pennypost_runtime::Pipeline {
         use std::sync::Arc;
         let office = &self.server;
-        let handlers: [Arc<dyn pennypost_runtime::Handler>; 3] = [
+        let (raw, bucket) = office.backend.raw_mail().expect("in a directory");
+        let ports = pennypost_receive::Ports {
+            raw,
+            objects: office.objects(),
+            queue: office.queue(),
+            log: office.log(),
+            directory: office.directory.clone(),
+            clock: Arc::clone(&office.clock),
+            ids: Arc::clone(&office.ids),
+        };
+        let settings = pennypost_receive::Settings { bucket, hostname: "mx.acme.example".to_owned() };
+        let handlers: [Arc<dyn pennypost_runtime::Handler>; 4] = [
+            Arc::new(pennypost_receive::Receive::new(ports, settings)),
             Arc::new(pennypost_inbound_parse::InboundParse::new(office.objects(), office.log())),
             Arc::new(pennypost_policy_filter::PolicyFilter::new(Arc::new(office.directory.clone()))),
             Arc::new(pennypost_deliver::Deliver::new(office.store.clone(), office.log())),
@@ -132,7 +144,7 @@ impl TestOffice {
         loop {
             let received = queue.receive(stage, 100, Duration::from_secs(60), wait).await.expect("queue");
             for message in &received {
-                let event = pennypost_model::codec::decode(&message.body).expect("event");
+                let event = Event::read(stage, &message.body).expect("event");
                 assert_eq!(self.pipeline().run(stage, vec![event]).await, [Ok(())]);
                 queue.ack(stage, std::slice::from_ref(&message.receipt)).await.expect("acknowledged");
             }

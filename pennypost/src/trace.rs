@@ -3,7 +3,7 @@
 //! Reads the log (what happened), the dead letters (what waits for a decision) and the accounts (what became of
 //! each copy since). Changes nothing; only [`note`] appends, for the commands that intervene.
 
-mod journeys;
+pub(crate) mod journeys;
 
 use std::collections::HashMap;
 use std::io;
@@ -243,6 +243,11 @@ async fn document(journey: &Journey, copies: &mut Copies<'_>) -> Result<Value, F
             }
             TraceStep::Replayed { queue } => json!({ "step": "replayed", "queue": queue }),
             TraceStep::Refused { cause } => json!({ "step": "refused", "cause": cause }),
+            TraceStep::Received { by, id, unreached, held } => {
+                let address = |(address, cause)| json!({ "address": address, "cause": cause });
+                let unreached: Vec<Value> = unreached.iter().map(|(a, c)| (a, c)).map(address).collect();
+                json!({ "step": "received", "by": by, "id": id, "unreached": unreached, "held": held })
+            }
             TraceStep::Delivered { .. } => json!({ "step": "delivered" }),
         };
         document["time"] = json!(time.rfc3339());
@@ -321,15 +326,26 @@ async fn timeline(
         }
     }
     for (time, step) in &journey.incidents {
+        let mut below = Vec::new();
         let line = match step {
             TraceStep::DeadLettered { queue, cause } => {
                 say!(text, "trace-dead", queue = clean(queue), cause = clean(cause))
             }
             TraceStep::Replayed { queue } => say!(text, "trace-replayed", queue = clean(queue)),
             TraceStep::Refused { cause } => say!(text, "trace-refused", cause = clean(cause)),
+            TraceStep::Received { by, id, unreached, held } => {
+                below.extend(unreached.iter().map(|(address, cause)| {
+                    say!(text, "trace-unreached", address = clean(address), cause = clean(cause))
+                }));
+                let (by, id) = (clean(by), clean(id));
+                match held {
+                    None => say!(text, "trace-received", by = by, id = id),
+                    Some(cause) => say!(text, "trace-received-held", by = by, id = id, cause = clean(cause)),
+                }
+            }
             TraceStep::Delivered { .. } => continue,
         };
-        steps.push(Step(*time, line, Vec::new()));
+        steps.push(Step(*time, line, below));
     }
     steps.sort_by_key(|step| step.0);
     output.line(&title)?;

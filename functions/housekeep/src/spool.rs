@@ -49,7 +49,7 @@ impl Housekeep {
                     Ok(Event::Accepted(accepted)) => accepted.body,
                     Ok(Event::Parsed(parsed)) => parsed.accepted.body,
                     Ok(Event::Decided(decided)) => decided.accepted.body,
-                    Ok(Event::Changed(_) | Event::House(_)) | Err(_) => continue,
+                    Ok(Event::Changed(_) | Event::House(_) | Event::Notified(_)) | Err(_) => continue,
                 };
                 if let Body::Spooled { object, .. } = body
                     && object.starts_with(&ours)

@@ -10,6 +10,7 @@ use pennypost_mailstore::Mailstore;
 use pennypost_model::event::Stage;
 use pennypost_notify::Notify;
 use pennypost_policy_filter::PolicyFilter;
+use pennypost_receive::{self as receive, Receive};
 use pennypost_runtime::batch::{Acknowledgement, Desk, Patience};
 use pennypost_runtime::needs::Needs;
 use pennypost_runtime::{Fusing, Handler, Pipeline};
@@ -51,6 +52,14 @@ fn handler(
         Stage::Housekeep => {
             let store = Mailstore::new(ports.journal()?, ports.objects()?, clock, ids);
             Arc::new(Housekeep::new(store, control, queue, environment.housekeeping.clone()))
+        }
+        Stage::Receive => {
+            let raw = ports.raw_mail()?;
+            let settings = receive::Settings { bucket: raw.bucket, hostname: environment.hostname.clone() };
+            let directory = Directory::new(control, Arc::clone(&clock), Arc::clone(&ids));
+            let objects = ports.objects()?;
+            let ports = receive::Ports { raw: raw.objects, objects, queue, log, directory, clock, ids };
+            Arc::new(Receive::new(ports, settings))
         }
     })
 }

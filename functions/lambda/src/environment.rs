@@ -7,18 +7,32 @@ use crate::FunctionError;
 
 const FUSE: &str = "PENNYPOST_FUSE";
 const HOUSEKEEPING: &str = "PENNYPOST_HOUSEKEEPING";
+const HOSTNAME: &str = "PENNYPOST_HOSTNAME";
 const RUNTIME: &str = "AWS_LAMBDA_RUNTIME_API";
 const MEMORY: &str = "AWS_LAMBDA_FUNCTION_MEMORY_SIZE";
 
 /// The settings of a function.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Environment {
     /// Which stages run in the function of the stage before them (`PENNYPOST_FUSE`).
     pub fusing: Fusing,
     /// What housekeeping waits for (`PENNYPOST_HOUSEKEEPING`, a document in JSON).
     pub housekeeping: housekeep::Settings,
+    /// What the post office calls itself in header fields (`PENNYPOST_HOSTNAME`).
+    pub hostname: String,
     /// Megabytes of the function; 0 outside the service.
     pub memory_mb: u64,
+}
+
+impl Default for Environment {
+    fn default() -> Environment {
+        Environment {
+            fusing: Fusing::default(),
+            housekeeping: housekeep::Settings::default(),
+            hostname: "localhost".to_owned(),
+            memory_mb: 0,
+        }
+    }
 }
 
 impl Environment {
@@ -47,6 +61,12 @@ impl Environment {
             environment.housekeeping = settings;
             environment.housekeeping.check().map_err(|error| wrong(HOUSEKEEPING, error.to_string()))?;
         }
+        if let Some(text) = given(HOSTNAME) {
+            if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+                return Err(wrong(HOSTNAME, format!("{text:?} is no host name")));
+            }
+            environment.hostname = text;
+        }
         environment.memory_mb = given(MEMORY).and_then(|text| text.parse().ok()).unwrap_or_default();
         Ok(environment)
     }
@@ -66,6 +86,8 @@ mod tests {
     fn what_is_not_said_is_the_default() {
         let environment = Environment::of(|_| None).expect("reads");
         assert_eq!((environment.fusing, environment.memory_mb), (Fusing::fused(), 0));
+        assert_eq!(environment.hostname, "localhost");
+        assert_eq!(of(HOSTNAME, "mx.example").expect("reads").hostname, "mx.example");
         assert_eq!(of(FUSE, " ").expect("reads").fusing, Fusing::fused());
         let unfused = of(FUSE, "deliver,notify").expect("reads").fusing;
         assert_eq!(unfused, Fusing::of([Stage::Deliver, Stage::Notify]));
@@ -80,6 +102,7 @@ mod tests {
             (HOUSEKEEPING, "restore_days=3"),
             (HOUSEKEEPING, r#"{"restore_day": 3}"#),
             (HOUSEKEEPING, r#"{"restore_days": 30}"#),
+            (HOSTNAME, "mx.example\r\nX: y"),
         ] {
             let error = of(name, value).expect_err(value).to_string();
             assert!(error.starts_with(name), "{error}");

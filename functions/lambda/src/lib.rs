@@ -16,7 +16,7 @@ mod tick;
 
 pub use assemble::{handlers, queue_function, tick_function};
 pub use environment::Environment;
-pub use ports::Ports;
+pub use ports::{Ports, RawMail};
 pub use start::{serve_queue, serve_schedule};
 pub use tick::{Tick, TickFunction};
 

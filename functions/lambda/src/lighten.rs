@@ -21,7 +21,7 @@ fn accepted_of(event: &mut Event) -> Option<&mut Accepted> {
         Event::Accepted(accepted) => Some(accepted),
         Event::Parsed(parsed) => Some(&mut parsed.accepted),
         Event::Decided(decided) => Some(&mut decided.accepted),
-        Event::Changed(_) | Event::House(_) => None,
+        Event::Changed(_) | Event::House(_) | Event::Notified(_) => None,
     }
 }
 

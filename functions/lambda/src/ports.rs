@@ -34,8 +34,19 @@ pub struct Ports {
     pub journal: Option<Arc<dyn Journal>>,
     /// The objects, if it needs them.
     pub objects: Option<Arc<dyn Objects>>,
+    /// The bucket of raw mail, if it takes from it.
+    pub raw_mail: Option<RawMail>,
     /// Who watches, if it wakes.
     pub wakeups: Option<Arc<dyn Wakeups>>,
+}
+
+/// The bucket into which another service puts mail that it has received for us.
+#[derive(Clone)]
+pub struct RawMail {
+    /// What lies in it.
+    pub objects: Arc<dyn Objects>,
+    /// Its name; `None` where there is one place only.
+    pub bucket: Option<String>,
 }
 
 impl Ports {
@@ -56,6 +67,10 @@ impl Ports {
             ids: Arc::new(RandomIds),
             journal: (needs.journal != Access::None).then(|| aws.journal()),
             objects: (needs.objects != ObjectAccess::NONE).then(|| aws.objects()),
+            raw_mail: aws.raw_mail().filter(|_| needs.raw_mail).map(|objects| {
+                let bucket = aws.settings().raw_bucket.clone();
+                RawMail { objects, bucket }
+            }),
             wakeups: needs.wakes.then(|| aws.wakeups() as Arc<dyn Wakeups>),
         })
     }
@@ -66,6 +81,13 @@ impl Ports {
 
     pub(crate) fn objects(&self) -> Result<Arc<dyn Objects>, FunctionError> {
         self.objects.clone().ok_or(self.missing("objects"))
+    }
+
+    pub(crate) fn raw_mail(&self) -> Result<RawMail, FunctionError> {
+        self.raw_mail.clone().ok_or_else(|| FunctionError::Environment {
+            name: "PENNYPOST_RAW_BUCKET",
+            cause: "not set: it names the bucket of raw mail".to_owned(),
+        })
     }
 
     pub(crate) fn wakeups(&self) -> Result<Arc<dyn Wakeups>, FunctionError> {

@@ -12,7 +12,7 @@ use std::path::Path;
 
 use pennypost_model::Seq;
 use pennypost_model::event::{Event, Stage};
-use pennypost_model::trace::TraceStep;
+use pennypost_model::trace::{TraceRecord, TraceStep};
 use pennypost_runtime_lambda::SqsEvent;
 use serde_json::Value;
 
@@ -31,7 +31,7 @@ fn files(folder: &Path) -> BTreeSet<String> {
         if path.is_dir() {
             let name = path.file_name().unwrap().to_string_lossy().into_owned();
             found.extend(files(&path).into_iter().map(|file| format!("{name}/{file}")));
-        } else if path.extension().is_some_and(|extension| extension == "json") {
+        } else if path.extension().is_some_and(|extension| extension == "json" || extension == "eml") {
             found.insert(path.file_name().unwrap().to_string_lossy().into_owned());
         }
     }
@@ -52,7 +52,17 @@ async fn samples_are_up_to_date() {
         let there = std::fs::read_to_string(&path).unwrap_or_default();
         assert!(there == written(&sample.event), "{} is not what events/generate writes", sample.path);
     }
-    let expected: BTreeSet<String> = samples.into_iter().map(|sample| sample.path).collect();
+    let mut expected: BTreeSet<String> = samples.into_iter().map(|sample| sample.path).collect();
+    for (name, bytes) in samples::raw_letters() {
+        let path = format!("receive/raw/{name}.eml");
+        if update {
+            std::fs::create_dir_all(folder.join("receive/raw")).unwrap();
+            std::fs::write(folder.join(&path), &bytes).unwrap();
+        }
+        let there = std::fs::read(folder.join(&path)).unwrap_or_default();
+        assert!(there == bytes, "{path} is not what events/generate writes");
+        expected.insert(path);
+    }
     assert_eq!(files(&folder), expected, "every file is generated and tested");
 }
 
@@ -65,7 +75,12 @@ async fn assert_delivered_once(office: &Office) {
     let traces = office.traces().await;
     assert_eq!(traces.len(), 3);
     for steps in traces.values() {
-        assert!(steps.iter().all(|record| matches!(record.step, TraceStep::Delivered { .. })), "{steps:?}");
+        let is_fine = |record: &TraceRecord| match &record.step {
+            TraceStep::Delivered { .. } => true,
+            TraceStep::Received { held, unreached, .. } => held.is_none() && unreached.is_empty(),
+            _ => false,
+        };
+        assert!(steps.iter().all(is_fine), "{steps:?}");
     }
 }
 
@@ -179,5 +194,60 @@ async fn a_tick_sends_what_is_due_to_housekeeping() {
     assert_eq!((ticked.tenants, ticked.events), (1, 4), "garbage collection, audit and two accounts");
     assert_eq!(office.sent(Stage::Housekeep).await.len(), 4);
     assert_eq!(office.tick(read("schedule/tick.json")).await.tenants, 0, "it is not due twice a day");
+    assert_said(&office);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn letters_that_a_service_has_received_are_delivered_once() {
+    let office = Office::open().await;
+    office.receive_letters().await;
+    let said: SqsEvent = read("receive/letters.json");
+    let handled = office.invoke(Stage::Receive, "true", &said).await;
+    assert_eq!((handled.records, handled.done, handled.open), (3, 3, 0));
+    assert_eq!(office.raw_letters().await, Vec::<String>::new());
+    let accepted = office.sent(Stage::InboundParse).await;
+    let batch = samples::batch_of(Stage::InboundParse, office.tenant, &accepted);
+    office.invoke(Stage::InboundParse, "true", &batch).await;
+    assert_delivered_once(&office).await;
+    // The same batch again, after the letters were removed; and with them, as if their removal had failed.
+    for letters_are_back in [false, true] {
+        if letters_are_back {
+            office.receive_letters().await;
+        }
+        let handled = office.invoke(Stage::Receive, "true", &said).await;
+        assert_eq!((handled.done, handled.dead, handled.open), (3, 0, 0));
+        let again = office.sent(Stage::InboundParse).await;
+        assert_eq!(again.len(), if letters_are_back { 3 } else { 0 });
+        let batch = samples::batch_of(Stage::InboundParse, office.tenant, &again);
+        office.invoke(Stage::InboundParse, "true", &batch).await;
+        assert_delivered_once(&office).await;
+    }
+    assert_said(&office);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_service_says_wrongly_fails_alone() {
+    let office = Office::open().await;
+    office.receive_letters().await;
+    let handled = office.invoke(Stage::Receive, "true", &read("receive/mixed.json")).await;
+    assert_eq!((handled.done, handled.dead, handled.open), (3, 4, 0));
+    let dead = office.dead().await;
+    for wanted in ["format version 99", "does not say for whom", "not in the bucket", "another bucket"] {
+        assert!(dead.iter().any(|cause| cause.contains(wanted)), "{wanted} is not in {dead:?}");
+    }
+    let accepted = office.sent(Stage::InboundParse).await;
+    assert_eq!(
+        accepted.len(),
+        2,
+        "the first letter, and the third for the one of its recipients who is here"
+    );
+    // What has a virus in it stays.
+    let left = office.raw_letters().await;
+    assert!(matches!(&*left, [name] if name.ends_with("002")), "{left:?}");
+    assert_said(&office);
+    let office = Office::open().await;
+    let handled = office.invoke(Stage::Receive, "true", &read("receive/rule-was-made.json")).await;
+    assert_eq!((handled.done, handled.dead), (1, 0));
+    assert!(office.sent(Stage::InboundParse).await.is_empty());
     assert_said(&office);
 }

@@ -37,11 +37,15 @@ fn adapter() -> Needs {
     }
 }
 
+/// The queues that it works when it handles events itself. What another service receives is a function's.
+const HANDLED: [Stage; 5] =
+    [Stage::InboundParse, Stage::PolicyFilter, Stage::Deliver, Stage::Notify, Stage::Housekeep];
+
 /// The same when it handles events itself, whatever the fusing: what all functions need together.
 fn handling_adapter() -> Needs {
-    let stages = Stage::ALL.into_iter().map(needs::of_stage);
+    let stages = HANDLED.into_iter().map(needs::of_stage);
     let all = stages.chain([needs::SCHEDULE]).fold(adapter(), Needs::joining);
-    Needs { name: "adapter", sends: Stages::of(&Stage::ALL), ..all }
+    Needs { name: "adapter", sends: Stages::of(&HANDLED), ..all }
 }
 
 /// All of it.
@@ -54,10 +58,11 @@ pub fn facts() -> Value {
         "dead_letters": needs::DEAD_LETTERS,
         "suspects": needs::SUSPECTS,
         "adapters": wakeups::ADAPTERS,
+        "raw_mail": needs::RAW_MAIL,
         "fused": functions(&Fusing::fused()),
         "unfused": functions(&Fusing::unfused()),
         "adapter": running(&adapter(), &[]),
-        "handling_adapter": running(&handling_adapter(), &queues),
+        "handling_adapter": running(&handling_adapter(), &HANDLED.map(Stage::queue)),
     })
 }
 

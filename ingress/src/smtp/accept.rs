@@ -1,11 +1,9 @@
 //! From a message that has arrived to its event in the queue: the last look at it, and the durable step.
 
-use pennypost_mailstore::compress::compress;
-use pennypost_mailstore::{StoreError, names};
-use pennypost_model::event::{Accepted, AuthResults, Body as EventBody, Event, Source, SourceKind, Stage};
-use pennypost_model::message::StoredMessage;
-use pennypost_model::{EventId, codec};
-use pennypost_ports::{Created, Outgoing, PortError};
+use pennypost_mailstore::accept;
+use pennypost_model::EventId;
+use pennypost_model::event::{Accepted, AuthResults, Body as EventBody, Source, SourceKind, Stage};
+use pennypost_ports::{Outgoing, PortError};
 use tokio::time::Instant;
 use tracing::{info, warn};
 
@@ -16,10 +14,6 @@ use super::session::Session;
 use super::transaction::{Body, Transaction};
 use super::without_delay;
 
-/// From so many bytes on, compression goes to another thread, so that others are not kept waiting.
-const LARGE: usize = 128 * 1024;
-/// An event with its message inside is no longer than this.
-const MAX_EVENT: usize = 255 * 1024;
 /// Bytes of a header block that is looked through for signatures.
 const MAX_VERIFIED_HEADER: usize = 1 << 20;
 
@@ -63,7 +57,7 @@ impl Session {
         let time = self.adapter.clock.now();
         let id = self.adapter.ids.event(time);
         let size = raw.len();
-        let stored = compressed(raw).await.map_err(|error| {
+        let stored = accept::compressed(raw).await.map_err(|error| {
             warn!(%error, "a message can't be compressed");
             Reply::later()
         })?;
@@ -132,53 +126,13 @@ impl Session {
     }
 
     /// Puts the event into the queue, and the message into an object before it if it is too large for that.
-    async fn send(&self, mut accepted: Accepted) -> Result<(), PortError> {
-        let tenant = accepted.tenant;
-        let is_large = |accepted: &Accepted| match &accepted.body {
-            EventBody::Inline(stored) => stored.stored_len() > EventBody::INLINE_LIMIT,
-            EventBody::Spooled { .. } => false,
-        };
-        if is_large(&accepted) {
-            self.spool(&mut accepted).await?;
-        }
-        let mut event = Event::Accepted(Box::new(accepted));
-        let mut body = codec::encode(&event);
-        if body.len() > MAX_EVENT
-            && let Event::Accepted(accepted) = &mut event
-        {
-            // Many recipients beside a message that would have fitted alone.
-            self.spool(accepted).await?;
-            body = codec::encode(&event);
-        }
+    async fn send(&self, accepted: Accepted) -> Result<(), PortError> {
+        let (tenant, id) = (accepted.tenant, accepted.id);
+        let body = accept::for_the_queue(&*self.adapter.objects, accepted, id).await?;
         let outgoing = Outgoing { tenant, body, delay: std::time::Duration::ZERO };
         let results = self.adapter.queue.send_batch(Stage::InboundParse, vec![outgoing]).await;
         results.into_iter().next().unwrap_or_else(|| {
             Err(PortError::Unavailable { port: "queue", cause: "it gave no answer".to_owned() })
         })
     }
-
-    /// Moves the message out of the event. If the process dies before the event is sent, the object is an
-    /// orphan that housekeeping removes.
-    async fn spool(&self, accepted: &mut Accepted) -> Result<(), PortError> {
-        let EventBody::Inline(stored) = &accepted.body else { return Ok(()) };
-        let object = names::spool(accepted.tenant, accepted.id);
-        let (size, bytes) = (stored.size, codec::encode(stored));
-        match self.adapter.objects.put_unique(&object, bytes.into()).await? {
-            Created::Stored => {
-                accepted.body = EventBody::Spooled { object, size };
-                Ok(())
-            }
-            Created::Exists => {
-                Err(PortError::Unavailable { port: "objects", cause: "a fresh id was taken".to_owned() })
-            }
-        }
-    }
-}
-
-async fn compressed(raw: Vec<u8>) -> Result<StoredMessage, StoreError> {
-    if raw.len() < LARGE {
-        return compress(&raw);
-    }
-    let task = tokio::task::spawn_blocking(move || compress(&raw));
-    task.await.unwrap_or_else(|error| Err(StoreError::Damaged(error.to_string())))
 }

@@ -125,3 +125,48 @@ async fn samples_of_functions_go_to_those_who_have_their_addresses_here() {
     let depth = it.office.queue().depth(Stage::InboundParse).await.expect("depth");
     assert_eq!(depth.waiting, 3);
 }
+
+#[tokio::test]
+async fn samples_of_received_mail_bring_their_letters() {
+    let it = office().await;
+    it.office.directory.add_domain(it.account.key.tenant, "demo.test").await.expect("domain");
+    let (alice, bob) = (it.account("alice@demo.test").await, it.account("bob@demo.test").await);
+    for _ in 0..2 {
+        let replayed = replay(&it.office, &sample("receive/letters.json"), &it.text).await.expect("replays");
+        assert!(replayed.iter().all(|one| one.stage == Stage::Receive && one.message.is_none()));
+        assert_eq!((replayed.len(), it.work(Stage::Receive).await), (3, 3));
+        assert_eq!(it.work(Stage::InboundParse).await, 3);
+        assert_eq!((messages(&it, alice.key).await, messages(&it, bob.key).await), (2, 2));
+    }
+    let log = it.office.log();
+    let journeys = trace::journeys::newest(
+        &*log,
+        it.account.key.tenant,
+        Timestamp(0),
+        it.office.clock.now(),
+        &|journey| journey.matches("sample0000000000000000000000000000000001"),
+        10,
+    );
+    let journeys = journeys.await.expect("log");
+    let [journey] = &*journeys.into_values().collect::<Vec<_>>() else { panic!("one message") };
+    assert!(
+        matches!(&*journey.incidents, [(_, TraceStep::Received { by, .. })] if by == "ses"),
+        "{journey:?}"
+    );
+    let delivery = journey.delivery.as_ref().expect("delivered");
+    assert_eq!((&*delivery.subject, &*delivery.peer), ("Penny post", "192.0.2.25 mx.hill.example"));
+
+    // One whose letter is nowhere is a dead letter that says whom it was for.
+    let mut said: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(sample("receive/letters.json")).expect("there")).expect("JSON");
+    said["Records"].as_array_mut().expect("records").truncate(1);
+    let path = it.dir.path().join("alone.json");
+    std::fs::write(&path, said.to_string()).expect("written");
+    replay(&it.office, &path.display().to_string(), &it.text).await.expect("replays");
+    let body = said["Records"][0]["body"].as_str().expect("text");
+    let envelope = dead_letters::Envelope::of(body.as_bytes()).expect("an envelope");
+    assert_eq!(
+        (envelope.reverse_path.as_str(), &*envelope.recipients),
+        ("rowland@hill.example", &["alice@demo.test".to_owned()][..])
+    );
+}

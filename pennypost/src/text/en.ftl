@@ -253,6 +253,9 @@ trace-now-deleted = deleted at { $time } ({ $reason }), can still be restored
 trace-now-gone = deleted for good
 trace-dead = given up in the queue { $queue }: { $cause }
 trace-replayed = put into the queue { $queue } again by an administrator
+trace-received = received by { $by } as { $id }
+trace-received-held = received by { $by } as { $id } and not accepted: { $cause }
+trace-unreached = { $address } was not reached: { $cause }
 trace-refused = ended by an administrator: { $cause }
 replay-message = the message { $id } is in the queue { $queue }; the server (“pennypost serve”) must run for it to be worked on. What arrived already is not doubled.
 replay-event = the event is in the queue { $queue }; the server (“pennypost serve”) must run for it to be worked on
@@ -352,4 +355,3 @@ setup-apple-mail =
 
 function-queue = queue { $queue }, { $batch } at once
 function-schedule = every { $minutes } minutes
-function-object = objects { $prefix }…

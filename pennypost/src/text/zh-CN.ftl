@@ -225,6 +225,9 @@ trace-now-deleted = 已于 { $time } 删除（{ $reason }），仍可恢复
 trace-now-gone = 已彻底删除
 trace-dead = 在队列 { $queue } 中放弃处理：{ $cause }
 trace-replayed = 管理员已将其重新放入队列 { $queue }
+trace-received = 由 { $by } 接收，编号 { $id }
+trace-received-held = 由 { $by } 接收，编号 { $id }，未予收下：{ $cause }
+trace-unreached = { $address } 未送达：{ $cause }
 trace-refused = 管理员已终止处理：{ $cause }
 replay-message = 邮件 { $id } 已放入队列 { $queue }；服务器（“pennypost serve”）运行时才会处理。已送达的不会重复。
 replay-event = 事件已放入队列 { $queue }；服务器（“pennypost serve”）运行时才会处理
@@ -321,4 +324,3 @@ setup-apple-mail =
 
 function-queue = 队列 { $queue }，每批 { $batch } 条
 function-schedule = 每 { $minutes } 分钟
-function-object = 对象 { $prefix }…

@@ -83,15 +83,29 @@ impl Journey {
                 }
             },
             step => {
-                if !self.incidents.contains(&(time, step.clone())) {
+                // A notification may come twice; when it first came is enough.
+                let is_received = matches!(step, TraceStep::Received { .. });
+                let is_known =
+                    |(known, same): &(Timestamp, TraceStep)| *same == step && (is_received || *known == time);
+                if !self.incidents.iter().any(is_known) {
                     self.incidents.push((time, step));
                 }
             }
         }
     }
 
-    /// Is `wanted` (in lower case) in its Message-ID, subject, sender or a recipient's address?
+    /// Is `wanted` (in lower case) in its Message-ID, subject, sender, a recipient's address, or what the service that
+    /// received it calls it?
     pub(crate) fn matches(&self, wanted: &str) -> bool {
+        let is_unreached = |(_, step): &(Timestamp, TraceStep)| match step {
+            TraceStep::Received { id, unreached, .. } => {
+                contains(id, wanted) || unreached.iter().any(|(address, _)| contains(address, wanted))
+            }
+            _ => false,
+        };
+        if self.incidents.iter().any(is_unreached) {
+            return true;
+        }
         let Some(delivery) = &self.delivery else { return false };
         let texts = [&delivery.message_id, &delivery.subject, &delivery.reverse_path];
         let addresses = delivery.recipients.iter().map(|recipient| &recipient.address);

@@ -7,6 +7,7 @@
 //! table  <stack>-control   items with versions                           `control`
 //! table  <stack>-log       records, packed; they expire by themselves    `log`
 //! bucket <stack>-mail      objects under their names                     `objects`
+//! bucket by its name       mail that another service has received        `objects`
 //! queues <stack>-inbound … one for each stage
 //! ```
 //!
@@ -178,6 +179,13 @@ impl Aws {
     #[must_use]
     pub fn objects(&self) -> Arc<dyn Objects> {
         Arc::new(self.bucket())
+    }
+
+    /// The object port of the bucket into which another service puts mail that it has received for us, if there is one.
+    #[must_use]
+    pub fn raw_mail(&self) -> Option<Arc<dyn Objects>> {
+        let bucket = self.settings.raw_bucket.clone()?;
+        Some(Arc::new(AwsObjects { client: self.clients.s3.clone(), bucket }))
     }
 
     fn bucket(&self) -> AwsObjects {

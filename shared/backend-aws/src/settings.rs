@@ -41,6 +41,9 @@ pub struct Settings {
     pub log_table: String,
     /// The bucket of the objects (`PENNYPOST_BUCKET`).
     pub bucket: String,
+    /// The bucket into which another service puts mail that it has received for us (`PENNYPOST_RAW_BUCKET`), if there is
+    /// one.
+    pub raw_bucket: Option<String>,
     /// URLs of queues (`PENNYPOST_QUEUE_INBOUND`, `_FILTER`, …), in the order of [`Stage::ALL`], where they were given;
     /// the others are looked up by [`Settings::queue_name`].
     queue_urls: [Option<String>; Stage::ALL.len()],
@@ -61,6 +64,7 @@ impl Settings {
             control_table: format!("{stack}-control"),
             log_table: format!("{stack}-log"),
             bucket: format!("{stack}-mail"),
+            raw_bucket: None,
             queue_urls: [const { None }; Stage::ALL.len()],
             s3_path_style: None,
             retention: Retention::default(),
@@ -89,6 +93,7 @@ impl Settings {
                 *place = value;
             }
         }
+        settings.raw_bucket = given("PENNYPOST_RAW_BUCKET");
         for (stage, place) in Stage::ALL.into_iter().zip(&mut settings.queue_urls) {
             let name = format!("PENNYPOST_QUEUE_{}", stage.queue().to_uppercase());
             *place = given(&name);
@@ -165,6 +170,7 @@ mod tests {
             ("PENNYPOST_STACK", "post"),
             ("PENNYPOST_LOG_TABLE", "records"),
             ("PENNYPOST_BUCKET", ""),
+            ("PENNYPOST_RAW_BUCKET", "raw"),
             ("PENNYPOST_QUEUE_HOUSE", url),
             ("PENNYPOST_S3_PATH_STYLE", "true"),
             ("PENNYPOST_TRACE_DAYS", "30"),
@@ -175,6 +181,7 @@ mod tests {
             ("post-journal", "records")
         );
         assert_eq!(settings.bucket, "post-mail");
+        assert_eq!(settings.raw_bucket.as_deref(), Some("raw"));
         assert_eq!(settings.queue_url(Stage::Housekeep), Some(url));
         assert_eq!(settings.queue_url(Stage::Notify), None);
         assert_eq!(settings.s3_path_style, Some(true));

@@ -8,6 +8,7 @@
 //! housekeeping removes; after the entry, the change stands and an unanswered caller may see it when it asks
 //! again.
 
+pub mod accept;
 pub mod blobs;
 mod cards;
 pub mod check;

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 
-use crate::codec::Versioned;
+use crate::codec::{self, CodecError, Versioned};
 use crate::message::{Sidecar, StoredMessage};
 use crate::{AccountKey, EventId, FlagSet, MailboxId, MailboxRole, Seq, TenantId, Timestamp};
 
@@ -20,12 +20,20 @@ pub enum Stage {
     Notify,
     /// `house`: accounts with housekeeping to do.
     Housekeep,
+    /// `receive`: what another service says of mail that it has received for us.
+    Receive,
 }
 
 impl Stage {
     /// Every stage.
-    pub const ALL: [Stage; 5] =
-        [Stage::InboundParse, Stage::PolicyFilter, Stage::Deliver, Stage::Notify, Stage::Housekeep];
+    pub const ALL: [Stage; 6] = [
+        Stage::InboundParse,
+        Stage::PolicyFilter,
+        Stage::Deliver,
+        Stage::Notify,
+        Stage::Housekeep,
+        Stage::Receive,
+    ];
 
     /// The name of its queue.
     #[must_use]
@@ -36,6 +44,7 @@ impl Stage {
             Stage::Deliver => "deliver",
             Stage::Notify => "notify",
             Stage::Housekeep => "house",
+            Stage::Receive => "receive",
         }
     }
 
@@ -59,6 +68,8 @@ pub enum Event {
     Changed(Changed),
     /// For housekeep.
     House(House),
+    /// For receive.
+    Notified(Notified),
 }
 
 impl Versioned for Event {
@@ -75,10 +86,30 @@ impl Event {
             Event::Decided(_) => Stage::Deliver,
             Event::Changed(_) => Stage::Notify,
             Event::House(_) => Stage::Housekeep,
+            Event::Notified(_) => Stage::Receive,
         }
     }
 
-    /// The tenant it belongs to: the group in the queue.
+    /// The event in the body of a message of that stage's queue. Other services speak their own language: what they
+    /// say becomes [`Event::Notified`] as it is.
+    ///
+    /// # Errors
+    /// As for [`codec::decode`].
+    pub fn read(stage: Stage, body: &[u8]) -> Result<Event, CodecError> {
+        let is_document = body.trim_ascii_start().starts_with(b"{");
+        if stage == Stage::Receive && is_document {
+            return Ok(Event::Notified(Notified { document: body.to_vec() }));
+        }
+        codec::decode(body)
+    }
+
+    /// Does it belong to no tenant yet?
+    #[must_use]
+    pub const fn is_nobodys(&self) -> bool {
+        matches!(self, Event::Notified(_))
+    }
+
+    /// The tenant it belongs to: the group in the queue. The default for what [is nobody's](Event::is_nobodys).
     #[must_use]
     pub fn tenant(&self) -> TenantId {
         match self {
@@ -88,6 +119,7 @@ impl Event {
             Event::Changed(changed) => changed.account.tenant,
             Event::House(House::Account(account) | House::Segments(account)) => account.tenant,
             Event::House(House::CollectGarbage(tenant) | House::Audit(tenant)) => *tenant,
+            Event::Notified(_) => TenantId::default(),
         }
     }
 
@@ -98,7 +130,7 @@ impl Event {
             Event::Accepted(accepted) => Some(accepted.id),
             Event::Parsed(parsed) => Some(parsed.accepted.id),
             Event::Decided(decided) => Some(decided.accepted.id),
-            Event::Changed(_) | Event::House(_) => None,
+            Event::Changed(_) | Event::House(_) | Event::Notified(_) => None,
         }
     }
 }
@@ -178,6 +210,11 @@ pub enum SourceKind {
     Smtp,
     /// Made by the system.
     System,
+    /// Another service received it by SMTP and handed it on: what it is known for was found there.
+    Service {
+        /// Is it spam? `Fail` means that it is.
+        spam: Verdict,
+    },
 }
 
 /// Results of RFC 8601 methods.
@@ -315,4 +352,29 @@ pub enum House {
     Audit(TenantId),
     /// Look after the segments of one account.
     Segments(AccountKey),
+}
+
+/// What another service says of mail that it has received for us, as it says it: only its handler reads it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Notified {
+    /// A document in JSON.
+    pub document: Vec<u8>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_other_services_say_is_read_by_its_handler_only() {
+        let said = br#" {"notificationType":"Received"}"#;
+        let notified = Event::read(Stage::Receive, said).expect("a document");
+        assert_eq!((notified.stage(), notified.is_nobodys()), (Stage::Receive, true));
+        assert!(Event::read(Stage::InboundParse, said).is_err());
+        let house = Event::House(House::Audit(TenantId(1)));
+        let encoded = codec::encode(&house);
+        assert_eq!(Event::read(Stage::Receive, &encoded), Ok(house.clone()));
+        assert_eq!(Event::read(Stage::Housekeep, &encoded), Ok(house));
+        assert!(Event::read(Stage::Receive, b"[]").is_err());
+    }
 }

@@ -226,6 +226,59 @@ impl Timestamp {
     }
 }
 
+impl Timestamp {
+    /// RFC 5322 section 3.3 in UTC: `Fri, 20 Nov 2026 00:00:00 +0000`.
+    #[must_use]
+    pub fn rfc5322(self) -> String {
+        const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
+        const MONTHS: [&str; 12] =
+            ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+        let (year, month, day) = self.civil_day();
+        let seconds = self.seconds();
+        let weekday = DAYS[seconds.div_euclid(86_400).rem_euclid(7) as usize];
+        let of_day = seconds.rem_euclid(86_400);
+        let (hour, minute, second) = (of_day / 3600, of_day / 60 % 60, of_day % 60);
+        let month = MONTHS[(month as usize).saturating_sub(1) % 12];
+        format!("{weekday}, {day} {month} {year} {hour:02}:{minute:02}:{second:02} +0000")
+    }
+
+    /// From RFC 3339 in UTC, with or without a fraction of a second: what [`Timestamp::rfc3339`] writes, and what other
+    /// services do.
+    #[must_use]
+    pub fn from_rfc3339(text: &str) -> Option<Timestamp> {
+        let text = text.strip_suffix(['Z', 'z'])?;
+        let (date, time) = text.split_once(['T', 't'])?;
+        let (time, fraction) = time.split_once('.').unwrap_or((time, "0"));
+        let [year, month, day] = numbers(date, '-')?;
+        let [hour, minute, second] = numbers(time, ':')?;
+        let is_digits = !fraction.is_empty() && fraction.bytes().all(|byte| byte.is_ascii_digit());
+        if !is_digits || hour > 23 || minute > 59 || second > 60 || !(1..=12).contains(&month) {
+            return None;
+        }
+        // Days from civil, as in `civil_day`.
+        let year_of_march = if month <= 2 { year - 1 } else { year };
+        let (era, year_of_era) = (year_of_march.div_euclid(400), year_of_march.rem_euclid(400));
+        let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+        let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+        let days = era * 146_097 + day_of_era - 719_468;
+        let millis: i64 = format!("{fraction:0<3}").get(..3)?.parse().ok()?;
+        let found = Timestamp((days * 86_400 + hour * 3600 + minute * 60 + second) * 1000 + millis);
+        // A day that there is not comes out as another one.
+        let is_day = found.plus_millis(-(second / 60) * 1000).civil_day() == (year, month as u32, day as u32);
+        is_day.then_some(found)
+    }
+}
+
+/// Three numbers of two digits or four.
+fn numbers(text: &str, between: char) -> Option<[i64; 3]> {
+    let mut parts = text.split(between).map(|part| {
+        let is_number = matches!(part.len(), 2 | 4) && part.bytes().all(|byte| byte.is_ascii_digit());
+        is_number.then(|| part.parse().ok()).flatten()
+    });
+    let three = [parts.next()??, parts.next()??, parts.next()??];
+    parts.next().is_none().then_some(three)
+}
+
 /// The id of an event: a ULID made at acceptance and kept through retries, splits and replays. It is the
 /// idempotency key of delivery. Its time part makes traces findable. Kept as bytes, big end first, so that rows
 /// that hold one need no more room than its 16 bytes.
@@ -309,6 +362,33 @@ mod tests {
             assert_eq!(Timestamp(millis).rfc3339(), text);
         }
         assert_eq!(Timestamp(951_782_400_000).day(), "20000229");
+    }
+
+    #[test]
+    fn times_are_read_as_they_are_written() {
+        for millis in [0, 951_782_400_000, 1_795_219_199_999, 1_442_003_553_936] {
+            let time = Timestamp(millis);
+            assert_eq!(Timestamp::from_rfc3339(&time.rfc3339()), Some(time));
+        }
+        assert_eq!(Timestamp::from_rfc3339("2015-09-11T20:32:33Z"), Some(Timestamp(1_442_003_553_000)));
+        assert_eq!(Timestamp::from_rfc3339("2015-09-11T20:32:33.5Z"), Some(Timestamp(1_442_003_553_500)));
+        for bad in [
+            "",
+            "Z",
+            "2015-09-11",
+            "2015-09-11T20:32:33",
+            "2015-02-29T00:00:00Z",
+            "2015-13-01T00:00:00Z",
+            "2015-09-00T00:00:00Z",
+            "2015-09-11T24:00:00Z",
+            "2015-09-11T20:32:33.Z",
+            "2015-09-11T20:32:33.1é0Z",
+            "2015-09-11-01T20:32:33Z",
+            "+015-09-11T20:32:33Z",
+        ] {
+            assert_eq!(Timestamp::from_rfc3339(bad), None, "{bad}");
+        }
+        assert_eq!(Timestamp(951_782_399_000).rfc5322(), "Mon, 28 Feb 2000 23:59:59 +0000");
     }
 
     #[test]

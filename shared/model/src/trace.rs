@@ -90,6 +90,19 @@ pub enum TraceStep {
         /// Why.
         cause: String,
     },
+    /// Another service received the message for us, and this was done with it: written before the bytes that lie
+    /// with that service are removed.
+    Received {
+        /// The service.
+        by: String,
+        /// The message's id there.
+        id: String,
+        /// Addresses of the envelope at which nobody takes mail here, with the reason of each. Nobody is told: the
+        /// service has said `250` (architecture, invariant 9).
+        unreached: Vec<(String, String)>,
+        /// Why it was not accepted at all; its bytes stay with the service then.
+        held: Option<String>,
+    },
 }
 
 /// What happened for one recipient.

@@ -18,8 +18,9 @@ pub const SYSTEM_REASON: &str = "system";
 /// 4. whitelisted by the tenant: Inbox;
 /// 5. *here the recipient's own lists will stand* (RCV-06: after the tenant's; RCV-07, RCV-08);
 /// 6. DMARC failed and the domain asks for `quarantine`, or for `reject` and it was let in nevertheless: Junk;
-/// 7. the score reaches the tenant's threshold: Junk;
-/// 8. Inbox.
+/// 7. the service that received it found that it is spam: Junk;
+/// 8. the score reaches the tenant's threshold: Junk;
+/// 9. Inbox.
 ///
 /// The reasons begin with the version of the policy and the score, and end with the rule that fired.
 #[must_use]
@@ -48,6 +49,8 @@ pub fn place(policy: &TenantPolicy, parsed: &Parsed, recipient: &Recipient) -> D
         (MailboxRole::Inbox, "tenant-whitelist")
     } else if failed_dmarc && !accepted.auth.trusted {
         (MailboxRole::Junk, "dmarc")
+    } else if accepted.source.kind == (SourceKind::Service { spam: Verdict::Fail }) {
+        (MailboxRole::Junk, "service-spam")
     } else if score.points >= policy.junk_threshold {
         (MailboxRole::Junk, "score")
     } else {
@@ -143,6 +146,24 @@ mod tests {
             assert_eq!(decision.target, Target::Role(role), "{sender} {subject} {auth:?}");
             assert_eq!(decision.reasons.last().map(String::as_str), Some(rule));
             assert_eq!(decision.reasons.first().map(String::as_str), Some("policy-version:7"));
+        }
+    }
+
+    #[test]
+    fn what_a_service_found_to_be_spam_is_junk_unless_the_tenant_wants_it() {
+        use MailboxRole::{Inbox, Junk};
+        let fine = AuthResults { spf: Verdict::Pass, ..AuthResults::default() };
+        for (sender, spam, role, rule) in [
+            ("a@any.example", Verdict::Pass, Inbox, "rule:default"),
+            ("a@any.example", Verdict::None, Inbox, "rule:default"),
+            ("a@any.example", Verdict::Fail, Junk, "rule:service-spam"),
+            ("a@good.example", Verdict::Fail, Inbox, "rule:tenant-whitelist"),
+        ] {
+            let mut message = parsed(sender, "hello", fine.clone());
+            message.accepted.source.kind = SourceKind::Service { spam };
+            let decision = place(&policy(), &message, &recipient(Via::Direct));
+            assert_eq!(decision.target, Target::Role(role), "{sender} {spam:?}");
+            assert_eq!(decision.reasons.last().map(String::as_str), Some(rule));
         }
     }
 

@@ -154,7 +154,7 @@ impl Desk {
         let mut settled = Settled::default();
         if deaths >= self.patience.max_tries {
             let failure = Failure::permanent(&format!("the process died with it {deaths} times"));
-            let event = codec::decode::<Event>(&message.body).ok();
+            let event = Event::read(stage, &message.body).ok();
             let subject = event.as_ref().map(Subject::of);
             self.failed(stage, message, subject, &failure, &mut settled).await;
         } else {
@@ -169,7 +169,7 @@ impl Desk {
         let mut readable = Vec::with_capacity(messages.len());
         let mut events = Vec::with_capacity(messages.len());
         for message in messages {
-            match codec::decode::<Event>(&message.body) {
+            match Event::read(stage, &message.body) {
                 Ok(event) => {
                     readable.push((Subject::of(&event), message));
                     events.push(event);
@@ -244,6 +244,7 @@ impl Desk {
     }
 
     async fn note_death(&self, stage: Stage, subject: Option<Subject>, cause: &str) {
+        // What is nobody's is about no message of anybody yet.
         let Some(Subject { tenant, message: Some(message) }) = subject else { return };
         let time = self.clock.now();
         let step = TraceStep::DeadLettered { queue: stage.queue().to_owned(), cause: cause.to_owned() };

@@ -85,7 +85,8 @@ impl FromStr for Fusing {
 
 /// The stage of that queue, if there is one in front of it.
 fn joinable(name: &str) -> Result<Stage, NoFusing> {
-    let stage = Stage::of_queue(name.trim()).filter(|stage| *stage != Stage::InboundParse);
+    let has_one_before = |stage: &Stage| !matches!(stage, Stage::InboundParse | Stage::Receive);
+    let stage = Stage::of_queue(name.trim()).filter(has_one_before);
     stage.ok_or_else(|| NoFusing(name.to_owned()))
 }
 
@@ -104,7 +105,7 @@ mod tests {
         ] {
             assert_eq!(text.parse(), Ok(fusing), "{text}");
         }
-        for bad in ["yes", "inbound", "filter,,deliver", "filter deliver"] {
+        for bad in ["yes", "inbound", "receive", "filter,,deliver", "filter deliver"] {
             assert!(bad.parse::<Fusing>().is_err(), "{bad}");
         }
     }

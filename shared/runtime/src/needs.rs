@@ -17,6 +17,8 @@ use crate::Fusing;
 pub const DEAD_LETTERS: &str = "dead-letters";
 /// Partition of the control table that notes which event is in hand alone.
 pub const SUSPECTS: &str = "suspects";
+/// What the names of letters begin with that another service has received for us and put into the bucket of raw mail.
+pub const RAW_MAIL: &str = "inbound/";
 
 /// How far a function uses a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -241,11 +243,6 @@ pub enum Trigger {
         /// Minutes between two ticks.
         minutes: u16,
     },
-    /// A mail that was put into the bucket of raw mail.
-    Object {
-        /// Names of objects begin so.
-        prefix: &'static str,
-    },
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature
@@ -270,7 +267,7 @@ pub struct Needs {
     pub log: Access,
     /// The bucket of mail.
     pub objects: ObjectAccess,
-    /// The bucket of raw mail, of which it reads and deletes what its trigger names.
+    /// The bucket of raw mail, of which it reads and deletes what is below [`RAW_MAIL`].
     pub raw_mail: bool,
     /// Queues that it sends to.
     pub sends: Stages,
@@ -351,7 +348,7 @@ impl Needs {
     pub const fn queue(&self) -> Option<Stage> {
         match self.trigger {
             Trigger::Queue { queue, .. } => Some(queue),
-            Trigger::Schedule { .. } | Trigger::Object { .. } => None,
+            Trigger::Schedule { .. } => None,
         }
     }
 }
@@ -434,13 +431,21 @@ pub const SCHEDULE: Needs = Needs {
     ..Needs::new("schedule", Trigger::Schedule { minutes: 15 }, 256, 300)
 };
 
-/// receive: mail that a receiving service has put into the bucket of raw mail becomes an accepted message.
+/// receive: mail that another service has received and put into the bucket of raw mail becomes accepted messages. In the
+/// log it notes what it has done, and looks there whether it has done it before. Up to four of the largest letters are in
+/// memory at once.
 pub const RECEIVE: Needs = Needs {
     control: Access::Read,
+    log: Access::ReadWrite,
     objects: ObjectAccess { write: SPOOL, ..ObjectAccess::NONE },
     raw_mail: true,
     sends: Stages::of(&[Stage::InboundParse]),
-    ..Needs::new("receive", Trigger::Object { prefix: "inbound/" }, 512, MAIL_SECONDS)
+    ..Needs::stage(
+        Stage::Receive,
+        512,
+        MAIL_SECONDS,
+        Batch { size: 10, window_seconds: 1, maximum_concurrency: 10 },
+    )
 };
 
 /// What a stage needs when it runs by itself.
@@ -452,6 +457,7 @@ pub const fn of_stage(stage: Stage) -> Needs {
         Stage::Deliver => DELIVER,
         Stage::Notify => NOTIFY,
         Stage::Housekeep => HOUSE,
+        Stage::Receive => RECEIVE,
     }
 }
 
@@ -476,7 +482,7 @@ pub fn of_queue(stage: Stage, fusing: &Fusing) -> Needs {
 pub fn functions(fusing: &Fusing) -> Vec<Needs> {
     let queues = Stage::ALL.into_iter().filter(|stage| !fusing.joins(*stage));
     let mut functions: Vec<Needs> = queues.map(|stage| of_queue(stage, fusing)).collect();
-    functions.extend([SCHEDULE, RECEIVE]);
+    functions.push(SCHEDULE);
     functions
 }
 
@@ -491,7 +497,7 @@ mod tests {
     #[test]
     fn a_fused_function_has_the_needs_of_its_stages() {
         let fused = functions(&Fusing::fused());
-        assert_eq!(names(&fused), ["inbound", "house", "schedule", "receive"]);
+        assert_eq!(names(&fused), ["inbound", "house", "receive", "schedule"]);
         let inbound = &fused[0];
         assert_eq!(
             inbound.stages,
@@ -518,7 +524,7 @@ mod tests {
         let unfused = functions(&Fusing::unfused());
         assert_eq!(
             names(&unfused),
-            ["inbound", "filter", "deliver", "notify", "house", "schedule", "receive"]
+            ["inbound", "filter", "deliver", "notify", "house", "receive", "schedule"]
         );
         assert_eq!(
             (unfused[0].journal, unfused[0].sends),

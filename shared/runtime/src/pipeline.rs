@@ -80,7 +80,8 @@ impl Pipeline {
     /// that the event can be acknowledged.
     pub fn run(&self, stage: Stage, events: Vec<Event>) -> BoxFuture<'_, Vec<Result<(), Failure>>> {
         async move {
-            match Depth::enter(events.iter().map(Event::tenant)) {
+            let tenants = events.iter().filter(|event| !event.is_nobodys()).map(Event::tenant);
+            match Depth::enter(tenants) {
                 Some(_depth) => self.run_stage(stage, events).await,
                 None => self.usages.carry(self.run(stage, events)).await,
             }

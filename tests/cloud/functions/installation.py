@@ -27,10 +27,16 @@ class Installation:
         for name in FACTS["queues"]:
             self.urls[name] = self.sqs.create_queue(QueueName=f"{self.stack}-{name}")["QueueUrl"]
             self.sqs.create_queue(QueueName=f"{self.stack}-{name}-dead")
-        self.s3.create_bucket(Bucket=f"{self.stack}-mail")
+        for bucket in ("mail", "raw"):
+            self.s3.create_bucket(Bucket=f"{self.stack}-{bucket}")
 
     def environment(self, fuse: str) -> dict[str, str]:
-        return {"PENNYPOST_STACK": self.stack, "PENNYPOST_FUSE": fuse}
+        return {
+            "PENNYPOST_STACK": self.stack,
+            "PENNYPOST_FUSE": fuse,
+            "PENNYPOST_RAW_BUCKET": f"{self.stack}-raw",
+            "PENNYPOST_HOSTNAME": "mx.demo.test",
+        }
 
     def send(self, queue: str, sample: dict) -> None:
         for record in sample["Records"]:
@@ -75,6 +81,6 @@ class Installation:
     def dead_letters(self) -> int:
         return sum(FACTS["dead_letters"] in json.dumps(item, default=str) for item in self.items("-control"))
 
-    def objects(self) -> list[str]:
-        answer = self.s3.list_objects_v2(Bucket=f"{self.stack}-mail")
+    def objects(self, bucket: str = "mail") -> list[str]:
+        answer = self.s3.list_objects_v2(Bucket=f"{self.stack}-{bucket}")
         return [found["Key"] for found in answer.get("Contents", [])]

@@ -35,8 +35,7 @@ BALANCED = {"Balancer", "BalancedService", "BalancedRecord", "AddressA", "Addres
 }
 
 FACTS = deployment.facts()
-if any(needs["trigger"]["kind"] == "object" for needs in FACTS["unfused"]):
-    VARIANTS[WHOLE]["Receiving"] = "ses"
+VARIANTS[WHOLE] |= {"Receiving": "ses", "ReceivingDomains": "example.com,example.org"}
 faults: list[str] = []
 
 
@@ -128,8 +127,8 @@ def check_functions(stack: str, parameters: dict) -> None:
     wanted = {}
     if parameters.get("Handlers") != "adapter":
         needs = FACTS["unfused" if parameters.get("Fused") == "false" else "fused"]
-        by_object = parameters.get("Receiving") == "ses"
-        wanted = {f"{stack}-{each['name']}": each for each in needs if by_object or each["trigger"]["kind"] != "object"}
+        receives = parameters.get("Receiving") == "ses"
+        wanted = {f"{stack}-{each['name']}": each for each in needs if receives or not each["raw_mail"]}
     there = {function["FunctionName"]: function for function in client.list_functions()["Functions"]}
     mine = {name for name in there if name.startswith(f"{stack}-") and name != f"{stack}-record"}
     expect(f"functions of {stack}", mine, set(wanted))
@@ -142,6 +141,9 @@ def check_functions(stack: str, parameters: dict) -> None:
         for queue in [*needs["sends"], *needs["measures"]]:
             url = variables.get(f"PENNYPOST_QUEUE_{queue.upper()}", "")
             expect(f"queue {queue} of {name}", url.rpartition("/")[2], f"{stack}-{queue}")
+        if needs["raw_mail"]:
+            expect(f"bucket of raw mail of {name}", variables["PENNYPOST_RAW_BUCKET"], deployment.outputs(stack)["RawBucket"])
+            expect(f"hostname of {name}", variables["PENNYPOST_HOSTNAME"], parameters["Hostname"])
         mappings = client.list_event_source_mappings(FunctionName=name)["EventSourceMappings"]
         trigger = needs["trigger"]
         expect(f"mappings of {name}", len(mappings), 1 if trigger["kind"] == "queue" else 0)
@@ -200,6 +202,10 @@ def check_what_is_not_set(wanted: dict) -> None:
     for bucket in (name for name, body in wanted.items() if body["Type"] == "AWS::S3::Bucket"):
         blocked = properties[bucket]["PublicAccessBlockConfiguration"]
         expect(f"closed doors of {bucket}", list(blocked.values()), [True] * 4)
+    action = properties["ReceiptRule"]["Rule"]["Actions"][0]["S3Action"]
+    said = {"BucketName": {"Ref": "RawBucket"}, "ObjectKeyPrefix": FACTS["raw_mail"], "TopicArn": {"Ref": "ReceivedTopic"}}
+    expect("what the receipt rule does", action, said)
+    expect("the topic's messages are as SES writes them", properties["ReceivedSubscription"]["RawMessageDelivery"], True)
     for name, needs in {each["name"]: each for each in FACTS["unfused"]}.items():
         function = properties[f"{name.capitalize()}Function"]
         expect(f"architecture of {name}", function["Architectures"], [{"Ref": "Architecture"}])

@@ -14,13 +14,13 @@ CODE_BUCKET = "packages"
 #: What moto's CloudFormation does not know: the stack is created without it.
 UNKNOWN = {
     "AWS::CloudWatch::Alarm",
-    "AWS::Lambda::EventInvokeConfig",
     "AWS::Logs::MetricFilter",
     "AWS::S3::BucketPolicy",
     "AWS::SES::ReceiptRule",
     "AWS::SES::ReceiptRuleSet",
     "AWS::SNS::Subscription",
     "AWS::SNS::TopicPolicy",
+    "AWS::SQS::QueuePolicy",
     "AWS::Scheduler::Schedule",
 }
 

@@ -4,10 +4,13 @@ Command and environment are those of the task in the stack, certificate and key 
 started by the image's entry point; only the ports are free ones of this machine. Where functions handle events their
 programs run as Lambda would run them (functions.py). Each is held to the role that the stack gave it (guard.py).
 
+Where SES receives, a second letter is put into the bucket of raw mail and told to the topic, as SES would.
+
     mail.py PENNYPOST [FOLDER OF THE FUNCTIONS' PROGRAMS]
 """
 
 import datetime
+import json
 import os
 import smtplib
 import ssl
@@ -43,10 +46,18 @@ TASK = {
 FUNCTIONS = {"CodeBucket": deployment.CODE_BUCKET, **TASK}
 #: Stacks in which the task handles events, and in which functions do.
 ALONE = {"alone": {"Handlers": "adapter", **TASK}}
-TOGETHER = {"fused": FUNCTIONS, "unfused": {"Fused": "false", **FUNCTIONS}}
+RECEIVING = {"Receiving": "ses", "ReceivingDomains": "acme.example"}
+TOGETHER = {"fused": {**FUNCTIONS, **RECEIVING}, "unfused": {"Fused": "false", **FUNCTIONS}}
 IMAGE = deployment.INFRA / "container"
 ADDRESS = "ann@acme.example"
 SENDER = "me@example.org"
+#: SES's id of the letter that it receives, and the letter as it puts it into the bucket.
+RECEIVED = "o3vrnil0e2ic28trm7dfhrc2v0clambda4nbp0g1"
+RECEIVED_LETTER = (
+    f"Return-Path: <{SENDER}>\r\nReceived: from mx.example.org (mx.example.org [192.0.2.25])\r\n by "
+    f"inbound-smtp.us-east-1.amazonaws.com with SMTP id {RECEIVED}\r\n for {ADDRESS};\r\n "
+    f"Sat, 21 Nov 2026 08:15:30 +0000 (UTC)\r\nFrom: {SENDER}\r\nTo: {ADDRESS}\r\nSubject: by way of SES\r\n\r\nhello\r\n"
+).encode()
 LETTER = f"From: {SENDER}\r\nTo: {ADDRESS}\r\nSubject: through a stack\r\n\r\n".encode() + b"hello\r\n" * 100
 
 
@@ -118,7 +129,8 @@ def through(stack: str, created: dict, task: Task, functions: dict[str, Function
         for function in functions.values():
             running.enter_context(function)
         mappings = running.enter_context(Mappings(functions))
-        code = deliver(task, account, secret, guard.url, mappings.faults)
+        receiving = parameters_of(stack).get("Receiving") == "ses"
+        code = deliver(stack if receiving else None, task, account, secret, guard.url, mappings.faults)
         if f"{stack}-schedule" in functions:
             functions[f"{stack}-schedule"].invoke({})
         while functions and waiting(stack) and not mappings.faults:
@@ -129,6 +141,11 @@ def through(stack: str, created: dict, task: Task, functions: dict[str, Function
     assert not (letters := task.dead_letters()), letters
     check_where_it_lies(stack)
     print(f"  {stack}: in by SMTP, out by IMAP, byte for byte; verify is clean")
+    if "RawBucket" in created:
+        left = boto3.client("s3").list_objects_v2(Bucket=deployment.outputs(stack)["RawBucket"]).get("Contents", [])
+        assert not left, left
+        assert "nobody@" in task.run_ok("trace", RECEIVED), "the trace does not tell who was not reached"
+        print(f"  {stack}: in by SES, once, out by IMAP; the bucket of raw mail is empty")
     guards = {"the task": guard, **{name: function.guard for name, function in functions.items()}}
     for name, guard in guards.items():
         print(f"  {stack}: {name} made {guard.made.total()} calls: {', '.join(sorted(guard.made))}")
@@ -139,18 +156,30 @@ def through(stack: str, created: dict, task: Task, functions: dict[str, Function
     ]
 
 
-def deliver(task: Task, account: Account, secret: dict[str, str], url: str, faults: list[str]) -> int:
-    """Runs the task against `url`, and a letter through it; the task's exit code."""
+def parameters_of(stack: str) -> dict:
+    return {**ALONE, **TOGETHER}[stack]
+
+
+def deliver(
+    receiving: str | None, task: Task, account: Account, secret: dict[str, str], url: str, faults: list[str]
+) -> int:
+    """Runs the task against `url`, and a letter through it, a second one if SES receives for the stack; the task's exit
+    code."""
     names = [name for name in os.environ if name.startswith("AWS_ENDPOINT_URL")]
     task.start(dict.fromkeys(names, url))
     try:
         assert task.is_well(), task.log_tail()
         greeting = send(task.ports["smtp"], secret)
-        letter = fetch(task, account, secret, faults)
+        letters = fetch(task, account, secret, faults, 1)
+        if receiving:
+            receive(receiving)
+            letters = fetch(task, account, secret, faults, 2)
+            # Again, as SNS may: the letter is gone by now.
+            publish(receiving)
     finally:
         code = task.stop()
     assert HOSTNAME in greeting, greeting
-    assert letter == LETTER, letter
+    assert letters == ([LETTER, RECEIVED_LETTER] if receiving else [LETTER]), letters
     assert not task.is_well(), "the health check finds a task well that has ended"
     return code
 
@@ -172,20 +201,50 @@ def send(port: int, secret: dict[str, str]) -> str:
     return greeting.decode()
 
 
-def fetch(task: Task, account: Account, secret: dict[str, str], faults: list[str]) -> bytes:
-    """The one letter, as soon as it is there."""
+def fetch(task: Task, account: Account, secret: dict[str, str], faults: list[str], count: int) -> list[bytes]:
+    """The letters, as soon as so many are there, in the order of their UIDs."""
     client = imap_wire.Imap(task.ports["imaps"], trusting(secret))
     client.login(account.address, account.password)
     while task.alive() and not faults:
         client.command(b"SELECT INBOX")
         _, responses = client.command(b"UID FETCH 1:* (BODY.PEEK[])")
         letters = [imap_wire.fetched_literal(response) for response in responses if imap_wire.is_fetch(response)]
-        if letters:
+        if len(letters) >= count:
             client.close()
-            assert len(letters) == 1, letters
-            return letters[0]
+            return letters
         time.sleep(0.1)
     raise SystemExit(f"error: no letter came: {faults or task.log_tail()}")
+
+
+def receive(stack: str) -> None:
+    """SES's part: the letter into the bucket, its notification to the topic. The emulator's CloudFormation knows no
+    subscriptions: it is made here as the template has it."""
+    outputs = deployment.outputs(stack)
+    wanted = deployment.resources()["ReceivedSubscription"]["Properties"]
+    assert wanted["Endpoint"] == {"GetAtt": "ReceiveQueue.Arn"}, wanted
+    sqs = boto3.client("sqs")
+    url = sqs.get_queue_url(QueueName=f"{stack}-receive")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    boto3.client("sns").subscribe(
+        TopicArn=outputs["ReceivedTopic"],
+        Protocol=wanted["Protocol"],
+        Endpoint=arn,
+        Attributes={"RawMessageDelivery": str(wanted["RawMessageDelivery"]).lower()},
+    )
+    rule = deployment.resources()["ReceiptRule"]["Properties"]["Rule"]
+    name = rule["Actions"][0]["S3Action"]["ObjectKeyPrefix"] + RECEIVED
+    boto3.client("s3").put_object(Bucket=outputs["RawBucket"], Key=name, Body=RECEIVED_LETTER)
+    publish(stack)
+
+
+def publish(stack: str) -> None:
+    outputs = deployment.outputs(stack)
+    sample = json.loads((deployment.INFRA.parent / "events/receive/letters.json").read_text())["Records"][0]
+    said = json.loads(sample["body"])
+    said["mail"] |= {"messageId": RECEIVED, "source": SENDER, "timestamp": "2026-11-21T08:15:30.000Z"}
+    said["receipt"]["recipients"] = [ADDRESS, f"nobody@{ADDRESS.rpartition('@')[2]}"]
+    said["receipt"]["action"] |= {"bucketName": outputs["RawBucket"], "objectKey": f"inbound/{RECEIVED}"}
+    boto3.client("sns").publish(TopicArn=outputs["ReceivedTopic"], Message=json.dumps(said))
 
 
 def make_certificate() -> dict[str, str]:

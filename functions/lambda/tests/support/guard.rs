@@ -6,6 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use parking_lot::Mutex;
+use pennypost_lambda::RawMail;
 use pennypost_model::event::Stage;
 use pennypost_model::journal::Entry;
 use pennypost_model::{AccountKey, Seq, TenantId, Timestamp};
@@ -14,7 +15,7 @@ use pennypost_ports::{
     Head, Item, Journal, Log, LogKind, LogQuery, LogRecord, Newest, ObjectInfo, Objects, Outgoing,
     PortResult, Put, Queue, Receipt, Received, Replaced,
 };
-use pennypost_runtime::needs::{Access, Kind, Kinds, Needs, ObjectAccess, SUSPECTS};
+use pennypost_runtime::needs::{Access, Kind, Kinds, Needs, ObjectAccess, RAW_MAIL, SUSPECTS};
 
 /// What a function may do, and what it did beyond that.
 #[derive(Clone)]
@@ -60,6 +61,60 @@ impl Guard {
     pub fn objects(&self, port: Arc<dyn Objects>) -> Option<Arc<dyn Objects>> {
         (self.needs.objects != ObjectAccess::NONE)
             .then(|| Arc::new(Guarded { guard: self.clone(), port }) as _)
+    }
+}
+
+impl Guard {
+    /// What lies below the one prefix, to be read and removed.
+    pub fn raw_mail(&self, port: Arc<dyn Objects>) -> Option<RawMail> {
+        let objects = Arc::new(GuardedRaw { guard: self.clone(), port });
+        self.needs.raw_mail.then(|| RawMail { objects, bucket: Some("pennypost-raw".to_owned()) })
+    }
+}
+
+/// The bucket of raw mail.
+struct GuardedRaw {
+    guard: Guard,
+    port: Arc<dyn Objects>,
+}
+
+impl GuardedRaw {
+    fn check(&self, is_allowed: bool, name: &str, what: &str) {
+        let is_allowed = is_allowed && name.starts_with(RAW_MAIL);
+        self.guard.check(is_allowed, || format!("{what} {name} of raw mail"));
+    }
+}
+
+#[async_trait]
+impl Objects for GuardedRaw {
+    async fn put_unique(&self, name: &str, bytes: Bytes) -> PortResult<Created> {
+        self.check(false, name, "puts");
+        self.port.put_unique(name, bytes).await
+    }
+
+    async fn get(&self, name: &str) -> PortResult<(Bytes, Etag)> {
+        self.check(true, name, "gets");
+        self.port.get(name).await
+    }
+
+    async fn get_range(&self, name: &str, start: u64, len: u64) -> PortResult<Bytes> {
+        self.check(true, name, "gets");
+        self.port.get_range(name, start, len).await
+    }
+
+    async fn put_if_match(&self, name: &str, bytes: Bytes, etag: &Etag) -> PortResult<Replaced> {
+        self.check(false, name, "puts");
+        self.port.put_if_match(name, bytes, etag).await
+    }
+
+    async fn delete(&self, name: &str) -> PortResult<()> {
+        self.check(true, name, "deletes");
+        self.port.delete(name).await
+    }
+
+    async fn list(&self, prefix: &str, after: Option<&str>, limit: usize) -> PortResult<Vec<ObjectInfo>> {
+        self.check(false, prefix, "lists");
+        self.port.list(prefix, after, limit).await
     }
 }
 

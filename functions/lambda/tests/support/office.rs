@@ -19,7 +19,7 @@ use pennypost_model::{AccountKey, EventId, Seq, TenantId, Timestamp};
 use pennypost_ports::{
     Clock, Consistency, Ids, LogKind, LogQuery, Outgoing, PortResult, Receipt, Received, Wakeups,
 };
-use pennypost_runtime::needs::{self, Needs};
+use pennypost_runtime::needs::{self, Needs, RAW_MAIL};
 use pennypost_runtime::{Fusing, NoFusing};
 use pennypost_runtime_lambda::{
     Delivered, Finished, Function, Handled, Invocation, SqsEvent, SqsRecord, Takeover,
@@ -136,6 +136,7 @@ impl Office {
             ids: Arc::clone(&self.fixed) as _,
             journal: guard.journal(self.backend.journal()),
             objects: guard.objects(self.backend.objects()),
+            raw_mail: guard.raw_mail(self.backend.objects()),
             wakeups: needs.wakes.then(|| Arc::clone(&self.woken) as _),
         }
     }
@@ -179,6 +180,19 @@ impl Office {
             record.receipt_handle.clone_from(&received[0].receipt.0);
         }
         handed
+    }
+
+    /// Puts the letters of the samples where SES would have put them.
+    pub async fn receive_letters(&self) {
+        for (name, bytes) in super::samples::raw_letters() {
+            self.backend.objects().put_unique(&format!("{RAW_MAIL}{name}"), bytes.into()).await.unwrap();
+        }
+    }
+
+    /// Letters that lie where SES has put them.
+    pub async fn raw_letters(&self) -> Vec<String> {
+        let found = self.backend.objects().list(RAW_MAIL, None, 100).await.unwrap();
+        found.into_iter().map(|object| object.name).collect()
     }
 
     /// What lies in a queue, taken out of it.

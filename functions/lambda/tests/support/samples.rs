@@ -84,6 +84,114 @@ const LETTERS: [(&str, &[&str], &str); 3] = [
     ),
 ];
 
+/// A letter as its sender wrote it.
+fn raw(number: usize) -> String {
+    let (subject, to, rest) = LETTERS[number - 1];
+    format!(
+        "From: Rowland <rowland@hill.example>\r\nTo: {}\r\nSubject: {subject}\r\n\
+         Date: Thu, 19 Nov 2026 08:15:0{number} +0000\r\nMessage-ID: <{number}@hill.example>\r\n{rest}",
+        to.join(", ")
+    )
+}
+
+/// SES's id of a letter.
+fn ses_id(number: usize) -> String {
+    format!("sample0000000000000000000000000000000{number:03}")
+}
+
+/// The letters as SES puts them into the bucket, by their names behind the prefix.
+pub fn raw_letters() -> Vec<(String, Vec<u8>)> {
+    let letter = |number: usize| {
+        let (id, to) = (ses_id(number), LETTERS[number - 1].1[0]);
+        let raw = format!(
+            "Return-Path: <rowland@hill.example>\r\nReceived: from mx.hill.example (mx.hill.example [192.0.2.25])\r\n by \
+             inbound-smtp.eu-central-1.amazonaws.com with SMTP id {id}\r\n for {to};\r\n Thu, 19 Nov 2026 08:15:30 +0000 \
+             (UTC)\r\nX-SES-Spam-Verdict: PASS\r\nX-SES-Virus-Verdict: PASS\r\n{}",
+            raw(number)
+        );
+        (id, raw.into_bytes())
+    };
+    (1..=LETTERS.len()).map(letter).collect()
+}
+
+/// What SES's S3 action publishes of a letter; the text of a message with raw delivery.
+fn notification(number: usize, to: &[&str]) -> Value {
+    let id = ses_id(number);
+    let time = Fixed::NOW.plus_millis(number as i64).rfc3339();
+    let status = |status: &str| json!({ "status": status });
+    json!({
+        "notificationType": "Received",
+        "mail": {
+            "timestamp": time,
+            "source": "rowland@hill.example",
+            "messageId": id,
+            "destination": to,
+            "headersTruncated": false,
+            "headers": [{ "name": "From", "value": "Rowland <rowland@hill.example>" }],
+            "commonHeaders": { "from": ["Rowland <rowland@hill.example>"], "messageId": format!("<{number}@hill.example>") },
+        },
+        "receipt": {
+            "timestamp": time,
+            "processingTimeMillis": 222,
+            "recipients": to,
+            "spamVerdict": status("PASS"),
+            "virusVerdict": status("PASS"),
+            "spfVerdict": status("PASS"),
+            "dkimVerdict": status("PASS"),
+            "dmarcVerdict": status("PASS"),
+            "action": {
+                "type": "S3",
+                "topicArn": "arn:aws:sns:eu-central-1:123456789012:pennypost-received",
+                "bucketName": "pennypost-raw",
+                "objectKeyPrefix": "inbound/",
+                "objectKey": format!("inbound/{id}"),
+            },
+        },
+    })
+}
+
+/// What is said of mail that SES has received.
+fn received(tenant: TenantId, unknown: &str) -> Vec<Sample> {
+    let of_letter = |number: usize| notification(number, LETTERS[number - 1].1);
+    let sample = |path: &str, said: &[Value]| Sample {
+        path: format!("receive/{path}.json"),
+        event: json!(batch(Stage::Receive, 1, tenant, said.iter().map(Value::to_string).collect())),
+    };
+    let mut missing = of_letter(1);
+    missing["mail"]["messageId"] = json!("sample-that-is-nowhere");
+    missing["receipt"]["action"]["objectKey"] = json!("inbound/sample-that-is-nowhere");
+    let mut elsewhere = of_letter(1);
+    elsewhere["receipt"]["action"]["bucketName"] = json!("somebody-elses");
+    let mut infected = of_letter(2);
+    infected["receipt"]["virusVerdict"]["status"] = json!("FAIL");
+    let of_bucket = json!({
+        "Records": [{
+            "eventVersion": "2.1",
+            "eventSource": "aws:s3",
+            "eventName": "ObjectCreated:Put",
+            "s3": { "bucket": { "name": "pennypost-raw" }, "object": { "key": format!("inbound/{}", ses_id(1)) } },
+        }],
+    });
+    let wrapped =
+        json!({ "Type": "Notification", "Message": notification(3, &[BOB, "nobody@demo.test"]).to_string() });
+    let mixed = [of_letter(1), json!({ "hello": "world" }), of_bucket, missing, elsewhere, infected, wrapped];
+    let mut mixed = sample("mixed", &mixed);
+    // A version that nobody writes yet.
+    mixed.event["Records"][1]["body"] = json!(unknown);
+    let mut made = of_letter(1);
+    made["mail"]["messageId"] = json!("AMAZON_SES_SETUP_NOTIFICATION");
+    vec![
+        sample("letters", &[of_letter(1), of_letter(2), of_letter(3)]),
+        mixed,
+        sample("rule-was-made", &[made]),
+    ]
+}
+
+/// Events as the service hands them to the function of their queue.
+pub fn batch_of(stage: Stage, tenant: TenantId, events: &[Event]) -> SqsEvent {
+    batch(stage, 1, tenant, texts(events))
+}
+
 /// The events of the letters, as acceptance makes them.
 fn accepted(office: &Office) -> Vec<Event> {
     let account = |address: &str| if address == ALICE { office.alice } else { office.bob };
@@ -92,13 +200,9 @@ fn accepted(office: &Office) -> Vec<Event> {
         address: (*address).to_owned(),
         via: Via::Direct,
     };
-    let letter = |(number, (subject, to, rest)): (usize, &(&str, &[&str], &str))| {
+    let letter = |(number, (_, to, _)): (usize, &(&str, &[&str], &str))| {
+        let raw = raw(number + 1);
         let number = number as i64 + 1;
-        let raw = format!(
-            "From: Rowland <rowland@hill.example>\r\nTo: {}\r\nSubject: {subject}\r\n\
-             Date: Thu, 19 Nov 2026 08:15:0{number} +0000\r\nMessage-ID: <{number}@hill.example>\r\n{rest}",
-            to.join(", ")
-        );
         let time = Fixed::NOW.plus_millis(number);
         Event::Accepted(Box::new(Accepted {
             id: EventId::from_parts(time, number as u128),
@@ -170,7 +274,8 @@ pub async fn all() -> Vec<Sample> {
         path: format!("{}/{path}.json", stage.queue()),
         event: json!(batch(stage, 1, tenant, texts(events))),
     };
-    vec![
+    let mut all = received(tenant, &unknown);
+    all.extend([
         inbound("letters", 1, texts(&accepted)),
         inbound("letters-tried-before", 3, texts(&accepted)),
         inbound("malformed", 1, vec![garbage, damaged, String::new()]),
@@ -199,7 +304,8 @@ pub async fn all() -> Vec<Sample> {
                 "detail": "{}",
             }),
         },
-    ]
+    ]);
+    all
 }
 
 /// The sample as it lies in the folder.
