@@ -23,6 +23,8 @@ def functions(facts: dict) -> dict:
 def condition_of(fused: dict | None, needs: dict) -> str:
     if needs["raw_mail"]:
         return "HasReceiving"
+    if needs["trigger"]["kind"] == "http":
+        return "HasApi"
     return "HasFunctions" if fused else "HasStageFunctions"
 
 
@@ -103,6 +105,10 @@ def environment(either: list[dict], facts: dict) -> dict:
     if any(needs["raw_mail"] for needs in either):
         found["PENNYPOST_RAW_BUCKET"] = ref("RawBucket")
         found["PENNYPOST_HOSTNAME"] = choice("HasHostname", ref("Hostname"), NOTHING)
+    if any(needs["trigger"]["kind"] == "http" for needs in either):
+        # Ports as the template's adapter listens; without an adapter, as whatever serves in its place.
+        found["PENNYPOST_HOSTNAME"] = ref("Hostname")
+        found["PENNYPOST_OUTGOING"] = choice("HasOutgoing", ref("OutgoingServer"), NOTHING)
     for queue in sorted(queues):
         found[f"PENNYPOST_QUEUE_{queue.upper()}"] = ref(permissions.resource_of(queue))
     return found
@@ -112,6 +118,8 @@ def trigger(prefix: str, needs: dict) -> dict:
     how = needs["trigger"]
     if how["kind"] == "queue":
         return {f"{prefix}Mapping": {"Type": "AWS::Lambda::EventSourceMapping", "Properties": mapping(prefix, how)}}
+    if how["kind"] == "http":
+        return http(prefix)
     return schedule(prefix, how["minutes"])
 
 
@@ -150,6 +158,58 @@ def schedule(prefix: str, minutes: int) -> dict:
                     # The next tick does what this one did not.
                     "RetryPolicy": {"MaximumRetryAttempts": 1, "MaximumEventAgeInSeconds": minutes * 60},
                 },
+            },
+        },
+    }
+
+
+def http(prefix: str) -> dict:
+    """An HTTP API in front of the function: it takes names of the domains' own, and bounds how often the function is asked,
+    which an address of the function by itself would not."""
+    function = attribute(f"{prefix}Function.Arn")
+    return {
+        f"{prefix}Http": {
+            "Type": "AWS::ApiGatewayV2::Api",
+            "Properties": {"Name": sub("${AWS::StackName}-" + prefix.lower()), "ProtocolType": "HTTP"},
+        },
+        f"{prefix}Integration": {
+            "Type": "AWS::ApiGatewayV2::Integration",
+            "Properties": {
+                "ApiId": ref(f"{prefix}Http"),
+                "IntegrationType": "AWS_PROXY",
+                "IntegrationUri": function,
+                "PayloadFormatVersion": "2.0",
+            },
+        },
+        f"{prefix}Route": {
+            "Type": "AWS::ApiGatewayV2::Route",
+            "Properties": {
+                "ApiId": ref(f"{prefix}Http"),
+                "RouteKey": "$default",
+                "Target": sub("integrations/${" + prefix + "Integration}"),
+            },
+        },
+        f"{prefix}Stage": {
+            "Type": "AWS::ApiGatewayV2::Stage",
+            "Properties": {
+                "ApiId": ref(f"{prefix}Http"),
+                "StageName": "$default",
+                "AutoDeploy": True,
+                "DefaultRouteSettings": {
+                    "ThrottlingRateLimit": ref("ApiRate"),
+                    "ThrottlingBurstLimit": ref("ApiRate"),
+                },
+            },
+        },
+        f"{prefix}Permission": {
+            "Type": "AWS::Lambda::Permission",
+            "Properties": {
+                "FunctionName": ref(f"{prefix}Function"),
+                "Action": "lambda:InvokeFunction",
+                "Principal": "apigateway.amazonaws.com",
+                "SourceArn": sub(
+                    "arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}:${" + prefix + "Http}/*"
+                ),
             },
         },
     }

@@ -124,7 +124,7 @@ pub struct ServeArgs {
     /// POP3 over TLS [default: 127.0.0.1:2995].
     #[arg(long, env = "PENNYPOST_POP3S", value_name = "ADDR")]
     pub pop3s: Option<SocketAddr>,
-    /// HTTP: /healthz and /metrics [default: 127.0.0.1:2080].
+    /// HTTP: /healthz, /metrics, and what mail programs ask for [default: 127.0.0.1:2080].
     #[arg(long, env = "PENNYPOST_HTTP", value_name = "ADDR")]
     pub http: Option<SocketAddr>,
     /// Who handles events: this process, or functions of the cloud.

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::Path;
 
+use pennypost_api::{self as api, BadSetting};
 use pennypost_housekeep::{self as housekeep, SettingsError};
 use pennypost_ingress::net;
 use pennypost_runtime::Fusing;
@@ -28,6 +29,35 @@ pub struct Config {
     pub housekeeping: housekeep::Settings,
     /// How long logs are kept.
     pub retention: Retention,
+    /// What mail programs are told.
+    pub setup: Setup,
+}
+
+/// What mail programs are told that set themselves up over HTTP: servers as the world reaches them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Setup {
+    /// The name of the server; that of the adapter, if nothing is said.
+    pub host: Option<String>,
+    /// Its port of IMAP over TLS; that on which it listens, if nothing is said; 0: not offered.
+    pub imaps: Option<u16>,
+    /// The same of POP3.
+    pub pop3s: Option<u16>,
+    /// The server through which people send, `NAME:PORT`.
+    pub outgoing: Option<String>,
+}
+
+impl Setup {
+    /// With what the adapter's name and its listeners say of the rest.
+    ///
+    /// # Errors
+    /// [`BadSetting`].
+    pub fn settings(&self, hostname: &str, listen: &Listen) -> Result<api::Settings, BadSetting> {
+        let outgoing = self.outgoing.as_ref().map(|text| text.parse()).transpose()?;
+        let host = self.host.as_deref().unwrap_or(hostname);
+        let port = |said: Option<u16>, bound: SocketAddr| Some(said.unwrap_or(bound.port()));
+        api::Settings::new(host, port(self.imaps, listen.imaps), port(self.pop3s, listen.pop3s), outgoing)
+    }
 }
 
 /// For how many days records of the log are kept. Operations of administrators are kept without limit.
@@ -61,7 +91,7 @@ pub struct Listen {
     pub pop3: SocketAddr,
     /// POP3 over TLS.
     pub pop3s: SocketAddr,
-    /// HTTP: `/healthz` and `/metrics`.
+    /// HTTP: `/healthz`, `/metrics`, and what mail programs ask for when they set themselves up.
     pub http: SocketAddr,
 }
 
@@ -141,6 +171,10 @@ impl Config {
 
     /// What a type alone does not say.
     fn check(&self, text: &Text) -> Result<(), Failed> {
+        // Only what was said: the name of the adapter may be one that nobody could look up.
+        self.setup.settings("localhost", &self.listen).map_err(|error| {
+            Failed::Said(say!(text, "config-setting-value", setting = "setup", cause = error.to_string()))
+        })?;
         self.housekeeping.check().map_err(|error| match error {
             SettingsError::Days { name, value, least } => {
                 let (name, value, least) =
@@ -228,6 +262,26 @@ mod tests {
         let text = Text::new(Lang::En);
         let settings: Vec<String> = settings.iter().map(|setting| (*setting).to_owned()).collect();
         Config::load(None, &[], &settings, &text).map_err(|error| error.message(&text))
+    }
+
+    #[test]
+    fn programs_are_told_what_is_configured() {
+        let config = with(&["listen.imaps=127.0.0.1:2993"]).expect("valid");
+        let told = config.setup.settings("mx.example", &config.listen).expect("settings");
+        assert_eq!((told.host.as_str(), told.imaps, told.outgoing), ("mx.example", Some(2993), None));
+        let config = with(&[
+            "setup.host=mail.example",
+            "setup.imaps=993",
+            "setup.pop3s=0",
+            "setup.outgoing=smtp.example:465",
+        ]);
+        let config = config.expect("valid");
+        let told = config.setup.settings("mx.example", &config.listen).expect("settings");
+        assert_eq!((told.host.as_str(), told.imaps, told.pop3s), ("mail.example", Some(993), None));
+        assert_eq!(told.outgoing.map(|server| server.port), Some(465));
+        for bad in ["setup.host=a b", "setup.outgoing=smtp.example", "setup.imap=1"] {
+            assert!(with(&[bad]).is_err(), "{bad}");
+        }
     }
 
     #[test]

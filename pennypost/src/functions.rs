@@ -55,6 +55,7 @@ fn cells(needs: &Needs, text: &Text) -> Vec<String> {
         Trigger::Queue { queue, batch, .. } => {
             say!(text, "function-queue", queue = queue.queue(), batch = batch)
         }
+        Trigger::Http => say!(text, "function-http"),
         Trigger::Schedule { minutes } => say!(text, "function-schedule", minutes = minutes),
     };
     vec![

@@ -1,4 +1,4 @@
-//! HTTP: is the post office well, and what is it doing?
+//! HTTP: is the post office well, what is it doing, and what do mail programs need to set themselves up?
 //!
 //! Bounded: so many connections at a time, and so long each, requests and replies and all.
 
@@ -11,6 +11,7 @@ use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use pennypost_api::Api;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 
@@ -33,8 +34,18 @@ const LIMITS: Limits =
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves until `stop` says so, and then until the requests under way are answered.
-pub(crate) async fn run(listener: TcpListener, monitor: Monitor, stop: watch::Receiver<bool>) {
-    serve(listener, router(monitor), LIMITS, stop).await;
+pub(crate) async fn run(
+    listener: TcpListener,
+    monitor: Monitor,
+    setup: Option<Api>,
+    stop: watch::Receiver<bool>,
+) {
+    let pages = router(monitor);
+    let pages = match setup {
+        Some(api) => pages.merge(pennypost_api::routes(api)),
+        None => pages,
+    };
+    serve(listener, pages, LIMITS, stop).await;
 }
 
 async fn serve(listener: TcpListener, pages: Router, limits: Limits, stop: watch::Receiver<bool>) {

@@ -7,6 +7,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use pennypost_api::Api;
 use pennypost_backend_aws::Needed;
 use pennypost_backend_embedded::Options;
 use pennypost_deliver::Deliver;
@@ -147,7 +148,8 @@ pub async fn run(place: &Place, args: &ServeArgs, json: bool, text: &Text) -> Re
         (None, Some(changes)) => tokio::spawn(neighbours::of_a_directory(changes, room)),
         (None, None) => tokio::spawn(neighbours::of_a_deaf_adapter(room, changed_here)),
     };
-    let pages = tokio::spawn(http::run(listeners.http, monitor, work_stopped));
+    let setup = setup(&office, &config, &bound);
+    let pages = tokio::spawn(http::run(listeners.http, monitor, setup, work_stopped));
 
     announce(place, &bound, demo.as_ref(), json, text)?;
     stop.await;
@@ -179,6 +181,17 @@ fn needed(config: &Config, handles: bool, receives: bool) -> Needed {
     let is_worked = |stage: &Stage| !fusing.joins(*stage) && (receives || *stage != Stage::Receive);
     let uses = |stage: &Stage| sends.contains(stage) || handles && is_worked(stage);
     Needed { log: handles, queues: Stage::ALL.into_iter().filter(uses).collect() }
+}
+
+/// What mail programs are told that set themselves up. Nothing where the adapter has a name that nobody could look up.
+fn setup(office: &Office, config: &Config, bound: &Listen) -> Option<Api> {
+    match config.setup.settings(&config.adapter.hostname, bound) {
+        Ok(settings) => Some(Api::new(office.directory.clone(), settings)),
+        Err(error) => {
+            tracing::warn!(%error, "mail programs can't set themselves up");
+            None
+        }
+    }
 }
 
 /// The handlers, joined as the configuration says.
@@ -353,7 +366,7 @@ fn announce(
     ] {
         writeln!(out, "  {name}  {address}")?;
     }
-    writeln!(out, "  HTTP               http://{}/healthz  /metrics", bound.http)?;
+    writeln!(out, "  HTTP               http://{}/healthz  /metrics  /mobileconfig", bound.http)?;
     writeln!(out)?;
     writeln!(out, "{}", say!(text, "serve-certificate", path = certificate))?;
     match demo {

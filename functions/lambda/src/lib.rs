@@ -9,6 +9,7 @@
 
 mod assemble;
 mod environment;
+mod http;
 mod lighten;
 mod ports;
 mod start;
@@ -16,8 +17,9 @@ mod tick;
 
 pub use assemble::{handlers, queue_function, tick_function};
 pub use environment::Environment;
+pub use http::{Answered, ApiFunction, api_function, api_settings};
 pub use ports::{Ports, RawMail};
-pub use start::{serve_queue, serve_schedule};
+pub use start::{serve_api, serve_queue, serve_schedule};
 pub use tick::{Tick, TickFunction};
 
 /// Why a function can't start.

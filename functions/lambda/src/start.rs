@@ -3,10 +3,10 @@
 use std::process::ExitCode;
 
 use pennypost_model::event::Stage;
-use pennypost_runtime::needs::{self, Needs, SCHEDULE};
+use pennypost_runtime::needs::{self, API, Needs, SCHEDULE};
 use pennypost_runtime_lambda::{Function, serve, start_logging};
 
-use crate::{Environment, FunctionError, Ports, queue_function, tick_function};
+use crate::{Environment, FunctionError, Ports, api_function, api_settings, queue_function, tick_function};
 
 /// Serves the function of a queue until the service ends the process.
 pub async fn serve_queue(stage: Stage) -> ExitCode {
@@ -16,6 +16,11 @@ pub async fn serve_queue(stage: Stage) -> ExitCode {
 /// Serves the function that the clock starts.
 pub async fn serve_schedule() -> ExitCode {
     ended(SCHEDULE.name, start_schedule().await)
+}
+
+/// Serves the function that is asked over HTTP.
+pub async fn serve_api() -> ExitCode {
+    ended(API.name, start_api().await)
 }
 
 fn ended(function: &str, result: Result<(), FunctionError>) -> ExitCode {
@@ -36,6 +41,13 @@ async fn start_schedule() -> Result<(), FunctionError> {
     start_logging();
     Environment::read()?;
     run(&SCHEDULE, tick_function(&Ports::on_aws(&SCHEDULE).await?)?).await
+}
+
+async fn start_api() -> Result<(), FunctionError> {
+    start_logging();
+    Environment::read()?;
+    let settings = api_settings(|name| std::env::var(name).ok())?;
+    run(&API, api_function(&Ports::on_aws(&API).await?, settings)).await
 }
 
 async fn run(needs: &Needs, function: impl Function) -> Result<(), FunctionError> {

@@ -10,6 +10,8 @@ mod support;
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use pennypost_model::Seq;
 use pennypost_model::event::{Event, Stage};
 use pennypost_model::trace::{TraceRecord, TraceStep};
@@ -249,5 +251,30 @@ async fn what_a_service_says_wrongly_fails_alone() {
     let handled = office.invoke(Stage::Receive, "true", &read("receive/rule-was-made.json")).await;
     assert_eq!((handled.done, handled.dead), (1, 0));
     assert!(office.sent(Stage::InboundParse).await.is_empty());
+    assert_said(&office);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mail_programs_are_told_their_servers() {
+    let office = Office::open().await;
+    for (path, status, media_type, content) in [
+        ("health", 200, "application/json", "\"ok\""),
+        ("autoconfig", 200, "text/xml; charset=utf-8", "<hostname>mx.demo.test</hostname>"),
+        ("autoconfig-by-name", 200, "text/xml; charset=utf-8", "<displayName>demo.test 邮箱</displayName>"),
+        ("autodiscover", 200, "text/xml; charset=utf-8", "<LoginName>alice@demo.test</LoginName>"),
+        ("autodiscover-malformed", 400, "application/problem+json", "urn:pennypost:problem:bad-request"),
+        ("mobileconfig", 200, "application/x-apple-aspen-config; charset=utf-8", "<integer>993</integer>"),
+        ("unknown-domain", 404, "application/problem+json", "此处不提供该域的邮件服务"),
+        ("unknown-path", 404, "application/problem+json", "urn:pennypost:problem:no-such-page"),
+    ] {
+        let (told, answer) = office.ask(read(&format!("api/{path}.json"))).await;
+        assert_eq!((told, answer["statusCode"].as_u64()), (status, Some(status)), "{path}: {answer}");
+        assert_eq!(answer["headers"]["content-type"], media_type, "{path}: {answer}");
+        let mut body = answer["body"].as_str().unwrap().to_owned();
+        if answer["isBase64Encoded"].as_bool().unwrap() {
+            body = String::from_utf8(BASE64_STANDARD.decode(&body).unwrap()).unwrap();
+        }
+        assert!(body.contains(content), "{path}: {body}");
+    }
     assert_said(&office);
 }

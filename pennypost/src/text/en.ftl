@@ -354,4 +354,5 @@ setup-apple-mail =
 ## Functions of the cloud
 
 function-queue = queue { $queue }, { $batch } at once
+function-http = HTTP
 function-schedule = every { $minutes } minutes

@@ -323,4 +323,5 @@ setup-apple-mail =
 ## 云函数
 
 function-queue = 队列 { $queue }，每批 { $batch } 条
+function-http = HTTP 请求
 function-schedule = 每 { $minutes } 分钟

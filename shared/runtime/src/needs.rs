@@ -238,6 +238,8 @@ pub enum Trigger {
         /// After so many hand-outs the queue itself gives a message up: its function never got to answer.
         maximum_receives: u16,
     },
+    /// Requests over HTTP.
+    Http,
     /// The clock.
     Schedule {
         /// Minutes between two ticks.
@@ -348,7 +350,7 @@ impl Needs {
     pub const fn queue(&self) -> Option<Stage> {
         match self.trigger {
             Trigger::Queue { queue, .. } => Some(queue),
-            Trigger::Schedule { .. } => None,
+            Trigger::Schedule { .. } | Trigger::Http => None,
         }
     }
 }
@@ -448,6 +450,9 @@ pub const RECEIVE: Needs = Needs {
     )
 };
 
+/// api: what mail programs ask for when they set themselves up; it looks whether a domain is here.
+pub const API: Needs = Needs { control: Access::Read, ..Needs::new("api", Trigger::Http, 256, 10) };
+
 /// What a stage needs when it runs by itself.
 #[must_use]
 pub const fn of_stage(stage: Stage) -> Needs {
@@ -482,7 +487,7 @@ pub fn of_queue(stage: Stage, fusing: &Fusing) -> Needs {
 pub fn functions(fusing: &Fusing) -> Vec<Needs> {
     let queues = Stage::ALL.into_iter().filter(|stage| !fusing.joins(*stage));
     let mut functions: Vec<Needs> = queues.map(|stage| of_queue(stage, fusing)).collect();
-    functions.push(SCHEDULE);
+    functions.extend([SCHEDULE, API]);
     functions
 }
 
@@ -497,7 +502,7 @@ mod tests {
     #[test]
     fn a_fused_function_has_the_needs_of_its_stages() {
         let fused = functions(&Fusing::fused());
-        assert_eq!(names(&fused), ["inbound", "house", "receive", "schedule"]);
+        assert_eq!(names(&fused), ["inbound", "house", "receive", "schedule", "api"]);
         let inbound = &fused[0];
         assert_eq!(
             inbound.stages,
@@ -524,7 +529,7 @@ mod tests {
         let unfused = functions(&Fusing::unfused());
         assert_eq!(
             names(&unfused),
-            ["inbound", "filter", "deliver", "notify", "house", "receive", "schedule"]
+            ["inbound", "filter", "deliver", "notify", "house", "receive", "schedule", "api"]
         );
         assert_eq!(
             (unfused[0].journal, unfused[0].sends),

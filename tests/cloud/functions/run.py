@@ -39,6 +39,7 @@ def main() -> int:
     check_bad_records(programs)
     check_receive(programs)
     check_tick(programs)
+    check_api(programs)
     if arguments.cargo_lambda:
         check_cargo_lambda(programs, arguments.cargo_lambda)
     return 0
@@ -159,6 +160,20 @@ def check_tick(programs: Programs) -> None:
     print("- the clock's function answers")
 
 
+def check_api(programs: Programs) -> None:
+    """An installation without domains: nobody learns anything. What is told of a domain is tested in functions/lambda."""
+    there = Installation()
+    function = programs.start("api", there, FUSED)
+    try:
+        for name, status in (("health", 200), ("autoconfig", 404), ("autodiscover-malformed", 400)):
+            answer = function.invoke(sample(f"api/{name}.json"))
+            check(f"the status of {name}", answer["statusCode"], status)
+    finally:
+        function.stop()
+    check("api logs one line for a request", [line["status"] for line in function.lines()], [200, 404, 400])
+    print("- the function that is asked over HTTP answers")
+
+
 def check_cargo_lambda(programs: Programs, cargo_lambda: Path) -> None:
     """The same program below `cargo lambda watch`, invoked by `cargo lambda invoke` with a file of events/."""
     there = Installation()
@@ -221,6 +236,7 @@ def measure(programs: Programs, letters: Path) -> int:
     for what, times in rows:
         times.sort()
         print(f"  {what}: p50 {statistics.median(times):.1f}, min {times[0]:.1f}, max {times[-1]:.1f}")
+    rows += cold_api(programs, there)
     peak = peak_memory(programs, there, letters)
     print(f"inbound, peak of resident memory after 3 batches of 30 letters of 10 KB: {peak:.1f} MB")
     slow = [what for what, times in rows if statistics.median(times) >= MOST_MILLISECONDS]
@@ -228,6 +244,19 @@ def measure(programs: Programs, letters: Path) -> int:
         print(f"error: beyond {MOST_MILLISECONDS:.0f} ms or {MOST_MEGABYTES:.0f} MB: {', '.join(slow) or 'memory'}")
         return 1
     return 0
+
+
+def cold_api(programs: Programs, there: Installation) -> list[tuple[str, list[float]]]:
+    """From the start of the program to its first answer, by way of the directory."""
+    answered = []
+    for _ in range(STARTS):
+        function = programs.start("api", there, FUSED)
+        try:
+            function.invoke(sample("api/autoconfig.json"))
+            answered.append((time.perf_counter() - function.started) * 1000)
+        finally:
+            function.stop()
+    return [("api: start of the program to its first answer, a domain looked up", answered)]
 
 
 def one_letter(there: Installation) -> dict:

@@ -36,6 +36,7 @@ BALANCED = {"Balancer", "BalancedService", "BalancedRecord", "AddressA", "Addres
 
 FACTS = deployment.facts()
 VARIANTS[WHOLE] |= {"Receiving": "ses", "ReceivingDomains": "example.com,example.org"}
+VARIANTS[WHOLE] |= {"Api": "http", "OutgoingServer": "smtp.example.net:465"}
 faults: list[str] = []
 
 
@@ -127,8 +128,12 @@ def check_functions(stack: str, parameters: dict) -> None:
     wanted = {}
     if parameters.get("Handlers") != "adapter":
         needs = FACTS["unfused" if parameters.get("Fused") == "false" else "fused"]
-        receives = parameters.get("Receiving") == "ses"
-        wanted = {f"{stack}-{each['name']}": each for each in needs if receives or not each["raw_mail"]}
+        receives, answers = parameters.get("Receiving") == "ses", parameters.get("Api") == "http"
+        wanted = {
+            f"{stack}-{each['name']}": each
+            for each in needs
+            if (receives or not each["raw_mail"]) and (answers or each["trigger"]["kind"] != "http")
+        }
     there = {function["FunctionName"]: function for function in client.list_functions()["Functions"]}
     mine = {name for name in there if name.startswith(f"{stack}-") and name != f"{stack}-record"}
     expect(f"functions of {stack}", mine, set(wanted))
@@ -144,6 +149,9 @@ def check_functions(stack: str, parameters: dict) -> None:
         if needs["raw_mail"]:
             expect(f"bucket of raw mail of {name}", variables["PENNYPOST_RAW_BUCKET"], deployment.outputs(stack)["RawBucket"])
             expect(f"hostname of {name}", variables["PENNYPOST_HOSTNAME"], parameters["Hostname"])
+        if needs["trigger"]["kind"] == "http":
+            told = [variables[f"PENNYPOST_{what}"] for what in ("HOSTNAME", "OUTGOING")]
+            expect(f"what {name} tells", told, [parameters["Hostname"], parameters["OutgoingServer"]])
         mappings = client.list_event_source_mappings(FunctionName=name)["EventSourceMappings"]
         trigger = needs["trigger"]
         expect(f"mappings of {name}", len(mappings), 1 if trigger["kind"] == "queue" else 0)

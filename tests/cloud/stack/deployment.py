@@ -13,6 +13,10 @@ INFRA = Path(__file__).resolve().parents[3] / "infra"
 CODE_BUCKET = "packages"
 #: What moto's CloudFormation does not know: the stack is created without it.
 UNKNOWN = {
+    "AWS::ApiGatewayV2::Api",
+    "AWS::ApiGatewayV2::Integration",
+    "AWS::ApiGatewayV2::Route",
+    "AWS::ApiGatewayV2::Stage",
     "AWS::CloudWatch::Alarm",
     "AWS::Logs::MetricFilter",
     "AWS::S3::BucketPolicy",

@@ -47,7 +47,8 @@ FUNCTIONS = {"CodeBucket": deployment.CODE_BUCKET, **TASK}
 #: Stacks in which the task handles events, and in which functions do.
 ALONE = {"alone": {"Handlers": "adapter", **TASK}}
 RECEIVING = {"Receiving": "ses", "ReceivingDomains": "acme.example"}
-TOGETHER = {"fused": {**FUNCTIONS, **RECEIVING}, "unfused": {"Fused": "false", **FUNCTIONS}}
+API = {"Api": "http", "OutgoingServer": "smtp.example.net:465"}
+TOGETHER = {"fused": {**FUNCTIONS, **RECEIVING, **API}, "unfused": {"Fused": "false", **FUNCTIONS}}
 IMAGE = deployment.INFRA / "container"
 ADDRESS = "ann@acme.example"
 SENDER = "me@example.org"
@@ -133,6 +134,8 @@ def through(stack: str, created: dict, task: Task, functions: dict[str, Function
         code = deliver(stack if receiving else None, task, account, secret, guard.url, mappings.faults)
         if f"{stack}-schedule" in functions:
             functions[f"{stack}-schedule"].invoke({})
+        if f"{stack}-api" in functions:
+            ask(functions[f"{stack}-api"], stack)
         while functions and waiting(stack) and not mappings.faults:
             time.sleep(0.1)
     assert not mappings.faults, mappings.faults
@@ -235,6 +238,19 @@ def receive(stack: str) -> None:
     name = rule["Actions"][0]["S3Action"]["ObjectKeyPrefix"] + RECEIVED
     boto3.client("s3").put_object(Bucket=outputs["RawBucket"], Key=name, Body=RECEIVED_LETTER)
     publish(stack)
+
+
+def ask(function: Function, stack: str) -> None:
+    """What a mail program is told of a domain of this stack, and of one that is elsewhere."""
+    event = json.loads((deployment.INFRA.parent / "events/api/autoconfig.json").read_text())
+    for domain, status in ((ADDRESS.rpartition("@")[2], 200), ("elsewhere.example", 404)):
+        event["rawQueryString"] = f"emailaddress=nobody%40{domain}"
+        answer = function.invoke(event)
+        assert answer["statusCode"] == status, answer
+        if status == 200:
+            assert f"<hostname>{HOSTNAME}</hostname>" in answer["body"], answer
+            assert "<hostname>smtp.example.net</hostname>" in answer["body"], answer
+    print(f"  {stack}: mail programs are told their servers")
 
 
 def publish(stack: str) -> None:

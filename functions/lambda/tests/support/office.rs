@@ -6,11 +6,13 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use lambda_http::request::LambdaRequest;
 use parking_lot::Mutex;
+use pennypost_api::Settings;
 use pennypost_backend_aws::queue::body as queue_body;
 use pennypost_backend_embedded::{Embedded, Options};
 use pennypost_directory::Directory;
-use pennypost_lambda::{Environment, Ports, Tick, queue_function, tick_function};
+use pennypost_lambda::{Environment, Ports, Tick, api_function, queue_function, tick_function};
 use pennypost_mailstore::Mailstore;
 use pennypost_model::codec;
 use pennypost_model::event::{Event, Stage};
@@ -26,6 +28,7 @@ use pennypost_runtime_lambda::{
 };
 
 use pennypost_schedule::Ticked;
+use serde_json::Value;
 
 use super::guard::Guard;
 
@@ -180,6 +183,15 @@ impl Office {
             record.receipt_handle.clone_from(&received[0].receipt.0);
         }
         handed
+    }
+
+    /// Invokes the function that is asked over HTTP.
+    pub async fn ask(&self, request: LambdaRequest) -> (u64, Value) {
+        let outgoing = "smtp.demo.test:465".parse().unwrap();
+        let settings = Settings::new("mx.demo.test", Some(993), Some(995), Some(outgoing)).unwrap();
+        let function = api_function(&self.ports(&needs::API), settings);
+        let finished = function.invoke(request, Invocation { deadline: None }).await.unwrap();
+        (finished.done.status, finished.answer)
     }
 
     /// Puts the letters of the samples where SES would have put them.

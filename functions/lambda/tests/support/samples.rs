@@ -187,6 +187,62 @@ fn received(tenant: TenantId, unknown: &str) -> Vec<Sample> {
     ]
 }
 
+/// A request as an HTTP API hands it to its function (payload format 2.0).
+fn http(method: &str, path: &str, query: &str, body: Option<&str>) -> Value {
+    let mut event = json!({
+        "version": "2.0",
+        "routeKey": "$default",
+        "rawPath": path,
+        "rawQueryString": query,
+        "headers": { "accept-language": "zh-CN", "host": "autoconfig.demo.test", "user-agent": "sample" },
+        "requestContext": {
+            "accountId": "123456789012",
+            "apiId": "sample",
+            "domainName": "autoconfig.demo.test",
+            "domainPrefix": "autoconfig",
+            "http": {
+                "method": method,
+                "path": path,
+                "protocol": "HTTP/1.1",
+                "sourceIp": "192.0.2.25",
+                "userAgent": "sample",
+            },
+            "requestId": "sample",
+            "routeKey": "$default",
+            "stage": "$default",
+            "time": "19/Nov/2026:08:15:30 +0000",
+            "timeEpoch": Fixed::NOW.0,
+        },
+        "isBase64Encoded": false,
+    });
+    if let Some(body) = body {
+        event["body"] = json!(body);
+        event["headers"]["content-type"] = json!("text/xml");
+    }
+    event
+}
+
+/// What is asked over HTTP.
+fn asked() -> Vec<Sample> {
+    let sample = |path: &str, event: Value| Sample { path: format!("api/{path}.json"), event };
+    let request = format!(
+        "<?xml version=\"1.0\" encoding=\"utf-8\"?><Autodiscover \
+         xmlns=\"http://schemas.microsoft.com/exchange/autodiscover/outlook/requestschema/2006\"><Request>\
+         <EMailAddress>{ALICE}</EMailAddress></Request></Autodiscover>"
+    );
+    let by_address = |address: &str| format!("emailaddress={}", address.replace('@', "%40"));
+    vec![
+        sample("health", http("GET", "/health", "", None)),
+        sample("autoconfig", http("GET", "/mail/config-v1.1.xml", &by_address(ALICE), None)),
+        sample("autoconfig-by-name", http("GET", "/.well-known/autoconfig/mail/config-v1.1.xml", "", None)),
+        sample("autodiscover", http("POST", "/autodiscover/autodiscover.xml", "", Some(&request))),
+        sample("autodiscover-malformed", http("POST", "/autodiscover/autodiscover.xml", "", Some("{}"))),
+        sample("mobileconfig", http("GET", "/mobileconfig", "email=alice%40demo.test", None)),
+        sample("unknown-domain", http("GET", "/mail/config-v1.1.xml", &by_address("a@elsewhere.test"), None)),
+        sample("unknown-path", http("GET", "/admin", "", None)),
+    ]
+}
+
 /// Events as the service hands them to the function of their queue.
 pub fn batch_of(stage: Stage, tenant: TenantId, events: &[Event]) -> SqsEvent {
     batch(stage, 1, tenant, texts(events))
@@ -275,6 +331,7 @@ pub async fn all() -> Vec<Sample> {
         event: json!(batch(stage, 1, tenant, texts(events))),
     };
     let mut all = received(tenant, &unknown);
+    all.extend(asked());
     all.extend([
         inbound("letters", 1, texts(&accepted)),
         inbound("letters-tried-before", 3, texts(&accepted)),

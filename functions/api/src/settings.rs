@@ -1,0 +1,120 @@
+//! Servers and ports as the world reaches them.
+
+use std::str::FromStr;
+
+/// What programs are told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// The adapter's name, as in its certificate.
+    pub host: String,
+    /// Its port of IMAP over TLS; `None`: not offered.
+    pub imaps: Option<u16>,
+    /// Its port of POP3 over TLS; `None`: not offered.
+    pub pop3s: Option<u16>,
+    /// Through what people send; `None`: nobody knows.
+    pub outgoing: Option<Outgoing>,
+}
+
+/// A server for sending. There is none of ours yet (submission is not built): whatever people send through today.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outgoing {
+    /// Its name.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+}
+
+/// How a connection is protected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Security {
+    /// TLS from the first byte (RFC 8314).
+    Tls,
+    /// STARTTLS.
+    StartTls,
+}
+
+impl Outgoing {
+    /// Port 465 is TLS from the first byte (RFC 8314 section 7.3), any other begins it.
+    #[must_use]
+    pub const fn security(&self) -> Security {
+        if self.port == 465 { Security::Tls } else { Security::StartTls }
+    }
+}
+
+/// What is no server.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadSetting {
+    /// No name.
+    #[error("{0:?} is no host name")]
+    Host(String),
+    /// Not a name, a colon and a port.
+    #[error("{0:?} is no server: write NAME:PORT")]
+    Server(String),
+}
+
+impl Settings {
+    /// # Errors
+    /// [`BadSetting::Host`] for what is no name under which the world could find a server.
+    pub fn new(
+        host: &str,
+        imaps: Option<u16>,
+        pop3s: Option<u16>,
+        outgoing: Option<Outgoing>,
+    ) -> Result<Settings, BadSetting> {
+        if !is_host(host) {
+            return Err(BadSetting::Host(host.to_owned()));
+        }
+        let (imaps, pop3s) = (imaps.filter(|port| *port > 0), pop3s.filter(|port| *port > 0));
+        Ok(Settings { host: host.to_owned(), imaps, pop3s, outgoing })
+    }
+}
+
+impl FromStr for Outgoing {
+    type Err = BadSetting;
+
+    fn from_str(text: &str) -> Result<Outgoing, BadSetting> {
+        let wrong = || BadSetting::Server(text.to_owned());
+        let (host, port) = text.trim().rsplit_once(':').ok_or_else(wrong)?;
+        let port: u16 = port.parse().ok().filter(|port| *port > 0).ok_or_else(wrong)?;
+        if !is_host(host) {
+            return Err(wrong());
+        }
+        Ok(Outgoing { host: host.to_owned(), port })
+    }
+}
+
+fn is_host(name: &str) -> bool {
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"-.".contains(&byte);
+    !name.is_empty() && name.len() <= 253 && name.bytes().all(is_part)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn servers_are_read_as_they_are_written() {
+        let outgoing = |text: &str| text.parse::<Outgoing>();
+        let of = |port| Ok(Outgoing { host: "smtp.example.net".to_owned(), port });
+        assert_eq!(outgoing("smtp.example.net:465"), of(465));
+        assert_eq!(outgoing(" smtp.example.net:587 "), of(587));
+        assert_eq!(of(465).map(|server| server.security()), Ok(Security::Tls));
+        assert_eq!(of(587).map(|server| server.security()), Ok(Security::StartTls));
+        for bad in [
+            "",
+            "smtp.example.net",
+            "smtp.example.net:0",
+            ":465",
+            "a b:465",
+            "smtp.example.net:65536",
+            "<x>:1",
+        ] {
+            assert!(outgoing(bad).is_err(), "{bad}");
+        }
+        assert!(Settings::new("mx.example", Some(993), None, None).is_ok());
+        assert_eq!(Settings::new("mx.example", Some(0), None, None).map(|it| it.imaps), Ok(None));
+        for bad in ["", "mx example", "mx.example\r\n", "[::1]"] {
+            assert!(Settings::new(bad, None, None, None).is_err(), "{bad}");
+        }
+    }
+}

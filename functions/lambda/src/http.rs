@@ -1,0 +1,114 @@
+//! The function that is asked over HTTP: a request of the service becomes one of the pages, the answer goes back.
+
+use std::sync::Arc;
+
+use lambda_http::request::LambdaRequest;
+use lambda_http::{Adapter, Context, LambdaEvent, Service};
+use pennypost_api::{Api, Outgoing, Settings};
+use pennypost_directory::Directory;
+use pennypost_runtime_lambda::{Finished, Function, Invocation, InvocationError};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::{FunctionError, Ports};
+
+const HOSTNAME: &str = "PENNYPOST_HOSTNAME";
+const IMAPS: &str = "PENNYPOST_PUBLIC_IMAPS";
+const POP3S: &str = "PENNYPOST_PUBLIC_POP3S";
+const OUTGOING: &str = "PENNYPOST_OUTGOING";
+
+/// The function.
+pub struct ApiFunction(Api);
+
+/// What its line in the log tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Answered {
+    /// The status of the answer.
+    pub status: u64,
+}
+
+/// The function over its ports.
+#[must_use]
+pub fn api_function(ports: &Ports, settings: Settings) -> ApiFunction {
+    let (clock, ids) = (Arc::clone(&ports.clock), Arc::clone(&ports.ids));
+    ApiFunction(Api::new(Directory::new(Arc::clone(&ports.control), clock, ids), settings))
+}
+
+/// What the environment says of the servers that programs are told: `PENNYPOST_HOSTNAME`, the ports of the adapter as the
+/// world reaches them (`PENNYPOST_PUBLIC_IMAPS`, 993, and `PENNYPOST_PUBLIC_POP3S`, 995; 0 for what is not offered), and a
+/// server for sending (`PENNYPOST_OUTGOING`, NAME:PORT), if there is one.
+///
+/// # Errors
+/// [`FunctionError::Environment`].
+pub fn api_settings(lookup: impl Fn(&str) -> Option<String>) -> Result<Settings, FunctionError> {
+    let given = |name: &str| lookup(name).filter(|value| !value.trim().is_empty());
+    let wrong = |name, cause: String| FunctionError::Environment { name, cause };
+    let host = given(HOSTNAME)
+        .ok_or_else(|| wrong(HOSTNAME, "not set: programs are told this name of the adapter".to_owned()))?;
+    let port = |name, default: u16| match given(name) {
+        None => Ok(Some(default)),
+        Some(text) => match text.trim().parse::<u16>() {
+            Ok(port) => Ok(Some(port)),
+            Err(error) => Err(wrong(name, error.to_string())),
+        },
+    };
+    let outgoing = given(OUTGOING).map(|text| text.parse::<Outgoing>()).transpose();
+    let outgoing = outgoing.map_err(|error| wrong(OUTGOING, error.to_string()))?;
+    let settings = Settings::new(&host, port(IMAPS, 993)?, port(POP3S, 995)?, outgoing);
+    settings.map_err(|error| wrong(HOSTNAME, error.to_string()))
+}
+
+impl Function for ApiFunction {
+    type Event = LambdaRequest;
+    type Answer = Value;
+    type Done = Answered;
+
+    async fn invoke(
+        &self,
+        event: LambdaRequest,
+        _invocation: Invocation,
+    ) -> Result<Finished<Value, Answered>, InvocationError> {
+        // The adapter is not held while the answer is awaited: it can't be sent between threads.
+        let answering = {
+            let mut pages = Adapter::from(pennypost_api::router(self.0.clone()));
+            pages.call(LambdaEvent::new(event, Context::default()))
+        };
+        let answer = answering.await;
+        let failed = |error: &dyn std::fmt::Display| InvocationError::Failed(error.to_string());
+        let answer = answer.map_err(|error| failed(&error))?;
+        let answer = serde_json::to_value(answer).map_err(|error| failed(&error))?;
+        let status = answer["statusCode"].as_u64().unwrap_or_default();
+        Ok(Finished { answer, done: Answered { status }, units: None })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(variables: &[(&str, &str)]) -> Result<Settings, FunctionError> {
+        api_settings(|wanted| {
+            variables.iter().find(|(name, _)| *name == wanted).map(|(_, value)| (*value).to_owned())
+        })
+    }
+
+    #[test]
+    fn ports_are_the_usual_ones_unless_they_are_given() {
+        let host = (HOSTNAME, "mx.acme.example");
+        let settings = of(&[host]).expect("settings");
+        assert_eq!((settings.imaps, settings.pop3s, settings.outgoing), (Some(993), Some(995), None));
+        let settings = of(&[host, (IMAPS, "1993"), (POP3S, "0"), (OUTGOING, "smtp.example.net:465")]);
+        let settings = settings.expect("settings");
+        assert_eq!((settings.imaps, settings.pop3s), (Some(1993), None));
+        assert_eq!(settings.outgoing.map(|server| server.port), Some(465));
+        for (variables, name) in [
+            (&[][..], HOSTNAME),
+            (&[(HOSTNAME, "mx acme")], HOSTNAME),
+            (&[host, (IMAPS, "imaps")], IMAPS),
+            (&[host, (OUTGOING, "smtp.example.net")], OUTGOING),
+        ] {
+            let error = of(variables).expect_err(name).to_string();
+            assert!(error.starts_with(name), "{error}");
+        }
+    }
+}
