@@ -16,7 +16,7 @@ use crate::office::Office;
 use crate::print::Output;
 use crate::text::{Lang, Text};
 use crate::{
-    Failed, bench, dead_letters, export, functions, import, mailbox, replay, say, serve, trace, verify,
+    Failed, bench, cost, dead_letters, export, functions, import, mailbox, replay, say, serve, trace, verify,
 };
 
 /// An enterprise post office: SMTP in, IMAP and POP3 out, nothing lost.
@@ -85,6 +85,8 @@ enum Command {
     /// Messages that no handler could deal with
     #[command(subcommand)]
     DeadLetters(dead_letters::DeadLettersCommand),
+    /// What letters cost in the cloud
+    Cost(Box<cost::CostArgs>),
     /// Measure a mail server, this or any other, by the load that mail programs make
     Bench(bench::BenchArgs),
     /// Make what the backend stores mail in, where it is missing: the data directory, or tables, queues and bucket
@@ -184,6 +186,7 @@ impl Cli {
         let command = match command {
             Command::Serve(args) => return serve::run(&place, &args, json, text).await,
             Command::Create => return create(&place, json, text).await,
+            Command::Cost(args) if args.needs_no_office() => return cost::run(&args, json, text).await,
             other => other,
         };
         // A mistyped directory must not pass for an empty post office.
@@ -215,7 +218,7 @@ impl Command {
     async fn run(self, office: &Office, json: bool, text: &Text) -> Result<ExitCode, Failed> {
         match self {
             // None of them works on a store that is open.
-            Command::Serve(_) | Command::Bench(_) | Command::Functions(_) | Command::Create => {}
+            Command::Serve(_) | Command::Bench(_) | Command::Functions(_) | Command::Create | Command::Cost(_) => {}
             Command::Admin(command) => {
                 let open_account = office.open_account();
                 let text = Text::new(text.lang());

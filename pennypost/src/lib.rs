@@ -6,6 +6,7 @@ mod background;
 mod bench;
 pub mod cli;
 pub mod config;
+mod cost;
 mod dead_letters;
 mod demo;
 mod error;

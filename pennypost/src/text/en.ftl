@@ -356,3 +356,12 @@ setup-apple-mail =
 function-queue = queue { $queue }, { $batch } at once
 function-http = HTTP
 function-schedule = every { $minutes } minutes
+function-object = objects { $prefix }…
+
+## What letters cost
+
+cost-prices = the prices cannot be used: { $cause }
+cost-head-item = Item
+cost-head-quantity = Quantity
+cost-head-per-million = { $currency } per million letters
+cost-total = Total

@@ -325,3 +325,12 @@ setup-apple-mail =
 function-queue = 队列 { $queue }，每批 { $batch } 条
 function-http = HTTP 请求
 function-schedule = 每 { $minutes } 分钟
+function-object = 对象 { $prefix }…
+
+## 信件的成本
+
+cost-prices = 无法使用价格表：{ $cause }
+cost-head-item = 项目
+cost-head-quantity = 用量
+cost-head-per-million = 每百万封信（{ $currency }）
+cost-total = 合计

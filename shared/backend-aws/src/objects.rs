@@ -290,7 +290,7 @@ impl Objects for AwsObjects {
                 .max_keys(i32::try_from(wanted).unwrap_or(i32::MAX))
                 .send()
                 .await;
-            self.count(Unit::ObjectWrite, &listed);
+            self.count(Unit::ObjectList, &listed);
             let listed = listed.map_err(|error| self.failed(&error))?;
             for object in listed.contents() {
                 let Some(name) = object.key() else { continue };

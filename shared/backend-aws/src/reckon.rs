@@ -16,6 +16,7 @@ mod queue;
 
 use std::sync::Arc;
 
+use pennypost_model::journal::Entry;
 use pennypost_ports::{Control, Journal, Log, Objects, Queue};
 
 use self::control::ReckonedControl;
@@ -23,6 +24,13 @@ use self::journal::ReckonedJournal;
 use self::log::ReckonedLog;
 use self::objects::ReckonedObjects;
 use self::queue::ReckonedQueue;
+
+/// Bytes of the item in which an entry would lie, and of the object beside it if there is one.
+#[must_use]
+pub fn entry_bytes(entry: &Entry) -> usize {
+    let (item, object) = journal::laid_out(entry);
+    item + object.unwrap_or(0)
+}
 
 /// The journal, with its calls reckoned.
 #[must_use]

@@ -162,7 +162,8 @@ impl Mailroom {
         let account = match self.known(key) {
             Some(account) => account,
             None => {
-                let state = self.store.load(key, Consistency::Strong).await?;
+                // What a stale read lacks, the refresh below reads: a long tail costs half as much so.
+                let state = self.store.load(key, Consistency::Eventual).await?;
                 self.shelf.counts.loaded.fetch_add(1, Ordering::Relaxed);
                 self.keep(LiveAccount::new(
                     key,

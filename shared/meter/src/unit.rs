@@ -15,7 +15,7 @@ pub enum Unit {
     LogWrite,
     /// Read units of the log's table.
     LogRead,
-    /// Puts, copies and listings of objects.
+    /// Puts and copies of objects.
     ObjectWrite,
     /// Gets of objects, ranged ones included.
     ObjectRead,
@@ -33,11 +33,13 @@ pub enum Unit {
     MegabyteMillis,
     /// Bytes sent to mail programs, browsers and other servers.
     BytesOut,
+    /// Listings of objects: one for each 1,000 names, begun ones included. Each costs as much as a put.
+    ObjectList,
 }
 
 impl Unit {
     /// Every kind, in the order of reports.
-    pub const ALL: [Unit; 15] = [
+    pub const ALL: [Unit; 16] = [
         Unit::QueueRequest,
         Unit::Invocation,
         Unit::MegabyteMillis,
@@ -48,6 +50,7 @@ impl Unit {
         Unit::LogWrite,
         Unit::LogRead,
         Unit::ObjectWrite,
+        Unit::ObjectList,
         Unit::ObjectRead,
         Unit::ObjectDelete,
         Unit::ObjectBytesWritten,
@@ -74,6 +77,7 @@ impl Unit {
             Unit::Invocation => 12,
             Unit::MegabyteMillis => 13,
             Unit::BytesOut => 14,
+            Unit::ObjectList => 15,
         }
     }
 
@@ -102,6 +106,7 @@ impl Unit {
             Unit::Invocation => "invocation",
             Unit::MegabyteMillis => "megabyte-millis",
             Unit::BytesOut => "bytes-out",
+            Unit::ObjectList => "object-list",
         }
     }
 }

@@ -21,7 +21,7 @@ const BESIDE: usize = 80;
 pub(super) struct ReckonedJournal(pub(super) Arc<dyn Journal>);
 
 /// An entry as it would lie in the table: bytes of its item, and of the object beside it.
-fn laid_out(entry: &Entry) -> (usize, Option<usize>) {
+pub(super) fn laid_out(entry: &Entry) -> (usize, Option<usize>) {
     let sealed = seal(&codec::encode(entry), AROUND).len();
     if sealed > LARGEST {
         (AROUND + elsewhere(&"x".repeat(BESIDE)).len(), Some(sealed))

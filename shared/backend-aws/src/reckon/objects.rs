@@ -59,7 +59,7 @@ impl Objects for ReckonedObjects {
 
     async fn list(&self, prefix: &str, after: Option<&str>, limit: usize) -> PortResult<Vec<ObjectInfo>> {
         let found = self.0.list(prefix, after, limit).await?;
-        count(Unit::ObjectWrite, found.len().div_ceil(PAGE).max(1) as u64 * MILLI);
+        count(Unit::ObjectList, found.len().div_ceil(PAGE).max(1) as u64 * MILLI);
         Ok(found)
     }
 }

@@ -1,0 +1,195 @@
+//! `cost`: what letters cost in the cloud: of a measured run, of a period by tenant, of a load that one thinks of.
+//!
+//! Quantities are counted, prices come from a table with a date ([`pennypost_meter::PriceTable`]). Nothing here changes
+//! a post office.
+
+mod letters;
+mod page;
+mod run;
+mod scene;
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+use pennypost_meter::{Bill, Counts, PriceTable};
+use serde_json::{Value, json};
+
+use crate::print::{Output, aligned};
+use crate::text::Text;
+use crate::{Failed, say};
+
+/// What `cost` takes.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct CostArgs {
+    #[command(subcommand)]
+    command: Option<CostCommand>,
+    #[command(flatten)]
+    prices: PriceArgs,
+}
+
+/// Where prices come from.
+#[derive(Debug, Clone, Args)]
+pub struct PriceArgs {
+    /// The region whose prices are taken.
+    #[arg(long, global = true, default_value = "us-east-1", value_name = "REGION")]
+    region: String,
+    /// A price table of one's own (TOML, as shared/meter/prices/us-east-1.toml).
+    #[arg(long, global = true, value_name = "FILE")]
+    prices: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+enum CostCommand {
+    /// Deliver letters through the real handlers, count every call, and price it
+    Run(run::RunArgs),
+    /// Open a mailbox and show a list page over IMAP, count every call, and price it
+    Page(page::PageArgs),
+}
+
+impl PriceArgs {
+    fn table(&self, text: &Text) -> Result<PriceTable, Failed> {
+        let table = match &self.prices {
+            Some(file) => PriceTable::parse(&std::fs::read_to_string(file)?),
+            None => PriceTable::built_in(&self.region),
+        };
+        table.map_err(|error| Failed::Said(say!(text, "cost-prices", cause = error.to_string())))
+    }
+}
+
+impl CostArgs {
+    /// Is it about no post office in particular?
+    pub(crate) const fn needs_no_office(&self) -> bool {
+        self.command.is_some()
+    }
+}
+
+/// Does what needs no post office.
+pub(crate) async fn run(args: &CostArgs, json: bool, text: &Text) -> Result<ExitCode, Failed> {
+    let prices = args.prices.table(text)?;
+    let mut out = io::stdout().lock();
+    match &args.command {
+        Some(CostCommand::Run(run)) => {
+            let measured = run::measure(run).await?;
+            let bill = measured.bill(&prices);
+            if json {
+                writeln!(
+                    out,
+                    "{}",
+                    serde_json::to_string_pretty(&document(&measured, &bill, &prices))
+                        .map_err(io::Error::from)?
+                )?;
+            } else {
+                table(&bill, measured.args.letters, &prices, text, &mut Output::new(&mut out, false))?;
+            }
+        }
+        Some(CostCommand::Page(page)) => {
+            for (name, counts) in page::measure(page).await?.steps {
+                let bill = Bill::of(&counts, &prices);
+                if json {
+                    let cost = bill.total().per_million(1).decimal(6);
+                    writeln!(
+                        out,
+                        "{}",
+                        json!({ "step": name, "units": units(&counts), "per_million": cost })
+                    )?;
+                } else {
+                    writeln!(out, "{name}: {counts}")?;
+                }
+            }
+        }
+        None => {}
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Counts by their names, as decimals.
+fn units(counts: &Counts) -> Value {
+    let units = counts.used().map(|(unit, milli)| {
+        let line = pennypost_meter::Line {
+            item: pennypost_meter::Item::Used(unit),
+            milli: u128::from(milli),
+            cost: pennypost_meter::Pico(0),
+        };
+        (unit.name().to_owned(), Value::from(line.quantity(3)))
+    });
+    Value::Object(units.collect())
+}
+
+fn document(measured: &run::Measured, bill: &Bill, prices: &PriceTable) -> Value {
+    let letters = measured.args.letters;
+    let lines: Vec<Value> = bill
+        .lines()
+        .iter()
+        .map(|line| {
+            json!({
+                "item": line.item.name(),
+                "quantity": line.quantity(3),
+                "cost": line.cost.decimal(12),
+                "per_million_letters": line.cost.per_million(letters).decimal(6),
+            })
+        })
+        .collect();
+    let per_delivery = |unit| format!("{:.6}", measured.per_delivery(unit) as f64 / 1e6);
+    let work: serde_json::Map<String, Value> =
+        measured.by_work().into_iter().map(|(work, counts)| (work.to_owned(), units(&counts))).collect();
+    json!({
+        "region": prices.region,
+        "currency": prices.currency,
+        "prices": prices.date,
+        "letters": letters,
+        "recipients": measured.args.recipients,
+        "deliveries": measured.deliveries,
+        "size": measured.args.size.to_string(),
+        "batch": measured.args.batch,
+        "fused": !measured.args.unfused,
+        "units": work,
+        "per_delivery": {
+            "journal-write": per_delivery(pennypost_meter::Unit::JournalWrite),
+            "journal-read": per_delivery(pennypost_meter::Unit::JournalRead),
+            "log-write": per_delivery(pennypost_meter::Unit::LogWrite),
+            "object-write": per_delivery(pennypost_meter::Unit::ObjectWrite),
+            "object-read": per_delivery(pennypost_meter::Unit::ObjectRead),
+            "queue-request": per_delivery(pennypost_meter::Unit::QueueRequest),
+        },
+        "processor_micros_per_letter": measured.processor.as_micros() as u64,
+        "invocations": measured.invocations,
+        "stays": {
+            "journal": measured.stays.journal,
+            "log": measured.stays.log,
+            "objects": measured.stays.objects,
+        },
+        "raw": measured.raw,
+        "lines": lines,
+        "cost": bill.total().decimal(12),
+        "per_million_letters": bill.per_million(letters).decimal(6),
+    })
+}
+
+fn table(
+    bill: &Bill,
+    letters: u64,
+    prices: &PriceTable,
+    text: &Text,
+    output: &mut Output<'_>,
+) -> Result<(), Failed> {
+    let mut lines = vec![vec![
+        say!(text, "cost-head-item"),
+        say!(text, "cost-head-quantity"),
+        say!(text, "cost-head-per-million", currency = prices.currency.as_str()),
+    ]];
+    for line in bill.lines() {
+        lines.push(vec![
+            line.item.name().to_owned(),
+            line.quantity(3),
+            line.cost.per_million(letters).decimal(6),
+        ]);
+    }
+    lines.push(vec![say!(text, "cost-total"), String::new(), bill.per_million(letters).decimal(6)]);
+    for line in aligned(&lines) {
+        output.line(&line)?;
+    }
+    Ok(())
+}
