@@ -218,7 +218,8 @@ impl Command {
     async fn run(self, office: &Office, json: bool, text: &Text) -> Result<ExitCode, Failed> {
         match self {
             // None of them works on a store that is open.
-            Command::Serve(_) | Command::Bench(_) | Command::Functions(_) | Command::Create | Command::Cost(_) => {}
+            Command::Serve(_) | Command::Bench(_) | Command::Functions(_) | Command::Create => {}
+            Command::Cost(args) => cost::period(office, &args, json, text).await?,
             Command::Admin(command) => {
                 let open_account = office.open_account();
                 let text = Text::new(text.lang());

@@ -7,6 +7,8 @@ mod letters;
 mod page;
 mod run;
 mod scene;
+mod tenants;
+mod what_if;
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -16,16 +18,26 @@ use clap::{Args, Subcommand};
 use pennypost_meter::{Bill, Counts, PriceTable};
 use serde_json::{Value, json};
 
-use crate::print::{Output, aligned};
+use crate::office::Office;
+use crate::print::aligned;
 use crate::text::Text;
 use crate::{Failed, say};
 
 /// What `cost` takes.
 #[derive(Debug, Args)]
-#[command(args_conflicts_with_subcommands = true)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "Examples:
+  pennypost cost                                          the last 30 days, by tenant
+  pennypost cost --from 2026-11-01 --to 2026-11-30 --csv
+  pennypost cost what-if --messages-per-day 100000 --users 2000
+What is told of a period is rolled up from the log: as long as traces are kept."
+)]
 pub struct CostArgs {
     #[command(subcommand)]
     command: Option<CostCommand>,
+    #[command(flatten)]
+    period: tenants::PeriodArgs,
     #[command(flatten)]
     prices: PriceArgs,
 }
@@ -45,6 +57,8 @@ pub struct PriceArgs {
 enum CostCommand {
     /// Deliver letters through the real handlers, count every call, and price it
     Run(run::RunArgs),
+    /// A month's bill for a load that one thinks of, from what was measured
+    WhatIf(what_if::WhatIfArgs),
     /// Open a mailbox and show a list page over IMAP, count every call, and price it
     Page(page::PageArgs),
 }
@@ -75,21 +89,16 @@ pub(crate) async fn run(args: &CostArgs, json: bool, text: &Text) -> Result<Exit
             let measured = run::measure(run).await?;
             let bill = measured.bill(&prices);
             if json {
-                writeln!(
-                    out,
-                    "{}",
-                    serde_json::to_string_pretty(&document(&measured, &bill, &prices))
-                        .map_err(io::Error::from)?
-                )?;
+                writeln!(out, "{:#}", document(&measured, &bill, &prices))?;
             } else {
-                table(&bill, measured.args.letters, &prices, text, &mut Output::new(&mut out, false))?;
+                write_table(&bill_table(&bill, measured.args.letters, &prices, text), &mut out)?;
             }
         }
         Some(CostCommand::Page(page)) => {
-            for (name, counts) in page::measure(page).await?.steps {
+            for (name, counts) in page::measure(page).await? {
                 let bill = Bill::of(&counts, &prices);
                 if json {
-                    let cost = bill.total().per_million(1).decimal(6);
+                    let cost = bill.per_million(1).decimal(6);
                     writeln!(
                         out,
                         "{}",
@@ -100,9 +109,16 @@ pub(crate) async fn run(args: &CostArgs, json: bool, text: &Text) -> Result<Exit
                 }
             }
         }
+        Some(CostCommand::WhatIf(load)) => what_if::show(load, &prices, json, text, &mut out)?,
         None => {}
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Tells of a period of a post office.
+pub(crate) async fn period(office: &Office, args: &CostArgs, json: bool, text: &Text) -> Result<(), Failed> {
+    let prices = args.prices.table(text)?;
+    tenants::show(office, &args.period, &prices, json, text, &mut io::stdout().lock()).await
 }
 
 /// Counts by their names, as decimals.
@@ -162,34 +178,33 @@ fn document(measured: &run::Measured, bill: &Bill, prices: &PriceTable) -> Value
             "objects": measured.stays.objects,
         },
         "raw": measured.raw,
+        "events": measured.events,
         "lines": lines,
         "cost": bill.total().decimal(12),
         "per_million_letters": bill.per_million(letters).decimal(6),
     })
 }
 
-fn table(
-    bill: &Bill,
-    letters: u64,
-    prices: &PriceTable,
-    text: &Text,
-    output: &mut Output<'_>,
-) -> Result<(), Failed> {
+/// The lines of a bill for so many letters.
+fn bill_table(bill: &Bill, letters: u64, prices: &PriceTable, text: &Text) -> Vec<Vec<String>> {
     let mut lines = vec![vec![
         say!(text, "cost-head-item"),
         say!(text, "cost-head-quantity"),
+        say!(text, "cost-head-cost", currency = prices.currency.as_str()),
         say!(text, "cost-head-per-million", currency = prices.currency.as_str()),
     ]];
     for line in bill.lines() {
-        lines.push(vec![
-            line.item.name().to_owned(),
-            line.quantity(3),
-            line.cost.per_million(letters).decimal(6),
-        ]);
+        let (cost, each) = (line.cost.to_string(), line.cost.per_million(letters).decimal(6));
+        lines.push(vec![line.item.name().to_owned(), line.quantity(3), cost, each]);
     }
-    lines.push(vec![say!(text, "cost-total"), String::new(), bill.per_million(letters).decimal(6)]);
-    for line in aligned(&lines) {
-        output.line(&line)?;
+    let (cost, each) = (bill.total().to_string(), bill.per_million(letters).decimal(6));
+    lines.push(vec![say!(text, "cost-total"), String::new(), cost, each]);
+    lines
+}
+
+fn write_table(lines: &[Vec<String>], out: &mut dyn Write) -> Result<(), Failed> {
+    for line in aligned(lines) {
+        writeln!(out, "{line}")?;
     }
     Ok(())
 }

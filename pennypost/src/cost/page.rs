@@ -43,13 +43,8 @@ pub struct PageArgs {
     pub size: Size,
 }
 
-/// What each step took.
-pub(super) struct Steps {
-    pub(super) steps: Vec<(&'static str, Counts)>,
-}
-
-/// Fills a mailbox, one letter at a time, and looks at it.
-pub(super) async fn measure(args: &PageArgs) -> Result<Steps, Failed> {
+/// Fills a mailbox, one letter at a time, and looks at it: what each step took.
+pub(super) async fn measure(args: &PageArgs) -> Result<Vec<(&'static str, Counts)>, Failed> {
     let scene = Scene::new(false)?;
     let accounts = scene.people(1).await?;
     let letters = Letters::of(args.size);
@@ -66,7 +61,7 @@ pub(super) async fn measure(args: &PageArgs) -> Result<Steps, Failed> {
     }
     let steps = look(&scene, &accounts[0].address.to_string(), args.messages).await?;
     scene.close().await;
-    Ok(Steps { steps })
+    Ok(steps)
 }
 
 /// Housekeeping looks after every account now, as it does when a tail is long, and builds the segments of an account in

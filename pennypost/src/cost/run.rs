@@ -13,7 +13,7 @@ use pennypost_directory::Account;
 use pennypost_meter::{Bill, Counts, Item, MILLI, PriceTable, Unit, total};
 use pennypost_model::Seq;
 use pennypost_model::codec;
-use pennypost_model::event::{Event, Stage};
+use pennypost_model::event::{Event, House, Stage};
 use pennypost_ports::{Consistency, Outgoing};
 use pennypost_runtime::Fusing;
 use rustix::time::{ClockId, clock_gettime};
@@ -77,6 +77,8 @@ pub(super) struct Measured {
     pub(super) stays: Stays,
     /// Bytes of the letters as they came.
     pub(super) raw: u64,
+    /// Bytes of their events.
+    pub(super) events: u64,
     /// Processor time of the functions of the mail path, for each letter.
     pub(super) processor: Duration,
     /// Invocations of functions.
@@ -139,13 +141,25 @@ struct Run<'a> {
     delivering: Counts,
     keeping: Counts,
     raw: u64,
+    events: u64,
     invocations: u64,
 }
 
 impl<'a> Run<'a> {
     fn new(scene: &'a Scene, args: &'a RunArgs, accounts: &'a [Account], letters: &'a Letters) -> Run<'a> {
         let (accepting, delivering, keeping) = Default::default();
-        Run { scene, args, accounts, letters, accepting, delivering, keeping, raw: 0, invocations: 0 }
+        Run {
+            scene,
+            args,
+            accounts,
+            letters,
+            accepting,
+            delivering,
+            keeping,
+            raw: 0,
+            events: 0,
+            invocations: 0,
+        }
     }
 
     fn fusing(&self) -> Fusing {
@@ -163,6 +177,7 @@ impl<'a> Run<'a> {
             let to: Vec<&Account> = (0..self.args.recipients).map(at).collect();
             let (event, raw) = self.letters.accepted(self.scene, number, &to)?;
             self.raw += raw as u64;
+            self.events += codec::encode(&event).len() as u64;
             events.push(event);
         }
         let before = total();
@@ -199,6 +214,21 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
+    /// What the clock sends to housekeeping once an account is quiet: with each base, segments for what has none.
+    async fn index(&mut self) -> Result<(), Failed> {
+        self.scene.pass(Duration::from_secs(10));
+        let before = total();
+        for account in self.accounts {
+            let pipeline = self.scene.pipeline(self.fusing());
+            let event = Event::House(House::Segments(account.key));
+            for result in pipeline.run(Stage::Housekeep, vec![event]).await {
+                result.map_err(|failure| Failed::Said(failure.cause))?;
+            }
+        }
+        self.keeping = self.keeping.plus(&total().since(&before));
+        Ok(())
+    }
+
     /// Housekeeping, when so much of it waits as a batch takes.
     async fn keep_house(&mut self, from: usize) -> Result<(), Failed> {
         let waiting = self.scene.office_depth(Stage::Housekeep).await?;
@@ -214,6 +244,7 @@ impl<'a> Run<'a> {
 
     async fn finish(mut self, processor: Duration) -> Result<Measured, Failed> {
         self.keep_house(1).await?;
+        self.index().await?;
         let mut stays = Stays {
             objects: (self.delivering.milli(Unit::ObjectBytesWritten)
                 + self.keeping.milli(Unit::ObjectBytesWritten))
@@ -243,6 +274,7 @@ impl<'a> Run<'a> {
             keeping: self.keeping,
             stays,
             raw: self.raw,
+            events: self.events,
             processor,
             invocations: self.invocations,
         })

@@ -17,7 +17,7 @@ pub(crate) mod calls;
 mod dead;
 mod in_hand;
 mod retry;
-mod sending;
+pub(crate) mod sending;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -24,7 +24,7 @@ use crate::clients::timeouts;
 use crate::failure::failure;
 
 /// Messages in a request (SQS).
-pub(super) const BATCH: usize = 10;
+pub(crate) const BATCH: usize = 10;
 /// Bytes in a request (SQS: 1 MiB with all attributes), with room for the groups' names.
 const BATCH_BYTES: usize = 1024 * 1024 - BATCH * 128;
 /// Requests on their way at once.
@@ -59,15 +59,26 @@ struct Waiting {
     on_their_way: usize,
 }
 
+/// How many of the first messages of these sizes go with one request. One more never makes each of them dearer: ten
+/// letters that are billed as two requests cost more than nine that are billed as one.
+pub(crate) fn together(sizes: impl Iterator<Item = usize>) -> usize {
+    let (mut count, mut bytes) = (0, 0);
+    for size in sizes.take(BATCH) {
+        let (before, after) = (requests(bytes), requests(bytes + size));
+        let is_dearer = after * count as u64 > before * (count as u64 + 1);
+        if count > 0 && (is_dearer || bytes + size > BATCH_BYTES) {
+            break;
+        }
+        count += 1;
+        bytes += size;
+    }
+    count
+}
+
 impl Waiting {
     /// The next request, if it should go now.
     fn next(&mut self) -> Option<Vec<(Parcel, oneshot::Sender<Answer>)>> {
-        let mut bytes = 0;
-        let fitting = self.parcels.iter().take(BATCH).take_while(|(parcel, _)| {
-            bytes += parcel.text.len();
-            bytes <= BATCH_BYTES
-        });
-        let count = fitting.count();
+        let count = together(self.parcels.iter().map(|(parcel, _)| parcel.text.len()));
         let is_full = count == BATCH || count < self.parcels.len();
         let goes = count > 0 && (self.on_their_way == 0 || is_full && self.on_their_way < CONCURRENT);
         goes.then(|| {
@@ -256,5 +267,18 @@ mod tests {
         assert_eq!(next(&[large; 3], 1), None);
         assert_eq!(next(&[large; 4], 1), Some(3));
         assert_eq!(next(&[large; 4], 0), Some(3));
+    }
+
+    #[test]
+    fn no_message_makes_the_others_dearer() {
+        let count = |sizes: &[usize]| together(sizes.iter().copied());
+        assert_eq!(count(&[]), 0);
+        assert_eq!(count(&[100; 30]), 10);
+        // Nine of these are one request, ten would be two.
+        assert_eq!(count(&[7_000; 30]), 9);
+        // Each is billed by itself anyway.
+        assert_eq!(count(&[64 * 1024; 30]), 10);
+        assert_eq!(count(&[250_000; 30]), 4);
+        assert_eq!(count(&[2 * 1024 * 1024]), 1);
     }
 }

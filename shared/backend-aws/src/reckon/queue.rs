@@ -8,29 +8,38 @@ use pennypost_meter::{MILLI, Unit, count, rules};
 use pennypost_model::event::Stage;
 use pennypost_ports::{DeadLetter, DeadLetterId, Depth, Outgoing, PortResult, Queue, Receipt, Received};
 
-/// Messages in a call.
-const BATCH: usize = 10;
+use crate::queue::body::encoded_len;
+use crate::queue::sending::{BATCH, together};
 
 pub(super) struct ReckonedQueue(pub(super) Arc<dyn Queue>);
 
-/// Bytes of the text of so many bytes of an event: thirteen bits in two characters.
-const fn text_len(bytes: usize) -> usize {
-    1 + (bytes * 16).div_ceil(13)
+fn texts(sizes: impl Iterator<Item = usize>) -> Vec<usize> {
+    sizes.map(encoded_len).collect()
 }
 
-fn count_calls(sizes: &[usize]) {
-    for call in sizes.chunks(BATCH) {
-        let bytes: usize = call.iter().map(|bytes| text_len(*bytes)).sum();
-        count(Unit::QueueRequest, rules::request(bytes as u64));
+/// Calls that are made one by one with as many messages as go together.
+fn count_sending(texts: &[usize]) {
+    let mut rest = texts;
+    while !rest.is_empty() {
+        let (call, behind) = rest.split_at(together(rest.iter().copied()).max(1));
+        count(Unit::QueueRequest, rules::request(call.iter().sum::<usize>() as u64));
+        rest = behind;
+    }
+}
+
+/// Calls that the service fills with ten messages, whatever their sizes.
+fn count_receiving(texts: &[usize]) {
+    for call in texts.chunks(BATCH) {
+        count(Unit::QueueRequest, rules::request(call.iter().sum::<usize>() as u64));
     }
 }
 
 #[async_trait]
 impl Queue for ReckonedQueue {
     async fn send_batch(&self, stage: Stage, messages: Vec<Outgoing>) -> Vec<PortResult<()>> {
-        let sizes: Vec<usize> = messages.iter().map(|message| message.body.len()).collect();
+        let texts = texts(messages.iter().map(|message| message.body.len()));
         let sent = self.0.send_batch(stage, messages).await;
-        count_calls(&sizes);
+        count_sending(&texts);
         sent
     }
 
@@ -42,8 +51,7 @@ impl Queue for ReckonedQueue {
         wait: Duration,
     ) -> PortResult<Vec<Received>> {
         let received = self.0.receive(stage, max, visibility, wait).await?;
-        let sizes: Vec<usize> = received.iter().map(|message| message.body.len()).collect();
-        count_calls(&sizes);
+        count_receiving(&texts(received.iter().map(|message| message.body.len())));
         // A full answer, and more wanted: there is another call, and it finds nothing.
         if received.len() < max && received.len().is_multiple_of(BATCH) {
             count(Unit::QueueRequest, MILLI);
