@@ -167,6 +167,7 @@ fn document(measured: &run::Measured, bill: &Bill, prices: &PriceTable) -> Value
             "journal-read": per_delivery(pennypost_meter::Unit::JournalRead),
             "log-write": per_delivery(pennypost_meter::Unit::LogWrite),
             "object-write": per_delivery(pennypost_meter::Unit::ObjectWrite),
+            "object-list": per_delivery(pennypost_meter::Unit::ObjectList),
             "object-read": per_delivery(pennypost_meter::Unit::ObjectRead),
             "queue-request": per_delivery(pennypost_meter::Unit::QueueRequest),
         },

@@ -18,7 +18,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::letters::Letters;
-use super::scene::{PASSWORD, Scene};
+use super::scene::{Backend, PASSWORD, Scene};
 use crate::Failed;
 
 /// Entries behind the base: housekeeping builds one at 128, so half of that is there on average.
@@ -41,11 +41,14 @@ pub struct PageArgs {
     /// Bytes of a letter: 1k to 65536k, or mix.
     #[arg(long, default_value = "10k")]
     pub size: Size,
+    /// Where it happens.
+    #[arg(long, value_enum, default_value_t = Backend::Embedded)]
+    pub backend: Backend,
 }
 
 /// Fills a mailbox, one letter at a time, and looks at it: what each step took.
 pub(super) async fn measure(args: &PageArgs) -> Result<Vec<(&'static str, Counts)>, Failed> {
-    let scene = Scene::new(false)?;
+    let scene = Scene::new(args.backend).await?;
     let accounts = scene.people(1).await?;
     let letters = Letters::of(args.size);
     let pipeline = scene.pipeline(Fusing::fused());

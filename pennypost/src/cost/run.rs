@@ -19,7 +19,7 @@ use pennypost_runtime::Fusing;
 use rustix::time::{ClockId, clock_gettime};
 
 use super::letters::Letters;
-use super::scene::Scene;
+use super::scene::{Backend, Scene};
 use crate::Failed;
 
 /// Letters of the run that measures time.
@@ -58,6 +58,9 @@ pub struct RunArgs {
     /// A queue in front of every stage.
     #[arg(long)]
     pub unfused: bool,
+    /// Where the run happens.
+    #[arg(long, value_enum, default_value_t = Backend::Embedded)]
+    pub backend: Backend,
     /// Minutes between two letters to the same account.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(0..=1_440))]
     pub minutes_between: u64,
@@ -116,7 +119,7 @@ const fn megabytes(stage: Stage) -> u64 {
 /// Runs, and counts.
 pub(super) async fn measure(args: &RunArgs) -> Result<Measured, Failed> {
     let processor = processor_time(args).await?;
-    let scene = Scene::new(false)?;
+    let scene = Scene::new(args.backend).await?;
     let deliveries = args.letters * args.recipients;
     let people = (deliveries / TAIL).clamp(args.recipients.max(args.batch), 100_000);
     let accounts = scene.people(usize::try_from(people).unwrap_or(usize::MAX)).await?;
@@ -128,7 +131,9 @@ pub(super) async fn measure(args: &RunArgs) -> Result<Measured, Failed> {
         run.batch(number, count).await?;
         number += count;
     }
-    run.finish(processor).await
+    let measured = run.finish(processor).await?;
+    scene.close().await;
+    Ok(measured)
 }
 
 /// One run.
@@ -231,7 +236,7 @@ impl<'a> Run<'a> {
 
     /// Housekeeping, when so much of it waits as a batch takes.
     async fn keep_house(&mut self, from: usize) -> Result<(), Failed> {
-        let waiting = self.scene.office_depth(Stage::Housekeep).await?;
+        let waiting = self.scene.house_waits();
         if waiting < from as u64 || waiting == 0 {
             return Ok(());
         }
@@ -307,7 +312,7 @@ async fn work(scene: &Scene, stage: Stage, fusing: Fusing, max: u64, wanted: u64
 
 /// Processor time of the handlers for each letter, without anything reckoned.
 async fn processor_time(args: &RunArgs) -> Result<Duration, Failed> {
-    let scene = Scene::new(true)?;
+    let scene = Scene::new(Backend::Bare).await?;
     let count = args.letters.min(TIMED);
     let accounts = scene.people((args.batch * args.recipients).clamp(1, 2_000) as usize).await?;
     let letters = Letters::of(args.size);

@@ -1,11 +1,13 @@
-//! A post office for a measured run: in a directory of its own, with ports that reckon what the cloud would bill.
+//! A post office for a measured run: in a directory of its own, with ports that reckon what the cloud would bill, or on
+//! the services themselves.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use pennypost_backend_aws::reckon;
+use clap::ValueEnum;
+use pennypost_backend_aws::{Aws, Settings, reckon};
 use pennypost_backend_embedded::Options;
 use pennypost_deliver::Deliver;
 use pennypost_directory::{Account, Directory};
@@ -16,7 +18,10 @@ use pennypost_model::Timestamp;
 use pennypost_model::event::Stage;
 use pennypost_notify::Notify;
 use pennypost_policy_filter::PolicyFilter;
-use pennypost_ports::{Clock, Control, Ids, Journal, Log, Objects, Queue, SystemClock};
+use pennypost_ports::{
+    Clock, Control, DeadLetter, DeadLetterId, Depth, Ids, Journal, Log, Objects, Outgoing, PortResult, Queue,
+    RandomIds, Receipt, Received, SystemClock,
+};
 use pennypost_runtime::{Fusing, Handler, Pipeline};
 
 use crate::Failed;
@@ -40,11 +45,83 @@ impl Clock for Shifted {
     }
 }
 
+/// Where a run happens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Backend {
+    /// In a temporary directory; what the calls would use in the cloud is reckoned.
+    Embedded,
+    /// On the services that the environment names, or emulators of them: units as the services tell them.
+    Aws,
+    /// In a temporary directory, with nothing reckoned.
+    #[value(skip)]
+    Bare,
+}
+
+/// A queue that knows how many events wait for housekeeping: asking the service would be counted.
+struct Watched {
+    inner: Arc<dyn Queue>,
+    house: AtomicI64,
+}
+
+#[async_trait]
+impl Queue for Watched {
+    async fn send_batch(&self, stage: Stage, messages: Vec<Outgoing>) -> Vec<PortResult<()>> {
+        let sent = self.inner.send_batch(stage, messages).await;
+        if stage == Stage::Housekeep {
+            let count = sent.iter().filter(|sent| sent.is_ok()).count();
+            self.house.fetch_add(i64::try_from(count).unwrap_or(0), Ordering::Relaxed);
+        }
+        sent
+    }
+
+    async fn receive(
+        &self,
+        stage: Stage,
+        max: usize,
+        visibility: Duration,
+        wait: Duration,
+    ) -> PortResult<Vec<Received>> {
+        self.inner.receive(stage, max, visibility, wait).await
+    }
+
+    async fn ack(&self, stage: Stage, receipts: &[Receipt]) -> PortResult<()> {
+        self.inner.ack(stage, receipts).await?;
+        if stage == Stage::Housekeep {
+            self.house.fetch_sub(i64::try_from(receipts.len()).unwrap_or(0), Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    async fn retry_later(&self, stage: Stage, receipt: &Receipt, delay: Duration) -> PortResult<()> {
+        self.inner.retry_later(stage, receipt, delay).await
+    }
+
+    async fn dead_letter(&self, stage: Stage, receipt: &Receipt, cause: &str) -> PortResult<()> {
+        self.inner.dead_letter(stage, receipt, cause).await
+    }
+
+    async fn dead_letters(&self, after: Option<DeadLetterId>, limit: usize) -> PortResult<Vec<DeadLetter>> {
+        self.inner.dead_letters(after, limit).await
+    }
+
+    async fn replay_dead_letter(&self, id: DeadLetterId) -> PortResult<bool> {
+        self.inner.replay_dead_letter(id).await
+    }
+
+    async fn discard_dead_letter(&self, id: DeadLetterId) -> PortResult<bool> {
+        self.inner.discard_dead_letter(id).await
+    }
+
+    async fn depth(&self, stage: Stage) -> PortResult<Depth> {
+        self.inner.depth(stage).await
+    }
+}
+
 /// Ports, and what stands on them.
 pub(super) struct Scene {
-    office: Office,
-    /// Deleted with the scene.
-    _dir: tempfile::TempDir,
+    /// The embedded backend, if it is that, and its directory, which is deleted with the scene.
+    office: Option<(Office, tempfile::TempDir)>,
+    watched: Arc<Watched>,
     shifted: Arc<Shifted>,
     pub(super) directory: Directory,
     pub(super) journal: Arc<dyn Journal>,
@@ -57,28 +134,39 @@ pub(super) struct Scene {
 }
 
 impl Scene {
-    /// An empty post office. Bare: nothing is reckoned, so that the processor's time is that of the handlers alone.
-    pub(super) fn new(is_bare: bool) -> Result<Scene, Failed> {
-        let dir = tempfile::tempdir()?;
-        let office = Office::open(&dir.path().join("data"), &Options::server())?;
-        let journal = office.backend.journal();
-        let (objects, control, log, queue) =
-            (office.objects(), office.control(), office.log(), office.queue());
+    /// An empty post office; on services a new tenant of whatever is there.
+    pub(super) async fn new(backend: Backend) -> Result<Scene, Failed> {
         let shifted = Arc::new(Shifted::default());
-        let (clock, ids) = (Arc::clone(&shifted) as Arc<dyn Clock>, Arc::clone(&office.ids));
-        let (journal, objects, control, log, queue) = if is_bare {
-            (journal, objects, control, log, queue)
+        let clock = Arc::clone(&shifted) as Arc<dyn Clock>;
+        let ids: Arc<dyn Ids> = Arc::new(RandomIds);
+        let (office, journal, objects, control, log, queue) = if backend == Backend::Aws {
+            let settings = Settings::from_env().map_err(|error| Failed::Said(error.to_string()))?;
+            let aws = Aws::connect(settings).await.map_err(|error| Failed::Said(error.to_string()))?;
+            aws.create_missing().await?;
+            (None, aws.journal(), aws.objects(), aws.control(), aws.log(), aws.queue() as Arc<dyn Queue>)
         } else {
-            (
-                reckon::journal(journal),
-                reckon::objects(objects),
-                reckon::control(control),
-                reckon::log(log),
-                reckon::queue(queue),
-            )
+            let dir = tempfile::tempdir()?;
+            let office = Office::open(&dir.path().join("data"), &Options::server())?;
+            let (journal, objects) = (office.backend.journal(), office.objects());
+            let (control, log, queue) = (office.control(), office.log(), office.queue());
+            let office = Some((office, dir));
+            if backend == Backend::Bare {
+                (office, journal, objects, control, log, queue)
+            } else {
+                (
+                    office,
+                    reckon::journal(journal),
+                    reckon::objects(objects),
+                    reckon::control(control),
+                    reckon::log(log),
+                    reckon::queue(queue),
+                )
+            }
         };
+        let watched = Arc::new(Watched { inner: queue, house: AtomicI64::new(0) });
+        let queue = Arc::clone(&watched) as Arc<dyn Queue>;
         let directory = Directory::new(Arc::clone(&control), Arc::clone(&clock), Arc::clone(&ids));
-        Ok(Scene { office, _dir: dir, shifted, directory, journal, objects, control, log, queue, clock, ids })
+        Ok(Scene { office, watched, shifted, directory, journal, objects, control, log, queue, clock, ids })
     }
 
     /// Lets time pass, at once.
@@ -89,12 +177,14 @@ impl Scene {
 
     /// A tenant with so many accounts, all opened.
     pub(super) async fn people(&self, count: usize) -> Result<Vec<Account>, Failed> {
-        let tenant = self.directory.add_tenant("measured").await?;
-        self.directory.add_domain(tenant.id, "measured.example").await?;
+        let mark = self.ids.random();
+        let tenant = self.directory.add_tenant(&format!("measured-{mark:016x}")).await?;
+        let domain = format!("m{mark:016x}.example");
+        self.directory.add_domain(tenant.id, &domain).await?;
         let room = Mailroom::new(self.store());
         let mut accounts = Vec::with_capacity(count);
         for number in 0..count {
-            let address = format!("member-{number:05}@measured.example");
+            let address = format!("member-{number:05}@{domain}");
             let account = self.directory.add_account(&address, PASSWORD, "", None).await?;
             room.account(account.key).await?;
             accounts.push(account);
@@ -127,13 +217,15 @@ impl Scene {
         Pipeline::new(handlers, fusing, Arc::clone(&self.queue))
     }
 
-    /// How many events wait for a stage; asked beside the ports that reckon.
-    pub(super) async fn office_depth(&self, stage: Stage) -> Result<u64, Failed> {
-        Ok(self.office.queue().depth(stage).await?.waiting)
+    /// How many events wait for housekeeping.
+    pub(super) fn house_waits(&self) -> u64 {
+        u64::try_from(self.watched.house.load(Ordering::Relaxed)).unwrap_or(0)
     }
 
     /// Ends it.
     pub(super) async fn close(self) {
-        self.office.backend.shutdown().await;
+        if let Some((office, _dir)) = self.office {
+            office.backend.shutdown().await;
+        }
     }
 }
