@@ -52,8 +52,9 @@ pub struct RunArgs {
     /// Letters that a function gets at once.
     #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=10_000))]
     pub batch: u64,
-    /// Letters that the adapter sends with one call [default: 10, but no more than a batch has; 1 for batches below 10].
-    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=10))]
+    /// Letters that the adapter has to send at the same time [default: as many as a batch has, but 1 for batches below
+    /// 10].
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=10_000))]
     pub sent_together: Option<u64>,
     /// A queue in front of every stage.
     #[arg(long)]
@@ -186,7 +187,8 @@ impl<'a> Run<'a> {
             events.push(event);
         }
         let before = total();
-        let together = self.args.sent_together.unwrap_or(if self.args.batch < 10 { 1 } else { 10 });
+        let together =
+            self.args.sent_together.unwrap_or(if self.args.batch < 10 { 1 } else { self.args.batch });
         for some in events.chunks(usize::try_from(together).unwrap_or(1)) {
             let send = |event: &Event| Outgoing {
                 tenant: event.tenant(),
