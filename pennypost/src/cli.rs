@@ -186,7 +186,9 @@ impl Cli {
         let command = match command {
             Command::Serve(args) => return serve::run(&place, &args, json, text).await,
             Command::Create => return create(&place, json, text).await,
-            Command::Cost(args) if args.needs_no_office() => return cost::run(&args, json, text).await,
+            Command::Cost(args) if args.needs_no_office() => {
+                return cost::run(&args, place.kind, json, text).await;
+            }
             other => other,
         };
         // A mistyped directory must not pass for an empty post office.

@@ -18,6 +18,7 @@ use clap::{Args, Subcommand};
 use pennypost_meter::{Bill, Counts, PriceTable};
 use serde_json::{Value, json};
 
+use crate::backend::Kind;
 use crate::office::Office;
 use crate::print::aligned;
 use crate::text::Text;
@@ -81,12 +82,12 @@ impl CostArgs {
 }
 
 /// Does what needs no post office.
-pub(crate) async fn run(args: &CostArgs, json: bool, text: &Text) -> Result<ExitCode, Failed> {
+pub(crate) async fn run(args: &CostArgs, kind: Kind, json: bool, text: &Text) -> Result<ExitCode, Failed> {
     let prices = args.prices.table(text)?;
     let mut out = io::stdout().lock();
     match &args.command {
         Some(CostCommand::Run(run)) => {
-            let measured = run::measure(run).await?;
+            let measured = run::measure(run, kind).await?;
             let bill = measured.bill(&prices);
             if json {
                 writeln!(out, "{:#}", document(&measured, &bill, &prices))?;
@@ -95,7 +96,7 @@ pub(crate) async fn run(args: &CostArgs, json: bool, text: &Text) -> Result<Exit
             }
         }
         Some(CostCommand::Page(page)) => {
-            for (name, counts) in page::measure(page).await? {
+            for (name, counts) in page::measure(page, kind).await? {
                 let bill = Bill::of(&counts, &prices);
                 if json {
                     let cost = bill.per_million(1).decimal(6);

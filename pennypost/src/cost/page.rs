@@ -18,8 +18,9 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::letters::Letters;
-use super::scene::{Backend, PASSWORD, Scene};
+use super::scene::{PASSWORD, Scene};
 use crate::Failed;
+use crate::backend::Kind;
 
 /// Entries behind the base: housekeeping builds one at 128, so half of that is there on average.
 const TAIL: u64 = 64;
@@ -41,14 +42,11 @@ pub struct PageArgs {
     /// Bytes of a letter: 1k to 65536k, or mix.
     #[arg(long, default_value = "10k")]
     pub size: Size,
-    /// Where it happens.
-    #[arg(long, value_enum, default_value_t = Backend::Embedded)]
-    pub backend: Backend,
 }
 
 /// Fills a mailbox, one letter at a time, and looks at it: what each step took.
-pub(super) async fn measure(args: &PageArgs) -> Result<Vec<(&'static str, Counts)>, Failed> {
-    let scene = Scene::new(args.backend).await?;
+pub(super) async fn measure(args: &PageArgs, kind: Kind) -> Result<Vec<(&'static str, Counts)>, Failed> {
+    let scene = Scene::new(kind, false).await?;
     let accounts = scene.people(1).await?;
     let letters = Letters::of(args.size);
     let pipeline = scene.pipeline(Fusing::fused());

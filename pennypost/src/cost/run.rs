@@ -19,8 +19,9 @@ use pennypost_runtime::Fusing;
 use rustix::time::{ClockId, clock_gettime};
 
 use super::letters::Letters;
-use super::scene::{Backend, Scene};
+use super::scene::Scene;
 use crate::Failed;
+use crate::backend::Kind;
 
 /// Letters of the run that measures time.
 const TIMED: u64 = 1_500;
@@ -59,9 +60,6 @@ pub struct RunArgs {
     /// A queue in front of every stage.
     #[arg(long)]
     pub unfused: bool,
-    /// Where the run happens.
-    #[arg(long, value_enum, default_value_t = Backend::Embedded)]
-    pub backend: Backend,
     /// Minutes between two letters to the same account.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(0..=1_440))]
     pub minutes_between: u64,
@@ -118,9 +116,9 @@ const fn megabytes(stage: Stage) -> u64 {
 }
 
 /// Runs, and counts.
-pub(super) async fn measure(args: &RunArgs) -> Result<Measured, Failed> {
+pub(super) async fn measure(args: &RunArgs, kind: Kind) -> Result<Measured, Failed> {
     let processor = processor_time(args).await?;
-    let scene = Scene::new(args.backend).await?;
+    let scene = Scene::new(kind, false).await?;
     let deliveries = args.letters * args.recipients;
     let people = (deliveries / TAIL).clamp(args.recipients.max(args.batch), 100_000);
     let accounts = scene.people(usize::try_from(people).unwrap_or(usize::MAX)).await?;
@@ -314,7 +312,7 @@ async fn work(scene: &Scene, stage: Stage, fusing: Fusing, max: u64, wanted: u64
 
 /// Processor time of the handlers for each letter, without anything reckoned.
 async fn processor_time(args: &RunArgs) -> Result<Duration, Failed> {
-    let scene = Scene::new(Backend::Bare).await?;
+    let scene = Scene::new(Kind::Embedded, true).await?;
     let count = args.letters.min(TIMED);
     let accounts = scene.people((args.batch * args.recipients).clamp(1, 2_000) as usize).await?;
     let letters = Letters::of(args.size);

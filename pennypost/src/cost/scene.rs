@@ -6,8 +6,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use clap::ValueEnum;
-use pennypost_backend_aws::{Aws, Settings, reckon};
+use pennypost_backend_aws::reckon;
 use pennypost_backend_embedded::Options;
 use pennypost_deliver::Deliver;
 use pennypost_directory::{Account, Directory};
@@ -20,11 +19,12 @@ use pennypost_notify::Notify;
 use pennypost_policy_filter::PolicyFilter;
 use pennypost_ports::{
     Clock, Control, DeadLetter, DeadLetterId, Depth, Ids, Journal, Log, Objects, Outgoing, PortResult, Queue,
-    RandomIds, Receipt, Received, SystemClock,
+    Receipt, Received, SystemClock,
 };
 use pennypost_runtime::{Fusing, Handler, Pipeline};
 
 use crate::Failed;
+use crate::backend::{Kind, Place};
 use crate::office::Office;
 
 /// The password of every account here: nobody else ever reaches them.
@@ -43,18 +43,6 @@ impl Clock for Shifted {
     async fn sleep(&self, duration: Duration) {
         SystemClock.sleep(duration).await;
     }
-}
-
-/// Where a run happens.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Backend {
-    /// In a temporary directory; what the calls would use in the cloud is reckoned.
-    Embedded,
-    /// On the services that the environment names, or emulators of them: units as the services tell them.
-    Aws,
-    /// In a temporary directory, with nothing reckoned.
-    #[value(skip)]
-    Bare,
 }
 
 /// A queue that knows how many events wait for housekeeping: asking the service would be counted.
@@ -119,8 +107,9 @@ impl Queue for Watched {
 
 /// Ports, and what stands on them.
 pub(super) struct Scene {
-    /// The embedded backend, if it is that, and its directory, which is deleted with the scene.
-    office: Option<(Office, tempfile::TempDir)>,
+    office: Office,
+    /// Deleted with the scene.
+    _dir: tempfile::TempDir,
     watched: Arc<Watched>,
     shifted: Arc<Shifted>,
     pub(super) directory: Directory,
@@ -134,39 +123,45 @@ pub(super) struct Scene {
 }
 
 impl Scene {
-    /// An empty post office; on services a new tenant of whatever is there.
-    pub(super) async fn new(backend: Backend) -> Result<Scene, Failed> {
+    /// An empty post office: in a temporary directory, where what the calls would use in the cloud is reckoned unless it
+    /// is to be bare; or a new tenant on the services that the environment names, which tell the units themselves.
+    pub(super) async fn new(kind: Kind, is_bare: bool) -> Result<Scene, Failed> {
+        let dir = tempfile::tempdir()?;
+        let place = Place { kind, data: dir.path().join("data") };
+        place.create().await?;
+        let office = Office::open_at(&place, &Options::server()).await?;
         let shifted = Arc::new(Shifted::default());
-        let clock = Arc::clone(&shifted) as Arc<dyn Clock>;
-        let ids: Arc<dyn Ids> = Arc::new(RandomIds);
-        let (office, journal, objects, control, log, queue) = if backend == Backend::Aws {
-            let settings = Settings::from_env().map_err(|error| Failed::Said(error.to_string()))?;
-            let aws = Aws::connect(settings).await.map_err(|error| Failed::Said(error.to_string()))?;
-            aws.create_missing().await?;
-            (None, aws.journal(), aws.objects(), aws.control(), aws.log(), aws.queue() as Arc<dyn Queue>)
+        let (clock, ids) = (Arc::clone(&shifted) as Arc<dyn Clock>, Arc::clone(&office.ids));
+        let (journal, objects) = (office.backend.journal(), office.objects());
+        let (control, log, queue) = (office.control(), office.log(), office.queue());
+        let (journal, objects, control, log, queue) = if is_bare || kind == Kind::Aws {
+            (journal, objects, control, log, queue)
         } else {
-            let dir = tempfile::tempdir()?;
-            let office = Office::open(&dir.path().join("data"), &Options::server())?;
-            let (journal, objects) = (office.backend.journal(), office.objects());
-            let (control, log, queue) = (office.control(), office.log(), office.queue());
-            let office = Some((office, dir));
-            if backend == Backend::Bare {
-                (office, journal, objects, control, log, queue)
-            } else {
-                (
-                    office,
-                    reckon::journal(journal),
-                    reckon::objects(objects),
-                    reckon::control(control),
-                    reckon::log(log),
-                    reckon::queue(queue),
-                )
-            }
+            (
+                reckon::journal(journal),
+                reckon::objects(objects),
+                reckon::control(control),
+                reckon::log(log),
+                reckon::queue(queue),
+            )
         };
         let watched = Arc::new(Watched { inner: queue, house: AtomicI64::new(0) });
         let queue = Arc::clone(&watched) as Arc<dyn Queue>;
         let directory = Directory::new(Arc::clone(&control), Arc::clone(&clock), Arc::clone(&ids));
-        Ok(Scene { office, watched, shifted, directory, journal, objects, control, log, queue, clock, ids })
+        Ok(Scene {
+            office,
+            _dir: dir,
+            watched,
+            shifted,
+            directory,
+            journal,
+            objects,
+            control,
+            log,
+            queue,
+            clock,
+            ids,
+        })
     }
 
     /// Lets time pass, at once.
@@ -224,8 +219,6 @@ impl Scene {
 
     /// Ends it.
     pub(super) async fn close(self) {
-        if let Some((office, _dir)) = self.office {
-            office.backend.shutdown().await;
-        }
+        self.office.backend.shutdown().await;
     }
 }

@@ -10,8 +10,9 @@ use pennypost_ports::{Consistency, PortError, PortResult};
 use pennypost_runtime::Fusing;
 
 use super::super::letters::Letters;
-use super::super::scene::{Backend, Scene};
+use super::super::scene::Scene;
 use super::*;
+use crate::backend::Kind;
 
 /// Appends everything twice, as if the first answer had been lost.
 struct Stammering(Arc<dyn Log>);
@@ -45,7 +46,7 @@ async fn all(scene: &Scene, tenant: TenantId) -> Meter {
 #[tokio::test]
 async fn the_roll_up_is_what_was_counted_and_what_a_recount_finds() {
     for stammers in [false, true] {
-        let mut scene = Scene::new(Backend::Embedded).await.expect("a post office");
+        let mut scene = Scene::new(Kind::Embedded, false).await.expect("a post office");
         if stammers {
             scene.log = Arc::new(Stammering(Arc::clone(&scene.log)));
         }
