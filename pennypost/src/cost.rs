@@ -87,7 +87,7 @@ pub(crate) async fn run(args: &CostArgs, kind: Kind, json: bool, text: &Text) ->
     let mut out = io::stdout().lock();
     match &args.command {
         Some(CostCommand::Run(run)) => {
-            let measured = run::measure(run, kind).await?;
+            let measured = Box::pin(run::measure(run, kind)).await?;
             let bill = measured.bill(&prices);
             if json {
                 writeln!(out, "{:#}", document(&measured, &bill, &prices))?;
@@ -96,7 +96,7 @@ pub(crate) async fn run(args: &CostArgs, kind: Kind, json: bool, text: &Text) ->
             }
         }
         Some(CostCommand::Page(page)) => {
-            for (name, counts) in page::measure(page, kind).await? {
+            for (name, counts) in Box::pin(page::measure(page, kind)).await? {
                 let bill = Bill::of(&counts, &prices);
                 if json {
                     let cost = bill.per_million(1).decimal(6);

@@ -209,7 +209,7 @@ impl<'a> Run<'a> {
             let max = if *stage == Stage::Notify { 100 } else { self.args.batch };
             let wanted = if *stage == Stage::Notify { count * self.args.recipients } else { count };
             let before = total();
-            self.invocations += work(self.scene, *stage, self.fusing(), max, wanted).await?;
+            self.invocations += work(self.scene, *stage, &self.fusing(), max, wanted).await?;
             self.delivering = self.delivering.plus(&total().since(&before));
         }
         self.keep_house(HOUSE_BATCH).await?;
@@ -242,7 +242,7 @@ impl<'a> Run<'a> {
         }
         let before = total();
         self.invocations +=
-            work(self.scene, Stage::Housekeep, self.fusing(), HOUSE_BATCH as u64, waiting).await?;
+            work(self.scene, Stage::Housekeep, &self.fusing(), HOUSE_BATCH as u64, waiting).await?;
         self.keeping = self.keeping.plus(&total().since(&before));
         Ok(())
     }
@@ -287,7 +287,7 @@ impl<'a> Run<'a> {
 }
 
 /// Works a queue until `wanted` events are done, in batches of at most `max`; how many batches there were.
-async fn work(scene: &Scene, stage: Stage, fusing: Fusing, max: u64, wanted: u64) -> Result<u64, Failed> {
+async fn work(scene: &Scene, stage: Stage, fusing: &Fusing, max: u64, wanted: u64) -> Result<u64, Failed> {
     let (mut done, mut batches) = (0, 0);
     while done < wanted {
         let pipeline = scene.pipeline(fusing.clone());
