@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 
 use pennypost_fold::{Draft, DraftError, NewMessage};
+use pennypost_mailstore::summary::{Summary, add_envelopes};
 use pennypost_mailstore::{ChangeError, Mailstore, StoreError};
 use pennypost_model::event::{Decided, Decision, Recipient, Target};
 use pennypost_model::journal::{Actor, Entry, Op};
-use pennypost_model::message::{BlobRef, Card};
+use pennypost_model::message::BlobRef;
 use pennypost_model::{AccountKey, EventId, MailboxId, MailboxRole, Timestamp, Uid};
 use pennypost_ports::{Appended, Consistency, Wakeups};
 
@@ -32,6 +33,8 @@ pub struct Delivery<'a> {
     pub blob: BlobRef,
     /// Bytes as received.
     pub size: u64,
+    /// What its entry tells of it.
+    pub summary: &'a Summary,
 }
 
 /// The newest end of an account, the copies found up to there, and the deliveries not found.
@@ -125,7 +128,9 @@ impl Copies<'_> {
             next_uid = next_uid.checked_add(1).filter(|uid| *uid < u32::MAX).ok_or(StoreError::Busy)?;
         }
         let time = self.store.clock().now().max(mark.time);
-        Ok(Some(Entry { seq: mark.seq.next(), time, actor: Actor::Delivery, next_uid, used, ops }))
+        let mut entry = Entry { seq: mark.seq.next(), time, actor: Actor::Delivery, next_uid, used, ops };
+        add_envelopes(&mut entry, deliveries.iter().map(|delivery| delivery.summary));
+        Ok(Some(entry))
     }
 
     /// The long way, once for each account that gets mail to unknown addresses. `None` if `mark` is not the end.
@@ -162,7 +167,7 @@ impl Copies<'_> {
             message_id_hash: facts.message_id_hash,
             event: accepted.id,
             blob: delivery.blob,
-            card: Card::of(facts),
+            card: delivery.summary.card().clone(),
             receipt: format!("Delivered-To: {}\r\n", delivery.recipient.address),
         }
     }

@@ -26,6 +26,7 @@ use async_trait::async_trait;
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt};
 use pennypost_mailstore::pack::{PackEntry, SidecarPart};
+use pennypost_mailstore::summary::Summary;
 use pennypost_mailstore::{Mailstore, StoreError};
 use pennypost_model::codec;
 use pennypost_model::event::{Body, Changed, Decided, Event, House, Stage};
@@ -211,13 +212,16 @@ impl Deliver {
         failures: &mut [Option<Failure>],
     ) -> Found {
         let mut accounts: BTreeMap<AccountKey, Vec<Delivery<'_>>> = BTreeMap::new();
+        let packed = letters.iter().filter(|(index, _)| blobs.contains_key(index));
+        let summaries: BTreeMap<usize, Summary> =
+            packed.map(|(index, letter)| (*index, Summary::of(&letter.decided.sidecar))).collect();
         for (index, letter) in letters {
-            let Some(blob) = blobs.get(index) else { continue };
+            let (Some(blob), Some(summary)) = (blobs.get(index), summaries.get(index)) else { continue };
             let decided = &letter.decided;
             for (recipient, decision) in decided.accepted.recipients.iter().zip(&decided.decisions) {
                 if !found.contains_key(&(recipient.account, decided.accepted.id)) {
                     let (index, blob, size) = (*index, *blob, letter.message.size);
-                    let delivery = Delivery { index, decided, recipient, decision, blob, size };
+                    let delivery = Delivery { index, decided, recipient, decision, blob, size, summary };
                     accounts.entry(recipient.account).or_default().push(delivery);
                 }
             }

@@ -1,10 +1,10 @@
-//! Looking after one account: what is past its window is forgotten, the tail becomes a base and a card run.
+//! Looking after one account: what is past its window is forgotten, the tail becomes a base.
 
 use pennypost_fold::{DraftError, State};
 use pennypost_mailstore::{ChangeError, StoreError, long_tail, names};
 use pennypost_model::journal::Actor;
 use pennypost_model::{AccountKey, Seq, Uid, UidSet};
-use pennypost_ports::{Consistency, Created, Head};
+use pennypost_ports::{Consistency, Head};
 
 use crate::Housekeep;
 use crate::hints::Hint;
@@ -12,11 +12,10 @@ use crate::hints::Hint;
 /// Bases that are kept: the newest, and two before it for an administrator who looks into a damaged one. Loading
 /// does not use those: it falls back to the whole journal.
 const BASES_KEPT: usize = 3;
+/// Every how many bases older ones are looked for: a listing costs as much as a put.
+const BASES_LISTED: u64 = 4;
 /// So many messages that no base has are read again by whoever opens the account.
 const MANY: u64 = 4_096;
-/// Entries whose cards go into one run: what is in memory at once, and what a reader of one card reads.
-const RUN_ENTRIES: u64 = 1000;
-
 impl Housekeep {
     /// Does everything for one account but its segments; its state.
     ///
@@ -31,8 +30,9 @@ impl Housekeep {
         let wants_base = tail >= long_tail(self.settings.long_tail.max(1), state.used.messages)
             || self.has_many_since(account, base_seq, state.used.messages).await?;
         if wants_base {
-            self.write_cards(account, base_seq, state.seq, RUN_ENTRIES).await?;
-            if let Some(head) = self.store.build_base(account).await? {
+            if let Some(head) = self.store.build_base(account).await?
+                && self.is_turn_of(&head)
+            {
                 self.drop_old_bases(account, &head).await?;
             }
         }
@@ -77,23 +77,10 @@ impl Housekeep {
         }
     }
 
-    /// Writes the list cards of the entries that the next base will take in, in runs of `run_entries`.
-    pub(crate) async fn write_cards(
-        &self,
-        account: AccountKey,
-        after: Seq,
-        upto: Seq,
-        run_entries: u64,
-    ) -> Result<(), StoreError> {
-        let mut low = after;
-        while low < upto {
-            let high = upto.min(Seq(low.0.saturating_add(run_entries.max(1))));
-            let run = self.store.gather_cards(account, low, high).await?;
-            match self.store.objects().put_unique(&names::cards(account, low, high), run.into()).await? {
-                Created::Stored | Created::Exists => low = high,
-            }
-        }
-        Ok(())
+    /// Tails are about as long as each other, so that about each fourth base has its turn.
+    const fn is_turn_of(&self, head: &Head) -> bool {
+        let tail = if self.settings.long_tail == 0 { 1 } else { self.settings.long_tail };
+        (head.base_seq.0 / tail).is_multiple_of(BASES_LISTED)
     }
 
     /// Removes bases other than the newest few. Orphans of builds that lost a race go the same way.

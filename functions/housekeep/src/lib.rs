@@ -1,4 +1,4 @@
-//! Handler: bases, list cards, segments and garbage collection.
+//! Handler: bases, segments and garbage collection.
 //!
 //! Owns everything that can be thrown away and made anew, and the removal of what nobody needs. Ports: journal,
 //! objects, control (dead hints), queue (dead letters that still need a spooled message).
@@ -10,10 +10,11 @@
 //! and what a dead letter needs is kept. Hints may be lost or repeated; what they miss, the audit finds. A damaged
 //! pack is reported and left alone, and never keeps the others from being looked at.
 //!
-//! If the process dies at any line: bases, card runs and segments that nobody reads are orphans that the next run removes;
+//! If the process dies at any line: bases and segments that nobody reads are orphans that the next run removes;
 //! dead hints stay and are verified again; a pack is deleted or replaced in one step.
 
 mod account;
+mod cards;
 mod garbage;
 mod hints;
 mod references;
@@ -171,6 +172,7 @@ impl Housekeep {
         // The spool does not wait for the packs to be in order.
         let packs = self.audit_packs(tenant, garbage::AUDIT_PAGE).await;
         let spooled = self.sweep_spool(tenant).await;
+        self.drop_card_runs(tenant).await?;
         let removed = Removed { spooled: spooled?, ..packs? };
         tracing::info!(%tenant, ?removed, "audit done");
         Ok(removed)

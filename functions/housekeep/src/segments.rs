@@ -32,6 +32,7 @@ impl Housekeep {
     pub async fn keep_segments(&self, account: AccountKey) -> Result<Vec<Event>, StoreError> {
         let newest = self.store.journal().newest(account, 1, Consistency::Strong).await?;
         let Some(last) = newest.entries.last() else { return Ok(Vec::new()) };
+        self.store.look_at_segments_again(account);
         let settings = self.segment_settings(last.used.messages);
         if self.must_wait(account, last).await? || self.store.is_indexed(account, settings.tail).await? {
             return Ok(Vec::new());
@@ -50,6 +51,7 @@ impl Housekeep {
         state: &State,
     ) -> Result<Vec<Event>, StoreError> {
         let newest = self.store.journal().newest(account, 1, Consistency::Strong).await?;
+        self.store.look_at_segments_again(account);
         match newest.entries.last() {
             Some(last) if !self.must_wait(account, last).await? => self.index(account, state).await,
             _ => Ok(Vec::new()),

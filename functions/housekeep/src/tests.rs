@@ -372,34 +372,24 @@ async fn the_contents_of_a_pack_are_read_from_its_end() {
 }
 
 #[tokio::test]
-async fn runs_of_cards_are_bounded_and_a_damaged_one_is_passed_over() {
+async fn cards_are_found_in_the_journal_and_runs_of_older_programs_go() {
     let fixture = fixture();
     let mut origins: Vec<Rid> = Vec::new();
     for _ in 0..7 {
         origins.extend(fixture.arrive(ANN, &[10, 10]).await.1.iter().map(|placed| placed.rid));
     }
+    let cards = fixture.store.cards(ANN, &origins).await.unwrap();
+    assert_eq!(cards.keys().copied().collect::<BTreeSet<_>>(), origins.iter().copied().collect());
     let newest = fixture.store.load(ANN, Consistency::Strong).await.unwrap().seq;
-    let truth = fixture.store.cards(ANN, &origins).await.unwrap();
-    assert_eq!(truth.keys().copied().collect::<BTreeSet<_>>(), origins.iter().copied().collect());
-
-    // The last entry is not in any run.
-    let upto = Seq(newest.0 - 1);
-    fixture.house.write_cards(ANN, Seq::ZERO, upto, 3).await.unwrap();
-    let runs = fixture.store.objects().list(&names::card_runs(ANN), None, 100).await.unwrap();
-    assert_eq!(runs.len() as u64, upto.0.div_ceil(3));
-    assert_eq!(fixture.store.cards(ANN, &origins).await.unwrap(), truth);
-
-    // A damaged run, an emptied one, and one that is gone.
-    fixture.damage(&runs[0].name).await;
-    let nothing = fixture.store.gather_cards(ANN, newest, newest).await.unwrap();
-    let (_, etag) = fixture.store.objects().get(&runs[1].name).await.unwrap();
-    let emptied = fixture.store.objects().put_if_match(&runs[1].name, nothing.into(), &etag).await;
-    assert_eq!(emptied, Ok(Replaced::Stored));
-    fixture.store.objects().delete(&runs[2].name).await.unwrap();
-    assert_eq!(fixture.store.cards(ANN, &origins).await.unwrap(), truth);
-
     let unknown = Rid::new(Seq(newest.0 + 5), 3);
     assert_eq!(fixture.store.cards(ANN, &[unknown, origins[0]]).await.unwrap().len(), 1);
+
+    let objects = fixture.store.objects();
+    let run = format!("{}1/00000000000000000000-00000000000000000007", names::card_runs(TENANT));
+    objects.put_unique(&run, "of an older program".into()).await.unwrap();
+    fixture.house.audit(TENANT).await.unwrap();
+    assert_eq!(objects.list(&names::card_runs(TENANT), None, 100).await, Ok(Vec::new()));
+    assert_eq!(fixture.store.cards(ANN, &origins).await.unwrap(), cards);
 }
 
 #[tokio::test]

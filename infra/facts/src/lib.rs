@@ -23,10 +23,10 @@ fn adapter() -> Needs {
         control: Access::ReadWrite,
         log: Access::None,
         objects: ObjectAccess {
-            read: Kinds::of(&[Kind::Pack, Kind::Base, Kind::Cards, Kind::Segment, Kind::Entry]),
+            read: Kinds::of(&[Kind::Pack, Kind::Base, Kind::Segment, Kind::Entry]),
             write: Kinds::of(&[Kind::Pack, Kind::Spool, Kind::Entry]),
             delete: Kinds::of(&[Kind::Entry]),
-            list: Kinds::of(&[Kind::Cards, Kind::Segment]),
+            list: Kinds::of(&[Kind::Segment]),
         },
         raw_mail: false,
         sends: Stages::of(&[Stage::InboundParse, Stage::Housekeep]),

@@ -27,7 +27,7 @@ const TAIL: u64 = 64;
 /// Messages of a page.
 const PAGE: u64 = 50;
 /// What a list of messages is drawn from, as mail programs ask for it.
-const ITEMS: &str = "(UID FLAGS INTERNALDATE RFC822.SIZE ENVELOPE BODYSTRUCTURE)";
+const ITEMS: &str = "(UID FLAGS INTERNALDATE RFC822.SIZE ENVELOPE)";
 
 /// What `cost page` takes.
 #[derive(Debug, Clone, Args)]

@@ -32,7 +32,7 @@ const HOUSE_BATCH: usize = 10;
 /// Deliveries to an account after which it is sent to housekeeping, in the steady state.
 const TAIL: u64 = 128;
 /// Bytes of a function's line in the log, with what the service writes around an invocation.
-const LOG_LINES: u64 = 900;
+const LOG_LINES: u64 = 520;
 
 /// What `cost run` takes.
 #[derive(Debug, Clone, Args)]

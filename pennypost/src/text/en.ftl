@@ -356,7 +356,6 @@ setup-apple-mail =
 function-queue = queue { $queue }, { $batch } at once
 function-http = HTTP
 function-schedule = every { $minutes } minutes
-function-object = objects { $prefix }…
 
 ## What letters cost
 

@@ -325,7 +325,6 @@ setup-apple-mail =
 function-queue = 队列 { $queue }，每批 { $batch } 条
 function-http = HTTP 请求
 function-schedule = 每 { $minutes } 分钟
-function-object = 对象 { $prefix }…
 
 ## 信件的成本
 

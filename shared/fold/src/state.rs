@@ -269,6 +269,7 @@ impl State {
             }
             Op::Mailbox(op) => self.change_mailbox(op),
             Op::Annotate { mailbox, entry, value } => self.annotate(*mailbox, entry, value.as_deref()),
+            Op::Envelope { .. } => {}
         }
     }
 

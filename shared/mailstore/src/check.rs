@@ -169,7 +169,8 @@ impl Checker {
                 | Op::Delete { .. }
                 | Op::Forget { .. }
                 | Op::Mailbox(_)
-                | Op::Annotate { .. } => {}
+                | Op::Annotate { .. }
+                | Op::Envelope { .. } => {}
             }
         }
     }

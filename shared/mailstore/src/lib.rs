@@ -20,6 +20,7 @@ mod load;
 pub mod names;
 pub mod pack;
 pub mod segment;
+pub mod summary;
 mod write;
 
 use std::sync::Arc;

@@ -163,7 +163,7 @@ impl Mailroom {
             Some(account) => account,
             None => {
                 // What a stale read lacks, the refresh below reads: a long tail costs half as much so.
-                let state = self.store.load(key, Consistency::Eventual).await?;
+                let state = self.store.load_to_list(key, Consistency::Eventual).await?;
                 self.shelf.counts.loaded.fetch_add(1, Ordering::Relaxed);
                 self.keep(LiveAccount::new(
                     key,
@@ -337,6 +337,7 @@ impl LiveAccount {
         if entries.is_empty() {
             return Ok(known);
         }
+        self.store.keep_envelopes(&entries);
         let mut state = (*known).clone();
         for entry in &entries {
             state.fold(entry)?;

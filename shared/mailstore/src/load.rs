@@ -1,6 +1,7 @@
 //! Loading an account: base, then tail.
 
 use pennypost_fold::{State, base};
+use pennypost_model::journal::Entry;
 use pennypost_model::{AccountKey, Seq};
 use pennypost_ports::{Consistency, Head, PortError};
 
@@ -25,13 +26,31 @@ impl Mailstore {
     /// # Errors
     /// [`StoreError::Port`], [`StoreError::Journal`].
     pub async fn load(&self, account: AccountKey, consistency: Consistency) -> Result<State, StoreError> {
-        let newest = self.journal.newest(account, 1, consistency).await?;
-        let mut state = match newest.head {
-            Some(head) => self.load_base(account, &head).await?.unwrap_or_default(),
-            None => State::default(),
-        };
+        let mut state = self.newest_base(account, consistency).await?;
         self.advance(account, &mut state, consistency).await?;
         Ok(state)
+    }
+
+    /// As [`Mailstore::load`], for somebody who is about to list messages: what the tail tells of them is kept.
+    ///
+    /// # Errors
+    /// [`StoreError::Port`], [`StoreError::Journal`].
+    pub(crate) async fn load_to_list(
+        &self,
+        account: AccountKey,
+        consistency: Consistency,
+    ) -> Result<State, StoreError> {
+        let mut state = self.newest_base(account, consistency).await?;
+        self.advance_by(account, &mut state, consistency, |entries| self.keep_envelopes(entries)).await?;
+        Ok(state)
+    }
+
+    async fn newest_base(&self, account: AccountKey, consistency: Consistency) -> Result<State, StoreError> {
+        let newest = self.journal.newest(account, 1, consistency).await?;
+        match newest.head {
+            Some(head) => Ok(self.load_base(account, &head).await?.unwrap_or_default()),
+            None => Ok(State::default()),
+        }
     }
 
     /// Folds what came after `state`. `true` if anything did.
@@ -44,9 +63,20 @@ impl Mailstore {
         state: &mut State,
         consistency: Consistency,
     ) -> Result<bool, StoreError> {
+        self.advance_by(account, state, consistency, |_| {}).await
+    }
+
+    async fn advance_by(
+        &self,
+        account: AccountKey,
+        state: &mut State,
+        consistency: Consistency,
+        look: impl Fn(&[Entry]),
+    ) -> Result<bool, StoreError> {
         let before = state.seq;
         loop {
             let entries = self.journal.since(account, state.seq, PAGE, consistency).await?;
+            look(&entries);
             for entry in &entries {
                 state.fold(entry)?;
             }

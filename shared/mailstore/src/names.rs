@@ -38,16 +38,10 @@ pub fn bases(account: AccountKey) -> String {
     format!("{}/ix/{}/", account.tenant, account.account)
 }
 
-/// A run of list cards of an account, of the entries after `low` up to `high`.
+/// Runs of list cards, which programs up to version 0.1 wrote beside the bases of a tenant's accounts, for listing.
 #[must_use]
-pub fn cards(account: AccountKey, low: Seq, high: Seq) -> String {
-    format!("{}/cd/{}/{:020}-{:020}", account.tenant, account.account, low.0, high.0)
-}
-
-/// All card runs of an account, for listing.
-#[must_use]
-pub fn card_runs(account: AccountKey) -> String {
-    format!("{}/cd/{}/", account.tenant, account.account)
+pub fn card_runs(tenant: TenantId) -> String {
+    format!("{tenant}/cd/")
 }
 
 /// A segment of an account, of the entries after `low` up to `high`. A segment that is made anew for the same

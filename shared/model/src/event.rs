@@ -344,7 +344,7 @@ pub struct Changed {
 /// Housekeeping. Idempotent; may be dropped or repeated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum House {
-    /// Look after one account: build its base and card run, forget what is past its window.
+    /// Look after one account: build its base, forget what is past its window.
     Account(AccountKey),
     /// Verify the dead hints of a tenant, and delete or rewrite packs.
     CollectGarbage(TenantId),

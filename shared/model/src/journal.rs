@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::codec::Versioned;
+use crate::codec::{CodecError, Versioned, decode_plain};
 use crate::message::{BlobRef, Card};
 use crate::{
     EventId, FlagSet, Grantee, MailboxId, MailboxRole, Rights, Seq, SpecialUses, ThreadId, Timestamp, Uid,
@@ -28,6 +28,15 @@ pub struct Entry {
 
 impl Versioned for Entry {
     const KIND: &'static str = "journal entry";
+    const VERSION: u8 = 2;
+
+    /// Version 1 had no [`Op::Envelope`].
+    fn upgrade(found: u8, bytes: &[u8]) -> Result<Entry, CodecError> {
+        match found {
+            1 => decode_plain(Entry::KIND, bytes),
+            _ => Err(CodecError::Version { kind: Entry::KIND, found, known: Entry::VERSION }),
+        }
+    }
 }
 
 impl Entry {
@@ -148,6 +157,13 @@ pub enum Op {
         /// Its value; `None` removes it.
         value: Option<Vec<u8>>,
     },
+    /// ENVELOPE of a message that this entry adds, compressed: for lists. It changes nothing.
+    Envelope {
+        /// Number among the messages that the entry adds.
+        index: u16,
+        /// As the mail store has written it.
+        envelope: Vec<u8>,
+    },
 }
 
 /// A new message.
@@ -259,7 +275,7 @@ pub enum MailboxOp {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::codec::{decode, encode};
+    use crate::codec::{decode, encode, encode_plain};
     use crate::message::{Contact, Facts};
 
     /// Architecture section 4: one entry for one message is one write unit of the table.
@@ -300,13 +316,15 @@ mod tests {
         };
         let bytes = encode(&entry);
         assert!(bytes.len() <= 1024, "{} bytes", bytes.len());
-        assert_eq!(decode::<Entry>(&bytes), Ok(entry));
+        assert_eq!(decode::<Entry>(&bytes).as_ref(), Ok(&entry));
+        let older = encode_plain(&entry, 1);
+        assert_eq!(decode::<Entry>(&older), Ok(entry));
     }
 
     #[test]
     fn damaged_entries_are_errors() {
         assert!(decode::<Entry>(&[]).is_err());
         assert!(decode::<Entry>(&[9, 1, 2]).is_err());
-        assert!(decode::<Entry>(&[1, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255]).is_err());
+        assert!(decode::<Entry>(&[2, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255]).is_err());
     }
 }

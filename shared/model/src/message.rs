@@ -134,6 +134,9 @@ pub struct Card {
     pub attachment_count: u32,
 }
 
+/// Bytes of a card's preview at most: a line and a half of a list. The whole of it is in the sidecar and in segments.
+const PREVIEW: usize = 200;
+
 impl Card {
     /// Bytes of texts that a card holds at most.
     pub const BUDGET: usize = 700;
@@ -156,7 +159,7 @@ impl Card {
             attachment_count: facts.attachments.len() as u32,
         };
         let used = card.text_len();
-        card.preview = cut(&facts.preview, Card::BUDGET.saturating_sub(used).min(300)).to_owned();
+        card.preview = cut(&facts.preview, Card::BUDGET.saturating_sub(used).min(PREVIEW)).to_owned();
         card
     }
 

@@ -68,7 +68,7 @@ pub enum Kind {
     Spool,
     /// Bases of accounts.
     Base,
-    /// Runs of list cards.
+    /// Runs of list cards of older programs.
     Cards,
     /// Segments.
     Segment,
@@ -413,7 +413,7 @@ pub const NOTIFY: Needs = Needs {
     ..Needs::stage(Stage::Notify, 256, 30, Batch { size: 100, window_seconds: 1, maximum_concurrency: 5 })
 };
 
-/// housekeep: bases, cards, segments, garbage collection.
+/// housekeep: bases, segments, garbage collection.
 pub const HOUSE: Needs = Needs {
     journal: Access::ReadWrite,
     control: Access::ReadWrite,

@@ -70,12 +70,8 @@ impl Indexing<'_> {
     /// # Errors
     /// [`StoreError`]; what was done before it is done.
     pub async fn step(&self) -> Result<Indexed, StoreError> {
-        let cache = &self.store.cache;
-        cache.forget_names(self.account);
         let segments = self.store.segments(self.account).await?;
-        let indexed = self.store.index_listed(self, &segments).await;
-        cache.forget_names(self.account);
-        indexed
+        self.store.index_listed(self, &segments).await
     }
 }
 
@@ -92,7 +88,6 @@ impl Mailstore {
     /// # Errors
     /// [`StoreError`].
     pub async fn is_indexed(&self, account: AccountKey, tail: usize) -> Result<bool, StoreError> {
-        self.cache.forget_names(account);
         let segments = self.segments(account).await?;
         let mut reached = Seq::ZERO;
         for segment in &segments.list {
@@ -122,7 +117,7 @@ impl Mailstore {
         let account = *account;
         let mut done = Indexed::default();
         for name in segments.contained.iter().chain(&segments.broken) {
-            self.objects.delete(name).await?;
+            self.remove_segment(account, name).await?;
             done.removed += 1;
         }
         if let Some((low, high, messages, more)) = gap(segments, known, *newest, settings) {
@@ -138,7 +133,7 @@ impl Mailstore {
                 Err(error) => tracing::warn!(%account, %error, "segments can't be merged and are removed"),
             }
             for segment in run {
-                self.objects.delete(&segment.name).await?;
+                self.remove_segment(account, &segment.name).await?;
                 done.removed += 1;
             }
             done.more = true;
@@ -186,7 +181,14 @@ impl Mailstore {
         let written = builder.len();
         let name = names::segment(account, low, high, self.ids.event(self.clock.now()));
         self.objects.put_unique(&name, builder.finish()?.into()).await?;
+        self.cache.change_names(account, |names| names.push(((low, high), name)));
         Ok(written)
+    }
+
+    async fn remove_segment(&self, account: AccountKey, name: &str) -> Result<(), StoreError> {
+        self.objects.delete(name).await?;
+        self.cache.change_names(account, |names| names.retain(|(_, other)| other != name));
+        Ok(())
     }
 
     /// The neighbours that are to become one; one alone if it is to be made anew.

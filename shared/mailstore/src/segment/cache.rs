@@ -26,6 +26,8 @@ pub(super) enum Key {
     /// Of a message of no segment, by the entry of its pack.
     Structure(EventId, u32),
     /// The same.
+    Envelope(EventId, u32),
+    /// The same.
     Texts(EventId, u32),
 }
 
@@ -35,6 +37,7 @@ pub(super) enum Value {
     Block(Arc<Block>),
     Group(Arc<Vec<u8>>),
     Structure(Arc<[Vec<u8>; 3]>),
+    Envelope(Arc<[Vec<u8>; 3]>),
     Texts(Arc<Texts>),
 }
 
@@ -45,7 +48,7 @@ impl Value {
                 Value::Segment(segment) => segment.memory(),
                 Value::Block(block) => block.memory(),
                 Value::Group(group) => group.capacity(),
-                Value::Structure(columns) => columns.iter().map(Vec::capacity).sum(),
+                Value::Structure(columns) | Value::Envelope(columns) => columns.iter().map(Vec::capacity).sum(),
                 Value::Texts(texts) => texts.memory(),
             }
     }
@@ -88,7 +91,14 @@ impl Cache {
         lists.insert(account, (Arc::clone(names), now));
     }
 
-    /// The segments of an account have changed.
+    /// This process has put a segment, or removed one.
+    pub(super) fn change_names(&self, account: AccountKey, change: impl FnOnce(&mut Names)) {
+        if let Some((names, _)) = self.1.lock().get_mut(&account) {
+            change(Arc::make_mut(names));
+        }
+    }
+
+    /// Others may have changed the segments of an account.
     pub(super) fn forget_names(&self, account: AccountKey) {
         self.1.lock().remove(&account);
     }

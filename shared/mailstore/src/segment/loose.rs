@@ -44,6 +44,22 @@ impl Mailstore {
         }
     }
 
+    /// The envelope of a message that came lately, or was written lately: the first of [`Mailstore::structure`]'s columns,
+    /// and the others are empty.
+    #[must_use]
+    pub fn envelope(&self, blob: BlobRef) -> Option<Arc<[Vec<u8>; 3]>> {
+        match self.cache.find(&Key::Envelope(blob.pack, blob.entry)) {
+            Some(Value::Envelope(columns)) => Some(columns),
+            _ => self.structure(blob),
+        }
+    }
+
+    /// Keeps the envelope of a message for a while.
+    pub(crate) fn keep_envelope(&self, blob: BlobRef, written: Vec<u8>) {
+        let columns = Arc::new([written, Vec::new(), Vec::new()]);
+        self.cache.keep(Key::Envelope(blob.pack, blob.entry), Value::Envelope(columns));
+    }
+
     /// Writes the structure of a message, and keeps it for a while.
     #[must_use]
     pub fn write_structure(&self, blob: BlobRef, structure: &Structure) -> Arc<[Vec<u8>; 3]> {

@@ -76,8 +76,24 @@ impl Mailstore {
     /// # Errors
     /// [`StoreError::Port`] when the object port can't answer now.
     pub async fn indexed_up_to(&self, account: AccountKey) -> Result<Seq, StoreError> {
-        let names = self.segment_names(account).await?;
+        let names = self.listed_segments(account).await?;
         Ok(names.iter().map(|((_, high), _)| *high).max().unwrap_or(Seq::ZERO))
+    }
+
+    /// Those listed a moment ago, or else those of now.
+    async fn listed_segments(&self, account: AccountKey) -> Result<Arc<Names>, StoreError> {
+        let now = self.clock.now();
+        if let Some(listed) = self.cache.names(account, now) {
+            return Ok(listed);
+        }
+        let listed = Arc::new(self.segment_names(account).await?);
+        self.cache.keep_names(account, &listed, now);
+        Ok(listed)
+    }
+
+    /// The next look at the segments of the account is at those of now.
+    pub fn look_at_segments_again(&self, account: AccountKey) {
+        self.cache.forget_names(account);
     }
 
     pub(super) async fn segment_names(&self, account: AccountKey) -> Result<Names, StoreError> {
@@ -98,16 +114,7 @@ impl Mailstore {
     /// # Errors
     /// [`StoreError::Port`] when the object port can't answer now.
     pub async fn segments(&self, account: AccountKey) -> Result<Segments, StoreError> {
-        let now = self.clock.now();
-        let listed = match self.cache.names(account, now) {
-            Some(listed) => listed,
-            None => {
-                let listed = Arc::new(self.segment_names(account).await?);
-                self.cache.keep_names(account, &listed, now);
-                listed
-            }
-        };
-        let mut named = (*listed).clone();
+        let mut named = (*self.listed_segments(account).await?).clone();
         // A larger one in front of those that it contains; of two for the same entries the newer one.
         named.sort_by(|((low, high), name), ((other_low, other_high), other)| {
             low.cmp(other_low).then(other_high.cmp(high)).then(other.cmp(name))
@@ -176,6 +183,12 @@ impl Mailstore {
 }
 
 impl Segments {
+    /// None at all, for who does not need them.
+    #[must_use]
+    pub fn none(store: &Mailstore) -> Segments {
+        Segments { store: store.clone(), list: Vec::new(), contained: Vec::new(), broken: Vec::new() }
+    }
+
     /// Where the message of that origin is; `None` if no segment has it. Messages that follow each other are
     /// found at once.
     #[must_use]

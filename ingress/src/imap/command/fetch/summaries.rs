@@ -22,6 +22,8 @@ use crate::imap::view::Told;
 const TURN: usize = 512;
 /// Messages of no segment that are opened together.
 const TOGETHER: usize = 32;
+/// Messages of a list page at most: what is known of them may spare a look at segments.
+const PAGE: usize = 256;
 /// After so many of them, housekeeping is asked for a segment.
 const MANY: usize = 128;
 
@@ -50,6 +52,17 @@ enum Source {
     Blocks(usize, String),
     /// From what was made of the opened message.
     Made(Written),
+}
+
+/// What is known of a message without a look at segments or at itself, if that is all that is wanted.
+fn known(task: &Task<'_>, columns: &[Column], row: &Row) -> Option<Arc<[Vec<u8>; 3]>> {
+    if columns.contains(&Column::Facts) {
+        None
+    } else if columns.iter().all(|column| *column == Column::Envelope) {
+        task.store.envelope(row.blob)
+    } else {
+        task.store.structure(row.blob)
+    }
 }
 
 /// Reads columns of rows that come in about the order of segments.
@@ -105,9 +118,9 @@ impl Reader<'_> {
         }
     }
 
-    /// What was written lately of a message of no segment, if that is all that is wanted.
+    /// What is known already of a message of no segment, if that is all that is wanted.
     fn kept(&self, row: &Row) -> Option<Arc<[Vec<u8>; 3]>> {
-        self.task.store.structure(row.blob).filter(|_| self.preview.is_none())
+        known(self.task, &self.columns, row)
     }
 
     /// Reads the blocks of a place, unless they are held; `false` if they are not there.
@@ -165,9 +178,13 @@ impl Session {
         let mut failure = None;
         let columns: Vec<Column> = task.fetch.items.iter().filter_map(|item| Some(column(item)?.0)).collect();
         let preview = columns.iter().position(|column| *column == Column::Facts);
-        let segments = match task.store.segments(task.account).await {
-            Ok(segments) => segments,
-            Err(error) => return Ok(Some(error)),
+        let segments = if self.knows_all(task, &columns, positions) {
+            Segments::none(&task.store)
+        } else {
+            match task.store.segments(task.account).await {
+                Ok(segments) => segments,
+                Err(error) => return Ok(Some(error)),
+            }
         };
         let mut reader = Reader {
             task,
@@ -223,6 +240,15 @@ impl Session {
             task.store.want_index_now(task.account);
         }
         Ok(failure)
+    }
+
+    /// Is what is wanted of a page of messages known already?
+    fn knows_all(&self, task: &Task<'_>, columns: &[Column], positions: &[Range<usize>]) -> bool {
+        if positions.iter().map(Range::len).sum::<usize>() > PAGE {
+            return false;
+        }
+        let mut rows = positions.iter().flat_map(|range| self.batch(task, range.start, range.len()));
+        rows.all(|(_, row)| known(task, columns, &row).is_some())
     }
 
     /// Writes one answer; `true` if flags were in it.
