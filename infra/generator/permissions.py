@@ -23,7 +23,8 @@ WRITE = {
 RAW_BUCKET = "${AWS::StackName}-raw-${AWS::AccountId}-${AWS::Region}"
 #: In the partitions of dead letters and suspects, of whoever works a queue.
 GIVE_UP = ["GetItem", "PutItem", "UpdateItem", "DeleteItem"]
-RECEIVE = ["ReceiveMessage", "DeleteMessage", "ChangeMessageVisibility", "GetQueueAttributes"]
+#: Events that share a message are sent back one by one where one of them is to come again.
+RECEIVE = ["ReceiveMessage", "DeleteMessage", "ChangeMessageVisibility", "GetQueueAttributes", "SendMessage"]
 SEND = ["SendMessage"]
 MEASURE = ["GetQueueAttributes"]
 DRAIN = ["ReceiveMessage", "DeleteMessage"]

@@ -123,7 +123,7 @@ async fn replay_file(office: &Office, path: &Path, text: &Text) -> Result<Vec<Re
             if stage_of(record) == Some(Stage::Receive) {
                 put_raw_letter(office, record, path, text).await?;
             }
-            replayed.push(replay_record(office, record, &shown, text).await?);
+            replayed.extend(replay_record(office, record, &shown, text).await?);
         }
         return Ok(replayed);
     }
@@ -184,24 +184,27 @@ async fn replay_record(
     record: &Record,
     shown: &str,
     text: &Text,
-) -> Result<Replayed, Failed> {
+) -> Result<Vec<Replayed>, Failed> {
     let Some(stage) = stage_of(record) else {
         let cause = format!("{:?} is no queue", record.event_source_arn);
         return Err(Failed::Said(say!(text, "replay-no-event", path = shown, cause = cause)));
     };
-    let body = pennypost_backend_aws::queue::body::event(&record.body);
-    let message = match codec::decode::<Event>(&body) {
-        Ok(mut event) => {
-            at_home(office, &mut event, text).await?;
-            send(office, stage, &mut event).await?;
-            event.message()
-        }
-        Err(_) => {
-            put_bytes(office, stage, TenantId::default(), body).await?;
-            None
-        }
-    };
-    Ok(Replayed { message, stage, origin: Origin::File })
+    let mut replayed = Vec::new();
+    for body in pennypost_backend_aws::queue::body::events(&record.body) {
+        let message = match codec::decode::<Event>(&body) {
+            Ok(mut event) => {
+                at_home(office, &mut event, text).await?;
+                send(office, stage, &mut event).await?;
+                event.message()
+            }
+            Err(_) => {
+                put_bytes(office, stage, TenantId::default(), body).await?;
+                None
+            }
+        };
+        replayed.push(Replayed { message, stage, origin: Origin::File });
+    }
+    Ok(replayed)
 }
 
 /// An event of a tenant that is not here goes to those who have its addresses here: samples come from elsewhere.

@@ -52,6 +52,19 @@ pub struct Settings {
     pub segment_messages: usize,
     /// An account gets segments when nothing came for so many seconds, unless much is waiting.
     pub quiet_seconds: u64,
+    /// Which accounts get segments.
+    pub index: Index,
+}
+
+/// Which accounts get segments.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Index {
+    /// All of them: the first search is as fast as the next one.
+    #[default]
+    All,
+    /// Those that somebody has opened or searched, from then on. What nobody looks into costs nothing.
+    Opened,
 }
 
 impl Default for Settings {
@@ -63,6 +76,7 @@ impl Default for Settings {
             segment_tail: 128,
             segment_messages: segment::MAX_MESSAGES,
             quiet_seconds: 2,
+            index: Index::All,
         }
     }
 }

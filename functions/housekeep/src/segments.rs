@@ -9,10 +9,10 @@ use pennypost_mailstore::StoreError;
 use pennypost_mailstore::segment::{self, Indexed};
 use pennypost_model::event::{Event, House};
 use pennypost_model::journal::Entry;
-use pennypost_model::{AccountKey, Timestamp};
+use pennypost_model::{AccountKey, Seq, Timestamp};
 use pennypost_ports::Consistency;
 
-use crate::Housekeep;
+use crate::{Housekeep, Index};
 
 /// From so many entries behind the last segment on, an account gets one although it is busy.
 const URGENT: u64 = 1_024;
@@ -53,9 +53,18 @@ impl Housekeep {
         let newest = self.store.journal().newest(account, 1, Consistency::Strong).await?;
         self.store.look_at_segments_again(account);
         match newest.entries.last() {
-            Some(last) if !self.must_wait(account, last).await? => self.index(account, state).await,
+            Some(last) if self.gets_segments(account).await? && !self.must_wait(account, last).await? => {
+                self.index(account, state).await
+            }
             _ => Ok(Vec::new()),
         }
+    }
+
+    /// Is the account one of those that get segments? Those that have some do, whoever asked for them.
+    async fn gets_segments(&self, account: AccountKey) -> Result<bool, StoreError> {
+        Ok(self.settings.index == Index::All
+            || self.store.is_wanted(account)
+            || self.store.indexed_up_to(account).await? > Seq::ZERO)
     }
 
     /// An account in which something happens at the moment waits: mail that comes in has the machine first. Unless

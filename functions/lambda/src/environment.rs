@@ -50,15 +50,18 @@ impl Environment {
 
     fn of(lookup: impl Fn(&str) -> Option<String>) -> Result<Environment, FunctionError> {
         let mut environment = Environment::default();
+        // Where each call has its price, what nobody looks into is not made ready for looking.
+        environment.housekeeping.index = housekeep::Index::Opened;
         let wrong = |name, cause: String| FunctionError::Environment { name, cause };
         let given = |name: &str| lookup(name).filter(|value| !value.trim().is_empty());
         if let Some(text) = given(FUSE) {
             environment.fusing = text.parse().map_err(|error| wrong(FUSE, format!("{error}")))?;
         }
         if let Some(text) = given(HOUSEKEEPING) {
-            let settings =
-                serde_json::from_str(&text).map_err(|error| wrong(HOUSEKEEPING, error.to_string()))?;
-            environment.housekeeping = settings;
+            let refused = |error: serde_json::Error| wrong(HOUSEKEEPING, error.to_string());
+            let mut document: serde_json::Map<_, _> = serde_json::from_str(&text).map_err(refused)?;
+            document.entry("index").or_insert("opened".into());
+            environment.housekeeping = serde_json::from_value(document.into()).map_err(refused)?;
             environment.housekeeping.check().map_err(|error| wrong(HOUSEKEEPING, error.to_string()))?;
         }
         if let Some(text) = given(HOSTNAME) {
@@ -93,6 +96,9 @@ mod tests {
         assert_eq!(unfused, Fusing::of([Stage::Deliver, Stage::Notify]));
         let housekeeping = of(HOUSEKEEPING, r#"{"restore_days": 3}"#).expect("reads").housekeeping;
         assert!((housekeeping.restore_days - 3.0).abs() < f64::EPSILON);
+        assert_eq!(housekeeping.index, housekeep::Index::Opened);
+        let all = of(HOUSEKEEPING, r#"{"index": "all"}"#).expect("reads").housekeeping;
+        assert_eq!(all.index, housekeep::Index::All);
     }
 
     #[test]

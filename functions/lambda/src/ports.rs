@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
+
 use pennypost_backend_aws::queue::{Record, SqsQueue};
 use pennypost_backend_aws::{Aws, Settings};
 use pennypost_model::event::Stage;
 use pennypost_ports::{
-    Clock, Control, Ids, Journal, Log, Objects, Queue, RandomIds, Receipt, Received, SystemClock, Wakeups,
+    Clock, Control, Ids, Journal, Log, Objects, PortResult, Queue, RandomIds, Receipt, Received, SystemClock,
+    Wakeups,
 };
 use pennypost_runtime::needs::{Access, Needs, ObjectAccess};
 use pennypost_runtime_lambda::{Delivered, Takeover};
@@ -102,10 +105,15 @@ impl Ports {
 /// What the service hands to a function lies in the queue's hands from then on.
 struct FromSqs(Arc<SqsQueue>);
 
+#[async_trait]
 impl Takeover for FromSqs {
-    fn take_over(&self, stage: Stage, delivered: Delivered) -> Received {
+    async fn take_over(&self, stage: Stage, delivered: Delivered) -> PortResult<Vec<Received>> {
         let Delivered { message, handle, text, group, tries, sent } = delivered;
-        self.0.take_over(stage, &Record { message, handle, text, tries, sent, group })
+        self.0.take_over(stage, &Record { message, handle, text, tries, sent, group }).await
+    }
+
+    fn must_return(&self, stage: Stage, receipt: &Receipt) -> bool {
+        self.0.must_return(stage, receipt)
     }
 
     fn let_go(&self, stage: Stage, receipts: &[Receipt]) {

@@ -124,10 +124,9 @@ async fn letters_are_delivered_by_three_functions() {
 
 /// What was sent to a queue is the sample of its function.
 async fn assert_sends(office: &Office, stage: Stage, path: &str) {
-    let bodies = read::<SqsEvent>(path).records.into_iter().map(|record| {
-        let body = pennypost_backend_aws::queue::body::event(&record.body);
-        pennypost_model::codec::decode::<Event>(&body).unwrap()
-    });
+    let records = read::<SqsEvent>(path).records.into_iter();
+    let bodies = records.flat_map(|record| pennypost_backend_aws::queue::body::events(&record.body));
+    let bodies = bodies.map(|body| pennypost_model::codec::decode::<Event>(&body).unwrap());
     assert_eq!(office.sent(stage).await, bodies.collect::<Vec<_>>(), "{path}");
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use clap::Args;
 use pennypost_bench::corpus::Size;
+use pennypost_housekeep::Index;
 use pennypost_ingress::imap;
 use pennypost_ingress::net::{Adapter, Ports, Settings, TlsMode, load_or_create_tls};
 use pennypost_mailstore::Mailroom;
@@ -46,7 +47,7 @@ pub struct PageArgs {
 
 /// Fills a mailbox, one letter at a time, and looks at it: what each step took.
 pub(super) async fn measure(args: &PageArgs, kind: Kind) -> Result<Vec<(&'static str, Counts)>, Failed> {
-    let scene = Scene::new(kind, false).await?;
+    let scene = Scene::new(kind, false).await?.indexing(Index::All);
     let accounts = scene.people(1).await?;
     let letters = Letters::of(args.size);
     let pipeline = scene.pipeline(Fusing::fused());

@@ -10,6 +10,7 @@ use std::time::Duration;
 use clap::Args;
 use pennypost_bench::corpus::Size;
 use pennypost_directory::Account;
+use pennypost_housekeep::Index;
 use pennypost_meter::{Bill, Counts, Item, MILLI, PriceTable, Unit, total};
 use pennypost_model::Seq;
 use pennypost_model::codec;
@@ -60,6 +61,9 @@ pub struct RunArgs {
     /// A queue in front of every stage.
     #[arg(long)]
     pub unfused: bool,
+    /// Somebody opens or searches each account: its segments are counted, too.
+    #[arg(long)]
+    pub opened: bool,
     /// Minutes between two letters to the same account.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(0..=1_440))]
     pub minutes_between: u64,
@@ -118,7 +122,8 @@ const fn megabytes(stage: Stage) -> u64 {
 /// Runs, and counts.
 pub(super) async fn measure(args: &RunArgs, kind: Kind) -> Result<Measured, Failed> {
     let processor = processor_time(args).await?;
-    let scene = Scene::new(kind, false).await?;
+    let index = if args.opened { Index::All } else { Index::Opened };
+    let scene = Scene::new(kind, false).await?.indexing(index);
     let deliveries = args.letters * args.recipients;
     let people = (deliveries / TAIL).clamp(args.recipients.max(args.batch), 100_000);
     let accounts = scene.people(usize::try_from(people).unwrap_or(usize::MAX)).await?;
@@ -249,13 +254,14 @@ impl<'a> Run<'a> {
 
     async fn finish(mut self, processor: Duration) -> Result<Measured, Failed> {
         self.keep_house(1).await?;
-        self.index().await?;
+        if self.args.opened {
+            self.index().await?;
+        }
         let mut stays = Stays {
             objects: (self.delivering.milli(Unit::ObjectBytesWritten)
                 + self.keeping.milli(Unit::ObjectBytesWritten))
                 / MILLI,
-            // An item is no larger than the units that it took.
-            log: (self.delivering.milli(Unit::LogWrite) + self.keeping.milli(Unit::LogWrite)) / MILLI * 1024,
+            log: self.scene.logged(),
             ..Stays::default()
         };
         for account in self.accounts {

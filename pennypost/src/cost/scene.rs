@@ -2,7 +2,7 @@
 //! the services themselves.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -10,7 +10,7 @@ use pennypost_backend_aws::reckon;
 use pennypost_backend_embedded::Options;
 use pennypost_deliver::Deliver;
 use pennypost_directory::{Account, Directory};
-use pennypost_housekeep::{Housekeep, Settings as HouseSettings};
+use pennypost_housekeep::{Housekeep, Index, Settings as HouseSettings};
 use pennypost_inbound_parse::InboundParse;
 use pennypost_mailstore::{Mailroom, Mailstore};
 use pennypost_model::Timestamp;
@@ -18,8 +18,8 @@ use pennypost_model::event::Stage;
 use pennypost_notify::Notify;
 use pennypost_policy_filter::PolicyFilter;
 use pennypost_ports::{
-    Clock, Control, DeadLetter, DeadLetterId, Depth, Ids, Journal, Log, Objects, Outgoing, PortResult, Queue,
-    Receipt, Received, SystemClock,
+    Clock, Control, DeadLetter, DeadLetterId, Depth, Ids, Journal, Log, LogKind, LogQuery, LogRecord,
+    Objects, Outgoing, PortResult, Queue, Receipt, Received, SystemClock,
 };
 use pennypost_runtime::{Fusing, Handler, Pipeline};
 
@@ -105,12 +105,37 @@ impl Queue for Watched {
     }
 }
 
+/// A log that knows how many bytes it holds.
+struct Weighed {
+    inner: Arc<dyn Log>,
+    bytes: AtomicU64,
+}
+
+#[async_trait]
+impl Log for Weighed {
+    async fn append(&self, records: &[LogRecord]) -> PortResult<()> {
+        self.inner.append(records).await?;
+        self.bytes.fetch_add(reckon::log_bytes(records), Ordering::Relaxed);
+        Ok(())
+    }
+
+    async fn query(&self, query: &LogQuery) -> PortResult<Vec<LogRecord>> {
+        self.inner.query(query).await
+    }
+
+    async fn expire(&self, kind: LogKind, before: Timestamp) -> PortResult<u64> {
+        self.inner.expire(kind, before).await
+    }
+}
+
 /// Ports, and what stands on them.
 pub(super) struct Scene {
     office: Office,
     /// Deleted with the scene.
     _dir: tempfile::TempDir,
     watched: Arc<Watched>,
+    weighed: Arc<Weighed>,
+    index: Index,
     shifted: Arc<Shifted>,
     pub(super) directory: Directory,
     pub(super) journal: Arc<dyn Journal>,
@@ -147,11 +172,15 @@ impl Scene {
         };
         let watched = Arc::new(Watched { inner: queue, house: AtomicI64::new(0) });
         let queue = Arc::clone(&watched) as Arc<dyn Queue>;
+        let weighed = Arc::new(Weighed { inner: log, bytes: AtomicU64::new(0) });
+        let log = Arc::clone(&weighed) as Arc<dyn Log>;
         let directory = Directory::new(Arc::clone(&control), Arc::clone(&clock), Arc::clone(&ids));
         Ok(Scene {
             office,
             _dir: dir,
             watched,
+            weighed,
+            index: Index::Opened,
             shifted,
             directory,
             journal,
@@ -162,6 +191,16 @@ impl Scene {
             clock,
             ids,
         })
+    }
+
+    /// As it is, with segments for those.
+    pub(super) fn indexing(self, index: Index) -> Scene {
+        Scene { index, ..self }
+    }
+
+    /// Bytes in the log.
+    pub(super) fn logged(&self) -> u64 {
+        self.weighed.bytes.load(Ordering::Relaxed)
     }
 
     /// Lets time pass, at once.
@@ -206,7 +245,7 @@ impl Scene {
                 store,
                 Arc::clone(&self.control),
                 Arc::clone(&self.queue),
-                HouseSettings::default(),
+                HouseSettings { index: self.index, ..HouseSettings::default() },
             )),
         ];
         Pipeline::new(handlers, fusing, Arc::clone(&self.queue))

@@ -9,6 +9,11 @@
 //! message's group is its tenant, which makes a standard queue a fair one: how soon a quiet tenant is served is up to
 //! the service.
 //!
+//! Where many events wait to be sent, some of a tenant share a message ([`sending`]). Such a message is handed out once:
+//! an event of it that is to come again is sent anew, by itself, with its tries counted from there (after 15 minutes at
+//! most); if the message itself comes again, because the process died or an event could not be sent, all its events are
+//! sent anew by themselves, also those that were done.
+//!
 //! If the process dies: what was sent and answered is in SQS; what was handed out comes back when its visibility ends,
 //! with its tries counted by SQS.
 
@@ -19,6 +24,7 @@ mod in_hand;
 mod retry;
 pub(crate) mod sending;
 
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,6 +32,7 @@ use async_trait::async_trait;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::QueueAttributeName;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use parking_lot::Mutex;
 use pennypost_meter::{MILLI, Unit, count};
 use pennypost_model::event::Stage;
 use pennypost_model::{TenantId, Timestamp};
@@ -37,7 +44,7 @@ use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
 use self::calls::AT_ONCE;
-use self::in_hand::{HandOut, InHand, Known};
+use self::in_hand::{HandOut, InHand, Known, Slip};
 use self::sending::{Parcel, Sending};
 use crate::Settings;
 use crate::failure::failure;
@@ -73,6 +80,8 @@ struct Lane {
     url: OnceCell<String>,
     sending: OnceCell<Arc<Sending>>,
     in_hand: InHand,
+    /// Events of messages that held more of them than were asked for, and until when they are ours.
+    surplus: Mutex<VecDeque<(Received, Instant)>>,
 }
 
 /// A record that SQS handed to somebody else for us: to a function that it started.
@@ -122,24 +131,77 @@ impl SqsQueue {
             url: OnceCell::new(),
             sending: OnceCell::new(),
             in_hand: InHand::default(),
+            surplus: Mutex::default(),
         });
         SqsQueue { client, control, lanes }
     }
 
-    /// As if this process had received it: its receipt is good for the other calls, until [`SqsQueue::let_go`].
-    #[must_use]
-    pub fn take_over(&self, stage: Stage, record: &Record) -> Received {
+    /// As if this process had received it: the receipts of its events are good for the other calls, until
+    /// [`SqsQueue::let_go`]. No events: they are in the queue again, one by one, and the record is done.
+    ///
+    /// # Errors
+    /// What sending says: then the record must come again.
+    pub async fn take_over(&self, stage: Stage, record: &Record) -> PortResult<Vec<Received>> {
         let (lane, now) = (self.lane(stage), Instant::now());
         lane.in_hand.forget_expired(now);
-        lane.hand_out(record, now, MAX_INVOCATION)
+        let events = body::events(&record.text);
+        if is_doubtful(record, &events) {
+            self.send_apart(lane, record, events).await?;
+            return Ok(Vec::new());
+        }
+        Ok(lane.hand_out(record, events, now, MAX_INVOCATION))
+    }
+
+    /// Must the record come again because of this event of it, which was not done?
+    #[must_use]
+    pub fn must_return(&self, stage: Stage, receipt: &Receipt) -> bool {
+        in_hand::read(receipt).is_none_or(|slip| self.lane(stage).in_hand.is_open(slip))
     }
 
     /// Forgets messages that were taken over: whoever handed them over deletes them, or hands them out again.
     pub fn let_go<'a>(&self, stage: Stage, receipts: impl IntoIterator<Item = &'a Receipt>) {
         let lane = self.lane(stage);
-        for (message, handle) in receipts.into_iter().filter_map(in_hand::parts) {
-            lane.in_hand.release(message, handle);
+        for slip in receipts.into_iter().filter_map(in_hand::read) {
+            lane.in_hand.release(slip.message, slip.handle);
         }
+    }
+
+    /// Puts the events of a message back one by one, so that each has tries of its own.
+    async fn send_apart(&self, lane: &Lane, record: &Record, events: Vec<Vec<u8>>) -> PortResult<()> {
+        for event in events {
+            self.send_alone(lane, tenant(record, &event), event, Duration::ZERO).await?;
+        }
+        Ok(())
+    }
+
+    /// Sends an event that shares its message with no other.
+    async fn send_alone(
+        &self,
+        lane: &Lane,
+        tenant: TenantId,
+        body: Vec<u8>,
+        delay: Duration,
+    ) -> PortResult<()> {
+        let sent = self.sending(lane).await?.send(vec![Parcel { tenant, body, delay, is_alone: true }]).await;
+        sent.into_iter().collect()
+    }
+
+    async fn sending(&self, lane: &Lane) -> PortResult<Arc<Sending>> {
+        let sending = lane.sending.get_or_try_init(|| async {
+            let url = self.url(lane).await?;
+            Ok(Arc::new(Sending::new(self.client.clone(), url, lane.name.clone())))
+        });
+        sending.await.cloned()
+    }
+
+    /// Deletes the message of an event that is settled, if all its events are.
+    async fn settle(&self, lane: &Lane, slip: Slip<'_>) -> PortResult<()> {
+        if !lane.in_hand.settle(slip) {
+            return Ok(());
+        }
+        self.delete(lane, &self.url(lane).await?, &[slip.handle]).await?;
+        lane.in_hand.release(slip.message, slip.handle);
+        Ok(())
     }
 
     fn lane(&self, stage: Stage) -> &Lane {
@@ -210,18 +272,22 @@ impl SqsQueue {
                 return Ok(());
             }
             for record in &buried {
-                let body = body::event(&record.text);
-                let burial = dead::Burial {
-                    stage,
-                    message: &record.message,
-                    sent: record.sent,
-                    tenant: tenant(record, &body),
-                    // This hand-out was no try.
-                    tries: record.tries.saturating_sub(1).max(1),
-                    cause: "its handler never came to an end",
-                    body,
-                };
-                dead::bury(&*self.control, burial, SystemClock.now()).await?;
+                let events = body::events(&record.text);
+                let is_one = events.len() == 1;
+                for (number, body) in events.into_iter().enumerate() {
+                    let burial = dead::Burial {
+                        stage,
+                        message: &record.message,
+                        event: (!is_one).then_some(number),
+                        sent: record.sent,
+                        tenant: tenant(record, &body),
+                        // This hand-out was no try.
+                        tries: record.tries.saturating_sub(1).max(1),
+                        cause: "its handler never came to an end",
+                        body,
+                    };
+                    dead::bury(&*self.control, burial, SystemClock.now()).await?;
+                }
             }
             let handles: Vec<&str> = buried.iter().map(|record| record.handle.as_str()).collect();
             self.delete(lane, &url, &handles).await?;
@@ -230,21 +296,52 @@ impl SqsQueue {
 }
 
 impl Lane {
-    fn hand_out(&self, record: &Record, now: Instant, visibility: Duration) -> Received {
-        let body = body::event(&record.text);
+    fn hand_out(
+        &self,
+        record: &Record,
+        events: Vec<Vec<u8>>,
+        now: Instant,
+        visibility: Duration,
+    ) -> Vec<Received> {
+        let Record { message, handle, tries, sent, .. } = record;
+        let is_one = events.len() == 1;
         let hand_out = HandOut {
-            handle: record.handle.clone(),
-            tenant: tenant(record, &body),
-            body: body.clone(),
-            tries: record.tries,
-            sent: record.sent,
+            handle: handle.clone(),
+            tenant: events.first().map(|event| tenant(record, event)).unwrap_or_default(),
+            events: events.iter().cloned().map(Some).collect(),
+            tries: *tries,
+            sent: *sent,
             from: now,
             until: now + whole_seconds(visibility),
         };
-        let receipt = in_hand::receipt(&record.message, &record.handle);
-        self.in_hand.take(&record.message, hand_out);
-        Received { receipt, body, tries: record.tries, sent: record.sent }
+        self.in_hand.take(message, hand_out);
+        let received = events.into_iter().enumerate().map(|(number, body)| {
+            let event = (!is_one).then_some(number);
+            let receipt = in_hand::receipt(Slip { message, handle, event });
+            Received { receipt, body, tries: *tries, sent: *sent }
+        });
+        received.collect()
     }
+
+    /// The hand-out that a receipt names, and its event, if that is not settled.
+    fn held(&self, slip: Slip<'_>, event: usize) -> Option<(HandOut, Vec<u8>)> {
+        let Known::Held(mut held) = self.in_hand.known(slip.message, slip.handle) else { return None };
+        let body = held.events.get_mut(event)?.take()?;
+        Some((*held, body))
+    }
+
+    /// Events that were left over a moment ago. Of those whose time is half over the messages come again by themselves.
+    fn left_over(&self, max: usize, now: Instant, visibility: Duration) -> Vec<Received> {
+        let mut surplus = self.surplus.lock();
+        surplus.retain(|(_, until)| *until > now + visibility / 2);
+        let count = surplus.len().min(max);
+        surplus.drain(..count).map(|(received, _)| received).collect()
+    }
+}
+
+/// Has a message of several events been handed out before? One of them may have ended the process.
+fn is_doubtful(record: &Record, events: &[Vec<u8>]) -> bool {
+    events.len() > 1 && record.tries > 1
 }
 
 /// Whose a message is.
@@ -266,7 +363,7 @@ impl Queue for SqsQueue {
                 refused("a delay of more than 15 minutes".to_owned())
             } else {
                 let Outgoing { tenant, body, delay } = message;
-                parcels.push(Parcel { tenant, text: body::encode(&body), delay });
+                parcels.push(Parcel { tenant, body, delay, is_alone: false });
                 Ok(())
             });
         }
@@ -274,11 +371,7 @@ impl Queue for SqsQueue {
             return results;
         }
         let lane = self.lane(stage);
-        let sending = lane.sending.get_or_try_init(|| async {
-            let url = self.url(lane).await?;
-            Ok(Arc::new(Sending::new(self.client.clone(), url, lane.name.clone())))
-        });
-        let sent = match sending.await {
+        let sent = match self.sending(lane).await {
             Ok(sending) => sending.send(parcels).await,
             Err(error) => vec![Err(error); parcels.len()],
         };
@@ -302,7 +395,10 @@ impl Queue for SqsQueue {
         let url = self.url(lane).await?;
         let deadline = Instant::now().checked_add(wait);
         let visibility = visibility.min(MAX_VISIBILITY);
-        let mut received = Vec::new();
+        let mut received = lane.left_over(max, Instant::now(), visibility);
+        if received.len() == max {
+            return Ok(received);
+        }
         loop {
             let asked = Instant::now();
             lane.in_hand.forget_expired(asked);
@@ -319,7 +415,21 @@ impl Queue for SqsQueue {
             };
             let answered = Instant::now();
             let count = records.len();
-            received.extend(records.iter().map(|record| lane.hand_out(record, answered, visibility)));
+            for record in &records {
+                let events = body::events(&record.text);
+                if is_doubtful(record, &events) {
+                    // If that fails, the message comes again.
+                    self.send_apart(lane, record, events).await?;
+                    self.delete(lane, &url, &[&record.handle]).await?;
+                } else {
+                    received.extend(lane.hand_out(record, events, answered, visibility));
+                }
+            }
+            if received.len() > max {
+                let until = answered + visibility;
+                let surplus = received.split_off(max).into_iter().map(|received| (received, until));
+                lane.surplus.lock().extend(surplus);
+            }
             let has_time = deadline.is_none_or(|deadline| answered < deadline);
             // An answer that is not full was all there is, as far as one can tell without paying for another.
             let goes_on =
@@ -332,25 +442,30 @@ impl Queue for SqsQueue {
 
     async fn ack(&self, stage: Stage, receipts: &[Receipt]) -> PortResult<()> {
         let lane = self.lane(stage);
-        let ours: Vec<(&str, &str)> = receipts
-            .iter()
-            .filter_map(in_hand::parts)
-            .filter(|(message, handle)| !lane.in_hand.is_void(message, handle))
-            .collect();
-        if ours.is_empty() {
+        let slips = receipts.iter().filter_map(in_hand::read);
+        // Once for each message: with the last of its events.
+        let whole: Vec<Slip<'_>> = slips.filter(|slip| lane.in_hand.settle(*slip)).collect();
+        let handles: BTreeSet<&str> = whole.iter().map(|slip| slip.handle).collect();
+        if handles.is_empty() {
             return Ok(());
         }
-        let handles: Vec<&str> = ours.iter().map(|(_, handle)| *handle).collect();
+        let handles: Vec<&str> = handles.into_iter().collect();
         self.delete(lane, &self.url(lane).await?, &handles).await?;
-        ours.into_iter().for_each(|(message, handle)| lane.in_hand.release(message, handle));
+        whole.into_iter().for_each(|slip| lane.in_hand.release(slip.message, slip.handle));
         Ok(())
     }
 
     async fn retry_later(&self, stage: Stage, receipt: &Receipt, delay: Duration) -> PortResult<()> {
         let lane = self.lane(stage);
-        let (message, handle) = in_hand::parts(receipt).ok_or_else(|| not_found(receipt))?;
+        let slip = in_hand::read(receipt).ok_or_else(|| not_found(receipt))?;
+        let Slip { message, handle, event } = slip;
         if lane.in_hand.is_void(message, handle) {
             return Err(not_found(receipt));
+        }
+        if let Some(event) = event {
+            let (held, body) = lane.held(slip, event).ok_or_else(|| not_found(receipt))?;
+            self.send_alone(lane, held.tenant, body, delay.min(MAX_DELAY)).await?;
+            return self.settle(lane, slip).await;
         }
         // The limit is for the whole time since the hand-out.
         let spent = lane.in_hand.held_for(message, Instant::now()) + SHORTEST_POLL;
@@ -362,16 +477,13 @@ impl Queue for SqsQueue {
 
     async fn dead_letter(&self, stage: Stage, receipt: &Receipt, cause: &str) -> PortResult<()> {
         let lane = self.lane(stage);
-        let (message, handle) = in_hand::parts(receipt).ok_or_else(|| not_found(receipt))?;
-        let Known::Held(held) = lane.in_hand.known(message, handle) else {
-            return Err(not_found(receipt));
-        };
-        let HandOut { tenant, body, tries, sent, .. } = *held;
-        let burial = dead::Burial { stage, message, sent, tenant, tries, cause, body };
+        let slip = in_hand::read(receipt).ok_or_else(|| not_found(receipt))?;
+        let Slip { message, event, .. } = slip;
+        let (held, body) = lane.held(slip, event.unwrap_or(0)).ok_or_else(|| not_found(receipt))?;
+        let HandOut { tenant, tries, sent, .. } = held;
+        let burial = dead::Burial { stage, message, event, sent, tenant, tries, cause, body };
         dead::bury(&*self.control, burial, SystemClock.now()).await?;
-        self.delete(lane, &self.url(lane).await?, &[handle]).await?;
-        lane.in_hand.release(message, handle);
-        Ok(())
+        self.settle(lane, slip).await
     }
 
     async fn dead_letters(&self, after: Option<DeadLetterId>, limit: usize) -> PortResult<Vec<DeadLetter>> {

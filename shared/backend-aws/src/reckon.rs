@@ -17,7 +17,7 @@ mod queue;
 use std::sync::Arc;
 
 use pennypost_model::journal::Entry;
-use pennypost_ports::{Control, Journal, Log, Objects, Queue};
+use pennypost_ports::{Control, Journal, Log, LogRecord, Objects, Queue};
 
 use self::control::ReckonedControl;
 use self::journal::ReckonedJournal;
@@ -30,6 +30,12 @@ use self::queue::ReckonedQueue;
 pub fn entry_bytes(entry: &Entry) -> usize {
     let (item, object) = journal::laid_out(entry);
     item + object.unwrap_or(0)
+}
+
+/// Bytes of the items in which an append of these records would end.
+#[must_use]
+pub fn log_bytes(records: &[LogRecord]) -> u64 {
+    crate::log::item_sizes(records).into_iter().map(|bytes| bytes as u64).sum()
 }
 
 /// The journal, with its calls reckoned.
@@ -59,5 +65,5 @@ pub fn objects(inner: Arc<dyn Objects>) -> Arc<dyn Objects> {
 /// The queue, with its calls reckoned.
 #[must_use]
 pub fn queue(inner: Arc<dyn Queue>) -> Arc<dyn Queue> {
-    Arc::new(ReckonedQueue(inner))
+    Arc::new(ReckonedQueue::new(inner))
 }

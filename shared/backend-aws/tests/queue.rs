@@ -151,7 +151,7 @@ async fn the_group_is_the_tenant_and_survives_the_functions_way() {
         sent: Timestamp(1_790_000_000_000),
         group,
     };
-    let received = queue.take_over(STAGE, &record);
+    let received = queue.take_over(STAGE, &record).await.expect("taken over").remove(0);
     assert_eq!(received.body, b"poison");
     queue.dead_letter(STAGE, &received.receipt, "test").await.expect("buried");
     let letters = queue.dead_letters(None, 10).await.expect("listed");
@@ -160,6 +160,100 @@ async fn the_group_is_the_tenant_and_survives_the_functions_way() {
         [(tenant, &b"poison"[..])]
     );
     assert_eq!(queue.depth(STAGE).await.expect("depth"), pennypost_ports::Depth::default());
+}
+
+/// Events by their bodies.
+fn bodies(received: &[Received]) -> BTreeSet<String> {
+    received.iter().map(|one| String::from_utf8(one.body.clone()).expect("text")).collect()
+}
+
+async fn send(queue: &dyn Queue, tenant: TenantId, count: usize) -> BTreeSet<String> {
+    let names: BTreeSet<String> = (0..count).map(|number| format!("event {number:03}")).collect();
+    let sent = queue.send_batch(STAGE, names.iter().map(|name| outgoing(tenant, name)).collect()).await;
+    assert!(sent.iter().all(Result::is_ok));
+    names
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_events_share_messages_and_each_has_its_own_end() {
+    let Some(aws) = fresh().await else { return };
+    let queue = aws.queue();
+    let tenant = TenantId(0x17);
+    let tally = Arc::new(Tally::new());
+    let names = metered(Arc::clone(&tally), send(&*queue, tenant, 24)).await;
+    assert_eq!(queue.depth(STAGE).await.expect("depth").waiting, 8, "three events in each");
+    // What is asked for comes, and not more: the rest of a message is left over for the next who asks.
+    let mut all = receive(&*queue, 10).await;
+    assert_eq!(all.len(), 10);
+    let wait = Duration::from_secs(5);
+    while all.len() < names.len() {
+        let asked = names.len() - all.len();
+        all.extend(queue.receive(STAGE, asked, Duration::from_secs(600), wait).await.expect("received"));
+    }
+    assert_eq!(bodies(&all), names);
+    let late = all.remove(3);
+    let bad = all.remove(11);
+    queue.retry_later(STAGE, &late.receipt, Duration::from_secs(1)).await.expect("put off");
+    queue.dead_letter(STAGE, &bad.receipt, "bad").await.expect("buried");
+    assert!(queue.dead_letter(STAGE, &bad.receipt, "bad").await.is_err(), "once");
+    assert!(queue.retry_later(STAGE, &late.receipt, Duration::ZERO).await.is_err(), "once");
+    let receipts: Vec<_> = all.into_iter().map(|one| one.receipt).collect();
+    let deleting = Arc::new(Tally::new());
+    metered(Arc::clone(&deleting), queue.ack(STAGE, &receipts)).await.expect("done");
+    assert_eq!(deleting.counts().milli(Unit::QueueRequest), MILLI, "eight messages, one call");
+    let again = receive(&*queue, 1).await;
+    assert_eq!((bodies(&again), again[0].tries), (bodies(std::slice::from_ref(&late)), 1));
+    queue.ack(STAGE, &[again[0].receipt.clone()]).await.expect("done");
+    let letters = queue.dead_letters(None, 10).await.expect("listed");
+    let letters: Vec<_> = letters.iter().map(|letter| (letter.tenant, letter.body.clone())).collect();
+    assert_eq!(letters, [(tenant, bad.body)]);
+    assert_eq!(queue.depth(STAGE).await.expect("depth"), pennypost_ports::Depth::default());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shared_message_that_comes_again_is_taken_apart() {
+    let Some(aws) = fresh().await else { return };
+    let queue = aws.queue();
+    let names = send(&*queue, TenantId(0x17), 12).await;
+    // A process that dies with all of them, after it has told of some.
+    let second = Duration::from_secs(1);
+    let taken = queue.receive(STAGE, 12, second, Duration::from_secs(5)).await.expect("received");
+    assert_eq!(bodies(&taken), names);
+    queue.ack(STAGE, &[taken[0].receipt.clone()]).await.expect("told");
+    tokio::time::sleep(2 * second).await;
+    let others = Aws::connect(aws.settings().clone()).await.expect("an environment").queue();
+    let again = receive(&*others, 12).await;
+    assert_eq!(bodies(&again), names, "also the one that was done: nobody could say so of its message");
+    assert_eq!(others.depth(STAGE).await.expect("depth").in_flight, 12, "each in a message of its own");
+    let receipts: Vec<_> = again.into_iter().map(|one| one.receipt).collect();
+    others.ack(STAGE, &receipts).await.expect("done");
+    assert_eq!(others.depth(STAGE).await.expect("depth"), pennypost_ports::Depth::default());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn functions_return_shared_messages_only_for_what_does_not_come_by_itself() {
+    let Some(aws) = fresh().await else { return };
+    let queue = aws.queue();
+    let text = pennypost_backend_aws::queue::body::encode_group(&[b"one", b"two", b"three"]);
+    let record = |tries| Record {
+        message: "an-id".to_owned(),
+        handle: "a-handle".to_owned(),
+        text: text.clone(),
+        tries,
+        sent: Timestamp(1_790_000_000_000),
+        group: Some(TenantId(0x17).to_string()),
+    };
+    let taken = queue.take_over(STAGE, &record(1)).await.expect("taken over");
+    assert_eq!(bodies(&taken), ["one", "three", "two"].map(str::to_owned).into());
+    queue.retry_later(STAGE, &taken[0].receipt, Duration::ZERO).await.expect("put off");
+    let open = taken.iter().map(|one| queue.must_return(STAGE, &one.receipt)).collect::<Vec<_>>();
+    assert_eq!(open, [false, true, true]);
+    queue.let_go(STAGE, taken.iter().map(|one| &one.receipt));
+    assert!(queue.must_return(STAGE, &taken[0].receipt), "nobody knows any more");
+    assert_eq!(bodies(&receive(&*queue, 1).await), ["one".to_owned()].into());
+    // It came again: its events are put back one by one, and it is done.
+    assert_eq!(queue.take_over(STAGE, &record(2)).await, Ok(Vec::new()));
+    assert_eq!(bodies(&receive(&*queue, 3).await), bodies(&taken));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -125,10 +125,26 @@ impl Mailstore {
     pub async fn build_base(&self, account: AccountKey) -> Result<Option<Head>, StoreError> {
         let newest = self.journal.newest(account, 1, Consistency::Strong).await?;
         let state = self.load(account, Consistency::Strong).await?;
-        if state.seq == Seq::ZERO || newest.head.is_some_and(|head| head.base_seq >= state.seq) {
+        if newest.head.is_some_and(|head| head.base_seq >= state.seq) {
             return Ok(None);
         }
-        let bytes = base::encode(&state).map_err(|error| StoreError::Damaged(error.to_string()))?;
+        self.build_base_of(account, &state).await
+    }
+
+    /// Builds the base of a state that was loaded, for which there is none, and moves the head hint to it. `None` if
+    /// there is nothing in it, or somebody else has built a newer one.
+    ///
+    /// # Errors
+    /// [`StoreError`]. A base without a hint is an orphan that housekeeping removes.
+    pub async fn build_base_of(
+        &self,
+        account: AccountKey,
+        state: &State,
+    ) -> Result<Option<Head>, StoreError> {
+        if state.seq == Seq::ZERO {
+            return Ok(None);
+        }
+        let bytes = base::encode(state).map_err(|error| StoreError::Damaged(error.to_string()))?;
         let name = names::base(account, state.seq, self.ids.event(self.clock.now()));
         self.objects.put_unique(&name, bytes.into()).await?;
         let head = Head { base_seq: state.seq, base: name };

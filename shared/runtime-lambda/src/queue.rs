@@ -1,11 +1,12 @@
 //! A queue's function: a batch comes in, what must come again goes out.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use pennypost_model::Timestamp;
 use pennypost_model::event::Stage;
-use pennypost_ports::{Receipt, Received};
+use pennypost_ports::{PortResult, Receipt, Received};
 use pennypost_runtime::batch::{Desk, Settled};
 use pennypost_runtime::usage::polled;
 use serde::Serialize;
@@ -32,9 +33,17 @@ pub struct Delivered {
 }
 
 /// Takes over what was not received through the queue port, so that the port can delay it or give it up by its receipt.
+#[async_trait]
 pub trait Takeover: Send + Sync {
-    /// The message as if the port had received it.
-    fn take_over(&self, stage: Stage, delivered: Delivered) -> Received;
+    /// The events of the message as if the port had received them. None: the port has put them back, one by one, and the
+    /// message is done.
+    ///
+    /// # Errors
+    /// The message must come again.
+    async fn take_over(&self, stage: Stage, delivered: Delivered) -> PortResult<Vec<Received>>;
+
+    /// Must the message come again because of this event, which is not done? Not if the event comes again by itself.
+    fn must_return(&self, stage: Stage, receipt: &Receipt) -> bool;
 
     /// The invocation is over: these receipts are not used any more.
     fn let_go(&self, stage: Stage, receipts: &[Receipt]);
@@ -71,7 +80,7 @@ impl QueueFunction {
         QueueFunction { stage, desk, takeover }
     }
 
-    fn received(&self, record: SqsRecord) -> Received {
+    async fn received(&self, record: SqsRecord) -> PortResult<Vec<Received>> {
         let tries = record.number("ApproximateReceiveCount").unwrap_or(1);
         // Without a time it counts as sent now: it is given up later then, never sooner.
         let sent = record.number("SentTimestamp").map_or(self.desk.now(), Timestamp);
@@ -79,7 +88,7 @@ impl QueueFunction {
         let group = attributes.remove("MessageGroupId");
         let delivered =
             Delivered { message: message_id, handle: receipt_handle, text: body, group, tries, sent };
-        self.takeover.take_over(self.stage, delivered)
+        self.takeover.take_over(self.stage, delivered).await
     }
 }
 
@@ -102,12 +111,22 @@ impl Function for QueueFunction {
         let mut names: HashMap<Receipt, String> = HashMap::with_capacity(sizes.len());
         let mut receipts = Vec::with_capacity(sizes.len());
         let mut messages = Vec::with_capacity(sizes.len());
+        let mut returned = BTreeSet::new();
         for record in event.records {
             let name = record.message_id.clone();
-            let received = self.received(record);
-            names.insert(received.receipt.clone(), name);
-            receipts.push(received.receipt.clone());
-            messages.push(received);
+            match self.received(record).await {
+                Ok(events) => {
+                    for received in events {
+                        names.insert(received.receipt.clone(), name.clone());
+                        receipts.push(received.receipt.clone());
+                        messages.push(received);
+                    }
+                }
+                Err(error) => {
+                    tracing::error!(stage = self.stage.queue(), message = name, %error, "a message can't be taken over");
+                    returned.insert(name);
+                }
+            }
         }
         let polled = polled(&sizes);
         let handling = self.desk.handle(self.stage, messages, &polled);
@@ -115,24 +134,25 @@ impl Function for QueueFunction {
             Some(deadline) => tokio::time::timeout_at(deadline.into(), handling).await.ok(),
             None => Some(handling.await),
         };
-        self.takeover.let_go(self.stage, &receipts);
         let mut handled = Handled { records: sizes.len(), ..Handled::default() };
         let mut units = None;
-        let open: Vec<String> = match settled {
+        match settled {
             Some((Settled { done, retried, dead, open }, used)) => {
                 units = Some(used);
                 handled = Handled { done, retried, dead, ..handled };
-                open.iter().filter_map(|receipt| names.remove(receipt)).collect()
+                let open = open.iter().filter(|receipt| self.takeover.must_return(self.stage, receipt));
+                returned.extend(open.filter_map(|receipt| names.remove(receipt)));
             }
             // Nobody knows how far it came: all of it comes again.
             None => {
                 tracing::error!(stage = self.stage.queue(), "the time was over before the batch was handled");
                 handled.time_over = true;
-                names.into_values().collect()
+                returned.extend(names.into_values());
             }
-        };
-        handled.open = open.len();
-        let failures = open.into_iter().map(|item_identifier| ItemFailure { item_identifier });
+        }
+        self.takeover.let_go(self.stage, &receipts);
+        handled.open = returned.len();
+        let failures = returned.into_iter().map(|item_identifier| ItemFailure { item_identifier });
         let answer = BatchResponse { batch_item_failures: failures.collect() };
         Ok(Finished { answer, done: handled, units })
     }

@@ -13,7 +13,7 @@ use pennypost_backend_embedded::{Embedded, Options};
 use pennypost_model::codec;
 use pennypost_model::event::{Event, House, Stage};
 use pennypost_model::{AccountId, AccountKey, TenantId};
-use pennypost_ports::{Outgoing, Receipt, Received, SystemClock};
+use pennypost_ports::{Outgoing, PortResult, Receipt, Received, SystemClock};
 use pennypost_runtime::batch::{Acknowledgement, Desk, Patience};
 use pennypost_runtime::{Failure, Fusing, Handler, Outcome, Pipeline};
 use pennypost_runtime_lambda::{
@@ -61,16 +61,21 @@ impl Handler for Moody {
 /// Hexadecimal stands for the encoding of the real queue here.
 struct ByHandle;
 
+#[async_trait]
 impl Takeover for ByHandle {
-    fn take_over(&self, _stage: Stage, delivered: Delivered) -> Received {
+    async fn take_over(&self, _stage: Stage, delivered: Delivered) -> PortResult<Vec<Received>> {
         let digits: Vec<u8> = delivered.text.bytes().collect();
         let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap_or(0xff);
-        Received {
+        Ok(vec![Received {
             receipt: Receipt(delivered.handle),
             body: digits.chunks(2).map(byte).collect(),
             tries: delivered.tries,
             sent: delivered.sent,
-        }
+        }])
+    }
+
+    fn must_return(&self, _stage: Stage, _receipt: &Receipt) -> bool {
+        true
     }
 
     fn let_go(&self, _stage: Stage, _receipts: &[Receipt]) {}

@@ -85,11 +85,17 @@ impl Wakeups for Woken {
 /// Takes messages over whose handle is the receipt of the embedded queue.
 struct ByHandle;
 
+#[async_trait]
 impl Takeover for ByHandle {
-    fn take_over(&self, _stage: Stage, delivered: Delivered) -> Received {
-        let body = queue_body::event(&delivered.text);
-        let receipt = Receipt(delivered.handle);
-        Received { receipt, body, tries: delivered.tries, sent: delivered.sent }
+    async fn take_over(&self, _stage: Stage, delivered: Delivered) -> PortResult<Vec<Received>> {
+        let (tries, sent) = (delivered.tries, delivered.sent);
+        let events = queue_body::events(&delivered.text).into_iter();
+        let received = |body| Received { receipt: Receipt(delivered.handle.clone()), body, tries, sent };
+        Ok(events.map(received).collect())
+    }
+
+    fn must_return(&self, _stage: Stage, _receipt: &Receipt) -> bool {
+        true
     }
 
     fn let_go(&self, _stage: Stage, _receipts: &[Receipt]) {}
@@ -176,7 +182,7 @@ impl Office {
         let minute = Duration::from_secs(60);
         let mut handed = event.clone();
         for record in &mut handed.records {
-            let body = queue_body::event(&record.body);
+            let body = queue_body::events(&record.body).remove(0);
             let outgoing = Outgoing { tenant: self.tenant, body, delay: Duration::ZERO };
             queue.send_batch(stage, vec![outgoing]).await.remove(0).unwrap();
             let received = queue.receive(stage, 1, minute, minute).await.unwrap();

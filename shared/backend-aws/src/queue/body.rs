@@ -4,11 +4,19 @@
 //! letters share a request. Thirteen bits become two of 91 printable characters: 1.23 times the bytes, where base64
 //! takes 1.33 times. None of the characters is escaped in JSON, so that what functions are invoked with is as small.
 //!
-//! The first character tells the format: [`FORMAT`], and no document in JSON or XML begins with it. What does not
-//! begin with it was put into the queue by somebody else and is handed out as it is.
+//! The first character tells the format, and no document in JSON or XML begins with it:
+//!
+//! ```text
+//! P event                      one event
+//! G (len event)+               several events of one tenant; len: bytes of the event, u32 little-endian
+//! ```
+//!
+//! What does not begin with it was put into the queue by somebody else and is handed out as it is.
 
-/// The first character of every text.
+/// The first character of the text of one event.
 const FORMAT: u8 = b'P';
+/// The first character of the text of several.
+const GROUP: u8 = b'G';
 /// Printable ASCII without `"`, `\` and `'`.
 const ALPHABET: &[u8; 91] =
     b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!#$%&()*+,-./:;<=>?@[]^_`{|}~";
@@ -43,8 +51,40 @@ pub const fn encoded_len(bytes: usize) -> usize {
 /// The text for `bytes`.
 #[must_use]
 pub fn encode(bytes: &[u8]) -> String {
+    encode_as(FORMAT, bytes)
+}
+
+/// The text for several events. One alone is written as one.
+#[must_use]
+pub fn encode_group(events: &[&[u8]]) -> String {
+    if let [event] = events {
+        return encode(event);
+    }
+    let mut bytes = Vec::with_capacity(group_len(events.iter().map(|event| event.len())));
+    for event in events {
+        bytes.extend_from_slice(&u32::try_from(event.len()).unwrap_or(u32::MAX).to_le_bytes());
+        bytes.extend_from_slice(event);
+    }
+    encode_as(GROUP, &bytes)
+}
+
+/// Bytes of events of these sizes, before they are made a text.
+fn group_len(sizes: impl Iterator<Item = usize>) -> usize {
+    sizes.map(|size| size_of::<u32>() + size).sum()
+}
+
+/// Bytes of the text for events of these sizes.
+#[must_use]
+pub fn encoded_group_len(sizes: &[usize]) -> usize {
+    match sizes {
+        [size] => encoded_len(*size),
+        _ => encoded_len(group_len(sizes.iter().copied())),
+    }
+}
+
+fn encode_as(format: u8, bytes: &[u8]) -> String {
     let mut text = String::with_capacity(encoded_len(bytes.len()));
-    text.push(char::from(FORMAT));
+    text.push(char::from(format));
     let mut pair = |value: u32, characters: u32| {
         text.push(char::from(ALPHABET[(value % BASE) as usize]));
         if characters == 2 {
@@ -73,7 +113,11 @@ pub fn encode(bytes: &[u8]) -> String {
 /// The bytes of a text that [`encode`] has made. `None` if it is not one.
 #[must_use]
 pub fn decode(text: &str) -> Option<Vec<u8>> {
-    let characters = text.as_bytes().strip_prefix(&[FORMAT])?;
+    decode_as(FORMAT, text)
+}
+
+fn decode_as(format: u8, text: &str) -> Option<Vec<u8>> {
+    let characters = text.as_bytes().strip_prefix(&[format])?;
     let place = |character: u8| match PLACES[usize::from(character)] {
         u8::MAX => None,
         place => Some(u32::from(place)),
@@ -102,10 +146,28 @@ pub fn decode(text: &str) -> Option<Vec<u8>> {
     whole.then_some(bytes)
 }
 
-/// The event in the body of a message: what [`encode`] has made of it, or else the text itself.
+/// The events of a text that [`encode_group`] has made of several. `None` if it is not one.
+fn decode_group(text: &str) -> Option<Vec<Vec<u8>>> {
+    let bytes = decode_as(GROUP, text)?;
+    let mut rest = bytes.as_slice();
+    let mut events = Vec::new();
+    while !rest.is_empty() {
+        let (len, behind) = rest.split_first_chunk::<4>()?;
+        let (event, behind) = behind.split_at_checked(usize::try_from(u32::from_le_bytes(*len)).ok()?)?;
+        events.push(event.to_vec());
+        rest = behind;
+    }
+    (events.len() > 1).then_some(events)
+}
+
+/// The events in the body of a message, one at least: what [`encode_group`] or [`encode`] has made of them, or else the
+/// text itself.
 #[must_use]
-pub fn event(text: &str) -> Vec<u8> {
-    decode(text).unwrap_or_else(|| text.as_bytes().to_vec())
+pub fn events(text: &str) -> Vec<Vec<u8>> {
+    match decode_group(text) {
+        Some(events) => events,
+        None => vec![decode(text).unwrap_or_else(|| text.as_bytes().to_vec())],
+    }
 }
 
 #[cfg(test)]
@@ -144,10 +206,30 @@ mod tests {
     }
 
     #[test]
+    fn several_events_come_back_from_one_text() {
+        for sizes in [&[5_usize][..], &[0, 1], &[300, 7_000, 1, 2_500], &[64; 40]] {
+            let parts: Vec<Vec<u8>> =
+                sizes.iter().enumerate().map(|(seed, len)| bytes(*len, seed as u32)).collect();
+            let text = encode_group(&parts.iter().map(Vec::as_slice).collect::<Vec<_>>());
+            assert_eq!(text.len(), encoded_group_len(sizes), "{sizes:?}");
+            assert_eq!(events(&text), parts, "{sizes:?}");
+            assert_eq!(decode(&text).is_some(), sizes.len() == 1);
+        }
+        // Cut, with a length that is not there, of one, of none: somebody else's.
+        let alone = encode_as(GROUP, &[3, 0, 0, 0, 1, 2, 3]);
+        let short = encode_as(GROUP, &[3, 0, 0, 0, 1, 2, 3, 9, 0, 0, 0, 1]);
+        let cut = encode_as(GROUP, &[3, 0, 0, 0, 1, 2, 3, 9]);
+        let huge = encode_as(GROUP, &[255; 12]);
+        for text in [alone.as_str(), &short, &cut, &huge, "G", "GG", "G\""] {
+            assert_eq!(events(text), [text.as_bytes()], "{text}");
+        }
+    }
+
+    #[test]
     fn what_is_no_such_text_is_told() {
         for text in ["", "{}", "PA\"", "P信", "P~~", "PA", "Pé"] {
             assert_eq!(decode(text), None, "{text}");
-            assert_eq!(event(text), text.as_bytes());
+            assert_eq!(events(text), [text.as_bytes()]);
         }
         // Each text is the only one of its bytes: one more character is another's.
         for len in 0..60 {

@@ -44,6 +44,8 @@ pub(super) struct Burial<'a> {
     pub stage: Stage,
     /// The message's id in SQS, and when it was sent.
     pub message: &'a str,
+    /// Which event of the message, where it has several.
+    pub event: Option<usize>,
     pub sent: Timestamp,
     pub tenant: TenantId,
     pub tries: u32,
@@ -52,8 +54,12 @@ pub(super) struct Burial<'a> {
 }
 
 /// The letter's id: the same for the same message, whoever gives it up.
-fn id_of(stage: Stage, message: &str, sent: Timestamp) -> EventId {
-    let digest = Sha256::new().chain_update(stage.queue()).chain_update([0]).chain_update(message).finalize();
+fn id_of(stage: Stage, message: &str, event: Option<usize>, sent: Timestamp) -> EventId {
+    let mut hash = Sha256::new().chain_update(stage.queue()).chain_update([0]).chain_update(message);
+    if let Some(event) = event {
+        hash = hash.chain_update([0]).chain_update(event.to_string());
+    }
+    let digest = hash.finalize();
     let mut random = [0; 16];
     random.copy_from_slice(&digest[..16]);
     EventId::from_parts(sent, u128::from_be_bytes(random) >> 48)
@@ -70,8 +76,8 @@ pub(super) fn tenant_of(body: &[u8]) -> TenantId {
 
 /// Writes the letter, durably; `Ok` also if it is there already.
 pub(super) async fn bury(control: &dyn Control, burial: Burial<'_>, now: Timestamp) -> PortResult<()> {
-    let Burial { stage, message, sent, tenant, tries, cause, body } = burial;
-    let id = DeadLetterId(id_of(stage, message, sent));
+    let Burial { stage, message, event, sent, tenant, tries, cause, body } = burial;
+    let id = DeadLetterId(id_of(stage, message, event, sent));
     let cause = cause[..cause.floor_char_boundary(MAX_CAUSE)].to_owned();
     let stored = Stored { stage, tenant, died: now.max(sent), tries, cause, body, claimed: None };
     control.put_if(&key(id), &codec::encode(&stored), Expected::Absent).await.map(drop)
@@ -177,10 +183,11 @@ mod tests {
     #[test]
     fn ids_follow_from_the_message() {
         let sent = Timestamp(1_790_000_000_000);
-        let id = id_of(Stage::InboundParse, "a", sent);
-        assert_eq!(id, id_of(Stage::InboundParse, "a", sent));
-        assert_ne!(id, id_of(Stage::InboundParse, "b", sent));
-        assert_ne!(id, id_of(Stage::Deliver, "a", sent));
-        assert!(id < id_of(Stage::InboundParse, "a", sent.plus_millis(1)));
+        let id = id_of(Stage::InboundParse, "a", None, sent);
+        assert_eq!(id, id_of(Stage::InboundParse, "a", None, sent));
+        assert_ne!(id, id_of(Stage::InboundParse, "b", None, sent));
+        assert_ne!(id, id_of(Stage::Deliver, "a", None, sent));
+        assert_ne!(id, id_of(Stage::InboundParse, "a", Some(0), sent));
+        assert!(id < id_of(Stage::InboundParse, "a", None, sent.plus_millis(1)));
     }
 }

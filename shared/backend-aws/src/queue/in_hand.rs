@@ -3,6 +3,9 @@
 //! A receipt is the message's id and SQS's handle of the hand-out. SQS lets an old handle change a message that
 //! somebody else has by now, or not, as it happens; here a receipt is void as soon as the same message was handed out
 //! again. Bodies stay until their time is over, because a dead letter is written from here.
+//!
+//! A message of several events has a receipt for each. The message can be deleted when all of them are settled; what
+//! becomes of one that is not is up to the service, which hands the whole message out again.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -17,7 +20,8 @@ use tokio::time::Instant;
 pub(super) struct HandOut {
     pub handle: String,
     pub tenant: TenantId,
-    pub body: Vec<u8>,
+    /// Its events; `None` once one is settled: done, sent again by itself, or a dead letter.
+    pub events: Vec<Option<Vec<u8>>>,
     pub tries: u32,
     pub sent: Timestamp,
     /// When it was handed out, and when its invisibility ends.
@@ -40,14 +44,34 @@ pub(super) enum Known {
     Void,
 }
 
-/// The receipt for a hand-out.
-pub(super) fn receipt(message: &str, handle: &str) -> Receipt {
-    Receipt(format!("{message} {handle}"))
+/// What a receipt says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Slip<'a> {
+    /// The message's id.
+    pub message: &'a str,
+    /// SQS's handle of the hand-out.
+    pub handle: &'a str,
+    /// Which event of the message, where it has several.
+    pub event: Option<usize>,
 }
 
-/// The message's id and the handle. `None` for what is no receipt of a queue.
-pub(super) fn parts(receipt: &Receipt) -> Option<(&str, &str)> {
-    receipt.0.split_once(' ').filter(|(message, handle)| !message.is_empty() && !handle.is_empty())
+/// The receipt for an event of a hand-out.
+pub(super) fn receipt(slip: Slip<'_>) -> Receipt {
+    let Slip { message, handle, event } = slip;
+    Receipt(match event {
+        None => format!("{message} {handle}"),
+        Some(event) => format!("{message} {handle} {event}"),
+    })
+}
+
+/// What a receipt says. `None` for what is no receipt of a queue.
+pub(super) fn read(receipt: &Receipt) -> Option<Slip<'_>> {
+    let (message, rest) = receipt.0.split_once(' ')?;
+    let (handle, event) = match rest.split_once(' ') {
+        None => (rest, None),
+        Some((handle, event)) => (handle, Some(event.parse().ok()?)),
+    };
+    (!message.is_empty() && !handle.is_empty()).then_some(Slip { message, handle, event })
 }
 
 impl InHand {
@@ -73,6 +97,28 @@ impl InHand {
     /// Was the message handed out again since?
     pub(super) fn is_void(&self, message: &str, handle: &str) -> bool {
         self.0.lock().get(message).is_some_and(|held| held.handle != handle)
+    }
+
+    /// Notes that an event is settled; is the message to be deleted now? Of a message that is not known here nobody can
+    /// say so, unless it has but one event.
+    pub(super) fn settle(&self, slip: Slip<'_>) -> bool {
+        let Some(event) = slip.event else { return !self.is_void(slip.message, slip.handle) };
+        let mut held = self.0.lock();
+        let held = held.get_mut(slip.message).filter(|held| held.handle == slip.handle);
+        held.is_some_and(|held| {
+            if let Some(event) = held.events.get_mut(event) {
+                *event = None;
+            }
+            held.events.iter().all(Option::is_none)
+        })
+    }
+
+    /// Must the message come again because of this event? One with several need not when the event is settled.
+    pub(super) fn is_open(&self, slip: Slip<'_>) -> bool {
+        let Some(event) = slip.event else { return true };
+        let held = self.0.lock();
+        let held = held.get(slip.message).filter(|held| held.handle == slip.handle);
+        held.is_none_or(|held| held.events.get(event).is_none_or(Option::is_some))
     }
 
     /// Forgets the hand-out: the message is done, or back in its queue.

@@ -4,6 +4,9 @@
 //! once too if no other is on its way, else what comes meanwhile joins it. Nobody waits for company: a letter that
 //! comes alone is sent alone.
 //!
+//! Where more than ten wait, several of a tenant become one message, so that all of them go, come and are deleted with
+//! calls of ten messages: what is billed are begun 64 KB of a call, and deletions whatever is in them.
+//!
 //! If the process dies, what was not answered may or may not be in the queue.
 
 use std::collections::VecDeque;
@@ -19,6 +22,7 @@ use pennypost_model::TenantId;
 use pennypost_ports::{PortError, PortResult};
 use tokio::sync::oneshot;
 
+use super::body::{encode_group, encoded_group_len, encoded_len};
 use super::{PORT, requests, retry};
 use crate::clients::timeouts;
 use crate::failure::failure;
@@ -27,14 +31,34 @@ use crate::failure::failure;
 pub(crate) const BATCH: usize = 10;
 /// Bytes in a request (SQS: 1 MiB with all attributes), with room for the groups' names.
 const BATCH_BYTES: usize = 1024 * 1024 - BATCH * 128;
-/// Requests on their way at once.
-const CONCURRENT: usize = 16;
+/// Requests on their way at once. Few, so that under load what comes meanwhile goes together.
+const CONCURRENT: usize = 4;
+/// Events in a message at most: so many come again if one of them ends the process.
+pub(crate) const GROUP: usize = 8;
+/// Bytes of several events in a message at most, before they are made a text.
+const GROUP_BYTES: usize = 128 * 1024;
 
 /// A message on its way into a queue.
 pub(super) struct Parcel {
     pub tenant: TenantId,
-    pub text: String,
+    pub body: Vec<u8>,
     pub delay: Duration,
+    /// It must not share a message.
+    pub is_alone: bool,
+}
+
+/// What matters of a parcel for whether it goes with others.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Size {
+    pub tenant: TenantId,
+    pub bytes: usize,
+    pub is_alone: bool,
+}
+
+impl Parcel {
+    fn size(&self) -> Size {
+        Size { tenant: self.tenant, bytes: self.body.len(), is_alone: self.is_alone || !self.delay.is_zero() }
+    }
 }
 
 /// The answer for one parcel, and its share of what the requests cost.
@@ -53,15 +77,64 @@ pub(super) struct Sending {
     grouped: AtomicBool,
 }
 
+/// A parcel, and who waits for the answer.
+type Waiter = (Parcel, oneshot::Sender<Answer>);
+
+/// What goes as one message.
+struct Message {
+    tenant: TenantId,
+    text: String,
+    delay: Duration,
+}
+
+impl Message {
+    fn of(parcels: &[Waiter]) -> Message {
+        let bodies: Vec<&[u8]> = parcels.iter().map(|(parcel, _)| parcel.body.as_slice()).collect();
+        let text = encode_group(&bodies);
+        let first = parcels.first().map(|(parcel, _)| (parcel.tenant, parcel.delay));
+        let (tenant, delay) = first.unwrap_or_default();
+        Message { tenant, text, delay }
+    }
+}
+
 #[derive(Default)]
 struct Waiting {
-    parcels: VecDeque<(Parcel, oneshot::Sender<Answer>)>,
+    parcels: VecDeque<Waiter>,
     on_their_way: usize,
+}
+
+/// How many of the first parcels go with one request, by its messages.
+pub(crate) fn plan(parcels: &[Size]) -> Vec<usize> {
+    if parcels.len() <= BATCH {
+        let count = together(parcels.iter().map(|parcel| encoded_len(parcel.bytes)));
+        return vec![1; count];
+    }
+    let most = parcels.len().div_ceil(BATCH).min(GROUP);
+    let (mut messages, mut rest, mut sent) = (Vec::new(), parcels, 0);
+    while let Some(first) = rest.first()
+        && messages.len() < BATCH
+    {
+        let mut bytes = 0;
+        let fits = |parcel: &&Size| {
+            bytes += parcel.bytes;
+            parcel.tenant == first.tenant && !parcel.is_alone && !first.is_alone && bytes <= GROUP_BYTES
+        };
+        let count = rest.iter().take(most).take_while(fits).count().max(1);
+        let (message, behind) = rest.split_at(count);
+        let sizes: Vec<usize> = message.iter().map(|parcel| parcel.bytes).collect();
+        sent += encoded_group_len(&sizes);
+        if sent > BATCH_BYTES && !messages.is_empty() {
+            break;
+        }
+        messages.push(count);
+        rest = behind;
+    }
+    messages
 }
 
 /// How many of the first messages of these sizes go with one request. One more never makes each of them dearer: ten
 /// letters that are billed as two requests cost more than nine that are billed as one.
-pub(crate) fn together(sizes: impl Iterator<Item = usize>) -> usize {
+fn together(sizes: impl Iterator<Item = usize>) -> usize {
     let (mut count, mut bytes) = (0, 0);
     for size in sizes.take(BATCH) {
         let (before, after) = (requests(bytes), requests(bytes + size));
@@ -77,13 +150,16 @@ pub(crate) fn together(sizes: impl Iterator<Item = usize>) -> usize {
 
 impl Waiting {
     /// The next request, if it should go now.
-    fn next(&mut self) -> Option<Vec<(Parcel, oneshot::Sender<Answer>)>> {
-        let count = together(self.parcels.iter().map(|(parcel, _)| parcel.text.len()));
-        let is_full = count == BATCH || count < self.parcels.len();
+    fn next(&mut self) -> Option<Vec<Vec<Waiter>>> {
+        let sizes: Vec<Size> =
+            self.parcels.iter().take(BATCH * GROUP).map(|(parcel, _)| parcel.size()).collect();
+        let messages = plan(&sizes);
+        let count: usize = messages.iter().sum();
+        let is_full = count >= BATCH || count < self.parcels.len();
         let goes = count > 0 && (self.on_their_way == 0 || is_full && self.on_their_way < CONCURRENT);
         goes.then(|| {
             self.on_their_way += 1;
-            self.parcels.drain(..count).collect()
+            messages.into_iter().map(|count| self.parcels.drain(..count).collect()).collect()
         })
     }
 }
@@ -128,12 +204,19 @@ impl Sending {
             let sending = Arc::clone(self);
             // A task of its own, so that a caller who goes away takes no other's message with it.
             tokio::spawn(async move {
-                let (parcels, senders): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
-                let answers = sending.request(parcels).await;
+                let messages = batch.iter().map(|parcels| Message::of(parcels)).collect();
+                let (results, billed) = sending.request(messages).await;
                 sending.waiting.lock().on_their_way -= 1;
                 sending.start();
-                for (sender, answer) in senders.into_iter().zip(answers) {
-                    if let Err(Answer { milli, .. }) = sender.send(answer) {
+                let share = batch.iter().map(Vec::len).sum::<usize>() as u64;
+                let answered = batch.into_iter().zip(results);
+                let answered = answered.flat_map(|(parcels, result)| {
+                    parcels.into_iter().map(move |(_, sender)| (sender, result.clone()))
+                });
+                for (at, (sender, result)) in (0..).zip(answered) {
+                    // Whole thousandths: the first ones bear what cannot be shared out.
+                    let milli = billed / share + u64::from(at < billed % share);
+                    if let Err(Answer { milli, .. }) = sender.send(Answer { result, milli }) {
                         count(Unit::QueueRequest, milli);
                     }
                 }
@@ -141,15 +224,15 @@ impl Sending {
         }
     }
 
-    /// Sends one batch, and what failed of it again for as long as that may help.
-    async fn request(&self, parcels: Vec<Parcel>) -> Vec<Answer> {
-        let share = parcels.len() as u64;
-        let mut results: Vec<Option<PortResult<()>>> = vec![None; parcels.len()];
+    /// Sends one batch, and what failed of it again for as long as that may help. The result for each message, and what
+    /// is billed for all.
+    async fn request(&self, messages: Vec<Message>) -> (Vec<PortResult<()>>, u64) {
+        let mut results: Vec<Option<PortResult<()>>> = vec![None; messages.len()];
         let (mut calls, mut billed) = (0, 0);
         loop {
-            let open: Vec<usize> = (0..parcels.len()).filter(|at| results[*at].is_none()).collect();
+            let open: Vec<usize> = (0..messages.len()).filter(|at| results[*at].is_none()).collect();
             let grouped = self.grouped.load(Ordering::Relaxed);
-            let (failed, milli) = self.call(&parcels, &open, grouped).await;
+            let (failed, milli) = self.call(&messages, &open, grouped).await;
             calls += 1;
             billed += milli;
             let failed = match failed {
@@ -181,27 +264,22 @@ impl Sending {
             }
             tokio::time::sleep(retry::pause(calls)).await;
         }
-        let answer = |(at, result): (usize, Option<PortResult<()>>)| Answer {
-            result: result.unwrap_or(Ok(())),
-            // Whole thousandths: the first ones bear what cannot be shared out.
-            milli: billed / share + u64::from((at as u64) < billed % share),
-        };
-        results.into_iter().enumerate().map(answer).collect()
+        (results.into_iter().map(|result| result.unwrap_or(Ok(()))).collect(), billed)
     }
 
-    /// One call for the parcels at `open`. Which of them failed and whether that may pass; and what is billed.
+    /// One call for the messages at `open`. Which of them failed and whether that may pass; and what is billed.
     #[allow(clippy::type_complexity)]
     async fn call(
         &self,
-        parcels: &[Parcel],
+        messages: &[Message],
         open: &[usize],
         grouped: bool,
     ) -> (PortResult<Vec<(usize, PortError, bool)>>, u64) {
-        let bytes: usize = open.iter().map(|at| parcels[*at].text.len()).sum();
+        let bytes: usize = open.iter().map(|at| messages[*at].text.len()).sum();
         let milli = requests(bytes) * MILLI;
         let mut call = self.client.send_message_batch().queue_url(&self.url);
         for at in open {
-            let Parcel { tenant, text, delay } = &parcels[*at];
+            let Message { tenant, text, delay } = &messages[*at];
             let entry = SendMessageBatchRequestEntry::builder()
                 .id(at.to_string())
                 .message_body(text)
@@ -239,34 +317,49 @@ impl Sending {
 mod tests {
     use super::*;
 
-    fn waiting(sizes: &[usize], on_their_way: usize) -> Waiting {
-        let parcel = |size: &usize| {
-            let text = "P".repeat(*size);
-            (Parcel { tenant: TenantId(1), text, delay: Duration::ZERO }, oneshot::channel().0)
-        };
-        Waiting { parcels: sizes.iter().map(parcel).collect(), on_their_way }
+    fn parcel(tenant: u64, bytes: usize) -> Waiter {
+        (
+            Parcel { tenant: TenantId(tenant), body: vec![7; bytes], delay: Duration::ZERO, is_alone: false },
+            oneshot::channel().0,
+        )
     }
 
-    fn next(sizes: &[usize], on_their_way: usize) -> Option<usize> {
-        waiting(sizes, on_their_way).next().map(|batch| batch.len())
+    /// The parcels of each message of the next request.
+    fn next(sizes: &[usize], on_their_way: usize) -> Option<Vec<usize>> {
+        let parcels = sizes.iter().map(|bytes| parcel(1, *bytes)).collect();
+        let mut waiting = Waiting { parcels, on_their_way };
+        waiting.next().map(|messages| messages.iter().map(Vec::len).collect())
     }
 
     #[test]
     fn full_requests_go_at_once_and_others_when_none_is_on_its_way() {
         assert_eq!(next(&[], 0), None);
-        assert_eq!(next(&[5], 0), Some(1));
+        assert_eq!(next(&[5], 0), Some(vec![1]));
         assert_eq!(next(&[5; 9], 1), None);
-        assert_eq!(next(&[5; 10], 1), Some(10));
-        assert_eq!(next(&[5; 25], 1), Some(10));
+        assert_eq!(next(&[5; 10], 1), Some(vec![1; 10]));
+        assert_eq!(next(&[5; 25], 1), Some([vec![3; 8], vec![1]].concat()));
+        assert_eq!(next(&[5; 500], 1), Some(vec![GROUP; 10]));
         assert_eq!(next(&[5; 25], CONCURRENT), None);
     }
 
     #[test]
     fn a_request_has_a_megabyte_at_most() {
-        let large = 300 * 1024;
+        let large = 250 * 1024;
         assert_eq!(next(&[large; 3], 1), None);
-        assert_eq!(next(&[large; 4], 1), Some(3));
-        assert_eq!(next(&[large; 4], 0), Some(3));
+        assert_eq!(next(&[large; 4], 1), Some(vec![1; 3]));
+        assert_eq!(next(&[large; 4], 0), Some(vec![1; 3]));
+        assert_eq!(next(&[large; 20], 0), Some(vec![1; 3]));
+    }
+
+    #[test]
+    fn only_events_of_one_tenant_that_may_go_at_once_share_a_message() {
+        let mut parcels: Vec<Waiter> = (0..24).map(|at| parcel(at / 10, 100)).collect();
+        parcels[4].0.delay = Duration::from_secs(1);
+        parcels[9].0.is_alone = true;
+        let sizes: Vec<Size> = parcels.iter().map(|(parcel, _)| parcel.size()).collect();
+        assert_eq!(plan(&sizes), [3, 1, 1, 3, 1, 1, 3, 3, 3, 1]);
+        let large: Vec<Size> = (0..30).map(|_| parcel(1, 60 * 1024).0.size()).collect();
+        assert_eq!(plan(&large), [2; 6]);
     }
 
     #[test]

@@ -1,45 +1,113 @@
 //! Queues: calls of ten messages, billed by begun 64 KB of their texts.
 
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use parking_lot::Mutex;
 use pennypost_meter::{MILLI, Unit, count, rules};
 use pennypost_model::event::Stage;
 use pennypost_ports::{DeadLetter, DeadLetterId, Depth, Outgoing, PortResult, Queue, Receipt, Received};
 
-use crate::queue::body::encoded_len;
-use crate::queue::sending::{BATCH, together};
+use crate::queue::body::encoded_group_len;
+use crate::queue::sending::{BATCH, GROUP, Size, plan};
 
-pub(super) struct ReckonedQueue(pub(super) Arc<dyn Queue>);
-
-fn texts(sizes: impl Iterator<Item = usize>) -> Vec<usize> {
-    sizes.map(encoded_len).collect()
+/// Counts as if each caller's messages were sent and received by themselves.
+pub(super) struct ReckonedQueue {
+    queue: Arc<dyn Queue>,
+    messages: Mutex<Messages>,
 }
 
-/// Calls that are made one by one with as many messages as go together.
-fn count_sending(texts: &[usize]) {
-    let mut rest = texts;
-    while !rest.is_empty() {
-        let (call, behind) = rest.split_at(together(rest.iter().copied()).max(1));
-        count(Unit::QueueRequest, rules::request(call.iter().sum::<usize>() as u64));
-        rest = behind;
+/// Which events share a message.
+#[derive(Default)]
+struct Messages {
+    /// Messages made so far.
+    made: u64,
+    /// By the digest of the event: its message. One that is sent twice is in the later one.
+    sent: HashMap<u64, u64>,
+    received: HashMap<Receipt, u64>,
+}
+
+fn digest(body: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    body.hash(&mut hasher);
+    hasher.finish()
+}
+
+impl ReckonedQueue {
+    pub(super) fn new(queue: Arc<dyn Queue>) -> ReckonedQueue {
+        ReckonedQueue { queue, messages: Mutex::default() }
+    }
+
+    /// Calls that are made one by one with as many events as go together.
+    fn count_sending(&self, events: &[(u64, Size)]) {
+        let mut messages = self.messages.lock();
+        let mut rest = events;
+        while !rest.is_empty() {
+            let sizes: Vec<Size> = rest.iter().take(BATCH * GROUP).map(|(_, size)| *size).collect();
+            let mut bytes = 0;
+            for count in plan(&sizes) {
+                let (message, behind) = rest.split_at(count.max(1));
+                bytes += text_len(message.iter().map(|(_, size)| size.bytes));
+                messages.made += 1;
+                let made = messages.made;
+                messages.sent.extend(message.iter().map(|(event, _)| (*event, made)));
+                rest = behind;
+            }
+            count(Unit::QueueRequest, rules::request(bytes));
+        }
+    }
+
+    /// Calls that the service fills with ten messages, whatever their sizes. How many messages there were.
+    fn count_receiving(&self, received: &[Received]) -> usize {
+        let mut messages = self.messages.lock();
+        let mut texts: Vec<(u64, Vec<usize>)> = Vec::new();
+        for event in received {
+            let message = messages.sent.get(&digest(&event.body)).copied().unwrap_or_default();
+            messages.received.insert(event.receipt.clone(), message);
+            match texts.last_mut() {
+                Some((last, sizes)) if *last == message && message > 0 => sizes.push(event.body.len()),
+                _ => texts.push((message, vec![event.body.len()])),
+            }
+        }
+        for call in texts.chunks(BATCH) {
+            let bytes = call.iter().map(|(_, sizes)| text_len(sizes.iter().copied())).sum();
+            count(Unit::QueueRequest, rules::request(bytes));
+        }
+        texts.len()
+    }
+
+    fn count_deleting(&self, receipts: &[Receipt]) {
+        let mut messages = self.messages.lock();
+        let mut deleted = 0;
+        let mut last = 0;
+        for receipt in receipts {
+            let message = messages.received.remove(receipt).unwrap_or_default();
+            deleted += usize::from(message == 0 || message != last);
+            last = message;
+        }
+        count(Unit::QueueRequest, deleted.div_ceil(BATCH) as u64 * MILLI);
     }
 }
 
-/// Calls that the service fills with ten messages, whatever their sizes.
-fn count_receiving(texts: &[usize]) {
-    for call in texts.chunks(BATCH) {
-        count(Unit::QueueRequest, rules::request(call.iter().sum::<usize>() as u64));
-    }
+fn text_len(sizes: impl Iterator<Item = usize>) -> u64 {
+    encoded_group_len(&sizes.collect::<Vec<_>>()) as u64
 }
 
 #[async_trait]
 impl Queue for ReckonedQueue {
     async fn send_batch(&self, stage: Stage, messages: Vec<Outgoing>) -> Vec<PortResult<()>> {
-        let texts = texts(messages.iter().map(|message| message.body.len()));
-        let sent = self.0.send_batch(stage, messages).await;
-        count_sending(&texts);
+        let events: Vec<(u64, Size)> = messages
+            .iter()
+            .map(|message| {
+                let (tenant, bytes) = (message.tenant, message.body.len());
+                (digest(&message.body), Size { tenant, bytes, is_alone: !message.delay.is_zero() })
+            })
+            .collect();
+        let sent = self.queue.send_batch(stage, messages).await;
+        self.count_sending(&events);
         sent
     }
 
@@ -50,34 +118,34 @@ impl Queue for ReckonedQueue {
         visibility: Duration,
         wait: Duration,
     ) -> PortResult<Vec<Received>> {
-        let received = self.0.receive(stage, max, visibility, wait).await?;
-        count_receiving(&texts(received.iter().map(|message| message.body.len())));
+        let received = self.queue.receive(stage, max, visibility, wait).await?;
+        let messages = self.count_receiving(&received);
         // A full answer, and more wanted: there is another call, and it finds nothing.
-        if received.len() < max && received.len().is_multiple_of(BATCH) {
+        if received.len() < max && messages.is_multiple_of(BATCH) {
             count(Unit::QueueRequest, MILLI);
         }
         Ok(received)
     }
 
     async fn ack(&self, stage: Stage, receipts: &[Receipt]) -> PortResult<()> {
-        count(Unit::QueueRequest, receipts.len().div_ceil(BATCH) as u64 * MILLI);
-        self.0.ack(stage, receipts).await
+        self.count_deleting(receipts);
+        self.queue.ack(stage, receipts).await
     }
 
     async fn retry_later(&self, stage: Stage, receipt: &Receipt, delay: Duration) -> PortResult<()> {
         count(Unit::QueueRequest, MILLI);
-        self.0.retry_later(stage, receipt, delay).await
+        self.queue.retry_later(stage, receipt, delay).await
     }
 
     /// Two writes of the control table, for the letter and where it is found, and a deletion.
     async fn dead_letter(&self, stage: Stage, receipt: &Receipt, cause: &str) -> PortResult<()> {
         count(Unit::QueueRequest, MILLI);
         count(Unit::ControlWrite, 2 * MILLI);
-        self.0.dead_letter(stage, receipt, cause).await
+        self.queue.dead_letter(stage, receipt, cause).await
     }
 
     async fn dead_letters(&self, after: Option<DeadLetterId>, limit: usize) -> PortResult<Vec<DeadLetter>> {
-        let letters = self.0.dead_letters(after, limit).await?;
+        let letters = self.queue.dead_letters(after, limit).await?;
         let bytes: usize = letters.iter().map(|letter| letter.body.len()).sum();
         count(Unit::ControlRead, rules::read(bytes as u64, true));
         Ok(letters)
@@ -86,16 +154,16 @@ impl Queue for ReckonedQueue {
     async fn replay_dead_letter(&self, id: DeadLetterId) -> PortResult<bool> {
         count(Unit::QueueRequest, MILLI);
         count(Unit::ControlWrite, MILLI);
-        self.0.replay_dead_letter(id).await
+        self.queue.replay_dead_letter(id).await
     }
 
     async fn discard_dead_letter(&self, id: DeadLetterId) -> PortResult<bool> {
         count(Unit::ControlWrite, MILLI);
-        self.0.discard_dead_letter(id).await
+        self.queue.discard_dead_letter(id).await
     }
 
     async fn depth(&self, stage: Stage) -> PortResult<Depth> {
         count(Unit::QueueRequest, MILLI);
-        self.0.depth(stage).await
+        self.queue.depth(stage).await
     }
 }

@@ -48,7 +48,9 @@ impl Value {
                 Value::Segment(segment) => segment.memory(),
                 Value::Block(block) => block.memory(),
                 Value::Group(group) => group.capacity(),
-                Value::Structure(columns) | Value::Envelope(columns) => columns.iter().map(Vec::capacity).sum(),
+                Value::Structure(columns) | Value::Envelope(columns) => {
+                    columns.iter().map(Vec::capacity).sum()
+                }
                 Value::Texts(texts) => texts.memory(),
             }
     }

@@ -90,6 +90,12 @@ impl Mailstore {
         self.wanted.read.lock().remove(&account)
     }
 
+    /// Was [`Mailstore::want_index_now`] said of the account? The wish stays.
+    #[must_use]
+    pub fn is_wanted(&self, account: AccountKey) -> bool {
+        self.wanted.read.lock().contains(&account)
+    }
+
     /// Waits until segments of an account are wanted.
     pub async fn index_wanted(&self) {
         while self.wanted.accounts.lock().is_empty() {
