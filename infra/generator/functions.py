@@ -47,7 +47,7 @@ def one_function(name: str, fused: dict | None, unfused: dict, facts: dict) -> d
                 "MemorySize": max(needs["memory_mb"] for needs in either),
                 "Timeout": max(needs["timeout_seconds"] for needs in either),
                 "ReservedConcurrentExecutions": choice("ReservesConcurrency", ref("ReservedConcurrency"), NOTHING),
-                "LoggingConfig": {"LogGroup": ref(f"{prefix}Log")},
+                "LoggingConfig": {"LogGroup": ref(f"{prefix}Log"), "LogFormat": "JSON", "SystemLogLevel": "WARN"},
                 "Environment": {"Variables": environment(either, facts)},
                 "KmsKeyArn": choice("HasKey", attribute("Key.Arn"), NOTHING),
             },
