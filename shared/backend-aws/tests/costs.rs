@@ -130,7 +130,7 @@ async fn log(aws: &Aws) {
 }
 
 async fn objects(aws: &Aws) {
-    use Unit::{ObjectBytesRead, ObjectBytesWritten, ObjectDelete, ObjectRead, ObjectWrite};
+    use Unit::{ObjectBytesRead, ObjectBytesWritten, ObjectDelete, ObjectList, ObjectRead, ObjectWrite};
     let (objects, name) = (aws.objects(), "0000000000000001/pk/20261121/a");
     let (_, bill) = billed(objects.put_unique(name, Bytes::from_static(&[1; 1_000]))).await;
     assert_eq!(bill, [(ObjectWrite, 1_000), (ObjectBytesWritten, 1_000_000)]);
@@ -141,7 +141,7 @@ async fn objects(aws: &Aws) {
     let (_, bill) = billed(objects.get_range(name, 10, 20)).await;
     assert_eq!(bill, [(ObjectRead, 1_000), (ObjectBytesRead, 20_000)]);
     let (_, bill) = billed(objects.list("0000000000000001/", None, 10)).await;
-    assert_eq!(bill, [(ObjectWrite, 1_000)]);
+    assert_eq!(bill, [(ObjectList, 1_000)]);
     let (_, bill) = billed(objects.delete(name)).await;
     assert_eq!(bill, [(ObjectDelete, 1_000)]);
 }

@@ -87,7 +87,7 @@ async fn what_is_sent_together_shares_requests_and_all_of_it_comes_out() {
     let requests = tally.counts().milli(Unit::QueueRequest);
     // The address of the queue is asked for once; the first request has one message, the last has few.
     assert!(requests <= (MESSAGES as u64 / 10 + 5) * MILLI, "{requests} thousandths");
-    assert!(requests >= (MESSAGES as u64 / 10) * MILLI, "{requests} thousandths");
+    assert!(requests >= (MESSAGES as u64 / 80) * MILLI, "{requests} thousandths");
     let mut seen = BTreeSet::new();
     let before = tally.counts();
     let draining = async {
@@ -101,7 +101,8 @@ async fn what_is_sent_together_shares_requests_and_all_of_it_comes_out() {
     metered(Arc::clone(&tally), draining).await;
     assert_eq!(queue.depth(STAGE).await.expect("depth").waiting, 0);
     let requests = tally.counts().since(&before).milli(Unit::QueueRequest);
-    assert_eq!(requests, 2 * MESSAGES as u64 * MILLI, "a receive and a deletion each");
+    // A receive and a deletion for each message, and most messages hold several events.
+    assert!(requests <= MESSAGES as u64 * MILLI, "{requests} thousandths");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -118,7 +119,7 @@ async fn a_full_hand_takes_few_requests() {
         queue.ack(STAGE, &receipts).await.expect("acknowledged");
     };
     metered(Arc::clone(&tally), work).await;
-    assert_eq!(tally.counts().milli(Unit::QueueRequest), 6 * MILLI, "three to receive, three to delete");
+    assert_eq!(tally.counts().milli(Unit::QueueRequest), 2 * MILLI, "one to receive, one to delete");
 }
 
 #[tokio::test(flavor = "multi_thread")]
