@@ -29,12 +29,11 @@ impl Housekeep {
         let tail = state.seq.0 - base_seq.0.min(state.seq.0);
         let wants_base = tail >= long_tail(self.settings.long_tail.max(1), state.used.messages)
             || self.has_many_since(account, base_seq, state.used.messages).await?;
-        if wants_base {
-            if let Some(head) = self.store.build_base_of(account, &state).await?
-                && self.is_turn_of(&head)
-            {
-                self.drop_old_bases(account, &head).await?;
-            }
+        if wants_base
+            && let Some(head) = self.store.build_base_of(account, &state).await?
+            && self.is_turn_of(&head)
+        {
+            self.drop_old_bases(account, &head).await?;
         }
         Ok(state)
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use pennypost_deliver::{Deliver, Memory};
 use pennypost_fold::{DraftError, Mailbox, State, diff};
-use pennypost_housekeep::{Housekeep, Settings};
+use pennypost_housekeep::{Housekeep, Index, Settings};
 use pennypost_mailstore::{ChangeError, Incoming, LiveAccount, Mailroom, StoreError};
 use pennypost_model::journal::{Actor, DeleteReason, Protocol};
 use pennypost_model::{
@@ -268,6 +268,7 @@ pub fn housekeeper(stage: &Stage, long_tail: u64) -> Housekeep {
         segment_tail: 2,
         segment_messages: 8,
         quiet_seconds: 0,
+        index: Index::All,
     };
     Housekeep::new(stage.store(), Arc::clone(&stage.control), Arc::clone(&stage.queue), settings)
 }
