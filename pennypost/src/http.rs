@@ -40,12 +40,15 @@ pub(crate) async fn run(
     setup: Option<Api>,
     stop: watch::Receiver<bool>,
 ) {
-    let pages = router(monitor);
-    let pages = match setup {
+    serve(listener, with(router(monitor), setup), LIMITS, stop).await;
+}
+
+/// The pages, and beside them what mail programs ask for.
+fn with(pages: Router, setup: Option<Api>) -> Router {
+    match setup {
         Some(api) => pages.merge(pennypost_api::routes(api)),
         None => pages,
-    };
-    serve(listener, pages, LIMITS, stop).await;
+    }
 }
 
 async fn serve(listener: TcpListener, pages: Router, limits: Limits, stop: watch::Receiver<bool>) {
@@ -139,6 +142,33 @@ mod tests {
         let read = tokio::time::timeout(Duration::from_secs(10), stream.read_to_end(&mut reply)).await;
         let _ = read.expect("the server hangs up");
         String::from_utf8_lossy(&reply).into_owned()
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn mail_programs_are_answered_beside_the_monitor() {
+        let it = crate::test_office::office().await;
+        let told = pennypost_api::Settings::new("mx.acme.example", Some(993), None, None).expect("settings");
+        let monitor =
+            |registry| Monitor::new(it.dir.path(), it.office.queue(), it.office.control(), registry);
+        let monitor = monitor(prometheus::Registry::new()).expect("monitor");
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("port");
+        let address = listener.local_addr().expect("address");
+        let (stop, stopped) = watch::channel(false);
+        let setup = Api::new(it.office.directory.clone(), told);
+        let task = tokio::spawn(run(listener, monitor, Some(setup), stopped));
+        let ask = async |path: &str| {
+            let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+            all(send(address, request.as_bytes()).await).await
+        };
+        let answer = ask("/mail/config-v1.1.xml?emailaddress=nobody@acme.example").await;
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("mx.acme.example"), "{answer}");
+        let stranger = ask("/mail/config-v1.1.xml?emailaddress=nobody@elsewhere.example").await;
+        assert!(stranger.starts_with("HTTP/1.1 404") && stranger.contains("unknown-domain"), "{stranger}");
+        for path in ["/healthz", "/metrics", "/health"] {
+            assert!(ask(path).await.starts_with("HTTP/1.1 200"), "{path}");
+        }
+        stop.send(true).expect("running");
+        task.await.expect("ends");
     }
 
     #[tokio::test(flavor = "multi_thread")]
