@@ -3,7 +3,7 @@
 //! | path | who asks | answer |
 //! | --- | --- | --- |
 //! | `GET /.well-known/autoconfig/mail/config-v1.1.xml`, `GET /mail/config-v1.1.xml` | Thunderbird, K-9, Evolution | its autoconfiguration format, version 1.1 |
-//! | `POST /autodiscover/autodiscover.xml` | Outlook, Foxmail | Autodiscover as plain old XML (MS-OXDSCLI) |
+//! | `POST /autodiscover/autodiscover.xml` | Outlook | Autodiscover as plain old XML (MS-OXDSCLI) |
 //! | `GET /mobileconfig?email=` | a person with an Apple device | a configuration profile |
 //! | `GET /health` | whoever watches | that the program answers |
 //!
