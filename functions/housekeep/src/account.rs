@@ -13,7 +13,7 @@ use crate::hints::Hint;
 /// does not use those: it falls back to the whole journal.
 const BASES_KEPT: usize = 3;
 /// Every how many bases older ones are looked for: a listing costs as much as a put.
-const BASES_LISTED: u64 = 4;
+const BASES_LISTED: u8 = 4;
 /// So many messages that no base has are read again by whoever opens the account.
 const MANY: u64 = 4_096;
 impl Housekeep {
@@ -31,7 +31,7 @@ impl Housekeep {
             || self.has_many_since(account, base_seq, state.used.messages).await?;
         if wants_base
             && let Some(head) = self.store.build_base_of(account, &state).await?
-            && self.is_turn_of(&head)
+            && is_turn_of(&head)
         {
             self.drop_old_bases(account, &head).await?;
         }
@@ -76,12 +76,6 @@ impl Housekeep {
         }
     }
 
-    /// Tails are about as long as each other, so that about each fourth base has its turn.
-    const fn is_turn_of(&self, head: &Head) -> bool {
-        let tail = if self.settings.long_tail == 0 { 1 } else { self.settings.long_tail };
-        (head.base_seq.0 / tail).is_multiple_of(BASES_LISTED)
-    }
-
     /// Removes bases other than the newest few. Orphans of builds that lost a race go the same way.
     async fn drop_old_bases(&self, account: AccountKey, head: &Head) -> Result<(), StoreError> {
         let bases = self.store.objects().list(&names::bases(account), None, 1000).await?;
@@ -92,4 +86,9 @@ impl Housekeep {
         }
         Ok(())
     }
+}
+
+/// Names end at random, so that about each fourth base has its turn.
+fn is_turn_of(head: &Head) -> bool {
+    head.base.bytes().last().is_some_and(|last| last.is_multiple_of(BASES_LISTED))
 }

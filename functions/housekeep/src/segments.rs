@@ -34,7 +34,9 @@ impl Housekeep {
         let Some(last) = newest.entries.last() else { return Ok(Vec::new()) };
         self.store.look_at_segments_again(account);
         let settings = self.segment_settings(last.used.messages);
-        if self.must_wait(account, last).await? || self.store.is_indexed(account, settings.tail).await? {
+        // Where only those get segments that somebody opens, this is their only chance.
+        let waits = self.settings.index == Index::All && self.must_wait(account, last).await?;
+        if waits || self.store.is_indexed(account, settings.tail).await? {
             return Ok(Vec::new());
         }
         let state = self.keep_account(account).await?;

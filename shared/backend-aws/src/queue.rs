@@ -137,7 +137,7 @@ impl SqsQueue {
     }
 
     /// As if this process had received it: the receipts of its events are good for the other calls, until
-    /// [`SqsQueue::let_go`]. No events: they are in the queue again, one by one, and the record is done.
+    /// [`SqsQueue::let_go`]. No events: they are in the queue again, one by one, and the record is gone.
     ///
     /// # Errors
     /// What sending says: then the record must come again.
@@ -166,12 +166,15 @@ impl SqsQueue {
         }
     }
 
-    /// Puts the events of a message back one by one, so that each has tries of its own.
+    /// Puts the events of a message back, each in one of its own, so that it has tries of its own; then the message goes.
     async fn send_apart(&self, lane: &Lane, record: &Record, events: Vec<Vec<u8>>) -> PortResult<()> {
-        for event in events {
-            self.send_alone(lane, tenant(record, &event), event, Duration::ZERO).await?;
-        }
-        Ok(())
+        let alone = |body: Vec<u8>| {
+            let tenant = tenant(record, &body);
+            Parcel { tenant, body, delay: Duration::ZERO, is_alone: true }
+        };
+        let sent = self.sending(lane).await?.send(events.into_iter().map(alone).collect()).await;
+        sent.into_iter().collect::<PortResult<()>>()?;
+        self.delete(lane, &self.url(lane).await?, &[&record.handle]).await
     }
 
     /// Sends an event that shares its message with no other.
@@ -363,7 +366,8 @@ impl Queue for SqsQueue {
                 refused("a delay of more than 15 minutes".to_owned())
             } else {
                 let Outgoing { tenant, body, delay } = message;
-                parcels.push(Parcel { tenant, body, delay, is_alone: false });
+                // A chore may take as long as an invocation lasts: several in one message would end it.
+                parcels.push(Parcel { tenant, body, delay, is_alone: stage == Stage::Housekeep });
                 Ok(())
             });
         }
@@ -418,9 +422,10 @@ impl Queue for SqsQueue {
             for record in &records {
                 let events = body::events(&record.text);
                 if is_doubtful(record, &events) {
-                    // If that fails, the message comes again.
-                    self.send_apart(lane, record, events).await?;
-                    self.delete(lane, &url, &[&record.handle]).await?;
+                    // If that fails, the message comes again; the others are not left lying for it.
+                    if let Err(error) = self.send_apart(lane, record, events).await {
+                        tracing::warn!(queue = lane.name, %error, "a message of several events is not taken apart yet");
+                    }
                 } else {
                     received.extend(lane.hand_out(record, events, answered, visibility));
                 }

@@ -42,6 +42,11 @@ pub trait Versioned: Serialize + DeserializeOwned {
     /// The version that is written.
     const VERSION: u8 = 1;
 
+    /// The version that this value is written as: an older one where it holds nothing that needs the newest.
+    fn version(&self) -> u8 {
+        Self::VERSION
+    }
+
     /// Reads the version before [`Versioned::VERSION`]. The default knows none.
     ///
     /// # Errors
@@ -55,7 +60,7 @@ pub trait Versioned: Serialize + DeserializeOwned {
 #[must_use]
 pub fn encode<T: Versioned>(value: &T) -> Vec<u8> {
     // Writing to a growing vector cannot fail for types without unsized sequences, which is all of ours.
-    postcard::to_extend(value, vec![T::VERSION]).unwrap_or_default()
+    postcard::to_extend(value, vec![value.version()]).unwrap_or_default()
 }
 
 /// The bytes of a value that is not the newest of its kind, behind the version that it had: for tests of reading

@@ -103,7 +103,10 @@ impl Queue for ReckonedQueue {
             .iter()
             .map(|message| {
                 let (tenant, bytes) = (message.tenant, message.body.len());
-                (digest(&message.body), Size { tenant, bytes, is_alone: !message.delay.is_zero() })
+                (
+                    digest(&message.body),
+                    Size { tenant, bytes, is_alone: stage == Stage::Housekeep || !message.delay.is_zero() },
+                )
             })
             .collect();
         let sent = self.queue.send_batch(stage, messages).await;
