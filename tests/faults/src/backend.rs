@@ -35,14 +35,24 @@ pub struct Ports {
 }
 
 /// A backend that is open for a run.
-pub(crate) enum Open {
-    Embedded { store: Box<Embedded>, _directory: TempDir },
+pub enum Open {
+    /// The embedded one, with its directory.
+    Embedded {
+        /// The backend.
+        store: Box<Embedded>,
+        /// Goes away with it.
+        _directory: TempDir,
+    },
+    /// The services of the other one.
     Aws(Arc<Services>),
 }
 
 impl Open {
     /// Opens an empty one.
-    pub(crate) fn new(backend: Backend, source: &Arc<Source>, hours: &Hours) -> Result<Open, String> {
+    ///
+    /// # Errors
+    /// Why it can't be opened.
+    pub fn new(backend: Backend, source: &Arc<Source>, hours: &Hours) -> Result<Open, String> {
         match backend {
             Backend::Embedded => {
                 let memory = std::path::Path::new("/dev/shm");
@@ -57,7 +67,8 @@ impl Open {
     }
 
     /// The ports as a new process opens them; `alive` is set to false when it dies.
-    pub(crate) fn ports(&self, alive: &services::Alive) -> Ports {
+    #[must_use]
+    pub fn ports(&self, alive: &services::Alive) -> Ports {
         match self {
             Open::Embedded { store, .. } => Ports {
                 journal: store.journal(),
@@ -80,14 +91,16 @@ impl Open {
     }
 
     /// What was asked that no service would have understood.
-    pub(crate) fn misunderstood(&self) -> Vec<String> {
+    #[must_use]
+    pub fn misunderstood(&self) -> Vec<String> {
         match self {
             Open::Embedded { .. } => Vec::new(),
             Open::Aws(services) => services.misunderstood(),
         }
     }
 
-    pub(crate) async fn close(self, pace: &Pace) {
+    /// Ends it.
+    pub async fn close(self, pace: &Pace) {
         if let (Open::Embedded { store, .. }, Pace::Apart(runtime)) = (self, pace) {
             runtime.block_on(store.shutdown());
         }

@@ -13,7 +13,7 @@
 pub mod backend;
 pub mod faulty;
 pub mod hours;
-mod post;
+pub mod post;
 mod scenario;
 pub mod services;
 pub mod source;

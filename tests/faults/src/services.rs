@@ -37,6 +37,19 @@ pub fn settings() -> Settings {
     settings
 }
 
+/// What an operator has to mend before calls are answered again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outage {
+    /// The credentials are no longer valid: no service answers.
+    CredentialsExpired,
+    /// The tables were deleted.
+    TablesMissing,
+    /// The tables take nothing that is written: they are at the limit of what they may take.
+    TablesFull,
+    /// The bucket was deleted.
+    BucketMissing,
+}
+
 /// The services.
 pub struct Services {
     source: Arc<Source>,
@@ -45,6 +58,7 @@ pub struct Services {
     queues: Mutex<Queues>,
     buckets: Mutex<Buckets>,
     misunderstood: Mutex<Vec<String>>,
+    outage: Mutex<Option<Outage>>,
     sdk: SdkConfig,
 }
 
@@ -66,6 +80,7 @@ impl Services {
             queues: Mutex::default(),
             buckets: Mutex::default(),
             misunderstood: Mutex::default(),
+            outage: Mutex::default(),
             sdk,
         })
     }
@@ -94,6 +109,11 @@ impl Services {
     pub fn configuration(self: &Arc<Self>, alive: &Alive) -> SdkConfig {
         let lines = Lines { services: Arc::clone(self), alive: alive.clone() };
         Aws::tuned(self.sdk.to_builder(), SharedHttpClient::new(lines)).build()
+    }
+
+    /// Lets something be wrong until it is mended, which is told by `None`.
+    pub fn set_outage(&self, outage: Option<Outage>) {
+        *self.outage.lock() = outage;
     }
 
     /// What was asked that no service would have understood, or that this stand-in does not know.

@@ -17,9 +17,9 @@ use pennypost_simulation::executor::turn;
 use rand::Rng;
 use serde_json::json;
 
-use super::Services;
 use super::fields::{Fault, strange};
 use super::s3;
+use super::{Outage, Services};
 
 /// Requests of a thousand to which something happens on the line.
 const PER_MILLE: u32 = 50;
@@ -269,6 +269,26 @@ fn failed(request: &Request) -> Reply {
     }
 }
 
+/// The answer while something is wrong, for requests that it concerns.
+fn refused_for(outage: Outage, request: &Request) -> Option<Reply> {
+    let call = request.target().map(|(_, call)| call);
+    match (outage, prefix(request)) {
+        (Outage::CredentialsExpired, Some(prefix)) => {
+            Some(json_error(400, "ExpiredTokenException", json!({}), prefix))
+        }
+        (Outage::CredentialsExpired, None) => Some(s3::error(400, "ExpiredToken")),
+        (Outage::BucketMissing, None) => Some(s3::error(404, "NoSuchBucket")),
+        (Outage::TablesMissing, Some(prefix)) if prefix.contains("dynamodb") => {
+            Some(json_error(400, "ResourceNotFoundException", json!({}), prefix))
+        }
+        (Outage::TablesFull, Some(prefix)) if prefix.contains("dynamodb") => {
+            let writes = call.is_some_and(|call| !matches!(call, "GetItem" | "BatchGetItem" | "Query"));
+            writes.then(|| json_error(400, "RequestLimitExceeded", json!({}), prefix))
+        }
+        _ => None,
+    }
+}
+
 /// Headers that every request may have.
 const HEADERS: &[&str] = &[
     "accept",
@@ -293,6 +313,9 @@ impl Services {
     }
 
     async fn answer(&self, request: &Request) -> Reply {
+        if let Some(reply) = (*self.outage.lock()).and_then(|outage| refused_for(outage, request)) {
+            return reply;
+        }
         let Some((_, call)) = request.target() else {
             let result = self.buckets.lock().answer(request, self.hours.now(), &self.source);
             return result.unwrap_or_else(|fault| match fault {
