@@ -18,7 +18,7 @@ mod tick;
 pub use assemble::{handlers, queue_function, tick_function};
 pub use environment::Environment;
 pub use http::{Answered, ApiFunction, api_function, api_settings};
-pub use ports::{Ports, RawMail};
+pub use ports::{Ports, RawMail, takeover};
 pub use start::{serve_api, serve_queue, serve_schedule};
 pub use tick::{Tick, TickFunction};
 

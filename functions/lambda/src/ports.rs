@@ -62,7 +62,7 @@ impl Ports {
         let queue = aws.queue();
         Ok(Ports {
             function: needs.name,
-            takeover: Arc::new(FromSqs(Arc::clone(&queue))),
+            takeover: takeover(Arc::clone(&queue)),
             queue,
             control: aws.control(),
             log: aws.log(),
@@ -103,6 +103,11 @@ impl Ports {
 }
 
 /// What the service hands to a function lies in the queue's hands from then on.
+#[must_use]
+pub fn takeover(queue: Arc<SqsQueue>) -> Arc<dyn Takeover> {
+    Arc::new(FromSqs(queue))
+}
+
 struct FromSqs(Arc<SqsQueue>);
 
 #[async_trait]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use pennypost_backend_aws::Aws;
 use pennypost_backend_embedded::{Embedded, Options};
 use pennypost_ports::{Control, Journal, Log, Objects, Queue};
+use pennypost_runtime_lambda::Takeover;
 use tempfile::TempDir;
 
 use crate::hours::{Hours, Pace};
@@ -32,6 +33,8 @@ pub struct Ports {
     pub log: Arc<dyn Log>,
     /// The queue port.
     pub queue: Arc<dyn Queue>,
+    /// The same queue, for what a service hands to functions.
+    pub takeover: Option<Arc<dyn Takeover>>,
 }
 
 /// A backend that is open for a run.
@@ -76,17 +79,29 @@ impl Open {
                 control: store.control(),
                 log: store.log(),
                 queue: store.queue(),
+                takeover: None,
             },
             Open::Aws(services) => {
                 let aws = Aws::with_configuration(services::settings(), &services.configuration(alive));
+                let queue = aws.queue();
                 Ports {
+                    takeover: Some(pennypost_lambda::takeover(Arc::clone(&queue))),
                     journal: aws.journal(),
                     objects: aws.objects(),
                     control: aws.control(),
                     log: aws.log(),
-                    queue: aws.queue(),
+                    queue,
                 }
             }
+        }
+    }
+
+    /// The services, if there are any.
+    #[must_use]
+    pub fn services(&self) -> Option<Arc<Services>> {
+        match self {
+            Open::Embedded { .. } => None,
+            Open::Aws(services) => Some(Arc::clone(services)),
         }
     }
 

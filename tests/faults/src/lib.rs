@@ -12,6 +12,7 @@
 
 pub mod backend;
 pub mod faulty;
+pub mod functions;
 pub mod hours;
 pub mod post;
 mod scenario;

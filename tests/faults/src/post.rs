@@ -52,20 +52,52 @@ pub async fn accept(stage: Stage, hours: Hours) {
     }
 }
 
+/// The adapter accepts so many letters at once, and sends what is no event among them.
+pub async fn accept_many(stage: Stage, hours: Hours, count: usize, sent: Poison) {
+    let (mut letters, mut messages) = (Vec::new(), Vec::new());
+    for _ in 0..count {
+        let Some(letter) = stage.random(|random| letter(random, hours.now())) else { continue };
+        if let Some((name, bytes)) = &letter.spool
+            && stage.objects.put_unique(name, bytes.clone()).await.is_err()
+        {
+            continue;
+        }
+        let (id, accounts) = (letter.accepted.id, letter.accounts());
+        let event = Event::Accepted(Box::new(letter.accepted));
+        let body = codec::encode(&event);
+        messages.push(Outgoing { tenant: event.tenant(), body, delay: Duration::ZERO });
+        stage.ledger.lock().doubtful.insert(id, accounts.clone());
+        letters.push((id, accounts));
+    }
+    let number = note_poison(&sent);
+    messages.push(Outgoing { tenant: TenantId(1), body: poison_body(number), delay: Duration::ZERO });
+    let results = stage.queue.send_batch(Step::InboundParse, messages).await;
+    sent.lock().insert(number, results.last() == Some(&Ok(())));
+    let mut ledger = stage.ledger.lock();
+    for ((id, accounts), result) in letters.into_iter().zip(results) {
+        if result == Ok(()) {
+            ledger.doubtful.remove(&id);
+            ledger.accepted.insert(id, accounts);
+        }
+    }
+}
+
 /// What is no event and was sent nevertheless: each with whether it was certainly taken.
 pub type Poison = Arc<Mutex<BTreeMap<u64, bool>>>;
 
 /// Somebody sends what is no event.
 pub async fn poison(stage: Stage, sent: Poison, step: Step) {
-    let number = {
-        let mut sent = sent.lock();
-        let number = sent.len() as u64;
-        sent.insert(number, false);
-        number
-    };
+    let number = note_poison(&sent);
     let message = Outgoing { tenant: TenantId(1), body: poison_body(number), delay: Duration::ZERO };
     let result = stage.queue.send_batch(step, vec![message]).await;
     sent.lock().insert(number, result == [Ok(())]);
+}
+
+fn note_poison(sent: &Poison) -> u64 {
+    let mut sent = sent.lock();
+    let number = sent.len() as u64;
+    sent.insert(number, false);
+    number
 }
 
 /// The `number`th poison message.
@@ -81,6 +113,15 @@ impl Wakeups for NobodyWatches {
     async fn wake(&self, _account: AccountKey, _seq: Seq) -> PortResult<()> {
         Ok(())
     }
+}
+
+/// A queue, and how many of its messages to take.
+pub fn some_queue(stage: &Stage) -> (Step, usize) {
+    stage.random(|random| {
+        // What there is most of.
+        let all = [0, 0, 0, 1, 2, 2, 3, 4];
+        (Step::ALL[all[random.random_range(0..all.len())]], random.random_range(1..=6))
+    })
 }
 
 /// A driver: a desk, and how it acknowledges.
@@ -123,14 +164,16 @@ impl Driver {
     /// Takes some batches, from any queue.
     pub async fn work(self, batches: usize) {
         for _ in 0..batches {
-            let (step, max) = self.stage.random(|random| {
-                // What there is most of.
-                let all = [0, 0, 0, 1, 2, 2, 3, 4];
-                (Step::ALL[all[random.random_range(0..all.len())]], random.random_range(1..=6))
-            });
+            let (step, max) = some_queue(&self.stage);
             self.batch(step, max).await;
             turn().await;
         }
+    }
+
+    /// The desk.
+    #[must_use]
+    pub fn desk(&self) -> Desk {
+        self.desk.clone()
     }
 
     /// Takes one batch. How many messages it had.

@@ -8,6 +8,7 @@ use pennypost_mailstore::Mailroom;
 use pennypost_model::event::Stage as QueueStage;
 use pennypost_runtime::Fusing;
 use pennypost_runtime::batch::Acknowledgement;
+use pennypost_runtime_lambda::Takeover;
 use pennypost_simulation::executor::{Executor, Step};
 use pennypost_simulation::stage::{Ledger, MIN_AGE_MINUTES, Stage, dice};
 use pennypost_simulation::{actors, verdict};
@@ -17,8 +18,9 @@ use tokio::runtime::Runtime;
 
 use crate::backend::{Backend, Open};
 use crate::faulty::{Faulty, FaultyClock, SeededIds, Trouble};
+use crate::functions::Functions;
 use crate::hours::{Hours, Pace};
-use crate::post::{Driver, POISON, Poison, VISIBILITY, accept, poison, poison_body};
+use crate::post::{Driver, POISON, Poison, VISIBILITY, accept, accept_many, poison, poison_body};
 use crate::services::Alive;
 use crate::source::Source;
 
@@ -29,6 +31,10 @@ pub struct Plan {
     pub letters: usize,
     /// Steps of a round before everything is let run out.
     pub steps: usize,
+    /// Letters that come at once, once in each round: with AWS they share messages of the queue.
+    pub at_once: usize,
+    /// Half of what works the queues are functions that a service invokes. Only with AWS.
+    pub functions: bool,
 }
 
 impl Plan {
@@ -36,10 +42,16 @@ impl Plan {
     #[must_use]
     pub const fn of(backend: Backend) -> Plan {
         match backend {
-            Backend::Embedded => Plan { letters: 4, steps: 500 },
+            Backend::Embedded => Plan { letters: 4, steps: 500, at_once: 0, functions: false },
             // Each step of a round may be one of several requests of a call.
-            Backend::Aws => Plan { letters: 3, steps: 250 },
+            Backend::Aws => Plan { letters: 3, steps: 250, at_once: 0, functions: false },
         }
+    }
+
+    /// For AWS: functions, and events that share messages.
+    #[must_use]
+    pub const fn of_functions() -> Plan {
+        Plan { letters: 1, steps: 300, at_once: 14, functions: true }
     }
 }
 
@@ -56,6 +68,8 @@ pub struct Report {
     pub faults: u64,
     /// Processes that died at their work.
     pub deaths: u64,
+    /// Messages of queues with several events in them.
+    pub shared: u64,
     /// What happened, as a number: two runs of a seed have the same.
     pub print: u64,
 }
@@ -107,6 +121,7 @@ async fn run_at(backend: Backend, pace: Pace, seed: u64, plan: Plan) -> Result<R
         executor: Executor::default(),
         alive: (0..=PROCESSES).map(|_| Alive::default()).collect(),
         poisoned: Arc::default(),
+        functions: plan.functions,
         deaths: 0,
         open,
         trouble,
@@ -133,8 +148,9 @@ async fn run_at(backend: Backend, pace: Pace, seed: u64, plan: Plan) -> Result<R
         (std::mem::take(&mut ledger.broken), ledger.accepted.len())
     };
     broken.extend(open.misunderstood());
+    let shared = open.services().map_or(0, |services| services.shared());
     open.close(&pace).await;
-    Ok(Report { broken, accepted, calls, faults, deaths, print })
+    Ok(Report { broken, accepted, calls, faults, deaths, shared, print })
 }
 
 fn minutes(minutes: f64) -> Duration {
@@ -148,6 +164,7 @@ struct Town {
     executor: Executor,
     alive: Vec<Alive>,
     poisoned: Poison,
+    functions: bool,
     deaths: u64,
     open: Open,
     trouble: Trouble,
@@ -158,11 +175,16 @@ struct Town {
 impl Town {
     /// The ports as a process sees them that starts now.
     fn stage(&mut self, process: usize) -> Stage {
+        self.process(process).0
+    }
+
+    /// The same, with what functions need besides.
+    fn process(&mut self, process: usize) -> (Stage, Option<Arc<dyn Takeover>>) {
         self.alive[process] = Alive::default();
         let ports = self.open.ports(&self.alive[process]);
         // The last one's clock is right; the others are up to a minute off.
         let skew = if process == PROCESSES { 0 } else { self.random.random_range(-55_000..=55_000) };
-        Stage {
+        let stage = Stage {
             journal: Faulty::new(ports.journal, &self.trouble),
             objects: Faulty::new(ports.objects, &self.trouble),
             control: Faulty::new(ports.control, &self.trouble),
@@ -172,13 +194,20 @@ impl Town {
             ids: Arc::new(SeededIds(Arc::clone(&self.source))),
             dice: Arc::clone(&self.chance),
             ledger: Arc::clone(&self.ledger),
-        }
+        };
+        (stage, ports.takeover)
     }
 
     async fn round(&mut self, plan: Plan) {
         let began = self.hours.millis();
         let mut letters = plan.letters;
+        let flood = (plan.at_once > 0).then(|| self.random.random_range(0..plan.steps / 2));
         for step in 0..plan.steps {
+            if flood == Some(step) {
+                let stage = self.stage(ADAPTER);
+                let many = accept_many(stage, self.hours.clone(), plan.at_once, Arc::clone(&self.poisoned));
+                self.executor.spawn(ADAPTER, many);
+            }
             if letters > 0 && self.random.random_range(0..plan.steps) < 2 * plan.letters {
                 letters -= 1;
                 self.accept();
@@ -225,8 +254,14 @@ impl Town {
     }
 
     fn start(&mut self, process: usize) {
-        let stage = self.stage(process);
-        if DRIVERS.contains(&process) {
+        let (stage, takeover) = self.process(process);
+        let services = self.open.services().filter(|_| self.functions && process == DRIVERS[0]);
+        if let (Some(services), Some(takeover)) = (services, takeover) {
+            let functions = Functions::new(stage, takeover, services, self.fusing());
+            for _ in 0..2 {
+                self.executor.spawn(process, functions.clone().work(4));
+            }
+        } else if DRIVERS.contains(&process) {
             let driver = Driver::new(stage, self.acknowledgement(), self.fusing());
             for _ in 0..2 {
                 self.executor.spawn(process, driver.clone().work(4));

@@ -14,15 +14,19 @@ const fn fitting(backend: Backend) -> u64 {
 }
 
 fn runs(backend: Backend, part: u64) {
+    seeds(backend, part, Plan::of(backend), fitting(backend));
+}
+
+fn seeds(backend: Backend, part: u64, plan: Plan, fitting: u64) {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     let seeds: Vec<u64> = match number("FAULT_SEED") {
         Some(seed) => (seed % PARTS == part).then_some(seed).into_iter().collect(),
-        None => (part..number("FAULT_RUNS").unwrap_or(fitting(backend))).step_by(PARTS as usize).collect(),
+        None => (part..number("FAULT_RUNS").unwrap_or(fitting)).step_by(PARTS as usize).collect(),
     };
-    let (mut accepted, mut calls, mut faults, mut deaths) = (0, 0, 0, 0);
+    let (mut accepted, mut calls, mut faults, mut deaths, mut shared) = (0, 0, 0, 0, 0);
     let mut failed = Vec::new();
     for seed in &seeds {
-        let report = run(backend, *seed, Plan::of(backend));
+        let report = run(backend, *seed, plan);
         if !report.broken.is_empty() {
             println!("FAULT_SEED={seed} on {backend:?} breaks invariants:\n{}", report.broken.join("\n"));
             failed.push(*seed);
@@ -31,11 +35,13 @@ fn runs(backend: Backend, part: u64) {
         calls += report.calls;
         faults += report.faults;
         deaths += report.deaths;
+        shared += report.shared;
     }
     let count = seeds.len();
     println!(
-        "{backend:?}: {count} runs, {accepted} letters, {calls} calls, {faults} faults, {deaths} deaths"
+        "{backend:?}: {count} runs, {accepted} letters, {calls} calls, {faults} faults, {deaths} deaths, {shared} shared messages"
     );
+    assert_eq!(shared > 0, plan.at_once > 0 && count > 0, "{shared} messages were shared");
     assert!(failed.is_empty(), "seeds on {backend:?} that break invariants (FAULT_SEED): {failed:?}");
 }
 
@@ -57,6 +63,16 @@ fn aws_first_part() {
 #[test]
 fn aws_second_part() {
     runs(Backend::Aws, 1);
+}
+
+#[test]
+fn functions_first_part() {
+    seeds(Backend::Aws, 0, Plan::of_functions(), 20);
+}
+
+#[test]
+fn functions_second_part() {
+    seeds(Backend::Aws, 1, Plan::of_functions(), 20);
 }
 
 #[test]

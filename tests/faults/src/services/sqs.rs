@@ -3,13 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use pennypost_backend_aws::queue::body;
 use pennypost_model::Timestamp;
+use pennypost_model::event::Stage;
+use pennypost_runtime_lambda::{SqsEvent, SqsRecord};
 use rand::Rng;
 use serde_json::{Value as Json, json};
 use sha2::{Digest, Sha256};
 
-use super::Services;
 use super::fields::{Answer, Fields, refused, strange};
+use super::{Services, settings};
 use crate::source::Source;
 
 /// Limits of the service.
@@ -54,6 +57,8 @@ pub(super) struct Queues {
     /// Deleted messages that may come once more.
     deleted: Vec<(String, u64, Message)>,
     next: u64,
+    /// Messages that were sent with several events in them.
+    shared: u64,
 }
 
 impl Message {
@@ -174,7 +179,7 @@ impl Queues {
             }
             messages.push((id, body, group, delay));
         }
-        let mut next = self.next;
+        let (mut next, mut shared) = (self.next, self.shared);
         let (_, queue) = self.queue(&mut fields)?;
         fields.done()?;
         if messages.is_empty() || messages.len() > BATCH || bytes > LARGEST_BATCH {
@@ -192,6 +197,7 @@ impl Queues {
                 taken.push(json!({ "Id": entry, "MessageId": message_id(next + 1), "MD5OfMessageBody": "" }));
             }
             next += 1;
+            shared += u64::from(body::events(&body).len() > 1);
             let visible = now.plus_millis(1000 * delay as i64);
             let id = message_id(next);
             let message = Message {
@@ -206,7 +212,7 @@ impl Queues {
             };
             queue.messages.insert(next, message);
         }
-        self.next = next;
+        (self.next, self.shared) = (next, shared);
         Ok(json!({ "Successful": taken, "Failed": failed }))
     }
 
@@ -217,7 +223,7 @@ impl Queues {
             entries.push((entry.text("Id")?, entry.text("ReceiptHandle")?));
             entry.done()?;
         }
-        let (name, queue) = self.queue(&mut fields)?;
+        let name = self.queue(&mut fields)?.0;
         fields.done()?;
         let distinct: BTreeSet<&String> = entries.iter().map(|(id, _)| id).collect();
         if entries.is_empty() || entries.len() > BATCH || distinct.len() < entries.len() {
@@ -234,18 +240,23 @@ impl Queues {
                 continue;
             }
             done.push(json!({ "Id": entry }));
-            // An older handle is answered as if it deleted, and need not.
-            let is_newest = queue
-                .messages
-                .get(&number)
-                .and_then(|m| m.handle.as_ref())
-                .is_some_and(|(newest, _)| *newest == handle);
-            if is_newest && let Some(message) = queue.messages.remove(&number) {
-                gone.push((number, message));
-            }
+            gone.push((number, handle));
         }
-        self.deleted.extend(gone.into_iter().map(|(number, message)| (name.clone(), number, message)));
+        for (number, handle) in gone {
+            self.remove(&name, number, &handle);
+        }
         Ok(json!({ "Successful": done, "Failed": failed }))
+    }
+
+    /// Deletes a message. An older handle is taken as well, and need not delete.
+    fn remove(&mut self, name: &str, number: u64, handle: &str) {
+        let Some(queue) = self.queues.get_mut(name) else { return };
+        let newest = queue.messages.get(&number).and_then(|message| message.handle.as_ref());
+        if newest.is_some_and(|(newest, _)| newest == handle)
+            && let Some(message) = queue.messages.remove(&number)
+        {
+            self.deleted.push((name.to_owned(), number, message));
+        }
     }
 
     fn change_visibility(&mut self, mut fields: Fields, now: Timestamp) -> Answer {
@@ -352,6 +363,19 @@ impl Queues {
     }
 }
 
+/// A message that was handed out, as a function is handed it.
+fn record(handed: &Json) -> SqsRecord {
+    let text = |value: &Json| value.as_str().unwrap_or_default().to_owned();
+    let attributes = handed["Attributes"].as_object().into_iter().flatten();
+    SqsRecord {
+        message_id: text(&handed["MessageId"]),
+        receipt_handle: text(&handed["ReceiptHandle"]),
+        body: text(&handed["Body"]),
+        attributes: attributes.map(|(name, value)| (name.clone(), text(value))).collect(),
+        ..SqsRecord::default()
+    }
+}
+
 /// As random as the service's, and the same in every run of a seed.
 fn message_id(number: u64) -> String {
     let digest = Sha256::digest(number.to_le_bytes());
@@ -360,6 +384,32 @@ fn message_id(number: u64) -> String {
 }
 
 impl Services {
+    /// What the service invokes the function of a queue with: some of its messages, at most ten. None if there are none.
+    #[must_use]
+    pub fn batch(&self, stage: Stage, max: usize) -> Option<SqsEvent> {
+        let name = settings().queue_name(stage);
+        let now = self.hours.now();
+        let handed = self.queues.lock().receive(&name, max.min(BATCH), None, now, &self.source);
+        let records: Vec<SqsRecord> = handed.ok()?.iter().map(record).collect();
+        (!records.is_empty()).then_some(SqsEvent { records })
+    }
+
+    /// How many messages were sent with several events in them.
+    #[must_use]
+    pub fn shared(&self) -> u64 {
+        self.queues.lock().shared
+    }
+
+    /// The service deletes what a function has done.
+    pub fn delete(&self, stage: Stage, record: &SqsRecord) {
+        if let Some(number) = of_handle(&record.receipt_handle)
+            && !self.source.chance(20)
+        {
+            let name = settings().queue_name(stage);
+            self.queues.lock().remove(&name, number, &record.receipt_handle);
+        }
+    }
+
     pub(super) async fn sqs(&self, call: &str, body: &[u8]) -> Answer {
         let mut fields = Fields::read(body)?;
         if call != "ReceiveMessage" {
