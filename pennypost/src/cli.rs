@@ -223,9 +223,10 @@ impl Command {
             Command::Serve(_) | Command::Bench(_) | Command::Functions(_) | Command::Create => {}
             Command::Cost(args) => cost::period(office, &args, json, text).await?,
             Command::Admin(command) => {
-                let open_account = office.open_account();
+                let (open_account, empty_account) = (office.open_account(), office.empty_account());
                 let text = Text::new(text.lang());
-                let context = AdminContext::new(office.directory.clone(), text, json, &*open_account);
+                let context =
+                    AdminContext::new(office.directory.clone(), text, json, &*open_account, &*empty_account);
                 command.run(&context).await?;
             }
             Command::Import(args) => return import::run(office, &args, json, text).await,

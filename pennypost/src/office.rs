@@ -6,10 +6,13 @@ use std::sync::Arc;
 use futures::FutureExt;
 use pennypost_backend_embedded::{Embedded, Options};
 use pennypost_directory::{Account, Directory, Page, Tenant};
+use pennypost_fold::DraftError;
 use pennypost_mailstore::{Mailroom, Mailstore};
+use pennypost_model::UidSet;
+use pennypost_model::journal::{Actor, DeleteReason};
 use pennypost_ports::{Clock, Control, Ids, Log, Objects, Queue, RandomIds, SystemClock};
 
-use crate::admin::OpenAccount;
+use crate::admin::{EmptyAccount, OpenAccount};
 use crate::backend::{Backend, Place};
 use crate::text::Text;
 use crate::{Failed, say};
@@ -85,6 +88,33 @@ impl Office {
         Box::new(move |account| {
             let room = room.clone();
             async move { room.account(account).await.map(drop).map_err(|error| error.to_string()) }.boxed()
+        })
+    }
+
+    /// Deletes all mail of an account that is going to be erased. Its bytes go when nothing can restore them any more.
+    #[must_use]
+    pub fn empty_account(&self) -> Box<EmptyAccount> {
+        let room = Mailroom::new(self.store.clone());
+        Box::new(move |account| {
+            let room = room.clone();
+            async move {
+                let live = room.account(account).await.map_err(|error| error.to_string())?;
+                let emptied = live.change(&Actor::Admin, |draft| {
+                    let mailboxes: Vec<_> = draft.state().mailboxes().map(|mailbox| mailbox.id).collect();
+                    for id in mailboxes {
+                        let uids: UidSet = match draft.state().mailbox(id) {
+                            Some(mailbox) => mailbox.rows.iter().map(|row| row.uid).collect(),
+                            None => continue,
+                        };
+                        if !uids.is_empty() {
+                            draft.delete_messages(id, &uids, DeleteReason::Admin)?;
+                        }
+                    }
+                    Ok::<_, DraftError>(())
+                });
+                emptied.await.map(drop).map_err(|error| error.to_string())
+            }
+            .boxed()
         })
     }
 

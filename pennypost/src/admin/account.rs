@@ -3,11 +3,14 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use pennypost_directory::{Account, AccountState, Page};
+use pennypost_directory::{Account, AccountState, DepartmentId, NewAccount, Page, Profile, ProfileField};
+use pennypost_model::TenantId;
 use serde_json::{Value, json};
 
 use crate::admin::clients::ClientsCommand;
 use crate::admin::csv_import;
+use crate::admin::department::{People, find, paths};
+use crate::admin::life::{LifeCommand, kind_name};
 use crate::admin::output::Table;
 use crate::admin::password::PasswordArgs;
 use crate::admin::size::parse_size;
@@ -62,6 +65,47 @@ pub enum AccountCommand {
         #[arg(value_parser = parse_size)]
         size: u64,
     },
+    /// Change what the directory says of an account's owner
+    #[command(
+        after_help = "Examples:\n  pennypost account edit alice@example.com --name Alice --title Director\n  \
+        pennypost account edit alice@example.com --department Research --department Sales\n  \
+        pennypost account edit alice@example.com --phone \"\"\n\n\
+        The first --department is the main one; / is the organisation itself. What is given empty is emptied."
+    )]
+    Edit {
+        /// Its address
+        address: String,
+        /// What to say
+        #[command(flatten)]
+        person: PersonArgs,
+    },
+    /// Put accounts into departments and no others
+    #[command(
+        after_help = "Examples:\n  pennypost account move alice@example.com bob@example.com --to Research\n  \
+        pennypost account move bob@example.com --to Sales --to Research/Compilers"
+    )]
+    Move {
+        /// Their addresses
+        #[arg(required = true)]
+        addresses: Vec<String>,
+        /// The department, the main one first; / is the organisation itself
+        #[arg(long, required = true, value_name = "DEPARTMENT")]
+        to: Vec<String>,
+    },
+    /// Find accounts by name, pinyin, initials or the beginning of the address
+    #[command(
+        after_help = "Examples:\n  pennypost account find wxm\n  pennypost account find 王小明 --tenant acme"
+    )]
+    Find {
+        /// What to look for
+        text: String,
+        /// Which tenant's
+        #[arg(long)]
+        tenant: Option<String>,
+        /// How many at most
+        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u8).range(1..=100))]
+        limit: u8,
+    },
     /// Disable an account: no sign-in, no new mail
     #[command(after_help = "Example:\n  pennypost account disable alice@example.com")]
     Disable {
@@ -74,6 +118,9 @@ pub enum AccountCommand {
         /// Its address
         address: String,
     },
+    #[expect(missing_docs, reason = "a flattened variant has no text of its own")]
+    #[command(flatten)]
+    Life(LifeCommand),
     /// Tokens: passwords for one program each
     #[command(subcommand)]
     Token(TokenCommand),
@@ -97,12 +144,52 @@ pub struct AddArgs {
     /// Its owner's name
     #[arg(long, default_value = "")]
     pub name: String,
+    /// A department that its owner is in, the main one first; may be given several times
+    #[arg(long)]
+    pub department: Vec<String>,
+    /// Position in the organisation
+    #[arg(long)]
+    pub title: Option<String>,
     /// Add all accounts of a CSV file
     #[arg(long, value_name = "FILE", conflicts_with_all = ["address", "password_stdin", "name"])]
     pub csv: Option<PathBuf>,
     /// With --csv: check every row, change nothing
     #[arg(long, requires = "csv")]
     pub dry_run: bool,
+}
+
+/// What the directory says of a person.
+#[derive(Debug, Default, Args)]
+#[group(required = true, multiple = true)]
+pub struct PersonArgs {
+    /// Name
+    #[arg(long)]
+    pub name: Option<String>,
+    /// A department, the main one first; may be given several times
+    #[arg(long)]
+    pub department: Vec<String>,
+    /// Position in the organisation
+    #[arg(long)]
+    pub title: Option<String>,
+    /// Landline number
+    #[arg(long)]
+    pub phone: Option<String>,
+    /// Mobile number
+    #[arg(long)]
+    pub mobile: Option<String>,
+    /// Number that the organisation has given, such as an employee number
+    #[arg(long)]
+    pub number: Option<String>,
+    /// A note of the administrators
+    #[arg(long)]
+    pub note: Option<String>,
+}
+
+impl PersonArgs {
+    fn fields(&self) -> impl Iterator<Item = (ProfileField, &str)> {
+        let texts = [&self.title, &self.phone, &self.mobile, &self.number, &self.note];
+        ProfileField::ALL.into_iter().zip(texts).filter_map(|(field, text)| Some((field, text.as_deref()?)))
+    }
 }
 
 impl AccountCommand {
@@ -136,6 +223,16 @@ impl AccountCommand {
                 let sentence = say!(text, "account-quota-changed", address = shown, quota = size.to_string());
                 report(context, &sentence, &account, None)
             }
+            AccountCommand::Edit { address, person } => edit(context, address, person).await,
+            AccountCommand::Move { addresses, to } => put_into(context, addresses, to).await,
+            AccountCommand::Find { text, tenant, limit } => {
+                let tenant = context.tenant_or_only(tenant.as_deref()).await?;
+                let tree = context.directory.departments(tenant.id).await?;
+                let mut people = People::new(context, &tree, false)?;
+                let found = context.directory.find_people(tenant.id, text, usize::from(*limit)).await?;
+                found.iter().try_for_each(|person| people.row(person))?;
+                people.finish()
+            }
             AccountCommand::Disable { address } => {
                 let account = set_state(context, address, AccountState::Disabled).await?;
                 let shown = account.address.to_string();
@@ -146,6 +243,7 @@ impl AccountCommand {
                 let shown = account.address.to_string();
                 report(context, &say!(text, "account-enabled", address = shown), &account, None)
             }
+            AccountCommand::Life(command) => command.run(context).await,
             AccountCommand::Token(command) => command.run(context).await,
             AccountCommand::Clients(command) => command.run(context).await,
         }
@@ -157,7 +255,27 @@ async fn add(context: &AdminContext<'_>, address: &str, arguments: &AddArgs) -> 
     let placeholder = "a password that is good enough";
     context.directory.check_new_account(address, placeholder, &arguments.name).await?;
     let chosen = arguments.password.choose(context, address)?;
-    let account = add_and_open(context, address, &chosen.password, &arguments.name, arguments.quota).await?;
+    let mut profile = Profile::default();
+    if let Some(title) = &arguments.title {
+        profile.set(ProfileField::Title, title)?;
+    }
+    let departments = match arguments.department.as_slice() {
+        [] => Vec::new(),
+        named => {
+            let domain = context.domain(address.rsplit('@').next().unwrap_or_default()).await?;
+            find_all(context, domain.tenant, named).await?
+        }
+    };
+    let new = NewAccount {
+        address,
+        password: Some(&chosen.password),
+        display_name: &arguments.name,
+        quota_bytes: arguments.quota,
+        departments: &departments,
+        profile,
+        ..NewAccount::default()
+    };
+    let account = add_and_open(context, &new).await?;
     let shown = account.address.to_string();
     let generated = chosen.is_generated.then_some(chosen.password.as_str());
     report(context, &say!(context.text, "account-added", address = shown), &account, generated)
@@ -166,17 +284,60 @@ async fn add(context: &AdminContext<'_>, address: &str, arguments: &AddArgs) -> 
 /// Adds an account and opens its journal.
 pub(crate) async fn add_and_open(
     context: &AdminContext<'_>,
-    address: &str,
-    password: &str,
-    name: &str,
-    quota: Option<u64>,
+    new: &NewAccount<'_>,
 ) -> Result<Account, AdminError> {
-    let account = context.directory.add_account(address, password, name, quota).await?;
+    let account = context.directory.add_account_with(new).await?;
     (context.open_account)(account.key).await.map_err(|cause| {
         let address = account.address.to_string();
         AdminError::Said(say!(context.text, "error-open-account", address = address, cause = cause))
     })?;
     Ok(account)
+}
+
+/// The departments of those paths or numbers.
+pub(crate) async fn find_all(
+    context: &AdminContext<'_>,
+    tenant: TenantId,
+    named: &[String],
+) -> Result<Vec<DepartmentId>, AdminError> {
+    let tree = context.directory.departments(tenant).await?;
+    named.iter().map(|path| find(context, &tree, path)).collect()
+}
+
+async fn edit(context: &AdminContext<'_>, address: &str, person: &PersonArgs) -> Result<(), AdminError> {
+    let account = context.account(address).await?;
+    let directory = &context.directory;
+    // All that can be wrong is looked at before anything is changed.
+    let departments = find_all(context, account.key.tenant, &person.department).await?;
+    let mut profile = account.profile.clone();
+    person.fields().try_for_each(|(field, text)| profile.set(field, text))?;
+    if let Some(name) = &person.name {
+        directory.set_display_name(account.key, name).await?;
+    }
+    if !departments.is_empty() {
+        directory.set_departments(account.key, &departments).await?;
+    }
+    directory
+        .change_profile(account.key, |profile| {
+            person.fields().try_for_each(|(field, text)| profile.set(field, text))
+        })
+        .await?;
+    let account = context.account(address).await?;
+    let shown = account.address.to_string();
+    report(context, &say!(context.text, "account-edited", address = shown), &account, None)
+}
+
+async fn put_into(context: &AdminContext<'_>, addresses: &[String], to: &[String]) -> Result<(), AdminError> {
+    for address in addresses {
+        let account = context.account(address).await?;
+        let departments = find_all(context, account.key.tenant, to).await?;
+        context.directory.set_departments(account.key, &departments).await?;
+        let account = context.account(address).await?;
+        let shown = account.address.to_string();
+        let sentence = say!(context.text, "account-moved", address = shown, departments = to.join(", "));
+        report(context, &sentence, &account, None)?;
+    }
+    Ok(())
 }
 
 async fn set_state(
@@ -221,14 +382,29 @@ async fn show(context: &AdminContext<'_>, account: &Account) -> Result<(), Admin
     }
     let text = &context.text;
     let tenant = context.directory.tenant(account.key.tenant).await?;
+    let tree = context.directory.departments(account.key.tenant).await?;
+    let aliases = context.directory.aliases_of(account.key).await?;
+    let aliases: Vec<String> = aliases.iter().map(ToString::to_string).collect();
+    let profile = &account.profile;
     let rows = [
         (say!(text, "word-address"), account.address.to_string()),
         (say!(text, "word-name"), account.display_name.clone()),
         (say!(text, "word-tenant"), tenant.map(|tenant| tenant.name).unwrap_or_default()),
         (say!(text, "word-account"), account.key.to_string()),
-        (say!(text, "word-state"), state_word(context, account.state)),
+        (say!(text, "word-state"), state_word(context, account)),
         (say!(text, "word-quota"), account.quota_bytes.to_string()),
         (say!(text, "word-created"), account.created.rfc3339()),
+        (say!(text, "word-departments"), paths(&tree, &account.departments).join("; ")),
+        (say!(text, "word-aliases"), aliases.join("; ")),
+        (
+            say!(text, "word-expires"),
+            account.expires.map(pennypost_model::Timestamp::rfc3339).unwrap_or_default(),
+        ),
+        (say!(text, "word-title"), profile.title.clone()),
+        (say!(text, "word-phone"), profile.phone.clone()),
+        (say!(text, "word-mobile"), profile.mobile.clone()),
+        (say!(text, "word-staff-number"), profile.number.clone()),
+        (say!(text, "word-note"), profile.note.clone()),
     ];
     rows.iter().try_for_each(|(word, value)| context.line(format!("{word}: {value}").trim_end()))
 }
@@ -245,7 +421,7 @@ async fn list(context: &AdminContext<'_>, tenant: Option<&str>, csv: bool) -> Re
     ];
     let mut table = Table::new(context, heads);
     if csv {
-        csv_row(context, &["address", "name", "quota", "state", "tenant", "created"])?;
+        context.csv_row(&["address", "name", "quota", "state", "tenant", "created"])?;
     }
     for tenant in context.tenant_or_all(tenant).await? {
         let mut page = Page::default();
@@ -255,12 +431,12 @@ async fn list(context: &AdminContext<'_>, tenant: Option<&str>, csv: bool) -> Re
                 let (address, quota) = (account.address.to_string(), account.quota_bytes.to_string());
                 let created = account.created.rfc3339();
                 if csv {
-                    let state = state_name(account.state);
+                    let state = state_name(account);
                     let name = account.display_name.as_str();
-                    csv_row(context, &[&address, name, &quota, state, &tenant.name, &created])?;
+                    context.csv_row(&[&address, name, &quota, state, &tenant.name, &created])?;
                     continue;
                 }
-                let state = state_word(context, account.state);
+                let state = state_word(context, account);
                 let name = account.display_name.clone();
                 table.row(
                     vec![address, name, state, quota, tenant.name.clone(), created],
@@ -274,23 +450,20 @@ async fn list(context: &AdminContext<'_>, tenant: Option<&str>, csv: bool) -> Re
     if csv { Ok(()) } else { table.finish(&say!(text, "accounts-none")) }
 }
 
-fn csv_row(context: &AdminContext<'_>, fields: &[&str]) -> Result<(), AdminError> {
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    let written = writer.write_record(fields).map_err(std::io::Error::from);
-    written?;
-    let bytes = writer.into_inner().map_err(|error| std::io::Error::other(error.to_string()))?;
-    context.line(String::from_utf8_lossy(&bytes).trim_end_matches('\n'))
-}
-
-const fn state_name(state: AccountState) -> &'static str {
-    match state {
+/// What is said of an account's state first: what nobody of the tenant can change comes before the rest.
+const fn state_name(account: &Account) -> &'static str {
+    match account.state {
+        _ if account.binned.is_some() => "deleted",
+        _ if account.suspended => "suspended",
         AccountState::Active => "active",
         AccountState::Disabled => "disabled",
     }
 }
 
-fn state_word(context: &AdminContext<'_>, state: AccountState) -> String {
-    match state {
+fn state_word(context: &AdminContext<'_>, account: &Account) -> String {
+    match account.state {
+        _ if account.binned.is_some() => say!(context.text, "word-deleted"),
+        _ if account.suspended => say!(context.text, "word-suspended"),
         AccountState::Active => say!(context.text, "word-active"),
         AccountState::Disabled => say!(context.text, "word-disabled"),
     }
@@ -303,8 +476,17 @@ pub(crate) fn document(account: &Account) -> Value {
         "name": account.display_name,
         "tenant": account.key.tenant.to_string(),
         "account": account.key.account.to_string(),
-        "state": state_name(account.state),
+        "state": state_name(account),
+        "kind": kind_name(account.kind),
+        "expires": account.expires.map(pennypost_model::Timestamp::rfc3339),
+        "binned_until": account.binned.map(|binned| binned.until.rfc3339()),
         "quota_bytes": account.quota_bytes,
         "created": account.created.rfc3339(),
+        "departments": account.departments.iter().map(|department| department.0).collect::<Vec<_>>(),
+        "title": account.profile.title,
+        "phone": account.profile.phone,
+        "mobile": account.profile.mobile,
+        "number": account.profile.number,
+        "note": account.profile.note,
     })
 }

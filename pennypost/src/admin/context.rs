@@ -14,6 +14,9 @@ use crate::text::Text;
 /// Opens the journal of a fresh account; the text of an error is shown as its cause.
 pub type OpenAccount = dyn Fn(AccountKey) -> BoxFuture<'static, Result<(), String>> + Send + Sync;
 
+/// Deletes all mail of an account that is going to be erased; the text of an error is shown as its cause.
+pub type EmptyAccount = OpenAccount;
+
 /// Where passwords come from.
 pub trait Console: Send + Sync {
     /// One line of standard input without its line end; `None` at its end. At most 4,096 bytes are read.
@@ -58,6 +61,8 @@ pub struct AdminContext<'a> {
     pub json: bool,
     /// Called for each account that was added, so that its mailboxes are there before the first mail.
     pub open_account: &'a OpenAccount,
+    /// Called for each account that is going to be erased.
+    pub empty_account: &'a EmptyAccount,
     /// Standard input and terminal.
     pub console: &'a dyn Console,
     /// Standard output.
@@ -74,12 +79,14 @@ impl<'a> AdminContext<'a> {
         text: Text,
         json: bool,
         open_account: &'a OpenAccount,
+        empty_account: &'a EmptyAccount,
     ) -> AdminContext<'a> {
         AdminContext {
             directory,
             text,
             json,
             open_account,
+            empty_account,
             console: &Terminal,
             output: Mutex::new(Box::new(std::io::stdout())),
             errors: Mutex::new(Box::new(std::io::stderr())),

@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::path::Path;
 
-use pennypost_directory::MailAddress;
+use pennypost_directory::{MailAddress, NewAccount};
 use serde_json::json;
 
 use crate::admin::account::{add_and_open, report};
@@ -138,8 +138,14 @@ async fn import(
     if dry_run {
         return Ok(context.directory.check_new_account(&row.address, password, &row.name).await?);
     }
-    let account =
-        add_and_open(context, &row.address, password, &row.name, row.quota.or(default_quota)).await?;
+    let new = NewAccount {
+        address: &row.address,
+        password: Some(password),
+        display_name: &row.name,
+        quota_bytes: row.quota.or(default_quota),
+        ..NewAccount::default()
+    };
+    let account = add_and_open(context, &new).await?;
     let shown = account.address.to_string();
     report(context, &say!(context.text, "account-added", address = shown), &account, generated.as_deref())
 }

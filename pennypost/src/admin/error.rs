@@ -60,6 +60,20 @@ pub fn directory_message(error: &DirectoryError, text: &Text) -> String {
         E::TooMany { limit, .. } => say!(text, "error-too-many", limit = *limit),
         E::GroupCycle(address) => say!(text, "error-group-cycle", address = address),
         E::GroupDepth { limit } => say!(text, "error-group-depth", limit = *limit),
+        E::NoDepartment(name) => say!(text, "error-no-department", name = name),
+        E::DepartmentTaken(name) => say!(text, "error-department-taken", name = name),
+        E::DepartmentName { limit } => say!(text, "error-department-name", limit = *limit),
+        E::DepartmentDepth { limit } => say!(text, "error-department-depth", limit = *limit),
+        E::DepartmentCycle(name) => say!(text, "error-department-cycle", name = name),
+        E::DepartmentNotEmpty(name) => say!(text, "error-department-not-empty", name = name),
+        E::NoTag(name) => say!(text, "error-no-tag", name = name),
+        E::TagTaken(name) => say!(text, "error-tag-taken", name = name),
+        E::InBin(address) => say!(text, "error-in-bin", address = address),
+        E::NotInBin(address) => say!(text, "error-not-in-bin", address = address),
+        E::BinOver(address) => say!(text, "error-bin-over", address = address),
+        E::WrongKind(address) => say!(text, "error-wrong-kind", address = address),
+        E::GroupFollows => say!(text, "error-group-follows"),
+        E::Field { name, limit } => say!(text, "error-field", name = *name, limit = *limit),
     }
 }
 

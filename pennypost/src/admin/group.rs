@@ -1,9 +1,13 @@
 //! `pennypost group …`
 
-use clap::Subcommand;
-use pennypost_directory::{Group, Member, Page};
+use std::collections::BTreeSet;
+
+use clap::{Args, Subcommand, ValueEnum};
+use pennypost_directory::{DepartmentId, Group, GroupRules, MailAddress, Member, Page, Senders, TagId};
+use pennypost_model::{AccountId, AccountKey, TenantId};
 use serde_json::{Value, json};
 
+use crate::admin::department::{find, shown};
 use crate::admin::output::Table;
 use crate::admin::{AdminContext, AdminError};
 use crate::say;
@@ -44,12 +48,122 @@ pub enum GroupCommand {
         #[arg(long)]
         remove: Vec<String>,
     },
+    /// Show the rules of a group, or change them: who may send, who speaks for it, members by department and tag
+    #[command(after_help = "Examples:\n  pennypost group rules team@example.com\n  \
+        pennypost group rules team@example.com --senders members --allow customer@partner.example\n  \
+        pennypost group rules all@example.com --department / --senders named --allow-department Board\n  \
+        pennypost group rules team@example.com --representative ann@example.com --shared on --disabled off")]
+    Rules {
+        /// The group
+        address: String,
+        /// What to change
+        #[command(flatten)]
+        rules: Box<RulesArgs>,
+    },
+    /// Make the group of a department: its people are its members, its address is its name in pinyin
+    #[command(
+        after_help = "Example:\n  pennypost group for-department Research/Compilers --domain example.com"
+    )]
+    ForDepartment {
+        /// The department
+        department: String,
+        /// The domain of its address
+        #[arg(long)]
+        domain: String,
+    },
     /// Remove a group
     #[command(after_help = "Example:\n  pennypost group remove team@example.com")]
     Remove {
         /// The group
         address: String,
     },
+}
+
+/// What to change of the rules of a group.
+#[derive(Debug, Args)]
+pub struct RulesArgs {
+    /// Who may send to it
+    #[arg(long, value_enum)]
+    pub senders: Option<SendersArg>,
+    /// Who else may send: an account, a group, or an address outside; may be given several times
+    #[arg(long, value_name = "ADDRESS")]
+    pub allow: Vec<MailAddress>,
+    /// Take somebody off those who may
+    #[arg(long, value_name = "ADDRESS")]
+    pub disallow: Vec<MailAddress>,
+    /// Members of which department, and of those below it, may send; may be given several times
+    #[arg(long, value_name = "DEPARTMENT")]
+    pub allow_department: Vec<String>,
+    /// Take a department off those who may
+    #[arg(long, value_name = "DEPARTMENT")]
+    pub disallow_department: Vec<String>,
+    /// An account that speaks for the group; may be given several times
+    #[arg(long, value_name = "ADDRESS")]
+    pub representative: Vec<String>,
+    /// An account that no longer does
+    #[arg(long, value_name = "ADDRESS")]
+    pub no_representative: Vec<String>,
+    /// Everybody in this department and below it is a member; may be given several times
+    #[arg(long)]
+    pub department: Vec<String>,
+    /// No longer
+    #[arg(long, value_name = "DEPARTMENT")]
+    pub no_department: Vec<String>,
+    /// Everybody whom this tag marks is a member; may be given several times
+    #[arg(long)]
+    pub tag: Vec<String>,
+    /// No longer
+    #[arg(long, value_name = "TAG")]
+    pub no_tag: Vec<String>,
+    /// Is it in the directory that members see?
+    #[arg(long, value_enum)]
+    pub shared: Option<Switch>,
+    /// A disabled group takes no mail
+    #[arg(long, value_enum)]
+    pub disabled: Option<Switch>,
+}
+
+/// On or off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Switch {
+    /// Yes
+    On,
+    /// No
+    Off,
+}
+
+/// Who may send to a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SendersArg {
+    /// Everybody, also from outside
+    Everyone,
+    /// Every account of the organisation
+    Inside,
+    /// Its members, and who is allowed by name
+    Members,
+    /// Only who is allowed by name
+    Named,
+}
+
+impl SendersArg {
+    const fn rule(self) -> Senders {
+        match self {
+            SendersArg::Everyone => Senders::Everyone,
+            SendersArg::Inside => Senders::Inside,
+            SendersArg::Members => Senders::Members,
+            SendersArg::Named => Senders::Named,
+        }
+    }
+}
+
+/// The name of a rule for programs.
+const fn senders_name(senders: Senders) -> &'static str {
+    match senders {
+        Senders::Everyone => "everyone",
+        Senders::Inside => "inside",
+        Senders::Members => "members",
+        Senders::Named => "named",
+    }
 }
 
 impl GroupCommand {
@@ -67,6 +181,17 @@ impl GroupCommand {
             }
             GroupCommand::List { tenant } => list(context, tenant.as_deref()).await,
             GroupCommand::Members { address, add, remove } => members(context, address, add, remove).await,
+            GroupCommand::Rules { address, rules } => change_rules(context, address, rules).await,
+            GroupCommand::ForDepartment { department, domain } => {
+                let tenant = context.domain(domain).await?.tenant;
+                let tree = context.directory.departments(tenant).await?;
+                let id = find(context, &tree, department)?;
+                let group = context.directory.add_department_group(tenant, id, domain).await?;
+                let address = group.address.to_string();
+                let sentence =
+                    say!(context.text, "group-for-department", address = address, path = shown(&tree, id));
+                context.print(&sentence, &document(&group))
+            }
             GroupCommand::Remove { address } => {
                 context.directory.remove_group(address).await?;
                 let sentence = say!(context.text, "group-removed", address = address);
@@ -74,6 +199,144 @@ impl GroupCommand {
             }
         }
     }
+}
+
+/// The ids that a change of rules names.
+struct Named {
+    allow: Vec<DepartmentId>,
+    disallow: Vec<DepartmentId>,
+    add: Vec<DepartmentId>,
+    remove: Vec<DepartmentId>,
+    speak: Vec<AccountId>,
+    speak_no_more: Vec<AccountId>,
+    tags: Vec<TagId>,
+    tags_no_more: Vec<TagId>,
+}
+
+async fn named(
+    context: &AdminContext<'_>,
+    tenant: TenantId,
+    arguments: &RulesArgs,
+) -> Result<Named, AdminError> {
+    let (directory, text) = (&context.directory, &context.text);
+    let tree = directory.departments(tenant).await?;
+    let departments = |paths: &[String]| -> Result<Vec<DepartmentId>, AdminError> {
+        paths.iter().map(|path| find(context, &tree, path)).collect()
+    };
+    let accounts = async |addresses: &[String]| -> Result<Vec<AccountId>, AdminError> {
+        let mut found = Vec::with_capacity(addresses.len());
+        for address in addresses {
+            let account = context.account(address).await?;
+            if account.key.tenant != tenant {
+                return Err(AdminError::Said(say!(text, "error-other-tenant", name = address)));
+            }
+            found.push(account.key.account);
+        }
+        Ok(found)
+    };
+    let tags = async |names: &[String]| -> Result<Vec<TagId>, AdminError> {
+        let mut found = Vec::with_capacity(names.len());
+        for name in names {
+            let missing = || AdminError::Said(say!(text, "error-no-tag", name = name));
+            found.push(directory.tag(tenant, name).await?.ok_or_else(missing)?.id);
+        }
+        Ok(found)
+    };
+    Ok(Named {
+        allow: departments(&arguments.allow_department)?,
+        disallow: departments(&arguments.disallow_department)?,
+        add: departments(&arguments.department)?,
+        remove: departments(&arguments.no_department)?,
+        speak: accounts(&arguments.representative).await?,
+        speak_no_more: accounts(&arguments.no_representative).await?,
+        tags: tags(&arguments.tag).await?,
+        tags_no_more: tags(&arguments.no_tag).await?,
+    })
+}
+
+async fn change_rules(
+    context: &AdminContext<'_>,
+    address: &str,
+    arguments: &RulesArgs,
+) -> Result<(), AdminError> {
+    let tenant = context.domain(address.rsplit('@').next().unwrap_or_default()).await?.tenant;
+    let named = named(context, tenant, arguments).await?;
+    let missing = || AdminError::Said(say!(context.text, "error-no-group", name = address));
+    let before = context.directory.group_rules(address).await?.ok_or_else(missing)?;
+    let change = |rules: &mut GroupRules| {
+        rules.senders = arguments.senders.map_or(rules.senders, SendersArg::rule);
+        rules.is_shared = arguments.shared.map_or(rules.is_shared, |word| word == Switch::On);
+        rules.is_disabled = arguments.disabled.map_or(rules.is_disabled, |word| word == Switch::On);
+        rules.named.extend(arguments.allow.iter().cloned());
+        rules.named.retain(|address| !arguments.disallow.contains(address));
+        rules.named_departments.extend(&named.allow);
+        rules.named_departments.retain(|department| !named.disallow.contains(department));
+        rules.departments.extend(&named.add);
+        rules.departments.retain(|department| !named.remove.contains(department));
+        rules.representatives.extend(&named.speak);
+        rules.representatives.retain(|account| !named.speak_no_more.contains(account));
+        rules.tags.extend(&named.tags);
+        rules.tags.retain(|tag| !named.tags_no_more.contains(tag));
+    };
+    let mut rules = before.clone();
+    change(&mut rules);
+    if rules != before {
+        rules = context.directory.change_group_rules(address, change).await?;
+    }
+    show_rules(context, tenant, address, &rules).await
+}
+
+async fn show_rules(
+    context: &AdminContext<'_>,
+    tenant: TenantId,
+    address: &str,
+    rules: &GroupRules,
+) -> Result<(), AdminError> {
+    let tree = context.directory.departments(tenant).await?;
+    let paths = |ids: &BTreeSet<DepartmentId>| -> Vec<String> {
+        ids.iter().filter(|id| tree.holds(**id)).map(|id| shown(&tree, *id)).collect()
+    };
+    let mut representatives = Vec::with_capacity(rules.representatives.len());
+    for account in &rules.representatives {
+        let account = context.directory.account(AccountKey { tenant, account: *account }).await?;
+        representatives.extend(account.map(|account| account.address.to_string()));
+    }
+    let tags = context.directory.tags(tenant).await?;
+    let tags = tags.into_iter().filter(|(id, _)| rules.tags.contains(id)).map(|(_, name)| name);
+    let tags: Vec<String> = tags.collect();
+    let allowed: Vec<String> = rules.named.iter().map(ToString::to_string).collect();
+    let (allowed_departments, departments) = (paths(&rules.named_departments), paths(&rules.departments));
+    if context.json {
+        let document = json!({
+            "group": address, "senders": senders_name(rules.senders), "allowed": allowed,
+            "allowed_departments": allowed_departments, "representatives": representatives,
+            "departments": departments, "tags": tags, "shared": rules.is_shared, "disabled": rules.is_disabled,
+            "follows": rules.follows.map(|department| department.0),
+        });
+        return context.line(&document.to_string());
+    }
+    let text = &context.text;
+    let senders = match rules.senders {
+        Senders::Everyone => say!(text, "senders-everyone"),
+        Senders::Inside => say!(text, "senders-inside"),
+        Senders::Members => say!(text, "senders-members"),
+        Senders::Named => say!(text, "senders-named"),
+    };
+    let state = if rules.is_disabled { say!(text, "word-disabled") } else { say!(text, "word-active") };
+    let shared = if rules.is_shared { say!(text, "word-yes") } else { say!(text, "word-no") };
+    let rows = [
+        (say!(text, "word-senders"), senders),
+        (
+            say!(text, "word-allowed"),
+            allowed.into_iter().chain(allowed_departments).collect::<Vec<_>>().join("; "),
+        ),
+        (say!(text, "word-representatives"), representatives.join("; ")),
+        (say!(text, "word-departments"), departments.join("; ")),
+        (say!(text, "word-tags"), tags.join("; ")),
+        (say!(text, "word-shared"), shared),
+        (say!(text, "word-state"), state),
+    ];
+    rows.iter().try_for_each(|(word, value)| context.line(format!("{word}: {value}").trim_end()))
 }
 
 async fn members(

@@ -11,13 +11,17 @@ pub mod client_setup;
 pub mod clients;
 pub mod context;
 mod csv_import;
+pub mod department;
 pub mod domain;
 pub mod error;
 pub mod group;
+pub mod life;
+pub mod organisation;
 mod output;
 mod password;
 pub mod policy;
 mod size;
+pub mod tag;
 pub mod tenant;
 pub mod token;
 
@@ -26,7 +30,7 @@ mod tests;
 
 use clap::Subcommand;
 
-pub use context::{AdminContext, Console, OpenAccount, Terminal};
+pub use context::{AdminContext, Console, EmptyAccount, OpenAccount, Terminal};
 pub use error::AdminError;
 
 /// The administrator's subcommands, to be flattened into the program's.
@@ -44,6 +48,15 @@ pub enum AdminCommand {
     /// Aliases: further addresses of accounts
     #[command(subcommand)]
     Alias(alias::AliasCommand),
+    /// Departments of an organisation, and who is in them
+    #[command(subcommand, visible_alias = "ou")]
+    Department(department::DepartmentCommand),
+    /// A whole organisation: import it from tables, export it into tables
+    #[command(subcommand)]
+    Organisation(organisation::OrganisationCommand),
+    /// Tags over departments and accounts
+    #[command(subcommand)]
+    Tag(tag::TagCommand),
     /// Groups: addresses of many accounts
     #[command(subcommand)]
     Group(group::GroupCommand),
@@ -63,6 +76,9 @@ impl AdminCommand {
             AdminCommand::Domain(command) => command.run(context).await,
             AdminCommand::Account(command) => command.run(context).await,
             AdminCommand::Alias(command) => command.run(context).await,
+            AdminCommand::Department(command) => command.run(context).await,
+            AdminCommand::Organisation(command) => command.run(context).await,
+            AdminCommand::Tag(command) => command.run(context).await,
             AdminCommand::Group(command) => command.run(context).await,
             AdminCommand::Policy(command) => command.run(context).await,
         }

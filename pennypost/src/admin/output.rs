@@ -21,7 +21,21 @@ impl AdminContext<'_> {
         Ok(output.flush()?)
     }
 
-    /// Prints a line to standard error.
+    /// Prints a row of CSV.
+    pub(crate) fn csv_row(&self, fields: &[&str]) -> Result<(), AdminError> {
+        let mut writer = csv::Writer::from_writer(Vec::new());
+        let written = writer.write_record(fields).map_err(std::io::Error::from);
+        written?;
+        let bytes = writer.into_inner().map_err(|error| std::io::Error::other(error.to_string()))?;
+        self.line(String::from_utf8_lossy(&bytes).trim_end_matches('\n'))
+    }
+
+    /// Prints a remark for people to standard error.
+    pub(crate) fn remark(&self, line: &str) -> Result<(), AdminError> {
+        Ok(writeln!(self.errors.lock(), "{line}")?)
+    }
+
+    /// Prints an error to standard error.
     pub(crate) fn complain(&self, line: &str) -> Result<(), AdminError> {
         Ok(writeln!(self.errors.lock(), "{}", say!(self.text, "error-line", message = line))?)
     }

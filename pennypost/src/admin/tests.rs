@@ -13,6 +13,8 @@ use pennypost_model::AccountKey;
 use pennypost_ports::{RandomIds, SystemClock};
 use serde_json::Value;
 
+mod organisation;
+
 use super::*;
 use crate::text::{Lang, Text};
 
@@ -59,6 +61,7 @@ struct Office {
     folder: tempfile::TempDir,
     directory: Directory,
     opened: Arc<Mutex<Vec<AccountKey>>>,
+    emptied: Arc<Mutex<Vec<AccountKey>>>,
     lang: Lang,
 }
 
@@ -82,7 +85,7 @@ impl Office {
             Embedded::open(&folder.path().join("data"), &Options { create: true, ..Options::tool() })
                 .expect("opened");
         let directory = Directory::new(embedded.control(), Arc::new(SystemClock), Arc::new(RandomIds));
-        Office { folder, directory, opened: Arc::default(), lang: Lang::En }
+        Office { folder, directory, opened: Arc::default(), emptied: Arc::default(), lang: Lang::En }
     }
 
     async fn with_acme() -> Office {
@@ -107,12 +110,27 @@ impl Office {
             }
             .boxed()
         };
+        let emptied = Arc::clone(&self.emptied);
+        let empty_account: &EmptyAccount = &move |key| {
+            let emptied = Arc::clone(&emptied);
+            async move {
+                emptied.lock().push(key);
+                Ok(())
+            }
+            .boxed()
+        };
         let console = Typist(Mutex::new(typed.iter().map(|line| (*line).to_owned()).collect()));
         let context = AdminContext {
             console: &console,
             output: Mutex::new(Box::new(output.clone())),
             errors: Mutex::new(Box::new(errors.clone())),
-            ..AdminContext::new(self.directory.clone(), Text::new(self.lang), json, open_account)
+            ..AdminContext::new(
+                self.directory.clone(),
+                Text::new(self.lang),
+                json,
+                open_account,
+                empty_account,
+            )
         };
         let failure = program.command.run(&context).await.err().map(|error| error.message(&context.text));
         Outcome { output: output.text(), errors: errors.text(), failure }

@@ -28,6 +28,40 @@ error-no-targets = at least one target is needed
 error-too-many = too many: at most { $limit } are possible
 error-group-cycle = the group { $address } would contain itself
 error-group-depth = groups may lie in groups up to { $limit } levels deep
+error-no-department = there is no department “{ $name }”; see “pennypost department list”
+error-department-taken = there is a department “{ $name }” there already
+error-department-name = a department’s name has 1 to { $limit } characters, no /, no control characters, and does not begin with #
+error-department-depth = departments may lie in departments up to { $limit } levels deep
+error-department-cycle = the department “{ $name }” would be below itself
+error-department-not-empty = the department “{ $name }” is not empty: move its accounts and departments first
+error-no-tag = there is no tag “{ $name }”; see “pennypost tag list”
+error-tag-taken = there is a tag “{ $name }” already
+error-field = what is given for { $name } is too long (at most { $limit } characters) or holds characters that do not belong there
+error-in-bin = { $address } is in the recycle bin: see “pennypost account restore” and “pennypost account assign”
+error-not-in-bin = { $address } is not in the recycle bin
+error-bin-over = the time of { $address } in the recycle bin is over: it can only be erased
+error-wrong-kind = { $address } is not an account with which that is done: members’ accounts are deleted, unbound and assigned, business mailboxes are withdrawn, what was unbound needs a new owner
+error-group-follows = the members of this group are those of its department
+error-empty-account = the mail of { $address } cannot be erased: { $cause }
+error-file-write = { $path } cannot be written: { $cause }
+error-file-rows = { $path } has more than { $limit } rows
+error-file-encoding = { $path } is text in none of UTF-8, UTF-16 and GB18030
+error-file-workbook = { $path } is a workbook that cannot be read: it must be XLSX, not encrypted, with at most 100 columns a sheet
+error-file-columns = the first line of { $path } must name the columns: “address” for people, “address” with “members” or “senders” for groups, “department” for departments; see “pennypost organisation template”. Not understood: “{ $column }”
+error-import-row = { $file }, line { $line }: { $cause }
+error-import-refused = { $failed ->
+    [one] one row was refused
+   *[other] { $failed } rows were refused
+ }
+error-row-cells = the row has { $found } cells, but there are { $known } columns
+error-row-garbled = “{ $cell }” is damaged text
+error-row-formula = “{ $cell }” is a formula
+error-row-merged = the row holds merged cells
+error-row-address = there is no address
+error-row-blank = “{ $address }” holds a blank
+error-row-department = there is no department
+error-row-word = “{ $cell }” is not understood in the column “{ $column }”
+error-row-twice = { $address } stands in { $file }, line { $line }, already
 
 ## Errors of the commands
 
@@ -76,6 +110,73 @@ account-quota-changed = { $address } may hold { $quota } bytes
 account-disabled = disabled { $address }: no sign-in, no new mail
 account-enabled = enabled { $address }
 accounts-none = there are no accounts yet
+account-edited = changed what the directory says of { $address }
+account-moved = { $address } is now in: { $departments }
+account-suspended = suspended { $address }: no sign-in, no new mail, until the operator resumes it
+account-resumed = { $address } is no longer suspended
+account-expires = { $address } ends at { $date }
+account-never-expires = { $address } does not end
+account-binned = { $address } is in the recycle bin until { $until }
+account-restored = { $address } is out of the recycle bin
+account-assigned = { $address } now belongs to “{ $name }”
+account-is-business = { $address } is a business mailbox: no password opens it
+account-erased = erased { $address }
+bin-empty = the recycle bin is empty
+import-progress = { $done } of { $total } rows
+import-organisation-done = added { $departments ->
+    [one] 1 department
+   *[other] { $departments } departments
+ }, { $people ->
+    [one] 1 account
+   *[other] { $people } accounts
+ }, { $groups ->
+    [one] 1 group
+   *[other] { $groups } groups
+ }
+import-organisation-dry = could add { $departments ->
+    [one] 1 department
+   *[other] { $departments } departments
+ }, { $people ->
+    [one] 1 account
+   *[other] { $people } accounts
+ }, { $groups ->
+    [one] 1 group
+   *[other] { $groups } groups
+ }; nothing was changed
+import-skipped = { $skipped ->
+    [one] 1 row was
+   *[other] { $skipped } rows were
+ } there already
+export-organisation = wrote { $departments ->
+    [one] 1 department
+   *[other] { $departments } departments
+ }, { $people ->
+    [one] 1 account
+   *[other] { $people } accounts
+ }, { $groups ->
+    [one] 1 group
+   *[other] { $groups } groups
+ }
+group-for-department = { $address } is the group of { $path }
+senders-everyone = everybody, also from outside
+senders-inside = every account of the organisation
+senders-members = its members, and who is allowed
+senders-named = only who is allowed
+people-none = nobody found
+department-added = added the department { $path } (#{ $id })
+department-changed = changed the department { $path }
+department-removed = removed the department { $path }
+tag-added = added the tag “{ $name }”
+tag-renamed = the tag is now called “{ $name }”
+tag-removed = removed the tag “{ $name }”
+tag-marks = the tag “{ $name }” marks { $accounts ->
+    [one] 1 account
+   *[other] { $accounts } accounts
+ } and { $departments ->
+    [one] 1 department
+   *[other] { $departments } departments
+ }
+tags-none = there are no tags yet
 token-created = made the token “{ $name }” for { $address }
 token-once = token (shown only once): { $token }
 token-revoked = revoked the token { $id } of { $address }: sessions that stand on it end
@@ -137,6 +238,28 @@ word-quota = quota
 word-members = members
 word-targets = leads to
 word-account = account
+word-accounts = accounts
+word-department = department
+word-departments = departments
+word-description = description
+word-title = title
+word-phone = phone
+word-mobile = mobile
+word-staff-number = staff number
+word-note = note
+word-aliases = aliases
+word-since = since
+word-until = kept until
+word-kept = kept
+word-deleted = deleted
+word-unbound = unbound
+word-withdrawn = withdrawn
+word-expired = time is over
+word-senders = who may send
+word-allowed = allowed
+word-representatives = speak for it
+word-tags = tags
+word-shared = in the directory
 word-number = number
 word-scope = opens
 word-expires = ends

@@ -1,14 +1,24 @@
 //! Accounts.
+//!
+//! An account's item is the truth about it. Adding one claims the address, writes the account's items, and makes the
+//! address the account's as the last step; a change is one compare-and-set. What pages and searches read, cards, follows
+//! ([`crate::organisation`]): an intent that is noted before says so if the process dies in between.
 
-use pennypost_model::codec::{CodecError, Versioned, decode_plain};
+mod item;
+
+use std::collections::BTreeSet;
+
 use pennypost_model::{AccountId, AccountKey, TenantId, Timestamp};
 use pennypost_ports::{Consistency, ControlKey, Expected};
 use serde::{Deserialize, Serialize};
 
 use crate::address::{Entry, address_key};
+use crate::organisation::{Intent, Person, check_departments};
 use crate::password::{Credential, credential_key, prepare_new};
-use crate::store::name_for_people;
-use crate::{ClientSettings, Directory, DirectoryError, Listed, MailAddress, Page};
+use crate::store::{MAX_ATTEMPTS, name_for_people};
+use crate::{ClientSettings, DepartmentId, Directory, DirectoryError, Listed, MailAddress, Page, Profile};
+
+pub(crate) use item::AccountItem;
 
 /// Bytes that an account may hold when nobody has said otherwise: 10 GB.
 pub const DEFAULT_QUOTA: u64 = 10_000_000_000;
@@ -33,6 +43,49 @@ pub struct Account {
     pub display_name: String,
     /// What its owner has said about mail programs.
     pub clients: ClientSettings,
+    /// What else the directory says of its owner.
+    pub profile: Profile,
+    /// The departments that its owner is in, the main one first; empty: directly in the organisation.
+    pub departments: Vec<DepartmentId>,
+    /// Whose it is.
+    pub kind: AccountKind,
+    /// The operator has suspended it (TEN-10): no administrator of the tenant opens it again.
+    pub suspended: bool,
+    /// From then on it cannot be used (ORG-18).
+    pub expires: Option<Timestamp>,
+    /// It is in the recycle bin (ORG-23).
+    pub binned: Option<Binned>,
+}
+
+/// Whose an account is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AccountKind {
+    /// A person's.
+    Member,
+    /// A function's, which members use (BIZ-01).
+    Business,
+}
+
+/// Since when an account is in the recycle bin, and why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Binned {
+    /// Why.
+    pub cause: BinCause,
+    /// Since when.
+    pub since: Timestamp,
+    /// From then on it can only be erased.
+    pub until: Timestamp,
+}
+
+/// Why an account is in the recycle bin (ORG-23).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum BinCause {
+    /// A member's account was deleted (ORG-21).
+    Deleted,
+    /// It was taken from its owner (ORG-20).
+    Unbound,
+    /// A business mailbox was withdrawn (BIZ-05).
+    Withdrawn,
 }
 
 /// May an account be used?
@@ -44,52 +97,54 @@ pub enum AccountState {
     Disabled,
 }
 
-/// An account as stored.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct AccountItem {
-    account: Account,
-    /// The address item is known to have become this account's; if `false` it has to be asked.
-    complete: bool,
-}
+impl Account {
+    /// May anybody sign in, and does it take mail, at that time?
+    #[must_use]
+    pub fn is_open(&self, now: Timestamp) -> bool {
+        let is_expired = self.expires.is_some_and(|expires| expires <= now);
+        self.state == AccountState::Active && !self.suspended && !is_expired && self.binned.is_none()
+    }
 
-impl Versioned for AccountItem {
-    const KIND: &'static str = "account";
-    const VERSION: u8 = 2;
-
-    fn upgrade(found: u8, bytes: &[u8]) -> Result<AccountItem, CodecError> {
-        if found != 1 {
-            return Err(CodecError::Version { kind: Self::KIND, found, known: Self::VERSION });
-        }
-        let AccountItemV1 { account, complete } = decode_plain(Self::KIND, bytes)?;
-        let AccountV1 { key, address, state, quota_bytes, created, display_name } = account;
-        let clients = ClientSettings::default();
-        let account = Account { key, address, state, quota_bytes, created, display_name, clients };
-        Ok(AccountItem { account, complete })
+    /// What pages and searches tell of it; `None` where they tell nothing: of what is in the recycle bin, and of
+    /// mailboxes that are no person's.
+    pub(crate) fn person(&self) -> Option<Person> {
+        let is_shown = self.binned.is_none() && self.kind == AccountKind::Member;
+        is_shown.then(|| Person {
+            account: self.key.account,
+            address: self.address.clone(),
+            display_name: self.display_name.clone(),
+            title: self.profile.title.clone(),
+            phone: self.profile.phone.clone(),
+            departments: self.departments.clone(),
+            is_active: self.state == AccountState::Active && !self.suspended,
+        })
     }
 }
 
-/// As stored before there was a word about mail programs.
-#[derive(Serialize, Deserialize)]
-struct AccountItemV1 {
-    account: AccountV1,
-    complete: bool,
-}
-
-#[derive(Serialize, Deserialize)]
-struct AccountV1 {
-    key: AccountKey,
-    address: MailAddress,
-    state: AccountState,
-    quota_bytes: u64,
-    created: Timestamp,
-    display_name: String,
+/// What an account begins with.
+#[derive(Debug, Clone, Default)]
+pub struct NewAccount<'a> {
+    /// Its address; the domain says which tenant gets it.
+    pub address: &'a str,
+    /// Its password. `None`: nobody can sign in until one is set.
+    pub password: Option<&'a str>,
+    /// Name of its owner for people; may be empty.
+    pub display_name: &'a str,
+    /// Bytes that it may hold; `None` is [`DEFAULT_QUOTA`].
+    pub quota_bytes: Option<u64>,
+    /// Departments that its owner is in, the main one first; empty: directly in the organisation.
+    pub departments: &'a [DepartmentId],
+    /// What else the directory says of its owner.
+    pub profile: Profile,
+    /// Is it a function's, no person's?
+    pub is_business: bool,
 }
 
 fn accounts_partition(tenant: TenantId) -> String {
     format!("{tenant}/accounts")
 }
 
-fn account_item_key(key: AccountKey) -> ControlKey {
+pub(crate) fn account_item_key(key: AccountKey) -> ControlKey {
     ControlKey::new(accounts_partition(key.tenant), key.account.to_string())
 }
 
@@ -98,8 +153,7 @@ impl Directory {
     /// [`DEFAULT_QUOTA`]. An interrupted call may be repeated; until it has succeeded there is no account.
     ///
     /// # Errors
-    /// [`DirectoryError::Address`], [`DirectoryError::UnsuitableAddress`], [`DirectoryError::Password`],
-    /// [`DirectoryError::Name`], [`DirectoryError::NoDomain`], [`DirectoryError::AddressTaken`], or the port's.
+    /// Those of [`Directory::add_account_with`].
     pub async fn add_account(
         &self,
         address: &str,
@@ -107,33 +161,77 @@ impl Directory {
         display_name: &str,
         quota_bytes: Option<u64>,
     ) -> Result<Account, DirectoryError> {
-        let (tenant, address) = self.place_for(address).await?;
-        let display_name = match display_name.trim() {
-            "" => String::new(),
-            name => name_for_people(name, MAX_DISPLAY_NAME)?,
-        };
-        let credential = self.sign_ins.hash(password).await?;
-        let key = AccountKey { tenant, account: AccountId(self.ids.random()) };
-        let claim_version = self.claim(key, &address).await?;
+        let password = Some(password);
+        self.add_account_with(&NewAccount {
+            address,
+            password,
+            display_name,
+            quota_bytes,
+            ..NewAccount::default()
+        })
+        .await
+    }
 
+    /// Adds an account. An interrupted call may be repeated; until it has succeeded there is no account.
+    ///
+    /// # Errors
+    /// [`DirectoryError::Address`], [`DirectoryError::UnsuitableAddress`], [`DirectoryError::Password`],
+    /// [`DirectoryError::Name`], [`DirectoryError::NoDomain`], [`DirectoryError::NoDepartment`],
+    /// [`DirectoryError::AddressTaken`], or the port's.
+    pub async fn add_account_with(&self, new: &NewAccount<'_>) -> Result<Account, DirectoryError> {
+        let (tenant, address) = self.place_for(new.address).await?;
+        let display_name = display_name_of(new.display_name)?;
+        let departments = match new.departments {
+            [] => Vec::new(),
+            departments => check_departments(&self.departments(tenant).await?, departments)?,
+        };
+        let credential = match new.password {
+            Some(password) => Some(self.sign_ins.hash(password).await?),
+            None => None,
+        };
         let account = Account {
-            key,
+            key: AccountKey { tenant, account: AccountId(self.ids.random()) },
             address,
             state: AccountState::Active,
-            quota_bytes: quota_bytes.unwrap_or(DEFAULT_QUOTA),
+            quota_bytes: new.quota_bytes.unwrap_or(DEFAULT_QUOTA),
             created: self.clock.now(),
             display_name,
             clients: ClientSettings::default(),
+            profile: new.profile.clone(),
+            departments,
+            kind: if new.is_business { AccountKind::Business } else { AccountKind::Member },
+            suspended: false,
+            expires: None,
+            binned: None,
         };
+        let intent = self.intend(account.key).await?;
+        let added = self.add_prepared(account, credential.as_ref(), &intent).await;
+        if added.is_ok() || added.as_ref().is_err_and(|error| !error.is_temporary()) {
+            self.take_back(&intent).await?;
+        }
+        added
+    }
+
+    async fn add_prepared(
+        &self,
+        account: Account,
+        credential: Option<&Credential>,
+        intent: &Intent,
+    ) -> Result<Account, DirectoryError> {
+        let key = account.key;
+        let claim_version = self.claim(key, &account.address).await?;
         let item_key = account_item_key(key);
-        self.write(&credential_key(key), &credential, Expected::Any).await?;
-        let mut item = AccountItem { account, complete: false };
+        if let Some(credential) = credential {
+            self.write(&credential_key(key), credential, Expected::Any).await?;
+        }
+        let mut item = AccountItem { account, complete: false, revision: 1, stale: BTreeSet::new() };
         self.write(&item_key, &item, Expected::Any).await?;
+        self.check_intent(intent)?;
         // From here on it is an account.
         let commit = Expected::Version(claim_version);
-        let address_key = address_key(tenant, &item.account.address);
+        let address_key = address_key(key.tenant, &item.account.address);
         if self.write(&address_key, &Entry::Account(key.account), commit).await?.is_none() {
-            self.erase_account_items(tenant, key.account).await?;
+            self.erase_account_items(key.tenant, key.account).await?;
             return Err(DirectoryError::AddressTaken(item.account.address.to_string()));
         }
         item.complete = true;
@@ -143,6 +241,7 @@ impl Directory {
         {
             self.write(&item_key, &item, Expected::Version(held.version)).await?;
         }
+        self.settle(key).await?;
         Ok(item.account)
     }
 
@@ -157,10 +256,35 @@ impl Directory {
         display_name: &str,
     ) -> Result<(), DirectoryError> {
         let (tenant, address) = self.place_for(address).await?;
-        if !display_name.trim().is_empty() {
-            name_for_people(display_name, MAX_DISPLAY_NAME)?;
-        }
+        display_name_of(display_name)?;
         prepare_new(password)?;
+        match self.entry(tenant, &address, Consistency::Strong).await?.map(|held| held.value) {
+            None | Some(Entry::Claimed(_) | Entry::Free) => Ok(()),
+            Some(_) => Err(DirectoryError::AddressTaken(address.to_string())),
+        }
+    }
+
+    /// Would [`Directory::add_account_with`] succeed at the moment, in this tenant, if its departments are there? Changes
+    /// nothing.
+    ///
+    /// # Errors
+    /// [`DirectoryError::OtherTenant`], and those of [`Directory::add_account_with`].
+    pub async fn check_new(&self, tenant: TenantId, new: &NewAccount<'_>) -> Result<(), DirectoryError> {
+        display_name_of(new.display_name)?;
+        new.password.map(prepare_new).transpose()?;
+        self.check_new_address(tenant, new.address).await
+    }
+
+    /// Can this address of the tenant be given to somebody or something at the moment?
+    ///
+    /// # Errors
+    /// [`DirectoryError::Address`], [`DirectoryError::UnsuitableAddress`], [`DirectoryError::NoDomain`],
+    /// [`DirectoryError::OtherTenant`], [`DirectoryError::AddressTaken`], or the port's.
+    pub async fn check_new_address(&self, tenant: TenantId, address: &str) -> Result<(), DirectoryError> {
+        let (owner, address) = self.place_for(address).await?;
+        if owner != tenant {
+            return Err(DirectoryError::OtherTenant(address.to_string()));
+        }
         match self.entry(tenant, &address, Consistency::Strong).await?.map(|held| held.value) {
             None | Some(Entry::Claimed(_) | Entry::Free) => Ok(()),
             Some(_) => Err(DirectoryError::AddressTaken(address.to_string())),
@@ -200,7 +324,7 @@ impl Directory {
     }
 
     /// The account of an item, unless it is only half an account.
-    async fn if_complete(&self, item: AccountItem) -> Result<Option<Account>, DirectoryError> {
+    pub(crate) async fn if_complete(&self, item: AccountItem) -> Result<Option<Account>, DirectoryError> {
         if item.complete {
             return Ok(Some(item.account));
         }
@@ -270,30 +394,87 @@ impl Directory {
         self.change_account(key, |account| account.state = state).await
     }
 
+    /// Gives an account's owner another name; an empty one is none.
+    ///
+    /// # Errors
+    /// [`DirectoryError::Name`], [`DirectoryError::NoAccount`], or the port's.
+    pub async fn set_display_name(&self, key: AccountKey, name: &str) -> Result<(), DirectoryError> {
+        let name = display_name_of(name)?;
+        self.change_account(key, |account| account.display_name.clone_from(&name)).await
+    }
+
     pub(crate) async fn change_account(
         &self,
         key: AccountKey,
         change: impl Fn(&mut Account),
     ) -> Result<(), DirectoryError> {
+        self.try_change_account(key, |account| {
+            change(account);
+            Ok(())
+        })
+        .await
+    }
+
+    /// Changes an account by compare-and-set, and its cards after it. `change` may be called several times, each time
+    /// with what is stored then.
+    pub(crate) async fn try_change_account<R>(
+        &self,
+        key: AccountKey,
+        change: impl Fn(&mut Account) -> Result<R, DirectoryError>,
+    ) -> Result<R, DirectoryError> {
         let missing = || DirectoryError::NoAccount(key.to_string());
         self.account(key).await?.ok_or_else(missing)?;
-        let changed = self
-            .change(&account_item_key(key), |item: &mut AccountItem| {
-                change(&mut item.account);
-                item.complete = true;
-                Ok(())
-            })
-            .await?;
-        changed.ok_or_else(missing)
+        let item_key = account_item_key(key);
+        let mut intent = None;
+        for _ in 0..MAX_ATTEMPTS {
+            let held = self.read::<AccountItem>(&item_key, Consistency::Strong).await?.ok_or_else(missing)?;
+            let mut item = held.value;
+            item.complete = true;
+            let (follows, result) = match item.try_change(&change) {
+                Ok(changed) => changed,
+                Err(error) => {
+                    self.take_back_if_any(intent.as_ref()).await?;
+                    return Err(error);
+                }
+            };
+            if follows && intent.is_none() {
+                intent = Some(self.intend(key).await?);
+            }
+            if let Some(intent) = &intent {
+                self.check_intent(intent)?;
+            }
+            if self.write(&item_key, &item, Expected::Version(held.version)).await?.is_some() {
+                if follows {
+                    self.settle(key).await?;
+                }
+                self.take_back_if_any(intent.as_ref()).await?;
+                return Ok(result);
+            }
+        }
+        Err(DirectoryError::Contended)
+    }
+
+    async fn take_back_if_any(&self, intent: Option<&Intent>) -> Result<(), DirectoryError> {
+        match intent {
+            Some(intent) => self.take_back(intent).await,
+            None => Ok(()),
+        }
     }
 
     /// Replaces the password. Sign-ins with the old one fail from here on, also those remembered in memory.
     ///
     /// # Errors
-    /// [`DirectoryError::Password`], [`DirectoryError::NoAccount`], or the port's.
+    /// [`DirectoryError::Password`], [`DirectoryError::NoAccount`], [`DirectoryError::WrongKind`] for a business mailbox,
+    /// [`DirectoryError::InBin`], or the port's.
     pub async fn set_password(&self, key: AccountKey, password: &str) -> Result<(), DirectoryError> {
         let credential: Credential = self.sign_ins.hash(password).await?;
-        self.account(key).await?.ok_or_else(|| DirectoryError::NoAccount(key.to_string()))?;
+        let account = self.account(key).await?.ok_or_else(|| DirectoryError::NoAccount(key.to_string()))?;
+        if account.kind == AccountKind::Business {
+            return Err(DirectoryError::WrongKind(account.address.to_string()));
+        }
+        if account.binned.is_some() {
+            return Err(DirectoryError::InBin(account.address.to_string()));
+        }
         self.write(&credential_key(key), &credential, Expected::Any).await?;
         Ok(())
     }
@@ -309,29 +490,10 @@ impl Directory {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use pennypost_model::codec::{decode, encode_plain};
-
-    use super::*;
-
-    #[test]
-    fn accounts_of_before_mail_programs_had_settings_are_read() {
-        let old = AccountItemV1 {
-            account: AccountV1 {
-                key: AccountKey { tenant: TenantId(1), account: AccountId(2) },
-                address: MailAddress::parse("ann@acme.example").expect("an address"),
-                state: AccountState::Disabled,
-                quota_bytes: 7,
-                created: Timestamp(8),
-                display_name: "Ann".to_owned(),
-            },
-            complete: true,
-        };
-        let item: AccountItem = decode(&encode_plain(&old, 1)).expect("read");
-        let Account { state, quota_bytes, created, display_name, clients, .. } = item.account;
-        assert_eq!((state, quota_bytes, created), (AccountState::Disabled, 7, Timestamp(8)));
-        assert_eq!((display_name.as_str(), clients), ("Ann", ClientSettings::default()));
-        assert!(item.complete);
+/// A display name as it is stored; blanks are none.
+pub(crate) fn display_name_of(name: &str) -> Result<String, DirectoryError> {
+    match name.trim() {
+        "" => Ok(String::new()),
+        name => name_for_people(name, MAX_DISPLAY_NAME),
     }
 }

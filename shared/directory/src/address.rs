@@ -58,7 +58,7 @@ impl Directory {
     pub(crate) async fn place_for(&self, address: &str) -> Result<(TenantId, MailAddress), DirectoryError> {
         let address = MailAddress::parse(address)?;
         // A `+` in it could never be told from a tag of the base address.
-        if !address.is_dot_atom() || address.local().contains('+') {
+        if !address.is_dot_atom() || address.local().contains('+') || is_deceptive(address.local()) {
             return Err(DirectoryError::UnsuitableAddress { address: address.to_string() });
         }
         let no_domain = || DirectoryError::NoDomain(address.domain().to_string());
@@ -114,5 +114,52 @@ impl Directory {
         let freed =
             self.write(&address_key(tenant, address), &Entry::Free, Expected::Version(version)).await?;
         freed.map(|_version| ()).ok_or(DirectoryError::Contended)
+    }
+}
+
+/// Small letters of other scripts that are taken for Latin ones.
+const TAKEN_FOR_LATIN: &str = "\u{430}\u{435}\u{43e}\u{440}\u{441}\u{443}\u{445}\u{455}\u{456}\u{458}\u{4bb}\u{501}\u{51b}\u{51d}\
+    \u{3b1}\u{3b9}\u{3ba}\u{3bd}\u{3bf}\u{3c1}\u{3c4}\u{3c5}\u{3c7}\u{3f2}\u{3f3}\u{563}\u{570}\u{578}\u{57d}\u{581}\u{585}";
+
+/// Would people take this local part for another one: because it mixes letters of scripts that look alike, holds nothing
+/// but such letters, or is written in forms that have a plainer one?
+fn is_deceptive(local: &str) -> bool {
+    use unicode_normalization::UnicodeNormalization;
+    if local.is_ascii() {
+        return false;
+    }
+    let is_alike = |c: char| {
+        let greek_to_armenian = matches!(c, '\u{370}'..='\u{58f}');
+        greek_to_armenian
+            || matches!(c, '\u{13a0}'..='\u{13ff}' | '\u{1d00}'..='\u{1d7f}' | '\u{ab30}'..='\u{abbf}')
+    };
+    let letters = || local.chars().filter(|c| c.is_alphabetic());
+    let is_mixed = letters().any(|c| c.is_ascii()) && letters().any(is_alike);
+    let is_all_alike = letters().any(is_alike) && letters().all(|c| TAKEN_FOR_LATIN.contains(c));
+    let has_plainer = !local.nfkc().eq(local.chars());
+    is_mixed || is_all_alike || has_plainer || local.chars().any(crate::store::is_unseen)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_deceptive;
+
+    #[test]
+    fn addresses_that_pass_for_others_are_known() {
+        for honest in ["ann", "a.b-c_1", "用户", "王xm", "привет", "müller", "αβγδ", "ユーザー", "user1"]
+        {
+            assert!(!is_deceptive(honest), "{honest}");
+        }
+        for deceptive in [
+            "\u{430}nn",
+            "\u{430}\u{441}\u{435}",
+            "ａｎｎ",
+            "p\u{430}yp\u{430}l",
+            "\u{3bf}",
+            "zero\u{200b}",
+            "ﬁ",
+        ] {
+            assert!(is_deceptive(deceptive), "{deceptive}");
+        }
     }
 }

@@ -110,6 +110,61 @@ pub enum DirectoryError {
         /// Levels.
         limit: usize,
     },
+    /// No such department.
+    #[error("there is no department {0}")]
+    NoDepartment(String),
+    /// A department of that name stands beside it.
+    #[error("there is a department {0} already")]
+    DepartmentTaken(String),
+    /// What a department cannot be called.
+    #[error(
+        "a department's name has 1 to {limit} characters, no control characters and no /, and does not begin with #"
+    )]
+    DepartmentName {
+        /// Characters that a name may have.
+        limit: usize,
+    },
+    /// Departments in departments in departments.
+    #[error("departments may lie in departments up to {limit} levels deep")]
+    DepartmentDepth {
+        /// Levels.
+        limit: usize,
+    },
+    /// A department would be below itself, or the organisation below a department.
+    #[error("the department {0} would be below itself")]
+    DepartmentCycle(String),
+    /// There are still accounts or departments in it.
+    #[error("the department {0} is not empty")]
+    DepartmentNotEmpty(String),
+    /// No such tag.
+    #[error("there is no tag {0}")]
+    NoTag(String),
+    /// A tag of that name is there.
+    #[error("there is a tag {0} already")]
+    TagTaken(String),
+    /// What a field of a profile cannot hold.
+    #[error("the field {name} has at most {limit} characters, and no others than it may have")]
+    Field {
+        /// Its name.
+        name: &'static str,
+        /// Characters that it may have.
+        limit: usize,
+    },
+    /// The account is in the recycle bin.
+    #[error("{0} is in the recycle bin")]
+    InBin(String),
+    /// The account is not in the recycle bin, or not yet over.
+    #[error("{0} is not in the recycle bin")]
+    NotInBin(String),
+    /// Its time in the recycle bin is over.
+    #[error("the time of {0} in the recycle bin is over")]
+    BinOver(String),
+    /// That is not done with such an account: a member's, a business mailbox, or one without an owner.
+    #[error("this is not done with an account such as {0}")]
+    WrongKind(String),
+    /// The members of a department's group are the department's.
+    #[error("the members of this group are those of its department")]
+    GroupFollows,
 }
 
 impl DirectoryError {
@@ -127,8 +182,18 @@ impl DirectoryError {
             | E::NoAccount(_)
             | E::NoAlias(_)
             | E::NoGroup(_)
-            | E::NoMember(_) => Kind::NotFound,
-            E::TenantTaken(_) | E::DomainTaken(_) | E::AddressTaken(_) => Kind::Conflict,
+            | E::NoMember(_)
+            | E::NoDepartment(_)
+            | E::NoTag(_) => Kind::NotFound,
+            E::TenantTaken(_)
+            | E::DomainTaken(_)
+            | E::AddressTaken(_)
+            | E::DepartmentTaken(_)
+            | E::DepartmentNotEmpty(_)
+            | E::TagTaken(_)
+            | E::InBin(_)
+            | E::NotInBin(_)
+            | E::BinOver(_) => Kind::Conflict,
             E::Address(_)
             | E::UnsuitableAddress { .. }
             | E::Policy(_)
@@ -138,7 +203,13 @@ impl DirectoryError {
             | E::NoTargets
             | E::TooMany { .. }
             | E::GroupCycle(_)
-            | E::GroupDepth { .. } => Kind::Invalid,
+            | E::GroupDepth { .. }
+            | E::DepartmentName { .. }
+            | E::DepartmentDepth { .. }
+            | E::DepartmentCycle(_)
+            | E::Field { .. }
+            | E::WrongKind(_)
+            | E::GroupFollows => Kind::Invalid,
         }
     }
 

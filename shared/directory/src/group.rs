@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::address::{Entry, address_key, address_of_sort, addresses_partition};
 use crate::store::{MAX_ATTEMPTS, name_for_people};
-use crate::{Directory, DirectoryError, Listed, MAX_RECIPIENTS, MailAddress, Page};
+use crate::{Directory, DirectoryError, GroupRules, Listed, MAX_RECIPIENTS, MailAddress, Page};
 
 /// Members that a group may name itself.
 pub const MAX_MEMBERS: usize = 500;
@@ -77,10 +77,25 @@ impl Directory {
         name: &str,
         members: &[T],
     ) -> Result<Group, DirectoryError> {
+        self.add_group_with(address, name, members, &GroupRules::default()).await
+    }
+
+    /// Adds a group with rules of its own.
+    ///
+    /// # Errors
+    /// Those of [`Directory::add_group`] and [`Directory::change_group_rules`].
+    pub async fn add_group_with<T: AsRef<str>>(
+        &self,
+        address: &str,
+        name: &str,
+        members: &[T],
+        rules: &GroupRules,
+    ) -> Result<Group, DirectoryError> {
         let (tenant, address) = self.place_for(address).await?;
         let name = if name.trim().is_empty() { String::new() } else { name_for_people(name, MAX_NAME)? };
         let members = self.find_members(tenant, members).await?;
-        self.check_members(tenant, &address, &members).await?;
+        self.check_members(tenant, &address, &members, rules).await?;
+        self.begin_rules(tenant, &address, rules).await?;
         let entry = Entry::Group { name: name.clone(), members: members.clone() };
         self.give_address(tenant, &address, &entry).await?;
         Ok(Group { address, name, members })
@@ -174,8 +189,12 @@ impl Directory {
         for _ in 0..MAX_ATTEMPTS {
             let held = self.entry(tenant, &address, Consistency::Strong).await?.ok_or_else(missing)?;
             let Entry::Group { name, members: stored } = held.value else { return Err(missing()) };
+            let rules = self.rules_of(tenant, &address, Consistency::Strong).await?;
+            if rules.follows.is_some() {
+                return Err(DirectoryError::GroupFollows);
+            }
             let members = merge(stored, self.find_members(tenant, addresses).await?)?;
-            self.check_members(tenant, &address, &members).await?;
+            self.check_members(tenant, &address, &members, &rules).await?;
             let entry = Entry::Group { name: name.clone(), members: members.clone() };
             let expected = Expected::Version(held.version);
             if self.write(&address_key(tenant, &address), &entry, expected).await?.is_some() {
@@ -197,7 +216,8 @@ impl Directory {
         if !matches!(held.value, Entry::Group { .. }) {
             return Err(missing());
         }
-        self.free_address(tenant, &address, held.version).await
+        self.free_address(tenant, &address, held.version).await?;
+        self.end_rules(tenant, &address).await
     }
 
     /// Finds the members at addresses, each once.
@@ -227,13 +247,23 @@ impl Directory {
         tenant: TenantId,
         group: &MailAddress,
         members: &[Member],
+        rules: &GroupRules,
     ) -> Result<(), DirectoryError> {
         if members.len() > MAX_MEMBERS {
             return Err(DirectoryError::TooMany { what: "a group", limit: MAX_MEMBERS });
         }
         self.check_depth(tenant, group, members).await?;
-        self.expand_members(tenant, members.to_vec(), Consistency::Strong).await?;
-        Ok(())
+        let mut expansion = Expansion::default();
+        self.expand_rules(tenant, rules, &mut expansion).await?;
+        self.expand_into(tenant, members.to_vec(), Consistency::Strong, &mut expansion).await
+    }
+
+    /// Can this address be named as a member of a group of the tenant?
+    ///
+    /// # Errors
+    /// [`DirectoryError::NoAccount`], [`DirectoryError::OtherTenant`], or the port's.
+    pub async fn check_member(&self, tenant: TenantId, address: &str) -> Result<(), DirectoryError> {
+        self.find_member(tenant, address).await.map(drop)
     }
 
     async fn find_member(&self, tenant: TenantId, address: &str) -> Result<Vec<Member>, DirectoryError> {
@@ -293,14 +323,32 @@ impl Directory {
         Ok(())
     }
 
-    /// The accounts that members lead to, each once.
-    pub(crate) async fn expand_members(
+    /// The accounts that a group leads to, each once; none if it is disabled.
+    pub(crate) async fn expand_group(
         &self,
         tenant: TenantId,
+        group: &MailAddress,
         members: Vec<Member>,
         consistency: Consistency,
     ) -> Result<Vec<AccountId>, DirectoryError> {
         let mut expansion = Expansion::default();
+        let rules = self.rules_of(tenant, group, consistency).await?;
+        if rules.is_disabled {
+            return Ok(Vec::new());
+        }
+        self.expand_rules(tenant, &rules, &mut expansion).await?;
+        self.expand_into(tenant, members, consistency, &mut expansion).await?;
+        Ok(expansion.accounts)
+    }
+
+    /// Adds the accounts that members lead to, each once.
+    pub(crate) async fn expand_into(
+        &self,
+        tenant: TenantId,
+        members: Vec<Member>,
+        consistency: Consistency,
+        expansion: &mut Expansion,
+    ) -> Result<(), DirectoryError> {
         let mut level = members;
         for _ in 0..MAX_GROUP_DEPTH {
             let mut below = Vec::new();
@@ -312,7 +360,12 @@ impl Directory {
                             continue;
                         }
                         let entry = self.entry(tenant, &address, consistency).await?;
-                        if let Some(Entry::Group { members, .. }) = entry.map(|held| held.value) {
+                        let Some(Entry::Group { members, .. }) = entry.map(|held| held.value) else {
+                            continue;
+                        };
+                        let rules = self.rules_of(tenant, &address, consistency).await?;
+                        if !rules.is_disabled {
+                            self.expand_rules(tenant, &rules, expansion).await?;
                             below.extend(members);
                         }
                     }
@@ -323,12 +376,12 @@ impl Directory {
             }
             level = below;
         }
-        Ok(expansion.accounts)
+        Ok(())
     }
 }
 
 impl Expansion {
-    fn add_account(&mut self, account: AccountId) -> Result<(), DirectoryError> {
+    pub(crate) fn add_account(&mut self, account: AccountId) -> Result<(), DirectoryError> {
         if self.seen_accounts.insert(account) {
             self.accounts.push(account);
         }

@@ -13,6 +13,10 @@
 //! | `T/credentials` | `A` | argon2id PHC string and SCRAM keys; never logged, never listed |
 //! | `T/tokens` | `A/ID` | a [`Token`] and the hash of its secret |
 //! | `T/addresses` | `DOMAIN/LOCAL` | what the address is: account, alias, group, an account being added, or free again |
+//! | `T/departments`, `T/members`, `T/names`, `T/intents`, `T/tags` | | the organisation (`organisation`) |
+//! | `T/aliases` | `A/DOMAIN/LOCAL` | the address may be an alias of the account (`alias`) |
+//! | `T/groups` | `DOMAIN/LOCAL` | rules of a group beyond its members (`group_rules`) |
+//! | `T/bin` | `A` | the account may be in the recycle bin (`life`) |
 //! | `T/shares` | whom, owner | who shares mailboxes with whom (`sharing`): an index |
 //! | `T/sign-in` | digest of a login | its failed sign-ins |
 //! | `sign-in/clients` | network | failed sign-ins from there |
@@ -38,6 +42,9 @@ mod clients;
 mod domain;
 mod error;
 mod group;
+mod group_rules;
+mod life;
+mod organisation;
 mod password;
 mod policy;
 mod resolve;
@@ -51,14 +58,22 @@ mod token;
 
 use std::sync::Arc;
 
+use pennypost_model::Timestamp;
 use pennypost_ports::{Clock, Control, Ids};
 
-pub use account::{Account, AccountState, DEFAULT_QUOTA};
-pub use alias::{Alias, MAX_ALIAS_TARGETS, Target};
+pub use account::{Account, AccountKind, AccountState, BinCause, Binned, DEFAULT_QUOTA, NewAccount};
+pub use alias::{Alias, MAX_ALIAS_TARGETS, MAX_ALIASES, MAX_BUSINESS_ALIASES, Target};
 pub use clients::{ClientRange, ClientRules, ClientSettings, ProtocolRules, ProtocolSettings};
 pub use domain::{CatchAll, Domain};
 pub use error::{DirectoryError, Kind};
 pub use group::{Group, MAX_GROUP_DEPTH, MAX_MEMBERS, Member};
+pub use group_rules::{Admission, GroupRules, MAX_GROUP_RULES, Senders};
+pub use life::NewOwner;
+pub use organisation::{
+    Department, DepartmentChange, DepartmentId, DepartmentPage, DepartmentTree, EnsuredDepartments,
+    MAX_DEPARTMENT_LEVELS, MAX_DEPARTMENT_NAME, MAX_DEPARTMENTS, MAX_DEPARTMENTS_OF_ACCOUNT, MAX_DESCRIPTION,
+    MAX_FOUND, MAX_TAGGED, MAX_TAGS, NewDepartment, Person, Place, Profile, ProfileField, Tag, TagId,
+};
 pub use password::{MAX_PASSWORD, MIN_PASSWORD};
 pub use pennypost_policy::{AddressError, DomainName, MailAddress, PolicyError, TenantPolicy};
 pub use resolve::{MAX_RECIPIENTS, Resolved};
@@ -83,5 +98,11 @@ impl Directory {
     #[must_use]
     pub fn new(control: Arc<dyn Control>, clock: Arc<dyn Clock>, ids: Arc<dyn Ids>) -> Directory {
         Directory { control, clock, ids, sign_ins: Arc::default(), oldest: Arc::default() }
+    }
+
+    /// The time by which accounts end and the recycle bin is cleared.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
     }
 }

@@ -10,7 +10,7 @@ use pennypost_model::{AccountId, AccountKey, TenantId};
 use pennypost_ports::Consistency;
 
 use crate::address::Entry;
-use crate::{AccountState, Directory, DirectoryError, DomainName, MailAddress, Page, TenantState};
+use crate::{Directory, DirectoryError, DomainName, MailAddress, Page, TenantState};
 
 /// Accounts that one address may lead to. An event with so many stays below what queues carry.
 pub const MAX_RECIPIENTS: usize = 1_000;
@@ -135,7 +135,8 @@ impl Directory {
         let mut page = Page::default();
         for _ in 0..MAX_PAGES {
             let listed = self.accounts(tenant, &page).await?;
-            let active = listed.items.iter().filter(|account| account.state == AccountState::Active);
+            let now = self.clock.now();
+            let active = listed.items.iter().filter(|account| account.is_open(now));
             let first = active.map(|account| (account.created, account.key.account)).min();
             oldest = oldest.into_iter().chain(first).min();
             if listed.next.is_none() {
@@ -171,7 +172,7 @@ impl Directory {
                     return Ok(Some((accounts.collect(), Via::Alias)));
                 }
                 Some(Entry::Group { members, .. }) => {
-                    let accounts = self.expand_members(tenant, members, consistency).await?;
+                    let accounts = self.expand_group(tenant, &candidate, members, consistency).await?;
                     return Ok(Some((accounts, Via::Group)));
                 }
             }
@@ -189,7 +190,7 @@ impl Directory {
         let lookups = accounts.into_iter().map(|account| async move {
             let key = AccountKey { tenant, account };
             let found = self.account_behind(key, consistency).await?;
-            let is_live = found.is_some_and(|found| found.state == AccountState::Active);
+            let is_live = found.is_some_and(|found| found.is_open(self.clock.now()));
             Ok::<_, DirectoryError>(is_live.then_some(account))
         });
         let found: Vec<Option<AccountId>> = stream::iter(lookups).buffered(LOOKUPS).try_collect().await?;

@@ -25,6 +25,7 @@ use pennypost_ports::{Consistency, ControlKey, Expected};
 use serde::{Deserialize, Serialize};
 
 use crate::address::Entry;
+use crate::group::Expansion;
 use crate::{Account, Directory, DirectoryError, MailAddress};
 
 /// Accounts of which one account sees shared mailboxes.
@@ -127,8 +128,11 @@ impl Directory {
         }
         let entry = self.entry(tenant, &address, Consistency::Eventual).await?.map(|held| held.value);
         let Some(Entry::Group { members, .. }) = entry else { return Ok(false) };
-        let accounts = self.expand_members(tenant, members, Consistency::Eventual).await?;
-        Ok(accounts.contains(&account.account))
+        let mut expansion = Expansion::default();
+        let rules = self.rules_of(tenant, &address, Consistency::Eventual).await?;
+        self.expand_rules(tenant, &rules, &mut expansion).await?;
+        self.expand_into(tenant, members, Consistency::Eventual, &mut expansion).await?;
+        Ok(expansion.accounts.contains(&account.account))
     }
 
     /// Makes the index say that `owner` shares with these and, of `before`, with nobody else.

@@ -25,7 +25,7 @@ use crate::scram::{ITERATIONS, ScramKeys, salt_of_nobody};
 use crate::store::Held;
 use crate::throttle::Counters;
 use crate::token::{TokenId, TokenScope, is_token};
-use crate::{Account, AccountState, ClientRules, Directory, DirectoryError, MailAddress};
+use crate::{Account, AccountKind, ClientRules, Directory, DirectoryError, MailAddress};
 
 /// How long a right password is remembered.
 const REMEMBERED: Duration = Duration::from_secs(300);
@@ -327,7 +327,7 @@ impl Directory {
     pub async fn still_stands(&self, standing: &Standing) -> Result<Option<Standing>, DirectoryError> {
         let key = standing.account.key;
         let Some(tenant) = self.active_tenant(key.tenant).await? else { return Ok(None) };
-        let account = self.account(key).await?.filter(|account| account.state == AccountState::Active);
+        let account = self.account(key).await?.filter(|account| account.is_open(self.clock.now()));
         let is_same = match &standing.basis {
             Basis::Password(digest) => {
                 let credential = self.read::<Credential>(&credential_key(key), Consistency::Strong).await?;
@@ -546,7 +546,10 @@ impl Directory {
         };
         let key = AccountKey { tenant, account };
         let account = self.account_behind(key, Consistency::Strong).await?;
-        let Some(account) = account.filter(|account| account.state == AccountState::Active) else {
+        // A business mailbox has no password (BIZ-01).
+        let may =
+            |account: &Account| account.is_open(self.clock.now()) && account.kind == AccountKind::Member;
+        let Some(account) = account.filter(may) else {
             return Ok(None);
         };
         let credential = self.read::<Credential>(&credential_key(key), Consistency::Strong).await?;

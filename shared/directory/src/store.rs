@@ -114,7 +114,7 @@ impl Directory {
     }
 }
 
-/// A name for people: trimmed, NFC, no control characters.
+/// A name for people: trimmed, NFC, no control characters, nothing that cannot be seen.
 pub(crate) fn name_for_people(name: &str, limit: usize) -> Result<String, DirectoryError> {
     use unicode_normalization::UnicodeNormalization;
     let failed = DirectoryError::Name { limit };
@@ -123,6 +123,21 @@ pub(crate) fn name_for_people(name: &str, limit: usize) -> Result<String, Direct
     }
     let name: String = name.trim().nfc().collect();
     let length = name.chars().count();
-    let valid = length > 0 && length <= limit && !name.chars().any(char::is_control);
+    let valid = length > 0 && length <= limit && !name.chars().any(|c| c.is_control() || is_unseen(c));
     if valid { Ok(name) } else { Err(failed) }
+}
+
+/// Characters that make two names that look alike differ, or turn the writing of what follows around.
+pub(crate) const fn is_unseen(c: char) -> bool {
+    matches!(
+        c,
+        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}'
+    )
+}
+
+/// A name as it is compared with others.
+pub(crate) fn fold_name(name: &str) -> String {
+    use unicode_normalization::UnicodeNormalization;
+    name.trim().nfkc().flat_map(char::to_lowercase).collect()
 }

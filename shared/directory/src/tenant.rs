@@ -92,6 +92,11 @@ impl Directory {
                 named.ok_or(DirectoryError::Contended)?.value.tenant
             }
         };
+        if self.tenant(id).await?.is_some() {
+            return Err(DirectoryError::TenantTaken(name));
+        }
+        // Before the tenant is there, and so before it has an account.
+        self.mark_cards_written(id).await?;
         let (state, clients) = (TenantState::Active, ClientSettings::default());
         let tenant = Tenant { id, name, state, created: self.clock.now(), clients };
         match self.write(&tenant_key(id), &tenant, Expected::Absent).await? {

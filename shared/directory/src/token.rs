@@ -18,9 +18,7 @@ use sha2::{Digest, Sha256};
 use crate::sign_in::{Basis, flatten};
 use crate::store::name_for_people;
 use crate::throttle::Counters;
-use crate::{
-    AccountState, ClientProtocol, ClientRules, Directory, DirectoryError, Page, SignInError, Standing,
-};
+use crate::{ClientProtocol, ClientRules, Directory, DirectoryError, Page, SignInError, Standing};
 
 /// What every token begins with, so that leaked ones can be searched for.
 const PREFIX: &str = "ppt_";
@@ -250,7 +248,7 @@ impl Directory {
             return Ok(None);
         }
         let Some(tenant) = self.active_tenant(key.tenant).await? else { return Ok(None) };
-        let account = self.account(key).await?.filter(|account| account.state == AccountState::Active);
+        let account = self.account(key).await?.filter(|account| account.is_open(self.clock.now()));
         Ok(account.map(|account| {
             let rules = ClientRules::of(&tenant.clients, &account.clients);
             Standing { account, rules, basis: Basis::Token(id, held.value.scope) }

@@ -208,6 +208,11 @@ impl House {
         (house, tenant)
     }
 
+    /// The time, in milliseconds.
+    pub fn clock_now(&self) -> i64 {
+        self.clock.now().0
+    }
+
     /// The same house seen by another process.
     pub fn process(&self, memory: Memory) -> Directory {
         Directory::new(

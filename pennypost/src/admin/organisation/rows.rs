@@ -1,0 +1,183 @@
+//! What a row says, or why it is refused.
+
+use std::collections::BTreeSet;
+
+use pennypost_directory::{AccountState, GroupRules, MailAddress, Profile, ProfileField, Senders};
+
+use super::columns::Column;
+use super::table::{Row, is_formula, plain};
+use crate::admin::size::parse_size;
+use crate::admin::{AdminContext, AdminError};
+use crate::say;
+
+/// A person of a table.
+#[derive(Debug, Clone)]
+pub(crate) struct PersonRow {
+    pub address: String,
+    pub name: String,
+    /// Paths of departments.
+    pub departments: Vec<String>,
+    pub profile: Profile,
+    pub quota: Option<u64>,
+    pub password: Option<String>,
+    pub aliases: Vec<String>,
+    pub state: AccountState,
+}
+
+/// A department of a table.
+#[derive(Debug, Clone)]
+pub(crate) struct DepartmentRow {
+    pub path: String,
+    pub description: String,
+}
+
+/// A group of a table.
+#[derive(Debug, Clone)]
+pub(crate) struct GroupRow {
+    pub address: String,
+    pub name: String,
+    pub members: Vec<String>,
+    /// Paths of departments whose people are members.
+    pub departments: Vec<String>,
+    pub rules: GroupRules,
+}
+
+/// The cells of a row by their columns.
+pub(crate) struct Cells<'a> {
+    context: &'a AdminContext<'a>,
+    columns: &'a [Column],
+    row: &'a Row,
+}
+
+impl<'a> Cells<'a> {
+    /// The cells, none of which would be calculated or is damaged.
+    pub(crate) fn of(
+        context: &'a AdminContext<'a>,
+        columns: &'a [Column],
+        row: &'a Row,
+    ) -> Result<Cells<'a>, AdminError> {
+        let text = &context.text;
+        if row.cells.len() > columns.len() {
+            let (found, known) = (row.cells.len(), columns.len());
+            return Err(AdminError::Said(say!(text, "error-row-cells", found = found, known = known)));
+        }
+        if row.is_merged {
+            return Err(AdminError::Said(say!(text, "error-row-merged")));
+        }
+        for cell in &row.cells {
+            let shown: String = cell.chars().take(40).collect();
+            if cell.contains('\u{fffd}') {
+                return Err(AdminError::Said(say!(text, "error-row-garbled", cell = shown)));
+            }
+            if is_formula(cell) {
+                return Err(AdminError::Said(say!(text, "error-row-formula", cell = shown)));
+            }
+        }
+        Ok(Cells { context, columns, row })
+    }
+
+    fn cell(&self, column: Column) -> &'a str {
+        let index = self.columns.iter().position(|known| *known == column);
+        index.and_then(|index| self.row.cells.get(index)).map_or("", |cell| plain(cell))
+    }
+
+    fn list(&self, column: Column) -> Vec<String> {
+        let parts = self.cell(column).split([';', '；', '\n', '|']).map(str::trim);
+        parts.filter(|part| !part.is_empty()).map(str::to_owned).collect()
+    }
+
+    fn address(&self) -> Result<String, AdminError> {
+        let text = &self.context.text;
+        let address = self.cell(Column::Address);
+        if address.is_empty() {
+            return Err(AdminError::Said(say!(text, "error-row-address")));
+        }
+        if address.chars().any(char::is_whitespace) {
+            return Err(AdminError::Said(say!(text, "error-row-blank", address = address)));
+        }
+        Ok(address.to_owned())
+    }
+
+    fn wrong(&self, column: Column) -> AdminError {
+        let (text, shown) = (&self.context.text, self.cell(column).chars().take(40).collect::<String>());
+        AdminError::Said(say!(text, "error-row-word", cell = shown, column = column.name(text.lang())))
+    }
+
+    /// The row as a person.
+    pub(crate) fn person(&self) -> Result<PersonRow, AdminError> {
+        let mut profile = Profile::default();
+        for (column, field) in [
+            (Column::Title, ProfileField::Title),
+            (Column::Phone, ProfileField::Phone),
+            (Column::Mobile, ProfileField::Mobile),
+            (Column::Number, ProfileField::Number),
+            (Column::Note, ProfileField::Note),
+        ] {
+            profile.set(field, self.cell(column))?;
+        }
+        let quota =
+            match self.cell(Column::Quota) {
+                "" => None,
+                quota => Some(parse_size(quota).map_err(|_| {
+                    AdminError::Said(say!(self.context.text, "error-csv-quota", text = quota))
+                })?),
+            };
+        let password = Some(self.cell(Column::Password)).filter(|password| !password.is_empty());
+        Ok(PersonRow {
+            address: self.address()?,
+            name: self.cell(Column::Name).to_owned(),
+            departments: self.list(Column::Department),
+            profile,
+            quota,
+            password: password.map(str::to_owned),
+            aliases: self.list(Column::Aliases),
+            state: self.state()?,
+        })
+    }
+
+    fn state(&self) -> Result<AccountState, AdminError> {
+        match self.cell(Column::State).to_lowercase().as_str() {
+            "" | "active" | "normal" | "正常" | "启用" => Ok(AccountState::Active),
+            "disabled" | "禁用" | "停用" => Ok(AccountState::Disabled),
+            _ => Err(self.wrong(Column::State)),
+        }
+    }
+
+    /// The row as a department.
+    pub(crate) fn department(&self) -> Result<DepartmentRow, AdminError> {
+        let path = self.cell(Column::Department).to_owned();
+        if path.trim_matches(['/', ' ']).is_empty() {
+            return Err(AdminError::Said(say!(self.context.text, "error-row-department")));
+        }
+        Ok(DepartmentRow { path, description: self.cell(Column::Description).to_owned() })
+    }
+
+    /// The row as a group.
+    pub(crate) fn group(&self) -> Result<GroupRow, AdminError> {
+        let senders = match self.cell(Column::Senders).to_lowercase().as_str() {
+            "" | "everyone" | "所有人" | "任何人" => Senders::Everyone,
+            "inside" | "企业内" | "企业成员" => Senders::Inside,
+            "members" | "群组成员" | "成员" => Senders::Members,
+            "named" | "自定义" | "指定" => Senders::Named,
+            _ => return Err(self.wrong(Column::Senders)),
+        };
+        let is_shared = match self.cell(Column::Shared).to_lowercase().as_str() {
+            "" | "no" | "否" => false,
+            "yes" | "是" => true,
+            _ => return Err(self.wrong(Column::Shared)),
+        };
+        let mut named = BTreeSet::new();
+        for address in self.list(Column::Allowed) {
+            named.insert(MailAddress::parse(&address).map_err(pennypost_directory::DirectoryError::from)?);
+        }
+        let is_disabled = self.state()? == AccountState::Disabled;
+        let rules = GroupRules { senders, named, is_shared, is_disabled, ..GroupRules::default() };
+        Ok(GroupRow {
+            address: self.address()?,
+            name: self.cell(Column::Name).to_owned(),
+            members: self.list(Column::Members),
+            departments: self.list(Column::Department),
+            rules,
+        })
+    }
+}

@@ -1,0 +1,360 @@
+//! The sheets of a workbook (XLSX, ECMA-376 part 1, section 18) as tables: the texts that its cells show.
+//!
+//! A cell with a formula is given as that formula, with a `=` in front, and a row that a merged cell touches is marked: such
+//! rows are refused by name, because what they show is not what stands in them.
+
+use std::collections::HashMap;
+
+use quick_xml::Reader;
+use quick_xml::events::{BytesRef, BytesStart, Event};
+
+use super::table::{MAX_ROWS, Row, Table, TableError};
+use super::zip::Archive;
+
+/// Bytes of one file of a workbook, unpacked.
+const MAX_FILE: usize = 256_000_000;
+/// Sheets that are read.
+const MAX_SHEETS: usize = 20;
+/// Columns of a sheet.
+const MAX_COLUMNS: usize = 100;
+/// Merged regions that are looked at.
+const MAX_MERGED: usize = 10_000;
+
+type Xml<'a> = Reader<&'a [u8]>;
+
+/// The tables of a workbook: its sheets that are not empty.
+pub(super) fn read(bytes: &[u8]) -> Result<Vec<Table>, TableError> {
+    let archive = Archive::open(bytes).ok_or(TableError::Workbook)?;
+    let file = |name: &str| archive.file(name, MAX_FILE);
+    let workbook = file("xl/workbook.xml").ok_or(TableError::Workbook)?;
+    let relations = file("xl/_rels/workbook.xml.rels").ok_or(TableError::Workbook)?;
+    let texts = match file("xl/sharedStrings.xml") {
+        Some(texts) => shared_texts(&texts).ok_or(TableError::Workbook)?,
+        None => Vec::new(),
+    };
+    let targets = attributes(&relations, b"Relationship", [b"Id", b"Target"]).ok_or(TableError::Workbook)?;
+    let targets: HashMap<String, String> = targets.into_iter().map(|[id, target]| (id, target)).collect();
+    let sheets = attributes(&workbook, b"sheet", [b"id", b"name"]).ok_or(TableError::Workbook)?;
+    let mut tables = Vec::new();
+    for [id, sheet_name] in sheets.into_iter().take(MAX_SHEETS) {
+        let target = targets.get(&id).ok_or(TableError::Workbook)?;
+        let name = match target.strip_prefix('/') {
+            Some(name) => name.to_owned(),
+            None => format!("xl/{target}"),
+        };
+        let sheet = file(&name).ok_or(TableError::Workbook)?;
+        let mut table = sheet_table(&sheet, &texts)?;
+        table.sheet = Some(sheet_name);
+        if !table.head.is_empty() {
+            tables.push(table);
+        }
+    }
+    Ok(tables)
+}
+
+/// Two attributes of each element of a name; their prefixes do not matter.
+fn attributes(xml: &[u8], element: &[u8], names: [&[u8]; 2]) -> Option<Vec<[String; 2]>> {
+    let mut reader = Reader::from_reader(xml);
+    let mut found = Vec::new();
+    loop {
+        match reader.read_event().ok()? {
+            Event::Start(start) | Event::Empty(start) if start.local_name().as_ref() == element => {
+                let values = names.map(|name| attribute(&reader, &start, name).unwrap_or_default());
+                found.push(values);
+            }
+            Event::Eof => return Some(found),
+            _ => {}
+        }
+    }
+}
+
+fn attribute(reader: &Xml<'_>, start: &BytesStart<'_>, name: &[u8]) -> Option<String> {
+    let mut attributes = start.attributes();
+    let mut same = attributes
+        .with_checks(false)
+        .filter_map(Result::ok)
+        .filter(|attribute| attribute.key.local_name().as_ref() == name);
+    let value = same.next()?.decode_and_unescape_value(reader.decoder()).ok()?;
+    Some(value.into_owned())
+}
+
+/// A character that is written as a reference.
+fn referred(reference: &BytesRef<'_>) -> Option<String> {
+    if let Ok(Some(c)) = reference.resolve_char_ref() {
+        return Some(c.to_string());
+    }
+    quick_xml::escape::resolve_xml_entity(&reference.decode().ok()?).map(str::to_owned)
+}
+
+/// The texts to which cells refer, without how they are read out.
+fn shared_texts(xml: &[u8]) -> Option<Vec<String>> {
+    let mut reader = Reader::from_reader(xml);
+    let mut texts: Vec<String> = Vec::new();
+    let (mut is_text, mut is_reading) = (false, false);
+    loop {
+        match reader.read_event().ok()? {
+            Event::Start(start) => match start.local_name().as_ref() {
+                b"si" => texts.push(String::new()),
+                b"t" => is_text = !is_reading,
+                b"rPh" => is_reading = true,
+                _ => {}
+            },
+            Event::Empty(start) if start.local_name().as_ref() == b"si" => texts.push(String::new()),
+            Event::End(end) => match end.local_name().as_ref() {
+                b"t" => is_text = false,
+                b"rPh" => is_reading = false,
+                _ => {}
+            },
+            Event::Text(text) if is_text => texts.last_mut()?.push_str(&text.decode().ok()?),
+            Event::GeneralRef(reference) if is_text => texts.last_mut()?.push_str(&referred(&reference)?),
+            Event::Eof => return Some(texts),
+            _ => {}
+        }
+    }
+}
+
+/// A cell as it is being read.
+#[derive(Default)]
+struct Cell {
+    column: usize,
+    kind: String,
+    formula: Option<String>,
+    value: String,
+}
+
+impl Cell {
+    fn text(self, texts: &[String]) -> Option<String> {
+        if let Some(formula) = self.formula {
+            return Some(format!("={formula}"));
+        }
+        Some(match self.kind.as_str() {
+            "s" => texts.get(self.value.trim().parse::<usize>().ok()?)?.clone(),
+            "" | "n" => number(&self.value),
+            _ => self.value,
+        })
+    }
+}
+
+/// A number as people write it: telephone numbers are stored as if they were measured.
+fn number(text: &str) -> String {
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    match text.trim().parse::<f64>() {
+        Ok(number) if number.fract() == 0.0 && number.abs() < EXACT => format!("{number:.0}"),
+        _ => text.trim().to_owned(),
+    }
+}
+
+/// Column and row, from 0, of a reference such as `AB12`.
+fn place(reference: &str) -> Option<(usize, u64)> {
+    let digits = reference.find(|c: char| c.is_ascii_digit())?;
+    let (letters, digits) = reference.split_at(digits);
+    let mut column = 0_usize;
+    for letter in letters.bytes() {
+        let value = usize::from(letter.to_ascii_uppercase().checked_sub(b'A')?) + 1;
+        column = column.checked_mul(26)?.checked_add(value)?;
+    }
+    Some((column.checked_sub(1)?, digits.parse::<u64>().ok()?.checked_sub(1)?))
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Inside {
+    Nothing,
+    Formula,
+    Value,
+}
+
+fn sheet_table(xml: &[u8], texts: &[String]) -> Result<Table, TableError> {
+    let broken = || TableError::Workbook;
+    let mut reader = Reader::from_reader(xml);
+    let mut table = Table { sheet: None, head: Vec::new(), rows: Vec::new() };
+    let mut line = 0_u64;
+    let mut cells: Vec<String> = Vec::new();
+    let mut cell: Option<Cell> = None;
+    let mut inside = Inside::Nothing;
+    let mut next_column = 0;
+    loop {
+        let event = reader.read_event().map_err(|_| broken())?;
+        let is_empty = matches!(event, Event::Empty(_));
+        match event {
+            Event::Start(start) | Event::Empty(start) => match start.local_name().as_ref() {
+                b"row" => {
+                    let said = attribute(&reader, &start, b"r").and_then(|number| number.parse().ok());
+                    line = said.unwrap_or(line + 1);
+                    cells.clear();
+                    next_column = 0;
+                }
+                b"c" => {
+                    let said = attribute(&reader, &start, b"r").and_then(|reference| place(&reference));
+                    let column = said.map_or(next_column, |(column, _)| column);
+                    if column >= MAX_COLUMNS {
+                        return Err(TableError::Workbook);
+                    }
+                    next_column = column + 1;
+                    let kind = attribute(&reader, &start, b"t").unwrap_or_default();
+                    cell = (!is_empty).then(|| Cell { column, kind, ..Cell::default() });
+                }
+                b"f" => {
+                    if let Some(cell) = &mut cell {
+                        cell.formula = Some(String::new());
+                        inside = if is_empty { Inside::Nothing } else { Inside::Formula };
+                    }
+                }
+                b"v" | b"t" if !is_empty => inside = Inside::Value,
+                b"mergeCell" => {
+                    if let Some(reference) = attribute(&reader, &start, b"ref") {
+                        merge(&mut table, &reference);
+                    }
+                }
+                _ => {}
+            },
+            Event::Text(text) => add(cell.as_mut(), inside, &text.decode().map_err(|_| broken())?),
+            Event::GeneralRef(reference) => {
+                add(cell.as_mut(), inside, &referred(&reference).ok_or_else(broken)?);
+            }
+            Event::End(end) => match end.local_name().as_ref() {
+                b"f" | b"v" | b"t" => inside = Inside::Nothing,
+                b"c" => {
+                    if let Some(read) = cell.take() {
+                        let column = read.column;
+                        let text = read.text(texts).ok_or_else(broken)?;
+                        if cells.len() <= column {
+                            cells.resize(column + 1, String::new());
+                        }
+                        cells[column] = text.trim().to_owned();
+                    }
+                }
+                b"row" => end_row(&mut table, line, std::mem::take(&mut cells))?,
+                _ => {}
+            },
+            Event::Eof => return Ok(table),
+            _ => {}
+        }
+    }
+}
+
+fn add(cell: Option<&mut Cell>, inside: Inside, text: &str) {
+    let Some(cell) = cell else { return };
+    match inside {
+        Inside::Formula => cell.formula.get_or_insert_default().push_str(text),
+        Inside::Value => cell.value.push_str(text),
+        Inside::Nothing => {}
+    }
+}
+
+fn end_row(table: &mut Table, line: u64, cells: Vec<String>) -> Result<(), TableError> {
+    if cells.iter().all(String::is_empty) {
+        return Ok(());
+    }
+    if table.head.is_empty() {
+        table.head = cells;
+        return Ok(());
+    }
+    if table.rows.len() >= MAX_ROWS {
+        return Err(TableError::Rows);
+    }
+    table.rows.push(Row { line, cells, is_merged: false });
+    Ok(())
+}
+
+/// Marks the rows that a merged region touches: regions stand behind all rows.
+fn merge(table: &mut Table, reference: &str) {
+    let Some((from, to)) = reference.split_once(':') else { return };
+    let (Some((_, from)), Some((_, to))) = (place(from), place(to)) else { return };
+    let lines = from.saturating_add(1)..=to.saturating_add(1);
+    let begin = table.rows.partition_point(|row| row.line < *lines.start());
+    for row in table.rows.iter_mut().skip(begin).take(MAX_MERGED).take_while(|row| row.line <= *lines.end()) {
+        row.is_merged = true;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::zip::tests::archive;
+    use super::*;
+
+    const RELATIONS: &str = "<Relationships><Relationship Id=\"rId7\" Target=\"worksheets/sheet1.xml\"/>\
+        <Relationship Id=\"rId8\" Target=\"/xl/worksheets/sheet2.xml\"/></Relationships>";
+    const WORKBOOK: &str = "<workbook xmlns:r=\"x\"><sheets><sheet name=\"People\" sheetId=\"1\" r:id=\"rId7\"/>\
+        <sheet name=\"Empty\" sheetId=\"2\" r:id=\"rId8\"/></sheets></workbook>";
+    const TEXTS: &str = "<sst><si><t>邮箱</t></si><si><r><t>王</t></r><r><t xml:space=\"preserve\">小明 </t></r>\
+        <rPh><t>wang</t></rPh></si><si><t>a &amp; b&#33;</t></si></sst>";
+
+    fn workbook(sheet: &str) -> Result<Vec<Table>, TableError> {
+        let files = [
+            ("xl/workbook.xml", WORKBOOK),
+            ("xl/_rels/workbook.xml.rels", RELATIONS),
+            ("xl/sharedStrings.xml", TEXTS),
+            ("xl/worksheets/sheet1.xml", sheet),
+            ("xl/worksheets/sheet2.xml", "<worksheet><sheetData/></worksheet>"),
+        ];
+        read(&archive(&files, true))
+    }
+
+    #[test]
+    fn cells_are_what_they_show() {
+        let sheet = "<worksheet><sheetData>\
+            <row r=\"1\"><c r=\"A1\" t=\"s\"><v>0</v></c><c r=\"C1\" t=\"inlineStr\"><is><t>手机</t></is></c></row>\
+            <row r=\"2\"/>\
+            <row r=\"4\"><c r=\"A4\" t=\"s\"><v>1</v></c><c r=\"B4\" s=\"3\"/><c r=\"C4\"><v>1.38E10</v></c></row>\
+            <row><c t=\"str\"><f>A1&amp;\"x\"</f><v>shown</v></c><c><v>2.50</v></c><c t=\"b\"><v>1</v></c></row>\
+            <row><c t=\"s\"><v>2</v></c></row>\
+            <row r=\"9\"><c r=\"A9\"><v>7</v></c></row>\
+            </sheetData><mergeCells><mergeCell ref=\"A8:B9\"/></mergeCells></worksheet>";
+        let tables = workbook(sheet).expect("read");
+        assert_eq!(tables.len(), 1);
+        assert_eq!(tables[0].head, ["邮箱", "", "手机"]);
+        let rows: Vec<_> =
+            tables[0].rows.iter().map(|row| (row.line, row.cells.join("|"), row.is_merged)).collect();
+        let row = |line, cells: &str, is_merged| (line, cells.to_owned(), is_merged);
+        assert_eq!(
+            rows,
+            [
+                row(4, "王小明||13800000000", false),
+                row(5, "=A1&\"x\"|2.50|1", false),
+                row(6, "a & b!", false),
+                row(9, "7", true),
+            ]
+        );
+    }
+
+    #[test]
+    fn damage_is_no_panic_and_no_table() {
+        let cell = |cell: &str| {
+            workbook(&format!("<worksheet><sheetData><row>{cell}</row></sheetData></worksheet>"))
+        };
+        for bad in [
+            "<c t=\"s\"><v>99</v></c>",
+            "<c t=\"s\"><v>x</v></c>",
+            "<c r=\"XFD1\"><v>1</v></c>",
+            "<c><v>&nobody;</v></c>",
+            "<c></row>",
+        ] {
+            assert!(cell(bad).is_err(), "{bad}");
+        }
+        assert!(cell("<c r=\"?\"><v>1</v></c>").is_ok());
+        for bytes in [&b""[..], b"PK\x03\x04", b"PK\x03\x04 and nothing else"] {
+            assert!(read(bytes).is_err());
+        }
+        assert!(read(&archive(&[("xl/workbook.xml", WORKBOOK)], false)).is_err());
+    }
+
+    /// A workbook that another program has written (openpyxl).
+    #[test]
+    fn a_foreign_workbook_is_read() {
+        let tables = read(include_bytes!("testdata/people.xlsx")).expect("read");
+        let heads: Vec<_> = tables.iter().map(|table| table.head.join(",")).collect();
+        assert_eq!(heads, ["姓名,邮箱,部门,手机,工号", "部门,说明"]);
+        let rows: Vec<_> =
+            tables[0].rows.iter().map(|row| (row.line, row.cells.join("|"), row.is_merged)).collect();
+        let row = |line, cells: &str, is_merged| (line, cells.to_owned(), is_merged);
+        assert_eq!(
+            rows,
+            [
+                row(2, "王小明|wxm@acme.example|研发/后端; 销售|13800000000|0017", false),
+                row(3, "公式|=\"x\"&\"@acme.example\"", false),
+                row(5, "合并|m@acme.example|研发", true),
+                row(6, "|n@acme.example|研发", true),
+            ]
+        );
+    }
+}

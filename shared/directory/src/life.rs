@@ -1,0 +1,296 @@
+//! The life of an account after it was added: suspended, ended by a date, in the recycle bin, given to another owner,
+//! turned into a business mailbox, erased (ORG-17, ORG-18, ORG-20 … ORG-23, BIZ-03, TEN-10).
+//!
+//! What an account is stands in its item. `T/bin` names the accounts that may be in the bin, by their id: it is written
+//! before the item and erased after it, so that none in the bin is missing there; which really are, the items say. An
+//! account in the bin keeps its address until it is erased, so that nobody else gets its mail meanwhile.
+
+use futures::stream::{self, StreamExt, TryStreamExt};
+use pennypost_model::codec::Versioned;
+use pennypost_model::{AccountId, AccountKey, TenantId, Timestamp};
+use pennypost_ports::{Consistency, ControlKey, Expected};
+use serde::{Deserialize, Serialize};
+
+use crate::account::{account_item_key, display_name_of};
+use crate::address::Entry;
+use crate::password::credential_key;
+use crate::{
+    Account, AccountKind, BinCause, Binned, DepartmentId, Directory, DirectoryError, Listed, Page, Profile,
+};
+
+const DAY: i64 = 24 * 60 * 60 * 1000;
+/// Accounts of the bin that are read at once.
+const LOOKUPS: usize = 16;
+
+impl BinCause {
+    /// Days for which an account stays in the bin (ORG-23).
+    #[must_use]
+    pub const fn days(self) -> i64 {
+        match self {
+            BinCause::Deleted => 30,
+            BinCause::Unbound | BinCause::Withdrawn => 60,
+        }
+    }
+}
+
+impl Binned {
+    /// Is its time over, so that it can only be erased?
+    #[must_use]
+    pub const fn is_over(&self, now: Timestamp) -> bool {
+        self.until.0 <= now.0
+    }
+}
+
+/// To whom an account is given.
+#[derive(Debug, Clone, Default)]
+pub struct NewOwner<'a> {
+    /// Name; may be empty.
+    pub display_name: &'a str,
+    /// Password. `None`: nobody can sign in until one is set.
+    pub password: Option<&'a str>,
+    /// Departments, the main one first.
+    pub departments: &'a [DepartmentId],
+    /// What else the directory says of the new owner.
+    pub profile: Profile,
+}
+
+/// That an account may be in the bin.
+#[derive(Debug, Serialize, Deserialize)]
+struct BinItem;
+
+impl Versioned for BinItem {
+    const KIND: &'static str = "bin";
+}
+
+fn bin_partition(tenant: TenantId) -> String {
+    format!("{tenant}/bin")
+}
+
+fn bin_key(key: AccountKey) -> ControlKey {
+    ControlKey::new(bin_partition(key.tenant), key.account.to_string())
+}
+
+impl Directory {
+    /// The operator suspends an account, or lets it in again (TEN-10).
+    ///
+    /// # Errors
+    /// [`DirectoryError::NoAccount`], or the port's.
+    pub async fn set_suspended(&self, key: AccountKey, suspended: bool) -> Result<(), DirectoryError> {
+        self.change_account(key, |account| account.suspended = suspended).await
+    }
+
+    /// Says from when on an account cannot be used; `None`: never (ORG-18).
+    ///
+    /// # Errors
+    /// [`DirectoryError::NoAccount`], or the port's.
+    pub async fn set_expiry(
+        &self,
+        key: AccountKey,
+        expires: Option<Timestamp>,
+    ) -> Result<(), DirectoryError> {
+        self.change_account(key, |account| account.expires = expires).await
+    }
+
+    /// Puts an account into the recycle bin. Nobody signs in, no mail is taken, pages and searches do not show it; its
+    /// mail, its address, and its aliases are kept. One that was unbound loses its password and tokens for good.
+    ///
+    /// # Errors
+    /// [`DirectoryError::NoAccount`], [`DirectoryError::InBin`], [`DirectoryError::WrongKind`] for a withdrawal of a
+    /// member's account and anything else of a business mailbox, or the port's. Repeating an interrupted call completes it.
+    pub async fn bin_account(&self, key: AccountKey, cause: BinCause) -> Result<Binned, DirectoryError> {
+        let since = self.clock.now();
+        let binned = Binned { cause, since, until: Timestamp(since.0.saturating_add(cause.days() * DAY)) };
+        self.write(&bin_key(key), &BinItem, Expected::Any).await?;
+        let put = self
+            .try_change_account(key, |account| {
+                let is_withdrawn = cause == BinCause::Withdrawn;
+                if is_withdrawn != (account.kind == AccountKind::Business) {
+                    return Err(DirectoryError::WrongKind(account.address.to_string()));
+                }
+                if account.binned.is_some() {
+                    return Err(DirectoryError::InBin(account.address.to_string()));
+                }
+                account.binned = Some(binned);
+                Ok(())
+            })
+            .await;
+        if matches!(put, Err(DirectoryError::WrongKind(_) | DirectoryError::NoAccount(_))) {
+            self.erase(&bin_key(key)).await?;
+        }
+        put?;
+        if cause == BinCause::Unbound {
+            self.forget_credentials(key).await?;
+        }
+        Ok(binned)
+    }
+
+    /// Accounts in the recycle bin, in no order that means anything (ORG-23). A page may hold few though more follow.
+    ///
+    /// # Errors
+    /// The port's.
+    pub async fn binned(&self, tenant: TenantId, page: &Page) -> Result<Listed<Account>, DirectoryError> {
+        let listed = self.list::<BinItem>(&bin_partition(tenant), "", page).await?;
+        let keys = listed.items.into_iter().filter_map(|(sort, _)| sort.parse::<AccountId>().ok());
+        let accounts = keys.map(|account| self.account(AccountKey { tenant, account })).collect::<Vec<_>>();
+        let found: Vec<Option<Account>> = stream::iter(accounts).buffered(LOOKUPS).try_collect().await?;
+        let items = found.into_iter().flatten().filter(|account| account.binned.is_some()).collect();
+        Ok(Listed { items, next: listed.next })
+    }
+
+    /// Takes a deleted account or a withdrawn business mailbox out of the bin, as it was.
+    ///
+    /// # Errors
+    /// [`DirectoryError::NoAccount`], [`DirectoryError::NotInBin`], [`DirectoryError::BinOver`],
+    /// [`DirectoryError::WrongKind`] for one that was unbound (it needs an owner: [`Directory::assign_account`]), or the
+    /// port's.
+    pub async fn restore_account(&self, key: AccountKey) -> Result<(), DirectoryError> {
+        self.leave_bin(key, |account, binned| {
+            if binned.cause == BinCause::Unbound {
+                return Err(DirectoryError::WrongKind(account.address.to_string()));
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// Gives an account in the bin to another member (ORG-20, ORG-23): address, aliases and mail stay; name, profile,
+    /// departments and password are the new owner's, and no token of the old one opens it.
+    ///
+    /// # Errors
+    /// [`DirectoryError::NoAccount`], [`DirectoryError::NotInBin`], [`DirectoryError::BinOver`],
+    /// [`DirectoryError::WrongKind`] for a business mailbox, those of [`Directory::add_account_with`], or the port's.
+    pub async fn assign_account(&self, key: AccountKey, owner: &NewOwner<'_>) -> Result<(), DirectoryError> {
+        let display_name = display_name_of(owner.display_name)?;
+        let tree = self.departments(key.tenant).await?;
+        let departments = crate::organisation::check_departments(&tree, owner.departments)?;
+        let credential = match owner.password {
+            Some(password) => Some(self.sign_ins.hash(password).await?),
+            None => None,
+        };
+        let account = self.account(key).await?.ok_or_else(|| DirectoryError::NoAccount(key.to_string()))?;
+        self.check_in_bin(&account)?;
+        if account.kind == AccountKind::Business {
+            return Err(DirectoryError::WrongKind(account.address.to_string()));
+        }
+        // While it is in the bin nothing opens it.
+        self.forget_credentials(key).await?;
+        if let Some(credential) = credential {
+            self.write(&credential_key(key), &credential, Expected::Any).await?;
+        }
+        self.leave_bin(key, |account, _| {
+            account.display_name.clone_from(&display_name);
+            account.departments.clone_from(&departments);
+            account.profile = owner.profile.clone();
+            account.expires = None;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Turns a member's account, or one that was unbound, into a business mailbox (BIZ-03): what was the person's is
+    /// cleared and opens it no more, the mail stays, nobody uses it until somebody is let in.
+    ///
+    /// # Errors
+    /// [`DirectoryError::NoAccount`], [`DirectoryError::WrongKind`], [`DirectoryError::BinOver`],
+    /// [`DirectoryError::Name`], or the port's. Repeating an interrupted call completes it.
+    pub async fn convert_to_business(&self, key: AccountKey, name: &str) -> Result<(), DirectoryError> {
+        let name = display_name_of(name)?;
+        let now = self.clock.now();
+        let check = |account: &Account| {
+            let is_over = account.binned.is_some_and(|binned| binned.is_over(now));
+            let is_deleted = account.binned.is_some_and(|binned| binned.cause != BinCause::Unbound);
+            match (account.kind, is_deleted) {
+                (AccountKind::Member, false) if is_over => {
+                    Err(DirectoryError::BinOver(account.address.to_string()))
+                }
+                (AccountKind::Member, false) => Ok(()),
+                _ => Err(DirectoryError::WrongKind(account.address.to_string())),
+            }
+        };
+        let account = self.account(key).await?.ok_or_else(|| DirectoryError::NoAccount(key.to_string()))?;
+        check(&account)?;
+        // Before it changes: else what was the person's would open the business mailbox if the process died in between.
+        self.forget_credentials(key).await?;
+        self.try_change_account(key, |account| {
+            check(account)?;
+            account.kind = AccountKind::Business;
+            account.display_name.clone_from(&name);
+            account.profile = Profile::default();
+            account.departments.clear();
+            account.expires = None;
+            account.binned = None;
+            Ok(())
+        })
+        .await?;
+        self.erase(&bin_key(key)).await
+    }
+
+    fn check_in_bin(&self, account: &Account) -> Result<Binned, DirectoryError> {
+        let shown = || account.address.to_string();
+        let binned = account.binned.ok_or_else(|| DirectoryError::NotInBin(shown()))?;
+        if binned.is_over(self.clock.now()) { Err(DirectoryError::BinOver(shown())) } else { Ok(binned) }
+    }
+
+    async fn leave_bin(
+        &self,
+        key: AccountKey,
+        change: impl Fn(&mut Account, Binned) -> Result<(), DirectoryError>,
+    ) -> Result<(), DirectoryError> {
+        self.try_change_account(key, |account| {
+            let binned = self.check_in_bin(account)?;
+            change(account, binned)?;
+            account.binned = None;
+            Ok(())
+        })
+        .await?;
+        self.erase(&bin_key(key)).await
+    }
+
+    /// Password and tokens of an account open nothing any more.
+    async fn forget_credentials(&self, key: AccountKey) -> Result<(), DirectoryError> {
+        self.erase(&credential_key(key)).await?;
+        for token in self.tokens(key).await? {
+            self.revoke_token(key, token.id).await?;
+        }
+        Ok(())
+    }
+
+    /// Ends the time of an account in the bin: from here on nothing leads back, and its mail may be erased.
+    ///
+    /// # Errors
+    /// [`DirectoryError::NoAccount`], [`DirectoryError::NotInBin`], or the port's.
+    pub async fn begin_erasing(&self, key: AccountKey) -> Result<(), DirectoryError> {
+        let now = self.clock.now();
+        self.try_change_account(key, |account| {
+            let shown = account.address.to_string();
+            let binned = account.binned.as_mut().ok_or(DirectoryError::NotInBin(shown))?;
+            binned.until = binned.until.min(now);
+            Ok(())
+        })
+        .await
+    }
+
+    /// Erases an account whose erasing has begun and whose mail is gone: its aliases, its address and itself.
+    ///
+    /// # Errors
+    /// [`DirectoryError::NotInBin`] where it has not begun, or the port's. Repeating an interrupted call completes it.
+    pub async fn erase_account(&self, key: AccountKey) -> Result<(), DirectoryError> {
+        if let Some(account) = self.account(key).await? {
+            let shown = account.address.to_string();
+            if !account.binned.is_some_and(|binned| binned.is_over(self.clock.now())) {
+                return Err(DirectoryError::NotInBin(shown));
+            }
+            self.forget_credentials(key).await?;
+            self.bring_cards_up_to_date(key.tenant).await?;
+            for alias in self.aliases_noted(key).await? {
+                self.leave_alias(key, &alias).await?;
+            }
+            let held = self.entry(key.tenant, &account.address, Consistency::Strong).await?;
+            if let Some(held) = held.filter(|held| held.value == Entry::Account(key.account)) {
+                self.free_address(key.tenant, &account.address, held.version).await?;
+            }
+            self.erase(&account_item_key(key)).await?;
+        }
+        self.erase(&bin_key(key)).await
+    }
+}
