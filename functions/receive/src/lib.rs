@@ -28,9 +28,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::FutureExt;
 use futures::stream::{self, StreamExt};
-use pennypost_directory::{Directory, Resolved};
+use pennypost_directory::{Admission, Directory, Resolved};
 use pennypost_mailstore::accept;
-use pennypost_model::event::{Event, Notified, Recipient, Stage, Verdict};
+use pennypost_model::event::{Event, Notified, Recipient, Stage, Verdict, Via};
 use pennypost_model::trace::{TraceRecord, TraceStep};
 use pennypost_model::{EventId, TenantId, codec};
 use pennypost_ports::{Clock, Ids, Log, LogKind, LogQuery, LogRecord, Objects, Outgoing, PortError, Queue};
@@ -173,6 +173,13 @@ impl Receive {
             })?;
             let unreached = |why: &str| (address.clone(), why.to_owned());
             match resolved {
+                Resolved::Local { tenant, ref recipients }
+                    if recipients.iter().any(|recipient| recipient.via == Via::Group)
+                        && !self.may_send(tenant, address, notification).await? =>
+                {
+                    let addressees = envelope.tenants.entry(tenant).or_default();
+                    addressees.unreached.push(unreached("this sender may not send to this group"));
+                }
                 Resolved::Local { tenant, recipients } => {
                     envelope.tenants.entry(tenant).or_default().add(recipients);
                 }
@@ -196,6 +203,25 @@ impl Receive {
             tracing::warn!(id = notification.id, count, "recipients of domains that are not here");
         }
         Ok(envelope)
+    }
+
+    /// May the sender send to this address of the tenant (GRP-04)? Who may has to be confirmed by SPF.
+    async fn may_send(
+        &self,
+        tenant: TenantId,
+        address: &str,
+        notification: &Notification,
+    ) -> Result<bool, Failure> {
+        let admission = self.ports.directory.admission(tenant, address, &notification.reverse_path).await;
+        let admission = admission.map_err(|error| match error.is_temporary() {
+            true => Failure::temporary(&error),
+            false => Failure::permanent(&error),
+        })?;
+        Ok(match admission {
+            Admission::Open => true,
+            Admission::Known => notification.verdicts.spf == Verdict::Pass,
+            Admission::Refused => false,
+        })
     }
 
     async fn accept(&self, notification: &Notification, envelope: Envelope) -> Result<Taken, Failure> {

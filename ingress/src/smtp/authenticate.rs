@@ -110,6 +110,13 @@ pub(crate) struct Authenticator {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct SpfAnswer(SpfOutput);
 
+impl SpfAnswer {
+    /// As a verdict.
+    pub fn verdict(&self) -> Verdict {
+        spf_verdict(self.0.result())
+    }
+}
+
 /// The peer and its envelope.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Sender<'a> {

@@ -44,22 +44,34 @@ pub(crate) struct Tenant {
 }
 
 /// SPF under way; given up when dropped.
-pub(crate) struct Spf(JoinHandle<Option<SpfAnswer>>);
+pub(crate) struct Spf {
+    task: JoinHandle<Option<SpfAnswer>>,
+    answer: Option<Option<SpfAnswer>>,
+}
 
 impl Spf {
     pub const fn new(task: JoinHandle<Option<SpfAnswer>>) -> Spf {
-        Spf(task)
+        Spf { task, answer: None }
     }
 
-    /// The answer; the task has its own bound in time.
+    /// Waits for the answer; the task has its own bound in time.
+    pub async fn wait(&mut self) -> Option<&SpfAnswer> {
+        if self.answer.is_none() {
+            self.answer = Some((&mut self.task).await.ok().flatten());
+        }
+        self.answer.as_ref().and_then(Option::as_ref)
+    }
+
+    /// The answer.
     pub async fn answer(mut self) -> Option<SpfAnswer> {
-        (&mut self.0).await.ok().flatten()
+        self.wait().await;
+        self.answer.take().flatten()
     }
 }
 
 impl Drop for Spf {
     fn drop(&mut self) {
-        self.0.abort();
+        self.task.abort();
     }
 }
 

@@ -6,6 +6,7 @@ mod alone;
 mod authentication;
 mod dialogues;
 mod dns;
+mod groups;
 mod hostile;
 mod mailbox;
 mod office;

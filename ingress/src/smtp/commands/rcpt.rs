@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use pennypost_directory::{Resolved, TenantPolicy};
+use pennypost_directory::{Admission, DirectoryError, Resolved, TenantPolicy};
 use pennypost_model::TenantId;
-use pennypost_model::event::{AuthResults, Recipient};
+use pennypost_model::event::{AuthResults, Recipient, Verdict, Via};
 use tokio::time::Instant;
 use tracing::{debug, warn};
 
-use crate::smtp::authenticate::Sender;
+use crate::smtp::authenticate::{Sender, SpfAnswer};
 use crate::smtp::reply::Reply;
 use crate::smtp::session::Session;
 use crate::smtp::transaction::{Spf, Tenant};
@@ -57,7 +57,6 @@ impl Session {
         let Some(transaction) = &self.transaction else { return Ok(()) };
         let reverse_path = transaction.reverse_path.clone();
         let known = transaction.tenant.as_ref().map(|tenant| (tenant.id, Arc::clone(&tenant.policy)));
-        let is_first = known.is_none();
         let policy = match known {
             Some((id, policy)) if id == tenant => policy,
             Some(_) => {
@@ -71,8 +70,12 @@ impl Session {
         if let Some(reply) = Reply::refusal(&acceptance) {
             return Err(Refusal("policy", reply));
         }
+        if recipients.iter().any(|recipient| recipient.via == Via::Group) {
+            self.check_sender(tenant, address, &reverse_path).await?;
+        }
         self.check_quota(&recipients).await?;
-        let spf = (is_first && !self.trusted).then(|| self.start_spf(&reverse_path));
+        let has_spf = self.transaction.as_ref().is_some_and(|transaction| transaction.spf.is_some());
+        let spf = (!has_spf && !self.trusted).then(|| self.start_spf(&reverse_path));
         let Some(transaction) = &mut self.transaction else { return Ok(()) };
         if !transaction.add(recipients) {
             let reply = Reply::new(452, "4.5.3", "too many recipients, send the rest separately");
@@ -81,6 +84,46 @@ impl Session {
         transaction.tenant = Some(Tenant { id: tenant, policy });
         transaction.spf = spf.or(transaction.spf.take());
         Ok(())
+    }
+
+    /// May this sender send to this group (GRP-04)? Who may, but could be anybody who says so, has to be confirmed by SPF:
+    /// after the message has come it would be too late to refuse it for this recipient alone.
+    async fn check_sender(
+        &mut self,
+        tenant: TenantId,
+        address: &str,
+        reverse_path: &str,
+    ) -> Result<(), Refusal> {
+        let admission = self.adapter.directory.admission(tenant, address, reverse_path).await;
+        let admission = admission.map_err(|error| {
+            warn!(%tenant, %error, "the rules of a group can't be read");
+            Refusal("directory", Reply::later())
+        })?;
+        match admission {
+            Admission::Open => return Ok(()),
+            Admission::Known if self.trusted => return Ok(()),
+            Admission::Known => {}
+            Admission::Refused => {
+                return Err(Refusal("group", Reply::new(550, "5.7.2", "you may not send to this group")));
+            }
+        }
+        let known = self.transaction.as_mut().and_then(|transaction| transaction.spf.take());
+        let mut spf = known.unwrap_or_else(|| self.start_spf(reverse_path));
+        let verdict = spf.wait().await.map_or(Verdict::None, SpfAnswer::verdict);
+        if let Some(transaction) = &mut self.transaction {
+            transaction.spf = Some(spf);
+        }
+        match verdict {
+            Verdict::Pass => Ok(()),
+            Verdict::TempError => {
+                let text = "the sender can't be confirmed at present, try again later";
+                Err(Refusal("group", Reply::new(451, "4.4.3", text)))
+            }
+            _ => {
+                let text = "only confirmed senders may send to this group, and SPF does not confirm you";
+                Err(Refusal("group", Reply::new(550, "5.7.2", text)))
+            }
+        }
     }
 
     async fn resolve(&self, address: &str) -> Result<(TenantId, Vec<Recipient>), Refusal> {
@@ -102,6 +145,9 @@ impl Session {
             }
             Ok(Resolved::Suspended { .. }) => {
                 Err(Refusal("suspended", Reply::new(450, "4.2.1", "this mailbox takes no mail at present")))
+            }
+            Err(DirectoryError::TooMany { .. }) => {
+                Err(Refusal("group", Reply::new(550, "5.2.4", "this group has grown too large to take mail")))
             }
             Err(error) => {
                 warn!(%error, "a recipient can't be looked up");
