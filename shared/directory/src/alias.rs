@@ -95,6 +95,19 @@ impl Directory {
         Ok(Alias { address, targets: found })
     }
 
+    /// The alias at an address.
+    ///
+    /// # Errors
+    /// [`DirectoryError::Address`], or the port's.
+    pub async fn alias(&self, alias: &str) -> Result<Option<Alias>, DirectoryError> {
+        let address = MailAddress::parse(alias)?;
+        let Some(tenant) = self.owner(address.domain(), Consistency::Strong).await? else { return Ok(None) };
+        Ok(match self.entry(tenant, &address, Consistency::Strong).await?.map(|held| held.value) {
+            Some(Entry::Alias(targets)) => Some(Alias { address, targets }),
+            _ => None,
+        })
+    }
+
     /// Removes an alias: its address is free again.
     ///
     /// # Errors

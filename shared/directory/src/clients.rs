@@ -89,6 +89,18 @@ pub struct ClientSettings {
 }
 
 impl ClientSettings {
+    /// Those that say what others say, to be put in the place of these.
+    #[must_use]
+    pub fn saying(&self, others: &ClientSettings) -> ClientSettings {
+        let mut changed = *self;
+        changed.change(|settings| {
+            let (imap, pop3) = (settings.imap.range_changes, settings.pop3.range_changes);
+            *settings = *others;
+            (settings.imap.range_changes, settings.pop3.range_changes) = (imap, pop3);
+        });
+        changed
+    }
+
     /// Changes them.
     pub(crate) fn change(&mut self, change: impl Fn(&mut ClientSettings)) {
         let before = *self;

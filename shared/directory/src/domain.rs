@@ -103,6 +103,16 @@ impl Directory {
     /// [`DirectoryError::NoDomain`], [`DirectoryError::NoAccount`], [`DirectoryError::OtherTenant`], or the
     /// port's.
     pub async fn set_catch_all(&self, domain: &str, account: Option<&str>) -> Result<(), DirectoryError> {
+        self.set_catch_all_where(domain, account, |_| true).await
+    }
+
+    /// The same, if the domain is as it should be.
+    pub(crate) async fn set_catch_all_where(
+        &self,
+        domain: &str,
+        account: Option<&str>,
+        is_right: impl Fn(&Domain) -> bool,
+    ) -> Result<(), DirectoryError> {
         let name = DomainName::parse(domain)?;
         let no_domain = || DirectoryError::NoDomain(name.to_string());
         let tenant = self.owner(&name, Consistency::Strong).await?.ok_or_else(no_domain)?;
@@ -115,7 +125,9 @@ impl Directory {
         };
         let changed = self
             .change(&domain_key(tenant, &name), |stored: &mut Domain| {
-                stored.catch_all.clone_from(&catch_all);
+                if is_right(stored) {
+                    stored.catch_all.clone_from(&catch_all);
+                }
                 Ok(())
             })
             .await?;

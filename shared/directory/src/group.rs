@@ -1,6 +1,7 @@
 //! Groups: an address of many accounts and of other groups.
 
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use pennypost_model::{AccountId, TenantId};
 use pennypost_ports::{Consistency, Expected};
@@ -139,6 +140,27 @@ impl Directory {
         members: &[T],
     ) -> Result<Group, DirectoryError> {
         self.rewrite_members(group, members, &[], |_, found| Ok(found)).await
+    }
+
+    /// Replaces the members of a group if it is still as expected; `None` if it is not.
+    ///
+    /// # Errors
+    /// Those of [`Directory::set_members`].
+    pub async fn amend_group<T: AsRef<str>>(
+        &self,
+        expected: &Group,
+        members: &[T],
+    ) -> Result<Option<Group>, DirectoryError> {
+        let is_as_expected = AtomicBool::new(true);
+        let address = expected.address.to_string();
+        let amended = self
+            .rewrite_members(&address, members, &[], |stored, found| {
+                let is_same = stored == expected.members;
+                is_as_expected.store(is_same, Ordering::Relaxed);
+                if is_same { Ok(found) } else { Err(DirectoryError::Contended) }
+            })
+            .await;
+        if is_as_expected.into_inner() { amended.map(Some) } else { Ok(None) }
     }
 
     /// Adds members to a group and takes others out, by compare-and-set.

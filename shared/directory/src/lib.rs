@@ -38,6 +38,7 @@
 mod account;
 mod address;
 mod alias;
+mod amend;
 mod clients;
 mod domain;
 mod error;
@@ -75,7 +76,7 @@ pub use organisation::{
     MAX_FOUND, MAX_TAGGED, MAX_TAGS, NewDepartment, Person, Place, Profile, ProfileField, Tag, TagId,
 };
 pub use password::{MAX_PASSWORD, MIN_PASSWORD};
-pub use pennypost_policy::{AddressError, DomainName, MailAddress, PolicyError, TenantPolicy};
+pub use pennypost_policy::{AddressError, DomainName, MailAddress, PolicyError, SenderPattern, TenantPolicy};
 pub use resolve::{MAX_RECIPIENTS, Resolved};
 pub use sharing::MAX_SHARERS;
 pub use sign_in::{ClientProtocol, ScramExchange, SignInError, Standing};

@@ -1,0 +1,142 @@
+//! Somebody's call: permitted, recorded, done.
+
+use std::future::Future;
+
+use serde_json::Value;
+
+use crate::action::{Action, Target};
+use crate::authorise::{Actor, Decision, Scope, authorise};
+use crate::operations::{Book, By, Entry, Origin, Outcome};
+use crate::{AdminError, Administration};
+
+/// Who calls, and from where.
+#[derive(Debug, Clone)]
+pub struct Call {
+    /// Who.
+    pub actor: Actor,
+    /// From where.
+    pub origin: Origin,
+}
+
+/// What an operation is about, as the log tells it.
+pub(crate) struct About<'a> {
+    pub(crate) book: Book,
+    pub(crate) action: Action,
+    pub(crate) object: &'a str,
+    pub(crate) before: Option<Value>,
+    pub(crate) after: Option<Value>,
+}
+
+impl<'a> About<'a> {
+    pub(crate) fn new(book: Book, action: Action, object: &'a str) -> About<'a> {
+        About { book, action, object, before: None, after: None }
+    }
+
+    pub(crate) fn from(self, before: Value) -> About<'a> {
+        About { before: Some(before), ..self }
+    }
+
+    pub(crate) fn to(self, after: Value) -> About<'a> {
+        About { after: Some(after), ..self }
+    }
+
+    fn entry(&self, call: &Call, outcome: Outcome) -> Entry {
+        Entry {
+            by: By::of(&call.actor),
+            origin: call.origin,
+            action: self.action.name().to_owned(),
+            object: self.object.to_owned(),
+            before: self.before.as_ref().map(ToString::to_string),
+            after: self.after.as_ref().map(ToString::to_string),
+            outcome,
+        }
+    }
+}
+
+impl Call {
+    /// A call of whoever runs the program on the machine.
+    #[must_use]
+    pub const fn of_operator() -> Call {
+        Call { actor: Actor::Operator, origin: Origin::Command }
+    }
+
+    /// Is something that only is looked at permitted?
+    pub(crate) fn may(&self, action: Action, scope: &Scope<'_>) -> Result<(), AdminError> {
+        match authorise(&self.actor, action, scope) {
+            Decision::Allow => Ok(()),
+            Decision::Hidden => Err(AdminError::NotFound("tenant")),
+            Decision::Deny(why) => Err(AdminError::Denied(why)),
+        }
+    }
+}
+
+impl Administration {
+    /// Is it permitted? What is refused within the actor's own tenant goes into its log, if it would have changed
+    /// something.
+    pub(crate) async fn permit(
+        &self,
+        call: &Call,
+        scope: &Scope<'_>,
+        about: &About<'_>,
+    ) -> Result<(), AdminError> {
+        let refused = match call.may(about.action, scope) {
+            Err(AdminError::Denied(why)) => why,
+            other => return other,
+        };
+        self.note_denied(call, about, refused).await?;
+        Err(AdminError::Denied(refused))
+    }
+
+    /// May the actor do this at all in the tenant, or in the installation: to some account, where it is done to accounts?
+    /// The first question of every call, before anything is looked up. What it refuses is recorded.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    pub async fn admit(
+        &self,
+        call: &Call,
+        action: Action,
+        tenant: Book,
+        object: &str,
+    ) -> Result<(), AdminError> {
+        let scope = match (action.target(), tenant) {
+            (Target::Account, Some(tenant)) => Scope::SomeAccount(tenant),
+            (_, Some(tenant)) => Scope::Tenant(tenant),
+            (_, None) => Scope::Installation,
+        };
+        self.permit(call, &scope, &About::new(tenant, action, object)).await
+    }
+
+    pub(crate) async fn note_denied(
+        &self,
+        call: &Call,
+        about: &About<'_>,
+        why: crate::Why,
+    ) -> Result<(), AdminError> {
+        // In the book of whoever tried: a tenant's key that asks for the installation leaves that one's book alone.
+        let book = call.actor.tenant().or(about.book);
+        if about.action.is_recorded() {
+            self.append(book, about.entry(call, Outcome::Denied { why: why.name().to_owned() })).await?;
+        }
+        Ok(())
+    }
+
+    /// Does what is permitted: records it, does it, and records if it failed.
+    pub(crate) async fn act<R, E: Into<AdminError>>(
+        &self,
+        call: &Call,
+        about: &About<'_>,
+        effect: impl Future<Output = Result<R, E>> + Send,
+    ) -> Result<R, AdminError> {
+        let of = self.append(about.book, about.entry(call, Outcome::Ordered)).await?;
+        match effect.await.map_err(Into::into) {
+            Ok(result) => Ok(result),
+            Err(error) => {
+                let outcome = Outcome::Failed { of, cause: error.to_string() };
+                let failed = Entry { before: None, after: None, ..about.entry(call, outcome) };
+                self.append(about.book, failed).await?;
+                Err(error)
+            }
+        }
+    }
+}

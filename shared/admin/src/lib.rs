@@ -1,0 +1,89 @@
+//! Administration as a service: who may do what, and the log of what was done. The API and the command line both go
+//! through here.
+//!
+//! Owns these control items; `T` is the tenant's id, `A` an account's:
+//!
+//! | partition | sort | holds |
+//! | --- | --- | --- |
+//! | `T` | `creator` | the account that is the tenant's creator (ADM-06) |
+//! | `T/roles` | id | a [`Role`]: a name and permissions (ADM-09) |
+//! | `T/grants` | `A` | what that account was made: super admin, roles with their reach (ADM-07, ADM-08, ADM-10) |
+//! | `T/keys`, `installation/keys` | id | an [`ApiKey`] and the hash of its secret |
+//! | `T/key-uses`, `installation/key-uses` | id | when the key was last used, to the hour |
+//! | `T/operations`, `installation/operations` | number | a [`Record`] of the log ([`operations`]) |
+//! | `T`, `installation` | `operations-end` | a hint where that log ends |
+//!
+//! Invariants:
+//! - Everything that is done here for an [`Actor`] was allowed by [`authorise()`], which says no unless a rule says yes;
+//!   everything that changes something was recorded before it was done.
+//! - Nobody gives away what he has not, and nobody gets at the credentials of an account that can do more than he.
+//! - What belongs to another tenant is told to be not there.
+//! - A tenant has one creator at most. The secret of a key is stored as its hash only.
+//!
+//! If the process dies at any line: what was answered is durable; what was ordered in the log may not have been done.
+
+mod accounts;
+mod action;
+mod addresses;
+mod authorise;
+mod call;
+mod error;
+mod grants;
+mod keys;
+pub mod operations;
+mod permission;
+mod roles;
+mod store;
+mod tenants;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use pennypost_directory::Directory;
+use pennypost_ports::{Clock, Control, Ids};
+
+pub use accounts::{AccountChange, NewAccount, NewToken};
+pub use action::{Action, Target};
+pub use authorise::{
+    Actor, Authority, Decision, DepartmentId, Granted, Reach, Scope, Standing, Why, authorise,
+};
+pub use call::Call;
+pub use error::{AdminError, Conflict, Invalid};
+pub use grants::{Grant, Grants, MAX_GRANTS, MAX_REACH};
+pub use keys::{ApiKey, Holder, KeyId, MAX_KEYS, NewKey, NotAuthentic};
+pub use operations::{Book, By, Checked, Entry, Origin, Outcome, Record};
+pub use permission::{Area, Level, NoPermission, Permission, Permissions};
+pub use roles::{MAX_ROLES, Role, RoleId};
+pub use tenants::TenantChange;
+
+/// Administration. Cheap to clone; clones share what the process remembers.
+#[derive(Clone)]
+pub struct Administration {
+    directory: Directory,
+    control: Arc<dyn Control>,
+    clock: Arc<dyn Clock>,
+    ids: Arc<dyn Ids>,
+    /// Where books end, as far as this process knows.
+    ends: Arc<Mutex<HashMap<Book, operations::End>>>,
+    uses: Arc<keys::Uses>,
+}
+
+impl Administration {
+    /// Administration over these ports.
+    #[must_use]
+    pub fn new(
+        directory: Directory,
+        control: Arc<dyn Control>,
+        clock: Arc<dyn Clock>,
+        ids: Arc<dyn Ids>,
+    ) -> Administration {
+        Administration { directory, control, clock, ids, ends: Arc::default(), uses: Arc::default() }
+    }
+
+    /// The directory on which it stands.
+    #[must_use]
+    pub fn directory(&self) -> &Directory {
+        &self.directory
+    }
+}
