@@ -11,6 +11,7 @@ use serde_json::json;
 
 use crate::admin::tenant::TenantCommand;
 use crate::admin::{AdminCommand, AdminContext};
+use crate::administration::{self, AdministrationCommand};
 use crate::backend::{Kind, Place};
 use crate::office::Office;
 use crate::print::Output;
@@ -70,6 +71,8 @@ enum Command {
     Serve(Box<ServeArgs>),
     #[command(flatten)]
     Admin(AdminCommand),
+    #[command(flatten)]
+    Administration(AdministrationCommand),
     /// Import mail from a file or folder: .eml, mbox or Maildir
     Import(import::ImportArgs),
     /// Export an account's mail
@@ -228,6 +231,10 @@ impl Command {
                 let context =
                     AdminContext::new(office.directory.clone(), text, json, &*open_account, &*empty_account);
                 command.run(&context).await?;
+            }
+            Command::Administration(command) => {
+                let mut out = io::stdout().lock();
+                administration::run(office, &command, text, &mut Output::new(&mut out, json)).await?;
             }
             Command::Import(args) => return import::run(office, &args, json, text).await,
             Command::Export(args) => export::run(office, &args, json, text).await?,

@@ -12,6 +12,7 @@ use pennypost_runtime::local;
 use serde::Deserialize;
 use toml::{Table, Value};
 
+use crate::http::Proxies;
 use crate::text::Text;
 use crate::{Failed, say};
 
@@ -31,6 +32,40 @@ pub struct Config {
     pub retention: Retention,
     /// What mail programs are told.
     pub setup: Setup,
+    /// HTTP.
+    pub http: Http,
+}
+
+/// HTTP.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Http {
+    /// Addresses of proxies that are believed from where requests come.
+    pub proxies: Proxies,
+    /// Calls of the admin API with one key at once.
+    pub requests_at_once: NonZeroU32,
+    /// And for each second after that.
+    pub requests_per_second: NonZeroU32,
+}
+
+impl Default for Http {
+    fn default() -> Http {
+        let api::rest::Pace { at_once, per_second } = api::rest::Pace::default();
+        let positive = |number| NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN);
+        Http {
+            proxies: Proxies::default(),
+            requests_at_once: positive(at_once),
+            requests_per_second: positive(per_second),
+        }
+    }
+}
+
+impl Http {
+    /// How often one key may ask.
+    #[must_use]
+    pub const fn pace(&self) -> api::rest::Pace {
+        api::rest::Pace { at_once: self.requests_at_once.get(), per_second: self.requests_per_second.get() }
+    }
 }
 
 /// What mail programs are told that set themselves up over HTTP: servers as the world reaches them.

@@ -1,21 +1,27 @@
-//! HTTP: is the post office well, what is it doing, and what do mail programs need to set themselves up?
+//! HTTP: is the post office well, what is it doing, what do mail programs need to set themselves up; and the admin API.
 //!
 //! Bounded: so many connections at a time, and so long each, requests and replies and all.
 
 mod pages;
+mod proxies;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::http::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use pennypost_api::Api;
+use pennypost_api::{Api, Client, Rest};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
+use tower::ServiceExt;
 
 pub(crate) use pages::{Monitor, router};
+pub use proxies::Proxies;
 
 /// How much one may ask of this port.
 #[derive(Debug, Clone, Copy)]
@@ -33,37 +39,50 @@ const LIMITS: Limits =
 /// After an error of accepting: there may be no free file for the moment.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// What is asked over HTTP beside the monitor.
+pub(crate) struct Pages {
+    /// What mail programs ask for.
+    pub(crate) setup: Option<Api>,
+    /// The admin API.
+    pub(crate) rest: Rest,
+    /// Who is believed from where requests come.
+    pub(crate) proxies: Proxies,
+}
+
 /// Serves until `stop` says so, and then until the requests under way are answered.
-pub(crate) async fn run(
+pub(crate) async fn run(listener: TcpListener, monitor: Monitor, pages: Pages, stop: watch::Receiver<bool>) {
+    let Pages { setup, rest, proxies } = pages;
+    let mut router = router(monitor).merge(pennypost_api::admin_routes(rest));
+    if let Some(setup) = setup {
+        router = router.merge(pennypost_api::routes(setup));
+    }
+    serve(listener, router, proxies, LIMITS, stop).await;
+}
+
+async fn serve(
     listener: TcpListener,
-    monitor: Monitor,
-    setup: Option<Api>,
+    pages: Router,
+    proxies: Proxies,
+    limits: Limits,
     stop: watch::Receiver<bool>,
 ) {
-    serve(listener, with(router(monitor), setup), LIMITS, stop).await;
-}
-
-/// The pages, and beside them what mail programs ask for.
-fn with(pages: Router, setup: Option<Api>) -> Router {
-    match setup {
-        Some(api) => pages.merge(pennypost_api::routes(api)),
-        None => pages,
-    }
-}
-
-async fn serve(listener: TcpListener, pages: Router, limits: Limits, stop: watch::Receiver<bool>) {
+    let proxies = Arc::new(proxies);
     let permits = Arc::new(Semaphore::new(limits.connections));
     let stopping = stop.clone();
     let accept = async {
         loop {
             let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { return };
             match listener.accept().await {
-                Ok((stream, _)) => {
+                Ok((stream, peer)) => {
                     let (pages, stop) = (pages.clone(), stopping.clone());
+                    let caller = Caller { peer: peer.ip(), proxies: Arc::clone(&proxies) };
                     tokio::spawn(async move {
                         let _permit = permit;
-                        let _ =
-                            tokio::time::timeout(limits.connection, talk(stream, pages, limits, stop)).await;
+                        let _ = tokio::time::timeout(
+                            limits.connection,
+                            talk(stream, caller, pages, limits, stop),
+                        )
+                        .await;
                     });
                 }
                 Err(error) => {
@@ -87,8 +106,19 @@ async fn stopped(mut stop: watch::Receiver<bool>) {
     let _ = stop.wait_for(|stop| *stop).await;
 }
 
-async fn talk(stream: TcpStream, pages: Router, limits: Limits, stop: watch::Receiver<bool>) {
-    let service = TowerToHyperService::new(pages);
+/// From where the requests of a connection come.
+#[derive(Clone)]
+struct Caller {
+    peer: IpAddr,
+    proxies: Arc<Proxies>,
+}
+
+async fn talk(stream: TcpStream, caller: Caller, pages: Router, limits: Limits, stop: watch::Receiver<bool>) {
+    let service = TowerToHyperService::new(pages.map_request(move |mut request: Request<Incoming>| {
+        let client = caller.proxies.client(caller.peer, request.headers());
+        request.extensions_mut().insert(Client(client));
+        request
+    }));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.head)
@@ -126,7 +156,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("port");
         let address = listener.local_addr().expect("address");
         let (stop, stopped) = watch::channel(false);
-        let task = tokio::spawn(serve(listener, pages, limits, stopped));
+        let task = tokio::spawn(serve(listener, pages, Proxies::default(), limits, stopped));
         Running { address, stop, task }
     }
 
@@ -155,7 +185,8 @@ mod tests {
         let address = listener.local_addr().expect("address");
         let (stop, stopped) = watch::channel(false);
         let setup = Api::new(it.office.directory.clone(), told);
-        let task = tokio::spawn(run(listener, monitor, Some(setup), stopped));
+        let pages = Pages { setup: Some(setup), rest: it.office.rest(), proxies: Proxies::default() };
+        let task = tokio::spawn(run(listener, monitor, pages, stopped));
         let ask = async |path: &str| {
             let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
             all(send(address, request.as_bytes()).await).await
@@ -167,6 +198,28 @@ mod tests {
         for path in ["/healthz", "/metrics", "/health"] {
             assert!(ask(path).await.starts_with("HTTP/1.1 200"), "{path}");
         }
+        let nobody = ask("/api/v1/me").await;
+        assert!(nobody.starts_with("HTTP/1.1 401") && nobody.contains("urn:pennypost:problem"), "{nobody}");
+        let key = pennypost_admin::NewKey {
+            name: "ops".to_owned(),
+            holder: pennypost_admin::Holder::Program,
+            permissions: pennypost_admin::Permissions::all(),
+            expires: None,
+        };
+        let operator = pennypost_admin::Call::of_operator();
+        let (_, key) = it.office.administration().add_key(&operator, None, key).await.expect("a key");
+        let with_key = async |method: &str, path: &str, body: &str| {
+            let request = format!(
+                "{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {key}\r\n\
+                 Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+                body.len()
+            );
+            all(send(address, request.as_bytes()).await).await
+        };
+        let made = with_key("POST", "/api/v1/tenants", r#"{"name":"beta"}"#).await;
+        assert!(made.starts_with("HTTP/1.1 201") && made.contains("location: /api/v1/tenants/"), "{made}");
+        let log = with_key("GET", "/api/v1/operations", "").await;
+        assert!(log.contains(r#""origin":"127.0.0.1""#) && log.contains("tenant.add"), "{log}");
         stop.send(true).expect("running");
         task.await.expect("ends");
     }

@@ -1,6 +1,7 @@
 //! The library behind the one binary: its subcommands and what they say.
 
 pub mod admin;
+pub mod administration;
 pub mod backend;
 mod background;
 mod bench;

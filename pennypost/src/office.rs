@@ -4,6 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use futures::FutureExt;
+use pennypost_admin::Administration;
+use pennypost_api::Rest;
 use pennypost_backend_embedded::{Embedded, Options};
 use pennypost_directory::{Account, Directory, Page, Tenant};
 use pennypost_fold::DraftError;
@@ -67,6 +69,19 @@ impl Office {
     #[must_use]
     pub fn log(&self) -> Arc<dyn Log> {
         self.backend.log()
+    }
+
+    /// Administration.
+    #[must_use]
+    pub fn administration(&self) -> Administration {
+        let (clock, ids) = (Arc::clone(&self.clock), Arc::clone(&self.ids));
+        Administration::new(self.directory.clone(), self.control(), clock, ids)
+    }
+
+    /// The admin API.
+    #[must_use]
+    pub fn rest(&self) -> Rest {
+        Rest::new(self.administration(), self.control(), Arc::clone(&self.clock))
     }
 
     /// The object port.

@@ -148,8 +148,12 @@ pub async fn run(place: &Place, args: &ServeArgs, json: bool, text: &Text) -> Re
         (None, Some(changes)) => tokio::spawn(neighbours::of_a_directory(changes, room)),
         (None, None) => tokio::spawn(neighbours::of_a_deaf_adapter(room, changed_here)),
     };
-    let setup = setup(&office, &config, &bound);
-    let pages = tokio::spawn(http::run(listeners.http, monitor, setup, work_stopped));
+    let pages = http::Pages {
+        setup: setup(&office, &config, &bound),
+        rest: office.rest().at(config.http.pace()),
+        proxies: config.http.proxies.clone(),
+    };
+    let pages = tokio::spawn(http::run(listeners.http, monitor, pages, work_stopped));
 
     announce(place, &bound, demo.as_ref(), json, text)?;
     stop.await;
@@ -366,7 +370,11 @@ fn announce(
     ] {
         writeln!(out, "  {name}  {address}")?;
     }
-    writeln!(out, "  HTTP               http://{}/healthz  /metrics  /mobileconfig", bound.http)?;
+    writeln!(
+        out,
+        "  HTTP               http://{}/healthz  /metrics  /mobileconfig  /api/v1/reference",
+        bound.http
+    )?;
     writeln!(out)?;
     writeln!(out, "{}", say!(text, "serve-certificate", path = certificate))?;
     match demo {

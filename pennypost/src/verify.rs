@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use indicatif::ProgressBar;
+use pennypost_admin::Book;
 use pennypost_mailstore::check::{Depth, Report, Violation};
 use pennypost_model::codec;
 use pennypost_model::journal::Op;
@@ -40,6 +41,7 @@ struct Totals {
     accounts: u64,
     report: Report,
     traces: u64,
+    operations: u64,
 }
 
 /// Checks, and says what was found.
@@ -77,9 +79,25 @@ async fn verify_all(office: &Office, depth: Depth, json: bool, totals: &mut Tota
             }
         }
         verify_traces(office, tenant.id, totals).await?;
+        verify_operations(office, Some(tenant.id), totals).await?;
     }
+    verify_operations(office, None, totals).await?;
     verify_names(office, &tenants, totals).await?;
     progress.finish_and_clear();
+    Ok(())
+}
+
+/// The log of operations is a whole chain.
+async fn verify_operations(office: &Office, book: Book, totals: &mut Totals) -> Result<(), Failed> {
+    let checked = office.administration().check_operations(book).await;
+    let checked = checked.map_err(|error| match error {
+        pennypost_admin::AdminError::Directory(error) => Failed::from(error),
+        other => Failed::Said(other.to_string()),
+    })?;
+    totals.operations += checked.records;
+    let account = AccountKey { tenant: book.unwrap_or_default(), ..AccountKey::default() };
+    let violations = checked.wrong.into_iter().map(|what| Violation { account, invariant: 11, what });
+    totals.report.violations.extend(violations);
     Ok(())
 }
 
@@ -170,7 +188,7 @@ impl Totals {
 }
 
 fn say_totals(totals: &Totals, text: &Text, output: &mut Output<'_>) -> std::io::Result<()> {
-    let Totals { accounts, report, traces } = totals;
+    let Totals { accounts, report, traces, operations } = totals;
     if output.json {
         let violations = report.violations.iter().map(|violation| {
             json!({
@@ -187,6 +205,7 @@ fn say_totals(totals: &Totals, text: &Text, output: &mut Output<'_>) -> std::io:
             "restorable": report.restorable,
             "read": report.read,
             "traces": traces,
+            "operations": operations,
             "violations": violations.collect::<Vec<_>>(),
         });
         return output.line(&document.to_string());
@@ -205,7 +224,8 @@ fn say_totals(totals: &Totals, text: &Text, output: &mut Output<'_>) -> std::io:
         messages = messages,
         entries = entries,
         read = read,
-        traces = *traces
+        traces = *traces,
+        operations = *operations
     );
     output.line(&summary)?;
     let violations = report.violations.len();

@@ -1,18 +1,20 @@
-//! Handler: what mail programs ask a domain for when they set themselves up, over HTTP (CLI-09).
+//! Handler: what mail programs ask a domain for when they set themselves up, over HTTP (CLI-09); and the admin API.
 //!
 //! | path | who asks | answer |
 //! | --- | --- | --- |
 //! | `GET /.well-known/autoconfig/mail/config-v1.1.xml`, `GET /mail/config-v1.1.xml` | Thunderbird, K-9, Evolution | its autoconfiguration format, version 1.1 |
 //! | `POST /autodiscover/autodiscover.xml` | Outlook | Autodiscover as plain old XML (MS-OXDSCLI) |
 //! | `GET /mobileconfig?email=` | a person with an Apple device | a configuration profile |
+//! | `/api/v1/…` | programs with a key | the admin API ([`rest`]); its reference is `GET /api/v1/reference` |
 //! | `GET /health` | whoever watches | that the program answers |
 //!
-//! Owns nothing. Reads of the directory only whether a domain is here, so no answer tells whether an account exists:
-//! every address of a domain gets the same one. Servers and ports are configured ([`Settings`]).
+//! What is open to everybody owns nothing, and reads of the directory only whether a domain is here, so no answer tells
+//! whether an account exists: every address of a domain gets the same one. Servers and ports are configured
+//! ([`Settings`]). What the API owns stands in [`rest`].
 //!
 //! Invariants: input is bounded (16 KB of a body, 320 bytes of an address); XML is written by a library that escapes what
 //! others wrote; every refusal is a problem of RFC 9457, in the language that is asked for. If the process dies, nothing
-//! is lost: nothing is ever written.
+//! is lost: what the pages for mail programs need is never written.
 
 mod autoconfig;
 mod autodiscover;
@@ -20,6 +22,7 @@ mod domain;
 mod language;
 mod mobileconfig;
 mod problem;
+pub mod rest;
 mod settings;
 mod xml;
 
@@ -35,6 +38,7 @@ use pennypost_directory::Directory;
 use crate::domain::Address;
 use crate::language::Language;
 use crate::problem::{Kind, Problem};
+pub use crate::rest::{Client, Rest, routes as admin_routes};
 pub use crate::settings::{BadSetting, Outgoing, Security, Settings};
 
 /// Bytes of a request's body at most.
@@ -87,8 +91,8 @@ pub fn routes(api: Api) -> Router {
 }
 
 /// The pages by themselves, with a clear answer to whatever else is asked.
-pub fn router(api: Api) -> Router {
-    routes(api).fallback(nothing_here).method_not_allowed_fallback(not_so)
+pub fn router(api: Api, rest: Rest) -> Router {
+    routes(api).merge(admin_routes(rest)).fallback(nothing_here).method_not_allowed_fallback(not_so)
 }
 
 async fn health() -> Response {

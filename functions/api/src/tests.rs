@@ -15,16 +15,25 @@ use super::*;
 struct Bench {
     _dir: tempfile::TempDir,
     directory: Directory,
+    rest: Rest,
 }
 
 async fn bench() -> Bench {
     let dir = tempfile::tempdir().expect("a temporary folder");
     let backend = Embedded::open(dir.path(), &Options::server()).expect("opens");
-    let directory = Directory::new(backend.control(), Arc::new(SystemClock), Arc::new(RandomIds));
+    let (clock, ids) = (Arc::new(SystemClock), Arc::new(RandomIds));
+    let directory = Directory::new(backend.control(), Arc::clone(&clock) as _, Arc::clone(&ids) as _);
+    let administration = pennypost_admin::Administration::new(
+        directory.clone(),
+        backend.control(),
+        Arc::clone(&clock) as _,
+        ids,
+    );
+    let rest = Rest::new(administration, backend.control(), clock);
     let tenant = directory.add_tenant("acme").await.expect("tenant").id;
     directory.add_domain(tenant, "acme.example").await.expect("domain");
     directory.add_account("ann@acme.example", "a long password", "", None).await.expect("account");
-    Bench { _dir: dir, directory }
+    Bench { _dir: dir, directory, rest }
 }
 
 fn settings() -> Settings {
@@ -45,7 +54,8 @@ impl Bench {
 
     async fn ask_with(&self, settings: Settings, request: Request<Body>) -> Answer {
         let answer =
-            router(Api::new(self.directory.clone(), settings)).oneshot(request).await.expect("answers");
+            router(Api::new(self.directory.clone(), settings), self.rest.clone()).oneshot(request).await;
+        let answer = answer.expect("answers");
         let (parts, body) = answer.into_parts();
         let bytes = body.collect().await.expect("a body").to_bytes();
         let text = String::from_utf8(bytes.to_vec()).expect("UTF-8");

@@ -1,14 +1,17 @@
-//! The function that is asked over HTTP: a request of the service becomes one of the pages, the answer goes back.
+//! The function that is asked over HTTP: a request of the service becomes one of the pages or a call of the API, the
+//! answer goes back.
 
 use std::sync::Arc;
 
-use lambda_http::request::LambdaRequest;
-use lambda_http::{Adapter, Context, LambdaEvent, Service};
-use pennypost_api::{Api, Outgoing, Settings};
+use lambda_http::request::{LambdaRequest, RequestContext};
+use lambda_http::{Adapter, Context, LambdaEvent, Request, RequestExt, Service};
+use pennypost_admin::Administration;
+use pennypost_api::{Api, Client, Outgoing, Rest, Settings};
 use pennypost_directory::Directory;
 use pennypost_runtime_lambda::{Finished, Function, Invocation, InvocationError};
 use serde::Serialize;
 use serde_json::Value;
+use tower::ServiceExt;
 
 use crate::{FunctionError, Ports};
 
@@ -18,7 +21,10 @@ const POP3S: &str = "PENNYPOST_PUBLIC_POP3S";
 const OUTGOING: &str = "PENNYPOST_OUTGOING";
 
 /// The function.
-pub struct ApiFunction(Api);
+pub struct ApiFunction {
+    pages: Api,
+    rest: Rest,
+}
 
 /// What its line in the log tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -31,7 +37,11 @@ pub struct Answered {
 #[must_use]
 pub fn api_function(ports: &Ports, settings: Settings) -> ApiFunction {
     let (clock, ids) = (Arc::clone(&ports.clock), Arc::clone(&ports.ids));
-    ApiFunction(Api::new(Directory::new(Arc::clone(&ports.control), clock, ids), settings))
+    let control = Arc::clone(&ports.control);
+    let directory = Directory::new(Arc::clone(&control), Arc::clone(&clock), Arc::clone(&ids));
+    let pages = Api::new(directory.clone(), settings);
+    let administration = Administration::new(directory, Arc::clone(&control), Arc::clone(&clock), ids);
+    ApiFunction { pages, rest: Rest::new(administration, control, clock) }
 }
 
 /// What the environment says of the servers that programs are told: `PENNYPOST_HOSTNAME`, the ports of the adapter as the
@@ -58,6 +68,18 @@ pub fn api_settings(lookup: impl Fn(&str) -> Option<String>) -> Result<Settings,
     settings.map_err(|error| wrong(HOSTNAME, error.to_string()))
 }
 
+/// The service says from where a request came; whatever the request says of it itself counts for nothing.
+fn from_its_client(mut request: Request) -> Request {
+    let client = match request.request_context_ref() {
+        Some(RequestContext::ApiGatewayV2(context)) => context.http.source_ip.clone(),
+        _ => None,
+    };
+    if let Some(client) = client.and_then(|address| address.parse().ok()) {
+        request.extensions_mut().insert(Client(client));
+    }
+    request
+}
+
 impl Function for ApiFunction {
     type Event = LambdaRequest;
     type Answer = Value;
@@ -70,7 +92,8 @@ impl Function for ApiFunction {
     ) -> Result<Finished<Value, Answered>, InvocationError> {
         // The adapter is not held while the answer is awaited: it can't be sent between threads.
         let answering = {
-            let mut pages = Adapter::from(pennypost_api::router(self.0.clone()));
+            let pages = pennypost_api::router(self.pages.clone(), self.rest.clone());
+            let mut pages = Adapter::from(pages.map_request(from_its_client));
             pages.call(LambdaEvent::new(event, Context::default()))
         };
         let answer = answering.await;

@@ -277,3 +277,32 @@ async fn mail_programs_are_told_their_servers() {
     }
     assert_said(&office);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_admin_api_is_answered_by_the_function() {
+    let office = Office::open().await;
+    let ask = async |path: &str, key: Option<&str>| {
+        let mut event: Value = read(path);
+        if let Some(key) = key {
+            event["headers"]["authorization"] = format!("Bearer {key}").into();
+        }
+        let (status, answer) = office.ask(serde_json::from_value(event).unwrap()).await;
+        let mut body = answer["body"].as_str().unwrap().to_owned();
+        if answer["isBase64Encoded"].as_bool().unwrap() {
+            body = String::from_utf8(BASE64_STANDARD.decode(&body).unwrap()).unwrap();
+        }
+        (status, serde_json::from_str::<Value>(&body).unwrap())
+    };
+    let (status, problem) = ask("api/admin-accounts.json", None).await;
+    assert_eq!((status, &problem["title"]), (401, &"需要有效的密钥".into()));
+    let key = office.key(&["members:write", "log:read"]).await;
+    let (status, listed) = ask("api/admin-accounts.json", Some(&key)).await;
+    assert_eq!((status, listed["items"].as_array().unwrap().len()), (200, 2));
+    let (status, account) = ask("api/admin-add-account.json", Some(&key)).await;
+    assert_eq!((status, &account["address"]), (201, &"carol@demo.test".into()));
+    let operations = office.operations().await;
+    let last = operations.last().unwrap();
+    assert_eq!((&*last.entry.action, &*last.entry.object), ("account.add", "carol@demo.test"));
+    assert_eq!(last.entry.origin.shown(), "192.0.2.25", "the service says from where");
+    assert_said(&office);
+}

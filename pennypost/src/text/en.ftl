@@ -325,7 +325,7 @@ import-message = { $place }: { $cause }
 import-mailbox = mailbox { $mailbox } cannot take the mail: { $cause }
 import-done = { $imported } imported, { $present } were there already, { $failed } could not be read
 verify-violation = VIOLATED invariant { $invariant }, account { $account }: { $what }
-verify-summary = { $accounts } accounts, { $messages } messages, { $entries } journal entries, { $read } messages read byte by byte, { $traces } traces
+verify-summary = { $accounts } accounts, { $messages } messages, { $entries } journal entries, { $read } messages read byte by byte, { $traces } traces, { $operations } operations of administrators
 verify-clean = Every invariant holds.
 verify-broken = { $violations ->
     [one] One violation.
@@ -496,3 +496,34 @@ cost-nothing-billed = No units are counted here: on this machine nothing is bill
 cost-what-if = { $messages } messages a day to { $recipients } recipients each, { $size } bytes, { $users } users of { $tenants } tenants, in { $region } (prices of { $date })
 cost-tenant-each = For each tenant: { $cost } { $currency } a month. For each user: { $user } { $currency }.
 cost-measured = The measured table cannot be read: { $cause }
+
+## Roles, keys, the log of operations
+
+administration-missing = there is no such { $what ->
+    [account] account
+    [key] key
+    [role] role
+   *[other] thing
+ }
+role-added = made the role “{ $name }”
+role-removed = removed the role “{ $name }”
+role-granted = { $address } has the role “{ $role }” from now on
+role-revoked = { $address } has no longer the role “{ $role }”
+role-taken = there is a role of that name already
+role-held = somebody holds the role; see “pennypost role holders”
+role-missing = there is no role “{ $name }”; see “pennypost role list”
+role-permissions = at least one permission is needed, and none of the installation’s for a tenant; see “pennypost role add --help”
+roles-none = there are no roles yet
+grants-none = nobody holds a role yet
+key-added = made the key “{ $name }” ({ $id })
+key-once = key (shown only once): { $key }
+key-revoked = the key { $id } is worth nothing any more
+key-past = the end lies in the past
+keys-none = there are no keys yet
+log-none = nothing was done
+word-permissions = permissions
+word-used = last used
+word-by = by
+word-operation = operation
+word-object = object
+word-outcome = outcome

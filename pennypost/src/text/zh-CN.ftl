@@ -268,7 +268,7 @@ import-message = { $place }：{ $cause }
 import-mailbox = 邮箱文件夹 { $mailbox } 无法接收邮件：{ $cause }
 import-done = 已导入 { $imported } 封，{ $present } 封先前已存在，{ $failed } 封无法读取
 verify-violation = 违反不变式 { $invariant }，账号 { $account }：{ $what }
-verify-summary = { $accounts } 个账号，{ $messages } 封邮件，{ $entries } 条日志记录，逐字节读取 { $read } 封，{ $traces } 条轨迹
+verify-summary = { $accounts } 个账号，{ $messages } 封邮件，{ $entries } 条日志记录，逐字节读取 { $read } 封，{ $traces } 条轨迹，{ $operations } 条管理操作
 verify-clean = 所有不变式均成立。
 verify-broken = { $violations ->
    *[other] 共 { $violations } 处违反。
@@ -390,8 +390,8 @@ setup-outlook =
     3. 接收邮件：服务器 { $host }，端口 { $port }，加密方法 SSL/TLS；不勾选“要求使用安全密码验证(SPA)进行登录”。
     4. 点击“下一步”，填写密码，点击“连接”。
 setup-foxmail =
-    1. 菜单 > 帐号管理 > 新建 > 其他邮箱 > 手动设置。
-    2. 接收服务器类型选择 { $protocol }，邮件帐号填写 { $address }，填写密码。
+    1. 菜单 > 账号管理 > 新建 > 其他邮箱 > 手动设置。
+    2. 接收服务器类型选择 { $protocol }，邮件账号填写 { $address }，填写密码。
     3. { $protocol } 服务器填写 { $host }，勾选 SSL，端口填写 { $port }。
     4. 点击“创建”。
 setup-thunderbird =
@@ -426,3 +426,34 @@ cost-nothing-billed = 这里没有计量：本机上没有按用量计费的服�
 cost-what-if = 每天 { $messages } 封，每封 { $recipients } 个收件人、{ $size } 字节，{ $tenants } 个租户共 { $users } 个用户，区域 { $region }（价格日期 { $date }）
 cost-tenant-each = 平均每个租户每月 { $cost } { $currency }，每个用户 { $user } { $currency }。
 cost-measured = 无法读取实测表：{ $cause }
+
+## Roles, keys, the log of operations
+
+administration-missing = 没有该{ $what ->
+    [account] 账号
+    [key] 密钥
+    [role] 角色
+   *[other] 对象
+ }
+role-added = 已创建角色“{ $name }”
+role-removed = 已删除角色“{ $name }”
+role-granted = { $address } 现已拥有角色“{ $role }”
+role-revoked = { $address } 不再拥有角色“{ $role }”
+role-taken = 已有同名的角色
+role-held = 仍有人拥有该角色；请查看“pennypost role holders”
+role-missing = 没有角色“{ $name }”；请查看“pennypost role list”
+role-permissions = 至少需要一项权限，且租户不能使用 installation 权限；请查看“pennypost role add --help”
+roles-none = 还没有角色
+grants-none = 还没有人拥有角色
+key-added = 已创建密钥“{ $name }”（{ $id }）
+key-once = 密钥（仅显示一次）：{ $key }
+key-revoked = 密钥 { $id } 已失效
+key-past = 到期时间已过
+keys-none = 还没有密钥
+log-none = 没有操作记录
+word-permissions = 权限
+word-used = 上次使用
+word-by = 操作者
+word-operation = 操作
+word-object = 对象
+word-outcome = 结果

@@ -450,8 +450,9 @@ pub const RECEIVE: Needs = Needs {
     )
 };
 
-/// api: what mail programs ask for when they set themselves up; it looks whether a domain is here.
-pub const API: Needs = Needs { control: Access::Read, ..Needs::new("api", Trigger::Http, 256, 10) };
+/// api: the admin API, which reads and writes the directory and the log of operations, both in the control table; and
+/// what mail programs ask for when they set themselves up. A password is hashed in 19 MB and needs some of a processor.
+pub const API: Needs = Needs { control: Access::ReadWrite, ..Needs::new("api", Trigger::Http, 512, 20) };
 
 /// What a stage needs when it runs by itself.
 #[must_use]

@@ -8,6 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use lambda_http::request::LambdaRequest;
 use parking_lot::Mutex;
+use pennypost_admin::{Administration, Call, Holder, NewKey, Permission, Record};
 use pennypost_api::Settings;
 use pennypost_backend_aws::queue::body as queue_body;
 use pennypost_backend_embedded::{Embedded, Options};
@@ -198,6 +199,25 @@ impl Office {
         let function = api_function(&self.ports(&needs::API), settings);
         let finished = function.invoke(request, Invocation { deadline: None }).await.unwrap();
         (finished.done.status, finished.answer)
+    }
+
+    fn administration(&self) -> Administration {
+        let (clock, ids) = (Arc::clone(&self.fixed) as _, Arc::clone(&self.fixed) as _);
+        Administration::new(self.directory.clone(), self.backend.control(), clock, ids)
+    }
+
+    /// A key of the tenant.
+    pub async fn key(&self, permissions: &[&str]) -> String {
+        let permissions = permissions.iter().map(|text| text.parse::<Permission>().unwrap()).collect();
+        let new = NewKey { name: "test".to_owned(), holder: Holder::Program, permissions, expires: None };
+        self.administration().add_key(&Call::of_operator(), Some(self.tenant), new).await.unwrap().1
+    }
+
+    /// The tenant's log.
+    pub async fn operations(&self) -> Vec<Record> {
+        let all = (None, None);
+        let read = self.administration().operations(&Call::of_operator(), Some(self.tenant), all, 0, 100);
+        read.await.unwrap().0
     }
 
     /// Puts the letters of the samples where SES would have put them.

@@ -222,6 +222,16 @@ fn http(method: &str, path: &str, query: &str, body: Option<&str>) -> Value {
     event
 }
 
+/// A call of the admin API about the tenant of the demo. The key is nobody's: put one of `pennypost key add` there.
+fn admin(method: &str, path: &str, body: Option<&str>) -> Value {
+    let mut event = http(method, &format!("/api/v1/tenants/0000000000000001{path}"), "", body);
+    event["headers"]["authorization"] = json!(format!("Bearer ppk_{}", "0".repeat(96)));
+    if body.is_some() {
+        event["headers"]["content-type"] = json!("application/json");
+    }
+    event
+}
+
 /// What is asked over HTTP.
 fn asked() -> Vec<Sample> {
     let sample = |path: &str, event: Value| Sample { path: format!("api/{path}.json"), event };
@@ -240,6 +250,11 @@ fn asked() -> Vec<Sample> {
         sample("mobileconfig", http("GET", "/mobileconfig", "email=alice%40demo.test", None)),
         sample("unknown-domain", http("GET", "/mail/config-v1.1.xml", &by_address("a@elsewhere.test"), None)),
         sample("unknown-path", http("GET", "/admin", "", None)),
+        sample("admin-accounts", admin("GET", "/accounts", None)),
+        sample(
+            "admin-add-account",
+            admin("POST", "/accounts", Some(r#"{"address":"carol@demo.test","password":"a long password"}"#)),
+        ),
     ]
 }
 

@@ -1,0 +1,204 @@
+//! A request that was let in: who asks, for what, with what.
+
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use pennypost_admin::{Administration, Call, Permission, Permissions};
+use pennypost_directory::{Directory, Listed, Page};
+use pennypost_model::{AccountId, AccountKey, TenantId, Timestamp};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::rest::operation::Query;
+use crate::rest::problem::details::{
+    bad_id, bad_parameter, bad_time, no_object, no_permission, no_such, of_reader, unknown_parameter,
+};
+use crate::rest::problem::{Kind, Refusal};
+use crate::rest::reply::tag_of;
+
+/// Rows of a page, if nothing is said.
+const DEFAULT_LIMIT: usize = 100;
+/// Rows of a page at most.
+const MAX_LIMIT: usize = 500;
+/// Bytes of what a cursor stands for.
+const MAX_CURSOR: usize = 1_024;
+
+/// A request that was let in.
+pub(crate) struct Ask {
+    pub(crate) administration: Administration,
+    pub(crate) call: Call,
+    /// What stood at the names in braces.
+    pub(crate) words: Vec<(String, String)>,
+    pub(crate) query: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
+    pub(crate) if_match: Option<String>,
+    pub(crate) accept: String,
+}
+
+/// A page of a list, as it is answered.
+#[derive(Serialize)]
+pub(crate) struct Rows<T> {
+    items: Vec<T>,
+    next: Option<String>,
+}
+
+/// A page, each row shown.
+pub(crate) fn rows<T, R>(listed: Listed<T>, show: impl Fn(T) -> R) -> Rows<R> {
+    let next = listed.next.map(|next| BASE64_URL_SAFE_NO_PAD.encode(next));
+    Rows { items: listed.items.into_iter().map(show).collect(), next }
+}
+
+/// A number as a cursor.
+pub(crate) fn cursor(after: u64) -> String {
+    BASE64_URL_SAFE_NO_PAD.encode(after.to_string())
+}
+
+/// The same for a list whose cursor is a number.
+pub(crate) fn numbered<T, R>(items: Vec<T>, next: Option<u64>, show: impl Fn(T) -> R) -> Rows<R> {
+    rows(Listed { items, next: next.map(|next| next.to_string()) }, show)
+}
+
+impl Ask {
+    pub(crate) fn directory(&self) -> &Directory {
+        self.administration.directory()
+    }
+
+    /// What stood at a name in braces.
+    pub(crate) fn word(&self, name: &str) -> &str {
+        self.words.iter().find(|(known, _)| known == name).map_or("", |(_, word)| word)
+    }
+
+    /// An id in the path. What is none names nothing.
+    pub(crate) fn id<T: std::str::FromStr>(&self, name: &'static str) -> Result<T, Refusal> {
+        let word = self.word(name);
+        let is_id = word.len() == 16 && word.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        let id = if is_id { word.parse().ok() } else { None };
+        id.ok_or_else(|| Refusal::new(Kind::NotFound, no_such(name)))
+    }
+
+    pub(crate) fn tenant(&self) -> Result<TenantId, Refusal> {
+        self.id("tenant")
+    }
+
+    pub(crate) fn account(&self) -> Result<AccountKey, Refusal> {
+        Ok(AccountKey { tenant: self.tenant()?, account: self.id::<AccountId>("account")? })
+    }
+
+    /// Are all parameters behind the question mark known, and each said once?
+    pub(crate) fn check_query(&self, known: &[Query]) -> Result<(), Refusal> {
+        for (index, (name, _)) in self.query.iter().enumerate() {
+            if name != "lang" && !known.iter().any(|query| query.name == name) {
+                return Err(Refusal::new(Kind::BadParameter, unknown_parameter(name)));
+            }
+            if self.query.iter().skip(index + 1).any(|(other, _)| other == name) {
+                return Err(Refusal::new(Kind::BadParameter, bad_parameter(name)));
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn parameter(&self, name: &str) -> Option<&str> {
+        self.query.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    fn limit(&self) -> Result<usize, Refusal> {
+        let wrong = || Refusal::new(Kind::BadParameter, bad_parameter("limit"));
+        match self.parameter("limit") {
+            None => Ok(DEFAULT_LIMIT),
+            Some(text) => text.parse().ok().filter(|n| (1..=MAX_LIMIT).contains(n)).ok_or_else(wrong),
+        }
+    }
+
+    fn cursor(&self) -> Result<Option<String>, Refusal> {
+        let wrong = || Refusal::new(Kind::BadParameter, bad_parameter("after"));
+        let Some(text) = self.parameter("after") else { return Ok(None) };
+        if text.len() > MAX_CURSOR {
+            return Err(wrong());
+        }
+        let bytes = BASE64_URL_SAFE_NO_PAD.decode(text).map_err(|_| wrong())?;
+        let cursor = String::from_utf8(bytes).map_err(|_| wrong())?;
+        let is_good = !cursor.is_empty() && cursor.len() <= 400 && !cursor.chars().any(char::is_control);
+        if is_good { Ok(Some(cursor)) } else { Err(wrong()) }
+    }
+
+    /// Which page is wanted.
+    pub(crate) fn page(&self) -> Result<Page, Refusal> {
+        Ok(Page { after: self.cursor()?, limit: self.limit()? })
+    }
+
+    /// Which page of a list whose cursor is a number.
+    pub(crate) fn numbered_page(&self) -> Result<(u64, usize), Refusal> {
+        let wrong = || Refusal::new(Kind::BadParameter, bad_parameter("after"));
+        let after = self.cursor()?.map(|text| text.parse().map_err(|_| wrong())).transpose()?;
+        Ok((after.unwrap_or(0), self.limit()?))
+    }
+
+    /// The body as what it should be.
+    pub(crate) fn body<T: DeserializeOwned>(&self) -> Result<T, Refusal> {
+        // A reader would take a list for an object whose fields come in their order.
+        if self.body.trim_ascii_start().first() != Some(&b'{') {
+            return Err(Refusal::new(Kind::BadBody, no_object()));
+        }
+        let mut reader = serde_json::Deserializer::from_slice(&self.body);
+        let read = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+            let pointer = pointer(error.path());
+            let detail = of_reader(error.inner());
+            Refusal::new(Kind::BadBody, detail.clone()).at(pointer, detail)
+        })?;
+        reader.end().map_err(|error| Refusal::new(Kind::BadBody, of_reader(&error)))?;
+        Ok(read)
+    }
+
+    /// Has whoever asks seen this? That he must say is asked for before (428).
+    pub(crate) fn must_match<T: Serialize>(&self, representation: &T) -> Result<(), Refusal> {
+        let Some(seen) = &self.if_match else { return Err(Kind::PreconditionRequired.into()) };
+        let tag = tag_of(representation);
+        let is_seen = seen.split(',').map(str::trim).any(|one| one == "*" || one == tag);
+        if is_seen { Ok(()) } else { Err(Kind::Changed.into()) }
+    }
+}
+
+/// A JSON pointer.
+fn pointer(path: &serde_path_to_error::Path) -> String {
+    use serde_path_to_error::Segment;
+    let mut pointer = String::new();
+    for segment in path {
+        match segment {
+            Segment::Seq { index } => pointer.push_str(&format!("/{index}")),
+            Segment::Map { key } => {
+                let key: String = key.chars().take(100).collect();
+                pointer.push_str(&format!("/{}", key.replace('~', "~0").replace('/', "~1")));
+            }
+            // The value itself.
+            Segment::Enum { .. } | Segment::Unknown => {}
+        }
+    }
+    pointer
+}
+
+/// Permissions by their names.
+pub(crate) fn permissions(names: &[String], pointer: &str) -> Result<Permissions, Refusal> {
+    let mut found = Vec::with_capacity(names.len());
+    for (index, name) in names.iter().enumerate() {
+        let wrong = |_| {
+            let detail = no_permission(name);
+            Refusal::new(Kind::Invalid, detail.clone()).at(format!("{pointer}/{index}"), detail)
+        };
+        found.push(name.parse::<Permission>().map_err(wrong)?);
+    }
+    Ok(found.into_iter().collect())
+}
+
+/// A time in a body.
+pub(crate) fn time(text: Option<&String>, pointer: &str) -> Result<Option<Timestamp>, Refusal> {
+    let wrong = || Refusal::new(Kind::Invalid, bad_time()).at(pointer.to_owned(), bad_time());
+    text.map(|text| Timestamp::from_rfc3339(text).ok_or_else(wrong)).transpose()
+}
+
+/// An id in a body.
+pub(crate) fn id_in<T: std::str::FromStr>(text: &str, pointer: &str) -> Result<T, Refusal> {
+    let wrong = || Refusal::new(Kind::Invalid, bad_id()).at(pointer.to_owned(), bad_id());
+    if text.len() != 16 || !text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
+        return Err(wrong());
+    }
+    text.parse().map_err(|_| wrong())
+}

@@ -1,0 +1,183 @@
+//! The way that every request goes, up to what is done for it.
+
+use axum::body::{Body, to_bytes};
+use axum::extract::Request;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
+use axum::response::Response;
+use pennypost_admin::{Call, NotAuthentic, Origin};
+use pennypost_model::TenantId;
+
+use crate::language::Language;
+use crate::rest::ask::Ask;
+use crate::rest::idempotency::{Begun, Once, digest};
+use crate::rest::operation::{Method, Operation};
+use crate::rest::problem::details::{bad_parameter, both, no_such};
+use crate::rest::problem::{Kind, Refusal};
+use crate::rest::reply::Reply;
+use crate::rest::{Client, Rest};
+
+/// Bytes of a body at most: 500 members of a group with the longest addresses.
+const MOST_BODY: usize = 256 * 1024;
+/// What stands in front of all paths.
+const PREFIX: &str = "/api/v1";
+
+/// Answers a request for an operation.
+pub(crate) async fn answer(rest: &Rest, operation: &'static Operation, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let language = Language::of(&parts.headers, parts.uri.query());
+    // Of HEAD the server leaves out the body.
+    match answered(rest, operation, parts, body).await {
+        Ok((reply, is_repeated)) => reply.into_response(is_repeated),
+        Err(refusal) => refusal.say(language),
+    }
+}
+
+async fn answered(
+    rest: &Rest,
+    operation: &'static Operation,
+    parts: Parts,
+    body: Body,
+) -> Result<(Reply, bool), Refusal> {
+    let client = parts.extensions.get::<Client>().map(|client| client.0);
+    let secret = bearer(&parts.headers)?;
+    let now = rest.clock.now();
+    let wait = |seconds| Refusal { retry_after: Some(seconds), ..Refusal::from(Kind::TooManyRequests) };
+    rest.limits.client(secret, client, now).map_err(wait)?;
+    rest.limits.key(secret, now).map_err(wait)?;
+    let actor = match rest.administration.authenticate(secret).await {
+        Ok(actor) => {
+            rest.limits.opened(secret);
+            actor
+        }
+        Err(NotAuthentic::Unknown) => {
+            rest.limits.failed(client, now);
+            return Err(Kind::Unauthorised.into());
+        }
+        Err(NotAuthentic::Failed(error)) => return Err(error.into()),
+    };
+    let call = Call { actor, origin: Origin::Api(client) };
+    let words = words(operation, parts.uri.path())?;
+    let mut ask = Ask {
+        administration: rest.administration.clone(),
+        call,
+        words,
+        query: query(parts.uri.query())?,
+        body: Vec::new(),
+        if_match: text(&parts.headers, header::IF_MATCH.as_str()),
+        accept: text(&parts.headers, header::ACCEPT.as_str()).unwrap_or_default(),
+    };
+    let tenant = if ask.word("tenant").is_empty() { None } else { Some(visible_tenant(&ask).await?) };
+    if let Some(action) = operation.action {
+        let path = parts.uri.path();
+        let object = path.strip_prefix(PREFIX).unwrap_or(path);
+        rest.administration.admit(&ask.call, action, tenant, object).await?;
+    }
+    ask.check_query(operation.query)?;
+    if operation.is_update && ask.if_match.is_none() {
+        let how = both("send If-Match with the ETag that you have seen", "请在 If-Match 中带上所读到的 ETag");
+        return Err(Refusal::new(Kind::PreconditionRequired, how));
+    }
+    if operation.body.is_some() {
+        is_json(&parts.headers)?;
+        let read = to_bytes(body, MOST_BODY).await;
+        let too_large = || Refusal::new(Kind::TooLarge, both("256 KB at most", "最多 256 KB"));
+        ask.body = read.map_err(|_| too_large())?.to_vec();
+    }
+    let key = text(&parts.headers, "idempotency-key");
+    let (Some(key), Method::Post) = (key, operation.method) else {
+        return (operation.handler)(&ask).await.map(|reply| (reply, false));
+    };
+    let request = digest(operation.method.name(), parts.uri.path(), &ask.body);
+    let once = Once::new(&ask.call.actor, secret, &key, request)?;
+    match once.begin(rest).await? {
+        Begun::Answered(reply) => Ok((reply, true)),
+        Begun::Do(version) => {
+            let result = (operation.handler)(&ask).await;
+            once.keep(rest, version, &result).await;
+            result.map(|reply| (reply, false))
+        }
+    }
+}
+
+/// The tenant in the path, if whoever asks may know of it. What is another's is as what is not there.
+async fn visible_tenant(ask: &Ask) -> Result<TenantId, Refusal> {
+    let tenant = ask.tenant()?;
+    let missing = || Refusal::new(Kind::NotFound, no_such("tenant"));
+    match ask.call.actor.tenant() {
+        // That it is there was looked at when the key was.
+        Some(own) if own == tenant => Ok(tenant),
+        Some(_) => Err(missing()),
+        None => match ask.directory().tenant(tenant).await? {
+            Some(_) => Ok(tenant),
+            None => Err(missing()),
+        },
+    }
+}
+
+fn bearer(headers: &HeaderMap) -> Result<&str, Refusal> {
+    let how =
+        || both("send it as Authorization: Bearer ppk_…", "请使用 Authorization: Bearer ppk_… 发送密钥");
+    let missing = || Refusal::new(Kind::Unauthorised, how());
+    let value = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let (scheme, secret) = value.and_then(|value| value.split_once(' ')).ok_or_else(missing)?;
+    if scheme.eq_ignore_ascii_case("bearer") { Ok(secret.trim()) } else { Err(missing()) }
+}
+
+fn text(headers: &HeaderMap, name: &str) -> Option<String> {
+    headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
+}
+
+fn is_json(headers: &HeaderMap) -> Result<(), Refusal> {
+    let said = text(headers, header::CONTENT_TYPE.as_str()).unwrap_or_default();
+    let media = said.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let is_json = ["application/json", "application/merge-patch+json"].contains(&media.as_str());
+    if is_json { Ok(()) } else { Err(Kind::OtherMedia.into()) }
+}
+
+/// What stands at the names in braces, decoded.
+fn words(operation: &Operation, path: &str) -> Result<Vec<(String, String)>, Refusal> {
+    let path = path.strip_prefix(PREFIX).unwrap_or(path);
+    let mut words = Vec::new();
+    for (named, said) in operation.path.split('/').zip(path.split('/')) {
+        if let Some(name) = named.strip_prefix('{').and_then(|name| name.strip_suffix('}')) {
+            let word = decoded(said, false).filter(|word| is_plain(word));
+            let word = word.ok_or_else(|| Refusal::new(Kind::NotFound, no_such(name)))?;
+            words.push((name.to_owned(), word));
+        }
+    }
+    Ok(words)
+}
+
+fn query(query: Option<&str>) -> Result<Vec<(String, String)>, Refusal> {
+    let mut found = Vec::new();
+    for pair in query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty()).take(20) {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let wrong = || Refusal::new(Kind::BadParameter, bad_parameter(name));
+        let part = |text| decoded(text, true).filter(|text| is_plain(text)).ok_or_else(wrong);
+        found.push((part(name)?, part(value)?));
+    }
+    Ok(found)
+}
+
+/// Nothing that could be meant for anybody but people.
+fn is_plain(text: &str) -> bool {
+    text.len() <= 2_048 && !text.chars().any(char::is_control)
+}
+
+fn decoded(text: &str, is_form: bool) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        match byte {
+            b'%' => {
+                let digit = |byte: Option<u8>| byte.and_then(|byte| char::from(byte).to_digit(16));
+                let (high, low) = (digit(rest.next())?, digit(rest.next())?);
+                bytes.push(u8::try_from(high * 16 + low).ok()?);
+            }
+            b'+' if is_form => bytes.push(b' '),
+            other => bytes.push(other),
+        }
+    }
+    String::from_utf8(bytes).ok()
+}

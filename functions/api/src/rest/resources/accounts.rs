@@ -1,0 +1,210 @@
+//! Accounts.
+
+use pennypost_admin::{AccountChange, Action};
+use pennypost_directory::{AccountState, Listed};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::page_of;
+use crate::rest::ask::rows;
+use crate::rest::operation::{Good, Method, Operation, PAGE, Query, shape};
+use crate::rest::problem::Kind;
+use crate::rest::reply::Reply;
+
+/// May an account be used?
+#[derive(Clone, Copy, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(rename = "AccountState")]
+pub(crate) enum State {
+    /// Yes.
+    Active,
+    /// No sign-in and no new mail; what it holds stays.
+    Disabled,
+}
+
+/// An account.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Account {
+    /// 16 hex digits.
+    id: String,
+    /// Its own address.
+    address: String,
+    /// The name of its owner; may be empty.
+    display_name: String,
+    /// May it be used?
+    state: State,
+    /// Bytes of messages that it may hold.
+    quota_bytes: u64,
+    /// When it was added.
+    created: String,
+}
+
+page_of!(Accounts, Account);
+
+/// An account to be added.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewAccount {
+    /// In a domain of the tenant.
+    address: String,
+    /// 8 characters at least, 1,024 bytes at most.
+    password: String,
+    /// The name of its owner.
+    #[serde(default)]
+    display_name: String,
+    /// Bytes of messages that it may hold.
+    quota_bytes: Option<u64>,
+}
+
+/// What is to be different; what is not named stays as it is.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AccountPatch {
+    /// May it be used?
+    state: Option<State>,
+    /// Bytes of messages that it may hold. Less than it holds only keeps new mail out.
+    quota_bytes: Option<u64>,
+}
+
+/// A password to be set.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Password {
+    /// 8 characters at least, 1,024 bytes at most.
+    password: String,
+}
+
+fn show(account: pennypost_directory::Account) -> Account {
+    let state = match account.state {
+        AccountState::Active => State::Active,
+        AccountState::Disabled => State::Disabled,
+    };
+    Account {
+        id: account.key.account.to_string(),
+        address: account.address.to_string(),
+        display_name: account.display_name,
+        state,
+        quota_bytes: account.quota_bytes,
+        created: account.created.rfc3339(),
+    }
+}
+
+const LIST: &[Query] = &[
+    PAGE[0],
+    PAGE[1],
+    Query { name: "address", about: "Only the account whose own address this is.", is_number: false },
+];
+
+pub(super) const OPERATIONS: &[Operation] = &[
+    Operation {
+        name: "list-accounts",
+        method: Method::Get,
+        path: "/tenants/{tenant}/accounts",
+        action: Some(Action::AccountRead),
+        summary: "List accounts, or find the one at an address",
+        query: LIST,
+        body: None,
+        is_update: false,
+        good: Good::list(shape::<Accounts>),
+        problems: &[],
+        handler: |ask| {
+            Box::pin(async move {
+                let (tenant, page) = (ask.tenant()?, ask.page()?);
+                let listed = match ask.parameter("address") {
+                    Some(address) => {
+                        let found = ask.administration.account_at(&ask.call, tenant, address).await?;
+                        Listed { items: found.into_iter().collect(), next: None }
+                    }
+                    None => ask.administration.accounts(&ask.call, tenant, &page).await?,
+                };
+                Ok(Reply::document(&rows(listed, show)))
+            })
+        },
+    },
+    Operation {
+        name: "add-account",
+        method: Method::Post,
+        path: "/tenants/{tenant}/accounts",
+        action: Some(Action::AccountAdd),
+        summary: "Add an account",
+        query: &[],
+        body: Some(shape::<NewAccount>),
+        is_update: false,
+        good: Good::made(shape::<Account>),
+        problems: &[Kind::Taken, Kind::Unknown, Kind::Invalid],
+        handler: |ask| {
+            Box::pin(async move {
+                let NewAccount { address, password, display_name, quota_bytes } = ask.body()?;
+                let new = pennypost_admin::NewAccount { address, password, display_name, quota_bytes };
+                let tenant = ask.tenant()?;
+                let account = ask.administration.add_account(&ask.call, tenant, &new).await?;
+                let location = format!("/api/v1/tenants/{tenant}/accounts/{}", account.key.account);
+                Ok(Reply::made(&show(account), location))
+            })
+        },
+    },
+    Operation {
+        name: "read-account",
+        method: Method::Get,
+        path: "/tenants/{tenant}/accounts/{account}",
+        action: Some(Action::AccountRead),
+        summary: "An account",
+        query: &[],
+        body: None,
+        is_update: false,
+        good: Good::one(shape::<Account>),
+        problems: &[],
+        handler: |ask| {
+            Box::pin(async move {
+                let account = ask.administration.account(&ask.call, ask.account()?).await?;
+                Ok(Reply::tagged(&show(account)))
+            })
+        },
+    },
+    Operation {
+        name: "change-account",
+        method: Method::Patch,
+        path: "/tenants/{tenant}/accounts/{account}",
+        action: Some(Action::AccountChange),
+        summary: "Change the quota of an account, disable it or enable it again",
+        query: &[],
+        body: Some(shape::<AccountPatch>),
+        is_update: true,
+        good: Good::one(shape::<Account>),
+        problems: &[],
+        handler: |ask| {
+            Box::pin(async move {
+                let AccountPatch { state, quota_bytes } = ask.body()?;
+                let action = Action::AccountChange;
+                let seen = ask.administration.account_for(action, &ask.call, ask.account()?).await?;
+                ask.must_match(&show(seen.clone()))?;
+                let state = state.map(|state| match state {
+                    State::Active => AccountState::Active,
+                    State::Disabled => AccountState::Disabled,
+                });
+                let change = AccountChange { quota_bytes, state };
+                let changed = ask.administration.change_account(&ask.call, &seen, change).await?;
+                Ok(Reply::tagged(&show(changed)))
+            })
+        },
+    },
+    Operation {
+        name: "set-password",
+        method: Method::Put,
+        path: "/tenants/{tenant}/accounts/{account}/password",
+        action: Some(Action::AccountPassword),
+        summary: "Set the password of an account",
+        query: &[],
+        body: Some(shape::<Password>),
+        is_update: false,
+        good: Good::NOTHING,
+        problems: &[Kind::Invalid],
+        handler: |ask| {
+            Box::pin(async move {
+                let Password { password } = ask.body()?;
+                ask.administration.set_password(&ask.call, ask.account()?, &password).await?;
+                Ok(Reply::nothing())
+            })
+        },
+    },
+];

@@ -1,0 +1,73 @@
+//! Whose key is it, and what is it for?
+
+use pennypost_admin::{Actor, Standing};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::rest::operation::{Good, Method, Operation, shape};
+use crate::rest::reply::Reply;
+
+/// Whoever calls.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Me {
+    /// The number of the key.
+    key: Option<String>,
+    /// What the key is called, or the address of the person whose it is.
+    name: String,
+    /// The tenant; null for an operator's key.
+    tenant: Option<String>,
+    /// The account as which the key acts.
+    account: Option<String>,
+    /// `member`, `super` or `creator`, for a person.
+    standing: Option<&'static str>,
+    /// What the key is for.
+    permissions: Vec<String>,
+}
+
+pub(super) const OPERATIONS: &[Operation] = &[Operation {
+    name: "read-me",
+    method: Method::Get,
+    path: "/me",
+    action: None,
+    summary: "Whose key it is, and what it is for",
+    query: &[],
+    body: None,
+    is_update: false,
+    good: Good { status: 200, shape: Some(shape::<Me>), is_tagged: false, has_csv: false },
+    problems: &[],
+    handler: |ask| Box::pin(async move { Ok(Reply::document(&me(&ask.call.actor))) }),
+}];
+
+fn me(actor: &Actor) -> Me {
+    let tenant = actor.tenant().map(|tenant| tenant.to_string());
+    match actor {
+        Actor::Operator => Me {
+            key: None,
+            name: "operator".to_owned(),
+            tenant,
+            account: None,
+            standing: None,
+            permissions: Vec::new(),
+        },
+        Actor::Service { key, name, permissions, .. } => Me {
+            key: Some(key.to_string()),
+            name: name.clone(),
+            tenant,
+            account: None,
+            standing: None,
+            permissions: permissions.iter().map(|one| one.to_string()).collect(),
+        },
+        Actor::Person { key, account, address, authority, limit } => Me {
+            key: Some(key.to_string()),
+            name: address.clone(),
+            tenant,
+            account: Some(account.account.to_string()),
+            standing: Some(match authority.standing {
+                Standing::Member => "member",
+                Standing::Super => "super",
+                Standing::Creator => "creator",
+            }),
+            permissions: limit.iter().map(|one| one.to_string()).collect(),
+        },
+    }
+}

@@ -1,0 +1,142 @@
+//! Tokens: passwords of an account for one program each.
+
+use pennypost_admin::Action;
+use pennypost_directory::{Listed, TokenId, TokenScope};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::page_of;
+use crate::rest::ask::{rows, time};
+use crate::rest::operation::{Good, Method, Operation, shape};
+use crate::rest::problem::Kind;
+use crate::rest::reply::Reply;
+
+/// A protocol that a token may open.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(rename = "TokenProtocol")]
+pub(crate) enum Protocol {
+    /// IMAP.
+    Imap,
+    /// POP3.
+    Pop3,
+}
+
+/// A token, without its secret.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Token {
+    /// 16 hex digits.
+    id: String,
+    /// What its owner calls it.
+    name: String,
+    /// What it opens.
+    scope: Vec<Protocol>,
+    /// When it was made.
+    created: String,
+    /// From when on it is worth nothing.
+    expires: Option<String>,
+}
+
+page_of!(Tokens, Token);
+
+/// A token that was made.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct MadeToken {
+    /// Its description.
+    #[serde(flatten)]
+    description: Token,
+    /// The token itself, which is never told again.
+    token: String,
+}
+
+/// A token to be made.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewToken {
+    /// What its owner calls it: 1 to 100 characters.
+    name: String,
+    /// What it is to open; everything, if nothing is said.
+    scope: Option<Vec<Protocol>>,
+    /// From when on it is to be worth nothing: RFC 3339, in UTC.
+    expires: Option<String>,
+}
+
+fn show(token: pennypost_directory::Token) -> Token {
+    let TokenScope { imap, pop3 } = token.scope;
+    let scope = [(Protocol::Imap, imap), (Protocol::Pop3, pop3)];
+    Token {
+        id: token.id.to_string(),
+        name: token.name,
+        scope: scope.into_iter().filter(|(_, opens)| *opens).map(|(protocol, _)| protocol).collect(),
+        created: token.created.rfc3339(),
+        expires: token.expires.map(|end| end.rfc3339()),
+    }
+}
+
+pub(super) const OPERATIONS: &[Operation] = &[
+    Operation {
+        name: "list-tokens",
+        method: Method::Get,
+        path: "/tenants/{tenant}/accounts/{account}/tokens",
+        action: Some(Action::TokenRead),
+        summary: "List all tokens of an account",
+        query: &[],
+        body: None,
+        is_update: false,
+        good: Good::list(shape::<Tokens>),
+        problems: &[],
+        handler: |ask| {
+            Box::pin(async move {
+                let items = ask.administration.tokens(&ask.call, ask.account()?).await?;
+                Ok(Reply::document(&rows(Listed { items, next: None }, show)))
+            })
+        },
+    },
+    Operation {
+        name: "add-token",
+        method: Method::Post,
+        path: "/tenants/{tenant}/accounts/{account}/tokens",
+        action: Some(Action::TokenAdd),
+        summary: "Make a token; it is told only once",
+        query: &[],
+        body: Some(shape::<NewToken>),
+        is_update: false,
+        good: Good::made(shape::<MadeToken>),
+        problems: &[Kind::Invalid],
+        handler: |ask| {
+            Box::pin(async move {
+                let NewToken { name, scope, expires } = ask.body()?;
+                let scope = scope.map_or(TokenScope::ALL, |scope| TokenScope {
+                    imap: scope.contains(&Protocol::Imap),
+                    pop3: scope.contains(&Protocol::Pop3),
+                });
+                let expires = time(expires.as_ref(), "/expires")?;
+                let new = pennypost_admin::NewToken { name, scope, expires };
+                let key = ask.account()?;
+                let (token, text) = ask.administration.add_token(&ask.call, key, &new).await?;
+                let (tenant, account) = (key.tenant, key.account);
+                let location = format!("/api/v1/tenants/{tenant}/accounts/{account}/tokens/{}", token.id);
+                Ok(Reply::made(&MadeToken { description: show(token), token: text }, location))
+            })
+        },
+    },
+    Operation {
+        name: "revoke-token",
+        method: Method::Delete,
+        path: "/tenants/{tenant}/accounts/{account}/tokens/{token}",
+        action: Some(Action::TokenRevoke),
+        summary: "Make a token worthless; sessions that stand on it end",
+        query: &[],
+        body: None,
+        is_update: false,
+        good: Good::NOTHING,
+        problems: &[],
+        handler: |ask| {
+            Box::pin(async move {
+                let id: TokenId = ask.id("token")?;
+                ask.administration.revoke_token(&ask.call, ask.account()?, id).await?;
+                Ok(Reply::nothing())
+            })
+        },
+    },
+];

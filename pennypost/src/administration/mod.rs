@@ -1,0 +1,89 @@
+//! `role`, `key` and `log`: who may administer what, keys of the API, and the log of operations. All go through
+//! [`pennypost_admin`] as the operator, whom everything is permitted, and what changes something is recorded.
+
+mod key;
+mod log;
+mod role;
+#[cfg(test)]
+mod tests;
+
+use pennypost_admin::{AdminError, Call, Conflict, Invalid, Permission, Permissions};
+use pennypost_directory::{DirectoryError, Page, Tenant};
+
+use crate::office::Office;
+use crate::text::Text;
+use crate::{Failed, say};
+
+pub use key::KeyCommand;
+pub use log::LogCommand;
+pub use role::RoleCommand;
+
+const OPERATOR: Call = Call::of_operator();
+
+/// The tenant of that name or id, or the only one there is.
+async fn tenant(office: &Office, name: Option<&str>, text: &Text) -> Result<Tenant, Failed> {
+    if let Some(name) = name {
+        let found = office.directory.tenant_named(name).await?;
+        return found.ok_or_else(|| Failed::Said(say!(text, "error-no-tenant", name = name)));
+    }
+    let mut tenants = office.directory.tenants(&Page { after: None, limit: 2 }).await?.items;
+    match (tenants.pop(), tenants.is_empty()) {
+        (Some(only), true) => Ok(only),
+        (Some(_), false) => Err(Failed::Said(say!(text, "error-which-tenant"))),
+        (None, _) => Err(Failed::Said(say!(text, "error-no-tenant-yet"))),
+    }
+}
+
+fn permissions(texts: &[Permission]) -> Permissions {
+    texts.iter().copied().collect()
+}
+
+fn shown(permissions: &Permissions) -> Vec<String> {
+    permissions.iter().map(|one| one.to_string()).collect()
+}
+
+/// Why administration refused, in the person's language.
+fn refused(error: AdminError, text: &Text) -> Failed {
+    Failed::Said(match error {
+        AdminError::Directory(error) => return error.into(),
+        AdminError::NotFound(what) => say!(text, "administration-missing", what = what),
+        // The operator may everything: only somebody else's work at the same time stands in the way.
+        AdminError::Denied(_) | AdminError::Changed => return DirectoryError::Contended.into(),
+        AdminError::Conflict(Conflict::RoleTaken) => say!(text, "role-taken"),
+        AdminError::Conflict(Conflict::RoleHeld) => say!(text, "role-held"),
+        AdminError::Invalid(Invalid::Name { limit }) => say!(text, "error-name", limit = limit),
+        AdminError::Invalid(Invalid::Permissions) => say!(text, "role-permissions"),
+        AdminError::Invalid(Invalid::NoRole) => say!(text, "administration-missing", what = "role"),
+        AdminError::Invalid(Invalid::NoAccount) => say!(text, "administration-missing", what = "account"),
+        AdminError::Invalid(Invalid::TooMany { limit }) => say!(text, "error-too-many", limit = limit),
+        AdminError::Invalid(Invalid::Past) => say!(text, "key-past"),
+    })
+}
+
+/// `key`, `role` or `log`.
+#[derive(Debug, clap::Subcommand)]
+pub enum AdministrationCommand {
+    /// Keys with which programs call the admin API
+    #[command(subcommand)]
+    Key(KeyCommand),
+    /// Roles of administrators, and who holds them
+    #[command(subcommand)]
+    Role(RoleCommand),
+    /// The log of what administrators did
+    #[command(subcommand)]
+    Log(LogCommand),
+}
+
+/// Does what was asked.
+pub(crate) async fn run(
+    office: &Office,
+    command: &AdministrationCommand,
+    text: &Text,
+    output: &mut crate::print::Output<'_>,
+) -> Result<(), Failed> {
+    match command {
+        AdministrationCommand::Key(command) => key::run(office, command, text, output).await,
+        AdministrationCommand::Role(command) => role::run(office, command, text, output).await,
+        AdministrationCommand::Log(command) => log::run(office, command, text, output).await,
+    }
+}
