@@ -69,9 +69,8 @@ async fn an_account_lives_through_the_api() {
     let changed = it.office.ask_with(&it.key, "PATCH", &location, &fresh, Some(&quota)).await.json();
     assert_eq!((&changed["quota_bytes"], &changed["state"]), (&json!(5), &json!("disabled")));
 
-    let token =
-        it.office.ask(&it.key, "POST", &format!("{location}/tokens"), Some(&json!({ "name": "phone" })));
-    let token = token.await.json();
+    let tokens = format!("{location}/tokens");
+    let token = it.office.ask(&it.key, "POST", &tokens, Some(&json!({ "name": "phone" }))).await.json();
     assert!(token["token"].as_str().expect("a token").starts_with("ppt_"), "{token}");
     assert_eq!(token["scope"], json!(["imap", "pop3"]));
     let listed = it.office.ask(&it.key, "GET", &format!("{location}/tokens"), None).await;

@@ -31,7 +31,7 @@ async fn keys_are_shown_once_and_worth_nothing_afterwards() {
     let made = documents(&done(&it, "key add hr --scope members:read,log:read", true).await.expect("made"));
     let (id, secret) = (made[0]["id"].as_str().expect("an id"), made[0]["key"].as_str().expect("a key"));
     assert!(secret.starts_with("ppk_"), "{secret}");
-    let administration = it.server.administration();
+    let administration = it.office.administration();
     administration.authenticate(secret).await.expect("opens");
     let listed = done(&it, "key list", false).await.expect("listed");
     assert!(listed[1].contains("hr") && listed[1].contains("members:read,log:read"), "{listed:?}");

@@ -1,14 +1,14 @@
 //! Accounts, their passwords, tokens, and what they say about mail programs.
 
 use pennypost_directory::{
-    Account, AccountState, ClientSettings, DirectoryError, Listed, MailAddress, Page, Token, TokenId,
-    TokenScope,
+    Account, AccountState, ClientSettings, DepartmentId, DepartmentTree, DirectoryError, Listed,
+    MAX_DEPARTMENT_LEVELS, MailAddress, Page, Token, TokenId, TokenScope,
 };
 use pennypost_model::{AccountKey, TenantId, Timestamp};
 use serde_json::{Value, json};
 
 use crate::action::Action;
-use crate::authorise::{Authority, Decision, DepartmentId, Scope, authorise};
+use crate::authorise::{Actor, Authority, Decision, Reach, Scope, authorise};
 use crate::call::{About, Call};
 use crate::tenants::clients;
 use crate::{AdminError, Administration, Invalid};
@@ -24,6 +24,8 @@ pub struct NewAccount {
     pub display_name: String,
     /// Bytes that it may hold; `None`: what the directory gives without a word.
     pub quota_bytes: Option<u64>,
+    /// The departments that its owner is in, the main one first; none: directly in the organisation.
+    pub departments: Vec<DepartmentId>,
 }
 
 /// What is to be different about an account; `None` stays as it is.
@@ -46,10 +48,24 @@ pub struct NewToken {
     pub expires: Option<Timestamp>,
 }
 
-/// The departments of an account, and all above them. The directory knows of none yet: whoever administers some reaches
-/// nobody.
-const fn departments_of(_account: &Account) -> &'static [DepartmentId] {
-    &[]
+/// Where the departments of accounts lie, if the actor is somebody who reaches only some of them.
+struct Places(Option<DepartmentTree>);
+
+impl Places {
+    /// Departments and all above them, up to the organisation itself.
+    fn of(&self, departments: &[DepartmentId]) -> Vec<DepartmentId> {
+        let mut found = vec![DepartmentId::ROOT];
+        let Some(tree) = &self.0 else { return found };
+        for department in departments {
+            let mut next = *department;
+            for _ in 0..MAX_DEPARTMENT_LEVELS {
+                let Some(stored) = tree.department(next) else { break };
+                found.push(next);
+                next = stored.parent;
+            }
+        }
+        found
+    }
 }
 
 const fn state_name(state: AccountState) -> &'static str {
@@ -76,7 +92,8 @@ impl Administration {
     ) -> Result<Listed<Account>, AdminError> {
         call.may(Action::AccountRead, &Scope::SomeAccount(tenant))?;
         let Listed { items, next } = self.directory.accounts(tenant, page).await?;
-        let items = items.into_iter().filter(|account| may_see(call, account)).collect();
+        let places = self.places(call, tenant).await?;
+        let items = items.into_iter().filter(|account| may_see(call, account, &places)).collect();
         Ok(Listed { items, next })
     }
 
@@ -96,7 +113,8 @@ impl Administration {
             Err(DirectoryError::Address(_)) => None,
             Err(error) => return Err(error.into()),
         };
-        Ok(found.filter(|account| account.key.tenant == tenant && may_see(call, account)))
+        let places = self.places(call, tenant).await?;
+        Ok(found.filter(|account| account.key.tenant == tenant && may_see(call, account, &places)))
     }
 
     /// An account.
@@ -132,8 +150,8 @@ impl Administration {
         call.may(action, &Scope::SomeAccount(key.tenant))?;
         let account = self.stored_account(key).await?;
         let authority = Authority::default();
-        let departments = departments_of(&account);
-        call.may(action, &Scope::Account { key, departments, authority: &authority })?;
+        let departments = self.places(call, key.tenant).await?.of(&account.departments);
+        call.may(action, &Scope::Account { key, departments: &departments, authority: &authority })?;
         Ok((account, authority))
     }
 
@@ -151,11 +169,12 @@ impl Administration {
         self.permit(call, &Scope::SomeAccount(key.tenant), about).await?;
         let account = self.stored_account(key).await?;
         let authority = self.authority(key).await?;
-        let departments = departments_of(&account);
+        let departments = self.places(call, key.tenant).await?.of(&account.departments);
         let address = account.address.to_string();
         // The log tells addresses, which the actor has perhaps not said.
         let about = About { object: &address, before: None, after: None, ..*about };
-        self.permit(call, &Scope::Account { key, departments, authority: &authority }, &about).await?;
+        let scope = Scope::Account { key, departments: &departments, authority: &authority };
+        self.permit(call, &scope, &about).await?;
         Ok(account)
     }
 
@@ -172,16 +191,45 @@ impl Administration {
         let quota = new.quota_bytes.unwrap_or(pennypost_directory::DEFAULT_QUOTA);
         let address =
             MailAddress::parse(&new.address).map_or_else(|_| new.address.clone(), |it| it.to_string());
-        let about = About::new(Some(tenant), Action::AccountAdd, &address)
-            .to(json!({ "display_name": new.display_name, "quota_bytes": quota }));
-        let scope = Scope::NewAccount { tenant, departments: &[] };
-        self.permit(call, &scope, &about).await?;
+        let about = About::new(Some(tenant), Action::AccountAdd, &address).to(json!({
+            "display_name": new.display_name, "quota_bytes": quota, "departments": new.departments,
+        }));
+        // In several departments it takes somebody who reaches each.
+        let places = self.places(call, tenant).await?;
+        let each: Vec<&[DepartmentId]> = match new.departments.as_slice() {
+            [] => vec![&[]],
+            some => some.chunks(1).collect(),
+        };
+        for one in each {
+            let departments = places.of(one);
+            self.permit(call, &Scope::NewAccount { tenant, departments: &departments }, &about).await?;
+        }
         self.own_domain(tenant, &new.address).await?;
-        let NewAccount { address, password, display_name, quota_bytes } = new;
+        let wished = pennypost_directory::NewAccount {
+            address: &new.address,
+            password: Some(&new.password),
+            display_name: &new.display_name,
+            quota_bytes: new.quota_bytes,
+            departments: &new.departments,
+            ..pennypost_directory::NewAccount::default()
+        };
         // What can be known before is no operation.
-        self.directory.check_new_account(address, password, display_name).await?;
-        let adding = self.directory.add_account(address, password, display_name, *quota_bytes);
-        self.act(call, &about, adding).await
+        self.directory.check_new(tenant, &wished).await?;
+        self.act(call, &about, self.directory.add_account_with(&wished)).await
+    }
+
+    /// Departments are looked up only for whoever does not reach the whole tenant.
+    async fn places(&self, call: &Call, tenant: TenantId) -> Result<Places, AdminError> {
+        let is_bounded = match &call.actor {
+            Actor::Person { authority, .. } => {
+                authority.grants.iter().any(|grant| matches!(grant.reach, Reach::Departments(_)))
+            }
+            Actor::Operator | Actor::Service { .. } => false,
+        };
+        if !is_bounded {
+            return Ok(Places(None));
+        }
+        Ok(Places(Some(self.directory.departments(tenant).await?)))
     }
 
     /// Is the domain of this address the tenant's? Of another's nobody learns that it is there.
@@ -322,9 +370,9 @@ impl Administration {
     }
 }
 
-fn may_see(call: &Call, account: &Account) -> bool {
+fn may_see(call: &Call, account: &Account, places: &Places) -> bool {
     let authority = Authority::default();
-    let scope =
-        Scope::Account { key: account.key, departments: departments_of(account), authority: &authority };
+    let departments = places.of(&account.departments);
+    let scope = Scope::Account { key: account.key, departments: &departments, authority: &authority };
     authorise(&call.actor, Action::AccountRead, &scope) == Decision::Allow
 }

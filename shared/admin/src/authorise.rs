@@ -1,25 +1,14 @@
 //! May somebody do something to something? One pure function, which says no unless a rule says yes.
 
 use std::collections::BTreeSet;
-use std::fmt;
 
+use pennypost_directory::DepartmentId;
 use pennypost_model::{AccountKey, TenantId};
 use serde::{Deserialize, Serialize};
 
 use crate::action::{Action, Target};
 use crate::keys::KeyId;
 use crate::permission::{Area, Permissions};
-
-/// A department within its tenant. Text form: its number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct DepartmentId(pub u32);
-
-impl fmt::Display for DepartmentId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
 
 /// Over whom a grant reaches (ADM-10).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -10,7 +10,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use parking_lot::Mutex;
-use pennypost_directory::{AccountState, Listed, Page, TenantState};
+use pennypost_directory::{Listed, Page, TenantState};
 use pennypost_model::codec::{Versioned, encode};
 use pennypost_model::{AccountId, AccountKey, TenantId, Timestamp};
 use pennypost_ports::{ControlKey, Expected};
@@ -209,7 +209,7 @@ impl Administration {
             (Some(tenant), Holder::Account(account)) => {
                 let account = AccountKey { tenant, account };
                 let found = self.directory.account(account).await.map_err(AdminError::from)?;
-                let found = found.filter(|found| found.state == AccountState::Active);
+                let found = found.filter(|found| found.is_open(self.clock.now()));
                 let address = found.ok_or(NotAuthentic::Unknown)?.address.to_string();
                 let authority = self.authority(account).await?;
                 Actor::Person { key: id, account, address, authority, limit: permissions }

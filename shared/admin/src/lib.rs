@@ -45,14 +45,13 @@ use pennypost_ports::{Clock, Control, Ids};
 
 pub use accounts::{AccountChange, NewAccount, NewToken};
 pub use action::{Action, Target};
-pub use authorise::{
-    Actor, Authority, Decision, DepartmentId, Granted, Reach, Scope, Standing, Why, authorise,
-};
+pub use authorise::{Actor, Authority, Decision, Granted, Reach, Scope, Standing, Why, authorise};
 pub use call::Call;
 pub use error::{AdminError, Conflict, Invalid};
 pub use grants::{Grant, Grants, MAX_GRANTS, MAX_REACH};
 pub use keys::{ApiKey, Holder, KeyId, MAX_KEYS, NewKey, NotAuthentic};
 pub use operations::{Book, By, Checked, Entry, Origin, Outcome, Record};
+pub use pennypost_directory::DepartmentId;
 pub use permission::{Area, Level, NoPermission, Permission, Permissions};
 pub use roles::{MAX_ROLES, Role, RoleId};
 pub use tenants::TenantChange;

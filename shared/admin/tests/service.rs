@@ -46,6 +46,7 @@ impl Bench {
             password: "a long password".to_owned(),
             display_name: String::new(),
             quota_bytes: None,
+            departments: Vec::new(),
         };
         self.administration.add_account(&OPERATOR, self.tenant, &new).await.expect("account").key
     }
@@ -291,6 +292,7 @@ async fn what_is_another_tenants_is_not_there() {
         password: "a long password".to_owned(),
         display_name: String::new(),
         quota_bytes: None,
+        departments: Vec::new(),
     };
     let texts = async |address: &str| {
         let account = administration.add_account(&call, it.tenant, &new(address)).await.expect_err("refused");
@@ -329,4 +331,43 @@ async fn failures_are_recorded_behind_their_orders() {
             "account.change ann@acme.example failed 6",
         ]
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn administrators_of_departments_reach_what_lies_below() {
+    let it = Bench::open().await;
+    let wanted = ["Sales", "Sales/North", "Law"]
+        .map(|path| pennypost_directory::NewDepartment { path: path.to_owned(), description: String::new() });
+    it.directory.ensure_departments(it.tenant, &wanted, false).await.expect("departments");
+    let tree = it.directory.departments(it.tenant).await.expect("departments");
+    let [sales, north, law] = ["Sales", "Sales/North", "Law"].map(|path| tree.find(path).expect("there"));
+    let admin = it.account("admin").await;
+    it.grant(admin, of(&["members:write"]), Reach::Departments([sales].into())).await;
+    let call = it.as_account(admin, Permissions::of_tenant()).await;
+    let add = async |call: &Call, name: &str, departments: &[pennypost_admin::DepartmentId]| {
+        let new = NewAccount {
+            address: format!("{name}@acme.example"),
+            password: "a long password".to_owned(),
+            display_name: String::new(),
+            quota_bytes: None,
+            departments: departments.to_vec(),
+        };
+        it.administration.add_account(call, it.tenant, &new).await
+    };
+    let below = add(&call, "below", &[north]).await.expect("within reach").key;
+    let lawyer = add(&OPERATOR, "lawyer", &[law]).await.expect("account").key;
+    for outside in [&[law][..], &[], &[north, law]] {
+        assert_eq!(denied(add(&call, "outside", outside).await), Why::OutOfReach, "{outside:?}");
+    }
+    it.administration.set_password(&call, below, "another password").await.expect("within reach");
+    let beyond = it.administration.set_password(&call, lawyer, "another password").await;
+    assert_eq!(denied(beyond), Why::OutOfReach);
+    let listed =
+        it.administration.accounts(&call, it.tenant, &Default::default()).await.expect("lists").items;
+    let mut seen: Vec<String> = listed.iter().map(|account| account.address.to_string()).collect();
+    seen.sort();
+    assert_eq!(seen, ["admin@acme.example", "below@acme.example"], "his own, and those within reach");
+    let found = it.administration.account_at(&call, it.tenant, "lawyer@acme.example").await;
+    assert_eq!(found.expect("looked up"), None);
+    assert_eq!(denied(it.administration.account(&call, lawyer).await), Why::OutOfReach);
 }

@@ -104,6 +104,7 @@ impl Office {
             password: "a long password".to_owned(),
             display_name: String::new(),
             quota_bytes: None,
+            departments: Vec::new(),
         };
         self.administration.add_account(&OPERATOR, tenant, &new).await.expect("account").key
     }

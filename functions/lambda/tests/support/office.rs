@@ -216,8 +216,8 @@ impl Office {
     /// The tenant's log.
     pub async fn operations(&self) -> Vec<Record> {
         let all = (None, None);
-        let read = self.administration().operations(&Call::of_operator(), Some(self.tenant), all, 0, 100);
-        read.await.unwrap().0
+        let (administration, operator) = (self.administration(), Call::of_operator());
+        administration.operations(&operator, Some(self.tenant), all, 0, 100).await.unwrap().0
     }
 
     /// Puts the letters of the samples where SES would have put them.

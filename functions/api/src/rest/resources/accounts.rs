@@ -1,6 +1,6 @@
 //! Accounts.
 
-use pennypost_admin::{AccountChange, Action};
+use pennypost_admin::{AccountChange, Action, DepartmentId};
 use pennypost_directory::{AccountState, Listed};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -35,6 +35,12 @@ pub(crate) struct Account {
     state: State,
     /// Bytes of messages that it may hold.
     quota_bytes: u64,
+    /// The numbers of the departments that its owner is in, the main one first.
+    departments: Vec<u32>,
+    /// The operator has suspended it.
+    suspended: bool,
+    /// It is in the recycle bin.
+    in_recycle_bin: bool,
     /// When it was added.
     created: String,
 }
@@ -54,6 +60,9 @@ pub(crate) struct NewAccount {
     display_name: String,
     /// Bytes of messages that it may hold.
     quota_bytes: Option<u64>,
+    /// The numbers of the departments that its owner is to be in, the main one first.
+    #[serde(default)]
+    departments: Vec<u32>,
 }
 
 /// What is to be different; what is not named stays as it is.
@@ -85,6 +94,9 @@ fn show(account: pennypost_directory::Account) -> Account {
         display_name: account.display_name,
         state,
         quota_bytes: account.quota_bytes,
+        departments: account.departments.iter().map(|department| department.0).collect(),
+        suspended: account.suspended,
+        in_recycle_bin: account.binned.is_some(),
         created: account.created.rfc3339(),
     }
 }
@@ -134,8 +146,14 @@ pub(super) const OPERATIONS: &[Operation] = &[
         problems: &[Kind::Taken, Kind::Unknown, Kind::Invalid],
         handler: |ask| {
             Box::pin(async move {
-                let NewAccount { address, password, display_name, quota_bytes } = ask.body()?;
-                let new = pennypost_admin::NewAccount { address, password, display_name, quota_bytes };
+                let new: NewAccount = ask.body()?;
+                let new = pennypost_admin::NewAccount {
+                    address: new.address,
+                    password: new.password,
+                    display_name: new.display_name,
+                    quota_bytes: new.quota_bytes,
+                    departments: new.departments.into_iter().map(DepartmentId).collect(),
+                };
                 let tenant = ask.tenant()?;
                 let account = ask.administration.add_account(&ask.call, tenant, &new).await?;
                 let location = format!("/api/v1/tenants/{tenant}/accounts/{}", account.key.account);
