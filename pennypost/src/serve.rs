@@ -62,7 +62,8 @@ pub async fn run(place: &Place, args: &ServeArgs, json: bool, text: &Text) -> Re
         // Nobody else can.
         return Err(Failed::Said(say!(text, "serve-handlers")));
     }
-    let office = Office::open_at(place, &Options::server()).await?;
+    let options = Options { wal_room: true, ..Options::server() };
+    let office = Office::open_at(place, &options).await?;
     if let Backend::Aws(aws) = &office.backend {
         let receives = office.backend.raw_mail().is_some();
         let missing = aws.missing(&needed(&config, handles, receives)).await;

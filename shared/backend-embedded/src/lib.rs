@@ -34,6 +34,7 @@ mod queue;
 mod read_only;
 mod seal;
 mod serve_lock;
+mod wal_room;
 mod writer;
 
 use std::fs::{self, File};
@@ -53,6 +54,7 @@ use crate::log::EmbeddedLog;
 use crate::objects::{EmbeddedObjects, Rows, rows};
 use crate::queue::{EmbeddedQueue, Serving};
 use crate::serve_lock::ServeLock;
+use crate::wal_room::WalRoom;
 use crate::writer::Writer;
 
 const MAIL: Schema = Schema {
@@ -188,13 +190,22 @@ pub struct Options {
     pub max_waiting: usize,
     /// Connections that read from each database at a time.
     pub readers: usize,
+    /// Make room in the WALs beforehand, 9 MB for each database? Then the first commits are as fast as later ones.
+    pub wal_room: bool,
 }
 
 impl Options {
     /// For the one process that serves.
     #[must_use]
     pub const fn server() -> Options {
-        Options { serve: true, create: true, queue_cache: 64 << 20, max_waiting: 2_000_000, readers: 8 }
+        Options {
+            serve: true,
+            create: true,
+            queue_cache: 64 << 20,
+            max_waiting: 2_000_000,
+            readers: 8,
+            wal_room: false,
+        }
     }
 
     /// For administration, import and export, beside a server or without one.
@@ -263,7 +274,12 @@ impl Embedded {
             changed.send_modify(|count| *count += 1);
             Ok(())
         };
-        let mail = Writer::start(mail, &mail_path, MAIL.name, Box::new(on_change), false, told);
+        let room = |connection: &rusqlite::Connection, path: &Path, file| {
+            let made = options.wal_room.then(|| WalRoom::new(connection, path)).transpose();
+            made.map_err(|error| Error::of_database(file, &error))
+        };
+        let mail_room = room(&mail, &mail_path, MAIL.name)?;
+        let mail = Writer::start(mail, &mail_path, MAIL.name, Box::new(on_change), false, told, mail_room);
         let mail = Arc::new(mail.map_err(|failure| Error::of_failure(MAIL.name, failure))?);
 
         let (queue, _) = database::open_writer(&queue_path, &QUEUE, options.serve)?;
@@ -276,7 +292,9 @@ impl Embedded {
             Some(serving) => serving.scan(connection),
             None => Ok(()),
         };
-        let queue = Writer::start(queue, &queue_path, QUEUE.name, Box::new(on_change), true, None);
+        let queue_room = room(&queue, &queue_path, QUEUE.name)?;
+        let queue =
+            Writer::start(queue, &queue_path, QUEUE.name, Box::new(on_change), true, None, queue_room);
         let queue = Arc::new(queue.map_err(|failure| Error::of_failure(QUEUE.name, failure))?);
 
         let readers = Arc::new(Readers::new(mail_path, options.readers, Access::Live));

@@ -26,6 +26,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use crate::checkpoint::{self, CHECKPOINT_FRAMES, Checkpointer, LONGEST_WAL_FRAMES};
 use crate::failure::Failure;
 use crate::heads;
+use crate::wal_room::WalRoom;
 
 /// Jobs in a batch at most.
 const BATCH_JOBS: usize = 512;
@@ -113,7 +114,7 @@ impl Writer {
 
     /// Starts the thread; it owns the connection from now on. With `rescan` it begins by calling `on_foreign`:
     /// something may have been committed since the caller has looked. A process that does not serve `tells` the
-    /// server of each commit ([`crate::heads`]).
+    /// server of each commit ([`crate::heads`]). `room` is made before the first job, and again when it is gone.
     pub(crate) fn start(
         mut connection: Connection,
         path: &Path,
@@ -121,6 +122,7 @@ impl Writer {
         on_foreign: OnForeign,
         rescan: bool,
         tells: Option<File>,
+        room: Option<WalRoom>,
     ) -> Result<Writer, Failure> {
         let frames = Arc::new(AtomicI32::new(0));
         let counted = Arc::clone(&frames);
@@ -131,7 +133,7 @@ impl Writer {
         let checkpointer = Checkpointer::start(path.to_owned(), name)?;
         let seen = data_version(&connection)?;
         let (sender, receiver) = mpsc::channel();
-        let thread = Thread { connection, name, frames, checkpointer, on_foreign, seen, rescan, tells };
+        let thread = Thread { connection, name, frames, checkpointer, on_foreign, seen, rescan, tells, room };
         let thread =
             std::thread::Builder::new().name(format!("write {name}")).spawn(move || thread.run(&receiver))?;
         Ok(Writer {
@@ -244,10 +246,12 @@ struct Thread {
     seen: i64,
     rescan: bool,
     tells: Option<File>,
+    room: Option<WalRoom>,
 }
 
 impl Thread {
     fn run(mut self, jobs: &Receiver<Message>) {
+        self.make_room();
         let mut waiting: Vec<Job> = Vec::new();
         let mut lazy_since: Option<Instant> = None;
         let stopping = loop {
@@ -318,6 +322,15 @@ impl Thread {
         };
         if version != self.seen || self.rescan {
             self.note_foreign(version);
+        }
+        self.make_room();
+    }
+
+    fn make_room(&mut self) {
+        let made = self.room.as_ref().map_or(Ok(()), |room| room.make(&self.connection));
+        if let Err(failure) = made {
+            tracing::warn!(database = self.name, ?failure, "no room is made in the WAL");
+            self.room = None;
         }
     }
 
@@ -466,7 +479,8 @@ mod tests {
         connection.execute_batch("CREATE TABLE t (a INTEGER PRIMARY KEY, b BLOB)").unwrap();
         connection.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(())).unwrap();
         connection.pragma_update(None, "wal_autocheckpoint", 0).unwrap();
-        let writer = Writer::start(connection, &path, "test", Box::new(|_| Ok(())), false, None).unwrap();
+        let writer =
+            Writer::start(connection, &path, "test", Box::new(|_| Ok(())), false, None, None).unwrap();
         (directory, writer)
     }
 
