@@ -11,6 +11,7 @@
 mod directories;
 mod listing;
 mod names;
+mod opened;
 pub(crate) mod rows;
 
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -30,6 +31,7 @@ use tokio::sync::Semaphore;
 use self::directories::Directories;
 pub(crate) use self::names::check_name;
 use self::names::check_prefix;
+use self::opened::OpenedFiles;
 use crate::database::Readers;
 use crate::failure::Failure;
 use crate::permissions;
@@ -62,6 +64,7 @@ pub(crate) struct Rows {
 struct Files {
     root: PathBuf,
     directories: Directories,
+    opened: OpenedFiles,
     /// `~tmp/ID`, ours alone.
     temporary: PathBuf,
     next_temporary: AtomicU64,
@@ -89,6 +92,7 @@ impl EmbeddedObjects {
         let files = Files {
             root: root.to_owned(),
             directories: Directories::new(root.to_owned()),
+            opened: OpenedFiles::default(),
             temporary,
             next_temporary: AtomicU64::new(0),
             _alive: Some(alive),
@@ -102,6 +106,7 @@ impl EmbeddedObjects {
         let files = Files {
             root: root.to_owned(),
             directories: Directories::new(root.to_owned()),
+            opened: OpenedFiles::default(),
             temporary: root.join(TEMPORARY).join("read-only"),
             next_temporary: AtomicU64::new(0),
             _alive: None,
@@ -301,7 +306,7 @@ impl Files {
     fn get_range_in_memory(&self, name: &str, start: u64, len: u64) -> Option<Bytes> {
         // To preadv2 the offset -1 is where the file stands.
         i64::try_from(start).ok()?;
-        let file = File::open(self.root.join(name)).ok()?;
+        let file = self.opened.open(name, || self.root.join(name)).ok()?;
         let mut bytes = vec![0; usize::try_from(len).ok()?];
         let mut read = 0;
         while read < bytes.len() {
@@ -336,6 +341,7 @@ impl Files {
         }
         let temporary = self.write_temporary(bytes)?;
         fs::rename(&temporary.0, &path)?;
+        self.opened.forget(name);
         crash::point("object.after-rename");
         self.directories.sync(Files::parent(&path))?;
         crash::point("object.after-directory-fsync");
@@ -345,7 +351,9 @@ impl Files {
     fn delete(&self, name: &str) -> Result<(), Failure> {
         let path = self.root.join(name);
         let _lock = self.lock(name)?;
-        match fs::remove_file(&path) {
+        let removed = fs::remove_file(&path);
+        self.opened.forget(name);
+        match removed {
             Ok(()) => {}
             Err(error) => match error.kind() {
                 // Perhaps deleted a moment ago by somebody who has not come to the fsync yet.

@@ -7,7 +7,7 @@ use pennypost_model::message::{BlobRef, FRAME_LEN, Sidecar};
 use pennypost_model::{EventId, TenantId};
 use pennypost_ports::{Created, NewObject, PortError};
 
-use crate::compress::decompress_block;
+use crate::compress::{decompress_block, decompress_onto};
 use crate::pack::{self, FOOTER_LEN, HEAD_LEN, Head, PackEntry, TocEntry};
 use crate::{Mailstore, StoreError, names};
 
@@ -211,8 +211,7 @@ impl Message {
     /// # Errors
     /// [`StoreError`].
     pub async fn header(&self) -> Result<Vec<u8>, StoreError> {
-        let start = HEAD_LEN as u64 + u64::from(self.head.sidecar_len);
-        let packed = self.bytes(start, u64::from(self.head.header_len)).await?;
+        let packed = self.packed_header().await?;
         let limit = usize::try_from(self.head.message_header_len).unwrap_or(usize::MAX);
         decompress_block(&packed, limit)
     }
@@ -223,18 +222,8 @@ impl Message {
     /// # Errors
     /// [`StoreError`].
     pub async fn range(&self, range: Range<u64>) -> Result<Vec<u8>, StoreError> {
-        let end = range.end.min(self.size());
-        let start = range.start.min(end);
-        let mut out = Vec::with_capacity((end - start) as usize);
-        let header_len = self.header_len();
-        if start < header_len {
-            let header = self.header().await?;
-            out.extend_from_slice(slice(&header, start, end.min(header_len))?);
-        }
-        if end > header_len {
-            let (from, to) = (start.max(header_len) - header_len, end - header_len);
-            self.append_body(from, to, &mut out).await?;
-        }
+        let mut out = Vec::new();
+        self.append_range(range, &mut out).await?;
         Ok(out)
     }
 
@@ -243,11 +232,39 @@ impl Message {
     /// # Errors
     /// [`StoreError`].
     pub async fn whole(&self) -> Result<Vec<u8>, StoreError> {
-        let raw = self.range(0..self.size()).await?;
-        if raw.len() as u64 != self.size() || crc32fast::hash(&raw) != self.head.message_crc {
+        let mut raw = Vec::new();
+        self.append_whole(&mut raw).await?;
+        Ok(raw)
+    }
+
+    /// As [`Message::whole`], onto the end of `out`. After an error there may be something of it.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn append_whole(&self, out: &mut Vec<u8>) -> Result<(), StoreError> {
+        let before = out.len();
+        self.append_range(0..self.size(), out).await?;
+        let raw = out.get(before..).unwrap_or_default();
+        if raw.len() as u64 != self.size() || crc32fast::hash(raw) != self.head.message_crc {
             return Err(StoreError::Damaged(format!("checksum differs in {}", self.object)));
         }
-        Ok(raw)
+        Ok(())
+    }
+
+    async fn append_range(&self, range: Range<u64>, out: &mut Vec<u8>) -> Result<(), StoreError> {
+        let end = range.end.min(self.size());
+        let start = range.start.min(end);
+        out.reserve((end - start) as usize);
+        let header_len = self.header_len();
+        if start < header_len {
+            let packed = self.packed_header().await?;
+            append_block(&packed, header_len, start..end.min(header_len), out)?;
+        }
+        if end > header_len {
+            let (from, to) = (start.max(header_len) - header_len, end - header_len);
+            self.append_body(from, to, out).await?;
+        }
+        Ok(())
     }
 
     async fn append_body(&self, from: u64, to: u64, out: &mut Vec<u8>) -> Result<(), StoreError> {
@@ -264,13 +281,21 @@ impl Message {
             }
             if first + frame_len > from {
                 let packed = self.bytes(at, len).await?;
-                let frame = decompress_block(&packed, FRAME_LEN)?;
-                let start = from.saturating_sub(first);
-                out.extend_from_slice(slice(&frame, start, (to - first).min(frame_len))?);
+                append_block(
+                    &packed,
+                    frame_len,
+                    from.saturating_sub(first)..(to - first).min(frame_len),
+                    out,
+                )?;
             }
             at += len;
         }
         Ok(())
+    }
+
+    async fn packed_header(&self) -> Result<Bytes, StoreError> {
+        let start = HEAD_LEN as u64 + u64::from(self.head.sidecar_len);
+        self.bytes(start, u64::from(self.head.header_len)).await
     }
 
     /// Bytes of the entry, from what was read already if they are there.
@@ -310,8 +335,15 @@ fn neighbours(blobs: &[BlobRef]) -> usize {
     count
 }
 
-fn slice(bytes: &[u8], start: u64, end: u64) -> Result<&[u8], StoreError> {
-    bytes
-        .get(start as usize..end as usize)
-        .ok_or_else(|| StoreError::Damaged("a frame is shorter than it should be".to_owned()))
+/// Appends a part of a block that is no longer than `limit`.
+fn append_block(packed: &[u8], limit: u64, part: Range<u64>, out: &mut Vec<u8>) -> Result<(), StoreError> {
+    let before = out.len();
+    decompress_onto(packed, usize::try_from(limit).unwrap_or(usize::MAX), out)?;
+    let (start, end) = (before + part.start as usize, before + part.end as usize);
+    if end > out.len() || start > end {
+        return Err(StoreError::Damaged("a frame is shorter than it should be".to_owned()));
+    }
+    out.truncate(end);
+    out.drain(before..start);
+    Ok(())
 }

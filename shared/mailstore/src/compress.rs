@@ -1,6 +1,7 @@
 //! Making and undoing the compressed form of a message. It is made once, at acceptance.
 
 use std::cell::RefCell;
+use std::io::Cursor;
 
 use pennypost_model::message::{FRAME_LEN, StoredMessage};
 
@@ -39,7 +40,7 @@ pub fn decompress(stored: &StoredMessage) -> Result<Vec<u8>, StoreError> {
     let limit = stored.size.min(2 << 30) as usize;
     let mut raw = decompress_block(&stored.header, limit)?;
     for frame in &stored.frames {
-        raw.extend_from_slice(&decompress_block(frame, FRAME_LEN)?);
+        decompress_onto(frame, FRAME_LEN, &mut raw)?;
         if raw.len() > limit {
             return Err(StoreError::Damaged("longer than it says".to_owned()));
         }
@@ -63,17 +64,36 @@ pub(crate) fn compress_block(plain: &[u8]) -> Result<Vec<u8>, StoreError> {
 
 /// Decompresses one block of at most `limit` bytes.
 pub(crate) fn decompress_block(packed: &[u8], limit: usize) -> Result<Vec<u8>, StoreError> {
+    let mut plain = Vec::new();
+    decompress_onto(packed, limit, &mut plain)?;
+    Ok(plain)
+}
+
+/// Decompresses one block of at most `limit` bytes onto the end of `out`, which after an error is as it was.
+pub(crate) fn decompress_onto(packed: &[u8], limit: usize, out: &mut Vec<u8>) -> Result<(), StoreError> {
+    let too_long = || StoreError::Damaged("a block is longer than it may be".to_owned());
     let stated = zstd::zstd_safe::get_frame_content_size(packed).ok().flatten();
     let capacity = stated.and_then(|len| usize::try_from(len).ok()).unwrap_or(limit);
     if capacity > limit {
-        return Err(StoreError::Damaged("a block is longer than it may be".to_owned()));
+        return Err(too_long());
     }
+    let before = out.len();
+    out.reserve(capacity);
     DECOMPRESSOR.with_borrow_mut(|slot| {
         let decompressor = match slot {
             Some(decompressor) => decompressor,
             None => slot.insert(zstd::bulk::Decompressor::new().map_err(|error| damaged(&error))?),
         };
-        decompressor.decompress(packed, capacity).map_err(|error| damaged(&error))
+        let mut end = Cursor::new(std::mem::take(out));
+        end.set_position(before as u64);
+        let done = decompressor.decompress_to_buffer(packed, &mut end);
+        *out = end.into_inner();
+        let done = done.map_err(|error| damaged(&error));
+        let done = done.and_then(|len| if len <= limit { Ok(()) } else { Err(too_long()) });
+        if done.is_err() {
+            out.truncate(before);
+        }
+        done
     })
 }
 

@@ -376,18 +376,20 @@ impl Session {
         let message = &opened.message;
         if span.len() <= CHUNK {
             // The whole message can be held against its checksum.
-            let bytes = if span == whole {
-                message.whole().await?
+            if span == whole {
+                literal_head(&mut out.made, span.len());
+                message.append_whole(&mut out.made).await?;
             } else {
-                block.range(message, span.start..span.end).await?
-            };
-            literal(&mut out.made, &bytes);
+                let bytes = block.range(message, span.start..span.end).await?;
+                literal_head(&mut out.made, bytes.len() as u64);
+                out.made.extend_from_slice(&bytes);
+            }
             return Ok(());
         }
         let mut checksum = (span == whole).then(crc32fast::Hasher::new);
         let mut at = span.start;
         let mut chunk = block.range(message, at..at + CHUNK).await?;
-        out.made.extend_from_slice(format!("{{{}}}\r\n", span.len()).as_bytes());
+        literal_head(&mut out.made, span.len());
         self.send(out).await?;
         loop {
             at += chunk.len() as u64;
@@ -424,7 +426,7 @@ impl Session {
         let pieces = || selected_fields(header, names, not);
         let len = pieces().map(|piece| piece.len() as u64).sum();
         let wanted = cut(Span { start: 0, end: len }, partial);
-        out.made.extend_from_slice(format!("{{{}}}\r\n", wanted.len()).as_bytes());
+        literal_head(&mut out.made, wanted.len());
         let mut at = 0;
         for piece in pieces() {
             let end = at + piece.len() as u64;
@@ -447,9 +449,8 @@ async fn open(task: &Task<'_>, row: &Row) -> Result<Opened, StoreError> {
     Ok(Opened { message, sidecar })
 }
 
-fn literal(out: &mut Vec<u8>, bytes: &[u8]) {
-    out.extend_from_slice(format!("{{{}}}\r\n", bytes.len()).as_bytes());
-    out.extend_from_slice(bytes);
+fn literal_head(out: &mut Vec<u8>, len: u64) {
+    out.extend_from_slice(format!("{{{len}}}\r\n").as_bytes());
 }
 
 fn write_section_name(out: &mut Vec<u8>, section: &Section, partial: Option<(u64, u64)>, name: Option<&str>) {
