@@ -64,7 +64,7 @@ impl Session {
 
 /// Sends a notice now and then until the work is done. A client that does not read, or is gone, does not hold the work
 /// up, which others may wait for: what it was not sent is left in the output buffer.
-async fn patiently<T>(
+pub(super) async fn patiently<T>(
     stream: &mut Stream,
     tag: &str,
     interval: Duration,

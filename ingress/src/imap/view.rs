@@ -10,7 +10,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use pennypost_fold::diff::difference;
+use pennypost_fold::diff::difference_of;
 use pennypost_fold::{Mailbox, Row, Rows, State};
 use pennypost_model::{AccountKey, MailboxId, Rights, Seq, Uid, UidSet, UidValidity};
 
@@ -69,7 +69,8 @@ impl RecentMarks {
     }
 }
 
-/// The selected mailbox as its session sees it.
+/// The selected mailbox as its session sees it. Cheap to clone.
+#[derive(Clone)]
 pub(super) struct View {
     live: ClientAccount,
     /// Whose it is, if it is a colleague's.
@@ -201,6 +202,17 @@ impl View {
         (start..).zip(now)
     }
 
+    /// The shown rows with these UIDs that are still there: position, the row as shown, and as it is now.
+    pub fn then_and_now<'a>(&'a self, uids: &'a UidSet) -> impl Iterator<Item = (usize, &'a Row, &'a Row)> {
+        // Side by side, without looking each of them up.
+        let mut newest = self.newest.rows.select(uids).map(|(_, row)| row).peekable();
+        self.shown.rows.select(uids).filter_map(move |(position, then)| {
+            while newest.next_if(|now| now.uid < then.uid).is_some() {}
+            let now = newest.next_if(|now| now.uid == then.uid)?;
+            Some((position, then, now))
+        })
+    }
+
     /// Is the message still there in the newest state?
     pub fn is_there(&self, uid: Uid) -> bool {
         Arc::ptr_eq(&self.shown, &self.newest) || self.newest.rows.find(uid).is_some()
@@ -306,7 +318,8 @@ impl View {
         if Arc::ptr_eq(&self.shown, &self.newest) {
             return true;
         }
-        let difference = difference(&self.shown, &self.newest);
+        let is_news = |row: &Row| row.modseq > told.at || !told.uids.contains(row.uid);
+        let difference = difference_of(&self.shown, &self.newest, is_news);
         if movement == Movement::WithoutExpunge && !difference.gone.is_empty() {
             return false;
         }
@@ -329,9 +342,7 @@ impl View {
         }
         let mut writer = RowWriter::default();
         for (position, row) in &difference.changed {
-            if row.modseq > told.at || !told.uids.contains(row.uid) {
-                self.tell_flags(&mut writer, *position, row, with_modseq, out);
-            }
+            self.tell_flags(&mut writer, *position, row, with_modseq, out);
         }
         true
     }

@@ -126,6 +126,23 @@ impl ClientAccount {
         Ok((self.narrowed(state), value))
     }
 
+    /// As [`ClientAccount::change`]; `meanwhile` is called as [`LiveAccount::change_while`] says, or not at all.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn change_while<T, E>(
+        &self,
+        actor: &Actor,
+        decide: impl FnMut(&mut Draft) -> Result<T, E>,
+        meanwhile: impl FnMut(&State, &T),
+    ) -> Result<(Arc<State>, T), ChangeError<E>> {
+        if self.lens.is_some() {
+            // What is not sure yet is not narrowed.
+            return self.change(actor, decide).await;
+        }
+        self.live.change_while(actor, decide, meanwhile).await
+    }
+
     /// Stores messages in a mailbox: all or none. `allow` meets all of the account.
     ///
     /// # Errors

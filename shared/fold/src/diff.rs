@@ -28,6 +28,12 @@ impl Difference {
 /// Compares two states of the same mailbox.
 #[must_use]
 pub fn difference(old: &Mailbox, new: &Mailbox) -> Difference {
+    difference_of(old, new, |_| true)
+}
+
+/// As [`difference`], but of changed messages only those that are wanted.
+#[must_use]
+pub fn difference_of(old: &Mailbox, new: &Mailbox, wanted: impl Fn(&Row) -> bool) -> Difference {
     let mut result = Difference::default();
     if old.modseq == new.modseq && old.rows.len() == new.rows.len() && shares_all(old, new) {
         return result;
@@ -41,7 +47,7 @@ pub fn difference(old: &Mailbox, new: &Mailbox) -> Difference {
         match (before.row(), after.row()) {
             (None, None) => return result,
             (Some(was), Some(is)) if was.uid == is.uid => {
-                if was.modseq != is.modseq {
+                if was.modseq != is.modseq && wanted(is) {
                     result.changed.push((after.position, *is));
                 }
                 before.step();

@@ -1,6 +1,8 @@
 //! The commit rule (architecture section 4): decide on a state, append the next entry if nobody else has;
 //! otherwise fold what came in between and decide again.
 
+use std::future::poll_fn;
+use std::task::Poll;
 use std::time::Duration;
 
 use pennypost_fold::{Draft, State};
@@ -38,11 +40,12 @@ impl Mailstore {
         actor: &Actor,
         decide: impl FnMut(&mut Draft) -> Result<T, E>,
     ) -> Result<Committed<T>, ChangeError<E>> {
-        self.commit_with(account, state, actor, None, decide).await
+        self.commit_with(account, state, actor, None, decide, |_, _| {}).await
     }
 
     /// As [`Mailstore::commit`]; `object`, which the journal takes, is put with the entry. Without an entry it is
-    /// not put.
+    /// not put. `meanwhile` is called with the state after an entry and with what the decision gave, while the entry is
+    /// on its way: it may be lost yet, and then `meanwhile` is called again with the next one.
     pub(crate) async fn commit_with<T, E>(
         &self,
         account: AccountKey,
@@ -50,6 +53,7 @@ impl Mailstore {
         actor: &Actor,
         object: Option<NewObject>,
         mut decide: impl FnMut(&mut Draft) -> Result<T, E>,
+        mut meanwhile: impl FnMut(&State, &T),
     ) -> Result<Committed<T>, ChangeError<E>> {
         for attempt in 0..MAX_TRIES {
             let mut draft = Draft::new(&state, actor.clone(), self.clock.now());
@@ -57,9 +61,15 @@ impl Mailstore {
             let Some((entry, after)) = draft.finish() else {
                 return Ok(Committed { state, value, entry: None });
             };
-            let appended = match &object {
-                Some(object) => self.journal.append_with(account, &entry, object.clone()).await?,
-                None => self.journal.append(account, &entry).await?,
+            let mut appending = match &object {
+                Some(object) => self.journal.append_with(account, &entry, object.clone()),
+                None => self.journal.append(account, &entry),
+            };
+            let begun = poll_fn(|context| Poll::Ready(appending.as_mut().poll(context))).await;
+            meanwhile(&after, &value);
+            let appended = match begun {
+                Poll::Ready(appended) => appended?,
+                Poll::Pending => appending.await?,
             };
             match appended {
                 Appended::Committed => {

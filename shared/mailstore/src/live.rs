@@ -357,10 +357,25 @@ impl LiveAccount {
         actor: &Actor,
         decide: impl FnMut(&mut Draft) -> Result<T, E>,
     ) -> Result<(Arc<State>, T), ChangeError<E>> {
+        self.change_while(actor, decide, |_, _| {}).await
+    }
+
+    /// As [`LiveAccount::change`]; `meanwhile` is called with what will be there, and with what the decision gave, while
+    /// the change becomes durable: for making answers, which nobody may be given before that. Should somebody else be
+    /// faster, it is called again.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn change_while<T, E>(
+        &self,
+        actor: &Actor,
+        decide: impl FnMut(&mut Draft) -> Result<T, E>,
+        meanwhile: impl FnMut(&State, &T),
+    ) -> Result<(Arc<State>, T), ChangeError<E>> {
         let _turn = self.changing.lock().await;
         let state = (*self.state()).clone();
         let before = state.seq;
-        let committed = self.store.commit(self.key, state, actor, decide).await?;
+        let committed = self.store.commit_with(self.key, state, actor, None, decide, meanwhile).await?;
         self.tell_others(before, committed.state.seq);
         Ok((self.publish(committed.state), committed.value))
     }

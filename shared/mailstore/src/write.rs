@@ -141,30 +141,29 @@ impl Mailstore {
         packed: Packed,
         mut allow: impl FnMut(&State) -> Result<(), DraftError>,
     ) -> Result<Committed<Vec<Placed>>, ChangeError> {
-        let committed = self
-            .commit_with(account, state, actor, packed.waiting, |draft: &mut Draft| {
-                allow(draft.state())?;
-                draft.state().mailbox(mailbox).ok_or(DraftError::NoMailbox)?;
-                let placed = messages.iter().zip(&packed.blobs).map(|(incoming, blob)| {
-                    let facts = &incoming.prepared.facts;
-                    let (uid, rid) = draft.add(NewMessage {
-                        mailbox,
-                        flags: incoming.flags.clone(),
-                        internal_date: incoming.internal_date,
-                        sent: facts.sent,
-                        size: incoming.prepared.message.size,
-                        thread: facts.thread,
-                        message_id_hash: facts.message_id_hash,
-                        event: incoming.event,
-                        blob: *blob,
-                        card: Card::of(facts),
-                        receipt: String::new(),
-                    })?;
-                    Ok(Placed { uid, rid })
-                });
-                placed.collect()
-            })
-            .await?;
+        let decide = |draft: &mut Draft| {
+            allow(draft.state())?;
+            draft.state().mailbox(mailbox).ok_or(DraftError::NoMailbox)?;
+            let placed = messages.iter().zip(&packed.blobs).map(|(incoming, blob)| {
+                let facts = &incoming.prepared.facts;
+                let (uid, rid) = draft.add(NewMessage {
+                    mailbox,
+                    flags: incoming.flags.clone(),
+                    internal_date: incoming.internal_date,
+                    sent: facts.sent,
+                    size: incoming.prepared.message.size,
+                    thread: facts.thread,
+                    message_id_hash: facts.message_id_hash,
+                    event: incoming.event,
+                    blob: *blob,
+                    card: Card::of(facts),
+                    receipt: String::new(),
+                })?;
+                Ok(Placed { uid, rid })
+            });
+            placed.collect()
+        };
+        let committed = self.commit_with(account, state, actor, packed.waiting, decide, |_, _| {}).await?;
         self.note_stored(account, messages.len());
         Ok(committed)
     }

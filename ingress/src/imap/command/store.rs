@@ -1,18 +1,24 @@
 //! STORE (RFC 3501 section 6.4.6), with UNCHANGEDSINCE (RFC 7162 section 3.1.3).
 
-use pennypost_fold::{Draft, DraftError, RowFlags, State};
+use std::sync::Arc;
+
+use pennypost_fold::{Draft, DraftError, Row, RowFlags, State};
 use pennypost_model::{FlagSet, Rights, SystemFlags, UidSet};
 
 use super::{no_such_numbers, nothing_selected, read_only};
 use crate::imap::access::{no_right, permitted};
 use crate::imap::grammar::{Store, StoreAction};
+use crate::imap::modes::Modes;
 use crate::imap::print::{RowWriter, begin_fetch};
+use crate::imap::progress::patiently;
 use crate::imap::response::{Refusal, Reply};
-use crate::imap::session::{ACTOR, Done, Session};
+use crate::imap::session::{ACTOR, Done, End, Session};
 use crate::imap::view::{Told, View};
 
 /// Messages whose flags are written before output is sent in between.
 const BATCH: usize = 1_000;
+/// Up to so many messages, what is told of them is made while the change is on its way to the disk.
+const EARLY: u64 = 4_000;
 
 impl Session {
     pub(super) async fn store(&mut self, store: &Store, tag: &str) -> Done {
@@ -42,12 +48,32 @@ impl Session {
             Ok(live) => live,
             Err(refused) => return Ok(refused),
         };
-        let change = |draft: &mut Draft| apply(draft, &plan, store);
-        let (state, stored) = match self.patiently(tag, live.change(&ACTOR, change)).await {
+        let mut tries = 0;
+        let change = |draft: &mut Draft| {
+            tries += 1;
+            apply(draft, &plan, store, tries)
+        };
+        let (view, modes) = (self.view.as_ref(), self.modes);
+        let mut answers = None;
+        let meanwhile = |state: &State, stored: &Stored| {
+            if let Some(view) = view.filter(|_| plan.wanted.len() <= EARLY) {
+                let teller = Teller::new(store, state, stored, modes);
+                answers = Some((stored.tries, Answers::new(view.clone(), state, &plan, teller)));
+            }
+        };
+        let changing = live.change_while(&ACTOR, change, meanwhile);
+        let interval = self.adapter.limits.imap.progress;
+        let (state, stored) = match patiently(&mut self.stream, tag, interval, changing).await {
             Ok(changed) => changed,
             Err(error) => return Ok(error.into()),
         };
-        let told = self.tell_stored(&plan, store, &state, &stored).await?;
+        let told = match answers {
+            // Of the try that came to stand, and of the newest state that is known.
+            Some((tries, answers)) if tries == stored.tries && answers.told.at == state.seq => {
+                self.give(answers, &state)
+            }
+            _ => self.tell_stored(&plan, Teller::new(store, &state, &stored, self.modes), &state).await?,
+        };
         let Some(view) = self.view.as_ref() else { return Ok(nothing_selected()) };
         if !stored.modified.is_empty() {
             let modified = if store.by_uid {
@@ -72,44 +98,33 @@ impl Session {
         Ok(Plan { mailbox: view.id, wanted, rights: view.rights() })
     }
 
-    /// Tells the flags of the messages stored, unless it was silent: then only those where the client can't
-    /// know them, since somebody else has changed them too, and MODSEQs to those who want them.
+    /// Tells what was made while the change was on its way.
+    fn give(&mut self, answers: Answers, state: &Arc<State>) -> Told {
+        let Answers { mut view, out, told } = answers;
+        view.learn(state);
+        self.view = Some(view);
+        self.stream.write(&out);
+        told
+    }
+
+    /// As [`Answers`], of any number of messages.
     async fn tell_stored(
         &mut self,
         plan: &Plan,
-        store: &Store,
-        state: &std::sync::Arc<State>,
-        stored: &Stored,
-    ) -> Result<Told, crate::imap::session::End> {
+        mut teller: Teller<'_>,
+        state: &Arc<State>,
+    ) -> Result<Told, End> {
         let mut told = Told { uids: UidSet::new(), at: state.seq };
         let Some(view) = &mut self.view else { return Ok(told) };
-        view.learn(state);
         let mut out = Vec::new();
-        let mut writer = RowWriter::default();
+        view.learn(state);
         view.tell_keywords(&mut out);
-        let shown = std::sync::Arc::clone(view.shown());
-        let bits = bits_of(state, &store.flags);
-        for (count, (position, before)) in shown.rows.select(&plan.wanted).enumerate() {
-            let Some(view) = &self.view else { return Ok(told) };
-            if stored.modified.contains(before.uid) || !view.is_there(before.uid) {
-                continue;
+        let Some(view) = &self.view else { return Ok(told) };
+        for (count, (position, before, row)) in (1..).zip(view.then_and_now(&plan.wanted)) {
+            if teller.tell(view, position, before, row, &mut out) {
+                told.uids.push(row.uid);
             }
-            let row = view.now(before);
-            if store.silent {
-                if expected(before.flags, bits, store.action) != row.flags {
-                    // A move tells it.
-                    continue;
-                }
-                if self.modes.condstore && row.modseq != before.modseq {
-                    begin_fetch(&mut out, position, row.uid, self.modes.uid_only);
-                    let line = format!("UID {} MODSEQ ({}))\r\n", row.uid, row.modseq);
-                    out.extend_from_slice(line.as_bytes());
-                }
-            } else {
-                view.tell_flags(&mut writer, position, &row, self.modes.condstore, &mut out);
-            }
-            told.uids.push(row.uid);
-            if count % BATCH == BATCH - 1 {
+            if count % BATCH == 0 {
                 self.stream.write(&out);
                 out.clear();
                 self.stream.relieve().await?;
@@ -117,6 +132,67 @@ impl Session {
         }
         self.stream.write(&out);
         Ok(told)
+    }
+}
+
+/// What a client is told of the messages stored, made before the change is durable and given only after that.
+struct Answers {
+    /// As the client sees the mailbox then.
+    view: View,
+    out: Vec<u8>,
+    told: Told,
+}
+
+impl Answers {
+    fn new(mut view: View, state: &State, plan: &Plan, mut teller: Teller<'_>) -> Answers {
+        let mut out = Vec::new();
+        let mut told = Told { uids: UidSet::new(), at: state.seq };
+        view.learn(&Arc::new(state.clone()));
+        view.tell_keywords(&mut out);
+        for (position, before, row) in view.then_and_now(&plan.wanted) {
+            if teller.tell(&view, position, before, row, &mut out) {
+                told.uids.push(row.uid);
+            }
+        }
+        Answers { view, out, told }
+    }
+}
+
+/// Tells the flags of the messages stored, unless STORE was silent: then only MODSEQs to those who want them, and
+/// nothing where the client can't know the flags, since somebody else has changed them too.
+struct Teller<'a> {
+    store: &'a Store,
+    modified: &'a UidSet,
+    modes: Modes,
+    bits: u64,
+    writer: RowWriter,
+}
+
+impl<'a> Teller<'a> {
+    fn new(store: &'a Store, state: &State, stored: &'a Stored, modes: Modes) -> Teller<'a> {
+        let bits = bits_of(state, &store.flags);
+        Teller { store, modified: &stored.modified, modes, bits, writer: RowWriter::default() }
+    }
+
+    /// Writes what is told of one message; `false` if the client does not know its flags then.
+    fn tell(&mut self, view: &View, position: usize, before: &Row, row: &Row, out: &mut Vec<u8>) -> bool {
+        if self.modified.contains(before.uid) {
+            return false;
+        }
+        if !self.store.silent {
+            view.tell_flags(&mut self.writer, position, row, self.modes.condstore, out);
+            return true;
+        }
+        if expected(before.flags, self.bits, self.store.action) != row.flags {
+            // A move tells it.
+            return false;
+        }
+        if self.modes.condstore && row.modseq != before.modseq {
+            begin_fetch(out, position, row.uid, self.modes.uid_only);
+            let line = format!("UID {} MODSEQ ({}))\r\n", row.uid, row.modseq);
+            out.extend_from_slice(line.as_bytes());
+        }
+        true
     }
 }
 
@@ -136,11 +212,13 @@ struct Stored {
     modified: UidSet,
     /// How many of those wanted are there.
     there: u64,
+    /// How many times it was decided.
+    tries: u32,
 }
 
-fn apply(draft: &mut Draft, plan: &Plan, store: &Store) -> Result<Stored, Refusal> {
+fn apply(draft: &mut Draft, plan: &Plan, store: &Store, tries: u32) -> Result<Stored, Refusal> {
     let mailbox = draft.state().mailbox(plan.mailbox).ok_or(DraftError::NoMailbox)?;
-    let mut stored = Stored { modified: UidSet::new(), there: 0 };
+    let mut stored = Stored { modified: UidSet::new(), there: 0, tries };
     let mut uids = UidSet::new();
     for (_, row) in mailbox.rows.select(&plan.wanted) {
         stored.there += 1;
