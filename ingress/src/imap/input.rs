@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use pennypost_model::AccountKey;
-
 use super::PATIENCE_FOR_MEMORY;
 use super::ahead::Ahead;
 use super::grammar;
+use super::session::SignedIn;
 use crate::net::{Holder, ImapLimits, Line, Memory, NetError, Share, Stream, wire};
 
 /// Octets of literals in one command, but for the messages of APPEND.
@@ -21,6 +20,10 @@ const MAX_LITERAL_COUNT: usize = 2_000;
 /// Bytes by which the memory of a command grows at least; a command within them needs no share of the memory
 /// for messages under way.
 const STEP: usize = 64 * 1024;
+/// From so many bytes on, a command gets room for [`ROOM`] more at once: what was not written to is not memory yet, and
+/// nothing is moved while it grows.
+const MUCH: usize = 1 << 20;
+const ROOM: usize = 32 << 20;
 
 const TOO_LONG: &str = "[TOOBIG] the literal is too long";
 const NO_MEMORY: &str = "[UNAVAILABLE] too many messages are under way, try again";
@@ -52,7 +55,7 @@ pub(super) struct Expectation<'a> {
     /// How long the client may take for the first line.
     pub patience: Duration,
     /// Who is signed in.
-    pub account: Option<AccountKey>,
+    pub member: Option<&'a SignedIn>,
     /// For messages under way.
     pub memory: &'a Memory,
 }
@@ -62,9 +65,10 @@ pub(super) struct Expectation<'a> {
 /// # Errors
 /// [`NetError`].
 pub(super) async fn read_command(stream: &mut Stream, expect: &Expectation<'_>) -> Result<Input, NetError> {
-    let share = expect.account.map(|account| expect.memory.share(Holder::Account(account)));
+    let share = expect.member.map(|member| expect.memory.share(Holder::Account(member.live.key())));
     let mut reader = Reader {
         bytes: Vec::new(),
+        granted: 0,
         share,
         literals: 0,
         line_bytes: 0,
@@ -102,7 +106,7 @@ pub(super) async fn read_command(stream: &mut Stream, expect: &Expectation<'_>) 
             if literal.synchronising {
                 return Ok(reader.finish());
             }
-            let most = if expect.account.is_some() { MAX_DRAIN } else { MAX_DRAIN_STRANGER };
+            let most = if expect.member.is_some() { MAX_DRAIN } else { MAX_DRAIN_STRANGER };
             if literal.len > most {
                 return Ok(Input::Hopeless(TOO_LONG));
             }
@@ -116,9 +120,13 @@ pub(super) async fn read_command(stream: &mut Stream, expect: &Expectation<'_>) 
         reader.bytes.extend_from_slice(b"\r\n");
         let start = reader.bytes.len();
         reader.take(stream, literal.len, expect.limits.literal_block).await?;
-        if reader.appends && reader.refused.is_none() {
-            let ahead = reader.ahead.get_or_insert_default();
-            ahead.came(start..reader.bytes.len(), &reader.bytes);
+        if reader.appends
+            && reader.refused.is_none()
+            && let Some(member) = expect.member
+        {
+            let bytes = &reader.bytes;
+            let ahead = reader.ahead.get_or_insert_with(|| Box::new(member.ahead(&bytes[..start])));
+            ahead.came(start..bytes.len(), bytes);
         }
         wire::received_bytes("literal", usize::try_from(literal.len).unwrap_or(usize::MAX));
         reader.literals += literal.len;
@@ -128,6 +136,8 @@ pub(super) async fn read_command(stream: &mut Stream, expect: &Expectation<'_>) 
 
 struct Reader {
     bytes: Vec<u8>,
+    /// Up to this length memory was asked for.
+    granted: usize,
     /// A member's share of the memory for messages under way; holds no less than `bytes` beyond [`STEP`].
     share: Option<Share>,
     literals: u64,
@@ -152,7 +162,7 @@ impl Reader {
 
     /// May this literal come? If not, `refused` says why.
     fn admit(&mut self, literal: &Literal, expect: &Expectation<'_>) {
-        let appends = self.appends || expect.account.is_some() && grammar::takes_messages(&self.bytes);
+        let appends = self.appends || expect.member.is_some() && grammar::takes_messages(&self.bytes);
         self.appends = appends;
         let all = self.literals.saturating_add(literal.len);
         if !appends {
@@ -190,7 +200,7 @@ impl Reader {
     }
 
     fn has_room(&self, piece: usize) -> bool {
-        self.bytes.len() + piece <= self.bytes.capacity()
+        self.bytes.len() + piece <= self.granted
     }
 
     /// Room for a piece of the `left` bytes of a literal: in steps, close to what has come.
@@ -203,7 +213,10 @@ impl Reader {
         {
             return false;
         }
-        self.bytes.reserve_exact(step);
+        self.granted = len + step;
+        if self.granted > self.bytes.capacity() {
+            self.bytes.reserve_exact(if self.granted > MUCH { step.max(ROOM) } else { step });
+        }
         true
     }
 }

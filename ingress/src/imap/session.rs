@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use tracing::{debug, info};
 
 use super::Shared;
-use super::access::Memberships;
+use super::access::{Memberships, OTHER_USERS};
 use super::ahead::Ahead;
 use super::capability;
 use super::command::{self, Watch};
@@ -80,6 +80,17 @@ pub(super) struct SignedIn {
     pub checked: Instant,
     /// The account's mail.
     pub live: ClientAccount,
+}
+
+impl SignedIn {
+    /// For the messages of a command that begins with these bytes.
+    pub fn ahead(&self, begins: &[u8]) -> Ahead {
+        let used = self.live.state().used.bytes;
+        // What may be for a colleague is not packed as the member's own.
+        let is_own = memchr::memmem::find(begins, OTHER_USERS.as_bytes()).is_none();
+        let room = if is_own { self.standing.account.quota_bytes.saturating_sub(used) } else { 0 };
+        Ahead::new(self.live.store().clone(), self.live.key(), room)
+    }
 }
 
 /// One connection.
@@ -173,13 +184,13 @@ impl Session {
                 Box::pin(self.wait_with_news()).await?;
             }
             let limits = &self.adapter.limits.imap;
-            let account = self.signed_in.as_ref().map(|signed_in| signed_in.live.key());
-            if account.is_none() && self.since.elapsed() > limits.login * LOGIN_TRIES {
+            let member = self.signed_in.as_ref();
+            if member.is_none() && self.since.elapsed() > limits.login * LOGIN_TRIES {
                 return Err(End::Bye("it took too long to sign in"));
             }
-            let patience = if account.is_some() { limits.idle } else { limits.login };
+            let patience = if member.is_some() { limits.idle } else { limits.login };
             let memory = &self.adapter.memory;
-            let expect = Expectation { limits, patience, account, memory };
+            let expect = Expectation { limits, patience, member, memory };
             match read_command(&mut self.stream, &expect).await? {
                 Input::Eof => return Ok(()),
                 Input::Hopeless(text) => return Err(End::Bye(text)),

@@ -1,4 +1,4 @@
-//! Making and undoing the compressed form of a message. It is made once, at acceptance.
+//! Making and undoing the form in which a message is stored. It is made once, at acceptance.
 
 use std::cell::RefCell;
 use std::io::Cursor;
@@ -21,15 +21,16 @@ thread_local! {
 /// # Errors
 /// [`StoreError::Damaged`] if the compressor fails, which happens only without memory.
 pub fn compress(raw: &[u8]) -> Result<StoredMessage, StoreError> {
-    let header_len = pennypost_mime::header_end(raw);
-    let (header, body) = raw.split_at(header_len);
-    Ok(StoredMessage {
-        size: raw.len() as u64,
-        header_len: header_len as u64,
-        crc: crc32fast::hash(raw),
-        header: compress_block(header)?,
-        frames: body.chunks(FRAME_LEN).map(compress_block).collect::<Result<_, _>>()?,
-    })
+    stored(raw, compress_block)
+}
+
+/// A message in the same form, as it is: for what comes faster than it can be compressed. Whoever reads compressed
+/// messages reads it.
+///
+/// # Errors
+/// [`StoreError::Damaged`] as [`compress`].
+pub fn keep(raw: &[u8]) -> Result<StoredMessage, StoreError> {
+    stored(raw, keep_block)
 }
 
 /// The message as received.
@@ -49,6 +50,42 @@ pub fn decompress(stored: &StoredMessage) -> Result<Vec<u8>, StoreError> {
         return Err(StoreError::Damaged("checksum differs".to_owned()));
     }
     Ok(raw)
+}
+
+fn stored(
+    raw: &[u8],
+    block: impl Fn(&[u8]) -> Result<Vec<u8>, StoreError>,
+) -> Result<StoredMessage, StoreError> {
+    let header_len = pennypost_mime::header_end(raw);
+    let (header, body) = raw.split_at(header_len);
+    Ok(StoredMessage {
+        size: raw.len() as u64,
+        header_len: header_len as u64,
+        crc: crc32fast::hash(raw),
+        header: block(header)?,
+        frames: body.chunks(FRAME_LEN).map(block).collect::<Result<_, _>>()?,
+    })
+}
+
+/// One block as a zstd frame of raw blocks (RFC 8878 sections 3.1.1.1 and 3.1.1.2): 12 bytes more than it has, and no
+/// work but a copy.
+pub(crate) fn keep_block(plain: &[u8]) -> Result<Vec<u8>, StoreError> {
+    /// The content's size in four bytes, and no window besides.
+    const SINGLE_SEGMENT: u8 = 0b1010_0000;
+    const MOST: usize = 128 * 1024;
+    let Ok(size) = u32::try_from(plain.len()) else { return compress_block(plain) };
+    let blocks = plain.len().div_ceil(MOST).max(1);
+    let mut frame = Vec::with_capacity(9 + plain.len() + 3 * blocks);
+    frame.extend_from_slice(&[0x28, 0xb5, 0x2f, 0xfd, SINGLE_SEGMENT]);
+    frame.extend_from_slice(&size.to_le_bytes());
+    for number in 0..blocks {
+        let block = &plain[number * MOST..plain.len().min((number + 1) * MOST)];
+        // Bit 0 says that it is the last; a type of 0, that it is raw.
+        let head = (block.len() as u32) << 3 | u32::from(number + 1 == blocks);
+        frame.extend_from_slice(&head.to_le_bytes()[..3]);
+        frame.extend_from_slice(block);
+    }
+    Ok(frame)
 }
 
 /// Compresses one block.
@@ -109,19 +146,32 @@ mod tests {
     proptest! {
         #[test]
         fn every_message_comes_back(raw in proptest::collection::vec(any::<u8>(), 0..200_000)) {
-            let stored = compress(&raw).expect("compresses");
-            prop_assert_eq!(decompress(&stored).expect("decompresses"), raw);
+            for stored in [compress(&raw).expect("compresses"), keep(&raw).expect("keeps")] {
+                prop_assert_eq!(decompress(&stored).expect("decompresses"), &raw[..]);
+            }
         }
 
         #[test]
         fn damage_is_noticed(raw in proptest::collection::vec(any::<u8>(), 1..5_000), at in any::<prop::sample::Index>(), bit in 0_u32..8) {
-            let mut stored = compress(&raw).expect("compresses");
+            let stored = if bit % 2 == 0 { compress(&raw) } else { keep(&raw) };
+            let mut stored = stored.expect("compresses");
             let block = if stored.header.len() > 9 { &mut stored.header } else { &mut stored.frames[0] };
             let place = at.index(block.len());
             block[place] ^= 1_u8 << bit;
             if let Ok(back) = decompress(&stored) {
                 prop_assert_eq!(back, raw);
             }
+        }
+    }
+
+    #[test]
+    fn what_is_kept_as_it_is_takes_little_more_room_and_is_read_by_zstd_itself() {
+        for len in [0, 1, 255, 256, 65_536, 131_071, 131_072, 131_073, 300_000] {
+            let plain: Vec<u8> = (0..len).map(|at| (at % 251) as u8).collect();
+            let frame = keep_block(&plain).expect("keeps");
+            assert!(frame.len() <= plain.len() + 12 + 3 * (len / 131_072), "{len}: {}", frame.len());
+            assert_eq!(zstd::decode_all(&frame[..]).expect("decodes"), plain);
+            assert_eq!(decompress_block(&frame, len).expect("decompresses"), plain);
         }
     }
 }

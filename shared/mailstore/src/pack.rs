@@ -19,7 +19,7 @@ use pennypost_model::{AccountId, EventId};
 use serde::{Deserialize, Serialize};
 
 use crate::StoreError;
-use crate::compress::{compress_block, decompress_block};
+use crate::compress::{compress_block, decompress_block, keep_block};
 
 const MAGIC: &[u8; 5] = b"PPPK\x01";
 const ENTRY_MAGIC: &[u8; 4] = b"PE\x00\x01";
@@ -42,6 +42,18 @@ pub struct PackEntry<'a> {
     pub sidecar: SidecarPart<'a>,
     /// The bytes.
     pub message: &'a StoredMessage,
+}
+
+impl PackEntry<'_> {
+    /// About the bytes that it takes in a pack, its line of the table of contents included.
+    fn room(&self) -> usize {
+        const LINE: usize = 64;
+        let sidecar = match self.sidecar {
+            SidecarPart::Plain(_) => 1024,
+            SidecarPart::Packed(packed) => packed.len(),
+        };
+        HEAD_LEN + sidecar + self.message.stored_len() + 4 * self.message.frames.len() + LINE
+    }
 }
 
 /// The sidecar of a message to pack.
@@ -137,7 +149,9 @@ impl Head {
 /// # Errors
 /// [`StoreError::Damaged`] if the pack would be larger than 4 GB or the compressor fails.
 pub fn build(pack: EventId, entries: &[PackEntry<'_>]) -> Result<(Vec<u8>, Vec<BlobRef>), StoreError> {
-    let mut bytes = MAGIC.to_vec();
+    let room: usize = entries.iter().map(PackEntry::room).sum();
+    let mut bytes = Vec::with_capacity(room + MAGIC.len() + FOOTER_LEN);
+    bytes.extend_from_slice(MAGIC);
     let mut toc = Vec::with_capacity(entries.len());
     for (number, entry) in (0..).zip(entries) {
         let start = bytes.len();
@@ -253,6 +267,14 @@ pub fn decode_toc(toc: &[u8], crc: u32) -> Result<Vec<TocEntry>, StoreError> {
 /// [`StoreError::Damaged`] if the compressor fails, which happens only without memory.
 pub fn pack_sidecar(sidecar: &Sidecar) -> Result<Vec<u8>, StoreError> {
     compress_block(&codec::encode(sidecar))
+}
+
+/// The bytes of a sidecar as they are, in the same form.
+///
+/// # Errors
+/// [`StoreError::Damaged`] as [`pack_sidecar`].
+pub fn keep_sidecar(sidecar: &Sidecar) -> Result<Vec<u8>, StoreError> {
+    keep_block(&codec::encode(sidecar))
 }
 
 /// The sidecar from its compressed bytes.

@@ -6,16 +6,34 @@ use pennypost_model::message::{BlobRef, Card, Facts, Sidecar, StoredMessage};
 use pennypost_model::{AccountKey, EventId, FlagSet, MailboxId, Rid, Timestamp, Uid};
 use pennypost_ports::NewObject;
 
-use crate::compress::compress;
-use crate::pack::{PackEntry, SidecarPart, pack_sidecar};
+use crate::compress::{compress, keep};
+use crate::pack::{PackEntry, SidecarPart, keep_sidecar, pack_sidecar};
 use crate::{ChangeError, Committed, Mailstore, StoreError};
 
-/// A message, compressed and parsed.
+/// A message, parsed, and in the form in which it is stored.
 #[derive(Debug, Clone)]
 pub struct Prepared {
     facts: Facts,
-    sidecar: Vec<u8>,
-    message: StoredMessage,
+    size: u64,
+    place: Place,
+}
+
+/// Where a prepared message is.
+#[derive(Debug, Clone)]
+enum Place {
+    /// Here, to be packed.
+    Here { sidecar: Vec<u8>, message: StoredMessage },
+    /// In a pack of this account already ([`Mailstore::put_ahead`]).
+    Packed { account: AccountKey, event: EventId, blob: BlobRef },
+}
+
+/// How much time is taken for a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effort {
+    /// It is compressed.
+    Compressed,
+    /// It is stored as it is: parsing and copying are all the work.
+    AsItIs,
 }
 
 impl Prepared {
@@ -24,9 +42,40 @@ impl Prepared {
     /// # Errors
     /// [`StoreError::Damaged`] if the compressor fails, which happens only without memory.
     pub fn new(raw: &[u8]) -> Result<Prepared, StoreError> {
+        Prepared::with(raw, Effort::Compressed)
+    }
+
+    /// As [`Prepared::new`], with as much effort as is said.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn with(raw: &[u8], effort: Effort) -> Result<Prepared, StoreError> {
         let (structure, facts) = pennypost_mime::parse(raw);
         let sidecar = Sidecar { structure, facts, receipt: String::new() };
-        Ok(Prepared { sidecar: pack_sidecar(&sidecar)?, facts: sidecar.facts, message: compress(raw)? })
+        let (packed, message) = match effort {
+            Effort::Compressed => (pack_sidecar(&sidecar)?, compress(raw)?),
+            Effort::AsItIs => (keep_sidecar(&sidecar)?, keep(raw)?),
+        };
+        let place = Place::Here { sidecar: packed, message };
+        Ok(Prepared { facts: sidecar.facts, size: raw.len() as u64, place })
+    }
+
+    /// The event under which it was packed, if it was.
+    #[must_use]
+    pub const fn event(&self) -> Option<EventId> {
+        match self.place {
+            Place::Here { .. } => None,
+            Place::Packed { event, .. } => Some(event),
+        }
+    }
+
+    /// Can it be stored in this account? One that was packed belongs to the account whose pack it is.
+    #[must_use]
+    pub fn is_for(&self, account: AccountKey) -> bool {
+        match self.place {
+            Place::Here { .. } => true,
+            Place::Packed { account: owner, .. } => owner == account,
+        }
     }
 }
 
@@ -43,7 +92,7 @@ pub struct Incoming {
 }
 
 impl Incoming {
-    /// A message that was prepared.
+    /// A message that was prepared. One that was packed has its event already ([`Prepared::event`]).
     #[must_use]
     pub const fn new(
         prepared: Prepared,
@@ -70,7 +119,7 @@ impl Incoming {
     /// Bytes of the message.
     #[must_use]
     pub const fn size(&self) -> u64 {
-        self.prepared.message.size
+        self.prepared.size
     }
 }
 
@@ -110,6 +159,41 @@ impl Mailstore {
         self.place(account, state, actor, mailbox, messages, packed, allow).await
     }
 
+    /// Packs messages whose entry comes later, durably: for those of a command that is still coming. Nothing refers to
+    /// them yet; if nothing ever does, housekeeping removes them.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn put_ahead(
+        &self,
+        account: AccountKey,
+        messages: Vec<Prepared>,
+    ) -> Result<Vec<Prepared>, StoreError> {
+        let now = self.clock.now();
+        let mut entries = Vec::with_capacity(messages.len());
+        for prepared in &messages {
+            if let Place::Here { sidecar, message } = &prepared.place {
+                let sidecar = SidecarPart::Packed(sidecar);
+                let owners = vec![account.account];
+                entries.push(PackEntry { event: self.ids.event(now), owners, sidecar, message });
+            }
+        }
+        if entries.is_empty() {
+            return Ok(messages);
+        }
+        let events: Vec<EventId> = entries.iter().map(|entry| entry.event).collect();
+        let blobs = self.put_pack(account.tenant, &entries).await?;
+        let mut packed = events.into_iter().zip(blobs);
+        let there = |prepared: Prepared| match &prepared.place {
+            Place::Packed { .. } => Some(prepared),
+            Place::Here { .. } => {
+                let (event, blob) = packed.next()?;
+                Some(Prepared { place: Place::Packed { account, event, blob }, ..prepared })
+            }
+        };
+        Ok(messages.into_iter().filter_map(there).collect())
+    }
+
     /// Packs the bytes of messages. A large pack is written, durably, and nothing refers to it yet; a small one
     /// waits for its entry where the journal takes it.
     pub(crate) async fn pack(
@@ -117,16 +201,28 @@ impl Mailstore {
         account: AccountKey,
         messages: &[Incoming],
     ) -> Result<Packed, StoreError> {
-        let entries: Vec<PackEntry<'_>> = messages
-            .iter()
-            .map(|incoming| PackEntry {
-                event: incoming.event,
-                owners: vec![account.account],
-                sidecar: SidecarPart::Packed(&incoming.prepared.sidecar),
-                message: &incoming.prepared.message,
-            })
-            .collect();
-        let (blobs, waiting) = self.put_or_keep_pack(account.tenant, &entries).await?;
+        let mut entries = Vec::new();
+        for incoming in messages {
+            if let Place::Here { sidecar, message } = &incoming.prepared.place {
+                let sidecar = SidecarPart::Packed(sidecar);
+                let owners = vec![account.account];
+                entries.push(PackEntry { event: incoming.event, owners, sidecar, message });
+            }
+        }
+        let (packed, waiting) = match entries.as_slice() {
+            [] => (Vec::new(), None),
+            entries => self.put_or_keep_pack(account.tenant, entries).await?,
+        };
+        let mut packed = packed.into_iter();
+        let place = |incoming: &Incoming| match incoming.prepared.place {
+            Place::Here { .. } => packed.next(),
+            Place::Packed { account: owner, event, blob } => {
+                (owner == account && event == incoming.event).then_some(blob)
+            }
+        };
+        let blobs: Option<Vec<BlobRef>> = messages.iter().map(place).collect();
+        let elsewhere = || StoreError::Damaged("a message was packed for somebody else".to_owned());
+        let blobs = blobs.ok_or_else(elsewhere)?;
         Ok(Packed { blobs, waiting })
     }
 
@@ -151,7 +247,7 @@ impl Mailstore {
                     flags: incoming.flags.clone(),
                     internal_date: incoming.internal_date,
                     sent: facts.sent,
-                    size: incoming.prepared.message.size,
+                    size: incoming.prepared.size,
                     thread: facts.thread,
                     message_id_hash: facts.message_id_hash,
                     event: incoming.event,

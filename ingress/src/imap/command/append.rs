@@ -73,6 +73,9 @@ impl Session {
         if state.used.bytes.saturating_add(literals) > quota {
             return Err(Refusal::OverQuota.into());
         }
+        if let Some(ahead) = &mut self.ahead {
+            ahead.complete(bytes);
+        }
         let mut incoming = Vec::with_capacity(messages.len());
         for message in messages {
             let (raw, share) = self.octets_of(message, bytes).await?;
@@ -81,7 +84,7 @@ impl Session {
             }
             let prepared = match (&message.data, &mut self.ahead) {
                 (AppendData::Octets(range) | AppendData::Utf8(range), Some(ahead)) => {
-                    ahead.take(range.start).await
+                    ahead.take(range.start, live.key()).await
                 }
                 _ => None,
             };
@@ -92,7 +95,8 @@ impl Session {
             let now = self.adapter.clock.now();
             let flags = permitted(rights, &message.flags);
             let date = message.internal_date.unwrap_or(now);
-            incoming.push(Incoming::new(prepared, self.adapter.ids.event(now), flags, date));
+            let event = prepared.event().unwrap_or_else(|| self.adapter.ids.event(now));
+            incoming.push(Incoming::new(prepared, event, flags, date));
             drop(share);
         }
         let total: u64 = incoming.iter().map(Incoming::size).sum();
