@@ -41,7 +41,7 @@ fn seeds(backend: Backend, part: u64, plan: Plan, fitting: u64) {
     println!(
         "{backend:?}: {count} runs, {accepted} letters, {calls} calls, {faults} faults, {deaths} deaths, {shared} shared messages"
     );
-    assert_eq!(shared > 0, plan.at_once > 0 && count > 0, "{shared} messages were shared");
+    assert!(shared > 0 || plan.at_once == 0 || count == 0, "no events have shared a message");
     assert!(failed.is_empty(), "seeds on {backend:?} that break invariants (FAULT_SEED): {failed:?}");
 }
 
