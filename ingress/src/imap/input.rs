@@ -68,6 +68,7 @@ pub(super) async fn read_command(stream: &mut Stream, expect: &Expectation<'_>) 
     let share = expect.member.map(|member| expect.memory.share(Holder::Account(member.live.key())));
     let mut reader = Reader {
         bytes: Vec::new(),
+        apart: 0,
         granted: 0,
         share,
         literals: 0,
@@ -92,8 +93,10 @@ pub(super) async fn read_command(stream: &mut Stream, expect: &Expectation<'_>) 
             wire::received_bytes("rest of a command", line.len());
         }
         reader.line_bytes += line.len() + 2;
-        // Not by doubling what may be large already.
-        reader.bytes.reserve_exact(line.len() + 2);
+        if reader.bytes.len() > MUCH {
+            // Not by doubling what is large already.
+            reader.bytes.reserve_exact(line.len() + 2);
+        }
         reader.bytes.extend_from_slice(&line);
         let Some(literal) = literal_mark(&line) else { return Ok(reader.finish()) };
         if count >= MAX_LITERAL_COUNT {
@@ -117,10 +120,17 @@ pub(super) async fn read_command(stream: &mut Stream, expect: &Expectation<'_>) 
             stream.write(b"+ go on\r\n");
             stream.flush().await?;
         }
+        let is_name = reader.appends && is_mailbox_name(&reader.bytes);
+        let apart = !is_name && reader.comes_apart(&line, &literal);
         reader.bytes.extend_from_slice(b"\r\n");
         let start = reader.bytes.len();
-        reader.take(stream, literal.len, expect.limits.literal_block).await?;
-        if reader.appends
+        reader.take(stream, literal.len, apart, expect.limits.literal_block).await?;
+        if apart && reader.refused.is_none() {
+            if let Some(ahead) = &mut reader.ahead {
+                ahead.came_apart(start, literal.len);
+            }
+        } else if reader.appends
+            && !is_name
             && reader.refused.is_none()
             && let Some(member) = expect.member
         {
@@ -136,9 +146,11 @@ pub(super) async fn read_command(stream: &mut Stream, expect: &Expectation<'_>) 
 
 struct Reader {
     bytes: Vec<u8>,
+    /// Octets of literals that came apart.
+    apart: usize,
     /// Up to this length memory was asked for.
     granted: usize,
-    /// A member's share of the memory for messages under way; holds no less than `bytes` beyond [`STEP`].
+    /// A member's share of the memory for messages under way; holds no less than all that came beyond [`STEP`].
     share: Option<Share>,
     literals: u64,
     line_bytes: usize,
@@ -176,9 +188,29 @@ impl Reader {
         }
     }
 
+    /// Does this literal, with whose mark the line and the text end, come apart from the text? If so, an empty one
+    /// stands for it. Pieces of messages stay in the text.
+    fn comes_apart(&mut self, line: &[u8], literal: &Literal) -> bool {
+        let Some(ahead) = &mut self.ahead else { return false };
+        let mark = line.iter().rev().position(|byte| *byte == b'{').map(|behind| behind + 1);
+        let Some(mark) = mark.filter(|_| self.appends && !names_pieces(line)) else { return false };
+        if !ahead.takes(literal.len) {
+            return false;
+        }
+        self.bytes.truncate(self.bytes.len() - mark);
+        self.bytes.extend_from_slice(b"{0}");
+        true
+    }
+
     /// Takes a literal that was admitted. Memory is asked for as bytes come, not as they are announced; where
     /// there is none in time, the rest is thrown away.
-    async fn take(&mut self, stream: &mut Stream, len: u64, patience: Duration) -> Result<(), NetError> {
+    async fn take(
+        &mut self,
+        stream: &mut Stream,
+        len: u64,
+        apart: bool,
+        patience: Duration,
+    ) -> Result<(), NetError> {
         let mut pace = stream.pace(patience);
         let mut left = len;
         while left > 0 {
@@ -186,12 +218,20 @@ impl Reader {
                 return Err(NetError::Closed);
             }
             let piece = stream.buffered().len().min(usize::try_from(left).unwrap_or(usize::MAX));
-            if !self.has_room(piece) && !self.make_room(piece, left).await {
+            if !self.has_room(piece) && !self.make_room(piece, left, apart).await {
                 (self.bytes, self.share) = (self.bytes.drain(..self.bytes.len().min(STEP)).collect(), None);
+                self.ahead = None;
                 self.refused = Some((true, NO_MEMORY));
                 return stream.skip(left, patience).await;
             }
-            self.bytes.extend_from_slice(&stream.buffered()[..piece]);
+            let octets = &stream.buffered()[..piece];
+            match &mut self.ahead {
+                Some(ahead) if apart => {
+                    ahead.buffer().extend_from_slice(octets);
+                    self.apart += piece;
+                }
+                _ => self.bytes.extend_from_slice(octets),
+            }
             stream.consume(piece);
             pace.advance(piece);
             left -= piece as u64;
@@ -200,12 +240,12 @@ impl Reader {
     }
 
     fn has_room(&self, piece: usize) -> bool {
-        self.bytes.len() + piece <= self.granted
+        self.bytes.len() + self.apart + piece <= self.granted
     }
 
     /// Room for a piece of the `left` bytes of a literal: in steps, close to what has come.
-    async fn make_room(&mut self, piece: usize, left: u64) -> bool {
-        let len = self.bytes.len();
+    async fn make_room(&mut self, piece: usize, left: u64, apart: bool) -> bool {
+        let len = self.bytes.len() + self.apart;
         let step = (len / 4).max(STEP).min(usize::try_from(left).unwrap_or(usize::MAX)).max(piece);
         if let Some(share) = &mut self.share
             && len + step > STEP
@@ -214,11 +254,27 @@ impl Reader {
             return false;
         }
         self.granted = len + step;
-        if self.granted > self.bytes.capacity() {
-            self.bytes.reserve_exact(if self.granted > MUCH { step.max(ROOM) } else { step });
+        let needed = self.bytes.len() + step;
+        if !apart && needed > self.bytes.capacity() {
+            self.bytes.reserve_exact(if needed > MUCH { step.max(ROOM) } else { step });
         }
         true
     }
+}
+
+/// Is the literal with whose mark the text of APPEND or REPLACE ends the mailbox's name?
+fn is_mailbox_name(text: &[u8]) -> bool {
+    let mut words = text.rsplit(|byte| *byte == b' ').skip(1);
+    let (last, before) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    last.eq_ignore_ascii_case(b"APPEND") || before.eq_ignore_ascii_case(b"REPLACE")
+}
+
+/// May the line be about pieces of a message (CATENATE), or about UTF8? It may also say so by chance.
+fn names_pieces(line: &[u8]) -> bool {
+    let mut words = line.split(|byte| !byte.is_ascii_alphanumeric());
+    words.any(|word| {
+        [&b"CATENATE"[..], b"TEXT", b"URL", b"UTF8"].iter().any(|name| word.eq_ignore_ascii_case(name))
+    })
 }
 
 /// A literal mark at the end of a line.
@@ -249,6 +305,22 @@ fn literal_mark(line: &[u8]) -> Option<Literal> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_and_pieces_of_messages_stay_in_the_text() {
+        for text in [&b"a APPEND {3+}"[..], b"a append ~{3}", b"a REPLACE 4 {3+}", b"a UID REPLACE 4 {3+}"] {
+            assert!(is_mailbox_name(text), "{}", String::from_utf8_lossy(text));
+        }
+        for text in
+            [&b"a APPEND box {3+}"[..], b"a APPEND \"b x\" (\\Seen) {3+}", b"a REPLACE 4 box {3+}", b""]
+        {
+            assert!(!is_mailbox_name(text), "{}", String::from_utf8_lossy(text));
+        }
+        for line in [&b" CATENATE (TEXT {3+}"[..], b" text {3+}", b" UTF8 (~{3+}", b" URL \"x\" TEXT {3+}"] {
+            assert!(names_pieces(line), "{}", String::from_utf8_lossy(line));
+        }
+        assert!(!names_pieces(b" (\\Seen) \" 1-Jan-2026 00:00:00 +0000\" ~{3+}"));
+    }
 
     #[test]
     fn literal_marks_end_a_line() {

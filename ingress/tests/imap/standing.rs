@@ -1,9 +1,16 @@
 //! Sessions end with what they stand on: the account, its tenant, its password.
+//!
+//! Feature ORG-17: disabled and enabled: no sign-in, sessions end, 550 at RCPT, old mail stays
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use pennypost_directory::{AccountState, TenantState};
+use async_trait::async_trait;
+use pennypost_backend_embedded::{Embedded, Options};
+use pennypost_directory::{AccountState, Directory, TenantState};
 use pennypost_ingress::net::Limits;
+use pennypost_model::Timestamp;
+use pennypost_ports::{Clock, RandomIds, SystemClock};
 
 use crate::dialogue::Client;
 use crate::server::{ALICE, PASSWORD, Server};
@@ -53,4 +60,47 @@ async fn a_session_knows_the_quota_of_today() {
         assert!(answer.starts_with(expected), "{answer}");
         server.stop().await;
     }
+}
+
+/// The time a hundred days ago.
+struct Before;
+
+#[async_trait]
+impl Clock for Before {
+    fn now(&self) -> Timestamp {
+        SystemClock.now().plus_millis(-100 * 24 * 60 * 60 * 1000)
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        SystemClock.sleep(duration).await;
+    }
+}
+
+/// Feature AUT-12 (part): life time of passwords; expired ones open mail programs unless the tenant says that they fail there, too; the reminder has no console home yet
+#[tokio::test(flavor = "multi_thread")]
+async fn expired_passwords_fail_in_mail_programs_if_the_tenant_says_so() {
+    let server = Server::with_limits(Limits { recheck: Duration::ZERO, ..Limits::default() }).await;
+    let directory = &server.adapter.directory;
+    let key = directory.account_at(ALICE).await.expect("directory").expect("alice").key;
+    let beside = Embedded::open(&server.data(), &Options::tool()).expect("opens beside the server");
+    let before = Directory::new(beside.control(), Arc::new(Before), Arc::new(RandomIds));
+    before.set_password(key, PASSWORD).await.expect("set long ago");
+    let say = async |in_clients: bool| {
+        let mut rules = directory.sign_in_rules(key.tenant).await.expect("rules");
+        (rules.passwords.lifetime_days, rules.passwords.expires_in_clients) = (90, in_clients);
+        directory.set_sign_in_rules(key.tenant, &rules).await.expect("valid").expect("stored");
+    };
+    say(false).await;
+    let mut open = Client::login(server.address, ALICE).await;
+    open.ok("NOOP").await;
+    say(true).await;
+    open.send(b"a NOOP\r\n").await;
+    assert_eq!(open.line().await.as_deref(), Some(GOODBYE));
+    let mut late = Client::connect(server.address).await;
+    late.send(format!("a LOGIN {ALICE} \"{PASSWORD}\"\r\n").as_bytes()).await;
+    let refused = late.line().await.expect("an answer");
+    assert!(refused.starts_with("a NO [EXPIRED]"), "{refused}");
+    directory.set_password(key, PASSWORD).await.expect("set anew");
+    Client::login(server.address, ALICE).await.ok("NOOP").await;
+    server.stop().await;
 }

@@ -15,7 +15,7 @@ mod opened;
 pub(crate) mod rows;
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, IoSliceMut, Read, Seek, SeekFrom, Write};
+use std::io::{self, IoSlice, IoSliceMut, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -224,20 +224,30 @@ impl Files {
         path.parent().unwrap_or(path)
     }
 
-    /// Writes `bytes` to a synced temporary file.
-    fn write_temporary(&self, bytes: &[u8]) -> Result<Temporary, Failure> {
+    /// Writes the pieces to a synced temporary file.
+    fn write_temporary(&self, pieces: &[Bytes]) -> Result<Temporary, Failure> {
         let number = self.next_temporary.fetch_add(1, Ordering::Relaxed);
         let temporary = Temporary(self.temporary.join(number.to_string()));
         crash::point("object.before-write");
         let mut file = File::create_new(&temporary.0)?;
-        file.write_all(bytes)?;
+        let mut slices: Vec<IoSlice<'_>> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();
+        let mut left = &mut slices[..];
+        // Passes over empty ones.
+        IoSlice::advance_slices(&mut left, 0);
+        while !left.is_empty() {
+            let written = file.write_vectored(left)?;
+            if written == 0 {
+                return Err(io::Error::from(io::ErrorKind::WriteZero).into());
+            }
+            IoSlice::advance_slices(&mut left, written);
+        }
         crash::point("object.after-write");
         file.sync_all()?;
         crash::point("object.after-fsync");
         Ok(temporary)
     }
 
-    fn put_unique(&self, name: &str, bytes: &[u8]) -> Result<Created, Failure> {
+    fn put_unique(&self, name: &str, pieces: &[Bytes]) -> Result<Created, Failure> {
         let path = self.root.join(name);
         let parent = Files::parent(&path);
         let taken = |path: &Path| match fs::symlink_metadata(path) {
@@ -250,7 +260,7 @@ impl Files {
             self.directories.sync(parent)?;
             return Ok(Created::Exists);
         }
-        let temporary = self.write_temporary(bytes)?;
+        let temporary = self.write_temporary(pieces)?;
         self.directories.ensure(parent).map_err(|error| name_failure(error, name))?;
         let mut linked = fs::hard_link(&temporary.0, &path);
         if linked.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
@@ -331,7 +341,7 @@ impl Files {
         Ok(file)
     }
 
-    fn put_if_match(&self, name: &str, bytes: &[u8], expected: &Etag) -> Result<Replaced, Failure> {
+    fn put_if_match(&self, name: &str, bytes: &Bytes, expected: &Etag) -> Result<Replaced, Failure> {
         let path = self.root.join(name);
         let _lock = self.lock(name)?;
         match self.get(name) {
@@ -339,7 +349,7 @@ impl Files {
             Ok(_) | Err(Failure::NotFound(_)) => return Ok(Replaced::Mismatch),
             Err(failure) => return Err(failure),
         }
-        let temporary = self.write_temporary(bytes)?;
+        let temporary = self.write_temporary(std::slice::from_ref(bytes))?;
         fs::rename(&temporary.0, &path)?;
         self.opened.forget(name);
         crash::point("object.after-rename");
@@ -395,11 +405,15 @@ fn etag(metadata: &fs::Metadata, bytes: &[u8]) -> Etag {
 #[async_trait]
 impl Objects for EmbeddedObjects {
     async fn put_unique(&self, name: &str, bytes: Bytes) -> PortResult<Created> {
+        self.put_unique_pieces(name, vec![bytes]).await
+    }
+
+    async fn put_unique_pieces(&self, name: &str, pieces: Vec<Bytes>) -> PortResult<Created> {
         check_name(name).map_err(|failure| failure.at(PORT))?;
         if self.in_rows(|connection| rows::exists(connection, name)).await? {
             return Ok(Created::Exists);
         }
-        self.blocking(name, move |files, name| files.put_unique(name, &bytes)).await
+        self.blocking(name, move |files, name| files.put_unique(name, &pieces)).await
     }
 
     async fn get(&self, name: &str) -> PortResult<(Bytes, Etag)> {

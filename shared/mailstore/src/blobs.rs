@@ -30,6 +30,23 @@ pub struct Message {
     prefix: Bytes,
 }
 
+/// A pack that is not written yet.
+pub(crate) struct NewPack {
+    name: String,
+    pieces: Vec<Bytes>,
+}
+
+impl NewPack {
+    pub(crate) fn len(&self) -> usize {
+        self.pieces.iter().map(Bytes::len).sum()
+    }
+
+    /// In one piece.
+    pub(crate) fn object(self) -> NewObject {
+        NewObject { name: self.name, bytes: self.pieces.concat().into() }
+    }
+}
+
 impl Mailstore {
     /// Writes one pack of these messages, durably: a reference to each, in order. The owners must be complete:
     /// nobody else may ever refer to the entry.
@@ -46,33 +63,19 @@ impl Mailstore {
         Ok(refs)
     }
 
-    /// As [`Mailstore::put_pack`], but a pack that the journal takes with an entry is not written yet: it is
-    /// given back for [`Mailstore::commit_with`].
-    pub(crate) async fn put_or_keep_pack(
+    /// A pack of these messages, to be written, and a reference to each.
+    pub(crate) fn new_pack(
         &self,
         tenant: TenantId,
         entries: &[PackEntry<'_>],
-    ) -> Result<(Vec<BlobRef>, Option<NewObject>), StoreError> {
-        let (pack, refs) = self.new_pack(tenant, entries)?;
-        if pack.bytes.len() <= self.journal.takes_objects() {
-            return Ok((refs, Some(pack)));
-        }
-        self.put_new(pack).await?;
-        Ok((refs, None))
-    }
-
-    fn new_pack(
-        &self,
-        tenant: TenantId,
-        entries: &[PackEntry<'_>],
-    ) -> Result<(NewObject, Vec<BlobRef>), StoreError> {
+    ) -> Result<(NewPack, Vec<BlobRef>), StoreError> {
         let id = self.ids.event(self.clock.now());
-        let (bytes, refs) = pack::build(id, entries)?;
-        Ok((NewObject { name: names::pack(tenant, id), bytes: bytes.into() }, refs))
+        let (pieces, refs) = pack::build(id, entries)?;
+        Ok((NewPack { name: names::pack(tenant, id), pieces }, refs))
     }
 
-    async fn put_new(&self, object: NewObject) -> Result<(), StoreError> {
-        match self.objects.put_unique(&object.name, object.bytes).await? {
+    pub(crate) async fn put_new(&self, pack: NewPack) -> Result<(), StoreError> {
+        match self.objects.put_unique_pieces(&pack.name, pack.pieces).await? {
             Created::Stored => Ok(()),
             Created::Exists => {
                 let cause = "a fresh pack id was taken".to_owned();

@@ -1,7 +1,8 @@
 //! The commit rule (architecture section 4): decide on a state, append the next entry if nobody else has;
 //! otherwise fold what came in between and decide again.
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn, ready};
+use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -40,11 +41,11 @@ impl Mailstore {
         actor: &Actor,
         decide: impl FnMut(&mut Draft) -> Result<T, E>,
     ) -> Result<Committed<T>, ChangeError<E>> {
-        self.commit_with(account, state, actor, None, decide, |_, _| {}).await
+        self.commit_with(account, state, actor, None, ready(Ok(())), decide, |_, _| {}).await
     }
 
     /// As [`Mailstore::commit`]; `object`, which the journal takes, is put with the entry. Without an entry it is
-    /// not put. `meanwhile` is called with the state after an entry and with what the decision gave, while the entry is
+    /// not put. `before` is what must be durable before the entry is appended: it goes on while the entry is made. `meanwhile` is called with the state after an entry and with what the decision gave, while the entry is
     /// on its way: it may be lost yet, and then `meanwhile` is called again with the next one.
     pub(crate) async fn commit_with<T, E>(
         &self,
@@ -52,15 +53,29 @@ impl Mailstore {
         mut state: State,
         actor: &Actor,
         object: Option<NewObject>,
+        before: impl Future<Output = Result<(), StoreError>>,
         mut decide: impl FnMut(&mut Draft) -> Result<T, E>,
         mut meanwhile: impl FnMut(&State, &T),
     ) -> Result<Committed<T>, ChangeError<E>> {
+        let mut before = pin!(before);
+        let mut is_ready = false;
         for attempt in 0..MAX_TRIES {
+            if !is_ready {
+                let begun = poll_fn(|context| Poll::Ready(before.as_mut().poll(context))).await;
+                is_ready = begun.is_ready();
+                if let Poll::Ready(failed @ Err(_)) = begun {
+                    failed?;
+                }
+            }
             let mut draft = Draft::new(&state, actor.clone(), self.clock.now());
             let value = decide(&mut draft).map_err(ChangeError::Decided)?;
             let Some((entry, after)) = draft.finish() else {
                 return Ok(Committed { state, value, entry: None });
             };
+            if !is_ready {
+                before.as_mut().await?;
+                is_ready = true;
+            }
             let mut appending = match &object {
                 Some(object) => self.journal.append_with(account, &entry, object.clone()),
                 None => self.journal.append(account, &entry),

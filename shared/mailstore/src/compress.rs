@@ -21,16 +21,15 @@ thread_local! {
 /// # Errors
 /// [`StoreError::Damaged`] if the compressor fails, which happens only without memory.
 pub fn compress(raw: &[u8]) -> Result<StoredMessage, StoreError> {
-    stored(raw, compress_block)
-}
-
-/// A message in the same form, as it is: for what comes faster than it can be compressed. Whoever reads compressed
-/// messages reads it.
-///
-/// # Errors
-/// [`StoreError::Damaged`] as [`compress`].
-pub fn keep(raw: &[u8]) -> Result<StoredMessage, StoreError> {
-    stored(raw, keep_block)
+    let header_len = pennypost_mime::header_end(raw);
+    let (header, body) = raw.split_at(header_len);
+    Ok(StoredMessage {
+        size: raw.len() as u64,
+        header_len: header_len as u64,
+        crc: crc32fast::hash(raw),
+        header: compress_block(header)?,
+        frames: body.chunks(FRAME_LEN).map(compress_block).collect::<Result<_, _>>()?,
+    })
 }
 
 /// The message as received.
@@ -52,40 +51,56 @@ pub fn decompress(stored: &StoredMessage) -> Result<Vec<u8>, StoreError> {
     Ok(raw)
 }
 
-fn stored(
-    raw: &[u8],
-    block: impl Fn(&[u8]) -> Result<Vec<u8>, StoreError>,
-) -> Result<StoredMessage, StoreError> {
-    let header_len = pennypost_mime::header_end(raw);
-    let (header, body) = raw.split_at(header_len);
-    Ok(StoredMessage {
-        size: raw.len() as u64,
-        header_len: header_len as u64,
-        crc: crc32fast::hash(raw),
-        header: block(header)?,
-        frames: body.chunks(FRAME_LEN).map(block).collect::<Result<_, _>>()?,
-    })
+/// What [`keep_onto`] puts before the bytes of a frame, and before each of its blocks.
+const KEPT_HEAD: usize = 9;
+const KEPT_BLOCK: usize = 3;
+/// Bytes of a raw block at most.
+pub(crate) const KEPT_MOST: usize = 128 * 1024;
+
+/// The length of what [`keep_onto`] makes of so many bytes.
+pub(crate) const fn kept_len(plain: usize) -> usize {
+    let blocks = plain.div_ceil(KEPT_MOST);
+    KEPT_HEAD + plain + KEPT_BLOCK * if blocks == 0 { 1 } else { blocks }
 }
 
-/// One block as a zstd frame of raw blocks (RFC 8878 sections 3.1.1.1 and 3.1.1.2): 12 bytes more than it has, and no
-/// work but a copy.
-pub(crate) fn keep_block(plain: &[u8]) -> Result<Vec<u8>, StoreError> {
+/// Appends one block as a zstd frame of raw blocks (RFC 8878 sections 3.1.1.1 and 3.1.1.2): 12 bytes more than it has, and
+/// no work but a copy. Whoever reads compressed blocks reads it.
+///
+/// # Errors
+/// [`StoreError::Damaged`] if it is larger than 4 GB.
+pub(crate) fn keep_onto(plain: &[u8], out: &mut Vec<u8>) -> Result<(), StoreError> {
+    let blocks = plain.len().div_ceil(KEPT_MOST).max(1);
+    out.reserve(kept_len(plain.len()));
+    frame_head(plain.len(), out)?;
+    for number in 0..blocks {
+        let block = &plain[number * KEPT_MOST..plain.len().min((number + 1) * KEPT_MOST)];
+        block_head(block.len(), number + 1 == blocks, out);
+        out.extend_from_slice(block);
+    }
+    Ok(())
+}
+
+/// Appends what [`keep_onto`] puts before the bytes of a frame of one block, of at most [`KEPT_MOST`] bytes.
+pub(crate) fn keep_head(plain: usize, out: &mut Vec<u8>) -> Result<(), StoreError> {
+    frame_head(plain, out)?;
+    block_head(plain, true, out);
+    Ok(())
+}
+
+fn frame_head(plain: usize, out: &mut Vec<u8>) -> Result<(), StoreError> {
     /// The content's size in four bytes, and no window besides.
     const SINGLE_SEGMENT: u8 = 0b1010_0000;
-    const MOST: usize = 128 * 1024;
-    let Ok(size) = u32::try_from(plain.len()) else { return compress_block(plain) };
-    let blocks = plain.len().div_ceil(MOST).max(1);
-    let mut frame = Vec::with_capacity(9 + plain.len() + 3 * blocks);
-    frame.extend_from_slice(&[0x28, 0xb5, 0x2f, 0xfd, SINGLE_SEGMENT]);
-    frame.extend_from_slice(&size.to_le_bytes());
-    for number in 0..blocks {
-        let block = &plain[number * MOST..plain.len().min((number + 1) * MOST)];
-        // Bit 0 says that it is the last; a type of 0, that it is raw.
-        let head = (block.len() as u32) << 3 | u32::from(number + 1 == blocks);
-        frame.extend_from_slice(&head.to_le_bytes()[..3]);
-        frame.extend_from_slice(block);
-    }
-    Ok(frame)
+    let too_large = |_| StoreError::Damaged("a block is larger than 4 GB".to_owned());
+    let size = u32::try_from(plain).map_err(too_large)?;
+    out.extend_from_slice(&[0x28, 0xb5, 0x2f, 0xfd, SINGLE_SEGMENT]);
+    out.extend_from_slice(&size.to_le_bytes());
+    Ok(())
+}
+
+fn block_head(len: usize, is_last: bool, out: &mut Vec<u8>) {
+    // Bit 0 says that it is the last; a type of 0, that it is raw.
+    let head = (len as u32) << 3 | u32::from(is_last);
+    out.extend_from_slice(&head.to_le_bytes()[..KEPT_BLOCK]);
 }
 
 /// Compresses one block.
@@ -143,18 +158,27 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn kept(plain: &[u8]) -> Vec<u8> {
+        let mut frame = Vec::new();
+        keep_onto(plain, &mut frame).expect("keeps");
+        frame
+    }
+
     proptest! {
         #[test]
         fn every_message_comes_back(raw in proptest::collection::vec(any::<u8>(), 0..200_000)) {
-            for stored in [compress(&raw).expect("compresses"), keep(&raw).expect("keeps")] {
-                prop_assert_eq!(decompress(&stored).expect("decompresses"), &raw[..]);
-            }
+            let stored = compress(&raw).expect("compresses");
+            prop_assert_eq!(decompress(&stored).expect("decompresses"), raw);
         }
 
         #[test]
         fn damage_is_noticed(raw in proptest::collection::vec(any::<u8>(), 1..5_000), at in any::<prop::sample::Index>(), bit in 0_u32..8) {
-            let stored = if bit % 2 == 0 { compress(&raw) } else { keep(&raw) };
-            let mut stored = stored.expect("compresses");
+            let mut stored = compress(&raw).expect("compresses");
+            if bit % 2 == 0 {
+                let (header, body) = raw.split_at(stored.header_len as usize);
+                stored.header = kept(header);
+                stored.frames = body.chunks(FRAME_LEN).map(kept).collect();
+            }
             let block = if stored.header.len() > 9 { &mut stored.header } else { &mut stored.frames[0] };
             let place = at.index(block.len());
             block[place] ^= 1_u8 << bit;
@@ -168,8 +192,9 @@ mod tests {
     fn what_is_kept_as_it_is_takes_little_more_room_and_is_read_by_zstd_itself() {
         for len in [0, 1, 255, 256, 65_536, 131_071, 131_072, 131_073, 300_000] {
             let plain: Vec<u8> = (0..len).map(|at| (at % 251) as u8).collect();
-            let frame = keep_block(&plain).expect("keeps");
+            let frame = kept(&plain);
             assert!(frame.len() <= plain.len() + 12 + 3 * (len / 131_072), "{len}: {}", frame.len());
+            assert_eq!(frame.len(), kept_len(len));
             assert_eq!(zstd::decode_all(&frame[..]).expect("decodes"), plain);
             assert_eq!(decompress_block(&frame, len).expect("decompresses"), plain);
         }

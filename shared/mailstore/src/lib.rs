@@ -31,7 +31,7 @@ pub use commit::Committed;
 pub use error::{ChangeError, StoreError};
 pub use live::{LiveAccount, Mailroom, Occupancy, Others};
 pub use load::long_tail;
-pub use write::{Effort, Incoming, Placed, Prepared};
+pub use write::{Effort, Incoming, Placed, Prepared, Writing};
 
 /// The ports that mail lives on, and everything that is done with them. Cheap to clone.
 #[derive(Clone)]

@@ -5,6 +5,7 @@
 //! room allows; then those go that were not asked for longest. What goes is loaded again from base and tail.
 
 use std::collections::HashMap;
+use std::future::ready;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
@@ -16,7 +17,7 @@ use pennypost_model::{AccountKey, MailboxId, Seq};
 use pennypost_ports::{Consistency, PortResult, Wakeups};
 use tokio::sync::{mpsc, watch};
 
-use crate::{ChangeError, Incoming, Mailstore, Placed, StoreError};
+use crate::{ChangeError, Incoming, Mailstore, Placed, StoreError, Writing};
 
 /// Bytes that the states of a room may take unless it is told otherwise.
 const ROOM: usize = 256 << 20;
@@ -375,7 +376,8 @@ impl LiveAccount {
         let _turn = self.changing.lock().await;
         let state = (*self.state()).clone();
         let before = state.seq;
-        let committed = self.store.commit_with(self.key, state, actor, None, decide, meanwhile).await?;
+        let committed =
+            self.store.commit_with(self.key, state, actor, None, ready(Ok(())), decide, meanwhile).await?;
         self.tell_others(before, committed.state.seq);
         Ok((self.publish(committed.state), committed.value))
     }
@@ -391,7 +393,24 @@ impl LiveAccount {
         messages: &[Incoming],
         allow: impl FnMut(&State) -> Result<(), DraftError>,
     ) -> Result<(Arc<State>, Vec<Placed>), ChangeError> {
-        let packed = self.store.pack(self.key, messages).await?;
+        self.store_messages_after(None, actor, mailbox, messages, allow).await
+    }
+
+    /// As [`LiveAccount::store_messages`]; `written` ends when the packs of [`Mailstore::put_ahead`] are durable. Their
+    /// entry is made meanwhile, and appended after that.
+    ///
+    /// # Errors
+    /// As there, and that of `written`.
+    pub async fn store_messages_after(
+        &self,
+        written: Option<Writing>,
+        actor: &Actor,
+        mailbox: MailboxId,
+        messages: &[Incoming],
+        allow: impl FnMut(&State) -> Result<(), DraftError>,
+    ) -> Result<(Arc<State>, Vec<Placed>), ChangeError> {
+        let mut packed = self.store.pack(self.key, messages)?;
+        packed.written = written;
         let _turn = self.changing.lock().await;
         let state = (*self.state()).clone();
         let before = state.seq;

@@ -13,13 +13,14 @@
 
 use std::borrow::Cow;
 
+use bytes::Bytes;
 use pennypost_model::codec;
-use pennypost_model::message::{BlobRef, Sidecar, StoredMessage};
+use pennypost_model::message::{BlobRef, FRAME_LEN, Sidecar, StoredMessage};
 use pennypost_model::{AccountId, EventId};
 use serde::{Deserialize, Serialize};
 
 use crate::StoreError;
-use crate::compress::{compress_block, decompress_block, keep_block};
+use crate::compress::{KEPT_MOST, compress_block, decompress_block, keep_head, keep_onto, kept_len};
 
 const MAGIC: &[u8; 5] = b"PPPK\x01";
 const ENTRY_MAGIC: &[u8; 4] = b"PE\x00\x01";
@@ -41,7 +42,7 @@ pub struct PackEntry<'a> {
     /// What parsing found.
     pub sidecar: SidecarPart<'a>,
     /// The bytes.
-    pub message: &'a StoredMessage,
+    pub message: MessagePart<'a>,
 }
 
 impl PackEntry<'_> {
@@ -52,7 +53,120 @@ impl PackEntry<'_> {
             SidecarPart::Plain(_) => 1024,
             SidecarPart::Packed(packed) => packed.len(),
         };
-        HEAD_LEN + sidecar + self.message.stored_len() + 4 * self.message.frames.len() + LINE
+        let message = match self.message {
+            MessagePart::Stored(message) => message.stored_len() + 4 * message.frames.len(),
+            // The bytes themselves stay where they are.
+            MessagePart::AsItIs { raw, header_len, .. } => {
+                let frames = raw.len().div_ceil(FRAME_LEN) + 1;
+                header_len + Pieces::LONG + frames * (4 + kept_len(0))
+            }
+        };
+        HEAD_LEN + sidecar + message + LINE
+    }
+}
+
+/// The bytes of a message to pack.
+#[derive(Debug, Clone, Copy)]
+pub enum MessagePart<'a> {
+    /// As they were compressed at acceptance.
+    Stored(&'a StoredMessage),
+    /// As they came, to be kept so: in frames of raw blocks.
+    AsItIs {
+        /// The message.
+        raw: &'a Bytes,
+        /// Bytes of its header block with the empty line that ends it.
+        header_len: usize,
+        /// Its CRC-32.
+        crc: u32,
+    },
+}
+
+impl MessagePart<'_> {
+    /// The head of its entry, but for the entry's number and the sidecar.
+    fn head(&self) -> Result<Head, StoreError> {
+        let (header_len, frames, message_size, message_header_len, message_crc) = match *self {
+            MessagePart::Stored(message) => {
+                let header_len = length(message.header.len())?;
+                (header_len, message.frames.len(), message.size, message.header_len, message.crc)
+            }
+            MessagePart::AsItIs { raw, header_len, crc } => {
+                let frames = raw.len().saturating_sub(header_len).div_ceil(FRAME_LEN);
+                (length(kept_len(header_len))?, frames, raw.len() as u64, header_len as u64, crc)
+            }
+        };
+        let frames = length(frames)?;
+        Ok(Head {
+            entry: 0,
+            sidecar_len: 0,
+            header_len,
+            frames,
+            message_size,
+            message_header_len,
+            message_crc,
+        })
+    }
+
+    /// The header block, the lengths of the frames, and the frames.
+    fn write(&self, pieces: &mut Pieces) -> Result<(), StoreError> {
+        match *self {
+            MessagePart::Stored(message) => {
+                let out = &mut pieces.open;
+                out.extend_from_slice(&message.header);
+                for frame in &message.frames {
+                    out.extend_from_slice(&length(frame.len())?.to_le_bytes());
+                }
+                message.frames.iter().for_each(|frame| out.extend_from_slice(frame));
+            }
+            MessagePart::AsItIs { raw, header_len, .. } => {
+                if header_len > raw.len() {
+                    return Err(damaged("a header longer than its message"));
+                }
+                keep_onto(&raw[..header_len], &mut pieces.open)?;
+                let frames = (header_len..raw.len()).step_by(FRAME_LEN);
+                let frames = frames.map(|at| at..raw.len().min(at + FRAME_LEN));
+                for frame in frames.clone() {
+                    pieces.open.extend_from_slice(&length(kept_len(frame.len()))?.to_le_bytes());
+                }
+                for frame in frames {
+                    pieces.keep(raw.slice(frame))?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The bytes of a pack while it is made: what is long and there already is not copied.
+#[derive(Default)]
+struct Pieces {
+    done: Vec<Bytes>,
+    done_len: usize,
+    open: Vec<u8>,
+}
+
+impl Pieces {
+    /// Shorter ones are copied.
+    const LONG: usize = 1024;
+
+    fn len(&self) -> usize {
+        self.done_len + self.open.len()
+    }
+
+    /// Appends a block as a frame of raw blocks.
+    fn keep(&mut self, block: Bytes) -> Result<(), StoreError> {
+        if block.len() < Pieces::LONG || block.len() > KEPT_MOST {
+            return keep_onto(&block, &mut self.open);
+        }
+        keep_head(block.len(), &mut self.open)?;
+        let open = Bytes::from(std::mem::take(&mut self.open));
+        self.done_len += open.len() + block.len();
+        self.done.extend([open, block]);
+        Ok(())
+    }
+
+    fn finish(mut self) -> Vec<Bytes> {
+        self.done.push(self.open.into());
+        self.done
     }
 }
 
@@ -144,49 +258,38 @@ impl Head {
     }
 }
 
-/// Builds a pack of these messages under the id `pack`: its bytes, and a reference to each entry.
+/// Builds a pack of these messages under the id `pack`: its bytes in pieces, and a reference to each entry.
 ///
 /// # Errors
 /// [`StoreError::Damaged`] if the pack would be larger than 4 GB or the compressor fails.
-pub fn build(pack: EventId, entries: &[PackEntry<'_>]) -> Result<(Vec<u8>, Vec<BlobRef>), StoreError> {
+pub fn build(pack: EventId, entries: &[PackEntry<'_>]) -> Result<(Vec<Bytes>, Vec<BlobRef>), StoreError> {
     let room: usize = entries.iter().map(PackEntry::room).sum();
-    let mut bytes = Vec::with_capacity(room + MAGIC.len() + FOOTER_LEN);
-    bytes.extend_from_slice(MAGIC);
+    let mut pieces =
+        Pieces { open: Vec::with_capacity(room + MAGIC.len() + FOOTER_LEN), ..Pieces::default() };
+    pieces.open.extend_from_slice(MAGIC);
     let mut toc = Vec::with_capacity(entries.len());
     for (number, entry) in (0..).zip(entries) {
-        let start = bytes.len();
+        let start = pieces.len();
         let sidecar = match entry.sidecar {
             SidecarPart::Plain(sidecar) => Cow::Owned(pack_sidecar(sidecar)?),
             SidecarPart::Packed(packed) => Cow::Borrowed(packed),
         };
-        let message = entry.message;
-        let head = Head {
-            entry: number,
-            sidecar_len: length(sidecar.len())?,
-            header_len: length(message.header.len())?,
-            frames: length(message.frames.len())?,
-            message_size: message.size,
-            message_header_len: message.header_len,
-            message_crc: message.crc,
-        };
-        head.write(&mut bytes);
-        bytes.extend_from_slice(&sidecar);
-        bytes.extend_from_slice(&message.header);
-        for frame in &message.frames {
-            bytes.extend_from_slice(&length(frame.len())?.to_le_bytes());
-        }
-        message.frames.iter().for_each(|frame| bytes.extend_from_slice(frame));
+        let head = Head { entry: number, sidecar_len: length(sidecar.len())?, ..entry.message.head()? };
+        head.write(&mut pieces.open);
+        pieces.open.extend_from_slice(&sidecar);
+        entry.message.write(&mut pieces)?;
         toc.push(TocEntry {
             entry: number,
             offset: length(start)?,
-            len: length(bytes.len() - start)?,
+            len: length(pieces.len() - start)?,
             event: entry.event,
             owners: entry.owners.clone(),
         });
     }
     let refs = toc.iter().map(|t| BlobRef { pack, entry: t.entry, offset: t.offset, len: t.len }).collect();
-    finish(&mut bytes, &toc)?;
-    Ok((bytes, refs))
+    let before = pieces.done_len as u64;
+    finish(before, &mut pieces.open, &toc)?;
+    Ok((pieces.finish(), refs))
 }
 
 /// A pack without some of its entries, the others under their numbers.
@@ -205,12 +308,13 @@ pub fn without(pack: &[u8], dead: impl Fn(&TocEntry) -> bool) -> Result<Vec<u8>,
         bytes.extend_from_slice(pack.get(from..to).ok_or_else(|| damaged("an entry lies outside"))?);
         kept.push(TocEntry { offset, ..entry });
     }
-    finish(&mut bytes, &kept)?;
+    finish(0, &mut bytes, &kept)?;
     Ok(bytes)
 }
 
-fn finish(bytes: &mut Vec<u8>, toc: &[TocEntry]) -> Result<(), StoreError> {
-    let toc_at = bytes.len() as u64;
+/// Appends table and footer to the last bytes of a pack, behind so many before them.
+fn finish(before: u64, bytes: &mut Vec<u8>, toc: &[TocEntry]) -> Result<(), StoreError> {
+    let toc_at = before + bytes.len() as u64;
     let toc = postcard::to_stdvec(toc).map_err(|error| StoreError::Damaged(error.to_string()))?;
     bytes.extend_from_slice(&toc);
     bytes.extend_from_slice(&toc_at.to_le_bytes());
@@ -274,7 +378,10 @@ pub fn pack_sidecar(sidecar: &Sidecar) -> Result<Vec<u8>, StoreError> {
 /// # Errors
 /// [`StoreError::Damaged`] as [`pack_sidecar`].
 pub fn keep_sidecar(sidecar: &Sidecar) -> Result<Vec<u8>, StoreError> {
-    keep_block(&codec::encode(sidecar))
+    let plain = codec::encode(sidecar);
+    let mut packed = Vec::with_capacity(kept_len(plain.len()));
+    keep_onto(&plain, &mut packed)?;
+    Ok(packed)
 }
 
 /// The sidecar from its compressed bytes.

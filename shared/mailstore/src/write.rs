@@ -1,13 +1,16 @@
 //! Storing messages that do not come through the pipeline: APPEND and import.
 
+use bytes::Bytes;
+use futures::future::BoxFuture;
 use pennypost_fold::{Draft, DraftError, NewMessage, State};
 use pennypost_model::journal::Actor;
 use pennypost_model::message::{BlobRef, Card, Facts, Sidecar, StoredMessage};
 use pennypost_model::{AccountKey, EventId, FlagSet, MailboxId, Rid, Timestamp, Uid};
 use pennypost_ports::NewObject;
 
-use crate::compress::{compress, keep};
-use crate::pack::{PackEntry, SidecarPart, keep_sidecar, pack_sidecar};
+use crate::blobs::NewPack;
+use crate::compress::compress;
+use crate::pack::{MessagePart, PackEntry, SidecarPart, keep_sidecar, pack_sidecar};
 use crate::{ChangeError, Committed, Mailstore, StoreError};
 
 /// A message, parsed, and in the form in which it is stored.
@@ -23,7 +26,9 @@ pub struct Prepared {
 enum Place {
     /// Here, to be packed.
     Here { sidecar: Vec<u8>, message: StoredMessage },
-    /// In a pack of this account already ([`Mailstore::put_ahead`]).
+    /// Here as it came, to be packed so.
+    AsItIs { sidecar: Vec<u8>, raw: Bytes, header_len: usize, crc: u32 },
+    /// In a pack of this account ([`Mailstore::put_ahead`]).
     Packed { account: AccountKey, event: EventId, blob: BlobRef },
 }
 
@@ -36,35 +41,53 @@ pub enum Effort {
     AsItIs,
 }
 
+impl Place {
+    /// What is to be packed, if it is here.
+    fn here(&self) -> Option<(SidecarPart<'_>, MessagePart<'_>)> {
+        match self {
+            Place::Here { sidecar, message } => {
+                Some((SidecarPart::Packed(sidecar), MessagePart::Stored(message)))
+            }
+            Place::AsItIs { sidecar, raw, header_len, crc } => {
+                let message = MessagePart::AsItIs { raw, header_len: *header_len, crc: *crc };
+                Some((SidecarPart::Packed(sidecar), message))
+            }
+            Place::Packed { .. } => None,
+        }
+    }
+}
+
 impl Prepared {
     /// Parses and compresses a message. CPU work: some 50 µs for 10 KB.
     ///
     /// # Errors
     /// [`StoreError::Damaged`] if the compressor fails, which happens only without memory.
     pub fn new(raw: &[u8]) -> Result<Prepared, StoreError> {
-        Prepared::with(raw, Effort::Compressed)
+        let sidecar = parsed(raw);
+        let place = Place::Here { sidecar: pack_sidecar(&sidecar)?, message: compress(raw)? };
+        Ok(Prepared { facts: sidecar.facts, size: raw.len() as u64, place })
     }
 
     /// As [`Prepared::new`], with as much effort as is said.
     ///
     /// # Errors
     /// As there.
-    pub fn with(raw: &[u8], effort: Effort) -> Result<Prepared, StoreError> {
-        let (structure, facts) = pennypost_mime::parse(raw);
-        let sidecar = Sidecar { structure, facts, receipt: String::new() };
-        let (packed, message) = match effort {
-            Effort::Compressed => (pack_sidecar(&sidecar)?, compress(raw)?),
-            Effort::AsItIs => (keep_sidecar(&sidecar)?, keep(raw)?),
-        };
-        let place = Place::Here { sidecar: packed, message };
-        Ok(Prepared { facts: sidecar.facts, size: raw.len() as u64, place })
+    pub fn with(raw: Bytes, effort: Effort) -> Result<Prepared, StoreError> {
+        if effort == Effort::Compressed {
+            return Prepared::new(&raw);
+        }
+        let sidecar = parsed(&raw);
+        let (size, packed) = (raw.len() as u64, keep_sidecar(&sidecar)?);
+        let (header_len, crc) = (pennypost_mime::header_end(&raw), crc32fast::hash(&raw));
+        let place = Place::AsItIs { sidecar: packed, raw, header_len, crc };
+        Ok(Prepared { facts: sidecar.facts, size, place })
     }
 
     /// The event under which it was packed, if it was.
     #[must_use]
     pub const fn event(&self) -> Option<EventId> {
         match self.place {
-            Place::Here { .. } => None,
+            Place::Here { .. } | Place::AsItIs { .. } => None,
             Place::Packed { event, .. } => Some(event),
         }
     }
@@ -73,10 +96,15 @@ impl Prepared {
     #[must_use]
     pub fn is_for(&self, account: AccountKey) -> bool {
         match self.place {
-            Place::Here { .. } => true,
+            Place::Here { .. } | Place::AsItIs { .. } => true,
             Place::Packed { account: owner, .. } => owner == account,
         }
     }
+}
+
+fn parsed(raw: &[u8]) -> Sidecar {
+    let (structure, facts) = pennypost_mime::parse(raw);
+    Sidecar { structure, facts, receipt: String::new() }
 }
 
 /// A message to store.
@@ -127,9 +155,16 @@ impl Incoming {
 pub(crate) struct Packed {
     /// A reference to each, in order.
     blobs: Vec<BlobRef>,
-    /// The pack, if it is not written yet.
-    waiting: Option<NewObject>,
+    /// The pack, if it goes with the entry.
+    with_entry: Option<NewObject>,
+    /// The pack, if it must be written before the entry.
+    before_entry: Option<NewPack>,
+    /// Packs of [`Mailstore::put_ahead`] that hold the others.
+    pub(crate) written: Option<Writing>,
 }
+
+/// A pack that is on its way to the disk ([`Mailstore::put_ahead`]).
+pub type Writing = BoxFuture<'static, Result<(), StoreError>>;
 
 /// Where a message went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -155,67 +190,69 @@ impl Mailstore {
         messages: &[Incoming],
         allow: impl FnMut(&State) -> Result<(), DraftError>,
     ) -> Result<Committed<Vec<Placed>>, ChangeError> {
-        let packed = self.pack(account, messages).await?;
+        let packed = self.pack(account, messages)?;
         self.place(account, state, actor, mailbox, messages, packed, allow).await
     }
 
-    /// Packs messages whose entry comes later, durably: for those of a command that is still coming. Nothing refers to
-    /// them yet; if nothing ever does, housekeeping removes them.
+    /// Packs messages whose entry comes later: for those of a command that is still coming. The pack is durable when
+    /// what is given with them has ended well, and no entry may refer to it before. If none ever does, housekeeping
+    /// removes it.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn put_ahead(
+    pub fn put_ahead(
         &self,
         account: AccountKey,
         messages: Vec<Prepared>,
-    ) -> Result<Vec<Prepared>, StoreError> {
+    ) -> Result<(Vec<Prepared>, Option<Writing>), StoreError> {
         let now = self.clock.now();
-        let mut entries = Vec::with_capacity(messages.len());
-        for prepared in &messages {
-            if let Place::Here { sidecar, message } = &prepared.place {
-                let sidecar = SidecarPart::Packed(sidecar);
+        let here = messages.iter().filter_map(|prepared| prepared.place.here());
+        let entries: Vec<PackEntry<'_>> = here
+            .map(|(sidecar, message)| {
                 let owners = vec![account.account];
-                entries.push(PackEntry { event: self.ids.event(now), owners, sidecar, message });
-            }
-        }
+                PackEntry { event: self.ids.event(now), owners, sidecar, message }
+            })
+            .collect();
         if entries.is_empty() {
-            return Ok(messages);
+            return Ok((messages, None));
         }
         let events: Vec<EventId> = entries.iter().map(|entry| entry.event).collect();
-        let blobs = self.put_pack(account.tenant, &entries).await?;
+        let (pack, blobs) = self.new_pack(account.tenant, &entries)?;
         let mut packed = events.into_iter().zip(blobs);
         let there = |prepared: Prepared| match &prepared.place {
             Place::Packed { .. } => Some(prepared),
-            Place::Here { .. } => {
+            Place::Here { .. } | Place::AsItIs { .. } => {
                 let (event, blob) = packed.next()?;
                 Some(Prepared { place: Place::Packed { account, event, blob }, ..prepared })
             }
         };
-        Ok(messages.into_iter().filter_map(there).collect())
+        let store = self.clone();
+        let writing: Writing = Box::pin(async move { store.put_new(pack).await });
+        Ok((messages.into_iter().filter_map(there).collect(), Some(writing)))
     }
 
-    /// Packs the bytes of messages. A large pack is written, durably, and nothing refers to it yet; a small one
-    /// waits for its entry where the journal takes it.
-    pub(crate) async fn pack(
-        &self,
-        account: AccountKey,
-        messages: &[Incoming],
-    ) -> Result<Packed, StoreError> {
+    /// Packs the bytes of messages; nothing is written yet. A small pack goes with its entry where the journal takes it.
+    pub(crate) fn pack(&self, account: AccountKey, messages: &[Incoming]) -> Result<Packed, StoreError> {
         let mut entries = Vec::new();
         for incoming in messages {
-            if let Place::Here { sidecar, message } = &incoming.prepared.place {
-                let sidecar = SidecarPart::Packed(sidecar);
+            if let Some((sidecar, message)) = incoming.prepared.place.here() {
                 let owners = vec![account.account];
                 entries.push(PackEntry { event: incoming.event, owners, sidecar, message });
             }
         }
-        let (packed, waiting) = match entries.as_slice() {
-            [] => (Vec::new(), None),
-            entries => self.put_or_keep_pack(account.tenant, entries).await?,
-        };
+        let (mut with_entry, mut before_entry, mut packed) = (None, None, Vec::new());
+        if !entries.is_empty() {
+            let (pack, blobs) = self.new_pack(account.tenant, &entries)?;
+            packed = blobs;
+            if pack.len() <= self.journal.takes_objects() {
+                with_entry = Some(pack.object());
+            } else {
+                before_entry = Some(pack);
+            }
+        }
         let mut packed = packed.into_iter();
         let place = |incoming: &Incoming| match incoming.prepared.place {
-            Place::Here { .. } => packed.next(),
+            Place::Here { .. } | Place::AsItIs { .. } => packed.next(),
             Place::Packed { account: owner, event, blob } => {
                 (owner == account && event == incoming.event).then_some(blob)
             }
@@ -223,7 +260,7 @@ impl Mailstore {
         let blobs: Option<Vec<BlobRef>> = messages.iter().map(place).collect();
         let elsewhere = || StoreError::Damaged("a message was packed for somebody else".to_owned());
         let blobs = blobs.ok_or_else(elsewhere)?;
-        Ok(Packed { blobs, waiting })
+        Ok(Packed { blobs, with_entry, before_entry, written: None })
     }
 
     /// Places messages that are packed: one entry, all or none.
@@ -237,10 +274,24 @@ impl Mailstore {
         packed: Packed,
         mut allow: impl FnMut(&State) -> Result<(), DraftError>,
     ) -> Result<Committed<Vec<Placed>>, ChangeError> {
+        let Packed { blobs, with_entry, before_entry, written } = packed;
+        let pack = async {
+            match before_entry {
+                Some(pack) => self.put_new(pack).await,
+                None => Ok(()),
+            }
+        };
+        let written = async {
+            match written {
+                Some(written) => written.await,
+                None => Ok(()),
+            }
+        };
+        let before = async { futures::try_join!(pack, written).map(drop) };
         let decide = |draft: &mut Draft| {
             allow(draft.state())?;
             draft.state().mailbox(mailbox).ok_or(DraftError::NoMailbox)?;
-            let placed = messages.iter().zip(&packed.blobs).map(|(incoming, blob)| {
+            let placed = messages.iter().zip(&blobs).map(|(incoming, blob)| {
                 let facts = &incoming.prepared.facts;
                 let (uid, rid) = draft.add(NewMessage {
                     mailbox,
@@ -259,7 +310,8 @@ impl Mailstore {
             });
             placed.collect()
         };
-        let committed = self.commit_with(account, state, actor, packed.waiting, decide, |_, _| {}).await?;
+        let committing = self.commit_with(account, state, actor, with_entry, before, decide, |_, _| {});
+        let committed = committing.await?;
         self.note_stored(account, messages.len());
         Ok(committed)
     }

@@ -60,6 +60,11 @@ pub trait Objects: Send + Sync {
     /// Writes a new object. Of two racing writers exactly one gets `Stored`.
     async fn put_unique(&self, name: &str, bytes: Bytes) -> PortResult<Created>;
 
+    /// As [`Objects::put_unique`], of bytes that lie in pieces.
+    async fn put_unique_pieces(&self, name: &str, pieces: Vec<Bytes>) -> PortResult<Created> {
+        self.put_unique(name, pieces.concat().into()).await
+    }
+
     /// All bytes and their version.
     async fn get(&self, name: &str) -> PortResult<(Bytes, Etag)>;
 

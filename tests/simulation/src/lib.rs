@@ -5,6 +5,8 @@
 //! before or after they took effect, events come twice and in any order, and processes die between any two port
 //! calls. At the end everything is let run out, and every invariant of architecture section 2 is checked. A
 //! failing schedule prints its seed; `SIMULATION_SEED=n` runs that one again.
+//!
+//! Feature FLD-06 (part): deleted mail is kept for 14 days; restoring it has no command yet
 
 //!
 //! What is not about simulated ports (the actors, the executor, the verdict) is shared with `tests/faults`, where it runs

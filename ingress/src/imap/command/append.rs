@@ -5,7 +5,7 @@ use pennypost_fold::{Draft, DraftError, State};
 use pennypost_mailstore::{Incoming, Prepared, StoreError};
 use pennypost_mime::without_binary_nul;
 use pennypost_model::journal::DeleteReason;
-use pennypost_model::{Rights, UidSet};
+use pennypost_model::{AccountKey, Rights, UidSet};
 
 use super::{Answer, named, no_such_numbers, nothing_selected, read_only};
 use crate::imap::access::{no_right, permitted};
@@ -15,6 +15,8 @@ use crate::imap::session::{ACTOR, Session};
 
 /// Above this parsing and compressing would hold up other sessions of this thread.
 const LARGE: usize = 64 * 1024;
+/// From so many messages on, what was made of them is freed on another thread.
+const MANY: usize = 100;
 
 impl Session {
     pub(super) async fn append(&mut self, name: &Name, messages: &[AppendMessage], bytes: &[u8]) -> Answer {
@@ -69,7 +71,8 @@ impl Session {
         let access = self.reach_target(named(name)?).await?;
         let (mailbox, quota, rights) = (access.id(), access.quota, access.rights);
         let (live, state) = (access.live, access.state);
-        let literals: u64 = messages.iter().map(AppendMessage::literal_len).sum();
+        let apart = self.ahead.as_ref().map_or(0, |ahead| ahead.octets_apart());
+        let literals = messages.iter().map(AppendMessage::literal_len).sum::<u64>() + apart;
         if state.used.bytes.saturating_add(literals) > quota {
             return Err(Refusal::OverQuota.into());
         }
@@ -78,27 +81,18 @@ impl Session {
         }
         let mut incoming = Vec::with_capacity(messages.len());
         for message in messages {
-            let (raw, share) = self.octets_of(message, bytes).await?;
-            if raw.is_empty() {
-                return Err(Reply::no("[CANNOT] a message can't be empty"));
-            }
-            let prepared = match (&message.data, &mut self.ahead) {
-                (AppendData::Octets(range) | AppendData::Utf8(range), Some(ahead)) => {
-                    ahead.take(range.start, live.key()).await
-                }
-                _ => None,
-            };
-            let prepared = match prepared {
+            self.allow_utf8(message)?;
+            let prepared = match self.prepared_ahead(message, live.key()).await? {
                 Some(prepared) => prepared,
-                None => prepare(&without_binary_nul(&raw)).await?,
+                None => self.prepare(message, bytes).await?,
             };
             let now = self.adapter.clock.now();
             let flags = permitted(rights, &message.flags);
             let date = message.internal_date.unwrap_or(now);
             let event = prepared.event().unwrap_or_else(|| self.adapter.ids.event(now));
             incoming.push(Incoming::new(prepared, event, flags, date));
-            drop(share);
         }
+        let written = self.ahead.as_mut().and_then(|ahead| ahead.packs());
         let total: u64 = incoming.iter().map(Incoming::size).sum();
         let is_over = |state: &State| state.used.bytes.saturating_add(total) > quota;
         let mut is_full = false;
@@ -106,7 +100,11 @@ impl Session {
             is_full = is_over(state);
             if is_full { Err(DraftError::TooManyMessages) } else { Ok(()) }
         };
-        let stored = live.store_messages(&ACTOR, mailbox, &incoming, allow).await;
+        let stored = live.store_messages_after(written, &ACTOR, mailbox, &incoming, allow).await;
+        if incoming.len() >= MANY {
+            // Takes milliseconds, for which nobody waits.
+            tokio::task::spawn_blocking(move || drop(incoming));
+        }
         if is_full {
             return Err(Refusal::OverQuota.into());
         }
@@ -119,6 +117,30 @@ impl Session {
         let Some(mailbox) = state.mailbox(mailbox) else { return Ok(String::new()) };
         let uids: UidSet = placed.iter().map(|placed| placed.uid).collect();
         Ok(format!("[APPENDUID {} {uids}] ", mailbox.uid_validity))
+    }
+
+    /// The message, if it was prepared while the command came.
+    async fn prepared_ahead(
+        &mut self,
+        message: &AppendMessage,
+        account: AccountKey,
+    ) -> Result<Option<Prepared>, Reply> {
+        let (AppendData::Octets(range) | AppendData::Utf8(range)) = &message.data else { return Ok(None) };
+        let Some(ahead) = &mut self.ahead else { return Ok(None) };
+        let prepared = ahead.take(range.start, account).await;
+        if prepared.is_none() && ahead.came_apart_at(range.start) {
+            return Err(Reply::no("[UNAVAILABLE] a message could not be stored, try again"));
+        }
+        Ok(prepared)
+    }
+
+    /// Prepares a message of the command's text, or one that is put together.
+    async fn prepare(&mut self, message: &AppendMessage, bytes: &[u8]) -> Result<Prepared, Reply> {
+        let (raw, _share) = self.octets_of(message, bytes).await?;
+        if raw.is_empty() {
+            return Err(Reply::no("[CANNOT] a message can't be empty"));
+        }
+        prepare(&without_binary_nul(&raw)).await
     }
 }
 

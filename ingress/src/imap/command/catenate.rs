@@ -44,15 +44,18 @@ impl AppendMessage {
 }
 
 impl Session {
+    /// Refuses UTF8 before the client has said that it knows it (RFC 6855 section 4).
+    pub(super) fn allow_utf8(&self, message: &AppendMessage) -> Result<(), Reply> {
+        let may = !message.has_utf8() || self.modes.utf8 || self.modes.rev2;
+        if may { Ok(()) } else { Err(Reply::bad("UTF8 needs ENABLE UTF8=ACCEPT")) }
+    }
+
     /// The message, and its share of memory if it had to be made.
     pub(super) async fn octets_of<'a>(
         &mut self,
         message: &AppendMessage,
         bytes: &'a [u8],
     ) -> Result<(Cow<'a, [u8]>, Option<Share>), Reply> {
-        if message.has_utf8() && !self.modes.utf8 && !self.modes.rev2 {
-            return Err(Reply::bad("UTF8 needs ENABLE UTF8=ACCEPT"));
-        }
         let text = |range: &std::ops::Range<usize>| bytes.get(range.clone()).unwrap_or_default();
         let pieces = match &message.data {
             AppendData::Octets(range) | AppendData::Utf8(range) => {

@@ -1,8 +1,13 @@
 //! CAPABILITY, NOOP, CHECK, ID, NAMESPACE, STARTTLS: those that need a few lines.
 
+use pennypost_directory::SignInKind;
+
 use super::Answer;
 use crate::imap::response::Reply;
 use crate::imap::session::Session;
+
+/// Characters of what a program calls itself.
+const MAX_PROGRAM: usize = 100;
 
 impl Session {
     pub(super) fn capability(&mut self) -> Reply {
@@ -19,8 +24,23 @@ impl Session {
         Ok(Reply::ok("done"))
     }
 
-    /// RFC 2971.
-    pub(super) fn id(&mut self) -> Reply {
+    /// RFC 2971. What the program calls itself stands in the record of the sign-in (LOG-05).
+    pub(super) fn id(&mut self, said: &[(String, Option<String>)]) -> Reply {
+        let value = |name: &str| {
+            let field = said.iter().find(|(field, _)| field.eq_ignore_ascii_case(name));
+            field.and_then(|(_, value)| value.as_deref()).filter(|value| !value.trim().is_empty())
+        };
+        let name = match (value("name"), value("version")) {
+            (Some(name), Some(version)) => Some(format!("{name} {version}")),
+            (Some(name), None) => Some(name.to_owned()),
+            (None, _) => None,
+        };
+        if let Some(name) = name {
+            if let Some(signed_in) = &self.signed_in {
+                self.adapter.directory.name_program(&signed_in.standing, SignInKind::Imap, &name);
+            }
+            self.program = Some(name.chars().take(MAX_PROGRAM).collect::<String>().into());
+        }
         let line = format!("* ID (\"name\" \"Pennypost\" \"version\" \"{}\")\r\n", env!("CARGO_PKG_VERSION"));
         self.stream.write(line.as_bytes());
         Reply::ok("pleased to meet you")
