@@ -8,6 +8,7 @@
 pub mod clock;
 pub mod control;
 pub mod crash;
+pub mod dns;
 pub mod journal;
 pub mod log;
 mod object_names;
@@ -17,6 +18,7 @@ pub mod wakeups;
 
 pub use clock::{Clock, Ids, RandomIds, SystemClock};
 pub use control::{Control, ControlKey, Expected, Item, Put};
+pub use dns::{Dns, DnsError, DnsKind, DnsRecord, FetchError, Https};
 pub use journal::{Appended, Head, Journal, Newest};
 pub use log::{Log, LogKind, LogQuery, LogRecord};
 pub use object_names::{BadObjectName, check_object_name, check_object_prefix};

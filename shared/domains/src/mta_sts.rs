@@ -1,0 +1,108 @@
+//! MTA-STS (RFC 8461) and reports of TLS (RFC 8460).
+
+use pennypost_ports::{Dns, DnsKind, DnsRecord, Https};
+
+use crate::Service;
+use crate::report::{Checked, Fault, Subject, Verdict};
+use crate::tags::{is_version, tag, tags};
+
+/// Where the policy lies.
+const PATH: &str = "/.well-known/mta-sts.txt";
+/// Seconds for which a policy has to be kept to protect anybody.
+const DAY: u64 = 86_400;
+
+async fn texts(dns: &dyn Dns, name: &str, version: &str) -> Result<Vec<String>, Fault> {
+    let found = dns.look_up(name, DnsKind::Txt).await.map_err(|error| Fault::NoAnswer(error.0))?;
+    let texts = found.into_iter().filter_map(|record| match record {
+        DnsRecord::Txt(text) if is_version(&text, version) => Some(text),
+        _ => None,
+    });
+    Ok(texts.collect())
+}
+
+pub(crate) async fn check(dns: &dyn Dns, https: &dyn Https, domain: &str, service: &Service) -> Checked {
+    let name = format!("_mta-sts.{domain}");
+    let checked = Checked::new(Subject::MtaSts, &name);
+    let found = match texts(dns, &name, "STSv1").await {
+        Ok(found) => found,
+        Err(fault) => return checked.with(Verdict::Unknown, fault),
+    };
+    let mut checked = checked.finding(found.iter().cloned());
+    match found.as_slice() {
+        [] => return checked.with(Verdict::Missing, Fault::NoRecord),
+        [one] => {
+            let id = tags(one).and_then(|tags| tag(&tags, "id").map(str::to_owned));
+            let is_id = id.is_some_and(|id| {
+                (1..=32).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_alphanumeric())
+            });
+            if !is_id {
+                checked = checked.with(Verdict::Wrong, Fault::Syntax("id=".to_owned()));
+            }
+        }
+        several => return checked.with(Verdict::Wrong, Fault::Several(several.len())),
+    }
+    match https.fetch(&format!("mta-sts.{domain}"), PATH).await {
+        Ok(bytes) => policy(checked, &String::from_utf8_lossy(&bytes), service),
+        Err(error) => checked.with(Verdict::Wrong, Fault::PolicyNotThere(error.to_string())),
+    }
+}
+
+fn policy(mut checked: Checked, text: &str, service: &Service) -> Checked {
+    let mut fields =
+        text.lines().filter_map(|line| line.split_once(':')).map(|(name, value)| (name.trim(), value.trim()));
+    let fields: Vec<(&str, &str)> = fields.by_ref().collect();
+    let field = |wanted: &str| fields.iter().find(|(name, _)| *name == wanted).map(|(_, value)| *value);
+    checked = checked.finding([text.split_whitespace().collect::<Vec<_>>().join(" ")]);
+    if field("version") != Some("STSv1") {
+        return checked.with(Verdict::Wrong, Fault::Syntax("version:".to_owned()));
+    }
+    match field("mode") {
+        Some("enforce") => {}
+        Some("testing") => checked = checked.with(Verdict::Warning, Fault::PolicyTests),
+        Some("none") => return checked.with(Verdict::Warning, Fault::PolicyIsNone),
+        _ => return checked.with(Verdict::Wrong, Fault::Syntax("mode:".to_owned())),
+    }
+    match field("max_age").map(str::parse::<u64>) {
+        Some(Ok(seconds)) if seconds < DAY => checked = checked.with(Verdict::Warning, Fault::PolicyIsShort),
+        Some(Ok(_)) => {}
+        _ => checked = checked.with(Verdict::Wrong, Fault::Syntax("max_age:".to_owned())),
+    }
+    for mx in &service.mx {
+        let is_named = fields.iter().any(|(name, value)| *name == "mx" && is_host(value, &mx.host));
+        if !is_named {
+            checked = checked.with(Verdict::Wrong, Fault::PolicyLacks(mx.host.clone()));
+        }
+    }
+    checked
+}
+
+/// Does the pattern of a policy stand for the host (RFC 8461 section 4.1)?
+fn is_host(pattern: &str, host: &str) -> bool {
+    let pattern = pattern.to_ascii_lowercase();
+    match pattern.strip_prefix("*.") {
+        Some(rest) => host.split_once('.').is_some_and(|(_, above)| above == rest),
+        None => pattern == host,
+    }
+}
+
+pub(crate) async fn reports(dns: &dyn Dns, domain: &str) -> Checked {
+    let name = format!("_smtp._tls.{domain}");
+    let checked = Checked::new(Subject::TlsReports, &name);
+    let found = match texts(dns, &name, "TLSRPTv1").await {
+        Ok(found) => found,
+        Err(fault) => return checked.with(Verdict::Unknown, fault),
+    };
+    let checked = checked.finding(found.iter().cloned());
+    match found.as_slice() {
+        [] => checked.with(Verdict::Missing, Fault::NoRecord),
+        [one] => {
+            let rua = tags(one).and_then(|tags| tag(&tags, "rua").map(str::to_owned));
+            let is_place = rua.is_some_and(|rua| {
+                rua.split(',')
+                    .all(|place| ["mailto:", "https:"].iter().any(|kind| place.trim().starts_with(kind)))
+            });
+            if is_place { checked } else { checked.with(Verdict::Wrong, Fault::Syntax("rua=".to_owned())) }
+        }
+        several => checked.with(Verdict::Wrong, Fault::Several(several.len())),
+    }
+}

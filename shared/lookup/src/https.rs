@@ -1,0 +1,228 @@
+//! Documents over HTTPS, as small as it gets: one GET, one answer, the connection ends.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use pennypost_ports::{Dns, DnsKind, DnsRecord, FetchError, Https};
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, RootCertStore};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+/// Bytes of an answer at most, with its head.
+const MAX_ANSWER: usize = 64 * 1024;
+/// How long all of it may take.
+const WAIT: Duration = Duration::from_secs(15);
+/// Addresses of a host that are tried.
+const TRIES: usize = 3;
+
+/// Documents over HTTPS.
+pub struct Documents {
+    dns: Arc<dyn Dns>,
+    /// Made when it is needed: most processes never ask for a document.
+    tls: OnceLock<TlsConnector>,
+    port: u16,
+    /// Only tests speak to this machine.
+    is_private_asked: bool,
+}
+
+impl Documents {
+    /// With the authorities that this machine believes. Hosts are looked up with `dns`.
+    #[must_use]
+    pub fn new(dns: Arc<dyn Dns>) -> Documents {
+        Documents { dns, tls: OnceLock::new(), port: 443, is_private_asked: false }
+    }
+
+    /// For tests: with these authorities, on another port, of this machine, too.
+    #[must_use]
+    pub fn believing(
+        dns: Arc<dyn Dns>,
+        roots: RootCertStore,
+        port: u16,
+        is_private_asked: bool,
+    ) -> Documents {
+        let tls = OnceLock::from(connector(roots));
+        Documents { dns, tls, port, is_private_asked }
+    }
+
+    async fn connect(&self, host: &str) -> Result<TcpStream, FetchError> {
+        let failed = |error: &dyn std::fmt::Display| FetchError::Connection(error.to_string());
+        let found = self.dns.look_up(host, DnsKind::Address).await.map_err(|error| failed(&error))?;
+        let public = found.into_iter().filter_map(|record| match record {
+            DnsRecord::Address(ip) if self.is_private_asked || is_public(ip) => Some(ip),
+            _ => None,
+        });
+        let mut last = FetchError::NoHost;
+        for ip in public.take(TRIES) {
+            match TcpStream::connect(SocketAddr::new(ip, self.port)).await {
+                Ok(stream) => return Ok(stream),
+                Err(error) => last = failed(&error),
+            }
+        }
+        Err(last)
+    }
+
+    async fn document(&self, host: &str, path: &str) -> Result<Vec<u8>, FetchError> {
+        let failed = |error: std::io::Error| FetchError::Connection(error.to_string());
+        let name = ServerName::try_from(host.to_owned()).map_err(|_| FetchError::NoHost)?;
+        let stream = self.connect(host).await?;
+        let mut stream =
+            self.tls.get_or_init(|| connector(of_machine())).connect(name, stream).await.map_err(
+                |error| {
+                    let is_of_tls = error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>());
+                    if is_of_tls { FetchError::Certificate(error.to_string()) } else { failed(error) }
+                },
+            )?;
+        // HTTP/1.0: the answer comes in one piece, and its end is that of the connection.
+        let request = format!(
+            "GET {path} HTTP/1.0\r\nHost: {host}\r\nUser-Agent: pennypost\r\nAccept: text/plain\r\n\r\n"
+        );
+        stream.write_all(request.as_bytes()).await.map_err(failed)?;
+        stream.flush().await.map_err(failed)?;
+        let mut answer = Vec::new();
+        let mut piece = [0; 4096];
+        loop {
+            match stream.read(&mut piece).await {
+                Ok(0) => break,
+                Ok(len) => answer.extend_from_slice(piece.get(..len).unwrap_or_default()),
+                // Servers that go without a goodbye of TLS are many; what is cut off has no good length.
+                Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => break,
+                Err(error) => return Err(failed(error)),
+            }
+            if answer.len() > MAX_ANSWER {
+                return Err(FetchError::Answer);
+            }
+        }
+        body(&answer)
+    }
+}
+
+/// The authorities that this machine believes.
+fn of_machine() -> RootCertStore {
+    let mut roots = RootCertStore::empty();
+    let found = rustls_native_certs::load_native_certs();
+    for error in &found.errors {
+        tracing::warn!(%error, "an authority of this machine can't be read");
+    }
+    roots.add_parsable_certificates(found.certs);
+    roots
+}
+
+fn connector(roots: RootCertStore) -> TlsConnector {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider);
+    let builder = match builder.with_protocol_versions(rustls::DEFAULT_VERSIONS) {
+        Ok(builder) => builder,
+        Err(error) => unreachable!("ring has the versions of rustls: {error}"),
+    };
+    TlsConnector::from(Arc::new(builder.with_root_certificates(roots).with_no_client_auth()))
+}
+
+#[async_trait]
+impl Https for Documents {
+    async fn fetch(&self, host: &str, path: &str) -> Result<Vec<u8>, FetchError> {
+        let late = || Err(FetchError::Connection("it took too long".to_owned()));
+        tokio::time::timeout(WAIT, self.document(host, path)).await.unwrap_or_else(|_| late())
+    }
+}
+
+/// The body of an answer of status 200.
+fn body(answer: &[u8]) -> Result<Vec<u8>, FetchError> {
+    let end = answer.windows(4).position(|four| four == b"\r\n\r\n").ok_or(FetchError::Answer)?;
+    let (head, body) = (answer.get(..end).unwrap_or_default(), answer.get(end + 4..).unwrap_or_default());
+    let head = std::str::from_utf8(head).map_err(|_| FetchError::Answer)?;
+    let mut lines = head.split("\r\n");
+    let mut first = lines.next().unwrap_or_default().split(' ');
+    let is_http = first.next().is_some_and(|version| version.starts_with("HTTP/1."));
+    let status = first.next().and_then(|status| status.parse::<u16>().ok());
+    let (true, Some(status)) = (is_http, status) else { return Err(FetchError::Answer) };
+    if status != 200 {
+        return Err(FetchError::Status(status));
+    }
+    for line in lines {
+        let Some((name, value)) = line.split_once(':') else { continue };
+        let (name, value) = (name.trim().to_ascii_lowercase(), value.trim());
+        let is_whole = match name.as_str() {
+            "content-length" => value.parse() == Ok(body.len()),
+            "transfer-encoding" => false,
+            _ => true,
+        };
+        if !is_whole {
+            return Err(FetchError::Answer);
+        }
+    }
+    Ok(body.to_vec())
+}
+
+/// Could the world reach it? Nothing on our own networks is asked for what a tenant has named.
+fn is_public(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(v4) => {
+            let [a, b, ..] = v4.octets();
+            let is_shared = a == 100 && (64..128).contains(&b);
+            !(v4.is_private()
+                || v4.is_loopback()
+                || v4.is_link_local()
+                || v4.is_unspecified()
+                || v4.is_broadcast()
+                || v4.is_documentation()
+                || v4.is_multicast()
+                || is_shared
+                || a == 0
+                || a >= 240)
+        }
+        IpAddr::V6(v6) => match v6.to_ipv4_mapped() {
+            Some(v4) => is_public(IpAddr::V4(v4)),
+            // 2000::/3 is what is given out; 6to4 and Teredo lead to addresses of the other family.
+            None => {
+                let [first, second, ..] = v6.segments();
+                first >> 13 == 1 && first != 0x2002 && (first, second) != (0x2001, 0)
+            }
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whole_answers_of_status_200_are_read() {
+        let good = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc";
+        assert_eq!(body(good), Ok(b"abc".to_vec()));
+        assert_eq!(body(b"HTTP/1.0 404 \r\n\r\n"), Err(FetchError::Status(404)));
+        for bad in [
+            &b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nabc"[..],
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\n",
+            b"220 mx.example ESMTP\r\n\r\n",
+            b"",
+        ] {
+            assert_eq!(body(bad), Err(FetchError::Answer));
+        }
+    }
+
+    #[test]
+    fn networks_that_are_not_public_are_known() {
+        for private in [
+            "127.0.0.1",
+            "10.1.2.3",
+            "169.254.169.254",
+            "100.64.0.1",
+            "0.0.0.0",
+            "::1",
+            "fe80::1",
+            "fd00::1",
+            "::ffff:10.0.0.1",
+            "2002:a00:1::",
+        ] {
+            assert!(!is_public(private.parse().expect("an address")), "{private}");
+        }
+        for public in ["8.8.8.8", "2606:4700::1"] {
+            assert!(is_public(public.parse().expect("an address")), "{public}");
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! A document over TLS from a server of this machine, looked up in a zone of the test.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use pennypost_lookup::Documents;
+use pennypost_ports::{Dns, DnsError, DnsKind, DnsRecord, FetchError, Https};
+use rustls::RootCertStore;
+use rustls::pki_types::PrivateKeyDer;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
+struct Zone(HashMap<&'static str, IpAddr>);
+
+#[async_trait]
+impl Dns for Zone {
+    async fn look_up(&self, name: &str, _kind: DnsKind) -> Result<Vec<DnsRecord>, DnsError> {
+        Ok(self.0.get(name).map(|ip| DnsRecord::Address(*ip)).into_iter().collect())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn documents_come_from_whom_the_certificate_names() {
+    let made = rcgen::generate_simple_self_signed(["mta-sts.acme.example".to_owned()]).expect("certificate");
+    let mut roots = RootCertStore::empty();
+    roots.add(made.cert.der().clone()).expect("an authority");
+    let key = PrivateKeyDer::Pkcs8(made.signing_key.serialize_der().into());
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(rustls::DEFAULT_VERSIONS)
+        .expect("versions")
+        .with_no_client_auth()
+        .with_single_cert(vec![made.cert.der().clone()], key)
+        .expect("a configuration");
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("port");
+    let port = listener.local_addr().expect("address").port();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let Ok(mut stream) = acceptor.accept(stream).await else { continue };
+            let mut request = vec![0; 1024];
+            let len = stream.read(&mut request).await.unwrap_or_default();
+            let is_right = request[..len].starts_with(b"GET /.well-known/mta-sts.txt HTTP/1.0\r\n");
+            let answer =
+                if is_right { "HTTP/1.1 200 OK\r\n\r\nversion: STSv1\n" } else { "HTTP/1.1 404 No\r\n\r\n" };
+            let _ = stream.write_all(answer.as_bytes()).await;
+            let _ = stream.shutdown().await;
+        }
+    });
+    let ip = IpAddr::from([127, 0, 0, 1]);
+    let dns: Arc<dyn Dns> =
+        Arc::new(Zone(HashMap::from([("mta-sts.acme.example", ip), ("other.example", ip)])));
+    let documents = Documents::believing(Arc::clone(&dns), roots.clone(), port, true);
+    let path = "/.well-known/mta-sts.txt";
+    assert_eq!(documents.fetch("mta-sts.acme.example", path).await, Ok(b"version: STSv1\n".to_vec()));
+    assert_eq!(documents.fetch("mta-sts.acme.example", "/x").await, Err(FetchError::Status(404)));
+    assert!(matches!(documents.fetch("other.example", path).await, Err(FetchError::Certificate(_))));
+    assert_eq!(documents.fetch("nowhere.example", path).await, Err(FetchError::NoHost));
+    // What the world takes for the tenant's host may be ours.
+    let careful = Documents::believing(dns, roots, port, false);
+    assert_eq!(careful.fetch("mta-sts.acme.example", path).await, Err(FetchError::NoHost));
+}
