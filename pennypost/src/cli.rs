@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use pennypost_backend_embedded::Options;
 use serde_json::json;
 
+use crate::admin::domain::DomainCommand;
 use crate::admin::tenant::TenantCommand;
 use crate::admin::{AdminCommand, AdminContext};
 use crate::administration::{self, AdministrationCommand};
@@ -198,6 +199,9 @@ impl Cli {
         let options = Options { create: command.begins_an_office(), ..Options::tool() };
         let office = Office::open_at(&place, &options).await?;
         let result = command.run(&office, json, text).await;
+        if let Some(record) = office.directory.sign_in_log() {
+            record.finish().await;
+        }
         office.backend.shutdown().await;
         result
     }
@@ -225,6 +229,10 @@ impl Command {
             // None of them works on a store that is open.
             Command::Serve(_) | Command::Bench(_) | Command::Functions(_) | Command::Create => {}
             Command::Cost(args) => cost::period(office, &args, json, text).await?,
+            Command::Admin(AdminCommand::Domain(DomainCommand::Records(command))) => {
+                let mut out = io::stdout().lock();
+                administration::domain(office, &command, text, &mut Output::new(&mut out, json)).await?;
+            }
             Command::Admin(command) => {
                 let (open_account, empty_account) = (office.open_account(), office.empty_account());
                 let text = Text::new(text.lang());

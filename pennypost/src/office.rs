@@ -1,13 +1,13 @@
 //! An open post office: the ports of its backend and what stands on them.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use futures::FutureExt;
-use pennypost_admin::Administration;
+use pennypost_admin::{Administration, Outside};
 use pennypost_api::Rest;
 use pennypost_backend_embedded::{Embedded, Options};
-use pennypost_directory::{Account, Directory, Page, Tenant};
+use pennypost_directory::{Account, Directory, Page, SignInLog, Tenant};
 use pennypost_fold::DraftError;
 use pennypost_mailstore::{Mailroom, Mailstore};
 use pennypost_model::UidSet;
@@ -31,7 +31,12 @@ pub struct Office {
     pub clock: Arc<dyn Clock>,
     /// Fresh ids.
     pub ids: Arc<dyn Ids>,
+    /// DNS and HTTPS, when something of the world is looked up; `None` where the machine has no DNS.
+    outside: OnceLock<Option<Outside>>,
 }
+
+/// The servers that are asked instead of the machine's, separated by commas.
+const DNS: &str = "PENNYPOST_DNS";
 
 impl Office {
     /// Opens the data directory, as the server or beside it.
@@ -53,10 +58,12 @@ impl Office {
     fn on(backend: Backend) -> Office {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let ids: Arc<dyn Ids> = Arc::new(RandomIds);
-        let directory = Directory::new(backend.control(), Arc::clone(&clock), Arc::clone(&ids));
+        let sign_ins = SignInLog::new(backend.log(), Arc::clone(&clock), Arc::clone(&ids));
+        let directory =
+            Directory::new(backend.control(), Arc::clone(&clock), Arc::clone(&ids)).recording(sign_ins);
         let store =
             Mailstore::new(backend.journal(), backend.objects(), Arc::clone(&clock), Arc::clone(&ids));
-        Office { backend, directory, store, clock, ids }
+        Office { backend, directory, store, clock, ids, outside: OnceLock::new() }
     }
 
     /// The control port.
@@ -75,7 +82,28 @@ impl Office {
     #[must_use]
     pub fn administration(&self) -> Administration {
         let (clock, ids) = (Arc::clone(&self.clock), Arc::clone(&self.ids));
-        Administration::new(self.directory.clone(), self.control(), clock, ids)
+        let administration = Administration::new(self.directory.clone(), self.control(), clock, ids);
+        match self.outside() {
+            Some(Outside { dns, https }) => administration.looking_up(dns, https),
+            None => administration,
+        }
+    }
+
+    /// DNS and HTTPS by other means than the machine's: for tests, and where the configuration says so. Before the first
+    /// use of administration.
+    pub fn look_up_with(&self, outside: Outside) {
+        let _ = self.outside.set(Some(outside));
+    }
+
+    fn outside(&self) -> Option<Outside> {
+        let made = || match pennypost_lookup::outside(std::env::var(DNS).ok().as_deref()) {
+            Ok((dns, https)) => Some(Outside { dns, https }),
+            Err(error) => {
+                tracing::warn!(%error, "records of domains can't be looked up");
+                None
+            }
+        };
+        self.outside.get_or_init(made).clone()
     }
 
     /// The admin API.

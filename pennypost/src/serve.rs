@@ -7,6 +7,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use pennypost_admin::Outside;
 use pennypost_api::Api;
 use pennypost_backend_aws::Needed;
 use pennypost_backend_embedded::Options;
@@ -149,12 +150,22 @@ pub async fn run(place: &Place, args: &ServeArgs, json: bool, text: &Text) -> Re
         (None, Some(changes)) => tokio::spawn(neighbours::of_a_directory(changes, room)),
         (None, None) => tokio::spawn(neighbours::of_a_deaf_adapter(room, changed_here)),
     };
+    if let smtp::DnsServers::These(servers) = &config.adapter.dns.servers {
+        match pennypost_lookup::over(servers) {
+            Ok((dns, https)) => office.look_up_with(Outside { dns, https }),
+            Err(error) => tracing::warn!(%error, "records of domains are looked up by the machine's servers"),
+        }
+    }
     let pages = http::Pages {
         setup: setup(&office, &config, &bound),
         rest: office.rest().at(config.http.pace()),
         proxies: config.http.proxies.clone(),
     };
     let pages = tokio::spawn(http::run(listeners.http, monitor, pages, work_stopped));
+
+    let (end_record, record_ends) = watch::channel(false);
+    let record = office.directory.sign_in_log().cloned();
+    let record = record.map(|record| tokio::spawn(record.run(record_ends)));
 
     announce(place, &bound, demo.as_ref(), json, text)?;
     stop.await;
@@ -174,6 +185,11 @@ pub async fn run(place: &Place, args: &ServeArgs, json: bool, text: &Text) -> Re
         let _ = tokio::time::timeout(Duration::from_secs(20), working).await;
     }
     let _ = tokio::time::timeout(Duration::from_secs(2), pages).await;
+    // After everything that signs anybody in.
+    let _ = end_record.send(true);
+    if let Some(record) = record {
+        let _ = tokio::time::timeout(Duration::from_secs(10), record).await;
+    }
     office.backend.shutdown().await;
     Ok(ExitCode::SUCCESS)
 }

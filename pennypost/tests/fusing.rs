@@ -1,5 +1,7 @@
 //! The unfused pipeline, with a queue in front of every stage, gives the same mailboxes as the fused one, byte for
 //! byte: journals, packs and traces of the whole sample mail, with one clock and one source of ids.
+//!
+//! Feature RCV-17: mail to unknown addresses goes to one mailbox, into the folder “Mail transfer”
 
 #![allow(clippy::unwrap_used)] // a test may panic
 

@@ -1,3 +1,5 @@
+//! Feature CLI-09 (part): Thunderbird’s autoconfiguration, Outlook’s Autodiscover (POX) and Apple’s profile over HTTP, for domains, never telling of accounts
+
 use std::sync::Arc;
 
 use axum::body::Body;

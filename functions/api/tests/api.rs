@@ -106,7 +106,7 @@ async fn bodies_are_what_they_should_be_or_refused_with_the_place() {
         (json!({ "address": "a@b.example", "password": "long enough", "pasword": 1 }), "/pasword"),
         (json!({ "address": 7, "password": "long enough" }), "/address"),
         (json!({ "address": "a@b.example", "password": "long enough", "quota_bytes": -1 }), "/quota_bytes"),
-        (json!({ "password": "long enough" }), ""),
+        (json!({ "password": "long enough" }), "/address"),
         (json!([1]), "/1"),
         (json!("text"), ""),
     ] {
@@ -180,7 +180,11 @@ async fn lists_have_pages() {
     }
     let mut addresses: Vec<&str> = seen.iter().filter_map(|account| account["address"].as_str()).collect();
     addresses.sort_unstable();
-    let expected = ["chief", "creator", "graded", "member"].map(|name| format!("{name}@{}", it.home.domain));
+    let names = [
+        "chief", "creator", "deleted", "doomed", "graded", "leaver1", "leaver2", "leaver3", "member",
+        "unbound",
+    ];
+    let expected = names.map(|name| format!("{name}@{}", it.home.domain));
     assert_eq!(addresses, expected);
     // The log, as pages and as CSV.
     let all = it.get("/operations").await.json()["items"].clone();

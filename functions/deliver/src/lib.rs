@@ -25,7 +25,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt};
-use pennypost_mailstore::pack::{PackEntry, SidecarPart};
+use pennypost_mailstore::pack::{MessagePart, PackEntry, SidecarPart};
 use pennypost_mailstore::summary::Summary;
 use pennypost_mailstore::{Mailstore, StoreError};
 use pennypost_model::codec;
@@ -192,7 +192,7 @@ impl Deliver {
                     event: letter.decided.accepted.id,
                     owners: letter.decided.accepted.recipients.iter().map(|r| r.account.account).collect(),
                     sidecar: SidecarPart::Plain(&letter.decided.sidecar),
-                    message: &letter.message,
+                    message: MessagePart::Stored(&letter.message),
                 })
                 .collect();
             match self.store.put_pack(tenant, &entries).await {

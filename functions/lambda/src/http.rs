@@ -7,7 +7,7 @@ use lambda_http::request::{LambdaRequest, RequestContext};
 use lambda_http::{Adapter, Context, LambdaEvent, Request, RequestExt, Service};
 use pennypost_admin::Administration;
 use pennypost_api::{Api, Client, Outgoing, Rest, Settings};
-use pennypost_directory::Directory;
+use pennypost_directory::{Directory, SignInLog};
 use pennypost_runtime_lambda::{Finished, Function, Invocation, InvocationError};
 use serde::Serialize;
 use serde_json::Value;
@@ -19,11 +19,13 @@ const HOSTNAME: &str = "PENNYPOST_HOSTNAME";
 const IMAPS: &str = "PENNYPOST_PUBLIC_IMAPS";
 const POP3S: &str = "PENNYPOST_PUBLIC_POP3S";
 const OUTGOING: &str = "PENNYPOST_OUTGOING";
+const DNS: &str = "PENNYPOST_DNS";
 
 /// The function.
 pub struct ApiFunction {
     pages: Api,
     rest: Rest,
+    record: Arc<SignInLog>,
 }
 
 /// What its line in the log tells.
@@ -38,10 +40,19 @@ pub struct Answered {
 pub fn api_function(ports: &Ports, settings: Settings) -> ApiFunction {
     let (clock, ids) = (Arc::clone(&ports.clock), Arc::clone(&ports.ids));
     let control = Arc::clone(&ports.control);
-    let directory = Directory::new(Arc::clone(&control), Arc::clone(&clock), Arc::clone(&ids));
+    let record = SignInLog::new(Arc::clone(&ports.log), Arc::clone(&clock), Arc::clone(&ids));
+    let directory = Directory::new(Arc::clone(&control), Arc::clone(&clock), Arc::clone(&ids))
+        .recording(Arc::clone(&record));
     let pages = Api::new(directory.clone(), settings);
     let administration = Administration::new(directory, Arc::clone(&control), Arc::clone(&clock), ids);
-    ApiFunction { pages, rest: Rest::new(administration, control, clock) }
+    let administration = match pennypost_lookup::outside(std::env::var(DNS).ok().as_deref()) {
+        Ok((dns, https)) => administration.looking_up(dns, https),
+        Err(error) => {
+            tracing::warn!(%error, "records of domains can't be looked up");
+            administration
+        }
+    };
+    ApiFunction { pages, rest: Rest::new(administration, control, clock), record }
 }
 
 /// What the environment says of the servers that programs are told: `PENNYPOST_HOSTNAME`, the ports of the adapter as the
@@ -97,6 +108,8 @@ impl Function for ApiFunction {
             pages.call(LambdaEvent::new(event, Context::default()))
         };
         let answer = answering.await;
+        // Nothing goes on in a function once it has answered. Without a sign-in there is nothing to write.
+        self.record.finish().await;
         let failed = |error: &dyn std::fmt::Display| InvocationError::Failed(error.to_string());
         let answer = answer.map_err(|error| failed(&error))?;
         let answer = serde_json::to_value(answer).map_err(|error| failed(&error))?;

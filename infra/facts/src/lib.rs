@@ -14,14 +14,14 @@ use pennypost_runtime::needs::{self, Access, Kind, Kinds, Needs, ObjectAccess, S
 use serde_json::{Value, json};
 
 /// What `serve` does on AWS when functions handle events: accounts and mail in every way but removing bytes of mail, and
-/// it sends what it accepts. Its page for monitoring tells how full queues are.
+/// it sends what it accepts; in the log it notes sign-ins. Its page for monitoring tells how full queues are.
 fn adapter() -> Needs {
     Needs {
         name: "adapter",
         stages: Stages::NONE,
         journal: Access::ReadWrite,
         control: Access::ReadWrite,
-        log: Access::None,
+        log: Access::Write,
         objects: ObjectAccess {
             read: Kinds::of(&[Kind::Pack, Kind::Base, Kind::Segment, Kind::Entry]),
             write: Kinds::of(&[Kind::Pack, Kind::Spool, Kind::Entry]),

@@ -110,6 +110,8 @@ pub(super) struct Session {
     errors: usize,
     pub failed_sign_ins: usize,
     since: Instant,
+    /// What the client calls itself (RFC 2971), if it has said.
+    pub program: Option<Arc<str>>,
     /// Messages of the command that is carried out, prepared while it came.
     pub ahead: Option<Box<Ahead>>,
 }
@@ -129,6 +131,7 @@ impl Session {
             errors: 0,
             failed_sign_ins: 0,
             since: Instant::now(),
+            program: None,
             ahead: None,
         }
     }
@@ -168,8 +171,8 @@ impl Session {
 
     /// The same connection with nobody signed in: whatever a session comes to know of its member is new.
     fn anew(self: Box<Self>) -> Box<Session> {
-        let Session { adapter, shared, stream, errors, failed_sign_ins, .. } = *self;
-        Box::new(Session { errors, failed_sign_ins, ..Session::new(adapter, shared, stream) })
+        let Session { adapter, shared, stream, errors, failed_sign_ins, program, .. } = *self;
+        Box::new(Session { errors, failed_sign_ins, program, ..Session::new(adapter, shared, stream) })
     }
 
     async fn converse(&mut self) -> Result<(), End> {

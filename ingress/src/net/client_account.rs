@@ -13,7 +13,7 @@ use std::sync::{Arc, Weak};
 use parking_lot::Mutex;
 use pennypost_directory::ProtocolRules;
 use pennypost_fold::{Draft, DraftError, Mailbox, Narrowing, Row, Sight, State};
-use pennypost_mailstore::{ChangeError, Incoming, LiveAccount, Mailstore, Placed, StoreError};
+use pennypost_mailstore::{ChangeError, Incoming, LiveAccount, Mailstore, Placed, StoreError, Writing};
 use pennypost_model::journal::Actor;
 use pennypost_model::{AccountKey, MailboxId, Seq, Timestamp, UidSet};
 use tokio::sync::watch;
@@ -154,7 +154,23 @@ impl ClientAccount {
         messages: &[Incoming],
         allow: impl FnMut(&State) -> Result<(), DraftError>,
     ) -> Result<(Arc<State>, Vec<Placed>), ChangeError> {
-        let (state, placed) = self.live.store_messages(actor, mailbox, messages, allow).await?;
+        self.store_messages_after(None, actor, mailbox, messages, allow).await
+    }
+
+    /// As [`ClientAccount::store_messages`], after what [`LiveAccount::store_messages_after`] waits for.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn store_messages_after(
+        &self,
+        written: Option<Writing>,
+        actor: &Actor,
+        mailbox: MailboxId,
+        messages: &[Incoming],
+        allow: impl FnMut(&State) -> Result<(), DraftError>,
+    ) -> Result<(Arc<State>, Vec<Placed>), ChangeError> {
+        let storing = self.live.store_messages_after(written, actor, mailbox, messages, allow);
+        let (state, placed) = storing.await?;
         Ok((self.narrowed(state), placed))
     }
 

@@ -28,6 +28,5 @@ pub use limits::{ImapLimits, Limits, Network, Pop3Limits, SmtpLimits};
 pub(crate) use memory::{Holder, Memory, Share};
 pub use metrics::Metrics;
 pub use shutdown::Shutdown;
-pub(crate) use sign_in::Attempt;
 pub use stream::{Line, NetError, Pace, Stream};
 pub use tls::{Tls, TlsError, load_or_create_tls};

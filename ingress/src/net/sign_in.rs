@@ -1,21 +1,10 @@
-//! Signing in: the directory is asked who this is, and the answer is counted and logged. The directory counts
-//! and slows failures. Callers have made sure that the connection is private ([`super::Stream::is_private`]).
+//! Signing in: the directory is asked who this is, and the answer is counted and logged. The directory knows all rules,
+//! counts failures and keeps the record of sign-ins. Callers have made sure that the connection is private ([`super::Stream::is_private`]).
 
-use std::net::IpAddr;
-
-use pennypost_directory::{ClientProtocol, DirectoryError, ScramExchange, SignInError, Standing};
+use pennypost_directory::{Attempt, ClientProtocol, DirectoryError, ScramExchange, SignInError, Standing};
 use tracing::info;
 
 use super::Adapter;
-
-/// An attempt, for the log.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Attempt {
-    pub protocol: ClientProtocol,
-    /// SASL mechanism, or the protocol's own command.
-    pub mechanism: &'static str,
-    pub ip: IpAddr,
-}
 
 impl Adapter {
     /// With login and password.
@@ -24,12 +13,12 @@ impl Adapter {
     /// [`SignInError`].
     pub(crate) async fn sign_in(
         &self,
-        attempt: Attempt,
+        attempt: &Attempt,
         login: &str,
         password: &str,
     ) -> Result<Standing, SignInError> {
-        let answer = self.directory.open_session(login, password, attempt.ip).await;
-        self.signed_in(attempt, answer)
+        let answer = self.directory.sign_in(attempt, login, password).await;
+        self.tell(attempt, answer)
     }
 
     /// With a token, perhaps with the login that has to be its account's.
@@ -38,12 +27,12 @@ impl Adapter {
     /// [`SignInError`].
     pub(crate) async fn sign_in_with_token(
         &self,
-        attempt: Attempt,
+        attempt: &Attempt,
         login: Option<&str>,
         token: &str,
     ) -> Result<Standing, SignInError> {
-        let answer = self.directory.open_session_with_token(login, token, attempt.ip).await;
-        self.signed_in(attempt, answer)
+        let answer = self.directory.sign_in_with_token(attempt, login, token).await;
+        self.tell(attempt, answer)
     }
 
     /// Begins a SCRAM exchange.
@@ -52,10 +41,10 @@ impl Adapter {
     /// [`SignInError`].
     pub(crate) async fn begin_scram(
         &self,
-        attempt: Attempt,
+        attempt: &Attempt,
         login: &str,
     ) -> Result<ScramExchange, SignInError> {
-        let answer = self.directory.begin_scram(login, attempt.ip).await;
+        let answer = self.directory.begin_scram(attempt, login).await;
         answer.map_err(|error| self.denied(attempt, error))
     }
 
@@ -65,31 +54,26 @@ impl Adapter {
     /// [`SignInError`].
     pub(crate) async fn finish_scram(
         &self,
-        attempt: Attempt,
+        attempt: &Attempt,
         exchange: ScramExchange,
         auth_message: &[u8],
         proof: &[u8],
     ) -> Result<(Standing, [u8; 32]), SignInError> {
-        match self.directory.finish_scram(exchange, auth_message, proof).await {
-            Ok((standing, signature)) => Ok((self.signed_in(attempt, Ok(standing))?, signature)),
+        match self.directory.finish_scram(attempt, exchange, auth_message, proof).await {
+            Ok((standing, signature)) => Ok((self.tell(attempt, Ok(standing))?, signature)),
             Err(error) => Err(self.denied(attempt, error)),
         }
     }
 
-    /// The answer, unless what was shown does not open this protocol (CLI-08).
-    fn signed_in(
+    fn tell(
         &self,
-        attempt: Attempt,
+        attempt: &Attempt,
         answer: Result<Standing, SignInError>,
     ) -> Result<Standing, SignInError> {
-        let Attempt { protocol, mechanism, ip } = attempt;
         let standing = answer.map_err(|error| self.denied(attempt, error))?;
-        if !standing.opens(protocol) {
-            return Err(self.denied(attempt, SignInError::Closed));
-        }
-        self.metrics.sign_ins.with_label_values(&[protocol.name(), mechanism, "ok"]).inc();
+        let (protocol, mechanism, ip) = (attempt.kind.name(), attempt.mechanism, attempt.client);
+        self.metrics.sign_ins.with_label_values(&[protocol, mechanism, "ok"]).inc();
         let key = standing.account.key;
-        let protocol = protocol.name();
         info!(protocol, mechanism, tenant = %key.tenant, account = %key.account, %ip, "signed in");
         Ok(standing)
     }
@@ -107,17 +91,12 @@ impl Adapter {
         Ok(standing.filter(|standing| standing.opens(protocol)))
     }
 
-    fn denied(&self, attempt: Attempt, error: SignInError) -> SignInError {
-        let Attempt { protocol, mechanism, ip } = attempt;
-        let result = match &error {
-            SignInError::Denied => "denied",
-            SignInError::Closed => "closed",
-            SignInError::TooManyFailures { .. } => "slowed",
-            SignInError::Unavailable => "unavailable",
-        };
-        self.metrics.sign_ins.with_label_values(&[protocol.name(), mechanism, result]).inc();
+    fn denied(&self, attempt: &Attempt, error: SignInError) -> SignInError {
+        let (protocol, mechanism, ip, result) =
+            (attempt.kind.name(), attempt.mechanism, attempt.client, error.name());
+        self.metrics.sign_ins.with_label_values(&[protocol, mechanism, result]).inc();
         // The login may be a password typed into the wrong field: it is not logged.
-        info!(protocol = protocol.name(), mechanism, %ip, result, %error, "sign-in failed");
+        info!(protocol, mechanism, %ip, result, %error, "sign-in failed");
         error
     }
 }

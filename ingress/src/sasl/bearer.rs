@@ -37,14 +37,14 @@ impl<C: Carrier> Exchange<'_, C> {
                 Err(other) => return Ok(Err(other.into())),
             },
         };
-        let scope = self.attempt.protocol.name();
+        let scope = self.attempt.kind.name();
         let json = format!("{{\"status\":\"{status}\",\"schemes\":\"bearer\",\"scope\":\"{scope}\"}}");
         self.carrier.ask(json.as_bytes()).await?;
         Ok(Err(refusal))
     }
 
     async fn standing(&self, bearer: &Bearer<'_>) -> Result<Standing, SignInError> {
-        self.adapter.sign_in_with_token(self.attempt, bearer.login.as_deref(), bearer.token).await
+        self.adapter.sign_in_with_token(&self.attempt, bearer.login.as_deref(), bearer.token).await
     }
 }
 

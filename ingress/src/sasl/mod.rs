@@ -12,11 +12,11 @@ mod scram;
 
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use pennypost_directory::{ClientProtocol, SignInError, Standing};
+use pennypost_directory::{Attempt, ClientProtocol, SignInError, Standing};
 
 pub(crate) use binding::{Binding, end_point_of};
 
-use crate::net::{Adapter, Attempt, NetError, Stream};
+use crate::net::{Adapter, NetError, Stream};
 
 /// Padding is often forgotten.
 pub(crate) const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -34,6 +34,11 @@ pub(crate) trait Carrier {
 
     /// The connection.
     fn stream(&self) -> &Stream;
+
+    /// What the program calls itself, if it has said.
+    fn program(&self) -> Option<std::sync::Arc<str>> {
+        None
+    }
 }
 
 /// Why nobody is signed in.
@@ -91,7 +96,8 @@ pub(crate) async fn sign_in<C: Carrier>(
 ) -> Outcome {
     let known = mechanisms(carrier.stream()).iter().find(|known| mechanism.eq_ignore_ascii_case(known));
     let Some(mechanism) = known.copied() else { return Ok(Err(Refusal::UnknownMechanism)) };
-    let attempt = Attempt { protocol, mechanism, ip: carrier.stream().peer().ip() };
+    let client = carrier.stream().peer().ip();
+    let attempt = Attempt { kind: protocol.into(), mechanism, client, program: carrier.program() };
     let mut exchange = Exchange { adapter, attempt, carrier };
     match mechanism {
         "PLAIN" => exchange.plain(initial).await,
@@ -115,6 +121,6 @@ impl<C: Carrier> Exchange<'_, C> {
         let (Ok(login), Ok(password)) = (std::str::from_utf8(login), std::str::from_utf8(password)) else {
             return Err(Refusal::SignIn(SignInError::Denied));
         };
-        Ok(self.adapter.sign_in(self.attempt, login, password).await?)
+        Ok(self.adapter.sign_in(&self.attempt, login, password).await?)
     }
 }

@@ -60,7 +60,7 @@ impl<C: Carrier> Exchange<'_, C> {
         if first.acts_as.as_ref().is_some_and(|name| *name != first.login) {
             return Ok(Err(Refusal::ActsForOther));
         }
-        let exchange = match self.adapter.begin_scram(self.attempt, &first.login).await {
+        let exchange = match self.adapter.begin_scram(&self.attempt, &first.login).await {
             Ok(exchange) => exchange,
             Err(error) => return Ok(Err(error.into())),
         };
@@ -78,7 +78,7 @@ impl<C: Carrier> Exchange<'_, C> {
         }
         let auth_message = format!("{},{server_first},{}", first.bare, last.without_proof);
         let finished =
-            self.adapter.finish_scram(self.attempt, exchange, auth_message.as_bytes(), &last.proof);
+            self.adapter.finish_scram(&self.attempt, exchange, auth_message.as_bytes(), &last.proof);
         let (standing, signature) = match finished.await {
             Ok(finished) => finished,
             Err(error) => return Ok(Err(error.into())),

@@ -1,4 +1,6 @@
 //! Who may send to a group (GRP-04): said at RCPT, never afterwards.
+//!
+//! Feature GRP-04: all scopes; refused at RCPT, a claim confirmed by SPF first
 
 use std::time::Duration;
 

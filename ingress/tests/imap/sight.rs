@@ -1,5 +1,8 @@
 //! What the member wants mail programs to see (CLI-04, CLI-05): whatever is asked for, the answers are about the same
 //! messages, and what is not seen is not touched.
+//!
+//! Feature CLI-04 (part): range of time for IMAP and POP3: all, 2 years, 1 year, 3 months, 30 days, 7 days; set by the operator's command, members have no page yet
+//! Feature CLI-05 (part): own folders and junk for IMAP and POP3; set likewise
 
 use std::time::Duration;
 

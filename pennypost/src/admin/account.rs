@@ -55,6 +55,9 @@ pub enum AccountCommand {
         /// Where the new password comes from
         #[command(flatten)]
         password: PasswordArgs,
+        /// Its owner has to set another one at the next sign-in in a browser
+        #[arg(long)]
+        must_change: bool,
     },
     /// Change how much an account may hold
     #[command(after_help = "Example:\n  pennypost account quota alice@example.com 20GB")]
@@ -207,10 +210,10 @@ impl AccountCommand {
             },
             AccountCommand::List { tenant, csv } => list(context, tenant.as_deref(), *csv).await,
             AccountCommand::Show { address } => show(context, &context.account(address).await?).await,
-            AccountCommand::Passwd { address, password } => {
+            AccountCommand::Passwd { address, password, must_change } => {
                 let account = context.account(address).await?;
-                let chosen = password.choose(context, address)?;
-                context.directory.set_password(account.key, &chosen.password).await?;
+                let chosen = password.choose(context, address, &account.display_name).await?;
+                context.directory.give_password(account.key, &chosen.password, *must_change).await?;
                 let shown = account.address.to_string();
                 let generated = chosen.is_generated.then_some(chosen.password.as_str());
                 report(context, &say!(text, "account-password-changed", address = shown), &account, generated)
@@ -252,9 +255,8 @@ impl AccountCommand {
 
 async fn add(context: &AdminContext<'_>, address: &str, arguments: &AddArgs) -> Result<(), AdminError> {
     // Nobody likes to think of a password for an address that cannot be had.
-    let placeholder = "a password that is good enough";
-    context.directory.check_new_account(address, placeholder, &arguments.name).await?;
-    let chosen = arguments.password.choose(context, address)?;
+    context.directory.check_new_account(address, None, &arguments.name).await?;
+    let chosen = arguments.password.choose(context, address, &arguments.name).await?;
     let mut profile = Profile::default();
     if let Some(title) = &arguments.title {
         profile.set(ProfileField::Title, title)?;

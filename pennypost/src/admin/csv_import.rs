@@ -12,7 +12,7 @@ use pennypost_directory::{MailAddress, NewAccount};
 use serde_json::json;
 
 use crate::admin::account::{add_and_open, report};
-use crate::admin::password::generate;
+use crate::admin::password::made_up;
 use crate::admin::size::parse_size;
 use crate::admin::{AdminContext, AdminError};
 use crate::say;
@@ -133,10 +133,13 @@ async fn import(
     {
         return Err(AdminError::Said(say!(context.text, "error-csv-twice", address = &row.address)));
     }
-    let generated = row.password.is_none().then(generate);
+    let generated = match &row.password {
+        Some(_) => None,
+        None => Some(made_up(context, &row.address, &row.name).await?),
+    };
     let password = row.password.as_deref().or(generated.as_deref()).unwrap_or_default();
     if dry_run {
-        return Ok(context.directory.check_new_account(&row.address, password, &row.name).await?);
+        return Ok(context.directory.check_new_account(&row.address, Some(password), &row.name).await?);
     }
     let new = NewAccount {
         address: &row.address,

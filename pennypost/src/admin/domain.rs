@@ -6,7 +6,9 @@ use serde_json::{Value, json};
 
 use crate::admin::output::Table;
 use crate::admin::{AdminContext, AdminError};
+use crate::administration::RecordsCommand;
 use crate::say;
+use crate::text::Text;
 
 /// Subcommands of `domain`.
 #[derive(Debug, Subcommand)]
@@ -41,6 +43,9 @@ pub enum DomainCommand {
         #[arg(long, conflicts_with = "address")]
         off: bool,
     },
+    /// What the command line does through administration
+    #[command(flatten)]
+    Records(RecordsCommand),
 }
 
 impl DomainCommand {
@@ -59,6 +64,8 @@ impl DomainCommand {
                     &document(&domain, &tenant.name),
                 )
             }
+            // Done by [`crate::administration`], which writes records of it.
+            DomainCommand::Records(_) => Ok(()),
             DomainCommand::List { tenant } => list(context, tenant.as_deref()).await,
             DomainCommand::CatchAll { domain, address, off } => {
                 let address = address.as_deref().filter(|_| !off);
@@ -89,6 +96,7 @@ async fn list(context: &AdminContext<'_>, tenant: Option<&str>) -> Result<(), Ad
     let heads = vec![
         say!(text, "word-domain"),
         say!(text, "word-tenant"),
+        say!(text, "word-state"),
         say!(text, "word-catch-all"),
         say!(text, "word-created"),
     ];
@@ -102,6 +110,7 @@ async fn list(context: &AdminContext<'_>, tenant: Option<&str>) -> Result<(), Ad
                 let cells = vec![
                     domain.name.to_unicode(),
                     tenant.name.clone(),
+                    marked_state(domain, text),
                     catch_all.unwrap_or_default(),
                     domain.created.rfc3339(),
                 ];
@@ -114,12 +123,22 @@ async fn list(context: &AdminContext<'_>, tenant: Option<&str>) -> Result<(), Ad
     table.finish(&say!(text, "domains-none"))
 }
 
+/// The state, with a mark where something of its records is wrong (DOM-07).
+fn marked_state(domain: &Domain, text: &Text) -> String {
+    let state = say!(text, "domain-state", state = domain.state.name());
+    if domain.health.is_some_and(|health| health.needs_attention) { format!("{state} (!)") } else { state }
+}
+
 fn document(domain: &Domain, tenant: &str) -> Value {
     json!({
         "domain": domain.name,
         "unicode": domain.name.to_unicode(),
         "tenant": tenant,
         "tenant_id": domain.tenant.to_string(),
+        "state": domain.state.name(),
+        "alias_of": domain.alias_of,
+        "needs_attention": domain.health.map(|health| health.needs_attention),
+        "is_protected": domain.health.map(|health| health.is_protected),
         "catch_all": domain.catch_all.as_ref().map(|catch_all| catch_all.address.to_string()),
         "created": domain.created.rfc3339(),
     })

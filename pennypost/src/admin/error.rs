@@ -1,6 +1,6 @@
 //! Why a command did not do what it was asked, said in the person's language.
 
-use pennypost_directory::{AddressError, DirectoryError, PolicyError};
+use pennypost_directory::{AddressError, Broken, DirectoryError, PolicyError, Weakness};
 
 use crate::say;
 use crate::text::Text;
@@ -45,7 +45,8 @@ pub fn directory_message(error: &DirectoryError, text: &Text) -> String {
         E::Policy(PolicyError::ListFull { limit }) => say!(text, "error-list-full", limit = *limit),
         E::Policy(PolicyError::Keyword { limit }) => say!(text, "error-keyword", limit = *limit),
         E::Name { limit } => say!(text, "error-name", limit = *limit),
-        E::Password { min, max } => say!(text, "error-password", min = *min, max = *max),
+        E::Password(weakness) => say!(text, "error-password", broken = broken_rules(weakness, text)),
+        E::SignInRules(error) => say!(text, "error-sign-in-rules", cause = error.to_string()),
         E::NoTenant(name) => say!(text, "error-no-tenant", name = name),
         E::NoDomain(name) => say!(text, "error-no-domain", name = name),
         E::NoAccount(name) => say!(text, "error-no-account", name = name),
@@ -73,7 +74,29 @@ pub fn directory_message(error: &DirectoryError, text: &Text) -> String {
         E::BinOver(address) => say!(text, "error-bin-over", address = address),
         E::WrongKind(address) => say!(text, "error-wrong-kind", address = address),
         E::GroupFollows => say!(text, "error-group-follows"),
+        E::AliasDomain(name) => say!(text, "error-alias-domain", name = name),
+        E::DomainNotEmpty(name) => say!(text, "error-domain-not-empty", name = name),
+        E::DomainState(name) => say!(text, "error-domain-state", name = name),
         E::Field { name, limit } => say!(text, "error-field", name = *name, limit = *limit),
+    }
+}
+
+/// Every rule that a password breaks.
+fn broken_rules(weakness: &Weakness, text: &Text) -> String {
+    let sentences: Vec<String> = weakness.0.iter().map(|broken| broken_rule(*broken, text)).collect();
+    sentences.join(&say!(text, "between-sentences"))
+}
+
+fn broken_rule(broken: Broken, text: &Text) -> String {
+    match broken {
+        Broken::TooShort { min } => say!(text, "password-too-short", min = min),
+        Broken::TooLong { max } => say!(text, "password-too-long", max = max),
+        Broken::Control => say!(text, "password-control"),
+        Broken::Classes { wanted } => say!(text, "password-classes", wanted = usize::from(wanted)),
+        Broken::Capital => say!(text, "password-capital"),
+        Broken::Sequence => say!(text, "password-sequence"),
+        Broken::AccountName => say!(text, "password-account-name"),
+        Broken::Used { history } => say!(text, "password-used", history = usize::from(history)),
     }
 }
 

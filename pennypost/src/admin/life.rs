@@ -193,7 +193,7 @@ async fn assign(context: &AdminContext<'_>, arguments: &AssignArgs) -> Result<()
     let address = &arguments.address;
     let account = context.account(address).await?;
     let departments = find_all(context, account.key.tenant, &arguments.department).await?;
-    let chosen = arguments.password.choose(context, address)?;
+    let chosen = arguments.password.choose(context, address, &arguments.name).await?;
     let owner = NewOwner {
         display_name: &arguments.name,
         password: Some(&chosen.password),

@@ -110,12 +110,17 @@ async fn list(context: &AdminContext<'_>, address: &str) -> Result<(), AdminErro
         say!(text, "word-scope"),
         say!(text, "word-created"),
         say!(text, "word-expires"),
+        say!(text, "word-last-use"),
     ];
     let mut table = Table::new(context, heads);
     for token in context.directory.tokens(account.key).await? {
         let expires = token.expires.map_or_else(|| "-".to_owned(), |end| end.rfc3339());
         let (scope, created) = (scope_names(token.scope).join(","), token.created.rfc3339());
-        let row = vec![token.id.to_string(), token.name.clone(), scope, created, expires];
+        let used = token.used.map_or_else(
+            || say!(text, "word-never"),
+            |used| format!("{} {} {}", crate::print::time(used.time), used.kind.name(), used.client),
+        );
+        let row = vec![token.id.to_string(), token.name.clone(), scope, created, expires, used];
         table.row(row, &document(&token))?;
     }
     table.finish(&say!(text, "tokens-none"))
@@ -148,5 +153,10 @@ fn document(token: &Token) -> Value {
         "scope": scope_names(token.scope),
         "created": token.created.rfc3339(),
         "expires": token.expires.map(|end| end.rfc3339()),
+        "used": token.used.map(|used| json!({
+            "time": used.time.rfc3339(),
+            "address": used.client.to_string(),
+            "kind": used.kind.name(),
+        })),
     })
 }

@@ -34,8 +34,8 @@ pub enum KeyCommand {
   pennypost key add hr --tenant acme --scope members:write,groups:write
   pennypost key add backup --operator --scope installation:read --expires 90
   pennypost key add own --tenant acme --account ann@acme.example
-Scopes are AREA:read or AREA:write; areas: tenant domains members groups policies administrators keys log, and
-installation for operators.")]
+Scopes are AREA:read or AREA:write; areas: tenant domains members groups policies administrators keys log dangerous
+sign-on, and installation for operators.")]
     Add {
         /// What it is for
         name: String,

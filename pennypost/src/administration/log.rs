@@ -1,4 +1,4 @@
-//! `pennypost log …`: the log of operations (LOG-06).
+//! `pennypost log …`: the log of operations (LOG-06), and the record of sign-ins (LOG-02, LOG-05).
 
 use clap::Subcommand;
 use pennypost_admin::operations::csv;
@@ -6,6 +6,7 @@ use pennypost_admin::{Book, Record};
 use pennypost_model::Timestamp;
 use serde_json::{Value, json};
 
+use super::sign_ins::{self, AbsentArgs, Period, SignInsArgs};
 use super::{OPERATOR, refused, tenant};
 use crate::office::Office;
 use crate::print::{Output, clean, fitting};
@@ -14,7 +15,7 @@ use crate::{Failed, say};
 
 /// Records that are read at once.
 const PAGE: usize = 500;
-const DAY_MILLIS: i64 = 24 * 60 * 60 * 1_000;
+pub(super) const DAY_MILLIS: i64 = 24 * 60 * 60 * 1_000;
 /// Columns of an object.
 const COLUMNS: usize = 60;
 
@@ -39,13 +40,28 @@ pub enum LogCommand {
         /// The last day, in UTC
         #[arg(long, value_name = "DAY", value_parser = day)]
         to: Option<Timestamp>,
+        /// Only what members did to their own accounts, such as another password
+        #[arg(long, conflicts_with = "operator")]
+        own: bool,
         /// As CSV
         #[arg(long)]
         csv: bool,
     },
+    /// Show sign-ins, oldest first: who, from where, by what way and program, and what came of it
+    #[command(after_help = "Examples:
+  pennypost log sign-ins ann@acme.example --from 2026-11-01 --to 2026-11-30
+  pennypost log sign-ins --kind client --result failed
+  pennypost log sign-ins --kind lock --csv")]
+    SignIns(SignInsArgs),
+    /// Count sign-ins day by day, 92 days at most
+    #[command(after_help = "Example:\n  pennypost log statistics --tenant acme --from 2026-11-01 --csv")]
+    Statistics(Period),
+    /// List accounts that were not signed in to since a day
+    #[command(after_help = "Example:\n  pennypost log not-signed-in --since 2026-11-01 --tenant acme")]
+    NotSignedIn(AbsentArgs),
 }
 
-fn day(text: &str) -> Result<Timestamp, String> {
+pub(super) fn day(text: &str) -> Result<Timestamp, String> {
     let time = Timestamp::from_rfc3339(&format!("{text}T00:00:00Z"));
     time.ok_or_else(|| "a day is written as 2026-11-20".to_owned())
 }
@@ -57,14 +73,20 @@ pub async fn run(
     text: &Text,
     output: &mut Output<'_>,
 ) -> Result<(), Failed> {
-    let LogCommand::List { tenant: name, operator, from, to, csv: as_csv } = command;
+    let (name, operator, from, to, own, as_csv) = match command {
+        LogCommand::List { tenant, operator, from, to, own, csv } => (tenant, operator, from, to, own, csv),
+        LogCommand::SignIns(args) => return sign_ins::list(office, args, text, output).await,
+        LogCommand::Statistics(period) => return sign_ins::statistics(office, period, text, output).await,
+        LogCommand::NotSignedIn(args) => return sign_ins::absent(office, args, text, output).await,
+    };
     let book: Book = if *operator { None } else { Some(tenant(office, name.as_deref(), text).await?.id) };
     let administration = office.administration();
     let times = (*from, to.map(|last| last.plus_millis(DAY_MILLIS)));
     let (mut after, mut rows, mut is_first) = (0, Vec::new(), true);
     loop {
         let read = administration.operations(&OPERATOR, book, times, after, PAGE).await;
-        let (records, next) = read.map_err(|error| refused(error, text))?;
+        let (mut records, next) = read.map_err(|error| refused(error, text))?;
+        records.retain(|record| !own || record.entry.is_ones_own());
         if *as_csv {
             // The line of names stands once.
             let page = csv(&records);

@@ -1,9 +1,13 @@
 //! `role`, `key` and `log`: who may administer what, keys of the API, and the log of operations. All go through
 //! [`pennypost_admin`] as the operator, whom everything is permitted, and what changes something is recorded.
 
+mod domain;
 mod key;
 mod log;
 mod role;
+mod service;
+mod sign_in;
+mod sign_ins;
 #[cfg(test)]
 mod tests;
 
@@ -14,9 +18,13 @@ use crate::office::Office;
 use crate::text::Text;
 use crate::{Failed, say};
 
+pub use domain::RecordsCommand;
+pub(crate) use domain::run as domain;
 pub use key::KeyCommand;
 pub use log::LogCommand;
 pub use role::RoleCommand;
+pub use service::ServiceCommand;
+pub use sign_in::SignInCommand;
 
 const OPERATOR: Call = Call::of_operator();
 
@@ -51,12 +59,29 @@ fn refused(error: AdminError, text: &Text) -> Failed {
         AdminError::Denied(_) | AdminError::Changed => return DirectoryError::Contended.into(),
         AdminError::Conflict(Conflict::RoleTaken) => say!(text, "role-taken"),
         AdminError::Conflict(Conflict::RoleHeld) => say!(text, "role-held"),
+        AdminError::Conflict(Conflict::ExcludesYou) => say!(text, "sign-in-excludes-you"),
+        AdminError::Conflict(Conflict::NoRecord) => say!(text, "sign-ins-no-record"),
+        AdminError::Conflict(Conflict::Forced) => say!(text, "sign-in-secure-forced"),
+        AdminError::OldPassword(_) => say!(text, "sign-in-old-password"),
         AdminError::Invalid(Invalid::Name { limit }) => say!(text, "error-name", limit = limit),
         AdminError::Invalid(Invalid::Permissions) => say!(text, "role-permissions"),
         AdminError::Invalid(Invalid::NoRole) => say!(text, "administration-missing", what = "role"),
         AdminError::Invalid(Invalid::NoAccount) => say!(text, "administration-missing", what = "account"),
         AdminError::Invalid(Invalid::TooMany { limit }) => say!(text, "error-too-many", limit = limit),
         AdminError::Invalid(Invalid::Past) => say!(text, "key-past"),
+        AdminError::Conflict(Conflict::ServiceUnsaid) => say!(text, "service-unsaid"),
+        AdminError::Conflict(Conflict::DomainOwned) => say!(text, "domain-owned"),
+        AdminError::Conflict(Conflict::DomainLocked) => say!(text, "domain-locked"),
+        AdminError::Conflict(Conflict::NotConfirmed) => say!(text, "not-confirmed"),
+        AdminError::NoLookUps => say!(text, "no-look-ups"),
+        AdminError::Service(cause) => say!(text, "service-bad", cause = cause),
+        AdminError::Invalid(Invalid::SessionLife) => say!(text, "session-life"),
+        AdminError::Invalid(Invalid::NoFactor) => say!(text, "second-factor-none"),
+        AdminError::Invalid(Invalid::OwnRequest) | AdminError::NeedsSecond => {
+            say!(text, "second-administrator")
+        }
+        AdminError::Invalid(Invalid::LargeOrder { limit }) => say!(text, "order-large", limit = limit),
+        AdminError::Code(_) => say!(text, "code-wrong"),
     })
 }
 
@@ -69,9 +94,15 @@ pub enum AdministrationCommand {
     /// Roles of administrators, and who holds them
     #[command(subcommand)]
     Role(RoleCommand),
-    /// The log of what administrators did
+    /// The log of what administrators did, and of sign-ins
     #[command(subcommand)]
     Log(LogCommand),
+    /// Passwords, locks, addresses from which to sign in, secure sign-in
+    #[command(subcommand, name = "sign-in")]
+    SignIn(SignInCommand),
+    /// Under which names the world reaches this post office: what domains have to point at
+    #[command(subcommand)]
+    Service(ServiceCommand),
 }
 
 /// Does what was asked.
@@ -85,5 +116,7 @@ pub(crate) async fn run(
         AdministrationCommand::Key(command) => key::run(office, command, text, output).await,
         AdministrationCommand::Role(command) => role::run(office, command, text, output).await,
         AdministrationCommand::Log(command) => log::run(office, command, text, output).await,
+        AdministrationCommand::SignIn(command) => sign_in::run(office, command, text, output).await,
+        AdministrationCommand::Service(command) => service::run(office, command, text, output).await,
     }
 }

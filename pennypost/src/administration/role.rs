@@ -31,7 +31,8 @@ pub enum RoleCommand {
     #[command(after_help = "Examples:
   pennypost role add helpdesk --permission members:write --tenant acme
   pennypost role add auditor --permission members:read,log:read
-Permissions are AREA:read or AREA:write; areas: tenant domains members groups policies administrators keys log.")]
+Permissions are AREA:read or AREA:write; areas: tenant domains members groups policies administrators keys log dangerous
+sign-on.")]
     Add {
         /// Its name
         name: String,

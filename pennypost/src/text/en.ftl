@@ -12,7 +12,8 @@ error-unsuitable-address = { $address } cannot be given away: use letters, digit
 error-list-full = a list holds at most { $limit } entries
 error-keyword = a subject keyword has 1 to { $limit } characters and no control characters
 error-name = a name has 1 to { $limit } characters and no control characters
-error-password = a password has at least { $min } characters, at most { $max } bytes and no control characters
+error-password = the password can’t be used: { $broken }
+error-sign-in-rules = { $cause }
 error-no-tenant = there is no tenant “{ $name }”; see “pennypost tenant list”
 error-no-domain = there is no domain { $name }; add it with “pennypost domain add { $name } --tenant NAME”
 error-no-account = there is no account { $name }; see “pennypost account list”
@@ -527,3 +528,92 @@ word-by = by
 word-operation = operation
 word-object = object
 word-outcome = outcome
+
+between-sentences = {"; "}
+password-too-short = it has fewer than { $min } characters
+password-too-long = it is longer than { $max }
+password-control = it holds control characters
+password-classes = of capital letters, small letters, digits and other characters it has fewer than { $wanted } kinds
+password-capital = it has no capital letter
+password-sequence = it has three characters in a row that are alike or follow each other, such as 123 or aaa
+password-account-name = it holds the name of the account or of its owner
+password-used = it is one of the last { $history }
+sign-in-excludes-you = the rule would not let you in from where you are
+sign-ins-no-record = sign-ins are not recorded here
+sign-in-secure-forced = an administrator has turned secure sign-in on
+sign-in-old-password = the old password is not right
+sign-in-others-allow = all others may sign in
+sign-in-others-deny = no others may sign in
+rule-min-length = least characters of a password
+rule-max-length = most characters of a password (0: any)
+rule-classes = kinds of characters
+rule-capital = a capital letter is needed
+rule-no-sequences = no sequences such as 123 or aaa
+rule-no-account-name = no names of the account or its owner
+rule-history = last passwords that do not come again
+rule-lifetime = days after which a password expires (0: never)
+rule-expires-in-clients = expired passwords open mail programs no more
+rule-change-first = a given password is changed at the first sign-in
+rule-lock-count = wrong passwords that lock an account (0: never)
+rule-lock-window = minutes within which they are counted
+rule-lock-minutes = minutes for which it stays locked (0: until unlocked)
+rule-trusted = networks from which wrong passwords never lock
+rule-addresses = from where to sign in
+rule-exempt-accounts = accounts that this does not limit
+rule-exempt-departments = departments that this does not limit
+rule-secure = secure sign-in for everybody (a password alone signs nobody in)
+rule-secure-own = secure sign-in, wanted by the owner
+rule-secure-forced = secure sign-in, forced
+rule-as-tenant = as the tenant says
+lock-strangers = strangers
+lock-until-unlocked = until it is unlocked
+locks-none = no account is locked
+account-unlocked = unlocked { $address }
+sign-ins-none = no sign-ins
+absent-none = everybody has signed in
+word-for-whom = for whom
+word-failures = failures
+word-count = count
+word-kind = kind
+word-program = program
+word-failed = failed
+word-locked = locked
+word-never = never
+word-last-sign-in = last sign-in
+word-locked-until = until
+word-last-use = last use
+
+## Domains and their records
+
+service-unsaid = nobody has said yet at what domains have to point; see “pennypost service set --help”
+service-bad = this can't be: { $cause }
+service-set = domains of all tenants have to point there from now on; see “pennypost domain check”
+domain-owned = it is known already whose the domain is
+domain-locked = mail is not brought to the domain yet, and the tenant waits for that; see “pennypost domain check”
+not-confirmed = not confirmed: say again what “pennypost domain remove” says without --confirm
+no-look-ups = DNS can't be asked from here; see PENNYPOST_DNS
+domain-claimed = { $name } is claimed. Set one of these records in its zone, then run “pennypost domain verify”:
+domain-verified = { $name } is { $state }
+domain-is = { $name } is { $state }
+domain-state = { $state ->
+    [pending] claimed, not proved
+    [conflict] proved, and another tenant has it
+    [proved] the tenant’s
+    [active] active
+    [suspended] suspended
+   *[removing] being removed
+ }
+domain-found = { "  " }found: { $value }
+domain-set = { "  " }set:   { $line }
+domain-alias = { $name } stands for { $of } from now on
+domain-no-alias = { $name } stands for itself
+domain-removed = { $name } is removed; its accounts are in the recycle bin
+domain-removal = With { $name } go { $accounts } accounts (into the recycle bin), { $aliases } aliases and { $groups } groups. Back up what is needed and tell who writes there. To go on: --confirm { $code }
+error-alias-domain = { $name } stands for another domain: addresses are given there, and no domain stands for it
+error-domain-not-empty = { $name } has addresses of its own, or another domain stands for it
+error-domain-state = { $name } is not in a state for this
+session-life = sessions last 15 minutes to 90 days, and may be idle for 5 minutes at least and not for longer than they last
+second-factor-none = there is no second factor
+second-administrator = it takes another administrator to confirm it
+order-large = what a second administrator has to confirm has { $limit } bytes at most
+code-wrong = the code is wrong, or was used

@@ -12,7 +12,8 @@ error-unsuitable-address = 不能分配 { $address }：@ 之前请使用字母�
 error-list-full = 每个名单最多 { $limit } 条
 error-keyword = 主题关键词须为 1 至 { $limit } 个字符，且不含控制字符
 error-name = 名称须为 1 至 { $limit } 个字符，且不含控制字符
-error-password = 密码至少 { $min } 个字符，最多 { $max } 字节，且不含控制字符
+error-password = 密码不符合要求：{ $broken }
+error-sign-in-rules = 登录规则无效：{ $cause }
 error-no-tenant = 没有租户“{ $name }”，请用“pennypost tenant list”查看
 error-no-domain = 没有域名 { $name }，可用“pennypost domain add { $name } --tenant 租户名”添加
 error-no-account = 没有账号 { $name }，请用“pennypost account list”查看
@@ -457,3 +458,92 @@ word-by = 操作者
 word-operation = 操作
 word-object = 对象
 word-outcome = 结果
+
+between-sentences = ；
+password-too-short = 少于 { $min } 个字符
+password-too-long = 超过 { $max } 个字符
+password-control = 含有控制字符
+password-classes = 大写字母、小写字母、数字、其他字符中至少要有 { $wanted } 种
+password-capital = 没有大写字母
+password-sequence = 含有三个相同或连续的字符，例如 123 或 aaa
+password-account-name = 含有帐号名或使用者姓名
+password-used = 与最近 { $history } 个密码之一相同
+sign-in-excludes-you = 该规则会使您无法从当前地址登录
+sign-ins-no-record = 此处不保存登录记录
+sign-in-secure-forced = 管理员已强制开启安全登录
+sign-in-old-password = 原密码不正确
+sign-in-others-allow = 其他地址允许登录
+sign-in-others-deny = 其他地址禁止登录
+rule-min-length = 密码最少字符数
+rule-max-length = 密码最多字符数（0 为不限）
+rule-classes = 字符种类数
+rule-capital = 必须含大写字母
+rule-no-sequences = 禁止 123、aaa 等连续或相同字符
+rule-no-account-name = 禁止含帐号名或姓名
+rule-history = 不得与最近几个密码相同
+rule-lifetime = 密码有效天数（0 为永久）
+rule-expires-in-clients = 过期密码在客户端同样失效
+rule-change-first = 首次登录须修改管理员设置的密码
+rule-lock-count = 锁定帐号的密码错误次数（0 为不锁定）
+rule-lock-window = 错误次数的统计分钟数
+rule-lock-minutes = 锁定分钟数（0 为直到解锁）
+rule-trusted = 登录锁定白名单网段
+rule-addresses = 允许登录的地址
+rule-exempt-accounts = 不受限制的帐号
+rule-exempt-departments = 不受限制的部门
+rule-secure = 全员安全登录（仅凭密码不能登录）
+rule-secure-own = 本人开启的安全登录
+rule-secure-forced = 管理员强制的安全登录
+rule-as-tenant = 与租户规则相同
+lock-strangers = 陌生网络
+lock-until-unlocked = 直到解锁
+locks-none = 没有被锁定的帐号
+account-unlocked = 已解锁 { $address }
+sign-ins-none = 没有登录记录
+absent-none = 所有帐号均已登录过
+word-for-whom = 锁定范围
+word-failures = 错误次数
+word-count = 次数
+word-kind = 方式
+word-program = 客户端
+word-failed = 失败
+word-locked = 锁定
+word-never = 从未
+word-last-sign-in = 最近登录
+word-locked-until = 锁定至
+word-last-use = 最近使用
+
+## 域名与解析记录
+
+service-unsaid = 尚未设置域名应指向的服务器，见“pennypost service set --help”
+service-bad = 设置无效：{ $cause }
+service-set = 已设置。所有租户的域名今后应指向这些服务器，见“pennypost domain check”
+domain-owned = 该域名的所有权已经确认
+domain-locked = 该域名的邮件尚未指向本系统，租户要求生效后才能添加，见“pennypost domain check”
+not-confirmed = 未确认：请提交“pennypost domain remove”（不带 --confirm）显示的确认码
+no-look-ups = 此处无法查询 DNS，见 PENNYPOST_DNS
+domain-claimed = 已登记 { $name }。请在其解析中设置以下任一记录，然后运行“pennypost domain verify”：
+domain-verified = { $name }：{ $state }
+domain-is = { $name }：{ $state }
+domain-state = { $state ->
+    [pending] 已登记，所有权未验证
+    [conflict] 所有权已验证，但已被其他租户使用
+    [proved] 所有权已确认
+    [active] 正常
+    [suspended] 已暂停
+   *[removing] 正在注销
+ }
+domain-found = { "  " }现有：{ $value }
+domain-set = { "  " }应设：{ $line }
+domain-alias = { $name } 今后作为 { $of } 的别名域
+domain-no-alias = { $name } 不再是别名域
+domain-removed = { $name } 已注销，其账号已移入回收站
+domain-removal = 注销 { $name } 会同时处理：{ $accounts } 个账号（移入回收站）、{ $aliases } 个别名、{ $groups } 个群组。请先备份邮件并通知往来联系人。继续请加 --confirm { $code }
+error-alias-domain = { $name } 是别名域：地址须建在其对应的域名下，也不能再作为其他别名域的目标
+error-domain-not-empty = { $name } 下仍有地址，或有其他域名是它的别名域
+error-domain-state = { $name } 当前的状态不允许该操作
+session-life = 会话时长须为 15 分钟至 90 天，空闲时间至少 5 分钟且不得长于会话时长
+second-factor-none = 尚未设置二次验证
+second-administrator = 须由另一位管理员确认
+order-large = 需要另一位管理员确认的请求最多 { $limit } 字节
+code-wrong = 验证码错误或已使用

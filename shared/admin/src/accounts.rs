@@ -1,7 +1,7 @@
 //! Accounts, their passwords, tokens, and what they say about mail programs.
 
 use pennypost_directory::{
-    Account, AccountState, ClientSettings, DepartmentId, DepartmentTree, DirectoryError, Listed,
+    Account, AccountState, ClientSettings, DepartmentId, DepartmentTree, DirectoryError, Domain, Listed,
     MAX_DEPARTMENT_LEVELS, MailAddress, Page, Token, TokenId, TokenScope,
 };
 use pennypost_model::{AccountKey, TenantId, Timestamp};
@@ -49,11 +49,15 @@ pub struct NewToken {
 }
 
 /// Where the departments of accounts lie, if the actor is somebody who reaches only some of them.
-struct Places(Option<DepartmentTree>);
+pub(crate) struct Places(Option<DepartmentTree>);
 
 impl Places {
+    pub(crate) const fn with(tree: DepartmentTree) -> Places {
+        Places(Some(tree))
+    }
+
     /// Departments and all above them, up to the organisation itself.
-    fn of(&self, departments: &[DepartmentId]) -> Vec<DepartmentId> {
+    pub(crate) fn of(&self, departments: &[DepartmentId]) -> Vec<DepartmentId> {
         let mut found = vec![DepartmentId::ROOT];
         let Some(tree) = &self.0 else { return found };
         for department in departments {
@@ -141,7 +145,7 @@ impl Administration {
     }
 
     /// The account, if the actor may look at it by this action.
-    async fn seen(
+    pub(crate) async fn seen(
         &self,
         call: &Call,
         action: Action,
@@ -155,12 +159,12 @@ impl Administration {
         Ok((account, authority))
     }
 
-    async fn stored_account(&self, key: AccountKey) -> Result<Account, AdminError> {
+    pub(crate) async fn stored_account(&self, key: AccountKey) -> Result<Account, AdminError> {
         self.directory.account(key).await?.ok_or(AdminError::NotFound("account"))
     }
 
     /// The account, if the actor may do this to it.
-    async fn permitted(
+    pub(crate) async fn permitted(
         &self,
         call: &Call,
         about: &About<'_>,
@@ -204,7 +208,8 @@ impl Administration {
             let departments = places.of(one);
             self.permit(call, &Scope::NewAccount { tenant, departments: &departments }, &about).await?;
         }
-        self.own_domain(tenant, &new.address).await?;
+        let domain = self.own_domain(tenant, &new.address).await?;
+        self.check_lock(tenant, &domain).await?;
         let wished = pennypost_directory::NewAccount {
             address: &new.address,
             password: Some(&new.password),
@@ -219,7 +224,7 @@ impl Administration {
     }
 
     /// Departments are looked up only for whoever does not reach the whole tenant.
-    async fn places(&self, call: &Call, tenant: TenantId) -> Result<Places, AdminError> {
+    pub(crate) async fn places(&self, call: &Call, tenant: TenantId) -> Result<Places, AdminError> {
         let is_bounded = match &call.actor {
             Actor::Person { authority, .. } => {
                 authority.grants.iter().any(|grant| matches!(grant.reach, Reach::Departments(_)))
@@ -233,12 +238,12 @@ impl Administration {
     }
 
     /// Is the domain of this address the tenant's? Of another's nobody learns that it is there.
-    pub(crate) async fn own_domain(&self, tenant: TenantId, address: &str) -> Result<(), AdminError> {
+    pub(crate) async fn own_domain(&self, tenant: TenantId, address: &str) -> Result<Domain, AdminError> {
         let address = MailAddress::parse(address).map_err(DirectoryError::from)?;
         let domain = address.domain().to_string();
         let found = self.directory.domain(&domain).await?;
         match found {
-            Some(found) if found.tenant == tenant => Ok(()),
+            Some(found) if found.tenant == tenant => Ok(found),
             _ => Err(DirectoryError::NoDomain(domain).into()),
         }
     }
@@ -269,20 +274,31 @@ impl Administration {
             if is_as_expected { Ok(()) } else { Err(AdminError::Changed) }
         };
         self.act(call, &about, amended).await?;
+        if state == AccountState::Disabled {
+            // Each ends when it is used, too; of one that is not, none is to be left when the account is enabled again.
+            self.directory.end_sessions(expected.key, None).await?;
+        }
         self.stored_account(expected.key).await
     }
 
-    /// Replaces a password.
+    /// Replaces a password; with `must_change` its owner has to set another one at the next sign-in that can ask for it.
     ///
     /// # Errors
     /// [`AdminError`].
-    pub async fn set_password(&self, call: &Call, key: AccountKey, password: &str) -> Result<(), AdminError> {
+    pub async fn set_password(
+        &self,
+        call: &Call,
+        key: AccountKey,
+        password: &str,
+        must_change: bool,
+    ) -> Result<(), AdminError> {
         let object = key.account.to_string();
-        let about = About::new(Some(key.tenant), Action::AccountPassword, &object);
+        let about = About::new(Some(key.tenant), Action::AccountPassword, &object)
+            .to(json!({ "must_change": must_change }));
         let account = self.permitted(call, &about, key).await?;
         let address = account.address.to_string();
         let about = About { object: &address, ..about };
-        self.act(call, &about, self.directory.set_password(key, password)).await
+        self.act(call, &about, self.directory.give_password(key, password, must_change)).await
     }
 
     /// What an account says about mail programs.
@@ -370,7 +386,7 @@ impl Administration {
     }
 }
 
-fn may_see(call: &Call, account: &Account, places: &Places) -> bool {
+pub(crate) fn may_see(call: &Call, account: &Account, places: &Places) -> bool {
     let authority = Authority::default();
     let departments = places.of(&account.departments);
     let scope = Scope::Account { key: account.key, departments: &departments, authority: &authority };

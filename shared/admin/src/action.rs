@@ -11,6 +11,8 @@ pub enum Target {
     Tenant,
     /// An account: who administers some departments may act on those in them.
     Account,
+    /// A department, or the organisation itself: who administers some departments may act on those and what is below.
+    Department,
 }
 
 /// Who may do it, beside those who hold the permission.
@@ -29,6 +31,10 @@ enum Only {
     NobodyBelow,
     /// The creator of the tenant, and operators.
     Creator,
+    /// The account's own owner, in a session.
+    Owner,
+    /// People in sessions, and whoever runs the program on the machine: no keys.
+    People,
 }
 
 struct Row {
@@ -83,8 +89,8 @@ actions! {
     TenantClientsChange "tenant.clients.change" Policies Write Tenant Nobody All;
     /// List domains, look at one.
     DomainRead "domain.read" Domains Read Tenant Nobody All;
-    /// Give a domain to a tenant: the operator's word, as long as nothing proves whose it is.
-    DomainAdd "domain.add" Installation Write Tenant Nobody All;
+    /// Claim a domain, which its zone has to prove; an operator gives it without (DOM-02).
+    DomainAdd "domain.add" Domains Write Tenant Nobody All;
     /// Name the account for mail to unknown addresses (RCV-17).
     DomainChange "domain.change" Domains Write Tenant Nobody All;
     /// List accounts, look at one.
@@ -153,6 +159,98 @@ actions! {
     OperatorKeyRevoke "operator-key.revoke" Installation Write Installation Nobody All;
     /// Read the log of the installation's operations.
     OperatorLogRead "operator-log.read" Installation Read Installation Nobody All;
+    /// List departments, look at one and at who is in it; search people by name (ORG-02).
+    DepartmentRead "department.read" Members Read Department Nobody All;
+    /// Add a department (ORG-01).
+    DepartmentAdd "department.add" Members Write Department Nobody All;
+    /// Rename, describe, move or order a department (ORG-02).
+    DepartmentChange "department.change" Members Write Department Nobody All;
+    /// Remove a department that is empty.
+    DepartmentRemove "department.remove" Members Write Department Nobody All;
+    /// Change name, profile or departments of a person (ORG-15, ORG-16).
+    PersonChange "person.change" Members Write Account Nobody All;
+    /// Say from when on an account cannot be used (ORG-18).
+    AccountExpire "account.expire" Members Write Account Nobody NobodyBelow;
+    /// Suspend an account, or let it in again: the operator's word (TEN-10).
+    AccountSuspend "account.suspend" Installation Write Account Nobody All;
+    /// Put an account into the recycle bin (ORG-21).
+    AccountDelete "account.delete" Members Write Account Nobody NobodyBelow;
+    /// Take an account from its owner (ORG-20).
+    AccountUnbind "account.unbind" Members Write Account Nobody NobodyBelow;
+    /// Take an account out of the recycle bin (ORG-23).
+    AccountRestore "account.restore" Members Write Account Nobody NobodyBelow;
+    /// Give an account in the recycle bin to another member (ORG-23).
+    AccountAssign "account.assign" Members Write Account Nobody NobodyBelow;
+    /// Turn a member's account into a business mailbox (BIZ-03).
+    AccountConvert "account.convert" Members Write Account Nobody NobodyBelow;
+    /// Erase an account in the recycle bin with its mail (ORG-23).
+    AccountErase "account.erase" Members Write Account Nobody NobodyBelow;
+    /// List tags, look at one (ORG-25).
+    TagRead "tag.read" Members Read Tenant Nobody All;
+    /// Add a tag.
+    TagAdd "tag.add" Members Write Tenant Nobody All;
+    /// Rename a tag, or mark others with it.
+    TagChange "tag.change" Members Write Tenant Nobody All;
+    /// Remove a tag.
+    TagRemove "tag.remove" Members Write Tenant Nobody All;
+    /// Look at what the tenant says about signing in.
+    SignInRulesRead "sign-in-rules.read" Policies Read Tenant Nobody All;
+    /// Change what passwords have to be, when accounts are locked, from where members sign in (AUT-09, AUT-12 … AUT-17).
+    SignInRulesChange "sign-in-rules.change" Policies Write Tenant Nobody All;
+    /// Look at what holds for the sign-in of an account beside that.
+    AccountSignInRulesRead "account.sign-in-rules.read" Members Read Account Oneself All;
+    /// Give an account a rule of addresses of its own, or force secure sign-in (AUT-09, AUT-15).
+    AccountSignInRulesChange "account.sign-in-rules.change" Members Write Account Nobody NobodyBelow;
+    /// Turn one's own secure sign-in on or off (AUT-08).
+    AccountSecureSignIn "account.secure-sign-in" Members Write Account Oneself NobodyBelow;
+    /// Set another password in the place of the one that one knows (AUT-05).
+    AccountOwnPassword "account.own-password" Members Write Account Oneself NobodyBelow;
+    /// List accounts that wrong passwords have locked (AUT-16).
+    LockRead "lock.read" Members Read Account Nobody All;
+    /// Unlock an account.
+    LockRemove "lock.remove" Members Write Account Nobody NobodyBelow;
+    /// Read the record of all sign-ins of the tenant (LOG-02, LOG-05).
+    SignInRead "sign-in.read" Log Read Tenant Nobody All;
+    /// Read the record of an account's sign-ins (LOG-11).
+    AccountSignInRead "account.sign-in.read" Members Read Account Oneself All;
+    /// Look whether the zone of a claimed domain proves whose it is (DOM-08).
+    DomainVerify "domain.verify" Domains Write Tenant Nobody All;
+    /// Look at the records of a domain (DOM-07).
+    DomainCheck "domain.check" Domains Read Tenant Nobody All;
+    /// Make a domain stand for another one.
+    DomainAlias "domain.alias" Domains Write Tenant Nobody All;
+    /// Remove a domain with all that is in it (DOM-13).
+    DomainRemove "domain.remove" Domains Write Tenant Nobody All;
+    /// Close a domain, or open it again (TEN-10).
+    DomainSuspend "domain.suspend" Installation Write Tenant Nobody All;
+    /// Look at what domains have to point at.
+    ServiceRead "service.read" Installation Read Installation Nobody All;
+    /// Say at what domains have to point.
+    ServiceChange "service.change" Installation Write Installation Nobody All;
+    /// List the sessions of an account.
+    SessionRead "session.read" Members Read Account Oneself All;
+    /// End sessions of an account.
+    SessionEnd "session.end" Members Write Account Oneself NobodyBelow;
+    /// Look whether an account has a second factor.
+    SecondFactorRead "second-factor.read" Members Read Account Oneself All;
+    /// Set up the own second factor (AUT-11).
+    SecondFactorSet "second-factor.set" Members Write Account Oneself Owner;
+    /// Show the own second factor for what can't be made undone (ADM-13).
+    SessionConfirm "session.confirm" Members Write Account Oneself Owner;
+    /// Take away the second factor of somebody who has lost it.
+    SecondFactorReset "second-factor.reset" Members Write Account Nobody NobodyBelow;
+    /// Look at the rules of sessions and second factors.
+    SecurityRead "security.read" Policies Read Tenant Nobody All;
+    /// Change them.
+    SecurityChange "security.change" Administrators Write Tenant Nobody All;
+    /// List what waits for a second administrator (ADM-13).
+    RequestRead "request.read" Administrators Read Tenant Nobody All;
+    /// Confirm what another administrator has ordered. Takes the permission for that, too.
+    RequestConfirm "request.confirm" Administrators Write Tenant Nobody People;
+    /// Refuse what another administrator has ordered, or take back what one has ordered oneself.
+    RequestRefuse "request.refuse" Administrators Write Tenant Nobody People;
+    /// Ask for a ticket with which a member is let in (INT-01).
+    TicketAdd "ticket.add" SignOn Write Account Nobody NobodyBelow;
 }
 
 impl Action {
@@ -196,6 +294,33 @@ impl Action {
     #[must_use]
     pub const fn is_creators(self) -> bool {
         matches!(self.row().only, Only::Creator)
+    }
+
+    /// Is it for the account's own owner alone, in a session?
+    #[must_use]
+    pub const fn is_owners(self) -> bool {
+        matches!(self.row().only, Only::Owner)
+    }
+
+    /// Is it for people in sessions, and for nothing that holds a key?
+    #[must_use]
+    pub const fn is_for_people(self) -> bool {
+        matches!(self.row().only, Only::People)
+    }
+
+    /// Can't it be made undone, or does it take such protection away? Then whoever does it confirms who he is (ADM-13),
+    /// and where the tenant wishes it, a second administrator confirms it.
+    #[must_use]
+    pub const fn is_dangerous(self) -> bool {
+        matches!(
+            self,
+            Action::TenantState
+                | Action::CreatorChange
+                | Action::SecondFactorReset
+                | Action::SecurityChange
+                | Action::RequestConfirm
+                | Action::AccountErase
+        )
     }
 
     /// Does it go into the log of operations? Everything that changes something does.

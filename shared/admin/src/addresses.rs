@@ -60,7 +60,8 @@ impl Administration {
     ) -> Result<Alias, AdminError> {
         let about = About::new(Some(tenant), Action::AliasAdd, address).to(json!({ "targets": targets }));
         self.permit(call, &Scope::Tenant(tenant), &about).await?;
-        self.own_domain(tenant, address).await?;
+        let domain = self.own_domain(tenant, address).await?;
+        self.check_lock(tenant, &domain).await?;
         self.act(call, &about, self.directory.add_alias(address, targets)).await
     }
 
@@ -121,7 +122,8 @@ impl Administration {
         let about = About::new(Some(tenant), Action::GroupAdd, address)
             .to(json!({ "name": name, "members": members }));
         self.permit(call, &Scope::Tenant(tenant), &about).await?;
-        self.own_domain(tenant, address).await?;
+        let domain = self.own_domain(tenant, address).await?;
+        self.check_lock(tenant, &domain).await?;
         self.act(call, &about, self.directory.add_group(address, name, members)).await
     }
 

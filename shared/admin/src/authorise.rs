@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use pennypost_directory::DepartmentId;
+use pennypost_directory::{DepartmentId, SessionId};
 use pennypost_model::{AccountKey, TenantId};
 use serde::{Deserialize, Serialize};
 
 use crate::action::{Action, Target};
 use crate::keys::KeyId;
-use crate::permission::{Area, Permissions};
+use crate::permission::{Area, Level, Permissions};
 
 /// Over whom a grant reaches (ADM-10).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,10 +84,10 @@ pub enum Actor {
         /// What it may do.
         permissions: Permissions,
     },
-    /// A person, by a key of theirs.
+    /// A person.
     Person {
-        /// The key.
-        key: KeyId,
+        /// By which key or session.
+        means: Means,
         /// The account.
         account: AccountKey,
         /// Its address.
@@ -97,6 +97,32 @@ pub enum Actor {
         /// What the key may be used for, of that.
         limit: Permissions,
     },
+}
+
+/// By what a person acts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Means {
+    /// By a key of theirs.
+    Key(KeyId),
+    /// In a session.
+    Session(Presence),
+}
+
+/// Somebody in a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Presence {
+    /// The session.
+    pub session: SessionId,
+    /// The second factor was shown a moment ago (ADM-13).
+    pub is_confirmed: bool,
+    /// The person signed in, or showed the second factor, a short time ago.
+    pub is_fresh: bool,
+    /// The tenant wants a second factor, and the person has none: nothing but setting one up.
+    pub lacks_factor: bool,
+    /// The password is to be changed (AUT-06, AUT-12): nothing but that.
+    pub must_change: bool,
+    /// What another administrator has ordered is done.
+    pub seconds: bool,
 }
 
 /// Upon what.
@@ -122,7 +148,14 @@ pub enum Scope<'a> {
         /// Where, with all departments above.
         departments: &'a [DepartmentId],
     },
-    /// Some account of the tenant: may it be done to any? Rows of a list are then asked for one by one.
+    /// A department, by itself and all above it.
+    Department {
+        /// Whose.
+        tenant: TenantId,
+        /// The department, and all above.
+        departments: &'a [DepartmentId],
+    },
+    /// Some account or department of the tenant: may it be done to any? Rows of a list are then asked for one by one.
     SomeAccount(TenantId),
 }
 
@@ -130,9 +163,10 @@ impl Scope<'_> {
     const fn tenant(&self) -> Option<TenantId> {
         match self {
             Scope::Installation => None,
-            Scope::Tenant(tenant) | Scope::NewAccount { tenant, .. } | Scope::SomeAccount(tenant) => {
-                Some(*tenant)
-            }
+            Scope::Tenant(tenant)
+            | Scope::NewAccount { tenant, .. }
+            | Scope::Department { tenant, .. }
+            | Scope::SomeAccount(tenant) => Some(*tenant),
             Scope::Account { key, .. } => Some(key.tenant),
         }
     }
@@ -143,6 +177,7 @@ impl Scope<'_> {
             (Target::Installation, Scope::Installation)
                 | (Target::Tenant, Scope::Tenant(_))
                 | (Target::Account, Scope::Account { .. } | Scope::NewAccount { .. } | Scope::SomeAccount(_))
+                | (Target::Department, Scope::Department { .. } | Scope::SomeAccount(_))
         )
     }
 }
@@ -167,6 +202,12 @@ pub enum Why {
     OutOfReach,
     /// The account, or what is given, has powers that the actor has not.
     Above,
+    /// It can't be made undone: the actor has to show the second factor first, or the key is not for such things.
+    Unconfirmed,
+    /// The tenant wants a second factor, and the actor has none.
+    NoFactor,
+    /// The actor's password is to be changed first.
+    PasswordOver,
 }
 
 impl Why {
@@ -177,6 +218,9 @@ impl Why {
             Why::NoPermission => "no-permission",
             Why::OutOfReach => "out-of-reach",
             Why::Above => "above-actor",
+            Why::Unconfirmed => "confirmation-needed",
+            Why::NoFactor => "second-factor-missing",
+            Why::PasswordOver => "password-change-needed",
         }
     }
 }
@@ -237,6 +281,26 @@ impl Actor {
         }
     }
 
+    /// In which session a person is.
+    #[must_use]
+    pub const fn presence(&self) -> Option<&Presence> {
+        match self {
+            Actor::Person { means: Means::Session(presence), .. } => Some(presence),
+            _ => None,
+        }
+    }
+
+    /// May it do what can't be made undone?
+    #[must_use]
+    pub fn is_confirmed(&self) -> bool {
+        match self {
+            Actor::Operator => true,
+            Actor::Service { permissions, .. } => permissions.allow(Area::Dangerous, Level::Write),
+            Actor::Person { means: Means::Key(_), limit, .. } => limit.allow(Area::Dangerous, Level::Write),
+            Actor::Person { means: Means::Session(presence), .. } => presence.is_confirmed,
+        }
+    }
+
     /// Has the actor all of these powers over the tenant's people and things? Nobody gives what he has not, and nobody
     /// gets at an account that can do more than he.
     #[must_use]
@@ -277,12 +341,41 @@ impl Actor {
 /// May `actor` do `action` to `scope`? Depends on nothing else; says no unless something says yes.
 #[must_use]
 pub fn authorise(actor: &Actor, action: Action, scope: &Scope<'_>) -> Decision {
+    match by_power(actor, action, scope) {
+        Decision::Allow => {}
+        other => return other,
+    }
+    let is_over = actor.presence().is_some_and(|presence| presence.must_change);
+    if is_over && action != Action::AccountOwnPassword {
+        return Decision::Deny(Why::PasswordOver);
+    }
+    let is_for_setting_up = matches!(action, Action::SecondFactorRead | Action::SecondFactorSet);
+    if actor.presence().is_some_and(|presence| presence.lacks_factor) && !is_for_setting_up && !is_over {
+        return Decision::Deny(Why::NoFactor);
+    }
+    if action.is_dangerous() && !actor.is_confirmed() {
+        return Decision::Deny(Why::Unconfirmed);
+    }
+    Decision::Allow
+}
+
+/// What power, grants and ownership say.
+fn by_power(actor: &Actor, action: Action, scope: &Scope<'_>) -> Decision {
     if let (Some(own), Some(asked)) = (actor.tenant(), scope.tenant())
         && own != asked
     {
         return Decision::Hidden;
     }
     if !scope.is_for(action.target()) {
+        return Decision::Deny(Why::NoPermission);
+    }
+    if action.is_owners() {
+        let is_somewhere = matches!(scope, Scope::SomeAccount(_)) || actor.is_oneself(action, scope);
+        let is_present = actor.presence().is_some() && is_somewhere;
+        return if is_present { Decision::Allow } else { Decision::Deny(Why::NoPermission) };
+    }
+    let is_at_hand = actor.presence().is_some() || matches!(actor, Actor::Operator);
+    if action.is_for_people() && !is_at_hand {
         return Decision::Deny(Why::NoPermission);
     }
     if actor.is_oneself(action, scope) {
@@ -310,9 +403,9 @@ pub fn authorise(actor: &Actor, action: Action, scope: &Scope<'_>) -> Decision {
                 Scope::Installation => false,
                 Scope::Tenant(_) => grant.reach == Reach::Tenant,
                 Scope::SomeAccount(_) => true,
-                Scope::Account { departments, .. } | Scope::NewAccount { departments, .. } => {
-                    grant.reach.has_any(departments)
-                }
+                Scope::Account { departments, .. }
+                | Scope::NewAccount { departments, .. }
+                | Scope::Department { departments, .. } => grant.reach.has_any(departments),
             };
             if !giving.any(is_within) {
                 return Decision::Deny(Why::OutOfReach);

@@ -15,7 +15,32 @@ fn of(texts: &[&str]) -> Permissions {
 
 fn person(authority: Authority, limit: Permissions) -> Actor {
     let account = AccountKey { tenant: OURS, account: AccountId(9) };
-    Actor::Person { key: KeyId(1), account, address: "ann@acme.example".to_owned(), authority, limit }
+    Actor::Person {
+        means: Means::Key(KeyId(1)),
+        account,
+        address: "ann@acme.example".to_owned(),
+        authority,
+        limit,
+    }
+}
+
+/// A person in a session, otherwise as [`person`].
+fn in_session(authority: Authority, change: impl Fn(&mut Presence)) -> Actor {
+    let mut presence = Presence {
+        session: SessionId(1),
+        is_confirmed: false,
+        is_fresh: false,
+        lacks_factor: false,
+        must_change: false,
+        seconds: false,
+    };
+    change(&mut presence);
+    match person(authority, Permissions::of_tenant()) {
+        Actor::Person { account, address, authority, limit, .. } => {
+            Actor::Person { means: Means::Session(presence), account, address, authority, limit }
+        }
+        other => other,
+    }
 }
 
 fn graded(texts: &[&str], reach: Reach) -> Authority {
@@ -45,6 +70,7 @@ fn ordinary<'a>(action: Action, member: &'a Authority) -> Scope<'a> {
         Target::Installation => Scope::Installation,
         Target::Tenant => Scope::Tenant(OURS),
         Target::Account => another(&[SALES], member),
+        Target::Department => Scope::Department { tenant: OURS, departments: &[SALES] },
     }
 }
 
@@ -53,8 +79,9 @@ fn every_action_and_every_role() {
     let member = Authority::default();
     let all = Permissions::of_tenant();
     let everything = graded(&["members:write", "groups:write", "administrators:write"], Reach::Tenant);
-    for action in Action::ALL.iter().copied() {
-        let ask = |actor: &Actor| authorise(actor, action, &ordinary(action, &member)) == Decision::Allow;
+    // What is for people in sessions, and what takes a confirmation, have tests of their own.
+    for action in Action::ALL.iter().copied().filter(|one| !one.is_owners() && !one.is_for_people()) {
+        let ask = |actor: &Actor| by_power(actor, action, &ordinary(action, &member)) == Decision::Allow;
         let (name, area, level) = (action.name(), action.area(), action.level());
         let is_operators = area == Area::Installation;
         assert!(ask(&Actor::Operator), "{name}");
@@ -81,7 +108,7 @@ fn every_action_and_every_role() {
             assert_eq!(ask(&person(by_role, all.clone())), has && is_supers, "{name} by role {one}");
             let grants = vec![Granted { permissions, reach: sales() }];
             let within = Authority { standing: Standing::Member, grants };
-            let reaches = action.target() == Target::Account;
+            let reaches = matches!(action.target(), Target::Account | Target::Department);
             assert_eq!(
                 ask(&person(within, all.clone())),
                 has && reaches && !is_operators,
@@ -101,6 +128,7 @@ fn another_tenant_is_hidden_from_everybody_but_operators() {
         Scope::Tenant(THEIRS),
         Scope::SomeAccount(THEIRS),
         Scope::NewAccount { tenant: THEIRS, departments: &[SALES] },
+        Scope::Department { tenant: THEIRS, departments: &[SALES] },
         Scope::Account { key, departments: &[SALES], authority: &nobody },
     ];
     let actors = [
@@ -123,10 +151,77 @@ fn another_tenant_is_hidden_from_everybody_but_operators() {
 fn what_does_not_fit_is_refused_even_to_operators() {
     for action in Action::ALL.iter().copied() {
         for scope in [Scope::Installation, Scope::Tenant(OURS), Scope::SomeAccount(OURS)] {
-            let fits = scope.is_for(action.target());
+            let fits = scope.is_for(action.target()) && !action.is_owners();
             let allowed = authorise(&Actor::Operator, action, &scope) == Decision::Allow;
             assert_eq!(allowed, fits, "{} {scope:?}", action.name());
         }
+    }
+}
+
+#[test]
+fn what_is_dangerous_takes_a_confirmation_or_a_key_for_it() {
+    let member = Authority::default();
+    let mut seen = 0;
+    for action in Action::ALL.iter().copied().filter(|action| action.is_dangerous()) {
+        let scope = ordinary(action, &member);
+        if action.area() == Area::Installation {
+            continue;
+        }
+        seen += 1;
+        let creator = |is_confirmed| {
+            in_session(stands(Standing::Creator), |presence| presence.is_confirmed = is_confirmed)
+        };
+        assert_eq!(authorise(&creator(true), action, &scope), Decision::Allow, "{}", action.name());
+        let refused = Decision::Deny(Why::Unconfirmed);
+        assert_eq!(authorise(&creator(false), action, &scope), refused, "{}", action.name());
+        assert_eq!(authorise(&Actor::Operator, action, &scope), Decision::Allow, "{}", action.name());
+        if action.is_for_people() || action.is_creators() {
+            continue;
+        }
+        let ordinary: Permissions =
+            Permissions::of_tenant().iter().filter(|one| one.area != Area::Dangerous).collect();
+        assert_eq!(authorise(&service(Some(OURS), ordinary), action, &scope), refused, "{}", action.name());
+        let dangerous = service(Some(OURS), Permissions::of_tenant());
+        assert_eq!(authorise(&dangerous, action, &scope), Decision::Allow, "{}", action.name());
+    }
+    assert!(seen >= 4, "{seen}");
+}
+
+#[test]
+fn what_people_do_in_sessions_no_key_does() {
+    let member = Authority::default();
+    for action in Action::ALL.iter().copied().filter(|action| action.is_owners() || action.is_for_people()) {
+        let scope = ordinary(action, &member);
+        for actor in [
+            service(None, Permissions::all()),
+            service(Some(OURS), Permissions::of_tenant()),
+            person(stands(Standing::Creator), Permissions::of_tenant()),
+        ] {
+            let refused = Decision::Deny(Why::NoPermission);
+            assert_eq!(authorise(&actor, action, &scope), refused, "{}", action.name());
+        }
+        // Nor does anybody to another's account what is its owner's.
+        let creator = in_session(stands(Standing::Creator), |presence| presence.is_confirmed = true);
+        let allowed = authorise(&creator, action, &scope) == Decision::Allow;
+        assert_eq!(allowed, !action.is_owners(), "{}", action.name());
+    }
+}
+
+#[test]
+fn whoever_lacks_a_factor_sets_one_up_and_nothing_else() {
+    let own = AccountKey { tenant: OURS, account: AccountId(9) };
+    let authority = Authority::default();
+    let creator = in_session(stands(Standing::Creator), |presence| {
+        (presence.lacks_factor, presence.is_confirmed) = (true, true);
+    });
+    for action in Action::ALL.iter().copied().filter(|action| action.area() != Area::Installation) {
+        let scope = match action.target() {
+            Target::Account => Scope::Account { key: own, departments: &[], authority: &authority },
+            _ => ordinary(action, &authority),
+        };
+        let is_setting_up = matches!(action, Action::SecondFactorRead | Action::SecondFactorSet);
+        let expected = if is_setting_up { Decision::Allow } else { Decision::Deny(Why::NoFactor) };
+        assert_eq!(authorise(&creator, action, &scope), expected, "{}", action.name());
     }
 }
 
@@ -158,7 +253,11 @@ fn members_have_their_own() {
     let reader = person(Authority::default(), of(&["members:read"]));
     for action in Action::ALL.iter().copied().filter(|action| action.target() == Target::Account) {
         let allowed = authorise(&member, action, &scope) == Decision::Allow;
-        assert_eq!(allowed, action.is_ones_own(), "{}", action.name());
+        let is_for_keys = action.is_ones_own() && !action.is_owners();
+        assert_eq!(allowed, is_for_keys, "{}", action.name());
+        let present = in_session(Authority::default(), |_| {});
+        let allowed = authorise(&present, action, &scope) == Decision::Allow;
+        assert_eq!(allowed, action.is_ones_own(), "{} in a session", action.name());
         let reads = action.is_ones_own() && action.level() == Level::Read;
         assert_eq!(authorise(&reader, action, &scope) == Decision::Allow, reads, "{}", action.name());
         let service = service(Some(OURS), of(&["groups:write"]));

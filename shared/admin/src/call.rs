@@ -79,6 +79,16 @@ impl Administration {
         scope: &Scope<'_>,
         about: &About<'_>,
     ) -> Result<(), AdminError> {
+        self.permit_alone(call, scope, about).await?;
+        self.permit_without_second(call, about.book, about.action).await
+    }
+
+    async fn permit_alone(
+        &self,
+        call: &Call,
+        scope: &Scope<'_>,
+        about: &About<'_>,
+    ) -> Result<(), AdminError> {
         let refused = match call.may(about.action, scope) {
             Err(AdminError::Denied(why)) => why,
             other => return other,
@@ -100,11 +110,12 @@ impl Administration {
         object: &str,
     ) -> Result<(), AdminError> {
         let scope = match (action.target(), tenant) {
-            (Target::Account, Some(tenant)) => Scope::SomeAccount(tenant),
+            (Target::Account | Target::Department, Some(tenant)) => Scope::SomeAccount(tenant),
             (_, Some(tenant)) => Scope::Tenant(tenant),
             (_, None) => Scope::Installation,
         };
-        self.permit(call, &scope, &About::new(tenant, action, object)).await
+        // Whether it takes a second administrator is asked when all that can be wrong with it is known.
+        self.permit_alone(call, &scope, &About::new(tenant, action, object)).await
     }
 
     pub(crate) async fn note_denied(

@@ -1,6 +1,6 @@
 //! Why administration did not do what it was asked.
 
-use pennypost_directory::DirectoryError;
+use pennypost_directory::{DirectoryError, SignInError};
 use pennypost_model::codec::CodecError;
 use pennypost_ports::PortError;
 
@@ -27,6 +27,21 @@ pub enum AdminError {
     /// The directory.
     #[error(transparent)]
     Directory(#[from] DirectoryError),
+    /// The old password is not right, or may not be tried now.
+    #[error(transparent)]
+    OldPassword(SignInError),
+    /// DNS can't be asked from here: HTTP 503.
+    #[error("DNS can't be asked from here")]
+    NoLookUps,
+    /// What the operator says of the service can't be: HTTP 422.
+    #[error("{0}")]
+    Service(String),
+    /// A code of the second factor is wrong, or can't be looked at now: HTTP 422, 429.
+    #[error("the code was not accepted: {0}")]
+    Code(SignInError),
+    /// A second administrator has to confirm it (ADM-13): HTTP 202.
+    #[error("a second administrator has to confirm it")]
+    NeedsSecond,
 }
 
 /// What stands in the way.
@@ -38,6 +53,27 @@ pub enum Conflict {
     /// Somebody holds the role.
     #[error("somebody holds the role")]
     RoleHeld,
+    /// A rule would let nobody in from where it is made.
+    #[error("the rule would not let you in from where you are")]
+    ExcludesYou,
+    /// There is no record of sign-ins where this runs.
+    #[error("sign-ins are not recorded here")]
+    NoRecord,
+    /// An administrator has forced it.
+    #[error("an administrator has turned secure sign-in on")]
+    Forced,
+    /// The operator has not said at what domains have to point.
+    #[error("the operator has not said yet at what domains have to point")]
+    ServiceUnsaid,
+    /// It is known already whose the domain is.
+    #[error("it is known already whose the domain is")]
+    DomainOwned,
+    /// Mail is not brought to the domain yet, and the tenant waits for that (DOM-07).
+    #[error("mail is not brought to the domain yet")]
+    DomainLocked,
+    /// What goes with it has not been confirmed, or is something else by now (DOM-13).
+    #[error("not confirmed")]
+    NotConfirmed,
 }
 
 /// What can't be.
@@ -67,6 +103,23 @@ pub enum Invalid {
     /// A time that has passed.
     #[error("the end has passed")]
     Past,
+    /// A life of sessions that can't be.
+    #[error(
+        "sessions last 15 minutes to 90 days, and may be idle for 5 minutes at least and not for longer than they last"
+    )]
+    SessionLife,
+    /// There is no second factor.
+    #[error("there is no second factor")]
+    NoFactor,
+    /// Somebody would be his own second.
+    #[error("it takes another administrator")]
+    OwnRequest,
+    /// The order of a request can't be kept.
+    #[error("the order is larger than {limit} bytes")]
+    LargeOrder {
+        /// Bytes.
+        limit: usize,
+    },
 }
 
 impl From<PortError> for AdminError {

@@ -10,7 +10,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use parking_lot::Mutex;
-use pennypost_directory::{Listed, Page, TenantState};
+use pennypost_directory::{Directory, Listed, Page, TenantState};
 use pennypost_model::codec::{Versioned, encode};
 use pennypost_model::{AccountId, AccountKey, TenantId, Timestamp};
 use pennypost_ports::{ControlKey, Expected};
@@ -19,10 +19,10 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::action::Action;
-use crate::authorise::{Actor, Scope, Why};
+use crate::authorise::{Actor, Means, Scope, Why};
 use crate::call::{About, Call};
 use crate::operations::Book;
-use crate::permission::Permissions;
+use crate::permission::{Area, Level, Permissions};
 use crate::roles::{name_of, of_tenant};
 use crate::{AdminError, Administration, Invalid};
 
@@ -184,11 +184,14 @@ fn scope(book: Book) -> Scope<'static> {
 }
 
 impl Administration {
-    /// Who it is that shows this key.
+    /// Who it is that shows this key, or this session.
     ///
     /// # Errors
     /// [`NotAuthentic`].
     pub async fn authenticate(&self, text: &str) -> Result<Actor, NotAuthentic> {
+        if Directory::is_session(text) {
+            return self.authenticate_session(text).await;
+        }
         let (book, id, secret) = parts(text).ok_or(NotAuthentic::Unknown)?;
         let stored = self.read::<KeyItem>(&key_key(book, id)).await?;
         let (item, _) = stored.ok_or(NotAuthentic::Unknown)?;
@@ -212,7 +215,8 @@ impl Administration {
                 let found = found.filter(|found| found.is_open(self.clock.now()));
                 let address = found.ok_or(NotAuthentic::Unknown)?.address.to_string();
                 let authority = self.authority(account).await?;
-                Actor::Person { key: id, account, address, authority, limit: permissions }
+                let means = Means::Key(id);
+                Actor::Person { means, account, address, authority, limit: permissions }
             }
             (None, Holder::Account(_)) => return Err(NotAuthentic::Unknown),
         };
@@ -264,6 +268,12 @@ impl Administration {
             None => {}
         }
         self.permit_holder(call, &about, book, holder, &permissions).await?;
+        // Else a key would be the way around the confirmation.
+        let is_for_danger = permissions.allow(Area::Dangerous, Level::Read);
+        if is_for_danger && !call.actor.is_confirmed() {
+            self.note_denied(call, &about, Why::Unconfirmed).await?;
+            return Err(AdminError::Denied(Why::Unconfirmed));
+        }
         if self.list::<KeyItem>(&partition(book), &Page { after: None, limit: MAX_KEYS }).await?.items.len()
             >= MAX_KEYS
         {

@@ -12,6 +12,9 @@
 //! | `T/key-uses`, `installation/key-uses` | id | when the key was last used, to the hour |
 //! | `T/operations`, `installation/operations` | number | a [`Record`] of the log ([`operations`]) |
 //! | `T`, `installation` | `operations-end` | a hint where that log ends |
+//! | `T` | `security` | the [`SecurityRules`] of sessions, second factors and four eyes |
+//! | `T/requests-for-second` | id | a [`Pending`] operation that waits for a second administrator ([`requests`]) |
+//! | `T/tickets` | digest | a ticket with which a member is let in, for a minute (`tickets`) |
 //!
 //! Invariants:
 //! - Everything that is done here for an [`Actor`] was allowed by [`authorise()`], which says no unless a rule says yes;
@@ -27,14 +30,25 @@ mod action;
 mod addresses;
 mod authorise;
 mod call;
+mod departments;
+mod domains;
 mod error;
+mod factors;
 mod grants;
 mod keys;
 pub mod operations;
+mod people;
 mod permission;
+pub mod requests;
 mod roles;
+mod security;
+mod sessions;
+mod sign_in;
+mod sign_in_statistics;
 mod store;
+mod tags;
 mod tenants;
+mod tickets;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -45,16 +59,28 @@ use pennypost_ports::{Clock, Control, Ids};
 
 pub use accounts::{AccountChange, NewAccount, NewToken};
 pub use action::{Action, Target};
-pub use authorise::{Actor, Authority, Decision, Granted, Reach, Scope, Standing, Why, authorise};
+pub use authorise::{
+    Actor, Authority, Decision, Granted, Means, Presence, Reach, Scope, Standing, Why, authorise,
+};
 pub use call::Call;
+pub use departments::SeenDepartments;
+pub use domains::{DomainRecords, DomainRules, Outside, REMOVED_AT_ONCE, removal_code};
 pub use error::{AdminError, Conflict, Invalid};
 pub use grants::{Grant, Grants, MAX_GRANTS, MAX_REACH};
 pub use keys::{ApiKey, Holder, KeyId, MAX_KEYS, NewKey, NotAuthentic};
 pub use operations::{Book, By, Checked, Entry, Origin, Outcome, Record};
 pub use pennypost_directory::DepartmentId;
+pub use people::{Assignment, PersonChange};
 pub use permission::{Area, Level, NoPermission, Permission, Permissions};
+pub use requests::{Order, Pending, RequestId};
 pub use roles::{MAX_ROLES, Role, RoleId};
+pub use security::{Required, SecurityRules};
+pub use sessions::{NotSignedIn, SignIn, Visitor};
+pub use sign_in::{AccountLock, AccountRulesChange, sign_ins_csv};
+pub use sign_in_statistics::{Absent, DayOfSignIns};
+pub use tags::senders_name;
 pub use tenants::TenantChange;
+pub use tickets::TICKET_LIFE;
 
 /// Administration. Cheap to clone; clones share what the process remembers.
 #[derive(Clone)]
@@ -66,6 +92,7 @@ pub struct Administration {
     /// Where books end, as far as this process knows.
     ends: Arc<Mutex<HashMap<Book, operations::End>>>,
     uses: Arc<keys::Uses>,
+    outside: Option<Outside>,
 }
 
 impl Administration {
@@ -77,7 +104,15 @@ impl Administration {
         clock: Arc<dyn Clock>,
         ids: Arc<dyn Ids>,
     ) -> Administration {
-        Administration { directory, control, clock, ids, ends: Arc::default(), uses: Arc::default() }
+        Administration {
+            directory,
+            control,
+            clock,
+            ids,
+            ends: Arc::default(),
+            uses: Arc::default(),
+            outside: None,
+        }
     }
 
     /// The directory on which it stands.

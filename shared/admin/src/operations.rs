@@ -13,14 +13,14 @@
 
 use std::net::IpAddr;
 
-use pennypost_directory::DirectoryError;
+use pennypost_directory::{DirectoryError, SessionId};
 use pennypost_model::codec::{Versioned, decode, encode};
 use pennypost_model::{AccountKey, TenantId, Timestamp};
 use pennypost_ports::{Consistency, ControlKey, Expected, Put};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::authorise::Actor;
+use crate::authorise::{Actor, Means};
 use crate::keys::KeyId;
 use crate::{AdminError, Administration};
 
@@ -65,6 +65,15 @@ pub enum By {
         /// The address at that time.
         address: String,
     },
+    /// A person in a session.
+    Session {
+        /// Which.
+        session: SessionId,
+        /// Who.
+        account: AccountKey,
+        /// The address at that time.
+        address: String,
+    },
 }
 
 impl By {
@@ -72,8 +81,11 @@ impl By {
         match actor {
             Actor::Operator => By::Operator,
             Actor::Service { key, name, .. } => By::Service { key: *key, name: name.clone() },
-            Actor::Person { key, account, address, .. } => {
+            Actor::Person { means: Means::Key(key), account, address, .. } => {
                 By::Person { key: *key, account: *account, address: address.clone() }
+            }
+            Actor::Person { means: Means::Session(presence), account, address, .. } => {
+                By::Session { session: presence.session, account: *account, address: address.clone() }
             }
         }
     }
@@ -84,7 +96,7 @@ impl By {
         match self {
             By::Operator => "operator".to_owned(),
             By::Service { key, name } => format!("key {name} ({key})"),
-            By::Person { address, .. } => address.clone(),
+            By::Person { address, .. } | By::Session { address, .. } => address.clone(),
         }
     }
 }
@@ -246,6 +258,12 @@ fn cut(text: &str, limit: usize) -> String {
 }
 
 impl Entry {
+    /// Did a member do it to the own account (LOG-07)?
+    #[must_use]
+    pub fn is_ones_own(&self) -> bool {
+        matches!(&self.by, By::Person { address, .. } if *address == self.object)
+    }
+
     /// The same with texts of bounded length: objects are what somebody has written.
     fn bounded(self) -> Entry {
         let summary = |text: Option<String>| text.map(|text| cut(&text, MAX_SUMMARY));
@@ -294,7 +312,7 @@ pub fn csv(records: &[Record]) -> String {
     text
 }
 
-fn quoted(cell: &str) -> String {
+pub(crate) fn quoted(cell: &str) -> String {
     let is_formula = cell.starts_with(['=', '+', '-', '@', '\t', '\r']);
     let cell = if is_formula { format!("'{cell}") } else { cell.to_owned() };
     if cell.contains(['"', ',', '\r', '\n']) { format!("\"{}\"", cell.replace('"', "\"\"")) } else { cell }

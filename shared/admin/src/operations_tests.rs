@@ -1,3 +1,5 @@
+//! Feature LOG-06 (part): log of operations over the API and by `role` and `key`: chained, by days, as CSV; other commands are not in it yet
+
 use std::sync::Arc;
 
 use async_trait::async_trait;

@@ -27,11 +27,15 @@ pub enum Area {
     Keys,
     /// The log of operations.
     Log,
+    /// What can't be made undone, without a person who confirms it (ADM-13). For keys; a person confirms.
+    Dangerous,
+    /// Letting members in who have signed in elsewhere (INT-01).
+    SignOn,
 }
 
 impl Area {
     /// Every area.
-    pub const ALL: [Area; 9] = [
+    pub const ALL: [Area; 11] = [
         Area::Installation,
         Area::Tenant,
         Area::Domains,
@@ -41,6 +45,8 @@ impl Area {
         Area::Administrators,
         Area::Keys,
         Area::Log,
+        Area::Dangerous,
+        Area::SignOn,
     ];
 
     /// Its name in permissions.
@@ -56,6 +62,8 @@ impl Area {
             Area::Administrators => "administrators",
             Area::Keys => "keys",
             Area::Log => "log",
+            Area::Dangerous => "dangerous",
+            Area::SignOn => "sign-on",
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Tenants, their domains, what they let in, what they say about mail programs; and the log.
 
 use pennypost_directory::{
-    ClientSettings, Directory, Domain, Listed, Page, Tenant, TenantPolicy, TenantState,
+    ClientSettings, DirectoryError, Domain, Listed, Page, Tenant, TenantPolicy, TenantState,
 };
 use pennypost_model::{TenantId, Timestamp};
 use serde_json::{Value, json};
@@ -154,10 +154,10 @@ impl Administration {
     /// [`AdminError`].
     pub async fn domain(&self, call: &Call, tenant: TenantId, name: &str) -> Result<Domain, AdminError> {
         call.may(Action::DomainRead, &Scope::Tenant(tenant))?;
-        domain_of(&self.directory, tenant, name).await
+        self.own(tenant, name).await
     }
 
-    /// Gives a domain to a tenant.
+    /// Claims a domain for a tenant: its zone has to prove whose it is (DOM-08). By an operator, gives it at once.
     ///
     /// # Errors
     /// [`AdminError`].
@@ -165,6 +165,9 @@ impl Administration {
         let about = About::new(Some(tenant), Action::DomainAdd, name);
         self.permit(call, &Scope::Tenant(tenant), &about).await?;
         self.stored_tenant(tenant).await?;
+        if call.actor.tenant().is_some() {
+            return self.act(call, &about, self.claim(tenant, name)).await;
+        }
         self.act(call, &about, self.directory.add_domain(tenant, name)).await
     }
 
@@ -184,12 +187,15 @@ impl Administration {
             .from(json!({ "catch_all": before }))
             .to(json!({ "catch_all": catch_all }));
         self.permit(call, &Scope::Tenant(expected.tenant), &about).await?;
+        if !expected.state.is_owned() {
+            return Err(DirectoryError::DomainState(name).into());
+        }
         let amended = async {
             let is_as_expected = self.directory.amend_domain(expected, catch_all).await?;
             if is_as_expected { Ok(()) } else { Err(AdminError::Changed) }
         };
         self.act(call, &about, amended).await?;
-        domain_of(&self.directory, expected.tenant, &name).await
+        self.own(expected.tenant, &name).await
     }
 
     /// What a tenant lets in.
@@ -253,19 +259,4 @@ impl Administration {
         }
         self.records(book, times.0, times.1, after, limit).await
     }
-}
-
-/// The domain, if it is this tenant's.
-pub(crate) async fn domain_of(
-    directory: &Directory,
-    tenant: TenantId,
-    name: &str,
-) -> Result<Domain, AdminError> {
-    let missing = || AdminError::NotFound("domain");
-    let domain = match directory.domain(name).await {
-        Ok(domain) => domain,
-        Err(pennypost_directory::DirectoryError::Address(_)) => None,
-        Err(error) => return Err(error.into()),
-    };
-    domain.filter(|domain| domain.tenant == tenant).ok_or_else(missing)
 }

@@ -1,4 +1,11 @@
 //! Administration as its callers see it: roles, grants, keys and the log, on a real store.
+//!
+//! Feature ADM-06: one creator, named by the operator, handed over by himself
+//! Feature ADM-07: super admins
+//! Feature ADM-08 (part): graded admins with permissions, over the tenant or over departments with those below
+//! Feature ADM-09: roles: named sets of permissions
+//! Feature ADM-10 (part): roles granted with a reach; nobody is lifted above who grants
+//! Feature ADM-11: list of grants; what is taken away is gone at the next call
 
 use std::sync::Arc;
 
@@ -359,8 +366,8 @@ async fn administrators_of_departments_reach_what_lies_below() {
     for outside in [&[law][..], &[], &[north, law]] {
         assert_eq!(denied(add(&call, "outside", outside).await), Why::OutOfReach, "{outside:?}");
     }
-    it.administration.set_password(&call, below, "another password").await.expect("within reach");
-    let beyond = it.administration.set_password(&call, lawyer, "another password").await;
+    it.administration.set_password(&call, below, "another password", false).await.expect("within reach");
+    let beyond = it.administration.set_password(&call, lawyer, "another password", false).await;
     assert_eq!(denied(beyond), Why::OutOfReach);
     let listed =
         it.administration.accounts(&call, it.tenant, &Default::default()).await.expect("lists").items;

@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use pennypost_admin::{
-    Action, Actor, Area, Authority, Decision, DepartmentId, Granted, KeyId, Level, Permission, Permissions,
-    Reach, Scope, Standing, Target, authorise,
+    Action, Actor, Area, Authority, Decision, DepartmentId, Granted, Level, Means, Permission, Permissions,
+    Presence, Reach, Scope, Standing, Target, authorise,
 };
+use pennypost_directory::SessionId;
 use pennypost_model::{AccountId, AccountKey, TenantId};
 
 const TENANT: TenantId = TenantId(1);
@@ -16,7 +17,16 @@ const OTHER: AccountKey = AccountKey { tenant: TENANT, account: AccountId(2) };
 
 fn person(authority: Authority) -> Actor {
     let limit = Permissions::of_tenant();
-    Actor::Person { key: KeyId(1), account: OWN, address: String::new(), authority, limit }
+    // In a session in which the second factor was shown a moment ago.
+    let means = Means::Session(Presence {
+        session: SessionId(1),
+        is_confirmed: true,
+        is_fresh: true,
+        lacks_factor: false,
+        must_change: false,
+        seconds: false,
+    });
+    Actor::Person { means, account: OWN, address: String::new(), authority, limit }
 }
 
 /// A graded administrator who has just this permission.
@@ -33,6 +43,7 @@ fn may(actor: &Actor, action: Action, account: AccountKey) -> &'static str {
         Target::Account if action == Action::AccountAdd => {
             Scope::NewAccount { tenant: TENANT, departments: &[DEPARTMENT] }
         }
+        Target::Department => Scope::Department { tenant: TENANT, departments: &[DEPARTMENT] },
         Target::Account => Scope::Account { key: account, departments: &[DEPARTMENT], authority: &member },
     };
     if authorise(actor, action, &scope) == Decision::Allow { "yes" } else { "–" }
@@ -51,7 +62,9 @@ fn page() -> String {
          person may, of that.\n\n\
          Beyond the table, for everybody: another tenant's objects are not there (404). Nobody gives a permission, by role or\n\
          key, that he has not himself. Actions marked *rank* are refused on an account that has powers which the actor has\n\
-         not: its password would be a way up.\n\n\
+         not: its password would be a way up. Actions marked *confirmed* can't be made undone, or take such protection away\n\
+         (ADM-13): they take a session in which the second factor was shown within five minutes, or a key that has\n\
+         `dangerous:write`, and where the tenant asks for it a second administrator. Actions marked *session* no key does.\n\n\
          | action | permission | operator | creator | super admin | role, tenant | role, departments | member | |\n\
          | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n",
     );
@@ -69,7 +82,15 @@ fn page() -> String {
             may(&graded(permission, departments), action, OTHER),
             may(&member, action, OWN),
         ];
-        let rank = if action.needs_rank() { "rank" } else { "" };
+        let mut marks = Vec::new();
+        for (mark, is_marked) in [
+            ("rank", action.needs_rank()),
+            ("confirmed", action.is_dangerous()),
+            ("session", action.is_owners() || action.is_for_people()),
+        ] {
+            marks.extend(is_marked.then_some(mark));
+        }
+        let rank = marks.join(", ");
         let cells = cells.join(" | ");
         writeln!(page, "| `{}` | `{permission}` | {cells} | {rank} |", action.name()).expect("written");
     }

@@ -14,7 +14,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::address::{Entry, address_key};
 use crate::organisation::{Intent, Person, check_departments};
-use crate::password::{Credential, credential_key, prepare_new};
+use crate::password::{Credential, credential_key};
+use crate::password_rules::Names;
 use crate::store::{MAX_ATTEMPTS, name_for_people};
 use crate::{ClientSettings, DepartmentId, Directory, DirectoryError, Listed, MailAddress, Page, Profile};
 
@@ -185,8 +186,9 @@ impl Directory {
             [] => Vec::new(),
             departments => check_departments(&self.departments(tenant).await?, departments)?,
         };
+        let names = Names { local: address.local(), display: &display_name };
         let credential = match new.password {
-            Some(password) => Some(self.sign_ins.hash(password).await?),
+            Some(password) => Some(self.new_credential(tenant, names, password, false, None).await?),
             None => None,
         };
         let account = Account {
@@ -252,12 +254,15 @@ impl Directory {
     pub async fn check_new_account(
         &self,
         address: &str,
-        password: &str,
+        password: Option<&str>,
         display_name: &str,
     ) -> Result<(), DirectoryError> {
         let (tenant, address) = self.place_for(address).await?;
-        display_name_of(display_name)?;
-        prepare_new(password)?;
+        let display_name = display_name_of(display_name)?;
+        let names = Names { local: address.local(), display: &display_name };
+        if let Some(password) = password {
+            self.check_new_password(tenant, names, password).await?;
+        }
         match self.entry(tenant, &address, Consistency::Strong).await?.map(|held| held.value) {
             None | Some(Entry::Claimed(_) | Entry::Free) => Ok(()),
             Some(_) => Err(DirectoryError::AddressTaken(address.to_string())),
@@ -270,8 +275,11 @@ impl Directory {
     /// # Errors
     /// [`DirectoryError::OtherTenant`], and those of [`Directory::add_account_with`].
     pub async fn check_new(&self, tenant: TenantId, new: &NewAccount<'_>) -> Result<(), DirectoryError> {
-        display_name_of(new.display_name)?;
-        new.password.map(prepare_new).transpose()?;
+        let display_name = display_name_of(new.display_name)?;
+        if let Some(password) = new.password {
+            let local = new.address.split('@').next().unwrap_or_default();
+            self.check_new_password(tenant, Names { local, display: &display_name }, password).await?;
+        }
         self.check_new_address(tenant, new.address).await
     }
 
@@ -459,24 +467,6 @@ impl Directory {
             Some(intent) => self.take_back(intent).await,
             None => Ok(()),
         }
-    }
-
-    /// Replaces the password. Sign-ins with the old one fail from here on, also those remembered in memory.
-    ///
-    /// # Errors
-    /// [`DirectoryError::Password`], [`DirectoryError::NoAccount`], [`DirectoryError::WrongKind`] for a business mailbox,
-    /// [`DirectoryError::InBin`], or the port's.
-    pub async fn set_password(&self, key: AccountKey, password: &str) -> Result<(), DirectoryError> {
-        let credential: Credential = self.sign_ins.hash(password).await?;
-        let account = self.account(key).await?.ok_or_else(|| DirectoryError::NoAccount(key.to_string()))?;
-        if account.kind == AccountKind::Business {
-            return Err(DirectoryError::WrongKind(account.address.to_string()));
-        }
-        if account.binned.is_some() {
-            return Err(DirectoryError::InBin(account.address.to_string()));
-        }
-        self.write(&credential_key(key), &credential, Expected::Any).await?;
-        Ok(())
     }
 
     /// The account behind an address item that names it.

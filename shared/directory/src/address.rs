@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::alias::Target;
 use crate::store::Held;
-use crate::{Directory, DirectoryError, MailAddress, Member};
+use crate::{Directory, DirectoryError, DomainState, MailAddress, Member};
 
 /// What an address is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,7 +63,14 @@ impl Directory {
         }
         let no_domain = || DirectoryError::NoDomain(address.domain().to_string());
         let tenant = self.owner(address.domain(), Consistency::Strong).await?.ok_or_else(no_domain)?;
-        self.domain_of(tenant, address.domain(), Consistency::Strong).await?.ok_or_else(no_domain)?;
+        let domain = self.domain_of(tenant, address.domain(), Consistency::Strong).await?;
+        let domain = domain.ok_or_else(no_domain)?;
+        if domain.alias_of.is_some() {
+            return Err(DirectoryError::AliasDomain(domain.name.to_string()));
+        }
+        if domain.state == DomainState::Removing {
+            return Err(DirectoryError::DomainState(domain.name.to_string()));
+        }
         Ok((tenant, address))
     }
 

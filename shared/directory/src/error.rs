@@ -4,6 +4,8 @@ use pennypost_model::codec::CodecError;
 use pennypost_policy::{AddressError, PolicyError};
 use pennypost_ports::PortError;
 
+use crate::{SignInRulesError, Weakness};
+
 /// What an error asks of the caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -52,14 +54,12 @@ pub enum DirectoryError {
         /// Characters that a name may have.
         limit: usize,
     },
-    /// A password that is too short, too long, or holds control characters.
-    #[error("a password has at least {min} characters, at most {max} bytes and no control characters")]
-    Password {
-        /// Least number of characters.
-        min: usize,
-        /// Most bytes.
-        max: usize,
-    },
+    /// A password that breaks rules.
+    #[error("the password can't be used: {0}")]
+    Password(Weakness),
+    /// Rules of signing in that can't be.
+    #[error(transparent)]
+    SignInRules(#[from] SignInRulesError),
     /// No such tenant.
     #[error("there is no tenant {0}")]
     NoTenant(String),
@@ -165,6 +165,15 @@ pub enum DirectoryError {
     /// The members of a department's group are the department's.
     #[error("the members of this group are those of its department")]
     GroupFollows,
+    /// An alias domain has no addresses of its own.
+    #[error("{0} stands for another domain: addresses are given there")]
+    AliasDomain(String),
+    /// Accounts, aliases, groups or alias domains are in the way.
+    #[error("{0} still has addresses, or other domains that stand for it")]
+    DomainNotEmpty(String),
+    /// Not as long as the domain is in this state.
+    #[error("{0} is not in a state for this")]
+    DomainState(String),
 }
 
 impl DirectoryError {
@@ -193,12 +202,15 @@ impl DirectoryError {
             | E::TagTaken(_)
             | E::InBin(_)
             | E::NotInBin(_)
-            | E::BinOver(_) => Kind::Conflict,
+            | E::BinOver(_)
+            | E::DomainNotEmpty(_)
+            | E::DomainState(_) => Kind::Conflict,
             E::Address(_)
             | E::UnsuitableAddress { .. }
             | E::Policy(_)
             | E::Name { .. }
-            | E::Password { .. }
+            | E::Password(_)
+            | E::SignInRules(_)
             | E::OtherTenant(_)
             | E::NoTargets
             | E::TooMany { .. }
@@ -209,7 +221,8 @@ impl DirectoryError {
             | E::DepartmentCycle(_)
             | E::Field { .. }
             | E::WrongKind(_)
-            | E::GroupFollows => Kind::Invalid,
+            | E::GroupFollows
+            | E::AliasDomain(_) => Kind::Invalid,
         }
     }
 

@@ -356,9 +356,8 @@ impl Directory {
         tenant: TenantId,
         sender: &MailAddress,
     ) -> Result<Option<AccountKey>, DirectoryError> {
-        if self.owner(sender.domain(), Consistency::Strong).await? != Some(tenant) {
-            return Ok(None);
-        }
+        let home = self.home_of(sender, Consistency::Strong).await?;
+        let Some((_, sender)) = home.filter(|(owner, _)| *owner == tenant) else { return Ok(None) };
         for candidate in std::iter::once(sender.clone()).chain(sender.without_tag()) {
             let entry = self.entry(tenant, &candidate, Consistency::Strong).await?.map(|held| held.value);
             let account = match entry {

@@ -13,12 +13,17 @@
 //! | `T/credentials` | `A` | argon2id PHC string and SCRAM keys; never logged, never listed |
 //! | `T/tokens` | `A/ID` | a [`Token`] and the hash of its secret |
 //! | `T/addresses` | `DOMAIN/LOCAL` | what the address is: account, alias, group, an account being added, or free again |
+//! | `T/sessions` | `A/ID` | a [`Session`] and the hash of its secret |
+//! | `T/second-factors` | `A` | the secret of an authenticator, hashes of recovery codes (`second_factor`) |
 //! | `T/departments`, `T/members`, `T/names`, `T/intents`, `T/tags` | | the organisation (`organisation`) |
 //! | `T/aliases` | `A/DOMAIN/LOCAL` | the address may be an alias of the account (`alias`) |
 //! | `T/groups` | `DOMAIN/LOCAL` | rules of a group beyond its members (`group_rules`) |
 //! | `T/bin` | `A` | the account may be in the recycle bin (`life`) |
 //! | `T/shares` | whom, owner | who shares mailboxes with whom (`sharing`): an index |
-//! | `T/sign-in` | digest of a login | its failed sign-ins |
+//! | `T/sign-in` | account and place, or digest of a login | failed sign-ins (`throttle`) |
+//! | `T/locks` | account and place | what the list of locked accounts tells (`locks`) |
+//! | `T`, `T/sign-in-accounts` | `sign-in-rules`, `A` | rules of signing in (`sign_in_rules`) |
+//! | `T/token-uses` | `A/ID` | the last use of a token |
 //! | `sign-in/clients` | network | failed sign-ins from there |
 //! | `sign-in` | `salts` | what the salts of logins without SCRAM keys are made of |
 //!
@@ -41,17 +46,28 @@ mod alias;
 mod amend;
 mod clients;
 mod domain;
+mod domain_life;
 mod error;
 mod group;
 mod group_rules;
 mod life;
+mod locks;
+mod networks;
+mod new_password;
 mod organisation;
 mod password;
+mod password_rules;
 mod policy;
 mod resolve;
 mod scram;
+mod second_factor;
+mod session;
 mod sharing;
 mod sign_in;
+mod sign_in_log;
+mod sign_in_memory;
+mod sign_in_rules;
+mod standing;
 mod store;
 mod tenant;
 mod throttle;
@@ -65,24 +81,35 @@ use pennypost_ports::{Clock, Control, Ids};
 pub use account::{Account, AccountKind, AccountState, BinCause, Binned, DEFAULT_QUOTA, NewAccount};
 pub use alias::{Alias, MAX_ALIAS_TARGETS, MAX_ALIASES, MAX_BUSINESS_ALIASES, Target};
 pub use clients::{ClientRange, ClientRules, ClientSettings, ProtocolRules, ProtocolSettings};
-pub use domain::{CatchAll, Domain};
+pub use domain::{CatchAll, Domain, DomainHealth, DomainState};
+pub use domain_life::{DomainContents, MAX_DOMAINS};
 pub use error::{DirectoryError, Kind};
 pub use group::{Group, MAX_GROUP_DEPTH, MAX_MEMBERS, Member};
 pub use group_rules::{Admission, GroupRules, MAX_GROUP_RULES, Senders};
 pub use life::NewOwner;
+pub use locks::Lock;
+pub use networks::{AddressRule, MAX_NETWORKS, Network, NetworkError, Verdict};
+pub use new_password::{ChangePasswordError, PasswordAge};
 pub use organisation::{
     Department, DepartmentChange, DepartmentId, DepartmentPage, DepartmentTree, EnsuredDepartments,
     MAX_DEPARTMENT_LEVELS, MAX_DEPARTMENT_NAME, MAX_DEPARTMENTS, MAX_DEPARTMENTS_OF_ACCOUNT, MAX_DESCRIPTION,
-    MAX_FOUND, MAX_TAGGED, MAX_TAGS, NewDepartment, Person, Place, Profile, ProfileField, Tag, TagId,
+    MAX_FOUND, MAX_TAGGED, MAX_TAGS, NewDepartment, Person, Place, Profile, ProfileField, Tag, TagChange,
+    TagId,
 };
 pub use password::{MAX_PASSWORD, MIN_PASSWORD};
+pub use password_rules::{Broken, PasswordRules, Weakness};
 pub use pennypost_policy::{AddressError, DomainName, MailAddress, PolicyError, SenderPattern, TenantPolicy};
 pub use resolve::{MAX_RECIPIENTS, Resolved};
+pub use second_factor::{CodeKind, NewAuthenticator, RECOVERY_CODES, SecondFactor};
+pub use session::{MAX_SESSIONS, NewSession, Session, SessionId, SessionLife, SignedInBy};
 pub use sharing::MAX_SHARERS;
-pub use sign_in::{ClientProtocol, ScramExchange, SignInError, Standing};
+pub use sign_in::{ScramExchange, SignInError};
+pub use sign_in_log::{Outcomes, SignInLog, SignInOutcome, SignInQuery, SignInRecord};
+pub use sign_in_rules::{AccountRules, Exempt, LockRules, MAX_EXEMPT, SignInRules, SignInRulesError};
+pub use standing::{AccessTokens, Attempt, ClientProtocol, PasswordState, SignInKind, Standing};
 pub use store::{Listed, MAX_PAGE, Page};
 pub use tenant::{Tenant, TenantState};
-pub use token::{MAX_TOKENS, Token, TokenId, TokenScope};
+pub use token::{MAX_TOKENS, Token, TokenId, TokenScope, TokenUse};
 
 /// The directory of the post office. Cheap to clone; clones share the memory of sign-ins.
 #[derive(Clone)]
@@ -90,7 +117,9 @@ pub struct Directory {
     control: Arc<dyn Control>,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn Ids>,
-    sign_ins: Arc<sign_in::SignIns>,
+    sign_ins: Arc<sign_in_memory::SignIns>,
+    log: Option<Arc<SignInLog>>,
+    access_tokens: Option<Arc<dyn AccessTokens>>,
     oldest: Arc<resolve::OldestAccounts>,
 }
 
@@ -98,7 +127,15 @@ impl Directory {
     /// A directory over these ports.
     #[must_use]
     pub fn new(control: Arc<dyn Control>, clock: Arc<dyn Clock>, ids: Arc<dyn Ids>) -> Directory {
-        Directory { control, clock, ids, sign_ins: Arc::default(), oldest: Arc::default() }
+        Directory {
+            control,
+            clock,
+            ids,
+            sign_ins: Arc::default(),
+            log: None,
+            access_tokens: None,
+            oldest: Arc::default(),
+        }
     }
 
     /// The time by which accounts end and the recycle bin is cleared.

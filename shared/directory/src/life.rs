@@ -14,6 +14,8 @@ use serde::{Deserialize, Serialize};
 use crate::account::{account_item_key, display_name_of};
 use crate::address::Entry;
 use crate::password::credential_key;
+use crate::password_rules::Names;
+use crate::sign_in_rules::account_sign_in_key;
 use crate::{
     Account, AccountKind, BinCause, Binned, DepartmentId, Directory, DirectoryError, Listed, Page, Profile,
 };
@@ -163,15 +165,16 @@ impl Directory {
         let display_name = display_name_of(owner.display_name)?;
         let tree = self.departments(key.tenant).await?;
         let departments = crate::organisation::check_departments(&tree, owner.departments)?;
-        let credential = match owner.password {
-            Some(password) => Some(self.sign_ins.hash(password).await?),
-            None => None,
-        };
         let account = self.account(key).await?.ok_or_else(|| DirectoryError::NoAccount(key.to_string()))?;
         self.check_in_bin(&account)?;
         if account.kind == AccountKind::Business {
             return Err(DirectoryError::WrongKind(account.address.to_string()));
         }
+        let names = Names { local: account.address.local(), display: &display_name };
+        let credential = match owner.password {
+            Some(password) => Some(self.new_credential(key.tenant, names, password, false, None).await?),
+            None => None,
+        };
         // While it is in the bin nothing opens it.
         self.forget_credentials(key).await?;
         if let Some(credential) = credential {
@@ -246,9 +249,14 @@ impl Directory {
         self.erase(&bin_key(key)).await
     }
 
-    /// Password and tokens of an account open nothing any more.
+    /// Password, second factor, sessions and tokens of an account open nothing any more.
     async fn forget_credentials(&self, key: AccountKey) -> Result<(), DirectoryError> {
         self.erase(&credential_key(key)).await?;
+        // What its owner has said about signing in, and from where.
+        self.erase(&account_sign_in_key(key)).await?;
+        self.unlock(key).await?;
+        self.end_sessions(key, None).await?;
+        self.remove_second_factor(key).await?;
         for token in self.tokens(key).await? {
             self.revoke_token(key, token.id).await?;
         }

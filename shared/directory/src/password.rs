@@ -3,13 +3,12 @@
 use argon2::password_hash::{self, Output, ParamsString, PasswordHash, Salt, SaltString};
 use argon2::{Algorithm, Argon2, Block, Params, Version};
 use parking_lot::Mutex;
-use pennypost_model::AccountKey;
-use pennypost_model::codec::{CodecError, Versioned};
+use pennypost_model::codec::{CodecError, Versioned, decode_plain};
+use pennypost_model::{AccountKey, Timestamp};
 use pennypost_ports::ControlKey;
 use serde::{Deserialize, Serialize};
 use unicode_normalization::UnicodeNormalization;
 
-use crate::DirectoryError;
 use crate::scram::ScramKeys;
 
 /// Least number of characters of a password (NIST SP 800-63B section 5.1.1.1).
@@ -21,29 +20,41 @@ pub const MAX_PASSWORD: usize = 1_024;
 const COST: (u32, u32, u32) = (19_456, 2, 1);
 
 /// The stored proof of a password. Has no `Debug`, so that it gets into no log.
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Credential {
     /// PHC string.
     pub(crate) phc: String,
     /// For SCRAM. `None` for a password that was set before there was SCRAM: filled in at the next sign-in
     /// that says the password.
     pub(crate) scram: Option<ScramKeys>,
+    /// When it was set; `None` of one that was set before this was noted: with the account.
+    pub(crate) set: Option<Timestamp>,
+    /// Its owner has to set another one at the next sign-in that can ask for it (AUT-06).
+    pub(crate) must_change: bool,
+    /// PHC strings of those before, the latest first, as many as the tenant wants remembered (AUT-13).
+    pub(crate) history: Vec<String>,
 }
 
 impl Versioned for Credential {
     const KIND: &'static str = "credential";
-    const VERSION: u8 = 2;
+    const VERSION: u8 = 3;
 
     fn upgrade(found: u8, bytes: &[u8]) -> Result<Credential, CodecError> {
-        if found != 1 {
-            return Err(CodecError::Version { kind: Self::KIND, found, known: Self::VERSION });
-        }
-        let damaged =
-            |error: postcard::Error| CodecError::Damaged { kind: Self::KIND, cause: error.to_string() };
-        // Version 1 was the PHC string alone.
-        let phc = postcard::from_bytes::<String>(bytes).map_err(damaged)?;
-        Ok(Credential { phc, scram: None })
+        let CredentialV2 { phc, scram } = match found {
+            // Version 1 was the PHC string alone.
+            1 => CredentialV2 { phc: decode_plain(Self::KIND, bytes)?, scram: None },
+            2 => decode_plain(Self::KIND, bytes)?,
+            _ => return Err(CodecError::Version { kind: Self::KIND, found, known: Self::VERSION }),
+        };
+        Ok(Credential { phc, scram, set: None, must_change: false, history: Vec::new() })
     }
+}
+
+/// As stored before passwords had an age.
+#[derive(Serialize, Deserialize)]
+struct CredentialV2 {
+    phc: String,
+    scram: Option<ScramKeys>,
 }
 
 pub(crate) fn credential_key(key: AccountKey) -> ControlKey {
@@ -56,25 +67,14 @@ pub(crate) fn prepare(password: &str) -> String {
     password.chars().map(spaces).nfc().collect()
 }
 
-/// A new password, prepared, if it is good enough.
-pub(crate) fn prepare_new(password: &str) -> Result<String, DirectoryError> {
-    let failed = DirectoryError::Password { min: MIN_PASSWORD, max: MAX_PASSWORD };
-    if password.len() > MAX_PASSWORD {
-        return Err(failed);
-    }
-    let prepared = prepare(password);
-    let is_good = prepared.chars().count() >= MIN_PASSWORD && !prepared.chars().any(char::is_control);
-    if is_good { Ok(prepared) } else { Err(failed) }
-}
-
 fn hasher() -> Result<Argon2<'static>, argon2::Error> {
     let (memory, passes, lanes) = COST;
     Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, Params::new(memory, passes, lanes, None)?))
 }
 
-/// The credential of a password, with fresh salts. Takes some 30 ms of a core and 19 MiB.
-pub(crate) fn credential(prepared: &str) -> Option<Credential> {
-    Some(Credential { phc: hash(prepared)?, scram: Some(ScramKeys::derive(prepared)) })
+/// What is stored of a password, with fresh salts. Takes some 30 ms of a core and 19 MiB.
+pub(crate) fn hashed(prepared: &str) -> Option<(String, ScramKeys)> {
+    Some((hash(prepared)?, ScramKeys::derive(prepared)))
 }
 
 /// Hashes with a fresh salt. Takes some 20 ms of a core and 19 MiB.
@@ -136,7 +136,8 @@ fn derive(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use pennypost_model::codec::{decode, encode};
+    use crate::password_rules::{Names, PasswordRules};
+    use pennypost_model::codec::{decode, encode, encode_plain};
 
     #[test]
     fn what_is_stored_is_argon2id_with_these_costs() {
@@ -150,29 +151,30 @@ mod tests {
     }
 
     #[test]
-    fn credentials_of_the_last_version_are_read() {
-        #[derive(Serialize, Deserialize)]
-        struct Before {
-            phc: String,
+    fn credentials_of_earlier_versions_are_read() {
+        let phc = || "$argon2id$x".to_owned();
+        let keys = ScramKeys::derive("correct horse");
+        let first = encode_plain(&phc(), 1);
+        let second = encode_plain(&CredentialV2 { phc: phc(), scram: Some(keys.clone()) }, 2);
+        for (bytes, has_keys) in [(first, false), (second, true)] {
+            let read = decode::<Credential>(&bytes).expect("read");
+            assert!(read.phc == phc() && read.scram.is_some() == has_keys);
+            assert!(read.set.is_none() && !read.must_change && read.history.is_empty());
+            let again = decode::<Credential>(&encode(&read)).expect("read");
+            assert!(again.phc == phc() && again.scram.is_some() == has_keys);
         }
-        impl Versioned for Before {
-            const KIND: &'static str = "credential";
-        }
-        let before = encode(&Before { phc: "$argon2id$x".to_owned() });
-        let read = decode::<Credential>(&before).expect("read");
-        assert!(read.phc == "$argon2id$x" && read.scram.is_none());
-        let again = decode::<Credential>(&encode(&read)).expect("read");
-        assert!(again.phc == "$argon2id$x" && again.scram.is_none());
-        assert!(decode::<Credential>(&[3, 0]).is_err());
+        assert!(decode::<Credential>(&[4, 0]).is_err());
         assert!(decode::<Credential>(&[1, 200]).is_err());
     }
 
     #[test]
     fn passwords_have_one_form() {
         assert_eq!(prepare("cafe\u{301}\u{3000}x"), "caf\u{e9} x");
+        let is_good =
+            |text: &str| PasswordRules::default().broken_by(&prepare(text), Names::default()).is_empty();
         for bad in ["", "seven77", "tab\tinside it", "line\ninside", &"x".repeat(MAX_PASSWORD + 1)] {
-            assert!(prepare_new(bad).is_err(), "{bad:?}");
+            assert!(!is_good(bad), "{bad:?}");
         }
-        assert!(prepare_new("密码密码密码密码").is_ok());
+        assert!(is_good("密码密码密码密码"));
     }
 }

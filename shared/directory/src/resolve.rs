@@ -52,7 +52,7 @@ pub enum Resolved {
         /// The tenant.
         tenant: TenantId,
     },
-    /// The tenant is suspended (SMTP 450 4.2.1: it may be let in again).
+    /// The tenant or the domain is suspended (SMTP 450 4.2.1: it may be let in again).
     Suspended {
         /// The tenant.
         tenant: TenantId,
@@ -84,7 +84,23 @@ impl Directory {
         domain: &DomainName,
         consistency: Consistency,
     ) -> Result<Resolved, DirectoryError> {
-        let Some(tenant) = self.owner(domain, consistency).await? else { return Ok(Resolved::UnknownDomain) };
+        let Some(owner) = self.ownership(domain, consistency).await? else {
+            return Ok(Resolved::UnknownDomain);
+        };
+        let tenant = owner.tenant;
+        if owner.is_closed {
+            return Ok(Resolved::Suspended { tenant });
+        }
+        // The address as it was said stands in the envelope; it is looked up in the domain for which its own stands.
+        let said = address;
+        let (home, domain) = match owner.alias_of {
+            Some(of) => {
+                let local = address.rsplit_once('@').map_or(address, |(local, _)| local);
+                (format!("{local}@{of}"), of)
+            }
+            None => (address.to_owned(), domain.clone()),
+        };
+        let (address, domain) = (home.as_str(), &domain);
         match self.tenant_state(tenant, consistency).await? {
             None => return Ok(Resolved::UnknownDomain),
             Some(TenantState::Suspended) => return Ok(Resolved::Suspended { tenant }),
@@ -95,7 +111,7 @@ impl Directory {
         if let Some((accounts, via)) = self.accounts_behind(tenant, address, consistency).await? {
             let live = self.live_accounts(tenant, accounts, consistency).await?;
             if !live.is_empty() {
-                return Ok(local(tenant, live, address, via));
+                return Ok(local(tenant, live, said, via));
             }
             if !is_postmaster {
                 return Ok(Resolved::Disabled { tenant });
@@ -107,11 +123,11 @@ impl Directory {
         if let Some(catch_all) = domain.catch_all {
             let live = self.live_accounts(tenant, vec![catch_all.account], consistency).await?;
             if !live.is_empty() {
-                return Ok(local(tenant, live, address, Via::CatchAll));
+                return Ok(local(tenant, live, said, Via::CatchAll));
             }
         }
         if is_postmaster && let Some(oldest) = self.oldest_account(tenant, consistency).await? {
-            return Ok(local(tenant, vec![oldest], address, Via::CatchAll));
+            return Ok(local(tenant, vec![oldest], said, Via::CatchAll));
         }
         Ok(Resolved::UnknownUser { tenant })
     }

@@ -1,4 +1,8 @@
-//! Signing in with address and password: said, or proved by SCRAM (RFC 5802).
+//! Signing in: by address and password, said or proved by SCRAM (RFC 5802); by a token ([`crate::token`]).
+//!
+//! Every protocol and HTTP come through here with an [`Attempt`]. In this order: whom the login names; do the rules let in
+//! whoever is at that address (AUT-14, AUT-15); is the login locked or slowed (AUT-16); is the password right; does what was
+//! shown open what was asked for (CLI-08, AUT-08, AUT-12). What came of it is recorded ([`crate::SignInLog`]).
 //!
 //! A right password is remembered in memory for five minutes as a keyed hash together with the stored PHC
 //! string, so that programs that open many connections do not each cost 20 ms. A changed password makes the
@@ -6,37 +10,30 @@
 //!
 //! With SCRAM an unknown login is answered like a known one, with a salt that is made up but stays the same.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use hmac::{Hmac, Mac};
-use parking_lot::Mutex;
 use pennypost_model::codec::Versioned;
-use pennypost_model::{AccountKey, TenantId};
+use pennypost_model::{AccountId, AccountKey, TenantId, Timestamp};
 use pennypost_ports::{Consistency, ControlKey, Expected};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use crate::address::Entry;
+use crate::locks::end_of;
 use crate::password::{self, Credential, MAX_PASSWORD, credential_key};
-use crate::scram::{ITERATIONS, ScramKeys, salt_of_nobody};
+use crate::scram::{ITERATIONS, salt_of_nobody};
+use crate::sign_in_memory::MAX_QUEUE;
+use crate::sign_in_rules::Gate;
+use crate::standing::{Attempt, Basis, PasswordState, Standing, digest_of};
 use crate::store::Held;
-use crate::throttle::Counters;
-use crate::token::{TokenId, TokenScope, is_token};
-use crate::{Account, AccountKind, ClientRules, Directory, DirectoryError, MailAddress};
+use crate::throttle::{Barrier, Counters, Whose};
+use crate::token::is_token;
+use crate::{
+    Account, AccountKind, ClientRules, Directory, DirectoryError, MailAddress, SignInKind, SignInOutcome,
+    Tenant,
+};
 
-/// How long a right password is remembered.
-const REMEMBERED: Duration = Duration::from_secs(300);
-/// Passwords that are remembered at once.
-const MAX_REMEMBERED: usize = 100_000;
-/// Longest wait for one's turn to have a password hashed.
-const MAX_QUEUE: Duration = Duration::from_secs(20);
-/// Logins are sorted into so many lanes; attempts in one lane are looked at one after the other.
-const LANES: usize = 1_024;
-/// Partitions whose sweep position is remembered.
-const MAX_SWEEPS: usize = 10_000;
+const DAY: i64 = 24 * 60 * 60 * 1000;
 
 /// Why a sign-in failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -44,7 +41,7 @@ pub enum SignInError {
     /// Unknown, disabled or suspended account, or wrong password: which one is not told.
     #[error("address or password is wrong")]
     Denied,
-    /// The password is right, but does not open this protocol (CLI-08).
+    /// The password is right, but does not open this protocol (CLI-08), or not alone (AUT-08).
     #[error("this protocol is not open to you")]
     Closed,
     /// Too many failures; the password was not even looked at.
@@ -53,217 +50,68 @@ pub enum SignInError {
         /// When an attempt will be looked at again.
         retry_after: Duration,
     },
+    /// Wrong passwords have locked the account (AUT-16); the password was not even looked at.
+    #[error("too many wrong passwords: the account is locked, ask your administrator")]
+    Locked {
+        /// Until when; `None`: until it is unlocked.
+        until: Option<Timestamp>,
+    },
+    /// Rules let nobody in from there (AUT-14, AUT-15); the password was not even looked at.
+    #[error("signing in from your address is not allowed, ask your administrator")]
+    Elsewhere,
+    /// The password is right, but its life is over (AUT-12).
+    #[error("the password has expired, set a new one")]
+    Expired,
     /// Not now.
     #[error("signing in is not possible at the moment")]
     Unavailable,
 }
 
-/// A password that was right a moment ago.
-struct Remembered {
-    proof: [u8; 32],
-    until: Instant,
-}
-
-/// What the directory keeps in memory about sign-ins.
-pub(crate) struct SignIns {
-    key: [u8; 32],
-    remembered: Mutex<HashMap<AccountKey, Remembered>>,
-    hashing: tokio::sync::Semaphore,
-    lanes: Vec<tokio::sync::Mutex<()>>,
-    sweeps: Mutex<HashMap<String, String>>,
-    /// What passwords of unknown accounts are compared with, so that they take as long as others.
-    nobody: Arc<OnceLock<Option<String>>>,
-    /// What the salts of logins without keys are made of: kept in the control port, so that they stay.
-    pub(crate) salts: tokio::sync::OnceCell<[u8; 32]>,
-}
-
-impl Default for SignIns {
-    fn default() -> SignIns {
-        let cores = std::thread::available_parallelism().map_or(2, usize::from);
-        SignIns {
-            key: rand::random(),
-            remembered: Mutex::default(),
-            // More at once would take no less time, and 19 MiB each.
-            hashing: tokio::sync::Semaphore::new(cores),
-            lanes: (0..LANES).map(|_| tokio::sync::Mutex::new(())).collect(),
-            sweeps: Mutex::default(),
-            nobody: Arc::default(),
-            salts: tokio::sync::OnceCell::new(),
+impl SignInError {
+    /// Its name in logs and metrics.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            SignInError::Denied => "denied",
+            SignInError::Closed => "closed",
+            SignInError::TooManyFailures { .. } => "slowed",
+            SignInError::Locked { .. } => "locked",
+            SignInError::Elsewhere => "elsewhere",
+            SignInError::Expired => "expired",
+            SignInError::Unavailable => "unavailable",
         }
     }
 }
 
-impl SignIns {
-    /// The keyed hash of a password together with the stored string that it was compared with.
-    fn proof(&self, prepared: &str, phc: &str) -> Option<Hmac<Sha256>> {
-        let mut mac = Hmac::<Sha256>::new_from_slice(&self.key).ok()?;
-        mac.update(&(phc.len() as u64).to_le_bytes());
-        mac.update(phc.as_bytes());
-        mac.update(prepared.as_bytes());
-        Some(mac)
-    }
-
-    fn remembers(&self, account: AccountKey, prepared: &str, phc: &str) -> bool {
-        let Some(mac) = self.proof(prepared, phc) else { return false };
-        let known = {
-            let remembered = self.remembered.lock();
-            remembered.get(&account).filter(|known| known.until > Instant::now()).map(|known| known.proof)
-        };
-        known.is_some_and(|proof| mac.verify_slice(&proof).is_ok())
-    }
-
-    fn remember(&self, account: AccountKey, prepared: &str, phc: &str) {
-        let Some(mac) = self.proof(prepared, phc) else { return };
-        let now = Instant::now();
-        let mut remembered = self.remembered.lock();
-        if remembered.len() >= MAX_REMEMBERED {
-            remembered.retain(|_, known| known.until > now);
-        }
-        if remembered.len() >= MAX_REMEMBERED {
-            remembered.clear();
-        }
-        let known = Remembered { proof: mac.finalize().into_bytes().into(), until: now + REMEMBERED };
-        remembered.insert(account, known);
-    }
-
-    /// The lane of a login.
-    fn lane(&self, login: &str) -> Option<&tokio::sync::Mutex<()>> {
-        let digest = Sha256::digest(login.as_bytes());
-        let number = usize::from(u16::from_le_bytes([digest[0], digest[1]])) % LANES;
-        self.lanes.get(number)
-    }
-
-    /// Runs slow hashing outside the workers, a bounded number at a time.
-    async fn slowly<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, DirectoryError> {
-        let turn = tokio::time::timeout(MAX_QUEUE, self.hashing.acquire()).await;
-        let Ok(Ok(_turn)) = turn else { return Err(DirectoryError::Busy) };
-        tokio::task::spawn_blocking(work).await.map_err(|_| DirectoryError::Busy)
-    }
-
-    /// The credential of a new password.
-    pub(crate) async fn hash(&self, password: &str) -> Result<Credential, DirectoryError> {
-        let prepared = password::prepare_new(password)?;
-        self.slowly(move || password::credential(&prepared)).await?.ok_or(DirectoryError::Busy)
-    }
-
-    /// The SCRAM keys of a password that was found right.
-    async fn scram_keys(&self, prepared: String) -> Result<ScramKeys, DirectoryError> {
-        self.slowly(move || ScramKeys::derive(&prepared)).await
-    }
-
-    /// Compares with the stored string, or with nobody's when there is none: never right, but as slow.
-    async fn verify(&self, prepared: String, phc: Option<String>) -> Result<bool, DirectoryError> {
-        let nobody = Arc::clone(&self.nobody);
-        self.slowly(move || match phc {
-            Some(phc) => password::verify(&prepared, &phc),
-            None => {
-                let nobody =
-                    nobody.get_or_init(|| password::hash(&format!("{:032x}", rand::random::<u128>())));
-                if let Some(nobody) = nobody {
-                    password::verify(&prepared, nobody);
-                }
-                false
-            }
-        })
-        .await
-    }
-
-    pub(crate) fn sweep_position(&self, partition: &str) -> Option<String> {
-        self.sweeps.lock().get(partition).cloned()
-    }
-
-    pub(crate) fn set_sweep_position(&self, partition: &str, position: Option<String>) {
-        let mut sweeps = self.sweeps.lock();
-        if sweeps.len() >= MAX_SWEEPS {
-            sweeps.clear();
-        }
-        match position {
-            Some(position) => sweeps.insert(partition.to_owned(), position),
-            None => sweeps.remove(partition),
-        };
-    }
+/// Whom an attempt is about, as far as it is known, for the record of it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Subject {
+    pub(crate) tenant: Option<TenantId>,
+    /// The address that was said, in its canonical form; empty if none was.
+    pub(crate) login: String,
+    pub(crate) account: Option<AccountId>,
+    /// What came of it, where the answer does not tell all.
+    pub(crate) outcome: Option<SignInOutcome>,
+    /// It has locked the account, until then.
+    pub(crate) locked: Option<Timestamp>,
 }
 
 /// An account that may sign in, if the password is right.
-pub(crate) struct Candidate {
-    pub(crate) account: Account,
-    rules: ClientRules,
+struct Candidate {
+    account: Account,
+    tenant: Tenant,
     credential: Credential,
     /// Version of the credential's item.
     version: u64,
 }
 
-/// What a session of a member stands on: the account, and what was shown at sign-in.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Standing {
-    /// The account as it was when last looked at.
-    pub account: Account,
-    /// What held for its mail programs then.
-    pub rules: ClientRules,
-    pub(crate) basis: Basis,
-}
-
-/// What was shown at sign-in.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Basis {
-    /// The password behind the stored string with this digest.
-    Password([u8; 32]),
-    /// A token, and what it opens.
-    Token(TokenId, TokenScope),
-}
-
-/// What mail programs of members speak.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ClientProtocol {
-    /// IMAP.
-    Imap,
-    /// POP3.
-    Pop3,
-}
-
-impl ClientProtocol {
-    /// Its name in logs and metrics, and of its scope.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            ClientProtocol::Imap => "imap",
-            ClientProtocol::Pop3 => "pop3",
-        }
-    }
-}
-
-impl Standing {
-    /// Was it the account's password that was shown?
-    #[must_use]
-    pub const fn is_by_password(&self) -> bool {
-        matches!(self.basis, Basis::Password(_))
-    }
-
-    /// May it be used with that protocol? What was shown has to open it, and neither tenant nor member may have
-    /// closed it.
-    #[must_use]
-    pub fn opens(&self, protocol: ClientProtocol) -> bool {
-        let is_shown = match self.basis {
-            Basis::Password(_) => true,
-            Basis::Token(_, scope) => scope.holds(protocol),
-        };
-        is_shown && self.rules.admit(self, protocol)
-    }
-}
-
-impl Candidate {
-    fn standing(self) -> Standing {
-        let basis = Basis::Password(digest_of(&self.credential));
-        Standing { account: self.account, rules: self.rules, basis }
-    }
-}
-
-/// What tells passwords apart over time: keys that are added to one do not change it.
-fn digest_of(credential: &Credential) -> [u8; 32] {
-    Sha256::digest(credential.phc.as_bytes()).into()
+/// Somebody who may try.
+pub(crate) struct Approach {
+    pub(crate) gate: Gate,
+    pub(crate) counters: Counters,
+    pub(crate) account: Option<AccountKey>,
+    /// Attempts with the same are looked at one after the other.
+    lane: String,
 }
 
 /// A SCRAM exchange between the server's first message and the client's last (RFC 5802 section 5).
@@ -272,8 +120,8 @@ pub struct ScramExchange {
     pub salt: [u8; 16],
     /// For the server's first message.
     pub iterations: u32,
-    counters: Counters,
-    login: String,
+    subject: Subject,
+    approach: Approach,
     candidate: Option<Candidate>,
 }
 
@@ -285,13 +133,22 @@ impl Versioned for SaltKey {
     const KIND: &'static str = "salt key";
 }
 
+/// A refusal, or a failure of ours.
+pub(crate) type Checked<T> = Result<Result<T, SignInError>, DirectoryError>;
+
+/// Goes on with what is no refusal.
+macro_rules! or_refuse {
+    ($checked:expr) => {
+        match $checked {
+            Ok(value) => value,
+            Err(refused) => return Ok(Err(refused)),
+        }
+    };
+}
+pub(crate) use or_refuse;
+
 impl Directory {
-    /// Checks address and password of somebody at `client`. The login is the account's own address or an
-    /// alias of it alone.
-    ///
-    /// Failures are counted durably for the login and for the client's network; from the 5th (network: the
-    /// 20th) within 15 minutes on, attempts are refused unseen for 1, 2, 4 … 300 s. A success resets the
-    /// login's count. An unknown account takes as long as a wrong password.
+    /// Checks address and password of somebody at `client` who asks for nothing in particular.
     ///
     /// # Errors
     /// [`SignInError`].
@@ -301,26 +158,35 @@ impl Directory {
         password: &str,
         client: IpAddr,
     ) -> Result<Account, SignInError> {
-        Ok(self.open_session(login, password, client).await?.account)
+        let attempt = Attempt::new(SignInKind::Api, "password", client);
+        Ok(self.sign_in(&attempt, login, password).await?.account)
     }
 
-    /// As [`Directory::authenticate`], for a session that lasts and is to end with what it stands on
-    /// ([`Directory::still_stands`]).
+    /// Signs in with address and password; a token may stand in the password's place. The login is the account's own
+    /// address or an alias of it alone. The session lasts as long as what it stands on ([`Directory::still_stands`]).
+    ///
+    /// Failures are counted durably for the account and for the client's network; from the 5th (network: the
+    /// 20th) within 15 minutes on, attempts are refused unseen for 1, 2, 4 … 300 s, and so many as the tenant says lock
+    /// the account. A success resets the account's count for where it came from. An unknown account takes as long as a
+    /// wrong password.
     ///
     /// # Errors
     /// [`SignInError`].
-    pub async fn open_session(
+    pub async fn sign_in(
         &self,
+        attempt: &Attempt,
         login: &str,
         password: &str,
-        client: IpAddr,
     ) -> Result<Standing, SignInError> {
-        flatten(self.try_authenticate(login, password, client).await)
+        let mut subject = Subject::default();
+        let result = flatten(self.check_password(attempt, login, password, &mut subject).await);
+        self.record(attempt, &subject, &result);
+        result
     }
 
     /// The session's standing as it is now; `None` if it has to end, because the account is disabled or gone,
-    /// its tenant suspended, or the password set anew since the sign-in. Whether it still opens its protocol is to
-    /// be asked of it.
+    /// its tenant suspended, the password set anew since the sign-in, or its address no longer one from which the account
+    /// may be used. Whether it still opens its protocol is to be asked of it.
     ///
     /// # Errors
     /// The port's.
@@ -328,91 +194,112 @@ impl Directory {
         let key = standing.account.key;
         let Some(tenant) = self.active_tenant(key.tenant).await? else { return Ok(None) };
         let account = self.account(key).await?.filter(|account| account.is_open(self.clock.now()));
-        let is_same = match &standing.basis {
+        let Some(account) = account else { return Ok(None) };
+        let gate = self.gate(key).await?;
+        let password = match &standing.basis {
             Basis::Password(digest) => {
                 let credential = self.read::<Credential>(&credential_key(key), Consistency::Strong).await?;
-                credential.is_some_and(|held| digest_of(&held.value) == *digest)
+                let credential = credential.filter(|held| digest_of(&held.value) == *digest);
+                credential.map(|held| self.password_state(&held.value, &account, &gate))
             }
-            Basis::Token(token, _) => self.token_holds(key, *token).await?,
+            Basis::Token(token, _) => self.token_holds(key, *token).await?.then_some(PasswordState::Good),
+            Basis::Access(token) => {
+                (self.access_token(&token.0).await? == Some(key)).then_some(PasswordState::Good)
+            }
         };
-        Ok(account.filter(|_| is_same).map(|account| {
-            let rules = ClientRules::of(&tenant.clients, &account.clients);
-            Standing { account, rules, basis: standing.basis.clone() }
-        }))
+        let Some(password) = password else { return Ok(None) };
+        if !self.admits(&gate, Some(key), standing.client).await? {
+            return Ok(None);
+        }
+        let basis = standing.basis.clone();
+        Ok(Some(standing_of(account, &tenant, &gate, standing.client, password, basis)))
     }
 
-    /// Begins a SCRAM exchange for somebody at `client`. A login that is unknown, may not sign in or has no
+    /// Begins a SCRAM exchange. A login that is unknown, may not sign in or has no
     /// keys yet looks like any other until [`Directory::finish_scram`].
     ///
     /// # Errors
-    /// [`SignInError::TooManyFailures`], [`SignInError::Unavailable`].
-    pub async fn begin_scram(&self, login: &str, client: IpAddr) -> Result<ScramExchange, SignInError> {
-        flatten(self.try_begin_scram(login, client).await)
+    /// [`SignInError::TooManyFailures`], [`SignInError::Locked`], [`SignInError::Elsewhere`],
+    /// [`SignInError::Unavailable`].
+    pub async fn begin_scram(&self, attempt: &Attempt, login: &str) -> Result<ScramExchange, SignInError> {
+        let mut subject = Subject::default();
+        let begun = flatten(self.try_begin_scram(attempt, login, &mut subject).await);
+        begun.inspect_err(|error| self.record(attempt, &subject, &Err(error.clone())))
     }
 
     /// Ends a SCRAM exchange: what the session stands on, and the server's signature (`v=`). Failures count as
-    /// those of [`Directory::open_session`] do.
+    /// those of [`Directory::sign_in`] do.
     ///
     /// # Errors
     /// [`SignInError`].
     pub async fn finish_scram(
         &self,
+        attempt: &Attempt,
         exchange: ScramExchange,
         auth_message: &[u8],
         proof: &[u8],
     ) -> Result<(Standing, [u8; 32]), SignInError> {
-        flatten(self.try_finish_scram(exchange, auth_message, proof).await)
+        let ScramExchange { mut subject, approach, candidate, .. } = exchange;
+        let proved =
+            self.try_finish_scram(attempt, &approach, candidate, (auth_message, proof), &mut subject);
+        let (result, signature) = match flatten(proved.await) {
+            Ok((standing, signature)) => (Ok(standing), signature),
+            Err(error) => (Err(error), [0; 32]),
+        };
+        self.record(attempt, &subject, &result);
+        result.map(|standing| (standing, signature))
     }
 
     async fn try_begin_scram(
         &self,
+        attempt: &Attempt,
         login: &str,
-        client: IpAddr,
-    ) -> Result<Result<ScramExchange, SignInError>, DirectoryError> {
-        let Named { tenant, address, login, counters } = self.named(login, client).await?;
-        if let Some(retry_after) = self.wait_of(&counters).await? {
-            return Ok(Err(SignInError::TooManyFailures { retry_after }));
-        }
-        let nobody = salt_of_nobody(self.salt_key().await?, &login);
-        let candidate = match (tenant, &address) {
-            (Some(tenant), Some(address)) => self.candidate(tenant, address).await?,
-            _ => None,
-        };
+        subject: &mut Subject,
+    ) -> Checked<ScramExchange> {
+        let approach = or_refuse!(self.approach(attempt, login, subject).await?);
+        let nobody = salt_of_nobody(self.salt_key().await?, &subject.login);
+        let candidate = self.candidate(approach.account).await?;
         if candidate.is_none() {
             self.take_as_long_as_a_candidate().await?;
         }
         let keys = candidate.as_ref().and_then(|found| found.credential.scram.as_ref());
         let (salt, iterations) = keys.map_or((nobody, ITERATIONS), |keys| (keys.salt, keys.iterations));
-        Ok(Ok(ScramExchange { salt, iterations, counters, login, candidate }))
+        Ok(Ok(ScramExchange { salt, iterations, subject: subject.clone(), approach, candidate }))
     }
 
     async fn try_finish_scram(
         &self,
-        exchange: ScramExchange,
-        auth_message: &[u8],
-        proof: &[u8],
-    ) -> Result<Result<(Standing, [u8; 32]), SignInError>, DirectoryError> {
-        let ScramExchange { counters, login, candidate, .. } = exchange;
-        let lane = self.sign_ins.lane(&login).ok_or(DirectoryError::Busy)?;
+        attempt: &Attempt,
+        approach: &Approach,
+        candidate: Option<Candidate>,
+        (auth_message, proof): (&[u8], &[u8]),
+        subject: &mut Subject,
+    ) -> Checked<(Standing, [u8; 32])> {
+        let lane = self.sign_ins.lane(&approach.lane).ok_or(DirectoryError::Busy)?;
         let turn = tokio::time::timeout(MAX_QUEUE, lane.lock()).await;
         let _turn = turn.map_err(|_| DirectoryError::Busy)?;
-        if let Some(retry_after) = self.wait_of(&counters).await? {
-            return Ok(Err(SignInError::TooManyFailures { retry_after }));
-        }
+        or_refuse!(self.unbarred(&approach.counters).await?);
         let signature = candidate
             .as_ref()
             .and_then(|found| found.credential.scram.as_ref())
             .and_then(|keys| keys.check(auth_message, proof));
         match (candidate, signature) {
             (Some(found), Some(signature)) => {
-                self.forget_failures(&counters).await?;
-                Ok(Ok((found.standing(), signature)))
+                self.forget_failures(&approach.counters).await?;
+                let opened = self.let_in(attempt, approach, found).await?;
+                Ok(opened.map(|standing| (standing, signature)))
             }
-            _ => {
-                self.count_failure(&counters).await?;
-                Ok(Err(SignInError::Denied))
-            }
+            (candidate, _) => self.refuse(attempt, approach, candidate.is_some(), subject).await,
         }
+    }
+
+    /// One's turn among the attempts of a login.
+    pub(crate) async fn turn_of(
+        &self,
+        login: &str,
+    ) -> Result<tokio::sync::MutexGuard<'_, ()>, DirectoryError> {
+        let lane = self.sign_ins.lane(login).ok_or(DirectoryError::Busy)?;
+        tokio::time::timeout(MAX_QUEUE, lane.lock()).await.map_err(|_| DirectoryError::Busy)
     }
 
     /// The key of the made-up salts: of two processes that make one, the first wins.
@@ -436,115 +323,202 @@ impl Directory {
     async fn take_as_long_as_a_candidate(&self) -> Result<(), DirectoryError> {
         let nobody = AccountKey::default();
         self.account_behind(nobody, Consistency::Strong).await?;
-        self.read::<Credential>(&credential_key(nobody), Consistency::Strong).await?;
+        let held_key = credential_key(nobody);
+        let credential = self.read::<Credential>(&held_key, Consistency::Strong);
+        futures::try_join!(credential, self.has_second_factor(nobody))?;
         Ok(())
     }
 
-    async fn try_authenticate(
+    /// Checks a password; what the attempt is about is told in `subject`.
+    pub(crate) async fn check_password(
         &self,
+        attempt: &Attempt,
         login: &str,
         password: &str,
-        client: IpAddr,
-    ) -> Result<Result<Standing, SignInError>, DirectoryError> {
+        subject: &mut Subject,
+    ) -> Checked<Standing> {
         if is_token(password) {
             // Programs that know nothing of bearer tokens can be given one as their password (CLI-08).
-            return self.try_token(Some(login), password, client).await;
+            return self.check_token(attempt, Some(login), password, subject).await;
         }
-        let Named { tenant, address, login: canonical, counters } = self.named(login, client).await?;
-        if let Some(retry_after) = self.wait_of(&counters).await? {
-            return Ok(Err(SignInError::TooManyFailures { retry_after }));
-        }
+        let approach = or_refuse!(self.approach(attempt, login, subject).await?);
         // A longer one cannot be right; its prefix is hashed all the same to take the time.
         let is_too_long = password.len() > MAX_PASSWORD;
         let prepared = password::prepare(if is_too_long { "" } else { password });
-        let candidate = match (tenant, &address) {
-            (Some(tenant), Some(address)) if !is_too_long => self.candidate(tenant, address).await?,
-            _ => None,
-        };
-        if let Some(found) = &candidate
-            && self.sign_ins.remembers(found.account.key, &prepared, &found.credential.phc)
-        {
-            return Ok(candidate.map(Candidate::standing).ok_or(SignInError::Denied));
+        let candidate = if is_too_long { None } else { self.candidate(approach.account).await? };
+        match candidate {
+            Some(found) if self.remembers(&found, &prepared) => self.let_in(attempt, &approach, found).await,
+            candidate => self.check_slowly(attempt, &approach, prepared, candidate, subject).await,
         }
-        self.check_slowly(&counters, &canonical, prepared, candidate).await
     }
 
-    /// Whom a login names, and where its failures are counted.
-    pub(crate) async fn named(&self, login: &str, client: IpAddr) -> Result<Named, DirectoryError> {
-        let address = MailAddress::parse(login).ok();
-        let tenant = match &address {
-            Some(address) => self.owner(address.domain(), Consistency::Strong).await?,
-            None => None,
+    fn remembers(&self, found: &Candidate, prepared: &str) -> bool {
+        self.sign_ins.remembers(found.account.key, prepared, &found.credential.phc)
+    }
+
+    /// Whom a login names, may somebody at that address try, and is he neither locked nor slowed?
+    pub(crate) async fn approach(
+        &self,
+        attempt: &Attempt,
+        login: &str,
+        subject: &mut Subject,
+    ) -> Checked<Approach> {
+        let (client, now) = (attempt.client, self.clock.now());
+        let (tenant, account) = self.named(login, subject).await?;
+        let nobody = AccountKey { tenant: tenant.unwrap_or_default(), account: AccountId::default() };
+        let gate = self.gate(account.unwrap_or(nobody)).await?;
+        if !self.admits(&gate, account, client).await? {
+            return Ok(Err(SignInError::Elsewhere));
+        }
+        let whose = match (account, tenant) {
+            (Some(account), _) => Whose::Account(account),
+            (None, Some(tenant)) => Whose::Nobody(tenant, &subject.login),
+            (None, None) => Whose::Unnamed,
         };
+        let counters = Counters::new(whose, &gate, client, now);
+        or_refuse!(self.unbarred(&counters).await?);
+        let lane = account.map_or_else(|| subject.login.clone(), |account| account.to_string());
+        Ok(Ok(Approach { gate, counters, account, lane }))
+    }
+
+    /// The tenant and the account that a login names.
+    pub(crate) async fn named(
+        &self,
+        login: &str,
+        subject: &mut Subject,
+    ) -> Result<(Option<TenantId>, Option<AccountKey>), DirectoryError> {
+        let Ok(address) = MailAddress::parse(login) else { return Ok((None, None)) };
         // The canonical form, so that writing it differently gives no further attempts.
-        let login = address.as_ref().map(ToString::to_string).unwrap_or_default();
-        let counters = Counters::new(tenant.map(|tenant| (tenant, login.as_str())), client);
-        Ok(Named { tenant, address, login, counters })
+        subject.login = address.to_string();
+        let home = self.home_of(&address, Consistency::Strong).await?;
+        let Some((tenant, address)) = home else { return Ok((None, None)) };
+        subject.tenant = Some(tenant);
+        // In an alias domain it is the login of the domain for which that stands.
+        subject.login = address.to_string();
+        let entry = self.entry(tenant, &address, Consistency::Strong).await?;
+        subject.account = match entry.map(|held| held.value) {
+            Some(Entry::Account(account)) => Some(account),
+            Some(Entry::Alias(targets)) => match targets.as_slice() {
+                [only] => Some(only.account),
+                _ => None,
+            },
+            Some(Entry::Claimed(_) | Entry::Group { .. } | Entry::Free) | None => None,
+        };
+        Ok((Some(tenant), subject.account.map(|account| AccountKey { tenant, account })))
+    }
+
+    /// Is nothing in the way?
+    pub(crate) async fn unbarred(&self, counters: &Counters) -> Checked<()> {
+        Ok(match self.barrier(counters).await? {
+            None => Ok(()),
+            Some(Barrier::Slowed(retry_after)) => Err(SignInError::TooManyFailures { retry_after }),
+            Some(Barrier::Locked(until)) => Err(SignInError::Locked { until: end_of(until) }),
+        })
     }
 
     /// Compares the password with the stored hash, one attempt of a login after the other: else many at once
     /// would all pass before the first failure is counted.
     async fn check_slowly(
         &self,
-        counters: &Counters,
-        login: &str,
+        attempt: &Attempt,
+        approach: &Approach,
         prepared: String,
         candidate: Option<Candidate>,
-    ) -> Result<Result<Standing, SignInError>, DirectoryError> {
-        let lane = self.sign_ins.lane(login).ok_or(DirectoryError::Busy)?;
+        subject: &mut Subject,
+    ) -> Checked<Standing> {
+        let lane = self.sign_ins.lane(&approach.lane).ok_or(DirectoryError::Busy)?;
         let turn = tokio::time::timeout(MAX_QUEUE, lane.lock()).await;
         let _turn = turn.map_err(|_| DirectoryError::Busy)?;
-        if let Some(retry_after) = self.wait_of(counters).await? {
-            return Ok(Err(SignInError::TooManyFailures { retry_after }));
-        }
-        if let Some(found) = &candidate
-            && self.sign_ins.remembers(found.account.key, &prepared, &found.credential.phc)
-        {
-            return Ok(candidate.map(Candidate::standing).ok_or(SignInError::Denied));
-        }
+        or_refuse!(self.unbarred(&approach.counters).await?);
+        let candidate = match candidate {
+            Some(found) if self.remembers(&found, &prepared) => {
+                return self.let_in(attempt, approach, found).await;
+            }
+            other => other,
+        };
         let phc = candidate.as_ref().map(|found| found.credential.phc.clone());
         let is_right = self.sign_ins.verify(prepared.clone(), phc).await?;
         match candidate {
             Some(found) if is_right => {
                 self.sign_ins.remember(found.account.key, &prepared, &found.credential.phc);
-                self.forget_failures(counters).await?;
+                self.forget_failures(&approach.counters).await?;
                 if found.credential.scram.is_none() {
                     self.add_scram_keys(&found, prepared).await?;
                 }
-                Ok(Ok(found.standing()))
+                self.let_in(attempt, approach, found).await
             }
-            _ => {
-                self.count_failure(counters).await?;
-                Ok(Err(SignInError::Denied))
-            }
+            candidate => self.refuse(attempt, approach, candidate.is_some(), subject).await,
+        }
+    }
+
+    /// A wrong password, or none that could be right: counted.
+    async fn refuse<T>(
+        &self,
+        attempt: &Attempt,
+        approach: &Approach,
+        is_candidate: bool,
+        subject: &mut Subject,
+    ) -> Checked<T> {
+        subject.outcome = Some(match (is_candidate, approach.account) {
+            (true, _) => SignInOutcome::WrongPassword,
+            (false, Some(_)) => SignInOutcome::NotActive,
+            (false, None) => SignInOutcome::UnknownAccount,
+        });
+        subject.locked = self.count_failure(&approach.counters, attempt.client).await?;
+        Ok(Err(SignInError::Denied))
+    }
+
+    /// The password is right: does it open what was asked for?
+    async fn let_in(&self, attempt: &Attempt, approach: &Approach, found: Candidate) -> Checked<Standing> {
+        let Candidate { account, tenant, credential, .. } = found;
+        let password = self.password_state(&credential, &account, &approach.gate);
+        let basis = Basis::Password(digest_of(&credential));
+        let standing = standing_of(account, &tenant, &approach.gate, attempt.client, password, basis);
+        self.opened(attempt, &approach.gate, standing).await
+    }
+
+    /// What was shown is right: does it open what was asked for? If so, its network is noted.
+    pub(crate) async fn opened(
+        &self,
+        attempt: &Attempt,
+        gate: &Gate,
+        standing: Standing,
+    ) -> Checked<Standing> {
+        if attempt.kind.is_client() && standing.closes_expired && standing.password == PasswordState::Expired
+        {
+            return Ok(Err(SignInError::Expired));
+        }
+        if attempt.kind.protocol().is_some_and(|protocol| !standing.opens(protocol)) {
+            return Ok(Err(SignInError::Closed));
+        }
+        self.note_network(standing.account.key, gate, attempt.client).await?;
+        Ok(Ok(standing))
+    }
+
+    fn password_state(&self, credential: &Credential, account: &Account, gate: &Gate) -> PasswordState {
+        let days = i64::from(gate.rules.passwords.lifetime_days);
+        let set = credential.set.unwrap_or(account.created);
+        let is_over = days != 0 && self.clock.now() >= set.plus_millis(days * DAY);
+        match (credential.must_change, is_over) {
+            (true, _) => PasswordState::MustChange,
+            (false, true) => PasswordState::Expired,
+            (false, false) => PasswordState::Good,
         }
     }
 
     /// Adds the keys to a password that was set before there was SCRAM. Sessions that stand on it go on.
     async fn add_scram_keys(&self, found: &Candidate, prepared: String) -> Result<(), DirectoryError> {
         let scram = Some(self.sign_ins.scram_keys(prepared).await?);
-        let credential = Credential { phc: found.credential.phc.clone(), scram };
+        let credential = Credential { scram, ..found.credential.clone() };
         // Who changed it meanwhile knows better.
         self.write(&credential_key(found.account.key), &credential, Expected::Version(found.version)).await?;
         Ok(())
     }
 
-    /// The account that a login names, if it may sign in at all.
-    pub(crate) async fn candidate(
-        &self,
-        tenant: TenantId,
-        address: &MailAddress,
-    ) -> Result<Option<Candidate>, DirectoryError> {
-        let Some(found) = self.active_tenant(tenant).await? else { return Ok(None) };
-        let account = match self.entry(tenant, address, Consistency::Strong).await?.map(|held| held.value) {
-            Some(Entry::Account(account)) => account,
-            Some(Entry::Alias(targets)) => match targets.as_slice() {
-                [only] => only.account,
-                _ => return Ok(None),
-            },
-            Some(Entry::Claimed(_) | Entry::Group { .. } | Entry::Free) | None => return Ok(None),
-        };
-        let key = AccountKey { tenant, account };
+    /// The account, if a password may open it at all.
+    async fn candidate(&self, account: Option<AccountKey>) -> Result<Option<Candidate>, DirectoryError> {
+        let Some(key) = account else { return Ok(None) };
+        let Some(tenant) = self.active_tenant(key.tenant).await? else { return Ok(None) };
         let account = self.account_behind(key, Consistency::Strong).await?;
         // A business mailbox has no password (BIZ-01).
         let may =
@@ -553,24 +527,30 @@ impl Directory {
             return Ok(None);
         };
         let credential = self.read::<Credential>(&credential_key(key), Consistency::Strong).await?;
-        let rules = ClientRules::of(&found.clients, &account.clients);
         let candidate =
-            |held: Held<_>| Candidate { account, rules, credential: held.value, version: held.version };
+            |held: Held<_>| Candidate { account, tenant, credential: held.value, version: held.version };
         Ok(credential.map(candidate))
     }
 }
 
-/// A login, looked up.
-pub(crate) struct Named {
-    pub(crate) tenant: Option<TenantId>,
-    pub(crate) address: Option<MailAddress>,
-    /// In its canonical form.
-    pub(crate) login: String,
-    pub(crate) counters: Counters,
+/// What a session stands on.
+pub(crate) fn standing_of(
+    account: Account,
+    tenant: &Tenant,
+    gate: &Gate,
+    client: IpAddr,
+    password: PasswordState,
+    basis: Basis,
+) -> Standing {
+    let mut rules = ClientRules::of(&tenant.clients, &account.clients);
+    // With a second factor the password alone opens no mail program (AUT-11).
+    rules.passwords &= !gate.has_factor;
+    let closes_expired = gate.rules.passwords.expires_in_clients;
+    Standing { account, rules, client, is_secure: gate.is_secure(), password, closes_expired, basis }
 }
 
 /// Failures of ours are told apart from refusals in the log only.
-pub(crate) fn flatten<T>(outcome: Result<Result<T, SignInError>, DirectoryError>) -> Result<T, SignInError> {
+pub(crate) fn flatten<T>(outcome: Checked<T>) -> Result<T, SignInError> {
     outcome.unwrap_or_else(|error| {
         tracing::warn!(%error, "sign-in could not be checked");
         Err(SignInError::Unavailable)

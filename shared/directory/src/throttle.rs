@@ -1,14 +1,19 @@
-//! Counting failed sign-ins durably, and slowing down who has too many.
+//! Counting failed sign-ins durably, slowing down who has too many, and locking accounts (AUT-16, AUT-17).
+//!
+//! A login has a counter for each place from which it fails: one for all strangers, one for each network from which the
+//! account was opened lately, one for all networks that the tenant trusts, which slows but never locks. What strangers do
+//! to an account keeps out strangers.
 
 use std::net::IpAddr;
 use std::time::Duration;
 
-use pennypost_model::codec::Versioned;
-use pennypost_model::{TenantId, Timestamp};
+use pennypost_model::codec::{CodecError, Versioned, decode_plain};
+use pennypost_model::{AccountId, AccountKey, TenantId, Timestamp};
 use pennypost_ports::{Consistency, ControlKey, Expected};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::sign_in_rules::{Gate, LockRules, network_of};
 use crate::store::MAX_ATTEMPTS;
 use crate::{Directory, DirectoryError};
 
@@ -20,37 +25,86 @@ const FREE_OF_LOGIN: u32 = 5;
 const FREE_OF_CLIENT: u32 = 20;
 /// The longest wait.
 const MAX_WAIT_MILLIS: i64 = 300_000;
+const MINUTE: i64 = 60_000;
+/// Until somebody unlocks it.
+const FOR_EVER: Timestamp = Timestamp(i64::MAX);
+/// Everybody at networks from which the account was not opened lately.
+const STRANGERS: &str = "strangers";
 /// Old counters that are looked at for each failure counted, so that they do not pile up.
 const SWEEP: usize = 2;
 
 /// The failed sign-ins of a login or from a network.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Failures {
+pub(crate) struct Failures {
     count: u32,
     last: Timestamp,
     /// No attempt is looked at before.
     until: Timestamp,
+    /// Those that count towards a lock, since `wrong_since`.
+    wrong: u32,
+    wrong_since: Timestamp,
+    /// Locked until then.
+    locked: Option<Timestamp>,
+    /// Nothing of this matters any more from then on.
+    kept: Timestamp,
 }
 
 impl Versioned for Failures {
     const KIND: &'static str = "failed sign-ins";
+    const VERSION: u8 = 2;
+
+    fn upgrade(found: u8, bytes: &[u8]) -> Result<Failures, CodecError> {
+        if found != 1 {
+            return Err(CodecError::Version { kind: Self::KIND, found, known: Self::VERSION });
+        }
+        let (count, last, until): (u32, Timestamp, Timestamp) = decode_plain(Self::KIND, bytes)?;
+        let kept = until.max(last.plus_millis(WINDOW_MILLIS));
+        Ok(Failures { count, last, until, kept, ..Failures::default() })
+    }
 }
 
 impl Failures {
     fn is_forgotten(&self, now: Timestamp) -> bool {
-        now.0.saturating_sub(self.last.0) > WINDOW_MILLIS && now >= self.until
+        now > self.kept && now >= self.until
     }
 
-    /// One more failure: after the free ones each doubles the wait, from 1 s on.
-    fn and_one_more(self, now: Timestamp, free: u32) -> Failures {
-        let count = if self.is_forgotten(now) { 1 } else { self.count.saturating_add(1) };
+    /// One more failure: after the free ones each doubles the wait, from 1 s on; and so many within the window of a lock
+    /// lock.
+    fn and_one_more(self, now: Timestamp, free: u32, lock: Option<&LockRules>) -> Failures {
+        let is_old = now.0.saturating_sub(self.last.0) > WINDOW_MILLIS && now >= self.until;
+        let count = if is_old { 1 } else { self.count.saturating_add(1) };
         let wait = match count.checked_sub(free) {
             None => 0,
             Some(beyond) => {
                 1000_i64.checked_shl(beyond.min(20)).unwrap_or(MAX_WAIT_MILLIS).min(MAX_WAIT_MILLIS)
             }
         };
-        Failures { count, last: now, until: now.plus_millis(wait) }
+        let until = now.plus_millis(wait);
+        let kept = until.max(now.plus_millis(WINDOW_MILLIS));
+        let next = Failures { count, last: now, until, kept, ..self };
+        let Some(lock) = lock.filter(|lock| lock.count != 0) else {
+            return Failures { wrong: 0, locked: None, ..next };
+        };
+        let window = i64::from(lock.window_minutes) * MINUTE;
+        let is_over = self.wrong == 0 || now.0.saturating_sub(self.wrong_since.0) > window;
+        let (wrong, wrong_since) =
+            if is_over { (1, now) } else { (self.wrong.saturating_add(1), self.wrong_since) };
+        let locked = (wrong >= u32::from(lock.count)).then(|| match lock.minutes {
+            0 => FOR_EVER,
+            minutes => now.plus_millis(i64::from(minutes) * MINUTE),
+        });
+        let kept = kept.max(wrong_since.plus_millis(window)).max(locked.unwrap_or(kept));
+        Failures { wrong, wrong_since, locked, kept, ..next }
+    }
+
+    /// Until when it is locked, if it is.
+    pub(crate) fn locked(&self, now: Timestamp) -> Option<Timestamp> {
+        self.locked.filter(|until| *until > now)
+    }
+
+    /// How many wrong passwords locked.
+    pub(crate) const fn wrong(&self) -> u32 {
+        self.wrong
     }
 
     fn wait(&self, now: Timestamp) -> Option<Duration> {
@@ -63,25 +117,87 @@ impl Failures {
 /// Whose failures are counted together in one attempt.
 #[derive(Debug, Clone)]
 pub(crate) struct Counters {
-    login: Option<ControlKey>,
-    client: ControlKey,
+    login: Option<LoginCounter>,
+    /// `None` from networks that the tenant trusts: one broken program there must not slow everybody.
+    client: Option<ControlKey>,
+}
+
+/// The counter of a login from one kind of place.
+#[derive(Debug, Clone)]
+struct LoginCounter {
+    key: ControlKey,
+    /// When it locks; `None` from networks that the tenant trusts.
+    lock: Option<LockRules>,
+    /// The account, for the list of those that are locked.
+    account: Option<AccountKey>,
+}
+
+/// Whose failures they are.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Whose<'a> {
+    /// An account's, whichever of its addresses was said.
+    Account(AccountKey),
+    /// Nobody's: a login at a domain of the tenant. Counted alike, so that it can't be told from an account.
+    Nobody(TenantId, &'a str),
+    /// Of no login: none of ours was said; or a token was shown, of which nobody guesses 256 bits.
+    Unnamed,
+}
+
+pub(crate) fn counters_partition(tenant: TenantId) -> String {
+    format!("{tenant}/sign-in")
+}
+
+/// What all counters of an account begin with.
+pub(crate) fn counters_prefix(account: AccountId) -> String {
+    format!("{account}/")
 }
 
 impl Counters {
-    /// For a login at a tenant's domain (known or not, so that the wait tells nothing) from a client.
-    pub(crate) fn new(login: Option<(TenantId, &str)>, client: IpAddr) -> Counters {
-        let login = login.map(|(tenant, login)| {
-            let digest = Sha256::digest(login.as_bytes());
-            let sort = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect::<String>();
-            ControlKey::new(format!("{tenant}/sign-in"), sort)
-        });
-        Counters { login, client: ControlKey::new("sign-in/clients", network(client)) }
+    /// For somebody at `client`.
+    ///
+    /// A member's failures from networks from which the account was opened lately are counted apart for each of these;
+    /// those from all others together. So strangers lock and slow the account for strangers only.
+    pub(crate) fn new(whose: Whose<'_>, gate: &Gate, client: IpAddr, now: Timestamp) -> Counters {
+        let is_trusted = gate.trusts(client);
+        let lock = (!is_trusted).then(|| gate.rules.lock.clone());
+        let login = match whose {
+            Whose::Account(account) => {
+                let network = network_of(client);
+                let place = if is_trusted {
+                    "trusted".to_owned()
+                } else if gate.own.knows(network, now) {
+                    network.to_string()
+                } else {
+                    STRANGERS.to_owned()
+                };
+                let sort = format!("{}{place}", counters_prefix(account.account));
+                let key = ControlKey::new(counters_partition(account.tenant), sort);
+                Some(LoginCounter { key, lock, account: Some(account) })
+            }
+            Whose::Nobody(tenant, login) => {
+                let digest = Sha256::digest(login.as_bytes());
+                let sort = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect::<String>();
+                let key = ControlKey::new(counters_partition(tenant), format!("-{sort}"));
+                Some(LoginCounter { key, lock, account: None })
+            }
+            Whose::Unnamed => None,
+        };
+        let client = (!is_trusted).then(|| ControlKey::new("sign-in/clients", network(client)));
+        Counters { login, client }
     }
 
-    fn each(&self) -> impl Iterator<Item = (&ControlKey, u32)> {
-        let login = self.login.iter().map(|key| (key, FREE_OF_LOGIN));
-        login.chain(std::iter::once((&self.client, FREE_OF_CLIENT)))
+    fn each(&self) -> impl Iterator<Item = &ControlKey> {
+        self.login.iter().map(|login| &login.key).chain(&self.client)
     }
+}
+
+/// What stands in the way of an attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Barrier {
+    /// Wait so long.
+    Slowed(Duration),
+    /// The account is locked until then.
+    Locked(Timestamp),
 }
 
 /// The network that is counted: the address itself for IPv4, the /64 for IPv6.
@@ -96,35 +212,60 @@ fn network(client: IpAddr) -> String {
 }
 
 impl Directory {
-    /// How long these have to wait before an attempt is looked at.
-    pub(crate) async fn wait_of(&self, counters: &Counters) -> Result<Option<Duration>, DirectoryError> {
+    /// What stands in the way before an attempt is looked at.
+    pub(crate) async fn barrier(&self, counters: &Counters) -> Result<Option<Barrier>, DirectoryError> {
         let now = self.clock.now();
         let mut longest = None;
-        for (key, _) in counters.each() {
-            let held = self.read::<Failures>(key, Consistency::Strong).await?;
-            longest = longest.max(held.and_then(|held| held.value.wait(now)));
+        for key in counters.each() {
+            let Some(held) = self.read::<Failures>(key, Consistency::Strong).await? else { continue };
+            if let Some(until) = held.value.locked(now) {
+                return Ok(Some(Barrier::Locked(until)));
+            }
+            longest = longest.max(held.value.wait(now));
         }
-        Ok(longest)
+        Ok(longest.map(Barrier::Slowed))
     }
 
-    /// Counts a failure, durably.
-    pub(crate) async fn count_failure(&self, counters: &Counters) -> Result<(), DirectoryError> {
+    /// Counts a failure, durably; until when it has locked the account, if it has.
+    pub(crate) async fn count_failure(
+        &self,
+        counters: &Counters,
+        client: IpAddr,
+    ) -> Result<Option<Timestamp>, DirectoryError> {
         let now = self.clock.now();
-        for (key, free) in counters.each() {
-            self.add_failure(key, now, free).await?;
+        let mut locked = None;
+        if let Some(login) = &counters.login {
+            let noting = login.account.map(|account| (account, client));
+            locked = self.add_failure(&login.key, now, FREE_OF_LOGIN, login.lock.as_ref(), noting).await?;
+            self.sweep(&login.key, now).await?;
+        }
+        if let Some(key) = &counters.client {
+            self.add_failure(key, now, FREE_OF_CLIENT, None, None).await?;
             self.sweep(key, now).await?;
         }
-        Ok(())
+        Ok(locked)
     }
 
-    async fn add_failure(&self, key: &ControlKey, now: Timestamp, free: u32) -> Result<(), DirectoryError> {
+    async fn add_failure(
+        &self,
+        key: &ControlKey,
+        now: Timestamp,
+        free: u32,
+        lock: Option<&LockRules>,
+        noting: Option<(AccountKey, IpAddr)>,
+    ) -> Result<Option<Timestamp>, DirectoryError> {
         for _ in 0..MAX_ATTEMPTS {
             let held = self.read::<Failures>(key, Consistency::Strong).await?;
             let expected = held.as_ref().map_or(Expected::Absent, |held| Expected::Version(held.version));
             let before = held.map(|held| held.value).unwrap_or_default();
-            let after = before.and_one_more(now, free);
+            let after = before.and_one_more(now, free, lock);
+            let locked = after.locked(now);
+            if let (Some(until), Some((account, client))) = (locked, noting) {
+                // Before it is locked: what is locked is in the list.
+                self.note_lock(account, &key.sort, client, now, until).await?;
+            }
             if self.write(key, &after, expected).await?.is_some() {
-                return Ok(());
+                return Ok(locked);
             }
         }
         Err(DirectoryError::Contended)
@@ -133,7 +274,7 @@ impl Directory {
     /// A sign-in succeeded: the login's failures are forgotten, those of the network are not (else somebody
     /// with one account could guess at all others).
     pub(crate) async fn forget_failures(&self, counters: &Counters) -> Result<(), DirectoryError> {
-        let Some(key) = &counters.login else { return Ok(()) };
+        let Some(LoginCounter { key, .. }) = &counters.login else { return Ok(()) };
         match self.control.get(key, Consistency::Strong).await? {
             // Lost against another failure: that one counts.
             Some(item) => self.control.delete_if(key, item.version).await.map(|_| ()).map_err(Into::into),
@@ -162,6 +303,8 @@ impl Directory {
 
 #[cfg(test)]
 mod tests {
+    use pennypost_model::codec::{decode, encode_plain};
+
     use super::*;
 
     #[test]
@@ -170,14 +313,47 @@ mod tests {
         let now = Timestamp(1_000_000_000);
         let mut waits = Vec::new();
         for _ in 0..40 {
-            failures = failures.and_one_more(now, FREE_OF_LOGIN);
+            failures = failures.and_one_more(now, FREE_OF_LOGIN, None);
             waits.push(failures.wait(now).map_or(0, |wait| wait.as_secs()));
         }
         assert_eq!(waits[..8], [0, 0, 0, 0, 1, 2, 4, 8]);
         assert_eq!(waits[39], 300);
         let later = now.plus_millis(WINDOW_MILLIS + 1);
-        assert_eq!(failures.and_one_more(later, FREE_OF_LOGIN).count, 1);
+        assert_eq!(failures.and_one_more(later, FREE_OF_LOGIN, None).count, 1);
         assert_eq!(failures.wait(Timestamp(0)), Some(Duration::from_secs(300)));
+    }
+
+    #[test]
+    fn so_many_within_the_window_lock() {
+        let lock = LockRules { count: 3, window_minutes: 10, minutes: 5, trusted: Vec::new() };
+        let fail =
+            |failures: Failures, now: i64| failures.and_one_more(Timestamp(now), FREE_OF_LOGIN, Some(&lock));
+        let twice = fail(fail(Failures::default(), 1_000), 2_000);
+        assert_eq!(twice.locked(Timestamp(2_000)), None);
+        let thrice = fail(twice, 3_000);
+        let until = Timestamp(3_000 + 5 * MINUTE);
+        assert_eq!(thrice.locked(Timestamp(3_000)), Some(until));
+        assert_eq!(thrice.locked(until), None);
+        assert!(!thrice.is_forgotten(until) && thrice.is_forgotten(Timestamp(3_001 + WINDOW_MILLIS)));
+        // The third comes too late.
+        assert_eq!(fail(twice, 1_001 + 10 * MINUTE).locked(Timestamp(1_001 + 10 * MINUTE)), None);
+        let never = LockRules { count: 0, ..lock.clone() };
+        assert_eq!(twice.and_one_more(Timestamp(3_000), FREE_OF_LOGIN, Some(&never)).locked, None);
+        let for_ever = LockRules { minutes: 0, ..lock.clone() };
+        let locked = twice.and_one_more(Timestamp(3_000), FREE_OF_LOGIN, Some(&for_ever));
+        assert_eq!(locked.locked(Timestamp(i64::MAX - 1)), Some(FOR_EVER));
+        assert!(!locked.is_forgotten(Timestamp(i64::MAX - 1)));
+    }
+
+    #[test]
+    fn counters_of_before_there_were_locks_are_read() {
+        let old = encode_plain(&(7_u32, Timestamp(1_000), Timestamp(2_000)), 1);
+        let read: Failures = decode(&old).expect("read");
+        assert_eq!((read.count, read.last, read.until), (7, Timestamp(1_000), Timestamp(2_000)));
+        assert!(
+            read.locked(Timestamp(1_500)).is_none() && !read.is_forgotten(Timestamp(1_000 + WINDOW_MILLIS))
+        );
+        assert!(read.is_forgotten(Timestamp(1_001 + WINDOW_MILLIS)));
     }
 
     #[test]

@@ -8,6 +8,7 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use pennypost_model::codec::Versioned;
 use pennypost_model::{AccountId, AccountKey, TenantId, Timestamp};
@@ -15,10 +16,14 @@ use pennypost_ports::{Consistency, ControlKey, Expected};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::sign_in::{Basis, flatten};
+use crate::sign_in::{Checked, Subject, flatten, or_refuse, standing_of};
+use crate::standing::{Attempt, Basis, PasswordState, Secret};
 use crate::store::name_for_people;
-use crate::throttle::Counters;
-use crate::{ClientProtocol, ClientRules, Directory, DirectoryError, Page, SignInError, Standing};
+use crate::throttle::{Counters, Whose};
+use crate::{
+    AccessTokens, ClientProtocol, Directory, DirectoryError, Page, Session, SignInError, SignInKind,
+    SignInOutcome, Standing,
+};
 
 /// What every token begins with, so that leaked ones can be searched for.
 const PREFIX: &str = "ppt_";
@@ -26,6 +31,8 @@ const PREFIX: &str = "ppt_";
 const DIGITS: usize = 3 * 16 + 64;
 /// Tokens that an account may have.
 pub const MAX_TOKENS: usize = 100;
+/// Bytes of an access token that is asked about.
+const MAX_ACCESS_TOKEN: usize = 4_096;
 /// Characters of a token's name.
 const MAX_NAME: usize = 100;
 
@@ -82,6 +89,23 @@ pub struct Token {
     pub created: Timestamp,
     /// From when on it is worth nothing.
     pub expires: Option<Timestamp>,
+    /// Its last use, to the day: the first of that day.
+    pub used: Option<TokenUse>,
+}
+
+/// A use of a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenUse {
+    /// When.
+    pub time: Timestamp,
+    /// From where.
+    pub client: IpAddr,
+    /// By what way.
+    pub kind: SignInKind,
+}
+
+impl Versioned for TokenUse {
+    const KIND: &'static str = "use of a token";
 }
 
 /// A token as stored. Has no `Debug`, so that it gets into no log.
@@ -101,7 +125,7 @@ impl Versioned for TokenItem {
 impl TokenItem {
     fn shown(self, id: TokenId) -> Token {
         let TokenItem { name, scope, created, expires, .. } = self;
-        Token { id, name, scope, created, expires }
+        Token { id, name, scope, created, expires, used: None }
     }
 
     fn has_expired(&self, now: Timestamp) -> bool {
@@ -119,6 +143,16 @@ fn prefix(account: AccountId) -> String {
 
 fn token_key(key: AccountKey, id: TokenId) -> ControlKey {
     ControlKey::new(partition(key.tenant), format!("{}{id}", prefix(key.account)))
+}
+
+/// Where the last use of a token lies: beside it, so that a use does not race with who revokes it.
+fn use_key(key: AccountKey, id: TokenId) -> ControlKey {
+    ControlKey::new(format!("{}/token-uses", key.tenant), format!("{}{id}", prefix(key.account)))
+}
+
+fn day_of(time: Timestamp) -> i64 {
+    const DAY: i64 = 24 * 60 * 60 * 1000;
+    time.0.div_euclid(DAY)
 }
 
 /// Does the text look like a token of ours?
@@ -174,6 +208,12 @@ impl Directory {
         let listed = self.list::<TokenItem>(&partition(key.tenant), &prefix(key.account), &page).await?;
         let shown = |(id, item): (String, TokenItem)| id.parse().ok().map(|id| item.shown(id));
         let mut tokens: Vec<Token> = listed.items.into_iter().filter_map(shown).collect();
+        let uses = format!("{}/token-uses", key.tenant);
+        let used = self.list::<TokenUse>(&uses, &prefix(key.account), &page).await?.items;
+        for token in &mut tokens {
+            let id = token.id.to_string();
+            token.used = used.iter().find(|(used, _)| *used == id).map(|(_, used)| *used);
+        }
         tokens.sort_by_key(|token| (token.created, token.id));
         Ok(tokens)
     }
@@ -183,76 +223,135 @@ impl Directory {
     /// # Errors
     /// The port's.
     pub async fn revoke_token(&self, key: AccountKey, id: TokenId) -> Result<bool, DirectoryError> {
-        let key = token_key(key, id);
-        let is_there = self.control.get(&key, Consistency::Strong).await?.is_some();
-        self.erase(&key).await?;
+        let item = token_key(key, id);
+        let is_there = self.control.get(&item, Consistency::Strong).await?.is_some();
+        self.erase(&item).await?;
+        self.erase(&use_key(key, id)).await?;
         Ok(is_there)
     }
 
-    /// Signs in with a token alone, or with the login that has to be its account's. Failures count as those of
-    /// [`Directory::open_session`] do.
+    /// Signs in with a token alone, or with the login that has to be its account's. What is wrong is counted for the
+    /// client's network; an account that wrong passwords have locked is open to its tokens.
     ///
     /// # Errors
     /// [`SignInError`].
-    pub async fn open_session_with_token(
+    pub async fn sign_in_with_token(
         &self,
+        attempt: &Attempt,
         login: Option<&str>,
         token: &str,
-        client: IpAddr,
     ) -> Result<Standing, SignInError> {
-        flatten(self.try_token(login, token, client).await)
+        let mut subject = Subject::default();
+        let result = flatten(self.check_token(attempt, login, token, &mut subject).await);
+        self.record(attempt, &subject, &result);
+        result
     }
 
-    pub(crate) async fn try_token(
+    pub(crate) async fn check_token(
         &self,
+        attempt: &Attempt,
         login: Option<&str>,
         token: &str,
-        client: IpAddr,
-    ) -> Result<Result<Standing, SignInError>, DirectoryError> {
+        subject: &mut Subject,
+    ) -> Checked<Standing> {
         let named = match login {
-            Some(login) => Some(self.named(login, client).await?),
+            Some(login) => self.named(login, subject).await?.1,
             None => None,
         };
-        let counters = named.as_ref().map_or_else(|| Counters::new(None, client), |n| n.counters.clone());
-        if let Some(retry_after) = self.wait_of(&counters).await? {
-            return Ok(Err(SignInError::TooManyFailures { retry_after }));
-        }
-        let mut found = self.standing_on(token).await?;
-        if let (Some(standing), Some(named)) = (&found, &named) {
-            let candidate = match (named.tenant, &named.address) {
-                (Some(tenant), Some(address)) => self.candidate(tenant, address).await?,
-                _ => None,
-            };
-            if candidate.is_none_or(|candidate| candidate.account.key != standing.account.key) {
-                found = None;
+        let shown = parts(token);
+        let access = if shown.is_none() { self.access_token(token).await? } else { None };
+        // Whose rules hold: those of the account that the token names.
+        let key = shown.map(|(key, ..)| key).or(access).unwrap_or_default();
+        let gate = self.gate(key).await?;
+        let counters = Counters::new(Whose::Unnamed, &gate, attempt.client, self.clock.now());
+        or_refuse!(self.unbarred(&counters).await?);
+        let is_named = login.is_none() || named == Some(key);
+        let basis = match shown {
+            Some((key, id, secret)) if is_named => {
+                let held = self.token_behind(key, id, secret).await?;
+                held.map(|(id, item)| Basis::Token(id, item.scope))
             }
+            None if is_named && access.is_some() => Some(Basis::Access(Secret(token.into()))),
+            _ => None,
+        };
+        let Some(basis) = basis else {
+            subject.outcome = Some(SignInOutcome::WrongToken);
+            self.count_failure(&counters, attempt.client).await?;
+            return Ok(Err(SignInError::Denied));
+        };
+        subject.tenant = Some(key.tenant);
+        subject.account = Some(key.account);
+        let tenant = self.active_tenant(key.tenant).await?;
+        let account = self.account(key).await?.filter(|account| account.is_open(self.clock.now()));
+        let (Some(tenant), Some(account)) = (tenant, account) else {
+            subject.outcome = Some(SignInOutcome::NotActive);
+            return Ok(Err(SignInError::Denied));
+        };
+        if subject.login.is_empty() {
+            subject.login = account.address.to_string();
         }
-        match found {
-            Some(standing) => Ok(Ok(standing)),
-            None => {
-                self.count_failure(&counters).await?;
-                Ok(Err(SignInError::Denied))
-            }
+        if !self.admits(&gate, Some(key), attempt.client).await? {
+            return Ok(Err(SignInError::Elsewhere));
+        }
+        let standing = standing_of(account, &tenant, &gate, attempt.client, PasswordState::Good, basis);
+        let opened = self.opened(attempt, &gate, standing).await?;
+        if let Ok(Some(id)) = opened.as_ref().map(Standing::token) {
+            self.note_token_use(key, id, attempt).await?;
+        }
+        Ok(opened)
+    }
+
+    /// Whose access token it is: a session's, or one of somebody else who gives out such.
+    pub(crate) async fn access_token(&self, token: &str) -> Result<Option<AccountKey>, DirectoryError> {
+        if Directory::is_session(token) {
+            let session = self.session(token).await?.map(|(session, _)| session);
+            let is_whole = |session: &Session| !session.lacks_factor && !session.must_change;
+            return Ok(session.filter(is_whole).map(|session| session.account));
+        }
+        match &self.access_tokens {
+            Some(tokens) if token.len() <= MAX_ACCESS_TOKEN => tokens.account_of(token).await,
+            _ => Ok(None),
         }
     }
 
-    /// What stands on this token.
-    async fn standing_on(&self, token: &str) -> Result<Option<Standing>, DirectoryError> {
-        let Some((key, id, secret)) = parts(token) else { return Ok(None) };
-        let Some(held) = self.read::<TokenItem>(&token_key(key, id), Consistency::Strong).await? else {
-            return Ok(None);
-        };
+    /// The same directory, which also takes the access tokens that somebody else gives out.
+    #[must_use]
+    pub fn taking(self, tokens: Arc<dyn AccessTokens>) -> Directory {
+        Directory { access_tokens: Some(tokens), ..self }
+    }
+
+    /// The token of that number, if that is its secret and its time is not over.
+    async fn token_behind(
+        &self,
+        key: AccountKey,
+        id: TokenId,
+        secret: &str,
+    ) -> Result<Option<(TokenId, TokenItem)>, DirectoryError> {
+        let held = self.read::<TokenItem>(&token_key(key, id), Consistency::Strong).await?;
         // Digests of 256 random bits: the time of the comparison tells nothing that could be used.
-        let is_right = <[u8; 32]>::from(Sha256::digest(secret.as_bytes())) == held.value.hash;
-        if !is_right || held.value.has_expired(self.clock.now()) {
-            return Ok(None);
+        let digest = <[u8; 32]>::from(Sha256::digest(secret.as_bytes()));
+        let now = self.clock.now();
+        let is_good = |item: &TokenItem| item.hash == digest && !item.has_expired(now);
+        Ok(held.map(|held| held.value).filter(is_good).map(|item| (id, item)))
+    }
+
+    /// Notes that a token was used, and from where: once a day.
+    async fn note_token_use(
+        &self,
+        key: AccountKey,
+        id: TokenId,
+        attempt: &Attempt,
+    ) -> Result<(), DirectoryError> {
+        let (use_key, now) = (use_key(key, id), self.clock.now());
+        if !self.sign_ins.is_first_use(key, id, day_of(now)) {
+            return Ok(());
         }
-        let Some(tenant) = self.active_tenant(key.tenant).await? else { return Ok(None) };
-        let account = self.account(key).await?.filter(|account| account.is_open(self.clock.now()));
-        Ok(account.map(|account| {
-            let rules = ClientRules::of(&tenant.clients, &account.clients);
-            Standing { account, rules, basis: Basis::Token(id, held.value.scope) }
-        }))
+        let used = TokenUse { time: now, client: attempt.client, kind: attempt.kind };
+        let held = self.read::<TokenUse>(&use_key, Consistency::Eventual).await?;
+        if held.is_none_or(|held| day_of(held.value.time) != day_of(now)) {
+            self.write(&use_key, &used, Expected::Any).await?;
+        }
+        Ok(())
     }
 
     /// Is the token there, and not expired?

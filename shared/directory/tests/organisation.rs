@@ -1,4 +1,7 @@
 //! Departments, who is in them, finding people, tags: also when processes die, and when several change the same.
+//!
+//! Feature ORG-01: departments to 15 levels; no circles, names unique among siblings, whatever is changed at once
+//! Feature ORG-16: several departments, the main one first; moved one by one or in bulk
 
 #[allow(dead_code, clippy::allow_attributes, reason = "each test file uses its part of it")]
 mod memory;

@@ -1,4 +1,8 @@
 //! The decision before the `250`: may this message come in at all?
+//!
+//! Feature RCV-03: tenant blacklist: refused at MAIL/RCPT, before 250
+//! Feature RCV-04: tenant whitelist
+//! Feature RCV-05: tenant subject filter: refused after DATA, before 250
 
 use pennypost_model::event::{AuthResults, DmarcPolicy, Verdict};
 

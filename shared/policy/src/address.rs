@@ -147,6 +147,12 @@ impl MailAddress {
         })
     }
 
+    /// The same local part in another domain.
+    #[must_use]
+    pub fn in_domain(&self, domain: &DomainName) -> MailAddress {
+        MailAddress { domain: domain.clone(), ..self.clone() }
+    }
+
     /// The address without `+tag`, if it has one.
     #[must_use]
     pub fn without_tag(&self) -> Option<MailAddress> {

@@ -1,4 +1,6 @@
 //! The decision after the `250`: into which mailbox goes a recipient's copy, and why?
+//!
+//! Feature RCV-06: tenant lists before personal ones (which are not built yet)
 
 use pennypost_model::event::{Decision, DmarcPolicy, Parsed, Recipient, SourceKind, Target, Verdict, Via};
 use pennypost_model::{FlagSet, MailboxRole};

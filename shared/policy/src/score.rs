@@ -14,6 +14,8 @@
 //!
 //! Temporary errors count nothing: a sender cannot help a slow name server. An ARC pass counts nothing,
 //! since anybody can seal; it only keeps a forwarded message from being refused (see [`crate::accept()`]).
+//!
+//! Feature RCV-09 (part): junk folder, by a first score of SPF, DKIM, DMARC and ARC
 
 use pennypost_model::event::{AuthResults, DmarcPolicy, Verdict};
 use pennypost_model::message::Facts;

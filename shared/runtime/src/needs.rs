@@ -450,9 +450,11 @@ pub const RECEIVE: Needs = Needs {
     )
 };
 
-/// api: the admin API, which reads and writes the directory and the log of operations, both in the control table; and
+/// api: the admin API, which reads and writes the directory and the log of operations, both in the control table, and the
+/// record of sign-ins in the log; and
 /// what mail programs ask for when they set themselves up. A password is hashed in 19 MB and needs some of a processor.
-pub const API: Needs = Needs { control: Access::ReadWrite, ..Needs::new("api", Trigger::Http, 512, 20) };
+pub const API: Needs =
+    Needs { control: Access::ReadWrite, log: Access::ReadWrite, ..Needs::new("api", Trigger::Http, 512, 20) };
 
 /// What a stage needs when it runs by itself.
 #[must_use]

@@ -6,7 +6,7 @@ import json
 from support.imap_wire import ConnectionLost, Imap, ImapError, is_fetch
 from support.office import Account
 
-from . import Context, check
+from . import DOMAIN, Context, check
 from .modes import Mode
 from .modes.sasl import Responder, Scram, end_point, in_turn, responder
 from .tools import letter, send, wait_for
@@ -124,9 +124,15 @@ def wrong_token(context: Context) -> None:
         client.close()
 
 
+def forgive(context: Context) -> None:
+    """From here on failures from this machine, which are counted for all checks together, slow none of them."""
+    context.office.run_ok("sign-in", "lock", "--trust", "127.0.0.0/8", "--tenant", DOMAIN.split(".")[0])
+
+
 @check("sign-in: garbage in every step leaves the connection usable")
 def garbage(context: Context) -> None:
     account = context.account("sign-in-garbage")
+    forgive(context)
     client = connect(context)
     for mechanism in ("PLAIN", "LOGIN", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS", "OAUTHBEARER", "XOAUTH2", "NO-SUCH"):
         for response in (b"", b"\0", b"n,,n=,r=", b"p=tls-unique,,n=a,r=b", b"\xff" * 300, b"n,,\x01\x01"):
@@ -147,6 +153,7 @@ def garbage(context: Context) -> None:
 @check("unauthenticate: another account on the same connection, nothing left of the first")
 def unauthenticate(context: Context) -> None:
     first, second = context.account("first-user"), context.account("second-user")
+    forgive(context)
     for account, count in ((first, 2), (second, 1)):
         for number in range(count):
             send(context.office, account, letter(f"for {account.address} {number}"))

@@ -1,8 +1,10 @@
 //! A request that was let in: who asks, for what, with what.
 
+use std::net::{IpAddr, Ipv6Addr};
+
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use pennypost_admin::{Administration, Call, Permission, Permissions};
+use pennypost_admin::{Administration, Call, Origin, Permission, Permissions};
 use pennypost_directory::{Directory, Listed, Page};
 use pennypost_model::{AccountId, AccountKey, TenantId, Timestamp};
 use serde::Serialize;
@@ -10,7 +12,8 @@ use serde::de::DeserializeOwned;
 
 use crate::rest::operation::Query;
 use crate::rest::problem::details::{
-    bad_id, bad_parameter, bad_time, no_object, no_permission, no_such, of_reader, unknown_parameter,
+    bad_id, bad_parameter, bad_time, missing_field, no_object, no_permission, no_such, of_reader,
+    unknown_parameter,
 };
 use crate::rest::problem::{Kind, Refusal};
 use crate::rest::reply::tag_of;
@@ -49,7 +52,12 @@ pub(crate) fn rows<T, R>(listed: Listed<T>, show: impl Fn(T) -> R) -> Rows<R> {
 
 /// A number as a cursor.
 pub(crate) fn cursor(after: u64) -> String {
-    BASE64_URL_SAFE_NO_PAD.encode(after.to_string())
+    cursor_of(&after.to_string())
+}
+
+/// A text as a cursor.
+pub(crate) fn cursor_of(after: &str) -> String {
+    BASE64_URL_SAFE_NO_PAD.encode(after)
 }
 
 /// The same for a list whose cursor is a number.
@@ -75,6 +83,22 @@ impl Ask {
         id.ok_or_else(|| Refusal::new(Kind::NotFound, no_such(name)))
     }
 
+    /// A number in the path. What is none names nothing.
+    pub(crate) fn number(&self, name: &'static str) -> Result<u32, Refusal> {
+        let word = self.word(name);
+        let is_number = word.bytes().all(|byte| byte.is_ascii_digit()) && !word.starts_with('0');
+        let number = if is_number { word.parse().ok() } else { None };
+        number.ok_or_else(|| Refusal::new(Kind::NotFound, no_such(name)))
+    }
+
+    /// From where it is asked; of places that are not known one for all.
+    pub(crate) fn client(&self) -> IpAddr {
+        match self.call.origin {
+            Origin::Api(Some(client)) => client,
+            _ => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+        }
+    }
+
     pub(crate) fn tenant(&self) -> Result<TenantId, Refusal> {
         self.id("tenant")
     }
@@ -98,6 +122,15 @@ impl Ask {
 
     pub(crate) fn parameter(&self, name: &str) -> Option<&str> {
         self.query.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    /// Is a parameter that is a yes or no said to be yes?
+    pub(crate) fn is_wanted(&self, name: &str) -> Result<bool, Refusal> {
+        match self.parameter(name) {
+            None | Some("false") => Ok(false),
+            Some("true") => Ok(true),
+            Some(_) => Err(Refusal::new(Kind::BadParameter, bad_parameter(name))),
+        }
     }
 
     fn limit(&self) -> Result<usize, Refusal> {
@@ -134,18 +167,7 @@ impl Ask {
 
     /// The body as what it should be.
     pub(crate) fn body<T: DeserializeOwned>(&self) -> Result<T, Refusal> {
-        // A reader would take a list for an object whose fields come in their order.
-        if self.body.trim_ascii_start().first() != Some(&b'{') {
-            return Err(Refusal::new(Kind::BadBody, no_object()));
-        }
-        let mut reader = serde_json::Deserializer::from_slice(&self.body);
-        let read = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
-            let pointer = pointer(error.path());
-            let detail = of_reader(error.inner());
-            Refusal::new(Kind::BadBody, detail.clone()).at(pointer, detail)
-        })?;
-        reader.end().map_err(|error| Refusal::new(Kind::BadBody, of_reader(&error)))?;
-        Ok(read)
+        document_in(&self.body)
     }
 
     /// Has whoever asks seen this? That he must say is asked for before (428).
@@ -155,6 +177,26 @@ impl Ask {
         let is_seen = seen.split(',').map(str::trim).any(|one| one == "*" || one == tag);
         if is_seen { Ok(()) } else { Err(Kind::Changed.into()) }
     }
+}
+
+/// A body as what it should be.
+pub(crate) fn document_in<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
+    // A reader would take a list for an object whose fields come in their order.
+    if body.trim_ascii_start().first() != Some(&b'{') {
+        return Err(Refusal::new(Kind::BadBody, no_object()));
+    }
+    let mut reader = serde_json::Deserializer::from_slice(body);
+    let read = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+        let mut pointer = pointer(error.path());
+        let detail = of_reader(error.inner());
+        // The reader stands at the object that the field is missing in.
+        if let Some(missing) = missing_field(&error.inner().to_string()) {
+            pointer.push_str(&format!("/{missing}"));
+        }
+        Refusal::new(Kind::BadBody, detail.clone()).at(pointer, detail)
+    })?;
+    reader.end().map_err(|error| Refusal::new(Kind::BadBody, of_reader(&error)))?;
+    Ok(read)
 }
 
 /// A JSON pointer.

@@ -3,14 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;
 
+use pennypost_admin::Action;
 use schemars::SchemaGenerator;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
 use crate::language::Language;
-use crate::rest::operation::{Method, Operation};
+use crate::rest::doors::{self, Door};
+use crate::rest::operation::{Good, Method, Operation, shape};
 use crate::rest::problem::Kind;
-use crate::rest::resources;
+use crate::rest::resources::{self, requests};
 
 /// The document as text, made once.
 pub(super) fn text() -> &'static str {
@@ -31,6 +33,10 @@ pub fn document() -> Value {
         let methods = paths.entry(operation.path).or_default();
         methods.insert(operation.method.name().to_owned(), described(operation, &mut generator));
     }
+    for door in doors::DOORS {
+        let methods = paths.entry(door.path).or_default();
+        methods.insert("post".to_owned(), described_door(door, &mut generator));
+    }
     let mut schemas = generator.take_definitions(true);
     schemas.insert("Problem".to_owned(), problem());
     json!({
@@ -42,11 +48,18 @@ pub fn document() -> Value {
             "license": { "name": "Apache-2.0 OR MIT", "identifier": "Apache-2.0 OR MIT" },
         },
         "servers": [{ "url": "/api/v1" }],
-        "security": [{ "key": [] }],
+        "security": [{ "key": [] }, { "cookie": [] }],
         "paths": paths,
         "components": {
             "securitySchemes": {
-                "key": { "type": "http", "scheme": "bearer", "description": "A key: `pennypost key add`." },
+                "key": {
+                    "type": "http", "scheme": "bearer",
+                    "description": "A key (`pennypost key add`), or a session.",
+                },
+                "cookie": {
+                    "type": "apiKey", "in": "cookie", "name": "__Host-pennypost",
+                    "description": "A session in a browser. What changes something comes with `Pennypost-Page: 1`.",
+                },
             },
             "schemas": schemas,
         },
@@ -90,6 +103,8 @@ fn described(operation: &Operation, generator: &mut SchemaGenerator) -> Value {
     for query in operation.query {
         let schema = if query.is_number {
             json!({ "type": "integer", "minimum": 1, "maximum": 500, "default": 100 })
+        } else if query.name == "counts" {
+            json!({ "type": "boolean", "default": false })
         } else {
             json!({ "type": "string" })
         };
@@ -115,8 +130,15 @@ fn described(operation: &Operation, generator: &mut SchemaGenerator) -> Value {
         "summary": operation.summary,
         "tags": [tag],
         "parameters": parameters,
-        "responses": responses(operation, generator),
+        "responses": responses(&operation.good, operation.kinds(), generator),
     });
+    if operation.action.is_some_and(|action| action.is_dangerous() && action != Action::RequestConfirm) {
+        described["responses"]["202"] = json!({
+            "description": "It waits for a second administrator.",
+            "headers": { "Location": { "description": "Where it waits.", "schema": { "type": "string" } } },
+            "content": { "application/json": { "schema": shape::<requests::Pending>(generator) } },
+        });
+    }
     if let Some(action) = operation.action {
         described["x-pennypost-action"] = action.name().into();
     }
@@ -130,17 +152,32 @@ fn described(operation: &Operation, generator: &mut SchemaGenerator) -> Value {
     described
 }
 
+fn described_door(door: &Door, generator: &mut SchemaGenerator) -> Value {
+    let schema = (door.body)(generator);
+    json!({
+        "operationId": door.name,
+        "summary": door.summary,
+        "tags": [door.path.trim_start_matches('/')],
+        "parameters": [],
+        "security": [],
+        "requestBody": { "required": true, "content": { "application/json": { "schema": schema } } },
+        "responses": responses(&door.good, door.kinds(), generator),
+    })
+}
+
 fn path_parameter(name: &str) -> Value {
     let (schema, about) = match name {
         "domain" => (json!({ "type": "string" }), "The name of a domain."),
+        "department" | "tag" => {
+            (json!({ "type": "integer", "minimum": 1, "maximum": u32::MAX }), "The number of it.")
+        }
         "alias" | "group" => (json!({ "type": "string" }), "An address."),
         _ => (json!({ "type": "string", "pattern": "^[0-9a-f]{16}$" }), "An id."),
     };
     json!({ "name": name, "in": "path", "required": true, "schema": schema, "description": about })
 }
 
-fn responses(operation: &Operation, generator: &mut SchemaGenerator) -> Value {
-    let good = &operation.good;
+fn responses(good: &Good, kinds: Vec<Kind>, generator: &mut SchemaGenerator) -> Value {
     let mut responses = Map::new();
     let mut answer = json!({ "description": "Done." });
     if let Some(shape) = good.shape {
@@ -166,7 +203,7 @@ fn responses(operation: &Operation, generator: &mut SchemaGenerator) -> Value {
     }
     responses.insert(good.status.to_string(), answer);
     let mut by_status: BTreeMap<u16, BTreeSet<Kind>> = BTreeMap::new();
-    for kind in operation.kinds() {
+    for kind in kinds {
         by_status.entry(kind.status().as_u16()).or_default().insert(kind);
     }
     for (status, kinds) in by_status {

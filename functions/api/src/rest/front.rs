@@ -5,20 +5,21 @@ use axum::extract::Request;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use axum::response::Response;
-use pennypost_admin::{Call, NotAuthentic, Origin};
+use pennypost_admin::{Actor, Call, NotAuthentic, Origin};
 use pennypost_model::TenantId;
 
 use crate::language::Language;
 use crate::rest::ask::Ask;
+use crate::rest::cookie::{self, is_own_page};
 use crate::rest::idempotency::{Begun, Once, digest};
 use crate::rest::operation::{Method, Operation};
 use crate::rest::problem::details::{bad_parameter, both, no_such};
 use crate::rest::problem::{Kind, Refusal};
 use crate::rest::reply::Reply;
-use crate::rest::{Client, Rest};
+use crate::rest::{Client, Rest, waiting};
 
 /// Bytes of a body at most: 500 members of a group with the longest addresses.
-const MOST_BODY: usize = 256 * 1024;
+pub(super) const MOST_BODY: usize = 256 * 1024;
 /// What stands in front of all paths.
 const PREFIX: &str = "/api/v1";
 
@@ -40,7 +41,10 @@ async fn answered(
     body: Body,
 ) -> Result<(Reply, bool), Refusal> {
     let client = parts.extensions.get::<Client>().map(|client| client.0);
-    let secret = bearer(&parts.headers)?;
+    let Shown { secret, is_cookie } = shown(&parts.headers)?;
+    if is_cookie && operation.method != Method::Get {
+        is_own_page(&parts.headers)?;
+    }
     let now = rest.clock.now();
     let wait = |seconds| Refusal { retry_after: Some(seconds), ..Refusal::from(Kind::TooManyRequests) };
     rest.limits.client(secret, client, now).map_err(wait)?;
@@ -56,6 +60,11 @@ async fn answered(
         }
         Err(NotAuthentic::Failed(error)) => return Err(error.into()),
     };
+    if let (Actor::Person { account, .. }, Some(client)) = (&actor, client)
+        && !rest.administration.directory().admits_from(*account, client).await?
+    {
+        return Err(Kind::Elsewhere.into());
+    }
     let call = Call { actor, origin: Origin::Api(client) };
     let words = words(operation, parts.uri.path())?;
     let mut ask = Ask {
@@ -86,14 +95,14 @@ async fn answered(
     }
     let key = text(&parts.headers, "idempotency-key");
     let (Some(key), Method::Post) = (key, operation.method) else {
-        return (operation.handler)(&ask).await.map(|reply| (reply, false));
+        return done(operation, &ask).await.map(|reply| (reply, false));
     };
     let request = digest(operation.method.name(), parts.uri.path(), &ask.body);
     let once = Once::new(&ask.call.actor, secret, &key, request)?;
     match once.begin(rest).await? {
         Begun::Answered(reply) => Ok((reply, true)),
         Begun::Do(version) => {
-            let result = (operation.handler)(&ask).await;
+            let result = done(operation, &ask).await;
             once.keep(rest, version, &result).await;
             result.map(|reply| (reply, false))
         }
@@ -115,20 +124,48 @@ async fn visible_tenant(ask: &Ask) -> Result<TenantId, Refusal> {
     }
 }
 
-fn bearer(headers: &HeaderMap) -> Result<&str, Refusal> {
-    let how =
-        || both("send it as Authorization: Bearer ppk_…", "请使用 Authorization: Bearer ppk_… 发送密钥");
-    let missing = || Refusal::new(Kind::Unauthorised, how());
-    let value = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let (scheme, secret) = value.and_then(|value| value.split_once(' ')).ok_or_else(missing)?;
-    if scheme.eq_ignore_ascii_case("bearer") { Ok(secret.trim()) } else { Err(missing()) }
+/// Does it, or puts it down for a second administrator.
+async fn done(operation: &'static Operation, ask: &Ask) -> Result<Reply, Refusal> {
+    match (operation.handler)(ask).await {
+        Err(Refusal { kind: Kind::SecondNeeded, .. }) => waiting::put_down(operation, ask).await,
+        other => other,
+    }
 }
 
-fn text(headers: &HeaderMap, name: &str) -> Option<String> {
+/// What somebody shows.
+struct Shown<'a> {
+    secret: &'a str,
+    /// A browser shows it by itself, whoever's page it was that made it ask.
+    is_cookie: bool,
+}
+
+fn shown(headers: &HeaderMap) -> Result<Shown<'_>, Refusal> {
+    let how = || {
+        both(
+            "send it as Authorization: Bearer ppk_…, or sign in",
+            "请使用 Authorization: Bearer ppk_… 发送密钥，或先登录",
+        )
+    };
+    let missing = || Refusal::new(Kind::Unauthorised, how());
+    if let Some(value) = headers.get(header::AUTHORIZATION) {
+        let (scheme, secret) =
+            value.to_str().ok().and_then(|value| value.split_once(' ')).ok_or_else(missing)?;
+        let is_bearer = scheme.eq_ignore_ascii_case("bearer");
+        return if is_bearer {
+            Ok(Shown { secret: secret.trim(), is_cookie: false })
+        } else {
+            Err(missing())
+        };
+    }
+    let secret = cookie::session(headers).ok_or_else(missing)?;
+    Ok(Shown { secret, is_cookie: true })
+}
+
+pub(super) fn text(headers: &HeaderMap, name: &str) -> Option<String> {
     headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
 }
 
-fn is_json(headers: &HeaderMap) -> Result<(), Refusal> {
+pub(super) fn is_json(headers: &HeaderMap) -> Result<(), Refusal> {
     let said = text(headers, header::CONTENT_TYPE.as_str()).unwrap_or_default();
     let media = said.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     let is_json = ["application/json", "application/merge-patch+json"].contains(&media.as_str());

@@ -6,13 +6,15 @@
 //! asked before ([`idempotency`]); then [`pennypost_admin`] asks again, records and does.
 //!
 //! Invariants:
-//! - What is not in the table is not there. What has no action in it is open to whoever has a key, and tells of nobody else.
+//! - What is not in the table is not there, nor among the few [`doors`] through which one comes in without a key. What has no action in it is open to whoever has a key, and tells of nobody else.
 //! - Another tenant's objects are as those that are not there: the same status, the same document.
 //! - A body is bounded, fields that nobody knows are refused, and nothing is half read.
 //! - Secrets are told once. What is kept of answers for whoever asks again is sealed with the asker's key.
 
 mod ask;
+mod cookie;
 mod document;
+mod doors;
 mod front;
 mod idempotency;
 mod limits;
@@ -21,6 +23,8 @@ mod problem;
 mod reference;
 mod reply;
 mod resources;
+mod sso;
+mod waiting;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -88,8 +92,16 @@ pub fn routes(rest: Rest) -> Router {
         let route: MethodRouter<Rest> = on(filter, answer);
         router = router.route(operation.path, route);
     }
+    for door in doors::DOORS {
+        let answer = move |State(rest): State<Rest>, request: Request| async move {
+            doors::answer(&rest, door, request).await
+        };
+        let route: MethodRouter<Rest> = on(MethodFilter::POST, answer);
+        router = router.route(door.path, route);
+    }
+    let pages = Router::new().route("/sso", get(sso::page)).with_state(rest.clone());
     let router = router.fallback(nothing_here).method_not_allowed_fallback(not_so).with_state(rest);
-    Router::new().nest("/api/v1", router)
+    Router::new().nest("/api/v1", router).merge(pages)
 }
 
 async fn nothing_here(headers: HeaderMap, uri: Uri) -> Response {

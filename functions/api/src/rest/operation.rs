@@ -90,6 +90,11 @@ impl Good {
         Good { status: 200, shape: Some(shape), is_tagged: true, has_csv: false }
     }
 
+    /// Something that is told without being a resource that is changed by If-Match.
+    pub(crate) const fn told(shape: Shape) -> Good {
+        Good::list(shape)
+    }
+
     pub(crate) const fn made(shape: Shape) -> Good {
         Good { status: 201, shape: Some(shape), is_tagged: false, has_csv: false }
     }
@@ -115,7 +120,43 @@ pub(crate) struct Operation {
     pub(crate) handler: for<'a> fn(&'a Ask) -> Answering<'a>,
 }
 
+/// What is done for a request.
+pub(crate) type Done = for<'a> fn(&'a Ask) -> Answering<'a>;
+
 impl Operation {
+    /// An operation without body and query.
+    pub(crate) const fn new(
+        (method, path, name): (Method, &'static str, &'static str),
+        action: Action,
+        summary: &'static str,
+        good: Good,
+        handler: Done,
+    ) -> Operation {
+        let (query, body, is_update, problems) = (&[] as &[Query], None, false, &[] as &[Kind]);
+        let action = Some(action);
+        Operation { name, method, path, action, summary, query, body, is_update, good, problems, handler }
+    }
+
+    /// The same with parameters behind the question mark.
+    pub(crate) const fn asking(self, query: &'static [Query]) -> Operation {
+        Operation { query, ..self }
+    }
+
+    /// The same with a body.
+    pub(crate) const fn with(self, body: Shape) -> Operation {
+        Operation { body: Some(body), ..self }
+    }
+
+    /// The same with If-Match.
+    pub(crate) const fn update(self) -> Operation {
+        Operation { is_update: true, ..self }
+    }
+
+    /// The same with what may be wrong, beside what may be wrong with each.
+    pub(crate) const fn refusing(self, problems: &'static [Kind]) -> Operation {
+        Operation { problems, ..self }
+    }
+
     /// The names in braces.
     pub(crate) fn parameters(&self) -> impl Iterator<Item = &'static str> {
         self.path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
@@ -123,10 +164,17 @@ impl Operation {
 
     /// Every kind of problem that it may answer with.
     pub(crate) fn kinds(&self) -> Vec<Kind> {
-        let mut kinds = vec![Kind::Unauthorised, Kind::TooManyRequests, Kind::Damaged, Kind::Unavailable];
+        let mut kinds = vec![
+            Kind::Unauthorised,
+            Kind::Elsewhere,
+            Kind::TooManyRequests,
+            Kind::Damaged,
+            Kind::Unavailable,
+        ];
         kinds.push(Kind::BadParameter);
         if self.action.is_some() {
             kinds.extend([Kind::NoPermission, Kind::OutOfReach, Kind::AboveActor]);
+            kinds.extend([Kind::ConfirmationNeeded, Kind::FactorMissing, Kind::PasswordOver]);
         }
         if self.parameters().next().is_some() {
             kinds.push(Kind::NotFound);
@@ -141,7 +189,7 @@ impl Operation {
             kinds.extend([Kind::InProgress, Kind::KeyReused]);
         }
         if self.method != Method::Get {
-            kinds.push(Kind::OtherState);
+            kinds.extend([Kind::OtherState, Kind::OtherPage]);
         }
         kinds.extend_from_slice(self.problems);
         kinds

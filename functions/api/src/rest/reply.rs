@@ -15,6 +15,9 @@ pub(crate) struct Reply {
     location: Option<String>,
     /// `after` of the next page, where the body has no place for it.
     next: Option<String>,
+    /// A cookie to be set.
+    #[serde(default)]
+    cookie: Option<String>,
 }
 
 /// What is said of a representation that may be changed: its digest.
@@ -29,7 +32,15 @@ impl Reply {
     fn json<T: Serialize>(status: StatusCode, document: &T) -> Reply {
         let body = serde_json::to_string(document).unwrap_or_default();
         let media_type = "application/json".to_owned();
-        Reply { status: status.as_u16(), media_type, body, tag: None, location: None, next: None }
+        Reply {
+            status: status.as_u16(),
+            media_type,
+            body,
+            tag: None,
+            location: None,
+            next: None,
+            cookie: None,
+        }
     }
 
     /// A list, or something that nobody changes.
@@ -47,6 +58,21 @@ impl Reply {
         Reply { location: Some(location), ..Reply::json(StatusCode::CREATED, document) }
     }
 
+    /// The same with a cookie.
+    pub(crate) fn with_cookie(self, cookie: String) -> Reply {
+        Reply { cookie: Some(cookie), ..self }
+    }
+
+    /// It is for a second administrator to decide.
+    pub(crate) fn waits<T: Serialize>(document: &T, location: String) -> Reply {
+        Reply { location: Some(location), ..Reply::json(StatusCode::ACCEPTED, document) }
+    }
+
+    /// Its status and its document.
+    pub(crate) fn parts(&self) -> (u16, serde_json::Value) {
+        (self.status, serde_json::from_str(&self.body).unwrap_or_default())
+    }
+
     pub(crate) fn nothing() -> Reply {
         let status = StatusCode::NO_CONTENT.as_u16();
         Reply {
@@ -56,12 +82,21 @@ impl Reply {
             tag: None,
             location: None,
             next: None,
+            cookie: None,
         }
     }
 
     pub(crate) fn csv(body: String, next: Option<String>) -> Reply {
         let media_type = "text/csv; charset=utf-8; header=present".to_owned();
-        Reply { status: StatusCode::OK.as_u16(), media_type, body, tag: None, location: None, next }
+        Reply {
+            status: StatusCode::OK.as_u16(),
+            media_type,
+            body,
+            tag: None,
+            location: None,
+            next,
+            cookie: None,
+        }
     }
 
     pub(crate) fn into_response(self, is_repeated: bool) -> Response {
@@ -83,6 +118,9 @@ impl Reply {
         }
         if let Some(location) = &self.location {
             insert(header::LOCATION, location);
+        }
+        if let Some(cookie) = &self.cookie {
+            insert(header::SET_COOKIE, cookie);
         }
         if let Some(next) = &self.next {
             insert(header::LINK, &format!("<?after={next}>; rel=\"next\""));

@@ -2,8 +2,13 @@
 
 #![allow(dead_code)] // each test uses a part
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
+
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use pennypost_domains::Service;
 
 use axum::Router;
 use axum::body::Body;
@@ -12,19 +17,60 @@ use http_body_util::BodyExt;
 use pennypost_admin::{
     Administration, Call, Grant, Grants, Holder, NewAccount, NewKey, NewToken, Permission, Permissions, Reach,
 };
+use pennypost_api::rest::Pace;
 use pennypost_api::{Client, Rest, admin_routes};
 use pennypost_backend_aws::{Aws, Settings};
 use pennypost_backend_embedded::{Embedded, Options};
-use pennypost_directory::{Directory, TokenScope};
+use pennypost_directory::{
+    BinCause, DepartmentId, Directory, NewSession, SessionLife, SignInLog, SignedInBy, TokenScope,
+};
 use pennypost_model::{AccountKey, TenantId};
-use pennypost_ports::{Control, RandomIds, SystemClock};
+use pennypost_ports::{
+    Control, Dns, DnsError, DnsKind, DnsRecord, FetchError, Https, Log, RandomIds, SystemClock,
+};
 use serde_json::Value;
 use tower::ServiceExt;
 
 pub const OPERATOR: Call = Call::of_operator();
 
+/// What the world's DNS says, set by the test.
+#[derive(Default)]
+pub struct Zone(Mutex<HashMap<(String, DnsKind), Vec<DnsRecord>>>);
+
+impl Zone {
+    pub fn set(&self, name: &str, record: DnsRecord) {
+        let kind = match record {
+            DnsRecord::Address(_) => DnsKind::Address,
+            DnsRecord::Cname(_) => DnsKind::Cname,
+            DnsRecord::Mx { .. } => DnsKind::Mx,
+            DnsRecord::Txt(_) => DnsKind::Txt,
+            DnsRecord::Srv { .. } => DnsKind::Srv,
+        };
+        self.0.lock().insert((name.to_owned(), kind), vec![record]);
+    }
+
+    pub fn clear(&self) {
+        self.0.lock().clear();
+    }
+}
+
+#[async_trait]
+impl Dns for Zone {
+    async fn look_up(&self, name: &str, kind: DnsKind) -> Result<Vec<DnsRecord>, DnsError> {
+        Ok(self.0.lock().get(&(name.to_owned(), kind)).cloned().unwrap_or_default())
+    }
+}
+
+#[async_trait]
+impl Https for Zone {
+    async fn fetch(&self, _host: &str, _path: &str) -> Result<Vec<u8>, FetchError> {
+        Err(FetchError::NoHost)
+    }
+}
+
 /// A post office and its API.
 pub struct Office {
+    pub zone: Arc<Zone>,
     _dir: tempfile::TempDir,
     pub administration: Administration,
     pub control: Arc<dyn Control>,
@@ -45,6 +91,17 @@ pub struct Tenant {
     /// A key and a token that nobody needs.
     pub key: String,
     pub token: String,
+    /// Accounts for whatever becomes of accounts: members, and such as lie in the recycle bin.
+    pub leavers: [AccountKey; 3],
+    pub deleted: AccountKey,
+    pub doomed: AccountKey,
+    pub unbound: AccountKey,
+    /// A department with nobody in it, and a tag.
+    pub department: u32,
+    pub tag: u32,
+    /// A session of the member that nobody needs, and an order that waits for a second administrator.
+    pub session: String,
+    pub request: String,
 }
 
 pub struct Answer {
@@ -80,22 +137,39 @@ pub fn permissions(texts: &[&str]) -> Permissions {
 impl Office {
     /// On the services of a cloud where emulators of them are, else in a folder.
     pub async fn open() -> Office {
+        Office::open_at(Pace::default()).await
+    }
+
+    /// For who asks more than anybody would.
+    pub async fn unhurried() -> Office {
+        Office::open_at(Pace { at_once: 100_000, per_second: 1_000 }).await
+    }
+
+    async fn open_at(pace: Pace) -> Office {
         let dir = tempfile::tempdir().expect("a temporary folder");
-        let control: Arc<dyn Control> = if std::env::var_os("PENNYPOST_TEST_AWS").is_some() {
-            let stack = format!("api-{:016x}", rand::random::<u64>());
-            let aws = Aws::connect(Settings::of_stack(&stack)).await.expect("an environment");
-            aws.create_missing().await.expect("tables");
-            aws.control()
-        } else {
-            Embedded::open(dir.path(), &Options::server()).expect("opens").control()
-        };
+        let (control, log): (Arc<dyn Control>, Arc<dyn Log>) =
+            if std::env::var_os("PENNYPOST_TEST_AWS").is_some() {
+                let stack = format!("api-{:016x}", rand::random::<u64>());
+                let aws = Aws::connect(Settings::of_stack(&stack)).await.expect("an environment");
+                aws.create_missing().await.expect("tables");
+                (aws.control(), aws.log())
+            } else {
+                let embedded = Embedded::open(dir.path(), &Options::server()).expect("opens");
+                (embedded.control(), embedded.log())
+            };
         let (clock, ids) = (Arc::new(SystemClock), Arc::new(RandomIds));
-        let directory = Directory::new(Arc::clone(&control), Arc::clone(&clock) as _, Arc::clone(&ids) as _);
+        let record = SignInLog::new(log, Arc::clone(&clock) as _, Arc::clone(&ids) as _);
+        let directory = Directory::new(Arc::clone(&control), Arc::clone(&clock) as _, Arc::clone(&ids) as _)
+            .recording(record);
         let administration =
             Administration::new(directory, Arc::clone(&control), Arc::clone(&clock) as _, ids);
-        let rest = Rest::new(administration.clone(), Arc::clone(&control), clock);
+        let zone = Arc::new(Zone::default());
+        let administration = administration.looking_up(Arc::clone(&zone) as _, Arc::clone(&zone) as _);
+        let service = Service::at("mx.post.example");
+        administration.change_service(&OPERATOR, None, service).await.expect("said");
+        let rest = Rest::new(administration.clone(), Arc::clone(&control), clock).at(pace);
         let router = admin_routes(rest);
-        Office { _dir: dir, administration, control, router }
+        Office { zone, _dir: dir, administration, control, router }
     }
 
     pub async fn account(&self, tenant: TenantId, address: String) -> AccountKey {
@@ -116,6 +190,8 @@ impl Office {
         let domain = format!("{name}.example");
         let id = it.add_tenant(&OPERATOR, &name).await.expect("tenant").id;
         it.add_domain(&OPERATOR, id, &domain).await.expect("domain");
+        let challenge = ("00".repeat(16), "00".repeat(4));
+        it.directory().claim_domain(id, &format!("claimed.{domain}"), challenge).await.expect("claimed");
         let mut accounts = Vec::new();
         for local in ["creator", "chief", "graded", "member"] {
             accounts.push(self.account(id, format!("{local}@{domain}")).await);
@@ -142,7 +218,45 @@ impl Office {
         let token = NewToken { name: "spare".to_owned(), scope: TokenScope::ALL, expires: None };
         let token = it.add_token(&OPERATOR, member, &token).await.expect("token").0.id.to_string();
         let role = role.id.to_string();
-        Tenant { id, name, domain, creator, chief, graded, member, role, key, token }
+        let mut others = Vec::new();
+        for local in ["leaver1", "leaver2", "leaver3", "deleted", "doomed", "unbound"] {
+            others.push(self.account(id, format!("{local}@{domain}")).await);
+        }
+        let [one, two, three, deleted, doomed, unbound] = others[..] else { panic!("six accounts") };
+        for (account, cause) in
+            [(deleted, BinCause::Deleted), (doomed, BinCause::Deleted), (unbound, BinCause::Unbound)]
+        {
+            it.delete_account(&OPERATOR, account, cause).await.expect("in the bin");
+        }
+        let root = DepartmentId::ROOT;
+        let department = it.add_department(&OPERATOR, id, root, "研发", "").await.expect("department").0.id.0;
+        let tag = it.add_tag(&OPERATOR, id, "spare").await.expect("tag").id.0;
+        let leavers = [one, two, three];
+        self.session(member).await;
+        let session = it.directory().sessions(member).await.expect("sessions")[0].id.to_string();
+        let request = String::new();
+        let home = Tenant {
+            id,
+            name,
+            domain,
+            creator,
+            chief,
+            graded,
+            member,
+            role,
+            key,
+            token,
+            leavers,
+            deleted,
+            doomed,
+            unbound,
+            department,
+            tag,
+            session,
+            request,
+        };
+        let request = self.request(&home).await;
+        Tenant { request, ..home }
     }
 
     /// A key: an operator's, a tenant's, or a person's.
@@ -163,6 +277,38 @@ impl Office {
         let bytes = body.collect().await.expect("a body").to_bytes();
         let text = String::from_utf8(bytes.to_vec()).expect("UTF-8");
         Answer { status: parts.status, headers: parts.headers, text }
+    }
+
+    /// What the chief has ordered: the rules as they are.
+    async fn request(&self, of: &Tenant) -> String {
+        let chief = self.session(of.chief).await;
+        let path = format!("/tenants/{}/security", of.id);
+        let mut rules = self.ask(&chief, "GET", &path, None).await.json();
+        rules["four_eyes"] = true.into();
+        let on = self.ask(&chief, "PUT", &path, Some(&rules)).await;
+        assert_eq!(on.status, 200, "{}", on.text);
+        rules["four_eyes"] = false.into();
+        let put_down = self.ask(&chief, "PUT", &path, Some(&rules)).await;
+        assert_eq!(put_down.status, 202, "{}", put_down.text);
+        let operator = self.key(None, None, Permissions::all()).await;
+        let off = self.ask(&operator, "PUT", &path, Some(&rules)).await;
+        assert_eq!(off.status, 200, "{}", off.text);
+        put_down.json()["id"].as_str().expect("an id").to_owned()
+    }
+
+    /// A session whose owner has just shown a second factor.
+    pub async fn session(&self, account: AccountKey) -> String {
+        let new = NewSession {
+            account,
+            by: SignedInBy::PasswordAndCode,
+            client: "test",
+            address: None,
+            life: SessionLife { idle: 3_600_000, whole: 3_600_000 },
+            is_confirmed: true,
+            lacks_factor: false,
+            must_change: false,
+        };
+        self.administration.directory().keep_session(&new).await.expect("a session").1
     }
 
     /// Asks with a key; updates say that they have seen what is there.

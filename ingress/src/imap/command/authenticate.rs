@@ -3,13 +3,13 @@
 //! Sign-ins are taken over TLS or from this machine only; the directory counts and slows failures.
 
 use base64::Engine;
-use pennypost_directory::{ClientProtocol, SignInError, Standing};
+use pennypost_directory::{Attempt, ClientProtocol, SignInError, SignInKind, Standing};
 use tokio::time::Instant;
 
 use super::Answer;
 use crate::imap::response::Reply;
 use crate::imap::session::{Done, Session, SignedIn};
-use crate::net::{Attempt, Line, NetError, Stream, sight, wire};
+use crate::net::{Line, NetError, Stream, sight, wire};
 use crate::sasl::{self, BASE64, Carrier, MAX_LINE, Refusal};
 
 impl Session {
@@ -18,9 +18,10 @@ impl Session {
         let (Ok(user), Ok(password)) = (std::str::from_utf8(user), std::str::from_utf8(password)) else {
             return Ok(self.refused(Refusal::SignIn(SignInError::Denied)));
         };
-        let ip = self.stream.peer().ip();
-        let attempt = Attempt { protocol: ClientProtocol::Imap, mechanism: "LOGIN", ip };
-        Ok(match self.adapter.sign_in(attempt, user, password).await {
+        let client = self.stream.peer().ip();
+        let program = self.program.clone();
+        let attempt = Attempt { kind: SignInKind::Imap, mechanism: "LOGIN", client, program };
+        Ok(match self.adapter.sign_in(&attempt, user, password).await {
             Ok(standing) => self.open_account(standing).await,
             Err(error) => self.refused(error.into()),
         })
@@ -74,6 +75,10 @@ impl Session {
             Refusal::SignIn(slowed @ SignInError::TooManyFailures { .. }) => {
                 Reply::no(format!("[UNAVAILABLE] {slowed}"))
             }
+            Refusal::SignIn(barred @ (SignInError::Locked { .. } | SignInError::Elsewhere)) => {
+                Reply::no(format!("[CONTACTADMIN] {barred}"))
+            }
+            Refusal::SignIn(expired @ SignInError::Expired) => Reply::no(format!("[EXPIRED] {expired}")),
             Refusal::SignIn(SignInError::Unavailable) => {
                 Reply::no("[UNAVAILABLE] not possible at the moment")
             }
@@ -109,5 +114,9 @@ impl Carrier for Session {
 
     fn stream(&self) -> &Stream {
         &self.stream
+    }
+
+    fn program(&self) -> Option<std::sync::Arc<str>> {
+        self.program.clone()
     }
 }

@@ -126,7 +126,7 @@ impl Session {
             Command::Check if self.view.is_none() => Ok(nothing_selected()),
             Command::Check => self.noop().await,
             Command::Logout => Ok(Reply::ok("signed out")),
-            Command::Id(_) => Ok(self.id()),
+            Command::Id(said) => Ok(self.id(&said)),
             Command::StartTls => Ok(self.may_start_tls()),
             Command::Authenticate { mechanism, initial } => {
                 return self.authenticate(&mechanism, initial).await;

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use base64::Engine;
-use pennypost_directory::{ClientProtocol, SignInError, Standing};
+use pennypost_directory::{Attempt, ClientProtocol, SignInError, SignInKind, Standing};
 use tracing::warn;
 
-use crate::net::{Attempt, Line, NetError, Stream, pop3_sight, wire};
+use crate::net::{Line, NetError, Stream, pop3_sight, wire};
 use crate::pop3::session::{Maildrop, Session};
 use crate::sasl::{self, BASE64, Carrier, MAX_LINE, Refusal};
 
@@ -30,9 +30,8 @@ impl Session {
         if self.maildrop.is_some() {
             return self.mistake(SIGNED_IN);
         }
-        let ip = self.stream.peer().ip();
-        let attempt = Attempt { protocol: ClientProtocol::Pop3, mechanism: "USER", ip };
-        match self.adapter.sign_in(attempt, &user, password).await {
+        let attempt = Attempt::new(SignInKind::Pop3, "USER", self.stream.peer().ip());
+        match self.adapter.sign_in(&attempt, &user, password).await {
             Ok(standing) => self.open_maildrop(standing).await,
             Err(error) => self.refused(error.into()),
         }
@@ -90,6 +89,10 @@ impl Session {
             Refusal::SignIn(slowed @ SignInError::TooManyFailures { .. }) => {
                 self.mistake(&format!("[SYS/TEMP] {slowed}"));
             }
+            Refusal::SignIn(barred @ (SignInError::Locked { .. } | SignInError::Elsewhere)) => {
+                self.mistake(&format!("[SYS/PERM] {barred}"));
+            }
+            Refusal::SignIn(expired @ SignInError::Expired) => self.mistake(&format!("[AUTH] {expired}")),
             Refusal::SignIn(SignInError::Unavailable) => {
                 self.err("[SYS/TEMP] signing in is not possible at the moment");
             }

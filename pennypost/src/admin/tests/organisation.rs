@@ -1,4 +1,22 @@
 //! The organisation as an administrator meets it: departments, people, tags, groups, the recycle bin, tables.
+//!
+//! Feature TEN-10 (part): accounts suspended by the operator, which the tenant cannot lift; functions one by one not yet
+//! Feature ORG-02: rename, describe, move, order, remove when empty; members and departments counted; the organisation renamed
+//! Feature ORG-09 (part): departments, people and groups from XLSX, and CSV in UTF-8, UTF-16 or GB18030: dry run, progress, each bad row refused by itself with its reason; no SMS
+//! Feature ORG-13: accounts with passwords in bulk
+//! Feature ORG-15 (part): name, departments, title, numbers and note changed; roles come with the service layer
+//! Feature ORG-20: unbound: password and tokens open it no more; given to another member, or made a business mailbox
+//! Feature ORG-21: deleted: out of every list at once, 30 days in the recycle bin
+//! Feature ORG-22 (part): deleted directly, and erased with its mail; backing up into another account not yet
+//! Feature ORG-25 (part): tags over departments and accounts, as members of groups
+//! Feature ORG-28: the directory exported: departments, people and groups, or the members of a department
+//! Feature BIZ-03: a member’s or an unbound mailbox made a business mailbox: no password, no personal data, mail stays
+//! Feature BIZ-04 (part): up to 5 aliases, disabled and enabled, withdrawn; users not yet
+//! Feature GRP-03 (part): members by account, group, department and tag; not outside addresses, since nothing is sent out yet
+//! Feature GRP-05 (part): representatives, who may always send to the group; sending in its name comes with sending
+//! Feature GRP-08: groups imported and exported with members and senders
+//! Feature GRP-09 (part): the mark that a group is shared; no member’s directory shows it yet
+//! Feature GRP-10: a disabled group takes no mail
 
 use pennypost_model::event::Via;
 use serde_json::json;
@@ -290,7 +308,7 @@ async fn an_organisation_comes_from_tables_and_goes_into_tables() {
         "people.csv, line 6: there is no address",
         "people.csv, line 7: wxm@acme.example stands in people.csv, line 2, already",
         "people.csv, line 8: ll@acme.example stands in people.csv, line 3, already",
-        "people.csv, line 9: a password has at least 8",
+        "people.csv, line 9: the password can’t be used: it has fewer than 8 characters",
         "people.csv, line 10: there is no domain other.example",
         "people.csv, line 11: departments may lie in departments up to 15",
         "people.csv, line 12: ",

@@ -17,6 +17,7 @@
 //! changes an account notes an intent first and takes it back when all cards stand: what a process left behind when it
 //! died is found by the next page or search, a minute later, and completed.
 
+mod amend;
 mod cards;
 mod department;
 mod people;
@@ -25,6 +26,7 @@ pub(crate) mod spelling;
 mod tag;
 mod tree;
 
+pub use amend::TagChange;
 pub(crate) use cards::{CardPlace, Intent, members_partition, members_prefix, places_of};
 pub(crate) use department::check_departments;
 pub use department::{DepartmentPage, EnsuredDepartments};

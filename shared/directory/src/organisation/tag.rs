@@ -78,7 +78,7 @@ impl Directory {
     /// # Errors
     /// [`DirectoryError::Name`], [`DirectoryError::TagTaken`], [`DirectoryError::TooMany`], or the port's.
     pub async fn add_tag(&self, tenant: TenantId, name: &str) -> Result<Tag, DirectoryError> {
-        let name = name_for_people(name, MAX_NAME)?;
+        let name = tag_name(name)?;
         let id = self
             .change_names(tenant, |names| {
                 if names.tags.len() >= MAX_TAGS {
@@ -98,7 +98,7 @@ impl Directory {
     /// # Errors
     /// [`DirectoryError::NoTag`], and those of [`Directory::add_tag`].
     pub async fn rename_tag(&self, tenant: TenantId, tag: &str, name: &str) -> Result<(), DirectoryError> {
-        let name = name_for_people(name, MAX_NAME)?;
+        let name = tag_name(name)?;
         self.change_names(tenant, |names| {
             let (id, _) = found(names, tag)?;
             check_name(names, &name, Some(id))?;
@@ -210,10 +210,21 @@ impl Directory {
     }
 }
 
+/// The tag that is meant: by its name, or as `#17` by its id.
 fn found(names: &Names, name: &str) -> Result<(TagId, String), DirectoryError> {
+    let number = name.strip_prefix('#').and_then(|number| number.parse().ok()).map(TagId);
+    if let Some(known) = names.tags.iter().find(|(id, _)| Some(*id) == number) {
+        return Ok(known.clone());
+    }
     let folded = fold_name(name);
     let found = names.tags.iter().find(|(_, known)| fold_name(known) == folded);
     found.cloned().ok_or_else(|| DirectoryError::NoTag(name.to_owned()))
+}
+
+/// A name that nobody takes for an id.
+fn tag_name(name: &str) -> Result<String, DirectoryError> {
+    let name = name_for_people(name, MAX_NAME)?;
+    if name.starts_with('#') { Err(DirectoryError::Name { limit: MAX_NAME }) } else { Ok(name) }
 }
 
 fn check_name(names: &Names, name: &str, itself: Option<TagId>) -> Result<(), DirectoryError> {

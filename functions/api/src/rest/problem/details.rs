@@ -1,7 +1,9 @@
 //! What exactly is wrong, in both languages; and what the errors of administration are as problems.
 
-use pennypost_admin::{AdminError, Conflict, Invalid, Why};
-use pennypost_directory::{DirectoryError, Kind as DirectoryKind, PolicyError};
+use pennypost_admin::{AdminError, Conflict, Invalid, NotSignedIn, Why};
+use pennypost_directory::{
+    DirectoryError, Kind as DirectoryKind, NetworkError, PolicyError, SignInError, SignInRulesError,
+};
 
 use crate::language::Language;
 use crate::rest::problem::{Kind, Refusal};
@@ -41,23 +43,51 @@ pub(crate) fn no_such(what: &str) -> Detail {
         "group" => "邮件群组",
         "role" => "角色",
         "key" => "密钥",
+        "department" => "部门",
+        "tag" => "标签",
+        "task" => "任务",
+        "session" => "登录会话",
+        "request" => "待确认的操作",
         _ => "对象",
     };
     both(format!("there is no such {what} here"), format!("此处没有该{chinese}"))
 }
 
+/// What a reader of JSON has put between its quotes.
+fn quoted(text: &str) -> Option<&str> {
+    text.split('`').nth(1)
+}
+
+/// The field that a reader of JSON says is missing.
+pub(crate) fn missing_field(text: &str) -> Option<&str> {
+    text.strip_prefix("missing field").and_then(quoted)
+}
+
 /// What a reader of JSON says.
 pub(crate) fn of_reader(error: &serde_json::Error) -> Detail {
     let english = short(&error.to_string());
+    let named = |chinese: &str| match quoted(&english) {
+        Some(name) => format!("{chinese} {name}"),
+        None => chinese.to_owned(),
+    };
     let chinese = match english.as_str() {
-        text if text.starts_with("unknown field") => "未知的字段",
-        text if text.starts_with("missing field") => "缺少必需的字段",
-        text if text.starts_with("duplicate field") => "字段重复",
-        text if text.starts_with("unknown variant") => "不是可用的取值",
-        _ if error.is_data() => "取值的类型或范围不正确",
-        _ => "不是有效的 JSON",
+        text if text.starts_with("unknown field") => named("未知的字段"),
+        text if text.starts_with("missing field") => named("缺少必需的字段"),
+        text if text.starts_with("duplicate field") => named("字段重复："),
+        text if text.starts_with("unknown variant") => "不是可用的取值".to_owned(),
+        _ if error.is_data() => "取值的类型或范围不正确".to_owned(),
+        _ => "不是有效的 JSON".to_owned(),
     };
     both(english, chinese)
+}
+
+fn sign_in_rules(error: &SignInRulesError) -> Detail {
+    let chinese = match error {
+        SignInRulesError::Range { name, least, most } => format!("{name} 须在 {least} 至 {most} 之间"),
+        SignInRulesError::TooMany { name, limit } => format!("{name} 最多 {limit} 条"),
+        SignInRulesError::LetsNobodyIn => "该规则不允许任何地址登录".to_owned(),
+    };
+    both(error.to_string(), chinese)
 }
 
 impl From<DirectoryError> for Refusal {
@@ -102,12 +132,8 @@ impl From<DirectoryError> for Refusal {
                 format!("关键词须为 1 至 {limit} 个字符，且不含控制字符"),
             )),
             E::Name { limit } => invalid(name(*limit)),
-            E::Password { min, max } => invalid(both(
-                format!(
-                    "a password has at least {min} characters, at most {max} bytes and no control characters"
-                ),
-                format!("密码至少 {min} 个字符，最多 {max} 字节，且不含控制字符"),
-            )),
+            E::Password(weakness) => invalid(both(weakness.to_string(), weakness.chinese())),
+            E::SignInRules(error) => invalid(sign_in_rules(error)),
             E::NoTenant(_) => Refusal::new(Kind::NotFound, no_such("tenant")),
             E::NoDomain(_) => unknown(both("the tenant has no such domain", "该租户没有这个域名")),
             // Of another tenant's nobody learns that they are there.
@@ -129,19 +155,48 @@ impl From<DirectoryError> for Refusal {
                 format!("groups may lie in groups up to {limit} levels deep"),
                 format!("群组最多嵌套 {limit} 层"),
             )),
-            other => {
-                let english = short(&other.to_string());
-                match other.kind() {
-                    DirectoryKind::NotFound => unknown(both(english, "引用的对象不存在")),
-                    DirectoryKind::Conflict => {
-                        Refusal::new(Kind::OtherState, both(english, "当前状态下不允许"))
-                    }
-                    DirectoryKind::Invalid => invalid(both(english, "内容不符合要求")),
-                    DirectoryKind::Temporary => Kind::Unavailable.into(),
-                    DirectoryKind::Damaged => Kind::Damaged.into(),
-                }
-            }
+            other => of_organisation(other),
         }
+    }
+}
+
+/// What is wrong about departments, people and the recycle bin.
+fn of_organisation(error: &DirectoryError) -> Refusal {
+    use DirectoryError as E;
+    let english = short(&error.to_string());
+    let (kind, chinese) = match error {
+        E::NoMember(who) => (Kind::Unknown, format!("{} 不是该群组的成员", short(who))),
+        E::NoDepartment(id) => (Kind::Unknown, format!("没有部门 {}", short(id))),
+        E::NoTag(name) => (Kind::Unknown, format!("没有标签 {}", short(name))),
+        E::DepartmentTaken(name) => (Kind::Taken, format!("同级已有名为“{}”的部门", short(name))),
+        E::TagTaken(name) => (Kind::Taken, format!("已有名为“{}”的标签", short(name))),
+        E::DepartmentNotEmpty(name) => (Kind::Held, format!("部门“{}”中还有成员或子部门", short(name))),
+        E::DepartmentName { limit } => {
+            (Kind::Invalid, format!("部门名称须为 1 至 {limit} 个字符，不含控制字符和 /，且不以 # 开头"))
+        }
+        E::DepartmentDepth { limit } => (Kind::Invalid, format!("部门最多 {limit} 级")),
+        E::DepartmentCycle(name) => (Kind::Invalid, format!("部门“{}”不能移到自身之下", short(name))),
+        E::Field { name, limit } => {
+            (Kind::Invalid, format!("字段 {name} 最多 {limit} 个字符，且只能使用允许的字符"))
+        }
+        E::InBin(who) => (Kind::OtherState, format!("{} 在回收站中", short(who))),
+        E::NotInBin(who) => (Kind::OtherState, format!("{} 不在回收站中", short(who))),
+        E::BinOver(who) => (Kind::OtherState, format!("{} 在回收站中的保留期已过", short(who))),
+        E::WrongKind(who) => (Kind::OtherState, format!("{} 这类账号不能进行该操作", short(who))),
+        E::GroupFollows => (Kind::OtherState, "该群组的名称和成员随部门变化，不能单独修改".to_owned()),
+        other => return of_kind(other, english),
+    };
+    Refusal::new(kind, both(english, chinese))
+}
+
+/// What nothing more exact is said of.
+fn of_kind(error: &DirectoryError, english: String) -> Refusal {
+    match error.kind() {
+        DirectoryKind::NotFound => Refusal::new(Kind::Unknown, both(english, "引用的对象不存在")),
+        DirectoryKind::Conflict => Refusal::new(Kind::OtherState, both(english, "当前状态下不允许")),
+        DirectoryKind::Invalid => Refusal::new(Kind::Invalid, both(english, "内容不符合要求")),
+        DirectoryKind::Temporary => Kind::Unavailable.into(),
+        DirectoryKind::Damaged => Kind::Damaged.into(),
     }
 }
 
@@ -176,6 +231,20 @@ impl From<AdminError> for Refusal {
                     "不能授予自己没有的权限，也不能更改权限高于自己的人的凭据",
                 ),
             ),
+            AdminError::Denied(Why::Unconfirmed) => Refusal::new(
+                Kind::ConfirmationNeeded,
+                both(
+                    "show the second factor in this session (or sign in again), or use a key with dangerous:write",
+                    "请在本次会话中完成二次验证（或重新登录），或使用具有 dangerous:write 权限的密钥",
+                ),
+            ),
+            AdminError::Denied(Why::NoFactor) => Refusal::new(
+                Kind::FactorMissing,
+                both("the organisation wants one of you", "您的组织要求您启用二次验证"),
+            ),
+            AdminError::Denied(Why::PasswordOver) => Kind::PasswordOver.into(),
+            AdminError::NeedsSecond => Kind::SecondNeeded.into(),
+            AdminError::Code(error) => of_code(&error),
             AdminError::Changed => Kind::Changed.into(),
             AdminError::Conflict(Conflict::RoleTaken) => {
                 Refusal::new(Kind::Taken, both("there is a role of that name", "已有同名的角色"))
@@ -183,6 +252,36 @@ impl From<AdminError> for Refusal {
             AdminError::Conflict(Conflict::RoleHeld) => {
                 Refusal::new(Kind::Held, both("somebody holds the role", "仍有人拥有该角色"))
             }
+            AdminError::Conflict(Conflict::ExcludesYou) => Refusal::new(
+                Kind::OtherState,
+                both(
+                    "the rule would not let you in from where you are: change it, or say force=true",
+                    "该规则会使您无法从当前地址登录：请修改规则，或使用 force=true 强制保存",
+                ),
+            ),
+            AdminError::Conflict(Conflict::NoRecord) => {
+                Refusal::new(Kind::OtherState, both("sign-ins are not recorded here", "此处不保存登录记录"))
+            }
+            AdminError::Conflict(Conflict::Forced) => Refusal::new(
+                Kind::OtherState,
+                both("an administrator has turned secure sign-in on", "管理员已强制开启安全登录"),
+            ),
+            AdminError::OldPassword(SignInError::TooManyFailures { retry_after }) => {
+                let seconds = retry_after.as_secs().max(1);
+                Refusal { retry_after: Some(seconds), ..Refusal::from(Kind::TooManyRequests) }
+            }
+            AdminError::OldPassword(SignInError::Unavailable) => Kind::Unavailable.into(),
+            AdminError::OldPassword(error) => Refusal::new(
+                Kind::WrongPassword,
+                both(
+                    error.to_string(),
+                    match error {
+                        SignInError::Locked { .. } => "密码错误次数过多，帐号已锁定，请联系管理员",
+                        SignInError::Elsewhere => "不允许从您的地址登录，请联系管理员",
+                        _ => "原密码不正确",
+                    },
+                ),
+            ),
             AdminError::Invalid(Invalid::Name { limit }) => invalid(name(limit)),
             AdminError::Invalid(Invalid::Permissions) => invalid(both(
                 "name at least one permission; those of the installation are for operators",
@@ -196,7 +295,85 @@ impl From<AdminError> for Refusal {
             }
             AdminError::Invalid(Invalid::TooMany { limit }) => invalid(too_many(limit)),
             AdminError::Invalid(Invalid::Past) => invalid(both("the end lies in the past", "到期时间已过")),
+            AdminError::Conflict(Conflict::ServiceUnsaid) => Refusal::new(
+                Kind::OtherState,
+                both(
+                    "the operator has not said yet at what domains have to point",
+                    "运营者尚未设置域名应指向的服务器",
+                ),
+            ),
+            AdminError::Conflict(Conflict::DomainOwned) => Refusal::new(
+                Kind::OtherState,
+                both("it is known already whose the domain is", "该域名的所有权已经确认"),
+            ),
+            AdminError::Conflict(Conflict::DomainLocked) => Refusal::new(
+                Kind::OtherState,
+                both(
+                    "mail is not brought to the domain yet: set its MX records and check again",
+                    "该域名的 MX 记录尚未生效，请设置后重新检查",
+                ),
+            ),
+            AdminError::Conflict(Conflict::NotConfirmed) => Refusal::new(
+                Kind::OtherState,
+                both(
+                    "read what goes with it, and send the confirmation that stands there",
+                    "请先查看将一并删除的内容，并提交其中的确认码",
+                ),
+            ),
+            AdminError::NoLookUps => {
+                Refusal::new(Kind::Unavailable, both("DNS can't be asked from here", "此处无法查询 DNS"))
+            }
+            AdminError::Service(cause) => invalid(both(short(&cause), "服务器设置无效")),
+            AdminError::Invalid(Invalid::SessionLife) => invalid(both(
+                "sessions last 15 minutes to 90 days, and may be idle for 5 minutes at least and not for longer than they last",
+                "会话时长须为 15 分钟至 90 天，空闲时间至少 5 分钟且不得长于会话时长",
+            )),
+            AdminError::Invalid(Invalid::NoFactor) => {
+                Refusal::new(Kind::OtherState, both("there is no second factor", "尚未设置二次验证"))
+            }
+            AdminError::Invalid(Invalid::OwnRequest) => {
+                Refusal::new(Kind::OtherState, both("it takes another administrator", "须由另一位管理员确认"))
+            }
+            AdminError::Invalid(Invalid::LargeOrder { limit }) => invalid(both(
+                format!("what a second administrator has to confirm has {limit} bytes at most"),
+                format!("需要另一位管理员确认的请求最多 {limit} 字节"),
+            )),
             AdminError::Directory(error) => error.into(),
+        }
+    }
+}
+
+/// A code that was not accepted.
+fn of_code(error: &SignInError) -> Refusal {
+    match error {
+        SignInError::TooManyFailures { retry_after } => too_many_failures(retry_after.as_secs()),
+        SignInError::Unavailable => Kind::Unavailable.into(),
+        _ => Kind::WrongCode.into(),
+    }
+}
+
+fn too_many_failures(seconds: u64) -> Refusal {
+    let detail = both("too many failed sign-ins", "登录失败次数过多");
+    Refusal { retry_after: Some(seconds.max(1)), ..Refusal::new(Kind::TooManyRequests, detail) }
+}
+
+impl From<NotSignedIn> for Refusal {
+    fn from(error: NotSignedIn) -> Refusal {
+        match error {
+            NotSignedIn::CodeNeeded => Refusal::new(
+                Kind::CodeNeeded,
+                both(
+                    "the password is right: send it again with a code",
+                    "密码正确：请连同二次验证码重新提交",
+                ),
+            ),
+            NotSignedIn::Refused(SignInError::TooManyFailures { retry_after }) => {
+                too_many_failures(retry_after.as_secs())
+            }
+            NotSignedIn::Refused(SignInError::Unavailable) => Kind::Unavailable.into(),
+            NotSignedIn::Refused(SignInError::Elsewhere) => Kind::Elsewhere.into(),
+            NotSignedIn::Refused(_) => Kind::SignInRefused.into(),
+            NotSignedIn::Failed(error) => error.into(),
         }
     }
 }
@@ -218,6 +395,22 @@ pub(crate) fn no_permission(text: &str) -> Detail {
         format!("{} is no permission: write AREA:read or AREA:write", short(text)),
         format!("{} 不是权限名：应为“范围:read”或“范围:write”", short(text)),
     )
+}
+
+pub(crate) fn no_network(error: &NetworkError) -> Detail {
+    let chinese = match error {
+        NetworkError::Form(text) => {
+            format!(
+                "{} 不是地址或网段：应为 192.0.2.1、192.0.2.0/24 或 192.0.2.10-192.0.2.20（IPv6 同理）",
+                short(text)
+            )
+        }
+        NetworkError::Order(text) => format!("地址段 {} 的终点在起点之前", short(text)),
+        NetworkError::NotFirst(text, block) => {
+            format!("{} 不是该网段的首地址，应为 {block}", short(text))
+        }
+    };
+    both(short(&error.to_string()), chinese)
 }
 
 pub(crate) fn bad_time() -> Detail {

@@ -53,6 +53,16 @@ kinds! {
     PreconditionRequired PRECONDITION_REQUIRED "precondition-required" "say which state you have seen" "请说明所依据的版本";
     TooManyRequests TOO_MANY_REQUESTS "too-many-requests" "too many requests" "请求过于频繁";
     Damaged INTERNAL_SERVER_ERROR "damaged" "the store holds damaged data" "存储的数据已损坏";
+    Elsewhere FORBIDDEN "elsewhere" "not from your address" "不允许从您的地址访问";
+    WrongPassword FORBIDDEN "wrong-password" "the old password is not right" "原密码不正确";
+    SignInRefused UNAUTHORIZED "sign-in-refused" "address, password or code is wrong" "地址、密码或验证码错误";
+    CodeNeeded UNAUTHORIZED "code-needed" "a code of the second factor is needed" "需要二次验证码";
+    ConfirmationNeeded FORBIDDEN "confirmation-needed" "show the second factor first" "请先完成二次验证";
+    FactorMissing FORBIDDEN "second-factor-missing" "set up a second factor first" "请先设置二次验证";
+    SecondNeeded CONFLICT "second-administrator-needed" "a second administrator has to confirm it" "需要另一位管理员确认";
+    PasswordOver FORBIDDEN "password-change-needed" "change your password first" "请先修改密码";
+    WrongCode UNPROCESSABLE_ENTITY "wrong-code" "the code is wrong, or was used" "验证码错误或已使用";
+    OtherPage FORBIDDEN "other-page" "not asked by a page of this post office" "请求并非来自本邮局的页面";
     Unavailable SERVICE_UNAVAILABLE "unavailable" "not now, try again later" "暂时不可用，请稍后再试";
 }
 

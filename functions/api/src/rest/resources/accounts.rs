@@ -1,7 +1,7 @@
 //! Accounts.
 
 use pennypost_admin::{AccountChange, Action, DepartmentId};
-use pennypost_directory::{AccountState, Listed};
+use pennypost_directory::{AccountKind, AccountState, Listed};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -43,6 +43,10 @@ pub(crate) struct Account {
     in_recycle_bin: bool,
     /// When it was added.
     created: String,
+    /// A function's, which members use; not a person's.
+    business: bool,
+    /// From then on it cannot be used; null: it does not end.
+    expires: Option<String>,
 }
 
 page_of!(Accounts, Account);
@@ -79,11 +83,13 @@ pub(crate) struct AccountPatch {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Password {
-    /// 8 characters at least, 1,024 bytes at most.
+    /// 8 characters at least, 1,024 bytes at most, and what the tenant's rules ask for.
     password: String,
+    /// Its owner has to set another one at the next sign-in in a browser; as the tenant's rules say, if nothing is said.
+    must_change: Option<bool>,
 }
 
-fn show(account: pennypost_directory::Account) -> Account {
+pub(super) fn show(account: pennypost_directory::Account) -> Account {
     let state = match account.state {
         AccountState::Active => State::Active,
         AccountState::Disabled => State::Disabled,
@@ -98,6 +104,8 @@ fn show(account: pennypost_directory::Account) -> Account {
         suspended: account.suspended,
         in_recycle_bin: account.binned.is_some(),
         created: account.created.rfc3339(),
+        business: account.kind == AccountKind::Business,
+        expires: account.expires.map(|expires| expires.rfc3339()),
     }
 }
 
@@ -219,8 +227,9 @@ pub(super) const OPERATIONS: &[Operation] = &[
         problems: &[Kind::Invalid],
         handler: |ask| {
             Box::pin(async move {
-                let Password { password } = ask.body()?;
-                ask.administration.set_password(&ask.call, ask.account()?, &password).await?;
+                let Password { password, must_change } = ask.body()?;
+                let must_change = must_change.unwrap_or(false);
+                ask.administration.set_password(&ask.call, ask.account()?, &password, must_change).await?;
                 Ok(Reply::nothing())
             })
         },

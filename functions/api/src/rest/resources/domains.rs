@@ -1,6 +1,7 @@
 //! Domains of a tenant.
 
 use pennypost_admin::Action;
+use pennypost_directory::DomainState;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -10,11 +11,53 @@ use crate::rest::operation::{Good, Method, Operation, PAGE, shape};
 use crate::rest::problem::Kind;
 use crate::rest::reply::Reply;
 
+/// How far a domain is.
+#[derive(Clone, Copy, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(rename = "DomainState")]
+pub(crate) enum State {
+    /// Claimed: its zone does not show yet whose it is. Stands in nobody's way.
+    Pending,
+    /// Its zone shows that it is the tenant's, and another tenant has it: ask the operator.
+    Conflict,
+    /// It is the tenant's.
+    Proved,
+    /// It is the tenant's, and its mail is brought here.
+    Active,
+    /// Closed by the operator: mail is put off.
+    Suspended,
+    /// On the way to be gone.
+    Removing,
+}
+
+/// What the last look at its records said.
+#[derive(Clone, Serialize, JsonSchema)]
+pub(crate) struct Health {
+    /// When.
+    checked: String,
+    /// Is its mail brought here? Null: DNS did not answer.
+    takes_mail: Option<bool>,
+    /// Since when it has not been.
+    without_mail_since: Option<String>,
+    /// Is something wrong or missing that matters? Lists show a mark then.
+    needs_attention: bool,
+    /// Is mail that is forged in its name refused or put aside?
+    is_protected: bool,
+}
+
 /// A mail domain.
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct Domain {
     /// In A-labels.
     name: String,
+    /// The same as people write it.
+    shown: String,
+    /// How far it is.
+    state: State,
+    /// The domain for which it stands; mail to x@this is mail to x there.
+    alias_of: Option<String>,
+    /// What the last look at its records said; null if nobody has looked.
+    health: Option<Health>,
     /// The address that gets mail to unknown addresses.
     catch_all: Option<String>,
     /// When it was added.
@@ -23,7 +66,7 @@ pub(crate) struct Domain {
 
 page_of!(Domains, Domain);
 
-/// A domain to be given to the tenant.
+/// A domain that is to be the tenant's.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewDomain {
@@ -46,9 +89,32 @@ fn said<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<Stri
     Option::deserialize(deserializer).map(Some)
 }
 
-fn show(domain: pennypost_directory::Domain) -> Domain {
+pub(super) fn show(domain: pennypost_directory::Domain) -> Domain {
     let catch_all = domain.catch_all.map(|catch_all| catch_all.address.to_string());
-    Domain { name: domain.name.to_string(), catch_all, created: domain.created.rfc3339() }
+    let state = match domain.state {
+        DomainState::Pending => State::Pending,
+        DomainState::Conflict => State::Conflict,
+        DomainState::Proved => State::Proved,
+        DomainState::Active => State::Active,
+        DomainState::Suspended => State::Suspended,
+        DomainState::Removing => State::Removing,
+    };
+    let health = domain.health.map(|health| Health {
+        checked: health.time.rfc3339(),
+        takes_mail: health.takes_mail,
+        without_mail_since: health.without_mail_since.map(|time| time.rfc3339()),
+        needs_attention: health.needs_attention,
+        is_protected: health.is_protected,
+    });
+    Domain {
+        name: domain.name.to_string(),
+        shown: domain.name.to_unicode(),
+        state,
+        alias_of: domain.alias_of.map(|name| name.to_string()),
+        health,
+        catch_all,
+        created: domain.created.rfc3339(),
+    }
 }
 
 pub(super) const OPERATIONS: &[Operation] = &[
@@ -75,7 +141,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         method: Method::Post,
         path: "/tenants/{tenant}/domains",
         action: Some(Action::DomainAdd),
-        summary: "Give a domain to a tenant",
+        summary: "Claim a domain: its zone has to prove whose it is; by an operator, give it at once",
         query: &[],
         body: Some(shape::<NewDomain>),
         is_update: false,

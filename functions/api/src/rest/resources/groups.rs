@@ -44,7 +44,7 @@ pub(crate) struct GroupPatch {
     members: Vec<String>,
 }
 
-fn show(group: pennypost_directory::Group) -> Group {
+pub(super) fn show(group: pennypost_directory::Group) -> Group {
     let members = group.members.iter().map(|member| member.address().to_string()).collect();
     Group { address: group.address.to_string(), name: group.name, members }
 }

@@ -1,6 +1,6 @@
 //! Whose key is it, and what is it for?
 
-use pennypost_admin::{Actor, Standing};
+use pennypost_admin::{Actor, Means, Standing};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -12,6 +12,12 @@ use crate::rest::reply::Reply;
 pub(crate) struct Me {
     /// The number of the key.
     key: Option<String>,
+    /// The number of the session.
+    session: Option<String>,
+    /// In a session: the second factor was shown within the last five minutes.
+    confirmed: Option<bool>,
+    /// In a session: a second factor has to be set up before anything else.
+    second_factor_missing: Option<bool>,
     /// What the key is called, or the address of the person whose it is.
     name: String,
     /// The tenant; null for an operator's key.
@@ -29,7 +35,7 @@ pub(super) const OPERATIONS: &[Operation] = &[Operation {
     method: Method::Get,
     path: "/me",
     action: None,
-    summary: "Whose key it is, and what it is for",
+    summary: "Whose key or session it is, and what it is for",
     query: &[],
     body: None,
     is_update: false,
@@ -43,6 +49,9 @@ fn me(actor: &Actor) -> Me {
     match actor {
         Actor::Operator => Me {
             key: None,
+            session: None,
+            confirmed: None,
+            second_factor_missing: None,
             name: "operator".to_owned(),
             tenant,
             account: None,
@@ -51,14 +60,23 @@ fn me(actor: &Actor) -> Me {
         },
         Actor::Service { key, name, permissions, .. } => Me {
             key: Some(key.to_string()),
+            session: None,
+            confirmed: None,
+            second_factor_missing: None,
             name: name.clone(),
             tenant,
             account: None,
             standing: None,
             permissions: permissions.iter().map(|one| one.to_string()).collect(),
         },
-        Actor::Person { key, account, address, authority, limit } => Me {
-            key: Some(key.to_string()),
+        Actor::Person { means, account, address, authority, limit } => Me {
+            key: match means {
+                Means::Key(key) => Some(key.to_string()),
+                Means::Session(_) => None,
+            },
+            session: actor.presence().map(|presence| presence.session.to_string()),
+            confirmed: actor.presence().map(|presence| presence.is_confirmed),
+            second_factor_missing: actor.presence().map(|presence| presence.lacks_factor),
             name: address.clone(),
             tenant,
             account: Some(account.account.to_string()),

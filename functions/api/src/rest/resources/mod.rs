@@ -4,22 +4,36 @@ mod accounts;
 mod aliases;
 mod clients;
 mod creator;
+mod departments;
+mod domain_records;
 mod domains;
 mod grants;
 mod groups;
 mod keys;
+mod life;
 mod me;
 mod operations;
+mod people;
 mod policies;
+pub(crate) mod requests;
 mod roles;
+mod rules;
+mod second_factors;
+mod security;
+mod service;
+pub(crate) mod sessions;
+mod sign_in_rules;
+mod sign_ins;
+mod tags;
 mod tenants;
+mod tickets;
 mod tokens;
 
 use crate::rest::operation::Operation;
 
 /// The table of operations.
 pub(crate) fn operations() -> impl Iterator<Item = &'static Operation> {
-    let tables: [&'static [Operation]; 15] = [
+    let tables = [
         me::OPERATIONS,
         tenants::OPERATIONS,
         domains::OPERATIONS,
@@ -35,6 +49,20 @@ pub(crate) fn operations() -> impl Iterator<Item = &'static Operation> {
         keys::OF_TENANTS,
         keys::OF_OPERATORS,
         operations::OPERATIONS,
+        departments::OPERATIONS,
+        people::OPERATIONS,
+        life::OPERATIONS,
+        tags::OPERATIONS,
+        rules::OPERATIONS,
+        sign_in_rules::OPERATIONS,
+        sign_ins::OPERATIONS,
+        service::OPERATIONS,
+        domain_records::OPERATIONS,
+        sessions::OPERATIONS,
+        second_factors::OPERATIONS,
+        security::OPERATIONS,
+        requests::OPERATIONS,
+        tickets::OPERATIONS,
     ];
     tables.into_iter().flatten()
 }

@@ -74,6 +74,11 @@ const LIST: &[Query] = &[
     PAGE[1],
     Query { name: "from", about: "The first day, in UTC: 2026-11-20.", is_number: false },
     Query { name: "to", about: "The last day, in UTC.", is_number: false },
+    Query {
+        name: "own",
+        about: "`true`: only what members did to their own accounts, such as another password.",
+        is_number: false,
+    },
 ];
 
 const DAY: i64 = 24 * 60 * 60 * 1000;
@@ -91,7 +96,13 @@ fn list(ask: &Ask) -> Answering<'_> {
         let book: Book = if ask.word("tenant").is_empty() { None } else { Some(ask.tenant()?) };
         let (after, limit) = ask.numbered_page()?;
         let times = (day(ask, "from")?, day(ask, "to")?.map(|last| last.plus_millis(DAY)));
-        let (records, next) = ask.administration.operations(&ask.call, book, times, after, limit).await?;
+        let own = match ask.parameter("own") {
+            None | Some("false") => false,
+            Some("true") => true,
+            Some(_) => return Err(Refusal::new(Kind::BadParameter, bad_parameter("own"))),
+        };
+        let (mut records, next) = ask.administration.operations(&ask.call, book, times, after, limit).await?;
+        records.retain(|record| !own || record.entry.is_ones_own());
         if !ask.accept.contains("text/csv") {
             return Ok(Reply::document(&numbered(records, next, show)));
         }

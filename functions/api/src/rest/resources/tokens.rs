@@ -35,6 +35,19 @@ pub(crate) struct Token {
     created: String,
     /// From when on it is worth nothing.
     expires: Option<String>,
+    /// The first use of the last day on which it was used; null: never.
+    used: Option<TokenUse>,
+}
+
+/// A use of a token.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct TokenUse {
+    /// When.
+    time: String,
+    /// From where.
+    address: String,
+    /// `imap`, `pop3`, `smtp`, `web`, `api`.
+    kind: &'static str,
 }
 
 page_of!(Tokens, Token);
@@ -70,6 +83,11 @@ fn show(token: pennypost_directory::Token) -> Token {
         scope: scope.into_iter().filter(|(_, opens)| *opens).map(|(protocol, _)| protocol).collect(),
         created: token.created.rfc3339(),
         expires: token.expires.map(|end| end.rfc3339()),
+        used: token.used.map(|used| TokenUse {
+            time: used.time.rfc3339(),
+            address: used.client.to_string(),
+            kind: used.kind.name(),
+        }),
     }
 }
 

@@ -1,0 +1,231 @@
+//! The life of accounts: ended by a date, suspended, in the recycle bin, given to others, erased.
+
+use pennypost_admin::{Action, Assignment, DepartmentId};
+use pennypost_directory::BinCause;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::accounts::{Account, show as show_account};
+use super::page_of;
+use crate::rest::ask::{rows, time};
+use crate::rest::operation::{Good, Method, Operation, PAGE, shape};
+use crate::rest::problem::Kind;
+use crate::rest::reply::Reply;
+
+/// Why an account is in the recycle bin.
+#[derive(Clone, Copy, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Cause {
+    /// It was deleted: kept for 30 days.
+    Deleted,
+    /// It was taken from its owner: kept for 60 days.
+    Unbound,
+    /// A business mailbox was withdrawn: kept for 60 days.
+    Withdrawn,
+}
+
+/// An account in the recycle bin.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Binned {
+    /// The account.
+    account: Account,
+    /// Why it is there.
+    cause: Cause,
+    /// Since when.
+    since: String,
+    /// From then on it is erased.
+    until: String,
+    /// Its time is over: nothing leads back.
+    expired: bool,
+}
+
+page_of!(RecycleBin, Binned);
+
+/// From when on an account cannot be used.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Expiry {
+    /// RFC 3339, in UTC; null: never.
+    expires: Option<String>,
+}
+
+/// Suspended by the operator?
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Suspension {
+    /// Yes or no.
+    suspended: bool,
+}
+
+/// To whom an account is given.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewOwner {
+    /// The name of the new owner.
+    #[serde(default)]
+    display_name: String,
+    /// A password; without one nobody can sign in until one is set.
+    password: Option<String>,
+    /// The numbers of the new owner's departments, the main one first.
+    #[serde(default)]
+    departments: Vec<u32>,
+}
+
+/// The business mailbox that an account becomes.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Conversion {
+    /// Its name.
+    #[serde(default)]
+    name: String,
+}
+
+fn show(account: pennypost_directory::Account, now: pennypost_model::Timestamp) -> Option<Binned> {
+    let binned = account.binned?;
+    Some(Binned {
+        account: show_account(account),
+        cause: match binned.cause {
+            BinCause::Deleted => Cause::Deleted,
+            BinCause::Unbound => Cause::Unbound,
+            BinCause::Withdrawn => Cause::Withdrawn,
+        },
+        since: binned.since.rfc3339(),
+        until: binned.until.rfc3339(),
+        expired: binned.is_over(now),
+    })
+}
+
+pub(super) const OPERATIONS: &[Operation] = &[
+    Operation::new(
+        (Method::Put, "/tenants/{tenant}/accounts/{account}/expiry", "expire-account"),
+        Action::AccountExpire,
+        "Say from when on an account cannot be used",
+        Good::told(shape::<Account>),
+        |ask| {
+            Box::pin(async move {
+                let Expiry { expires } = ask.body()?;
+                let expires = time(expires.as_ref(), "/expires")?;
+                let account = ask.administration.expire_account(&ask.call, ask.account()?, expires).await?;
+                Ok(Reply::document(&show_account(account)))
+            })
+        },
+    )
+    .with(shape::<Expiry>)
+    .refusing(&[Kind::Invalid]),
+    Operation::new(
+        (Method::Put, "/tenants/{tenant}/accounts/{account}/suspension", "suspend-account"),
+        Action::AccountSuspend,
+        "As the operator: suspend an account or let it in again",
+        Good::told(shape::<Account>),
+        |ask| {
+            Box::pin(async move {
+                let Suspension { suspended } = ask.body()?;
+                let account =
+                    ask.administration.suspend_account(&ask.call, ask.account()?, suspended).await?;
+                Ok(Reply::document(&show_account(account)))
+            })
+        },
+    )
+    .with(shape::<Suspension>),
+    Operation::new(
+        (Method::Delete, "/tenants/{tenant}/accounts/{account}", "delete-account"),
+        Action::AccountDelete,
+        "Delete an account: it lies in the recycle bin for 30 days",
+        Good::NOTHING,
+        |ask| {
+            Box::pin(async move {
+                let cause = BinCause::Deleted;
+                ask.administration.delete_account(&ask.call, ask.account()?, cause).await?;
+                Ok(Reply::nothing())
+            })
+        },
+    ),
+    Operation::new(
+        (Method::Post, "/tenants/{tenant}/accounts/{account}/unbind", "unbind-account"),
+        Action::AccountUnbind,
+        "Take an account from its owner: it lies in the recycle bin for 60 days and can be given to another",
+        Good::NOTHING,
+        |ask| {
+            Box::pin(async move {
+                let cause = BinCause::Unbound;
+                ask.administration.delete_account(&ask.call, ask.account()?, cause).await?;
+                Ok(Reply::nothing())
+            })
+        },
+    ),
+    Operation::new(
+        (Method::Get, "/tenants/{tenant}/recycle-bin", "list-recycle-bin"),
+        Action::AccountRead,
+        "List the recycle bin",
+        Good::list(shape::<RecycleBin>),
+        |ask| {
+            Box::pin(async move {
+                let (tenant, page) = (ask.tenant()?, ask.page()?);
+                let listed = ask.administration.recycle_bin(&ask.call, tenant, &page).await?;
+                let now = ask.directory().now();
+                Ok(Reply::document(&rows(listed, |account| show(account, now))))
+            })
+        },
+    )
+    .asking(PAGE),
+    Operation::new(
+        (Method::Post, "/tenants/{tenant}/accounts/{account}/restore", "restore-account"),
+        Action::AccountRestore,
+        "Take a deleted account or a withdrawn business mailbox out of the recycle bin as it was",
+        Good::told(shape::<Account>),
+        |ask| {
+            Box::pin(async move {
+                let account = ask.administration.restore_account(&ask.call, ask.account()?).await?;
+                Ok(Reply::document(&show_account(account)))
+            })
+        },
+    ),
+    Operation::new(
+        (Method::Post, "/tenants/{tenant}/accounts/{account}/assign", "assign-account"),
+        Action::AccountAssign,
+        "Give an account in the recycle bin to another member: address and mail stay",
+        Good::told(shape::<Account>),
+        |ask| {
+            Box::pin(async move {
+                let NewOwner { display_name, password, departments } = ask.body()?;
+                let to = Assignment {
+                    display_name,
+                    password,
+                    departments: departments.into_iter().map(DepartmentId).collect(),
+                    profile: pennypost_directory::Profile::default(),
+                };
+                let account = ask.administration.assign_account(&ask.call, ask.account()?, &to).await?;
+                Ok(Reply::document(&show_account(account)))
+            })
+        },
+    )
+    .with(shape::<NewOwner>)
+    .refusing(&[Kind::Unknown, Kind::Invalid]),
+    Operation::new(
+        (Method::Post, "/tenants/{tenant}/accounts/{account}/conversion", "convert-account"),
+        Action::AccountConvert,
+        "Turn a member's account, or one that was unbound, into a business mailbox: no password opens it",
+        Good::told(shape::<Account>),
+        |ask| {
+            Box::pin(async move {
+                let Conversion { name } = ask.body()?;
+                let account = ask.administration.convert_account(&ask.call, ask.account()?, &name).await?;
+                Ok(Reply::document(&show_account(account)))
+            })
+        },
+    )
+    .with(shape::<Conversion>)
+    .refusing(&[Kind::Invalid]),
+    Operation::new(
+        (Method::Post, "/tenants/{tenant}/accounts/{account}/erase", "erase-account"),
+        Action::AccountErase,
+        "End the time of an account in the recycle bin: housekeeping erases its mail and then the account",
+        Good::NOTHING,
+        |ask| {
+            Box::pin(async move {
+                ask.administration.erase_account(&ask.call, ask.account()?).await?;
+                Ok(Reply::nothing())
+            })
+        },
+    ),
+];

@@ -1,0 +1,406 @@
+//! The second factor: codes of an authenticator (TOTP, RFC 6238) and recovery codes (AUT-11).
+//!
+//! Owns the control items `T/second-factors`, `A`. The secret of the authenticator has to be stored as it is, since codes
+//! are made from it; it is told once, when it is set up, and is in no list and no log. Of recovery codes, 80 random bits
+//! each, the SHA-256 is stored.
+//!
+//! Invariants: a code opens once: the step of the last one is remembered, and only later ones are good; a recovery code is
+//! taken away by the compare-and-set that accepts it. Wrong codes are counted and slowed as wrong passwords are, under a
+//! name of their own, which a right password does not clear. With a second factor the password alone opens no mail program
+//! any more ([`Directory::sign_in`]); tokens do.
+
+use pennypost_model::codec::Versioned;
+use pennypost_model::{AccountKey, Timestamp};
+use pennypost_ports::{Consistency, ControlKey, Expected};
+use ring::hmac;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::sign_in::{Checked, Subject, flatten, or_refuse};
+use crate::standing::Attempt;
+use crate::store::MAX_ATTEMPTS;
+use crate::throttle::{Counters, Whose};
+use crate::{Directory, DirectoryError, SignInError};
+
+/// Milliseconds of a step (RFC 6238 section 4.1).
+const STEP: i64 = 30_000;
+/// Steps before and after that are accepted, for clocks that go wrong (RFC 6238 section 5.2).
+const DRIFT: i64 = 1;
+/// Digits of a code.
+const CODE_DIGITS: usize = 6;
+/// Bytes of a secret (RFC 4226 section 4, R6).
+const SECRET: usize = 20;
+/// Recovery codes that are made at once.
+pub const RECOVERY_CODES: usize = 10;
+/// Bytes of a recovery code.
+const RECOVERY: usize = 10;
+/// How long a secret that was made may wait for its first code.
+const PENDING: i64 = 15 * 60 * 1000;
+
+/// A secret that was made, for the authenticator.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewAuthenticator {
+    /// In base32, for typing.
+    pub secret: String,
+    /// `otpauth:` address, for a QR code.
+    pub address: String,
+}
+
+/// What may be told of a second factor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SecondFactor {
+    /// Since when.
+    pub since: Timestamp,
+    /// Recovery codes that were not used.
+    pub recovery_codes: usize,
+}
+
+/// What opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CodeKind {
+    /// A code of the authenticator.
+    Authenticator,
+    /// A recovery code, which is gone now.
+    Recovery,
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+struct Authenticator {
+    secret: [u8; SECRET],
+    /// No code of this step or an earlier one is good any more.
+    last_step: i64,
+    since: Timestamp,
+}
+
+/// A second factor as stored. Has no `Debug`, so that it gets into no log.
+#[derive(Default, Serialize, Deserialize)]
+struct FactorItem {
+    authenticator: Option<Authenticator>,
+    /// Made, but not yet used.
+    pending: Option<([u8; SECRET], Timestamp)>,
+    recovery: Vec<[u8; 32]>,
+}
+
+impl Versioned for FactorItem {
+    const KIND: &'static str = "second factor";
+}
+
+fn factor_key(key: AccountKey) -> ControlKey {
+    ControlKey::new(format!("{}/second-factors", key.tenant), key.account.to_string())
+}
+
+/// The code of a step (RFC 4226 section 5.3).
+fn code(secret: &[u8], step: i64) -> u32 {
+    let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, secret);
+    let tag = hmac::sign(&key, &step.to_be_bytes());
+    let bytes = tag.as_ref();
+    let offset = usize::from(bytes.last().copied().unwrap_or_default() & 0xf);
+    let word = bytes.get(offset..offset + 4).and_then(|four| four.try_into().ok()).unwrap_or_default();
+    u32::from_be_bytes(word) & 0x7fff_ffff
+}
+
+/// The step of which this is the code, if one that is still good is.
+fn step_of(secret: &[u8], said: u32, now: Timestamp, last_step: i64) -> Option<i64> {
+    let here = now.0.div_euclid(STEP);
+    let modulus = 10_u32.pow(CODE_DIGITS as u32);
+    // All are looked at, so that the time tells nothing.
+    let mut found = None;
+    for step in here - DRIFT..=here + DRIFT {
+        if code(secret, step) % modulus == said && step > last_step {
+            found = Some(step);
+        }
+    }
+    found
+}
+
+const BASE32: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+
+/// RFC 4648 section 6; lengths here are multiples of five.
+fn base32(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len().div_ceil(5) * 8);
+    for group in bytes.chunks(5) {
+        let mut word = [0; 8];
+        word[3..3 + group.len()].copy_from_slice(group);
+        let word = u64::from_be_bytes(word);
+        for place in (0..8).rev() {
+            text.push(char::from(BASE32[(word >> (5 * place) & 31) as usize]));
+        }
+    }
+    text
+}
+
+fn percent(text: &str) -> String {
+    let mut encoded = String::new();
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                encoded.push(char::from(byte));
+            }
+            other => encoded.push_str(&format!("%{other:02X}")),
+        }
+    }
+    encoded
+}
+
+/// A code as it may be written: blanks and hyphens are nobody's, letters have no case.
+fn plain(said: &str) -> String {
+    let is_meant = |c: &char| !c.is_whitespace() && *c != '-';
+    said.chars().filter(is_meant).take(64).map(|c| c.to_ascii_uppercase()).collect()
+}
+
+fn fresh_codes() -> (Vec<String>, Vec<[u8; 32]>) {
+    let mut codes = Vec::with_capacity(RECOVERY_CODES);
+    let mut hashes = Vec::with_capacity(RECOVERY_CODES);
+    for _ in 0..RECOVERY_CODES {
+        let text = base32(&rand::random::<[u8; RECOVERY]>());
+        hashes.push(Sha256::digest(text.as_bytes()).into());
+        let parts: Vec<&str> = (0..text.len()).step_by(4).filter_map(|at| text.get(at..at + 4)).collect();
+        codes.push(parts.join("-"));
+    }
+    (codes, hashes)
+}
+
+impl FactorItem {
+    /// Takes a code, if it is good.
+    fn take(&mut self, said: &str, now: Timestamp) -> Option<CodeKind> {
+        let said = plain(said);
+        let is_code = said.len() == CODE_DIGITS && said.bytes().all(|byte| byte.is_ascii_digit());
+        let authenticator = self.authenticator.as_mut()?;
+        if is_code {
+            let step = step_of(&authenticator.secret, said.parse().ok()?, now, authenticator.last_step)?;
+            authenticator.last_step = step;
+            return Some(CodeKind::Authenticator);
+        }
+        let hash = <[u8; 32]>::from(Sha256::digest(said.as_bytes()));
+        let place = self.recovery.iter().position(|one| *one == hash)?;
+        self.recovery.remove(place);
+        Some(CodeKind::Recovery)
+    }
+}
+
+impl Directory {
+    /// The second factor of an account, if it has one.
+    ///
+    /// # Errors
+    /// The port's.
+    pub async fn second_factor(&self, key: AccountKey) -> Result<Option<SecondFactor>, DirectoryError> {
+        let held = self.read::<FactorItem>(&factor_key(key), Consistency::Strong).await?;
+        Ok(held.and_then(|held| {
+            let recovery_codes = held.value.recovery.len();
+            held.value.authenticator.map(|found| SecondFactor { since: found.since, recovery_codes })
+        }))
+    }
+
+    /// Does the password alone open no mail program?
+    pub(crate) async fn has_second_factor(&self, key: AccountKey) -> Result<bool, DirectoryError> {
+        Ok(self.second_factor(key).await?.is_some())
+    }
+
+    /// Makes a secret for an authenticator. It counts from its first code on ([`Directory::finish_authenticator`]); until
+    /// then one that is there goes on.
+    ///
+    /// # Errors
+    /// [`DirectoryError::NoAccount`], or the port's.
+    pub async fn begin_authenticator(&self, key: AccountKey) -> Result<NewAuthenticator, DirectoryError> {
+        let account = self.account(key).await?.ok_or_else(|| DirectoryError::NoAccount(key.to_string()))?;
+        let bytes: [u8; SECRET] = rand::random();
+        let now = self.clock.now();
+        self.change_factor(key, |item| item.pending = Some((bytes, now))).await?;
+        let secret = base32(&bytes);
+        let issuer = percent(account.address.domain().as_str());
+        let label = percent(&account.address.to_string());
+        let address = format!("otpauth://totp/{issuer}:{label}?secret={secret}&issuer={issuer}");
+        Ok(NewAuthenticator { secret, address })
+    }
+
+    async fn change_factor<R>(
+        &self,
+        key: AccountKey,
+        mut change: impl FnMut(&mut FactorItem) -> R,
+    ) -> Result<R, DirectoryError> {
+        let item_key = factor_key(key);
+        for _ in 0..MAX_ATTEMPTS {
+            let held = self.read::<FactorItem>(&item_key, Consistency::Strong).await?;
+            let expected = held.as_ref().map_or(Expected::Absent, |held| Expected::Version(held.version));
+            let mut item = held.map(|held| held.value).unwrap_or_default();
+            let result = change(&mut item);
+            if self.write(&item_key, &item, expected).await?.is_some() {
+                return Ok(result);
+            }
+        }
+        Err(DirectoryError::Contended)
+    }
+
+    /// The authenticator with the secret that was made has shown its first code: it counts from now on, in the place of
+    /// another one. The recovery codes, which are told once; earlier ones are worth nothing.
+    ///
+    /// # Errors
+    /// [`SignInError::Denied`] for a wrong code or when no secret waits for one, or as [`Directory::check_code`].
+    pub async fn finish_authenticator(
+        &self,
+        key: AccountKey,
+        said: &str,
+        attempt: &Attempt,
+    ) -> Result<Vec<String>, SignInError> {
+        let said = plain(said);
+        let now = self.clock.now();
+        let (codes, hashes) = fresh_codes();
+        let finish = |item: &mut FactorItem| {
+            let (secret, made) = item.pending?;
+            let is_waiting = now.0.saturating_sub(made.0) < PENDING;
+            let step = step_of(&secret, said.parse().ok().filter(|_| said.len() == CODE_DIGITS)?, now, 0)?;
+            if !is_waiting {
+                return None;
+            }
+            item.authenticator = Some(Authenticator { secret, last_step: step, since: now });
+            (item.pending, item.recovery) = (None, hashes.clone());
+            Some(CodeKind::Authenticator)
+        };
+        flatten(self.try_code(key, attempt, finish).await)?;
+        Ok(codes)
+    }
+
+    /// Checks a code of the authenticator, or a recovery code, and uses it up. A refusal is in the record of sign-ins.
+    ///
+    /// # Errors
+    /// [`SignInError::Denied`] for a wrong code or one that was used, [`SignInError::TooManyFailures`],
+    /// [`SignInError::Unavailable`].
+    pub async fn check_code(
+        &self,
+        key: AccountKey,
+        said: &str,
+        attempt: &Attempt,
+    ) -> Result<CodeKind, SignInError> {
+        let now = self.clock.now();
+        let checked = flatten(self.try_code(key, attempt, |item| item.take(said, now)).await);
+        if let Err(error) = &checked {
+            let account = self.account(key).await.ok().flatten();
+            let login = account.map(|account| account.address.to_string()).unwrap_or_default();
+            let (tenant, account) = (Some(key.tenant), Some(key.account));
+            let subject = Subject { tenant, login, account, ..Subject::default() };
+            self.record(attempt, &subject, &Err(error.clone()));
+        }
+        checked
+    }
+
+    async fn try_code(
+        &self,
+        key: AccountKey,
+        attempt: &Attempt,
+        mut take: impl FnMut(&mut FactorItem) -> Option<CodeKind>,
+    ) -> Checked<CodeKind> {
+        let name = format!("second factor of {}", key.account);
+        let gate = self.gate(key).await?;
+        let whose = Whose::Nobody(key.tenant, &name);
+        let counters = Counters::new(whose, &gate, attempt.client, self.clock.now());
+        // One after the other: else many at once would all pass before the first failure is counted.
+        let _turn = self.turn_of(&name).await?;
+        or_refuse!(self.unbarred(&counters).await?);
+        let item_key = factor_key(key);
+        for _ in 0..MAX_ATTEMPTS {
+            let held = self.read::<FactorItem>(&item_key, Consistency::Strong).await?;
+            let taken = held.and_then(|mut held| Some((take(&mut held.value)?, held)));
+            let Some((kind, held)) = taken else {
+                self.count_failure(&counters, attempt.client).await?;
+                return Ok(Err(SignInError::Denied));
+            };
+            // Who lost looks again: the code of the other one is used up.
+            if self.write(&item_key, &held.value, Expected::Version(held.version)).await?.is_some() {
+                self.forget_failures(&counters).await?;
+                return Ok(Ok(kind));
+            }
+        }
+        Err(DirectoryError::Contended)
+    }
+
+    /// Makes recovery codes in the place of those that there were; `None` if there is no second factor.
+    ///
+    /// # Errors
+    /// The port's.
+    pub async fn new_recovery_codes(&self, key: AccountKey) -> Result<Option<Vec<String>>, DirectoryError> {
+        if !self.has_second_factor(key).await? {
+            return Ok(None);
+        }
+        let (codes, hashes) = fresh_codes();
+        self.change_factor(key, |item| item.recovery.clone_from(&hashes)).await?;
+        Ok(Some(codes))
+    }
+
+    /// Takes the second factor away; `false` if there was none.
+    ///
+    /// # Errors
+    /// The port's.
+    pub async fn remove_second_factor(&self, key: AccountKey) -> Result<bool, DirectoryError> {
+        let was_there = self.has_second_factor(key).await?;
+        self.erase(&factor_key(key)).await?;
+        Ok(was_there)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// RFC 6238 appendix B, the last six of eight digits, and RFC 4226 appendix D.
+    #[test]
+    fn codes_are_those_of_the_rfcs() {
+        let secret = b"12345678901234567890";
+        for (seconds, expected) in [
+            (59, 287_082),
+            (1_111_111_109, 81_804),
+            (1_111_111_111, 50_471),
+            (1_234_567_890, 5_924),
+            (2_000_000_000, 279_037),
+            (20_000_000_000_i64, 353_130),
+        ] {
+            assert_eq!(code(secret, seconds / 30) % 1_000_000, expected, "{seconds}");
+        }
+        assert_eq!(code(secret, 0) % 1_000_000, 755_224);
+        assert_eq!(code(secret, 9) % 1_000_000, 520_489);
+    }
+
+    #[test]
+    fn a_code_is_good_for_a_step_around_and_once() {
+        let secret = b"12345678901234567890";
+        let now = Timestamp(1_111_111_111_000);
+        let here = now.0 / STEP;
+        let said = |step: i64| code(secret, step) % 1_000_000;
+        for (step, is_good) in [(-2, false), (-1, true), (0, true), (1, true), (2, false)] {
+            assert_eq!(step_of(secret, said(here + step), now, 0).is_some(), is_good, "{step}");
+        }
+        let mut item = FactorItem {
+            authenticator: Some(Authenticator { secret: *secret, last_step: 0, since: now }),
+            ..FactorItem::default()
+        };
+        let text = format!("{:06}", said(here));
+        let spaced = format!(" {} {} ", &text[..3], &text[3..]);
+        assert_eq!(item.take(&spaced, now), Some(CodeKind::Authenticator));
+        assert_eq!(item.take(&text, now), None);
+        // Nor one from before it.
+        assert_eq!(item.take(&format!("{:06}", said(here - 1)), now), None);
+        assert_eq!(item.take(&format!("{:06}", said(here + 1)), now), Some(CodeKind::Authenticator));
+    }
+
+    #[test]
+    fn recovery_codes_are_good_once_however_they_are_written() {
+        let now = Timestamp(1_111_111_111_000);
+        let (codes, recovery) = fresh_codes();
+        assert_eq!((codes.len(), codes[0].len()), (RECOVERY_CODES, 19));
+        let authenticator = Some(Authenticator { secret: [7; SECRET], last_step: 0, since: now });
+        let mut item = FactorItem { authenticator, pending: None, recovery };
+        let written = codes[3].replace('-', " ").to_lowercase();
+        assert_eq!(item.take(&written, now), Some(CodeKind::Recovery));
+        assert_eq!(item.take(&codes[3], now), None);
+        assert_eq!(item.recovery.len(), RECOVERY_CODES - 1);
+        for bad in ["", "-", "AAAA-BBBB-CCCC-DDDD", "000", &"A".repeat(10_000)] {
+            assert_eq!(item.take(bad, now), None, "{bad:.20}");
+        }
+    }
+
+    /// RFC 4648 section 10.
+    #[test]
+    fn base32_is_that_of_the_rfc() {
+        assert_eq!(base32(b"fooba"), "MZXW6YTB");
+        assert_eq!(base32(b"12345678901234567890"), "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ");
+    }
+}
