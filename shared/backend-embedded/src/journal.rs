@@ -26,6 +26,9 @@ const PORT: &str = "journal";
 const LARGEST_ROW: usize = 64 * 1024;
 /// Up to so many entries are read on the calling thread.
 const INLINE: usize = 64;
+/// Puts an entry in its place if nothing is there.
+pub(crate) const APPEND: &str =
+    "INSERT INTO journal (tenant, account, seq, entry) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING";
 
 /// [`Journal`] on SQLite.
 pub(crate) struct EmbeddedJournal {
@@ -180,9 +183,7 @@ fn append(
     let (tenant, id) = key(account);
     let apart =
         if has_large && large::is_large(sealed) { Some(large::insert(connection, sealed)?) } else { None };
-    let mut insert = connection.prepare_cached(
-        "INSERT INTO journal (tenant, account, seq, entry) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
-    )?;
+    let mut insert = connection.prepare_cached(APPEND)?;
     let inserted = match apart {
         Some(number) => insert.execute(params![tenant, id, seq, number])?,
         None => insert.execute(params![tenant, id, seq, sealed])?,

@@ -55,7 +55,7 @@ use crate::objects::{EmbeddedObjects, Rows, rows};
 use crate::queue::{EmbeddedQueue, Serving};
 use crate::serve_lock::ServeLock;
 use crate::wal_room::WalRoom;
-use crate::writer::Writer;
+use crate::writer::{Ready, Writer};
 
 const MAIL: Schema = Schema {
     name: "mail.db",
@@ -274,12 +274,14 @@ impl Embedded {
             changed.send_modify(|count| *count += 1);
             Ok(())
         };
-        let room = |connection: &rusqlite::Connection, path: &Path, file| {
-            let made = options.wal_room.then(|| WalRoom::new(connection, path)).transpose();
-            made.map_err(|error| Error::of_database(file, &error))
-        };
-        let mail_room = room(&mail, &mail_path, MAIL.name)?;
-        let mail = Writer::start(mail, &mail_path, MAIL.name, Box::new(on_change), false, told, mail_room);
+        let ready =
+            |connection: &rusqlite::Connection, path: &Path, file, statements: &'static [&'static str]| {
+                let room = options.wal_room.then(|| WalRoom::new(connection, path)).transpose();
+                let room = room.map_err(|error| Error::of_database(file, &error))?;
+                Ok::<_, Error>(room.map(|room| Ready { room, statements }))
+            };
+        let mail_ready = ready(&mail, &mail_path, MAIL.name, &[journal::APPEND])?;
+        let mail = Writer::start(mail, &mail_path, MAIL.name, Box::new(on_change), false, told, mail_ready);
         let mail = Arc::new(mail.map_err(|failure| Error::of_failure(MAIL.name, failure))?);
 
         let (queue, _) = database::open_writer(&queue_path, &QUEUE, options.serve)?;
@@ -292,9 +294,9 @@ impl Embedded {
             Some(serving) => serving.scan(connection),
             None => Ok(()),
         };
-        let queue_room = room(&queue, &queue_path, QUEUE.name)?;
+        let queue_ready = ready(&queue, &queue_path, QUEUE.name, &[])?;
         let queue =
-            Writer::start(queue, &queue_path, QUEUE.name, Box::new(on_change), true, None, queue_room);
+            Writer::start(queue, &queue_path, QUEUE.name, Box::new(on_change), true, None, queue_ready);
         let queue = Arc::new(queue.map_err(|failure| Error::of_failure(QUEUE.name, failure))?);
 
         let readers = Arc::new(Readers::new(mail_path, options.readers, Access::Live));

@@ -92,6 +92,14 @@ enum Message {
 /// After a commit that failed it is called too: such a commit may have taken effect.
 pub(crate) type OnForeign = Box<dyn FnMut(&Connection) -> Result<(), Failure> + Send>;
 
+/// What a server has ready before its first job.
+pub(crate) struct Ready {
+    /// Made at the start, and again when it is gone.
+    pub room: WalRoom,
+    /// Prepared at the start.
+    pub statements: &'static [&'static str],
+}
+
 /// The handle of the thread.
 pub(crate) struct Writer {
     jobs: Mutex<Option<Sender<Message>>>,
@@ -114,7 +122,8 @@ impl Writer {
 
     /// Starts the thread; it owns the connection from now on. With `rescan` it begins by calling `on_foreign`:
     /// something may have been committed since the caller has looked. A process that does not serve `tells` the
-    /// server of each commit ([`crate::heads`]). `room` is made before the first job, and again when it is gone.
+    /// server of each commit ([`crate::heads`]). With `ready` the first
+    /// job takes no longer than those after it.
     pub(crate) fn start(
         mut connection: Connection,
         path: &Path,
@@ -122,7 +131,7 @@ impl Writer {
         on_foreign: OnForeign,
         rescan: bool,
         tells: Option<File>,
-        room: Option<WalRoom>,
+        ready: Option<Ready>,
     ) -> Result<Writer, Failure> {
         let frames = Arc::new(AtomicI32::new(0));
         let counted = Arc::clone(&frames);
@@ -133,9 +142,11 @@ impl Writer {
         let checkpointer = Checkpointer::start(path.to_owned(), name)?;
         let seen = data_version(&connection)?;
         let (sender, receiver) = mpsc::channel();
+        let (room, statements) = ready.map(|ready| (ready.room, ready.statements)).unzip();
         let thread = Thread { connection, name, frames, checkpointer, on_foreign, seen, rescan, tells, room };
-        let thread =
-            std::thread::Builder::new().name(format!("write {name}")).spawn(move || thread.run(&receiver))?;
+        let thread = std::thread::Builder::new()
+            .name(format!("write {name}"))
+            .spawn(move || thread.run(&receiver, statements))?;
         Ok(Writer {
             jobs: Mutex::new(Some(sender)),
             permits: Arc::new(Semaphore::new(PERMITS)),
@@ -250,8 +261,11 @@ struct Thread {
 }
 
 impl Thread {
-    fn run(mut self, jobs: &Receiver<Message>) {
+    fn run(mut self, jobs: &Receiver<Message>, statements: Option<&[&str]>) {
         self.make_room();
+        if let Some(statements) = statements {
+            self.warm_up(statements);
+        }
         let mut waiting: Vec<Job> = Vec::new();
         let mut lazy_since: Option<Instant> = None;
         let stopping = loop {
@@ -311,7 +325,31 @@ impl Thread {
         }
     }
 
-    /// Nothing to do: has another process committed?
+    /// What the first job would take longer for than those after it.
+    fn warm_up(&self, statements: &[&str]) {
+        let prepared = statements.iter().try_for_each(|sql| self.connection.prepare_cached(sql).map(drop));
+        if let Err(error) = prepared.and_then(|()| self.begin_wal()) {
+            // The first job finds out, too, and says so to whoever waits for it.
+            tracing::debug!(database = self.name, %error, "not warm");
+        }
+    }
+
+    /// A commit that changes nothing. The first one of a round of the WAL writes and syncs its head, too; and the first
+    /// one of this thread prepares what each takes.
+    fn begin_wal(&self) -> rusqlite::Result<()> {
+        let version: i64 = self.connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+        execute(&self.connection, "BEGIN IMMEDIATE")?;
+        let nothing = execute(&self.connection, "SAVEPOINT job")
+            .and_then(|()| self.connection.pragma_update(None, "user_version", version))
+            .and_then(|()| execute(&self.connection, "RELEASE job"))
+            .and_then(|()| execute(&self.connection, "COMMIT"));
+        if nothing.is_err() && !self.connection.is_autocommit() {
+            execute(&self.connection, "ROLLBACK")?;
+        }
+        nothing
+    }
+
+    /// Nothing to do: has another process committed? Can the WAL start over before somebody waits for it?
     fn look_around(&mut self) {
         let version = match data_version(&self.connection) {
             Ok(version) => version,
@@ -322,6 +360,12 @@ impl Thread {
         };
         if version != self.seen || self.rescan {
             self.note_foreign(version);
+        }
+        if self.checkpointer.take_swept() {
+            let begun = checkpoint::passive(&self.connection).and_then(|()| self.begin_wal());
+            if let Err(error) = begun {
+                tracing::warn!(database = self.name, %error, "checkpoint failed");
+            }
         }
         self.make_room();
     }
