@@ -7,7 +7,7 @@ import servers
 from load import Figures
 from sections import Plan, Results, say
 
-#: Seconds in which the filled server does what it has put off.
+#: Seconds in which a server does what it has put off, after it was filled and after each measurement.
 REST = 10
 #: How often each server is started anew on the mailbox it has: each start gives one first time of each operation.
 STARTS = 5
@@ -43,10 +43,10 @@ def one(plan: Plan, kind: str, messages: int, only: tuple[str, ...] = ()) -> lis
         common = [*server.imap(), *server.users(1), "--mailbox", "bench", "--messages", messages,
                   "--size", plan.arguments.size or "mix"]
         filled = server.bench("imap", *common, "--fill-only")
-        # Letters that have just come are not yet as a server keeps them: some put work off until it is quiet.
-        time.sleep(REST)
         reports = []
         for _ in range(1 if plan.quick else STARTS):
+            # Letters that have just come are not yet as a server keeps them: some put work off until it is quiet.
+            time.sleep(REST)
             # The first time is the first one of new processes.
             server.start_anew()
             common[1] = server.office.ports["imap"]
@@ -74,8 +74,8 @@ def section(plan: Plan, results: Results, sizes: list[int]) -> str:
             "tells it to; Pennypost always does. This is Dovecot as durable as Pennypost.", "",
         ]
     parts += [
-        "Milliseconds for the whole operation until the tagged OK, every answer counted. Each server was filled and then "
-        f"left alone for {REST} seconds. First: the first time after "
+        "Milliseconds for the whole operation until the tagged OK, every answer counted. Each server was left "
+        f"alone for {REST} seconds after it was filled and before each start. First: the first time after "
         f"the server was started anew on the filled mailbox, each operation in a session of its own, the median of {STARTS} "
         "starts. Repeated: the median of three more times in that session, and of those of all starts. × is how many times as fast Pennypost is; bold if it is slower. "
         "STORE, COPY, MOVE, EXPUNGE, APPEND work on 1,000 messages, the bodies are 100 random ones, each "
