@@ -36,6 +36,9 @@ const PERMITS: usize = 64 * 1024;
 const LAZY: Duration = Duration::from_millis(20);
 /// How often an idle writer looks for commits of other processes.
 const POLL: Duration = Duration::from_millis(50);
+/// The same when nothing has happened for [`CALM`]: looking should not keep a processor awake through the night.
+const CALM_POLL: Duration = Duration::from_millis(500);
+const CALM: Duration = Duration::from_secs(10);
 
 /// What a job does, for its crash points.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -268,8 +271,13 @@ impl Thread {
         }
         let mut waiting: Vec<Job> = Vec::new();
         let mut lazy_since: Option<Instant> = None;
+        let mut last_event = Instant::now();
         let stopping = loop {
-            let patience = lazy_since.map_or(POLL, |since| LAZY.saturating_sub(since.elapsed()).min(POLL));
+            let patience = match lazy_since {
+                Some(since) => LAZY.saturating_sub(since.elapsed()),
+                None if last_event.elapsed() < CALM => POLL,
+                None => CALM_POLL,
+            };
             let mut urgent = false;
             let mut stop = None;
             match jobs.recv_timeout(patience) {
@@ -293,10 +301,11 @@ impl Thread {
             }
             if waiting.is_empty() {
                 lazy_since = None;
-                if stop.is_none() {
-                    self.look_around();
+                if stop.is_none() && self.look_around() {
+                    last_event = Instant::now();
                 }
             } else {
+                last_event = Instant::now();
                 let since = *lazy_since.get_or_insert_with(Instant::now);
                 if urgent || stop.is_some() || waiting.len() >= BATCH_JOBS || since.elapsed() >= LAZY {
                     lazy_since = None;
@@ -349,16 +358,18 @@ impl Thread {
         nothing
     }
 
-    /// Nothing to do: has another process committed? Can the WAL start over before somebody waits for it?
-    fn look_around(&mut self) {
+    /// Nothing to do: has another process committed? Can the WAL start over before somebody waits for it? `true` if there
+    /// was something to do after all.
+    fn look_around(&mut self) -> bool {
         let version = match data_version(&self.connection) {
             Ok(version) => version,
             Err(error) => {
                 tracing::warn!(database = self.name, %error, "cannot look for changes");
-                return;
+                return true;
             }
         };
-        if version != self.seen || self.rescan {
+        let is_changed = version != self.seen || self.rescan;
+        if is_changed {
             self.note_foreign(version);
         }
         if self.checkpointer.take_swept() {
@@ -368,6 +379,7 @@ impl Thread {
             }
         }
         self.make_room();
+        is_changed
     }
 
     fn make_room(&mut self) {
