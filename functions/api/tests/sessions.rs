@@ -4,7 +4,7 @@ mod support;
 
 use axum::body::Body;
 use axum::http::Request;
-use pennypost_admin::{Administration, Permissions};
+use pennypost_admin::{Administration, Grant, Grants, Permissions, Reach};
 use pennypost_directory::{Attempt, SignInError, SignInKind};
 use ring::hmac;
 use serde_json::{Value, json};
@@ -406,6 +406,71 @@ async fn what_cannot_be_made_undone_is_confirmed_and_by_two() {
         assert!(told.contains(&expected), "{expected} in {told:#?}");
     }
     assert!(!id.is_empty());
+}
+
+/// Feature ADM-13 (part): also before a domain is removed or closed, and before somebody is made an administrator
+#[tokio::test(flavor = "multi_thread")]
+async fn domains_are_removed_and_administrators_made_by_who_has_confirmed() {
+    let it = bench().await;
+    let domain = format!("claimed.{}", it.home.domain);
+    let removal = it.at(&format!("/domains/{domain}?confirmation={domain}-0-0-0"));
+    let grants = it.at(&format!("/grants/{}", it.home.member.account));
+    let over = json!({ "super": true, "roles": [] });
+    let held = it.at(&format!("/roles/{}", it.home.role));
+    let wider = json!({ "name": "spare", "permissions": ["groups:write"] });
+    // Neither a session in which no code was shown does it, nor a key that is not for it.
+    let creator = it.token("creator", None).await;
+    let narrow = permissions(&["domains:write", "administrators:write"]);
+    let key = it.office.key(Some(it.home.id), None, narrow).await;
+    for shown in [&creator, &key] {
+        it.ask(shown, "DELETE", &removal, None).await.assert_problem(403, "confirmation-needed");
+        it.ask(shown, "PUT", &grants, Some(&over)).await.assert_problem(403, "confirmation-needed");
+        it.ask(shown, "PUT", &held, Some(&wider)).await.assert_problem(403, "confirmation-needed");
+    }
+    let suspension = it.at(&format!("/domains/{}/suspension", it.home.domain));
+    let closed = json!({ "suspended": true });
+    let operator = it.office.key(None, None, permissions(&["installation:write"])).await;
+    it.ask(&operator, "PUT", &suspension, Some(&closed)).await.assert_problem(403, "confirmation-needed");
+    let wide = permissions(&["installation:write", "dangerous:write"]);
+    let operator = it.office.key(None, None, wide).await;
+    for suspended in [true, false] {
+        let body = json!({ "suspended": suspended });
+        let done = it.ask(&operator, "PUT", &suspension, Some(&body)).await;
+        assert_eq!(done.status, 200, "{}", done.text);
+    }
+
+    // Where two are wanted, nobody orders what he could not do himself.
+    let chief = it.office.session(it.home.chief).await;
+    let rules = json!({
+        "idle_minutes": 30, "session_minutes": 60, "second_factor": "nobody", "four_eyes": true,
+    });
+    assert_eq!(it.ask(&chief, "PUT", &it.at("/security"), Some(&rules)).await.status, 200);
+    let of_administrators = permissions(&["administrators:write", "members:write"]);
+    let role = it.administration().add_role(&OPERATOR, it.home.id, "appoints", of_administrators).await;
+    let held = it.administration().grants_of(&OPERATOR, it.home.graded).await.expect("grants");
+    let roles = vec![Grant { role: role.expect("a role").id, reach: Reach::Tenant }];
+    let appointing = Grants { is_super: false, roles };
+    it.administration().change_grants(&OPERATOR, it.home.graded, &held, appointing).await.expect("granted");
+    let graded = it.office.session(it.home.graded).await;
+    it.ask(&graded, "PUT", &grants, Some(&over)).await.assert_problem(403, "above-actor");
+    let of_chief = it.at(&format!("/accounts/{}/second-factor", it.home.chief.account));
+    it.ask(&graded, "DELETE", &of_chief, None).await.assert_problem(403, "above-actor");
+    let wrong = it.at(&format!("/domains/{domain}?confirmation=yes"));
+    it.ask(&chief, "DELETE", &wrong, None).await.assert_problem(409, "other-state");
+
+    let creator = it.office.session(it.home.creator).await;
+    for (method, path, body) in [("PUT", &grants, Some(&over)), ("DELETE", &removal, None)] {
+        let waits = it.ask(&chief, method, path, body).await;
+        assert_eq!(waits.status, 202, "{}", waits.text);
+        let place = waits.header("location").strip_prefix("/api/v1").expect("below").to_owned();
+        let done = it.ask(&creator, "POST", &format!("{place}/confirmation"), None).await;
+        assert_eq!((done.status.as_u16(), &done.json()["status"]), (200, &json!(200)), "{}", done.text);
+    }
+    let made = it.ask(&creator, "GET", &grants, None).await.json();
+    assert_eq!(made["super"], true);
+    it.ask(&creator, "GET", &it.at(&format!("/domains/{domain}")), None)
+        .await
+        .assert_problem(404, "not-found");
 }
 
 /// Feature INT-01 (part): single sign-on into the mailbox from a company portal

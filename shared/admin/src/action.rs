@@ -315,6 +315,10 @@ impl Action {
         matches!(
             self,
             Action::TenantState
+                | Action::DomainRemove
+                | Action::DomainSuspend
+                | Action::RoleChange
+                | Action::GrantChange
                 | Action::CreatorChange
                 | Action::SecondFactorReset
                 | Action::SecurityChange

@@ -83,7 +83,9 @@ impl Administration {
         self.permit_without_second(call, about.book, about.action).await
     }
 
-    async fn permit_alone(
+    /// Is it permitted, whether or not it takes a second administrator? That is to be asked when all that can be wrong with
+    /// the call is known: else the second would confirm what the first may not do.
+    pub(crate) async fn permit_alone(
         &self,
         call: &Call,
         scope: &Scope<'_>,

@@ -151,7 +151,7 @@ impl Administration {
         let about = About::new(Some(tenant), Action::GrantChange, &object)
             .from(summary(expected))
             .to(summary(&grants));
-        self.permit(call, &Scope::Tenant(tenant), &about).await?;
+        self.permit_alone(call, &Scope::Tenant(tenant), &about).await?;
         self.directory.account(account).await?.ok_or(AdminError::NotFound("account"))?;
         self.check_grants(tenant, &grants).await?;
         let is_creator = self.creator_of(tenant).await? == Some(account.account);
@@ -168,6 +168,7 @@ impl Administration {
         if held != *expected {
             return Err(AdminError::Changed);
         }
+        self.permit_without_second(call, Some(tenant), Action::GrantChange).await?;
         self.act(call, &about, async {
             // The item of somebody who holds nothing stays: its version goes on.
             let is_written = self.write(&key, &grants, condition).await?;
@@ -233,7 +234,7 @@ impl Administration {
         let about = About::new(Some(tenant), Action::CreatorChange, &object)
             .from(before)
             .to(json!({ "creator": object }));
-        self.permit(call, &Scope::Tenant(tenant), &about).await?;
+        self.permit_alone(call, &Scope::Tenant(tenant), &about).await?;
         if self.directory.account(AccountKey { tenant, account }).await?.is_none() {
             return Err(Invalid::NoAccount.into());
         }
@@ -243,6 +244,7 @@ impl Administration {
             return Err(AdminError::Changed);
         }
         let condition = stored.map_or(Expected::Absent, |(_, version)| Expected::Version(version));
+        self.permit_without_second(call, Some(tenant), Action::CreatorChange).await?;
         self.act(call, &about, async {
             let is_written = self.write(&key, &Creator { account }, condition).await?;
             if is_written { Ok(()) } else { Err(AdminError::Changed) }

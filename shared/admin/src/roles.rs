@@ -163,13 +163,14 @@ impl Administration {
         let about = About::new(Some(tenant), Action::RoleChange, &object)
             .from(summary(&expected.name, &expected.permissions))
             .to(summary(name, &permissions));
-        self.permit(call, &Scope::Tenant(tenant), &about).await?;
+        self.permit_alone(call, &Scope::Tenant(tenant), &about).await?;
         let name = name_of(name)?;
         of_tenant(&permissions)?;
         self.permit_giving(call, &about, &expected.permissions).await?;
         self.permit_giving(call, &about, &permissions).await?;
         let (stored, version) = self.found_as(tenant, expected).await?;
         is_free(&self.all_roles(tenant).await?, &name, Some(stored.id))?;
+        self.permit_without_second(call, Some(tenant), Action::RoleChange).await?;
         let role = Role { name, permissions, ..stored };
         self.act(call, &about, async {
             let key = role_key(tenant, role.id);

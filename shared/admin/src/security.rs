@@ -145,7 +145,7 @@ impl Administration {
         let about = About::new(Some(tenant), Action::SecurityChange, "security")
             .from(expected.summary())
             .to(rules.summary());
-        self.permit(call, &Scope::Tenant(tenant), &about).await?;
+        self.permit_alone(call, &Scope::Tenant(tenant), &about).await?;
         let key = rules_key(tenant);
         let stored = self.read::<SecurityRules>(&key).await?;
         let (held, condition) = match stored {
@@ -155,6 +155,7 @@ impl Administration {
         if held != *expected {
             return Err(AdminError::Changed);
         }
+        self.permit_without_second(call, Some(tenant), Action::SecurityChange).await?;
         self.act(call, &about, async {
             let is_written = self.write(&key, &rules, condition).await?;
             if is_written { Ok(rules.clone()) } else { Err(AdminError::Changed) }
