@@ -5,6 +5,7 @@ mod support;
 use axum::body::Body;
 use axum::http::Request;
 use pennypost_admin::{Administration, Grant, Grants, Permissions, Reach};
+use pennypost_api::Client;
 use pennypost_directory::{Attempt, SignInError, SignInKind};
 use ring::hmac;
 use serde_json::{Value, json};
@@ -88,6 +89,24 @@ impl Bench {
         let codes: Vec<String> = codes.iter().map(|one| one.as_str().expect("text").to_owned()).collect();
         assert_eq!(codes.len(), 10);
         (secret, codes)
+    }
+
+    /// So many failures lock.
+    async fn lock_after(&self, key: &str, count: u32) {
+        let mut rules = self.ask(key, "GET", &self.at("/sign-in-rules"), None).await.json();
+        rules["lock"]["count"] = count.into();
+        let said = self.ask(key, "PUT", &self.at("/sign-in-rules"), Some(&rules)).await;
+        assert_eq!(said.status, 200, "{}", said.text);
+    }
+
+    /// What is recorded of the member: result, mechanism, address.
+    async fn recorded(&self, key: &str, query: &str) -> Vec<String> {
+        self.administration().directory().sign_in_log().expect("a record").finish().await;
+        let found = self.ask(key, "GET", &self.of_member(&format!("/sign-ins?{query}")), None).await.json();
+        let shown = |one: &Value| {
+            ["outcome", "mechanism", "address"].map(|name| one[name].as_str().expect("text")).join(" ")
+        };
+        found["items"].as_array().expect("records").iter().map(shown).collect()
     }
 
     fn administration(&self) -> &Administration {
@@ -499,4 +518,118 @@ async fn a_portal_lets_a_member_in_once() {
     assert_eq!((me.status.as_u16(), &me.json()["name"]), (200, &json!(it.address("member"))));
     assert_eq!(me.json()["confirmed"], false);
     open(&place).await.assert_problem(401, "sign-in-refused");
+}
+
+/// Feature INT-01 (part): whoever comes with a ticket passes the rules of addresses and locks, and is recorded
+#[tokio::test(flavor = "multi_thread")]
+async fn tickets_pass_the_door_that_passwords_pass() {
+    let it = bench().await;
+    let all = it.office.key(Some(it.home.id), None, Permissions::of_tenant()).await;
+    let knock = async |place: &str, from: [u8; 4]| {
+        let mut request = Request::builder().uri(place).body(Body::empty()).expect("a request");
+        request.extensions_mut().insert(Client(from.into()));
+        it.office.send(request).await
+    };
+    let open = async |from: [u8; 4]| {
+        let ticket = it.ask(&all, "POST", &it.of_member("/tickets"), None).await.json();
+        knock(ticket["path"].as_str().expect("a path"), from).await
+    };
+    let (home, next, stranger) = ([203, 0, 113, 1], [203, 0, 113, 2], [198, 51, 100, 2]);
+    assert_eq!(open(home).await.status, 200);
+    let rules = |addresses: Value| json!({ "addresses": addresses, "secure_forced": false });
+    let only = rules(json!({ "allow": ["203.0.113.1"], "deny": [], "others": "deny" }));
+    let said = it.ask(&all, "PUT", &it.of_member("/sign-in-rules"), Some(&only)).await;
+    assert_eq!(said.status, 200, "{}", said.text);
+    open(next).await.assert_problem(403, "elsewhere");
+    assert_eq!(open(home).await.status, 200);
+    it.ask(&all, "PUT", &it.of_member("/sign-in-rules"), Some(&rules(Value::Null))).await;
+
+    // What locks passwords out locks tickets out: strangers, and not the network from which one opened a session.
+    it.lock_after(&all, 3).await;
+    let directory = it.administration().directory();
+    for _ in 0..3 {
+        let guess = Attempt::new(SignInKind::Imap, "PLAIN", [198, 51, 100, 1].into());
+        let guessed = directory.sign_in(&guess, &it.address("member"), "wrong").await;
+        assert_eq!(guessed.map(drop), Err(SignInError::Denied));
+    }
+    open(stranger).await.assert_problem(401, "sign-in-refused");
+    assert_eq!(open(home).await.status, 200);
+    let mut told: Vec<String> = it.recorded(&all, "kind=sso").await;
+    told.sort();
+    told.dedup();
+    assert_eq!(
+        told,
+        ["elsewhere ticket 203.0.113.2", "locked ticket 198.51.100.2", "ok ticket 203.0.113.1"],
+        "{told:?}"
+    );
+    let days = it.ask(&all, "GET", &it.at("/sign-in-statistics"), None).await.json();
+    let today = days["items"].as_array().and_then(|days| days.last()).expect("today").clone();
+    assert_eq!(today["sso"], json!(3), "{today}");
+
+    // Whoever guesses is slowed as with passwords.
+    let forged = format!("/sso?ticket=ppo_{}{}", it.home.id, "0".repeat(64));
+    for _ in 0..20 {
+        knock(&forged, [192, 0, 2, 200]).await.assert_problem(401, "sign-in-refused");
+    }
+    knock(&forged, [192, 0, 2, 200]).await.assert_problem(429, "too-many-requests");
+}
+
+/// Feature LOG-05 (part): a right password without its code is told apart from a sign-in
+/// Feature AUT-16: wrong codes of a second factor lock, are listed and unlocked
+#[tokio::test(flavor = "multi_thread")]
+async fn half_a_sign_in_is_none_and_wrong_codes_lock() {
+    let it = bench().await;
+    let all = it.office.key(Some(it.home.id), None, Permissions::of_tenant()).await;
+    it.lock_after(&all, 3).await;
+    let token = it.token("member", None).await;
+    let (secret, _) = it.set_up(&token, &it.of_member("/second-factor")).await;
+    let with =
+        |code: Option<&str>| json!({ "address": it.address("member"), "password": PASSWORD, "code": code });
+    it.sign_in(&with(None)).await.assert_problem(401, "code-needed");
+    for _ in 0..3 {
+        it.sign_in(&with(Some("000000"))).await.assert_problem(401, "sign-in-refused");
+    }
+    let next = code(&secret, 1);
+    it.sign_in(&with(Some(&next))).await.assert_problem(401, "sign-in-refused");
+    let locks = it.ask(&all, "GET", &it.at("/locks"), None).await.json();
+    let place = locks["items"][0]["place"].as_str().expect("locked");
+    assert_eq!((place, &locks["items"][0]["wrong"]), ("code/192.0.2.0/24", &json!(3)), "{locks}");
+    // The right password alone unlocks nothing.
+    it.sign_in(&with(None)).await.assert_problem(401, "code-needed");
+    it.sign_in(&with(Some(&next))).await.assert_problem(401, "sign-in-refused");
+    let unlock = it.at(&format!("/locks/{}", it.home.member.account));
+    assert_eq!(it.ask(&all, "DELETE", &unlock, None).await.status, 204);
+    assert_eq!(it.sign_in(&with(Some(&next))).await.status, 201);
+
+    let mut told = it.recorded(&all, "").await;
+    told.sort();
+    told.dedup();
+    let expected = [
+        "code-needed password 192.0.2.9",
+        "lock-began password 192.0.2.9",
+        "locked password 192.0.2.9",
+        "ok password 192.0.2.9",
+        "ok password-and-code 192.0.2.9",
+        "unlocked unlock 0.0.0.0",
+        "wrong-code password 192.0.2.9",
+    ];
+    assert_eq!(told, expected);
+    let days = it.ask(&all, "GET", &it.at("/sign-in-statistics"), None).await.json();
+    let today = days["items"].as_array().and_then(|days| days.last()).expect("today").clone();
+    let counted = (&today["api"], &today["failed"], &today["locked"]);
+    assert_eq!(counted, (&json!(2), &json!(5), &json!(1)), "{today}");
+
+    // With a password alone a stranger does not become a neighbour, whose failures would be counted apart.
+    let directory = it.administration().directory();
+    let abroad = [198, 51, 100, 9].into();
+    let attempt = Attempt::new(SignInKind::Web, "password", abroad);
+    let half = directory.sign_in_for_session(&attempt, &it.address("member"), PASSWORD, None).await;
+    assert_eq!(half, Ok(None));
+    let attempt = Attempt::new(SignInKind::Imap, "PLAIN", abroad);
+    for _ in 0..3 {
+        let guessed = directory.sign_in(&attempt, &it.address("member"), "wrong").await;
+        assert_eq!(guessed.map(drop), Err(SignInError::Denied));
+    }
+    let locks = it.ask(&all, "GET", &it.at("/locks"), None).await.json();
+    assert_eq!(locks["items"][0]["place"], json!("strangers"), "{locks}");
 }

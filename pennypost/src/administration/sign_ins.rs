@@ -35,6 +35,8 @@ pub enum Kind {
     Smtp,
     /// By the API
     Api,
+    /// By single sign-on
+    Sso,
     /// Records of locks
     Lock,
 }
@@ -115,6 +117,7 @@ impl SignInsArgs {
             Some(Kind::Pop3) => (vec![SignInKind::Pop3], None),
             Some(Kind::Smtp) => (vec![SignInKind::Smtp], None),
             Some(Kind::Api) => (vec![SignInKind::Api], None),
+            Some(Kind::Sso) => (vec![SignInKind::Sso], None),
         };
         let result = self.result.map(|came| match came {
             Came::Ok => Outcomes::Ok,
@@ -218,7 +221,7 @@ pub(super) async fn statistics(
     let counted = office.administration().sign_in_statistics(&OPERATOR, tenant.id, from, until).await;
     let days = counted.map_err(|error| refused(error, text))?;
     if period.csv {
-        output.line("day,accounts,imap,pop3,smtp,web,api,failed,locked")?;
+        output.line("day,accounts,imap,pop3,smtp,web,api,sso,failed,locked")?;
         for day in &days {
             output.line(&counts(day).join(","))?;
         }

@@ -566,6 +566,7 @@ rule-secure-own = secure sign-in, wanted by the owner
 rule-secure-forced = secure sign-in, forced
 rule-as-tenant = as the tenant says
 lock-strangers = strangers
+lock-codes = codes of { $place }
 lock-until-unlocked = until it is unlocked
 locks-none = no account is locked
 account-unlocked = unlocked { $address }

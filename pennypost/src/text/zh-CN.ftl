@@ -496,6 +496,7 @@ rule-secure-own = 本人开启的安全登录
 rule-secure-forced = 管理员强制的安全登录
 rule-as-tenant = 与租户规则相同
 lock-strangers = 陌生网络
+lock-codes = 二次验证码（{ $place }）
 lock-until-unlocked = 直到解锁
 locks-none = 没有被锁定的帐号
 account-unlocked = 已解锁 { $address }

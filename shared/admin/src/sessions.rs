@@ -1,15 +1,14 @@
 //! Signing in over HTTP, and the sessions that come of it.
 //!
-//! There is one way in by a password: [`Directory::sign_in`], which counts, slows and locks as it does for mail
-//! programs. What comes before a session is no operation and in no log of operations; ending sessions is.
+//! There is one way in by a password: [`Directory::sign_in_for_session`], which counts, slows, locks and records as it does
+//! for mail programs. What comes before a session is no operation and in no log of operations; ending sessions is.
 //!
-//! [`Directory::sign_in`]: pennypost_directory::Directory::sign_in
+//! [`Directory::sign_in_for_session`]: pennypost_directory::Directory::sign_in_for_session
 
 use std::net::{IpAddr, Ipv6Addr};
 
 use pennypost_directory::{
-    Attempt, DirectoryError, NewSession, PasswordState, Session, SessionId, SessionLife, SignInError,
-    SignInKind, SignedInBy,
+    Attempt, NewSession, PasswordState, Session, SessionId, SessionLife, SignInError, SignInKind, SignedInBy,
 };
 use pennypost_model::AccountKey;
 use serde_json::json;
@@ -71,12 +70,6 @@ pub enum NotSignedIn {
     Failed(#[from] AdminError),
 }
 
-impl From<DirectoryError> for NotSignedIn {
-    fn from(error: DirectoryError) -> NotSignedIn {
-        NotSignedIn::Failed(error.into())
-    }
-}
-
 impl Administration {
     /// Signs in by address and password, and by a code where the account has a second factor: the session, and its text,
     /// which is never told again.
@@ -91,26 +84,12 @@ impl Administration {
         let from = visitor.counted();
         let program = Some(visitor.client.into());
         let attempt = Attempt { kind: shown.kind, mechanism: "password", client: from, program };
-        let standing = self.directory.sign_in(&attempt, shown.address, shown.password).await?;
-        // A token opens a mailbox for a program, and nothing else.
-        if !standing.is_by_password() {
-            return Err(SignInError::Denied.into());
-        }
-        let key = standing.account.key;
-        let has_factor = self.directory.second_factor(key).await?.is_some();
-        let by = match (has_factor, shown.code) {
-            // Secure sign-in: a password alone opens nothing (AUT-08).
-            (false, _) if standing.is_secure => return Err(SignInError::Closed.into()),
-            (false, _) => SignedInBy::Password,
-            (true, None) => return Err(NotSignedIn::CodeNeeded),
-            (true, Some(code)) => {
-                let attempt = Attempt { mechanism: "code", ..attempt };
-                self.directory.check_code(key, code, &attempt).await?;
-                SignedInBy::PasswordAndCode
-            }
-        };
+        let SignIn { address, password, code, .. } = shown;
+        let found = self.directory.sign_in_for_session(&attempt, address, password, code).await?;
+        let standing = found.ok_or(NotSignedIn::CodeNeeded)?;
+        let by = if standing.has_factor { SignedInBy::PasswordAndCode } else { SignedInBy::Password };
         let must_change = standing.password != PasswordState::Good;
-        Ok(self.let_in(key, by, visitor, (has_factor, must_change)).await?)
+        Ok(self.let_in(standing.account.key, by, visitor, (standing.has_factor, must_change)).await?)
     }
 
     /// Opens a session of somebody who has shown who he is.

@@ -359,7 +359,11 @@ pub fn sign_ins_csv(records: &[SignInRecord]) -> String {
     let mut text =
         String::from("first,last,count,login,account,address,kind,mechanism,program,by,outcome\r\n");
     for record in records {
-        let by = record.token.map_or_else(|| "password".to_owned(), |token| format!("token {token}"));
+        let by = match (record.token, record.kind) {
+            (Some(token), _) => format!("token {token}"),
+            (None, SignInKind::Sso) => "ticket".to_owned(),
+            (None, _) => "password".to_owned(),
+        };
         let cells = [
             record.first.rfc3339(),
             record.last.rfc3339(),

@@ -81,7 +81,8 @@ impl Administration {
                         accounts.extend(one.account);
                     }
                     SignInOutcome::LockBegan => day.locked += count,
-                    SignInOutcome::Unlocked => {}
+                    // Half a sign-in: what comes of it has a record of its own.
+                    SignInOutcome::Unlocked | SignInOutcome::CodeNeeded => {}
                     _ => day.failed += count,
                 }
             }

@@ -4,8 +4,11 @@
 //! opens a session. A ticket is 256 random bits, is stored as its SHA-256, opens one session within a minute, and is taken
 //! away by compare-and-set before the session is there: shown again it opens nothing. One for an account that can do more
 //! than the key is refused. Tickets that nobody showed are removed when others are made.
+//!
+//! Whoever shows one is let in by the rules that hold for passwords, and is in the record of sign-ins: the portal says who it
+//! is, not from where he may come, nor that the account is open to guesses again.
 
-use pennypost_directory::{Session, SignInError, SignedInBy};
+use pennypost_directory::{Attempt, Session, SignInKind, SignedInBy};
 use pennypost_model::codec::Versioned;
 use pennypost_model::{AccountId, AccountKey, TenantId, Timestamp};
 use pennypost_ports::{Consistency, ControlKey, Expected};
@@ -101,24 +104,22 @@ impl Administration {
         ticket: &str,
         visitor: Visitor<'_>,
     ) -> Result<(Session, String), NotSignedIn> {
-        let denied = || NotSignedIn::Refused(SignInError::Denied);
-        let (tenant, secret) = parts(ticket).ok_or_else(denied)?;
+        let program = Some(visitor.client.into());
+        let attempt =
+            Attempt { kind: SignInKind::Sso, mechanism: "ticket", client: visitor.counted(), program };
+        let named = self.take_ticket(ticket).await?;
+        let account = self.directory.sign_in_by_word(&attempt, named).await?;
+        Ok(self.let_in(account.key, SignedInBy::Ticket, visitor, (false, false)).await?)
+    }
+
+    /// For whom a ticket is; it is worth nothing afterwards.
+    async fn take_ticket(&self, ticket: &str) -> Result<Option<AccountKey>, AdminError> {
+        let Some((tenant, secret)) = parts(ticket) else { return Ok(None) };
         let key = ticket_key(tenant, secret);
-        let found = self.control.get(&key, Consistency::Strong).await.map_err(AdminError::from)?;
-        let found = found.ok_or_else(denied)?;
-        let ticket: Ticket = pennypost_model::codec::decode(&found.value).map_err(AdminError::from)?;
-        let is_taken = self.control.delete_if(&key, found.version).await.map_err(AdminError::from)?;
-        let now = self.clock.now();
-        if !is_taken || ticket.until <= now {
-            return Err(denied());
-        }
-        let account = AccountKey { tenant, account: ticket.account };
-        let tenant = self.directory.tenant(tenant).await?;
-        let is_active = tenant.is_some_and(|tenant| tenant.state == pennypost_directory::TenantState::Active);
-        let found = self.directory.account(account).await?.filter(|found| found.is_open(now));
-        if !is_active || found.is_none() {
-            return Err(denied());
-        }
-        Ok(self.let_in(account, SignedInBy::Ticket, visitor, (false, false)).await?)
+        let Some(found) = self.control.get(&key, Consistency::Strong).await? else { return Ok(None) };
+        let ticket: Ticket = pennypost_model::codec::decode(&found.value)?;
+        let is_taken = self.control.delete_if(&key, found.version).await?;
+        let is_good = is_taken && ticket.until > self.clock.now();
+        Ok(is_good.then_some(AccountKey { tenant, account: ticket.account }))
     }
 }

@@ -62,6 +62,7 @@ mod resolve;
 mod scram;
 mod second_factor;
 mod session;
+mod session_sign_in;
 mod sharing;
 mod sign_in;
 mod sign_in_log;

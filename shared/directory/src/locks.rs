@@ -33,6 +33,7 @@ pub struct Lock {
     /// Which account.
     pub account: AccountId,
     /// For whom: `strangers` is everybody at networks from which the account was not opened lately; else such a network.
+    /// With `code/` before it: wrong codes of the second factor have locked that.
     pub place: String,
     /// Since when.
     pub since: Timestamp,
@@ -40,7 +41,7 @@ pub struct Lock {
     pub until: Option<Timestamp>,
     /// From where the last wrong password came.
     pub client: IpAddr,
-    /// Wrong passwords that locked it.
+    /// Wrong passwords, or codes, that locked it.
     pub wrong: u32,
 }
 

@@ -5,9 +5,9 @@
 //! each, the SHA-256 is stored.
 //!
 //! Invariants: a code opens once: the step of the last one is remembered, and only later ones are good; a recovery code is
-//! taken away by the compare-and-set that accepts it. Wrong codes are counted and slowed as wrong passwords are, under a
-//! name of their own, which a right password does not clear. With a second factor the password alone opens no mail program
-//! any more ([`Directory::sign_in`]); tokens do.
+//! taken away by the compare-and-set that accepts it. Wrong codes are counted, slow and lock as wrong passwords do, by
+//! counters of their own, which a right password does not clear. With a second factor the password alone opens no mail
+//! program any more ([`Directory::sign_in`]); tokens do.
 
 use pennypost_model::codec::Versioned;
 use pennypost_model::{AccountKey, Timestamp};
@@ -20,7 +20,7 @@ use crate::sign_in::{Checked, Subject, flatten, or_refuse};
 use crate::standing::Attempt;
 use crate::store::MAX_ATTEMPTS;
 use crate::throttle::{Counters, Whose};
-use crate::{Directory, DirectoryError, SignInError};
+use crate::{Directory, DirectoryError, SignInError, SignInOutcome};
 
 /// Milliseconds of a step (RFC 6238 section 4.1).
 const STEP: i64 = 30_000;
@@ -256,7 +256,7 @@ impl Directory {
             (item.pending, item.recovery) = (None, hashes.clone());
             Some(CodeKind::Authenticator)
         };
-        flatten(self.try_code(key, attempt, finish).await)?;
+        self.checked_code(key, attempt, finish).await?;
         Ok(codes)
     }
 
@@ -272,15 +272,37 @@ impl Directory {
         attempt: &Attempt,
     ) -> Result<CodeKind, SignInError> {
         let now = self.clock.now();
-        let checked = flatten(self.try_code(key, attempt, |item| item.take(said, now)).await);
+        self.checked_code(key, attempt, |item| item.take(said, now)).await
+    }
+
+    /// Takes a code from somebody who has shown who he is. A refusal is in the record of sign-ins.
+    async fn checked_code(
+        &self,
+        key: AccountKey,
+        attempt: &Attempt,
+        take: impl FnMut(&mut FactorItem) -> Option<CodeKind>,
+    ) -> Result<CodeKind, SignInError> {
+        let mut subject = Subject::default();
+        let checked = flatten(self.try_code(key, attempt, take, &mut subject).await);
         if let Err(error) = &checked {
             let account = self.account(key).await.ok().flatten();
             let login = account.map(|account| account.address.to_string()).unwrap_or_default();
             let (tenant, account) = (Some(key.tenant), Some(key.account));
-            let subject = Subject { tenant, login, account, ..Subject::default() };
-            self.record(attempt, &subject, &Err(error.clone()));
+            self.record_refusal(attempt, &Subject { tenant, login, account, ..subject }, error);
         }
         checked
+    }
+
+    /// Takes the code that somebody shows with his password; what came of it is told in `subject`.
+    pub(crate) async fn take_code(
+        &self,
+        key: AccountKey,
+        said: &str,
+        attempt: &Attempt,
+        subject: &mut Subject,
+    ) -> Checked<CodeKind> {
+        let now = self.clock.now();
+        self.try_code(key, attempt, |item| item.take(said, now), subject).await
     }
 
     async fn try_code(
@@ -288,25 +310,26 @@ impl Directory {
         key: AccountKey,
         attempt: &Attempt,
         mut take: impl FnMut(&mut FactorItem) -> Option<CodeKind>,
+        subject: &mut Subject,
     ) -> Checked<CodeKind> {
-        let name = format!("second factor of {}", key.account);
         let gate = self.gate(key).await?;
-        let whose = Whose::Nobody(key.tenant, &name);
-        let counters = Counters::new(whose, &gate, attempt.client, self.clock.now());
+        let counters = Counters::new(Whose::Codes(key), &gate, attempt.client, self.clock.now());
         // One after the other: else many at once would all pass before the first failure is counted.
-        let _turn = self.turn_of(&name).await?;
+        let _turn = self.turn_of(&format!("second factor of {key}")).await?;
         or_refuse!(self.unbarred(&counters).await?);
         let item_key = factor_key(key);
         for _ in 0..MAX_ATTEMPTS {
             let held = self.read::<FactorItem>(&item_key, Consistency::Strong).await?;
             let taken = held.and_then(|mut held| Some((take(&mut held.value)?, held)));
             let Some((kind, held)) = taken else {
-                self.count_failure(&counters, attempt.client).await?;
+                subject.outcome = Some(SignInOutcome::WrongCode);
+                subject.locked = self.count_failure(&counters, attempt.client).await?;
                 return Ok(Err(SignInError::Denied));
             };
             // Who lost looks again: the code of the other one is used up.
             if self.write(&item_key, &held.value, Expected::Version(held.version)).await?.is_some() {
                 self.forget_failures(&counters).await?;
+                self.note_network(key, &gate, attempt.client).await?;
                 return Ok(Ok(kind));
             }
         }

@@ -491,7 +491,10 @@ impl Directory {
         if attempt.kind.protocol().is_some_and(|protocol| !standing.opens(protocol)) {
             return Ok(Err(SignInError::Closed));
         }
-        self.note_network(standing.account.key, gate, attempt.client).await?;
+        // A password whose code is still to come tells nothing of where the member is.
+        if !(standing.has_factor && standing.is_by_password()) {
+            self.note_network(standing.account.key, gate, attempt.client).await?;
+        }
         Ok(Ok(standing))
     }
 
@@ -546,7 +549,8 @@ pub(crate) fn standing_of(
     // With a second factor the password alone opens no mail program (AUT-11).
     rules.passwords &= !gate.has_factor;
     let closes_expired = gate.rules.passwords.expires_in_clients;
-    Standing { account, rules, client, is_secure: gate.is_secure(), password, closes_expired, basis }
+    let (is_secure, has_factor) = (gate.is_secure(), gate.has_factor);
+    Standing { account, rules, client, is_secure, has_factor, password, closes_expired, basis }
 }
 
 /// Failures of ours are told apart from refusals in the log only.

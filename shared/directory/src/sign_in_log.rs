@@ -2,7 +2,7 @@
 //!
 //! Nobody waits for the log. A sign-in is put into memory; a writer in the background appends what has come every
 //! [`GATHER`], so that a record is also named by a program that says its name right after signing in. The first of its like
-//! is written so; those that follow alike (same account, address, kind, token and outcome) are counted and written as one
+//! is written so; those that follow alike (same account, address, way, token and outcome) are counted and written as one
 //! more record, of successes when an hour is over, of others when a minute is. Counts of all records add up.
 //!
 //! If the log does not take them they are kept and tried again, up to [`MAX_PENDING`]; what does not fit is counted and
@@ -71,11 +71,15 @@ pub enum SignInOutcome {
     LockBegan,
     /// An administrator has unlocked it.
     Unlocked,
+    /// The password was right, and the code that belongs to it was not shown: half a sign-in.
+    CodeNeeded,
+    /// Wrong code of the second factor, or one that was used.
+    WrongCode,
 }
 
 impl SignInOutcome {
     /// Every outcome.
-    pub const ALL: [SignInOutcome; 13] = [
+    pub const ALL: [SignInOutcome; 15] = [
         SignInOutcome::Ok,
         SignInOutcome::WrongPassword,
         SignInOutcome::UnknownAccount,
@@ -89,6 +93,8 @@ impl SignInOutcome {
         SignInOutcome::Unavailable,
         SignInOutcome::LockBegan,
         SignInOutcome::Unlocked,
+        SignInOutcome::CodeNeeded,
+        SignInOutcome::WrongCode,
     ];
 
     /// Its name: the error code of a record.
@@ -108,6 +114,8 @@ impl SignInOutcome {
             SignInOutcome::Unavailable => "unavailable",
             SignInOutcome::LockBegan => "lock-began",
             SignInOutcome::Unlocked => "unlocked",
+            SignInOutcome::CodeNeeded => "code-needed",
+            SignInOutcome::WrongCode => "wrong-code",
         }
     }
 
@@ -168,6 +176,7 @@ struct Like {
     login: String,
     client: IpAddr,
     kind: SignInKind,
+    mechanism: String,
     token: Option<TokenId>,
     outcome: SignInOutcome,
 }
@@ -204,6 +213,7 @@ impl Pending {
             login: record.login.clone(),
             client: record.client,
             kind: record.kind,
+            mechanism: record.mechanism.clone(),
             token: record.token,
             outcome: record.outcome,
         };
@@ -284,7 +294,7 @@ pub struct SignInQuery {
 pub enum Outcomes {
     /// Who signed in.
     Ok,
-    /// Who did not.
+    /// Who did not, also for want of a code.
     Failed,
     /// Of locks.
     Locks,
@@ -457,20 +467,38 @@ impl Directory {
         Directory { log: Some(log), ..self }
     }
 
-    /// Records an attempt. One at a domain that is nobody's here is nobody's to look at.
+    /// Records an attempt.
     pub(crate) fn record(
         &self,
         attempt: &Attempt,
         subject: &Subject,
         result: &Result<Standing, SignInError>,
     ) {
+        match result {
+            Ok(standing) => self.record_as(attempt, subject, SignInOutcome::Ok, standing.token()),
+            Err(error) => self.record_refusal(attempt, subject, error),
+        }
+    }
+
+    /// Records an attempt that was refused.
+    pub(crate) fn record_refusal(&self, attempt: &Attempt, subject: &Subject, error: &SignInError) {
+        let outcome = match error {
+            SignInError::Denied => subject.outcome.unwrap_or(SignInOutcome::WrongPassword),
+            error => SignInOutcome::of(error),
+        };
+        self.record_as(attempt, subject, outcome, None);
+    }
+
+    /// Records what came of an attempt. One at a domain that is nobody's here is nobody's to look at.
+    pub(crate) fn record_as(
+        &self,
+        attempt: &Attempt,
+        subject: &Subject,
+        outcome: SignInOutcome,
+        token: Option<TokenId>,
+    ) {
         let (Some(log), Some(tenant)) = (&self.log, subject.tenant) else { return };
         let now = self.clock.now();
-        let (outcome, token) = match result {
-            Ok(standing) => (SignInOutcome::Ok, standing.token()),
-            Err(SignInError::Denied) => (subject.outcome.unwrap_or(SignInOutcome::WrongPassword), None),
-            Err(error) => (SignInOutcome::of(error), None),
-        };
         let record = SignInRecord {
             first: now,
             last: now,

@@ -44,12 +44,20 @@ pub enum SignInKind {
     Web,
     /// A program by the API.
     Api,
+    /// A person in a browser whom another program of the organisation has signed in (INT-01).
+    Sso,
 }
 
 impl SignInKind {
     /// Every kind.
-    pub const ALL: [SignInKind; 5] =
-        [SignInKind::Imap, SignInKind::Pop3, SignInKind::Smtp, SignInKind::Web, SignInKind::Api];
+    pub const ALL: [SignInKind; 6] = [
+        SignInKind::Imap,
+        SignInKind::Pop3,
+        SignInKind::Smtp,
+        SignInKind::Web,
+        SignInKind::Api,
+        SignInKind::Sso,
+    ];
 
     /// Its name.
     #[must_use]
@@ -60,6 +68,7 @@ impl SignInKind {
             SignInKind::Smtp => "smtp",
             SignInKind::Web => "web",
             SignInKind::Api => "api",
+            SignInKind::Sso => "sso",
         }
     }
 
@@ -74,7 +83,7 @@ impl SignInKind {
         match self {
             SignInKind::Imap => Some(ClientProtocol::Imap),
             SignInKind::Pop3 => Some(ClientProtocol::Pop3),
-            SignInKind::Smtp | SignInKind::Web | SignInKind::Api => None,
+            SignInKind::Smtp | SignInKind::Web | SignInKind::Api | SignInKind::Sso => None,
         }
     }
 }
@@ -121,6 +130,8 @@ pub struct Standing {
     /// A password alone opens no mailbox of this account (AUT-08, AUT-09): whoever lets somebody in by one has to ask for
     /// more. Mail programs are not let in by one at all.
     pub is_secure: bool,
+    /// There is a second factor: the password alone opens nothing (AUT-11).
+    pub has_factor: bool,
     /// What is to be done about the password that was shown.
     pub password: PasswordState,
     /// Once it has expired, it opens no mail program, either.

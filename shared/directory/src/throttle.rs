@@ -2,7 +2,8 @@
 //!
 //! A login has a counter for each place from which it fails: one for all strangers, one for each network from which the
 //! account was opened lately, one for all networks that the tenant trusts, which slows but never locks. What strangers do
-//! to an account keeps out strangers.
+//! to an account keeps out strangers. Codes of its second factor have counters of their own, by the same places: a right
+//! password, which comes before each of them, would clear those of passwords.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -30,6 +31,8 @@ const MINUTE: i64 = 60_000;
 const FOR_EVER: Timestamp = Timestamp(i64::MAX);
 /// Everybody at networks from which the account was not opened lately.
 const STRANGERS: &str = "strangers";
+/// What stands before the place in a counter of wrong codes.
+const CODES: &str = "code/";
 /// Old counters that are looked at for each failure counted, so that they do not pile up.
 const SWEEP: usize = 2;
 
@@ -68,8 +71,8 @@ impl Failures {
         now > self.kept && now >= self.until
     }
 
-    /// One more failure: after the free ones each doubles the wait, from 1 s on; and so many within the window of a lock
-    /// lock.
+    /// One more failure: after the free ones each doubles the wait, from 1 s on; and so many within the window
+    /// of the rules lock.
     fn and_one_more(self, now: Timestamp, free: u32, lock: Option<&LockRules>) -> Failures {
         let is_old = now.0.saturating_sub(self.last.0) > WINDOW_MILLIS && now >= self.until;
         let count = if is_old { 1 } else { self.count.saturating_add(1) };
@@ -137,6 +140,8 @@ struct LoginCounter {
 pub(crate) enum Whose<'a> {
     /// An account's, whichever of its addresses was said.
     Account(AccountKey),
+    /// Wrong codes of an account's second factor.
+    Codes(AccountKey),
     /// Nobody's: a login at a domain of the tenant. Counted alike, so that it can't be told from an account.
     Nobody(TenantId, &'a str),
     /// Of no login: none of ours was said; or a token was shown, of which nobody guesses 256 bits.
@@ -160,20 +165,22 @@ impl Counters {
     pub(crate) fn new(whose: Whose<'_>, gate: &Gate, client: IpAddr, now: Timestamp) -> Counters {
         let is_trusted = gate.trusts(client);
         let lock = (!is_trusted).then(|| gate.rules.lock.clone());
+        let neighbours = network_of(client);
+        let place = if is_trusted {
+            "trusted".to_owned()
+        } else if gate.own.knows(neighbours, now) {
+            neighbours.to_string()
+        } else {
+            STRANGERS.to_owned()
+        };
+        let of_account = |account: AccountKey, what: &str| {
+            let sort = format!("{}{what}{place}", counters_prefix(account.account));
+            let key = ControlKey::new(counters_partition(account.tenant), sort);
+            Some(LoginCounter { key, lock: lock.clone(), account: Some(account) })
+        };
         let login = match whose {
-            Whose::Account(account) => {
-                let network = network_of(client);
-                let place = if is_trusted {
-                    "trusted".to_owned()
-                } else if gate.own.knows(network, now) {
-                    network.to_string()
-                } else {
-                    STRANGERS.to_owned()
-                };
-                let sort = format!("{}{place}", counters_prefix(account.account));
-                let key = ControlKey::new(counters_partition(account.tenant), sort);
-                Some(LoginCounter { key, lock, account: Some(account) })
-            }
+            Whose::Account(account) => of_account(account, ""),
+            Whose::Codes(account) => of_account(account, CODES),
             Whose::Nobody(tenant, login) => {
                 let digest = Sha256::digest(login.as_bytes());
                 let sort = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect::<String>();

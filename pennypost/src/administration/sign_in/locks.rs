@@ -1,4 +1,4 @@
-//! Accounts that wrong passwords have locked (AUT-16).
+//! Accounts that wrong passwords, or codes of the second factor, have locked (AUT-16).
 
 use clap::Args;
 use pennypost_admin::AccountLock;
@@ -59,10 +59,12 @@ pub(super) async fn list(
 
 fn row(locked: &AccountLock, text: &Text) -> (Vec<String>, Value) {
     let AccountLock { address, lock } = locked;
-    let place = match lock.place.as_str() {
-        "strangers" => say!(text, "lock-strangers"),
-        network => network.to_owned(),
+    let (of_codes, place) = match lock.place.strip_prefix("code/") {
+        Some(place) => (true, place),
+        None => (false, lock.place.as_str()),
     };
+    let place = if place == "strangers" { say!(text, "lock-strangers") } else { place.to_owned() };
+    let place = if of_codes { say!(text, "lock-codes", place = place.as_str()) } else { place };
     let until = lock.until.map_or_else(|| say!(text, "lock-until-unlocked"), time);
     let client = lock.client.to_string();
     let cells = vec![address.clone(), place, time(lock.since), until, client.clone(), lock.wrong.to_string()];

@@ -28,16 +28,17 @@ pub(crate) struct SignIn {
     account: Option<String>,
     /// From where.
     address: String,
-    /// `imap`, `pop3`, `smtp`, `web`, `api`.
+    /// `imap`, `pop3`, `smtp`, `web`, `api`, `sso`.
     kind: &'static str,
     /// How: SASL mechanism or the like.
     mechanism: String,
     /// What the program called itself.
     program: Option<String>,
-    /// The token that was shown; null: the password.
+    /// The token that was shown; null: the password, or a ticket (`sso`).
     token: Option<String>,
     /// `ok`, or why not: `wrong-password`, `unknown-account`, `not-active`, `wrong-token`, `closed`, `slowed`, `locked`,
-    /// `elsewhere`, `expired`, `unavailable`; of locks `lock-began`, `unlocked`.
+    /// `elsewhere`, `expired`, `unavailable`, `code-needed` (the password was right, and that was all), `wrong-code`; of locks
+    /// `lock-began`, `unlocked`.
     outcome: &'static str,
 }
 
@@ -60,7 +61,9 @@ pub(crate) struct SignInDay {
     web: u64,
     /// Sign-ins of programs by the API.
     api: u64,
-    /// Attempts that failed.
+    /// Sign-ins by single sign-on.
+    sso: u64,
+    /// Attempts that failed; those that only lacked a code are not among them.
     failed: u64,
     /// Accounts that were locked.
     locked: u64,
@@ -92,7 +95,7 @@ pub(crate) struct Lock {
     /// Its address.
     address: String,
     /// For whom: `strangers` is everybody at networks from which the account was not opened within 30 days; else such a
-    /// network.
+    /// network. With `code/` before it: codes of the second factor are locked for them.
     place: String,
     /// Since when.
     since: String,
@@ -100,7 +103,7 @@ pub(crate) struct Lock {
     until: Option<String>,
     /// From where the last wrong password came.
     from: String,
-    /// Wrong passwords that locked it.
+    /// Wrong passwords, or codes, that locked it.
     wrong: u32,
 }
 
@@ -148,15 +151,16 @@ fn show_day(day: &DayOfSignIns) -> SignInDay {
         smtp: of(SignInKind::Smtp),
         web: of(SignInKind::Web),
         api: of(SignInKind::Api),
+        sso: of(SignInKind::Sso),
         failed: day.failed,
         locked: day.locked,
     }
 }
 
 fn days_csv(days: &[SignInDay]) -> String {
-    let mut text = String::from("day,accounts,imap,pop3,smtp,web,api,failed,locked\r\n");
+    let mut text = String::from("day,accounts,imap,pop3,smtp,web,api,sso,failed,locked\r\n");
     for day in days {
-        let counts = [day.imap, day.pop3, day.smtp, day.web, day.api, day.failed, day.locked];
+        let counts = [day.imap, day.pop3, day.smtp, day.web, day.api, day.sso, day.failed, day.locked];
         let counts = counts.map(|count| count.to_string()).join(",");
         text.push_str(&format!("{},{},{counts}\r\n", day.day, day.accounts));
     }
@@ -189,7 +193,7 @@ const FROM: Query = Query { name: "from", about: "The first day, in UTC: 2026-11
 const TO: Query = Query { name: "to", about: "The last day, in UTC.", is_number: false };
 const KIND: Query = Query {
     name: "kind",
-    about: "`web`, `client` (imap, pop3, smtp), `api`, or one of the three; `lock`: records of locks.",
+    about: "`web`, `client` (imap, pop3, smtp), `api`, `sso`, or one of the three; `lock`: records of locks.",
     is_number: false,
 };
 const RESULT: Query = Query { name: "result", about: "`ok` or `failed`.", is_number: false };
