@@ -68,7 +68,7 @@ impl Bench {
 /// Feature DOM-07: check of resolution at once, lock until valid, marks in the list
 /// Feature DOM-08: ownership by a text or an alias of 8 random hex digits
 /// Feature DOM-09: SPF, soft or hard, evaluated as receivers do
-/// Feature DOM-12: list and details with states and actions
+/// Feature DOM-12 (part): list and details with states and actions; no moving and renewing of bought ones, no home page yet
 #[tokio::test(flavor = "multi_thread")]
 async fn a_domain_is_claimed_proved_and_checked() {
     let it = bench().await;
