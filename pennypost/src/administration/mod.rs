@@ -1,11 +1,15 @@
-//! `role`, `key` and `log`: who may administer what, keys of the API, and the log of operations. All go through
+//! `role`, `key`, `log`, `sign-in`, `session`, `second-factor`, `security`, `service`: who may administer what, how people
+//! and programs come in, and the log of operations. All go through
 //! [`pennypost_admin`] as the operator, whom everything is permitted, and what changes something is recorded.
 
 mod domain;
 mod key;
 mod log;
 mod role;
+mod second_factor;
+mod security;
 mod service;
+mod session;
 mod sign_in;
 mod sign_ins;
 #[cfg(test)]
@@ -23,7 +27,10 @@ pub(crate) use domain::run as domain;
 pub use key::KeyCommand;
 pub use log::LogCommand;
 pub use role::RoleCommand;
+pub use second_factor::SecondFactorCommand;
+pub use security::SecurityCommand;
 pub use service::ServiceCommand;
+pub use session::SessionCommand;
 pub use sign_in::SignInCommand;
 
 const OPERATOR: Call = Call::of_operator();
@@ -85,7 +92,7 @@ fn refused(error: AdminError, text: &Text) -> Failed {
     })
 }
 
-/// `key`, `role` or `log`.
+/// What administration does as a service.
 #[derive(Debug, clap::Subcommand)]
 pub enum AdministrationCommand {
     /// Keys with which programs call the admin API
@@ -100,6 +107,15 @@ pub enum AdministrationCommand {
     /// Passwords, locks, addresses from which to sign in, secure sign-in
     #[command(subcommand, name = "sign-in")]
     SignIn(SignInCommand),
+    /// Sessions over HTTP
+    #[command(subcommand)]
+    Session(SessionCommand),
+    /// Second factors of members
+    #[command(subcommand, name = "second-factor")]
+    SecondFactor(SecondFactorCommand),
+    /// How long sessions last, of whom a second factor is wanted, when it takes two administrators
+    #[command(subcommand)]
+    Security(SecurityCommand),
     /// Under which names the world reaches this post office: what domains have to point at
     #[command(subcommand)]
     Service(ServiceCommand),
@@ -117,6 +133,11 @@ pub(crate) async fn run(
         AdministrationCommand::Role(command) => role::run(office, command, text, output).await,
         AdministrationCommand::Log(command) => log::run(office, command, text, output).await,
         AdministrationCommand::SignIn(command) => sign_in::run(office, command, text, output).await,
+        AdministrationCommand::Session(command) => session::run(office, command, text, output).await,
+        AdministrationCommand::SecondFactor(command) => {
+            second_factor::run(office, command, text, output).await
+        }
+        AdministrationCommand::Security(command) => security::run(office, command, text, output).await,
         AdministrationCommand::Service(command) => service::run(office, command, text, output).await,
     }
 }

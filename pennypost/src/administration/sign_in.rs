@@ -286,7 +286,7 @@ pub async fn run(
         }
         SignInCommand::Addresses(args) => {
             let rule = if args.any { Some(AddressRule::default()) } else { args.rule.rule() };
-            let rule = rule.ok_or_else(|| Failed::Said(say!(text, "error-nothing-to-set")))?;
+            let rule = rule.ok_or_else(|| Failed::Said(say!(text, "sign-in-addresses-unsaid")))?;
             let name = args.whose.tenant.as_deref();
             change(office, name, |rules| rules.addresses.clone_from(&rule), text, output).await
         }
@@ -350,7 +350,7 @@ async fn account(
 }
 
 /// What is said of a yes or no.
-fn word(is_on: bool, text: &Text) -> String {
+pub(super) fn word(is_on: bool, text: &Text) -> String {
     if is_on { say!(text, "word-yes") } else { say!(text, "word-no") }
 }
 

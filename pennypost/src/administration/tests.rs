@@ -102,6 +102,7 @@ async fn rules_of_signing_in_are_said_and_shown() {
     {
         assert!(done(&it, bad, false).await.is_err(), "{bad}");
     }
+    assert!(done(&it, "sign-in addresses", false).await.expect_err("what?").contains("--allow"));
     done(&it, "sign-in lock --count 3 --trust 192.0.2.0/24", false).await.expect("said");
     let lines = done(&it, "sign-in lock --distrust 192.0.2.0/24 --minutes 0", false).await.expect("said");
     assert!(lines.iter().any(|line| line.ends_with("never lock: -")), "{lines:?}");
@@ -150,6 +151,65 @@ async fn locked_accounts_and_sign_ins_are_listed() {
     assert_eq!((days.len(), &days[29]["failed"], &days[29]["locked"]), (30, &3.into(), &1.into()));
     let absent = done(&it, "log not-signed-in", false).await.expect("listed");
     assert!(absent.iter().any(|line| line.starts_with(&address) && line.ends_with("never")), "{absent:?}");
+}
+
+/// Feature AUT-21: an administrator sees and ends sessions of others
+#[tokio::test(flavor = "multi_thread")]
+async fn sessions_and_rules_of_security_are_seen_and_changed() {
+    let it = test_office::office().await;
+    let address = it.account.address.to_string();
+    let shown = documents(&done(&it, "security show", true).await.expect("shown"));
+    assert_eq!((&shown[0]["idle_minutes"], &shown[0]["session_minutes"]), (&120.into(), &10_080.into()));
+    let said = "security set --idle 30 --whole 720 --second-factor administrators --four-eyes on";
+    let said = documents(&done(&it, said, true).await.expect("said"));
+    let expected = serde_json::json!({
+        "idle_minutes": 30, "session_minutes": 720, "second_factor": "administrators", "four_eyes": true,
+    });
+    assert_eq!(said[0], expected);
+    for bad in
+        ["security set", "security set --tenant acme", "security set --idle 4", "security set --whole 20"]
+    {
+        assert!(done(&it, bad, false).await.is_err(), "{bad}");
+    }
+    let lines = done(&it, "second-factor require nobody", false).await.expect("said");
+    assert!(lines.iter().any(|line| line.ends_with("wanted: of nobody")), "{lines:?}");
+    assert!(lines.iter().any(|line| line.ends_with(" at most: 720")), "{lines:?}");
+
+    let administration = it.office.administration();
+    let open = async || {
+        let kind = pennypost_directory::SignInKind::Web;
+        let shown =
+            pennypost_admin::SignIn { address: &address, password: "correct horse", code: None, kind };
+        let client = Some([192, 0, 2, 1].into());
+        let visitor = pennypost_admin::Visitor { client: "Firefox", address: client };
+        administration.sign_in(shown, visitor).await.expect("signed in").1
+    };
+    let secrets = [open().await, open().await];
+    let list = format!("session list {address}");
+    let listed = documents(&done(&it, &list, true).await.expect("listed"));
+    let told = (listed.len(), &listed[0]["client"], &listed[0]["from"], &listed[0]["signed_in_by"]);
+    assert_eq!(told, (2, &"Firefox".into(), &"192.0.2.1".into(), &"password".into()));
+    let nobodys = done(&it, &format!("session end {address} 00000000000000aa"), false).await;
+    assert!(nobodys.expect_err("none").contains("session"));
+    assert!(done(&it, &format!("session end {address}"), false).await.is_err(), "which one?");
+    let id = listed[0]["id"].as_str().expect("an id");
+    done(&it, &format!("session end {address} {id}"), false).await.expect("ended");
+    assert_eq!(documents(&done(&it, &list, true).await.expect("listed")).len(), 1);
+    let ended = documents(&done(&it, &format!("session end {address} --all"), true).await.expect("ended"));
+    assert_eq!(ended[0]["ended"], 1);
+    assert_eq!(done(&it, &list, false).await.expect("listed"), ["no sessions"]);
+    for secret in secrets {
+        administration.authenticate(&secret).await.expect_err("opens nothing");
+    }
+
+    let none = done(&it, &format!("second-factor show {address}"), true).await.expect("shown");
+    assert_eq!(documents(&none)[0]["on"], false);
+    done(&it, &format!("second-factor reset {address}"), false).await.expect("nothing to do");
+    let log = documents(&done(&it, "log list", true).await.expect("listed"));
+    let actions: Vec<&str> = log.iter().filter_map(|record| record["action"].as_str()).collect();
+    for expected in ["security.change", "session.end", "second-factor.reset"] {
+        assert!(actions.contains(&expected), "{expected}: {actions:?}");
+    }
 }
 
 /// A zone that proves nothing and brings mail to `mx.post.example`.

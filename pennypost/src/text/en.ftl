@@ -542,6 +542,7 @@ sign-in-excludes-you = the rule would not let you in from where you are
 sign-ins-no-record = sign-ins are not recorded here
 sign-in-secure-forced = an administrator has turned secure sign-in on
 sign-in-old-password = the old password is not right
+sign-in-addresses-unsaid = nothing is said: give --allow, --deny, --others or --any
 sign-in-others-allow = all others may sign in
 sign-in-others-deny = no others may sign in
 rule-min-length = least characters of a password
@@ -614,6 +615,20 @@ error-alias-domain = { $name } stands for another domain: addresses are given th
 error-domain-not-empty = { $name } has addresses of its own, or another domain stands for it
 error-domain-state = { $name } is not in a state for this
 session-life = sessions last 15 minutes to 90 days, and may be idle for 5 minutes at least and not for longer than they last
+sessions-none = no sessions
+sessions-ended = ended { $count ->
+    [one] 1 session
+   *[other] { $count } sessions
+ } of { $address }
+second-factor-on = since { $since }; recovery codes left: { $codes }
+second-factor-gone = { $address } has no second factor any more
+second-factor-of-nobody = of nobody
+second-factor-of-administrators = of administrators
+second-factor-of-everybody = of everybody
+security-idle = minutes for which a session may be idle
+security-whole = minutes for which a session lasts at most
+security-second-factor = a second factor is wanted
+security-four-eyes = what can't be undone takes a second administrator
 second-factor-none = there is no second factor
 second-administrator = it takes another administrator to confirm it
 order-large = what a second administrator has to confirm has { $limit } bytes at most
