@@ -83,7 +83,7 @@ pub(super) async fn run(
                 "address": account.address.to_string(),
                 "on": found.is_some(),
                 "since": found.map(|found| found.since.rfc3339()),
-                "recovery_codes": found.map(|found| found.recovery_codes),
+                "recovery_codes": found.map_or(0, |found| found.recovery_codes),
             });
             Ok(output.result(&said, &document)?)
         }
