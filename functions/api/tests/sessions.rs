@@ -633,3 +633,20 @@ async fn half_a_sign_in_is_none_and_wrong_codes_lock() {
     let locks = it.ask(&all, "GET", &it.at("/locks"), None).await.json();
     assert_eq!(locks["items"][0]["place"], json!("strangers"), "{locks}");
 }
+
+/// Feature AUT-15: sessions end with the address from which they were opened
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_ends_where_nobody_may_sign_in_any_more() {
+    let it = bench().await;
+    let all = it.office.key(Some(it.home.id), None, Permissions::of_tenant()).await;
+    let token = it.token("member", None).await;
+    let directory = it.administration().directory();
+    let is_open = async || directory.session(&token).await.expect("looked up").is_some();
+    for (deny, opens) in [("203.0.113.7", true), ("192.0.2.9", false), ("203.0.113.7", false)] {
+        let addresses = json!({ "allow": [], "deny": [deny], "others": "allow" });
+        let rules = json!({ "addresses": addresses, "secure_forced": false });
+        let said = it.ask(&all, "PUT", &it.of_member("/sign-in-rules"), Some(&rules)).await;
+        assert_eq!(said.status, 200, "{}", said.text);
+        assert_eq!(is_open().await, opens, "{deny}");
+    }
+}

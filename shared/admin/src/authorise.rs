@@ -1,6 +1,7 @@
 //! May somebody do something to something? One pure function, which says no unless a rule says yes.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 use pennypost_directory::{DepartmentId, SessionId};
 use pennypost_model::{AccountKey, TenantId};
@@ -123,6 +124,8 @@ pub struct Presence {
     pub must_change: bool,
     /// What another administrator has ordered is done.
     pub seconds: bool,
+    /// From where the session was opened, if that is known. It may be used from there: it was asked with the session.
+    pub from: Option<IpAddr>,
 }
 
 /// Upon what.

@@ -33,6 +33,7 @@ fn in_session(authority: Authority, change: impl Fn(&mut Presence)) -> Actor {
         lacks_factor: false,
         must_change: false,
         seconds: false,
+        from: None,
     };
     change(&mut presence);
     match person(authority, Permissions::of_tenant()) {

@@ -130,6 +130,7 @@ impl Administration {
             lacks_factor: session.lacks_factor,
             must_change: session.must_change,
             seconds: false,
+            from: session.address,
         };
         Ok(Actor::Person {
             means: Means::Session(presence),

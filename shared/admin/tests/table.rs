@@ -25,6 +25,7 @@ fn person(authority: Authority) -> Actor {
         lacks_factor: false,
         must_change: false,
         seconds: false,
+        from: None,
     });
     Actor::Person { means, account: OWN, address: String::new(), authority, limit }
 }

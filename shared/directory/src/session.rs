@@ -3,8 +3,8 @@
 //! Owns the control items `T/sessions`, `A/ID`: the hash of the session's secret, what it stands on, and its life. The
 //! secret is 256 random bits and is said once. A session ends when its time is over, when it is not used for as long as it
 //! may be idle, when it is ended here, and when the account or its tenant may no longer sign in, not from where the session
-//! was opened, or the password becomes another ([`Directory::session`] asks each time, so that a process that died between setting a password and ending
-//! sessions has let nobody stay).
+//! was opened, or the password becomes another ([`Directory::session`] asks each time, so that a process that died between
+//! setting a password and ending sessions has let nobody stay).
 //!
 //! When a session was last used is noted to some minutes, so that a call as a rule costs no write. Sessions whose time is
 //! over are removed when the account signs in again: an account has [`MAX_SESSIONS`] items at most.
@@ -303,10 +303,18 @@ impl Directory {
         if <[u8; 32]>::from(Sha256::digest(secret.as_bytes())) != item.hash {
             return Ok(None);
         }
-        let (tenant, account, password) =
-            futures::try_join!(self.active_tenant(key.tenant), self.account(key), self.password_digest(key))?;
+        let (tenant, account, password, gate) = futures::try_join!(
+            self.active_tenant(key.tenant),
+            self.account(key),
+            self.password_digest(key),
+            self.gate(key)
+        )?;
         let account = account.filter(|account| account.is_open(now));
-        let stands = tenant.is_some() && password == item.password && !item.is_over(now);
+        let is_admitted = match item.address {
+            Some(address) => self.admits(&gate, Some(key), address).await?,
+            None => true,
+        };
+        let stands = tenant.is_some() && password == item.password && is_admitted && !item.is_over(now);
         let Some(account) = account.filter(|_| stands) else {
             // What has ended once does not begin again, whatever becomes of the account.
             self.erase(&item_key).await?;

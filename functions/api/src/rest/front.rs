@@ -60,7 +60,9 @@ async fn answered(
         }
         Err(NotAuthentic::Failed(error)) => return Err(error.into()),
     };
+    let asked = actor.presence().and_then(|presence| presence.from);
     if let (Actor::Person { account, .. }, Some(client)) = (&actor, client)
+        && asked != Some(client)
         && !rest.administration.directory().admits_from(*account, client).await?
     {
         return Err(Kind::Elsewhere.into());
