@@ -1,8 +1,9 @@
-//! `cost`: what letters cost in the cloud: of a measured run, of a period by tenant, of a load that one thinks of.
+//! `cost`: what letters and calls cost in the cloud: of a measured run, of a period by tenant, of a load that one thinks of.
 //!
 //! Quantities are counted, prices come from a table with a date ([`pennypost_meter::PriceTable`]). Nothing here changes
 //! a post office.
 
+mod calls;
 mod letters;
 mod page;
 mod run;
@@ -62,6 +63,8 @@ enum CostCommand {
     WhatIf(what_if::WhatIfArgs),
     /// Open a mailbox and show a list page over IMAP, count every call, and price it
     Page(page::PageArgs),
+    /// Look addresses up, sign in and administer, count every call, and price it
+    Calls(calls::CallsArgs),
 }
 
 impl PriceArgs {
@@ -96,24 +99,33 @@ pub(crate) async fn run(args: &CostArgs, kind: Kind, json: bool, text: &Text) ->
             }
         }
         Some(CostCommand::Page(page)) => {
-            for (name, counts) in Box::pin(page::measure(page, kind)).await? {
-                let bill = Bill::of(&counts, &prices);
-                if json {
-                    let cost = bill.per_million(1).decimal(6);
-                    writeln!(
-                        out,
-                        "{}",
-                        json!({ "step": name, "units": units(&counts), "per_million": cost })
-                    )?;
-                } else {
-                    writeln!(out, "{name}: {counts}")?;
-                }
-            }
+            write_steps(Box::pin(page::measure(page, kind)).await?, &prices, json, &mut out)?;
+        }
+        Some(CostCommand::Calls(calls)) => {
+            write_steps(Box::pin(calls::measure(calls, kind)).await?, &prices, json, &mut out)?;
         }
         Some(CostCommand::WhatIf(load)) => what_if::show(load, &prices, json, text, &mut out)?,
         None => {}
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What each step took.
+fn write_steps(
+    steps: Vec<(&'static str, Counts)>,
+    prices: &PriceTable,
+    json: bool,
+    out: &mut dyn Write,
+) -> Result<(), Failed> {
+    for (name, counts) in steps {
+        if json {
+            let cost = Bill::of(&counts, prices).per_million(1).decimal(6);
+            writeln!(out, "{}", json!({ "step": name, "units": units(&counts), "per_million": cost }))?;
+        } else {
+            writeln!(out, "{name}: {counts}")?;
+        }
+    }
+    Ok(())
 }
 
 /// Tells of a period of a post office.

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use pennypost_backend_aws::reckon;
 use pennypost_backend_embedded::Options;
 use pennypost_deliver::Deliver;
-use pennypost_directory::{Account, Directory};
+use pennypost_directory::{Account, Directory, SignInLog};
 use pennypost_housekeep::{Housekeep, Index, Settings as HouseSettings};
 use pennypost_inbound_parse::InboundParse;
 use pennypost_mailstore::{Mailroom, Mailstore};
@@ -224,6 +224,13 @@ impl Scene {
             accounts.push(account);
         }
         Ok(accounts)
+    }
+
+    /// The directory of a process that has just been started, which records sign-ins.
+    pub(super) fn cold(&self) -> Directory {
+        let (clock, ids) = (Arc::clone(&self.clock), Arc::clone(&self.ids));
+        let record = SignInLog::new(Arc::clone(&self.log), Arc::clone(&clock), Arc::clone(&ids));
+        Directory::new(Arc::clone(&self.control), clock, ids).recording(record)
     }
 
     /// A mail store that knows nothing yet.
