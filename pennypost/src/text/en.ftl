@@ -504,6 +504,7 @@ administration-missing = there is no such { $what ->
     [account] account
     [key] key
     [role] role
+    [session] session
    *[other] thing
  }
 role-added = made the role “{ $name }”

@@ -434,6 +434,7 @@ administration-missing = 没有该{ $what ->
     [account] 账号
     [key] 密钥
     [role] 角色
+    [session] 会话
    *[other] 对象
  }
 role-added = 已创建角色“{ $name }”
