@@ -20,6 +20,8 @@ pub(crate) struct Seen {
     pub(crate) uids: u64,
     /// The last literal, if it was asked for.
     pub(crate) literal: Vec<u8>,
+    /// Octets of all literals.
+    pub(crate) octets: u64,
 }
 
 /// Which answers to look at.
@@ -157,6 +159,7 @@ impl Imap {
         seen: &mut Seen,
     ) -> Result<(), BenchError> {
         while let Some(length) = literal {
+            seen.octets += length;
             if look.literal {
                 seen.literal.clear();
                 self.wire.octets(length, &mut |piece| seen.literal.extend_from_slice(piece)).await?;

@@ -182,6 +182,14 @@ def sender_garbage(command: Command, difference: Difference, letters: set[str]) 
     return set(ours) == set(theirs) and without(garbage, ours) == without(garbage, theirs)
 
 
+def undecodable_name(command: Command, difference: Difference, letters: set[str]) -> bool:
+    if difference.kind != "SORT" or not {b"FROM", b"DISPLAYFROM"} & set(criteria(command)):
+        return False
+    raw = {n for n, items in difference.messages.items() if message_id(items) == b"<header-raw-gbk@sample.test>"}
+    ours, theirs = flat(difference.ours), flat(difference.theirs)
+    return bool(raw) and set(ours) == set(theirs) and without(raw, ours) == without(raw, theirs)
+
+
 def thread_crash(command: Command, difference: Difference, letters: set[str]) -> bool:
     numbers = re.fullmatch(rb"(?:UID )?THREAD REFERENCES UTF-8 [0-9,:*]+", command.text)
     return numbers is not None and difference.kind == "OK for ConnectionLost"
@@ -249,8 +257,9 @@ def reply_prefixes(command: Command, difference: Difference, letters: set[str]) 
 
 
 def created_unlisted(command: Command, difference: Difference, letters: set[str]) -> bool:
-    # Seen with this name alone: of any other one a mailbox too many is a fault.
-    return difference.kind == "state LIST extra" and difference.theirs == {b"with space": None}
+    # Seen with these names alone: of any other one a mailbox too many is a fault.
+    unlisted = difference.theirs in ({b"with space": None}, {b"one": None})
+    return difference.kind == "state LIST extra" and unlisted
 
 
 def markup(command: Command, difference: Difference, letters: set[str]) -> bool:
@@ -329,6 +338,7 @@ RULES = (
     Rule("sent-date-lost", sent_date_lost),
     Rule("moment-of-arrival", moment_of_arrival),
     Rule("sender-garbage", sender_garbage),
+    Rule("undecodable-name", undecodable_name),
     Rule("thread-crash", thread_crash, ends=True),
     Rule("blank-line", blank_line),
     Rule("unknown-cte", unknown_cte, ends=True),

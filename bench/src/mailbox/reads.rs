@@ -1,5 +1,6 @@
 //! What changes nothing: SELECT, FETCH, SEARCH.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use super::{Measuring, Operation};
@@ -26,9 +27,10 @@ impl Measuring<'_> {
             self.fetches().await?;
         }
         if self.wants(Operation::Bodies) {
-            self.bodies("FETCH BODY.PEEK[] (100)").await?;
+            self.bodies_together("FETCH BODY.PEEK[] of 100, one command").await?;
+            self.bodies("FETCH BODY.PEEK[] (100), one by one").await?;
             if let Some(_held) = Held::new(&self.server) {
-                self.bodies("FETCH BODY.PEEK[] (100), one processor").await?;
+                self.bodies("FETCH BODY.PEEK[] (100), one by one, one processor").await?;
             }
         }
         if self.wants(Operation::Search) {
@@ -75,6 +77,29 @@ impl Measuring<'_> {
         Ok(())
     }
 
+    /// Random messages, all asked for at once.
+    async fn bodies_together(&mut self, operation: &'static str) -> Result<(), BenchError> {
+        let mut session = self.selected().await?;
+        let mut chance = Chance::new(self.args.mail.seed);
+        for time in 0..self.times() {
+            let mut numbers = BTreeSet::new();
+            while (numbers.len() as u64) < BODIES {
+                numbers.insert(chance.below(self.args.messages) + 1);
+            }
+            let set = numbers.iter().map(u64::to_string).collect::<Vec<_>>().join(",");
+            let command = format!("FETCH {set} (BODY.PEEK[])");
+            let (taken, seen) = timed(&mut session, &command, Look { item: "BODY[]", literal: false }).await?;
+            expect(operation, BODIES, seen.fetched)?;
+            if self.untouched {
+                let octets = numbers.iter().map(|number| self.corpus.letter(number - 1).len() as u64).sum();
+                expect("octets of the letters", octets, seen.octets)?;
+            }
+            self.note(operation, time, taken);
+        }
+        Ok(())
+    }
+
+    /// Random messages, each asked for when the one before has come.
     async fn bodies(&mut self, operation: &'static str) -> Result<(), BenchError> {
         let mut session = self.selected().await?;
         let mut chance = Chance::new(self.args.mail.seed);
