@@ -8,6 +8,7 @@ from pathlib import Path
 HEADINGS = {
     "ingest": "Letters in: from SMTP to IMAP",
     "mailboxes": "Large mailboxes",
+    "bodies": "Bodies",
     "mixed": "Twenty mail programs at once",
     "login": "Signing in",
     "pop3": "POP3",
