@@ -26,9 +26,9 @@ mod serve;
 mod sweep;
 #[cfg(test)]
 mod test_office;
-pub mod text;
 mod trace;
 mod verify;
 
 pub use error::Failed;
+pub use pennypost_text::{self as text, say};
 pub use print::complain;

@@ -81,12 +81,19 @@ impl Office {
     /// Administration.
     #[must_use]
     pub fn administration(&self) -> Administration {
-        let (clock, ids) = (Arc::clone(&self.clock), Arc::clone(&self.ids));
-        let administration = Administration::new(self.directory.clone(), self.control(), clock, ids);
+        let administration = self.administration_inside();
         match self.outside() {
             Some(Outside { dns, https }) => administration.looking_up(dns, https),
             None => administration,
         }
+    }
+
+    /// Administration that looks nothing up in the world: for housekeeping.
+    #[must_use]
+    pub fn administration_inside(&self) -> Administration {
+        let (clock, ids) = (Arc::clone(&self.clock), Arc::clone(&self.ids));
+        Administration::new(self.directory.clone(), self.control(), clock, ids)
+            .with_tasks(self.objects(), self.queue())
     }
 
     /// DNS and HTTPS by other means than the machine's: for tests, and where the configuration says so. Before the first

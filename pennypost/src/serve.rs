@@ -222,12 +222,7 @@ fn pipeline(office: &Office, room: &Mailroom, wakeups: Arc<dyn Wakeups>, config:
         Arc::new(PolicyFilter::new(Arc::new(office.directory.clone()))),
         Arc::new(Deliver::new(office.store.clone(), office.log()).waking(wakeups)),
         Arc::new(Notify::new(Arc::new(room.clone()))),
-        Arc::new(Housekeep::new(
-            office.store.clone(),
-            office.control(),
-            office.queue(),
-            config.housekeeping.clone(),
-        )),
+        Arc::new(housekeep(office, config)),
     ];
     // In a cloud only where there is such a bucket: asking an empty queue costs something, too.
     if let Some((raw, bucket)) = office.backend.raw_mail() {
@@ -246,6 +241,12 @@ fn pipeline(office: &Office, room: &Mailroom, wakeups: Arc<dyn Wakeups>, config:
     Pipeline::new(handlers, config.pipeline.fused.clone(), office.queue())
 }
 
+fn housekeep(office: &Office, config: &Config) -> Housekeep {
+    let settings = config.housekeeping.clone();
+    let house = Housekeep::new(office.store.clone(), office.control(), office.queue(), settings);
+    house.carrying_out(office.administration_inside())
+}
+
 /// The driver of housekeeping, which has a thread of its own. A service's connections belong to the thread that made
 /// them, and housekeeping keeps its thread for seconds: it gets connections of its own.
 async fn housekeeping(place: &Place, config: &Config, driver: &Driver) -> Result<Driver, Failed> {
@@ -253,12 +254,7 @@ async fn housekeeping(place: &Place, config: &Config, driver: &Driver) -> Result
         return Ok(driver.clone());
     }
     let office = Office::open_at(place, &Options::tool()).await?;
-    let handler: Arc<dyn Handler> = Arc::new(Housekeep::new(
-        office.store.clone(),
-        office.control(),
-        office.queue(),
-        config.housekeeping.clone(),
-    ));
+    let handler: Arc<dyn Handler> = Arc::new(housekeep(&office, config));
     let pipeline = Pipeline::new([handler], config.pipeline.fused.clone(), office.queue());
     let clock = Arc::clone(&office.clock);
     Ok(driver.beside(Arc::new(pipeline), office.queue(), office.log(), office.control(), clock))

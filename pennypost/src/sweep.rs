@@ -295,7 +295,7 @@ mod tests {
         async fn sent_accounts(&self) -> Vec<AccountKey> {
             let accounts = self.sent().await.into_iter().filter_map(|house| match house {
                 House::Account(account) => Some(account),
-                House::Segments(_) | House::CollectGarbage(_) | House::Audit(_) => None,
+                House::Segments(_) | House::CollectGarbage(_) | House::Audit(_) | House::Task(..) => None,
             });
             let mut accounts: Vec<_> = accounts.collect();
             accounts.sort_unstable();

@@ -8,6 +8,8 @@ mod support;
 
 use std::collections::BTreeMap;
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use pennypost_admin::{Action, Actor, Authority, Decision, Permissions, Scope, Target, authorise};
 use pennypost_api::rest::document;
 use pennypost_model::{AccountKey, TenantId};
@@ -109,6 +111,11 @@ fn body(route: &Route, of: &Tenant) -> Option<Value> {
         "change-sign-in-rules" => sign_in_rules(),
         "change-account-sign-in-rules" => json!({ "addresses": null, "secure_forced": true }),
         "unlock-accounts" => json!({ "accounts": [of.member.account.to_string()] }),
+        "import-organisation" => json!({
+            "file_name": "people.csv",
+            "content": BASE64_STANDARD.encode(format!("address\nimported@{domain}\n")),
+        }),
+        "export-organisation" => json!({ "table": "people" }),
         "set-secure-sign-in" => json!({ "secure": true }),
         "change-own-password" => json!({ "old": "a long password", "new": "a password of one's own" }),
         other => panic!("what is the body of {other}?"),
@@ -175,6 +182,7 @@ fn words(route: &Route, of: &Tenant) -> BTreeMap<&'static str, String> {
         ("tag", of.tag.to_string()),
         ("session", of.session.clone()),
         ("request", of.request.clone()),
+        ("task", of.task.clone()),
     ])
 }
 
@@ -183,7 +191,7 @@ fn marks(of: &Tenant) -> Vec<String> {
     let accounts = [of.creator, of.chief, of.graded, of.member].map(|key| key.account.to_string());
     let mut marks =
         vec![of.id.to_string(), of.name.clone(), of.role.clone(), of.key.clone(), of.token.clone()];
-    marks.extend([of.session.clone(), of.request.clone()]);
+    marks.extend([of.session.clone(), of.request.clone(), of.task.clone()]);
     marks.extend(accounts);
     marks
 }
@@ -214,6 +222,7 @@ async fn state(office: &Office, of: &Tenant) -> String {
     state += &format!("{:?}", it.second_factor(&OPERATOR, of.member).await);
     state += &format!("{:?}", it.security_rules(&OPERATOR, of.id).await);
     state += &format!("{:?}", it.requests(&OPERATOR, of.id, &page).await);
+    state += &format!("{:?}", it.tasks(&OPERATOR, of.id, &page).await);
     // When one was used changes.
     state += &format!("{:?}", keys.iter().map(|key| (key.id, &key.permissions)).collect::<Vec<_>>());
     state
@@ -348,12 +357,14 @@ async fn everybody_does_what_the_table_says() {
                     || ["refuse-request", "end-session"].contains(&&*route.name);
                 let is_wrong = ["finish-authenticator"].contains(&&*route.name);
                 let has_no_factor = ["confirm-session", "renew-recovery-codes", "remove-authenticator"];
+                let has_ended = route.name == "cancel-task";
                 let expected = match route.name.as_str() {
                     // The chief's own order.
                     "confirm-request" if is_of(&actor, home.chief) => 409..=409,
                     "refuse-request" if is_of(&actor, home.chief) => 204..=204,
                     _ if is_gone => 404..=404,
                     _ if is_wrong => 422..=422,
+                    _ if has_ended => 409..=409,
                     name if has_no_factor.contains(&name) => 409..=409,
                     _ => 200..=204,
                 };

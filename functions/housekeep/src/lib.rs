@@ -1,7 +1,8 @@
-//! Handler: bases, segments and garbage collection.
+//! Handler: bases, segments, garbage collection, and long operations of administration.
 //!
 //! Owns everything that can be thrown away and made anew, and the removal of what nobody needs. Ports: journal,
-//! objects, control (dead hints), queue (dead letters that still need a spooled message).
+//! objects, control (dead hints), queue (dead letters that still need a spooled message, tasks that go on). Tasks are
+//! [`pennypost_admin`]'s: what they are, and that they are done once.
 //!
 //! Invariants: bytes are removed by hint *and* verification (architecture section 6): a hint says that an entry
 //! of a pack may be dead; before anything is removed every owner of the entry is loaded strongly and none may
@@ -22,15 +23,17 @@ mod references;
 mod segment_tests;
 mod segments;
 mod spool;
+mod tasks;
 #[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use pennypost_admin::Administration;
 use pennypost_mailstore::{Mailstore, StoreError, segment};
 use pennypost_model::event::{Event, House, Stage};
-use pennypost_model::{TenantId, Timestamp};
+use pennypost_model::{AccountKey, TenantId, Timestamp};
 use pennypost_ports::{Control, Queue};
 use pennypost_runtime::{Failure, Handler, Outcome};
 use serde::Deserialize;
@@ -131,6 +134,8 @@ pub struct Housekeep {
     control: Arc<dyn Control>,
     queue: Arc<dyn Queue>,
     settings: Settings,
+    /// Whose tasks are carried out.
+    administration: Option<Administration>,
 }
 
 /// What a run removed.
@@ -153,7 +158,13 @@ impl Housekeep {
         queue: Arc<dyn Queue>,
         settings: Settings,
     ) -> Housekeep {
-        Housekeep { store, control, queue, settings }
+        Housekeep { store, control, queue, settings, administration: None }
+    }
+
+    /// The same, carrying out the tasks of administration.
+    #[must_use]
+    pub fn carrying_out(self, administration: Administration) -> Housekeep {
+        Housekeep { administration: Some(administration), ..self }
     }
 
     fn days_ago(&self, days: f64) -> Timestamp {
@@ -165,17 +176,25 @@ impl Housekeep {
         self.days_ago(self.settings.min_age_days)
     }
 
-    async fn keep_house(&self, house: House) -> Result<Vec<Event>, StoreError> {
-        match house {
-            House::Account(account) => {
-                let state = self.keep_account(account).await?;
-                return self.keep_segments_of(account, &state).await;
+    async fn keep_house(&self, house: House) -> Result<Vec<Event>, Failure> {
+        let kept = match house {
+            House::Account(account) => self.keep_account_and_segments(account).await,
+            House::Segments(account) => self.keep_segments(account).await,
+            House::CollectGarbage(tenant) => self.collect_garbage(tenant).await.map(|_| Vec::new()),
+            House::Audit(tenant) => {
+                let audited = self.audit(tenant).await;
+                // A damaged pack is no reason to keep old files.
+                self.sweep_tasks(tenant).await?;
+                audited.map(|_| Vec::new())
             }
-            House::Segments(account) => return self.keep_segments(account).await,
-            House::CollectGarbage(tenant) => self.collect_garbage(tenant).await.map(drop)?,
-            House::Audit(tenant) => self.audit(tenant).await.map(drop)?,
-        }
-        Ok(Vec::new())
+            House::Task(tenant, task) => return self.work_on(tenant, task).await.map(|()| Vec::new()),
+        };
+        kept.map_err(|error| failed(&error))
+    }
+
+    async fn keep_account_and_segments(&self, account: AccountKey) -> Result<Vec<Event>, StoreError> {
+        let state = self.keep_account(account).await?;
+        self.keep_segments_of(account, &state).await
     }
 
     /// Removes what a tenant does not refer to, found by comparison and not by hints.
@@ -213,12 +232,12 @@ impl Handler for Housekeep {
             }
             let result = self.keep_house(house).await;
             done.push(house);
-            outcomes.push(match result {
-                Ok(following) => Ok(following),
-                Err(error) if error.is_temporary() => Err(Failure::temporary(&error)),
-                Err(error) => Err(Failure::permanent(&error)),
-            });
+            outcomes.push(result);
         }
         outcomes
     }
+}
+
+fn failed(error: &StoreError) -> Failure {
+    if error.is_temporary() { Failure::temporary(error) } else { Failure::permanent(error) }
 }

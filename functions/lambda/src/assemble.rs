@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use pennypost_admin::Administration;
 use pennypost_deliver::Deliver;
 use pennypost_directory::Directory;
 use pennypost_housekeep::Housekeep;
@@ -50,8 +51,13 @@ fn handler(
         }
         Stage::Notify => Arc::new(Notify::new(ports.wakeups()?)),
         Stage::Housekeep => {
+            let directory = Directory::new(Arc::clone(&control), Arc::clone(&clock), Arc::clone(&ids));
+            let administration =
+                Administration::new(directory, Arc::clone(&control), Arc::clone(&clock), Arc::clone(&ids))
+                    .with_tasks(ports.objects()?, Arc::clone(&queue));
             let store = Mailstore::new(ports.journal()?, ports.objects()?, clock, ids);
-            Arc::new(Housekeep::new(store, control, queue, environment.housekeeping.clone()))
+            let settings = environment.housekeeping.clone();
+            Arc::new(Housekeep::new(store, control, queue, settings).carrying_out(administration))
         }
         Stage::Receive => {
             let raw = ports.raw_mail()?;

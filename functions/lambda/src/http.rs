@@ -36,15 +36,18 @@ pub struct Answered {
 }
 
 /// The function over its ports.
-#[must_use]
-pub fn api_function(ports: &Ports, settings: Settings) -> ApiFunction {
+///
+/// # Errors
+/// [`FunctionError::NoPort`].
+pub fn api_function(ports: &Ports, settings: Settings) -> Result<ApiFunction, FunctionError> {
     let (clock, ids) = (Arc::clone(&ports.clock), Arc::clone(&ports.ids));
     let control = Arc::clone(&ports.control);
     let record = SignInLog::new(Arc::clone(&ports.log), Arc::clone(&clock), Arc::clone(&ids));
     let directory = Directory::new(Arc::clone(&control), Arc::clone(&clock), Arc::clone(&ids))
         .recording(Arc::clone(&record));
     let pages = Api::new(directory.clone(), settings);
-    let administration = Administration::new(directory, Arc::clone(&control), Arc::clone(&clock), ids);
+    let administration = Administration::new(directory, Arc::clone(&control), Arc::clone(&clock), ids)
+        .with_tasks(ports.objects()?, Arc::clone(&ports.queue));
     let administration = match pennypost_lookup::outside(std::env::var(DNS).ok().as_deref()) {
         Ok((dns, https)) => administration.looking_up(dns, https),
         Err(error) => {
@@ -52,7 +55,7 @@ pub fn api_function(ports: &Ports, settings: Settings) -> ApiFunction {
             administration
         }
     };
-    ApiFunction { pages, rest: Rest::new(administration, control, clock), record }
+    Ok(ApiFunction { pages, rest: Rest::new(administration, control, clock), record })
 }
 
 /// What the environment says of the servers that programs are told: `PENNYPOST_HOSTNAME`, the ports of the adapter as the

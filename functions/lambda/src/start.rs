@@ -47,7 +47,7 @@ async fn start_api() -> Result<(), FunctionError> {
     start_logging();
     Environment::read()?;
     let settings = api_settings(|name| std::env::var(name).ok())?;
-    run(&API, api_function(&Ports::on_aws(&API).await?, settings)).await
+    run(&API, api_function(&Ports::on_aws(&API).await?, settings)?).await
 }
 
 async fn run(needs: &Needs, function: impl Function) -> Result<(), FunctionError> {

@@ -13,10 +13,10 @@ use std::path::Path;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use pennypost_model::Seq;
-use pennypost_model::event::{Event, Stage};
+use pennypost_model::event::{Event, House, Stage};
 use pennypost_model::trace::{TraceRecord, TraceStep};
 use pennypost_runtime_lambda::SqsEvent;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use support::office::Office;
 use support::samples::{self, read};
@@ -304,5 +304,44 @@ async fn the_admin_api_is_answered_by_the_function() {
     let last = operations.last().unwrap();
     assert_eq!((&*last.entry.action, &*last.entry.object), ("account.add", "carol@demo.test"));
     assert_eq!(last.entry.origin.shown(), "192.0.2.25", "the service says from where");
+    assert_said(&office);
+}
+
+/// The function of the API puts a task down, that of housekeeping carries it out, and each says what it needs for that.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_import_is_ordered_by_one_function_and_carried_out_by_another() {
+    let office = Office::open().await;
+    let key = office.key(&["members:write"]).await;
+    let ask = async |method: &str, path: &str, body: Option<Value>| {
+        let mut event: Value = read("api/admin-add-account.json");
+        let path = format!("/api/v1/tenants/{}{path}", office.tenant);
+        event["headers"]["authorization"] = format!("Bearer {key}").into();
+        event["requestContext"]["http"]["method"] = method.into();
+        event["requestContext"]["http"]["path"] = path.as_str().into();
+        event["rawPath"] = path.into();
+        event["body"] = body.map_or(Value::Null, |body| body.to_string().into());
+        let (status, answer) = office.ask(serde_json::from_value(event).unwrap()).await;
+        let mut text = answer["body"].as_str().unwrap().to_owned();
+        if answer["isBase64Encoded"].as_bool().unwrap() {
+            text = String::from_utf8(BASE64_STANDARD.decode(&text).unwrap()).unwrap();
+        }
+        (status, text)
+    };
+    let table = "address,name,department\ncarol@demo.test,Carol,Sales\nalice@demo.test,Alice,\n";
+    let import = json!({ "file_name": "people.csv", "content": BASE64_STANDARD.encode(table) });
+    let (status, ordered) = ask("POST", "/imports", Some(import)).await;
+    assert_eq!(status, 202, "{ordered}");
+    let ordered: Value = serde_json::from_str(&ordered).unwrap();
+    let events = office.sent(Stage::Housekeep).await;
+    assert!(matches!(events[..], [Event::House(House::Task(..))]), "{events:?}");
+    let batch = samples::batch_of(Stage::Housekeep, office.tenant, &events);
+    let handled = office.invoke(Stage::Housekeep, "true", &batch).await;
+    assert_eq!((handled.done, handled.dead), (1, 0));
+    let path = format!("/tasks/{}", ordered["id"].as_str().unwrap());
+    let (_, task) = ask("GET", &path, None).await;
+    let task: Value = serde_json::from_str(&task).unwrap();
+    assert_eq!((&task["state"], &task["counts"]["people"]), (&"done".into(), &1.into()), "{task}");
+    let (status, result) = ask("GET", &format!("{path}/result"), None).await;
+    assert_eq!((status, result.lines().count()), (200, 2), "{result}");
     assert_said(&office);
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use pennypost_directory::{Account, AccountState, DepartmentId, NewAccount, Page, Profile, ProfileField};
 use pennypost_model::TenantId;
+use pennypost_organisation::parse_size;
 use serde_json::{Value, json};
 
 use crate::admin::clients::ClientsCommand;
@@ -13,7 +14,6 @@ use crate::admin::department::{People, find, paths};
 use crate::admin::life::{LifeCommand, kind_name};
 use crate::admin::output::Table;
 use crate::admin::password::PasswordArgs;
-use crate::admin::size::parse_size;
 use crate::admin::token::TokenCommand;
 use crate::admin::{AdminContext, AdminError};
 use crate::say;

@@ -9,11 +9,11 @@ use std::fs::File;
 use std::path::Path;
 
 use pennypost_directory::{MailAddress, NewAccount};
+use pennypost_organisation::parse_size;
 use serde_json::json;
 
 use crate::admin::account::{add_and_open, report};
 use crate::admin::password::made_up;
-use crate::admin::size::parse_size;
 use crate::admin::{AdminContext, AdminError};
 use crate::say;
 

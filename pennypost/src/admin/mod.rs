@@ -20,7 +20,6 @@ pub mod organisation;
 mod output;
 mod password;
 pub mod policy;
-mod size;
 pub mod tag;
 pub mod tenant;
 pub mod token;

@@ -249,6 +249,14 @@ actions! {
     RequestConfirm "request.confirm" Administrators Write Tenant Nobody People;
     /// Refuse what another administrator has ordered, or take back what one has ordered oneself.
     RequestRefuse "request.refuse" Administrators Write Tenant Nobody People;
+    /// Import departments, people and groups from tables (ORG-09, ORG-13, GRP-08). Groups take the permission for groups, too.
+    OrganisationImport "organisation.import" Members Write Tenant Nobody All;
+    /// Export departments, people or groups into tables (ORG-28). Groups take the permission for groups, too.
+    OrganisationExport "organisation.export" Members Read Tenant Nobody All;
+    /// List long operations, look at one and at what came of it (LOG-08).
+    TaskRead "task.read" Members Read Tenant Nobody All;
+    /// Stop a long operation; what it has done stays.
+    TaskCancel "task.cancel" Members Write Tenant Nobody All;
     /// Ask for a ticket with which a member is let in (INT-01).
     TicketAdd "ticket.add" SignOn Write Account Nobody NobodyBelow;
 }

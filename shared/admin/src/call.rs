@@ -141,15 +141,31 @@ impl Administration {
         about: &About<'_>,
         effect: impl Future<Output = Result<R, E>> + Send,
     ) -> Result<R, AdminError> {
-        let of = self.append(about.book, about.entry(call, Outcome::Ordered)).await?;
+        let of = self.record_order(call, about).await?;
         match effect.await.map_err(Into::into) {
             Ok(result) => Ok(result),
             Err(error) => {
-                let outcome = Outcome::Failed { of, cause: error.to_string() };
-                let failed = Entry { before: None, after: None, ..about.entry(call, outcome) };
-                self.append(about.book, failed).await?;
+                self.record_failure(call, about, of, &error).await?;
                 Err(error)
             }
         }
+    }
+
+    /// Records that something was ordered; the number of the record.
+    pub(crate) async fn record_order(&self, call: &Call, about: &About<'_>) -> Result<u64, AdminError> {
+        self.append(about.book, about.entry(call, Outcome::Ordered)).await
+    }
+
+    /// Records that what was ordered failed.
+    pub(crate) async fn record_failure(
+        &self,
+        call: &Call,
+        about: &About<'_>,
+        of: u64,
+        error: &AdminError,
+    ) -> Result<(), AdminError> {
+        let outcome = Outcome::Failed { of, cause: error.to_string() };
+        let failed = Entry { before: None, after: None, ..about.entry(call, outcome) };
+        self.append(about.book, failed).await.map(drop)
     }
 }

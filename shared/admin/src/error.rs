@@ -2,6 +2,7 @@
 
 use pennypost_directory::{DirectoryError, SignInError};
 use pennypost_model::codec::CodecError;
+use pennypost_organisation::FileError;
 use pennypost_ports::PortError;
 
 use crate::authorise::Why;
@@ -39,6 +40,17 @@ pub enum AdminError {
     /// A code of the second factor is wrong, or can't be looked at now: HTTP 422, 429.
     #[error("the code was not accepted: {0}")]
     Code(SignInError),
+    /// A file that can't be imported: HTTP 422.
+    #[error("the file {name} can't be imported")]
+    File {
+        /// What it is called.
+        name: String,
+        /// What is wrong with it.
+        error: FileError,
+    },
+    /// Long operations are not carried out here: HTTP 503.
+    #[error("long operations are not carried out here")]
+    NoTasks,
     /// A second administrator has to confirm it (ADM-13): HTTP 202.
     #[error("a second administrator has to confirm it")]
     NeedsSecond,
@@ -74,6 +86,12 @@ pub enum Conflict {
     /// What goes with it has not been confirmed, or is something else by now (DOM-13).
     #[error("not confirmed")]
     NotConfirmed,
+    /// A long operation that has ended.
+    #[error("it has ended")]
+    TaskOver,
+    /// Nothing to be read has come of a long operation yet, or not any more.
+    #[error("there is nothing to be read")]
+    NoResult,
 }
 
 /// What can't be.
@@ -114,6 +132,9 @@ pub enum Invalid {
     /// Somebody would be his own second.
     #[error("it takes another administrator")]
     OwnRequest,
+    /// A file without a row.
+    #[error("the file has no rows")]
+    NoRows,
     /// The order of a request can't be kept.
     #[error("the order is larger than {limit} bytes")]
     LargeOrder {

@@ -200,6 +200,25 @@ impl Administration {
         if !is_right || item.expires.is_some_and(|end| end <= self.clock.now()) {
             return Err(NotAuthentic::Unknown);
         }
+        let actor = self.actor_by(book, id, item).await?;
+        self.note_use(book, id).await;
+        Ok(actor)
+    }
+
+    /// Whoever has ordered something with this key, with what he may do now.
+    ///
+    /// # Errors
+    /// [`NotAuthentic::Unknown`] if the key is worth nothing any more.
+    pub(crate) async fn actor_of_key(&self, book: Book, id: KeyId) -> Result<Actor, NotAuthentic> {
+        let stored = self.read::<KeyItem>(&key_key(book, id)).await?;
+        let (item, _) = stored.ok_or(NotAuthentic::Unknown)?;
+        if item.expires.is_some_and(|end| end <= self.clock.now()) {
+            return Err(NotAuthentic::Unknown);
+        }
+        self.actor_by(book, id, item).await
+    }
+
+    async fn actor_by(&self, book: Book, id: KeyId, item: KeyItem) -> Result<Actor, NotAuthentic> {
         if let Some(tenant) = book {
             let tenant = self.directory.tenant(tenant).await.map_err(AdminError::from)?;
             if tenant.is_none_or(|tenant| tenant.state != TenantState::Active) {
@@ -207,7 +226,7 @@ impl Administration {
             }
         }
         let KeyItem { name, holder, permissions, .. } = item;
-        let actor = match (book, holder) {
+        Ok(match (book, holder) {
             (_, Holder::Program) => Actor::Service { key: id, name, tenant: book, permissions },
             (Some(tenant), Holder::Account(account)) => {
                 let account = AccountKey { tenant, account };
@@ -219,9 +238,7 @@ impl Administration {
                 Actor::Person { means, account, address, authority, limit: permissions }
             }
             (None, Holder::Account(_)) => return Err(NotAuthentic::Unknown),
-        };
-        self.note_use(book, id).await;
-        Ok(actor)
+        })
     }
 
     /// Notes that a key was used, once an hour.

@@ -15,6 +15,9 @@
 //! | `T` | `security` | the [`SecurityRules`] of sessions, second factors and four eyes |
 //! | `T/requests-for-second` | id | a [`Pending`] operation that waits for a second administrator ([`requests`]) |
 //! | `T/tickets` | digest | a ticket with which a member is let in, for a minute (`tickets`) |
+//! | `T/tasks` | id, the newest first | a [`Task`]: a long operation and how far it has come (`tasks`) |
+//!
+//! and the objects `T/task/ID/…`, which a task reads, and which it leaves to be read.
 //!
 //! Invariants:
 //! - Everything that is done here for an [`Actor`] was allowed by [`authorise()`], which says no unless a rule says yes;
@@ -47,6 +50,7 @@ mod sign_in;
 mod sign_in_statistics;
 mod store;
 mod tags;
+mod tasks;
 mod tenants;
 mod tickets;
 
@@ -55,7 +59,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use pennypost_directory::Directory;
-use pennypost_ports::{Clock, Control, Ids};
+use pennypost_ports::{Clock, Control, Ids, Objects, Queue};
 
 pub use accounts::{AccountChange, NewAccount, NewToken};
 pub use action::{Action, Target};
@@ -79,6 +83,9 @@ pub use sessions::{NotSignedIn, SignIn, Visitor};
 pub use sign_in::{AccountLock, AccountRulesChange, sign_ins_csv};
 pub use sign_in_statistics::{Absent, DayOfSignIns};
 pub use tags::senders_name;
+pub use tasks::{
+    MAX_FILE, NewExport, NewImport, Swept, Task, TaskCounts, TaskKind, TaskProblem, TaskState, Worked,
+};
 pub use tenants::TenantChange;
 pub use tickets::TICKET_LIFE;
 
@@ -93,6 +100,8 @@ pub struct Administration {
     ends: Arc<Mutex<HashMap<Book, operations::End>>>,
     uses: Arc<keys::Uses>,
     outside: Option<Outside>,
+    /// Where the files of long operations lie, and by which queue these are carried out.
+    workshop: Option<(Arc<dyn Objects>, Arc<dyn Queue>)>,
 }
 
 impl Administration {
@@ -112,7 +121,15 @@ impl Administration {
             ends: Arc::default(),
             uses: Arc::default(),
             outside: None,
+            workshop: None,
         }
+    }
+
+    /// The same with long operations: their files lie in `objects`, and housekeeping, to which `queue` leads, carries
+    /// them out.
+    #[must_use]
+    pub fn with_tasks(self, objects: Arc<dyn Objects>, queue: Arc<dyn Queue>) -> Administration {
+        Administration { workshop: Some((objects, queue)), ..self }
     }
 
     /// The directory on which it stands.

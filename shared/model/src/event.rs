@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use crate::codec::{self, CodecError, Versioned};
 use crate::message::{Sidecar, StoredMessage};
-use crate::{AccountKey, EventId, FlagSet, MailboxId, MailboxRole, Seq, TenantId, Timestamp};
+use crate::{AccountKey, EventId, FlagSet, MailboxId, MailboxRole, Seq, TaskId, TenantId, Timestamp};
 
 /// The stages of the pipeline; each has a queue of its own name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -118,7 +118,9 @@ impl Event {
             Event::Decided(decided) => decided.accepted.tenant,
             Event::Changed(changed) => changed.account.tenant,
             Event::House(House::Account(account) | House::Segments(account)) => account.tenant,
-            Event::House(House::CollectGarbage(tenant) | House::Audit(tenant)) => *tenant,
+            Event::House(House::CollectGarbage(tenant) | House::Audit(tenant) | House::Task(tenant, _)) => {
+                *tenant
+            }
             Event::Notified(_) => TenantId::default(),
         }
     }
@@ -352,6 +354,9 @@ pub enum House {
     Audit(TenantId),
     /// Look after the segments of one account.
     Segments(AccountKey),
+    /// Go on with a long operation of administration. What it is stands in the control table; an event that is lost is
+    /// sent again by the audit.
+    Task(TenantId, TaskId),
 }
 
 /// What another service says of mail that it has received for us, as it says it: only its handler reads it.

@@ -48,6 +48,10 @@ hex_id!(
     AccountId
 );
 hex_id!(
+    /// A long operation of administration. Text form: 16 hex digits.
+    TaskId
+);
+hex_id!(
     /// A conversation: hash of the base subject and the first reference; the same on every path.
     ThreadId
 );

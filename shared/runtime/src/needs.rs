@@ -75,11 +75,14 @@ pub enum Kind {
     /// Journal entries too large for their table: whoever reads journals reads them, whoever appends puts and deletes
     /// them.
     Entry,
+    /// Files of long operations of administration: what they read, and what they leave to be read.
+    Task,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 6] = [Kind::Pack, Kind::Spool, Kind::Base, Kind::Cards, Kind::Segment, Kind::Entry];
+    pub const ALL: [Kind; 7] =
+        [Kind::Pack, Kind::Spool, Kind::Base, Kind::Cards, Kind::Segment, Kind::Entry, Kind::Task];
 
     /// The second component of the names of these objects, behind the tenant's id.
     #[must_use]
@@ -91,6 +94,7 @@ impl Kind {
             Kind::Cards => "cd",
             Kind::Segment => "sg",
             Kind::Entry => "je",
+            Kind::Task => "task",
         }
     }
 }
@@ -375,6 +379,7 @@ const MAIL_SECONDS: u32 = 60;
 
 const SPOOL: Kinds = Kinds::of(&[Kind::Spool]);
 const ENTRY: Kinds = Kinds::of(&[Kind::Entry]);
+const TASK: Kinds = Kinds::of(&[Kind::Task]);
 
 /// inbound-parse: reads spooled letters, and in the log whether one was delivered. Spools what grew too large for
 /// the next queue.
@@ -413,7 +418,7 @@ pub const NOTIFY: Needs = Needs {
     ..Needs::stage(Stage::Notify, 256, 30, Batch { size: 100, window_seconds: 1, maximum_concurrency: 5 })
 };
 
-/// housekeep: bases, segments, garbage collection.
+/// housekeep: bases, segments, garbage collection, long operations of administration.
 pub const HOUSE: Needs = Needs {
     journal: Access::ReadWrite,
     control: Access::ReadWrite,
@@ -451,10 +456,16 @@ pub const RECEIVE: Needs = Needs {
 };
 
 /// api: the admin API, which reads and writes the directory and the log of operations, both in the control table, and the
-/// record of sign-ins in the log; and
+/// record of sign-ins in the log; puts the files of long operations down, sends these to housekeeping, and reads what comes
+/// of them; and
 /// what mail programs ask for when they set themselves up. A password is hashed in 19 MB and needs some of a processor.
-pub const API: Needs =
-    Needs { control: Access::ReadWrite, log: Access::ReadWrite, ..Needs::new("api", Trigger::Http, 512, 20) };
+pub const API: Needs = Needs {
+    control: Access::ReadWrite,
+    log: Access::ReadWrite,
+    objects: ObjectAccess { read: TASK, write: TASK, ..ObjectAccess::NONE },
+    sends: Stages::of(&[Stage::Housekeep]),
+    ..Needs::new("api", Trigger::Http, 512, 20)
+};
 
 /// What a stage needs when it runs by itself.
 #[must_use]

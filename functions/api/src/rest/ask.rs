@@ -35,6 +35,8 @@ pub(crate) struct Ask {
     pub(crate) body: Vec<u8>,
     pub(crate) if_match: Option<String>,
     pub(crate) accept: String,
+    /// What names this request among all others of the caller, if it has an Idempotency-Key.
+    pub(crate) once: Option<[u8; 32]>,
 }
 
 /// A page of a list, as it is answered.

@@ -180,19 +180,22 @@ fn path_parameter(name: &str) -> Value {
 fn responses(good: &Good, kinds: Vec<Kind>, generator: &mut SchemaGenerator) -> Value {
     let mut responses = Map::new();
     let mut answer = json!({ "description": "Done." });
+    let mut content = Map::new();
     if let Some(shape) = good.shape {
-        let mut content = json!({ "application/json": { "schema": shape(generator) } });
-        if good.has_csv {
-            content["text/csv"] = json!({ "schema": { "type": "string" } });
-        }
-        answer["content"] = content;
+        content.insert("application/json".to_owned(), json!({ "schema": shape(generator) }));
+    }
+    if good.has_csv {
+        content.insert("text/csv".to_owned(), json!({ "schema": { "type": "string" } }));
+    }
+    if !content.is_empty() {
+        answer["content"] = content.into();
     }
     let mut headers = Map::new();
     let header = |about: &str| json!({ "description": about, "schema": { "type": "string" } });
     if good.is_tagged {
         headers.insert("ETag".to_owned(), header("What was read, for If-Match."));
     }
-    if good.status == 201 {
+    if matches!(good.status, 201 | 202) {
         headers.insert("Location".to_owned(), header("Where it is."));
     }
     if good.has_csv {

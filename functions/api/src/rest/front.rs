@@ -77,6 +77,7 @@ async fn answered(
         body: Vec::new(),
         if_match: text(&parts.headers, header::IF_MATCH.as_str()),
         accept: text(&parts.headers, header::ACCEPT.as_str()).unwrap_or_default(),
+        once: None,
     };
     let tenant = if ask.word("tenant").is_empty() { None } else { Some(visible_tenant(&ask).await?) };
     if let Some(action) = operation.action {
@@ -91,8 +92,12 @@ async fn answered(
     }
     if operation.body.is_some() {
         is_json(&parts.headers)?;
-        let read = to_bytes(body, MOST_BODY).await;
-        let too_large = || Refusal::new(Kind::TooLarge, both("256 KB at most", "最多 256 KB"));
+        let most = operation.most_body();
+        let read = to_bytes(body, most).await;
+        let too_large = || {
+            let most = most / 1024;
+            Refusal::new(Kind::TooLarge, both(format!("{most} KB at most"), format!("最多 {most} KB")))
+        };
         ask.body = read.map_err(|_| too_large())?.to_vec();
     }
     let key = text(&parts.headers, "idempotency-key");
@@ -104,6 +109,7 @@ async fn answered(
     match once.begin(rest).await? {
         Begun::Answered(reply) => Ok((reply, true)),
         Begun::Do(version) => {
+            ask.once = Some(once.name);
             let result = done(operation, &ask).await;
             once.keep(rest, version, &result).await;
             result.map(|reply| (reply, false))

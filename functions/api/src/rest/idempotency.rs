@@ -56,6 +56,8 @@ impl Item {
 /// A request with an Idempotency-Key.
 pub(crate) struct Once {
     key: ControlKey,
+    /// Names it among all others of the caller.
+    pub(crate) name: [u8; 32],
     request: [u8; 32],
     seal: LessSafeKey,
 }
@@ -80,11 +82,11 @@ impl Once {
         );
         let (true, Ok(unbound)) = (is_key, unbound) else { return Err(wrong()) };
         // Whoever has another key is another caller, even if he acts as the same person.
-        let digest = Sha256::digest(format!("{secret}\n{key}").as_bytes());
-        let sort: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        let name: [u8; 32] = Sha256::digest(format!("{secret}\n{key}").as_bytes()).into();
+        let sort: String = name.iter().map(|byte| format!("{byte:02x}")).collect();
         let place = actor.tenant().map_or_else(|| "installation".to_owned(), |tenant| tenant.to_string());
         let key = ControlKey::new(format!("{place}/requests"), sort);
-        Ok(Once { key, request, seal: LessSafeKey::new(unbound) })
+        Ok(Once { key, name, request, seal: LessSafeKey::new(unbound) })
     }
 
     /// Begins, unless it was begun.

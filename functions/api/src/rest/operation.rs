@@ -8,6 +8,7 @@ use pennypost_admin::Action;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use crate::rest::ask::Ask;
+use crate::rest::front::MOST_BODY;
 use crate::rest::problem::{Kind, Refusal};
 use crate::rest::reply::Reply;
 
@@ -98,7 +99,15 @@ impl Good {
     pub(crate) const fn made(shape: Shape) -> Good {
         Good { status: 201, shape: Some(shape), is_tagged: false, has_csv: false }
     }
+
+    /// Something that is put down to be carried out.
+    pub(crate) const fn accepted(shape: Shape) -> Good {
+        Good { status: 202, shape: Some(shape), is_tagged: false, has_csv: false }
+    }
 }
+
+/// Bytes of a body that holds a file, in base64: below what the service hands to a function.
+const MOST_FILE: usize = 5_400 * 1024;
 
 /// An operation.
 pub(crate) struct Operation {
@@ -155,6 +164,14 @@ impl Operation {
     /// The same with what may be wrong, beside what may be wrong with each.
     pub(crate) const fn refusing(self, problems: &'static [Kind]) -> Operation {
         Operation { problems, ..self }
+    }
+
+    /// Bytes that its body has at most.
+    pub(crate) fn most_body(&self) -> usize {
+        match self.action {
+            Some(Action::OrganisationImport) => MOST_FILE,
+            _ => MOST_BODY,
+        }
     }
 
     /// The names in braces.

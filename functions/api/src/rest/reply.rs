@@ -63,8 +63,8 @@ impl Reply {
         Reply { cookie: Some(cookie), ..self }
     }
 
-    /// It is for a second administrator to decide.
-    pub(crate) fn waits<T: Serialize>(document: &T, location: String) -> Reply {
+    /// It is put down, for a second administrator to decide or for housekeeping to carry out: where it is.
+    pub(crate) fn accepted<T: Serialize>(document: &T, location: String) -> Reply {
         Reply { location: Some(location), ..Reply::json(StatusCode::ACCEPTED, document) }
     }
 

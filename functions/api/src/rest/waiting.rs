@@ -39,7 +39,7 @@ pub(super) async fn put_down(operation: &'static Operation, ask: &Ask) -> Result
     let order = Order { object, bytes: serde_json::to_vec(&kept).unwrap_or_default() };
     let pending = ask.administration.put_down(&ask.call, tenant, action, order).await?;
     let location = format!("/api/v1/tenants/{tenant}/requests/{}", pending.id);
-    Ok(Reply::waits(&requests::show(pending), location))
+    Ok(Reply::accepted(&requests::show(pending), location))
 }
 
 /// Asks again for what was put down, as somebody else.
@@ -55,6 +55,7 @@ pub(crate) async fn ask_again(ask: &Ask, order: &Order, call: Call) -> Result<Re
         body: BASE64_STANDARD.decode(&kept.body).map_err(|_| damaged())?,
         if_match: kept.if_match,
         accept: String::new(),
+        once: None,
     };
     (operation.ok_or_else(damaged)?.handler)(&again).await
 }

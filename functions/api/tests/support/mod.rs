@@ -15,7 +15,8 @@ use axum::body::Body;
 use axum::http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt;
 use pennypost_admin::{
-    Administration, Call, Grant, Grants, Holder, NewAccount, NewKey, NewToken, Permission, Permissions, Reach,
+    Administration, Call, Grant, Grants, Holder, NewAccount, NewExport, NewKey, NewToken, Permission,
+    Permissions, Reach, Worked,
 };
 use pennypost_api::rest::Pace;
 use pennypost_api::{Client, Rest, admin_routes};
@@ -24,10 +25,13 @@ use pennypost_backend_embedded::{Embedded, Options};
 use pennypost_directory::{
     BinCause, DepartmentId, Directory, NewSession, SessionLife, SignInLog, SignedInBy, TokenScope,
 };
-use pennypost_model::{AccountKey, TenantId};
+use pennypost_model::{AccountKey, TaskId, TenantId, Timestamp};
+use pennypost_organisation::Kind as TableKind;
 use pennypost_ports::{
-    Control, Dns, DnsError, DnsKind, DnsRecord, FetchError, Https, Log, RandomIds, SystemClock,
+    Control, Dns, DnsError, DnsKind, DnsRecord, FetchError, Https, Log, Objects, Queue, RandomIds,
+    SystemClock,
 };
+use pennypost_text::Lang;
 use serde_json::Value;
 use tower::ServiceExt;
 
@@ -102,6 +106,8 @@ pub struct Tenant {
     /// A session of the member that nobody needs, and an order that waits for a second administrator.
     pub session: String,
     pub request: String,
+    /// A task that has ended, and left something.
+    pub task: String,
 }
 
 pub struct Answer {
@@ -147,22 +153,27 @@ impl Office {
 
     async fn open_at(pace: Pace) -> Office {
         let dir = tempfile::tempdir().expect("a temporary folder");
-        let (control, log): (Arc<dyn Control>, Arc<dyn Log>) =
-            if std::env::var_os("PENNYPOST_TEST_AWS").is_some() {
-                let stack = format!("api-{:016x}", rand::random::<u64>());
-                let aws = Aws::connect(Settings::of_stack(&stack)).await.expect("an environment");
-                aws.create_missing().await.expect("tables");
-                (aws.control(), aws.log())
-            } else {
-                let embedded = Embedded::open(dir.path(), &Options::server()).expect("opens");
-                (embedded.control(), embedded.log())
-            };
+        let (control, log, objects, queue): (
+            Arc<dyn Control>,
+            Arc<dyn Log>,
+            Arc<dyn Objects>,
+            Arc<dyn Queue>,
+        ) = if std::env::var_os("PENNYPOST_TEST_AWS").is_some() {
+            let stack = format!("api-{:016x}", rand::random::<u64>());
+            let aws = Aws::connect(Settings::of_stack(&stack)).await.expect("an environment");
+            aws.create_missing().await.expect("tables");
+            (aws.control(), aws.log(), aws.objects(), aws.queue() as _)
+        } else {
+            let embedded = Embedded::open(dir.path(), &Options::server()).expect("opens");
+            (embedded.control(), embedded.log(), embedded.objects(), embedded.queue())
+        };
         let (clock, ids) = (Arc::new(SystemClock), Arc::new(RandomIds));
         let record = SignInLog::new(log, Arc::clone(&clock) as _, Arc::clone(&ids) as _);
         let directory = Directory::new(Arc::clone(&control), Arc::clone(&clock) as _, Arc::clone(&ids) as _)
             .recording(record);
         let administration =
-            Administration::new(directory, Arc::clone(&control), Arc::clone(&clock) as _, ids);
+            Administration::new(directory, Arc::clone(&control), Arc::clone(&clock) as _, ids)
+                .with_tasks(objects, queue);
         let zone = Arc::new(Zone::default());
         let administration = administration.looking_up(Arc::clone(&zone) as _, Arc::clone(&zone) as _);
         let service = Service::at("mx.post.example");
@@ -235,6 +246,10 @@ impl Office {
         self.session(member).await;
         let session = it.directory().sessions(member).await.expect("sessions")[0].id.to_string();
         let request = String::new();
+        let export = NewExport { table: TableKind::Departments, department: None, lang: Lang::En };
+        let task = it.order_export(&OPERATOR, id, export, None).await.expect("ordered").id;
+        self.work_on(id, task).await;
+        let task = task.to_string();
         let home = Tenant {
             id,
             name,
@@ -254,9 +269,17 @@ impl Office {
             tag,
             session,
             request,
+            task,
         };
         let request = self.request(&home).await;
         Tenant { request, ..home }
+    }
+
+    /// Carries a task out, as housekeeping does.
+    pub async fn work_on(&self, tenant: TenantId, task: TaskId) {
+        let until = Timestamp(i64::MAX);
+        let worked = self.administration.work_on(tenant, task, until).await;
+        assert_eq!(worked, Ok(Worked::Over));
     }
 
     /// A key: an operator's, a tenant's, or a person's.

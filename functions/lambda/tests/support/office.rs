@@ -196,7 +196,7 @@ impl Office {
     pub async fn ask(&self, request: LambdaRequest) -> (u64, Value) {
         let outgoing = "smtp.demo.test:465".parse().unwrap();
         let settings = Settings::new("mx.demo.test", Some(993), Some(995), Some(outgoing)).unwrap();
-        let function = api_function(&self.ports(&needs::API), settings);
+        let function = api_function(&self.ports(&needs::API), settings).unwrap();
         let finished = function.invoke(request, Invocation { deadline: None }).await.unwrap();
         (finished.done.status, finished.answer)
     }

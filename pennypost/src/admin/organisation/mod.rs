@@ -1,23 +1,17 @@
 //! `pennypost organisation …`: a whole organisation from tables and into tables (ORG-09, ORG-13, ORG-28, GRP-08).
 //!
-//! There are three kinds of tables, told apart by their columns: departments, people, groups. Each row stands for itself:
-//! a bad one is refused with its file, its line and the reason, and the others go on. Departments are added in one step,
-//! people many at a time, groups after them. Repeating an import that was cut off with --skip-existing adds what is missing.
+//! What tables are, and what becomes of their rows, is [`pennypost_organisation`]'s. Repeating an import that was cut off
+//! with --skip-existing adds what is missing.
 
-mod columns;
 mod export;
 mod import;
-mod rows;
-mod table;
-mod workbook;
-mod zip;
 
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
+use pennypost_organisation::{Column, Kind};
 
 use crate::admin::{AdminContext, AdminError};
-use columns::{Column, Kind};
 
 /// Subcommands of `organisation`.
 #[derive(Debug, Subcommand)]

@@ -377,7 +377,7 @@ async fn an_organisation_comes_from_tables_and_goes_into_tables() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_organisation_comes_from_a_workbook() {
     let office = Office::with_acme().await;
-    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/src/admin/organisation/testdata/people.xlsx");
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/organisation/src/testdata/people.xlsx");
     let copy = office.folder.path().join("people.xlsx");
     std::fs::copy(file, &copy).expect("copied");
     let done = office.run(&format!("organisation import {}", copy.display()), &[]).await;

@@ -4,6 +4,7 @@ use pennypost_admin::{AdminError, Conflict, Invalid, NotSignedIn, Why};
 use pennypost_directory::{
     DirectoryError, Kind as DirectoryKind, NetworkError, PolicyError, SignInError, SignInRulesError,
 };
+use pennypost_text::{Lang, Text};
 
 use crate::language::Language;
 use crate::rest::problem::{Kind, Refusal};
@@ -319,6 +320,25 @@ impl From<AdminError> for Refusal {
                     "read what goes with it, and send the confirmation that stands there",
                     "请先查看将一并删除的内容，并提交其中的确认码",
                 ),
+            ),
+            AdminError::Conflict(Conflict::TaskOver) => {
+                Refusal::new(Kind::OtherState, both("the task has ended", "该任务已结束"))
+            }
+            AdminError::Conflict(Conflict::NoResult) => Refusal::new(
+                Kind::OtherState,
+                both(
+                    "there is nothing to be read: the task has not ended, or its result is no longer kept",
+                    "没有可读取的结果：任务尚未结束，或结果已过保留期",
+                ),
+            ),
+            AdminError::File { name, error } => {
+                let said = |lang| error.message(&Text::new(lang), &name);
+                invalid(both(said(Lang::En), said(Lang::ZhCn)))
+            }
+            AdminError::Invalid(Invalid::NoRows) => invalid(both("the file has no rows", "文件中没有数据行")),
+            AdminError::NoTasks => Refusal::new(
+                Kind::Unavailable,
+                both("long operations are not carried out here", "此处不执行后台任务"),
             ),
             AdminError::NoLookUps => {
                 Refusal::new(Kind::Unavailable, both("DNS can't be asked from here", "此处无法查询 DNS"))

@@ -25,6 +25,7 @@ pub(crate) mod sessions;
 mod sign_in_rules;
 mod sign_ins;
 mod tags;
+mod tasks;
 mod tenants;
 mod tickets;
 mod tokens;
@@ -63,6 +64,7 @@ pub(crate) fn operations() -> impl Iterator<Item = &'static Operation> {
         security::OPERATIONS,
         requests::OPERATIONS,
         tickets::OPERATIONS,
+        tasks::OPERATIONS,
     ];
     tables.into_iter().flatten()
 }

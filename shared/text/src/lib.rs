@@ -1,16 +1,20 @@
 //! Everything that the program says to a person, in English and in simplified Chinese.
 //!
 //! One Fluent file per language, embedded at compile time; [`say!`](crate::say) looks a message up by its key. The tests
-//! hold both files to the same keys and variables, and every key in the code to the files. What machines read
-//! (JSON, protocol replies, log lines) and clap's own words are English and do not stand here.
+//! hold both files to the same keys and variables, and every key in the code of all crates to the files. What machines read
+//! (JSON, protocol replies, log lines) and clap's own words are English and do not stand here. Owns nothing that is stored;
+//! nothing can be lost.
 
 use std::fmt;
 
 use fluent_bundle::concurrent::FluentBundle;
 use fluent_bundle::{FluentArgs, FluentResource, FluentValue};
 
+mod directory;
 #[cfg(test)]
 mod tests;
+
+pub use directory::directory_message;
 
 const EN: &str = include_str!("en.ftl");
 const ZH_CN: &str = include_str!("zh-CN.ftl");
@@ -139,6 +143,6 @@ number_values!(u16, u32, u64, usize, i32, i64);
 #[macro_export]
 macro_rules! say {
     ($text:expr, $key:literal $(, $name:ident = $value:expr)* $(,)?) => {
-        $text.message($key, &[$((stringify!($name), $crate::text::IntoValue::into_value($value))),*])
+        $text.message($key, &[$((stringify!($name), $crate::IntoValue::into_value($value))),*])
     };
 }

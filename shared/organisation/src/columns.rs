@@ -1,34 +1,54 @@
 //! The columns of the tables, in English and Chinese.
 
-use crate::text::Lang;
+use pennypost_text::Lang;
 
 /// What a table is of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub enum Kind {
+    /// Departments.
     Departments,
+    /// People.
     People,
+    /// Groups.
     Groups,
 }
 
 /// A column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Column {
+pub enum Column {
+    /// The address of an account or a group.
     Address,
+    /// The name of a person or a group.
     Name,
+    /// Paths of departments.
     Department,
+    /// What a department is for.
     Description,
+    /// What a person is.
     Title,
+    /// Landline.
     Phone,
+    /// Mobile.
     Mobile,
+    /// Staff number.
     Number,
+    /// A note.
     Note,
+    /// Bytes that an account may hold.
     Quota,
+    /// Its password.
     Password,
+    /// Further addresses of it.
     Aliases,
+    /// May it be used?
     State,
+    /// Addresses in a group.
     Members,
+    /// Who may send to a group.
     Senders,
+    /// Those who may, where they are named.
     Allowed,
+    /// Do members see the group?
     Shared,
     /// What an export says and an import leaves out.
     Ignored,
@@ -65,7 +85,7 @@ const NAMES: [(Column, &str, &str, &[&str]); 18] = [
 
 impl Column {
     /// The column that a head names; case and a `*` for required ones do not matter.
-    pub(crate) fn named(head: &str) -> Option<Column> {
+    fn named(head: &str) -> Option<Column> {
         let head = head.trim_matches(['*', ' ', '\u{feff}']).to_lowercase();
         let is_it = |(_, english, chinese, others): &&(Column, &str, &str, &[&str])| {
             head == *english || head == *chinese || others.contains(&head.as_str())
@@ -74,13 +94,15 @@ impl Column {
     }
 
     /// Its name.
-    pub(crate) fn name(self, lang: Lang) -> &'static str {
+    #[must_use]
+    pub fn name(self, lang: Lang) -> &'static str {
         let found = NAMES.iter().find(|(column, ..)| *column == self);
         found.map_or("", |(_, english, chinese, _)| if lang == Lang::ZhCn { chinese } else { english })
     }
 
     /// What may stand in it.
-    pub(crate) const fn example(self, kind: Kind) -> &'static str {
+    #[must_use]
+    pub const fn example(self, kind: Kind) -> &'static str {
         match (self, kind) {
             (C::Address, Kind::Groups) => "team@example.com",
             (C::Address, _) => "wxm@example.com",
@@ -105,7 +127,8 @@ impl Column {
 
 impl Kind {
     /// Its columns, in the order of an export.
-    pub(crate) const fn columns(self) -> &'static [Column] {
+    #[must_use]
+    pub const fn columns(self) -> &'static [Column] {
         match self {
             Kind::Departments => &[C::Department, C::Description],
             Kind::People => &[

@@ -60,6 +60,7 @@ error-row-blank = “{ $address }”含有空格
 error-row-department = 缺少部门
 error-row-word = 无法识别“{ $column }”列中的“{ $cell }”
 error-row-twice = { $address } 已出现在 { $file } 第 { $line } 行
+error-row-domain = 域名 { $domain } 的邮件尚未指向本系统，租户要求生效后才能添加地址
 
 ## 命令错误
 
@@ -561,3 +562,10 @@ second-factor-none = 尚未设置二次验证
 second-administrator = 须由另一位管理员确认
 order-large = 需要另一位管理员确认的请求最多 { $limit } 字节
 code-wrong = 验证码错误或已使用
+
+task-not-permitted = 下达该任务的人已不再具有所需的权限
+task-no-file = 待导入的文件已不存在或已损坏
+task-over = 该任务已结束
+task-no-result = 没有可读取的结果：任务尚未结束，或结果已过保留期
+task-no-rows = 文件中没有数据行
+task-nowhere = 此处不执行后台任务

@@ -2,13 +2,19 @@
 
 use std::collections::BTreeSet;
 
-use pennypost_directory::{AccountState, GroupRules, MailAddress, Profile, ProfileField, Senders};
+use pennypost_directory::{
+    AccountState, DirectoryError, GroupRules, MailAddress, Profile, ProfileField, Senders,
+};
 
-use super::columns::Column;
-use super::table::{Row, is_formula, plain};
-use crate::admin::size::parse_size;
-use crate::admin::{AdminContext, AdminError};
-use crate::say;
+use crate::columns::Column;
+use crate::reason::Reason;
+use crate::size::parse_size;
+use crate::table::{Row, is_formula, plain};
+
+/// As much of a cell as is said back.
+fn short(cell: &str) -> String {
+    cell.chars().take(40).collect()
+}
 
 /// A person of a table.
 #[derive(Debug, Clone)]
@@ -44,36 +50,28 @@ pub(crate) struct GroupRow {
 
 /// The cells of a row by their columns.
 pub(crate) struct Cells<'a> {
-    context: &'a AdminContext<'a>,
     columns: &'a [Column],
     row: &'a Row,
 }
 
 impl<'a> Cells<'a> {
     /// The cells, none of which would be calculated or is damaged.
-    pub(crate) fn of(
-        context: &'a AdminContext<'a>,
-        columns: &'a [Column],
-        row: &'a Row,
-    ) -> Result<Cells<'a>, AdminError> {
-        let text = &context.text;
+    pub(crate) fn of(columns: &'a [Column], row: &'a Row) -> Result<Cells<'a>, Reason> {
         if row.cells.len() > columns.len() {
-            let (found, known) = (row.cells.len(), columns.len());
-            return Err(AdminError::Said(say!(text, "error-row-cells", found = found, known = known)));
+            return Err(Reason::Cells { found: row.cells.len(), known: columns.len() });
         }
         if row.is_merged {
-            return Err(AdminError::Said(say!(text, "error-row-merged")));
+            return Err(Reason::Merged);
         }
         for cell in &row.cells {
-            let shown: String = cell.chars().take(40).collect();
             if cell.contains('\u{fffd}') {
-                return Err(AdminError::Said(say!(text, "error-row-garbled", cell = shown)));
+                return Err(Reason::Garbled(short(cell)));
             }
             if is_formula(cell) {
-                return Err(AdminError::Said(say!(text, "error-row-formula", cell = shown)));
+                return Err(Reason::Formula(short(cell)));
             }
         }
-        Ok(Cells { context, columns, row })
+        Ok(Cells { columns, row })
     }
 
     fn cell(&self, column: Column) -> &'a str {
@@ -86,25 +84,23 @@ impl<'a> Cells<'a> {
         parts.filter(|part| !part.is_empty()).map(str::to_owned).collect()
     }
 
-    fn address(&self) -> Result<String, AdminError> {
-        let text = &self.context.text;
+    fn address(&self) -> Result<String, Reason> {
         let address = self.cell(Column::Address);
         if address.is_empty() {
-            return Err(AdminError::Said(say!(text, "error-row-address")));
+            return Err(Reason::NoAddress);
         }
         if address.chars().any(char::is_whitespace) {
-            return Err(AdminError::Said(say!(text, "error-row-blank", address = address)));
+            return Err(Reason::Blank(address.to_owned()));
         }
         Ok(address.to_owned())
     }
 
-    fn wrong(&self, column: Column) -> AdminError {
-        let (text, shown) = (&self.context.text, self.cell(column).chars().take(40).collect::<String>());
-        AdminError::Said(say!(text, "error-row-word", cell = shown, column = column.name(text.lang())))
+    fn wrong(&self, column: Column) -> Reason {
+        Reason::Word { cell: short(self.cell(column)), column }
     }
 
     /// The row as a person.
-    pub(crate) fn person(&self) -> Result<PersonRow, AdminError> {
+    pub(crate) fn person(&self) -> Result<PersonRow, Reason> {
         let mut profile = Profile::default();
         for (column, field) in [
             (Column::Title, ProfileField::Title),
@@ -115,13 +111,10 @@ impl<'a> Cells<'a> {
         ] {
             profile.set(field, self.cell(column))?;
         }
-        let quota =
-            match self.cell(Column::Quota) {
-                "" => None,
-                quota => Some(parse_size(quota).map_err(|_| {
-                    AdminError::Said(say!(self.context.text, "error-csv-quota", text = quota))
-                })?),
-            };
+        let quota = match self.cell(Column::Quota) {
+            "" => None,
+            quota => Some(parse_size(quota).map_err(|_| Reason::Size(short(quota)))?),
+        };
         let password = Some(self.cell(Column::Password)).filter(|password| !password.is_empty());
         Ok(PersonRow {
             address: self.address()?,
@@ -135,7 +128,7 @@ impl<'a> Cells<'a> {
         })
     }
 
-    fn state(&self) -> Result<AccountState, AdminError> {
+    fn state(&self) -> Result<AccountState, Reason> {
         match self.cell(Column::State).to_lowercase().as_str() {
             "" | "active" | "normal" | "正常" | "启用" => Ok(AccountState::Active),
             "disabled" | "禁用" | "停用" => Ok(AccountState::Disabled),
@@ -144,16 +137,16 @@ impl<'a> Cells<'a> {
     }
 
     /// The row as a department.
-    pub(crate) fn department(&self) -> Result<DepartmentRow, AdminError> {
+    pub(crate) fn department(&self) -> Result<DepartmentRow, Reason> {
         let path = self.cell(Column::Department).to_owned();
         if path.trim_matches(['/', ' ']).is_empty() {
-            return Err(AdminError::Said(say!(self.context.text, "error-row-department")));
+            return Err(Reason::NoDepartment);
         }
         Ok(DepartmentRow { path, description: self.cell(Column::Description).to_owned() })
     }
 
     /// The row as a group.
-    pub(crate) fn group(&self) -> Result<GroupRow, AdminError> {
+    pub(crate) fn group(&self) -> Result<GroupRow, Reason> {
         let senders = match self.cell(Column::Senders).to_lowercase().as_str() {
             "" | "everyone" | "所有人" | "任何人" => Senders::Everyone,
             "inside" | "企业内" | "企业成员" => Senders::Inside,
@@ -168,7 +161,7 @@ impl<'a> Cells<'a> {
         };
         let mut named = BTreeSet::new();
         for address in self.list(Column::Allowed) {
-            named.insert(MailAddress::parse(&address).map_err(pennypost_directory::DirectoryError::from)?);
+            named.insert(MailAddress::parse(&address).map_err(DirectoryError::from)?);
         }
         let is_disabled = self.state()? == AccountState::Disabled;
         let rules = GroupRules { senders, named, is_shared, is_disabled, ..GroupRules::default() };

@@ -4,18 +4,14 @@
 //! Reading a table decides nothing about what is in it. A cell that a spreadsheet would calculate is kept as such, so that
 //! its row can be refused by name.
 
-use std::fs::File;
-use std::io::Read;
-use std::path::Path;
-
 use encoding_rs::{Encoding, GB18030};
 
-use super::{workbook, zip};
+use crate::{workbook, zip};
 
 /// Bytes of a file.
-pub(crate) const MAX_BYTES: u64 = 64_000_000;
+pub const MAX_BYTES: u64 = 64_000_000;
 /// Rows of a table.
-pub(crate) const MAX_ROWS: usize = 100_000;
+pub const MAX_ROWS: usize = 100_000;
 
 /// A table.
 #[derive(Debug)]
@@ -40,10 +36,8 @@ pub(crate) struct Row {
 }
 
 /// Why a file is no table.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TableError {
-    /// It cannot be read.
-    File(std::io::Error),
     /// It has more than [`MAX_BYTES`].
     Bytes,
     /// It has more than [`MAX_ROWS`].
@@ -55,17 +49,16 @@ pub(crate) enum TableError {
 }
 
 /// Reads the tables of a file.
-pub(crate) fn read(path: &Path) -> Result<Vec<Table>, TableError> {
-    let file = File::open(path).map_err(TableError::File)?;
-    let mut bytes = Vec::new();
-    file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(TableError::File)?;
+///
+/// No file of a workbook may have more than `unpacked` bytes when it is unpacked.
+pub(crate) fn read(bytes: &[u8], unpacked: usize) -> Result<Vec<Table>, TableError> {
     if bytes.len() as u64 > MAX_BYTES {
         return Err(TableError::Bytes);
     }
-    if zip::is_archive(&bytes) {
-        return workbook::read(&bytes);
+    if zip::is_archive(bytes) {
+        return workbook::read(bytes, unpacked);
     }
-    Ok(vec![parse(&decode(&bytes).ok_or(TableError::Encoding)?)?])
+    Ok(vec![parse(&decode(bytes).ok_or(TableError::Encoding)?)?])
 }
 
 /// The text of a file. What is neither UTF-8 nor UTF-16 is GB18030; a text that begins as UTF-8 and then fails is UTF-8 with

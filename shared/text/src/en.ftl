@@ -63,6 +63,7 @@ error-row-blank = “{ $address }” holds a blank
 error-row-department = there is no department
 error-row-word = “{ $cell }” is not understood in the column “{ $column }”
 error-row-twice = { $address } stands in { $file }, line { $line }, already
+error-row-domain = mail is not brought to { $domain } yet, and the tenant waits for that
 
 ## Errors of the commands
 
@@ -634,3 +635,10 @@ second-factor-none = there is no second factor
 second-administrator = it takes another administrator to confirm it
 order-large = what a second administrator has to confirm has { $limit } bytes at most
 code-wrong = the code is wrong, or was used
+
+task-not-permitted = whoever ordered it is not permitted to do it any more
+task-no-file = the file that was to be imported is not there any more, or damaged
+task-over = the task has ended
+task-no-result = there is nothing to be read: the task has not ended, or its result is no longer kept
+task-no-rows = the file has no rows
+task-nowhere = long operations are not carried out here

@@ -8,11 +8,11 @@ use std::collections::HashMap;
 use quick_xml::Reader;
 use quick_xml::events::{BytesRef, BytesStart, Event};
 
-use super::table::{MAX_ROWS, Row, Table, TableError};
-use super::zip::Archive;
+use crate::table::{MAX_ROWS, Row, Table, TableError};
+use crate::zip::Archive;
 
-/// Bytes of one file of a workbook, unpacked.
-const MAX_FILE: usize = 256_000_000;
+/// Bytes of one file of a workbook, unpacked, where nobody wants less.
+pub const MAX_UNPACKED: usize = 256_000_000;
 /// Sheets that are read.
 const MAX_SHEETS: usize = 20;
 /// Columns of a sheet.
@@ -22,10 +22,10 @@ const MAX_MERGED: usize = 10_000;
 
 type Xml<'a> = Reader<&'a [u8]>;
 
-/// The tables of a workbook: its sheets that are not empty.
-pub(super) fn read(bytes: &[u8]) -> Result<Vec<Table>, TableError> {
+/// The tables of a workbook: its sheets that are not empty. None of its files may have more than `unpacked` bytes.
+pub(super) fn read(bytes: &[u8], unpacked: usize) -> Result<Vec<Table>, TableError> {
     let archive = Archive::open(bytes).ok_or(TableError::Workbook)?;
-    let file = |name: &str| archive.file(name, MAX_FILE);
+    let file = |name: &str| archive.file(name, unpacked);
     let workbook = file("xl/workbook.xml").ok_or(TableError::Workbook)?;
     let relations = file("xl/_rels/workbook.xml.rels").ok_or(TableError::Workbook)?;
     let texts = match file("xl/sharedStrings.xml") {
@@ -269,8 +269,8 @@ fn merge(table: &mut Table, reference: &str) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::zip::tests::archive;
     use super::*;
+    use crate::zip::tests::archive;
 
     const RELATIONS: &str = "<Relationships><Relationship Id=\"rId7\" Target=\"worksheets/sheet1.xml\"/>\
         <Relationship Id=\"rId8\" Target=\"/xl/worksheets/sheet2.xml\"/></Relationships>";
@@ -287,7 +287,7 @@ mod tests {
             ("xl/worksheets/sheet1.xml", sheet),
             ("xl/worksheets/sheet2.xml", "<worksheet><sheetData/></worksheet>"),
         ];
-        read(&archive(&files, true))
+        read(&archive(&files, true), MAX_UNPACKED)
     }
 
     #[test]
@@ -333,15 +333,19 @@ mod tests {
         }
         assert!(cell("<c r=\"?\"><v>1</v></c>").is_ok());
         for bytes in [&b""[..], b"PK\x03\x04", b"PK\x03\x04 and nothing else"] {
-            assert!(read(bytes).is_err());
+            assert!(read(bytes, MAX_UNPACKED).is_err());
         }
-        assert!(read(&archive(&[("xl/workbook.xml", WORKBOOK)], false)).is_err());
+        assert!(read(&archive(&[("xl/workbook.xml", WORKBOOK)], false), MAX_UNPACKED).is_err());
     }
 
     /// A workbook that another program has written (openpyxl).
     #[test]
     fn a_foreign_workbook_is_read() {
-        let tables = read(include_bytes!("testdata/people.xlsx")).expect("read");
+        let tables = read(include_bytes!("testdata/people.xlsx"), MAX_UNPACKED).expect("read");
+        assert!(
+            read(include_bytes!("testdata/people.xlsx"), 100).is_err(),
+            "it is larger when it is unpacked"
+        );
         let heads: Vec<_> = tables.iter().map(|table| table.head.join(",")).collect();
         assert_eq!(heads, ["姓名,邮箱,部门,手机,工号", "部门,说明"]);
         let rows: Vec<_> =

@@ -1,0 +1,61 @@
+//! Long operations of administration: an event for each, which works for a while and then is sent again.
+
+use std::time::Duration;
+
+use pennypost_admin::{AdminError, Administration, Worked};
+use pennypost_model::codec;
+use pennypost_model::event::{Event, House, Stage};
+use pennypost_model::{TaskId, TenantId};
+use pennypost_ports::Outgoing;
+use pennypost_runtime::Failure;
+
+use crate::Housekeep;
+
+/// Milliseconds that are worked on one event: others wait behind it, and a function has to have ended by a time.
+const WORKS: i64 = 30_000;
+
+impl Housekeep {
+    fn administration(&self) -> Result<&Administration, Failure> {
+        let nowhere = || Failure::temporary("long operations are not carried out by this process");
+        self.administration.as_ref().ok_or_else(nowhere)
+    }
+
+    /// Works on a task. What is left of it is another event: it is in the queue before this one is done.
+    pub(crate) async fn work_on(&self, tenant: TenantId, task: TaskId) -> Result<(), Failure> {
+        let until = self.store.clock().now().plus_millis(WORKS);
+        let worked = self.administration()?.work_on(tenant, task, until).await;
+        match worked.map_err(|error| failed(&error))? {
+            Worked::Over => Ok(()),
+            Worked::More => self.send_task(tenant, task).await,
+        }
+    }
+
+    /// Forgets old tasks, and sends those again of which nothing was heard.
+    pub(crate) async fn sweep_tasks(&self, tenant: TenantId) -> Result<(), Failure> {
+        let Some(administration) = &self.administration else { return Ok(()) };
+        let swept = administration.sweep_tasks(tenant).await.map_err(|error| failed(&error))?;
+        for task in &swept.idle {
+            self.send_task(tenant, *task).await?;
+        }
+        let (idle, forgotten, files) = (swept.idle.len(), swept.forgotten, swept.files);
+        tracing::info!(%tenant, idle, forgotten, files, "tasks swept");
+        Ok(())
+    }
+
+    async fn send_task(&self, tenant: TenantId, task: TaskId) -> Result<(), Failure> {
+        let body = codec::encode(&Event::House(House::Task(tenant, task)));
+        let message = Outgoing { tenant, body, delay: Duration::ZERO };
+        for sent in self.queue.send_batch(Stage::Housekeep, vec![message]).await {
+            sent.map_err(|error| Failure::temporary(&error))?;
+        }
+        Ok(())
+    }
+}
+
+fn failed(error: &AdminError) -> Failure {
+    let is_temporary = match error {
+        AdminError::Directory(error) => error.is_temporary(),
+        _ => false,
+    };
+    if is_temporary { Failure::temporary(error) } else { Failure::permanent(error) }
+}

@@ -1,0 +1,156 @@
+//! Why files and rows are refused, said in the person's language.
+
+use pennypost_directory::DirectoryError;
+use pennypost_text::{Text, directory_message, say};
+
+use crate::columns::Column;
+use crate::reading::Place;
+use crate::table::{MAX_BYTES, MAX_ROWS, TableError};
+
+/// Why a file is not taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FileError {
+    /// It has more than [`MAX_BYTES`].
+    Bytes,
+    /// It has more than [`MAX_ROWS`].
+    Rows,
+    /// Its bytes are text in none of the encodings.
+    Encoding,
+    /// It is a workbook that cannot be read.
+    Workbook,
+    /// The first line of it, or of one of its sheets, names columns that are none.
+    Columns {
+        /// The file or sheet.
+        file: String,
+        /// What is not understood.
+        column: String,
+    },
+}
+
+impl From<TableError> for FileError {
+    fn from(error: TableError) -> FileError {
+        match error {
+            TableError::Bytes => FileError::Bytes,
+            TableError::Rows => FileError::Rows,
+            TableError::Encoding => FileError::Encoding,
+            TableError::Workbook => FileError::Workbook,
+        }
+    }
+}
+
+impl FileError {
+    /// The text for the person; the file is what the person calls it.
+    #[must_use]
+    pub fn message(&self, text: &Text, file: &str) -> String {
+        match self {
+            FileError::Bytes => {
+                say!(text, "error-file-too-large", path = file, limit = MAX_BYTES / 1_000_000)
+            }
+            FileError::Rows => say!(text, "error-file-rows", path = file, limit = MAX_ROWS),
+            FileError::Encoding => say!(text, "error-file-encoding", path = file),
+            FileError::Workbook => say!(text, "error-file-workbook", path = file),
+            FileError::Columns { file, column } => {
+                say!(text, "error-file-columns", path = file, column = column)
+            }
+        }
+    }
+}
+
+/// Why a row is refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reason {
+    /// The directory.
+    Directory(DirectoryError),
+    /// It has more cells than there are columns.
+    Cells {
+        /// Cells.
+        found: usize,
+        /// Columns.
+        known: usize,
+    },
+    /// Merged cells touch it.
+    Merged,
+    /// Damaged text.
+    Garbled(String),
+    /// A cell that a spreadsheet would calculate.
+    Formula(String),
+    /// There is no address.
+    NoAddress,
+    /// An address with a blank in it.
+    Blank(String),
+    /// There is no department.
+    NoDepartment,
+    /// A word that means nothing in its column.
+    Word {
+        /// What stands there.
+        cell: String,
+        /// In which column.
+        column: Column,
+    },
+    /// No size.
+    Size(String),
+    /// Mail is not brought to the domain yet, and the tenant waits for that (DOM-07).
+    Closed(String),
+    /// An earlier row has the address.
+    Twice {
+        /// The address.
+        address: String,
+        /// The earlier row.
+        first: Place,
+    },
+    /// The account was added, but its mailbox could not be opened.
+    Opening {
+        /// Its address.
+        address: String,
+        /// Why not.
+        cause: String,
+    },
+}
+
+impl From<DirectoryError> for Reason {
+    fn from(error: DirectoryError) -> Reason {
+        Reason::Directory(error)
+    }
+}
+
+impl Reason {
+    /// Can the same row succeed later, as it is?
+    #[must_use]
+    pub fn is_temporary(&self) -> bool {
+        matches!(self, Reason::Directory(error) if error.is_temporary())
+    }
+
+    /// Is there somebody or something at the row's address?
+    #[must_use]
+    pub const fn is_taken(&self) -> bool {
+        matches!(self, Reason::Directory(DirectoryError::AddressTaken(_)))
+    }
+
+    /// The text for the person.
+    #[must_use]
+    pub fn message(&self, text: &Text) -> String {
+        match self {
+            Reason::Directory(error) => directory_message(error, text),
+            Reason::Cells { found, known } => {
+                say!(text, "error-row-cells", found = *found, known = *known)
+            }
+            Reason::Merged => say!(text, "error-row-merged"),
+            Reason::Garbled(cell) => say!(text, "error-row-garbled", cell = cell),
+            Reason::Formula(cell) => say!(text, "error-row-formula", cell = cell),
+            Reason::NoAddress => say!(text, "error-row-address"),
+            Reason::Blank(address) => say!(text, "error-row-blank", address = address),
+            Reason::NoDepartment => say!(text, "error-row-department"),
+            Reason::Word { cell, column } => {
+                say!(text, "error-row-word", cell = cell, column = column.name(text.lang()))
+            }
+            Reason::Size(cell) => say!(text, "error-csv-quota", text = cell),
+            Reason::Closed(domain) => say!(text, "error-row-domain", domain = domain),
+            Reason::Twice { address, first } => {
+                say!(text, "error-row-twice", address = address, file = &first.file, line = first.line)
+            }
+            Reason::Opening { address, cause } => {
+                say!(text, "error-open-account", address = address, cause = cause)
+            }
+        }
+    }
+}
