@@ -12,6 +12,7 @@ mod service;
 mod session;
 mod sign_in;
 mod sign_ins;
+mod task;
 #[cfg(test)]
 mod tests;
 
@@ -32,6 +33,7 @@ pub use security::SecurityCommand;
 pub use service::ServiceCommand;
 pub use session::SessionCommand;
 pub use sign_in::SignInCommand;
+pub use task::TaskCommand;
 
 const OPERATOR: Call = Call::of_operator();
 
@@ -124,6 +126,9 @@ pub enum AdministrationCommand {
     /// Under which names the world reaches this post office: what domains have to point at
     #[command(subcommand)]
     Service(ServiceCommand),
+    /// Long operations: how far they have come, and what came of them
+    #[command(subcommand)]
+    Task(TaskCommand),
 }
 
 /// Does what was asked.
@@ -144,5 +149,6 @@ pub(crate) async fn run(
         }
         AdministrationCommand::Security(command) => security::run(office, command, text, output).await,
         AdministrationCommand::Service(command) => service::run(office, command, text, output).await,
+        AdministrationCommand::Task(command) => task::run(office, command, text, output).await,
     }
 }

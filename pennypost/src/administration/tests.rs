@@ -312,3 +312,45 @@ async fn domains_are_checked_claimed_and_removed() {
     let bin = it.office.directory.binned(it.account.key.tenant, &Page::default()).await.expect("the bin");
     assert_eq!(bin.items.len(), 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tasks_are_listed_shown_and_cancelled() {
+    let it = test_office::office().await;
+    assert_eq!(done(&it, "task list", false).await, Ok(vec!["there are no tasks".to_owned()]));
+    let administration = it.office.administration();
+    let tenant = it.account.key.tenant;
+    let bytes = b"address,name\nbob@acme.example,Bob\nann@acme.example,Ann\n".to_vec();
+    let new = pennypost_admin::NewImport { file: "people.csv".to_owned(), bytes, ..Default::default() };
+    let order = async || administration.order_import(&OPERATOR, tenant, new.clone(), None).await;
+    let stopped = order().await.expect("ordered").id;
+    let task = order().await.expect("ordered").id;
+    let cancelled = documents(&done(&it, &format!("task cancel {stopped}"), true).await.expect("cancelled"));
+    assert_eq!((&cancelled[0]["state"], &cancelled[0]["stopped"]), (&"cancelled".into(), &true.into()));
+    assert!(done(&it, &format!("task cancel {stopped}"), false).await.expect_err("over").contains("ended"));
+    assert!(
+        done(&it, &format!("task show {task} --result"), false).await.expect_err("none").contains("read")
+    );
+    let until = pennypost_model::Timestamp(i64::MAX);
+    administration.work_on(tenant, task, until).await.expect("works");
+    let listed = done(&it, "task list", false).await.expect("listed");
+    assert_eq!(listed.len(), 3, "{listed:?}");
+    assert!(listed[0].contains("state") && listed[0].contains("rows"), "{listed:?}");
+    let line = listed.iter().find(|line| line.starts_with(&task.to_string())).expect("listed");
+    assert!(
+        line.contains("operator") && line.contains("people.csv") && line.ends_with("done       2/2"),
+        "{line}"
+    );
+    let shown = done(&it, &format!("task show {task}"), false).await.expect("shown");
+    assert!(
+        shown.contains(&"refused: 1".to_owned()) && shown.contains(&"accounts: 1".to_owned()),
+        "{shown:?}"
+    );
+    let result = done(&it, &format!("task show {task} --result"), false).await.expect("a result");
+    assert_eq!(result.len(), 2, "{result:?}");
+    assert!(result[1].starts_with("people.csv,3,") && result[1].contains("已被"), "{result:?}");
+    let missing = done(&it, "task show 0000000000000001", false).await.expect_err("missing");
+    assert!(missing.contains("task"), "{missing}");
+    let log = documents(&done(&it, "log list", true).await.expect("listed"));
+    let actions: Vec<&str> = log.iter().filter_map(|record| record["action"].as_str()).collect();
+    assert_eq!(actions, ["organisation.import", "organisation.import", "task.cancel"]);
+}
