@@ -236,8 +236,13 @@ impl Command {
             Command::Admin(command) => {
                 let (open_account, empty_account) = (office.open_account(), office.empty_account());
                 let text = Text::new(text.lang());
-                let context =
-                    AdminContext::new(office.directory.clone(), text, json, &*open_account, &*empty_account);
+                let context = AdminContext::new(
+                    office.administration_inside(),
+                    text,
+                    json,
+                    &*open_account,
+                    &*empty_account,
+                );
                 command.run(&context).await?;
             }
             Command::Administration(command) => {

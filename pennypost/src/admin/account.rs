@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use pennypost_admin::Action;
 use pennypost_directory::{Account, AccountState, DepartmentId, NewAccount, Page, Profile, ProfileField};
 use pennypost_model::TenantId;
 use pennypost_organisation::parse_size;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::admin::clients::ClientsCommand;
 use crate::admin::csv_import;
@@ -213,14 +214,18 @@ impl AccountCommand {
             AccountCommand::Passwd { address, password, must_change } => {
                 let account = context.account(address).await?;
                 let chosen = password.choose(context, address, &account.display_name).await?;
-                context.directory.give_password(account.key, &chosen.password, *must_change).await?;
+                let giving = context.directory.give_password(account.key, &chosen.password, *must_change);
+                let after = json!({ "must_change": must_change });
+                context.recorded_of(&account, Action::AccountPassword, after, giving).await?;
                 let shown = account.address.to_string();
                 let generated = chosen.is_generated.then_some(chosen.password.as_str());
                 report(context, &say!(text, "account-password-changed", address = shown), &account, generated)
             }
             AccountCommand::Quota { address, size } => {
                 let account = context.account(address).await?;
-                context.directory.set_quota(account.key, *size).await?;
+                let setting = context.directory.set_quota(account.key, *size);
+                let after = json!({ "quota_bytes": size });
+                context.recorded_of(&account, Action::AccountChange, after, setting).await?;
                 let account = Account { quota_bytes: *size, ..account };
                 let shown = account.address.to_string();
                 let sentence = say!(text, "account-quota-changed", address = shown, quota = size.to_string());
@@ -288,7 +293,11 @@ pub(crate) async fn add_and_open(
     context: &AdminContext<'_>,
     new: &NewAccount<'_>,
 ) -> Result<Account, AdminError> {
-    let account = context.directory.add_account_with(new).await?;
+    let after = json!({
+        "display_name": new.display_name, "quota_bytes": new.quota_bytes, "departments": new.departments,
+    });
+    let adding = context.directory.add_account_with(new);
+    let account = context.recorded_at(new.address, Action::AccountAdd, after, adding).await?;
     (context.open_account)(account.key).await.map_err(|cause| {
         let address = account.address.to_string();
         AdminError::Said(say!(context.text, "error-open-account", address = address, cause = cause))
@@ -313,17 +322,21 @@ async fn edit(context: &AdminContext<'_>, address: &str, person: &PersonArgs) ->
     let departments = find_all(context, account.key.tenant, &person.department).await?;
     let mut profile = account.profile.clone();
     person.fields().try_for_each(|(field, text)| profile.set(field, text))?;
-    if let Some(name) = &person.name {
-        directory.set_display_name(account.key, name).await?;
-    }
-    if !departments.is_empty() {
-        directory.set_departments(account.key, &departments).await?;
-    }
-    directory
-        .change_profile(account.key, |profile| {
-            person.fields().try_for_each(|(field, text)| profile.set(field, text))
-        })
-        .await?;
+    let changing = async {
+        if let Some(name) = &person.name {
+            directory.set_display_name(account.key, name).await?;
+        }
+        if !departments.is_empty() {
+            directory.set_departments(account.key, &departments).await?;
+        }
+        let change =
+            |profile: &mut Profile| person.fields().try_for_each(|(field, text)| profile.set(field, text));
+        directory.change_profile(account.key, change).await
+    };
+    let fields: Map<String, Value> =
+        person.fields().map(|(field, text)| (field.name().to_owned(), text.into())).collect();
+    let after = json!({ "display_name": person.name, "departments": departments, "profile": fields });
+    context.recorded_of(&account, Action::PersonChange, after, changing).await?;
     let account = context.account(address).await?;
     let shown = account.address.to_string();
     report(context, &say!(context.text, "account-edited", address = shown), &account, None)
@@ -333,7 +346,9 @@ async fn put_into(context: &AdminContext<'_>, addresses: &[String], to: &[String
     for address in addresses {
         let account = context.account(address).await?;
         let departments = find_all(context, account.key.tenant, to).await?;
-        context.directory.set_departments(account.key, &departments).await?;
+        let after = json!({ "departments": departments });
+        let setting = context.directory.set_departments(account.key, &departments);
+        context.recorded_of(&account, Action::PersonChange, after, setting).await?;
         let account = context.account(address).await?;
         let shown = account.address.to_string();
         let sentence = say!(context.text, "account-moved", address = shown, departments = to.join(", "));
@@ -348,7 +363,9 @@ async fn set_state(
     state: AccountState,
 ) -> Result<Account, AdminError> {
     let account = context.account(address).await?;
-    context.directory.set_account_state(account.key, state).await?;
+    let after = json!({ "state": if state == AccountState::Active { "active" } else { "disabled" } });
+    let setting = context.directory.set_account_state(account.key, state);
+    context.recorded_of(&account, Action::AccountChange, after, setting).await?;
     Ok(Account { state, ..account })
 }
 

@@ -1,6 +1,7 @@
 //! `pennypost alias …`
 
 use clap::Subcommand;
+use pennypost_admin::Action;
 use pennypost_directory::{Alias, Page};
 use serde_json::{Value, json};
 
@@ -43,14 +44,17 @@ impl AliasCommand {
     pub async fn run(&self, context: &AdminContext<'_>) -> Result<(), AdminError> {
         match self {
             AliasCommand::Add { alias, targets } => {
-                let alias = context.directory.add_alias(alias, targets).await?;
+                let adding = context.directory.add_alias(alias, targets);
+                let after = json!({ "targets": targets });
+                let alias = context.recorded_at(alias, Action::AliasAdd, after, adding).await?;
                 let (address, count) = (alias.address.to_string(), alias.targets.len());
                 let sentence = say!(context.text, "alias-added", address = address, count = count);
                 context.print(&sentence, &document(&alias))
             }
             AliasCommand::List { tenant } => list(context, tenant.as_deref()).await,
             AliasCommand::Remove { alias } => {
-                context.directory.remove_alias(alias).await?;
+                let removing = context.directory.remove_alias(alias);
+                context.recorded_at(alias, Action::AliasRemove, json!({}), removing).await?;
                 let sentence = say!(context.text, "alias-removed", address = alias);
                 context.print(&sentence, &json!({"alias": alias, "removed": true}))
             }

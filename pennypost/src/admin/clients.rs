@@ -2,6 +2,7 @@
 //! them (CLI-09).
 
 use clap::{Args, Subcommand, ValueEnum};
+use pennypost_admin::Action;
 use pennypost_directory::{ClientRange, ClientRules, ClientSettings, ProtocolRules};
 use serde_json::{Value, json};
 
@@ -185,11 +186,13 @@ async fn change(
 ) -> Result<String, AdminError> {
     if let Some(address) = &whose.address {
         let account = context.account(address).await?;
-        context.directory.change_client_settings(account.key, change).await?;
+        let changing = context.directory.change_client_settings(account.key, change);
+        context.recorded_of(&account, Action::AccountClientsChange, json!({}), changing).await?;
         return Ok(account.address.to_string());
     }
     let tenant = context.tenant_or_only(whose.tenant.as_deref()).await?;
-    context.directory.change_tenant_client_settings(tenant.id, change).await?;
+    let changing = context.directory.change_tenant_client_settings(tenant.id, change);
+    context.recorded(tenant.id, Action::TenantClientsChange, &tenant.name, json!({}), changing).await?;
     Ok(tenant.name)
 }
 

@@ -4,8 +4,10 @@ use std::io::{BufRead, Read, Write};
 
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
-use pennypost_directory::{Directory, Domain, Page, Tenant};
-use pennypost_model::AccountKey;
+use pennypost_admin::{Action, Administration};
+use pennypost_directory::{Account, Directory, DirectoryError, Domain, Page, Tenant};
+use pennypost_model::{AccountKey, TenantId};
+use serde_json::Value;
 
 use crate::admin::AdminError;
 use crate::say;
@@ -55,6 +57,8 @@ impl Console for Terminal {
 pub struct AdminContext<'a> {
     /// The directory.
     pub directory: Directory,
+    /// Where the log of operations is.
+    pub administration: Administration,
     /// The person's language.
     pub text: Text,
     /// Print JSON.
@@ -75,14 +79,15 @@ impl<'a> AdminContext<'a> {
     /// A context of this process: prints to standard output and error, reads from standard input.
     #[must_use]
     pub fn new(
-        directory: Directory,
+        administration: Administration,
         text: Text,
         json: bool,
         open_account: &'a OpenAccount,
         empty_account: &'a EmptyAccount,
     ) -> AdminContext<'a> {
         AdminContext {
-            directory,
+            directory: administration.directory().clone(),
+            administration,
             text,
             json,
             open_account,
@@ -90,6 +95,56 @@ impl<'a> AdminContext<'a> {
             console: &Terminal,
             output: Mutex::new(Box::new(std::io::stdout())),
             errors: Mutex::new(Box::new(std::io::stderr())),
+        }
+    }
+
+    /// Does something that the log of operations tells of: before it is done, and again if it fails. The book is a tenant's,
+    /// or the installation's.
+    pub(crate) async fn recorded<R, E: Into<AdminError>>(
+        &self,
+        book: impl Into<Option<TenantId>>,
+        action: Action,
+        object: &str,
+        after: Value,
+        effect: impl Future<Output = Result<R, E>>,
+    ) -> Result<R, AdminError> {
+        let (book, log) = (book.into(), &self.administration);
+        let of = log.record_command(book, action, object, after).await.map_err(unrecorded)?;
+        match effect.await.map_err(Into::into) {
+            Ok(done) => Ok(done),
+            Err(error) => {
+                let cause = error.to_string();
+                let noted = log.record_failed_command(book, action, object, of, cause).await;
+                noted.map_err(unrecorded)?;
+                Err(error)
+            }
+        }
+    }
+
+    /// The same, done to an account.
+    pub(crate) async fn recorded_of<R, E: Into<AdminError>>(
+        &self,
+        account: &Account,
+        action: Action,
+        after: Value,
+        effect: impl Future<Output = Result<R, E>>,
+    ) -> Result<R, AdminError> {
+        self.recorded(account.key.tenant, action, &account.address.to_string(), after, effect).await
+    }
+
+    /// The same at an address. Where its domain is nobody's there is no book, and nothing can be done.
+    pub(crate) async fn recorded_at<R, E: Into<AdminError>>(
+        &self,
+        address: &str,
+        action: Action,
+        after: Value,
+        effect: impl Future<Output = Result<R, E>>,
+    ) -> Result<R, AdminError> {
+        let domain = address.rsplit('@').next().unwrap_or_default();
+        match self.directory.domain(domain).await {
+            Ok(Some(domain)) => self.recorded(domain.tenant, action, address, after, effect).await,
+            Ok(None) | Err(DirectoryError::Address(_)) => effect.await.map_err(Into::into),
+            Err(error) => Err(error.into()),
         }
     }
 
@@ -138,5 +193,13 @@ impl<'a> AdminContext<'a> {
     pub(crate) async fn account(&self, address: &str) -> Result<pennypost_directory::Account, AdminError> {
         let account = self.directory.account_at(address).await?;
         account.ok_or_else(|| AdminError::Said(say!(self.text, "error-no-account", name = address)))
+    }
+}
+
+/// What is not recorded is not done.
+fn unrecorded(error: pennypost_admin::AdminError) -> AdminError {
+    match error {
+        pennypost_admin::AdminError::Directory(error) => error.into(),
+        other => AdminError::Said(other.to_string()),
     }
 }

@@ -1,6 +1,7 @@
 //! `pennypost department …`
 
 use clap::Subcommand;
+use pennypost_admin::Action;
 use pennypost_directory::{
     Department, DepartmentChange, DepartmentId, DepartmentTree, Listed, Page, Person, Place, Tenant,
 };
@@ -132,7 +133,8 @@ impl DepartmentCommand {
                 let tree = context.directory.departments(tenant.id).await?;
                 let id = find(context, &tree, path)?;
                 let shown = shown(&tree, id);
-                context.directory.remove_department(tenant.id, id).await?;
+                let removing = context.directory.remove_department(tenant.id, id);
+                context.recorded(tenant.id, Action::DepartmentRemove, &shown, json!({}), removing).await?;
                 let sentence = say!(context.text, "department-removed", path = &shown);
                 context.print(&sentence, &json!({"department": shown, "id": id.0, "removed": true}))
             }
@@ -165,7 +167,9 @@ async fn add(
     let (parent, name) = path.rsplit_once('/').unwrap_or(("", path));
     let tree = context.directory.departments(tenant.id).await?;
     let parent = find(context, &tree, parent)?;
-    let added = context.directory.add_department(tenant.id, parent, name, description).await?;
+    let after = json!({ "name": name, "description": description, "parent": parent.0 });
+    let adding = context.directory.add_department(tenant.id, parent, name, description);
+    let added = context.recorded(tenant.id, Action::DepartmentAdd, path, after, adding).await?;
     let tree = context.directory.departments(tenant.id).await?;
     let sentence = say!(context.text, "department-added", path = shown(&tree, added.id), id = added.id.0);
     context.print(&sentence, &document(&tree, &added))
@@ -179,7 +183,11 @@ async fn change_department(
 ) -> Result<(), AdminError> {
     let tree = context.directory.departments(tenant.id).await?;
     let id = find(context, &tree, path)?;
-    let tree = context.directory.change_department(tenant.id, id, change).await?;
+    let after = json!({
+        "name": change.name, "description": change.description, "parent": change.parent.map(|parent| parent.0),
+    });
+    let changing = context.directory.change_department(tenant.id, id, change);
+    let tree = context.recorded(tenant.id, Action::DepartmentChange, path, after, changing).await?;
     let sentence = say!(context.text, "department-changed", path = shown(&tree, id));
     let document = match tree.department(id) {
         Some(department) => document(&tree, department),

@@ -1,6 +1,7 @@
 //! `pennypost domain …`
 
 use clap::Subcommand;
+use pennypost_admin::Action;
 use pennypost_directory::{Domain, Page};
 use serde_json::{Value, json};
 
@@ -57,7 +58,8 @@ impl DomainCommand {
         match self {
             DomainCommand::Add { name, tenant } => {
                 let tenant = context.tenant_or_only(tenant.as_deref()).await?;
-                let domain = context.directory.add_domain(tenant.id, name).await?;
+                let adding = context.directory.add_domain(tenant.id, name);
+                let domain = context.recorded(tenant.id, Action::DomainAdd, name, json!({}), adding).await?;
                 let shown = domain.name.to_unicode();
                 context.print(
                     &say!(context.text, "domain-added", name = shown),
@@ -80,7 +82,10 @@ async fn set_catch_all(
     domain: &str,
     address: Option<&str>,
 ) -> Result<(), AdminError> {
-    context.directory.set_catch_all(domain, address).await?;
+    let tenant = context.domain(domain).await?.tenant;
+    let setting = context.directory.set_catch_all(domain, address);
+    let after = json!({ "catch_all": address });
+    context.recorded(tenant, Action::DomainChange, domain, after, setting).await?;
     let domain = context.domain(domain).await?;
     let name = domain.name.to_unicode();
     let catch_all = domain.catch_all.map(|catch_all| catch_all.address.to_string());

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use clap::{Args, Subcommand, ValueEnum};
+use pennypost_admin::Action;
 use pennypost_directory::{DepartmentId, Group, GroupRules, MailAddress, Member, Page, Senders, TagId};
 use pennypost_model::{AccountId, AccountKey, TenantId};
 use serde_json::{Value, json};
@@ -174,7 +175,9 @@ impl GroupCommand {
     pub async fn run(&self, context: &AdminContext<'_>) -> Result<(), AdminError> {
         match self {
             GroupCommand::Add { address, members, name } => {
-                let group = context.directory.add_group(address, name, members).await?;
+                let adding = context.directory.add_group(address, name, members);
+                let after = json!({ "name": name, "members": members });
+                let group = context.recorded_at(address, Action::GroupAdd, after, adding).await?;
                 let (address, count) = (group.address.to_string(), group.members.len());
                 let sentence = say!(context.text, "group-added", address = address, count = count);
                 context.print(&sentence, &document(&group))
@@ -186,14 +189,17 @@ impl GroupCommand {
                 let tenant = context.domain(domain).await?.tenant;
                 let tree = context.directory.departments(tenant).await?;
                 let id = find(context, &tree, department)?;
-                let group = context.directory.add_department_group(tenant, id, domain).await?;
+                let adding = context.directory.add_department_group(tenant, id, domain);
+                let after = json!({ "department": id.0, "domain": domain });
+                let group = context.recorded(tenant, Action::GroupAdd, domain, after, adding).await?;
                 let address = group.address.to_string();
                 let sentence =
                     say!(context.text, "group-for-department", address = address, path = shown(&tree, id));
                 context.print(&sentence, &document(&group))
             }
             GroupCommand::Remove { address } => {
-                context.directory.remove_group(address).await?;
+                let removing = context.directory.remove_group(address);
+                context.recorded_at(address, Action::GroupRemove, json!({}), removing).await?;
                 let sentence = say!(context.text, "group-removed", address = address);
                 context.print(&sentence, &json!({"group": address, "removed": true}))
             }
@@ -281,7 +287,11 @@ async fn change_rules(
     let mut rules = before.clone();
     change(&mut rules);
     if rules != before {
-        rules = context.directory.change_group_rules(address, change).await?;
+        let after = json!({
+            "senders": senders_name(rules.senders), "shared": rules.is_shared, "disabled": rules.is_disabled,
+        });
+        let changing = context.directory.change_group_rules(address, change);
+        rules = context.recorded(tenant, Action::GroupChange, address, after, changing).await?;
     }
     show_rules(context, tenant, address, &rules).await
 }
@@ -354,7 +364,9 @@ async fn members(
         }
         return group.members.iter().try_for_each(|member| context.line(&member.address().to_string()));
     }
-    let group = context.directory.change_members(address, add, remove).await?;
+    let after = json!({ "add": add, "remove": remove });
+    let changing = context.directory.change_members(address, add, remove);
+    let group = context.recorded_at(address, Action::GroupChange, after, changing).await?;
     let (address, count) = (group.address.to_string(), group.members.len());
     context.print(&say!(context.text, "group-changed", address = address, count = count), &document(&group))
 }

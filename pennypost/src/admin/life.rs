@@ -1,6 +1,7 @@
 //! `pennypost account …`: what becomes of an account after it was added.
 
 use clap::{Args, Subcommand};
+use pennypost_admin::Action;
 use pennypost_directory::{Account, AccountKind, BinCause, NewOwner, Page, Profile};
 use pennypost_model::Timestamp;
 use serde_json::json;
@@ -125,19 +126,25 @@ impl LifeCommand {
         match self {
             LifeCommand::Suspend { address } => {
                 let account = context.account(address).await?;
-                directory.set_suspended(account.key, true).await?;
+                let suspending = directory.set_suspended(account.key, true);
+                let after = json!({ "suspended": true });
+                context.recorded_of(&account, Action::AccountSuspend, after, suspending).await?;
                 told(context, &say!(text, "account-suspended", address = address), &account).await
             }
             LifeCommand::Resume { address } => {
                 let account = context.account(address).await?;
-                directory.set_suspended(account.key, false).await?;
+                let resuming = directory.set_suspended(account.key, false);
+                let after = json!({ "suspended": false });
+                context.recorded_of(&account, Action::AccountSuspend, after, resuming).await?;
                 told(context, &say!(text, "account-resumed", address = address), &account).await
             }
             LifeCommand::Expire { address, days, .. } => {
                 let account = context.account(address).await?;
                 let expires =
                     days.map(|days| Timestamp(directory.now().0.saturating_add(i64::from(days) * DAY)));
-                directory.set_expiry(account.key, expires).await?;
+                let setting = directory.set_expiry(account.key, expires);
+                let after = json!({ "expires": expires.map(Timestamp::rfc3339) });
+                context.recorded_of(&account, Action::AccountExpire, after, setting).await?;
                 let sentence = match expires {
                     Some(expires) => {
                         say!(text, "account-expires", address = address, date = expires.rfc3339())
@@ -156,19 +163,21 @@ impl LifeCommand {
             LifeCommand::Withdraw { address } => bin(context, address, BinCause::Withdrawn).await,
             LifeCommand::Restore { address } => {
                 let account = context.account(address).await?;
-                directory.restore_account(account.key).await?;
+                let restoring = directory.restore_account(account.key);
+                context.recorded_of(&account, Action::AccountRestore, json!({}), restoring).await?;
                 told(context, &say!(text, "account-restored", address = address), &account).await
             }
             LifeCommand::Assign(arguments) => assign(context, arguments).await,
             LifeCommand::ToBusiness { address, name } => {
                 let account = context.account(address).await?;
-                directory.convert_to_business(account.key, name).await?;
+                let converting = directory.convert_to_business(account.key, name);
+                let after = json!({ "name": name });
+                context.recorded_of(&account, Action::AccountConvert, after, converting).await?;
                 told(context, &say!(text, "account-is-business", address = address), &account).await
             }
             LifeCommand::Bin { tenant } => list(context, tenant.as_deref()).await,
             LifeCommand::Erase { address: Some(address), .. } => {
                 let account = context.account(address).await?;
-                directory.begin_erasing(account.key).await?;
                 erase(context, &account).await
             }
             LifeCommand::Erase { address: None, .. } => erase_expired(context).await,
@@ -184,7 +193,12 @@ async fn told(context: &AdminContext<'_>, sentence: &str, account: &Account) -> 
 
 async fn bin(context: &AdminContext<'_>, address: &str, cause: BinCause) -> Result<(), AdminError> {
     let account = context.account(address).await?;
-    let binned = context.directory.bin_account(account.key, cause).await?;
+    let action = match cause {
+        BinCause::Unbound => Action::AccountUnbind,
+        BinCause::Deleted | BinCause::Withdrawn => Action::AccountDelete,
+    };
+    let binning = context.directory.bin_account(account.key, cause);
+    let binned = context.recorded_of(&account, action, json!({ "days": cause.days() }), binning).await?;
     let until = binned.until.rfc3339();
     told(context, &say!(context.text, "account-binned", address = address, until = until), &account).await
 }
@@ -200,7 +214,9 @@ async fn assign(context: &AdminContext<'_>, arguments: &AssignArgs) -> Result<()
         departments: &departments,
         profile: Profile::default(),
     };
-    context.directory.assign_account(account.key, &owner).await?;
+    let after = json!({ "display_name": owner.display_name, "departments": departments });
+    let assigning = context.directory.assign_account(account.key, &owner);
+    context.recorded_of(&account, Action::AccountAssign, after, assigning).await?;
     let account = context.account(address).await?;
     let generated = chosen.is_generated.then_some(chosen.password.as_str());
     let sentence = say!(context.text, "account-assigned", address = address, name = &arguments.name);
@@ -270,11 +286,15 @@ async fn erase_expired(context: &AdminContext<'_>) -> Result<(), AdminError> {
 /// Erases an account whose time is over: its mail first, so that what is left is still found if this is cut off.
 async fn erase(context: &AdminContext<'_>, account: &Account) -> Result<(), AdminError> {
     let address = account.address.to_string();
-    let emptied = (context.empty_account)(account.key).await;
-    emptied.map_err(|cause| {
-        AdminError::Said(say!(context.text, "error-empty-account", address = &address, cause = cause))
-    })?;
-    context.directory.erase_account(account.key).await?;
+    let erasing = async {
+        context.directory.begin_erasing(account.key).await?;
+        let emptied = (context.empty_account)(account.key).await;
+        emptied.map_err(|cause| {
+            AdminError::Said(say!(context.text, "error-empty-account", address = &address, cause = cause))
+        })?;
+        Ok::<_, AdminError>(context.directory.erase_account(account.key).await?)
+    };
+    context.recorded_of(account, Action::AccountErase, json!({}), erasing).await?;
     let sentence = say!(context.text, "account-erased", address = &address);
     context.print(&sentence, &json!({"address": address, "erased": true}))
 }

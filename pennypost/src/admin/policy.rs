@@ -1,6 +1,7 @@
 //! `pennypost policy …`
 
 use clap::{Args, Subcommand, ValueEnum};
+use pennypost_admin::Action;
 use pennypost_directory::{PolicyError, TenantPolicy};
 use serde_json::{Value, json};
 
@@ -170,7 +171,10 @@ async fn change_list(
             .map(|entry| if is_add { list.add(policy, entry) } else { list.remove(policy, entry) });
         changed.collect()
     };
-    let (changed, policy) = context.directory.update_policy(tenant.id, update).await?;
+    let after = json!({ "added": is_add, "entries": entries });
+    let updating = context.directory.update_policy(tenant.id, update);
+    let (changed, policy) =
+        context.recorded(tenant.id, Action::PolicyChange, "policy", after, updating).await?;
     if context.json {
         return context.line(&document(&policy).to_string());
     }
@@ -205,7 +209,9 @@ async fn set(
         }
         Ok(())
     };
-    let ((), policy) = context.directory.update_policy(tenant.id, update).await?;
+    let updating = context.directory.update_policy(tenant.id, update);
+    let ((), policy) =
+        context.recorded(tenant.id, Action::PolicyChange, "policy", json!({}), updating).await?;
     context.print(&say!(context.text, "policy-set"), &document(&policy))
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use clap::Subcommand;
+use pennypost_admin::Action;
 use pennypost_directory::{Tag, Tenant};
 use pennypost_model::AccountKey;
 use serde_json::{Value, json};
@@ -97,7 +98,8 @@ impl TagCommand {
         let (directory, text) = (&context.directory, &context.text);
         match self {
             TagCommand::Add { name, .. } => {
-                let tag = directory.add_tag(tenant.id, name).await?;
+                let adding = directory.add_tag(tenant.id, name);
+                let tag = context.recorded(tenant.id, Action::TagAdd, name, json!({}), adding).await?;
                 context.print(
                     &say!(text, "tag-added", name = &tag.name),
                     &json!({"tag": tag.name, "id": tag.id.0}),
@@ -118,11 +120,14 @@ impl TagCommand {
                 mark(context, &tenant, name, accounts, department, *off).await
             }
             TagCommand::Rename { name, new_name, .. } => {
-                directory.rename_tag(tenant.id, name, new_name).await?;
+                let renaming = directory.rename_tag(tenant.id, name, new_name);
+                let after = json!({ "name": new_name });
+                context.recorded(tenant.id, Action::TagChange, name, after, renaming).await?;
                 context.print(&say!(text, "tag-renamed", name = new_name), &json!({"tag": new_name}))
             }
             TagCommand::Remove { name, .. } => {
-                directory.remove_tag(tenant.id, name).await?;
+                let removing = directory.remove_tag(tenant.id, name);
+                context.recorded(tenant.id, Action::TagRemove, name, json!({}), removing).await?;
                 context.print(&say!(text, "tag-removed", name = name), &json!({"tag": name, "removed": true}))
             }
         }
@@ -150,18 +155,17 @@ async fn mark(
         }
         marked_accounts.insert(account.key.account);
     }
-    let tag = context
-        .directory
-        .change_tag(tenant.id, name, |departments, accounts| {
-            if off {
-                departments.retain(|department| !marked_departments.contains(department));
-                accounts.retain(|account| !marked_accounts.contains(account));
-            } else {
-                departments.extend(&marked_departments);
-                accounts.extend(&marked_accounts);
-            }
-        })
-        .await?;
+    let marking = context.directory.change_tag(tenant.id, name, |departments, accounts| {
+        if off {
+            departments.retain(|department| !marked_departments.contains(department));
+            accounts.retain(|account| !marked_accounts.contains(account));
+        } else {
+            departments.extend(&marked_departments);
+            accounts.extend(&marked_accounts);
+        }
+    });
+    let after = json!({ "marked": !off, "accounts": accounts, "departments": departments });
+    let tag = context.recorded(tenant.id, Action::TagChange, name, after, marking).await?;
     let (accounts, departments) = (tag.accounts.len(), tag.departments.len());
     let sentence =
         say!(context.text, "tag-marks", name = &tag.name, accounts = accounts, departments = departments);

@@ -1,7 +1,9 @@
 //! `pennypost tenant …`
 
 use clap::Subcommand;
+use pennypost_admin::Action;
 use pennypost_directory::{Page, Tenant, TenantState};
+use pennypost_model::TenantId;
 use serde_json::{Value, json};
 
 use crate::admin::output::Table;
@@ -42,7 +44,9 @@ impl TenantCommand {
     pub async fn run(&self, context: &AdminContext<'_>) -> Result<(), AdminError> {
         match self {
             TenantCommand::Add { name } => {
-                let tenant = context.directory.add_tenant(name).await?;
+                let adding = context.directory.add_tenant(name);
+                let tenant =
+                    context.recorded(None::<TenantId>, Action::TenantAdd, name, json!({}), adding).await?;
                 let id = tenant.id.to_string();
                 context.print(
                     &say!(context.text, "tenant-added", name = &tenant.name, id = id),
@@ -65,7 +69,9 @@ impl TenantCommand {
 
 async fn set_state(context: &AdminContext<'_>, name: &str, state: TenantState) -> Result<Tenant, AdminError> {
     let tenant = context.tenant(name).await?;
-    context.directory.set_tenant_state(tenant.id, state).await?;
+    let after = json!({ "suspended": state == TenantState::Suspended });
+    let setting = context.directory.set_tenant_state(tenant.id, state);
+    context.recorded(tenant.id, Action::TenantState, &tenant.name, after, setting).await?;
     Ok(Tenant { state, ..tenant })
 }
 

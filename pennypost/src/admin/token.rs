@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use clap::{Args, Subcommand, ValueEnum};
+use pennypost_admin::Action;
 use pennypost_directory::{Token, TokenId, TokenScope};
 use pennypost_ports::{Clock, SystemClock};
 use serde_json::{Value, json};
@@ -92,7 +93,12 @@ async fn create(context: &AdminContext<'_>, arguments: &CreateArgs) -> Result<()
     let account = context.account(&arguments.address).await?;
     let expires = arguments.expires.map(|days| SystemClock.now().plus_millis(days * DAY_MILLIS));
     let scope = arguments.token_scope();
-    let (token, secret) = context.directory.add_token(account.key, &arguments.name, scope, expires).await?;
+    let after = json!({
+        "name": arguments.name, "imap": scope.imap, "pop3": scope.pop3,
+        "expires": expires.map(|end| end.rfc3339()),
+    });
+    let adding = context.directory.add_token(account.key, &arguments.name, scope, expires);
+    let (token, secret) = context.recorded_of(&account, Action::TokenAdd, after, adding).await?;
     let (address, name) = (account.address.to_string(), token.name.clone());
     let mut document = document(&token);
     document["token"] = json!(secret);
@@ -129,7 +135,9 @@ async fn list(context: &AdminContext<'_>, address: &str) -> Result<(), AdminErro
 async fn revoke(context: &AdminContext<'_>, address: &str, id: TokenId) -> Result<(), AdminError> {
     let account = context.account(address).await?;
     let address = account.address.to_string();
-    if !context.directory.revoke_token(account.key, id).await? {
+    let revoking = context.directory.revoke_token(account.key, id);
+    let after = json!({ "token": id.to_string() });
+    if !context.recorded_of(&account, Action::TokenRevoke, after, revoking).await? {
         let id = id.to_string();
         return Err(AdminError::Said(say!(context.text, "error-no-token", address = address, id = id)));
     }

@@ -151,6 +151,37 @@ impl Administration {
         }
     }
 
+    /// Records what a command of the operator is about to do by the directory itself; the number of the record.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    pub async fn record_command(
+        &self,
+        book: Book,
+        action: Action,
+        object: &str,
+        after: Value,
+    ) -> Result<u64, AdminError> {
+        self.record_order(&Call::of_operator(), &About::new(book, action, object).to(after)).await
+    }
+
+    /// Records that what a command was about to do failed.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    pub async fn record_failed_command(
+        &self,
+        book: Book,
+        action: Action,
+        object: &str,
+        of: u64,
+        cause: String,
+    ) -> Result<(), AdminError> {
+        let about = About::new(book, action, object);
+        let failed = about.entry(&Call::of_operator(), Outcome::Failed { of, cause });
+        self.append(book, failed).await.map(drop)
+    }
+
     /// Records that something was ordered; the number of the record.
     pub(crate) async fn record_order(&self, call: &Call, about: &About<'_>) -> Result<u64, AdminError> {
         self.append(about.book, about.entry(call, Outcome::Ordered)).await

@@ -1,6 +1,6 @@
 //! Long operations as tasks: killed at each write, worked on by two at once, cancelled, forbidden, forgotten.
 //!
-//! Feature LOG-08: bulk jobs are kept for 180 days with who ordered them, how far they have come and what came of each row
+//! Feature LOG-08 (part): imports and exports over the API are kept for 180 days with who ordered them, how far they have come and which rows were refused; what operators import by commands is not among them
 
 #[path = "../../directory/tests/memory/mod.rs"]
 #[allow(dead_code, clippy::allow_attributes, reason = "each test file uses its part of it")]

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
+use pennypost_admin::Action;
 use pennypost_organisation::{Done, Import, MAX_BYTES, MAX_UNPACKED, Options, Place, Reason, Refused, Rows};
 use serde_json::json;
 
@@ -75,6 +76,16 @@ pub(super) async fn run(context: &AdminContext<'_>, arguments: &ImportArgs) -> R
         ..Options::default()
     };
     let opening = Some(context.open_account);
+    if !arguments.dry_run {
+        let files: Vec<String> = arguments.files.iter().map(|path| path.display().to_string()).collect();
+        let after = json!({
+            "departments": rows.counts()[0], "people": people, "groups": groups,
+            "skip_existing": arguments.skip_existing,
+        });
+        // Which rows were refused is no failure of it.
+        let ordered = std::future::ready(Ok::<_, AdminError>(()));
+        context.recorded(tenant.id, Action::OrganisationImport, &files.join(", "), after, ordered).await?;
+    }
     let import = Import::begin(&context.directory, tenant.id, &rows, &options, opening).await?;
     progress.counts[0] = import.added() as u64;
     progress.all_refused(import.refused_departments())?;
