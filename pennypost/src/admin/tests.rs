@@ -563,7 +563,7 @@ async fn what_to_enter_in_a_mail_program_is_told() {
     assert!(office.run(&setup, &[]).await.failure.is_some());
 }
 
-/// Feature LOG-06 (part): commands of operators that change something are in the log, too, those that failed with the reason; the seven days' display of the console is not built yet
+/// Feature LOG-06: commands of operators that change something are in the log, too, those that failed with the reason
 #[tokio::test(flavor = "multi_thread")]
 async fn commands_that_change_something_are_in_the_log_of_operations() {
     let office = Office::with_acme().await;

@@ -1,4 +1,4 @@
-//! Feature LOG-06 (part): log of operations over the API and by `role` and `key`: chained, by days, as CSV; other commands are not in it yet
+//! Feature LOG-06: log of operations over the API and by commands: chained, by days, as CSV
 
 use std::sync::Arc;
 
