@@ -83,9 +83,7 @@ pub use sessions::{NotSignedIn, SignIn, Visitor};
 pub use sign_in::{AccountLock, AccountRulesChange, sign_ins_csv};
 pub use sign_in_statistics::{Absent, DayOfSignIns};
 pub use tags::senders_name;
-pub use tasks::{
-    MAX_FILE, NewExport, NewImport, Swept, Task, TaskCounts, TaskKind, TaskProblem, TaskState, Worked,
-};
+pub use tasks::{NewExport, NewImport, Swept, Task, TaskCounts, TaskKind, TaskProblem, TaskState, Worked};
 pub use tenants::TenantChange;
 pub use tickets::TICKET_LIFE;
 

@@ -37,7 +37,7 @@ use crate::{AdminError, Administration, Conflict, Invalid};
 pub use work::Worked;
 
 /// Bytes of a file that is imported.
-pub const MAX_FILE: usize = 4_000_000;
+const MAX_FILE: usize = 4_000_000;
 /// Bytes of a file of a workbook, unpacked.
 const MAX_UNPACKED: usize = 48_000_000;
 /// Tasks of a tenant that wait or run at once.
@@ -490,7 +490,7 @@ impl Administration {
             once.is_some() && item.once == once && now.0.saturating_sub(item.created.0) < SAME_ORDER
         };
         if let Some((id, item)) = newest.iter().find(|(_, item)| is_same(item)) {
-            let id = id.parse().map_err(|_| AdminError::NotFound("task"))?;
+            let id: TaskId = id.parse().map_err(|_| AdminError::NotFound("task"))?;
             self.tell(tenant, id).await?;
             return Ok(item.clone().shown(id));
         }
@@ -717,7 +717,7 @@ impl Administration {
         loop {
             let listed = objects.list(&prefix, after.as_deref(), OBJECTS).await?;
             for object in &listed {
-                let id =
+                let id: Option<TaskId> =
                     object.name.strip_prefix(&prefix).and_then(|rest| rest.split('/').next()?.parse().ok());
                 let Some(id) = id else { continue };
                 let is_old = now.0.saturating_sub(object.modified.0) > DAY;

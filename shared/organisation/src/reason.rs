@@ -10,8 +10,11 @@ use crate::table::{MAX_BYTES, MAX_ROWS, TableError};
 /// Why a file is not taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FileError {
-    /// It has more than [`MAX_BYTES`].
-    Bytes,
+    /// It is too large.
+    Bytes {
+        /// Megabytes that it may have.
+        limit: u64,
+    },
     /// It has more than [`MAX_ROWS`].
     Rows,
     /// Its bytes are text in none of the encodings.
@@ -30,7 +33,7 @@ pub enum FileError {
 impl From<TableError> for FileError {
     fn from(error: TableError) -> FileError {
         match error {
-            TableError::Bytes => FileError::Bytes,
+            TableError::Bytes => FileError::Bytes { limit: MAX_BYTES / 1_000_000 },
             TableError::Rows => FileError::Rows,
             TableError::Encoding => FileError::Encoding,
             TableError::Workbook => FileError::Workbook,
@@ -43,9 +46,7 @@ impl FileError {
     #[must_use]
     pub fn message(&self, text: &Text, file: &str) -> String {
         match self {
-            FileError::Bytes => {
-                say!(text, "error-file-too-large", path = file, limit = MAX_BYTES / 1_000_000)
-            }
+            FileError::Bytes { limit } => say!(text, "error-file-too-large", path = file, limit = *limit),
             FileError::Rows => say!(text, "error-file-rows", path = file, limit = MAX_ROWS),
             FileError::Encoding => say!(text, "error-file-encoding", path = file),
             FileError::Workbook => say!(text, "error-file-workbook", path = file),

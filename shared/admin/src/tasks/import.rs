@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use pennypost_directory::{DirectoryError, MailAddress};
+use pennypost_directory::DirectoryError;
 use pennypost_model::{TaskId, TenantId, Timestamp};
 use pennypost_organisation::{
     Done, FileError, Import, Options, Place, Reason, Refused, Rows, Slice, csv_line,
@@ -25,7 +25,7 @@ struct File {
 
 fn read(name: &str, bytes: &[u8]) -> Result<File, FileError> {
     if bytes.len() > MAX_FILE {
-        return Err(FileError::Bytes);
+        return Err(FileError::Bytes { limit: (MAX_FILE / 1_000_000) as u64 });
     }
     let (mut rows, mut refused) = (Rows::default(), Vec::new());
     rows.read(name, bytes, MAX_UNPACKED, &mut refused)?;
