@@ -337,7 +337,10 @@ async fn tasks_are_listed_shown_and_cancelled() {
     assert!(listed[0].contains("state") && listed[0].contains("rows"), "{listed:?}");
     let line = listed.iter().find(|line| line.starts_with(&task.to_string())).expect("listed");
     assert!(
-        line.contains("operator") && line.contains("people.csv") && line.ends_with("done       2/2"),
+        line.contains("operator")
+            && line.contains("people.csv")
+            && line.contains("done")
+            && line.ends_with("2/2"),
         "{line}"
     );
     let shown = done(&it, &format!("task show {task}"), false).await.expect("shown");
