@@ -506,6 +506,7 @@ administration-missing = there is no such { $what ->
     [key] key
     [role] role
     [session] session
+    [task] task
    *[other] thing
  }
 role-added = made the role “{ $name }”

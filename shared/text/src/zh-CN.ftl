@@ -436,6 +436,7 @@ administration-missing = 没有该{ $what ->
     [key] 密钥
     [role] 角色
     [session] 会话
+    [task] 任务
    *[other] 对象
  }
 role-added = 已创建角色“{ $name }”
