@@ -23,7 +23,7 @@ pub mod usage;
 
 pub use flags::{FlagSet, Keyword, SystemFlags};
 pub use ids::{
-    AccountId, AccountKey, EventId, MailboxId, MailboxRole, Rid, Seq, TenantId, ThreadId, Timestamp, Uid,
+    AccountId, AccountKey, EventId, MailboxId, MailboxRole, Rid, Seq, TaskId, TenantId, ThreadId, Timestamp, Uid,
     UidValidity,
 };
 pub use sharing::{Grantee, Rights};
