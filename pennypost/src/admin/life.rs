@@ -292,7 +292,7 @@ async fn erase(context: &AdminContext<'_>, account: &Account) -> Result<(), Admi
         emptied.map_err(|cause| {
             AdminError::Said(say!(context.text, "error-empty-account", address = &address, cause = cause))
         })?;
-        Ok::<_, AdminError>(context.directory.erase_account(account.key).await?)
+        context.directory.erase_account(account.key).await.map_err(AdminError::from)
     };
     context.recorded_of(account, Action::AccountErase, json!({}), erasing).await?;
     let sentence = say!(context.text, "account-erased", address = &address);

@@ -23,8 +23,8 @@ pub mod usage;
 
 pub use flags::{FlagSet, Keyword, SystemFlags};
 pub use ids::{
-    AccountId, AccountKey, EventId, MailboxId, MailboxRole, Rid, Seq, TaskId, TenantId, ThreadId, Timestamp, Uid,
-    UidValidity,
+    AccountId, AccountKey, EventId, MailboxId, MailboxRole, Rid, Seq, TaskId, TenantId, ThreadId, Timestamp,
+    Uid, UidValidity,
 };
 pub use sharing::{Grantee, Rights};
 pub use special_use::SpecialUses;
