@@ -6,12 +6,16 @@
 //!
 //! Invariant: another account is only ever reached through [`Colleague`], and a colleague is only made from the
 //! session's own tenant and an id within it: there is no way to name an account of another tenant.
+//!
+//! What a colleague's account opens is an [`Opening`]: mailbox by mailbox by their access control lists, or, of a business
+//! mailbox (BIZ-01), the whole of it to its users and nothing to others. The latter is asked of the directory with each
+//! command in such a mailbox, so that who is taken out of the users is out of open sessions, too.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use pennypost_directory::Account;
+use pennypost_directory::{Account, AccountKind};
 use pennypost_fold::name::SEPARATOR;
 use pennypost_fold::{Mailbox, State};
 use pennypost_model::{AccountId, AccountKey, FlagSet, Grantee, MailboxId, Rights, SystemFlags};
@@ -41,6 +45,30 @@ impl Colleague {
     }
 }
 
+/// What a colleague's account opens to the member.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Opening {
+    /// Each mailbox what its access control list says.
+    ByList,
+    /// All mailboxes alike, those that will be made among them, and these rights; lists say nothing.
+    Whole(Rights),
+}
+
+impl Opening {
+    /// Nothing.
+    const CLOSED: Opening = Opening::Whole(Rights::NONE);
+    /// What users of a business mailbox may do: everything but to share it. Who uses it is the administrators' choice.
+    const OF_USERS: Opening = Opening::Whole(Rights::ALL.without(Rights::ADMINISTER));
+
+    /// Rights in the account as a whole: new mailboxes at its top take them.
+    pub const fn everywhere(self) -> Rights {
+        match self {
+            Opening::ByList => Rights::NONE,
+            Opening::Whole(rights) => rights,
+        }
+    }
+}
+
 /// A mailbox that a command was given.
 pub(super) struct Access {
     /// The account that it belongs to.
@@ -53,6 +81,8 @@ pub(super) struct Access {
     pub rights: Rights,
     /// Whose it is, if it is a colleague's: the level below [`OTHER_USERS`].
     pub owner: Option<String>,
+    /// What that account opens; of the member's own, everything.
+    pub opening: Opening,
     /// Bytes that the account may hold.
     pub quota: u64,
 }
@@ -118,6 +148,8 @@ pub(super) struct Sharer {
     pub state: Arc<State>,
     /// Bytes that it may hold.
     pub quota: u64,
+    /// What it opens to the member.
+    pub opening: Opening,
 }
 
 impl Session {
@@ -137,16 +169,17 @@ impl Session {
             let (live, state) = self.own().await?;
             let mailbox = Arc::clone(state.mailbox_named(name).ok_or_else(not_there)?);
             let quota = self.signed_in.as_ref().map_or(0, |signed_in| signed_in.standing.account.quota_bytes);
-            return Ok(Access { live, state, mailbox, rights: Rights::ALL, owner: None, quota });
+            let (rights, opening) = (Rights::ALL, Opening::Whole(Rights::ALL));
+            return Ok(Access { live, state, mailbox, rights, owner: None, opening, quota });
         };
         let sharer = self.sharer_at(address).await?.ok_or_else(not_there)?;
         let mailbox = Arc::clone(sharer.state.mailbox_named(rest).ok_or_else(not_there)?);
-        let rights = self.rights_in(&mailbox).await?;
+        let rights = self.rights_in(sharer.opening, &mailbox).await?;
         if rights.is_none() {
             return Err(not_there());
         }
-        let Sharer { address, live, state, quota } = sharer;
-        Ok(Access { live, state, mailbox, rights, owner: Some(address), quota })
+        let Sharer { address, live, state, quota, opening } = sharer;
+        Ok(Access { live, state, mailbox, rights, owner: Some(address), opening, quota })
     }
 
     /// As [`Session::reach`] for a mailbox that messages are to be put into: one that is not there can be created
@@ -167,14 +200,31 @@ impl Session {
     }
 
     /// Rights in a colleague's mailbox may have changed since it was selected; without the right to read it is
-    /// closed.
+    /// closed. What lists say is known with the mailbox; that it is still lists that say it is looked at now and then, and
+    /// who uses a business mailbox each time.
     pub async fn recheck_rights(&mut self) -> Result<(), Reply> {
         let Some(view) = self.view.as_ref().filter(|view| view.owner().is_some()) else { return Ok(()) };
-        // One that was deleted is one without messages; there is nothing to take away.
-        let Some(mailbox) = view.state().mailbox(view.id).map(Arc::clone) else { return Ok(()) };
-        let rights = self.rights_in(&mailbox).await?;
+        let (account, mut opening, since) = (view.account(), view.opening(), view.opening_since());
+        let mailbox = view.state().mailbox(view.id).map(Arc::clone);
+        let is_asked = opening != Opening::ByList || since.elapsed() >= self.adapter.limits.recheck;
+        if is_asked {
+            opening = match self.adapter.directory.account(account).await.map_err(unavailable)? {
+                Some(account) => self.opening_of(&account).await?,
+                None => Opening::CLOSED,
+            };
+        }
+        let rights = match &mailbox {
+            Some(mailbox) => self.rights_in(opening, mailbox).await?,
+            // One that was deleted is one without messages; of that nothing is to be taken away.
+            None if opening == Opening::CLOSED => Rights::NONE,
+            None => return Ok(()),
+        };
         let Some(view) = &mut self.view else { return Ok(()) };
+        if is_asked {
+            view.set_opening(opening);
+        }
         view.set_rights(rights);
+        self.knows_rights = true;
         if !rights.contains(Rights::READ) {
             self.view = None;
             self.stream.write(b"* OK [CLOSED] the mailbox is no longer shared with you\r\n");
@@ -192,37 +242,66 @@ impl Session {
         }
     }
 
-    /// All colleagues who share something with the member, or have done so; in order of their addresses.
+    /// All colleagues who share something with the member, or have done so, and the business mailboxes that the member
+    /// uses; in order of their addresses.
     pub async fn sharers(&mut self) -> Result<Vec<Sharer>, Reply> {
         let me = self.live()?.key();
         let owners = self.adapter.directory.sharers(me).await.map_err(unavailable)?;
         let mut sharers = Vec::new();
         for owner in owners {
             let Some(Colleague(key)) = Colleague::of(me, owner) else { continue };
-            let Some(account) = self.adapter.directory.account(key).await.map_err(unavailable)? else {
-                continue;
-            };
-            sharers.extend(self.sharer(account).await?);
+            let account = self.adapter.directory.account(key).await.map_err(unavailable)?;
+            // What is a business mailbox now comes with the others.
+            if let Some(account) = account.filter(|account| account.kind == AccountKind::Member) {
+                sharers.extend(self.open_sharer(account, Opening::ByList).await?);
+            }
+        }
+        // In the departments in which the member is now.
+        if let Some(own) = self.adapter.directory.account(me).await.map_err(unavailable)? {
+            let used = self.adapter.directory.mailboxes_used(&own).await.map_err(unavailable)?;
+            for account in used {
+                sharers.extend(self.open_sharer(account, Opening::OF_USERS).await?);
+            }
         }
         sharers.sort_by(|a, b| a.address.cmp(&b.address));
         Ok(sharers)
     }
 
+    /// What an account opens to the member, by what is stored now.
+    async fn opening_of(&self, account: &Account) -> Result<Opening, Reply> {
+        if account.kind == AccountKind::Member {
+            return Ok(Opening::ByList);
+        }
+        let directory = &self.adapter.directory;
+        let me = self.live()?.key();
+        let is_open = directory.is_open_business(account)
+            && directory.uses_mailbox(me, account.key).await.map_err(unavailable)?;
+        Ok(if is_open { Opening::OF_USERS } else { Opening::CLOSED })
+    }
+
     async fn sharer(&self, account: Account) -> Result<Option<Sharer>, Reply> {
+        let opening = self.opening_of(&account).await?;
+        self.open_sharer(account, opening).await
+    }
+
+    async fn open_sharer(&self, account: Account, opening: Opening) -> Result<Option<Sharer>, Reply> {
         let me = self.live()?.key();
         let Some(Colleague(key)) = Colleague::of(me, account.key.account) else { return Ok(None) };
-        if key != account.key {
+        if key != account.key || opening == Opening::CLOSED {
             return Ok(None);
         }
         // What the member wants mail programs to see is said of their own mail.
         let live = ClientAccount::whole(self.adapter.mailroom.account(key).await?);
         let state = live.refresh().await?;
         let (address, quota) = (account.address.to_string(), account.quota_bytes);
-        Ok(Some(Sharer { address, live, state, quota }))
+        Ok(Some(Sharer { address, live, state, quota, opening }))
     }
 
-    /// What the member may do with a colleague's mailbox.
-    pub async fn rights_in(&mut self, mailbox: &Mailbox) -> Result<Rights, Reply> {
+    /// What the member may do with a mailbox of a colleague whose account opens this.
+    pub async fn rights_in(&mut self, opening: Opening, mailbox: &Mailbox) -> Result<Rights, Reply> {
+        if let Opening::Whole(rights) = opening {
+            return Ok(rights);
+        }
         if mailbox.acl.is_empty() {
             return Ok(Rights::NONE);
         }

@@ -104,6 +104,8 @@ pub(super) struct Session {
     pub notify: Option<Box<Watch>>,
     /// In which groups the member is, as far as it was asked.
     pub memberships: Memberships,
+    /// The rights in the selected mailbox were looked at in this command.
+    pub knows_rights: bool,
     /// What the client has turned on.
     pub modes: Modes,
     /// Bad commands since the last good one.
@@ -127,6 +129,7 @@ impl Session {
             view: None,
             notify: None,
             memberships: Memberships::default(),
+            knows_rights: false,
             modes: Modes::default(),
             errors: 0,
             failed_sign_ins: 0,
@@ -231,6 +234,7 @@ impl Session {
             return Ok(true);
         }
         self.recheck().await?;
+        self.knows_rights = false;
         let then = Then::after(&command);
         let movement = command::movement(&command, self.stream.has_buffered_input());
         // On the heap while it lasts, each by itself: thousands of sessions wait in IDLE, and what a FETCH would
@@ -240,7 +244,9 @@ impl Session {
             command => Box::pin(self.execute(command, &bytes)).await?,
         };
         drop((bytes, share, self.ahead.take()));
-        self.move_view(movement, &reply);
+        if self.may_tell().await {
+            self.move_view(movement, &reply);
+        }
         self.answer(tag.as_deref(), &reply)?;
         if reply.kind == Kind::Ok {
             match then {
@@ -255,6 +261,22 @@ impl Session {
 
     fn count(&self, name: &str) {
         self.adapter.metrics.commands.with_label_values(&["imap", name]).inc();
+    }
+
+    /// May more be told of the selected mailbox? Of a colleague's that is no longer open nothing is, whatever the command
+    /// was about.
+    async fn may_tell(&mut self) -> bool {
+        let is_own = self.view.as_ref().is_none_or(|view| view.owner().is_none());
+        if is_own || self.knows_rights {
+            return true;
+        }
+        match Box::pin(self.recheck_rights()).await {
+            Ok(()) => true,
+            Err(refused) => {
+                tracing::warn!(text = %refused.text, "rights can't be looked at");
+                false
+            }
+        }
     }
 
     /// Shows the client what has changed in the selected mailbox.

@@ -13,8 +13,9 @@ use parking_lot::Mutex;
 use pennypost_fold::diff::difference_of;
 use pennypost_fold::{Mailbox, Row, Rows, State};
 use pennypost_model::{AccountKey, MailboxId, Rights, Seq, Uid, UidSet, UidValidity};
+use tokio::time::Instant;
 
-use super::access::{Access, may_change};
+use super::access::{Access, Opening, may_change};
 use super::grammar::{Partial, SequenceSet};
 use super::modes::Modes;
 use super::print::{self, RowWriter};
@@ -75,6 +76,8 @@ pub(super) struct View {
     live: ClientAccount,
     /// Whose it is, if it is a colleague's.
     owner: Option<String>,
+    /// What that colleague's account opens, and when that was asked.
+    opening: (Opening, Instant),
     rights: Rights,
     marks: Arc<RecentMarks>,
     /// Which mailbox.
@@ -98,10 +101,11 @@ pub(super) struct View {
 impl View {
     /// Opens a mailbox.
     pub fn open(access: Access, marks: &Arc<RecentMarks>, read_only: bool, modes: Modes) -> View {
-        let Access { live, state, mailbox, rights, owner, quota: _ } = access;
+        let Access { live, state, mailbox, rights, owner, opening, quota: _ } = access;
         let mut view = View {
             live,
             owner,
+            opening: (opening, Instant::now()),
             rights,
             marks: Arc::clone(marks),
             id: mailbox.id,
@@ -131,6 +135,21 @@ impl View {
     /// Whose the mailbox is, if it is a colleague's.
     pub fn owner(&self) -> Option<&str> {
         self.owner.as_deref()
+    }
+
+    /// What the account of the mailbox opens to the member.
+    pub const fn opening(&self) -> Opening {
+        self.opening.0
+    }
+
+    /// When that was asked.
+    pub const fn opening_since(&self) -> Instant {
+        self.opening.1
+    }
+
+    /// From now on it opens this.
+    pub fn set_opening(&mut self, opening: Opening) {
+        self.opening = (opening, Instant::now());
     }
 
     /// What the session may do.

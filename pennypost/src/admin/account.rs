@@ -329,6 +329,10 @@ async fn edit(context: &AdminContext<'_>, address: &str, person: &PersonArgs) ->
         if !departments.is_empty() {
             directory.set_departments(account.key, &departments).await?;
         }
+        // A business mailbox has no profile: one that is told nothing of it is not asked to change it.
+        if person.fields().next().is_none() {
+            return Ok(());
+        }
         let change =
             |profile: &mut Profile| person.fields().try_for_each(|(field, text)| profile.set(field, text));
         directory.change_profile(account.key, change).await

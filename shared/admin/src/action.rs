@@ -183,6 +183,20 @@ actions! {
     AccountAssign "account.assign" Members Write Account Nobody NobodyBelow;
     /// Turn a member's account into a business mailbox (BIZ-03).
     AccountConvert "account.convert" Members Write Account Nobody NobodyBelow;
+    /// Add a business mailbox with its users (BIZ-02).
+    BusinessAdd "business.add" Members Write Account Nobody All;
+    /// Look at who uses a business mailbox.
+    MailboxUsersRead "mailbox-users.read" Members Read Account Nobody All;
+    /// Let members use a business mailbox, or no more (BIZ-02, BIZ-04).
+    MailboxUsersChange "mailbox-users.change" Members Write Account Nobody All;
+    /// List the business mailboxes that an account uses (BIZ-06).
+    BusinessRead "business.read" Members Read Account Oneself All;
+    /// List the tokens that an account has made for a business mailbox.
+    BusinessTokenRead "business-token.read" Members Read Account Oneself All;
+    /// Make a token for a business mailbox that one uses (BIZ-07).
+    BusinessTokenAdd "business-token.add" Members Write Account Oneself NobodyBelow;
+    /// Make such a token worthless.
+    BusinessTokenRevoke "business-token.revoke" Members Write Account Oneself NobodyBelow;
     /// Erase an account in the recycle bin with its mail (ORG-23).
     AccountErase "account.erase" Members Write Account Nobody NobodyBelow;
     /// List tags, look at one (ORG-25).

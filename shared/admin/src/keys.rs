@@ -10,7 +10,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use parking_lot::Mutex;
-use pennypost_directory::{Directory, Listed, Page, TenantState};
+use pennypost_directory::{Account, AccountKind, Directory, Listed, Page, TenantState};
 use pennypost_model::codec::{Versioned, encode};
 use pennypost_model::{AccountId, AccountKey, TenantId, Timestamp};
 use pennypost_ports::{ControlKey, Expected};
@@ -231,7 +231,10 @@ impl Administration {
             (Some(tenant), Holder::Account(account)) => {
                 let account = AccountKey { tenant, account };
                 let found = self.directory.account(account).await.map_err(AdminError::from)?;
-                let found = found.filter(|found| found.is_open(self.clock.now()));
+                // Nobody acts as a business mailbox (BIZ-01).
+                let may =
+                    |found: &Account| found.is_open(self.clock.now()) && found.kind == AccountKind::Member;
+                let found = found.filter(may);
                 let address = found.ok_or(NotAuthentic::Unknown)?.address.to_string();
                 let authority = self.authority(account).await?;
                 let means = Means::Key(id);

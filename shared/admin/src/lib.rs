@@ -32,6 +32,7 @@ mod accounts;
 mod action;
 mod addresses;
 mod authorise;
+mod business;
 mod call;
 mod departments;
 mod domains;
@@ -66,6 +67,7 @@ pub use action::{Action, Target};
 pub use authorise::{
     Actor, Authority, Decision, Granted, Means, Presence, Reach, Scope, Standing, Why, authorise,
 };
+pub use business::NewBusinessMailbox;
 pub use call::Call;
 pub use departments::SeenDepartments;
 pub use domains::{DomainRecords, DomainRules, Outside, REMOVED_AT_ONCE, removal_code};

@@ -41,7 +41,7 @@ fn may(actor: &Actor, action: Action, account: AccountKey) -> &'static str {
     let scope = match action.target() {
         Target::Installation => Scope::Installation,
         Target::Tenant => Scope::Tenant(TENANT),
-        Target::Account if action == Action::AccountAdd => {
+        Target::Account if [Action::AccountAdd, Action::BusinessAdd].contains(&action) => {
             Scope::NewAccount { tenant: TENANT, departments: &[DEPARTMENT] }
         }
         Target::Department => Scope::Department { tenant: TENANT, departments: &[DEPARTMENT] },

@@ -24,6 +24,9 @@ pub(crate) use item::AccountItem;
 /// Bytes that an account may hold when nobody has said otherwise: 10 GB.
 pub const DEFAULT_QUOTA: u64 = 10_000_000_000;
 
+/// Bytes that a business mailbox may hold when nobody has said otherwise: 1 GB (BIZ-01).
+pub const BUSINESS_QUOTA: u64 = 1_000_000_000;
+
 /// Characters of a display name.
 const MAX_DISPLAY_NAME: usize = 200;
 
@@ -131,7 +134,7 @@ pub struct NewAccount<'a> {
     pub password: Option<&'a str>,
     /// Name of its owner for people; may be empty.
     pub display_name: &'a str,
-    /// Bytes that it may hold; `None` is [`DEFAULT_QUOTA`].
+    /// Bytes that it may hold; `None` is [`DEFAULT_QUOTA`], for a business mailbox [`BUSINESS_QUOTA`].
     pub quota_bytes: Option<u64>,
     /// Departments that its owner is in, the main one first; empty: directly in the organisation.
     pub departments: &'a [DepartmentId],
@@ -195,7 +198,11 @@ impl Directory {
             key: AccountKey { tenant, account: AccountId(self.ids.random()) },
             address,
             state: AccountState::Active,
-            quota_bytes: new.quota_bytes.unwrap_or(DEFAULT_QUOTA),
+            quota_bytes: new.quota_bytes.unwrap_or(if new.is_business {
+                BUSINESS_QUOTA
+            } else {
+                DEFAULT_QUOTA
+            }),
             created: self.clock.now(),
             display_name,
             clients: ClientSettings::default(),

@@ -19,6 +19,7 @@
 //! | `T/aliases` | `A/DOMAIN/LOCAL` | the address may be an alias of the account (`alias`) |
 //! | `T/groups` | `DOMAIN/LOCAL` | rules of a group beyond its members (`group_rules`) |
 //! | `T/bin` | `A` | the account may be in the recycle bin (`life`) |
+//! | `T/mailbox-users`, `T/mailboxes-used` | | who uses business mailboxes (`business`) |
 //! | `T/shares` | whom, owner | who shares mailboxes with whom (`sharing`): an index |
 //! | `T/sign-in` | account and place, or digest of a login | failed sign-ins (`throttle`) |
 //! | `T/locks` | account and place | what the list of locked accounts tells (`locks`) |
@@ -44,6 +45,7 @@ mod account;
 mod address;
 mod alias;
 mod amend;
+mod business;
 mod clients;
 mod domain;
 mod domain_life;
@@ -79,8 +81,11 @@ use std::sync::Arc;
 use pennypost_model::Timestamp;
 use pennypost_ports::{Clock, Control, Ids};
 
-pub use account::{Account, AccountKind, AccountState, BinCause, Binned, DEFAULT_QUOTA, NewAccount};
+pub use account::{
+    Account, AccountKind, AccountState, BUSINESS_QUOTA, BinCause, Binned, DEFAULT_QUOTA, NewAccount,
+};
 pub use alias::{Alias, MAX_ALIAS_TARGETS, MAX_ALIASES, MAX_BUSINESS_ALIASES, Target};
+pub use business::{MAX_MAILBOX_USERS, MAX_USER_TOKENS, MailboxUsers};
 pub use clients::{ClientRange, ClientRules, ClientSettings, ProtocolRules, ProtocolSettings};
 pub use domain::{CatchAll, Domain, DomainHealth, DomainState};
 pub use domain_life::{DomainContents, MAX_DOMAINS};

@@ -249,7 +249,7 @@ impl Directory {
         self.erase(&bin_key(key)).await
     }
 
-    /// Password, second factor, sessions and tokens of an account open nothing any more.
+    /// Password, second factor, sessions and tokens of an account open nothing any more, and it uses no business mailbox.
     async fn forget_credentials(&self, key: AccountKey) -> Result<(), DirectoryError> {
         self.erase(&credential_key(key)).await?;
         // What its owner has said about signing in, and from where.
@@ -257,6 +257,7 @@ impl Directory {
         self.unlock(key).await?;
         self.end_sessions(key, None).await?;
         self.remove_second_factor(key).await?;
+        self.leave_mailboxes(key).await?;
         for token in self.tokens(key).await? {
             self.revoke_token(key, token.id).await?;
         }
@@ -297,6 +298,7 @@ impl Directory {
             if let Some(held) = held.filter(|held| held.value == Entry::Account(key.account)) {
                 self.free_address(key.tenant, &account.address, held.version).await?;
             }
+            self.forget_users(key).await?;
             self.erase(&account_item_key(key)).await?;
         }
         self.erase(&bin_key(key)).await

@@ -22,7 +22,7 @@ use sha2::{Digest, Sha256};
 use crate::password::{Credential, credential_key};
 use crate::standing::digest_of;
 use crate::store::MAX_ATTEMPTS;
-use crate::{Account, Directory, DirectoryError, Page};
+use crate::{Account, AccountKind, Directory, DirectoryError, Page};
 
 /// What every session begins with, so that leaked ones can be searched for.
 const PREFIX: &str = "pps_";
@@ -309,7 +309,9 @@ impl Directory {
             self.password_digest(key),
             self.gate(key)
         )?;
-        let account = account.filter(|account| account.is_open(now));
+        // A business mailbox is signed in to by nobody (BIZ-01).
+        let may = |account: &Account| account.is_open(now) && account.kind == AccountKind::Member;
+        let account = account.filter(may);
         let is_admitted = match item.address {
             Some(address) => self.admits(&gate, Some(key), address).await?,
             None => true,

@@ -284,17 +284,7 @@ impl Directory {
         }
         let Some(account) = self.account(key).await? else { return Ok(false) };
         let tree = self.departments(key.tenant).await?;
-        Ok(account.departments.iter().any(|department| {
-            let mut next = *department;
-            for _ in 0..=crate::MAX_DEPARTMENT_LEVELS {
-                if exempt.departments.contains(&next) {
-                    return true;
-                }
-                let Some(stored) = tree.department(next) else { return false };
-                next = stored.parent;
-            }
-            false
-        }))
+        Ok(account.departments.iter().any(|department| tree.is_within(*department, &exempt.departments)))
     }
 
     /// May an account be used from that address now, by what is stored? For whoever shows something else than what

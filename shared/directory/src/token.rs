@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use pennypost_model::codec::Versioned;
+use pennypost_model::codec::{CodecError, Versioned, decode_plain};
 use pennypost_model::{AccountId, AccountKey, TenantId, Timestamp};
 use pennypost_ports::{Consistency, ControlKey, Expected};
 use serde::{Deserialize, Serialize};
@@ -91,6 +91,8 @@ pub struct Token {
     pub expires: Option<Timestamp>,
     /// Its last use, to the day: the first of that day.
     pub used: Option<TokenUse>,
+    /// Of a business mailbox: the user who made it, as long as whose use it opens the mailbox (BIZ-07).
+    pub user: Option<AccountId>,
 }
 
 /// A use of a token.
@@ -116,16 +118,36 @@ struct TokenItem {
     scope: TokenScope,
     created: Timestamp,
     expires: Option<Timestamp>,
+    user: Option<AccountId>,
 }
 
 impl Versioned for TokenItem {
     const KIND: &'static str = "token";
+    const VERSION: u8 = 2;
+
+    fn upgrade(found: u8, bytes: &[u8]) -> Result<TokenItem, CodecError> {
+        if found != 1 {
+            return Err(CodecError::Version { kind: Self::KIND, found, known: Self::VERSION });
+        }
+        let TokenItemV1 { name, hash, scope, created, expires } = decode_plain(Self::KIND, bytes)?;
+        Ok(TokenItem { name, hash, scope, created, expires, user: None })
+    }
+}
+
+/// As stored before users of business mailboxes made tokens.
+#[derive(Serialize, Deserialize)]
+struct TokenItemV1 {
+    name: String,
+    hash: [u8; 32],
+    scope: TokenScope,
+    created: Timestamp,
+    expires: Option<Timestamp>,
 }
 
 impl TokenItem {
     fn shown(self, id: TokenId) -> Token {
-        let TokenItem { name, scope, created, expires, .. } = self;
-        Token { id, name, scope, created, expires, used: None }
+        let TokenItem { name, scope, created, expires, user, .. } = self;
+        Token { id, name, scope, created, expires, used: None, user }
     }
 
     fn has_expired(&self, now: Timestamp) -> bool {
@@ -183,6 +205,17 @@ impl Directory {
         scope: TokenScope,
         expires: Option<Timestamp>,
     ) -> Result<(Token, String), DirectoryError> {
+        self.make_token(key, name, scope, expires, None).await
+    }
+
+    pub(crate) async fn make_token(
+        &self,
+        key: AccountKey,
+        name: &str,
+        scope: TokenScope,
+        expires: Option<Timestamp>,
+        user: Option<AccountId>,
+    ) -> Result<(Token, String), DirectoryError> {
         let name = name_for_people(name, MAX_NAME)?;
         self.account(key).await?.ok_or_else(|| DirectoryError::NoAccount(key.to_string()))?;
         if self.tokens(key).await?.len() >= MAX_TOKENS {
@@ -191,7 +224,7 @@ impl Directory {
         let id = TokenId(self.ids.random());
         let secret: String = rand::random::<[u8; 32]>().iter().map(|byte| format!("{byte:02x}")).collect();
         let hash = Sha256::digest(secret.as_bytes()).into();
-        let item = TokenItem { name, hash, scope, created: self.clock.now(), expires };
+        let item = TokenItem { name, hash, scope, created: self.clock.now(), expires, user };
         if self.write(&token_key(key, id), &item, Expected::Absent).await?.is_none() {
             return Err(DirectoryError::Contended);
         }
@@ -320,7 +353,7 @@ impl Directory {
         Directory { access_tokens: Some(tokens), ..self }
     }
 
-    /// The token of that number, if that is its secret and its time is not over.
+    /// The token of that number, if that is its secret, its time is not over, and its user still uses the mailbox.
     async fn token_behind(
         &self,
         key: AccountKey,
@@ -332,7 +365,10 @@ impl Directory {
         let digest = <[u8; 32]>::from(Sha256::digest(secret.as_bytes()));
         let now = self.clock.now();
         let is_good = |item: &TokenItem| item.hash == digest && !item.has_expired(now);
-        Ok(held.map(|held| held.value).filter(is_good).map(|item| (id, item)))
+        match held.map(|held| held.value).filter(is_good) {
+            Some(item) if self.user_stands(item.user, key).await? => Ok(Some((id, item))),
+            _ => Ok(None),
+        }
     }
 
     /// Notes that a token was used, and from where: once a day.
@@ -354,10 +390,29 @@ impl Directory {
         Ok(())
     }
 
-    /// Is the token there, and not expired?
+    /// Is the token there, not expired, and does its user still use the mailbox?
     pub(crate) async fn token_holds(&self, key: AccountKey, id: TokenId) -> Result<bool, DirectoryError> {
         let held = self.read::<TokenItem>(&token_key(key, id), Consistency::Strong).await?;
         let now = self.clock.now();
-        Ok(held.is_some_and(|held| !held.value.has_expired(now)))
+        match held.map(|held| held.value).filter(|item| !item.has_expired(now)) {
+            Some(item) => self.user_stands(item.user, key).await,
+            None => Ok(false),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pennypost_model::codec::{decode, encode_plain};
+
+    use super::*;
+
+    #[test]
+    fn tokens_of_the_first_version_are_read() {
+        let (name, hash, created) = ("phone".to_owned(), [7; 32], Timestamp(8));
+        let old = TokenItemV1 { name, hash, scope: TokenScope::ALL, created, expires: Some(Timestamp(9)) };
+        let item: TokenItem = decode(&encode_plain(&old, 1)).expect("read");
+        assert_eq!((item.name.as_str(), item.hash, item.scope), ("phone", [7; 32], TokenScope::ALL));
+        assert_eq!((item.created, item.expires, item.user), (Timestamp(8), Some(Timestamp(9)), None));
     }
 }

@@ -32,7 +32,9 @@ impl Session {
             return Err(no_right());
         }
         let from = view.id;
-        if to.live.key() != live.key() || to.rights != Rights::ALL {
+        // Within the account, whole, where no flag has to be left behind.
+        let every_flag = Rights::SEEN.union(Rights::WRITE).union(Rights::DELETE_MESSAGES);
+        if to.live.key() != live.key() || !to.rights.contains(every_flag) {
             return self.copy_across(&wanted, to, moves, tag).await;
         }
         let to = to.id();

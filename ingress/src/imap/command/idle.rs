@@ -1,7 +1,9 @@
 //! IDLE (RFC 2177).
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use pennypost_fold::State;
 use tokio::time::Instant;
 
 use crate::imap::response::Reply;
@@ -15,6 +17,14 @@ const SILENT_RECHECKS: u32 = 10;
 const MAX_LINE: usize = 1_000;
 
 impl Session {
+    /// Tells what has changed in the selected mailbox.
+    fn tell_movement(&mut self, state: &Arc<State>) {
+        let Some(view) = &mut self.view else { return };
+        let mut out = Vec::new();
+        view.advance(state, Movement::Full, &Told::default(), self.modes.condstore, &mut out);
+        self.stream.write(&out);
+    }
+
     /// Tells every change as it comes, until the client says DONE.
     pub(in crate::imap) async fn idle(&mut self) -> Done {
         let live = match self.selected() {
@@ -31,22 +41,16 @@ impl Session {
             match live.refresh().await {
                 Ok(state) => {
                     if let Some(view) = &mut self.view {
-                        let mut out = Vec::new();
-                        view.advance(
-                            &state,
-                            Movement::Full,
-                            &Told::default(),
-                            self.modes.condstore,
-                            &mut out,
-                        );
-                        self.stream.write(&out);
+                        view.learn(&state);
+                    }
+                    // Before anything is told: who is out of the mailbox hears no more of it.
+                    match self.recheck_rights().await {
+                        Ok(()) => self.tell_movement(&state),
+                        Err(refused) => tracing::warn!(text = %refused.text, "rights can't be looked at"),
                     }
                 }
                 // The next change or the next command shows it.
                 Err(error) => tracing::warn!(%error, "the journal can't be read"),
-            }
-            if let Err(refused) = self.recheck_rights().await {
-                tracing::warn!(text = %refused.text, "rights can't be looked at");
             }
             self.tell_news().await?;
             self.stream.flush().await?;

@@ -11,7 +11,7 @@ use pennypost_model::{MailboxId, Rights, SpecialUses};
 
 use super::select::named_line;
 use super::{Answer, named, status};
-use crate::imap::access::{no_right, split_shared};
+use crate::imap::access::{Opening, Sharer, no_right, split_shared};
 use crate::imap::grammar::{Name, NoSuchUse};
 use crate::imap::response::{Refusal, Reply};
 use crate::imap::session::{ACTOR, Session};
@@ -69,6 +69,7 @@ struct Place<'a> {
     state: Arc<State>,
     name: &'a str,
     is_own: bool,
+    opening: Opening,
 }
 
 impl Session {
@@ -77,29 +78,30 @@ impl Session {
         match split_shared(name) {
             None => {
                 let (live, state) = self.own().await?;
-                Ok(Place { live, state, name, is_own: true })
+                Ok(Place { live, state, name, is_own: true, opening: Opening::Whole(Rights::ALL) })
             }
             Some((_, "")) => Err(Reply::no("[NOPERM] that level is for the mailboxes of others")),
             Some((address, rest)) => {
                 let sharer = self.sharer_at(address).await?.ok_or_else(no_right)?;
-                Ok(Place { live: sharer.live, state: sharer.state, name: rest, is_own: false })
+                let Sharer { live, state, opening, .. } = sharer;
+                Ok(Place { live, state, name: rest, is_own: false, opening })
             }
         }
     }
 
     /// May a mailbox be made at this place? In a colleague's account that needs `k` at the nearest mailbox above
-    /// (RFC 4314 section 4).
+    /// (RFC 4314 section 4), or in the account as a whole.
     async fn may_create(&mut self, place: &Place<'_>) -> Result<(), Reply> {
         if place.state.mailboxes().count() >= MAX_MAILBOXES {
             return Err(Reply::no("[LIMIT] the account has too many mailboxes"));
         }
-        if place.is_own {
+        if place.is_own || place.opening.everywhere().contains(Rights::CREATE) {
             return Ok(());
         }
         let mut name = place.name;
         while let Some((above, _)) = name.rsplit_once(SEPARATOR) {
             if let Some(mailbox) = place.state.mailbox_named(above) {
-                let rights = self.rights_in(mailbox).await?;
+                let rights = self.rights_in(place.opening, mailbox).await?;
                 return if rights.contains(Rights::CREATE) { Ok(()) } else { Err(no_right()) };
             }
             name = above;

@@ -31,7 +31,7 @@ impl Session {
                 let sharer = self.sharer_at(address).await?.ok_or_else(no_root)?;
                 // To whom something can be read there, that is; to others it is not.
                 for mailbox in sharer.state.mailboxes() {
-                    if self.rights_in(mailbox).await?.contains(Rights::READ) {
+                    if self.rights_in(sharer.opening, mailbox).await?.contains(Rights::READ) {
                         self.quota_line(root, sharer.state.used, sharer.quota);
                         return Ok(Reply::ok("done"));
                     }

@@ -51,6 +51,7 @@ impl Session {
         let shown = Arc::clone(view.shown());
         let read_only = view.read_only;
         self.view = Some(view);
+        self.knows_rights = true;
         if let (Ok(live), Some(view)) = (self.selected(), &self.view) {
             consider_index(&live, view);
         }

@@ -73,7 +73,8 @@ impl Directory {
     ///
     /// # Errors
     /// [`DirectoryError::Name`], [`DirectoryError::NoAccount`], [`DirectoryError::NoDepartment`],
-    /// [`DirectoryError::TooMany`], [`DirectoryError::WrongKind`] for departments of a business mailbox, or the port's.
+    /// [`DirectoryError::TooMany`], [`DirectoryError::WrongKind`] for departments or a profile of a business mailbox, or the
+    /// port's.
     pub async fn amend_person(
         &self,
         expected: &Account,
@@ -87,7 +88,8 @@ impl Directory {
         } else {
             check_departments(&self.departments(expected.key.tenant).await?, departments)?
         };
-        if expected.kind == AccountKind::Business && !departments.is_empty() {
+        let is_nobodys = departments.is_empty() && *profile == Profile::default();
+        if expected.kind == AccountKind::Business && !is_nobodys {
             return Err(DirectoryError::WrongKind(expected.address.to_string()));
         }
         self.amend_account(expected, |account| {

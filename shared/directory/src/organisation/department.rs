@@ -9,7 +9,7 @@ use super::cards::{members_partition, members_prefix};
 use super::profile::{MAX_DEPARTMENTS_OF_ACCOUNT, Profile};
 use super::tree::{Department, DepartmentChange, DepartmentId, DepartmentTree, NewDepartment};
 use crate::store::MAX_ATTEMPTS;
-use crate::{Directory, DirectoryError, Page};
+use crate::{Account, AccountKind, Directory, DirectoryError, Page};
 
 /// Cards that are looked through for one that is not empty, when a department is removed.
 const MAX_LOOKED_AT: usize = 100;
@@ -194,7 +194,8 @@ impl Directory {
     /// Puts an account into these departments and no others, the main one first; none: directly into the organisation.
     ///
     /// # Errors
-    /// [`DirectoryError::NoAccount`], [`DirectoryError::NoDepartment`], [`DirectoryError::TooMany`], or the port's.
+    /// [`DirectoryError::NoAccount`], [`DirectoryError::NoDepartment`], [`DirectoryError::TooMany`],
+    /// [`DirectoryError::WrongKind`] for a business mailbox, or the port's.
     pub async fn set_departments(
         &self,
         key: AccountKey,
@@ -202,19 +203,37 @@ impl Directory {
     ) -> Result<(), DirectoryError> {
         let tree = self.departments(key.tenant).await?;
         let departments = check_departments(&tree, departments)?;
-        self.change_account(key, |account| account.departments.clone_from(&departments)).await
+        self.try_change_account(key, |account| {
+            is_persons(account)?;
+            account.departments.clone_from(&departments);
+            Ok(())
+        })
+        .await
     }
 
     /// Changes what the directory says of a person; `change` may be called several times.
     ///
     /// # Errors
-    /// [`DirectoryError::NoAccount`], what `change` gives, or the port's.
+    /// [`DirectoryError::NoAccount`], [`DirectoryError::WrongKind`] for a business mailbox, what `change` gives, or the
+    /// port's.
     pub async fn change_profile(
         &self,
         key: AccountKey,
         change: impl Fn(&mut Profile) -> Result<(), DirectoryError>,
     ) -> Result<(), DirectoryError> {
-        self.try_change_account(key, |account| change(&mut account.profile)).await
+        self.try_change_account(key, |account| {
+            is_persons(account)?;
+            change(&mut account.profile)
+        })
+        .await
+    }
+}
+
+/// A business mailbox is in no department and says nothing of a person (BIZ-01).
+fn is_persons(account: &Account) -> Result<(), DirectoryError> {
+    match account.kind {
+        AccountKind::Member => Ok(()),
+        AccountKind::Business => Err(DirectoryError::WrongKind(account.address.to_string())),
     }
 }
 

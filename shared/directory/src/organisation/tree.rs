@@ -4,7 +4,7 @@
 //! department is below itself and none too deep, whatever is changed at the same time. Ids are never given again, so a
 //! reference that is left over leads to nothing.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 
 use pennypost_model::codec::Versioned;
@@ -178,6 +178,21 @@ impl DepartmentTree {
             waiting.push((level + 1, below.remove(&department.id).unwrap_or_default()));
         }
         walked
+    }
+
+    /// Is the department one of these, or below one of them?
+    #[must_use]
+    pub fn is_within(&self, id: DepartmentId, wanted: &BTreeSet<DepartmentId>) -> bool {
+        let mut next = id;
+        // Bounded, so that a damaged item is no endless loop.
+        for _ in 0..=MAX_DEPARTMENT_LEVELS {
+            if wanted.contains(&next) {
+                return true;
+            }
+            let Some(stored) = self.department(next) else { return false };
+            next = stored.parent;
+        }
+        false
     }
 
     /// The department and all that are below it.

@@ -47,6 +47,8 @@ pub(crate) fn no_such(what: &str) -> Detail {
         "department" => "部门",
         "tag" => "标签",
         "task" => "任务",
+        "mailbox" => "业务邮箱",
+        "user" => "使用者",
         "session" => "登录会话",
         "request" => "待确认的操作",
         _ => "对象",

@@ -154,6 +154,19 @@ pub(super) const OPERATIONS: &[Operation] = &[
         },
     ),
     Operation::new(
+        (Method::Post, "/tenants/{tenant}/accounts/{account}/withdrawal", "withdraw-account"),
+        Action::AccountDelete,
+        "Withdraw a business mailbox: nobody uses it, and it lies in the recycle bin for 60 days",
+        Good::NOTHING,
+        |ask| {
+            Box::pin(async move {
+                let cause = BinCause::Withdrawn;
+                ask.administration.delete_account(&ask.call, ask.account()?, cause).await?;
+                Ok(Reply::nothing())
+            })
+        },
+    ),
+    Operation::new(
         (Method::Get, "/tenants/{tenant}/recycle-bin", "list-recycle-bin"),
         Action::AccountRead,
         "List the recycle bin",

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod aliases;
+mod business;
 mod clients;
 mod creator;
 mod departments;
@@ -53,6 +54,7 @@ pub(crate) fn operations() -> impl Iterator<Item = &'static Operation> {
         departments::OPERATIONS,
         people::OPERATIONS,
         life::OPERATIONS,
+        business::OPERATIONS,
         tags::OPERATIONS,
         rules::OPERATIONS,
         sign_in_rules::OPERATIONS,

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::page_of;
 use crate::rest::ask::{rows, time};
 use crate::rest::operation::{Good, Method, Operation, shape};
-use crate::rest::problem::Kind;
+use crate::rest::problem::{Kind, Refusal};
 use crate::rest::reply::Reply;
 
 /// A protocol that a token may open.
@@ -37,6 +37,8 @@ pub(crate) struct Token {
     expires: Option<String>,
     /// The first use of the last day on which it was used; null: never.
     used: Option<TokenUse>,
+    /// Of a business mailbox: the id of the user who made it, as long as whose use it opens the mailbox.
+    user: Option<String>,
 }
 
 /// A use of a token.
@@ -74,7 +76,7 @@ pub(crate) struct NewToken {
     expires: Option<String>,
 }
 
-fn show(token: pennypost_directory::Token) -> Token {
+pub(super) fn show(token: pennypost_directory::Token) -> Token {
     let TokenScope { imap, pop3 } = token.scope;
     let scope = [(Protocol::Imap, imap), (Protocol::Pop3, pop3)];
     Token {
@@ -88,7 +90,24 @@ fn show(token: pennypost_directory::Token) -> Token {
             address: used.client.to_string(),
             kind: used.kind.name(),
         }),
+        user: token.user.map(|user| user.to_string()),
     }
+}
+
+/// What is told once of a token that was made.
+pub(super) fn made(token: pennypost_directory::Token, text: String) -> MadeToken {
+    MadeToken { description: show(token), token: text }
+}
+
+/// The token that a body wishes for.
+pub(super) fn wished(new: NewToken) -> Result<pennypost_admin::NewToken, Refusal> {
+    let NewToken { name, scope, expires } = new;
+    let scope = scope.map_or(TokenScope::ALL, |scope| TokenScope {
+        imap: scope.contains(&Protocol::Imap),
+        pop3: scope.contains(&Protocol::Pop3),
+    });
+    let expires = time(expires.as_ref(), "/expires")?;
+    Ok(pennypost_admin::NewToken { name, scope, expires })
 }
 
 pub(super) const OPERATIONS: &[Operation] = &[
@@ -123,18 +142,12 @@ pub(super) const OPERATIONS: &[Operation] = &[
         problems: &[Kind::Invalid],
         handler: |ask| {
             Box::pin(async move {
-                let NewToken { name, scope, expires } = ask.body()?;
-                let scope = scope.map_or(TokenScope::ALL, |scope| TokenScope {
-                    imap: scope.contains(&Protocol::Imap),
-                    pop3: scope.contains(&Protocol::Pop3),
-                });
-                let expires = time(expires.as_ref(), "/expires")?;
-                let new = pennypost_admin::NewToken { name, scope, expires };
+                let new = wished(ask.body()?)?;
                 let key = ask.account()?;
                 let (token, text) = ask.administration.add_token(&ask.call, key, &new).await?;
                 let (tenant, account) = (key.tenant, key.account);
                 let location = format!("/api/v1/tenants/{tenant}/accounts/{account}/tokens/{}", token.id);
-                Ok(Reply::made(&MadeToken { description: show(token), token: text }, location))
+                Ok(Reply::made(&made(token, text), location))
             })
         },
     },

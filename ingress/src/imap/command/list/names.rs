@@ -100,7 +100,7 @@ pub(super) async fn add_shared<'a>(
             if looked_at % BATCH == 0 {
                 tokio::task::yield_now().await;
             }
-            let rights = session.rights_in(mailbox).await?;
+            let rights = session.rights_in(sharer.opening, mailbox).await?;
             if rights.contains(Rights::LOOKUP) {
                 let listed = Listed { mailbox, account: sharer.live.key(), rights, is_own: false };
                 let name = Cow::Owned(name_of(Some(&sharer.address), &mailbox.name).into_owned());

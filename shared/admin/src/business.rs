@@ -1,0 +1,256 @@
+//! Business mailboxes: who uses them, and what their users do with them themselves (BIZ-01, BIZ-02, BIZ-04, BIZ-06, BIZ-07).
+
+use pennypost_directory::{Account, DirectoryError, Listed, MailAddress, MailboxUsers, Token, TokenId};
+use pennypost_model::{AccountId, AccountKey, TenantId, Timestamp};
+use serde_json::{Value, json};
+
+use crate::accounts::NewToken;
+use crate::action::Action;
+use crate::authorise::Scope;
+use crate::call::{About, Call};
+use crate::{AdminError, Administration, Invalid};
+
+/// A business mailbox that is wished for.
+#[derive(Debug, Clone, Default)]
+pub struct NewBusinessMailbox {
+    /// Its address, in a domain of the tenant.
+    pub address: String,
+    /// Its name; may be empty.
+    pub name: String,
+    /// Bytes that it may hold; `None`: what the directory gives without a word.
+    pub quota_bytes: Option<u64>,
+    /// Who uses it.
+    pub users: MailboxUsers,
+}
+
+fn shown(users: &MailboxUsers) -> Value {
+    let accounts: Vec<String> = users.accounts.iter().map(ToString::to_string).collect();
+    json!({ "accounts": accounts, "departments": users.departments })
+}
+
+impl Administration {
+    /// Adds a business mailbox to a domain of the tenant, with its users (BIZ-02).
+    ///
+    /// # Errors
+    /// [`AdminError`]. A call that was cut off may have left the mailbox without users.
+    pub async fn add_business_mailbox(
+        &self,
+        call: &Call,
+        tenant: TenantId,
+        new: &NewBusinessMailbox,
+    ) -> Result<Account, AdminError> {
+        let quota_bytes = new.quota_bytes.unwrap_or(pennypost_directory::BUSINESS_QUOTA);
+        let address =
+            MailAddress::parse(&new.address).map_or_else(|_| new.address.clone(), |it| it.to_string());
+        let about = About::new(Some(tenant), Action::BusinessAdd, &address).to(json!({
+            "name": new.name, "quota_bytes": quota_bytes, "users": shown(&new.users),
+        }));
+        // It is in no department.
+        let departments = self.places(call, tenant).await?.of(&[]);
+        self.permit(call, &Scope::NewAccount { tenant, departments: &departments }, &about).await?;
+        let domain = self.own_domain(tenant, &new.address).await?;
+        self.check_lock(tenant, &domain).await?;
+        let wished = pennypost_directory::NewAccount {
+            address: &new.address,
+            display_name: &new.name,
+            quota_bytes: Some(quota_bytes),
+            is_business: true,
+            ..pennypost_directory::NewAccount::default()
+        };
+        // What can be known before is no operation.
+        self.directory.check_new(tenant, &wished).await?;
+        self.directory.check_users(tenant, &new.users).await?;
+        self.act(call, &about, async {
+            let account = self.directory.add_account_with(&wished).await?;
+            let set = self.directory.change_mailbox_users(account.key, |users| {
+                users.clone_from(&new.users);
+                true
+            });
+            set.await?;
+            Ok::<_, DirectoryError>(account)
+        })
+        .await
+    }
+
+    /// Who uses a business mailbox.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    pub async fn mailbox_users(&self, call: &Call, key: AccountKey) -> Result<MailboxUsers, AdminError> {
+        self.seen(call, Action::MailboxUsersRead, key).await?;
+        Ok(self.directory.mailbox_users(key).await?)
+    }
+
+    /// Says who uses a business mailbox, if it is still who was `expected` (BIZ-04).
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    pub async fn change_mailbox_users(
+        &self,
+        call: &Call,
+        key: AccountKey,
+        expected: &MailboxUsers,
+        users: &MailboxUsers,
+    ) -> Result<MailboxUsers, AdminError> {
+        let after = json!({ "in": shown(&users.without(expected)), "out": shown(&expected.without(users)) });
+        self.among_users(call, key, after, |stored| {
+            let is_as_expected = stored == expected;
+            if is_as_expected {
+                stored.clone_from(users);
+            }
+            is_as_expected
+        })
+        .await
+    }
+
+    /// Lets more use a business mailbox, whoever else does.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    pub async fn add_mailbox_users(
+        &self,
+        call: &Call,
+        key: AccountKey,
+        more: &MailboxUsers,
+    ) -> Result<MailboxUsers, AdminError> {
+        self.among_users(call, key, json!({ "in": shown(more) }), |stored| {
+            stored.accounts.extend(&more.accounts);
+            stored.departments.extend(&more.departments);
+            true
+        })
+        .await
+    }
+
+    /// Lets these use a business mailbox no more, from here on and in open sessions, too. Who does not use it anyhow is no
+    /// error.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    pub async fn remove_mailbox_users(
+        &self,
+        call: &Call,
+        key: AccountKey,
+        fewer: &MailboxUsers,
+    ) -> Result<MailboxUsers, AdminError> {
+        self.among_users(call, key, json!({ "out": shown(fewer) }), |stored| {
+            *stored = stored.without(fewer);
+            true
+        })
+        .await
+    }
+
+    async fn among_users(
+        &self,
+        call: &Call,
+        key: AccountKey,
+        after: Value,
+        change: impl Fn(&mut MailboxUsers) -> bool + Send + Sync,
+    ) -> Result<MailboxUsers, AdminError> {
+        let object = key.account.to_string();
+        let about = About::new(Some(key.tenant), Action::MailboxUsersChange, &object);
+        let mailbox = self.permitted(call, &about, key).await?;
+        let address = mailbox.address.to_string();
+        let about = About { object: &address, ..about }.to(after);
+        let changing = async {
+            let changed = self.directory.change_mailbox_users(key, change).await?;
+            changed.ok_or(AdminError::Changed)
+        };
+        self.act(call, &about, changing).await
+    }
+
+    /// The business mailboxes that an account uses and that are open, by address (BIZ-06).
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    pub async fn business_mailboxes(
+        &self,
+        call: &Call,
+        key: AccountKey,
+    ) -> Result<Listed<Account>, AdminError> {
+        let (account, _) = self.seen(call, Action::BusinessRead, key).await?;
+        let items = self.directory.mailboxes_used(&account).await?;
+        Ok(Listed { items, next: None })
+    }
+
+    /// The open business mailbox that an account uses; none other is there.
+    async fn used_mailbox(&self, user: AccountKey, mailbox: AccountId) -> Result<Account, AdminError> {
+        let key = AccountKey { tenant: user.tenant, account: mailbox };
+        let missing = || AdminError::NotFound("mailbox");
+        let mailbox = self.directory.account(key).await?.ok_or_else(missing)?;
+        let is_his =
+            self.directory.is_open_business(&mailbox) && self.directory.uses_mailbox(user, key).await?;
+        if is_his { Ok(mailbox) } else { Err(missing()) }
+    }
+
+    /// The tokens that an account has made for a business mailbox.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    pub async fn business_tokens(
+        &self,
+        call: &Call,
+        user: AccountKey,
+        mailbox: AccountId,
+    ) -> Result<Vec<Token>, AdminError> {
+        self.seen(call, Action::BusinessTokenRead, user).await?;
+        let mailbox = self.used_mailbox(user, mailbox).await?;
+        let mut tokens = self.directory.tokens(mailbox.key).await?;
+        tokens.retain(|token| token.user == Some(user.account));
+        Ok(tokens)
+    }
+
+    /// Makes a token with which an account's mail program opens a business mailbox that the account uses (BIZ-07): its
+    /// description, and the token itself, which is never told again. It holds as long as the account uses the mailbox.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    pub async fn add_business_token(
+        &self,
+        call: &Call,
+        user: AccountKey,
+        mailbox: AccountId,
+        new: &NewToken,
+    ) -> Result<(Token, String), AdminError> {
+        let object = user.account.to_string();
+        let about = About::new(Some(user.tenant), Action::BusinessTokenAdd, &object);
+        let account = self.permitted(call, &about, user).await?;
+        let mailbox = self.used_mailbox(user, mailbox).await?;
+        if new.expires.is_some_and(|end| end <= self.clock.now()) {
+            return Err(Invalid::Past.into());
+        }
+        let address = account.address.to_string();
+        let about = About { object: &address, ..about }.to(json!({
+            "mailbox": mailbox.address.to_string(), "name": new.name, "imap": new.scope.imap,
+            "pop3": new.scope.pop3, "expires": new.expires.map(Timestamp::rfc3339),
+        }));
+        let pair = (user.account, mailbox.key);
+        self.act(call, &about, self.directory.add_user_token(pair, &new.name, new.scope, new.expires)).await
+    }
+
+    /// Makes a token worthless that an account has made for a business mailbox.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    pub async fn revoke_business_token(
+        &self,
+        call: &Call,
+        user: AccountKey,
+        mailbox: AccountId,
+        id: TokenId,
+    ) -> Result<(), AdminError> {
+        let object = user.account.to_string();
+        let about = About::new(Some(user.tenant), Action::BusinessTokenRevoke, &object);
+        let account = self.permitted(call, &about, user).await?;
+        let mailbox = self.used_mailbox(user, mailbox).await?;
+        let missing = || AdminError::NotFound("token");
+        let tokens = self.directory.tokens(mailbox.key).await?;
+        let is_meant = |token: &&Token| token.id == id && token.user == Some(user.account);
+        let token = tokens.iter().find(is_meant).ok_or_else(missing)?;
+        let address = account.address.to_string();
+        let before = json!({
+            "mailbox": mailbox.address.to_string(), "token": id.to_string(), "name": token.name,
+        });
+        let about = About { object: &address, ..about }.from(before);
+        self.act(call, &about, self.directory.revoke_token(mailbox.key, id)).await.map(drop)
+    }
+}
