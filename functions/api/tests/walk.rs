@@ -105,6 +105,13 @@ fn body(route: &Route, of: &Tenant) -> Option<Value> {
         "suspend-account" => json!({ "suspended": true }),
         "assign-account" => json!({ "display_name": "new owner" }),
         "convert-account" => json!({ "name": "sales" }),
+        "add-business-mailbox" => json!({
+            "address": format!("new-business@{domain}"), "users": { "accounts": [of.member.account.to_string()] },
+        }),
+        "change-mailbox-users" | "add-mailbox-users" => json!({
+            "accounts": [of.creator.account.to_string(), of.member.account.to_string()],
+        }),
+        "add-business-token" => json!({ "name": "new" }),
         "add-tag" => json!({ "name": "new" }),
         "change-tag" => json!({ "name": "changed" }),
         "change-group-rules" => json!({ "senders": "inside" }),
@@ -162,6 +169,8 @@ fn account(route: &Route, of: &Tenant) -> AccountKey {
         "delete-account" => of.leavers[0],
         "unbind-account" => of.leavers[1],
         "convert-account" => of.leavers[2],
+        "withdraw-account" => of.retired,
+        _ if route.path.contains("{account}/users") => of.business,
         "restore-account" => of.deleted,
         "erase-account" => of.doomed,
         "assign-account" => of.unbound,
@@ -177,7 +186,9 @@ fn words(route: &Route, of: &Tenant) -> BTreeMap<&'static str, String> {
         ("group", format!("group@{}", of.domain)),
         ("role", of.role.clone()),
         ("key", of.key.clone()),
-        ("token", of.token.clone()),
+        ("token", if route.name == "revoke-business-token" { &of.business_token } else { &of.token }.clone()),
+        ("mailbox", of.business.account.to_string()),
+        ("user", of.creator.account.to_string()),
         ("department", of.department.to_string()),
         ("tag", of.tag.to_string()),
         ("session", of.session.clone()),
@@ -188,10 +199,11 @@ fn words(route: &Route, of: &Tenant) -> BTreeMap<&'static str, String> {
 
 /// Everything by which the tenant could be known.
 fn marks(of: &Tenant) -> Vec<String> {
-    let accounts = [of.creator, of.chief, of.graded, of.member].map(|key| key.account.to_string());
+    let accounts =
+        [of.creator, of.chief, of.graded, of.member, of.business].map(|key| key.account.to_string());
     let mut marks =
         vec![of.id.to_string(), of.name.clone(), of.role.clone(), of.key.clone(), of.token.clone()];
-    marks.extend([of.session.clone(), of.request.clone(), of.task.clone()]);
+    marks.extend([of.session.clone(), of.request.clone(), of.task.clone(), of.business_token.clone()]);
     marks.extend(accounts);
     marks
 }
@@ -204,6 +216,8 @@ async fn state(office: &Office, of: &Tenant) -> String {
     state += &format!("{:?}", it.domains(&OPERATOR, of.id, &page).await);
     state += &format!("{:?}", it.accounts(&OPERATOR, of.id, &page).await);
     state += &format!("{:?}", it.tokens(&OPERATOR, of.member).await);
+    state += &format!("{:?}", it.tokens(&OPERATOR, of.business).await);
+    state += &format!("{:?}", it.mailbox_users(&OPERATOR, of.business).await);
     state += &format!("{:?}", it.aliases(&OPERATOR, of.id, &page).await);
     state += &format!("{:?}", it.groups(&OPERATOR, of.id, &page).await);
     state += &format!("{:?}", it.policy(&OPERATOR, of.id).await);
@@ -283,7 +297,8 @@ async fn nothing_is_told_or_changed_abroad() {
                 // Departments and tags have numbers that each tenant gives anew: theirs are ours, too.
                 let is_numbered = route.path.contains("{department}") || route.path.contains("{tag}");
                 let names_an_object = inside.matches('/').count() > 3 && !is_numbered;
-                let gives_an_address = ["add-account", "add-alias", "add-group"].contains(&&*route.name);
+                let gives_an_address =
+                    ["add-account", "add-alias", "add-group", "add-business-mailbox"].contains(&&*route.name);
                 if names_an_object || gives_an_address {
                     let answer = office.ask(&key, &route.method, &inside, body.as_ref()).await;
                     let missing = if names_an_object { 404 } else { 422 };
@@ -397,7 +412,7 @@ fn may(actor: &Actor, route: &Route, home: &Tenant) -> bool {
         Target::Account if ["list-accounts", "list-recycle-bin", "list-locks"].contains(&&*route.name) => {
             Scope::SomeAccount(home.id)
         }
-        Target::Account if action == Action::AccountAdd => {
+        Target::Account if [Action::AccountAdd, Action::BusinessAdd].contains(&action) => {
             Scope::NewAccount { tenant: home.id, departments: &[] }
         }
         Target::Account => Scope::Account { key: home.member, departments: &[], authority: &plain },

@@ -2,6 +2,7 @@
 
 #[path = "../common/alone.rs"]
 mod alone;
+mod business;
 mod compress;
 mod dialogue;
 mod hostile;

@@ -1,7 +1,8 @@
-//! `role`, `key`, `log`, `sign-in`, `session`, `second-factor`, `security`, `service`: who may administer what, how people
-//! and programs come in, and the log of operations. All go through
+//! `role`, `key`, `log`, `sign-in`, `session`, `second-factor`, `security`, `service`, `task`, `business`: who may administer
+//! what, how people and programs come in, the log of operations, long operations, and business mailboxes. All go through
 //! [`pennypost_admin`] as the operator, whom everything is permitted, and what changes something is recorded.
 
+mod business;
 mod domain;
 mod key;
 mod log;
@@ -23,6 +24,7 @@ use crate::office::Office;
 use crate::text::Text;
 use crate::{Failed, say};
 
+pub use business::BusinessCommand;
 pub use domain::RecordsCommand;
 pub(crate) use domain::run as domain;
 pub use key::KeyCommand;
@@ -108,6 +110,9 @@ pub enum AdministrationCommand {
     /// Roles of administrators, and who holds them
     #[command(subcommand)]
     Role(RoleCommand),
+    /// Business mailboxes: for functions, used by members
+    #[command(subcommand)]
+    Business(BusinessCommand),
     /// The log of what administrators did, and of sign-ins
     #[command(subcommand)]
     Log(LogCommand),
@@ -141,6 +146,7 @@ pub(crate) async fn run(
     match command {
         AdministrationCommand::Key(command) => key::run(office, command, text, output).await,
         AdministrationCommand::Role(command) => role::run(office, command, text, output).await,
+        AdministrationCommand::Business(command) => business::run(office, command, text, output).await,
         AdministrationCommand::Log(command) => log::run(office, command, text, output).await,
         AdministrationCommand::SignIn(command) => sign_in::run(office, command, text, output).await,
         AdministrationCommand::Session(command) => session::run(office, command, text, output).await,

@@ -357,3 +357,45 @@ async fn tasks_are_listed_shown_and_cancelled() {
     let actions: Vec<&str> = log.iter().filter_map(|record| record["action"].as_str()).collect();
     assert_eq!(actions, ["organisation.import", "organisation.import", "task.cancel"]);
 }
+
+/// Feature BIZ-02 (part): added with name, address and users by one command; no notice to users yet
+#[tokio::test(flavor = "multi_thread")]
+async fn business_mailboxes_are_added_and_used() {
+    let it = test_office::office().await;
+    let (ann, bob) = (it.account.address.to_string(), it.account("bob@acme.example").await);
+    let directory = &it.office.directory;
+    let tenant = it.account.key.tenant;
+    let parent = pennypost_directory::DepartmentId::ROOT;
+    directory.add_department(tenant, parent, "Support", "").await.expect("department");
+    let add = format!("business add sales@acme.example --name Sales --user {ann}");
+    let added = documents(&done(&it, &add, true).await.expect("added"));
+    assert_eq!((&added[0]["name"], &added[0]["quota_bytes"]), (&"Sales".into(), &1_000_000_000.into()));
+    assert!(done(&it, &add, false).await.expect_err("taken").contains("taken"));
+    let mailbox = directory.account_at("sales@acme.example").await.expect("directory").expect("an account");
+    assert_eq!(directory.uses_mailbox(it.account.key, mailbox.key).await, Ok(true));
+
+    let more = "business let-in sales@acme.example --user bob@acme.example --department Support";
+    assert!(done(&it, more, false).await.expect("let in")[0].contains('3'));
+    let listed = done(&it, "business users sales@acme.example", false).await.expect("listed");
+    assert!(listed.len() == 4 && listed.iter().any(|line| line.starts_with("/Support")), "{listed:?}");
+    let fewer = format!("business let-out sales@acme.example --user {ann} --department Support");
+    done(&it, &fewer, false).await.expect("let out");
+    assert_eq!(directory.uses_mailbox(it.account.key, mailbox.key).await, Ok(false));
+    assert_eq!(directory.uses_mailbox(bob.key, mailbox.key).await, Ok(true));
+    let listed = documents(&done(&it, "business list", true).await.expect("listed"));
+    assert_eq!(listed.len(), 1);
+    assert_eq!(listed[0]["users"]["accounts"], serde_json::json!([bob.key.account.to_string()]));
+
+    for (bad, why) in [
+        ("business users ann@acme.example", "no business mailbox"),
+        ("business let-in sales@acme.example --user eve@acme.example", "eve@acme.example"),
+        ("business let-in sales@acme.example --user sales@acme.example", "sales@acme.example"),
+        ("business let-in sales@acme.example --department Moon", "Moon"),
+        ("business let-in sales@acme.example", "--user"),
+    ] {
+        let refused = done(&it, bad, false).await.expect_err(bad);
+        assert!(refused.contains(why), "{bad}: {refused}");
+    }
+    let log = done(&it, "log list", false).await.expect("listed").join("\n");
+    assert!(log.contains("business.add") && log.contains("mailbox-users.change"), "{log}");
+}

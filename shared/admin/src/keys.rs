@@ -336,7 +336,8 @@ impl Administration {
             (Some(_), Holder::Program) => self.permit_giving(call, about, permissions).await,
             (Some(tenant), Holder::Account(account)) => {
                 let key = AccountKey { tenant, account };
-                if self.directory.account(key).await?.is_none() {
+                let found = self.directory.account(key).await?;
+                if found.is_none_or(|found| found.kind != AccountKind::Member) {
                     return Err(Invalid::NoAccount.into());
                 }
                 let authority = self.authority(key).await?;

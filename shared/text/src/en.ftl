@@ -237,6 +237,7 @@ word-domain = domain
 word-catch-all = catch-all
 word-address = address
 word-quota = quota
+word-users = users
 word-members = members
 word-targets = leads to
 word-account = account
@@ -655,3 +656,9 @@ word-groups = groups
 word-skipped = were there already
 word-refused = refused
 word-ended = ended
+
+business-added = added the business mailbox { $address }; users: { $count }
+business-users = { $address }: users from now on: { $count }
+business-no-users = nobody uses it
+business-none = there is no business mailbox
+business-is-none = { $address } is no business mailbox; see “pennypost business list”

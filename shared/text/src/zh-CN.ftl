@@ -179,6 +179,7 @@ word-created = 创建时间
 word-domain = 域名
 word-catch-all = 错误地址转发
 word-address = 地址
+word-users = 使用者
 word-quota = 容量
 word-members = 成员
 word-targets = 指向
@@ -582,3 +583,9 @@ word-groups = 邮件组
 word-skipped = 此前已存在
 word-refused = 未被接受
 word-ended = 结束时间
+
+business-added = 已新建业务邮箱 { $address }，使用者 { $count } 个
+business-users = { $address } 现有使用者 { $count } 个
+business-no-users = 尚无使用者
+business-none = 没有业务邮箱
+business-is-none = { $address } 不是业务邮箱，请用“pennypost business list”查看

@@ -15,15 +15,16 @@ use axum::body::Body;
 use axum::http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt;
 use pennypost_admin::{
-    Administration, Call, Grant, Grants, Holder, NewAccount, NewExport, NewKey, NewToken, Permission,
-    Permissions, Reach, Worked,
+    Administration, Call, Grant, Grants, Holder, NewAccount, NewBusinessMailbox, NewExport, NewKey, NewToken,
+    Permission, Permissions, Reach, Worked,
 };
 use pennypost_api::rest::Pace;
 use pennypost_api::{Client, Rest, admin_routes};
 use pennypost_backend_aws::{Aws, Settings};
 use pennypost_backend_embedded::{Embedded, Options};
 use pennypost_directory::{
-    BinCause, DepartmentId, Directory, NewSession, SessionLife, SignInLog, SignedInBy, TokenScope,
+    BinCause, DepartmentId, Directory, MailboxUsers, NewSession, SessionLife, SignInLog, SignedInBy,
+    TokenScope,
 };
 use pennypost_model::{AccountKey, TaskId, TenantId, Timestamp};
 use pennypost_organisation::Kind as TableKind;
@@ -100,6 +101,10 @@ pub struct Tenant {
     pub deleted: AccountKey,
     pub doomed: AccountKey,
     pub unbound: AccountKey,
+    /// A business mailbox that creator and member use, the member's token for it, and one that is given up.
+    pub business: AccountKey,
+    pub business_token: String,
+    pub retired: AccountKey,
     /// A department with nobody in it, and a tag.
     pub department: u32,
     pub tag: u32,
@@ -239,6 +244,20 @@ impl Office {
         {
             it.delete_account(&OPERATOR, account, cause).await.expect("in the bin");
         }
+        let mut mailboxes = Vec::new();
+        for local in ["business", "retired"] {
+            let users = MailboxUsers {
+                accounts: [creator.account, member.account].into_iter().collect(),
+                departments: Default::default(),
+            };
+            let address = format!("{local}@{domain}");
+            let new = NewBusinessMailbox { address, users, ..NewBusinessMailbox::default() };
+            mailboxes.push(it.add_business_mailbox(&OPERATOR, id, &new).await.expect("a mailbox").key);
+        }
+        let [business, retired] = mailboxes[..] else { panic!("two mailboxes") };
+        let new = NewToken { name: "spare".to_owned(), scope: TokenScope::ALL, expires: None };
+        let made = it.add_business_token(&OPERATOR, member, business.account, &new).await.expect("a token");
+        let business_token = made.0.id.to_string();
         let root = DepartmentId::ROOT;
         let department = it.add_department(&OPERATOR, id, root, "研发", "").await.expect("department").0.id.0;
         let tag = it.add_tag(&OPERATOR, id, "spare").await.expect("tag").id.0;
@@ -265,6 +284,9 @@ impl Office {
             deleted,
             doomed,
             unbound,
+            business,
+            business_token,
+            retired,
             department,
             tag,
             session,
