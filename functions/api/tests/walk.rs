@@ -179,6 +179,7 @@ fn account(route: &Route, of: &Tenant) -> AccountKey {
 }
 
 fn words(route: &Route, of: &Tenant) -> BTreeMap<&'static str, String> {
+    let token = if route.name == "revoke-business-token" { &of.business_token } else { &of.token };
     BTreeMap::from([
         ("account", account(route, of).account.to_string()),
         ("domain", of.domain.clone()),
@@ -186,7 +187,7 @@ fn words(route: &Route, of: &Tenant) -> BTreeMap<&'static str, String> {
         ("group", format!("group@{}", of.domain)),
         ("role", of.role.clone()),
         ("key", of.key.clone()),
-        ("token", if route.name == "revoke-business-token" { &of.business_token } else { &of.token }.clone()),
+        ("token", token.clone()),
         ("mailbox", of.business.account.to_string()),
         ("user", of.creator.account.to_string()),
         ("department", of.department.to_string()),

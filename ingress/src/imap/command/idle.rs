@@ -64,6 +64,8 @@ impl Session {
                     Err(_) => return Err(End::Bye("[UNAVAILABLE] the account is gone")),
                 },
             };
+            // That was a while ago.
+            self.knows_rights = false;
             return match line {
                 Ok(Line::Text(line) | Line::BareLf(line)) if line.eq_ignore_ascii_case(b"DONE") => {
                     Ok(Reply::ok("no longer idle"))
