@@ -112,6 +112,10 @@ fn body(route: &Route, of: &Tenant) -> Option<Value> {
             "accounts": [of.creator.account.to_string(), of.member.account.to_string()],
         }),
         "add-business-token" => json!({ "name": "new" }),
+        "grant-secretary" => json!({ "scope": "full", "term": "1-day" }),
+        "apply-as-secretary" => {
+            json!({ "owner": format!("graded@{domain}"), "scope": "send-as", "term": "6-months" })
+        }
         "add-tag" => json!({ "name": "new" }),
         "change-tag" => json!({ "name": "changed" }),
         "change-group-rules" => json!({ "senders": "inside" }),
@@ -190,6 +194,8 @@ fn words(route: &Route, of: &Tenant) -> BTreeMap<&'static str, String> {
         ("token", token.clone()),
         ("mailbox", of.business.account.to_string()),
         ("user", of.creator.account.to_string()),
+        ("secretary", of.chief.account.to_string()),
+        ("owner", of.graded.account.to_string()),
         ("department", of.department.to_string()),
         ("tag", of.tag.to_string()),
         ("session", of.session.clone()),
@@ -219,6 +225,8 @@ async fn state(office: &Office, of: &Tenant) -> String {
     state += &format!("{:?}", it.tokens(&OPERATOR, of.member).await);
     state += &format!("{:?}", it.tokens(&OPERATOR, of.business).await);
     state += &format!("{:?}", it.mailbox_users(&OPERATOR, of.business).await);
+    state += &format!("{:?}", it.secretaries(&OPERATOR, of.member).await);
+    state += &format!("{:?}", it.secretary_of(&OPERATOR, of.member).await);
     state += &format!("{:?}", it.aliases(&OPERATOR, of.id, &page).await);
     state += &format!("{:?}", it.groups(&OPERATOR, of.id, &page).await);
     state += &format!("{:?}", it.policy(&OPERATOR, of.id).await);

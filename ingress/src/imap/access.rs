@@ -7,12 +7,12 @@
 //! Invariant: another account is only ever reached through [`Colleague`], and a colleague is only made from the
 //! session's own tenant and an id within it: there is no way to name an account of another tenant.
 //!
-//! What a colleague's account opens is an [`Opening`]: mailbox by mailbox by their access control lists, or, of a business
-//! mailbox (BIZ-01), the whole of it to its users and nothing to others. The latter is asked of the directory with each
-//! command in such a mailbox, so that who is taken out of the users is out of open sessions, too.
+//! What a colleague's account opens is an [`Opening`]: mailbox by mailbox by their access control lists; the whole of it
+//! to a full secretary (DLG-03); of a business mailbox (BIZ-01), the whole of it to its users and nothing to others. What is
+//! opened as a whole is asked of the directory with each command in it, so that who is out is out of open sessions, too.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use pennypost_directory::{Account, AccountKind};
@@ -59,6 +59,8 @@ impl Opening {
     const CLOSED: Opening = Opening::Whole(Rights::NONE);
     /// What users of a business mailbox may do: everything but to share it. Who uses it is the administrators' choice.
     const OF_USERS: Opening = Opening::Whole(Rights::ALL.without(Rights::ADMINISTER));
+    /// What a full secretary may do: what the owner may (DLG-03).
+    const OF_SECRETARIES: Opening = Opening::Whole(Rights::ALL);
 
     /// Rights in the account as a whole: new mailboxes at its top take them.
     pub const fn everywhere(self) -> Rights {
@@ -242,13 +244,18 @@ impl Session {
         }
     }
 
-    /// All colleagues who share something with the member, or have done so, and the business mailboxes that the member
-    /// uses; in order of their addresses.
+    /// All colleagues who share something with the member, or have done so, the business mailboxes that the member
+    /// uses, and those in whose place he stands; in order of their addresses.
     pub async fn sharers(&mut self) -> Result<Vec<Sharer>, Reply> {
         let me = self.live()?.key();
-        let owners = self.adapter.directory.sharers(me).await.map_err(unavailable)?;
         let mut sharers = Vec::new();
-        for owner in owners {
+        let stands_in_for = self.adapter.directory.stands_in_for(me).await.map_err(unavailable)?;
+        let whole: BTreeSet<AccountId> = stands_in_for.iter().map(|owner| owner.key.account).collect();
+        for owner in stands_in_for {
+            sharers.extend(self.open_sharer(owner, Opening::OF_SECRETARIES).await?);
+        }
+        let owners = self.adapter.directory.sharers(me).await.map_err(unavailable)?;
+        for owner in owners.difference(&whole).copied() {
             let Some(Colleague(key)) = Colleague::of(me, owner) else { continue };
             let account = self.adapter.directory.account(key).await.map_err(unavailable)?;
             // What is a business mailbox now comes with the others.
@@ -269,11 +276,12 @@ impl Session {
 
     /// What an account opens to the member, by what is stored now.
     async fn opening_of(&self, account: &Account) -> Result<Opening, Reply> {
-        if account.kind == AccountKind::Member {
-            return Ok(Opening::ByList);
-        }
         let directory = &self.adapter.directory;
         let me = self.live()?.key();
+        if account.kind == AccountKind::Member {
+            let is_full = directory.is_full_secretary(me, account).await.map_err(unavailable)?;
+            return Ok(if is_full { Opening::OF_SECRETARIES } else { Opening::ByList });
+        }
         let is_open = directory.is_open_business(account)
             && directory.uses_mailbox(me, account.key).await.map_err(unavailable)?;
         Ok(if is_open { Opening::OF_USERS } else { Opening::CLOSED })

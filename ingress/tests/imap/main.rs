@@ -14,6 +14,7 @@ mod sasl;
 mod scale;
 #[path = "../common/scram.rs"]
 mod scram;
+mod secretary;
 mod segments;
 mod server;
 mod sessions;

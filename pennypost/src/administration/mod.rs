@@ -1,6 +1,7 @@
-//! `role`, `key`, `log`, `sign-in`, `session`, `second-factor`, `security`, `service`, `task`, `business`: who may administer
-//! what, how people and programs come in, the log of operations, long operations, and business mailboxes. All go through
-//! [`pennypost_admin`] as the operator, whom everything is permitted, and what changes something is recorded.
+//! `role`, `key`, `log`, `sign-in`, `session`, `second-factor`, `security`, `service`, `task`, `business`, `secretary`: who may
+//! administer what, how people and programs come in, the log of operations, long operations, business mailboxes and
+//! secretaries. All go through [`pennypost_admin`] as the operator, whom everything is permitted, and what changes something
+//! is recorded.
 
 mod business;
 mod domain;
@@ -8,6 +9,7 @@ mod key;
 mod log;
 mod role;
 mod second_factor;
+mod secretary;
 mod security;
 mod service;
 mod session;
@@ -31,6 +33,7 @@ pub use key::KeyCommand;
 pub use log::LogCommand;
 pub use role::RoleCommand;
 pub use second_factor::SecondFactorCommand;
+pub use secretary::SecretaryCommand;
 pub use security::SecurityCommand;
 pub use service::ServiceCommand;
 pub use session::SessionCommand;
@@ -113,6 +116,9 @@ pub enum AdministrationCommand {
     /// Business mailboxes: for functions, used by members
     #[command(subcommand)]
     Business(BusinessCommand),
+    /// Secretaries: members who act for another one
+    #[command(subcommand)]
+    Secretary(SecretaryCommand),
     /// The log of what administrators did, and of sign-ins
     #[command(subcommand)]
     Log(LogCommand),
@@ -147,6 +153,7 @@ pub(crate) async fn run(
         AdministrationCommand::Key(command) => key::run(office, command, text, output).await,
         AdministrationCommand::Role(command) => role::run(office, command, text, output).await,
         AdministrationCommand::Business(command) => business::run(office, command, text, output).await,
+        AdministrationCommand::Secretary(command) => secretary::run(office, command, text, output).await,
         AdministrationCommand::Log(command) => log::run(office, command, text, output).await,
         AdministrationCommand::SignIn(command) => sign_in::run(office, command, text, output).await,
         AdministrationCommand::Session(command) => session::run(office, command, text, output).await,

@@ -197,6 +197,14 @@ actions! {
     BusinessTokenAdd "business-token.add" Members Write Account Oneself NobodyBelow;
     /// Make such a token worthless.
     BusinessTokenRevoke "business-token.revoke" Members Write Account Oneself NobodyBelow;
+    /// List the secretaries of an account, or whose secretary it is.
+    SecretaryRead "secretary.read" Members Read Account Oneself All;
+    /// Make somebody one's secretary (DLG-01).
+    SecretaryGrant "secretary.grant" Members Write Account Oneself NobodyBelow;
+    /// End that somebody is one's secretary, or that one is somebody's; answer an application with no.
+    SecretaryEnd "secretary.end" Members Write Account Oneself NobodyBelow;
+    /// Apply to be somebody's secretary (DLG-02).
+    SecretaryApply "secretary.apply" Members Write Account Oneself NobodyBelow;
     /// Erase an account in the recycle bin with its mail (ORG-23).
     AccountErase "account.erase" Members Write Account Nobody NobodyBelow;
     /// List tags, look at one (ORG-25).

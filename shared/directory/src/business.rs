@@ -79,14 +79,6 @@ impl Versioned for MailboxUsers {
     const KIND: &'static str = "users of a business mailbox";
 }
 
-/// An item of the index. Its key says it all.
-#[derive(Debug, Serialize, Deserialize)]
-struct Used;
-
-impl Versioned for Used {
-    const KIND: &'static str = "used business mailbox";
-}
-
 const DEPARTMENTS: &str = "d/";
 
 fn of_account(account: AccountId) -> String {
@@ -169,10 +161,8 @@ impl Directory {
             self.check_users(mailbox.tenant, &come).await?;
             // Left over of an earlier time as a user, if the process died then.
             self.remove_tokens_of(mailbox, &come.accounts).await?;
-            for place in come.places(mailbox.account) {
-                let key = ControlKey::new(used_partition(mailbox.tenant), place);
-                self.write(&key, &Used, Expected::Any).await?;
-            }
+            let places = come.places(mailbox.account);
+            self.mark_index(&used_partition(mailbox.tenant), places.iter()).await?;
             if users != before && self.write(&users_key(mailbox), &users, expected).await?.is_none() {
                 continue;
             }
@@ -190,25 +180,8 @@ impl Directory {
         mailbox: AccountKey,
         places: &BTreeSet<String>,
     ) -> Result<(), DirectoryError> {
-        let version = |held: &Option<Held<MailboxUsers>>| held.as_ref().map(|held| held.version);
-        let mut held = self.held_users(mailbox).await?;
-        for _ in 0..MAX_ATTEMPTS {
-            let seen = version(&held);
-            let wanted = held.map(|held| held.value.places(mailbox.account)).unwrap_or_default();
-            for place in places {
-                let key = ControlKey::new(used_partition(mailbox.tenant), place);
-                if !wanted.contains(place) {
-                    self.erase(&key).await?;
-                } else if self.read::<Used>(&key, Consistency::Strong).await?.is_none() {
-                    self.write(&key, &Used, Expected::Any).await?;
-                }
-            }
-            held = self.held_users(mailbox).await?;
-            if version(&held) == seen {
-                return Ok(());
-            }
-        }
-        Err(DirectoryError::Contended)
+        let wanted = |stored: &MailboxUsers| stored.places(mailbox.account);
+        self.settle_index(&users_key(mailbox), &used_partition(mailbox.tenant), places, wanted).await
     }
 
     /// Can all of these use a business mailbox of the tenant?

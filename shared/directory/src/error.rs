@@ -162,6 +162,9 @@ pub enum DirectoryError {
     /// That is not done with such an account: a member's, a business mailbox, or one without an owner.
     #[error("this is not done with an account such as {0}")]
     WrongKind(String),
+    /// A secretary would be, by others, his own secretary's.
+    #[error("{0} would be a secretary of their own secretary")]
+    SecretaryCycle(String),
     /// The members of a department's group are the department's.
     #[error("the members of this group are those of its department")]
     GroupFollows,
@@ -215,6 +218,7 @@ impl DirectoryError {
             | E::NoTargets
             | E::TooMany { .. }
             | E::GroupCycle(_)
+            | E::SecretaryCycle(_)
             | E::GroupDepth { .. }
             | E::DepartmentName { .. }
             | E::DepartmentDepth { .. }

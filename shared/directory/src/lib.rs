@@ -20,6 +20,7 @@
 //! | `T/groups` | `DOMAIN/LOCAL` | rules of a group beyond its members (`group_rules`) |
 //! | `T/bin` | `A` | the account may be in the recycle bin (`life`) |
 //! | `T/mailbox-users`, `T/mailboxes-used` | | who uses business mailboxes (`business`) |
+//! | `T/secretaries`, `T/secretary-of` | | secretaries of members (`secretary`) |
 //! | `T/shares` | whom, owner | who shares mailboxes with whom (`sharing`): an index |
 //! | `T/sign-in` | account and place, or digest of a login | failed sign-ins (`throttle`) |
 //! | `T/locks` | account and place | what the list of locked accounts tells (`locks`) |
@@ -63,6 +64,7 @@ mod policy;
 mod resolve;
 mod scram;
 mod second_factor;
+mod secretary;
 mod session;
 mod session_sign_in;
 mod sharing;
@@ -107,6 +109,10 @@ pub use password_rules::{Broken, PasswordRules, Weakness};
 pub use pennypost_policy::{AddressError, DomainName, MailAddress, PolicyError, SenderPattern, TenantPolicy};
 pub use resolve::{MAX_RECIPIENTS, Resolved};
 pub use second_factor::{CodeKind, NewAuthenticator, RECOVERY_CODES, SecondFactor};
+pub use secretary::{
+    MAX_APPLICATIONS, MAX_SECRETARIES, Secretary, SecretaryApplication, SecretaryGrant, SecretaryScope,
+    SecretaryTerm,
+};
 pub use session::{MAX_SESSIONS, NewSession, Session, SessionId, SessionLife, SignedInBy};
 pub use sharing::MAX_SHARERS;
 pub use sign_in::{ScramExchange, SignInError};

@@ -249,7 +249,8 @@ impl Directory {
         self.erase(&bin_key(key)).await
     }
 
-    /// Password, second factor, sessions and tokens of an account open nothing any more, and it uses no business mailbox.
+    /// Password, second factor, sessions and tokens of an account open nothing any more, and it uses no business mailbox
+    /// and acts for nobody.
     async fn forget_credentials(&self, key: AccountKey) -> Result<(), DirectoryError> {
         self.erase(&credential_key(key)).await?;
         // What its owner has said about signing in, and from where.
@@ -258,6 +259,7 @@ impl Directory {
         self.end_sessions(key, None).await?;
         self.remove_second_factor(key).await?;
         self.leave_mailboxes(key).await?;
+        self.leave_secretaries(key).await?;
         for token in self.tokens(key).await? {
             self.revoke_token(key, token.id).await?;
         }

@@ -1,9 +1,20 @@
 //! Typed access to the control port: keys, items with versions, pages, compare-and-set loops.
 
+use std::collections::BTreeSet;
+
 use pennypost_model::codec::{Versioned, decode, encode};
 use pennypost_ports::{Consistency, ControlKey, Expected, Put};
+use serde::{Deserialize, Serialize};
 
 use crate::{Directory, DirectoryError};
+
+/// An item of an index. Its key says it all.
+#[derive(Debug, Serialize, Deserialize)]
+struct Mark;
+
+impl Versioned for Mark {
+    const KIND: &'static str = "mark";
+}
 
 /// Items that a page holds at most.
 pub const MAX_PAGE: usize = 1_000;
@@ -88,6 +99,47 @@ impl Directory {
             let result = change(&mut held.value)?;
             if self.write(key, &held.value, Expected::Version(held.version)).await?.is_some() {
                 return Ok(Some(result));
+            }
+        }
+        Err(DirectoryError::Contended)
+    }
+
+    /// Puts marks at these places of an index: before what it tells of is written, so that the index says too much at most.
+    pub(crate) async fn mark_index(
+        &self,
+        partition: &str,
+        places: impl Iterator<Item = &String>,
+    ) -> Result<(), DirectoryError> {
+        for place in places {
+            self.write(&ControlKey::new(partition, place), &Mark, Expected::Any).await?;
+        }
+        Ok(())
+    }
+
+    /// Makes an index say at these places what an item says, until that has not changed meanwhile: of two at once the later
+    /// look sees what the other has made.
+    pub(crate) async fn settle_index<T: Versioned>(
+        &self,
+        truth: &ControlKey,
+        partition: &str,
+        places: &BTreeSet<String>,
+        wanted: impl Fn(&T) -> BTreeSet<String>,
+    ) -> Result<(), DirectoryError> {
+        let mut held = self.read::<T>(truth, Consistency::Strong).await?;
+        for _ in 0..MAX_ATTEMPTS {
+            let seen = held.as_ref().map(|held| held.version);
+            let wanted = held.map(|held| wanted(&held.value)).unwrap_or_default();
+            for place in places {
+                let key = ControlKey::new(partition, place);
+                if !wanted.contains(place) {
+                    self.erase(&key).await?;
+                } else if self.read::<Mark>(&key, Consistency::Strong).await?.is_none() {
+                    self.write(&key, &Mark, Expected::Any).await?;
+                }
+            }
+            held = self.read::<T>(truth, Consistency::Strong).await?;
+            if held.as_ref().map(|held| held.version) == seen {
+                return Ok(());
             }
         }
         Err(DirectoryError::Contended)

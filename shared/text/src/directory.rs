@@ -46,6 +46,7 @@ pub fn directory_message(error: &DirectoryError, text: &Text) -> String {
         E::NotInBin(address) => say!(text, "error-not-in-bin", address = address),
         E::BinOver(address) => say!(text, "error-bin-over", address = address),
         E::WrongKind(address) => say!(text, "error-wrong-kind", address = address),
+        E::SecretaryCycle(address) => say!(text, "error-secretary-cycle", address = address),
         E::GroupFollows => say!(text, "error-group-follows"),
         E::AliasDomain(name) => say!(text, "error-alias-domain", name = name),
         E::DomainNotEmpty(name) => say!(text, "error-domain-not-empty", name = name),

@@ -23,8 +23,8 @@ use pennypost_api::{Client, Rest, admin_routes};
 use pennypost_backend_aws::{Aws, Settings};
 use pennypost_backend_embedded::{Embedded, Options};
 use pennypost_directory::{
-    BinCause, DepartmentId, Directory, MailboxUsers, NewSession, SessionLife, SignInLog, SignedInBy,
-    TokenScope,
+    BinCause, DepartmentId, Directory, MailboxUsers, NewSession, SecretaryScope, SecretaryTerm, SessionLife,
+    SignInLog, SignedInBy, TokenScope,
 };
 use pennypost_model::{AccountKey, TaskId, TenantId, Timestamp};
 use pennypost_organisation::Kind as TableKind;
@@ -258,6 +258,10 @@ impl Office {
         let new = NewToken { name: "spare".to_owned(), scope: TokenScope::ALL, expires: None };
         let made = it.add_business_token(&OPERATOR, member, business.account, &new).await.expect("a token");
         let business_token = made.0.id.to_string();
+        // The member has a secretary, and would like to be one.
+        let what = (SecretaryScope::Full, SecretaryTerm::Day);
+        it.grant_secretary(&OPERATOR, member, chief.account, what).await.expect("granted");
+        it.apply_as_secretary(&OPERATOR, member, &format!("graded@{domain}"), what).await.expect("applied");
         let root = DepartmentId::ROOT;
         let department = it.add_department(&OPERATOR, id, root, "研发", "").await.expect("department").0.id.0;
         let tag = it.add_tag(&OPERATOR, id, "spare").await.expect("tag").id.0;

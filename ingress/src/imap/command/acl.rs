@@ -8,7 +8,7 @@ use pennypost_fold::{Draft, DraftError, State};
 use pennypost_model::{Grantee, Rights};
 
 use super::{Answer, named};
-use crate::imap::access::{Access, not_there, unavailable};
+use crate::imap::access::{Access, Opening, not_there, unavailable};
 use crate::imap::grammar::{Acl, RightsChange};
 use crate::imap::response::{Refusal, Reply, mailbox_name, string};
 use crate::imap::session::{ACTOR, Session};
@@ -130,7 +130,7 @@ impl Session {
         let grantee = self.grantee(identifier).await?;
         let me = Grantee::Account(self.live()?.key().account);
         let id = access.id();
-        let is_own = access.is_own();
+        let is_by_list = access.opening == Opening::ByList;
         let decide = |draft: &mut Draft| {
             let mailbox = draft.state().mailbox(id).ok_or(DraftError::NoMailbox)?;
             let before = mailbox.acl.get(&grantee).copied().unwrap_or_default();
@@ -141,7 +141,7 @@ impl Session {
                 Some((RightsChange::Remove, rights)) => before.without(rights),
             };
             // What was looked at before the account was.
-            if !is_own && !mailbox.acl.contains_key(&me) && mailbox.acl.is_empty() {
+            if is_by_list && !mailbox.acl.contains_key(&me) && mailbox.acl.is_empty() {
                 return Err(Refusal::NoRight);
             }
             // Of the whole account, also of mailboxes that this session does not see.

@@ -49,6 +49,8 @@ pub(crate) fn no_such(what: &str) -> Detail {
         "task" => "任务",
         "mailbox" => "业务邮箱",
         "user" => "使用者",
+        "secretary" => "秘书",
+        "owner" => "邮箱主人",
         "session" => "登录会话",
         "request" => "待确认的操作",
         _ => "对象",
@@ -186,6 +188,7 @@ fn of_organisation(error: &DirectoryError) -> Refusal {
         E::NotInBin(who) => (Kind::OtherState, format!("{} 不在回收站中", short(who))),
         E::BinOver(who) => (Kind::OtherState, format!("{} 在回收站中的保留期已过", short(who))),
         E::WrongKind(who) => (Kind::OtherState, format!("{} 这类账号不能进行该操作", short(who))),
+        E::SecretaryCycle(who) => (Kind::Invalid, format!("{} 会成为自己秘书的秘书", short(who))),
         E::GroupFollows => (Kind::OtherState, "该群组的名称和成员随部门变化，不能单独修改".to_owned()),
         other => return of_kind(other, english),
     };

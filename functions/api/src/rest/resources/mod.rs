@@ -20,6 +20,7 @@ pub(crate) mod requests;
 mod roles;
 mod rules;
 mod second_factors;
+mod secretaries;
 mod security;
 mod service;
 pub(crate) mod sessions;
@@ -55,6 +56,7 @@ pub(crate) fn operations() -> impl Iterator<Item = &'static Operation> {
         people::OPERATIONS,
         life::OPERATIONS,
         business::OPERATIONS,
+        secretaries::OPERATIONS,
         tags::OPERATIONS,
         rules::OPERATIONS,
         sign_in_rules::OPERATIONS,

@@ -1,0 +1,131 @@
+//! Secretaries through the API: appointed, applied for, ended, by whoever may.
+
+mod support;
+
+use pennypost_admin::Permissions;
+use serde_json::{Value, json};
+
+use support::{Answer, Office, Tenant};
+
+struct Bench {
+    office: Office,
+    home: Tenant,
+}
+
+impl Bench {
+    async fn as_member(
+        &self,
+        session: &str,
+        method: &str,
+        account: &str,
+        rest: &str,
+        body: Option<Value>,
+    ) -> Answer {
+        let path = format!("/tenants/{}/accounts/{account}{rest}", self.home.id);
+        self.office.ask(session, method, &path, body.as_ref()).await
+    }
+}
+
+fn items(answer: &Answer) -> Vec<Value> {
+    answer.json()["items"].as_array().expect("items").clone()
+}
+
+/// Feature DLG-01 (part): a member makes colleagues his secretaries, 10 at a time, not of business mailboxes, none in a circle; over the API, no page yet; for everybody as long as there are no VIP seats
+/// Feature DLG-02 (part): a colleague applies, the owner grants or refuses; over the API, no page and no notice yet
+/// Feature DLG-04: five terms from the grant, chosen by the owner; a new grant begins anew
+/// Feature BIZ-08 (part): a business mailbox has no secretary and is none; nothing is backed up yet
+#[tokio::test(flavor = "multi_thread")]
+async fn members_appoint_secretaries_and_apply() {
+    let office = Office::unhurried().await;
+    let home = office.tenant("home").await;
+    let (owner, other) = (home.leavers[0], home.leavers[1]);
+    let (owners, others) = (office.session(owner).await, office.session(other).await);
+    let (owner, other) = (owner.account.to_string(), other.account.to_string());
+    let it = Bench { office, home };
+    let place = format!("/secretaries/{other}");
+
+    for (term, days) in [("1-day", 1), ("1-week", 7), ("1-month", 30), ("3-months", 90), ("6-months", 180)] {
+        let new = json!({ "scope": "full", "term": term });
+        let granted = it.as_member(&owners, "PUT", &owner, &place, Some(new)).await;
+        assert_eq!(granted.status, 200, "{}", granted.text);
+        let granted = granted.json()["granted"].clone();
+        let time = |name: &str| {
+            let text = granted[name].as_str().expect("a time");
+            pennypost_model::Timestamp::from_rfc3339(text).expect("a time").0
+        };
+        assert_eq!(time("until") - time("since"), days * 24 * 60 * 60 * 1000, "{term}");
+    }
+    for bad in [json!({ "scope": "full", "term": "2-days" }), json!({ "scope": "read", "term": "1-day" })] {
+        it.as_member(&owners, "PUT", &owner, &place, Some(bad)).await.assert_problem(400, "bad-body");
+    }
+    let seen = items(&it.as_member(&owners, "GET", &owner, "/secretaries", None).await);
+    assert_eq!(
+        (seen.len(), &seen[0]["account"], &seen[0]["granted"]["scope"]),
+        (1, &json!(other), &json!("full"))
+    );
+    let seen = items(&it.as_member(&others, "GET", &other, "/secretary-of", None).await);
+    assert_eq!((seen.len(), &seen[0]["account"]), (1, &json!(owner)));
+
+    // A member does it for himself only; no circle, also not over others; not with business mailboxes.
+    let new = || Some(json!({ "scope": "send-as", "term": "1-day" }));
+    it.as_member(&others, "PUT", &owner, &place, new()).await.assert_problem(403, "no-permission");
+    it.as_member(&others, "GET", &owner, "/secretaries", None).await.assert_problem(403, "no-permission");
+    let back = it.as_member(&others, "PUT", &other, &format!("/secretaries/{owner}"), new()).await;
+    back.assert_problem(422, "invalid");
+    it.as_member(&owners, "PUT", &owner, &format!("/secretaries/{owner}"), new())
+        .await
+        .assert_problem(422, "invalid");
+    let third = it.home.member.account.to_string();
+    let admin = it.office.key(Some(it.home.id), None, Permissions::of_tenant()).await;
+    let next = it.as_member(&admin, "PUT", &other, &format!("/secretaries/{third}"), new()).await;
+    assert_eq!(next.status, 200, "{}", next.text);
+    it.as_member(&admin, "PUT", &third, &format!("/secretaries/{owner}"), new())
+        .await
+        .assert_problem(422, "invalid");
+    let business = it.home.business.account.to_string();
+    for (of, who) in [(&owner, &business), (&business, &owner)] {
+        let refused = it.as_member(&admin, "PUT", of, &format!("/secretaries/{who}"), new()).await;
+        refused.assert_problem(409, "other-state");
+    }
+    let nobody = it.as_member(&owners, "PUT", &owner, "/secretaries/00000000000000ff", new()).await;
+    nobody.assert_problem(422, "unknown-reference");
+
+    // Applied for: the owner grants it, or does not.
+    let unbound = it.as_member(&owners, "DELETE", &owner, &place, None).await;
+    assert_eq!(unbound.status, 204, "{}", unbound.text);
+    it.as_member(&owners, "DELETE", &owner, &place, None).await.assert_problem(404, "not-found");
+    let at = format!("leaver1@{}", it.home.domain);
+    let wish = |at: &str| Some(json!({ "owner": at, "scope": "send-on-behalf", "term": "1-week" }));
+    let applied = it.as_member(&others, "POST", &other, "/secretary-of", wish(&at)).await;
+    assert_eq!(
+        (applied.status.as_u16(), &applied.json()["granted"]),
+        (200, &json!(null)),
+        "{}",
+        applied.text
+    );
+    it.as_member(&others, "POST", &other, "/secretary-of", wish("nobody@nowhere.example"))
+        .await
+        .assert_problem(422, "unknown-reference");
+    let waits = items(&it.as_member(&owners, "GET", &owner, "/secretaries", None).await);
+    assert_eq!(waits[0]["applied"]["scope"], json!("send-on-behalf"));
+    let granted = it.as_member(&owners, "PUT", &owner, &place, new()).await.json();
+    assert_eq!((&granted["applied"], &granted["granted"]["scope"]), (&json!(null), &json!("send-as")));
+    let resigned = it.as_member(&others, "DELETE", &other, &format!("/secretary-of/{owner}"), None).await;
+    assert_eq!(resigned.status, 204, "{}", resigned.text);
+    it.as_member(&others, "POST", &other, "/secretary-of", wish(&at)).await;
+    assert_eq!(it.as_member(&owners, "DELETE", &owner, &place, None).await.status, 204);
+    assert!(items(&it.as_member(&others, "GET", &other, "/secretary-of", None).await).is_empty());
+
+    // Ten at a time.
+    for number in 0..=10 {
+        let address = format!("helper{number}@{}", it.home.domain);
+        let helper = it.office.account(it.home.id, address).await.account;
+        let answer = it.as_member(&owners, "PUT", &owner, &format!("/secretaries/{helper}"), new()).await;
+        assert_eq!(answer.status.as_u16(), if number < 10 { 200 } else { 422 }, "{}", answer.text);
+    }
+    let log =
+        it.office.ask(&admin, "GET", &format!("/tenants/{}/operations?limit=500", it.home.id), None).await;
+    for action in ["secretary.grant", "secretary.end", "secretary.apply"] {
+        assert!(log.text.contains(action), "{action}");
+    }
+}

@@ -1,0 +1,158 @@
+//! Secretaries: members who act for another one (DLG-01 … DLG-04).
+
+use pennypost_directory::{
+    Account, DirectoryError, MailAddress, Secretary, SecretaryApplication, SecretaryGrant, SecretaryScope,
+    SecretaryTerm,
+};
+use pennypost_model::{AccountId, AccountKey};
+use serde_json::json;
+
+use crate::action::Action;
+use crate::call::{About, Call};
+use crate::{AdminError, Administration};
+
+/// Somebody who is a secretary, or applies for it, seen by the other side: which that is depends on who asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deputy {
+    /// The other account.
+    pub account: AccountId,
+    /// Its address; `None` if it is gone.
+    pub address: Option<MailAddress>,
+    /// Its name; may be empty.
+    pub name: String,
+    /// What the secretary is.
+    pub granted: Option<SecretaryGrant>,
+    /// What he would like to be.
+    pub applied: Option<SecretaryApplication>,
+}
+
+impl Deputy {
+    fn of(account: AccountId, found: Option<Account>, entry: &Secretary) -> Deputy {
+        let (granted, applied) = (entry.granted, entry.applied);
+        let name = found.as_ref().map(|found| found.display_name.clone()).unwrap_or_default();
+        Deputy { account, address: found.map(|found| found.address), name, granted, applied }
+    }
+}
+
+impl Administration {
+    /// Who is a member's secretary, and who applies for it.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    pub async fn secretaries(&self, call: &Call, owner: AccountKey) -> Result<Vec<Deputy>, AdminError> {
+        self.seen(call, Action::SecretaryRead, owner).await?;
+        let mut deputies = Vec::new();
+        for entry in self.directory.secretaries(owner).await? {
+            deputies.push(self.deputy(owner, &entry).await?);
+        }
+        Ok(deputies)
+    }
+
+    async fn deputy(&self, owner: AccountKey, entry: &Secretary) -> Result<Deputy, AdminError> {
+        let found = self.directory.account(AccountKey { account: entry.account, ..owner }).await?;
+        Ok(Deputy::of(entry.account, found, entry))
+    }
+
+    /// Whose secretary an account is, or would like to be.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    pub async fn secretary_of(&self, call: &Call, secretary: AccountKey) -> Result<Vec<Deputy>, AdminError> {
+        self.seen(call, Action::SecretaryRead, secretary).await?;
+        let of = self.directory.secretary_of(secretary).await?;
+        Ok(of.into_iter().map(|(owner, entry)| Deputy::of(owner.key.account, Some(owner), &entry)).collect())
+    }
+
+    /// Makes an account a member's secretary, from now on for that term (DLG-01, DLG-04).
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    pub async fn grant_secretary(
+        &self,
+        call: &Call,
+        owner: AccountKey,
+        secretary: AccountId,
+        (scope, term): (SecretaryScope, SecretaryTerm),
+    ) -> Result<Deputy, AdminError> {
+        let after = json!({
+            "secretary": secretary.to_string(), "scope": scope.name(), "term": term.name(),
+        });
+        let granting = self.directory.grant_secretary(owner, secretary, (scope, term));
+        let entry = self.about_secretaries(call, Action::SecretaryGrant, owner, after, granting).await?;
+        self.deputy(owner, &entry).await
+    }
+
+    /// Ends that an account is a member's secretary, or answers its application with no.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    pub async fn end_secretary(
+        &self,
+        call: &Call,
+        owner: AccountKey,
+        secretary: AccountId,
+    ) -> Result<(), AdminError> {
+        let after = json!({ "secretary": secretary.to_string() });
+        let ending = self.directory.end_secretary(owner, secretary);
+        let was_there = self.about_secretaries(call, Action::SecretaryEnd, owner, after, ending).await?;
+        if was_there { Ok(()) } else { Err(AdminError::NotFound("secretary")) }
+    }
+
+    /// An account applies to be the secretary of the member at an address (DLG-02), who decides.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    pub async fn apply_as_secretary(
+        &self,
+        call: &Call,
+        secretary: AccountKey,
+        owner: &str,
+        (scope, term): (SecretaryScope, SecretaryTerm),
+    ) -> Result<Deputy, AdminError> {
+        let after = json!({ "owner": owner, "scope": scope.name(), "term": term.name() });
+        let applying = async {
+            let found = self.directory.colleague(secretary.tenant, owner).await?;
+            let owner = found.ok_or_else(|| DirectoryError::NoAccount(owner.to_owned()))?;
+            let applied = self.directory.apply_as_secretary(owner.key, secretary.account, (scope, term));
+            let entry = applied.await?;
+            Ok((owner, entry))
+        };
+        let applied = self.about_secretaries(call, Action::SecretaryApply, secretary, after, applying).await;
+        let (owner, entry) = applied?;
+        Ok(Deputy::of(owner.key.account, Some(owner), &entry))
+    }
+
+    /// A secretary gives it up, or takes an application back.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    pub async fn resign_as_secretary(
+        &self,
+        call: &Call,
+        secretary: AccountKey,
+        owner: AccountId,
+    ) -> Result<(), AdminError> {
+        let after = json!({ "owner": owner.to_string() });
+        let ending =
+            self.directory.end_secretary(AccountKey { account: owner, ..secretary }, secretary.account);
+        let was_there = self.about_secretaries(call, Action::SecretaryEnd, secretary, after, ending).await?;
+        if was_there { Ok(()) } else { Err(AdminError::NotFound("owner")) }
+    }
+
+    /// Records what an account does about secretaries, and does it.
+    async fn about_secretaries<R>(
+        &self,
+        call: &Call,
+        action: Action,
+        key: AccountKey,
+        after: serde_json::Value,
+        effect: impl Future<Output = Result<R, DirectoryError>> + Send,
+    ) -> Result<R, AdminError> {
+        let object = key.account.to_string();
+        let about = About::new(Some(key.tenant), action, &object);
+        let account = self.permitted(call, &about, key).await?;
+        let address = account.address.to_string();
+        let about = About { object: &address, ..about }.to(after);
+        self.act(call, &about, effect).await
+    }
+}

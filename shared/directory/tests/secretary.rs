@@ -1,0 +1,141 @@
+//! Secretaries: their terms, circles, and what is left when processes die or race.
+
+#[allow(dead_code, clippy::allow_attributes, reason = "each test file uses its part of it")]
+mod memory;
+
+use std::collections::BTreeSet;
+
+use memory::{Death, House, Memory, PASSWORD};
+use pennypost_directory::{
+    Account, BinCause, Directory, DirectoryError, MAX_APPLICATIONS, SecretaryScope, SecretaryTerm,
+};
+use pennypost_model::AccountKey;
+
+const DAY: i64 = 24 * 60 * 60 * 1000;
+const FULL: (SecretaryScope, SecretaryTerm) = (SecretaryScope::Full, SecretaryTerm::Day);
+
+async fn account(directory: &Directory, local: &str) -> Account {
+    directory.add_account(&format!("{local}@acme.example"), PASSWORD, local, None).await.expect(local)
+}
+
+/// Feature DLG-04: it ends by itself with its term
+#[tokio::test]
+async fn a_secretary_is_one_for_a_term_and_no_longer() {
+    let (house, _) = House::with_acme().await;
+    let directory = &house.directory;
+    let (ann, bob) = (account(directory, "ann").await, account(directory, "bob").await);
+    for term in SecretaryTerm::ALL {
+        let what = (SecretaryScope::Full, term);
+        directory.grant_secretary(ann.key, bob.key.account, what).await.expect("granted");
+        house.clock.advance(term.days() * DAY - 1);
+        assert_eq!(directory.is_full_secretary(bob.key, &ann).await, Ok(true), "{term:?}");
+        assert_eq!(directory.stands_in_for(bob.key).await.expect("asked"), [ann.clone()]);
+        house.clock.advance(1);
+        assert_eq!(directory.is_full_secretary(bob.key, &ann).await, Ok(false), "{term:?}");
+        assert!(directory.stands_in_for(bob.key).await.expect("asked").is_empty());
+        assert!(directory.secretaries(ann.key).await.expect("asked").is_empty());
+    }
+    // An application waits for 30 days.
+    directory.apply_as_secretary(ann.key, bob.key.account, FULL).await.expect("applied");
+    assert_eq!(directory.is_full_secretary(bob.key, &ann).await, Ok(false));
+    house.clock.advance(30 * DAY - 1);
+    assert_eq!(directory.secretary_of(bob.key).await.expect("asked").len(), 1);
+    house.clock.advance(1);
+    assert!(directory.secretary_of(bob.key).await.expect("asked").is_empty());
+    // What is over makes room.
+    for round in 0..2 {
+        for number in 0..MAX_APPLICATIONS {
+            let helper = account(directory, &format!("helper{round}-{number}")).await.key.account;
+            directory.apply_as_secretary(ann.key, helper, FULL).await.expect("applied");
+        }
+        let more = directory.apply_as_secretary(ann.key, bob.key.account, FULL).await;
+        assert!(matches!(more, Err(DirectoryError::TooMany { .. })), "{more:?}");
+        house.clock.advance(30 * DAY);
+    }
+}
+
+#[tokio::test]
+async fn whose_account_changes_hands_acts_for_nobody() {
+    let (house, _) = House::with_acme().await;
+    let directory = &house.directory;
+    let (ann, bob, cat) =
+        (account(directory, "ann").await, account(directory, "bob").await, account(directory, "cat").await);
+    directory.grant_secretary(ann.key, bob.key.account, FULL).await.expect("granted");
+    directory.grant_secretary(bob.key, cat.key.account, FULL).await.expect("granted");
+    directory.bin_account(bob.key, BinCause::Unbound).await.expect("unbound");
+    assert!(directory.secretaries(ann.key).await.expect("asked").is_empty());
+    assert!(directory.secretaries(bob.key).await.expect("asked").is_empty());
+    assert!(directory.stands_in_for(cat.key).await.expect("asked").is_empty());
+    let gone = directory.grant_secretary(ann.key, bob.key.account, FULL).await;
+    assert_eq!(gone, Err(DirectoryError::InBin("bob@acme.example".to_owned())));
+    // Nobody's place is taken while his account is closed.
+    directory.grant_secretary(ann.key, cat.key.account, FULL).await.expect("granted");
+    directory.set_suspended(ann.key, true).await.expect("suspended");
+    let closed = directory.account(ann.key).await.expect("asked").expect("there");
+    assert_eq!(directory.is_full_secretary(cat.key, &closed).await, Ok(false));
+    assert!(directory.stands_in_for(cat.key).await.expect("asked").is_empty());
+}
+
+/// Does the index tell of each secretary, so that nobody is missing?
+async fn nobody_is_missing(directory: &Directory, owner: AccountKey, shown: &str) {
+    for secretary in directory.secretaries(owner).await.expect("asked") {
+        let key = AccountKey { account: secretary.account, ..owner };
+        let of = directory.secretary_of(key).await.expect("asked");
+        assert!(of.iter().any(|(found, _)| found.key == owner), "{shown}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_dying_process_leaves_is_completed() {
+    let mut died = 0;
+    for death in [Death::BeforeWrite, Death::AfterWrite] {
+        for writes in 0..5 {
+            let (house, _) = House::with_acme().await;
+            let directory = &house.directory;
+            let (ann, bob) = (account(directory, "ann").await, account(directory, "bob").await);
+            let shown = format!("{death:?} {writes}");
+            let dying = house.process(Memory::dying(&house.disk, writes, death));
+            died += usize::from(dying.grant_secretary(ann.key, bob.key.account, FULL).await.is_err());
+            nobody_is_missing(directory, ann.key, &shown).await;
+            directory.grant_secretary(ann.key, bob.key.account, FULL).await.expect("again");
+            nobody_is_missing(directory, ann.key, &shown).await;
+            assert_eq!(directory.stands_in_for(bob.key).await.expect("asked").len(), 1, "{shown}");
+            let dying = house.process(Memory::dying(&house.disk, writes, death));
+            died += usize::from(dying.end_secretary(ann.key, bob.key.account).await.is_err());
+            nobody_is_missing(directory, ann.key, &shown).await;
+            directory.end_secretary(ann.key, bob.key.account).await.expect("again");
+            assert!(directory.stands_in_for(bob.key).await.expect("asked").is_empty(), "{shown}");
+        }
+    }
+    assert!(died >= 6, "only {died} deaths: the test tests nothing");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_grants_that_race_to_a_circle_none_closes_it() {
+    for _ in 0..20 {
+        let (house, _) = House::with_acme().await;
+        let directory = &house.directory;
+        let mut people = Vec::new();
+        for local in ["ann", "bob", "cat"] {
+            people.push(account(directory, local).await.key);
+        }
+        let grants = (0..3).map(|index| {
+            let (directory, owner, secretary) =
+                (house.process(Memory::new(&house.disk)), people[index], people[(index + 1) % 3]);
+            tokio::spawn(
+                async move { directory.grant_secretary(owner, secretary.account, FULL).await.is_ok() },
+            )
+        });
+        for grant in grants.collect::<Vec<_>>() {
+            grant.await.expect("task");
+        }
+        let mut owners = BTreeSet::new();
+        for owner in &people {
+            if !directory.secretaries(*owner).await.expect("asked").is_empty() {
+                owners.insert(owner.account);
+            }
+            nobody_is_missing(directory, *owner, "after the race").await;
+        }
+        assert!(owners.len() < 3, "a circle");
+    }
+}
