@@ -172,7 +172,7 @@ fn list(deputies: Vec<Deputy>, text: &Text, output: &mut Output<'_>) -> Result<(
         say!(text, "word-address"),
         say!(text, "word-name"),
         say!(text, "word-permissions"),
-        say!(text, "word-until"),
+        say!(text, "secretary-until"),
     ];
     Ok(output.table(heads, rows, &say!(text, "secretary-none"))?)
 }

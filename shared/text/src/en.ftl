@@ -667,3 +667,4 @@ secretary-granted = { $secretary } is a secretary of { $owner } until { $until }
 secretary-ended = { $secretary } is no secretary of { $owner } any more
 secretary-applies = applies
 secretary-none = nobody
+secretary-until = until

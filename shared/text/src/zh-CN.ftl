@@ -594,3 +594,4 @@ secretary-granted = { $secretary } 成为 { $owner } 的秘书，至 { $until }
 secretary-ended = { $secretary } 不再是 { $owner } 的秘书
 secretary-applies = 申请中
 secretary-none = 没有
+secretary-until = 有效期至
