@@ -302,5 +302,6 @@ const fn past_presence(session: SessionId) -> Presence {
         lacks_factor: false,
         must_change: false,
         seconds: false,
+        from: None,
     }
 }
