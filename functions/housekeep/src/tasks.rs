@@ -53,9 +53,5 @@ impl Housekeep {
 }
 
 fn failed(error: &AdminError) -> Failure {
-    let is_temporary = match error {
-        AdminError::Directory(error) => error.is_temporary(),
-        _ => false,
-    };
-    if is_temporary { Failure::temporary(error) } else { Failure::permanent(error) }
+    if error.is_temporary() { Failure::temporary(error) } else { Failure::permanent(error) }
 }

@@ -148,7 +148,7 @@ impl Administration {
         self.stored_domain_rules(tenant).await
     }
 
-    async fn stored_domain_rules(&self, tenant: TenantId) -> Result<DomainRules, AdminError> {
+    pub(crate) async fn stored_domain_rules(&self, tenant: TenantId) -> Result<DomainRules, AdminError> {
         Ok(self.read(&rules_key(tenant)).await?.map(|(rules, _)| rules).unwrap_or_default())
     }
 

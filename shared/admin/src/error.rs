@@ -143,6 +143,14 @@ pub enum Invalid {
     },
 }
 
+impl AdminError {
+    /// Can the same call succeed later?
+    #[must_use]
+    pub const fn is_temporary(&self) -> bool {
+        matches!(self, AdminError::Directory(error) if error.is_temporary())
+    }
+}
+
 impl From<PortError> for AdminError {
     fn from(error: PortError) -> AdminError {
         AdminError::Directory(error.into())

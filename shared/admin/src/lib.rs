@@ -62,6 +62,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use pennypost_directory::Directory;
 use pennypost_ports::{Clock, Control, Ids, Objects, Queue};
+use tokio::sync::Semaphore;
 
 pub use accounts::{AccountChange, NewAccount, NewToken};
 pub use action::{Action, Target};
@@ -104,6 +105,8 @@ pub struct Administration {
     outside: Option<Outside>,
     /// Where the files of long operations lie, and by which queue these are carried out.
     workshop: Option<(Arc<dyn Objects>, Arc<dyn Queue>)>,
+    /// Turns of those who read files.
+    reading: Arc<Semaphore>,
 }
 
 impl Administration {
@@ -124,6 +127,7 @@ impl Administration {
             uses: Arc::default(),
             outside: None,
             workshop: None,
+            reading: Arc::new(Semaphore::new(tasks::READ_AT_ONCE)),
         }
     }
 

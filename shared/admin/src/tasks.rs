@@ -8,7 +8,8 @@
 //! is done again finds what it had done: the claim holds which addresses were taken before the first attempt.
 //!
 //! If the process dies at any line: a file without a task goes with the sweep, as files do that belong to a task which has
-//! ended; a task that nobody was told of is sent again by the sweep; a step that was begun is done again.
+//! ended; a task that nobody was told of is sent again by the sweep; a step that was begun is done again, [`MAX_TRIES`]
+//! times at most. What can't be carried out is given up.
 
 mod export;
 mod import;
@@ -21,7 +22,7 @@ use pennypost_directory::{DepartmentId, DirectoryError, Listed, Page};
 use pennypost_model::codec::{Versioned, encode};
 use pennypost_model::event::{Event, House, Stage};
 use pennypost_model::{TaskId, TenantId, Timestamp};
-use pennypost_organisation::{Kind, Rows};
+use pennypost_organisation::{Kind, READING, Rows};
 use pennypost_ports::{ControlKey, Expected, Objects, Outgoing, PortError, Queue};
 use pennypost_text::{Lang, Text, say};
 use serde::{Deserialize, Serialize};
@@ -50,6 +51,10 @@ const RESULT_KEPT: i64 = 7 * DAY;
 const KEPT: i64 = 180 * DAY;
 /// After which a task of which nothing was heard is sent again.
 const IDLE: i64 = 60 * 60 * 1000;
+/// After which a task that has not come to its end is given up.
+const LASTS: i64 = 7 * DAY;
+/// Attempts at one step after which it is, too.
+const MAX_TRIES: u32 = 20;
 /// After which an order with the same Idempotency-Key is another one.
 const SAME_ORDER: i64 = DAY;
 const DAY: i64 = 24 * 60 * 60 * 1000;
@@ -57,6 +62,10 @@ const DAY: i64 = 24 * 60 * 60 * 1000;
 const PIECE: usize = 1_000_000;
 /// Objects that are listed at once.
 const OBJECTS: usize = 500;
+/// How long an order waits until its file can be read.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Files that are read at once.
+pub(crate) const READ_AT_ONCE: usize = 2;
 /// Bits of an id that are no time.
 const RANDOM_BITS: u32 = 20;
 
@@ -137,6 +146,14 @@ impl TaskKind {
         }
     }
 
+    /// What it is in the log of operations.
+    const fn action(&self) -> Action {
+        match self {
+            TaskKind::Import { .. } => Action::OrganisationImport,
+            TaskKind::Export { .. } => Action::OrganisationExport,
+        }
+    }
+
     /// What whoever orders it has to be permitted.
     fn actions(&self, has_groups: bool) -> &'static [Action] {
         match (self, has_groups) {
@@ -194,6 +211,12 @@ pub enum TaskProblem {
     NoDepartment(String),
     /// Its file is not there any more, or damaged.
     NoFile,
+    /// It was tried again and again, and did not come to its end.
+    GivenUp,
+    /// It can't be carried out, however often it is tried.
+    Broken,
+    /// The program that goes on with it reads tables in another way than the one that began.
+    Replaced,
 }
 
 impl TaskProblem {
@@ -208,6 +231,9 @@ impl TaskProblem {
             TaskProblem::NotPermitted => say!(text, "task-not-permitted"),
             TaskProblem::NoDepartment(name) => say!(text, "error-no-department", name = name),
             TaskProblem::NoFile => say!(text, "task-no-file"),
+            TaskProblem::GivenUp => say!(text, "task-given-up"),
+            TaskProblem::Broken => say!(text, "task-broken"),
+            TaskProblem::Replaced => say!(text, "task-replaced"),
         }
     }
 }
@@ -275,12 +301,14 @@ struct Item {
     origin: Origin,
     /// Whose the caller is: a tenant's, or an operator.
     book: Book,
-    /// The number of the record that it was ordered, where that is recorded.
-    order: Option<u64>,
+    /// The number of the record that it was ordered.
+    order: u64,
     /// Names the order among others of the caller, if he has an Idempotency-Key.
     once: Option<[u8; 32]>,
-    /// SHA-256 of the file.
+    /// SHA-256 of the file, if there is one.
     file: [u8; 32],
+    /// The [`READING`] of whoever ordered it.
+    reading: u32,
     state: TaskState,
     cancel: bool,
     done: u64,
@@ -301,6 +329,8 @@ struct Item {
     /// Behind what the step begins, in an export.
     after: Option<String>,
     parts: Vec<Part>,
+    /// Its files were removed, some time after it ended.
+    is_swept: bool,
 }
 
 impl Versioned for Item {
@@ -308,9 +338,13 @@ impl Versioned for Item {
 }
 
 impl Item {
+    /// Until when its files are kept.
+    fn kept_until(&self) -> Timestamp {
+        self.ended.unwrap_or(self.touched).plus_millis(RESULT_KEPT)
+    }
+
     fn result_until(&self) -> Option<Timestamp> {
-        let until = self.ended.unwrap_or(self.touched).plus_millis(RESULT_KEPT);
-        (!self.parts.is_empty()).then_some(until)
+        (!self.parts.is_empty()).then(|| self.kept_until())
     }
 
     fn shown(self, id: TaskId) -> Task {
@@ -394,6 +428,15 @@ pub struct NewExport {
     pub lang: Lang,
 }
 
+/// What somebody wishes for, and may have.
+struct Wish {
+    kind: TaskKind,
+    has_groups: bool,
+    /// The file that is read.
+    bytes: Option<Vec<u8>>,
+    once: Option<[u8; 32]>,
+}
+
 /// What a sweep of a tenant's tasks did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Swept {
@@ -415,7 +458,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError::File`] for what is no table, [`Invalid::NoRows`], [`Invalid::TooMany`] while too many tasks of the
-    /// tenant wait or run; or others of [`AdminError`].
+    /// tenant wait or run, [`DirectoryError::Busy`] while others read theirs; or others of [`AdminError`].
     pub async fn order_import(
         &self,
         call: &Call,
@@ -431,7 +474,7 @@ impl Administration {
         });
         let about = About::new(Some(tenant), Action::OrganisationImport, &file).to(after);
         self.permit(call, &Scope::Tenant(tenant), &about).await?;
-        let rows = import::rows_of(&file, &bytes)?;
+        let (bytes, rows) = self.rows_of(file.clone(), bytes).await?;
         let has_groups = rows.counts()[2] > 0;
         if has_groups {
             let about = About::new(Some(tenant), Action::GroupAdd, &file);
@@ -441,7 +484,20 @@ impl Administration {
             self.must_hold(tenant, id).await?;
         }
         let kind = TaskKind::Import { file: file.clone(), dry_run, skip_existing, department };
-        self.order(call, tenant, (kind, has_groups), Some((bytes, &about)), once).await
+        self.order(call, tenant, Wish { kind, has_groups, bytes: Some(bytes), once }, &about).await
+    }
+
+    /// The rows of a file. Reading it may keep a processor for a second: that is done beside what answers requests, and for
+    /// a few files at a time, since tables take memory.
+    async fn rows_of(&self, name: String, bytes: Vec<u8>) -> Result<(Vec<u8>, Rows), AdminError> {
+        let turn = tokio::time::timeout(PATIENCE, self.reading.acquire()).await;
+        let Ok(Ok(_turn)) = turn else { return Err(DirectoryError::Busy.into()) };
+        let reading = tokio::task::spawn_blocking(move || {
+            let rows = import::rows_of(&name, &bytes);
+            (bytes, rows)
+        });
+        let (bytes, rows) = reading.await.map_err(|_| DirectoryError::Busy)?;
+        Ok((bytes, rows?))
     }
 
     /// Orders an export. As [`Administration::order_import`].
@@ -458,13 +514,17 @@ impl Administration {
         let NewExport { table, department, lang } = new;
         let is_chinese = lang == Lang::ZhCn;
         let kind = TaskKind::Export { table: Table::of(table), department, is_chinese };
+        let object = kind.object().to_owned();
         for action in kind.actions(false) {
-            call.may(*action, &Scope::Tenant(tenant))?;
+            let about = About::new(Some(tenant), *action, &object);
+            self.permit(call, &Scope::Tenant(tenant), &about).await?;
         }
         if let Some(id) = department {
             self.must_hold(tenant, id).await?;
         }
-        self.order(call, tenant, (kind, false), None, once).await
+        let about = About::new(Some(tenant), Action::OrganisationExport, &object)
+            .to(json!({ "department": department.map(|id| id.0) }));
+        self.order(call, tenant, Wish { kind, has_groups: false, bytes: None, once }, &about).await
     }
 
     async fn must_hold(&self, tenant: TenantId, id: DepartmentId) -> Result<(), AdminError> {
@@ -478,16 +538,18 @@ impl Administration {
         &self,
         call: &Call,
         tenant: TenantId,
-        (kind, has_groups): (TaskKind, bool),
-        file: Option<(Vec<u8>, &About<'_>)>,
-        once: Option<[u8; 32]>,
+        wish: Wish,
+        about: &About<'_>,
     ) -> Result<Task, AdminError> {
         let (objects, _) = self.workshop()?;
+        let Wish { kind, has_groups, bytes, once } = wish;
+        let file: [u8; 32] = bytes.as_ref().map(|bytes| Sha256::digest(bytes).into()).unwrap_or_default();
         let now = self.clock.now();
         let page = Page { after: None, limit: LOOKED_AT };
         let newest = self.list::<Item>(&partition(tenant), &page).await?.items;
         let is_same = |item: &Item| {
-            once.is_some() && item.once == once && now.0.saturating_sub(item.created.0) < SAME_ORDER
+            let is_recent = now.0.saturating_sub(item.created.0) < SAME_ORDER;
+            once.is_some() && item.once == once && is_recent && item.kind == kind && item.file == file
         };
         if let Some((id, item)) = newest.iter().find(|(_, item)| is_same(item)) {
             let id: TaskId = id.parse().map_err(|_| AdminError::NotFound("task"))?;
@@ -498,10 +560,7 @@ impl Administration {
             return Err(Invalid::TooMany { limit: MAX_OPEN }.into());
         }
         let id = fresh_id(now, self.ids.random());
-        let order = match &file {
-            Some((_, about)) => Some(self.record_order(call, about).await?),
-            None => None,
-        };
+        let order = self.record_order(call, about).await?;
         let item = Item {
             kind,
             has_groups,
@@ -510,7 +569,8 @@ impl Administration {
             book: call.actor.tenant(),
             order,
             once,
-            file: file.as_ref().map(|(bytes, _)| Sha256::digest(bytes).into()).unwrap_or_default(),
+            file,
+            reading: READING,
             state: TaskState::Queued,
             cancel: false,
             done: 0,
@@ -526,27 +586,55 @@ impl Administration {
             taken: Vec::new(),
             after: None,
             parts: Vec::new(),
+            is_swept: false,
         };
-        let about = file.as_ref().map(|(_, about)| *about);
         let put_down = async {
-            if let Some((bytes, _)) = file {
+            if let Some(bytes) = bytes {
                 // Nobody else has that name: what is there is of this very call.
                 objects.put_unique(&input_name(tenant, id), bytes.into()).await?;
             }
-            let is_written = self.write(&task_key(tenant, id), &item, Expected::Absent).await?;
-            if !is_written {
+            if !self.write(&task_key(tenant, id), &item, Expected::Absent).await? {
                 return Err(AdminError::Changed);
             }
-            self.tell(tenant, id).await
+            match self.tell(tenant, id).await {
+                Ok(()) => Ok(item),
+                Err(error) => self.take_back(tenant, id, error).await,
+            }
         };
-        let put_down = put_down.await;
-        match (put_down, about, order) {
-            (Ok(()), ..) => Ok(item.shown(id)),
-            (Err(error), Some(about), Some(of)) => {
-                self.record_failure(call, about, of, &error).await?;
+        match put_down.await {
+            Ok(item) => Ok(item.shown(id)),
+            Err(error) => {
+                self.record_failure(call, about, order, &error).await?;
                 Err(error)
             }
-            (Err(error), ..) => Err(error),
+        }
+    }
+
+    /// Takes an order back of which housekeeping could not be told: whoever hears that it failed orders it again. If
+    /// housekeeping has heard of it after all, the task as it is by then.
+    async fn take_back(&self, tenant: TenantId, id: TaskId, error: AdminError) -> Result<Item, AdminError> {
+        let taking = self.change_task(tenant, id, |item, now| {
+            if item.state != TaskState::Queued {
+                return Err(AdminError::Changed);
+            }
+            (item.state, item.ended, item.once) = (TaskState::Cancelled, Some(now), None);
+            Ok(())
+        });
+        match taking.await {
+            Ok(_) => {
+                self.remove_input(tenant, id).await;
+                Err(error)
+            }
+            Err(AdminError::Changed) => Ok(self.stored_task(tenant, id).await?.0),
+            Err(_) => Err(error),
+        }
+    }
+
+    /// Removes the file of a task that has ended. What fails of it, the sweep does.
+    async fn remove_input(&self, tenant: TenantId, id: TaskId) {
+        let Ok((objects, _)) = self.workshop() else { return };
+        if let Err(error) = objects.delete(&input_name(tenant, id)).await {
+            tracing::warn!(%tenant, task = %id, %error, "the file of a task is not removed yet");
         }
     }
 
@@ -614,7 +702,14 @@ impl Administration {
             }
             Ok(())
         });
-        Ok(self.act(call, &about, cancelling).await?.shown(id))
+        let item = self.act(call, &about, cancelling).await?;
+        if item.state.is_over() {
+            self.remove_input(tenant, id).await;
+        } else if let Err(error) = self.tell(tenant, id).await {
+            // Nobody may be working on it: then the next audit ends it.
+            tracing::warn!(%tenant, task = %id, %error, "a task that was stopped is not told of");
+        }
+        Ok(item.shown(id))
     }
 
     /// Text of a task's result from the piece `after` on, and the number behind which there is more.
@@ -630,7 +725,7 @@ impl Administration {
     ) -> Result<(String, Option<u64>), AdminError> {
         call.may(Action::TaskRead, &Scope::Tenant(tenant))?;
         let (item, _) = self.stored_task(tenant, id).await?;
-        if matches!(item.kind, TaskKind::Export { table: Table::Groups, .. }) {
+        if item.has_groups || matches!(item.kind, TaskKind::Export { table: Table::Groups, .. }) {
             call.may(Action::GroupRead, &Scope::Tenant(tenant))?;
         }
         let missing = AdminError::Conflict(Conflict::NoResult);
@@ -661,6 +756,7 @@ impl Administration {
     /// # Errors
     /// The ports'; what was removed before is removed.
     pub async fn sweep_tasks(&self, tenant: TenantId) -> Result<Swept, AdminError> {
+        let (objects, _) = self.workshop()?;
         let mut swept = Swept::default();
         let now = self.clock.now();
         let is_past = |time: Timestamp, span: i64| now.0.saturating_sub(time.0) > span;
@@ -669,7 +765,6 @@ impl Administration {
             let Listed { items, next } = self.list::<Item>(&partition(tenant), &page).await?;
             for (id, item) in items {
                 let Ok(id) = id.parse::<TaskId>() else { continue };
-                let until = item.result_until();
                 if !item.state.is_over() {
                     if is_past(item.touched, IDLE) {
                         swept.idle.push(id);
@@ -678,13 +773,17 @@ impl Administration {
                     swept.files += self.remove_files(tenant, id).await?;
                     self.erase(&task_key(tenant, id)).await?;
                     swept.forgotten += 1;
-                } else if until.is_some_and(|until| until <= now) {
+                } else if !item.is_swept && item.kept_until() <= now {
                     swept.files += self.remove_files(tenant, id).await?;
                     self.change_task(tenant, id, |item, _| {
                         item.parts.clear();
+                        item.is_swept = true;
                         Ok(())
                     })
                     .await?;
+                } else if !item.is_swept {
+                    // Passwords may stand in it, and whoever ended the task may have died before it was gone.
+                    objects.delete(&input_name(tenant, id)).await?;
                 }
             }
             let Some(next) = next else { break };
@@ -714,14 +813,23 @@ impl Administration {
         let (objects, _) = self.workshop()?;
         let prefix = format!("{tenant}/task/");
         let (mut removed, mut after) = (0, None::<String>);
+        // Files of one task lie together.
+        let mut last: Option<(TaskId, bool)> = None;
         loop {
             let listed = objects.list(&prefix, after.as_deref(), OBJECTS).await?;
             for object in &listed {
                 let id: Option<TaskId> =
                     object.name.strip_prefix(&prefix).and_then(|rest| rest.split('/').next()?.parse().ok());
                 let Some(id) = id else { continue };
-                let is_old = now.0.saturating_sub(object.modified.0) > DAY;
-                if is_old && self.read::<Item>(&task_key(tenant, id)).await?.is_none() {
+                if now.0.saturating_sub(object.modified.0) <= DAY {
+                    continue;
+                }
+                let is_known = match last {
+                    Some((last, is_known)) if last == id => is_known,
+                    _ => self.read::<Item>(&task_key(tenant, id)).await?.is_some(),
+                };
+                last = Some((id, is_known));
+                if !is_known {
                     objects.delete(&object.name).await?;
                     removed += 1;
                 }

@@ -2,14 +2,23 @@
 
 use std::collections::HashSet;
 
+use futures::stream::{self, StreamExt, TryStreamExt};
 use pennypost_directory::{
-    AccountKind, AccountState, DepartmentId, DepartmentTree, Directory, DirectoryError, Page, Senders,
+    Account, AccountKind, AccountState, DepartmentId, DepartmentTree, Directory, DirectoryError, MailAddress,
+    Page, Senders,
 };
 use pennypost_model::TenantId;
 use pennypost_text::Lang;
 
 use crate::columns::Kind;
 use crate::table::guarded;
+
+/// People of a page.
+const PEOPLE: usize = 500;
+/// Accounts whose aliases are looked up at once.
+const LOOKUPS: usize = 16;
+/// Groups of a page: each may name 500 members and as many senders.
+const GROUPS: usize = 100;
 
 /// A line of CSV. A cell that a spreadsheet would calculate has an apostrophe in front, which the import takes off.
 #[must_use]
@@ -58,45 +67,46 @@ impl<'a> Export<'a> {
         csv_line(&heads)
     }
 
-    /// Lines of a page, how many, and behind what the next page begins.
+    /// Lines of what comes after `after`, and behind what the next ones begin.
     ///
     /// # Errors
     /// The port's.
-    pub async fn page(&self, page: &Page) -> Result<(String, usize, Option<String>), DirectoryError> {
+    pub async fn page(&self, after: Option<String>) -> Result<(Vec<String>, Option<String>), DirectoryError> {
         match self.kind {
-            Kind::Departments => Ok(self.departments()),
-            Kind::People => self.people(page).await,
-            Kind::Groups => self.groups(page).await,
+            Kind::Departments => Ok((self.departments(), None)),
+            Kind::People => self.people(&Page { after, limit: PEOPLE }).await,
+            Kind::Groups => self.groups(&Page { after, limit: GROUPS }).await,
         }
     }
 
     /// All of them: they are one item.
-    fn departments(&self) -> (String, usize, Option<String>) {
+    fn departments(&self) -> Vec<String> {
         let walked = self.tree.walk();
         let is_meant = |id: DepartmentId| self.within.as_ref().is_none_or(|within| within.contains(&id));
         let meant = walked.iter().filter(|(_, department)| is_meant(department.id));
-        let lines: Vec<String> = meant
+        meant
             .map(|(_, department)| csv_line(&[&self.shown(department.id), &department.description]))
-            .collect();
-        (lines.concat(), lines.len(), None)
+            .collect()
     }
 
-    async fn people(&self, page: &Page) -> Result<(String, usize, Option<String>), DirectoryError> {
+    async fn people(&self, page: &Page) -> Result<(Vec<String>, Option<String>), DirectoryError> {
         let listed = self.directory.accounts(self.tenant, page).await?;
-        let (mut text, mut count) = (String::new(), 0);
-        for account in &listed.items {
-            let is_meant = match &self.within {
+        let is_meant = |account: &Account| {
+            let is_within = match &self.within {
                 None => true,
                 Some(within) => account.departments.iter().any(|id| within.contains(id)),
             };
-            if account.kind != AccountKind::Member || account.binned.is_some() || !is_meant {
-                continue;
-            }
-            let aliases = self.directory.aliases_of(account.key).await?;
+            account.kind == AccountKind::Member && account.binned.is_none() && is_within
+        };
+        let meant: Vec<Account> = listed.items.into_iter().filter(is_meant).collect();
+        let lookups: Vec<_> = meant.iter().map(|account| self.directory.aliases_of(account.key)).collect();
+        let aliases: Vec<Vec<MailAddress>> = stream::iter(lookups).buffered(LOOKUPS).try_collect().await?;
+        let mut lines = Vec::new();
+        for (account, aliases) in meant.iter().zip(aliases) {
             let aliases: Vec<String> = aliases.iter().map(ToString::to_string).collect();
             let profile = &account.profile;
             let state = if account.state == AccountState::Active { "active" } else { "disabled" };
-            text += &csv_line(&[
+            lines.push(csv_line(&[
                 &account.address.to_string(),
                 &account.display_name,
                 &self.paths(account.departments.iter().copied()),
@@ -109,15 +119,14 @@ impl<'a> Export<'a> {
                 &aliases.join("; "),
                 state,
                 "",
-            ]);
-            count += 1;
+            ]));
         }
-        Ok((text, count, listed.next))
+        Ok((lines, listed.next))
     }
 
-    async fn groups(&self, page: &Page) -> Result<(String, usize, Option<String>), DirectoryError> {
+    async fn groups(&self, page: &Page) -> Result<(Vec<String>, Option<String>), DirectoryError> {
         let listed = self.directory.groups(self.tenant, page).await?;
-        let (mut text, mut count) = (String::new(), 0);
+        let mut lines = Vec::new();
         for group in &listed.items {
             let address = group.address.to_string();
             let rules = self.directory.group_rules(&address).await?.unwrap_or_default();
@@ -134,7 +143,7 @@ impl<'a> Export<'a> {
                 Senders::Named => "named",
             };
             let named: Vec<String> = rules.named.iter().map(ToString::to_string).collect();
-            text += &csv_line(&[
+            lines.push(csv_line(&[
                 &address,
                 &group.name,
                 &members.join("; "),
@@ -143,10 +152,9 @@ impl<'a> Export<'a> {
                 &named.join("; "),
                 if rules.is_shared { "yes" } else { "no" },
                 if rules.is_disabled { "disabled" } else { "active" },
-            ]);
-            count += 1;
+            ]));
         }
-        Ok((text, count, listed.next))
+        Ok((lines, listed.next))
     }
 
     fn shown(&self, id: DepartmentId) -> String {

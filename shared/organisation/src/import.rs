@@ -5,8 +5,8 @@ use std::collections::{HashMap, HashSet};
 use futures::future::BoxFuture;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use pennypost_directory::{
-    Account, AccountState, DepartmentId, DepartmentTree, Directory, DirectoryError, MAX_GROUP_DEPTH,
-    MailAddress, NewAccount, NewDepartment,
+    Account, AccountKind, AccountState, DepartmentId, DepartmentTree, Directory, DirectoryError, MAX_ALIASES,
+    MAX_GROUP_DEPTH, MailAddress, NewAccount, NewDepartment,
 };
 use pennypost_model::{AccountKey, TenantId};
 
@@ -29,12 +29,16 @@ pub type Opening = dyn Fn(AccountKey) -> BoxFuture<'static, Result<(), String>> 
 pub struct Options {
     /// Check every row, change nothing.
     pub dry_run: bool,
-    /// Leave out people and groups that are there already, instead of refusing their rows.
+    /// Leave out people and groups that are there already, instead of refusing their rows. Rows of whose addresses somebody
+    /// else has one are refused.
     pub skip_existing: bool,
     /// People without a department are put into this one: its path, or `#` and its number.
     pub department: Option<String>,
     /// Domains in which no addresses are given for the time being.
     pub closed: HashSet<String>,
+    /// The tenant's own administrators import: what belongs to others is as what is not there, and no commands of operators
+    /// are named.
+    pub is_tenants: bool,
 }
 
 /// What became of a row that was not refused.
@@ -273,13 +277,27 @@ impl<'a> Import<'a> {
                 let is_ours = !self.options.dry_run && before.is_some_and(|taken| !taken.contains(index));
                 let done = match self.row(slice.of, *index, is_ours).await {
                     Ok(()) => Ok(Done::Added),
-                    Err(reason) if self.options.skip_existing && reason.is_taken() => Ok(Done::Skipped),
+                    Err(reason) if self.options.skip_existing && reason.is_taken() => {
+                        self.skipped(slice, *index, reason).await
+                    }
                     Err(reason) => Err(reason),
                 };
                 (*index, done)
             })
             .collect();
         stream::iter(doing).buffer_unordered(at_once).collect().await
+    }
+
+    /// A row is left out if what it says is there: a member, or a group, at its own address. Whose alias or address is
+    /// somebody else's is refused.
+    async fn skipped(&self, slice: &Slice, index: usize, taken: Reason) -> Result<Done, Reason> {
+        let address = self.address(slice, index);
+        let is_there = if slice.is_of_groups() {
+            self.directory.group(address).await?.is_some()
+        } else {
+            self.member_at(address).await?.is_some()
+        };
+        if is_there { Ok(Done::Skipped) } else { Err(taken) }
     }
 
     async fn row(&self, of: Of, index: usize, is_ours: bool) -> Result<(), Reason> {
@@ -328,7 +346,7 @@ impl<'a> Import<'a> {
             Ok(Some(account)) => account,
             Ok(None) => return Ok(()),
             Err(reason) if is_ours && reason.is_taken() => {
-                self.added_before(&row.address).await?.ok_or(reason)?
+                self.member_at(&row.address).await?.ok_or(reason)?
             }
             Err(reason) => return Err(reason),
         };
@@ -338,14 +356,47 @@ impl<'a> Import<'a> {
     /// Adds the account of a row; `None` if it only could be.
     async fn add_person(&self, row: &PersonRow, new: &NewAccount<'_>) -> Result<Option<Account>, Reason> {
         // Looked at before anything is written, so that a row is done as a whole or not at all.
-        self.directory.check_new(self.tenant, new).await?;
+        self.directory.check_new(self.tenant, new).await.map_err(|error| self.unfit(error))?;
+        let own = MailAddress::parse(&row.address).map_err(DirectoryError::from)?;
+        let mut aliases = HashSet::new();
         for alias in &row.aliases {
-            self.directory.check_new_address(self.tenant, alias).await?;
+            let free = self.directory.check_new_address(self.tenant, alias).await;
+            free.map_err(|error| self.unfit(error))?;
+            let alias = MailAddress::parse(alias).map_err(DirectoryError::from)?;
+            if alias == own {
+                return Err(DirectoryError::AddressTaken(alias.to_string()).into());
+            }
+            aliases.insert(alias.to_string());
+        }
+        if aliases.len() > MAX_ALIASES {
+            let what = "an account's aliases";
+            return Err(DirectoryError::TooMany { what, limit: MAX_ALIASES }.into());
         }
         if self.options.dry_run {
             return Ok(None);
         }
         Ok(Some(self.directory.add_account_with(new).await?))
+    }
+
+    /// Why a row can't be at its address.
+    fn unfit(&self, error: DirectoryError) -> Reason {
+        match error {
+            DirectoryError::OtherTenant(address) if self.options.is_tenants => {
+                Reason::NoDomain(domain_of(&address).unwrap_or(address))
+            }
+            DirectoryError::NoDomain(domain) if self.options.is_tenants => Reason::NoDomain(domain),
+            other => other.into(),
+        }
+    }
+
+    /// Why a group can't have its members.
+    fn unfit_member(&self, error: DirectoryError) -> Reason {
+        match error {
+            DirectoryError::OtherTenant(address) if self.options.is_tenants => {
+                DirectoryError::NoAccount(address).into()
+            }
+            other => other.into(),
+        }
     }
 
     /// Are addresses given in all of their domains?
@@ -358,11 +409,15 @@ impl<'a> Import<'a> {
         closed.map_or(Ok(()), |domain| Err(Reason::Closed(domain)))
     }
 
-    /// The account at the own address of a row.
-    async fn added_before(&self, address: &str) -> Result<Option<Account>, Reason> {
+    /// The member whose own address it is.
+    async fn member_at(&self, address: &str) -> Result<Option<Account>, Reason> {
         let Ok(wanted) = MailAddress::parse(address) else { return Ok(None) };
         let found = self.directory.account_at(address).await?;
-        Ok(found.filter(|account| account.key.tenant == self.tenant && account.address == wanted))
+        Ok(found.filter(|account| {
+            account.key.tenant == self.tenant
+                && account.address == wanted
+                && account.kind == AccountKind::Member
+        }))
     }
 
     /// Gives an account what else its row says. Whatever it has of that, it keeps.
@@ -402,18 +457,21 @@ impl<'a> Import<'a> {
     }
 
     async fn add_group(&self, row: &GroupRow) -> Result<(), Reason> {
-        self.directory.check_new_address(self.tenant, &row.address).await?;
+        let free = self.directory.check_new_address(self.tenant, &row.address).await;
+        free.map_err(|error| self.unfit(error))?;
         let mut rules = row.rules.clone();
         for path in &row.departments {
             let missing = || DirectoryError::NoDepartment(path.clone());
             rules.departments.insert(self.tree.find(path).ok_or_else(missing)?);
         }
         if !self.options.dry_run {
-            self.directory.add_group_with(&row.address, &row.name, &row.members, &rules).await?;
+            let adding = self.directory.add_group_with(&row.address, &row.name, &row.members, &rules);
+            adding.await.map_err(|error| self.unfit_member(error))?;
             return Ok(());
         }
         for member in row.members.iter().filter(|member| !self.known.contains(&member.to_lowercase())) {
-            self.directory.check_member(self.tenant, member).await?;
+            let known = self.directory.check_member(self.tenant, member).await;
+            known.map_err(|error| self.unfit_member(error))?;
         }
         Ok(())
     }

@@ -32,3 +32,7 @@ pub use reason::{FileError, Reason};
 pub use size::parse_size;
 pub use table::{MAX_BYTES, MAX_ROWS};
 pub use workbook::MAX_UNPACKED;
+
+/// Counts up when the same bytes become other rows, or other slices: an import that another program has begun would leave
+/// rows out, or do them twice.
+pub const READING: u32 = 1;

@@ -1,6 +1,6 @@
 //! From files to rows.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use pennypost_directory::MailAddress;
 
@@ -36,8 +36,8 @@ pub struct Rows {
 }
 
 impl Rows {
-    /// Reads the tables of a file that is called `name`; no part of a workbook may have more than `unpacked` bytes when it
-    /// is unpacked. Rows that can't be are refused.
+    /// Reads the tables of a file that is called `name`; the parts of a workbook may have `unpacked` bytes together when they
+    /// are unpacked, and so may the texts of its cells. Rows that can't be are refused.
     ///
     /// # Errors
     /// [`FileError`]; what was read of earlier files stays.
@@ -48,7 +48,8 @@ impl Rows {
         unpacked: usize,
         refused: &mut Vec<Refused>,
     ) -> Result<(), FileError> {
-        for table in table::read(bytes, unpacked)? {
+        let tables = table::read(bytes, unpacked).map_err(|error| FileError::of(error, unpacked))?;
+        for table in tables {
             let file = match &table.sheet {
                 Some(sheet) => format!("{name} [{sheet}]"),
                 None => name.to_owned(),
@@ -85,15 +86,6 @@ impl Rows {
             is_new(&mut seen, place, addresses, refused)
         });
         self.groups.retain(|(place, row)| is_new(&mut seen, place, std::iter::once(&row.address), refused));
-    }
-
-    /// The domains in which rows want addresses.
-    #[must_use]
-    pub fn domains(&self) -> BTreeSet<String> {
-        let people =
-            self.people.iter().flat_map(|(_, row)| std::iter::once(&row.address).chain(&row.aliases));
-        let addresses = people.chain(self.groups.iter().map(|(_, row)| &row.address));
-        addresses.filter_map(|address| domain_of(address)).collect()
     }
 
     /// How many rows there are of each kind: departments, people, groups.

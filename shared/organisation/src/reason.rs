@@ -21,6 +21,11 @@ pub enum FileError {
     Encoding,
     /// It is a workbook that cannot be read.
     Workbook,
+    /// It is a workbook that is too large when it is unpacked.
+    Unpacked {
+        /// Megabytes that it may have.
+        limit: usize,
+    },
     /// The first line of it, or of one of its sheets, names columns that are none.
     Columns {
         /// The file or sheet.
@@ -30,18 +35,18 @@ pub enum FileError {
     },
 }
 
-impl From<TableError> for FileError {
-    fn from(error: TableError) -> FileError {
+impl FileError {
+    /// Why a file is no table of which `unpacked` bytes are read.
+    pub(crate) const fn of(error: TableError, unpacked: usize) -> FileError {
         match error {
             TableError::Bytes => FileError::Bytes { limit: MAX_BYTES / 1_000_000 },
             TableError::Rows => FileError::Rows,
             TableError::Encoding => FileError::Encoding,
             TableError::Workbook => FileError::Workbook,
+            TableError::Unpacked => FileError::Unpacked { limit: unpacked / 1_000_000 },
         }
     }
-}
 
-impl FileError {
     /// The text for the person; the file is what the person calls it.
     #[must_use]
     pub fn message(&self, text: &Text, file: &str) -> String {
@@ -50,6 +55,7 @@ impl FileError {
             FileError::Rows => say!(text, "error-file-rows", path = file, limit = MAX_ROWS),
             FileError::Encoding => say!(text, "error-file-encoding", path = file),
             FileError::Workbook => say!(text, "error-file-workbook", path = file),
+            FileError::Unpacked { limit } => say!(text, "error-file-unpacked", path = file, limit = *limit),
             FileError::Columns { file, column } => {
                 say!(text, "error-file-columns", path = file, column = column)
             }
@@ -92,6 +98,8 @@ pub enum Reason {
     Size(String),
     /// Mail is not brought to the domain yet, and the tenant waits for that (DOM-07).
     Closed(String),
+    /// The tenant has no such domain.
+    NoDomain(String),
     /// An earlier row has the address.
     Twice {
         /// The address.
@@ -145,6 +153,7 @@ impl Reason {
                 say!(text, "error-row-word", cell = cell, column = column.name(text.lang()))
             }
             Reason::Size(cell) => say!(text, "error-csv-quota", text = cell),
+            Reason::NoDomain(domain) => say!(text, "error-row-no-domain", domain = domain),
             Reason::Closed(domain) => say!(text, "error-row-domain", domain = domain),
             Reason::Twice { address, first } => {
                 say!(text, "error-row-twice", address = address, file = &first.file, line = first.line)

@@ -63,11 +63,14 @@ impl<'a> Cells<'a> {
         if row.is_merged {
             return Err(Reason::Merged);
         }
-        for cell in &row.cells {
+        for (column, cell) in columns.iter().zip(&row.cells) {
+            let is_password = *column == Column::Password;
             if cell.contains('\u{fffd}') {
-                return Err(Reason::Garbled(short(cell)));
+                // What is said of a row is kept, and others read it.
+                return Err(Reason::Garbled(if is_password { "***".to_owned() } else { short(cell) }));
             }
-            if is_formula(cell) {
+            // A password may begin as it likes: no spreadsheet is told it.
+            if is_formula(cell) && !is_password {
                 return Err(Reason::Formula(short(cell)));
             }
         }

@@ -10,7 +10,7 @@ use crate::{workbook, zip};
 
 /// Bytes of a file.
 pub const MAX_BYTES: u64 = 64_000_000;
-/// Rows of a table.
+/// Rows of a file.
 pub const MAX_ROWS: usize = 100_000;
 
 /// A table.
@@ -46,11 +46,13 @@ pub(crate) enum TableError {
     Encoding,
     /// It is a workbook that cannot be read.
     Workbook,
+    /// It is a workbook that is larger than wanted when it is unpacked.
+    Unpacked,
 }
 
 /// Reads the tables of a file.
 ///
-/// No file of a workbook may have more than `unpacked` bytes when it is unpacked.
+/// The files of a workbook may have `unpacked` bytes together when they are unpacked, and so may the texts of its cells.
 pub(crate) fn read(bytes: &[u8], unpacked: usize) -> Result<Vec<Table>, TableError> {
     if bytes.len() as u64 > MAX_BYTES {
         return Err(TableError::Bytes);

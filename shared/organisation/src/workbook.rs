@@ -3,33 +3,73 @@
 //! A cell with a formula is given as that formula, with a `=` in front, and a row that a merged cell touches is marked: such
 //! rows are refused by name, because what they show is not what stands in them.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use quick_xml::Reader;
 use quick_xml::events::{BytesRef, BytesStart, Event};
 
 use crate::table::{MAX_ROWS, Row, Table, TableError};
-use crate::zip::Archive;
+use crate::zip::{Archive, Unread};
 
-/// Bytes of one file of a workbook, unpacked, where nobody wants less.
+/// Bytes of the files of a workbook, unpacked, where nobody wants less.
 pub const MAX_UNPACKED: usize = 256_000_000;
 /// Sheets that are read.
 const MAX_SHEETS: usize = 20;
 /// Columns of a sheet.
 const MAX_COLUMNS: usize = 100;
-/// Merged regions that are looked at.
-const MAX_MERGED: usize = 10_000;
+/// Sheets and relations that a workbook names.
+const MAX_NAMED: usize = 1_000;
+/// Bytes that a text takes besides its own.
+const TEXT: usize = size_of::<String>();
 
 type Xml<'a> = Reader<&'a [u8]>;
 
-/// The tables of a workbook: its sheets that are not empty. None of its files may have more than `unpacked` bytes.
+/// What may still be made of a workbook. A few bytes of it can stand for many: cells name texts that stand there once, and
+/// sheets name one file.
+struct Room {
+    /// Bytes of files.
+    files: usize,
+    /// Bytes of texts, with what they take themselves.
+    texts: usize,
+    /// Rows of all sheets.
+    rows: usize,
+}
+
+impl Room {
+    /// A file of the workbook; `None` if there is none.
+    fn file(&mut self, archive: &Archive<'_>, name: &str) -> Result<Option<Vec<u8>>, TableError> {
+        match archive.file(name, self.files) {
+            Ok(bytes) => {
+                self.files -= bytes.len();
+                Ok(Some(bytes))
+            }
+            Err(Unread::Missing) => Ok(None),
+            Err(Unread::Large) => Err(TableError::Unpacked),
+            Err(Unread::Damaged) => Err(TableError::Workbook),
+        }
+    }
+
+    fn keep(&mut self, bytes: usize) -> Result<(), TableError> {
+        self.texts = self.texts.checked_sub(bytes).ok_or(TableError::Unpacked)?;
+        Ok(())
+    }
+
+    fn keep_row(&mut self) -> Result<(), TableError> {
+        self.rows = self.rows.checked_sub(1).ok_or(TableError::Rows)?;
+        Ok(())
+    }
+}
+
+/// The tables of a workbook: its sheets that are not empty. Its files may have `unpacked` bytes together, and so may the
+/// texts of its cells.
 pub(super) fn read(bytes: &[u8], unpacked: usize) -> Result<Vec<Table>, TableError> {
     let archive = Archive::open(bytes).ok_or(TableError::Workbook)?;
-    let file = |name: &str| archive.file(name, unpacked);
-    let workbook = file("xl/workbook.xml").ok_or(TableError::Workbook)?;
-    let relations = file("xl/_rels/workbook.xml.rels").ok_or(TableError::Workbook)?;
-    let texts = match file("xl/sharedStrings.xml") {
-        Some(texts) => shared_texts(&texts).ok_or(TableError::Workbook)?,
+    let mut room = Room { files: unpacked, texts: unpacked, rows: MAX_ROWS };
+    let workbook = room.file(&archive, "xl/workbook.xml")?.ok_or(TableError::Workbook)?;
+    let relations = room.file(&archive, "xl/_rels/workbook.xml.rels")?.ok_or(TableError::Workbook)?;
+    let texts = match room.file(&archive, "xl/sharedStrings.xml")? {
+        Some(texts) => shared_texts(&texts, &mut room)?,
         None => Vec::new(),
     };
     let targets = attributes(&relations, b"Relationship", [b"Id", b"Target"]).ok_or(TableError::Workbook)?;
@@ -42,8 +82,8 @@ pub(super) fn read(bytes: &[u8], unpacked: usize) -> Result<Vec<Table>, TableErr
             Some(name) => name.to_owned(),
             None => format!("xl/{target}"),
         };
-        let sheet = file(&name).ok_or(TableError::Workbook)?;
-        let mut table = sheet_table(&sheet, &texts)?;
+        let sheet = room.file(&archive, &name)?.ok_or(TableError::Workbook)?;
+        let mut table = sheet_table(&sheet, &texts, &mut room)?;
         table.sheet = Some(sheet_name);
         if !table.head.is_empty() {
             tables.push(table);
@@ -52,13 +92,16 @@ pub(super) fn read(bytes: &[u8], unpacked: usize) -> Result<Vec<Table>, TableErr
     Ok(tables)
 }
 
-/// Two attributes of each element of a name; their prefixes do not matter.
+/// Two attributes of each element of a name; their prefixes do not matter. `None` for more than [`MAX_NAMED`].
 fn attributes(xml: &[u8], element: &[u8], names: [&[u8]; 2]) -> Option<Vec<[String; 2]>> {
     let mut reader = Reader::from_reader(xml);
     let mut found = Vec::new();
     loop {
         match reader.read_event().ok()? {
             Event::Start(start) | Event::Empty(start) if start.local_name().as_ref() == element => {
+                if found.len() >= MAX_NAMED {
+                    return None;
+                }
                 let values = names.map(|name| attribute(&reader, &start, name).unwrap_or_default());
                 found.push(values);
             }
@@ -87,27 +130,42 @@ fn referred(reference: &BytesRef<'_>) -> Option<String> {
 }
 
 /// The texts to which cells refer, without how they are read out.
-fn shared_texts(xml: &[u8]) -> Option<Vec<String>> {
+fn shared_texts(xml: &[u8], room: &mut Room) -> Result<Vec<String>, TableError> {
+    let broken = || TableError::Workbook;
     let mut reader = Reader::from_reader(xml);
     let mut texts: Vec<String> = Vec::new();
     let (mut is_text, mut is_reading) = (false, false);
     loop {
-        match reader.read_event().ok()? {
+        match reader.read_event().map_err(|_| broken())? {
             Event::Start(start) => match start.local_name().as_ref() {
-                b"si" => texts.push(String::new()),
+                b"si" => {
+                    room.keep(TEXT)?;
+                    texts.push(String::new());
+                }
                 b"t" => is_text = !is_reading,
                 b"rPh" => is_reading = true,
                 _ => {}
             },
-            Event::Empty(start) if start.local_name().as_ref() == b"si" => texts.push(String::new()),
+            Event::Empty(start) if start.local_name().as_ref() == b"si" => {
+                room.keep(TEXT)?;
+                texts.push(String::new());
+            }
             Event::End(end) => match end.local_name().as_ref() {
                 b"t" => is_text = false,
                 b"rPh" => is_reading = false,
                 _ => {}
             },
-            Event::Text(text) if is_text => texts.last_mut()?.push_str(&text.decode().ok()?),
-            Event::GeneralRef(reference) if is_text => texts.last_mut()?.push_str(&referred(&reference)?),
-            Event::Eof => return Some(texts),
+            Event::Text(text) if is_text => {
+                let text = text.decode().map_err(|_| broken())?;
+                room.keep(text.len())?;
+                texts.last_mut().ok_or_else(broken)?.push_str(&text);
+            }
+            Event::GeneralRef(reference) if is_text => {
+                let text = referred(&reference).ok_or_else(broken)?;
+                room.keep(text.len())?;
+                texts.last_mut().ok_or_else(broken)?.push_str(&text);
+            }
+            Event::Eof => return Ok(texts),
             _ => {}
         }
     }
@@ -123,14 +181,15 @@ struct Cell {
 }
 
 impl Cell {
-    fn text(self, texts: &[String]) -> Option<String> {
-        if let Some(formula) = self.formula {
-            return Some(format!("={formula}"));
+    /// What it shows; `None` if that is not there.
+    fn text<'a>(&'a self, texts: &'a [String]) -> Option<Cow<'a, str>> {
+        if let Some(formula) = &self.formula {
+            return Some(format!("={formula}").into());
         }
         Some(match self.kind.as_str() {
-            "s" => texts.get(self.value.trim().parse::<usize>().ok()?)?.clone(),
-            "" | "n" => number(&self.value),
-            _ => self.value,
+            "s" => texts.get(self.value.trim().parse::<usize>().ok()?)?.as_str().into(),
+            "" | "n" => number(&self.value).into(),
+            _ => self.value.as_str().into(),
         })
     }
 }
@@ -163,10 +222,12 @@ enum Inside {
     Value,
 }
 
-fn sheet_table(xml: &[u8], texts: &[String]) -> Result<Table, TableError> {
+fn sheet_table(xml: &[u8], texts: &[String], room: &mut Room) -> Result<Table, TableError> {
     let broken = || TableError::Workbook;
     let mut reader = Reader::from_reader(xml);
     let mut table = Table { sheet: None, head: Vec::new(), rows: Vec::new() };
+    // Regions of merged cells: their first and last lines.
+    let mut merged = Vec::new();
     let mut line = 0_u64;
     let mut cells: Vec<String> = Vec::new();
     let mut cell: Option<Cell> = None;
@@ -201,9 +262,9 @@ fn sheet_table(xml: &[u8], texts: &[String]) -> Result<Table, TableError> {
                 }
                 b"v" | b"t" if !is_empty => inside = Inside::Value,
                 b"mergeCell" => {
-                    if let Some(reference) = attribute(&reader, &start, b"ref") {
-                        merge(&mut table, &reference);
-                    }
+                    room.keep(size_of::<(u64, u64)>())?;
+                    let reference = attribute(&reader, &start, b"ref");
+                    merged.extend(reference.and_then(|reference| lines_of(&reference)));
                 }
                 _ => {}
             },
@@ -217,16 +278,22 @@ fn sheet_table(xml: &[u8], texts: &[String]) -> Result<Table, TableError> {
                     if let Some(read) = cell.take() {
                         let column = read.column;
                         let text = read.text(texts).ok_or_else(broken)?;
+                        let text = text.trim();
+                        // Also of what takes the place of another.
+                        room.keep(text.len())?;
                         if cells.len() <= column {
                             cells.resize(column + 1, String::new());
                         }
-                        cells[column] = text.trim().to_owned();
+                        cells[column] = text.to_owned();
                     }
                 }
-                b"row" => end_row(&mut table, line, std::mem::take(&mut cells))?,
+                b"row" => end_row(&mut table, line, std::mem::take(&mut cells), room)?,
                 _ => {}
             },
-            Event::Eof => return Ok(table),
+            Event::Eof => {
+                mark_merged(&mut table, merged);
+                return Ok(table);
+            }
             _ => {}
         }
     }
@@ -241,29 +308,42 @@ fn add(cell: Option<&mut Cell>, inside: Inside, text: &str) {
     }
 }
 
-fn end_row(table: &mut Table, line: u64, cells: Vec<String>) -> Result<(), TableError> {
+fn end_row(table: &mut Table, line: u64, cells: Vec<String>, room: &mut Room) -> Result<(), TableError> {
     if cells.iter().all(String::is_empty) {
         return Ok(());
     }
+    room.keep(cells.len() * TEXT)?;
     if table.head.is_empty() {
         table.head = cells;
         return Ok(());
     }
-    if table.rows.len() >= MAX_ROWS {
-        return Err(TableError::Rows);
-    }
+    room.keep_row()?;
     table.rows.push(Row { line, cells, is_merged: false });
     Ok(())
 }
 
-/// Marks the rows that a merged region touches: regions stand behind all rows.
-fn merge(table: &mut Table, reference: &str) {
-    let Some((from, to)) = reference.split_once(':') else { return };
-    let (Some((_, from)), Some((_, to))) = (place(from), place(to)) else { return };
-    let lines = from.saturating_add(1)..=to.saturating_add(1);
-    let begin = table.rows.partition_point(|row| row.line < *lines.start());
-    for row in table.rows.iter_mut().skip(begin).take(MAX_MERGED).take_while(|row| row.line <= *lines.end()) {
-        row.is_merged = true;
+/// The first and the last line of a region such as `A2:B3`.
+fn lines_of(reference: &str) -> Option<(u64, u64)> {
+    let (from, to) = reference.split_once(':')?;
+    let ((_, from), (_, to)) = (place(from)?, place(to)?);
+    Some((from.saturating_add(1), to.saturating_add(1)))
+}
+
+/// Marks the rows that merged regions touch.
+fn mark_merged(table: &mut Table, mut regions: Vec<(u64, u64)>) {
+    regions.sort_unstable();
+    // Those that overlap are made one, so that a row is looked for only once.
+    regions.dedup_by(|next, before| {
+        let is_within = next.0 <= before.1;
+        if is_within {
+            before.1 = before.1.max(next.1);
+        }
+        is_within
+    });
+    for row in &mut table.rows {
+        let begun = regions.partition_point(|(from, _)| *from <= row.line);
+        let last = begun.checked_sub(1).and_then(|index| regions.get(index));
+        row.is_merged = last.is_some_and(|(_, to)| row.line <= *to);
     }
 }
 
@@ -338,14 +418,61 @@ mod tests {
         assert!(read(&archive(&[("xl/workbook.xml", WORKBOOK)], false), MAX_UNPACKED).is_err());
     }
 
+    /// What is unpacked is bounded, and so is what is made of it.
+    #[test]
+    fn a_few_bytes_do_not_become_many() {
+        let read_at = |sheet: &str, texts: &str, sheets: usize, unpacked: usize| {
+            let named: String =
+                (0..sheets).map(|number| format!("<sheet name=\"S{number}\" r:id=\"rId7\"/>")).collect();
+            let workbook = format!("<workbook xmlns:r=\"x\"><sheets>{named}</sheets></workbook>");
+            let files = [
+                ("xl/workbook.xml", workbook.as_str()),
+                ("xl/_rels/workbook.xml.rels", RELATIONS),
+                ("xl/sharedStrings.xml", texts),
+                ("xl/worksheets/sheet1.xml", sheet),
+            ];
+            read(&archive(&files, true), unpacked).map(|tables| tables.len())
+        };
+        let table = |rows: &str| {
+            format!(
+                "<worksheet><sheetData><row><c t=\"str\"><v>a</v></c></row>{rows}</sheetData></worksheet>"
+            )
+        };
+        // One long text in many cells, each in a row of its own or all in one place.
+        let texts = format!("<sst><si><t>{}</t></si></sst>", "x".repeat(10_000));
+        let (cell, again) = ("<row><c t=\"s\"><v>0</v></c></row>", "<c r=\"A2\" t=\"s\"><v>0</v></c>");
+        assert_eq!(read_at(&table(&cell.repeat(90)), &texts, 1, 1_000_000), Ok(1));
+        assert_eq!(read_at(&table(&cell.repeat(110)), &texts, 1, 1_000_000), Err(TableError::Unpacked));
+        let row = format!("<row>{}</row>", again.repeat(110));
+        assert_eq!(read_at(&table(&row), &texts, 1, 1_000_000), Err(TableError::Unpacked));
+        // Rows that are wide and empty, and texts that are nothing.
+        let wide = table(&"<row><c r=\"CV2\"><v>1</v></c></row>".repeat(500));
+        assert_eq!(read_at(&wide, "<sst/>", 1, 1_000_000), Err(TableError::Unpacked));
+        let nothing = format!("<sst>{}</sst>", "<si/>".repeat(50_000));
+        assert_eq!(read_at(&table(""), &nothing, 1, 1_000_000), Err(TableError::Unpacked));
+        // One file as many sheets: their rows count together.
+        let rows = table(&"<row><c><v>1</v></c></row>".repeat(MAX_ROWS / 10));
+        assert_eq!(read_at(&rows, "<sst/>", 10, MAX_UNPACKED), Ok(10));
+        assert_eq!(read_at(&rows, "<sst/>", 11, MAX_UNPACKED), Err(TableError::Rows));
+        assert_eq!(read_at(&rows, "<sst/>", 10, 1_000_000), Err(TableError::Unpacked));
+        assert_eq!(read_at(&table(""), "<sst/>", MAX_NAMED + 1, MAX_UNPACKED), Err(TableError::Workbook));
+    }
+
+    #[test]
+    fn regions_that_overlap_mark_their_rows_once() {
+        let row = |line| Row { line, cells: Vec::new(), is_merged: false };
+        let mut table = Table { sheet: None, head: Vec::new(), rows: [2, 9, 3, 5, 7, 8].map(row).into() };
+        mark_merged(&mut table, vec![(5, 6), (2, 3), (1, 2), (8, 8), (5, 5)]);
+        let marked: Vec<u64> = table.rows.iter().filter(|row| row.is_merged).map(|row| row.line).collect();
+        assert_eq!(marked, [2, 3, 5, 8]);
+    }
+
     /// A workbook that another program has written (openpyxl).
     #[test]
     fn a_foreign_workbook_is_read() {
         let tables = read(include_bytes!("testdata/people.xlsx"), MAX_UNPACKED).expect("read");
-        assert!(
-            read(include_bytes!("testdata/people.xlsx"), 100).is_err(),
-            "it is larger when it is unpacked"
-        );
+        let large = read(include_bytes!("testdata/people.xlsx"), 100);
+        assert_eq!(large.map(|tables| tables.len()), Err(TableError::Unpacked));
         let heads: Vec<_> = tables.iter().map(|table| table.head.join(",")).collect();
         assert_eq!(heads, ["姓名,邮箱,部门,手机,工号", "部门,说明"]);
         let rows: Vec<_> =

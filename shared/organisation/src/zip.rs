@@ -3,7 +3,7 @@
 //!
 //! What is not such an archive has no files; nothing of it is believed that is not bounded.
 
-use miniz_oxide::inflate::decompress_to_vec_with_limit;
+use miniz_oxide::inflate::{TINFLStatus, decompress_to_vec_with_limit};
 
 const END: &[u8; 4] = b"PK\x05\x06";
 const ENTRY: &[u8; 4] = b"PK\x01\x02";
@@ -14,6 +14,17 @@ const MAX_END: usize = 22 + 65_535;
 const MAX_ENTRIES: usize = 10_000;
 const STORED: u16 = 0;
 const DEFLATED: u16 = 8;
+
+/// Why a file is not read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unread {
+    /// It is not there.
+    Missing,
+    /// It is larger than wanted.
+    Large,
+    /// It is damaged, or packed in another way.
+    Damaged,
+}
 
 /// An archive.
 pub(super) struct Archive<'a> {
@@ -71,19 +82,31 @@ impl<'a> Archive<'a> {
     }
 
     /// The content of a file, if it has at most `limit` bytes.
-    pub(super) fn file(&self, name: &str, limit: usize) -> Option<Vec<u8>> {
-        let entry = self.entries.iter().find(|entry| entry.name == name.as_bytes())?;
+    ///
+    /// # Errors
+    /// [`Unread`].
+    pub(super) fn file(&self, name: &str, limit: usize) -> Result<Vec<u8>, Unread> {
+        let entry = self.entries.iter().find(|entry| entry.name == name.as_bytes()).ok_or(Unread::Missing)?;
+        let content = self.packed(entry).ok_or(Unread::Damaged)?;
+        match entry.method {
+            STORED if content.len() > limit => Err(Unread::Large),
+            STORED => Ok(content.to_vec()),
+            DEFLATED => decompress_to_vec_with_limit(content, limit).map_err(|error| match error.status {
+                TINFLStatus::HasMoreOutput => Unread::Large,
+                _ => Unread::Damaged,
+            }),
+            _ => Err(Unread::Damaged),
+        }
+    }
+
+    /// The bytes of an entry as they lie there.
+    fn packed(&self, entry: &Entry<'_>) -> Option<&'a [u8]> {
         let local = self.bytes.get(entry.offset..)?;
         if !local.starts_with(LOCAL) {
             return None;
         }
         let begin = 30 + usize::from(number16(local, 26)?) + usize::from(number16(local, 28)?);
-        let content = local.get(begin..begin.checked_add(entry.compressed)?)?;
-        match entry.method {
-            STORED if content.len() <= limit => Some(content.to_vec()),
-            DEFLATED => decompress_to_vec_with_limit(content, limit).ok(),
-            _ => None,
-        }
+        local.get(begin..begin.checked_add(entry.compressed)?)
     }
 }
 
@@ -138,11 +161,11 @@ pub(super) mod tests {
             let bytes = archive(&[("a/b.xml", "content"), ("zeros", &"0".repeat(100_000))], deflate);
             assert!(is_archive(&bytes));
             let opened = Archive::open(&bytes).expect("opened");
-            assert_eq!(opened.file("a/b.xml", 7).as_deref(), Some(&b"content"[..]));
-            assert_eq!(opened.file("a/b.xml", 6), None);
-            assert_eq!(opened.file("zeros", 99_999), None);
-            assert_eq!(opened.file("zeros", 100_000).map(|zeros| zeros.len()), Some(100_000));
-            assert_eq!(opened.file("c", 100), None);
+            assert_eq!(opened.file("a/b.xml", 7).as_deref(), Ok(&b"content"[..]));
+            assert_eq!(opened.file("a/b.xml", 6), Err(Unread::Large));
+            assert_eq!(opened.file("zeros", 99_999), Err(Unread::Large));
+            assert_eq!(opened.file("zeros", 100_000).map(|zeros| zeros.len()), Ok(100_000));
+            assert_eq!(opened.file("c", 100), Err(Unread::Missing));
         }
     }
 
@@ -151,7 +174,7 @@ pub(super) mod tests {
         let whole = archive(&[("a", "content"), ("b", "more")], true);
         for length in 0..whole.len() {
             if let Some(opened) = Archive::open(&whole[..length]) {
-                opened.file("a", 100);
+                _ = opened.file("a", 100);
             }
         }
         for at in 0..whole.len() {
@@ -159,8 +182,8 @@ pub(super) mod tests {
                 let mut damaged = whole.clone();
                 damaged[at] = byte;
                 if let Some(opened) = Archive::open(&damaged) {
-                    opened.file("a", 100);
-                    opened.file("b", 100);
+                    _ = opened.file("a", 100);
+                    _ = opened.file("b", 100);
                 }
             }
         }

@@ -49,6 +49,7 @@ error-file-write = { $path } cannot be written: { $cause }
 error-file-rows = { $path } has more than { $limit } rows
 error-file-encoding = { $path } is text in none of UTF-8, UTF-16 and GB18030
 error-file-workbook = { $path } is a workbook that cannot be read: it must be XLSX, not encrypted, with at most 100 columns a sheet
+error-file-unpacked = { $path } is a workbook with more than { $limit } MB when it is unpacked
 error-file-columns = the first line of { $path } must name the columns: “address” for people, “address” with “members” or “senders” for groups, “department” for departments; see “pennypost organisation template”. Not understood: “{ $column }”
 error-import-row = { $file }, line { $line }: { $cause }
 error-import-refused = { $failed ->
@@ -65,6 +66,7 @@ error-row-department = there is no department
 error-row-word = “{ $cell }” is not understood in the column “{ $column }”
 error-row-twice = { $address } stands in { $file }, line { $line }, already
 error-row-domain = mail is not brought to { $domain } yet, and the tenant waits for that
+error-row-no-domain = there is no domain { $domain }
 
 ## Errors of the commands
 
@@ -641,6 +643,9 @@ code-wrong = the code is wrong, or was used
 
 task-not-permitted = whoever ordered it is not permitted to do it any more
 task-no-file = the file that was to be imported is not there any more, or damaged
+task-given-up = it was tried again and again without coming to its end, and was given up
+task-broken = it can’t be carried out; the server’s own log tells why
+task-replaced = another version of the program was installed meanwhile; order it again, and leave out what is there
 task-over = the task has ended
 task-no-result = there is nothing to be read: the task has not ended, or its result is no longer kept
 task-no-rows = the file has no rows

@@ -49,6 +49,7 @@ error-file-write = 无法写入 { $path }：{ $cause }
 error-file-rows = { $path } 超过 { $limit } 行
 error-file-encoding = { $path } 的文字编码不是 UTF-8、UTF-16 或 GB18030
 error-file-workbook = 无法读取工作簿 { $path }：须为未加密的 XLSX，每个工作表最多 100 列
+error-file-unpacked = 工作簿 { $path } 解压后超过 { $limit } MB
 error-file-columns = { $path } 的第一行须为列名：成员表须有“邮箱”，群组表须有“邮箱”以及“成员”或“使用范围”，部门表须有“部门”；请参阅“pennypost organisation template”。无法识别：“{ $column }”
 error-import-row = { $file } 第 { $line } 行：{ $cause }
 error-import-refused = 有 { $failed } 行未被接受
@@ -62,6 +63,7 @@ error-row-department = 缺少部门
 error-row-word = 无法识别“{ $column }”列中的“{ $cell }”
 error-row-twice = { $address } 已出现在 { $file } 第 { $line } 行
 error-row-domain = 域名 { $domain } 的邮件尚未指向本系统，租户要求生效后才能添加地址
+error-row-no-domain = 没有域名 { $domain }
 
 ## 命令错误
 
@@ -568,6 +570,9 @@ code-wrong = 验证码错误或已使用
 
 task-not-permitted = 下达该任务的人已不再具有所需的权限
 task-no-file = 待导入的文件已不存在或已损坏
+task-given-up = 多次尝试仍未完成，已放弃
+task-broken = 无法执行，原因请查看服务器日志
+task-replaced = 执行期间程序已更换版本，请重新提交，并跳过已存在的项
 task-over = 该任务已结束
 task-no-result = 没有可读取的结果：任务尚未结束，或结果已过保留期
 task-no-rows = 文件中没有数据行

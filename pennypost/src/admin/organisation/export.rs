@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
-use pennypost_directory::{Page, Tenant};
+use pennypost_directory::Tenant;
 use pennypost_organisation::{Export, Kind};
 use serde_json::json;
 
@@ -48,13 +48,15 @@ async fn table(
     let export = Export::begin(&context.directory, tenant.id, kind, None).await?;
     file.write_all("\u{feff}".as_bytes())?;
     file.write_all(export.heads(context.text.lang()).as_bytes())?;
-    let (mut page, mut rows) = (Page::default(), 0);
+    let (mut after, mut rows) = (None, 0);
     loop {
-        let (lines, count, next) = export.page(&page).await?;
-        file.write_all(lines.as_bytes())?;
-        rows += count as u64;
+        let (lines, next) = export.page(after).await?;
+        for line in &lines {
+            file.write_all(line.as_bytes())?;
+        }
+        rows += lines.len() as u64;
         let Some(next) = next else { break };
-        page.after = Some(next);
+        after = Some(next);
     }
     file.flush()?;
     Ok(rows)

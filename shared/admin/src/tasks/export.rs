@@ -1,6 +1,5 @@
 //! An export, step by step: a page of accounts or groups each.
 
-use pennypost_directory::Page;
 use pennypost_model::{TaskId, TenantId, Timestamp};
 use pennypost_organisation::Export;
 use pennypost_text::Lang;
@@ -32,12 +31,9 @@ impl Administration {
                 let lang = if is_chinese { Lang::ZhCn } else { Lang::En };
                 lines.push(format!("\u{feff}{}", export.heads(lang)));
             }
-            let page = Page { after: item.after.clone(), ..Page::default() };
-            let (text, count, after) = export.page(&page).await?;
-            if !text.is_empty() {
-                lines.push(text);
-            }
-            let count = count as u64;
+            let (page, after) = export.page(item.after.clone()).await?;
+            let count = page.len() as u64;
+            lines.extend(page);
             let counts = match table {
                 Table::Departments => TaskCounts { departments: count, ..TaskCounts::default() },
                 Table::People => TaskCounts { people: count, ..TaskCounts::default() },

@@ -2,10 +2,10 @@
 
 use std::collections::HashSet;
 
-use pennypost_directory::DirectoryError;
+use pennypost_directory::{Domain, DomainState, Listed, Page};
 use pennypost_model::{TaskId, TenantId, Timestamp};
 use pennypost_organisation::{
-    Done, FileError, Import, Options, Place, Reason, Refused, Rows, Slice, csv_line,
+    Done, FileError, Import, Options, Place, READING, Reason, Refused, Rows, Slice, csv_line,
 };
 use pennypost_ports::PortError;
 use pennypost_text::{Lang, Text};
@@ -15,7 +15,7 @@ use super::work::{Claim, StepDone, Worked};
 use super::{
     Item, MAX_FILE, MAX_UNPACKED, TaskCounts, TaskKind, TaskProblem, TaskState, checked, input_name,
 };
-use crate::{AdminError, Administration, Conflict};
+use crate::{AdminError, Administration};
 
 /// What a file holds, read anew with each event: the same for the same bytes.
 struct File {
@@ -71,6 +71,9 @@ impl Administration {
         let TaskKind::Import { file: name, dry_run, skip_existing, department } = &item.kind else {
             return Ok(Worked::Over);
         };
+        if item.reading != READING {
+            return self.end_task(tenant, id, TaskState::Failed, Some(&TaskProblem::Replaced)).await;
+        }
         let Some(file) = self.file_of(tenant, id, name, &item.file).await? else {
             let problem = TaskProblem::NoFile;
             return self.end_task(tenant, id, TaskState::Failed, Some(&problem)).await;
@@ -79,7 +82,8 @@ impl Administration {
             dry_run: *dry_run,
             skip_existing: *skip_existing,
             department: department.map(|id| format!("#{id}")),
-            closed: self.closed_domains(tenant, &file.rows).await?,
+            closed: self.closed_domains(tenant).await?,
+            is_tenants: true,
         };
         let languages = Languages::new();
         let slices = file.rows.slices();
@@ -151,27 +155,20 @@ impl Administration {
         Ok(u32::try_from(import.added()).unwrap_or(u32::MAX))
     }
 
-    /// Domains of the rows in which the tenant gives no addresses yet (DOM-07).
-    async fn closed_domains(&self, tenant: TenantId, rows: &Rows) -> Result<HashSet<String>, AdminError> {
+    /// The tenant's own domains in which it gives no addresses yet (DOM-07). As many as a file names may be others.
+    async fn closed_domains(&self, tenant: TenantId) -> Result<HashSet<String>, AdminError> {
         let mut closed = HashSet::new();
-        for domain in rows.domains() {
-            let found = match self.own_domain(tenant, &format!("x@{domain}")).await {
-                Ok(found) => found,
-                // Whoever adds the row says what is wrong.
-                Err(AdminError::Directory(DirectoryError::NoDomain(_) | DirectoryError::Address(_))) => {
-                    continue;
-                }
-                Err(error) => return Err(error),
-            };
-            match self.check_lock(tenant, &found).await {
-                Ok(()) => {}
-                Err(AdminError::Conflict(Conflict::DomainLocked)) => {
-                    closed.insert(domain);
-                }
-                Err(error) => return Err(error),
-            }
+        if !self.stored_domain_rules(tenant).await?.lock_until_active {
+            return Ok(closed);
         }
-        Ok(closed)
+        let mut page = Page::default();
+        loop {
+            let Listed { items, next } = self.directory.domains(tenant, &page).await?;
+            let waits = |domain: &Domain| domain.state.is_owned() && domain.state != DomainState::Active;
+            closed.extend(items.into_iter().filter(waits).map(|domain| domain.name.to_string()));
+            let Some(next) = next else { return Ok(closed) };
+            page.after = Some(next);
+        }
     }
 }
 

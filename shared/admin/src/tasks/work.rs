@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use pennypost_directory::{DirectoryError, SessionId};
+use pennypost_directory::{Account, AccountKind, DirectoryError, SessionId};
 use pennypost_model::{TaskId, TenantId, Timestamp};
 use pennypost_ports::{Expected, Objects};
 
 use super::{
-    Item, PIECE, Part, TaskCounts, TaskKind, TaskProblem, TaskState, input_name, piece_name, task_key,
+    Item, LASTS, MAX_TRIES, PIECE, Part, TaskCounts, TaskKind, TaskProblem, TaskState, input_name,
+    piece_name, task_key,
 };
 use crate::authorise::{Actor, Decision, Means, Presence, Scope, authorise};
 use crate::keys::NotAuthentic;
@@ -88,6 +89,10 @@ impl Administration {
         if item.cancel {
             return self.end_task(tenant, id, TaskState::Cancelled, None).await;
         }
+        let age = self.clock.now().0.saturating_sub(item.created.0);
+        if item.attempt >= MAX_TRIES || age > LASTS {
+            return self.end_task(tenant, id, TaskState::Failed, Some(&TaskProblem::GivenUp)).await;
+        }
         if !self.is_still_permitted(tenant, &item).await? {
             let problem = TaskProblem::NotPermitted;
             return self.end_task(tenant, id, TaskState::Failed, Some(&problem)).await;
@@ -100,6 +105,12 @@ impl Administration {
             Err(AdminError::Directory(DirectoryError::NoDepartment(name))) => {
                 let problem = TaskProblem::NoDepartment(name);
                 self.end_task(tenant, id, TaskState::Failed, Some(&problem)).await
+            }
+            // It was forgotten meanwhile.
+            Err(AdminError::NotFound(_)) => Ok(Worked::Over),
+            Err(error) if !error.is_temporary() => {
+                tracing::error!(%tenant, task = %id, %error, "a task can't be carried out");
+                self.end_task(tenant, id, TaskState::Failed, Some(&TaskProblem::Broken)).await
             }
             other => other,
         }
@@ -127,7 +138,8 @@ impl Administration {
         let tenant = self.directory.tenant(account.tenant).await.map_err(AdminError::from)?;
         let is_active = tenant.is_some_and(|tenant| tenant.state == pennypost_directory::TenantState::Active);
         let found = self.directory.account(account).await.map_err(AdminError::from)?;
-        let found = found.filter(|found| is_active && found.is_open(self.clock.now()));
+        let may = |found: &Account| found.is_open(self.clock.now()) && found.kind == AccountKind::Member;
+        let found = found.filter(|found| is_active && may(found));
         let address = found.ok_or(NotAuthentic::Unknown)?.address.to_string();
         let authority = self.authority(account).await?;
         let means = Means::Session(past_presence(session));
@@ -253,7 +265,8 @@ impl Administration {
         Ok((count > 0).then_some(part))
     }
 
-    /// Ends a task before it was carried out; if it was given up, the log of operations tells why.
+    /// Ends a task before it was carried out; if it was given up, the log of operations tells why: first, so that it tells
+    /// it twice rather than never.
     pub(super) async fn end_task(
         &self,
         tenant: TenantId,
@@ -262,6 +275,25 @@ impl Administration {
         problem: Option<&TaskProblem>,
     ) -> Result<Worked, AdminError> {
         let (objects, _) = self.workshop()?;
+        let Some((item, _)) = self.read::<Item>(&task_key(tenant, id)).await? else {
+            return Ok(Worked::Over);
+        };
+        if item.state.is_over() {
+            return Ok(Worked::Over);
+        }
+        if let Some(problem) = problem {
+            let [cause, _] = problem.messages();
+            let entry = Entry {
+                by: item.by.clone(),
+                origin: item.origin,
+                action: item.kind.action().name().to_owned(),
+                object: item.kind.object().to_owned(),
+                before: None,
+                after: None,
+                outcome: Outcome::Failed { of: item.order, cause },
+            };
+            self.append(Some(tenant), entry).await?;
+        }
         let ended = self.change_task(tenant, id, |item, now| {
             if item.state.is_over() {
                 return Err(AdminError::Changed);
@@ -270,25 +302,11 @@ impl Administration {
             item.problem = problem.cloned();
             Ok(())
         });
-        let item = match ended.await {
-            Ok(item) => item,
-            Err(AdminError::Changed) => return Ok(Worked::Over),
+        match ended.await {
+            Ok(_) => objects.delete(&input_name(tenant, id)).await?,
+            Err(AdminError::Changed | AdminError::NotFound(_)) => {}
             Err(error) => return Err(error),
-        };
-        if let (Some(problem), Some(of)) = (&item.problem, item.order) {
-            let [cause, _] = problem.messages();
-            let entry = Entry {
-                by: item.by.clone(),
-                origin: item.origin,
-                action: crate::Action::OrganisationImport.name().to_owned(),
-                object: item.kind.object().to_owned(),
-                before: None,
-                after: None,
-                outcome: Outcome::Failed { of, cause },
-            };
-            self.append(Some(tenant), entry).await?;
         }
-        objects.delete(&input_name(tenant, id)).await?;
         Ok(Worked::Over)
     }
 }
