@@ -42,6 +42,7 @@ async fn administrators_say_who_uses_a_business_mailbox() {
         json!({ "accounts": ["00000000000000ff"] }),
         json!({ "departments": [4_000_000] }),
         json!({ "accounts": [id] }),
+        json!({ "departments": (1..=501).collect::<Vec<u32>>() }),
     ] {
         let wrong = json!({ "address": format!("other@{}", home.domain), "users": users });
         let refused = ask("POST", "/business-mailboxes", &wrong).await;
@@ -144,6 +145,9 @@ async fn users_make_their_own_passwords_for_mail_programs() {
     let elsewhere = own.replace(&mailbox.to_string(), &home.chief.account.to_string());
     office.ask(&member, "POST", &elsewhere, Some(&new)).await.assert_problem(404, "not-found");
     // Nobody opens a session as the mailbox; a key of the person that a mailbox was opens nothing any more.
+    let portal = office.key(Some(home.id), None, permissions(&["sign-on:write"])).await;
+    let tickets = format!("/tenants/{}/accounts/{mailbox}/tickets", home.id);
+    office.ask(&portal, "POST", &tickets, None).await.assert_problem(409, "other-state");
     let session = office.session(home.business).await;
     office.ask(&session, "GET", "/me", None).await.assert_problem(401, "unauthorised");
     let leaver = home.leavers[2];

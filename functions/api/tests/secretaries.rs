@@ -40,13 +40,16 @@ async fn members_appoint_secretaries_and_apply() {
     let home = office.tenant("home").await;
     let (owner, other) = (home.leavers[0], home.leavers[1]);
     let (owners, others) = (office.session(owner).await, office.session(other).await);
+    let third = office.session(home.member).await;
     let (owner, other) = (owner.account.to_string(), other.account.to_string());
     let it = Bench { office, home };
     let place = format!("/secretaries/{other}");
+    let at = |local: &str| format!("{local}@{}", it.home.domain);
+    let named = |who: &str| Some(json!({ "secretary": at(who), "scope": "send-as", "term": "1-day" }));
 
     for (term, days) in [("1-day", 1), ("1-week", 7), ("1-month", 30), ("3-months", 90), ("6-months", 180)] {
-        let new = json!({ "scope": "full", "term": term });
-        let granted = it.as_member(&owners, "PUT", &owner, &place, Some(new)).await;
+        let new = json!({ "secretary": at("leaver2"), "scope": "full", "term": term });
+        let granted = it.as_member(&owners, "POST", &owner, "/secretaries", Some(new)).await;
         assert_eq!(granted.status, 200, "{}", granted.text);
         let granted = granted.json()["granted"].clone();
         let time = |name: &str| {
@@ -55,8 +58,11 @@ async fn members_appoint_secretaries_and_apply() {
         };
         assert_eq!(time("until") - time("since"), days * 24 * 60 * 60 * 1000, "{term}");
     }
-    for bad in [json!({ "scope": "full", "term": "2-days" }), json!({ "scope": "read", "term": "1-day" })] {
-        it.as_member(&owners, "PUT", &owner, &place, Some(bad)).await.assert_problem(400, "bad-body");
+    for (scope, term) in [("full", "2-days"), ("read", "1-day")] {
+        let bad = json!({ "secretary": at("leaver2"), "scope": scope, "term": term });
+        it.as_member(&owners, "POST", &owner, "/secretaries", Some(bad))
+            .await
+            .assert_problem(400, "bad-body");
     }
     let seen = items(&it.as_member(&owners, "GET", &owner, "/secretaries", None).await);
     assert_eq!(
@@ -67,36 +73,33 @@ async fn members_appoint_secretaries_and_apply() {
     assert_eq!((seen.len(), &seen[0]["account"]), (1, &json!(owner)));
 
     // A member does it for himself only; no circle, also not over others; not with business mailboxes.
-    let new = || Some(json!({ "scope": "send-as", "term": "1-day" }));
-    it.as_member(&others, "PUT", &owner, &place, new()).await.assert_problem(403, "no-permission");
+    let grant = async |session: &str, of: &str, who: &str| {
+        it.as_member(session, "POST", of, "/secretaries", named(who)).await
+    };
+    grant(&others, &owner, "leaver2").await.assert_problem(403, "no-permission");
     it.as_member(&others, "GET", &owner, "/secretaries", None).await.assert_problem(403, "no-permission");
-    let back = it.as_member(&others, "PUT", &other, &format!("/secretaries/{owner}"), new()).await;
-    back.assert_problem(422, "invalid");
-    it.as_member(&owners, "PUT", &owner, &format!("/secretaries/{owner}"), new())
-        .await
-        .assert_problem(422, "invalid");
-    let third = it.home.member.account.to_string();
-    let admin = it.office.key(Some(it.home.id), None, Permissions::of_tenant()).await;
-    let next = it.as_member(&admin, "PUT", &other, &format!("/secretaries/{third}"), new()).await;
+    grant(&others, &other, "leaver1").await.assert_problem(422, "invalid");
+    grant(&owners, &owner, "leaver1").await.assert_problem(422, "invalid");
+    let next = grant(&others, &other, "member").await;
     assert_eq!(next.status, 200, "{}", next.text);
-    it.as_member(&admin, "PUT", &third, &format!("/secretaries/{owner}"), new())
-        .await
-        .assert_problem(422, "invalid");
-    let business = it.home.business.account.to_string();
-    for (of, who) in [(&owner, &business), (&business, &owner)] {
-        let refused = it.as_member(&admin, "PUT", of, &format!("/secretaries/{who}"), new()).await;
-        refused.assert_problem(409, "other-state");
+    let member = it.home.member.account.to_string();
+    grant(&third, &member, "leaver1").await.assert_problem(422, "invalid");
+    grant(&owners, &owner, "business").await.assert_problem(409, "other-state");
+    grant(&owners, &owner, "nobody").await.assert_problem(422, "unknown-reference");
+    // Nobody appoints them for others, whatever he may do else, and no program does.
+    let admin = it.office.key(Some(it.home.id), None, Permissions::of_tenant()).await;
+    let own = it.office.key(Some(it.home.id), Some(it.home.leavers[0]), Permissions::of_tenant()).await;
+    let creator = it.office.session(it.home.creator).await;
+    for who in [&admin, &own, &creator] {
+        grant(who, &owner, "leaver2").await.assert_problem(403, "no-permission");
     }
-    let nobody = it.as_member(&owners, "PUT", &owner, "/secretaries/00000000000000ff", new()).await;
-    nobody.assert_problem(422, "unknown-reference");
 
     // Applied for: the owner grants it, or does not.
     let unbound = it.as_member(&owners, "DELETE", &owner, &place, None).await;
     assert_eq!(unbound.status, 204, "{}", unbound.text);
     it.as_member(&owners, "DELETE", &owner, &place, None).await.assert_problem(404, "not-found");
-    let at = format!("leaver1@{}", it.home.domain);
     let wish = |at: &str| Some(json!({ "owner": at, "scope": "send-on-behalf", "term": "1-week" }));
-    let applied = it.as_member(&others, "POST", &other, "/secretary-of", wish(&at)).await;
+    let applied = it.as_member(&others, "POST", &other, "/secretary-of", wish(&at("leaver1"))).await;
     assert_eq!(
         (applied.status.as_u16(), &applied.json()["granted"]),
         (200, &json!(null)),
@@ -108,19 +111,19 @@ async fn members_appoint_secretaries_and_apply() {
         .assert_problem(422, "unknown-reference");
     let waits = items(&it.as_member(&owners, "GET", &owner, "/secretaries", None).await);
     assert_eq!(waits[0]["applied"]["scope"], json!("send-on-behalf"));
-    let granted = it.as_member(&owners, "PUT", &owner, &place, new()).await.json();
+    let granted = grant(&owners, &owner, "leaver2").await.json();
     assert_eq!((&granted["applied"], &granted["granted"]["scope"]), (&json!(null), &json!("send-as")));
     let resigned = it.as_member(&others, "DELETE", &other, &format!("/secretary-of/{owner}"), None).await;
     assert_eq!(resigned.status, 204, "{}", resigned.text);
-    it.as_member(&others, "POST", &other, "/secretary-of", wish(&at)).await;
+    it.as_member(&others, "POST", &other, "/secretary-of", wish(&at("leaver1"))).await;
     assert_eq!(it.as_member(&owners, "DELETE", &owner, &place, None).await.status, 204);
     assert!(items(&it.as_member(&others, "GET", &other, "/secretary-of", None).await).is_empty());
 
     // Ten at a time.
     for number in 0..=10 {
-        let address = format!("helper{number}@{}", it.home.domain);
-        let helper = it.office.account(it.home.id, address).await.account;
-        let answer = it.as_member(&owners, "PUT", &owner, &format!("/secretaries/{helper}"), new()).await;
+        let helper = format!("helper{number}");
+        it.office.account(it.home.id, at(&helper)).await;
+        let answer = grant(&owners, &owner, &helper).await;
         assert_eq!(answer.status.as_u16(), if number < 10 { 200 } else { 422 }, "{}", answer.text);
     }
     let log =

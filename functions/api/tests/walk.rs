@@ -112,7 +112,9 @@ fn body(route: &Route, of: &Tenant) -> Option<Value> {
             "accounts": [of.creator.account.to_string(), of.member.account.to_string()],
         }),
         "add-business-token" => json!({ "name": "new" }),
-        "grant-secretary" => json!({ "scope": "full", "term": "1-day" }),
+        "grant-secretary" => {
+            json!({ "secretary": format!("chief@{domain}"), "scope": "full", "term": "1-day" })
+        }
         "apply-as-secretary" => {
             json!({ "owner": format!("graded@{domain}"), "scope": "send-as", "term": "6-months" })
         }

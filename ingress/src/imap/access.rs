@@ -15,7 +15,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use pennypost_directory::{Account, AccountKind};
+use pennypost_directory::{Account, AccountKind, Listed, Page};
 use pennypost_fold::name::SEPARATOR;
 use pennypost_fold::{Mailbox, State};
 use pennypost_model::{AccountId, AccountKey, FlagSet, Grantee, MailboxId, Rights, SystemFlags};
@@ -59,8 +59,9 @@ impl Opening {
     const CLOSED: Opening = Opening::Whole(Rights::NONE);
     /// What users of a business mailbox may do: everything but to share it. Who uses it is the administrators' choice.
     const OF_USERS: Opening = Opening::Whole(Rights::ALL.without(Rights::ADMINISTER));
-    /// What a full secretary may do: what the owner may (DLG-03).
-    const OF_SECRETARIES: Opening = Opening::Whole(Rights::ALL);
+    /// What a full secretary may do: what the owner may (DLG-03), but to share. Whom he let in would stay when his term ends,
+    /// himself among them (DLG-04).
+    const OF_SECRETARIES: Opening = Opening::Whole(Rights::ALL.without(Rights::ADMINISTER));
 
     /// Rights in the account as a whole: new mailboxes at its top take them.
     pub const fn everywhere(self) -> Rights {
@@ -207,7 +208,7 @@ impl Session {
     pub async fn recheck_rights(&mut self) -> Result<(), Reply> {
         let Some(view) = self.view.as_ref().filter(|view| view.owner().is_some()) else { return Ok(()) };
         let (account, mut opening, since) = (view.account(), view.opening(), view.opening_since());
-        let mailbox = view.state().mailbox(view.id).map(Arc::clone);
+        let (mailbox, before) = (view.state().mailbox(view.id).map(Arc::clone), view.rights());
         let is_asked = opening != Opening::ByList || since.elapsed() >= self.adapter.limits.recheck;
         if is_asked {
             opening = match self.adapter.directory.account(account).await.map_err(unavailable)? {
@@ -219,7 +220,7 @@ impl Session {
             Some(mailbox) => self.rights_in(opening, mailbox).await?,
             // One that was deleted is one without messages; of that nothing is to be taken away.
             None if opening == Opening::CLOSED => Rights::NONE,
-            None => return Ok(()),
+            None => before,
         };
         let Some(view) = &mut self.view else { return Ok(()) };
         if is_asked {
@@ -236,6 +237,9 @@ impl Session {
 
     /// The colleague with that address, whether they share anything or not.
     pub async fn sharer_at(&mut self, address: &str) -> Result<Option<Sharer>, Reply> {
+        if self.is_business() {
+            return Ok(None);
+        }
         let me = self.live()?.key();
         let account = self.adapter.directory.colleague(me.tenant, address).await.map_err(unavailable)?;
         match account {
@@ -247,8 +251,11 @@ impl Session {
     /// All colleagues who share something with the member, or have done so, the business mailboxes that the member
     /// uses, and those in whose place he stands; in order of their addresses.
     pub async fn sharers(&mut self) -> Result<Vec<Sharer>, Reply> {
-        let me = self.live()?.key();
         let mut sharers = Vec::new();
+        if self.is_business() {
+            return Ok(sharers);
+        }
+        let me = self.live()?.key();
         let stands_in_for = self.adapter.directory.stands_in_for(me).await.map_err(unavailable)?;
         let whole: BTreeSet<AccountId> = stands_in_for.iter().map(|owner| owner.key.account).collect();
         for owner in stands_in_for {
@@ -265,13 +272,26 @@ impl Session {
         }
         // In the departments in which the member is now.
         if let Some(own) = self.adapter.directory.account(me).await.map_err(unavailable)? {
-            let used = self.adapter.directory.mailboxes_used(&own).await.map_err(unavailable)?;
-            for account in used {
-                sharers.extend(self.open_sharer(account, Opening::OF_USERS).await?);
+            let mut page = Page::default();
+            loop {
+                let used = self.adapter.directory.mailboxes_used(&own, &page).await;
+                let Listed { items, next } = used.map_err(unavailable)?;
+                for account in items {
+                    sharers.extend(self.open_sharer(account, Opening::OF_USERS).await?);
+                }
+                let Some(next) = next else { break };
+                page.after = Some(next);
             }
         }
         sharers.sort_by(|a, b| a.address.cmp(&b.address));
         Ok(sharers)
+    }
+
+    /// Is it the session of a program that opens a business mailbox? To that nobody's folders are open: what colleagues have
+    /// shared with the member that it once was, they have not shared with its users.
+    pub fn is_business(&self) -> bool {
+        let account = self.signed_in.as_ref().map(|signed_in| &signed_in.standing.account);
+        account.is_some_and(|account| account.kind == AccountKind::Business)
     }
 
     /// What an account opens to the member, by what is stored now.

@@ -246,6 +246,10 @@ async fn nothing_of_the_person_opens_a_converted_mailbox() {
     let mut reader = Client::login(server.address, BOB).await;
     let team = "\"Other Users/alice@example.test/Team\"";
     reader.ok(&format!("SELECT {team}")).await;
+    let mut colleague = Client::login(server.address, BOB).await;
+    colleague.ok("CREATE Notes").await;
+    colleague.ok(&format!("SETACL Notes {ALICE} lrs")).await;
+    assert!(names(&mut client).await.iter().any(|line| line.contains("Notes")));
 
     directory.convert_to_business(alice.key, "Alice’s desk").await.expect("converted");
     assert!(said(&mut reader, "FETCH 1:* (FLAGS)").await.starts_with("BAD"));
@@ -254,6 +258,14 @@ async fn nothing_of_the_person_opens_a_converted_mailbox() {
     assert!(directory.mailbox_users(mailbox).await.expect("users").is_empty(), "she used it");
     change(directory, alice.key, |users| _ = users.accounts.insert(bob.key.account)).await;
     assert!(names(&mut reader).await.iter().any(|line| line.contains("Team")));
+    // Nor do its users see what colleagues have shared with her.
+    let pair = (bob.key.account, alice.key);
+    let token = directory.add_user_token(pair, "desk", TokenScope::ALL, None).await.expect("a token").1;
+    let mut desk = Client::connect(server.address).await;
+    desk.ok(&format!("LOGIN {ALICE} {token}")).await;
+    assert!(names(&mut desk).await.is_empty());
+    let notes = said(&mut desk, "SELECT \"Other Users/bob@example.test/Notes\"").await;
+    assert!(notes.starts_with("NO [NONEXISTENT]"), "{notes}");
     // A business mailbox is no user of another one.
     let nested =
         directory.change_mailbox_users(mailbox, |users| users.accounts.insert(alice.key.account)).await;

@@ -194,17 +194,17 @@ actions! {
     /// List the tokens that an account has made for a business mailbox.
     BusinessTokenRead "business-token.read" Members Read Account Oneself All;
     /// Make a token for a business mailbox that one uses (BIZ-07).
-    BusinessTokenAdd "business-token.add" Members Write Account Oneself NobodyBelow;
+    BusinessTokenAdd "business-token.add" Members Write Account Oneself Owner;
     /// Make such a token worthless.
     BusinessTokenRevoke "business-token.revoke" Members Write Account Oneself NobodyBelow;
     /// List the secretaries of an account, or whose secretary it is.
     SecretaryRead "secretary.read" Members Read Account Oneself All;
     /// Make somebody one's secretary (DLG-01).
-    SecretaryGrant "secretary.grant" Members Write Account Oneself NobodyBelow;
+    SecretaryGrant "secretary.grant" Members Write Account Oneself Owner;
     /// End that somebody is one's secretary, or that one is somebody's; answer an application with no.
     SecretaryEnd "secretary.end" Members Write Account Oneself NobodyBelow;
     /// Apply to be somebody's secretary (DLG-02).
-    SecretaryApply "secretary.apply" Members Write Account Oneself NobodyBelow;
+    SecretaryApply "secretary.apply" Members Write Account Oneself Owner;
     /// Erase an account in the recycle bin with its mail (ORG-23).
     AccountErase "account.erase" Members Write Account Nobody NobodyBelow;
     /// List tags, look at one (ORG-25).

@@ -1,6 +1,6 @@
 //! Business mailboxes: who uses them, and what their users do with them themselves (BIZ-01, BIZ-02, BIZ-04, BIZ-06, BIZ-07).
 
-use pennypost_directory::{Account, DirectoryError, Listed, MailAddress, MailboxUsers, Token, TokenId};
+use pennypost_directory::{Account, DirectoryError, Listed, MailAddress, MailboxUsers, Page, Token, TokenId};
 use pennypost_model::{AccountId, AccountKey, TenantId, Timestamp};
 use serde_json::{Value, json};
 
@@ -32,13 +32,15 @@ impl Administration {
     /// Adds a business mailbox to a domain of the tenant, with its users (BIZ-02).
     ///
     /// # Errors
-    /// [`AdminError`]. A call that was cut off may have left the mailbox without users.
+    /// [`AdminError`]. A call that was cut off may have left the mailbox without users, who then are to be let in by
+    /// themselves.
     pub async fn add_business_mailbox(
         &self,
         call: &Call,
         tenant: TenantId,
         new: &NewBusinessMailbox,
     ) -> Result<Account, AdminError> {
+        new.users.check_number()?;
         let quota_bytes = new.quota_bytes.unwrap_or(pennypost_directory::BUSINESS_QUOTA);
         let address =
             MailAddress::parse(&new.address).map_or_else(|_| new.address.clone(), |it| it.to_string());
@@ -92,6 +94,7 @@ impl Administration {
         expected: &MailboxUsers,
         users: &MailboxUsers,
     ) -> Result<MailboxUsers, AdminError> {
+        users.check_number()?;
         let after = json!({ "in": shown(&users.without(expected)), "out": shown(&expected.without(users)) });
         self.among_users(call, key, after, |stored| {
             let is_as_expected = stored == expected;
@@ -113,6 +116,7 @@ impl Administration {
         key: AccountKey,
         more: &MailboxUsers,
     ) -> Result<MailboxUsers, AdminError> {
+        more.check_number()?;
         self.among_users(call, key, json!({ "in": shown(more) }), |stored| {
             stored.accounts.extend(&more.accounts);
             stored.departments.extend(&more.departments);
@@ -132,6 +136,7 @@ impl Administration {
         key: AccountKey,
         fewer: &MailboxUsers,
     ) -> Result<MailboxUsers, AdminError> {
+        fewer.check_number()?;
         self.among_users(call, key, json!({ "out": shown(fewer) }), |stored| {
             *stored = stored.without(fewer);
             true
@@ -158,7 +163,7 @@ impl Administration {
         self.act(call, &about, changing).await
     }
 
-    /// The business mailboxes that an account uses and that are open, by address (BIZ-06).
+    /// The business mailboxes that an account uses and that are open (BIZ-06).
     ///
     /// # Errors
     /// [`AdminError`].
@@ -166,10 +171,10 @@ impl Administration {
         &self,
         call: &Call,
         key: AccountKey,
+        page: &Page,
     ) -> Result<Listed<Account>, AdminError> {
         let (account, _) = self.seen(call, Action::BusinessRead, key).await?;
-        let items = self.directory.mailboxes_used(&account).await?;
-        Ok(Listed { items, next: None })
+        Ok(self.directory.mailboxes_used(&account, page).await?)
     }
 
     /// The open business mailbox that an account uses; none other is there.
@@ -180,6 +185,23 @@ impl Administration {
         let is_his =
             self.directory.is_open_business(&mailbox) && self.directory.uses_mailbox(user, key).await?;
         if is_his { Ok(mailbox) } else { Err(missing()) }
+    }
+
+    /// A business mailbox with the tokens that an account has made for it. One that the account neither uses nor has tokens
+    /// for is not there; of one that is closed for the time being they can be seen and revoked.
+    async fn own_tokens(
+        &self,
+        user: AccountKey,
+        mailbox: AccountId,
+    ) -> Result<(Account, Vec<Token>), AdminError> {
+        let key = AccountKey { tenant: user.tenant, account: mailbox };
+        let missing = || AdminError::NotFound("mailbox");
+        let mailbox = self.directory.account(key).await?.ok_or_else(missing)?;
+        let mut tokens = self.directory.tokens(key).await?;
+        tokens.retain(|token| token.user == Some(user.account));
+        let is_his = !tokens.is_empty()
+            || (self.directory.is_open_business(&mailbox) && self.directory.uses_mailbox(user, key).await?);
+        if is_his { Ok((mailbox, tokens)) } else { Err(missing()) }
     }
 
     /// The tokens that an account has made for a business mailbox.
@@ -193,10 +215,7 @@ impl Administration {
         mailbox: AccountId,
     ) -> Result<Vec<Token>, AdminError> {
         self.seen(call, Action::BusinessTokenRead, user).await?;
-        let mailbox = self.used_mailbox(user, mailbox).await?;
-        let mut tokens = self.directory.tokens(mailbox.key).await?;
-        tokens.retain(|token| token.user == Some(user.account));
-        Ok(tokens)
+        Ok(self.own_tokens(user, mailbox).await?.1)
     }
 
     /// Makes a token with which an account's mail program opens a business mailbox that the account uses (BIZ-07): its
@@ -241,11 +260,9 @@ impl Administration {
         let object = user.account.to_string();
         let about = About::new(Some(user.tenant), Action::BusinessTokenRevoke, &object);
         let account = self.permitted(call, &about, user).await?;
-        let mailbox = self.used_mailbox(user, mailbox).await?;
+        let (mailbox, tokens) = self.own_tokens(user, mailbox).await?;
         let missing = || AdminError::NotFound("token");
-        let tokens = self.directory.tokens(mailbox.key).await?;
-        let is_meant = |token: &&Token| token.id == id && token.user == Some(user.account);
-        let token = tokens.iter().find(is_meant).ok_or_else(missing)?;
+        let token = tokens.iter().find(|token| token.id == id).ok_or_else(missing)?;
         let address = account.address.to_string();
         let before = json!({
             "mailbox": mailbox.address.to_string(), "token": id.to_string(), "name": token.name,

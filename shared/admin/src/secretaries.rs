@@ -63,7 +63,7 @@ impl Administration {
         Ok(of.into_iter().map(|(owner, entry)| Deputy::of(owner.key.account, Some(owner), &entry)).collect())
     }
 
-    /// Makes an account a member's secretary, from now on for that term (DLG-01, DLG-04).
+    /// A member makes the colleague at an address his secretary, from now on for that term (DLG-01, DLG-04).
     ///
     /// # Errors
     /// [`AdminError`].
@@ -71,15 +71,24 @@ impl Administration {
         &self,
         call: &Call,
         owner: AccountKey,
-        secretary: AccountId,
+        secretary: &str,
         (scope, term): (SecretaryScope, SecretaryTerm),
     ) -> Result<Deputy, AdminError> {
-        let after = json!({
-            "secretary": secretary.to_string(), "scope": scope.name(), "term": term.name(),
-        });
-        let granting = self.directory.grant_secretary(owner, secretary, (scope, term));
-        let entry = self.about_secretaries(call, Action::SecretaryGrant, owner, after, granting).await?;
-        self.deputy(owner, &entry).await
+        let after = json!({ "secretary": secretary, "scope": scope.name(), "term": term.name() });
+        let granting = async {
+            let found = self.colleague(owner, secretary).await?;
+            let granted = self.directory.grant_secretary(owner, found.key.account, (scope, term));
+            let entry = granted.await?;
+            Ok((found, entry))
+        };
+        let granted = self.about_secretaries(call, Action::SecretaryGrant, owner, after, granting).await;
+        let (found, entry) = granted?;
+        Ok(Deputy::of(found.key.account, Some(found), &entry))
+    }
+
+    async fn colleague(&self, of: AccountKey, address: &str) -> Result<Account, DirectoryError> {
+        let found = self.directory.colleague(of.tenant, address).await?;
+        found.ok_or_else(|| DirectoryError::NoAccount(address.to_owned()))
     }
 
     /// Ends that an account is a member's secretary, or answers its application with no.
@@ -93,9 +102,30 @@ impl Administration {
         secretary: AccountId,
     ) -> Result<(), AdminError> {
         let after = json!({ "secretary": secretary.to_string() });
-        let ending = self.directory.end_secretary(owner, secretary);
-        let was_there = self.about_secretaries(call, Action::SecretaryEnd, owner, after, ending).await?;
-        if was_there { Ok(()) } else { Err(AdminError::NotFound("secretary")) }
+        self.end(call, owner, (owner, secretary), after, "secretary").await
+    }
+
+    /// Ends it on the word of `by`, who is one of both.
+    async fn end(
+        &self,
+        call: &Call,
+        by: AccountKey,
+        (owner, secretary): (AccountKey, AccountId),
+        after: serde_json::Value,
+        missing: &'static str,
+    ) -> Result<(), AdminError> {
+        let object = by.account.to_string();
+        let about = About::new(Some(by.tenant), Action::SecretaryEnd, &object);
+        let account = self.permitted(call, &about, by).await?;
+        // What is not there is no operation.
+        let known = self.directory.secretaries(owner).await?;
+        if !known.iter().any(|one| one.account == secretary) {
+            return Err(AdminError::NotFound(missing));
+        }
+        let address = account.address.to_string();
+        let about = About { object: &address, ..about }.to(after);
+        let was_there = self.act(call, &about, self.directory.end_secretary(owner, secretary)).await?;
+        if was_there { Ok(()) } else { Err(AdminError::NotFound(missing)) }
     }
 
     /// An account applies to be the secretary of the member at an address (DLG-02), who decides.
@@ -111,8 +141,7 @@ impl Administration {
     ) -> Result<Deputy, AdminError> {
         let after = json!({ "owner": owner, "scope": scope.name(), "term": term.name() });
         let applying = async {
-            let found = self.directory.colleague(secretary.tenant, owner).await?;
-            let owner = found.ok_or_else(|| DirectoryError::NoAccount(owner.to_owned()))?;
+            let owner = self.colleague(secretary, owner).await?;
             let applied = self.directory.apply_as_secretary(owner.key, secretary.account, (scope, term));
             let entry = applied.await?;
             Ok((owner, entry))
@@ -133,10 +162,8 @@ impl Administration {
         owner: AccountId,
     ) -> Result<(), AdminError> {
         let after = json!({ "owner": owner.to_string() });
-        let ending =
-            self.directory.end_secretary(AccountKey { account: owner, ..secretary }, secretary.account);
-        let was_there = self.about_secretaries(call, Action::SecretaryEnd, secretary, after, ending).await?;
-        if was_there { Ok(()) } else { Err(AdminError::NotFound("owner")) }
+        let owner = AccountKey { account: owner, ..secretary };
+        self.end(call, secretary, (owner, secretary.account), after, "owner").await
     }
 
     /// Records what an account does about secretaries, and does it.

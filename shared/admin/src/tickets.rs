@@ -8,7 +8,7 @@
 //! Whoever shows one is let in by the rules that hold for passwords, and is in the record of sign-ins: the portal says who it
 //! is, not from where he may come, nor that the account is open to guesses again.
 
-use pennypost_directory::{Attempt, Session, SignInKind, SignedInBy};
+use pennypost_directory::{AccountKind, Attempt, DirectoryError, Session, SignInKind, SignedInBy};
 use pennypost_model::codec::Versioned;
 use pennypost_model::{AccountId, AccountKey, TenantId, Timestamp};
 use pennypost_ports::{Consistency, ControlKey, Expected};
@@ -66,6 +66,9 @@ impl Administration {
         let account = self.permitted(call, &about, key).await?;
         if !account.is_open(self.clock.now()) {
             return Err(AdminError::NotFound("account"));
+        }
+        if account.kind != AccountKind::Member {
+            return Err(DirectoryError::WrongKind(account.address.to_string()).into());
         }
         let secret: String = rand::random::<[u8; 32]>().iter().map(|byte| format!("{byte:02x}")).collect();
         let until = self.clock.now().plus_millis(i64::from(TICKET_LIFE) * 1000);

@@ -10,10 +10,11 @@
 //! most; whoever reads it asks the users. Whoever cleared it looks at the users once more: of two at once the later one
 //! sees what the other has made.
 //!
-//! A business mailbox has no password. A user makes himself a token for it, which is worth nothing once he no longer uses
-//! the mailbox; tokens of somebody who leaves, or comes anew, are removed.
+//! A business mailbox has no password. A user makes himself a token for it, which is worth nothing while he does not use
+//! the mailbox. Tokens of an account that is taken out, or let in anew, and that no department lets in, are removed; so are
+//! all of an account that gets another owner, wherever they are for: `T/user-tokens`, `USER/MAILBOX/TOKEN` tells which.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures::stream::{self, StreamExt, TryStreamExt};
 use pennypost_model::codec::Versioned;
@@ -22,17 +23,16 @@ use pennypost_ports::{Consistency, ControlKey, Expected};
 use serde::{Deserialize, Serialize};
 use tokio::sync::OnceCell;
 
-use crate::store::{Held, MAX_ATTEMPTS};
+use crate::store::{Held, MAX_ATTEMPTS, MAX_PAGE};
 use crate::{
-    Account, AccountKind, DepartmentId, DepartmentTree, Directory, DirectoryError, Token, TokenId, TokenScope,
+    Account, AccountKind, DepartmentId, DepartmentTree, Directory, DirectoryError, Listed, Page, Token,
+    TokenId, TokenScope,
 };
 
 /// Accounts and departments, together, that use one business mailbox. T says no number.
 pub const MAX_MAILBOX_USERS: usize = 500;
-/// Tokens that one user may have for one business mailbox.
+/// Tokens that one user may have for one business mailbox. Those of others count for others.
 pub const MAX_USER_TOKENS: usize = 10;
-/// Items of the index that one look reads: of each kind.
-const MAX_ITEMS: usize = 1_000;
 /// Accounts that are looked up at once.
 const LOOKUPS: usize = 16;
 
@@ -58,6 +58,15 @@ impl MailboxUsers {
         self.accounts.is_empty() && self.departments.is_empty()
     }
 
+    /// Are they too many?
+    ///
+    /// # Errors
+    /// [`DirectoryError::TooMany`] for more than [`MAX_MAILBOX_USERS`].
+    pub fn check_number(&self) -> Result<(), DirectoryError> {
+        let (what, limit) = ("the list of users of a mailbox", MAX_MAILBOX_USERS);
+        if self.len() > limit { Err(DirectoryError::TooMany { what, limit }) } else { Ok(()) }
+    }
+
     /// Those that the others have not.
     #[must_use]
     pub fn without(&self, others: &MailboxUsers) -> MailboxUsers {
@@ -70,7 +79,7 @@ impl MailboxUsers {
     /// Where the index says that these use a mailbox.
     fn places(&self, mailbox: AccountId) -> BTreeSet<String> {
         let accounts = self.accounts.iter().map(|account| format!("{}{mailbox}", of_account(*account)));
-        let departments = self.departments.iter().map(|id| format!("{DEPARTMENTS}{:08x}/{mailbox}", id.0));
+        let departments = self.departments.iter().map(|id| format!("{}{mailbox}", of_department(*id)));
         accounts.chain(departments).collect()
     }
 }
@@ -79,10 +88,20 @@ impl Versioned for MailboxUsers {
     const KIND: &'static str = "users of a business mailbox";
 }
 
-const DEPARTMENTS: &str = "d/";
-
 fn of_account(account: AccountId) -> String {
     format!("a/{account}/")
+}
+
+fn of_department(id: DepartmentId) -> String {
+    format!("d/{:08x}/", id.0)
+}
+
+fn user_tokens_partition(tenant: TenantId) -> String {
+    format!("{tenant}/user-tokens")
+}
+
+fn user_token(user: AccountId, mailbox: AccountId, id: TokenId) -> String {
+    format!("{user}/{mailbox}/{id}")
 }
 
 fn users_key(mailbox: AccountKey) -> ControlKey {
@@ -100,6 +119,16 @@ fn mailbox_of(sort: &str) -> Option<AccountId> {
 
 /// The tree of departments, read when it is asked for first.
 struct Tree(OnceCell<DepartmentTree>);
+
+impl Tree {
+    const fn unread() -> Tree {
+        Tree(OnceCell::const_new())
+    }
+
+    async fn of(&self, directory: &Directory, tenant: TenantId) -> Result<&DepartmentTree, DirectoryError> {
+        self.0.get_or_try_init(|| directory.departments(tenant)).await
+    }
+}
 
 impl Directory {
     /// Who uses a business mailbox; nobody if there is none.
@@ -133,16 +162,18 @@ impl Directory {
         let shown = account.address.to_string();
         match account.kind {
             AccountKind::Member => return Err(DirectoryError::WrongKind(shown)),
-            AccountKind::Business if account.binned.is_some() => return Err(DirectoryError::InBin(shown)),
             AccountKind::Business => {}
         }
-        self.put_users(mailbox, change).await
+        // Into one that is withdrawn nobody is let; who is taken out is out when it comes back.
+        let closed = account.binned.map(|_| DirectoryError::InBin(shown));
+        self.put_users(mailbox, closed.as_ref(), change).await
     }
 
-    /// The same for whatever mailbox, in whatever state.
+    /// The same for whatever mailbox; where it is closed to more users, that is said of each.
     async fn put_users(
         &self,
         mailbox: AccountKey,
+        closed: Option<&DirectoryError>,
         change: impl Fn(&mut MailboxUsers) -> bool,
     ) -> Result<Option<MailboxUsers>, DirectoryError> {
         for _ in 0..MAX_ATTEMPTS {
@@ -153,20 +184,20 @@ impl Directory {
             if !change(&mut users) {
                 return Ok(None);
             }
-            if users.len() > MAX_MAILBOX_USERS {
-                let limit = MAX_MAILBOX_USERS;
-                return Err(DirectoryError::TooMany { what: "the list of users of a mailbox", limit });
-            }
+            users.check_number()?;
             let (come, gone) = (users.without(&before), before.without(&users));
+            if let Some(closed) = closed.filter(|_| !come.is_empty()) {
+                return Err(closed.clone());
+            }
             self.check_users(mailbox.tenant, &come).await?;
             // Left over of an earlier time as a user, if the process died then.
-            self.remove_tokens_of(mailbox, &come.accounts).await?;
+            self.remove_tokens_of(mailbox, &come.accounts, &before).await?;
             let places = come.places(mailbox.account);
             self.mark_index(&used_partition(mailbox.tenant), places.iter()).await?;
             if users != before && self.write(&users_key(mailbox), &users, expected).await?.is_none() {
                 continue;
             }
-            self.remove_tokens_of(mailbox, &gone.accounts).await?;
+            self.remove_tokens_of(mailbox, &gone.accounts, &users).await?;
             let both = |one: &MailboxUsers| one.places(mailbox.account);
             self.settle_used(mailbox, &both(&come).union(&both(&gone)).cloned().collect()).await?;
             return Ok(Some(users));
@@ -187,8 +218,10 @@ impl Directory {
     /// Can all of these use a business mailbox of the tenant?
     ///
     /// # Errors
-    /// [`DirectoryError::NoAccount`], [`DirectoryError::WrongKind`], [`DirectoryError::NoDepartment`], or the port's.
+    /// [`DirectoryError::TooMany`], [`DirectoryError::NoAccount`], [`DirectoryError::WrongKind`],
+    /// [`DirectoryError::NoDepartment`], or the port's.
     pub async fn check_users(&self, tenant: TenantId, users: &MailboxUsers) -> Result<(), DirectoryError> {
+        users.check_number()?;
         if !users.departments.is_empty() {
             let tree = self.departments(tenant).await?;
             if let Some(missing) = users.departments.iter().find(|id| !tree.is_open(**id)) {
@@ -227,7 +260,7 @@ impl Directory {
         }
         // Where he is now, not where he was when he signed in.
         let Some(user) = self.account(user).await? else { return Ok(false) };
-        self.is_among(&user, &users, &Tree(OnceCell::new())).await
+        self.is_among(&user, &users, &Tree::unread()).await
     }
 
     /// Is the account among the users, by itself or by a department?
@@ -249,26 +282,31 @@ impl Directory {
         if users.departments.is_empty() || user.departments.is_empty() {
             return Ok(false);
         }
-        let tree = tree.0.get_or_try_init(|| self.departments(user.key.tenant)).await?;
+        let tree = tree.of(self, user.key.tenant).await?;
         Ok(user.departments.iter().any(|department| tree.is_within(*department, &users.departments)))
     }
 
-    /// The business mailboxes that an account uses and that are open, by their addresses (BIZ-06).
+    /// The business mailboxes that an account uses and that are open, by their ids (BIZ-06). A page may hold few though more
+    /// follow.
     ///
     /// # Errors
     /// The port's.
-    pub async fn mailboxes_used(&self, user: &Account) -> Result<Vec<Account>, DirectoryError> {
+    pub async fn mailboxes_used(
+        &self,
+        user: &Account,
+        page: &Page,
+    ) -> Result<Listed<Account>, DirectoryError> {
         if user.kind != AccountKind::Member {
-            return Ok(Vec::new());
+            return Ok(Listed { items: Vec::new(), next: None });
         }
-        let (partition, own) = (used_partition(user.key.tenant), of_account(user.key.account));
-        let of_departments = self.control.query(&partition, DEPARTMENTS, None, MAX_ITEMS);
-        let (own, of_departments) =
-            futures::try_join!(self.control.query(&partition, &own, None, MAX_ITEMS), of_departments)?;
-        let sorts = own.iter().chain(&of_departments).map(|(sort, _)| sort.as_str());
-        let candidates: BTreeSet<AccountId> = sorts.filter_map(mailbox_of).collect();
-        let tree = Tree(OnceCell::new());
-        let lookups = candidates.into_iter().map(|mailbox| {
+        let tree = Tree::unread();
+        let after: Option<AccountId> = page.after.as_ref().and_then(|after| after.parse().ok());
+        let mut candidates = self.perhaps_used(user, &tree).await?;
+        candidates.retain(|mailbox| after.is_none_or(|after| *mailbox > after));
+        let wanted: Vec<AccountId> = candidates.iter().copied().take(page.limit.clamp(1, MAX_PAGE)).collect();
+        let has_more = |last: &AccountId| candidates.last().is_some_and(|end| end > last);
+        let next = wanted.last().copied().filter(has_more).map(|last| last.to_string());
+        let lookups = wanted.into_iter().map(|mailbox| {
             let (tree, key) = (&tree, AccountKey { tenant: user.key.tenant, account: mailbox });
             async move {
                 let users = self.mailbox_users(key).await?;
@@ -281,9 +319,24 @@ impl Directory {
         });
         let lookups: Vec<_> = lookups.collect();
         let found: Vec<Option<Account>> = stream::iter(lookups).buffered(LOOKUPS).try_collect().await?;
-        let mut mailboxes: Vec<Account> = found.into_iter().flatten().collect();
-        mailboxes.sort_by_cached_key(|mailbox| mailbox.address.to_string());
-        Ok(mailboxes)
+        Ok(Listed { items: found.into_iter().flatten().collect(), next })
+    }
+
+    /// The mailboxes of which the index says that the account uses them: by itself, by the organisation as a whole, by the
+    /// departments in which it is and those above them. Those of other departments are not looked at.
+    async fn perhaps_used(&self, user: &Account, tree: &Tree) -> Result<BTreeSet<AccountId>, DirectoryError> {
+        let tenant = user.key.tenant;
+        let mut departments = BTreeSet::from([DepartmentId::ROOT]);
+        if !user.departments.is_empty() {
+            let tree = tree.of(self, tenant).await?;
+            departments.extend(user.departments.iter().flat_map(|id| tree.with_above(*id)));
+        }
+        let partition = used_partition(tenant);
+        let prefixes = departments.into_iter().map(of_department).chain([of_account(user.key.account)]);
+        let prefixes: Vec<String> = prefixes.collect();
+        let looks: Vec<_> = prefixes.iter().map(|prefix| self.sorts(&partition, prefix)).collect();
+        let found: Vec<Vec<String>> = stream::iter(looks).buffered(LOOKUPS).try_collect().await?;
+        Ok(found.iter().flatten().filter_map(|sort| mailbox_of(sort)).collect())
     }
 
     /// Is it a business mailbox that can be used now?
@@ -294,27 +347,55 @@ impl Directory {
 
     /// The account uses no business mailbox any more: it has another owner from now on, or none.
     pub(crate) async fn leave_mailboxes(&self, user: AccountKey) -> Result<(), DirectoryError> {
-        let prefix = of_account(user.account);
-        loop {
-            let rows = self.control.query(&used_partition(user.tenant), &prefix, None, MAX_ITEMS).await?;
-            if rows.is_empty() {
-                return Ok(());
-            }
-            for (sort, _) in rows {
-                let Some(mailbox) = mailbox_of(&sort) else {
-                    self.erase(&ControlKey::new(used_partition(user.tenant), sort)).await?;
-                    continue;
-                };
-                let mailbox = AccountKey { tenant: user.tenant, account: mailbox };
-                self.put_users(mailbox, |users| {
-                    users.accounts.remove(&user.account);
-                    true
-                })
-                .await?;
-                // Where the users did not name him: what an interrupted call has left.
-                self.settle_used(mailbox, &BTreeSet::from([sort])).await?;
-            }
+        let partition = used_partition(user.tenant);
+        for sort in self.sorts(&partition, &of_account(user.account)).await? {
+            let Some(mailbox) = mailbox_of(&sort) else {
+                self.erase(&ControlKey::new(&partition, sort)).await?;
+                continue;
+            };
+            let mailbox = AccountKey { tenant: user.tenant, account: mailbox };
+            self.put_users(mailbox, None, |users| {
+                users.accounts.remove(&user.account);
+                true
+            })
+            .await?;
+            // Where the users did not name him: what an interrupted call has left.
+            self.settle_used(mailbox, &BTreeSet::from([sort])).await?;
         }
+        // Also of mailboxes that a department let him into, now or earlier: the next owner may be in it.
+        let partition = user_tokens_partition(user.tenant);
+        for sort in self.sorts(&partition, &format!("{}/", user.account)).await? {
+            let mut parts = sort.split('/').skip(1);
+            let mailbox = parts.next().and_then(|mailbox| mailbox.parse().ok());
+            let id = parts.next().and_then(|id| id.parse().ok());
+            if let (Some(account), Some(id)) = (mailbox, id) {
+                self.revoke_token(AccountKey { tenant: user.tenant, account }, id).await?;
+            }
+            self.erase(&ControlKey::new(&partition, sort)).await?;
+        }
+        Ok(())
+    }
+
+    /// Notes that a user has a token for a mailbox, before it is there.
+    pub(crate) async fn mark_user_token(
+        &self,
+        user: AccountId,
+        mailbox: AccountKey,
+        id: TokenId,
+    ) -> Result<(), DirectoryError> {
+        let place = user_token(user, mailbox.account, id);
+        self.mark_index(&user_tokens_partition(mailbox.tenant), std::iter::once(&place)).await
+    }
+
+    /// The token is there no more.
+    pub(crate) async fn unmark_user_token(
+        &self,
+        user: AccountId,
+        mailbox: AccountKey,
+        id: TokenId,
+    ) -> Result<(), DirectoryError> {
+        let place = user_token(user, mailbox.account, id);
+        self.erase(&ControlKey::new(user_tokens_partition(mailbox.tenant), place)).await
     }
 
     /// Nobody uses the mailbox, which is erased.
@@ -322,7 +403,7 @@ impl Directory {
         if self.held_users(mailbox).await?.is_none() {
             return Ok(());
         }
-        self.put_users(mailbox, |users| {
+        self.put_users(mailbox, None, |users| {
             *users = MailboxUsers::default();
             true
         })
@@ -342,27 +423,38 @@ impl Directory {
         scope: TokenScope,
         expires: Option<Timestamp>,
     ) -> Result<(Token, String), DirectoryError> {
-        let tokens = self.tokens(mailbox).await?;
-        if tokens.iter().filter(|token| token.user == Some(user)).count() >= MAX_USER_TOKENS {
-            return Err(DirectoryError::TooMany { what: "the list of tokens", limit: MAX_USER_TOKENS });
-        }
         self.make_token(mailbox, name, scope, expires, Some(user)).await
     }
 
-    /// Removes the tokens that these users have made for a mailbox.
+    /// Removes the tokens that these accounts have made for a mailbox, but of those whom its departments let in.
     async fn remove_tokens_of(
         &self,
         mailbox: AccountKey,
-        users: &BTreeSet<AccountId>,
+        accounts: &BTreeSet<AccountId>,
+        users: &MailboxUsers,
     ) -> Result<(), DirectoryError> {
-        if users.is_empty() {
+        if accounts.is_empty() {
             return Ok(());
         }
-        let theirs = |token: &Token| token.user.is_some_and(|user| users.contains(&user));
-        let ids: Vec<TokenId> =
-            self.tokens(mailbox).await?.into_iter().filter(theirs).map(|token| token.id).collect();
-        for id in ids {
-            self.revoke_token(mailbox, id).await?;
+        let mut theirs: BTreeMap<AccountId, Vec<TokenId>> = BTreeMap::new();
+        for token in self.tokens(mailbox).await? {
+            if let Some(user) = token.user.filter(|user| accounts.contains(user)) {
+                theirs.entry(user).or_default().push(token.id);
+            }
+        }
+        let by_department =
+            MailboxUsers { accounts: BTreeSet::new(), departments: users.departments.clone() };
+        let tree = Tree::unread();
+        for (account, ids) in theirs {
+            if !by_department.is_empty()
+                && let Some(user) = self.account(AccountKey { account, ..mailbox }).await?
+                && self.is_among(&user, &by_department, &tree).await?
+            {
+                continue;
+            }
+            for id in ids {
+                self.revoke_token(mailbox, id).await?;
+            }
         }
         Ok(())
     }

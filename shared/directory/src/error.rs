@@ -162,8 +162,8 @@ pub enum DirectoryError {
     /// That is not done with such an account: a member's, a business mailbox, or one without an owner.
     #[error("this is not done with an account such as {0}")]
     WrongKind(String),
-    /// A secretary would be, by others, his own secretary's.
-    #[error("{0} would be a secretary of their own secretary")]
+    /// Somebody would be his own secretary, at once or by others.
+    #[error("{0} would be their own secretary, at once or by others")]
     SecretaryCycle(String),
     /// The members of a department's group are the department's.
     #[error("the members of this group are those of its department")]

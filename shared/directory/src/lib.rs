@@ -19,7 +19,7 @@
 //! | `T/aliases` | `A/DOMAIN/LOCAL` | the address may be an alias of the account (`alias`) |
 //! | `T/groups` | `DOMAIN/LOCAL` | rules of a group beyond its members (`group_rules`) |
 //! | `T/bin` | `A` | the account may be in the recycle bin (`life`) |
-//! | `T/mailbox-users`, `T/mailboxes-used` | | who uses business mailboxes (`business`) |
+//! | `T/mailbox-users`, `T/mailboxes-used`, `T/user-tokens` | | who uses business mailboxes (`business`) |
 //! | `T/secretaries`, `T/secretary-of` | | secretaries of members (`secretary`) |
 //! | `T/shares` | whom, owner | who shares mailboxes with whom (`sharing`): an index |
 //! | `T/sign-in` | account and place, or digest of a login | failed sign-ins (`throttle`) |

@@ -14,6 +14,7 @@
 
 use std::collections::BTreeSet;
 
+use futures::stream::{self, StreamExt, TryStreamExt};
 use pennypost_model::codec::Versioned;
 use pennypost_model::{AccountId, AccountKey, TenantId, Timestamp};
 use pennypost_ports::{Consistency, ControlKey, Expected};
@@ -24,12 +25,12 @@ use crate::{Account, AccountKind, Directory, DirectoryError};
 
 /// Secretaries that one member has at a time. T says no number.
 pub const MAX_SECRETARIES: usize = 10;
-/// Applications that wait for one member's word.
+/// Applications that wait for one member's word, and of one member for the words of others.
 pub const MAX_APPLICATIONS: usize = 20;
-/// Members whose secretaries are looked at for a circle; what is longer is taken for one.
+/// Members whose secretaries are looked at for a circle.
 const MAX_CHAIN: usize = 200;
-/// Owners of whom one look at the index tells.
-const MAX_OWNERS: usize = 200;
+/// Owners that are looked up at once.
+const LOOKUPS: usize = 16;
 const DAY: i64 = 24 * 60 * 60 * 1000;
 /// For how long an application waits.
 const WAITING: i64 = 30 * DAY;
@@ -224,28 +225,37 @@ impl Directory {
         self.check_pair(owner, secretary).await?;
         let since = self.clock.now();
         let granted = SecretaryGrant { scope, since, until: since.plus_millis(term.days() * DAY) };
-        let changed = self
+        let (before, changed) = self
             .change_secretaries(owner, |secretaries| {
                 let entry = secretaries.of(secretary);
+                let before = entry.clone();
                 (entry.granted, entry.applied) = (Some(granted), None);
                 let entry = entry.clone();
                 let count = secretaries.0.iter().filter(|one| one.granted.is_some()).count();
-                too_many(count, MAX_SECRETARIES, "the list of secretaries").map(|()| entry)
+                too_many(count, MAX_SECRETARIES, "the list of secretaries").map(|()| (before, entry))
             })
             .await?;
-        if let Err(circle) = self.check_circle(owner, secretary).await {
-            self.change_secretaries(owner, |secretaries| {
-                let entry = secretaries.of(secretary);
-                entry.granted = entry.granted.filter(|stored| *stored != granted);
-                Ok(())
-            })
-            .await?;
-            return Err(circle);
+        match self.check_circle(owner, secretary).await {
+            Ok(()) => Ok(changed),
+            // It was looked at before; and a circle is untidy, but opens nothing: full rights do not pass on.
+            Err(error) if error.is_temporary() => Ok(changed),
+            Err(circle) => {
+                // What was there before comes back.
+                self.change_secretaries(owner, |secretaries| {
+                    let entry = secretaries.of(secretary);
+                    if entry.granted == Some(granted) {
+                        entry.clone_from(&before);
+                    }
+                    Ok(())
+                })
+                .await?;
+                Err(circle)
+            }
         }
-        Ok(changed)
     }
 
-    /// Somebody would like to be a colleague's secretary (DLG-02). A later application takes the place of an earlier one.
+    /// Somebody would like to be a colleague's secretary (DLG-02). A later application takes the place of an earlier one;
+    /// [`MAX_APPLICATIONS`] of one member may wait.
     ///
     /// # Errors
     /// Those of [`Directory::grant_secretary`].
@@ -256,6 +266,9 @@ impl Directory {
         (scope, term): (SecretaryScope, SecretaryTerm),
     ) -> Result<Secretary, DirectoryError> {
         self.check_pair(owner, secretary).await?;
+        let all = self.secretary_of(AccountKey { account: secretary, ..owner }).await?;
+        let others = all.iter().filter(|(of, entry)| of.key != owner && entry.applied.is_some()).count();
+        too_many(others + 1, MAX_APPLICATIONS, "the list of applications")?;
         let applied = SecretaryApplication { scope, term, since: self.clock.now() };
         self.change_secretaries(owner, |secretaries| {
             let entry = secretaries.of(secretary);
@@ -293,22 +306,28 @@ impl Directory {
         &self,
         secretary: AccountKey,
     ) -> Result<Vec<(Account, Secretary)>, DirectoryError> {
-        let partition = owners_partition(secretary.tenant);
         let prefix = format!("{}/", secretary.account);
-        let mut found = Vec::new();
-        for (sort, _) in self.control.query(&partition, &prefix, None, MAX_OWNERS).await? {
-            let Some(owner) = sort.strip_prefix(&prefix).and_then(|owner| owner.parse().ok()) else {
-                continue;
-            };
-            let owner = AccountKey { tenant: secretary.tenant, account: owner };
-            let his = self.secretaries(owner).await?.into_iter();
-            let Some(entry) = his.into_iter().find(|one| one.account == secretary.account) else { continue };
-            if let Some(owner) = self.account(owner).await? {
-                found.push((owner, entry));
-            }
-        }
+        let sorts = self.sorts(&owners_partition(secretary.tenant), &prefix).await?;
+        let owners = sorts.iter().filter_map(|sort| sort.strip_prefix(&prefix)?.parse().ok());
+        let looks: Vec<_> = owners.map(|owner| self.found_at(secretary, owner)).collect();
+        let found: Vec<Option<(Account, Secretary)>> =
+            stream::iter(looks).buffered(LOOKUPS).try_collect().await?;
+        let mut found: Vec<(Account, Secretary)> = found.into_iter().flatten().collect();
         found.sort_by_cached_key(|(owner, _)| owner.address.to_string());
         Ok(found)
+    }
+
+    /// What somebody is to the owner of whom the index tells.
+    async fn found_at(
+        &self,
+        secretary: AccountKey,
+        owner: AccountId,
+    ) -> Result<Option<(Account, Secretary)>, DirectoryError> {
+        let owner = AccountKey { tenant: secretary.tenant, account: owner };
+        let his = self.secretaries(owner).await?;
+        let entry = his.into_iter().find(|one| one.account == secretary.account);
+        let Some(entry) = entry else { return Ok(None) };
+        Ok(self.account(owner).await?.map(|owner| (owner, entry)))
     }
 
     /// The open accounts of members in whose place somebody stands (DLG-03), by their addresses.
@@ -354,22 +373,17 @@ impl Directory {
             self.erase(&secretaries_key(key)).await?;
         }
         let (partition, prefix) = (owners_partition(key.tenant), format!("{}/", key.account));
-        loop {
-            let rows = self.control.query(&partition, &prefix, None, MAX_OWNERS).await?;
-            if rows.is_empty() {
-                return Ok(());
-            }
-            for (sort, _) in rows {
-                let Some(owner) = sort.strip_prefix(&prefix).and_then(|owner| owner.parse().ok()) else {
-                    self.erase(&ControlKey::new(&partition, sort)).await?;
-                    continue;
-                };
-                let owner = AccountKey { tenant: key.tenant, account: owner };
-                self.end_secretary(owner, key.account).await?;
-                // Where he stood no longer: what is over, or what an interrupted call has left.
-                self.settle_owners(owner, &BTreeSet::from([sort])).await?;
-            }
+        for sort in self.sorts(&partition, &prefix).await? {
+            let Some(owner) = sort.strip_prefix(&prefix).and_then(|owner| owner.parse().ok()) else {
+                self.erase(&ControlKey::new(&partition, sort)).await?;
+                continue;
+            };
+            let owner = AccountKey { tenant: key.tenant, account: owner };
+            self.end_secretary(owner, key.account).await?;
+            // Where he stood no longer: what is over, or what an interrupted call has left.
+            self.settle_owners(owner, &BTreeSet::from([sort])).await?;
         }
+        Ok(())
     }
 
     /// Changes who is a member's secretary by compare-and-set, without what is over; `change` may be called several times,
@@ -428,10 +442,11 @@ impl Directory {
     async fn check_circle(&self, owner: AccountKey, secretary: AccountId) -> Result<(), DirectoryError> {
         let (mut seen, mut waiting) = (BTreeSet::from([secretary]), vec![secretary]);
         while let Some(next) = waiting.pop() {
-            if next == owner.account || seen.len() > MAX_CHAIN {
+            if next == owner.account {
                 let shown = self.account(owner).await?.map(|account| account.address.to_string());
                 return Err(DirectoryError::SecretaryCycle(shown.unwrap_or_default()));
             }
+            too_many(seen.len(), MAX_CHAIN, "the line of secretaries of secretaries")?;
             for one in self.secretaries(AccountKey { account: next, ..owner }).await? {
                 if one.granted.is_some() && seen.insert(one.account) {
                     waiting.push(one.account);

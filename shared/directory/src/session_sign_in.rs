@@ -9,7 +9,7 @@ use pennypost_model::AccountKey;
 use crate::sign_in::{Checked, Subject, flatten, or_refuse};
 use crate::sign_in_rules::Gate;
 use crate::throttle::{Counters, Whose};
-use crate::{Account, Attempt, Directory, SignInError, SignInOutcome, Standing};
+use crate::{Account, AccountKind, Attempt, Directory, SignInError, SignInOutcome, Standing};
 
 impl Directory {
     /// Signs in somebody who is to have a session. `None`: the password is right, and a code is needed with it. Codes are
@@ -101,7 +101,9 @@ impl Directory {
         }
         let counters = Counters::new(Whose::Account(key), &gate, attempt.client, now);
         or_refuse!(self.unbarred(&counters).await?);
-        let account = account.filter(|account| account.is_open(now));
+        // A business mailbox is signed in to by nobody (BIZ-01).
+        let may = |account: &Account| account.is_open(now) && account.kind == AccountKind::Member;
+        let account = account.filter(may);
         let (Some(_), Some(account)) = (tenant, account) else {
             subject.outcome = Some(SignInOutcome::NotActive);
             return Ok(Err(SignInError::Denied));

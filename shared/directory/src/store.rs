@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use futures::stream::{self, StreamExt, TryStreamExt};
 use pennypost_model::codec::{Versioned, decode, encode};
 use pennypost_ports::{Consistency, ControlKey, Expected, Put};
 use serde::{Deserialize, Serialize};
@@ -18,6 +19,9 @@ impl Versioned for Mark {
 
 /// Items that a page holds at most.
 pub const MAX_PAGE: usize = 1_000;
+
+/// Marks of an index that are written at once.
+const MARKS: usize = 16;
 
 /// How often a compare-and-set loop begins again before it gives up.
 pub(crate) const MAX_ATTEMPTS: usize = 32;
@@ -110,10 +114,26 @@ impl Directory {
         partition: &str,
         places: impl Iterator<Item = &String>,
     ) -> Result<(), DirectoryError> {
-        for place in places {
-            self.write(&ControlKey::new(partition, place), &Mark, Expected::Any).await?;
+        let marks: Vec<_> = places.map(|place| self.put_mark(ControlKey::new(partition, place))).collect();
+        stream::iter(marks).buffer_unordered(MARKS).try_collect().await
+    }
+
+    async fn put_mark(&self, key: ControlKey) -> Result<(), DirectoryError> {
+        self.write(&key, &Mark, Expected::Any).await.map(drop)
+    }
+
+    /// The sort keys of a partition that begin with `prefix`: all of them.
+    pub(crate) async fn sorts(&self, partition: &str, prefix: &str) -> Result<Vec<String>, DirectoryError> {
+        let mut sorts: Vec<String> = Vec::new();
+        loop {
+            let after = sorts.last().map(String::as_str);
+            let rows = self.control.query(partition, prefix, after, MAX_PAGE).await?;
+            let is_full = rows.len() >= MAX_PAGE;
+            sorts.extend(rows.into_iter().map(|(sort, _)| sort));
+            if !is_full {
+                return Ok(sorts);
+            }
         }
-        Ok(())
     }
 
     /// Makes an index say at these places what an item says, until that has not changed meanwhile: of two at once the later
@@ -129,20 +149,41 @@ impl Directory {
         for _ in 0..MAX_ATTEMPTS {
             let seen = held.as_ref().map(|held| held.version);
             let wanted = held.map(|held| wanted(&held.value)).unwrap_or_default();
-            for place in places {
-                let key = ControlKey::new(partition, place);
-                if !wanted.contains(place) {
-                    self.erase(&key).await?;
-                } else if self.read::<Mark>(&key, Consistency::Strong).await?.is_none() {
-                    self.write(&key, &Mark, Expected::Any).await?;
-                }
-            }
+            let settle =
+                |place: &String| self.settle_mark(ControlKey::new(partition, place), wanted.contains(place));
+            let marks: Vec<_> = places.iter().map(settle).collect();
+            stream::iter(marks).buffer_unordered(MARKS).try_collect::<()>().await?;
             held = self.read::<T>(truth, Consistency::Strong).await?;
             if held.as_ref().map(|held| held.version) == seen {
                 return Ok(());
             }
         }
         Err(DirectoryError::Contended)
+    }
+
+    async fn settle_mark(&self, key: ControlKey, is_wanted: bool) -> Result<(), DirectoryError> {
+        if !is_wanted {
+            return self.erase(&key).await;
+        }
+        match self.read::<Mark>(&key, Consistency::Strong).await? {
+            Some(_) => Ok(()),
+            None => self.put_mark(key).await,
+        }
+    }
+
+    /// All of a partition: sort keys without `prefix`, and values.
+    pub(crate) async fn list_all<T: Versioned>(
+        &self,
+        partition: &str,
+        prefix: &str,
+    ) -> Result<Vec<(String, T)>, DirectoryError> {
+        let (mut page, mut all) = (Page::default(), Vec::new());
+        loop {
+            let Listed { items, next } = self.list::<T>(partition, prefix, &page).await?;
+            all.extend(items);
+            let Some(next) = next else { return Ok(all) };
+            page.after = Some(next);
+        }
     }
 
     /// A page of a partition: sort keys without `prefix`, and values.

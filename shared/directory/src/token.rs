@@ -5,12 +5,13 @@
 //! guess 256 random bits behind. It names its account, so that it is enough by itself. Revoking one ends the
 //! sessions that stand on it; a changed password leaves tokens alone.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use pennypost_model::codec::{CodecError, Versioned, decode_plain};
+use pennypost_model::codec::{CodecError, Versioned, decode, decode_plain};
 use pennypost_model::{AccountId, AccountKey, TenantId, Timestamp};
 use pennypost_ports::{Consistency, ControlKey, Expected};
 use serde::{Deserialize, Serialize};
@@ -21,15 +22,15 @@ use crate::standing::{Attempt, Basis, PasswordState, Secret};
 use crate::store::name_for_people;
 use crate::throttle::{Counters, Whose};
 use crate::{
-    AccessTokens, ClientProtocol, Directory, DirectoryError, Page, Session, SignInError, SignInKind,
-    SignInOutcome, Standing,
+    AccessTokens, ClientProtocol, Directory, DirectoryError, MAX_USER_TOKENS, Session, SignInError,
+    SignInKind, SignInOutcome, Standing,
 };
 
 /// What every token begins with, so that leaked ones can be searched for.
 const PREFIX: &str = "ppt_";
 /// Hex digits of tenant, account and token, and of the secret.
 const DIGITS: usize = 3 * 16 + 64;
-/// Tokens that an account may have.
+/// Tokens that an account may have, beside those of users of a business mailbox.
 pub const MAX_TOKENS: usize = 100;
 /// Bytes of an access token that is asked about.
 const MAX_ACCESS_TOKEN: usize = 4_096;
@@ -218,13 +219,18 @@ impl Directory {
     ) -> Result<(Token, String), DirectoryError> {
         let name = name_for_people(name, MAX_NAME)?;
         self.account(key).await?.ok_or_else(|| DirectoryError::NoAccount(key.to_string()))?;
-        if self.tokens(key).await?.len() >= MAX_TOKENS {
-            return Err(DirectoryError::TooMany { what: "the list of tokens", limit: MAX_TOKENS });
+        let limit = if user.is_some() { MAX_USER_TOKENS } else { MAX_TOKENS };
+        let alike = self.tokens(key).await?.into_iter().filter(|token| token.user == user);
+        if alike.count() >= limit {
+            return Err(DirectoryError::TooMany { what: "the list of tokens", limit });
         }
         let id = TokenId(self.ids.random());
         let secret: String = rand::random::<[u8; 32]>().iter().map(|byte| format!("{byte:02x}")).collect();
         let hash = Sha256::digest(secret.as_bytes()).into();
         let item = TokenItem { name, hash, scope, created: self.clock.now(), expires, user };
+        if let Some(user) = user {
+            self.mark_user_token(user, key, id).await?;
+        }
         if self.write(&token_key(key, id), &item, Expected::Absent).await?.is_none() {
             return Err(DirectoryError::Contended);
         }
@@ -237,15 +243,14 @@ impl Directory {
     /// # Errors
     /// The port's.
     pub async fn tokens(&self, key: AccountKey) -> Result<Vec<Token>, DirectoryError> {
-        let page = Page { after: None, limit: MAX_TOKENS };
-        let listed = self.list::<TokenItem>(&partition(key.tenant), &prefix(key.account), &page).await?;
+        let prefix = prefix(key.account);
+        let stored = self.list_all::<TokenItem>(&partition(key.tenant), &prefix).await?;
         let shown = |(id, item): (String, TokenItem)| id.parse().ok().map(|id| item.shown(id));
-        let mut tokens: Vec<Token> = listed.items.into_iter().filter_map(shown).collect();
-        let uses = format!("{}/token-uses", key.tenant);
-        let used = self.list::<TokenUse>(&uses, &prefix(key.account), &page).await?.items;
+        let mut tokens: Vec<Token> = stored.into_iter().filter_map(shown).collect();
+        let uses = self.list_all::<TokenUse>(&format!("{}/token-uses", key.tenant), &prefix).await?;
+        let uses: HashMap<String, TokenUse> = uses.into_iter().collect();
         for token in &mut tokens {
-            let id = token.id.to_string();
-            token.used = used.iter().find(|(used, _)| *used == id).map(|(_, used)| *used);
+            token.used = uses.get(&token.id.to_string()).copied();
         }
         tokens.sort_by_key(|token| (token.created, token.id));
         Ok(tokens)
@@ -257,10 +262,15 @@ impl Directory {
     /// The port's.
     pub async fn revoke_token(&self, key: AccountKey, id: TokenId) -> Result<bool, DirectoryError> {
         let item = token_key(key, id);
-        let is_there = self.control.get(&item, Consistency::Strong).await?.is_some();
+        let held = self.control.get(&item, Consistency::Strong).await?;
         self.erase(&item).await?;
         self.erase(&use_key(key, id)).await?;
-        Ok(is_there)
+        // Also one that can't be read is to be revoked.
+        let user = held.as_ref().and_then(|held| decode::<TokenItem>(&held.value).ok()?.user);
+        if let Some(user) = user {
+            self.unmark_user_token(user, key, id).await?;
+        }
+        Ok(held.is_some())
     }
 
     /// Signs in with a token alone, or with the login that has to be its account's. What is wrong is counted for the
@@ -403,7 +413,7 @@ impl Directory {
 
 #[cfg(test)]
 mod tests {
-    use pennypost_model::codec::{decode, encode_plain};
+    use pennypost_model::codec::encode_plain;
 
     use super::*;
 

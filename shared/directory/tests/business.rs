@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 
 use memory::{Death, House, Memory, PASSWORD};
 use pennypost_directory::{
-    Account, BinCause, Directory, DirectoryError, MAX_MAILBOX_USERS, MailboxUsers, NewAccount, NewOwner,
-    TokenScope,
+    Account, Attempt, BinCause, Directory, DirectoryError, MAX_MAILBOX_USERS, MAX_USER_TOKENS, MailboxUsers,
+    NewAccount, NewDepartment, NewOwner, Page, SignInKind, TokenScope,
 };
 use pennypost_model::{AccountId, AccountKey, TenantId};
 
@@ -34,7 +34,7 @@ async fn change(
 }
 
 async fn used(directory: &Directory, user: &Account) -> usize {
-    directory.mailboxes_used(user).await.expect("asked").len()
+    directory.mailboxes_used(user, &Page::default()).await.expect("asked").items.len()
 }
 
 /// Keys of the index.
@@ -150,4 +150,81 @@ async fn whose_account_changes_hands_uses_nothing_any_more() {
     directory.erase_account(mailbox).await.expect("erased");
     assert_eq!(index(&house, tenant), 0);
     assert!(!house.disk.keys().iter().any(|key| key.partition == format!("{tenant}/mailbox-users")));
+}
+
+/// A password that somebody made for a mailbox does not open it for whoever has his account after him.
+#[tokio::test]
+async fn tokens_of_a_former_owner_open_nothing() {
+    let (house, tenant) = House::with_acme().await;
+    let directory = &house.directory;
+    let (ann, mailbox) = (account(directory, "ann").await, mailbox(directory).await);
+    let support = [NewDepartment { path: "Support".to_owned(), description: String::new() }];
+    let tree = directory.ensure_departments(tenant, &support, false).await.expect("departments").tree;
+    let support = tree.find("Support").expect("there");
+    let changing = directory.change_mailbox_users(mailbox, |users| users.departments.insert(support));
+    changing.await.expect("changed");
+    directory.set_departments(ann.key, &[support]).await.expect("moved");
+    let pair = (ann.key.account, mailbox);
+    let token = directory.add_user_token(pair, "phone", TokenScope::ALL, None).await.expect("a token").1;
+    let attempt = Attempt::new(SignInKind::Imap, "LOGIN", [192, 0, 2, 1].into());
+    let opens = async || directory.sign_in_with_token(&attempt, None, &token).await.is_ok();
+    assert!(opens().await);
+    // By his department: the token sleeps while he is in none, and is his when he is let in by himself, too.
+    directory.set_departments(ann.key, &[]).await.expect("moved");
+    assert!(!opens().await);
+    directory.set_departments(ann.key, &[support]).await.expect("moved");
+    change(directory, mailbox, |users| _ = users.insert(ann.key.account)).await.expect("in");
+    change(directory, mailbox, |users| _ = users.remove(&ann.key.account)).await.expect("out");
+    assert!(opens().await);
+    directory.bin_account(ann.key, BinCause::Unbound).await.expect("unbound");
+    let owner = NewOwner { display_name: "Carol", departments: &[support], ..NewOwner::default() };
+    directory.assign_account(ann.key, &owner).await.expect("assigned");
+    assert_eq!(directory.uses_mailbox(ann.key, mailbox).await, Ok(true));
+    assert!(!opens().await);
+    assert!(directory.tokens(mailbox).await.expect("asked").is_empty());
+    assert!(!house.disk.keys().iter().any(|key| key.partition == format!("{tenant}/user-tokens")));
+}
+
+/// What one user has leaves room for the others; and what somebody uses is found to its end.
+#[tokio::test]
+async fn each_user_has_tokens_of_his_own_and_finds_all_his_mailboxes() {
+    let (house, _) = House::with_acme().await;
+    let directory = &house.directory;
+    let mailbox = mailbox(directory).await;
+    let add = async |address: &str, is_business| {
+        let new = NewAccount { address, is_business, ..NewAccount::default() };
+        directory.add_account_with(&new).await.expect("account")
+    };
+    let mut users = Vec::new();
+    for number in 0..11 {
+        users.push(add(&format!("user{number}@acme.example"), false).await);
+    }
+    let all: BTreeSet<AccountId> = users.iter().map(|user| user.key.account).collect();
+    change(directory, mailbox, |stored| stored.extend(&all)).await.expect("users");
+    for user in &users {
+        let token = async || {
+            directory.add_user_token((user.key.account, mailbox), "phone", TokenScope::ALL, None).await
+        };
+        for _ in 0..MAX_USER_TOKENS {
+            token().await.expect("a token");
+        }
+        assert!(matches!(token().await, Err(DirectoryError::TooMany { limit: MAX_USER_TOKENS, .. })));
+    }
+    assert_eq!(directory.tokens(mailbox).await.expect("asked").len(), 110);
+    change(directory, mailbox, |stored| _ = stored.remove(&users[0].key.account)).await.expect("out");
+    assert_eq!(directory.tokens(mailbox).await.expect("asked").len(), 100);
+
+    let user = &users[1];
+    for number in 0..4 {
+        let more = add(&format!("desk{number}@acme.example"), true).await.key;
+        change(directory, more, |stored| _ = stored.insert(user.key.account)).await.expect("users");
+    }
+    let (mut page, mut found) = (Page { after: None, limit: 2 }, BTreeSet::new());
+    for expected in [2, 2, 1] {
+        let listed = directory.mailboxes_used(user, &page).await.expect("asked");
+        assert_eq!(listed.items.len(), expected);
+        found.extend(listed.items.iter().map(|mailbox| mailbox.key));
+        page.after = listed.next;
+    }
+    assert_eq!((found.len(), page.after), (5, None));
 }

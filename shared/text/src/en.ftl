@@ -41,7 +41,7 @@ error-field = what is given for { $name } is too long (at most { $limit } charac
 error-in-bin = { $address } is in the recycle bin: see “pennypost account restore” and “pennypost account assign”
 error-not-in-bin = { $address } is not in the recycle bin
 error-bin-over = the time of { $address } in the recycle bin is over: it can only be erased
-error-secretary-cycle = { $address } would be a secretary of their own secretary
+error-secretary-cycle = { $address } would be their own secretary, at once or by others
 error-wrong-kind = { $address } is not an account with which that is done: members’ accounts are deleted, unbound and assigned, business mailboxes are withdrawn, what was unbound needs a new owner
 error-group-follows = the members of this group are those of its department
 error-empty-account = the mail of { $address } cannot be erased: { $cause }
@@ -511,6 +511,10 @@ administration-missing = there is no such { $what ->
     [role] role
     [session] session
     [task] task
+    [secretary] secretary
+    [owner] owner
+    [mailbox] business mailbox
+    [token] token
    *[other] thing
  }
 role-added = made the role “{ $name }”
@@ -668,7 +672,6 @@ business-users = { $address }: users from now on: { $count }
 business-no-users = nobody uses it
 business-none = there is no business mailbox
 business-is-none = { $address } is no business mailbox; see “pennypost business list”
-secretary-granted = { $secretary } is a secretary of { $owner } until { $until }
 secretary-ended = { $secretary } is no secretary of { $owner } any more
 secretary-applies = applies
 secretary-none = nobody

@@ -41,7 +41,7 @@ error-field = { $name } 的内容过长（最多 { $limit } 个字符）或含�
 error-in-bin = { $address } 在回收站中，请参阅“pennypost account restore”和“pennypost account assign”
 error-not-in-bin = { $address } 不在回收站中
 error-bin-over = { $address } 在回收站的保留期已过，只能彻底删除
-error-secretary-cycle = { $address } 会成为自己秘书的秘书
+error-secretary-cycle = { $address } 会直接或间接成为自己的秘书
 error-wrong-kind = { $address } 不是可以这样操作的账号：成员账号可以删除、解绑和分配，业务邮箱可以回收，已解绑的邮箱需要新的使用者
 error-group-follows = 该邮件组的成员即其部门的成员
 error-empty-account = 无法清除 { $address } 的邮件：{ $cause }
@@ -441,6 +441,10 @@ administration-missing = 没有该{ $what ->
     [role] 角色
     [session] 会话
     [task] 任务
+    [secretary] 秘书
+    [owner] 邮箱主人
+    [mailbox] 业务邮箱
+    [token] 令牌
    *[other] 对象
  }
 role-added = 已创建角色“{ $name }”
@@ -595,7 +599,6 @@ business-users = { $address } 现有使用者 { $count } 个
 business-no-users = 尚无使用者
 business-none = 没有业务邮箱
 business-is-none = { $address } 不是业务邮箱，请用“pennypost business list”查看
-secretary-granted = { $secretary } 成为 { $owner } 的秘书，至 { $until }
 secretary-ended = { $secretary } 不再是 { $owner } 的秘书
 secretary-applies = 申请中
 secretary-none = 没有

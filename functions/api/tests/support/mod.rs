@@ -255,13 +255,14 @@ impl Office {
             mailboxes.push(it.add_business_mailbox(&OPERATOR, id, &new).await.expect("a mailbox").key);
         }
         let [business, retired] = mailboxes[..] else { panic!("two mailboxes") };
-        let new = NewToken { name: "spare".to_owned(), scope: TokenScope::ALL, expires: None };
-        let made = it.add_business_token(&OPERATOR, member, business.account, &new).await.expect("a token");
+        let pair = (member.account, business);
+        let made =
+            it.directory().add_user_token(pair, "spare", TokenScope::ALL, None).await.expect("a token");
         let business_token = made.0.id.to_string();
         // The member has a secretary, and would like to be one.
         let what = (SecretaryScope::Full, SecretaryTerm::Day);
-        it.grant_secretary(&OPERATOR, member, chief.account, what).await.expect("granted");
-        it.apply_as_secretary(&OPERATOR, member, &format!("graded@{domain}"), what).await.expect("applied");
+        it.directory().grant_secretary(member, chief.account, what).await.expect("granted");
+        it.directory().apply_as_secretary(graded, member.account, what).await.expect("applied");
         let root = DepartmentId::ROOT;
         let department = it.add_department(&OPERATOR, id, root, "研发", "").await.expect("department").0.id.0;
         let tag = it.add_tag(&OPERATOR, id, "spare").await.expect("tag").id.0;

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeSet;
 
-use pennypost_directory::AccountKind;
 use pennypost_fold::{Draft, DraftError, State};
 use pennypost_model::{Grantee, Rights};
 
@@ -120,8 +119,7 @@ impl Session {
         identifier: &str,
         change: Option<(RightsChange, Rights)>,
     ) -> Answer {
-        let own = self.signed_in.as_ref().map(|signed_in| signed_in.standing.account.kind);
-        if access.is_own() && own == Some(AccountKind::Business) {
+        if access.is_own() && self.is_business() {
             return Err(Reply::no("[CANNOT] who uses a business mailbox is for administrators to say"));
         }
         if self.is_owner(&access, identifier).await? {

@@ -180,6 +180,19 @@ impl DepartmentTree {
         walked
     }
 
+    /// The department and all above it, without the organisation.
+    #[must_use]
+    pub fn with_above(&self, id: DepartmentId) -> Vec<DepartmentId> {
+        let (mut found, mut next) = (Vec::new(), id);
+        // Bounded, so that a damaged item is no endless loop.
+        for _ in 0..=MAX_DEPARTMENT_LEVELS {
+            let Some(stored) = self.department(next) else { break };
+            found.push(next);
+            next = stored.parent;
+        }
+        found
+    }
+
     /// Is the department one of these, or below one of them?
     #[must_use]
     pub fn is_within(&self, id: DepartmentId, wanted: &BTreeSet<DepartmentId>) -> bool {

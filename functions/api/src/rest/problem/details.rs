@@ -188,7 +188,7 @@ fn of_organisation(error: &DirectoryError) -> Refusal {
         E::NotInBin(who) => (Kind::OtherState, format!("{} 不在回收站中", short(who))),
         E::BinOver(who) => (Kind::OtherState, format!("{} 在回收站中的保留期已过", short(who))),
         E::WrongKind(who) => (Kind::OtherState, format!("{} 这类账号不能进行该操作", short(who))),
-        E::SecretaryCycle(who) => (Kind::Invalid, format!("{} 会成为自己秘书的秘书", short(who))),
+        E::SecretaryCycle(who) => (Kind::Invalid, format!("{} 会直接或间接成为自己的秘书", short(who))),
         E::GroupFollows => (Kind::OtherState, "该群组的名称和成员随部门变化，不能单独修改".to_owned()),
         other => return of_kind(other, english),
     };

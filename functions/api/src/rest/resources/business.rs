@@ -13,7 +13,7 @@ use super::page_of;
 use super::tags::accounts_in;
 use super::tokens::{MadeToken, NewToken, Tokens, made, show as show_token, wished};
 use crate::rest::ask::rows;
-use crate::rest::operation::{Good, Method, Operation, shape};
+use crate::rest::operation::{Good, Method, Operation, PAGE, shape};
 use crate::rest::problem::{Kind, Refusal};
 use crate::rest::reply::Reply;
 
@@ -76,7 +76,8 @@ pub(super) const OPERATIONS: &[Operation] = &[
     Operation::new(
         (Method::Post, "/tenants/{tenant}/business-mailboxes", "add-business-mailbox"),
         Action::BusinessAdd,
-        "Add a business mailbox with its users: no password opens it",
+        "Add a business mailbox with its users: no password opens it. If it is there and has no users, after a call that was \
+         cut off, let them in",
         Good::made(shape::<Account>),
         |ask| {
             Box::pin(async move {
@@ -155,11 +156,12 @@ pub(super) const OPERATIONS: &[Operation] = &[
     Operation::new(
         (Method::Get, "/tenants/{tenant}/accounts/{account}/business-mailboxes", "list-business-mailboxes"),
         Action::BusinessRead,
-        "List the business mailboxes that an account uses: all of them",
+        "List the business mailboxes that an account uses and that are open",
         Good::list(shape::<UsedMailboxes>),
         |ask| {
             Box::pin(async move {
-                let listed = ask.administration.business_mailboxes(&ask.call, ask.account()?).await?;
+                let (account, page) = (ask.account()?, ask.page()?);
+                let listed = ask.administration.business_mailboxes(&ask.call, account, &page).await?;
                 Ok(Reply::document(&rows(listed, |mailbox| UsedMailbox {
                     id: mailbox.key.account.to_string(),
                     address: mailbox.address.to_string(),
@@ -167,7 +169,8 @@ pub(super) const OPERATIONS: &[Operation] = &[
                 })))
             })
         },
-    ),
+    )
+    .asking(PAGE),
     Operation::new(
         (
             Method::Get,
@@ -192,7 +195,8 @@ pub(super) const OPERATIONS: &[Operation] = &[
             "add-business-token",
         ),
         Action::BusinessTokenAdd,
-        "Make a token with which a user's mail program opens a business mailbox; it is told only once, 10 for each user",
+        "Make a token with which one's mail program opens a business mailbox that one uses; it is told only once, 10 for \
+         each user",
         Good::made(shape::<MadeToken>),
         |ask| {
             Box::pin(async move {

@@ -92,6 +92,8 @@ page_of!(Secretaries, Row);
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewSecretary {
+    /// The address of the colleague.
+    secretary: String,
     /// What he may do.
     scope: Scope,
     /// For how long, from now on.
@@ -187,16 +189,15 @@ pub(super) const OPERATIONS: &[Operation] = &[
         },
     ),
     Operation::new(
-        (Method::Put, "/tenants/{tenant}/accounts/{account}/secretaries/{secretary}", "grant-secretary"),
+        (Method::Post, "/tenants/{tenant}/accounts/{account}/secretaries", "grant-secretary"),
         Action::SecretaryGrant,
-        "Make an account a member's secretary, or answer its application; 10 at a time at most",
+        "Make the colleague at an address one's secretary, or grant what he applies for; 10 at a time at most",
         Good::told(shape::<Row>),
         |ask| {
             Box::pin(async move {
-                let NewSecretary { scope, term } = ask.body()?;
-                let (owner, secretary) = (ask.account()?, ask.id::<AccountId>("secretary")?);
-                let what = (scope.into(), term.into());
-                let deputy = ask.administration.grant_secretary(&ask.call, owner, secretary, what).await?;
+                let NewSecretary { secretary, scope, term } = ask.body()?;
+                let (owner, what) = (ask.account()?, (scope.into(), term.into()));
+                let deputy = ask.administration.grant_secretary(&ask.call, owner, &secretary, what).await?;
                 Ok(Reply::document(&show(deputy)))
             })
         },
@@ -230,7 +231,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
     Operation::new(
         (Method::Post, "/tenants/{tenant}/accounts/{account}/secretary-of", "apply-as-secretary"),
         Action::SecretaryApply,
-        "Apply to be the secretary of the member at an address, who decides",
+        "Apply to be the secretary of the member at an address, who decides; 20 applications at a time at most",
         Good::told(shape::<Row>),
         |ask| {
             Box::pin(async move {
