@@ -44,7 +44,7 @@ async fn names(client: &mut Client) -> Vec<String> {
     listed.into_iter().filter(|line| !line.contains("\\Noselect")).collect()
 }
 
-/// Feature BIZ-04: name and users changed, up to 5 aliases, disabled and enabled, withdrawn; a user works in all of it, in folders made later, too, and is out at once when he is no user
+/// Feature BIZ-04: a user works in all of it, in folders made later, too, and is out at once when he is no user
 #[tokio::test(flavor = "multi_thread")]
 async fn users_work_in_the_whole_business_mailbox() {
     let server = Server::start().await;

@@ -308,7 +308,7 @@ impl Directory {
     ) -> Result<Vec<(Account, Secretary)>, DirectoryError> {
         let prefix = format!("{}/", secretary.account);
         let sorts = self.sorts(&owners_partition(secretary.tenant), &prefix).await?;
-        let owners = sorts.iter().filter_map(|sort| sort.strip_prefix(&prefix)?.parse().ok());
+        let owners = sorts.iter().filter_map(|sort| sort.strip_prefix(&prefix)?.parse::<AccountId>().ok());
         let looks: Vec<_> = owners.map(|owner| self.found_at(secretary, owner)).collect();
         let found: Vec<Option<(Account, Secretary)>> =
             stream::iter(looks).buffered(LOOKUPS).try_collect().await?;

@@ -76,17 +76,18 @@ pub(super) async fn run(context: &AdminContext<'_>, arguments: &ImportArgs) -> R
         ..Options::default()
     };
     let opening = Some(context.open_account);
-    if !arguments.dry_run {
+    let begin = Import::begin(&context.directory, tenant.id, &rows, &options, opening);
+    let import = if arguments.dry_run {
+        begin.await?
+    } else {
         let files: Vec<String> = arguments.files.iter().map(|path| path.display().to_string()).collect();
         let after = json!({
             "departments": rows.counts()[0], "people": people, "groups": groups,
             "skip_existing": arguments.skip_existing,
         });
         // Which rows were refused is no failure of it.
-        let ordered = std::future::ready(Ok::<_, AdminError>(()));
-        context.recorded(tenant.id, Action::OrganisationImport, &files.join(", "), after, ordered).await?;
-    }
-    let import = Import::begin(&context.directory, tenant.id, &rows, &options, opening).await?;
+        context.recorded(tenant.id, Action::OrganisationImport, &files.join(", "), after, begin).await?
+    };
     progress.counts[0] = import.added() as u64;
     progress.all_refused(import.refused_departments())?;
     for slice in rows.slices() {

@@ -11,7 +11,7 @@
 //! Feature ORG-25 (part): tags over departments and accounts, as members of groups
 //! Feature ORG-28: the directory exported: departments, people and groups, or the members of a department
 //! Feature BIZ-03: a member’s or an unbound mailbox made a business mailbox: no password, no personal data, mail stays
-//! Feature BIZ-04: name and users changed, up to 5 aliases, disabled and enabled, withdrawn
+//! Feature BIZ-04: up to 5 aliases, disabled and enabled, withdrawn
 //! Feature GRP-03 (part): members by account, group, department and tag; not outside addresses, since nothing is sent out yet
 //! Feature GRP-05 (part): representatives, who may always send to the group; sending in its name comes with sending
 //! Feature GRP-08: groups imported and exported with members and senders
