@@ -11,8 +11,9 @@ use pennypost_runtime::Failure;
 
 use crate::Housekeep;
 
-/// Milliseconds that are worked on one event: others wait behind it, and a function has to have ended by a time.
-const WORKS: i64 = 30_000;
+/// Milliseconds that are worked on one event: others wait behind it, a server that is stopped waits for it, and a function has
+/// to have ended by a time.
+const WORKS: i64 = 10_000;
 
 impl Housekeep {
     fn administration(&self) -> Result<&Administration, Failure> {

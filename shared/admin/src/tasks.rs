@@ -490,10 +490,12 @@ impl Administration {
     /// The rows of a file. Reading it may keep a processor for a second: that is done beside what answers requests, and for
     /// a few files at a time, since tables take memory.
     async fn rows_of(&self, name: String, bytes: Vec<u8>) -> Result<(Vec<u8>, Rows), AdminError> {
-        let turn = tokio::time::timeout(PATIENCE, self.reading.acquire()).await;
-        let Ok(Ok(_turn)) = turn else { return Err(DirectoryError::Busy.into()) };
+        let turn = tokio::time::timeout(PATIENCE, Arc::clone(&self.reading).acquire_owned()).await;
+        let Ok(Ok(turn)) = turn else { return Err(DirectoryError::Busy.into()) };
         let reading = tokio::task::spawn_blocking(move || {
             let rows = import::rows_of(&name, &bytes);
+            // Held to the end of the reading, also where nobody waits for it any more.
+            drop(turn);
             (bytes, rows)
         });
         let (bytes, rows) = reading.await.map_err(|_| DirectoryError::Busy)?;
