@@ -71,15 +71,15 @@ impl AdminCommand {
     /// [`AdminError`]; say it with [`AdminError::message`] and exit with 1.
     pub async fn run(&self, context: &AdminContext<'_>) -> Result<(), AdminError> {
         match self {
-            AdminCommand::Tenant(command) => command.run(context).await,
-            AdminCommand::Domain(command) => command.run(context).await,
-            AdminCommand::Account(command) => command.run(context).await,
-            AdminCommand::Alias(command) => command.run(context).await,
-            AdminCommand::Department(command) => command.run(context).await,
-            AdminCommand::Organisation(command) => command.run(context).await,
-            AdminCommand::Tag(command) => command.run(context).await,
-            AdminCommand::Group(command) => command.run(context).await,
-            AdminCommand::Policy(command) => command.run(context).await,
+            AdminCommand::Tenant(command) => Box::pin(command.run(context)).await,
+            AdminCommand::Domain(command) => Box::pin(command.run(context)).await,
+            AdminCommand::Account(command) => Box::pin(command.run(context)).await,
+            AdminCommand::Alias(command) => Box::pin(command.run(context)).await,
+            AdminCommand::Department(command) => Box::pin(command.run(context)).await,
+            AdminCommand::Organisation(command) => Box::pin(command.run(context)).await,
+            AdminCommand::Tag(command) => Box::pin(command.run(context)).await,
+            AdminCommand::Group(command) => Box::pin(command.run(context)).await,
+            AdminCommand::Policy(command) => Box::pin(command.run(context)).await,
         }
     }
 }

@@ -47,18 +47,18 @@ pub async fn run(
         SecretaryCommand::List { owner } => {
             let owner = office.account(owner, text).await?.key;
             let listed = administration.secretaries(&OPERATOR, owner).await;
-            list(listed.map_err(|error| refused(error, text))?, text, output)
+            list(&listed.map_err(|error| refused(error, text))?, text, output)
         }
         SecretaryCommand::Of { secretary } => {
             let secretary = office.account(secretary, text).await?.key;
             let listed = administration.secretary_of(&OPERATOR, secretary).await;
-            list(listed.map_err(|error| refused(error, text))?, text, output)
+            list(&listed.map_err(|error| refused(error, text))?, text, output)
         }
         SecretaryCommand::End { owner, secretary } => {
             let (owner, secretary) =
                 (office.account(owner, text).await?, office.account(secretary, text).await?);
-            let ending = administration.end_secretary(&OPERATOR, owner.key, secretary.key.account);
-            ending.await.map_err(|error| refused(error, text))?;
+            let ended = administration.end_secretary(&OPERATOR, owner.key, secretary.key.account).await;
+            ended.map_err(|error| refused(error, text))?;
             let (owner, secretary) = (owner.address.to_string(), secretary.address.to_string());
             let document = json!({ "owner": &owner, "secretary": &secretary, "ended": true });
             let sentence = say!(text, "secretary-ended", owner = owner, secretary = secretary);
@@ -67,7 +67,7 @@ pub async fn run(
     }
 }
 
-fn list(deputies: Vec<Deputy>, text: &Text, output: &mut Output<'_>) -> Result<(), Failed> {
+fn list(deputies: &[Deputy], text: &Text, output: &mut Output<'_>) -> Result<(), Failed> {
     let row = |deputy: &Deputy| {
         let address = deputy.address.as_ref().map_or_else(|| deputy.account.to_string(), ToString::to_string);
         let row =

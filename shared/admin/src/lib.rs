@@ -104,7 +104,7 @@ pub struct Administration {
     uses: Arc<keys::Uses>,
     outside: Option<Outside>,
     /// Where the files of long operations lie, and by which queue these are carried out.
-    workshop: Option<(Arc<dyn Objects>, Arc<dyn Queue>)>,
+    workshop: Option<tasks::Workshop>,
     /// Turns of those who read files.
     reading: Arc<Semaphore>,
 }

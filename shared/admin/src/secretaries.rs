@@ -102,11 +102,11 @@ impl Administration {
         secretary: AccountId,
     ) -> Result<(), AdminError> {
         let after = json!({ "secretary": secretary.to_string() });
-        self.end(call, owner, (owner, secretary), after, "secretary").await
+        self.end_between(call, owner, (owner, secretary), after, "secretary").await
     }
 
     /// Ends it on the word of `by`, who is one of both.
-    async fn end(
+    async fn end_between(
         &self,
         call: &Call,
         by: AccountKey,
@@ -163,7 +163,7 @@ impl Administration {
     ) -> Result<(), AdminError> {
         let after = json!({ "owner": owner.to_string() });
         let owner = AccountKey { account: owner, ..secretary };
-        self.end(call, secretary, (owner, secretary.account), after, "owner").await
+        self.end_between(call, secretary, (owner, secretary.account), after, "owner").await
     }
 
     /// Records what an account does about secretaries, and does it.

@@ -428,6 +428,9 @@ pub struct NewExport {
     pub lang: Lang,
 }
 
+/// Where files lie, and the queue of housekeeping.
+pub(crate) type Workshop = (Arc<dyn Objects>, Arc<dyn Queue>);
+
 /// What somebody wishes for, and may have.
 struct Wish {
     kind: TaskKind,
@@ -449,7 +452,7 @@ pub struct Swept {
 }
 
 impl Administration {
-    fn workshop(&self) -> Result<&(Arc<dyn Objects>, Arc<dyn Queue>), AdminError> {
+    fn workshop(&self) -> Result<&Workshop, AdminError> {
         self.workshop.as_ref().ok_or(AdminError::NoTasks)
     }
 

@@ -303,7 +303,7 @@ async fn an_import_is_a_task_with_progress_and_a_result_in_both_languages() {
     assert_eq!(bench.finish(ordered.id).await, 1);
     let done = bench.task(ordered.id).await;
     assert_eq!((done.state, done.done, done.total), (TaskState::Done, 6, Some(6)));
-    assert_eq!((done.counts, done.problem), (imported(), None));
+    assert_eq!((done.counts, &done.problem), (imported(), &None));
     assert_eq!(bench.people().await, everybody());
     assert_eq!(
         bench.result(ordered.id).await,

@@ -258,8 +258,8 @@ impl Directory {
         self.unlock(key).await?;
         self.end_sessions(key, None).await?;
         self.remove_second_factor(key).await?;
-        self.leave_mailboxes(key).await?;
-        self.leave_secretaries(key).await?;
+        Box::pin(self.leave_mailboxes(key)).await?;
+        Box::pin(self.leave_secretaries(key)).await?;
         for token in self.tokens(key).await? {
             self.revoke_token(key, token.id).await?;
         }

@@ -158,20 +158,20 @@ impl Office {
 
     async fn open_at(pace: Pace) -> Office {
         let dir = tempfile::tempdir().expect("a temporary folder");
-        let (control, log, objects, queue): (
-            Arc<dyn Control>,
-            Arc<dyn Log>,
-            Arc<dyn Objects>,
-            Arc<dyn Queue>,
-        ) = if std::env::var_os("PENNYPOST_TEST_AWS").is_some() {
+        let control: Arc<dyn Control>;
+        let log: Arc<dyn Log>;
+        let objects: Arc<dyn Objects>;
+        let queue: Arc<dyn Queue>;
+        if std::env::var_os("PENNYPOST_TEST_AWS").is_some() {
             let stack = format!("api-{:016x}", rand::random::<u64>());
             let aws = Aws::connect(Settings::of_stack(&stack)).await.expect("an environment");
             aws.create_missing().await.expect("tables");
-            (aws.control(), aws.log(), aws.objects(), aws.queue() as _)
+            (control, log, objects, queue) = (aws.control(), aws.log(), aws.objects(), aws.queue());
         } else {
             let embedded = Embedded::open(dir.path(), &Options::server()).expect("opens");
-            (embedded.control(), embedded.log(), embedded.objects(), embedded.queue())
-        };
+            (control, log) = (embedded.control(), embedded.log());
+            (objects, queue) = (embedded.objects(), embedded.queue());
+        }
         let (clock, ids) = (Arc::new(SystemClock), Arc::new(RandomIds));
         let record = SignInLog::new(log, Arc::clone(&clock) as _, Arc::clone(&ids) as _);
         let directory = Directory::new(Arc::clone(&control), Arc::clone(&clock) as _, Arc::clone(&ids) as _)

@@ -49,7 +49,7 @@ impl Progress<'_> {
         self.context.complain(&say!(text, "error-import-row", file = file, line = line, cause = cause))
     }
 
-    fn all_refused(&mut self, refused: Vec<Refused>) -> Result<(), AdminError> {
+    fn all_refused(&mut self, refused: &[Refused]) -> Result<(), AdminError> {
         refused.iter().try_for_each(|row| self.refused(&row.place, &row.reason))
     }
 }
@@ -62,11 +62,11 @@ pub(super) async fn run(context: &AdminContext<'_>, arguments: &ImportArgs) -> R
     let mut refused = Vec::new();
     for path in &arguments.files {
         let read = read_file(context, path, &mut rows, &mut refused);
-        progress.all_refused(std::mem::take(&mut refused))?;
+        progress.all_refused(&std::mem::take(&mut refused))?;
         read?;
     }
     rows.refuse_doubles(&mut refused);
-    progress.all_refused(refused)?;
+    progress.all_refused(&refused)?;
     let [_, people, groups] = rows.counts();
     progress.total = people + groups;
     let options = Options {
@@ -89,7 +89,7 @@ pub(super) async fn run(context: &AdminContext<'_>, arguments: &ImportArgs) -> R
         context.recorded(tenant.id, Action::OrganisationImport, &files.join(", "), after, begin).await?
     };
     progress.counts[0] = import.added() as u64;
-    progress.all_refused(import.refused_departments())?;
+    progress.all_refused(&import.refused_departments())?;
     for slice in rows.slices() {
         let added = if slice.is_of_groups() { 2 } else { 1 };
         for (index, done) in import.work(&slice, None).await {
