@@ -181,8 +181,8 @@ async fn lists_have_pages() {
     let mut addresses: Vec<&str> = seen.iter().filter_map(|account| account["address"].as_str()).collect();
     addresses.sort_unstable();
     let names = [
-        "chief", "creator", "deleted", "doomed", "graded", "leaver1", "leaver2", "leaver3", "member",
-        "unbound",
+        "business", "chief", "creator", "deleted", "doomed", "graded", "leaver1", "leaver2", "leaver3",
+        "member", "retired", "unbound",
     ];
     let expected = names.map(|name| format!("{name}@{}", it.home.domain));
     assert_eq!(addresses, expected);
