@@ -14,7 +14,8 @@ use pennypost_runtime::needs::{self, Access, Kind, Kinds, Needs, ObjectAccess, S
 use serde_json::{Value, json};
 
 /// What `serve` does on AWS when functions handle events: accounts and mail in every way but removing bytes of mail, and
-/// it sends what it accepts; it answers the admin API, with the files of long operations; in the log it notes sign-ins. Its page for monitoring tells how full queues are.
+/// it sends what it accepts; it answers the admin API, with the files of long operations; in the log it notes sign-ins. Its
+/// page for monitoring tells how full queues are.
 fn adapter() -> Needs {
     Needs {
         name: "adapter",
@@ -25,7 +26,7 @@ fn adapter() -> Needs {
         objects: ObjectAccess {
             read: Kinds::of(&[Kind::Pack, Kind::Base, Kind::Segment, Kind::Entry, Kind::Task]),
             write: Kinds::of(&[Kind::Pack, Kind::Spool, Kind::Entry, Kind::Task]),
-            delete: Kinds::of(&[Kind::Entry]),
+            delete: Kinds::of(&[Kind::Entry, Kind::Task]),
             list: Kinds::of(&[Kind::Segment]),
         },
         raw_mail: false,

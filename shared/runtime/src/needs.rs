@@ -456,13 +456,13 @@ pub const RECEIVE: Needs = Needs {
 };
 
 /// api: the admin API, which reads and writes the directory and the log of operations, both in the control table, and the
-/// record of sign-ins in the log; puts the files of long operations down, sends these to housekeeping, and reads what comes
-/// of them; and
+/// record of sign-ins in the log; puts the files of long operations down, sends these to housekeeping, reads what comes
+/// of them, and removes the files of those that are stopped; and
 /// what mail programs ask for when they set themselves up. A password is hashed in 19 MB and needs some of a processor.
 pub const API: Needs = Needs {
     control: Access::ReadWrite,
     log: Access::ReadWrite,
-    objects: ObjectAccess { read: TASK, write: TASK, ..ObjectAccess::NONE },
+    objects: ObjectAccess { read: TASK, write: TASK, delete: TASK, ..ObjectAccess::NONE },
     sends: Stages::of(&[Stage::Housekeep]),
     ..Needs::new("api", Trigger::Http, 512, 20)
 };
