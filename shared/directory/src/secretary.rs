@@ -7,7 +7,8 @@
 //!
 //! A secretary stands from the grant for one of five terms, and then no more: whoever asks compares the time, and nothing
 //! has to run for it. What is over, and applications that nobody has decided for 30 days, goes with the next change. The
-//! index is written and read as that of business mailboxes ([`crate::business`]).
+//! index is written and read as that of business mailboxes ([`crate::business`]): before whatever is new, and cleared after
+//! what has gone, or by whoever finds that it tells of what is over.
 //!
 //! Nobody's secretary has, by however many others, himself as secretary. That is looked at before and after the grant: of
 //! two at once that make a circle, one at least is taken back.
@@ -172,6 +173,11 @@ impl Secretaries {
         Secretaries(self.0.into_iter().filter_map(|secretary| secretary.at(now)).collect())
     }
 
+    /// Those that the others have not, or have otherwise.
+    fn unlike(&self, others: &Secretaries) -> Secretaries {
+        Secretaries(self.0.iter().filter(|secretary| !others.0.contains(secretary)).cloned().collect())
+    }
+
     /// The entry of an account, made if there is none.
     fn of(&mut self, account: AccountId) -> &mut Secretary {
         let known = self.0.iter().position(|secretary| secretary.account == account);
@@ -317,7 +323,8 @@ impl Directory {
         Ok(found)
     }
 
-    /// What somebody is to the owner of whom the index tells.
+    /// What somebody is to the owner of whom the index tells. If that is over, the index tells of it no more: nothing else
+    /// clears it while nobody changes that owner's list.
     async fn found_at(
         &self,
         secretary: AccountKey,
@@ -326,7 +333,10 @@ impl Directory {
         let owner = AccountKey { tenant: secretary.tenant, account: owner };
         let his = self.secretaries(owner).await?;
         let entry = his.into_iter().find(|one| one.account == secretary.account);
-        let Some(entry) = entry else { return Ok(None) };
+        let Some(entry) = entry else {
+            self.settle_owners(owner, &BTreeSet::from([place(secretary.account, owner.account)])).await?;
+            return Ok(None);
+        };
         Ok(self.account(owner).await?.map(|owner| (owner, entry)))
     }
 
@@ -404,10 +414,12 @@ impl Directory {
             if secretaries == stored {
                 return Ok(result);
             }
-            let (before, after) = (stored.places(owner.account), secretaries.places(owner.account));
-            self.mark_index(&owners_partition(owner.tenant), after.difference(&before)).await?;
+            // Also of whom was there before, if it has changed: what was over may have been cleared meanwhile.
+            let new = secretaries.unlike(&stored).places(owner.account);
+            self.mark_index(&owners_partition(owner.tenant), new.iter()).await?;
             if self.write(&key, &secretaries, expected).await?.is_some() {
-                self.settle_owners(owner, &before.symmetric_difference(&after).cloned().collect()).await?;
+                let gone = &stored.places(owner.account) - &secretaries.places(owner.account);
+                self.settle_owners(owner, &(&new | &gone)).await?;
                 return Ok(result);
             }
         }
@@ -419,7 +431,8 @@ impl Directory {
         owner: AccountKey,
         places: &BTreeSet<String>,
     ) -> Result<(), DirectoryError> {
-        let wanted = |stored: &Secretaries| stored.places(owner.account);
+        let now = self.clock.now();
+        let wanted = |stored: &Secretaries| stored.clone().at(now).places(owner.account);
         self.settle_index(&secretaries_key(owner), &owners_partition(owner.tenant), places, wanted).await
     }
 

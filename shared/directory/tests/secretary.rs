@@ -7,9 +7,9 @@ use std::collections::BTreeSet;
 
 use memory::{Death, House, Memory, PASSWORD};
 use pennypost_directory::{
-    Account, BinCause, Directory, DirectoryError, MAX_APPLICATIONS, SecretaryScope, SecretaryTerm,
+    Account, BinCause, Directory, DirectoryError, MAX_APPLICATIONS, NewAccount, SecretaryScope, SecretaryTerm,
 };
-use pennypost_model::AccountKey;
+use pennypost_model::{AccountKey, TenantId};
 
 const DAY: i64 = 24 * 60 * 60 * 1000;
 const FULL: (SecretaryScope, SecretaryTerm) = (SecretaryScope::Full, SecretaryTerm::Day);
@@ -54,18 +54,49 @@ async fn a_secretary_is_one_for_a_term_and_no_longer() {
     }
 }
 
+/// Keys of the index.
+fn index(house: &House, tenant: TenantId) -> usize {
+    let is_in = |key: &pennypost_ports::ControlKey| key.partition == format!("{tenant}/secretary-of");
+    house.disk.keys().into_iter().filter(is_in).count()
+}
+
+/// Accounts into which nobody signs in.
+async fn crowd(directory: &Directory, count: usize) -> Vec<AccountKey> {
+    let mut crowd = Vec::new();
+    for number in 0..count {
+        let address = format!("owner{number}@acme.example");
+        let new = NewAccount { address: &address, ..NewAccount::default() };
+        crowd.push(directory.add_account_with(&new).await.expect("account").key);
+    }
+    crowd
+}
+
+#[tokio::test]
+async fn however_many_owners_are_found_and_what_is_over_is_cleared() {
+    let (house, tenant) = House::with_acme().await;
+    let directory = &house.directory;
+    let bob = account(directory, "bob").await;
+    let owners = crowd(directory, 1_010).await;
+    for round in 0..2 {
+        for owner in &owners {
+            directory.grant_secretary(*owner, bob.key.account, FULL).await.expect("granted");
+        }
+        assert_eq!(index(&house, tenant), owners.len());
+        assert_eq!(directory.stands_in_for(bob.key).await.expect("asked").len(), owners.len(), "{round}");
+        // Nothing has run, and nobody has changed the owners' lists: whoever looks clears what is over.
+        house.clock.advance(DAY);
+        assert!(directory.stands_in_for(bob.key).await.expect("asked").is_empty());
+        assert_eq!(index(&house, tenant), 0);
+    }
+}
+
 /// Nobody fills the lists of all his colleagues.
 #[tokio::test]
 async fn applications_of_one_member_are_few() {
     let (house, _) = House::with_acme().await;
     let directory = &house.directory;
     let bob = account(directory, "bob").await.key;
-    let mut owners = Vec::new();
-    for number in 0..=MAX_APPLICATIONS {
-        let address = format!("owner{number}@acme.example");
-        let new = pennypost_directory::NewAccount { address: &address, ..Default::default() };
-        owners.push(directory.add_account_with(&new).await.expect("account").key);
-    }
+    let owners = crowd(directory, MAX_APPLICATIONS + 1).await;
     let apply = async |owner: AccountKey| directory.apply_as_secretary(owner, bob.account, FULL).await;
     for owner in &owners[1..] {
         apply(*owner).await.expect("applied");
@@ -113,7 +144,7 @@ async fn what_a_dying_process_leaves_is_completed() {
     let mut died = 0;
     for death in [Death::BeforeWrite, Death::AfterWrite] {
         for writes in 0..5 {
-            let (house, _) = House::with_acme().await;
+            let (house, tenant) = House::with_acme().await;
             let directory = &house.directory;
             let (ann, bob) = (account(directory, "ann").await, account(directory, "bob").await);
             let shown = format!("{death:?} {writes}");
@@ -128,6 +159,7 @@ async fn what_a_dying_process_leaves_is_completed() {
             nobody_is_missing(directory, ann.key, &shown).await;
             directory.end_secretary(ann.key, bob.key.account).await.expect("again");
             assert!(directory.stands_in_for(bob.key).await.expect("asked").is_empty(), "{shown}");
+            assert_eq!(index(&house, tenant), 0, "{shown}");
         }
     }
     assert!(died >= 6, "only {died} deaths: the test tests nothing");
