@@ -92,7 +92,18 @@ async fn members_appoint_secretaries_and_apply() {
     let creator = it.office.session(it.home.creator).await;
     for who in [&admin, &own, &creator] {
         grant(who, &owner, "leaver2").await.assert_problem(403, "no-permission");
+        let wish = json!({ "owner": at("leaver1"), "scope": "full", "term": "1-day" });
+        it.as_member(who, "POST", &other, "/secretary-of", Some(wish))
+            .await
+            .assert_problem(403, "no-permission");
     }
+    // Administrators see them, and end it.
+    for who in [&admin, &creator] {
+        let seen = items(&it.as_member(who, "GET", &other, "/secretaries", None).await);
+        assert_eq!((seen.len(), &seen[0]["account"]), (1, &json!(member)));
+    }
+    let ended = it.as_member(&admin, "DELETE", &other, &format!("/secretaries/{member}"), None).await;
+    assert_eq!(ended.status, 204, "{}", ended.text);
 
     // Applied for: the owner grants it, or does not.
     let unbound = it.as_member(&owners, "DELETE", &owner, &place, None).await;
@@ -126,9 +137,18 @@ async fn members_appoint_secretaries_and_apply() {
         let answer = grant(&owners, &owner, &helper).await;
         assert_eq!(answer.status.as_u16(), if number < 10 { 200 } else { 422 }, "{}", answer.text);
     }
+    // What was not there leaves no trace.
+    it.as_member(&owners, "DELETE", &owner, &format!("/secretaries/{owner}"), None)
+        .await
+        .assert_problem(404, "not-found");
+    it.as_member(&others, "DELETE", &other, &format!("/secretary-of/{other}"), None)
+        .await
+        .assert_problem(404, "not-found");
     let log =
         it.office.ask(&admin, "GET", &format!("/tenants/{}/operations?limit=500", it.home.id), None).await;
     for action in ["secretary.grant", "secretary.end", "secretary.apply"] {
         assert!(log.text.contains(action), "{action}");
     }
+    let ended = items(&log).into_iter().filter(|record| record["action"] == "secretary.end").count();
+    assert_eq!(ended, 4);
 }

@@ -1,6 +1,8 @@
 //! Business mailboxes: who uses them, and what their users do with them themselves (BIZ-01, BIZ-02, BIZ-04, BIZ-06, BIZ-07).
 
-use pennypost_directory::{Account, DirectoryError, Listed, MailAddress, MailboxUsers, Page, Token, TokenId};
+use pennypost_directory::{
+    Account, AccountKind, DirectoryError, Listed, MailAddress, MailboxUsers, Page, Token, TokenId,
+};
 use pennypost_model::{AccountId, AccountKey, TenantId, Timestamp};
 use serde_json::{Value, json};
 
@@ -154,6 +156,14 @@ impl Administration {
         let object = key.account.to_string();
         let about = About::new(Some(key.tenant), Action::MailboxUsersChange, &object);
         let mailbox = self.permitted(call, &about, key).await?;
+        if mailbox.kind == AccountKind::Business {
+            // What is so already is no operation.
+            let stored = self.directory.mailbox_users(key).await?;
+            let mut wished = stored.clone();
+            if change(&mut wished) && wished == stored {
+                return Ok(stored);
+            }
+        }
         let address = mailbox.address.to_string();
         let about = About { object: &address, ..about }.to(after);
         let changing = async {

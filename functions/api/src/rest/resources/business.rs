@@ -154,6 +154,25 @@ pub(super) const OPERATIONS: &[Operation] = &[
         },
     ),
     Operation::new(
+        (
+            Method::Delete,
+            "/tenants/{tenant}/accounts/{account}/users/departments/{department}",
+            "remove-mailbox-department",
+        ),
+        Action::MailboxUsersChange,
+        "Let a department use a business mailbox no more, with all below it that is not named by itself",
+        Good::NOTHING,
+        |ask| {
+            Box::pin(async move {
+                let (key, department) = (ask.account()?, DepartmentId(ask.number("department")?));
+                let departments = BTreeSet::from([department]);
+                let fewer = MailboxUsers { accounts: BTreeSet::new(), departments };
+                ask.administration.remove_mailbox_users(&ask.call, key, &fewer).await?;
+                Ok(Reply::nothing())
+            })
+        },
+    ),
+    Operation::new(
         (Method::Get, "/tenants/{tenant}/accounts/{account}/business-mailboxes", "list-business-mailboxes"),
         Action::BusinessRead,
         "List the business mailboxes that an account uses and that are open",
