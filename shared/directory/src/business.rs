@@ -33,6 +33,8 @@ use crate::{
 pub const MAX_MAILBOX_USERS: usize = 500;
 /// Tokens that one user may have for one business mailbox. Those of others count for others.
 pub const MAX_USER_TOKENS: usize = 10;
+/// Tokens that all users of one business mailbox may have for it together: all are read where one is made or listed.
+pub const MAX_USERS_TOKENS: usize = 5_000;
 /// Accounts that are looked up at once.
 const LOOKUPS: usize = 16;
 

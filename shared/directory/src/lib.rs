@@ -87,7 +87,7 @@ pub use account::{
     Account, AccountKind, AccountState, BUSINESS_QUOTA, BinCause, Binned, DEFAULT_QUOTA, NewAccount,
 };
 pub use alias::{Alias, MAX_ALIAS_TARGETS, MAX_ALIASES, MAX_BUSINESS_ALIASES, Target};
-pub use business::{MAX_MAILBOX_USERS, MAX_USER_TOKENS, MailboxUsers};
+pub use business::{MAX_MAILBOX_USERS, MAX_USER_TOKENS, MAX_USERS_TOKENS, MailboxUsers};
 pub use clients::{ClientRange, ClientRules, ClientSettings, ProtocolRules, ProtocolSettings};
 pub use domain::{CatchAll, Domain, DomainHealth, DomainState};
 pub use domain_life::{DomainContents, MAX_DOMAINS};

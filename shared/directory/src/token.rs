@@ -22,8 +22,8 @@ use crate::standing::{Attempt, Basis, PasswordState, Secret};
 use crate::store::name_for_people;
 use crate::throttle::{Counters, Whose};
 use crate::{
-    AccessTokens, ClientProtocol, Directory, DirectoryError, MAX_USER_TOKENS, Session, SignInError,
-    SignInKind, SignInOutcome, Standing,
+    AccessTokens, ClientProtocol, Directory, DirectoryError, MAX_USER_TOKENS, MAX_USERS_TOKENS, Session,
+    SignInError, SignInKind, SignInOutcome, Standing,
 };
 
 /// What every token begins with, so that leaked ones can be searched for.
@@ -178,6 +178,22 @@ fn day_of(time: Timestamp) -> i64 {
     time.0.div_euclid(DAY)
 }
 
+/// Is there room for one more, of that user of a business mailbox, or of nobody's?
+fn check_room(tokens: &[Token], user: Option<AccountId>) -> Result<(), DirectoryError> {
+    let check = |count: usize, limit: usize| {
+        if count >= limit {
+            return Err(DirectoryError::TooMany { what: "the list of tokens", limit });
+        }
+        Ok(())
+    };
+    let his = tokens.iter().filter(|token| token.user == user).count();
+    if user.is_none() {
+        return check(his, MAX_TOKENS);
+    }
+    check(his, MAX_USER_TOKENS)?;
+    check(tokens.iter().filter(|token| token.user.is_some()).count(), MAX_USERS_TOKENS)
+}
+
 /// Does the text look like a token of ours?
 pub(crate) fn is_token(text: &str) -> bool {
     parts(text).is_some()
@@ -219,11 +235,7 @@ impl Directory {
     ) -> Result<(Token, String), DirectoryError> {
         let name = name_for_people(name, MAX_NAME)?;
         self.account(key).await?.ok_or_else(|| DirectoryError::NoAccount(key.to_string()))?;
-        let limit = if user.is_some() { MAX_USER_TOKENS } else { MAX_TOKENS };
-        let alike = self.tokens(key).await?.into_iter().filter(|token| token.user == user);
-        if alike.count() >= limit {
-            return Err(DirectoryError::TooMany { what: "the list of tokens", limit });
-        }
+        check_room(&self.tokens(key).await?, user)?;
         let id = TokenId(self.ids.random());
         let secret: String = rand::random::<[u8; 32]>().iter().map(|byte| format!("{byte:02x}")).collect();
         let hash = Sha256::digest(secret.as_bytes()).into();
@@ -424,5 +436,28 @@ mod tests {
         let item: TokenItem = decode(&encode_plain(&old, 1)).expect("read");
         assert_eq!((item.name.as_str(), item.hash, item.scope), ("phone", [7; 32], TokenScope::ALL));
         assert_eq!((item.created, item.expires, item.user), (Timestamp(8), Some(Timestamp(9)), None));
+    }
+
+    #[test]
+    fn users_tokens_and_those_of_nobody_leave_each_other_room() {
+        let token = |user: Option<u64>| Token {
+            id: TokenId(1),
+            name: "phone".to_owned(),
+            scope: TokenScope::ALL,
+            created: Timestamp(1),
+            expires: None,
+            used: None,
+            user: user.map(AccountId),
+        };
+        let too_many = |limit| Err(DirectoryError::TooMany { what: "the list of tokens", limit });
+        let (ann, bob) = (Some(AccountId(1)), Some(AccountId(u64::MAX)));
+        let mut tokens = vec![token(None); MAX_TOKENS];
+        tokens.extend(vec![token(Some(1)); MAX_USER_TOKENS]);
+        assert_eq!(check_room(&tokens, None), too_many(MAX_TOKENS));
+        assert_eq!(check_room(&tokens, ann), too_many(MAX_USER_TOKENS));
+        assert_eq!(check_room(&tokens, bob), Ok(()));
+        tokens.extend((0..MAX_USERS_TOKENS as u64).map(|user| token(Some(user))));
+        assert_eq!(check_room(&tokens, bob), too_many(MAX_USERS_TOKENS));
+        assert_eq!(check_room(&tokens[1..], None), Ok(()));
     }
 }

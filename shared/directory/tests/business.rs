@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 
 use memory::{Death, House, Memory, PASSWORD};
 use pennypost_directory::{
-    Account, Attempt, BinCause, Directory, DirectoryError, MAX_MAILBOX_USERS, MAX_USER_TOKENS, MailboxUsers,
-    NewAccount, NewDepartment, NewOwner, Page, SignInKind, TokenScope,
+    Account, Attempt, BinCause, DepartmentId, Directory, DirectoryError, MAX_MAILBOX_USERS, MAX_USER_TOKENS,
+    MailboxUsers, NewAccount, NewDepartment, NewOwner, Page, SignInKind, TokenScope,
 };
 use pennypost_model::{AccountId, AccountKey, TenantId};
 
@@ -183,6 +183,54 @@ async fn tokens_of_a_former_owner_open_nothing() {
     assert!(!opens().await);
     assert!(directory.tokens(mailbox).await.expect("asked").is_empty());
     assert!(!house.disk.keys().iter().any(|key| key.partition == format!("{tenant}/user-tokens")));
+}
+
+/// However many mailboxes departments use: who is in one finds his, and asks for no other.
+#[tokio::test]
+async fn of_many_mailboxes_the_own_are_found() {
+    let (house, tenant) = House::with_acme().await;
+    let directory = &house.directory;
+    let ann = account(directory, "ann").await;
+    // Hers stand behind all others.
+    let paths: Vec<NewDepartment> = (0..1_050)
+        .map(|number| format!("Law/{number}"))
+        .chain(["Sales/North/Coast/Harbour".to_owned()])
+        .map(|path| NewDepartment { path, description: String::new() })
+        .collect();
+    let tree = directory.ensure_departments(tenant, &paths, false).await.expect("departments").tree;
+    let at = |path: &str| tree.find(path).expect("there");
+    directory.set_departments(ann.key, &[at("Sales/North/Coast/Harbour")]).await.expect("moved");
+    let ann = directory.account(ann.key).await.expect("asked").expect("there");
+    let add = async |address: &str, departments: &[DepartmentId]| {
+        let new = NewAccount { address, is_business: true, ..NewAccount::default() };
+        let mailbox = directory.add_account_with(&new).await.expect("mailbox").key;
+        let changing = directory.change_mailbox_users(mailbox, |users| {
+            users.departments.extend(departments);
+            true
+        });
+        changing.await.expect("changed").expect("not refused");
+        mailbox
+    };
+    let strange = tree.within(at("Law"));
+    assert!(strange.len() > 1_050);
+    let mut others = BTreeSet::new();
+    for (number, departments) in strange.chunks(400).enumerate() {
+        others.insert(add(&format!("law{number}@acme.example"), departments).await.account.to_string());
+    }
+    let mut expected = BTreeSet::new();
+    let above = ["", "Sales", "Sales/North/Coast", "Sales/North/Coast/Harbour"];
+    for (number, path) in above.into_iter().enumerate() {
+        expected.insert(add(&format!("used{number}@acme.example"), &[at(path)]).await);
+    }
+    house.disk.take_reads();
+    let found = directory.mailboxes_used(&ann, &Page::default()).await.expect("asked").items;
+    assert_eq!(found.iter().map(|found| found.key).collect::<BTreeSet<_>>(), expected);
+    let reads = house.disk.take_reads();
+    assert!(!reads.iter().any(|key| others.contains(&key.sort)), "{reads:?}");
+    // In no department she is in the organisation still.
+    directory.set_departments(ann.key, &[]).await.expect("moved");
+    let ann = directory.account(ann.key).await.expect("asked").expect("there");
+    assert_eq!(used(directory, &ann).await, 1);
 }
 
 /// What one user has leaves room for the others; and what somebody uses is found to its end.

@@ -109,6 +109,46 @@ async fn applications_of_one_member_are_few() {
 }
 
 #[tokio::test]
+async fn nobody_is_behind_himself_and_not_too_many_behind_anybody() {
+    let (house, _) = House::with_acme().await;
+    let directory = &house.directory;
+    let people = crowd(directory, 203).await;
+    let grant = async |owner: usize, secretary: usize| {
+        directory.grant_secretary(people[owner], people[secretary].account, FULL).await.map(drop)
+    };
+    let circle = |owner: usize| Err(DirectoryError::SecretaryCycle(format!("owner{owner}@acme.example")));
+    assert_eq!(grant(0, 0).await, circle(0));
+    // Ten behind each: with the first, 200.
+    for number in (1..200).rev() {
+        assert_eq!(grant((number - 1) / 10, number).await, Ok(()));
+    }
+    assert_eq!(grant(201, 0).await, Ok(()));
+    assert_eq!(grant(19, 200).await, Ok(()));
+    let many = grant(202, 0).await;
+    assert!(matches!(many, Err(DirectoryError::TooMany { limit: 200, .. })), "{many:?}");
+    // By however many others.
+    assert_eq!(grant(150, 0).await, circle(150));
+    // Who is one already keeps it where it is refused anew.
+    assert!(grant(201, 0).await.is_err());
+    assert_eq!(directory.stands_in_for(people[0]).await.expect("asked").len(), 1);
+}
+
+#[tokio::test]
+async fn a_business_mailbox_has_no_secretary_and_is_none() {
+    let (house, _) = House::with_acme().await;
+    let directory = &house.directory;
+    let ann = account(directory, "ann").await;
+    let new = NewAccount { address: "sales@acme.example", is_business: true, ..NewAccount::default() };
+    let mailbox = directory.add_account_with(&new).await.expect("mailbox").key;
+    let wrong = Err(DirectoryError::WrongKind("sales@acme.example".to_owned()));
+    for (owner, secretary) in [(ann.key, mailbox.account), (mailbox, ann.key.account)] {
+        assert_eq!(directory.grant_secretary(owner, secretary, FULL).await, wrong);
+        assert_eq!(directory.apply_as_secretary(owner, secretary, FULL).await, wrong);
+        assert!(directory.secretaries(owner).await.expect("asked").is_empty());
+    }
+}
+
+#[tokio::test]
 async fn whose_account_changes_hands_acts_for_nobody() {
     let (house, _) = House::with_acme().await;
     let directory = &house.directory;
@@ -175,6 +215,10 @@ async fn of_grants_that_race_to_a_circle_none_closes_it() {
         for local in ["ann", "bob", "cat"] {
             people.push(account(directory, local).await.key);
         }
+        for index in 0..3 {
+            let secretary = people[(index + 1) % 3].account;
+            directory.apply_as_secretary(people[index], secretary, FULL).await.expect("applied");
+        }
         let grants = (0..3).map(|index| {
             let (directory, owner, secretary) =
                 (house.process(Memory::new(&house.disk)), people[index], people[(index + 1) % 3]);
@@ -187,7 +231,10 @@ async fn of_grants_that_race_to_a_circle_none_closes_it() {
         }
         let mut owners = BTreeSet::new();
         for owner in &people {
-            if !directory.secretaries(*owner).await.expect("asked").is_empty() {
+            // Whoever was not granted it, or not for good, applies still.
+            let theirs = directory.secretaries(*owner).await.expect("asked");
+            assert_eq!(theirs.len(), 1, "an application is lost");
+            if theirs[0].granted.is_some() {
                 owners.insert(owner.account);
             }
             nobody_is_missing(directory, *owner, "after the race").await;
