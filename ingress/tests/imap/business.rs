@@ -122,7 +122,7 @@ async fn users_work_in_the_whole_business_mailbox() {
     server.stop().await;
 }
 
-/// Feature BIZ-05: withdrawn: its users lose it at once; 60 days in the recycle bin, and back as it was
+/// Feature BIZ-05: its users lose it at once, and have it back as it was if it is restored
 #[tokio::test(flavor = "multi_thread")]
 async fn a_closed_business_mailbox_is_closed_to_all_its_users() {
     let server = Server::start().await;
@@ -232,6 +232,8 @@ async fn a_users_token_opens_the_mailbox_as_long_as_he_uses_it() {
     server.stop().await;
 }
 
+/// Feature BIZ-03: what the member shared, and what was shared with him, is closed
+///
 /// What was shared out of a member's mailbox is not shared out of the business mailbox that it becomes; and whoever loses
 /// his account loses the mailboxes that he used.
 #[tokio::test(flavor = "multi_thread")]

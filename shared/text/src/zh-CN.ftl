@@ -444,7 +444,7 @@ administration-missing = 没有该{ $what ->
     [secretary] 秘书
     [owner] 邮箱主人
     [mailbox] 业务邮箱
-    [token] 令牌
+    [token] 客户端专用密码
    *[other] 对象
  }
 role-added = 已创建角色“{ $name }”
