@@ -88,7 +88,8 @@ impl Measuring<'_> {
             }
             let set = numbers.iter().map(u64::to_string).collect::<Vec<_>>().join(",");
             let command = format!("FETCH {set} (BODY.PEEK[])");
-            let (taken, seen) = timed(&mut session, &command, Look { item: "BODY[]", literal: false }).await?;
+            let (taken, seen) =
+                timed(&mut session, &command, Look { item: "BODY[]", literal: false }).await?;
             expect(operation, BODIES, seen.fetched)?;
             if self.untouched {
                 let octets = numbers.iter().map(|number| self.corpus.letter(number - 1).len() as u64).sum();
