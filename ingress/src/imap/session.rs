@@ -244,7 +244,9 @@ impl Session {
             command => Box::pin(self.execute(command, &bytes)).await?,
         };
         drop((bytes, share, self.ahead.take()));
-        if self.may_tell().await {
+        if let Some(movement) = movement
+            && self.may_tell().await
+        {
             self.move_view(movement, &reply);
         }
         self.answer(tag.as_deref(), &reply)?;

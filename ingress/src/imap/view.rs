@@ -3,7 +3,8 @@
 //! A view shows one state of the mailbox until it is moved to a newer one; all sequence numbers mean the shown
 //! state, while flags are always told from the newest state known. A move tells the client every difference:
 //! EXPUNGE in descending order (so that no number shifts under another), EXISTS and RECENT, then FETCH for
-//! what changed. With QRESYNC or UIDONLY one VANISHED tells what EXPUNGE would. Where EXPUNGE may not be sent (RFC 3501 section 7.4.1) a move that would need it waits.
+//! what changed. With QRESYNC or UIDONLY one VANISHED tells what EXPUNGE would. Where EXPUNGE may not be sent (RFC 3501
+//! section 7.4.1) a move that would need it waits. SELECT and EXAMINE tell the state that they open, and no other.
 
 use std::collections::HashMap;
 use std::ops::Range;

@@ -201,3 +201,54 @@ async fn close_gives_no_modseq_that_the_client_has_not_reached() {
         assert_eq!(tagged.contains("HIGHESTMODSEQ"), !expunged_meanwhile, "{tagged}");
     }
 }
+
+/// What SELECT tells is one state: changes that come while it answers are told by the next command. Clients take EXISTS
+/// for the number of messages at the end of SELECT, whatever was told in between.
+#[tokio::test(flavor = "multi_thread")]
+async fn select_tells_one_state() {
+    let server = Server::start().await;
+    let mut writer = Client::login(server.address, ALICE).await;
+    assert!(writer.append("INBOX", b"Subject: x\r\n\r\n").await.starts_with("OK"));
+    let told = writer.ok("SELECT INBOX").await;
+    let validity = told.iter().find_map(|line| number(line, "[UIDVALIDITY ")).expect("UIDVALIDITY");
+    // Flags that make the answer longer than what sockets hold.
+    let keywords: Vec<String> = (0..50).map(|count| format!("{}{count}", "k".repeat(90))).collect();
+    writer.ok(&format!("STORE 1 FLAGS.SILENT (\\Deleted {})", keywords.join(" "))).await;
+    for _ in 0..11 {
+        writer.ok("COPY 1:* INBOX").await;
+    }
+    for (command, change, news) in [
+        ("SELECT", "UID EXPUNGE 2047:2048", "* VANISHED 2047:2048"),
+        ("EXAMINE", "UID COPY 1 INBOX", "* 2047 EXISTS"),
+    ] {
+        let mut reader = Client::login(server.address, ALICE).await;
+        reader.ok("ENABLE QRESYNC").await;
+        reader.send(format!("t {command} INBOX (QRESYNC ({validity} 1))\r\n").as_bytes()).await;
+        // It has begun to answer, and can't end before somebody reads on.
+        let count = loop {
+            let line = reader.line().await.expect("an answer");
+            if let Some(count) = line.strip_suffix(" EXISTS").and_then(|line| line.strip_prefix("* ")) {
+                break count.to_owned();
+            }
+        };
+        writer.ok(change).await;
+        let mut told = Vec::new();
+        let tagged = loop {
+            let line = reader.line().await.expect("an answer");
+            match line.strip_prefix("t ") {
+                Some(tagged) => break tagged.to_owned(),
+                None => told.push(line),
+            }
+        };
+        assert!(tagged.starts_with("OK"), "{tagged}");
+        let of_another = told.iter().find(|line| line.ends_with("EXISTS") || *line == news);
+        assert_eq!(of_another, None, "{command} while {change}");
+        assert_eq!(told.iter().filter(|line| line.contains(" FETCH ")).count().to_string(), count);
+        // All that the client knows of is still there by number.
+        let told = reader.ok(&format!("FETCH {count} (UID)")).await;
+        assert!(told[0].starts_with(&format!("* {count} FETCH (UID ")), "{told:?}");
+        let told = [told, reader.ok("NOOP").await].concat();
+        assert_eq!(told.iter().filter(|line| *line == news).count(), 1, "{told:?}");
+    }
+    server.stop().await;
+}

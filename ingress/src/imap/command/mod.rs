@@ -78,8 +78,10 @@ pub(super) const fn name(command: &Command) -> &'static str {
 
 /// What may be told after a command: no EXPUNGE after FETCH, STORE and SEARCH by sequence numbers (RFC 3501
 /// section 7.4.1), nor after COPY by sequence numbers if more commands are on their way that may count on them.
-pub(super) const fn movement(command: &Command, pipelined: bool) -> Movement {
+/// `None` for nothing: SELECT tells one state, since clients may put its answers together at its end, EXISTS last.
+pub(super) const fn movement(command: &Command, pipelined: bool) -> Option<Movement> {
     let by_number = match command {
+        Command::Select { .. } => return None,
         Command::Fetch(fetch) => !fetch.by_uid,
         Command::Store(store) => !store.by_uid,
         Command::Search(search) => !search.by_uid,
@@ -89,7 +91,7 @@ pub(super) const fn movement(command: &Command, pipelined: bool) -> Movement {
         Command::Copy { by_uid, moves, .. } => !*by_uid && !*moves && pipelined,
         _ => false,
     };
-    if by_number { Movement::WithoutExpunge } else { Movement::Full }
+    Some(if by_number { Movement::WithoutExpunge } else { Movement::Full })
 }
 
 /// Uses message sequence numbers: not allowed with UIDONLY (RFC 9586 section 3.1).
