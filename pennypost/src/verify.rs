@@ -80,6 +80,7 @@ async fn verify_all(office: &Office, depth: Depth, json: bool, totals: &mut Tota
         }
         verify_traces(office, tenant.id, totals).await?;
         verify_operations(office, Some(tenant.id), totals).await?;
+        verify_seats(office, tenant.id, totals).await?;
     }
     verify_operations(office, None, totals).await?;
     verify_names(office, &tenants, totals).await?;
@@ -98,6 +99,14 @@ async fn verify_operations(office: &Office, book: Book, totals: &mut Totals) -> 
     let account = AccountKey { tenant: book.unwrap_or_default(), ..AccountKey::default() };
     let violations = checked.wrong.into_iter().map(|what| Violation { account, invariant: 11, what });
     totals.report.violations.extend(violations);
+    Ok(())
+}
+
+/// What is counted of the tenant's seats equals a recount (invariant 4).
+async fn verify_seats(office: &Office, tenant: TenantId, totals: &mut Totals) -> Result<(), Failed> {
+    let account = AccountKey { tenant, ..AccountKey::default() };
+    let wrong = office.directory.check_seats(tenant).await?;
+    totals.report.violations.extend(wrong.map(|what| Violation { account, invariant: 4, what }));
     Ok(())
 }
 

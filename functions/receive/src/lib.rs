@@ -173,14 +173,14 @@ impl Receive {
             })?;
             let unreached = |why: &str| (address.clone(), why.to_owned());
             match resolved {
-                Resolved::Local { tenant, ref recipients }
+                Resolved::Local { tenant, ref recipients, .. }
                     if recipients.iter().any(|recipient| recipient.via == Via::Group)
                         && !self.may_send(tenant, address, notification).await? =>
                 {
                     let addressees = envelope.tenants.entry(tenant).or_default();
                     addressees.unreached.push(unreached("this sender may not send to this group"));
                 }
-                Resolved::Local { tenant, recipients } => {
+                Resolved::Local { tenant, recipients, .. } => {
                     envelope.tenants.entry(tenant).or_default().add(recipients);
                 }
                 Resolved::UnknownUser { tenant } => {

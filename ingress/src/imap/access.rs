@@ -171,7 +171,7 @@ impl Session {
         let Some((address, rest)) = split_shared(name) else {
             let (live, state) = self.own().await?;
             let mailbox = Arc::clone(state.mailbox_named(name).ok_or_else(not_there)?);
-            let quota = self.signed_in.as_ref().map_or(0, |signed_in| signed_in.standing.account.quota_bytes);
+            let quota = self.signed_in.as_ref().map_or(0, |signed_in| signed_in.standing.capacity());
             let (rights, opening) = (Rights::ALL, Opening::Whole(Rights::ALL));
             return Ok(Access { live, state, mailbox, rights, owner: None, opening, quota });
         };
@@ -321,7 +321,8 @@ impl Session {
         // What the member wants mail programs to see is said of their own mail.
         let live = ClientAccount::whole(self.adapter.mailroom.account(key).await?);
         let state = live.refresh().await?;
-        let (address, quota) = (account.address.to_string(), account.quota_bytes);
+        let quota = self.signed_in.as_ref().map_or(0, |signed_in| signed_in.standing.capacity_of(&account));
+        let address = account.address.to_string();
         Ok(Some(Sharer { address, live, state, quota, opening }))
     }
 

@@ -88,7 +88,7 @@ impl SignedIn {
         let used = self.live.state().used.bytes;
         // What may be for a colleague is not packed as the member's own.
         let is_own = memchr::memmem::find(begins, OTHER_USERS.as_bytes()).is_none();
-        let room = if is_own { self.standing.account.quota_bytes.saturating_sub(used) } else { 0 };
+        let room = if is_own { self.standing.capacity().saturating_sub(used) } else { 0 };
         Ahead::new(self.live.store().clone(), self.live.key(), room)
     }
 }

@@ -226,7 +226,7 @@ impl AccountCommand {
                 let setting = context.directory.set_quota(account.key, *size);
                 let after = json!({ "quota_bytes": size });
                 context.recorded_of(&account, Action::AccountChange, after, setting).await?;
-                let account = Account { quota_bytes: *size, ..account };
+                let account = Account { quota_bytes: Some(*size), ..account };
                 let shown = account.address.to_string();
                 let sentence = say!(text, "account-quota-changed", address = shown, quota = size.to_string());
                 report(context, &sentence, &account, None)
@@ -409,13 +409,18 @@ async fn show(context: &AdminContext<'_>, account: &Account) -> Result<(), Admin
     let aliases = context.directory.aliases_of(account.key).await?;
     let aliases: Vec<String> = aliases.iter().map(ToString::to_string).collect();
     let profile = &account.profile;
+    let capacities = tenant.as_ref().and_then(|tenant| tenant.capacities(context.directory.now()));
+    let capacity = account.capacity(capacities);
+    let name = tenant.map(|tenant| tenant.name).unwrap_or_default();
+    let vip = if account.is_vip { say!(text, "word-yes") } else { say!(text, "word-no") };
     let rows = [
         (say!(text, "word-address"), account.address.to_string()),
         (say!(text, "word-name"), account.display_name.clone()),
-        (say!(text, "word-tenant"), tenant.map(|tenant| tenant.name).unwrap_or_default()),
+        (say!(text, "word-tenant"), name),
         (say!(text, "word-account"), account.key.to_string()),
         (say!(text, "word-state"), state_word(context, account)),
-        (say!(text, "word-quota"), account.quota_bytes.to_string()),
+        (say!(text, "word-quota"), quota_word(context, capacity)),
+        (say!(text, "word-vip"), vip),
         (say!(text, "word-created"), account.created.rfc3339()),
         (say!(text, "word-departments"), paths(&tree, &account.departments).join("; ")),
         (say!(text, "word-aliases"), aliases.join("; ")),
@@ -447,20 +452,23 @@ async fn list(context: &AdminContext<'_>, tenant: Option<&str>, csv: bool) -> Re
         context.csv_row(&["address", "name", "quota", "state", "tenant", "created"])?;
     }
     for tenant in context.tenant_or_all(tenant).await? {
+        let capacities = tenant.capacities(context.directory.now());
         let mut page = Page::default();
         loop {
             let listed = context.directory.accounts(tenant.id, &page).await?;
             for account in &listed.items {
-                let (address, quota) = (account.address.to_string(), account.quota_bytes.to_string());
+                let address = account.address.to_string();
                 let created = account.created.rfc3339();
                 if csv {
                     let state = state_name(account);
                     let name = account.display_name.as_str();
+                    let quota = said(account.quota_bytes);
                     context.csv_row(&[&address, name, &quota, state, &tenant.name, &created])?;
                     continue;
                 }
                 let state = state_word(context, account);
                 let name = account.display_name.clone();
+                let quota = quota_word(context, account.capacity(capacities));
                 table.row(
                     vec![address, name, state, quota, tenant.name.clone(), created],
                     &document(account),
@@ -471,6 +479,16 @@ async fn list(context: &AdminContext<'_>, tenant: Option<&str>, csv: bool) -> Re
         }
     }
     if csv { Ok(()) } else { table.finish(&say!(text, "accounts-none")) }
+}
+
+/// A number that somebody has said; nothing if nobody has.
+fn said(number: Option<u64>) -> String {
+    number.map(|number| number.to_string()).unwrap_or_default()
+}
+
+/// Bytes that an account may hold.
+fn quota_word(context: &AdminContext<'_>, capacity: u64) -> String {
+    if capacity == u64::MAX { say!(context.text, "word-unlimited") } else { capacity.to_string() }
 }
 
 /// What is said of an account's state first: what nobody of the tenant can change comes before the rest.
@@ -504,6 +522,7 @@ pub(crate) fn document(account: &Account) -> Value {
         "expires": account.expires.map(pennypost_model::Timestamp::rfc3339),
         "binned_until": account.binned.map(|binned| binned.until.rfc3339()),
         "quota_bytes": account.quota_bytes,
+        "vip": account.is_vip,
         "created": account.created.rfc3339(),
         "departments": account.departments.iter().map(|department| department.0).collect::<Vec<_>>(),
         "title": account.profile.title,

@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 use pennypost_admin::NewBusinessMailbox;
-use pennypost_directory::{Account, AccountKind, DepartmentTree, MailboxUsers, Page};
+use pennypost_directory::{Account, AccountKind, DepartmentTree, MailboxUsers, Page, Tenant};
 use pennypost_model::{AccountKey, TenantId};
 use pennypost_organisation::parse_size;
 use serde_json::{Value, json};
@@ -39,7 +39,7 @@ Aliases, disabling and withdrawing: as of every account, see “pennypost accoun
         /// Its name
         #[arg(long, default_value = "")]
         name: String,
-        /// What it may hold: bytes, or with a unit: 500MB, 10GB, 10GiB [default: 1GB]
+        /// What it may hold: bytes, or with a unit: 500MB, 10GB, 10GiB [default: by the plan; 1GB without one]
         #[arg(long, value_parser = parse_size, value_name = "BYTES")]
         quota: Option<u64>,
         /// The address of a member who uses it, as often as needed
@@ -118,8 +118,8 @@ pub async fn run(
             Ok(output.result(&sentence, &document(&mailbox, &new.users))?)
         }
         BusinessCommand::List { tenant: name } => {
-            let tenant = tenant(office, name.as_deref(), text).await?.id;
-            list(office, tenant, text, output).await
+            let tenant = tenant(office, name.as_deref(), text).await?;
+            list(office, &tenant, text, output).await
         }
         BusinessCommand::Users { address } => {
             let mailbox = mailbox(office, address, text).await?;
@@ -201,12 +201,17 @@ async fn named(
     Ok(named)
 }
 
-async fn list(office: &Office, tenant: TenantId, text: &Text, output: &mut Output<'_>) -> Result<(), Failed> {
+async fn list(office: &Office, tenant: &Tenant, text: &Text, output: &mut Output<'_>) -> Result<(), Failed> {
     let administration = office.administration();
+    let capacities = tenant.capacities(office.directory.now());
+    let held = |mailbox: &Account| match mailbox.capacity(capacities) {
+        u64::MAX => say!(text, "word-unlimited"),
+        bytes => size(bytes),
+    };
     let mut rows = Vec::new();
     let mut page = Page::default();
     loop {
-        let listed = administration.accounts(&OPERATOR, tenant, &page).await;
+        let listed = administration.accounts(&OPERATOR, tenant.id, &page).await;
         let listed = listed.map_err(|error| refused(error, text))?;
         for mailbox in listed.items.iter().filter(|account| account.kind == AccountKind::Business) {
             let users = administration.mailbox_users(&OPERATOR, mailbox.key).await;
@@ -215,7 +220,7 @@ async fn list(office: &Office, tenant: TenantId, text: &Text, output: &mut Outpu
                 mailbox.address.to_string(),
                 clean(&mailbox.display_name),
                 users.len().to_string(),
-                size(mailbox.quota_bytes),
+                held(mailbox),
             ];
             rows.push((cells, document(mailbox, &users)));
         }

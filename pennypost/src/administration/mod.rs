@@ -1,12 +1,13 @@
-//! `role`, `key`, `log`, `sign-in`, `session`, `second-factor`, `security`, `service`, `task`, `business`, `secretary`: who may
-//! administer what, how people and programs come in, the log of operations, long operations, business mailboxes and
-//! secretaries. All go through [`pennypost_admin`] as the operator, whom everything is permitted, and what changes something
-//! is recorded.
+//! `role`, `key`, `log`, `plan`, `sign-in`, `session`, `second-factor`, `security`, `service`, `task`, `business`, `secretary`: who
+//! may administer what, how people and programs come in, the log of operations, plans of tenants, long operations, business
+//! mailboxes and secretaries. All go through [`pennypost_admin`] as the operator, whom everything is permitted, and what
+//! changes something is recorded.
 
 mod business;
 mod domain;
 mod key;
 mod log;
+mod plan;
 mod role;
 mod second_factor;
 mod secretary;
@@ -31,6 +32,7 @@ pub use domain::RecordsCommand;
 pub(crate) use domain::run as domain;
 pub use key::KeyCommand;
 pub use log::LogCommand;
+pub use plan::PlanCommand;
 pub use role::RoleCommand;
 pub use second_factor::SecondFactorCommand;
 pub use secretary::SecretaryCommand;
@@ -92,6 +94,9 @@ fn refused(error: AdminError, text: &Text) -> Failed {
         AdminError::File { name, error } => error.message(text, &name),
         AdminError::Invalid(Invalid::NoRows) => say!(text, "task-no-rows"),
         AdminError::NoTasks => say!(text, "task-nowhere"),
+        AdminError::Conflict(Conflict::NotInPlan(function)) => {
+            say!(text, "plan-not-in", function = function.name())
+        }
         AdminError::NoLookUps => say!(text, "no-look-ups"),
         AdminError::Service(cause) => say!(text, "service-bad", cause = cause),
         AdminError::Invalid(Invalid::SessionLife) => say!(text, "session-life"),
@@ -134,6 +139,9 @@ pub enum AdministrationCommand {
     /// How long sessions last, of whom a second factor is wanted, when it takes two administrators
     #[command(subcommand)]
     Security(SecurityCommand),
+    /// Plans of tenants: editions, seats, capacities, what was paid; who has a VIP seat
+    #[command(subcommand)]
+    Plan(PlanCommand),
     /// Under which names the world reaches this post office: what domains have to point at
     #[command(subcommand)]
     Service(ServiceCommand),
@@ -161,6 +169,7 @@ pub(crate) async fn run(
             second_factor::run(office, command, text, output).await
         }
         AdministrationCommand::Security(command) => security::run(office, command, text, output).await,
+        AdministrationCommand::Plan(command) => plan::run(office, command, text, output).await,
         AdministrationCommand::Service(command) => service::run(office, command, text, output).await,
         AdministrationCommand::Task(command) => task::run(office, command, text, output).await,
     }

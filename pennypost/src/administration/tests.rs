@@ -369,7 +369,7 @@ async fn business_mailboxes_are_added_and_used() {
     directory.add_department(tenant, parent, "Support", "").await.expect("department");
     let add = format!("business add sales@acme.example --name Sales --user {ann}");
     let added = documents(&done(&it, &add, true).await.expect("added"));
-    assert_eq!((&added[0]["name"], &added[0]["quota_bytes"]), (&"Sales".into(), &1_000_000_000.into()));
+    assert_eq!((&added[0]["name"], &added[0]["quota_bytes"]), (&"Sales".into(), &serde_json::Value::Null));
     assert!(done(&it, &add, false).await.expect_err("taken").contains("taken"));
     let mailbox = directory.account_at("sales@acme.example").await.expect("directory").expect("an account");
     assert_eq!(directory.uses_mailbox(it.account.key, mailbox.key).await, Ok(true));
@@ -384,6 +384,8 @@ async fn business_mailboxes_are_added_and_used() {
     assert_eq!(directory.uses_mailbox(bob.key, mailbox.key).await, Ok(true));
     let listed = documents(&done(&it, "business list", true).await.expect("listed"));
     assert_eq!(listed.len(), 1);
+    let shown = done(&it, "business list", false).await.expect("listed");
+    assert!(shown.len() == 2 && shown[1].trim_end().ends_with("1.0G"), "{shown:?}");
     assert_eq!(listed[0]["users"]["accounts"], serde_json::json!([bob.key.account.to_string()]));
 
     for (bad, why) in [
@@ -423,4 +425,78 @@ async fn secretaries_are_seen_and_ended() {
     done(&it, &format!("secretary end {ann} bob@acme.example"), false).await.expect("ended");
     assert_eq!(directory.is_full_secretary(bob.key, &owner).await, Ok(false));
     assert_eq!(done(&it, &format!("secretary list {ann}"), false).await, Ok(vec!["nobody".to_owned()]));
+}
+
+/// Feature PLN-05 (part): the state of payment is the operator’s word; orders and payment are not built
+/// Feature TEN-06 (part): from basic to pro by the operator, nothing registered anew, data stay; buying is not built
+#[tokio::test(flavor = "multi_thread")]
+async fn plans_are_given_and_shown() {
+    let it = test_office::office().await;
+    let address = it.account.address.to_string();
+    let none = done(&it, "plan show", false).await.expect("shown");
+    assert_eq!(none, ["acme has no plan: nothing limits it"]);
+    let begin = done(&it, "plan set --seats 3", false).await.expect_err("of what?");
+    assert!(begin.contains("--from basic"), "{begin}");
+    let told = done(&it, &format!("plan assign {address}"), false).await.expect_err("no plan");
+    assert!(told.contains("no VIP seats"), "{told}");
+    let basic = documents(&done(&it, "plan set --from basic --seats 2", true).await.expect("set"));
+    let (plan, taken) = (&basic[0]["plan"], &basic[0]["taken"]);
+    assert_eq!(
+        (&plan["edition"], &plan["seats"], &plan["payment"]),
+        (&"basic".into(), &2.into(), &"free".into())
+    );
+    assert_eq!((&taken["members"], &taken["business_allowed"]), (&1.into(), &3.into()));
+    let told = done(&it, &format!("plan assign {address}"), false).await.expect_err("basic");
+    assert!(told.contains("all 0 VIP seats"), "{told}");
+    let refused = done(&it, "key add hr --scope members:read", false).await.expect_err("basic");
+    assert!(refused.contains("function api"), "{refused}");
+
+    let order =
+        "plan set --from pro --vip-seats 5 --seats any --payment unpaid --ends 2099-01-01 --without recall";
+    let pro = documents(&done(&it, order, true).await.expect("set"));
+    let plan = &pro[0]["plan"];
+    assert_eq!(
+        (&plan["seats"], &plan["ends"]),
+        (&serde_json::Value::Null, &"2099-01-01T00:00:00.000Z".into())
+    );
+    assert!(plan["pay_by"].is_string());
+    let functions = plan["functions"].as_array().expect("functions");
+    assert!(functions.contains(&"api".into()) && !functions.contains(&"recall".into()), "{functions:?}");
+    done(&it, "key add hr --scope members:read", false).await.expect("made");
+    let paid = "plan set --payment paid --verification verified --with recall --capacity 2GB --ends never";
+    let paid = documents(&done(&it, paid, true).await.expect("set"));
+    let plan = &paid[0]["plan"];
+    let told = (&plan["payment"], &plan["verification"], &plan["pay_by"], &plan["ends"]);
+    let nothing = &serde_json::Value::Null;
+    assert_eq!(told, (&"paid".into(), &"verified".into(), nothing, nothing));
+    assert_eq!(
+        plan["capacities"],
+        serde_json::json!({ "ordinary": 2_000_000_000, "vip": null, "business": null })
+    );
+    assert_eq!(plan["vip_seats"], 5);
+
+    done(&it, &format!("plan assign {address}"), false).await.expect("assigned");
+    let vips = documents(&done(&it, "plan vips", true).await.expect("listed"));
+    assert_eq!((vips.len(), &vips[0]["address"]), (1, &address.as_str().into()));
+    let shown = done(&it, "plan show --tenant acme", false).await.expect("shown");
+    for line in ["VIP seats: 1 / 5", "accounts: 1 / any number", "business mailboxes: 0 / 7", "payment: paid"]
+    {
+        assert!(shown.iter().any(|shown| shown == line), "{line}: {shown:?}");
+    }
+    done(&it, &format!("plan withdraw {address}"), false).await.expect("withdrawn");
+    assert_eq!(done(&it, "plan vips", false).await.expect("listed"), ["nobody has a VIP seat"]);
+    for bad in [
+        "plan set --with flying",
+        "plan set --payment perhaps",
+        "plan set --seats -1",
+        "plan set --ends soon",
+    ] {
+        assert!(done(&it, bad, false).await.is_err(), "{bad}");
+    }
+    let term = "plan set --starts 2027-01-02 --ends 2027-01-01";
+    assert!(done(&it, term, false).await.expect_err("over before it begins").contains("after it has begun"));
+    let log = documents(&done(&it, "log list", true).await.expect("listed"));
+    let of = |action: &str| log.iter().filter(|record| record["action"] == action).count();
+    // Refusals by the directory are told by two records.
+    assert_eq!((of("plan.change"), of("account.vip")), (3, 2 + 2 * 2));
 }

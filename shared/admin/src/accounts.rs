@@ -22,7 +22,7 @@ pub struct NewAccount {
     pub password: String,
     /// The name of its owner; may be empty.
     pub display_name: String,
-    /// Bytes that it may hold; `None`: what the directory gives without a word.
+    /// Bytes that it may hold; `None`: what the plan, or the directory, gives without a word.
     pub quota_bytes: Option<u64>,
     /// The departments that its owner is in, the main one first; none: directly in the organisation.
     pub departments: Vec<DepartmentId>,
@@ -79,7 +79,7 @@ const fn state_name(state: AccountState) -> &'static str {
     }
 }
 
-fn shown(quota_bytes: u64, state: AccountState) -> Value {
+fn shown(quota_bytes: Option<u64>, state: AccountState) -> Value {
     json!({ "quota_bytes": quota_bytes, "state": state_name(state) })
 }
 
@@ -192,11 +192,10 @@ impl Administration {
         tenant: TenantId,
         new: &NewAccount,
     ) -> Result<Account, AdminError> {
-        let quota = new.quota_bytes.unwrap_or(pennypost_directory::DEFAULT_QUOTA);
         let address =
             MailAddress::parse(&new.address).map_or_else(|_| new.address.clone(), |it| it.to_string());
         let about = About::new(Some(tenant), Action::AccountAdd, &address).to(json!({
-            "display_name": new.display_name, "quota_bytes": quota, "departments": new.departments,
+            "display_name": new.display_name, "quota_bytes": new.quota_bytes, "departments": new.departments,
         }));
         // In several departments it takes somebody who reaches each.
         let places = self.places(call, tenant).await?;
@@ -258,7 +257,7 @@ impl Administration {
         expected: &Account,
         change: AccountChange,
     ) -> Result<Account, AdminError> {
-        let quota_bytes = change.quota_bytes.unwrap_or(expected.quota_bytes);
+        let quota_bytes = change.quota_bytes.or(expected.quota_bytes);
         let state = change.state.unwrap_or(expected.state);
         let address = expected.address.to_string();
         let about = About::new(Some(expected.key.tenant), Action::AccountChange, &address)

@@ -83,6 +83,10 @@ actions! {
     TenantState "tenant.state" Installation Write Tenant Nobody All;
     /// Look at a tenant.
     TenantRead "tenant.read" Tenant Read Tenant Nobody All;
+    /// Look at the plan of a tenant, and at what is taken of its seats (PLN-07).
+    PlanRead "plan.read" Tenant Read Tenant Nobody All;
+    /// Give a tenant another plan, say that it has paid, or that it is known who it is: the operator's word (PLN-01, PLN-05).
+    PlanChange "plan.change" Installation Write Tenant Nobody All;
     /// Look at what the tenant says about mail programs.
     TenantClientsRead "tenant.clients.read" Policies Read Tenant Nobody All;
     /// Say something else about mail programs (CLI-08).
@@ -173,6 +177,8 @@ actions! {
     AccountExpire "account.expire" Members Write Account Nobody NobodyBelow;
     /// Suspend an account, or let it in again: the operator's word (TEN-10).
     AccountSuspend "account.suspend" Installation Write Account Nobody All;
+    /// Give a member a VIP seat, or withdraw it (PLN-03).
+    AccountVip "account.vip" Members Write Account Nobody All;
     /// Put an account into the recycle bin (ORG-21).
     AccountDelete "account.delete" Members Write Account Nobody NobodyBelow;
     /// Take an account from its owner (ORG-20).
@@ -345,6 +351,7 @@ impl Action {
         matches!(
             self,
             Action::TenantState
+                | Action::PlanChange
                 | Action::DomainRemove
                 | Action::DomainSuspend
                 | Action::RoleChange

@@ -19,7 +19,7 @@ pub struct NewBusinessMailbox {
     pub address: String,
     /// Its name; may be empty.
     pub name: String,
-    /// Bytes that it may hold; `None`: what the directory gives without a word.
+    /// Bytes that it may hold; `None`: what the plan, or the directory, gives without a word.
     pub quota_bytes: Option<u64>,
     /// Who uses it.
     pub users: MailboxUsers,
@@ -43,11 +43,10 @@ impl Administration {
         new: &NewBusinessMailbox,
     ) -> Result<Account, AdminError> {
         new.users.check_number()?;
-        let quota_bytes = new.quota_bytes.unwrap_or(pennypost_directory::BUSINESS_QUOTA);
         let address =
             MailAddress::parse(&new.address).map_or_else(|_| new.address.clone(), |it| it.to_string());
         let about = About::new(Some(tenant), Action::BusinessAdd, &address).to(json!({
-            "name": new.name, "quota_bytes": quota_bytes, "users": shown(&new.users),
+            "name": new.name, "quota_bytes": new.quota_bytes, "users": shown(&new.users),
         }));
         // It is in no department.
         let departments = self.places(call, tenant).await?.of(&[]);
@@ -57,7 +56,7 @@ impl Administration {
         let wished = pennypost_directory::NewAccount {
             address: &new.address,
             display_name: &new.name,
-            quota_bytes: Some(quota_bytes),
+            quota_bytes: new.quota_bytes,
             is_business: true,
             ..pennypost_directory::NewAccount::default()
         };

@@ -1,6 +1,6 @@
 //! Why administration did not do what it was asked.
 
-use pennypost_directory::{DirectoryError, SignInError};
+use pennypost_directory::{DirectoryError, Function, SignInError};
 use pennypost_model::codec::CodecError;
 use pennypost_organisation::FileError;
 use pennypost_ports::PortError;
@@ -92,6 +92,9 @@ pub enum Conflict {
     /// Nothing to be read has come of a long operation yet, or not any more.
     #[error("there is nothing to be read")]
     NoResult,
+    /// The tenant's plan does not have the function (PLN-09).
+    #[error("the plan does not have the function {}", .0.name())]
+    NotInPlan(Function),
 }
 
 /// What can't be.

@@ -1,6 +1,6 @@
 //! Who holds which role over whom (ADM-06 to ADM-08, ADM-10, ADM-11).
 
-use pennypost_directory::{Listed, Page};
+use pennypost_directory::{Function, Listed, Page};
 use pennypost_model::codec::Versioned;
 use pennypost_model::{AccountId, AccountKey, TenantId};
 use pennypost_ports::{ControlKey, Expected};
@@ -154,6 +154,10 @@ impl Administration {
         self.permit_alone(call, &Scope::Tenant(tenant), &about).await?;
         self.directory.account(account).await?.ok_or(AdminError::NotFound("account"))?;
         self.check_grants(tenant, &grants).await?;
+        // What is held already may be taken away without it.
+        if grants.roles.iter().any(|given| !expected.roles.contains(given)) {
+            self.needs_function(tenant, Function::GradedAdministrators).await?;
+        }
         let is_creator = self.creator_of(tenant).await? == Some(account.account);
         for given in [expected, &grants] {
             let authority = self.authority_by(tenant, given, is_creator).await?;

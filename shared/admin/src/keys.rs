@@ -10,7 +10,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use parking_lot::Mutex;
-use pennypost_directory::{Account, AccountKind, Directory, Listed, Page, TenantState};
+use pennypost_directory::{Account, AccountKind, Directory, Function, Listed, Page};
 use pennypost_model::codec::{Versioned, encode};
 use pennypost_model::{AccountId, AccountKey, TenantId, Timestamp};
 use pennypost_ports::{ControlKey, Expected};
@@ -221,7 +221,7 @@ impl Administration {
     async fn actor_by(&self, book: Book, id: KeyId, item: KeyItem) -> Result<Actor, NotAuthentic> {
         if let Some(tenant) = book {
             let tenant = self.directory.tenant(tenant).await.map_err(AdminError::from)?;
-            if tenant.is_none_or(|tenant| tenant.state != TenantState::Active) {
+            if tenant.is_none_or(|tenant| !tenant.is_open(self.clock.now())) {
                 return Err(NotAuthentic::Unknown);
             }
         }
@@ -283,7 +283,10 @@ impl Administration {
             return Err(Invalid::Past.into());
         }
         match book {
-            Some(_) => of_tenant(&permissions)?,
+            Some(tenant) => {
+                of_tenant(&permissions)?;
+                self.needs_function(tenant, Function::Api).await?;
+            }
             None if permissions.is_empty() => return Err(Invalid::Permissions.into()),
             None => {}
         }

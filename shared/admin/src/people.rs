@@ -102,7 +102,7 @@ impl Administration {
     }
 
     /// Records an operation upon an account and does it.
-    async fn upon<R>(
+    pub(crate) async fn upon<R>(
         &self,
         call: &Call,
         action: Action,
@@ -216,8 +216,9 @@ impl Administration {
             departments: &to.departments,
             profile: to.profile.clone(),
         };
-        self.upon(call, Action::AccountAssign, key, after, self.directory.assign_account(key, &owner))
-            .await?;
+        // On the heap: it is large.
+        let assigning = Box::pin(self.directory.assign_account(key, &owner));
+        self.upon(call, Action::AccountAssign, key, after, assigning).await?;
         self.stored_account(key).await
     }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use pennypost_directory::{Listed, Page};
+use pennypost_directory::{Function, Listed, Page};
 use pennypost_model::codec::Versioned;
 use pennypost_model::{TenantId, Timestamp};
 use pennypost_ports::{ControlKey, Expected};
@@ -133,6 +133,7 @@ impl Administration {
         let name = name_of(name)?;
         of_tenant(&permissions)?;
         self.permit_giving(call, &about, &permissions).await?;
+        self.needs_function(tenant, Function::GradedAdministrators).await?;
         let roles = self.all_roles(tenant).await?;
         if roles.len() >= MAX_ROLES {
             return Err(Invalid::TooMany { limit: MAX_ROLES }.into());

@@ -4,8 +4,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use pennypost_directory::{
-    AccountRules, AddressRule, Attempt, ChangePasswordError, DirectoryError, Listed, Lock, Page, PasswordAge,
-    SignInKind, SignInLog, SignInQuery, SignInRecord, SignInRules,
+    AccountRules, AddressRule, Attempt, ChangePasswordError, DirectoryError, Function, Listed, Lock, Page,
+    PasswordAge, SignInKind, SignInLog, SignInQuery, SignInRecord, SignInRules,
 };
 use pennypost_model::{AccountKey, EventId, TenantId};
 use serde_json::{Value, json};
@@ -104,6 +104,9 @@ impl Administration {
             .to(rules_shown(rules));
         self.permit(call, &Scope::Tenant(tenant), &about).await?;
         rules.check().map_err(DirectoryError::from)?;
+        if rules.addresses != expected.addresses && rules.addresses != AddressRule::default() {
+            self.needs_function(tenant, Function::AddressRules).await?;
+        }
         let tree = if rules.exempt.departments.is_empty() {
             None
         } else {
@@ -221,6 +224,9 @@ impl Administration {
         let about = About { object: &address, ..about };
         if let Some(addresses) = &next.addresses {
             addresses.check().map_err(DirectoryError::from)?;
+            if next.addresses != expected.addresses {
+                self.needs_function(key.tenant, Function::AddressRules).await?;
+            }
         }
         let changed = async {
             let is_as_expected = self.directory.set_account_rules(key, expected, &next).await?;
@@ -316,12 +322,12 @@ impl Administration {
         let about = About { object: &address, ..about };
         let client = address_of(call).unwrap_or(IpAddr::from([127, 0, 0, 1]));
         let attempt = Attempt::new(SignInKind::Api, "change-password", client);
-        let changed = async {
+        let changed = Box::pin(async {
             self.directory.change_own_password(&attempt, key, old, new).await.map_err(|error| match error {
                 ChangePasswordError::Old(error) => AdminError::OldPassword(error),
                 ChangePasswordError::New(error) => error.into(),
             })
-        };
+        });
         self.act(call, &about, changed).await
     }
 

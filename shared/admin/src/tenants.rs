@@ -73,7 +73,7 @@ impl Administration {
         self.stored_tenant(tenant).await
     }
 
-    async fn stored_tenant(&self, tenant: TenantId) -> Result<Tenant, AdminError> {
+    pub(crate) async fn stored_tenant(&self, tenant: TenantId) -> Result<Tenant, AdminError> {
         self.directory.tenant(tenant).await?.ok_or(AdminError::NotFound("tenant"))
     }
 

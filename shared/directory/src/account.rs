@@ -16,15 +16,16 @@ use crate::address::{Entry, address_key};
 use crate::organisation::{Intent, Person, check_departments};
 use crate::password::{Credential, credential_key};
 use crate::password_rules::Names;
+use crate::seats::SeatUse;
 use crate::store::{MAX_ATTEMPTS, name_for_people};
 use crate::{ClientSettings, DepartmentId, Directory, DirectoryError, Listed, MailAddress, Page, Profile};
 
 pub(crate) use item::AccountItem;
 
-/// Bytes that an account may hold when nobody has said otherwise: 10 GB.
+/// Bytes that an account may hold when nobody has said otherwise, and the tenant has no plan: 10 GB.
 pub const DEFAULT_QUOTA: u64 = 10_000_000_000;
 
-/// Bytes that a business mailbox may hold when nobody has said otherwise: 1 GB (BIZ-01).
+/// Bytes that a business mailbox may hold when nobody has said otherwise, and the tenant has no plan: 1 GB (BIZ-01).
 pub const BUSINESS_QUOTA: u64 = 1_000_000_000;
 
 /// Characters of a display name.
@@ -39,8 +40,9 @@ pub struct Account {
     pub address: MailAddress,
     /// May it be used?
     pub state: AccountState,
-    /// Bytes of messages that it may hold.
-    pub quota_bytes: u64,
+    /// Bytes of messages that it may hold by an administrator's word; `None`: nobody has said anything. What holds is
+    /// [`Account::capacity`].
+    pub quota_bytes: Option<u64>,
     /// When it was added.
     pub created: Timestamp,
     /// Name of its owner for people; may be empty.
@@ -59,6 +61,8 @@ pub struct Account {
     pub expires: Option<Timestamp>,
     /// It is in the recycle bin (ORG-23).
     pub binned: Option<Binned>,
+    /// It has a VIP seat (PLN-02).
+    pub is_vip: bool,
 }
 
 /// Whose an account is.
@@ -68,6 +72,16 @@ pub enum AccountKind {
     Member,
     /// A function's, which members use (BIZ-01).
     Business,
+}
+
+impl AccountKind {
+    /// Bytes that it may hold when nobody has said otherwise, and the tenant has no plan.
+    pub(crate) const fn quota(self) -> u64 {
+        match self {
+            AccountKind::Member => DEFAULT_QUOTA,
+            AccountKind::Business => BUSINESS_QUOTA,
+        }
+    }
 }
 
 /// Since when an account is in the recycle bin, and why.
@@ -134,7 +148,8 @@ pub struct NewAccount<'a> {
     pub password: Option<&'a str>,
     /// Name of its owner for people; may be empty.
     pub display_name: &'a str,
-    /// Bytes that it may hold; `None` is [`DEFAULT_QUOTA`], for a business mailbox [`BUSINESS_QUOTA`].
+    /// Bytes that it may hold; `None`: what the tenant's plan gives, or without one [`DEFAULT_QUOTA`], for a business
+    /// mailbox [`BUSINESS_QUOTA`].
     pub quota_bytes: Option<u64>,
     /// Departments that its owner is in, the main one first; empty: directly in the organisation.
     pub departments: &'a [DepartmentId],
@@ -153,8 +168,8 @@ pub(crate) fn account_item_key(key: AccountKey) -> ControlKey {
 }
 
 impl Directory {
-    /// Adds an account with a password; the domain says which tenant gets it. `quota_bytes` of `None` is
-    /// [`DEFAULT_QUOTA`]. An interrupted call may be repeated; until it has succeeded there is no account.
+    /// Adds an account with a password; the domain says which tenant gets it. `quota_bytes` of `None`: nothing is said. An
+    /// interrupted call may be repeated; until it has succeeded there is no account.
     ///
     /// # Errors
     /// Those of [`Directory::add_account_with`].
@@ -181,7 +196,7 @@ impl Directory {
     /// # Errors
     /// [`DirectoryError::Address`], [`DirectoryError::UnsuitableAddress`], [`DirectoryError::Password`],
     /// [`DirectoryError::Name`], [`DirectoryError::NoDomain`], [`DirectoryError::NoDepartment`],
-    /// [`DirectoryError::AddressTaken`], or the port's.
+    /// [`DirectoryError::AddressTaken`], [`DirectoryError::NoSeat`], or the port's.
     pub async fn add_account_with(&self, new: &NewAccount<'_>) -> Result<Account, DirectoryError> {
         let (tenant, address) = self.place_for(new.address).await?;
         let display_name = display_name_of(new.display_name)?;
@@ -198,20 +213,17 @@ impl Directory {
             key: AccountKey { tenant, account: AccountId(self.ids.random()) },
             address,
             state: AccountState::Active,
-            quota_bytes: new.quota_bytes.unwrap_or(if new.is_business {
-                BUSINESS_QUOTA
-            } else {
-                DEFAULT_QUOTA
-            }),
+            quota_bytes: new.quota_bytes,
             created: self.clock.now(),
             display_name,
             clients: ClientSettings::default(),
             profile: new.profile.clone(),
             departments,
-            kind: if new.is_business { AccountKind::Business } else { AccountKind::Member },
+            kind: kind_of(new.is_business),
             suspended: false,
             expires: None,
             binned: None,
+            is_vip: false,
         };
         let intent = self.intend(account.key).await?;
         let added = self.add_prepared(account, credential.as_ref(), &intent).await;
@@ -233,13 +245,31 @@ impl Directory {
         if let Some(credential) = credential {
             self.write(&credential_key(key), credential, Expected::Any).await?;
         }
-        let mut item = AccountItem { account, complete: false, revision: 1, stale: BTreeSet::new() };
+        let last_move = self.ids.random();
+        let stale = BTreeSet::new();
+        let mut item = AccountItem { account, complete: false, revision: 1, stale, last_move };
         self.write(&item_key, &item, Expected::Any).await?;
-        self.check_intent(intent)?;
+        let seat = match self.take_first_seat(key, item.account.seat(), last_move).await {
+            Ok(seat) => seat,
+            Err(error) => {
+                if !error.is_temporary() {
+                    self.erase_account_items(key.tenant, key.account).await?;
+                    // Unless somebody has taken it over, who wants it.
+                    self.free_address(key.tenant, &item.account.address, claim_version).await.ok();
+                }
+                return Err(error);
+            }
+        };
+        if let Err(error) = self.check_intent(intent) {
+            self.leave_seat(seat, false).await;
+            return Err(error);
+        }
         // From here on it is an account.
         let commit = Expected::Version(claim_version);
         let address_key = address_key(key.tenant, &item.account.address);
-        if self.write(&address_key, &Entry::Account(key.account), commit).await?.is_none() {
+        let is_committed = self.write(&address_key, &Entry::Account(key.account), commit).await?.is_some();
+        self.leave_seat(seat, is_committed).await;
+        if !is_committed {
             self.erase_account_items(key.tenant, key.account).await?;
             return Err(DirectoryError::AddressTaken(item.account.address.to_string()));
         }
@@ -270,10 +300,8 @@ impl Directory {
         if let Some(password) = password {
             self.check_new_password(tenant, names, password).await?;
         }
-        match self.entry(tenant, &address, Consistency::Strong).await?.map(|held| held.value) {
-            None | Some(Entry::Claimed(_) | Entry::Free) => Ok(()),
-            Some(_) => Err(DirectoryError::AddressTaken(address.to_string())),
-        }
+        self.check_free(tenant, &address).await?;
+        self.check_seat(tenant, SeatUse::NONE, SeatUse::of(AccountKind::Member, false)).await
     }
 
     /// Would [`Directory::add_account_with`] succeed at the moment, in this tenant, if its departments are there? Changes
@@ -287,7 +315,8 @@ impl Directory {
             let local = new.address.split('@').next().unwrap_or_default();
             self.check_new_password(tenant, Names { local, display: &display_name }, password).await?;
         }
-        self.check_new_address(tenant, new.address).await
+        self.check_new_address(tenant, new.address).await?;
+        self.check_seat(tenant, SeatUse::NONE, SeatUse::of(kind_of(new.is_business), false)).await
     }
 
     /// Can this address of the tenant be given to somebody or something at the moment?
@@ -300,7 +329,11 @@ impl Directory {
         if owner != tenant {
             return Err(DirectoryError::OtherTenant(address.to_string()));
         }
-        match self.entry(tenant, &address, Consistency::Strong).await?.map(|held| held.value) {
+        self.check_free(tenant, &address).await
+    }
+
+    async fn check_free(&self, tenant: TenantId, address: &MailAddress) -> Result<(), DirectoryError> {
+        match self.entry(tenant, address, Consistency::Strong).await?.map(|held| held.value) {
             None | Some(Entry::Claimed(_) | Entry::Free) => Ok(()),
             Some(_) => Err(DirectoryError::AddressTaken(address.to_string())),
         }
@@ -389,12 +422,13 @@ impl Directory {
         Ok(Listed { items, next: listed.next })
     }
 
-    /// Changes how many bytes an account may hold. Less than it holds only keeps new mail out.
+    /// Says how many bytes an account may hold: less than it holds only keeps new mail out, and more than the tenant's plan
+    /// gives is as much as that.
     ///
     /// # Errors
     /// [`DirectoryError::NoAccount`], or the port's.
     pub async fn set_quota(&self, key: AccountKey, quota_bytes: u64) -> Result<(), DirectoryError> {
-        self.change_account(key, |account| account.quota_bytes = quota_bytes).await
+        self.change_account(key, |account| account.quota_bytes = Some(quota_bytes)).await
     }
 
     /// Disables an account or enables it again.
@@ -430,8 +464,8 @@ impl Directory {
         .await
     }
 
-    /// Changes an account by compare-and-set, and its cards after it. `change` may be called several times, each time
-    /// with what is stored then.
+    /// Changes an account by compare-and-set, what is counted of the tenant's seats with it, and its cards after it. `change`
+    /// may be called several times, each time with what is stored then.
     pub(crate) async fn try_change_account<R>(
         &self,
         key: AccountKey,
@@ -445,6 +479,7 @@ impl Directory {
             let held = self.read::<AccountItem>(&item_key, Consistency::Strong).await?.ok_or_else(missing)?;
             let mut item = held.value;
             item.complete = true;
+            let before = item.account.seat();
             let (follows, result) = match item.try_change(&change) {
                 Ok(changed) => changed,
                 Err(error) => {
@@ -452,19 +487,33 @@ impl Directory {
                     return Err(error);
                 }
             };
-            if follows && intent.is_none() {
+            let after = item.account.seat();
+            if (follows || before != after) && intent.is_none() {
                 intent = Some(self.intend(key).await?);
             }
-            if let Some(intent) = &intent {
-                self.check_intent(intent)?;
+            // What an account holds is asked for after the intent: whoever counts seats for the first time finds that.
+            let seat = match self.take_seat(key, before, after).await {
+                Ok(seat) => seat,
+                Err(error) => {
+                    self.take_back_if_any(intent.as_ref()).await?;
+                    return Err(error);
+                }
+            };
+            item.last_move = seat.map_or(item.last_move, |seat| seat.id);
+            if let Some(Err(error)) = intent.as_ref().map(|intent| self.check_intent(intent)) {
+                self.leave_seat(seat, false).await;
+                return Err(error);
             }
             if self.write(&item_key, &item, Expected::Version(held.version)).await?.is_some() {
+                self.leave_seat(seat, true).await;
                 if follows {
                     self.settle(key).await?;
                 }
                 self.take_back_if_any(intent.as_ref()).await?;
                 return Ok(result);
             }
+            // Whoever has written it meanwhile may have settled the move.
+            self.leave_seat(seat, false).await;
         }
         Err(DirectoryError::Contended)
     }
@@ -485,6 +534,10 @@ impl Directory {
         let held = self.read::<AccountItem>(&account_item_key(key), consistency).await?;
         Ok(held.map(|held| held.value.account))
     }
+}
+
+const fn kind_of(is_business: bool) -> AccountKind {
+    if is_business { AccountKind::Business } else { AccountKind::Member }
 }
 
 /// A display name as it is stored; blanks are none.

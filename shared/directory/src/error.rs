@@ -4,7 +4,7 @@ use pennypost_model::codec::CodecError;
 use pennypost_policy::{AddressError, PolicyError};
 use pennypost_ports::PortError;
 
-use crate::{SignInRulesError, Weakness};
+use crate::{NoSeat, SignInRulesError, Weakness};
 
 /// What an error asks of the caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -177,6 +177,12 @@ pub enum DirectoryError {
     /// Not as long as the domain is in this state.
     #[error("{0} is not in a state for this")]
     DomainState(String),
+    /// The tenant's plan does not allow it.
+    #[error(transparent)]
+    NoSeat(#[from] NoSeat),
+    /// A plan that would be over before it begins.
+    #[error("a plan ends after it has begun")]
+    PlanTerm,
 }
 
 impl DirectoryError {
@@ -207,7 +213,8 @@ impl DirectoryError {
             | E::NotInBin(_)
             | E::BinOver(_)
             | E::DomainNotEmpty(_)
-            | E::DomainState(_) => Kind::Conflict,
+            | E::DomainState(_)
+            | E::NoSeat(_) => Kind::Conflict,
             E::Address(_)
             | E::UnsuitableAddress { .. }
             | E::Policy(_)
@@ -226,7 +233,8 @@ impl DirectoryError {
             | E::Field { .. }
             | E::WrongKind(_)
             | E::GroupFollows
-            | E::AliasDomain(_) => Kind::Invalid,
+            | E::AliasDomain(_)
+            | E::PlanTerm => Kind::Invalid,
         }
     }
 

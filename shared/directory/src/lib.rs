@@ -6,7 +6,7 @@
 //! | --- | --- | --- |
 //! | `tenants` | folded name | id of the tenant: makes names unique and lists tenants |
 //! | `domain/NAME` | `owner` | id of the tenant: the one map from outside into a tenant |
-//! | `T` | `tenant` | [`Tenant`] |
+//! | `T` | `tenant` | [`Tenant`], with its [`Plan`] |
 //! | `T` | `policy` | [`pennypost_policy::TenantPolicy`] |
 //! | `T` | `domain/NAME` | [`Domain`] |
 //! | `T/accounts` | `A` | [`Account`] |
@@ -21,6 +21,8 @@
 //! | `T/bin` | `A` | the account may be in the recycle bin (`life`) |
 //! | `T/mailbox-users`, `T/mailboxes-used`, `T/user-tokens` | | who uses business mailboxes (`business`) |
 //! | `T/secretaries`, `T/secretary-of` | | secretaries of members (`secretary`) |
+//! | `T/vip` | `A` | the account may have a VIP seat (`vip`) |
+//! | `T` | `seats` | what is taken of the seats, once the tenant has a plan (`seats`) |
 //! | `T/shares` | whom, owner | who shares mailboxes with whom (`sharing`): an index |
 //! | `T/sign-in` | account and place, or digest of a login | failed sign-ins (`throttle`) |
 //! | `T/locks` | account and place | what the list of locked accounts tells (`locks`) |
@@ -60,9 +62,11 @@ mod new_password;
 mod organisation;
 mod password;
 mod password_rules;
+mod plan;
 mod policy;
 mod resolve;
 mod scram;
+mod seats;
 mod second_factor;
 mod secretary;
 mod session;
@@ -77,6 +81,7 @@ mod store;
 mod tenant;
 mod throttle;
 mod token;
+mod vip;
 
 use std::sync::Arc;
 
@@ -107,7 +112,9 @@ pub use organisation::{
 pub use password::{MAX_PASSWORD, MIN_PASSWORD};
 pub use password_rules::{Broken, PasswordRules, Weakness};
 pub use pennypost_policy::{AddressError, DomainName, MailAddress, PolicyError, SenderPattern, TenantPolicy};
+pub use plan::{Capacities, Function, Limits, NoFunction, Payment, Plan, Verification};
 pub use resolve::{MAX_RECIPIENTS, Resolved};
+pub use seats::{NoSeat, SeatUse};
 pub use second_factor::{CodeKind, NewAuthenticator, RECOVERY_CODES, SecondFactor};
 pub use secretary::{
     MAX_APPLICATIONS, MAX_SECRETARIES, Secretary, SecretaryApplication, SecretaryGrant, SecretaryScope,
@@ -133,6 +140,7 @@ pub struct Directory {
     log: Option<Arc<SignInLog>>,
     access_tokens: Option<Arc<dyn AccessTokens>>,
     oldest: Arc<resolve::OldestAccounts>,
+    desks: Arc<seats::Desks>,
 }
 
 impl Directory {
@@ -147,6 +155,7 @@ impl Directory {
             log: None,
             access_tokens: None,
             oldest: Arc::default(),
+            desks: Arc::default(),
         }
     }
 

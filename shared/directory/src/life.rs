@@ -15,9 +15,11 @@ use crate::account::{account_item_key, display_name_of};
 use crate::address::Entry;
 use crate::password::credential_key;
 use crate::password_rules::Names;
+use crate::seats::SeatUse;
 use crate::sign_in_rules::account_sign_in_key;
 use crate::{
-    Account, AccountKind, BinCause, Binned, DepartmentId, Directory, DirectoryError, Listed, Page, Profile,
+    Account, AccountKind, BinCause, Binned, DEFAULT_QUOTA, DepartmentId, Directory, DirectoryError, Listed,
+    NoSeat, Page, Profile,
 };
 
 const DAY: i64 = 24 * 60 * 60 * 1000;
@@ -113,6 +115,8 @@ impl Directory {
                     return Err(DirectoryError::InBin(account.address.to_string()));
                 }
                 account.binned = Some(binned);
+                // Its seat is free again, and it comes back as an ordinary one (PLN-03).
+                account.is_vip = false;
                 Ok(())
             })
             .await;
@@ -143,8 +147,8 @@ impl Directory {
     ///
     /// # Errors
     /// [`DirectoryError::NoAccount`], [`DirectoryError::NotInBin`], [`DirectoryError::BinOver`],
-    /// [`DirectoryError::WrongKind`] for one that was unbound (it needs an owner: [`Directory::assign_account`]), or the
-    /// port's.
+    /// [`DirectoryError::WrongKind`] for one that was unbound (it needs an owner: [`Directory::assign_account`]),
+    /// [`DirectoryError::NoSeat`], or the port's.
     pub async fn restore_account(&self, key: AccountKey) -> Result<(), DirectoryError> {
         self.leave_bin(key, |account, binned| {
             if binned.cause == BinCause::Unbound {
@@ -175,6 +179,7 @@ impl Directory {
             Some(password) => Some(self.new_credential(key.tenant, names, password, false, None).await?),
             None => None,
         };
+        self.check_seat(key.tenant, account.seat(), SeatUse::of(account.kind, false)).await?;
         // While it is in the bin nothing opens it.
         self.forget_credentials(key).await?;
         if let Some(credential) = credential {
@@ -195,10 +200,12 @@ impl Directory {
     ///
     /// # Errors
     /// [`DirectoryError::NoAccount`], [`DirectoryError::WrongKind`], [`DirectoryError::BinOver`],
-    /// [`DirectoryError::Name`], or the port's. Repeating an interrupted call completes it.
+    /// [`DirectoryError::Name`], [`DirectoryError::NoSeat`] where the plan allows no more business mailboxes, or the member
+    /// has no VIP seat, or the port's. Repeating an interrupted call completes it.
     pub async fn convert_to_business(&self, key: AccountKey, name: &str) -> Result<(), DirectoryError> {
         let name = display_name_of(name)?;
         let now = self.clock.now();
+        let has_plan = self.tenant(key.tenant).await?.is_some_and(|tenant| tenant.plan.is_some());
         let check = |account: &Account| {
             let is_over = account.binned.is_some_and(|binned| binned.is_over(now));
             let is_deleted = account.binned.is_some_and(|binned| binned.cause != BinCause::Unbound);
@@ -206,12 +213,18 @@ impl Directory {
                 (AccountKind::Member, false) if is_over => {
                     Err(DirectoryError::BinOver(account.address.to_string()))
                 }
+                (AccountKind::Member, false) if has_plan && account.binned.is_none() && !account.is_vip => {
+                    Err(NoSeat::NotVip(account.address.to_string()).into())
+                }
                 (AccountKind::Member, false) => Ok(()),
                 _ => Err(DirectoryError::WrongKind(account.address.to_string())),
             }
         };
         let account = self.account(key).await?.ok_or_else(|| DirectoryError::NoAccount(key.to_string()))?;
         check(&account)?;
+        // Before anything is forgotten. Who loses the last one to somebody else after that repeats the call.
+        let business = SeatUse::of(AccountKind::Business, false);
+        self.check_seat(key.tenant, account.seat(), business).await?;
         // Before it changes: else what was the person's would open the business mailbox if the process died in between.
         self.forget_credentials(key).await?;
         self.try_change_account(key, |account| {
@@ -222,6 +235,11 @@ impl Directory {
             account.departments.clear();
             account.expires = None;
             account.binned = None;
+            account.is_vip = false;
+            if !has_plan {
+                // What it holds may be more than a new business mailbox gets by itself.
+                account.quota_bytes = account.quota_bytes.or(Some(DEFAULT_QUOTA));
+            }
             Ok(())
         })
         .await?;
@@ -292,6 +310,8 @@ impl Directory {
                 return Err(DirectoryError::NotInBin(shown));
             }
             self.forget_credentials(key).await?;
+            self.settle_seat(key).await?;
+            self.forget_vip(key).await?;
             self.bring_cards_up_to_date(key.tenant).await?;
             for alias in self.aliases_noted(key).await? {
                 self.leave_alias(key, &alias).await?;

@@ -10,7 +10,7 @@ use pennypost_model::{AccountId, AccountKey, TenantId};
 use pennypost_ports::Consistency;
 
 use crate::address::Entry;
-use crate::{Directory, DirectoryError, DomainName, MailAddress, Page, TenantState};
+use crate::{Capacities, Directory, DirectoryError, DomainName, MailAddress, Page};
 
 /// Accounts that one address may lead to. An event with so many stays below what queues carry.
 pub const MAX_RECIPIENTS: usize = 1_000;
@@ -39,6 +39,8 @@ pub enum Resolved {
         tenant: TenantId,
         /// Who gets a copy.
         recipients: Vec<Recipient>,
+        /// What mailboxes may hold by the tenant's plan, if it has one.
+        capacities: Option<Capacities>,
     },
     /// The domain is not ours: relaying denied (SMTP 550 5.7.1).
     UnknownDomain,
@@ -101,17 +103,27 @@ impl Directory {
             None => (address.to_owned(), domain.clone()),
         };
         let (address, domain) = (home.as_str(), &domain);
-        match self.tenant_state(tenant, consistency).await? {
+        let now = self.clock.now();
+        let capacities = match self.tenant_with(tenant, consistency).await? {
             None => return Ok(Resolved::UnknownDomain),
-            Some(TenantState::Suspended) => return Ok(Resolved::Suspended { tenant }),
-            Some(TenantState::Active) => {}
-        }
+            Some(found) if !found.is_open(now) => return Ok(Resolved::Suspended { tenant }),
+            Some(found) => found.capacities(now),
+        };
+        let local = |accounts: Vec<AccountId>, via| {
+            let to = |account| Recipient {
+                account: AccountKey { tenant, account },
+                address: said.to_owned(),
+                via,
+            };
+            let recipients = accounts.into_iter().map(to).collect();
+            Resolved::Local { tenant, recipients, capacities }
+        };
         let is_postmaster =
             MailAddress::parse(address).is_ok_and(|address| address.local().eq_ignore_ascii_case(POSTMASTER));
         if let Some((accounts, via)) = self.accounts_behind(tenant, address, consistency).await? {
             let live = self.live_accounts(tenant, accounts, consistency).await?;
             if !live.is_empty() {
-                return Ok(local(tenant, live, said, via));
+                return Ok(local(live, via));
             }
             if !is_postmaster {
                 return Ok(Resolved::Disabled { tenant });
@@ -123,11 +135,11 @@ impl Directory {
         if let Some(catch_all) = domain.catch_all {
             let live = self.live_accounts(tenant, vec![catch_all.account], consistency).await?;
             if !live.is_empty() {
-                return Ok(local(tenant, live, said, Via::CatchAll));
+                return Ok(local(live, Via::CatchAll));
             }
         }
         if is_postmaster && let Some(oldest) = self.oldest_account(tenant, consistency).await? {
-            return Ok(local(tenant, vec![oldest], said, Via::CatchAll));
+            return Ok(local(vec![oldest], Via::CatchAll));
         }
         Ok(Resolved::UnknownUser { tenant })
     }
@@ -212,10 +224,4 @@ impl Directory {
         let found: Vec<Option<AccountId>> = stream::iter(lookups).buffered(LOOKUPS).try_collect().await?;
         Ok(found.into_iter().flatten().collect())
     }
-}
-
-fn local(tenant: TenantId, accounts: Vec<AccountId>, address: &str, via: Via) -> Resolved {
-    let recipient =
-        |account| Recipient { account: AccountKey { tenant, account }, address: address.to_owned(), via };
-    Resolved::Local { tenant, recipients: accounts.into_iter().map(recipient).collect() }
 }

@@ -212,7 +212,8 @@ impl Directory {
             return Ok(None);
         }
         let basis = standing.basis.clone();
-        Ok(Some(standing_of(account, &tenant, &gate, standing.client, password, basis)))
+        let now = self.clock.now();
+        Ok(Some(standing_of(account, &tenant, now, &gate, standing.client, password, basis)))
     }
 
     /// Begins a SCRAM exchange. A login that is unknown, may not sign in or has no
@@ -473,8 +474,9 @@ impl Directory {
         let Candidate { account, tenant, credential, .. } = found;
         let password = self.password_state(&credential, &account, &approach.gate);
         let basis = Basis::Password(digest_of(&credential));
-        let standing = standing_of(account, &tenant, &approach.gate, attempt.client, password, basis);
-        self.opened(attempt, &approach.gate, standing).await
+        let (now, gate) = (self.clock.now(), &approach.gate);
+        let standing = standing_of(account, &tenant, now, gate, attempt.client, password, basis);
+        self.opened(attempt, gate, standing).await
     }
 
     /// What was shown is right: does it open what was asked for? If so, its network is noted.
@@ -540,6 +542,7 @@ impl Directory {
 pub(crate) fn standing_of(
     account: Account,
     tenant: &Tenant,
+    now: Timestamp,
     gate: &Gate,
     client: IpAddr,
     password: PasswordState,
@@ -550,7 +553,8 @@ pub(crate) fn standing_of(
     rules.passwords &= !gate.has_factor;
     let closes_expired = gate.rules.passwords.expires_in_clients;
     let (is_secure, has_factor) = (gate.is_secure(), gate.has_factor);
-    Standing { account, rules, client, is_secure, has_factor, password, closes_expired, basis }
+    let capacities = tenant.capacities(now);
+    Standing { account, rules, client, is_secure, has_factor, password, closes_expired, capacities, basis }
 }
 
 /// Failures of ours are told apart from refusals in the log only.

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use crate::password::Credential;
 use crate::token::{TokenId, TokenScope};
-use crate::{Account, ClientRules, DirectoryError};
+use crate::{Account, Capacities, ClientRules, DirectoryError};
 
 /// What mail programs of members speak.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -136,6 +136,8 @@ pub struct Standing {
     pub password: PasswordState,
     /// Once it has expired, it opens no mail program, either.
     pub(crate) closes_expired: bool,
+    /// What mailboxes may hold by the tenant's plan, if it has one.
+    pub(crate) capacities: Option<Capacities>,
     pub(crate) basis: Basis,
 }
 
@@ -183,6 +185,18 @@ pub trait AccessTokens: Send + Sync {
 }
 
 impl Standing {
+    /// Bytes of messages that the member's mailbox may hold (PLN-04).
+    #[must_use]
+    pub fn capacity(&self) -> u64 {
+        self.capacity_of(&self.account)
+    }
+
+    /// Bytes of messages that the mailbox of a colleague may hold.
+    #[must_use]
+    pub fn capacity_of(&self, colleague: &Account) -> u64 {
+        colleague.capacity(self.capacities)
+    }
+
     /// Was it the account's password that was shown?
     #[must_use]
     pub const fn is_by_password(&self) -> bool {

@@ -6,7 +6,7 @@ use pennypost_ports::{Consistency, ControlKey, Expected};
 use serde::{Deserialize, Serialize};
 
 use crate::store::name_for_people;
-use crate::{ClientSettings, Directory, DirectoryError, Listed, Page};
+use crate::{ClientSettings, Directory, DirectoryError, Listed, Page, Plan};
 
 /// Characters of a tenant's name.
 const MAX_NAME: usize = 100;
@@ -24,18 +24,24 @@ pub struct Tenant {
     pub created: Timestamp,
     /// What it has said about its members' mail programs.
     pub clients: ClientSettings,
+    /// What it has; `None`: it is limited by nothing.
+    pub plan: Option<Plan>,
 }
 
 impl Versioned for Tenant {
     const KIND: &'static str = "tenant";
-    const VERSION: u8 = 2;
+    const VERSION: u8 = 3;
 
     fn upgrade(found: u8, bytes: &[u8]) -> Result<Tenant, CodecError> {
-        if found != 1 {
-            return Err(CodecError::Version { kind: Self::KIND, found, known: Self::VERSION });
-        }
-        let TenantV1 { id, name, state, created } = decode_plain(Self::KIND, bytes)?;
-        Ok(Tenant { id, name, state, created, clients: ClientSettings::default() })
+        let TenantV2 { id, name, state, created, clients } = match found {
+            1 => {
+                let TenantV1 { id, name, state, created } = decode_plain(Self::KIND, bytes)?;
+                TenantV2 { id, name, state, created, clients: ClientSettings::default() }
+            }
+            2 => decode_plain(Self::KIND, bytes)?,
+            _ => return Err(CodecError::Version { kind: Self::KIND, found, known: Self::VERSION }),
+        };
+        Ok(Tenant { id, name, state, created, clients, plan: None })
     }
 }
 
@@ -46,6 +52,16 @@ struct TenantV1 {
     name: String,
     state: TenantState,
     created: Timestamp,
+}
+
+/// As stored before there were plans.
+#[derive(Serialize, Deserialize)]
+struct TenantV2 {
+    id: TenantId,
+    name: String,
+    state: TenantState,
+    created: Timestamp,
+    clients: ClientSettings,
 }
 
 /// May a tenant use the post office?
@@ -98,7 +114,7 @@ impl Directory {
         // Before the tenant is there, and so before it has an account.
         self.mark_cards_written(id).await?;
         let (state, clients) = (TenantState::Active, ClientSettings::default());
-        let tenant = Tenant { id, name, state, created: self.clock.now(), clients };
+        let tenant = Tenant { id, name, state, created: self.clock.now(), clients, plan: None };
         match self.write(&tenant_key(id), &tenant, Expected::Absent).await? {
             Some(_) => Ok(tenant),
             None => Err(DirectoryError::TenantTaken(tenant.name)),
@@ -166,17 +182,16 @@ impl Directory {
 
     /// The tenant, if its members may sign in.
     pub(crate) async fn active_tenant(&self, tenant: TenantId) -> Result<Option<Tenant>, DirectoryError> {
-        Ok(self.tenant(tenant).await?.filter(|tenant| tenant.state == TenantState::Active))
+        Ok(self.tenant(tenant).await?.filter(|tenant| tenant.is_open(self.clock.now())))
     }
 
-    /// Is the tenant active? `None` if there is none.
-    pub(crate) async fn tenant_state(
+    /// The tenant with that id, as it is or was a moment ago.
+    pub(crate) async fn tenant_with(
         &self,
         tenant: TenantId,
         consistency: Consistency,
-    ) -> Result<Option<TenantState>, DirectoryError> {
-        let held = self.read::<Tenant>(&tenant_key(tenant), consistency).await?;
-        Ok(held.map(|held| held.value.state))
+    ) -> Result<Option<Tenant>, DirectoryError> {
+        Ok(self.read(&tenant_key(tenant), consistency).await?.map(|held| held.value))
     }
 }
 
@@ -187,11 +202,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tenants_of_before_mail_programs_had_settings_are_read() {
+    fn tenants_of_every_earlier_version_are_read() {
         let (id, state, created) = (TenantId(1), TenantState::Suspended, Timestamp(8));
-        let old = TenantV1 { id, name: "acme".to_owned(), state, created };
-        let tenant: Tenant = decode(&encode_plain(&old, 1)).expect("read");
-        let clients = ClientSettings::default();
-        assert_eq!(tenant, Tenant { id, name: "acme".to_owned(), state, created, clients });
+        let name = "acme".to_owned();
+        let first = encode_plain(&TenantV1 { id, name: name.clone(), state, created }, 1);
+        let mut clients = ClientSettings::default();
+        clients.change(|settings| settings.passwords = Some(false));
+        let second = encode_plain(&TenantV2 { id, name: name.clone(), state, created, clients }, 2);
+        for (bytes, clients) in [(first, ClientSettings::default()), (second, clients)] {
+            let tenant: Tenant = decode(&bytes).expect("read");
+            assert_eq!(tenant, Tenant { id, name: name.clone(), state, created, clients, plan: None });
+        }
     }
 }

@@ -348,7 +348,8 @@ impl Directory {
         if !self.admits(&gate, Some(key), attempt.client).await? {
             return Ok(Err(SignInError::Elsewhere));
         }
-        let standing = standing_of(account, &tenant, &gate, attempt.client, PasswordState::Good, basis);
+        let (now, password) = (self.clock.now(), PasswordState::Good);
+        let standing = standing_of(account, &tenant, now, &gate, attempt.client, password, basis);
         let opened = self.opened(attempt, &gate, standing).await?;
         if let Ok(Some(id)) = opened.as_ref().map(Standing::token) {
             self.note_token_use(key, id, attempt).await?;

@@ -115,7 +115,7 @@ impl<'a> Export<'a> {
                 &profile.mobile,
                 &profile.number,
                 &profile.note,
-                &account.quota_bytes.to_string(),
+                &account.quota_bytes.map(|bytes| bytes.to_string()).unwrap_or_default(),
                 &aliases.join("; "),
                 state,
                 "",

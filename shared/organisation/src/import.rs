@@ -6,7 +6,7 @@ use futures::future::BoxFuture;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use pennypost_directory::{
     Account, AccountKind, AccountState, DepartmentId, DepartmentTree, Directory, DirectoryError, MAX_ALIASES,
-    MAX_GROUP_DEPTH, MailAddress, NewAccount, NewDepartment,
+    MAX_GROUP_DEPTH, MailAddress, NewAccount, NewDepartment, NoSeat,
 };
 use pennypost_model::{AccountKey, TenantId};
 
@@ -345,7 +345,8 @@ impl<'a> Import<'a> {
         let account = match self.add_person(row, &new).await {
             Ok(Some(account)) => account,
             Ok(None) => return Ok(()),
-            Err(reason) if is_ours && reason.is_taken() => {
+            // Another attempt may have added it meanwhile, with the last seat.
+            Err(reason) if is_ours && (reason.is_taken() || reason.is_seat()) => {
                 self.member_at(&row.address).await?.ok_or(reason)?
             }
             Err(reason) => return Err(reason),
@@ -375,16 +376,20 @@ impl<'a> Import<'a> {
         if self.options.dry_run {
             return Ok(None);
         }
-        Ok(Some(self.directory.add_account_with(new).await?))
+        let added = self.directory.add_account_with(new).await;
+        Ok(Some(added.map_err(|error| self.unfit(error))?))
     }
 
-    /// Why a row can't be at its address.
+    /// Why a row can't be taken.
     fn unfit(&self, error: DirectoryError) -> Reason {
         match error {
             DirectoryError::OtherTenant(address) if self.options.is_tenants => {
                 Reason::NoDomain(domain_of(&address).unwrap_or(address))
             }
             DirectoryError::NoDomain(domain) if self.options.is_tenants => Reason::NoDomain(domain),
+            DirectoryError::NoSeat(NoSeat::Members { seats }) if self.options.is_tenants => {
+                Reason::NoSeat { seats }
+            }
             other => other.into(),
         }
     }

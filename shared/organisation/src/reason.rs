@@ -100,6 +100,11 @@ pub enum Reason {
     Closed(String),
     /// The tenant has no such domain.
     NoDomain(String),
+    /// All accounts that the tenant's plan allows are there (TEN-15).
+    NoSeat {
+        /// How many.
+        seats: u32,
+    },
     /// An earlier row has the address.
     Twice {
         /// The address.
@@ -135,6 +140,12 @@ impl Reason {
         matches!(self, Reason::Directory(DirectoryError::AddressTaken(_)))
     }
 
+    /// Does the tenant's plan allow no more accounts?
+    #[must_use]
+    pub const fn is_seat(&self) -> bool {
+        matches!(self, Reason::NoSeat { .. } | Reason::Directory(DirectoryError::NoSeat(_)))
+    }
+
     /// The text for the person.
     #[must_use]
     pub fn message(&self, text: &Text) -> String {
@@ -154,6 +165,7 @@ impl Reason {
             }
             Reason::Size(cell) => say!(text, "error-csv-quota", text = cell),
             Reason::NoDomain(domain) => say!(text, "error-row-no-domain", domain = domain),
+            Reason::NoSeat { seats } => say!(text, "error-row-no-seat", seats = *seats),
             Reason::Closed(domain) => say!(text, "error-row-domain", domain = domain),
             Reason::Twice { address, first } => {
                 say!(text, "error-row-twice", address = address, file = &first.file, line = first.line)

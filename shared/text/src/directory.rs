@@ -1,6 +1,6 @@
 //! What the directory refuses, in the person's language.
 
-use pennypost_directory::{AddressError, Broken, DirectoryError, PolicyError, Weakness};
+use pennypost_directory::{AddressError, Broken, DirectoryError, NoSeat, PolicyError, Weakness};
 
 use crate::{Text, say};
 
@@ -51,7 +51,21 @@ pub fn directory_message(error: &DirectoryError, text: &Text) -> String {
         E::AliasDomain(name) => say!(text, "error-alias-domain", name = name),
         E::DomainNotEmpty(name) => say!(text, "error-domain-not-empty", name = name),
         E::DomainState(name) => say!(text, "error-domain-state", name = name),
+        E::NoSeat(why) => no_seat_message(why, text),
+        E::PlanTerm => say!(text, "plan-term"),
         E::Field { name, limit } => say!(text, "error-field", name = *name, limit = *limit),
+    }
+}
+
+fn no_seat_message(why: &NoSeat, text: &Text) -> String {
+    match why {
+        NoSeat::Members { seats } => say!(text, "plan-seats-taken", seats = *seats),
+        NoSeat::Vip { seats, by_business } => {
+            say!(text, "plan-vip-seats-taken", seats = *seats, business = *by_business)
+        }
+        NoSeat::Business { allowed } => say!(text, "plan-business-taken", allowed = *allowed),
+        NoSeat::NoPlan => say!(text, "plan-no-vip"),
+        NoSeat::NotVip(address) => say!(text, "plan-not-vip", address = address),
     }
 }
 

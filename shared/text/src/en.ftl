@@ -67,6 +67,7 @@ error-row-word = “{ $cell }” is not understood in the column “{ $column }�
 error-row-twice = { $address } stands in { $file }, line { $line }, already
 error-row-domain = mail is not brought to { $domain } yet, and the tenant waits for that
 error-row-no-domain = there is no domain { $domain }
+error-row-no-seat = all { $seats } accounts that the organisation’s plan allows are there
 
 ## Errors of the commands
 
@@ -676,3 +677,46 @@ secretary-ended = { $secretary } is no secretary of { $owner } any more
 secretary-applies = applies
 secretary-none = nobody
 secretary-until = until
+
+## Plans of tenants
+
+word-unlimited = any number
+word-vip = VIP
+plan-none = { $name } has no plan: nothing limits it
+plan-from = the tenant has no plan yet: say with which edition to begin, such as --from basic
+plan-term = a plan ends after it has begun
+plan-edition = edition
+plan-seats = accounts
+plan-vip-seats = VIP seats
+plan-business = business mailboxes
+plan-capacity = bytes of an ordinary mailbox
+plan-vip-capacity = bytes of a VIP mailbox
+plan-business-capacity = bytes of a business mailbox
+plan-daily = messages a day
+plan-starts = service since
+plan-ends = ends
+plan-verification = verification
+plan-verified = { $state ->
+    [verified] verified
+    [certified] certified
+   *[unverified] not verified
+ }
+plan-payment = payment
+plan-paid = { $state ->
+    [trial] on trial
+    [unpaid] ordered, not paid
+    [paid] paid
+   *[free] free
+ }
+plan-pay-by = to be paid by
+plan-functions = functions
+plan-lowered = it was not paid in time: until it is, the tenant has no functions and no VIP seats, and mailboxes hold what the basic edition lets them
+plan-seats-taken = all { $seats } seats of the plan are taken; see “pennypost plan show”
+plan-vip-seats-taken = all { $seats } VIP seats of the plan are taken, { $business } of them by business mailboxes; see “pennypost plan show”
+plan-business-taken = the plan allows { $allowed } business mailboxes at present: as many as it says, and one for each free VIP seat; see “pennypost plan show”
+plan-no-vip = the tenant has no plan, and so no VIP seats; see “pennypost plan set --help”
+plan-not-vip = { $address } has no VIP seat: only a VIP member’s mailbox is made a business mailbox; see “pennypost plan assign --help”
+plan-not-in = the plan does not have the function { $function }; see “pennypost plan set --help”
+vip-assigned = { $address } has a VIP seat from now on
+vip-withdrawn = { $address } has no VIP seat any more
+vips-none = nobody has a VIP seat

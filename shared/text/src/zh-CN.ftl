@@ -64,6 +64,7 @@ error-row-word = 无法识别“{ $column }”列中的“{ $cell }”
 error-row-twice = { $address } 已出现在 { $file } 第 { $line } 行
 error-row-domain = 域名 { $domain } 的邮件尚未指向本系统，租户要求生效后才能添加地址
 error-row-no-domain = 没有域名 { $domain }
+error-row-no-seat = 组织套餐的 { $seats } 个账号名额已用完
 
 ## 命令错误
 
@@ -603,3 +604,46 @@ secretary-ended = { $secretary } 不再是 { $owner } 的秘书
 secretary-applies = 申请中
 secretary-none = 没有
 secretary-until = 有效期至
+
+## 租户的套餐
+
+word-unlimited = 不限
+word-vip = VIP
+plan-none = { $name } 没有套餐，不受任何限制
+plan-from = 该租户还没有套餐：请指定以哪个版本为基础，例如 --from basic
+plan-term = 套餐的到期时间须晚于起始时间
+plan-edition = 版本
+plan-seats = 账号数
+plan-vip-seats = VIP 名额
+plan-business = 业务邮箱
+plan-capacity = 普通邮箱容量（字节）
+plan-vip-capacity = VIP 邮箱容量（字节）
+plan-business-capacity = 业务邮箱容量（字节）
+plan-daily = 每日发信额度
+plan-starts = 服务起始日
+plan-ends = 到期时间
+plan-verification = 主体验证
+plan-verified = { $state ->
+    [verified] 已验证
+    [certified] 已认证
+   *[unverified] 未验证
+ }
+plan-payment = 付款
+plan-paid = { $state ->
+    [trial] 试用
+    [unpaid] 已下单，未付款
+    [paid] 已付款
+   *[free] 免费
+ }
+plan-pay-by = 付款期限
+plan-functions = 功能
+plan-lowered = 未按期付款：付款之前没有专业功能和 VIP 名额，邮箱容量按基础版计算
+plan-seats-taken = 套餐的 { $seats } 个账号名额已用完；请查看“pennypost plan show”
+plan-vip-seats-taken = 套餐的 { $seats } 个 VIP 名额已用完，其中 { $business } 个由业务邮箱占用；请查看“pennypost plan show”
+plan-business-taken = 套餐目前最多允许 { $allowed } 个业务邮箱：基本数量（通常为 3 个）加上未分配的 VIP 名额；请查看“pennypost plan show”
+plan-no-vip = 该租户没有套餐，因此没有 VIP 名额；请查看“pennypost plan set --help”
+plan-not-vip = { $address } 不是 VIP：只有 VIP 成员的邮箱可以转为业务邮箱；请查看“pennypost plan assign --help”
+plan-not-in = 套餐不包含功能 { $function }；请查看“pennypost plan set --help”
+vip-assigned = { $address } 已分配 VIP 名额
+vip-withdrawn = { $address } 的 VIP 名额已收回
+vips-none = 没有成员分配 VIP 名额

@@ -1,5 +1,6 @@
 //! GETQUOTA, GETQUOTAROOT and SETQUOTA (RFC 9208). Each account is one quota root: `""` is the member's own, that of a
-//! colleague has the name under which their mailboxes stand. Who sets quotas is the administrator (PLN-04).
+//! colleague has the name under which their mailboxes stand. Who sets quotas is the administrator, within what the tenant's
+//! plan gives (PLN-04).
 
 use pennypost_model::Rights;
 use pennypost_model::journal::Usage;
@@ -20,8 +21,7 @@ impl Session {
             Quota::Set => Err(Reply::no("[NOPERM] only an administrator sets quotas")),
             Quota::Get { root } if root.is_empty() => {
                 let (_, state) = self.own().await?;
-                let limit =
-                    self.signed_in.as_ref().map_or(0, |signed_in| signed_in.standing.account.quota_bytes);
+                let limit = self.signed_in.as_ref().map_or(0, |signed_in| signed_in.standing.capacity());
                 self.quota_line("", state.used, limit);
                 Ok(Reply::ok("done"))
             }

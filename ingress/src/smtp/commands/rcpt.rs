@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use pennypost_directory::{Admission, DirectoryError, Resolved, TenantPolicy};
+use pennypost_directory::{Admission, Capacities, DirectoryError, Resolved, TenantPolicy};
 use pennypost_model::TenantId;
 use pennypost_model::event::{AuthResults, Recipient, Verdict, Via};
 use tokio::time::Instant;
@@ -53,7 +53,7 @@ impl Session {
 
     /// Adds the accounts behind the address to the transaction.
     async fn admit(&mut self, address: &str) -> Result<(), Refusal> {
-        let (tenant, recipients) = self.resolve(address).await?;
+        let (tenant, recipients, plan) = self.resolve(address).await?;
         let Some(transaction) = &self.transaction else { return Ok(()) };
         let reverse_path = transaction.reverse_path.clone();
         let known = transaction.tenant.as_ref().map(|tenant| (tenant.id, Arc::clone(&tenant.policy)));
@@ -73,7 +73,7 @@ impl Session {
         if recipients.iter().any(|recipient| recipient.via == Via::Group) {
             self.check_sender(tenant, address, &reverse_path).await?;
         }
-        self.check_quota(&recipients).await?;
+        self.check_quota(&recipients, plan).await?;
         let has_spf = self.transaction.as_ref().is_some_and(|transaction| transaction.spf.is_some());
         let spf = (!has_spf && !self.trusted).then(|| self.start_spf(&reverse_path));
         let Some(transaction) = &mut self.transaction else { return Ok(()) };
@@ -126,14 +126,17 @@ impl Session {
         }
     }
 
-    async fn resolve(&self, address: &str) -> Result<(TenantId, Vec<Recipient>), Refusal> {
+    async fn resolve(
+        &self,
+        address: &str,
+    ) -> Result<(TenantId, Vec<Recipient>, Option<Capacities>), Refusal> {
         let resolved = if address == "postmaster" {
             self.adapter.postmaster().await
         } else {
             self.adapter.directory.resolve(address).await
         };
         match resolved {
-            Ok(Resolved::Local { tenant, recipients }) => Ok((tenant, recipients)),
+            Ok(Resolved::Local { tenant, recipients, capacities }) => Ok((tenant, recipients, capacities)),
             Ok(Resolved::UnknownDomain) => {
                 Err(Refusal("relay", Reply::new(550, "5.7.1", "this domain is not ours, relaying is denied")))
             }
@@ -170,10 +173,11 @@ impl Session {
     }
 
     /// Refuses when none of the accounts has room: after the `250` all get their copy.
-    async fn check_quota(&self, recipients: &[Recipient]) -> Result<(), Refusal> {
+    async fn check_quota(&self, recipients: &[Recipient], plan: Option<Capacities>) -> Result<(), Refusal> {
         let size = self.transaction.as_ref().map_or(0, |transaction| transaction.declared);
+        let quotas = &self.adapter.smtp.quotas;
         for recipient in recipients {
-            if self.adapter.smtp.quotas.has_room(&self.adapter, recipient.account, size).await {
+            if quotas.has_room(&self.adapter, recipient.account, plan, size).await {
                 return Ok(());
             }
         }

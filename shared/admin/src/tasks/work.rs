@@ -136,7 +136,7 @@ impl Administration {
         };
         // The session may have ended: the person goes on being who he is.
         let tenant = self.directory.tenant(account.tenant).await.map_err(AdminError::from)?;
-        let is_active = tenant.is_some_and(|tenant| tenant.state == pennypost_directory::TenantState::Active);
+        let is_active = tenant.is_some_and(|tenant| tenant.is_open(self.clock.now()));
         let found = self.directory.account(account).await.map_err(AdminError::from)?;
         let may = |found: &Account| found.is_open(self.clock.now()) && found.kind == AccountKind::Member;
         let found = found.filter(|found| is_active && may(found));

@@ -7,7 +7,10 @@ use pennypost_model::{AccountKey, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::organisation::{CardPlace, places_of};
-use crate::{Account, AccountKind, AccountState, ClientSettings, DirectoryError, MailAddress, Profile};
+use crate::{
+    Account, AccountKind, AccountState, Binned, ClientSettings, DepartmentId, DirectoryError, MailAddress,
+    Profile,
+};
 
 /// An account as stored.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -19,6 +22,8 @@ pub(crate) struct AccountItem {
     pub(crate) revision: u32,
     /// Where cards may lie that are no longer wanted.
     pub(crate) stale: BTreeSet<CardPlace>,
+    /// The move by which what it holds of the tenant's seats was changed last ([`crate::seats`]).
+    pub(crate) last_move: u64,
 }
 
 impl AccountItem {
@@ -44,10 +49,15 @@ impl AccountItem {
 
 impl Versioned for AccountItem {
     const KIND: &'static str = "account";
-    const VERSION: u8 = 3;
+    const VERSION: u8 = 4;
 
     fn upgrade(found: u8, bytes: &[u8]) -> Result<AccountItem, CodecError> {
         let (account, complete) = match found {
+            3 => {
+                let AccountItemV3 { account, complete, revision, stale } = decode_plain(Self::KIND, bytes)?;
+                let account = account.upgraded();
+                return Ok(AccountItem { account, complete, revision, stale, last_move: 0 });
+            }
             1 => {
                 let AccountItemV1 { account, complete } = decode_plain(Self::KIND, bytes)?;
                 let AccountV1 { key, address, state, quota_bytes, created, display_name } = account;
@@ -61,7 +71,7 @@ impl Versioned for AccountItem {
             _ => return Err(CodecError::Version { kind: Self::KIND, found, known: Self::VERSION }),
         };
         let AccountV2 { key, address, state, quota_bytes, created, display_name, clients } = account;
-        let account = Account {
+        let account = AccountV3 {
             key,
             address,
             state,
@@ -76,7 +86,57 @@ impl Versioned for AccountItem {
             expires: None,
             binned: None,
         };
-        Ok(AccountItem { account, complete, revision: 0, stale: BTreeSet::new() })
+        let (account, stale) = (account.upgraded(), BTreeSet::new());
+        Ok(AccountItem { account, complete, revision: 0, stale, last_move: 0 })
+    }
+}
+
+/// As stored before there were plans.
+#[derive(Serialize, Deserialize)]
+struct AccountItemV3 {
+    account: AccountV3,
+    complete: bool,
+    revision: u32,
+    stale: BTreeSet<CardPlace>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct AccountV3 {
+    key: AccountKey,
+    address: MailAddress,
+    state: AccountState,
+    quota_bytes: u64,
+    created: Timestamp,
+    display_name: String,
+    clients: ClientSettings,
+    profile: Profile,
+    departments: Vec<DepartmentId>,
+    kind: AccountKind,
+    suspended: bool,
+    expires: Option<Timestamp>,
+    binned: Option<Binned>,
+}
+
+impl AccountV3 {
+    fn upgraded(self) -> Account {
+        Account {
+            key: self.key,
+            address: self.address,
+            state: self.state,
+            // What was written when nobody had said anything. Business mailboxes of before they had a number of their own,
+            // and converted ones, keep what they have.
+            quota_bytes: (self.quota_bytes != self.kind.quota()).then_some(self.quota_bytes),
+            created: self.created,
+            display_name: self.display_name,
+            clients: self.clients,
+            profile: self.profile,
+            departments: self.departments,
+            kind: self.kind,
+            suspended: self.suspended,
+            expires: self.expires,
+            binned: self.binned,
+            is_vip: false,
+        }
     }
 }
 
@@ -121,7 +181,7 @@ mod tests {
     use pennypost_model::{AccountId, TenantId};
 
     use super::*;
-    use crate::{BinCause, Binned};
+    use crate::{BUSINESS_QUOTA, BinCause, DEFAULT_QUOTA};
 
     fn old() -> AccountV1 {
         AccountV1 {
@@ -146,10 +206,47 @@ mod tests {
             let item: AccountItem = decode(&bytes).expect("read");
             assert!(item.complete && item.revision == 0 && item.stale.is_empty());
             let account = item.account;
-            assert_eq!((account.state, account.quota_bytes), (AccountState::Disabled, 7));
+            assert_eq!((account.state, account.quota_bytes), (AccountState::Disabled, Some(7)));
             assert_eq!((account.display_name.as_str(), account.clients), ("Ann", expected));
             assert!(account.departments.is_empty() && account.binned.is_none() && !account.suspended);
-            assert_eq!(account.kind, AccountKind::Member);
+            assert_eq!((account.kind, account.is_vip), (AccountKind::Member, false));
+        }
+    }
+
+    #[test]
+    fn a_quota_of_before_there_were_plans_is_somebody_s_word_unless_it_was_nobody_s() {
+        use AccountKind::{Business, Member};
+        for (kind, stored, expected) in [
+            (Business, 7, Some(7)),
+            (Business, BUSINESS_QUOTA, None),
+            (Business, DEFAULT_QUOTA, Some(DEFAULT_QUOTA)),
+            (Member, 7, Some(7)),
+            (Member, BUSINESS_QUOTA, Some(BUSINESS_QUOTA)),
+            (Member, DEFAULT_QUOTA, None),
+        ] {
+            let AccountV1 { key, address, state, created, display_name, .. } = old();
+            let account = AccountV3 {
+                key,
+                address,
+                state,
+                quota_bytes: stored,
+                created,
+                display_name,
+                clients: ClientSettings::default(),
+                profile: Profile::default(),
+                departments: vec![DepartmentId(3)],
+                kind,
+                suspended: true,
+                expires: Some(Timestamp(9)),
+                binned: None,
+            };
+            let third = AccountItemV3 { account, complete: false, revision: 5, stale: BTreeSet::new() };
+            let item: AccountItem = decode(&encode_plain(&third, 3)).expect("read");
+            assert!(!item.complete && item.revision == 5 && item.account.suspended);
+            assert_eq!((item.account.quota_bytes, item.account.kind), (expected, kind));
+            assert_eq!(item.account.capacity(None), stored);
+            assert_eq!(item.account.departments, [DepartmentId(3)]);
+            assert_eq!(item.account.expires, Some(Timestamp(9)));
         }
     }
 

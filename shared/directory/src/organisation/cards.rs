@@ -21,7 +21,7 @@ use crate::{Directory, DirectoryError, Page};
 /// Cards that are written at once.
 const WRITES: usize = 16;
 /// Age of an intent, in milliseconds, from which somebody else completes it: whoever noted it is most likely dead.
-const ABANDONED: i64 = 60_000;
+pub(crate) const ABANDONED: i64 = 60_000;
 /// How old an intent may be when its account is changed: younger than what others complete, by far.
 const MAX_HELD: i64 = 20_000;
 /// Abandoned intents that one call completes.

@@ -27,7 +27,7 @@ mod tag;
 mod tree;
 
 pub use amend::TagChange;
-pub(crate) use cards::{CardPlace, Intent, members_partition, members_prefix, places_of};
+pub(crate) use cards::{ABANDONED, CardPlace, Intent, members_partition, members_prefix, places_of};
 pub(crate) use department::check_departments;
 pub use department::{DepartmentPage, EnsuredDepartments};
 pub use people::{MAX_FOUND, Person};

@@ -2,7 +2,8 @@
 
 use pennypost_admin::{AdminError, Conflict, Invalid, NotSignedIn, Why};
 use pennypost_directory::{
-    DirectoryError, Kind as DirectoryKind, NetworkError, PolicyError, SignInError, SignInRulesError,
+    DirectoryError, Kind as DirectoryKind, NetworkError, NoFunction, NoSeat, PolicyError, SignInError,
+    SignInRulesError,
 };
 use pennypost_text::{Lang, Text};
 
@@ -137,6 +138,10 @@ impl From<DirectoryError> for Refusal {
                 format!("关键词须为 1 至 {limit} 个字符，且不含控制字符"),
             )),
             E::Name { limit } => invalid(name(*limit)),
+            E::NoSeat(why) => Refusal::new(Kind::PlanLimit, both(short(&why.to_string()), no_seat(why))),
+            E::PlanTerm => {
+                invalid(both("the end has to be later than the beginning", "到期时间须晚于起始时间"))
+            }
             E::Password(weakness) => invalid(both(weakness.to_string(), weakness.chinese())),
             E::SignInRules(error) => invalid(sign_in_rules(error)),
             E::NoTenant(_) => Refusal::new(Kind::NotFound, no_such("tenant")),
@@ -163,6 +168,22 @@ impl From<DirectoryError> for Refusal {
             other => of_organisation(other),
         }
     }
+}
+
+fn no_seat(why: &NoSeat) -> String {
+    match why {
+        NoSeat::Members { seats } => format!("套餐的 {seats} 个账号名额已用完"),
+        NoSeat::Vip { seats, by_business } => {
+            format!("套餐的 {seats} 个 VIP 名额已用完，其中 {by_business} 个由业务邮箱占用")
+        }
+        NoSeat::Business { allowed } => format!("套餐目前最多允许 {allowed} 个业务邮箱"),
+        NoSeat::NoPlan => "该租户没有套餐，因此没有 VIP 名额".to_owned(),
+        NoSeat::NotVip(who) => format!("{} 不是 VIP：只有 VIP 成员的邮箱可以转为业务邮箱", short(who)),
+    }
+}
+
+pub(crate) fn no_function(error: &NoFunction) -> Detail {
+    both(error.to_string(), format!("没有功能 {}", error.0))
 }
 
 /// What is wrong about departments, people and the recycle bin.
@@ -344,6 +365,13 @@ impl From<AdminError> for Refusal {
             AdminError::NoTasks => Refusal::new(
                 Kind::Unavailable,
                 both("long operations are not carried out here", "此处不执行后台任务"),
+            ),
+            AdminError::Conflict(Conflict::NotInPlan(function)) => Refusal::new(
+                Kind::PlanLimit,
+                both(
+                    format!("the plan does not have the function {}", function.name()),
+                    format!("套餐不包含功能 {}", function.name()),
+                ),
             ),
             AdminError::NoLookUps => {
                 Refusal::new(Kind::Unavailable, both("DNS can't be asked from here", "此处无法查询 DNS"))

@@ -43,6 +43,7 @@ kinds! {
     Taken CONFLICT "taken" "it is taken" "已被占用";
     Held CONFLICT "held" "it is still in use" "仍在使用中";
     OtherState CONFLICT "other-state" "not in the state in which it is" "当前状态下不允许该操作";
+    PlanLimit CONFLICT "plan-limit" "the plan of the organisation does not allow it" "组织的套餐不允许该操作";
     InProgress CONFLICT "in-progress" "the same request is being worked on" "相同的请求正在处理中";
     Changed PRECONDITION_FAILED "changed" "it has been changed meanwhile" "内容已被他人修改";
     TooLarge PAYLOAD_TOO_LARGE "too-large" "the request is too large" "请求过大";

@@ -33,8 +33,11 @@ pub(crate) struct Account {
     display_name: String,
     /// May it be used?
     state: State,
-    /// Bytes of messages that it may hold.
-    quota_bytes: u64,
+    /// Bytes of messages that it may hold, where an administrator has said so; null: what the plan gives, or without one 10 GB,
+    /// 1 GB for a business mailbox. Never more than the plan gives.
+    quota_bytes: Option<u64>,
+    /// Its owner has a VIP seat.
+    vip: bool,
     /// The numbers of the departments that its owner is in, the main one first.
     departments: Vec<u32>,
     /// The operator has suspended it.
@@ -62,7 +65,7 @@ pub(crate) struct NewAccount {
     /// The name of its owner.
     #[serde(default)]
     display_name: String,
-    /// Bytes of messages that it may hold.
+    /// Bytes of messages that it may hold; if nothing is said, what the plan gives, or 10 GB without one.
     quota_bytes: Option<u64>,
     /// The numbers of the departments that its owner is to be in, the main one first.
     #[serde(default)]
@@ -100,6 +103,7 @@ pub(super) fn show(account: pennypost_directory::Account) -> Account {
         display_name: account.display_name,
         state,
         quota_bytes: account.quota_bytes,
+        vip: account.is_vip,
         departments: account.departments.iter().map(|department| department.0).collect(),
         suspended: account.suspended,
         in_recycle_bin: account.binned.is_some(),
@@ -151,7 +155,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         body: Some(shape::<NewAccount>),
         is_update: false,
         good: Good::made(shape::<Account>),
-        problems: &[Kind::Taken, Kind::Unknown, Kind::Invalid],
+        problems: &[Kind::Taken, Kind::Unknown, Kind::Invalid, Kind::PlanLimit],
         handler: |ask| {
             Box::pin(async move {
                 let new: NewAccount = ask.body()?;

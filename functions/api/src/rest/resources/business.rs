@@ -38,7 +38,7 @@ pub(crate) struct NewMailbox {
     /// Its name.
     #[serde(default)]
     name: String,
-    /// Bytes of messages that it may hold; 1 GB, if nothing is said.
+    /// Bytes of messages that it may hold; if nothing is said, what the plan gives, or 1 GB without one.
     quota_bytes: Option<u64>,
     /// Who uses it.
     #[serde(default)]
@@ -92,7 +92,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         },
     )
     .with(shape::<NewMailbox>)
-    .refusing(&[Kind::Taken, Kind::Unknown, Kind::Invalid]),
+    .refusing(&[Kind::Taken, Kind::Unknown, Kind::Invalid, Kind::PlanLimit]),
     Operation::new(
         (Method::Get, "/tenants/{tenant}/accounts/{account}/users", "read-mailbox-users"),
         Action::MailboxUsersRead,

@@ -119,7 +119,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         body: Some(shape::<NewGrants>),
         is_update: true,
         good: Good::one(shape::<Grants>),
-        problems: &[Kind::Unknown, Kind::Invalid],
+        problems: &[Kind::Unknown, Kind::Invalid, Kind::PlanLimit],
         handler: |ask| {
             Box::pin(async move {
                 let grants = read(&ask.body()?)?;

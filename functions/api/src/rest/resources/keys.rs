@@ -144,7 +144,7 @@ macro_rules! keys_at {
                 body: Some(shape::<NewKey>),
                 is_update: false,
                 good: Good::made(shape::<MadeKey>),
-                problems: &[Kind::Unknown, Kind::Invalid, Kind::Changed],
+                problems: &[Kind::Unknown, Kind::Invalid, Kind::Changed, Kind::PlanLimit],
                 handler: add,
             },
             Operation {

@@ -192,7 +192,8 @@ pub(super) const OPERATIONS: &[Operation] = &[
                 Ok(Reply::document(&show_account(account)))
             })
         },
-    ),
+    )
+    .refusing(&[Kind::PlanLimit]),
     Operation::new(
         (Method::Post, "/tenants/{tenant}/accounts/{account}/assign", "assign-account"),
         Action::AccountAssign,
@@ -213,7 +214,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         },
     )
     .with(shape::<NewOwner>)
-    .refusing(&[Kind::Unknown, Kind::Invalid]),
+    .refusing(&[Kind::Unknown, Kind::Invalid, Kind::PlanLimit]),
     Operation::new(
         (Method::Post, "/tenants/{tenant}/accounts/{account}/conversion", "convert-account"),
         Action::AccountConvert,
@@ -228,7 +229,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         },
     )
     .with(shape::<Conversion>)
-    .refusing(&[Kind::Invalid]),
+    .refusing(&[Kind::Invalid, Kind::PlanLimit]),
     Operation::new(
         (Method::Post, "/tenants/{tenant}/accounts/{account}/erase", "erase-account"),
         Action::AccountErase,

@@ -15,6 +15,7 @@ mod life;
 mod me;
 mod operations;
 mod people;
+mod plans;
 mod policies;
 pub(crate) mod requests;
 mod roles;
@@ -39,6 +40,7 @@ pub(crate) fn operations() -> impl Iterator<Item = &'static Operation> {
     let tables = [
         me::OPERATIONS,
         tenants::OPERATIONS,
+        plans::OPERATIONS,
         domains::OPERATIONS,
         accounts::OPERATIONS,
         tokens::OPERATIONS,

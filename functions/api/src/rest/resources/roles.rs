@@ -70,7 +70,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         body: Some(shape::<NewRole>),
         is_update: false,
         good: Good::made(shape::<Role>),
-        problems: &[Kind::Taken, Kind::Invalid, Kind::Changed],
+        problems: &[Kind::Taken, Kind::Invalid, Kind::Changed, Kind::PlanLimit],
         handler: |ask| {
             Box::pin(async move {
                 let new: NewRole = ask.body()?;

@@ -305,7 +305,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         body: Some(shape::<SignInRules>),
         is_update: true,
         good: Good::one(shape::<SignInRules>),
-        problems: &[Kind::Invalid, Kind::Unknown],
+        problems: &[Kind::Invalid, Kind::Unknown, Kind::PlanLimit],
         handler: |ask| {
             Box::pin(async move {
                 let rules = read(&ask.body()?)?;
@@ -348,7 +348,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         body: Some(shape::<AccountSignInRulesUpdate>),
         is_update: true,
         good: Good::one(shape::<AccountSignInRules>),
-        problems: &[Kind::Invalid],
+        problems: &[Kind::Invalid, Kind::PlanLimit],
         handler: |ask| {
             Box::pin(async move {
                 let AccountSignInRulesUpdate { addresses, secure_forced } = ask.body()?;
