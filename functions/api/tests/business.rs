@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use support::{Office, permissions};
 
-/// Feature BIZ-01 (part): a mailbox that is no person's: no password, no personal data, no department; used by members whom the administrator chooses, 1 GB unless he says otherwise; number and capacity by edition come with plans
+/// Feature BIZ-01: a mailbox that is no person's: no password, no personal data, no department; used by members whom the administrator chooses; it holds what the plan gives, 1 GB without one, or less if he says so
 /// Feature BIZ-04: name and users changed, with If-Match, or one by one; a withdrawn one keeps its users for when it comes back, and only loses some
 /// Feature BIZ-06 (part): the business mailboxes that a member uses are listed; in webmail not yet
 #[tokio::test(flavor = "multi_thread")]
@@ -30,7 +30,10 @@ async fn administrators_say_who_uses_a_business_mailbox() {
     let made = ask("POST", "/business-mailboxes", &new).await;
     assert_eq!(made.status, 201, "{}", made.text);
     let mailbox = made.json();
-    assert_eq!((&mailbox["business"], &mailbox["quota_bytes"]), (&json!(true), &json!(1_000_000_000)));
+    assert_eq!((&mailbox["business"], &mailbox["quota_bytes"]), (&json!(true), &Value::Null));
+    let stored = office.administration.directory().account_at(&format!("sales@{}", home.domain)).await;
+    let stored = stored.expect("directory").expect("a mailbox");
+    assert_eq!(stored.capacity(None), 1_000_000_000);
     assert_eq!((&mailbox["display_name"], &mailbox["departments"]), (&json!("Sales"), &json!([])));
     let id = mailbox["id"].as_str().expect("an id");
     assert!(made.header("location").ends_with(&format!("/accounts/{id}")));

@@ -70,6 +70,11 @@ fn body(route: &Route, of: &Tenant) -> Option<Value> {
         "add-domain" => json!({ "name": format!("new{domain}") }),
         "change-domain" => json!({ "catch_all": format!("member@{domain}") }),
         "add-account" => json!({ "address": format!("new@{domain}"), "password": "a long password" }),
+        "change-plan" => {
+            let functions = ["api", "graded-administrators", "address-rules"];
+            json!({ "edition": "pro", "functions": functions, "vip_seats": 2 })
+        }
+        "set-vip" => json!({ "vip": false }),
         "change-account" => json!({ "quota_bytes": 7_000_000 }),
         "set-password" => json!({ "password": "another long password" }),
         "change-tenant-clients" | "change-account-clients" => clients,
@@ -238,6 +243,7 @@ async fn state(office: &Office, of: &Tenant) -> String {
     state += &format!("{:?}", it.grants(&OPERATOR, of.id, &page).await);
     state += &format!("{:?}", it.creator(&OPERATOR, of.id).await);
     state += &format!("{:?}", it.departments(&OPERATOR, of.id, false).await.expect("departments").seen);
+    state += &format!("{:?}", it.plan(&OPERATOR, of.id).await);
     state += &format!("{:?}", it.recycle_bin(&OPERATOR, of.id, &page).await);
     let tag = pennypost_directory::TagId(of.tag);
     state += &format!("{:?}", it.tag(&OPERATOR, of.id, tag).await);
@@ -420,7 +426,10 @@ fn may(actor: &Actor, route: &Route, home: &Tenant) -> bool {
         Target::Installation => Scope::Installation,
         Target::Tenant => Scope::Tenant(home.id),
         Target::Department => Scope::Department { tenant: home.id, departments: &[] },
-        Target::Account if ["list-accounts", "list-recycle-bin", "list-locks"].contains(&&*route.name) => {
+        Target::Account
+            if ["list-accounts", "list-recycle-bin", "list-locks", "list-vip-accounts"]
+                .contains(&&*route.name) =>
+        {
             Scope::SomeAccount(home.id)
         }
         Target::Account if [Action::AccountAdd, Action::BusinessAdd].contains(&action) => {

@@ -10,5 +10,6 @@ mod groups;
 mod hostile;
 mod mailbox;
 mod office;
+mod plans;
 mod throughput;
 mod wire;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use pennypost_backend_embedded::{Embedded, Options};
-use pennypost_directory::{AccountState, Directory, TenantState};
+use pennypost_directory::{AccountState, Capacities, Directory, Plan, TenantState};
 use pennypost_ingress::net::Limits;
 use pennypost_model::Timestamp;
 use pennypost_ports::{Clock, RandomIds, SystemClock};
@@ -60,6 +60,29 @@ async fn a_session_knows_the_quota_of_today() {
         assert!(answer.starts_with(expected), "{answer}");
         server.stop().await;
     }
+}
+
+/// Feature PLN-04 (part): what ordinary, VIP and business mailboxes hold by the plan, told by IMAP, enforced at RCPT, APPEND and COPY; webmail is not built
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_knows_the_capacity_of_its_plan() {
+    let server = Server::with_limits(Limits { recheck: Duration::ZERO, ..Limits::default() }).await;
+    let directory = &server.adapter.directory;
+    let key = directory.account_at(ALICE).await.expect("directory").expect("alice").key;
+    let mut client = Client::login(server.address, ALICE).await;
+    let letter = [&b"Subject: x\r\n\r\n"[..], &[b'x'; 20_000]].concat();
+    let capacities = Capacities { ordinary: Some(10 * 1024), vip: None, business: None };
+    let plan = Plan { vip_seats: 1, capacities, ..Plan::pro() };
+    assert_eq!(directory.set_plan(key.tenant, None, &plan).await, Ok(true));
+    client.ok("NOOP").await;
+    let told = client.ok("GETQUOTA \"\"").await;
+    assert!(told.iter().any(|line| line.contains("(STORAGE 0 10 ")), "{told:?}");
+    let answer = client.append("INBOX", &letter).await;
+    assert!(answer.starts_with("NO [OVERQUOTA]"), "{answer}");
+    directory.set_vip(key, true).await.expect("a seat");
+    client.ok("NOOP").await;
+    let answer = client.append("INBOX", &letter).await;
+    assert!(answer.starts_with("OK"), "{answer}");
+    server.stop().await;
 }
 
 /// The time a hundred days ago.

@@ -18,7 +18,7 @@ use pennypost_admin::{
     AdminError, Administration, Call, Conflict, Holder, Invalid, NewExport, NewImport, NewKey, Origin,
     Outcome, Permission, Task, TaskCounts, TaskProblem, TaskState, Worked,
 };
-use pennypost_directory::{AccountState, Directory, Page};
+use pennypost_directory::{AccountState, Directory, Page, Plan};
 use pennypost_model::event::{Event, House as HouseWork, Stage};
 use pennypost_model::{TaskId, TenantId, Timestamp, codec};
 use pennypost_organisation::Kind;
@@ -331,6 +331,35 @@ async fn a_dry_run_changes_nothing_and_says_what_would_be() {
     assert_eq!((done.state, done.counts), (TaskState::Done, imported()));
     assert_eq!(bench.people().await, ["old@acme.example [] []"]);
     assert!(bench.house.directory.departments(bench.tenant).await.expect("departments").is_empty());
+}
+
+/// Rows beyond the seats of the plan are refused, and nobody is told of commands that he can't give.
+#[tokio::test]
+async fn rows_without_a_seat_are_refused() {
+    let bench = Bench::open().await;
+    let directory = &bench.house.directory;
+    let basic = |seats| Plan { seats: Some(seats), ..Plan::basic() };
+    assert_eq!(directory.set_plan(bench.tenant, None, &basic(2)).await, Ok(true));
+    let table = "address,name\nann@acme.example,Ann\nbob@acme.example,Bob\n";
+    let task = bench.import(table).await;
+    bench.finish(task.id).await;
+    let one_of_two = TaskCounts { people: 1, refused: 1, ..TaskCounts::default() };
+    let done = bench.task(task.id).await;
+    assert_eq!((done.state, done.counts), (TaskState::Done, one_of_two));
+    let result = bench.result(task.id).await;
+    assert!(result.contains("all 2 accounts that the organisation’s plan allows are there"), "{result}");
+    assert!(result.contains("组织套餐的 2 个账号名额已用完") && !result.contains("pennypost"), "{result}");
+    assert_eq!(directory.check_seats(bench.tenant).await, Ok(None));
+    assert_eq!(bench.people().await.len(), 2);
+
+    let set = directory.tenant(bench.tenant).await.expect("tenant").expect("tenant").plan;
+    assert_eq!(directory.set_plan(bench.tenant, set.as_ref(), &basic(3)).await, Ok(true));
+    let new = NewImport { skip_existing: true, ..of(table) };
+    let again = bench.it.order_import(&OPERATOR, bench.tenant, new, None).await.expect("ordered");
+    bench.finish(again.id).await;
+    let one_was_there = TaskCounts { people: 1, skipped: 1, ..TaskCounts::default() };
+    assert_eq!(bench.task(again.id).await.counts, one_was_there);
+    assert_eq!(directory.check_seats(bench.tenant).await, Ok(None));
 }
 
 /// Killed at any write, before or after it, an import that is gone on with adds everything once and counts it once.

@@ -17,7 +17,7 @@ async fn account(directory: &Directory, address: &str) -> Account {
 /// `via: account account` or the name of the outcome.
 async fn resolved(directory: &Directory, address: &str) -> String {
     match directory.resolve(address).await.expect(address) {
-        Resolved::Local { tenant, recipients } => {
+        Resolved::Local { tenant, recipients, .. } => {
             assert!(recipients.iter().all(|recipient| recipient.address == address));
             let via: Via = recipients.first().expect("never empty").via;
             let mut names = Vec::new();
@@ -246,9 +246,9 @@ async fn quota_and_policy_change_by_compare_and_set() {
     let (house, tenant) = House::with_acme().await;
     let directory = &house.directory;
     let alice = account(directory, "alice@acme.example").await;
-    assert_eq!(alice.quota_bytes, pennypost_directory::DEFAULT_QUOTA);
+    assert_eq!((alice.quota_bytes, alice.capacity(None)), (None, pennypost_directory::DEFAULT_QUOTA));
     directory.set_quota(alice.key, 5).await.expect("quota");
-    assert_eq!(directory.account(alice.key).await.expect("account").map(|a| a.quota_bytes), Some(5));
+    assert_eq!(directory.account(alice.key).await.expect("account").map(|a| a.quota_bytes), Some(Some(5)));
     assert_eq!(directory.policy(tenant).await.expect("policy").version, 0);
     let writers = (0..8).map(|number| {
         let directory = directory.clone();

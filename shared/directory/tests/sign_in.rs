@@ -207,7 +207,7 @@ async fn a_session_stands_on_its_account_its_tenant_and_its_password() {
     assert_eq!(directory.still_stands(&standing).await, Ok(Some(standing.clone())));
     directory.set_quota(alice.key, 7).await.expect("quota");
     let now = directory.still_stands(&standing).await.expect("asked").expect("stands");
-    assert_eq!(now.account.quota_bytes, 7);
+    assert_eq!(now.capacity(), 7);
 
     directory.set_account_state(alice.key, AccountState::Disabled).await.expect("disabled");
     assert_eq!(directory.still_stands(&standing).await, Ok(None));

@@ -215,8 +215,13 @@ impl House {
 
     /// The same house seen by another process.
     pub fn process(&self, memory: Memory) -> Directory {
+        self.process_on(Arc::new(memory))
+    }
+
+    /// The same house seen by another process, through a control port of its own.
+    pub fn process_on(&self, control: Arc<dyn Control>) -> Directory {
         Directory::new(
-            Arc::new(memory),
+            control,
             Arc::clone(&self.clock) as Arc<dyn Clock>,
             Arc::clone(&self.ids) as Arc<dyn Ids>,
         )
