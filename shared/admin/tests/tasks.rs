@@ -2,7 +2,7 @@
 //!
 //! Feature LOG-08 (part): imports and exports over the API are kept for 180 days with who ordered them, how far they have come and which rows were refused; what operators import by commands is not among them
 
-#[path = "../../directory/tests/memory/mod.rs"]
+#[path = "../../directory/tests/directory/memory/mod.rs"]
 #[allow(dead_code, clippy::allow_attributes, reason = "each test file uses its part of it")]
 mod memory;
 

@@ -1,14 +1,12 @@
 //! The organisation through the API: departments, people, the recycle bin, tags, rules of groups; and how far an
 //! administrator of some departments reaches.
 
-mod support;
-
 use std::collections::BTreeSet;
 
 use pennypost_admin::{DepartmentId, Grant, Grants, Permissions, Reach};
 use serde_json::{Value, json};
 
-use support::{Answer, OPERATOR, Office, Tenant, permissions};
+use crate::support::{Answer, OPERATOR, Office, Tenant, permissions};
 
 struct Bench {
     office: Office,

@@ -1,7 +1,5 @@
 //! Sessions, second factors, confirmation and tickets, as programs and browsers meet them.
 
-mod support;
-
 use axum::body::Body;
 use axum::http::Request;
 use pennypost_admin::{Administration, Grant, Grants, Permissions, Reach};
@@ -10,7 +8,7 @@ use pennypost_directory::{Attempt, SignInError, SignInKind};
 use ring::hmac;
 use serde_json::{Value, json};
 
-use support::{Answer, OPERATOR, Office, Tenant, permissions};
+use crate::support::{Answer, OPERATOR, Office, Tenant, permissions};
 
 const PASSWORD: &str = "a long password";
 

@@ -6,12 +6,9 @@
 //! Feature BIZ-05: withdrawn: 60 days in the recycle bin
 //! Feature GRP-06 (part): a department’s group with a pinyin address, which follows it; its address cannot be changed yet
 
-#[allow(dead_code, clippy::allow_attributes, reason = "each test file uses its part of it")]
-mod memory;
-
 use std::net::{IpAddr, Ipv4Addr};
 
-use memory::{Death, House, Memory, PASSWORD};
+use crate::memory::{Death, House, Memory, PASSWORD};
 use pennypost_directory::{
     Account, Admission, BinCause, DepartmentId, Directory, DirectoryError, GroupRules, MAX_ALIASES,
     MailAddress, NewOwner, Page, Resolved, Senders,

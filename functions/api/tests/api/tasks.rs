@@ -4,15 +4,13 @@
 //! Feature ORG-28: departments, people, or the people of one department, exported over the API
 //! Feature GRP-08: groups imported and exported over the API
 
-mod support;
-
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use pennypost_admin::Permissions;
 use pennypost_model::TaskId;
 use serde_json::{Value, json};
 
-use support::{Answer, Office, Tenant, permissions};
+use crate::support::{Answer, Office, Tenant, permissions};
 
 struct Bench {
     office: Office,

@@ -1,11 +1,8 @@
 //! Secretaries: their terms, circles, and what is left when processes die or race.
 
-#[allow(dead_code, clippy::allow_attributes, reason = "each test file uses its part of it")]
-mod memory;
-
 use std::collections::BTreeSet;
 
-use memory::{Death, House, Memory, PASSWORD};
+use crate::memory::{Death, House, Memory, PASSWORD};
 use pennypost_directory::{
     Account, BinCause, Directory, DirectoryError, MAX_APPLICATIONS, NewAccount, SecretaryScope, SecretaryTerm,
 };

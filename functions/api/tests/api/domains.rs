@@ -1,12 +1,10 @@
 //! Domains through the API, with a zone that the test writes.
 
-mod support;
-
 use pennypost_admin::Permissions;
 use pennypost_ports::DnsRecord;
 use serde_json::{Value, json};
 
-use support::{Answer, Office, Tenant};
+use crate::support::{Answer, Office, Tenant};
 
 struct Bench {
     office: Office,

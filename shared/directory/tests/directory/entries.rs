@@ -1,9 +1,6 @@
 //! Tenants, domains, accounts, aliases, groups: adding, refusing, resolving.
 
-#[allow(dead_code, clippy::allow_attributes, reason = "each test file uses its part of it")]
-mod memory;
-
-use memory::{House, PASSWORD};
+use crate::memory::{House, PASSWORD};
 use pennypost_directory::{
     Account, AccountState, Directory, DirectoryError, Kind, MAX_ALIAS_TARGETS, MAX_MEMBERS, Page, Resolved,
     TenantState,

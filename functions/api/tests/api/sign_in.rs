@@ -1,14 +1,12 @@
 //! Rules of signing in through the API, and what comes of them for whoever signs in.
 
-mod support;
-
 use std::net::IpAddr;
 
 use pennypost_admin::Permissions;
 use pennypost_directory::{Attempt, SignInError, SignInKind};
 use serde_json::{Value, json};
 
-use support::{Office, Tenant};
+use crate::support::{Office, Tenant};
 
 const PASSWORD: &str = "a long password";
 /// From where the tests call.
@@ -28,7 +26,7 @@ async fn bench() -> Bench {
 }
 
 impl Bench {
-    async fn ask(&self, key: &str, method: &str, path: &str, body: Option<&Value>) -> support::Answer {
+    async fn ask(&self, key: &str, method: &str, path: &str, body: Option<&Value>) -> crate::support::Answer {
         self.office.ask(key, method, &format!("/tenants/{}{path}", self.home.id), body).await
     }
 
@@ -39,7 +37,7 @@ impl Bench {
     }
 
     /// Changes the tenant's rules.
-    async fn say(&self, change: impl FnOnce(&mut Value)) -> support::Answer {
+    async fn say(&self, change: impl FnOnce(&mut Value)) -> crate::support::Answer {
         let mut rules = self.get("/sign-in-rules").await;
         change(&mut rules);
         self.ask(&self.key, "PUT", "/sign-in-rules", Some(&rules)).await

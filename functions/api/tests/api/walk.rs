@@ -4,8 +4,6 @@
 //! Feature TEN-10 (part): suspending and resuming tenants and accounts over the admin API too; single functions not yet
 //! Feature ADM-12: every operation of the API is checked; refusals in English and Chinese
 
-mod support;
-
 use std::collections::BTreeMap;
 
 use base64::Engine;
@@ -15,7 +13,7 @@ use pennypost_api::rest::document;
 use pennypost_model::{AccountKey, TenantId};
 use serde_json::{Value, json};
 
-use support::{OPERATOR, Office, Tenant, permissions};
+use crate::support::{OPERATOR, Office, Tenant, permissions};
 
 /// A route of the document.
 struct Route {
@@ -297,7 +295,7 @@ async fn nothing_is_told_or_changed_abroad() {
     for (name, key) in callers(&office, &ours).await {
         // Whoever signs out has nothing to ask with.
         for route in routes().into_iter().filter(|route| route.name != "sign-out") {
-            let told = |answer: &support::Answer| (answer.status.as_u16(), answer.text.clone());
+            let told = |answer: &crate::support::Answer| (answer.status.as_u16(), answer.text.clone());
             let shown = format!("{} by {name}", route.name);
             let body = body(&route, &theirs);
             if route.path.contains("{tenant}") {

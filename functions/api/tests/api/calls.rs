@@ -1,14 +1,12 @@
 //! The API as programs meet it.
 
-mod support;
-
 use axum::body::Body;
 use axum::http::Request;
 use pennypost_admin::Permissions;
 use pennypost_api::rest::document;
 use serde_json::{Value, json};
 
-use support::{Office, Tenant, permissions};
+use crate::support::{Office, Tenant, permissions};
 
 struct Bench {
     office: Office,
@@ -28,11 +26,11 @@ impl Bench {
         format!("/tenants/{}{path}", self.home.id)
     }
 
-    async fn get(&self, path: &str) -> support::Answer {
+    async fn get(&self, path: &str) -> crate::support::Answer {
         self.office.ask(&self.key, "GET", &self.at(path), None).await
     }
 
-    async fn post(&self, path: &str, body: &Value) -> support::Answer {
+    async fn post(&self, path: &str, body: &Value) -> crate::support::Answer {
         self.office.ask(&self.key, "POST", &self.at(path), Some(body)).await
     }
 }

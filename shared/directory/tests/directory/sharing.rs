@@ -1,11 +1,8 @@
 //! Who shares with whom: within a tenant, by account, group and `anyone`.
 
-#[allow(dead_code, clippy::allow_attributes, reason = "each test file uses its part of it")]
-mod memory;
-
 use std::collections::BTreeSet;
 
-use memory::{House, PASSWORD};
+use crate::memory::{House, PASSWORD};
 use pennypost_directory::{Account, Directory};
 use pennypost_model::Grantee;
 

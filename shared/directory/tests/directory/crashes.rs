@@ -1,11 +1,8 @@
 //! Adding things while the process dies at each write, and while others add the same.
 
-#[allow(dead_code, clippy::allow_attributes, reason = "each test file uses its part of it")]
-mod memory;
-
 use std::net::{IpAddr, Ipv4Addr};
 
-use memory::{Death, House, Memory, PASSWORD};
+use crate::memory::{Death, House, Memory, PASSWORD};
 use pennypost_directory::{Page, Resolved, SignInError};
 
 const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);

@@ -1,12 +1,9 @@
 //! Signing in, failing, being slowed.
 
-#[allow(dead_code, clippy::allow_attributes, reason = "each test file uses its part of it")]
-mod memory;
-
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use memory::{House, Memory, PASSWORD};
+use crate::memory::{House, Memory, PASSWORD};
 use pennypost_directory::{
     AccountState, Attempt, ClientProtocol, ClientRange, ClientSettings, SignInError, SignInKind, TenantState,
 };
@@ -227,7 +224,7 @@ async fn a_session_stands_on_its_account_its_tenant_and_its_password() {
 #[tokio::test]
 async fn what_mail_programs_may_do_costs_no_read() {
     let (house, alice) = with_alice().await;
-    let directory = house.process(memory::Memory::new(&house.disk));
+    let directory = house.process(crate::memory::Memory::new(&house.disk));
     let sign_in = async || {
         directory.sign_in(&web(1), LOGIN, PASSWORD).await.expect("signed in");
         house.disk.take_reads();

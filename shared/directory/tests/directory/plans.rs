@@ -4,15 +4,12 @@
 //! Feature TEN-15 (part): accounts up to a ceiling that the operator raises; applying for more is not built
 //! Feature PLN-02 (part): VIP seats and the capacity that comes with one; most functions for VIP members are not built
 
-#[allow(dead_code, clippy::allow_attributes, reason = "each test file uses its part of it")]
-mod memory;
-
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
+use crate::memory::{Death, House, Memory, PASSWORD};
 use async_trait::async_trait;
-use memory::{Death, House, Memory, PASSWORD};
 use pennypost_directory::{
     Account, AccountKind, Attempt, BUSINESS_QUOTA, BinCause, Capacities, DEFAULT_QUOTA, Directory,
     DirectoryError, Function, Kind, NewAccount, NewOwner, NoSeat, Page, Payment, Plan, Resolved, SeatUse,

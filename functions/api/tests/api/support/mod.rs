@@ -1,7 +1,5 @@
 //! Two tenants with something of everything, and callers of every kind.
 
-#![allow(dead_code)] // each test uses a part
-
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;

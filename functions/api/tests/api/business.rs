@@ -1,12 +1,10 @@
 //! Business mailboxes through the API: made, used, taken away; and what their users do themselves.
 
-mod support;
-
 use pennypost_admin::Permissions;
 use pennypost_directory::{AccountState, NewDepartment, SignInError, SignInKind};
 use serde_json::{Value, json};
 
-use support::{Office, permissions};
+use crate::support::{Office, permissions};
 
 /// Feature BIZ-01: a mailbox that is no person's: no password, no personal data, no department; used by members whom the administrator chooses; it holds what the plan gives, 1 GB without one, or less if he says so
 /// Feature BIZ-04: name and users changed, with If-Match, or one by one; a withdrawn one keeps its users for when it comes back, and only loses some

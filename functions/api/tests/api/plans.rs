@@ -7,13 +7,11 @@
 //! Feature PLN-11 (part): the daily allowance is kept; submission, which would look at it, is not built
 //! Feature TEN-13 (part): the state of verification is the operator’s word; proving is not built
 
-mod support;
-
 use pennypost_admin::Permissions;
 use pennypost_directory::BinCause;
 use serde_json::{Value, json};
 
-use support::{Answer, OPERATOR, Office, Tenant, permissions};
+use crate::support::{Answer, OPERATOR, Office, Tenant, permissions};
 
 struct Bench {
     office: Office,

@@ -1,11 +1,9 @@
 //! Secretaries through the API: appointed, applied for, ended, by whoever may.
 
-mod support;
-
 use pennypost_admin::Permissions;
 use serde_json::{Value, json};
 
-use support::{Answer, Office, Tenant};
+use crate::support::{Answer, Office, Tenant};
 
 struct Bench {
     office: Office,

@@ -1,11 +1,8 @@
 //! Users of business mailboxes: what is left when processes die or race, and when accounts change hands.
 
-#[allow(dead_code, clippy::allow_attributes, reason = "each test file uses its part of it")]
-mod memory;
-
 use std::collections::BTreeSet;
 
-use memory::{Death, House, Memory, PASSWORD};
+use crate::memory::{Death, House, Memory, PASSWORD};
 use pennypost_directory::{
     Account, Attempt, BinCause, DepartmentId, Directory, DirectoryError, MAX_MAILBOX_USERS, MAX_USER_TOKENS,
     MailboxUsers, NewAccount, NewDepartment, NewOwner, Page, SignInKind, TokenScope,

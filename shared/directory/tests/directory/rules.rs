@@ -1,13 +1,10 @@
 //! Rules of signing in: locks, addresses, passwords, secure sign-in; and the record of sign-ins.
 
-#[allow(dead_code, clippy::allow_attributes, reason = "each test file uses its part of it")]
-mod memory;
-
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use crate::memory::{House, PASSWORD};
 use async_trait::async_trait;
-use memory::{House, PASSWORD};
 use parking_lot::Mutex;
 use pennypost_directory::{
     AccessTokens, Account, AccountRules, AddressRule, Attempt, ChangePasswordError, DepartmentId,

@@ -3,12 +3,9 @@
 //! Feature ORG-01: departments to 15 levels; no circles, names unique among siblings, whatever is changed at once
 //! Feature ORG-16: several departments, the main one first; moved one by one or in bulk
 
-#[allow(dead_code, clippy::allow_attributes, reason = "each test file uses its part of it")]
-mod memory;
-
 use std::collections::BTreeSet;
 
-use memory::{Death, House, Memory, PASSWORD};
+use crate::memory::{Death, House, Memory, PASSWORD};
 use pennypost_directory::{
     Account, AccountState, DepartmentChange, DepartmentId, Directory, DirectoryError, NewAccount, Page,
     Person, Place, ProfileField,
