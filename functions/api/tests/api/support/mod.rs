@@ -51,10 +51,6 @@ impl Zone {
         };
         self.0.lock().insert((name.to_owned(), kind), vec![record]);
     }
-
-    pub fn clear(&self) {
-        self.0.lock().clear();
-    }
 }
 
 #[async_trait]
