@@ -166,7 +166,7 @@ impl Receive {
     async fn envelope(&self, notification: &Notification) -> Result<Envelope, Failure> {
         let mut envelope = Envelope::default();
         for address in &notification.recipients {
-            let resolved = self.ports.directory.resolve(address).await;
+            let resolved = self.ports.directory.resolve_taken(address).await;
             let resolved = resolved.map_err(|error| match error.is_temporary() {
                 true => Failure::temporary(&error),
                 false => Failure::permanent(&error),

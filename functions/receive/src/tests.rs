@@ -3,7 +3,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use pennypost_backend_embedded::{Embedded, Options};
-use pennypost_directory::{AccountState, TenantState};
+use pennypost_directory::{AccountState, Plan, TenantState};
+use pennypost_model::Timestamp;
 use pennypost_model::event::{Accepted, Body, SourceKind};
 use pennypost_ports::{Created, RandomIds, Receipt, SystemClock};
 use serde_json::{Value, json};
@@ -236,6 +237,24 @@ async fn a_suspended_organisation_waits_and_the_others_do_not() {
     let second = it.sent().await;
     assert_eq!((second.len(), second[0].id), (2, first[0].id), "deliver knows it by its id");
     assert!(!it.is_there("one").await);
+}
+
+/// SES has said 250: nobody could be told to come again, and what waits for good becomes a dead letter.
+#[tokio::test]
+async fn mail_after_the_end_of_a_term_is_kept() {
+    let it = bench().await;
+    it.put("one", RAW).await;
+    let over = Plan { ends: Some(Timestamp(1)), ..Plan::pro() };
+    assert_eq!(it.directory.set_plan(it.acme, None, &over).await, Ok(true));
+    let said = notification("one", &["ann@acme.example"]);
+    assert_eq!(it.one(&said).await, Ok(Vec::new()));
+    assert_eq!(it.sent().await.len(), 1);
+    assert!(!it.is_there("one").await);
+    // Whom the operator has suspended gets none, whatever his plan says.
+    it.directory.set_tenant_state(it.acme, TenantState::Suspended).await.expect("suspended");
+    it.put("two", RAW).await;
+    assert!(cause(&it.one(&notification("two", &["ann@acme.example"])).await).1, "it comes again");
+    assert!(it.sent().await.is_empty());
 }
 
 #[tokio::test]

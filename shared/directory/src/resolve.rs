@@ -10,7 +10,7 @@ use pennypost_model::{AccountId, AccountKey, TenantId};
 use pennypost_ports::Consistency;
 
 use crate::address::Entry;
-use crate::{Capacities, Directory, DirectoryError, DomainName, MailAddress, Page};
+use crate::{Capacities, Directory, DirectoryError, DomainName, MailAddress, Page, TenantState};
 
 /// Accounts that one address may lead to. An event with so many stays below what queues carry.
 pub const MAX_RECIPIENTS: usize = 1_000;
@@ -54,7 +54,7 @@ pub enum Resolved {
         /// The tenant.
         tenant: TenantId,
     },
-    /// The tenant or the domain is suspended (SMTP 450 4.2.1: it may be let in again).
+    /// The tenant or the domain is suspended, or the term of its plan is over (SMTP 450 4.2.1: it may be let in again).
     Suspended {
         /// The tenant.
         tenant: TenantId,
@@ -71,19 +71,33 @@ impl Directory {
     /// [`DirectoryError::TooMany`] for a group that grew too large by changes at once, or the port's. What is
     /// no address at all is no error: it is unknown.
     pub async fn resolve(&self, address: &str) -> Result<Resolved, DirectoryError> {
+        self.resolve_mail(address, false).await
+    }
+
+    /// The same for mail that another service has taken already. Nobody can be told to come again with it: a term that is
+    /// over does not keep it out (PLN-07), only a suspended tenant does.
+    ///
+    /// # Errors
+    /// Those of [`Directory::resolve`].
+    pub async fn resolve_taken(&self, address: &str) -> Result<Resolved, DirectoryError> {
+        self.resolve_mail(address, true).await
+    }
+
+    async fn resolve_mail(&self, address: &str, is_taken: bool) -> Result<Resolved, DirectoryError> {
         let Ok(domain) = MailAddress::domain_of(address) else { return Ok(Resolved::UnknownDomain) };
-        let quick = self.resolve_with(address, &domain, Consistency::Eventual).await?;
+        let quick = self.resolve_with(address, &domain, is_taken, Consistency::Eventual).await?;
         // "No" is final to a sender, and the answer may have been old.
         if matches!(quick, Resolved::Local { .. }) {
             return Ok(quick);
         }
-        self.resolve_with(address, &domain, Consistency::Strong).await
+        self.resolve_with(address, &domain, is_taken, Consistency::Strong).await
     }
 
     async fn resolve_with(
         &self,
         address: &str,
         domain: &DomainName,
+        is_taken: bool,
         consistency: Consistency,
     ) -> Result<Resolved, DirectoryError> {
         let Some(owner) = self.ownership(domain, consistency).await? else {
@@ -106,8 +120,13 @@ impl Directory {
         let now = self.clock.now();
         let capacities = match self.tenant_with(tenant, consistency).await? {
             None => return Ok(Resolved::UnknownDomain),
-            Some(found) if !found.is_open(now) => return Ok(Resolved::Suspended { tenant }),
-            Some(found) => found.capacities(now),
+            Some(found) => {
+                let is_open = found.is_open(now) || is_taken && found.state == TenantState::Active;
+                if !is_open {
+                    return Ok(Resolved::Suspended { tenant });
+                }
+                found.capacities(now)
+            }
         };
         let local = |accounts: Vec<AccountId>, via| {
             let to = |account| Recipient {
