@@ -230,6 +230,14 @@ impl Limits {
     }
 }
 
+/// The smaller of two numbers, where none means any.
+fn less<T: Ord>(one: Option<T>, other: Option<T>) -> Option<T> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    }
+}
+
 impl Plan {
     /// The edition without VIP seats: 200 accounts of 1 GB, 3 business mailboxes of 1 GB, none of the functions.
     #[must_use]
@@ -282,8 +290,19 @@ impl Plan {
         if !self.is_lowered(now) {
             return Cow::Borrowed(self);
         }
-        let Plan { functions, vip_seats, business_mailboxes, capacities, .. } = Plan::basic();
-        Cow::Owned(Plan { functions, vip_seats, business_mailboxes, capacities, ..self.clone() })
+        let basic = Plan::basic();
+        let (own, most) = (self.capacities, basic.capacities);
+        Cow::Owned(Plan {
+            functions: basic.functions,
+            vip_seats: basic.vip_seats,
+            business_mailboxes: less(self.business_mailboxes, basic.business_mailboxes),
+            capacities: Capacities {
+                ordinary: less(own.ordinary, most.ordinary),
+                vip: less(own.vip, most.vip),
+                business: less(own.business, most.business),
+            },
+            ..self.clone()
+        })
     }
 
     /// How many of what it allows, as it stands.
@@ -411,6 +430,12 @@ mod tests {
             // Accounts that there are may stay.
             assert_eq!(later.seats, Some(500));
         }
+        // Not to pay gives nobody more.
+        let capacities = Capacities { ordinary: Some(5), vip: None, business: Some(7) };
+        let small = Plan { payment: Payment::Unpaid, business_mailboxes: Some(0), capacities, ..ordered };
+        let later = small.in_force(at);
+        assert_eq!(later.business_mailboxes, Some(0));
+        assert_eq!(later.capacities, Capacities { vip: Some(ORDINARY), ..capacities });
     }
 
     #[test]
