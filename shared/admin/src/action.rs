@@ -178,7 +178,7 @@ actions! {
     /// Suspend an account, or let it in again: the operator's word (TEN-10).
     AccountSuspend "account.suspend" Installation Write Account Nobody All;
     /// Give a member a VIP seat, or withdraw it (PLN-03).
-    AccountVip "account.vip" Members Write Account Nobody All;
+    AccountVip "account.vip" Members Write Account Nobody NobodyBelow;
     /// Put an account into the recycle bin (ORG-21).
     AccountDelete "account.delete" Members Write Account Nobody NobodyBelow;
     /// Take an account from its owner (ORG-20).

@@ -145,6 +145,14 @@ async fn what_a_plan_does_not_allow_is_refused() {
     let given = it.vip(&member, true).await;
     assert_eq!((given.status.as_u16(), &given.json()["vip"]), (200, &json!(true)), "{}", given.text);
     it.vip(&other, true).await.assert_problem(409, "plan-limit");
+    // Nobody withdraws the seat of somebody above him.
+    let chief = it.home.chief.account;
+    let helper = it.office.key(Some(it.home.id), None, permissions(&["members:write"])).await;
+    let withdrawn = json!({ "vip": false });
+    let refused = it.ask(&helper, "PUT", &format!("/accounts/{chief}/vip"), Some(&withdrawn)).await;
+    refused.assert_problem(403, "above-actor");
+    let done = it.ask(&helper, "PUT", &format!("/accounts/{other}/vip"), Some(&withdrawn)).await;
+    assert_eq!(done.status, 200, "{}", done.text);
     let listed = it.get("/vip-accounts").await;
     let ids: Vec<&Value> = listed["items"].as_array().expect("rows").iter().map(|row| &row["id"]).collect();
     assert_eq!(ids, [&json!(member)]);
