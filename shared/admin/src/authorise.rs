@@ -23,7 +23,7 @@ pub enum Reach {
 impl Reach {
     /// Does it reach as far as the other? A department is reached only where it is named: what lies below what is not
     /// known here, so that a narrower grant has to name a department that the wider one names.
-    fn holds(&self, other: &Reach) -> bool {
+    pub(crate) fn holds(&self, other: &Reach) -> bool {
         match (self, other) {
             (Reach::Tenant, _) => true,
             (Reach::Departments(_), Reach::Tenant) => false,

@@ -154,8 +154,12 @@ impl Administration {
         self.permit_alone(call, &Scope::Tenant(tenant), &about).await?;
         self.directory.account(account).await?.ok_or(AdminError::NotFound("account"))?;
         self.check_grants(tenant, &grants).await?;
-        // What is held already may be taken away without it.
-        if grants.roles.iter().any(|given| !expected.roles.contains(given)) {
+        // What is held already may be taken away, or narrowed, without it.
+        let is_held = |given: &Grant| {
+            let holds = |held: &Grant| held.role == given.role && held.reach.holds(&given.reach);
+            expected.roles.iter().any(holds)
+        };
+        if !grants.roles.iter().all(is_held) {
             self.needs_function(tenant, Function::GradedAdministrators).await?;
         }
         let is_creator = self.creator_of(tenant).await? == Some(account.account);

@@ -104,7 +104,9 @@ impl Administration {
             .to(rules_shown(rules));
         self.permit(call, &Scope::Tenant(tenant), &about).await?;
         rules.check().map_err(DirectoryError::from)?;
-        if rules.addresses != expected.addresses && rules.addresses != AddressRule::default() {
+        // Whoever has a rule already may go on with a better one.
+        let is_first = expected.addresses == AddressRule::default();
+        if is_first && rules.addresses != expected.addresses {
             self.needs_function(tenant, Function::AddressRules).await?;
         }
         let tree = if rules.exempt.departments.is_empty() {
@@ -224,7 +226,7 @@ impl Administration {
         let about = About { object: &address, ..about };
         if let Some(addresses) = &next.addresses {
             addresses.check().map_err(DirectoryError::from)?;
-            if next.addresses != expected.addresses {
+            if expected.addresses.is_none() {
                 self.needs_function(key.tenant, Function::AddressRules).await?;
             }
         }

@@ -221,6 +221,22 @@ async fn functions_that_are_switched_off_are_refused_and_what_is_there_stays() {
     it.set(&late).await;
     let key = json!({ "name": "hr 2", "permissions": ["members:read"] });
     it.ask(&chief, "POST", "/keys", Some(&key)).await.assert_problem(409, "plan-limit");
+    // What is there is made safer, and no more than that is given.
+    let narrow =
+        json!({ "super": false, "roles": [{ "role": it.home.role, "departments": [it.home.department] }] });
+    assert_eq!(it.ask(&chief, "PUT", &granted, Some(&narrow)).await.status, 200);
+    it.ask(&chief, "PUT", &granted, Some(&grants)).await.assert_problem(409, "plan-limit");
+    let tighter = json!({ "allow": ["192.0.2.0/25"], "deny": ["192.0.2.99"], "others": "deny" });
+    let mut rules = it.get("/sign-in-rules").await;
+    rules["addresses"] = tighter.clone();
+    let own_rule = json!({ "addresses": tighter, "secure_forced": false });
+    for (path, body) in [("/sign-in-rules", &rules), (own.as_str(), &own_rule)] {
+        let done = it.ask(&chief, "PUT", path, Some(body)).await;
+        assert_eq!(done.status, 200, "{path}: {}", done.text);
+    }
+    let none = json!({ "addresses": null, "secure_forced": false });
+    assert_eq!(it.ask(&chief, "PUT", &own, Some(&none)).await.status, 200);
+    it.ask(&chief, "PUT", &own, Some(&own_rule)).await.assert_problem(409, "plan-limit");
     let seats = it.get("/seats").await;
     assert_eq!((&seats["lowered"], &seats["vip_seats"]), (&json!(true), &json!(0)));
     // Over: nobody comes in any more, but the operator.
