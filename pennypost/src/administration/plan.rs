@@ -63,6 +63,26 @@ pub enum Edition {
     Pro,
 }
 
+impl Edition {
+    /// The edition, for a tenant that has a plan: what was agreed with it stays, unless something else is said.
+    fn instead_of(self, seen: Option<&Plan>) -> Plan {
+        let (edition, has_vip_seats) = match self {
+            Edition::Basic => (Plan::basic(), false),
+            Edition::Pro => (Plan::pro(), true),
+        };
+        let Some(seen) = seen else { return edition };
+        Plan {
+            seats: seen.seats,
+            vip_seats: if has_vip_seats { seen.vip_seats } else { edition.vip_seats },
+            daily_messages: seen.daily_messages,
+            starts: seen.starts,
+            ends: seen.ends,
+            verification: seen.verification,
+            ..edition
+        }
+    }
+}
+
 /// A number of which it may be said that there is none.
 #[derive(Debug, Clone, Copy)]
 struct Most<T>(Option<T>);
@@ -70,7 +90,7 @@ struct Most<T>(Option<T>);
 /// Arguments of `plan set`.
 #[derive(Debug, Args)]
 pub struct SetArgs {
-    /// Begin with this edition, instead of with the plan that the tenant has
+    /// Begin with this edition; seats, allowance, term and verification of the plan that the tenant has stay
     #[arg(long, value_name = "EDITION")]
     from: Option<Edition>,
     /// What it is called
@@ -201,8 +221,7 @@ async fn set(office: &Office, args: &SetArgs, text: &Text, output: &mut Output<'
     let seen = administration.plan_for(&OPERATOR, tenant.id).await;
     let seen = seen.map_err(|error| refused(error, text))?;
     let begun = match args.from {
-        Some(Edition::Basic) => Some(Plan::basic()),
-        Some(Edition::Pro) => Some(Plan::pro()),
+        Some(edition) => Some(edition.instead_of(seen.as_ref())),
         None => seen.clone(),
     };
     let mut plan = begun.ok_or_else(|| Failed::Said(say!(text, "plan-from")))?;

@@ -475,6 +475,22 @@ async fn plans_are_given_and_shown() {
     );
     assert_eq!(plan["vip_seats"], 5);
 
+    // Another edition changes nothing of what was agreed with the tenant beside it.
+    done(&it, "plan set --seats 300 --starts 2026-01-01 --ends 2099-01-01 --daily 9", false)
+        .await
+        .expect("set");
+    for (edition, vip_seats) in [("pro", 5), ("basic", 0)] {
+        let order = format!("plan set --from {edition}");
+        let plan = documents(&done(&it, &order, true).await.expect("set")).remove(0)["plan"].take();
+        let kept =
+            [&plan["seats"], &plan["daily_messages"], &plan["verification"], &plan["ends"], &plan["starts"]];
+        let [ends, starts] = ["2099-01-01T00:00:00.000Z", "2026-01-01T00:00:00.000Z"];
+        let expected = serde_json::json!([300, 9, "verified", ends, starts]);
+        assert_eq!(kept.to_vec(), expected.as_array().expect("rows").iter().collect::<Vec<_>>(), "{edition}");
+        assert_eq!((&plan["edition"], &plan["vip_seats"]), (&edition.into(), &vip_seats.into()));
+    }
+    done(&it, "plan set --from pro --vip-seats 5 --seats any --ends never", false).await.expect("set");
+
     done(&it, &format!("plan assign {address}"), false).await.expect("assigned");
     let vips = documents(&done(&it, "plan vips", true).await.expect("listed"));
     assert_eq!((vips.len(), &vips[0]["address"]), (1, &address.as_str().into()));
