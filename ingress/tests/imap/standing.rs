@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use pennypost_backend_embedded::{Embedded, Options};
-use pennypost_directory::{AccountState, Capacities, Directory, Plan, TenantState};
+use pennypost_directory::{
+    AccountState, Capacities, Directory, MailboxUsers, NewAccount, Plan, TenantState, TokenScope,
+};
 use pennypost_ingress::net::Limits;
 use pennypost_model::Timestamp;
 use pennypost_ports::{Clock, RandomIds, SystemClock};
@@ -81,6 +83,34 @@ async fn a_session_knows_the_capacity_of_its_plan() {
     directory.set_vip(key, true).await.expect("a seat");
     client.ok("NOOP").await;
     let answer = client.append("INBOX", &letter).await;
+    assert!(answer.starts_with("OK"), "{answer}");
+    // Without the seat it is full, and takes no copy of what it holds.
+    client.ok("CREATE Copies").await;
+    client.ok("SELECT INBOX").await;
+    client.ok("COPY 1 Copies").await;
+    directory.set_vip(key, false).await.expect("withdrawn");
+    client.ok("NOOP").await;
+    let (_, answer) = client.command("COPY 1 Copies").await;
+    assert!(answer.starts_with("NO [OVERQUOTA]"), "{answer}");
+
+    // A business mailbox has a number of its own, told to whoever uses it.
+    let set = directory.tenant(key.tenant).await.expect("tenant").expect("tenant").plan;
+    let capacities = Capacities { ordinary: None, vip: None, business: Some(15 * 1024) };
+    assert_eq!(directory.set_plan(key.tenant, set.as_ref(), &Plan { capacities, ..plan }).await, Ok(true));
+    let address = "sales@example.test";
+    let new = NewAccount { address, is_business: true, ..NewAccount::default() };
+    let sales = directory.add_account_with(&new).await.expect("a mailbox").key;
+    let uses = |users: &mut MailboxUsers| users.accounts.insert(key.account);
+    directory.change_mailbox_users(sales, uses).await.expect("let in");
+    let pair = (key.account, sales);
+    let token = directory.add_user_token(pair, "phone", TokenScope::ALL, None).await.expect("a token").1;
+    let mut desk = Client::connect(server.address).await;
+    desk.ok(&format!("LOGIN {address} {token}")).await;
+    let told = desk.ok("GETQUOTA \"\"").await;
+    assert!(told.iter().any(|line| line.contains("(STORAGE 0 15 ")), "{told:?}");
+    let answer = desk.append("INBOX", &letter).await;
+    assert!(answer.starts_with("NO [OVERQUOTA]"), "{answer}");
+    let answer = desk.append("INBOX", &letter[..10_000]).await;
     assert!(answer.starts_with("OK"), "{answer}");
     server.stop().await;
 }
