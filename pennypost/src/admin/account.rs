@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use pennypost_admin::Action;
-use pennypost_directory::{Account, AccountState, DepartmentId, NewAccount, Page, Profile, ProfileField};
+use pennypost_directory::{
+    Account, AccountState, Capacities, DepartmentId, NewAccount, Page, Profile, ProfileField,
+};
 use pennypost_model::TenantId;
 use pennypost_organisation::parse_size;
 use serde_json::{Map, Value, json};
@@ -400,16 +402,16 @@ pub(crate) fn report(
 }
 
 async fn show(context: &AdminContext<'_>, account: &Account) -> Result<(), AdminError> {
+    let tenant = context.directory.tenant(account.key.tenant).await?;
+    let capacities = tenant.as_ref().and_then(|tenant| tenant.capacities(context.directory.now()));
     if context.json {
-        return context.line(&document(account).to_string());
+        return context.line(&whole_document(account, capacities).to_string());
     }
     let text = &context.text;
-    let tenant = context.directory.tenant(account.key.tenant).await?;
     let tree = context.directory.departments(account.key.tenant).await?;
     let aliases = context.directory.aliases_of(account.key).await?;
     let aliases: Vec<String> = aliases.iter().map(ToString::to_string).collect();
     let profile = &account.profile;
-    let capacities = tenant.as_ref().and_then(|tenant| tenant.capacities(context.directory.now()));
     let capacity = account.capacity(capacities);
     let name = tenant.map(|tenant| tenant.name).unwrap_or_default();
     let vip = if account.is_vip { say!(text, "word-yes") } else { say!(text, "word-no") };
@@ -471,7 +473,7 @@ async fn list(context: &AdminContext<'_>, tenant: Option<&str>, csv: bool) -> Re
                 let quota = quota_word(context, account.capacity(capacities));
                 table.row(
                     vec![address, name, state, quota, tenant.name.clone(), created],
-                    &document(account),
+                    &whole_document(account, capacities),
                 )?;
             }
             let Some(next) = listed.next else { break };
@@ -508,6 +510,14 @@ fn state_word(context: &AdminContext<'_>, account: &Account) -> String {
         AccountState::Active => say!(context.text, "word-active"),
         AccountState::Disabled => say!(context.text, "word-disabled"),
     }
+}
+
+/// An account for programs, with what it holds by its tenant's plan; null: any number of bytes.
+fn whole_document(account: &Account, plan: Option<Capacities>) -> Value {
+    let capacity = account.capacity(plan);
+    let mut whole = document(account);
+    whole["capacity_bytes"] = (capacity < u64::MAX).then_some(capacity).into();
+    whole
 }
 
 /// An account for programs.

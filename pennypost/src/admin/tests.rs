@@ -17,7 +17,7 @@ use pennypost_backend_embedded::{Embedded, Options};
 use pennypost_directory::{Directory, Resolved};
 use pennypost_model::AccountKey;
 use pennypost_ports::{RandomIds, SystemClock};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 mod organisation;
 
@@ -255,7 +255,12 @@ async fn an_account_is_changed() {
     let office = Office::with_acme().await;
     office.good("account add alice@acme.example").await;
     office.good("account quota alice@acme.example 5MiB").await;
-    assert_eq!(office.documents("account show alice@acme.example").await[0]["quota_bytes"], 5 << 20);
+    let shown = &office.documents("account show alice@acme.example").await[0];
+    assert_eq!((&shown["quota_bytes"], &shown["capacity_bytes"]), (&json!(5 << 20), &json!(5 << 20)));
+    office.good("account add bob@acme.example").await;
+    let listed = office.documents("account list").await;
+    let bob = listed.iter().find(|row| row["address"] == "bob@acme.example").expect("listed");
+    assert_eq!((&bob["quota_bytes"], &bob["capacity_bytes"]), (&json!(null), &json!(10_000_000_000_u64)));
     assert!(office.good("account show alice@acme.example").await.contains("tenant: Acme\n"));
     office.good("account disable alice@acme.example").await;
     assert!(!office.can_sign_in("alice@acme.example", "a good password").await);

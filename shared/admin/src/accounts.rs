@@ -31,8 +31,8 @@ pub struct NewAccount {
 /// What is to be different about an account; `None` stays as it is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct AccountChange {
-    /// Bytes that it may hold.
-    pub quota_bytes: Option<u64>,
+    /// Bytes that it may hold; `Some(None)`: what the plan gives.
+    pub quota_bytes: Option<Option<u64>>,
     /// May it be used?
     pub state: Option<AccountState>,
 }
@@ -257,7 +257,7 @@ impl Administration {
         expected: &Account,
         change: AccountChange,
     ) -> Result<Account, AdminError> {
-        let quota_bytes = change.quota_bytes.or(expected.quota_bytes);
+        let quota_bytes = change.quota_bytes.unwrap_or(expected.quota_bytes);
         let state = change.state.unwrap_or(expected.state);
         let address = expected.address.to_string();
         let about = About::new(Some(expected.key.tenant), Action::AccountChange, &address)

@@ -3,7 +3,7 @@
 //! What a plan is, whether it was paid and whether it is known who the tenant is, are the operator's words; the tenant's
 //! administrators read them, and say who has which seat.
 
-use pennypost_directory::{Account, Function, Limits, Listed, Page, Plan, SeatUse};
+use pennypost_directory::{Account, Capacities, Function, Limits, Listed, Page, Plan, SeatUse};
 use pennypost_model::{AccountKey, TenantId, Timestamp};
 use serde_json::{Value, json};
 
@@ -84,6 +84,14 @@ impl Administration {
         };
         self.act(call, &about, changed).await?;
         self.stored_tenant(tenant).await?.plan.ok_or(AdminError::Changed)
+    }
+
+    /// What mailboxes of a tenant hold by its plan, if it has one; for who sees an account of it.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    pub async fn capacities(&self, tenant: TenantId) -> Result<Option<Capacities>, AdminError> {
+        Ok(self.stored_tenant(tenant).await?.capacities(self.clock.now()))
     }
 
     /// The seats of a tenant; `None`: it has no plan, and nobody counts.

@@ -322,7 +322,7 @@ async fn failures_are_recorded_behind_their_orders() {
     let again = it.directory.account(ann).await.expect("reads").expect("there");
     let targets = ["nobody@acme.example".to_owned()];
     it.administration.add_alias(&OPERATOR, it.tenant, "a@acme.example", &targets).await.expect_err("nobody");
-    let change = pennypost_admin::AccountChange { quota_bytes: Some(7), state: None };
+    let change = pennypost_admin::AccountChange { quota_bytes: Some(Some(7)), state: None };
     it.administration.change_account(&OPERATOR, &again, change).await.expect("changed");
     let stale = it.administration.change_account(&OPERATOR, &again, change).await;
     assert_eq!(stale, Err(AdminError::Changed));

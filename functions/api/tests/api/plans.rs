@@ -127,7 +127,26 @@ async fn what_a_plan_does_not_allow_is_refused() {
         .await;
     let made = it.add("new").await;
     assert_eq!(made.status, 201, "{}", made.text);
-    assert_eq!(made.json()["quota_bytes"], Value::Null);
+    assert_eq!((&made.json()["quota_bytes"], &made.json()["capacity_bytes"]), (&Value::Null, &Value::Null));
+    // What a mailbox holds is told, and an administrator's word is taken back.
+    it.set(&json!({
+        "edition": "small", "functions": ["api"], "seats": 8, "vip_seats": 1, "business_mailboxes": 2,
+        "capacities": { "ordinary": 5_000, "vip": 7_000 },
+    }))
+    .await;
+    let new = format!("/accounts/{}", made.json()["id"].as_str().expect("an id"));
+    for (said, capacity) in [(json!(9_000), 5_000), (json!(3_000), 3_000), (Value::Null, 5_000)] {
+        let patch = json!({ "quota_bytes": said });
+        let changed = it.ask(&it.administrator, "PATCH", &new, Some(&patch)).await;
+        assert_eq!(changed.status, 200, "{}", changed.text);
+        assert_eq!(changed.json(), it.get(&new).await);
+        let told = (&changed.json()["quota_bytes"], &changed.json()["capacity_bytes"]);
+        assert_eq!(told, (&said, &json!(capacity)));
+    }
+    let listed = it.get("/accounts?limit=500").await;
+    let bytes = |row: &&Value| row["address"].as_str().is_some_and(|address| address.starts_with("new@"));
+    let row = listed["items"].as_array().expect("rows").iter().find(bytes).expect("listed");
+    assert_eq!(row["capacity_bytes"], 5_000);
     let full = it.add("one-more").await.assert_problem(409, "plan-limit");
     assert!(full["detail"].as_str().expect("why").contains("all 8 seats"), "{full}");
     let path = format!("/tenants/{}/accounts", it.home.id);

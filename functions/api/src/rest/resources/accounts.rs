@@ -1,14 +1,14 @@
 //! Accounts.
 
 use pennypost_admin::{AccountChange, Action, DepartmentId};
-use pennypost_directory::{AccountKind, AccountState, Listed};
+use pennypost_directory::{AccountKind, AccountState, Capacities, Listed};
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::page_of;
-use crate::rest::ask::rows;
+use crate::rest::ask::{Ask, rows};
 use crate::rest::operation::{Good, Method, Operation, PAGE, Query, shape};
-use crate::rest::problem::Kind;
+use crate::rest::problem::{Kind, Refusal};
 use crate::rest::reply::Reply;
 
 /// May an account be used?
@@ -36,6 +36,8 @@ pub(crate) struct Account {
     /// Bytes of messages that it may hold, where an administrator has said so; null: what the plan gives, or without one 10 GB,
     /// 1 GB for a business mailbox. Never more than the plan gives.
     quota_bytes: Option<u64>,
+    /// Bytes of messages that it holds at most, by its plan and by that word; null: any number.
+    capacity_bytes: Option<u64>,
     /// Its owner has a VIP seat.
     vip: bool,
     /// The numbers of the departments that its owner is in, the main one first.
@@ -78,8 +80,15 @@ pub(crate) struct NewAccount {
 pub(crate) struct AccountPatch {
     /// May it be used?
     state: Option<State>,
-    /// Bytes of messages that it may hold. Less than it holds only keeps new mail out.
-    quota_bytes: Option<u64>,
+    /// Bytes of messages that it may hold, or null: what the plan gives. Less than it holds only keeps new mail out.
+    #[serde(default, deserialize_with = "said")]
+    #[schemars(with = "Option<u64>")]
+    quota_bytes: Option<Option<u64>>,
+}
+
+/// Null is something that is said.
+fn said<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<u64>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
 }
 
 /// A password to be set.
@@ -92,7 +101,14 @@ pub(crate) struct Password {
     must_change: Option<bool>,
 }
 
-pub(super) fn show(account: pennypost_directory::Account) -> Account {
+/// An account, with what it holds by its tenant's plan.
+pub(super) async fn shown(ask: &Ask, account: pennypost_directory::Account) -> Result<Account, Refusal> {
+    let capacities = ask.administration.capacities(account.key.tenant).await?;
+    Ok(show(account, capacities))
+}
+
+pub(super) fn show(account: pennypost_directory::Account, plan: Option<Capacities>) -> Account {
+    let capacity = account.capacity(plan);
     let state = match account.state {
         AccountState::Active => State::Active,
         AccountState::Disabled => State::Disabled,
@@ -103,6 +119,7 @@ pub(super) fn show(account: pennypost_directory::Account) -> Account {
         display_name: account.display_name,
         state,
         quota_bytes: account.quota_bytes,
+        capacity_bytes: (capacity < u64::MAX).then_some(capacity),
         vip: account.is_vip,
         departments: account.departments.iter().map(|department| department.0).collect(),
         suspended: account.suspended,
@@ -141,7 +158,8 @@ pub(super) const OPERATIONS: &[Operation] = &[
                     }
                     None => ask.administration.accounts(&ask.call, tenant, &page).await?,
                 };
-                Ok(Reply::document(&rows(listed, show)))
+                let capacities = ask.administration.capacities(tenant).await?;
+                Ok(Reply::document(&rows(listed, |account| show(account, capacities))))
             })
         },
     },
@@ -169,7 +187,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
                 let tenant = ask.tenant()?;
                 let account = ask.administration.add_account(&ask.call, tenant, &new).await?;
                 let location = format!("/api/v1/tenants/{tenant}/accounts/{}", account.key.account);
-                Ok(Reply::made(&show(account), location))
+                Ok(Reply::made(&shown(ask, account).await?, location))
             })
         },
     },
@@ -187,7 +205,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         handler: |ask| {
             Box::pin(async move {
                 let account = ask.administration.account(&ask.call, ask.account()?).await?;
-                Ok(Reply::tagged(&show(account)))
+                Ok(Reply::tagged(&shown(ask, account).await?))
             })
         },
     },
@@ -207,14 +225,15 @@ pub(super) const OPERATIONS: &[Operation] = &[
                 let AccountPatch { state, quota_bytes } = ask.body()?;
                 let action = Action::AccountChange;
                 let seen = ask.administration.account_for(action, &ask.call, ask.account()?).await?;
-                ask.must_match(&show(seen.clone()))?;
+                let capacities = ask.administration.capacities(seen.key.tenant).await?;
+                ask.must_match(&show(seen.clone(), capacities))?;
                 let state = state.map(|state| match state {
                     State::Active => AccountState::Active,
                     State::Disabled => AccountState::Disabled,
                 });
                 let change = AccountChange { quota_bytes, state };
                 let changed = ask.administration.change_account(&ask.call, &seen, change).await?;
-                Ok(Reply::tagged(&show(changed)))
+                Ok(Reply::tagged(&show(changed, capacities)))
             })
         },
     },

@@ -8,7 +8,7 @@ use pennypost_model::AccountId;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::accounts::{Account, show as show_account};
+use super::accounts::{Account, shown};
 use super::page_of;
 use super::tags::accounts_in;
 use super::tokens::{MadeToken, NewToken, Tokens, made, show as show_token, wished};
@@ -87,7 +87,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
                     (ask.tenant()?, NewBusinessMailbox { address, name, quota_bytes, users });
                 let mailbox = ask.administration.add_business_mailbox(&ask.call, tenant, &new).await?;
                 let location = format!("/api/v1/tenants/{tenant}/accounts/{}", mailbox.key.account);
-                Ok(Reply::made(&show_account(mailbox), location))
+                Ok(Reply::made(&shown(ask, mailbox).await?, location))
             })
         },
     )

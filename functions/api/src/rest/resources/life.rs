@@ -5,7 +5,7 @@ use pennypost_directory::BinCause;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::accounts::{Account, show as show_account};
+use super::accounts::{Account, show as show_account, shown};
 use super::page_of;
 use crate::rest::ask::{rows, time};
 use crate::rest::operation::{Good, Method, Operation, PAGE, shape};
@@ -80,10 +80,14 @@ pub(crate) struct Conversion {
     name: String,
 }
 
-fn show(account: pennypost_directory::Account, now: pennypost_model::Timestamp) -> Option<Binned> {
+fn show(
+    account: pennypost_directory::Account,
+    plan: Option<pennypost_directory::Capacities>,
+    now: pennypost_model::Timestamp,
+) -> Option<Binned> {
     let binned = account.binned?;
     Some(Binned {
-        account: show_account(account),
+        account: show_account(account, plan),
         cause: match binned.cause {
             BinCause::Deleted => Cause::Deleted,
             BinCause::Unbound => Cause::Unbound,
@@ -106,7 +110,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
                 let Expiry { expires } = ask.body()?;
                 let expires = time(expires.as_ref(), "/expires")?;
                 let account = ask.administration.expire_account(&ask.call, ask.account()?, expires).await?;
-                Ok(Reply::document(&show_account(account)))
+                Ok(Reply::document(&shown(ask, account).await?))
             })
         },
     )
@@ -122,7 +126,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
                 let Suspension { suspended } = ask.body()?;
                 let account =
                     ask.administration.suspend_account(&ask.call, ask.account()?, suspended).await?;
-                Ok(Reply::document(&show_account(account)))
+                Ok(Reply::document(&shown(ask, account).await?))
             })
         },
     )
@@ -176,7 +180,8 @@ pub(super) const OPERATIONS: &[Operation] = &[
                 let (tenant, page) = (ask.tenant()?, ask.page()?);
                 let listed = ask.administration.recycle_bin(&ask.call, tenant, &page).await?;
                 let now = ask.directory().now();
-                Ok(Reply::document(&rows(listed, |account| show(account, now))))
+                let capacities = ask.administration.capacities(tenant).await?;
+                Ok(Reply::document(&rows(listed, |account| show(account, capacities, now))))
             })
         },
     )
@@ -189,7 +194,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         |ask| {
             Box::pin(async move {
                 let account = ask.administration.restore_account(&ask.call, ask.account()?).await?;
-                Ok(Reply::document(&show_account(account)))
+                Ok(Reply::document(&shown(ask, account).await?))
             })
         },
     )
@@ -209,7 +214,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
                     profile: pennypost_directory::Profile::default(),
                 };
                 let account = ask.administration.assign_account(&ask.call, ask.account()?, &to).await?;
-                Ok(Reply::document(&show_account(account)))
+                Ok(Reply::document(&shown(ask, account).await?))
             })
         },
     )
@@ -224,7 +229,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
             Box::pin(async move {
                 let Conversion { name } = ask.body()?;
                 let account = ask.administration.convert_account(&ask.call, ask.account()?, &name).await?;
-                Ok(Reply::document(&show_account(account)))
+                Ok(Reply::document(&shown(ask, account).await?))
             })
         },
     )

@@ -9,7 +9,7 @@ use pennypost_model::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::accounts::{Account, Accounts, show as show_account};
+use super::accounts::{Account, Accounts, show as show_account, shown as shown_account};
 use crate::rest::ask::{rows, time};
 use crate::rest::operation::{Good, Method, Operation, PAGE, shape};
 use crate::rest::problem::details::no_function;
@@ -262,7 +262,8 @@ pub(super) const OPERATIONS: &[Operation] = &[
             Box::pin(async move {
                 let (tenant, page) = (ask.tenant()?, ask.page()?);
                 let listed = ask.administration.vips(&ask.call, tenant, &page).await?;
-                Ok(Reply::document(&rows(listed, show_account)))
+                let capacities = ask.administration.capacities(tenant).await?;
+                Ok(Reply::document(&rows(listed, |account| show_account(account, capacities))))
             })
         },
     )
@@ -276,7 +277,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
             Box::pin(async move {
                 let Vip { vip } = ask.body()?;
                 let account = ask.administration.set_vip(&ask.call, ask.account()?, vip).await?;
-                Ok(Reply::document(&show_account(account)))
+                Ok(Reply::document(&shown_account(ask, account).await?))
             })
         },
     )
