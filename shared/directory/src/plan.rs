@@ -375,8 +375,7 @@ impl Directory {
     /// seats are counted. What is taken already stays, also where the plan allows less: nothing is added then.
     ///
     /// # Errors
-    /// [`DirectoryError::Name`], [`DirectoryError::PlanTerm`], [`DirectoryError::NoTenant`], or the port's. Repeating an
-    /// interrupted call completes it.
+    /// [`DirectoryError::Name`], [`DirectoryError::PlanTerm`], [`DirectoryError::NoTenant`], or the port's.
     pub async fn set_plan(
         &self,
         tenant: TenantId,
@@ -395,8 +394,10 @@ impl Directory {
         .await?;
         let is_set = is_as_expected.into_inner();
         if is_set {
-            // Now rather than with the first account that is added.
-            self.open_seat_book(tenant).await?;
+            // Now rather than with the first account that is added. The plan is in force, whatever becomes of that.
+            if let Err(error) = self.open_seat_book(tenant).await {
+                tracing::warn!(%tenant, %error, "seats are counted when the first one is asked for");
+            }
         }
         Ok(is_set)
     }
