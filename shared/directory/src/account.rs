@@ -159,7 +159,7 @@ pub struct NewAccount<'a> {
     pub is_business: bool,
 }
 
-fn accounts_partition(tenant: TenantId) -> String {
+pub(crate) fn accounts_partition(tenant: TenantId) -> String {
     format!("{tenant}/accounts")
 }
 
@@ -301,7 +301,7 @@ impl Directory {
             self.check_new_password(tenant, names, password).await?;
         }
         self.check_free(tenant, &address).await?;
-        self.check_seat(tenant, SeatUse::NONE, SeatUse::of(AccountKind::Member, false)).await
+        self.check_first_seat(tenant, SeatUse::of(AccountKind::Member, false)).await
     }
 
     /// Would [`Directory::add_account_with`] succeed at the moment, in this tenant, if its departments are there? Changes
@@ -316,7 +316,7 @@ impl Directory {
             self.check_new_password(tenant, Names { local, display: &display_name }, password).await?;
         }
         self.check_new_address(tenant, new.address).await?;
-        self.check_seat(tenant, SeatUse::NONE, SeatUse::of(kind_of(new.is_business), false)).await
+        self.check_first_seat(tenant, SeatUse::of(kind_of(new.is_business), false)).await
     }
 
     /// Can this address of the tenant be given to somebody or something at the moment?
@@ -495,6 +495,11 @@ impl Directory {
             let seat = match self.take_seat(key, before, after).await {
                 Ok(seat) => seat,
                 Err(error) => {
+                    let is_refused = matches!(error, DirectoryError::NoSeat(_));
+                    if is_refused && self.version_of(&item_key).await? != Some(held.version) {
+                        // Whoever was waited for may have done the same, and is who has the seat.
+                        continue;
+                    }
                     self.take_back_if_any(intent.as_ref()).await?;
                     return Err(error);
                 }
@@ -516,6 +521,11 @@ impl Directory {
             self.leave_seat(seat, false).await;
         }
         Err(DirectoryError::Contended)
+    }
+
+    async fn version_of(&self, item_key: &ControlKey) -> Result<Option<u64>, DirectoryError> {
+        let held = self.read::<AccountItem>(item_key, Consistency::Strong).await?;
+        Ok(held.map(|held| held.version))
     }
 
     async fn take_back_if_any(&self, intent: Option<&Intent>) -> Result<(), DirectoryError> {

@@ -170,16 +170,20 @@ impl Directory {
         let tree = self.departments(key.tenant).await?;
         let departments = crate::organisation::check_departments(&tree, owner.departments)?;
         let account = self.account(key).await?.ok_or_else(|| DirectoryError::NoAccount(key.to_string()))?;
-        self.check_in_bin(&account)?;
-        if account.kind == AccountKind::Business {
-            return Err(DirectoryError::WrongKind(account.address.to_string()));
-        }
+        let check = |account: &Account| {
+            self.check_in_bin(account)?;
+            match account.kind {
+                AccountKind::Member => Ok(()),
+                AccountKind::Business => Err(DirectoryError::WrongKind(account.address.to_string())),
+            }
+        };
+        check(&account)?;
         let names = Names { local: account.address.local(), display: &display_name };
         let credential = match owner.password {
             Some(password) => Some(self.new_credential(key.tenant, names, password, false, None).await?),
             None => None,
         };
-        self.check_seat(key.tenant, account.seat(), SeatUse::of(account.kind, false)).await?;
+        self.check_seat(&account, SeatUse::of(AccountKind::Member, false), check).await?;
         // While it is in the bin nothing opens it.
         self.forget_credentials(key).await?;
         if let Some(credential) = credential {
@@ -220,11 +224,10 @@ impl Directory {
                 _ => Err(DirectoryError::WrongKind(account.address.to_string())),
             }
         };
+        // Before anything is forgotten. Who loses the last one to somebody else after that repeats the call.
         let account = self.account(key).await?.ok_or_else(|| DirectoryError::NoAccount(key.to_string()))?;
         check(&account)?;
-        // Before anything is forgotten. Who loses the last one to somebody else after that repeats the call.
-        let business = SeatUse::of(AccountKind::Business, false);
-        self.check_seat(key.tenant, account.seat(), business).await?;
+        self.check_seat(&account, SeatUse::of(AccountKind::Business, false), check).await?;
         // Before it changes: else what was the person's would open the business mailbox if the process died in between.
         self.forget_credentials(key).await?;
         self.try_change_account(key, |account| {

@@ -9,9 +9,10 @@
 //! 4. takes the move out of the book, which from then on counts what the account holds now.
 //!
 //! As long as a move stands, the more of before and after is counted, and nobody else changes what the account holds: of
-//! racing changes none goes over the limit. A move whose maker has died is settled by whoever writes the book a minute
-//! later, or wants to change that account two seconds later: the account's item is written as it is (and the claim of an
-//! address freed), so that a maker who was only held up finds another version and begins again; then the item tells
+//! racing changes none goes over the limit. Who would be refused only until moves are over waits for them. A move whose
+//! maker has died is settled by whoever writes the book a minute later, wants to change that account or what the move gives
+//! back two seconds later, or would be refused half a minute later: the account's item is written as it is (and the claim of
+//! an address freed), so that a maker who was only held up finds another version and begins again; then the item tells
 //! whether the change was made.
 //!
 //! The first plan: it is written before accounts are counted, and asked for after the intent is noted. So who has not seen
@@ -26,15 +27,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use pennypost_model::{AccountId, AccountKey, TenantId};
+use pennypost_model::codec::decode;
+use pennypost_model::{AccountId, AccountKey, TenantId, Timestamp};
 use pennypost_ports::{Consistency, ControlKey, Expected};
 use tokio::sync::oneshot;
 
-use crate::account::{AccountItem, account_item_key};
+use crate::account::{AccountItem, account_item_key, accounts_partition};
 use crate::address::{Entry, address_key};
 use crate::plan::Limits;
 use crate::store::MAX_ATTEMPTS;
-use crate::{Directory, DirectoryError, Page};
+use crate::{Account, Directory, DirectoryError, MAX_PAGE};
 
 pub(crate) use book::Seat;
 use book::{Met, Move, SeatBook, UNKNOWN_MOVE, Wish};
@@ -56,7 +58,7 @@ struct Desk {
 #[derive(Debug)]
 struct Waiting {
     wish: Wish,
-    answer: oneshot::Sender<Result<Met, DirectoryError>>,
+    answer: oneshot::Sender<Outcome>,
 }
 
 /// The desks of tenants. Only spare writes: what counts is the book.
@@ -77,6 +79,29 @@ fn book_key(tenant: TenantId) -> ControlKey {
     ControlKey::new(tenant.to_string(), "seats")
 }
 
+type Outcome = Result<Met, DirectoryError>;
+
+/// Meets wishes one after the other, but those about accounts of which it is not known what became of them.
+fn meet(
+    settled: &SeatBook,
+    wishes: &[Wish],
+    failed: &HashMap<AccountId, DirectoryError>,
+    now: Timestamp,
+) -> (SeatBook, Vec<Outcome>) {
+    let mut book = settled.clone();
+    let met = wishes.iter().map(|wish| match wish.account().and_then(|account| failed.get(&account)) {
+        Some(error) => Err(error.clone()),
+        None => book.meet(wish, now),
+    });
+    let met = met.collect();
+    (book, met)
+}
+
+/// Is, or may be, too much taken?
+const fn is_full(outcome: &Outcome) -> bool {
+    matches!(outcome, Err(DirectoryError::NoSeat(_)) | Ok(Met::Wait(DirectoryError::NoSeat(_))))
+}
+
 impl Directory {
     /// What is taken of a tenant's seats; `None` if it has no plan, and so nobody counts. What is being changed at the
     /// moment, or was cut off less than a minute ago, counts as if it were done.
@@ -89,21 +114,42 @@ impl Directory {
         }
         match self.at_desk(tenant, Wish::Look).await? {
             Met::Done(taken) => Ok(Some(taken)),
-            Met::Wait => Err(DirectoryError::Contended),
+            Met::Wait(error) => Err(error),
         }
     }
 
-    /// Could an account hold something else at the moment? Changes nothing.
+    /// Could an account that is to be added hold this at the moment? Changes nothing.
+    pub(crate) async fn check_first_seat(&self, tenant: TenantId, to: SeatUse) -> Result<(), DirectoryError> {
+        let Some(limits) = self.limits(tenant).await? else { return Ok(()) };
+        let wish = Wish::Ask { account: None, from: SeatUse::NONE, to, limits };
+        self.at_desk_until_over(tenant, wish).await
+    }
+
+    /// Could an account that was seen, and that `check` let pass, hold this at the moment? Changes nothing.
     pub(crate) async fn check_seat(
         &self,
-        tenant: TenantId,
-        from: SeatUse,
+        seen: &Account,
         to: SeatUse,
+        check: impl Fn(&Account) -> Result<(), DirectoryError>,
     ) -> Result<(), DirectoryError> {
-        match self.limits(tenant).await? {
-            Some(limits) => self.at_desk(tenant, Wish::Ask { from, to, limits }).await.map(drop),
-            None => Ok(()),
+        let (key, mut from) = (seen.key, seen.seat());
+        let Some(limits) = self.limits(key.tenant).await? else { return Ok(()) };
+        for _ in 0..MAX_ATTEMPTS {
+            let wish = Wish::Ask { account: Some(key.account), from, to, limits };
+            let asked = self.at_desk_until_over(key.tenant, wish).await;
+            if !matches!(asked, Err(DirectoryError::NoSeat(_))) {
+                return asked;
+            }
+            // Whoever was waited for may have changed this one.
+            let again = self.account(key).await?;
+            let again = again.ok_or_else(|| DirectoryError::NoAccount(key.to_string()))?;
+            check(&again)?;
+            if again.seat() == from {
+                return asked;
+            }
+            from = again.seat();
         }
+        Err(DirectoryError::Contended)
     }
 
     /// An account is going to be erased: what it came to is counted before.
@@ -153,13 +199,20 @@ impl Directory {
     async fn enter(&self, seat: Seat) -> Result<Option<Seat>, DirectoryError> {
         let tenant = seat.key.tenant;
         let Some(limits) = self.limits(tenant).await? else { return Ok(None) };
+        self.at_desk_until_over(tenant, Wish::Take { seat, limits }).await.map(|()| Some(seat))
+    }
+
+    /// Waits as long as others are about to make room.
+    async fn at_desk_until_over(&self, tenant: TenantId, wish: Wish) -> Result<(), DirectoryError> {
+        let mut waited_for = DirectoryError::Contended;
         for _ in 0..LOOKS {
-            match self.at_desk(tenant, Wish::Take { seat, limits }).await? {
-                Met::Done(_) => return Ok(Some(seat)),
-                Met::Wait => self.clock.sleep(BETWEEN_LOOKS).await,
+            match self.at_desk(tenant, wish).await? {
+                Met::Done(_) => return Ok(()),
+                Met::Wait(error) => waited_for = error,
             }
+            self.clock.sleep(BETWEEN_LOOKS).await;
         }
-        Err(DirectoryError::Contended)
+        Err(waited_for)
     }
 
     /// Takes a move out of the book: the account was changed, or certainly will not be by it. What can't be taken out now is
@@ -172,7 +225,7 @@ impl Directory {
     }
 
     /// Waits for the turn at the desk, and writes for all who wait there.
-    async fn at_desk(&self, tenant: TenantId, wish: Wish) -> Result<Met, DirectoryError> {
+    async fn at_desk(&self, tenant: TenantId, wish: Wish) -> Outcome {
         let desk = self.desks.of(tenant);
         let (answer, answered) = oneshot::channel();
         desk.waiting.lock().push(Waiting { wish, answer });
@@ -202,11 +255,7 @@ impl Directory {
         }
     }
 
-    async fn write_book(
-        &self,
-        tenant: TenantId,
-        wishes: &[Wish],
-    ) -> Result<Vec<Result<Met, DirectoryError>>, DirectoryError> {
+    async fn write_book(&self, tenant: TenantId, wishes: &[Wish]) -> Result<Vec<Outcome>, DirectoryError> {
         let key = book_key(tenant);
         for _ in 0..MAX_ATTEMPTS {
             let Some(held) = self.read::<SeatBook>(&key, Consistency::Strong).await? else {
@@ -214,18 +263,51 @@ impl Directory {
                 continue;
             };
             let now = self.clock.now();
-            let mut book = held.value.clone();
-            for old in book.take_out_old(wishes, now) {
-                let (before, after) = self.came_to(tenant, &old).await?;
-                book.settled = book.settled.minus(before).plus(after);
+            let mut settled = held.value.clone();
+            let old = settled.take_out_old(wishes, now);
+            let mut failed = self.settle_moves(tenant, &mut settled, old).await;
+            let (mut book, mut outcomes) = meet(&settled, wishes, &failed, now);
+            if outcomes.iter().any(is_full) {
+                let stale = settled.take_out_stale(now, &failed);
+                if !stale.is_empty() {
+                    failed.extend(self.settle_moves(tenant, &mut settled, stale).await);
+                    (book, outcomes) = meet(&settled, wishes, &failed, now);
+                }
             }
-            let outcomes = wishes.iter().map(|wish| book.meet(wish, now)).collect();
             let is_same = book == held.value;
             if is_same || self.write(&key, &book, Expected::Version(held.version)).await?.is_some() {
                 return Ok(outcomes);
             }
         }
         Err(DirectoryError::Contended)
+    }
+
+    /// Counts what became of moves that were taken out of the book. Those of which that can't be known now stand in it again,
+    /// and go on counting as the more of both: one account that can't be read is in nobody else's way.
+    async fn settle_moves(
+        &self,
+        tenant: TenantId,
+        book: &mut SeatBook,
+        old: Vec<Move>,
+    ) -> HashMap<AccountId, DirectoryError> {
+        let mut failed = HashMap::new();
+        let mut old = old.into_iter();
+        while let Some(one) = old.next() {
+            match self.came_to(tenant, &one).await {
+                Ok((before, after)) => book.settled = book.settled.minus(before).plus(after),
+                Err(error) => {
+                    tracing::warn!(%tenant, account = %one.account, %error, "what became of a seat is not known");
+                    if error.is_temporary() {
+                        // So might be each of the others; they come first the next time.
+                        failed.extend(old.as_slice().iter().map(|other| (other.account, error.clone())));
+                        book.moves.extend(old.by_ref());
+                    }
+                    book.moves.push(one);
+                    failed.insert(one.account, error);
+                }
+            }
+        }
+        failed
     }
 
     /// What is to be counted no more, and what instead, after the maker of the move can't change the account any more.
@@ -281,47 +363,112 @@ impl Directory {
         if self.read::<SeatBook>(&key, Consistency::Strong).await?.is_some() {
             return Ok(());
         }
-        self.bring_cards_up_to_date(tenant).await?;
+        if let Err(error) = self.bring_cards_up_to_date(tenant).await {
+            // It only spares moves of which nothing is known.
+            tracing::warn!(%tenant, %error, "accounts that were being changed are counted as the more of both");
+        }
         let since = self.clock.now();
         // Before accounts are counted: who has not seen the plan, and is not counted then, stands here.
         let unsettled = self.unsettled(tenant).await?;
-        let settled = self.count_seats(tenant, &unsettled).await?;
+        let (settled, unreadable) = self.count_seats(tenant, &unsettled).await?;
         let (id, from, to) = (UNKNOWN_MOVE, SeatUse::NONE, SeatUse::UNKNOWN);
-        let moves = unsettled.into_iter().map(|account| Move { id, account, from, to, since }).collect();
+        let moves = unsettled
+            .union(&unreadable)
+            .copied()
+            .map(|account| Move { id, account, from, to, since })
+            .collect();
         let book = SeatBook { settled, moves };
         // Somebody else may have opened it meanwhile, and gone on from there.
         self.write(&key, &book, Expected::Absent).await.map(drop)
     }
 
-    /// What all accounts of a tenant hold but these.
+    /// What all accounts of a tenant hold but these, and those whose items can't be read.
     async fn count_seats(
         &self,
         tenant: TenantId,
         but: &BTreeSet<AccountId>,
-    ) -> Result<SeatUse, DirectoryError> {
-        let (mut sum, mut page) = (SeatUse::NONE, Page::default());
+    ) -> Result<(SeatUse, BTreeSet<AccountId>), DirectoryError> {
+        let (mut sum, mut unreadable, mut after) = (SeatUse::NONE, BTreeSet::new(), None::<String>);
+        let partition = accounts_partition(tenant);
         loop {
-            let listed = self.accounts(tenant, &page).await?;
-            let counted = listed.items.iter().filter(|account| !but.contains(&account.key.account));
-            sum = counted.fold(sum, |sum, account| sum.plus(account.seat()));
-            let Some(next) = listed.next else { return Ok(sum) };
-            page.after = Some(next);
+            let rows = self.control.query(&partition, "", after.as_deref(), MAX_PAGE).await?;
+            let is_last = rows.len() < MAX_PAGE;
+            after = rows.last().map(|(sort, _)| sort.clone());
+            for (sort, row) in rows {
+                let Some(account) = sort.parse().ok().filter(|account| !but.contains(account)) else {
+                    continue;
+                };
+                match decode::<AccountItem>(&row.value) {
+                    Ok(item) => {
+                        let held =
+                            self.if_complete(item).await?.map_or(SeatUse::NONE, |account| account.seat());
+                        sum = sum.plus(held);
+                    }
+                    Err(error) => {
+                        tracing::warn!(%tenant, %account, %error, "the seat of an account can't be counted");
+                        unreadable.insert(account);
+                    }
+                }
+            }
+            if is_last {
+                return Ok((sum, unreadable));
+            }
         }
     }
 
+    /// Makes the book count what there is, whatever it counted: before and now; `None` if there is no book, or nothing was
+    /// wrong.
+    ///
+    /// # Errors
+    /// [`DirectoryError::Contended`] while accounts are being changed, what was said of an account that can't be read, or
+    /// the port's.
+    pub async fn recount_seats(
+        &self,
+        tenant: TenantId,
+    ) -> Result<Option<(SeatUse, SeatUse)>, DirectoryError> {
+        let key = book_key(tenant);
+        if self.read::<SeatBook>(&key, Consistency::Strong).await?.is_none() {
+            return Ok(None);
+        }
+        // What was cut off is settled first.
+        self.at_desk(tenant, Wish::Look).await?;
+        for _ in 0..MAX_ATTEMPTS {
+            let Some(held) = self.read::<SeatBook>(&key, Consistency::Strong).await? else { return Ok(None) };
+            if !held.value.moves.is_empty() {
+                break;
+            }
+            let (settled, unreadable) = self.count_seats(tenant, &BTreeSet::new()).await?;
+            if let Some(account) = unreadable.first() {
+                // To say what is wrong with it.
+                self.account(AccountKey { tenant, account: *account }).await?;
+                continue;
+            }
+            if held.value.settled == settled {
+                return Ok(None);
+            }
+            let book = SeatBook { settled, moves: Vec::new() };
+            // Whoever changes what an account holds has written the book before.
+            if self.write(&key, &book, Expected::Version(held.version)).await?.is_some() {
+                return Ok(Some((held.value.settled, settled)));
+            }
+        }
+        Err(DirectoryError::Contended)
+    }
+
     /// What is wrong about a tenant's book of seats, if it counts something else than there is. Reads only; as long as
-    /// accounts are being changed nothing is known to be wrong.
+    /// accounts are being changed, or can't be read, nothing is known to be wrong.
     ///
     /// # Errors
     /// The port's.
     pub async fn check_seats(&self, tenant: TenantId) -> Result<Option<String>, DirectoryError> {
         let key = book_key(tenant);
         let Some(held) = self.read::<SeatBook>(&key, Consistency::Strong).await? else { return Ok(None) };
-        let counted = self.count_seats(tenant, &BTreeSet::new()).await?;
+        let (counted, unreadable) = self.count_seats(tenant, &BTreeSet::new()).await?;
         let again = self.read::<SeatBook>(&key, Consistency::Strong).await?;
         let is_still = again.is_some_and(|again| again.version == held.version);
         let book = held.value;
-        if !is_still || !book.moves.is_empty() || book.settled == counted {
+        let is_known = is_still && book.moves.is_empty() && unreadable.is_empty();
+        if !is_known || book.settled == counted {
             return Ok(None);
         }
         Ok(Some(format!("the book of seats counts {}; there are {counted}", book.settled)))

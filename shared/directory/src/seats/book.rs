@@ -1,5 +1,6 @@
 //! The book of seats and what may stand in it: decisions without effects.
 
+use std::collections::HashMap;
 use std::fmt;
 
 use pennypost_model::codec::Versioned;
@@ -12,8 +13,12 @@ use crate::{Account, AccountKind, DirectoryError};
 
 /// Moves that a book holds at most: 40 KB.
 const MAX_MOVES: usize = 1_000;
-/// Age of a move, in milliseconds, from which whoever wants to change the same account settles it.
+/// Age of a move, in milliseconds, from which whoever wants to change the same account settles it, and whoever waits for
+/// what it gives back.
 const PATIENCE: i64 = 2_000;
+/// Age of a move that only takes, in milliseconds, from which whoever would be refused for it settles it. Its maker looks at
+/// its intent before that, so that none that lives is disturbed.
+const TAKEN_IN_VAIN: i64 = 30_000;
 /// The id of a move of which only the account is known.
 pub(super) const UNKNOWN_MOVE: u64 = 0;
 
@@ -154,6 +159,17 @@ pub(super) struct Move {
     pub(super) since: Timestamp,
 }
 
+impl Move {
+    fn age(&self, now: Timestamp) -> i64 {
+        now.0.saturating_sub(self.since.0)
+    }
+
+    /// Is less taken when it has been made than while it stands?
+    fn gives_back(&self) -> bool {
+        self.from.or(self.to) != self.to
+    }
+}
+
 /// What somebody wants of the book.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Wish {
@@ -161,21 +177,34 @@ pub(super) enum Wish {
     Take { seat: Seat, limits: Limits },
     /// To take a move out again: was the account changed?
     Leave { seat: Seat, is_changed: bool },
-    /// To know whether an account could hold something else.
-    Ask { from: SeatUse, to: SeatUse, limits: Limits },
+    /// To know whether an account could hold something else; `None`: one that is to be added.
+    Ask { account: Option<AccountId>, from: SeatUse, to: SeatUse, limits: Limits },
     /// To know what became of an account that is going to be erased.
     Settle { account: AccountId },
     /// To know what is taken.
     Look,
 }
 
+impl Wish {
+    /// Whose moves have to be over before.
+    pub(super) const fn account(&self) -> Option<AccountId> {
+        match self {
+            Wish::Take { seat, .. } if !seat.is_new => Some(seat.key.account),
+            Wish::Ask { account, .. } => *account,
+            Wish::Settle { account } => Some(*account),
+            Wish::Take { .. } | Wish::Leave { .. } | Wish::Look => None,
+        }
+    }
+}
+
 /// What becomes of a wish that is not refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Met {
     /// Done; so much is taken, or may be.
     Done(SeatUse),
-    /// Somebody else is changing the account.
-    Wait,
+    /// Not yet, since somebody is changing that account, or is about to give back what is wanted. What is to be said to
+    /// whoever does not wait any longer.
+    Wait(DirectoryError),
 }
 
 /// A change of what an account holds.
@@ -197,13 +226,32 @@ impl SeatBook {
         self.moves.iter().fold(self.settled, more)
     }
 
+    /// What will be taken when all moves have been made.
+    fn taken_then(&self) -> SeatUse {
+        self.moves.iter().fold(self.settled, |sum, one| sum.plus(one.to).minus(one.from))
+    }
+
+    /// May an account hold something else? What is only in the way until moves are over is waited for.
+    fn allow(&self, limits: &Limits, from: SeatUse, to: SeatUse) -> Result<Option<Met>, NoSeat> {
+        let may = |taken: SeatUse| check(limits, taken, taken.minus(from).plus(to));
+        match (may(self.taken()), may(self.taken_then())) {
+            (Ok(()), _) => Ok(None),
+            (Err(refused), Ok(())) => Ok(Some(Met::Wait(refused.into()))),
+            (Err(refused), Err(_)) => Err(refused),
+        }
+    }
+
     pub(super) fn meet(&mut self, wish: &Wish, now: Timestamp) -> Result<Met, DirectoryError> {
         match wish {
             Wish::Take { seat, limits } => return self.take(seat, limits, now),
             Wish::Leave { seat, is_changed } => self.leave(seat, *is_changed),
-            Wish::Ask { from, to, limits } => {
-                let taken = self.taken();
-                check(limits, taken, taken.minus(*from).plus(*to))?;
+            Wish::Ask { account, from, to, limits } => {
+                if self.moves.iter().any(|one| Some(one.account) == *account) {
+                    return Ok(Met::Wait(DirectoryError::Contended));
+                }
+                if let Some(wait) = self.allow(limits, *from, *to)? {
+                    return Ok(wait);
+                }
             }
             Wish::Settle { .. } | Wish::Look => {}
         }
@@ -212,15 +260,17 @@ impl SeatBook {
 
     fn take(&mut self, seat: &Seat, limits: &Limits, now: Timestamp) -> Result<Met, DirectoryError> {
         let Seat { id, key, from, to, is_new } = *seat;
-        if let Some(place) = self.moves.iter().position(|one| one.account == key.account) {
-            if !is_new {
-                return Ok(Met::Wait);
-            }
+        let place = self.moves.iter().position(|one| one.account == key.account);
+        if place.is_some() && !is_new {
+            return Ok(Met::Wait(DirectoryError::Contended));
+        }
+        if let Some(place) = place {
             // Whoever counted has found its intent; who has noted that knows more.
             self.moves.swap_remove(place);
         }
-        let before = self.taken();
-        check(limits, before, before.minus(from).plus(to))?;
+        if let Some(wait) = self.allow(limits, from, to)? {
+            return Ok(wait);
+        }
         if self.moves.len() >= MAX_MOVES {
             return Err(DirectoryError::Contended);
         }
@@ -239,18 +289,30 @@ impl SeatBook {
 
     /// Takes moves out of which it has to be asked what became of them.
     pub(super) fn take_out_old(&mut self, wishes: &[Wish], now: Timestamp) -> Vec<Move> {
-        let is_old = |one: &Move| {
-            let age = now.0.saturating_sub(one.since.0);
-            let is_in_the_way = |wish: &Wish| match wish {
-                Wish::Take { seat, .. } => !seat.is_new && seat.key.account == one.account && age >= PATIENCE,
-                Wish::Settle { account } => *account == one.account,
-                Wish::Leave { .. } | Wish::Ask { .. } | Wish::Look => false,
-            };
+        self.take_out(|one| {
+            let age = one.age(now);
+            let is_late = |wish: &Wish| age >= PATIENCE || matches!(wish, Wish::Settle { .. });
+            let is_in_the_way = |wish: &Wish| wish.account() == Some(one.account) && is_late(wish);
             age >= ABANDONED || wishes.iter().any(is_in_the_way)
-        };
-        let (old, standing) = std::mem::take(&mut self.moves).into_iter().partition(is_old);
+        })
+    }
+
+    /// Takes out those for which nobody is refused, or waits, any longer, but those that could not be settled a moment ago.
+    pub(super) fn take_out_stale(
+        &mut self,
+        now: Timestamp,
+        failed: &HashMap<AccountId, DirectoryError>,
+    ) -> Vec<Move> {
+        self.take_out(|one| {
+            let patience = if one.gives_back() { PATIENCE } else { TAKEN_IN_VAIN };
+            one.age(now) >= patience && !failed.contains_key(&one.account)
+        })
+    }
+
+    fn take_out(&mut self, is_meant: impl Fn(&Move) -> bool) -> Vec<Move> {
+        let (out, standing) = std::mem::take(&mut self.moves).into_iter().partition(is_meant);
         self.moves = standing;
-        old
+        out
     }
 }
 
@@ -311,18 +373,22 @@ mod tests {
     #[test]
     fn a_move_counts_as_the_more_of_both_until_it_is_over() {
         let done = |taken| Ok(Met::Done(taken));
-        let full = Err(DirectoryError::NoSeat(NoSeat::Members { seats: 1 }));
+        let full: Result<Met, _> = Err(DirectoryError::NoSeat(NoSeat::Members { seats: 1 }));
         let mut book = SeatBook::default();
         let (first, second) = (seat(1, 10, NONE, ONE), seat(2, 20, NONE, ONE));
         assert_eq!(book.meet(&take(first), NOW), done(ONE));
-        assert_eq!(book.meet(&take(second), NOW), full);
+        assert_eq!(book.meet(&take(second), NOW), full.clone());
         assert_eq!(book.meet(&Wish::Leave { seat: first, is_changed: false }, NOW), done(NONE));
         assert_eq!(book.meet(&take(second), NOW), done(ONE));
         assert_eq!(book.meet(&Wish::Leave { seat: second, is_changed: true }, NOW), done(ONE));
         // Going away, it is there until it is gone.
         let going = seat(3, 20, ONE, NONE);
         assert_eq!(book.meet(&take(going), NOW), done(ONE));
-        assert_eq!(book.meet(&take(first), NOW), full);
+        let wait = Ok(Met::Wait(full.clone().expect_err("refused")));
+        assert_eq!(book.meet(&take(first), NOW), wait);
+        // What is only asked for waits, too.
+        let ask = |account| Wish::Ask { account, from: NONE, to: ONE, limits: one_seat() };
+        assert_eq!(book.meet(&ask(None), NOW), wait);
         assert_eq!(book.meet(&Wish::Leave { seat: going, is_changed: true }, NOW), done(NONE));
         // Twice is as once.
         assert_eq!(book.meet(&Wish::Leave { seat: going, is_changed: true }, NOW), done(NONE));
@@ -334,12 +400,17 @@ mod tests {
         let mut book = SeatBook::default();
         let (first, other) = (seat(1, 10, NONE, ONE), seat(2, 10, NONE, ONE));
         assert_eq!(book.meet(&take(first), NOW), Ok(Met::Done(ONE)));
-        assert_eq!(book.meet(&take(other), NOW), Ok(Met::Wait));
+        let wait = Ok(Met::Wait(DirectoryError::Contended));
+        assert_eq!(book.meet(&take(other), NOW), wait);
+        let ask = Wish::Ask { account: Some(AccountId(10)), from: NONE, to: ONE, limits: one_seat() };
+        assert_eq!(book.meet(&ask, NOW), wait);
         // Who waits for long does not wait for ever; who wants something else waits longer.
         let at = |age: i64| Timestamp(NOW.0 + age);
         for (wish, age, is_old) in [
             (take(other), PATIENCE - 1, false),
             (take(other), PATIENCE, true),
+            (ask, PATIENCE - 1, false),
+            (ask, PATIENCE, true),
             (take(seat(3, 30, NONE, ONE)), PATIENCE, false),
             (Wish::Look, ABANDONED - 1, false),
             (Wish::Look, ABANDONED, true),
@@ -357,5 +428,41 @@ mod tests {
         assert_eq!(book.meet(&take(adding), NOW), Ok(Met::Done(ONE)));
         assert_eq!(book.meet(&Wish::Leave { seat: adding, is_changed: true }, NOW), Ok(Met::Done(ONE)));
         assert_eq!((book.settled, book.moves.len()), (ONE, 0));
+    }
+
+    #[test]
+    fn what_a_move_gives_back_is_waited_for() {
+        // Two VIP members, as many as there may be; each is to become a business mailbox, which brings its seat along.
+        let (vip, business) = (seats(1, 1, 0), seats(0, 0, 1));
+        let limits = Limits { seats: Some(2), vip_seats: 2, business_mailboxes: Some(0) };
+        let mut book = SeatBook { settled: seats(2, 2, 0), moves: Vec::new() };
+        let converted = |id, account| Wish::Take { seat: seat(id, account, vip, business), limits };
+        assert_eq!(book.meet(&converted(1, 10), NOW), Ok(Met::Done(seats(2, 2, 1))));
+        let refused = NoSeat::Business { allowed: 0 };
+        assert_eq!(book.meet(&converted(2, 20), NOW), Ok(Met::Wait(refused.into())));
+        let first = seat(1, 10, vip, business);
+        assert_eq!(
+            book.meet(&Wish::Leave { seat: first, is_changed: true }, NOW),
+            Ok(Met::Done(seats(1, 1, 1)))
+        );
+        assert_eq!(book.meet(&converted(2, 20), NOW), Ok(Met::Done(seats(1, 1, 2))));
+    }
+
+    #[test]
+    fn moves_in_the_way_are_settled_before_others() {
+        let a_move = |from, to| Move { id: 1, account: AccountId(10), from, to, since: NOW };
+        for (from, to, patience) in [
+            (NONE, ONE, TAKEN_IN_VAIN),
+            (ONE, seats(1, 1, 0), TAKEN_IN_VAIN),
+            (ONE, NONE, PATIENCE),
+            (seats(1, 1, 0), seats(0, 0, 1), PATIENCE),
+        ] {
+            for (age, expected) in [(patience - 1, 0), (patience, 1)] {
+                let mut book = SeatBook { settled: from, moves: vec![a_move(from, to)] };
+                let later = Timestamp(NOW.0 + age);
+                assert_eq!(book.take_out_stale(later, &HashMap::new()).len(), expected, "{from} {to} {age}");
+                assert_eq!(book.moves.len(), 1 - expected);
+            }
+        }
     }
 }
