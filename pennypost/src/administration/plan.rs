@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand, ValueEnum};
 use pennypost_admin::Seats;
-use pennypost_directory::{Account, Function, Page, Payment, Plan, Tenant, Verification};
+use pennypost_directory::{Account, Function, Page, Payment, Plan, SeatUse, Tenant, Verification};
 use pennypost_model::Timestamp;
 use pennypost_organisation::parse_size;
 use serde_json::{Value, json};
@@ -31,6 +31,13 @@ pub enum PlanCommand {
   pennypost plan set --payment paid --verification verified --tenant acme
 A tenant without a plan is limited by nothing. What it has already stays, also where the plan allows less.")]
     Set(Box<SetArgs>),
+    /// Count the seats that are taken anew, where verify says that they are counted wrong
+    #[command(after_help = "Example:\n  pennypost plan recount --tenant acme")]
+    Recount {
+        /// Name or id of the tenant; may be left out if there is only one
+        #[arg(long)]
+        tenant: Option<String>,
+    },
     /// Give members a VIP seat
     #[command(after_help = "Example:\n  pennypost plan assign ann@acme.example bob@acme.example")]
     Assign {
@@ -209,6 +216,10 @@ pub(super) async fn run(
             show(office, &tenant, text, output).await
         }
         PlanCommand::Set(args) => set(office, args, text, output).await,
+        PlanCommand::Recount { tenant: name } => {
+            let tenant = tenant(office, name.as_deref(), text).await?;
+            recount(office, &tenant, text, output).await
+        }
         PlanCommand::Assign { addresses } => set_vip(office, addresses, true, text, output).await,
         PlanCommand::Withdraw { addresses } => set_vip(office, addresses, false, text, output).await,
         PlanCommand::Vips { tenant: name } => vips(office, name.as_deref(), text, output).await,
@@ -229,6 +240,28 @@ async fn set(office: &Office, args: &SetArgs, text: &Text, output: &mut Output<'
     let changed = administration.change_plan(&OPERATOR, tenant.id, seen.as_ref(), &plan).await;
     changed.map_err(|error| refused(error, text))?;
     show(office, &tenant, text, output).await
+}
+
+async fn recount(
+    office: &Office,
+    tenant: &Tenant,
+    text: &Text,
+    output: &mut Output<'_>,
+) -> Result<(), Failed> {
+    let recounted = office.administration().recount_seats(&OPERATOR, tenant.id).await;
+    let recounted = recounted.map_err(|error| refused(error, text))?;
+    let (said, before) = match recounted {
+        Some((before, _)) => {
+            (say!(text, "seats-recounted", name = &tenant.name), Some(taken_document(&before)))
+        }
+        None => (say!(text, "seats-right", name = &tenant.name), None),
+    };
+    let now = recounted.map(|(_, now)| taken_document(&now));
+    Ok(output.result(&said, &json!({ "tenant": tenant.name, "before": before, "now": now }))?)
+}
+
+fn taken_document(taken: &SeatUse) -> Value {
+    json!({ "members": taken.members, "vip": taken.vip, "business": taken.business })
 }
 
 async fn show(office: &Office, tenant: &Tenant, text: &Text, output: &mut Output<'_>) -> Result<(), Failed> {

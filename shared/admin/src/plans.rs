@@ -107,6 +107,21 @@ impl Administration {
         Ok(taken.map(|taken| Seats { limits, taken, is_lowered }))
     }
 
+    /// Makes the book of seats count what there is; before and now, if it counted something else.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    pub async fn recount_seats(
+        &self,
+        call: &Call,
+        tenant: TenantId,
+    ) -> Result<Option<(SeatUse, SeatUse)>, AdminError> {
+        let about = About::new(Some(tenant), Action::PlanChange, "seats");
+        self.permit(call, &Scope::Tenant(tenant), &about).await?;
+        self.stored_tenant(tenant).await?;
+        self.act(call, &about, self.directory.recount_seats(tenant)).await
+    }
+
     /// Gives a member a VIP seat, or withdraws it (PLN-03).
     ///
     /// # Errors

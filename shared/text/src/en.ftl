@@ -719,4 +719,6 @@ plan-not-vip = { $address } has no VIP seat: only a VIP member’s mailbox is ma
 plan-not-in = the plan does not have the function { $function }; see “pennypost plan set --help”
 vip-assigned = { $address } has a VIP seat from now on
 vip-withdrawn = { $address } has no VIP seat any more
+seats-recounted = the seats of { $name } were counted wrong, and are counted anew
+seats-right = the seats of { $name } are counted right
 vips-none = nobody has a VIP seat

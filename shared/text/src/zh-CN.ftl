@@ -646,4 +646,6 @@ plan-not-vip = { $address } 不是 VIP：只有 VIP 成员的邮箱可以转为�
 plan-not-in = 套餐不包含功能 { $function }；请查看“pennypost plan set --help”
 vip-assigned = { $address } 已分配 VIP 名额
 vip-withdrawn = { $address } 的 VIP 名额已收回
+seats-recounted = { $name } 的账号名额计数有误，已重新统计
+seats-right = { $name } 的账号名额计数无误
 vips-none = 没有成员分配 VIP 名额
