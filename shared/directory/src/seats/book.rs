@@ -438,7 +438,7 @@ mod tests {
         let mut book = SeatBook { settled: seats(2, 2, 0), moves: Vec::new() };
         let converted = |id, account| Wish::Take { seat: seat(id, account, vip, business), limits };
         assert_eq!(book.meet(&converted(1, 10), NOW), Ok(Met::Done(seats(2, 2, 1))));
-        let refused = NoSeat::Business { allowed: 0 };
+        let refused = NoSeat::Business { allowed: 1 };
         assert_eq!(book.meet(&converted(2, 20), NOW), Ok(Met::Wait(refused.into())));
         let first = seat(1, 10, vip, business);
         assert_eq!(
