@@ -200,6 +200,71 @@ async fn claims_block_nobody_and_removals_are_confirmed() {
     assert_eq!(proved["domain"]["state"], "proved");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_for_signatures_wait_for_their_records_and_take_over() {
+    let it = bench().await;
+    it.by_operator("POST", "/domains", Some(json!({ "name": it.name }))).await;
+    let at = |rest: &str| format!("/domains/{}{rest}", it.name);
+    let keys = at("/dkim/keys");
+    let bad = it.ask("POST", &keys, Some(json!({ "algorithm": "rsa-1024" }))).await;
+    bad.assert_problem(400, "bad-body");
+    let made = it.ask("POST", &keys, Some(json!({ "algorithm": "ed25519" }))).await;
+    assert_eq!((made.status.as_u16(), &made.json()["state"]), (201, &json!("waiting")), "{}", made.text);
+    let first = made.json()["selector"].as_str().expect("a selector").to_owned();
+    assert!(made.header("location").ends_with(&format!("/dkim/keys/{first}")));
+    let again = it.ask("POST", &keys, Some(json!({ "algorithm": "ed25519" }))).await;
+    again.assert_problem(409, "other-state");
+
+    // Told among the records of the domain, and found there.
+    let checked = it.ask("POST", &at("/check"), None).await.json();
+    assert_eq!(Bench::found(&checked, "dkim").0, "missing");
+    it.set(&checked, "dkim");
+    let checked = it.ask("POST", &at("/check"), None).await.json();
+    assert_eq!(Bench::found(&checked, "dkim").0, "good", "{checked}");
+    let listed = it.ask("GET", &keys, None).await.json();
+    assert_eq!((&listed["items"][0]["state"], &listed["next"]), (&json!("active"), &Value::Null));
+
+    // Another record in its place is no reason to change anything, and told.
+    let name = format!("{first}._domainkey.{}", it.name);
+    it.office.zone.set(&name, DnsRecord::Txt("v=DKIM1; k=ed25519; p=AAAA".to_owned()));
+    let checked = it.ask("POST", &at("/check"), None).await.json();
+    let (verdict, faults) = Bench::found(&checked, "dkim");
+    assert_eq!(verdict, "wrong");
+    assert!(faults[0]["zh-CN"].as_str().expect("why").contains("密钥"), "{faults}");
+    it.set(&checked, "dkim");
+
+    // The next one takes over when it is published.
+    let made = it.ask("POST", &keys, Some(json!({ "algorithm": "ed25519" }))).await.json();
+    let second = made["selector"].as_str().expect("a selector").to_owned();
+    assert_eq!(second, format!("{first}-2"));
+    let states = async || {
+        let listed = it.ask("GET", &keys, None).await.json();
+        let items = listed["items"].as_array().expect("rows").iter();
+        items.map(|key| key["state"].as_str().expect("a state").to_owned()).collect::<Vec<_>>()
+    };
+    let checked = it.ask("POST", &at("/check"), None).await.json();
+    assert_eq!(states().await, ["active", "waiting"]);
+    it.set(&checked, "dkim");
+    it.ask("POST", &at("/check"), None).await;
+    assert_eq!(states().await, ["retiring", "active"]);
+    let gone = it.ask("DELETE", &format!("{keys}/{second}"), None).await;
+    assert_eq!(gone.status, 204, "{}", gone.text);
+    it.ask("DELETE", &format!("{keys}/{second}"), None).await.assert_problem(404, "not-found");
+    assert_eq!(states().await, ["retiring", "removed"]);
+
+    let rotation = at("/dkim/rotation");
+    let read = it.ask("GET", &rotation, None).await;
+    assert_eq!(read.json(), json!({ "after_days": 180, "publish_days": 7 }));
+    let (path, tag) = (format!("/tenants/{}{rotation}", it.home.id), read.header("etag").to_owned());
+    let change = async |days: u16| {
+        let body = json!({ "after_days": days, "publish_days": 7 });
+        it.office.ask_with(&it.key, "PUT", &path, &[("if-match", &tag)], Some(&body)).await
+    };
+    change(3).await.assert_problem(422, "invalid");
+    assert_eq!(change(365).await.json()["after_days"], 365);
+    change(90).await.assert_problem(412, "changed");
+}
+
 /// Feature DOM-12 (part): alias domains; no bought and gifted domains
 #[tokio::test(flavor = "multi_thread")]
 async fn an_alias_domain_stands_for_another() {

@@ -18,9 +18,30 @@ use pennypost_runtime::{Fusing, Handler, Pipeline};
 use pennypost_runtime_lambda::QueueFunction;
 
 use pennypost_schedule::Schedule;
+use pennypost_sealing::{BadKeys, Keyring};
 
 use crate::lighten::Spool;
 use crate::{Environment, FunctionError, Ports, TickFunction};
+
+/// The servers of DNS that are asked instead of the machine's.
+const DNS: &str = "PENNYPOST_DNS";
+/// Keys with which secrets are sealed.
+const SEALING_KEYS: &str = "PENNYPOST_SEALING_KEYS";
+
+/// Administration that looks into the world, and seals secrets where the environment says with which keys.
+pub(crate) fn equipped(administration: Administration) -> Result<Administration, FunctionError> {
+    let given = |name: &str| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
+    let administration = match pennypost_lookup::outside(given(DNS).as_deref()) {
+        Ok((dns, https)) => administration.looking_up(dns, https),
+        Err(error) => {
+            tracing::warn!(%error, "records of domains can't be looked up");
+            administration
+        }
+    };
+    let Some(keys) = given(SEALING_KEYS) else { return Ok(administration) };
+    let wrong = |cause: BadKeys| FunctionError::Environment { name: SEALING_KEYS, cause: cause.to_string() };
+    Ok(administration.sealing(Arc::new(Keyring::parse(&keys).map_err(wrong)?)))
+}
 
 /// The handlers of a function's stages.
 ///
@@ -55,6 +76,7 @@ fn handler(
             let administration =
                 Administration::new(directory, Arc::clone(&control), Arc::clone(&clock), Arc::clone(&ids))
                     .with_tasks(ports.objects()?, Arc::clone(&queue));
+            let administration = equipped(administration)?;
             let store = Mailstore::new(ports.journal()?, ports.objects()?, clock, ids);
             let settings = environment.housekeeping.clone();
             Arc::new(Housekeep::new(store, control, queue, settings).carrying_out(administration))

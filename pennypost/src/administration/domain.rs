@@ -1,4 +1,4 @@
-//! `pennypost domain claim|verify|records|check|alias|suspend|resume|remove`: what a domain has to have in DNS, and how it
+//! `pennypost domain claim|verify|records|check|alias|suspend|resume|remove|dkim`: what a domain has to have in DNS, and how it
 //! ends.
 
 use clap::Subcommand;
@@ -8,6 +8,7 @@ use pennypost_domains::{Checked, Fault};
 use pennypost_model::TenantId;
 use serde_json::{Value, json};
 
+use super::domain_keys::{self, DkimCommand};
 use super::{OPERATOR, refused, tenant};
 use crate::office::Office;
 use crate::print::{Output, clean};
@@ -17,6 +18,9 @@ use crate::{Failed, say};
 /// Subcommands of `domain` that go through administration.
 #[derive(Debug, Subcommand)]
 pub enum RecordsCommand {
+    /// Keys with which letters of a domain are signed
+    #[command(subcommand)]
+    Dkim(DkimCommand),
     /// Note that a tenant says a domain is its own; its zone has to prove it
     #[command(after_help = "Example:\n  pennypost domain claim example.com --tenant acme")]
     Claim {
@@ -107,6 +111,7 @@ pub(crate) async fn run(
     let administration = office.administration();
     let told = |error| refused(error, text);
     match command {
+        RecordsCommand::Dkim(command) => domain_keys::run(office, command, text, output).await,
         RecordsCommand::Claim { name, tenant: of } => {
             let tenant = tenant(office, of.as_deref(), text).await?.id;
             let domain = administration.claim_domain(&OPERATOR, tenant, name).await.map_err(told)?;
@@ -185,7 +190,12 @@ pub(crate) async fn run(
 }
 
 /// The tenant that is named, else the one that has the domain.
-async fn whose(office: &Office, name: &str, of: Option<&str>, text: &Text) -> Result<TenantId, Failed> {
+pub(super) async fn whose(
+    office: &Office,
+    name: &str,
+    of: Option<&str>,
+    text: &Text,
+) -> Result<TenantId, Failed> {
     if of.is_some() {
         return Ok(tenant(office, of, text).await?.id);
     }

@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use pennypost_directory::{Domain, DomainContents, DomainHealth, DomainName, DomainState};
 use pennypost_domains::{
-    Challenge, Checked, DkimRecord, Importance, Proof, Question, Report, Service, Subject, Verdict, Wanted,
-    check, prove, wanted,
+    Challenge, Checked, Importance, Proof, Question, Report, Service, Subject, Verdict, Wanted, check, prove,
+    wanted,
 };
 use pennypost_model::TenantId;
 use pennypost_model::codec::Versioned;
@@ -264,10 +264,6 @@ impl Administration {
         Ok(all)
     }
 
-    pub(crate) async fn dkim_records(&self, _domain: &Domain) -> Result<Vec<DkimRecord>, AdminError> {
-        Ok(Vec::new())
-    }
-
     /// Looks at everything that the zone of a domain should have, and keeps what was found (DOM-07).
     ///
     /// # Errors
@@ -280,10 +276,21 @@ impl Administration {
     ) -> Result<DomainRecords, AdminError> {
         call.may(Action::DomainCheck, &Scope::Tenant(tenant))?;
         let domain = self.own(tenant, name).await?;
+        self.look_at(Some(call), domain).await
+    }
+
+    /// Looks at a domain for whoever asks, or because it is due: notes what is found, and goes on with its keys.
+    pub(crate) async fn look_at(
+        &self,
+        call: Option<&Call>,
+        domain: Domain,
+    ) -> Result<DomainRecords, AdminError> {
+        let tenant = domain.tenant;
         let (service, keys) = (self.said_service().await?, self.dkim_records(&domain).await?);
         let Outside { dns, https } = self.outside()?;
         let question = Question { domain: domain.name.as_str(), service: &service, keys: &keys };
         let report = check(&**dns, &**https, question, self.clock.now()).await;
+        self.go_on_with_keys(call, &domain, &report).await?;
         self.write(&report_key(tenant, &domain.name), &report, Expected::Any).await?;
         let wanted = self.wanted_of(&domain).await?;
         let health = DomainHealth {
@@ -378,6 +385,7 @@ impl Administration {
         let is_gone = self.act(call, &about, remove).await?;
         if is_gone {
             self.erase(&report_key(tenant, &domain.name)).await?;
+            self.key_store().forget(tenant, domain.name.as_str()).await?;
         }
         Ok(is_gone)
     }

@@ -35,6 +35,7 @@ mod authorise;
 mod business;
 mod call;
 mod departments;
+mod domain_keys;
 mod domains;
 mod error;
 mod factors;
@@ -62,7 +63,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use pennypost_directory::Directory;
-use pennypost_ports::{Clock, Control, Ids, Objects, Queue};
+use pennypost_ports::{Clock, Control, Ids, Objects, Queue, Secrets};
 use tokio::sync::Semaphore;
 
 pub use accounts::{AccountChange, NewAccount, NewToken};
@@ -105,6 +106,8 @@ pub struct Administration {
     ends: Arc<Mutex<HashMap<Book, operations::End>>>,
     uses: Arc<keys::Uses>,
     outside: Option<Outside>,
+    /// What seals private keys.
+    secrets: Option<Arc<dyn Secrets>>,
     /// Where the files of long operations lie, and by which queue these are carried out.
     workshop: Option<tasks::Workshop>,
     /// Turns of those who read files.
@@ -128,6 +131,7 @@ impl Administration {
             ends: Arc::default(),
             uses: Arc::default(),
             outside: None,
+            secrets: None,
             workshop: None,
             reading: Arc::new(Semaphore::new(tasks::READ_AT_ONCE)),
         }

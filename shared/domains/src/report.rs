@@ -185,6 +185,8 @@ pub enum Fault {
     PointsElsewhere,
     /// Nobody gets reports.
     NoReports,
+    /// The key is no longer used.
+    NoLongerUsed,
 }
 
 /// One of the things that were looked at.

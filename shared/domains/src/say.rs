@@ -65,6 +65,7 @@ impl Fault {
             Fault::PolicyIsShort => "the policy is kept for less than a day".to_owned(),
             Fault::PointsElsewhere => "it points elsewhere".to_owned(),
             Fault::NoReports => "nobody gets reports (rua)".to_owned(),
+            Fault::NoLongerUsed => "the key is no longer used: this record may be deleted".to_owned(),
         }
     }
 
@@ -109,6 +110,7 @@ impl Fault {
             Fault::PolicyIsShort => "策略有效期不足一天".to_owned(),
             Fault::PointsElsewhere => "指向了其他主机".to_owned(),
             Fault::NoReports => "没有指定接收报告的地址（rua）".to_owned(),
+            Fault::NoLongerUsed => "该密钥已不再使用，可以删除此记录".to_owned(),
         }
     }
 }

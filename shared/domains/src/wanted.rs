@@ -93,6 +93,21 @@ pub(crate) fn hosts(service: &Service) -> [(Subject, &'static str, Option<&str>)
     ]
 }
 
+impl DkimRecord {
+    /// As it is to be set in the zone of the domain.
+    #[must_use]
+    pub fn wanted(&self, domain: &str, ttl: u32) -> Wanted {
+        Wanted {
+            subject: Subject::Dkim,
+            name: format!("{}._domainkey.{domain}", self.selector),
+            kind: "TXT",
+            value: self.value.clone(),
+            ttl,
+            importance: Importance::Recommended,
+        }
+    }
+}
+
 /// Everything that the zone of a domain should have, beside what proves whose it is. `id` is of the policy for TLS.
 #[must_use]
 pub fn wanted(domain: &str, service: &Service, keys: &[DkimRecord], id: &str) -> Vec<Wanted> {
@@ -112,10 +127,7 @@ pub fn wanted(domain: &str, service: &Service, keys: &[DkimRecord], id: &str) ->
         all.push(record(Subject::Mx, domain.to_owned(), "MX", value, Required));
     }
     all.push(record(Subject::Spf, domain.to_owned(), "TXT", spf(service), Recommended));
-    for key in keys {
-        let name = format!("{}._domainkey.{domain}", key.selector);
-        all.push(record(Subject::Dkim, name, "TXT", key.value.clone(), Recommended));
-    }
+    all.extend(keys.iter().filter(|key| key.is_needed).map(|key| key.wanted(domain, ttl)));
     let reports =
         service.reports.as_ref().map(|address| format!("; rua=mailto:{address}")).unwrap_or_default();
     let policy = format!("v=DMARC1; p=quarantine{reports}");

@@ -199,12 +199,16 @@ async fn senders() {
 #[tokio::test]
 async fn signatures_and_forgeries() {
     let wanted = key().value;
+    let with = |tag: &str| format!("{wanted}; {tag}");
     for (value, expected) in [
         (wanted.as_str(), (Verdict::Good, vec![])),
         ("v=DKIM1; k=ed25519; p=", (Verdict::Wrong, vec![Fault::Revoked])),
         ("v=DKIM1; k=ed25519; p=AAAA", (Verdict::Wrong, vec![Fault::OtherKey])),
         ("v=DKIM1; k=ed25519; p=***", (Verdict::Wrong, vec![Fault::Syntax("p=".to_owned())])),
-        ("v=DKIM1 k", (Verdict::Wrong, vec![Fault::Syntax("p=".to_owned())])),
+        ("v=DKIM1 k", (Verdict::Wrong, vec![Fault::Syntax("v=DKIM1 k".to_owned())])),
+        (with("h=sha1").as_str(), (Verdict::Wrong, vec![Fault::Syntax("h=sha1".to_owned())])),
+        (with("h=sha1:SHA256").as_str(), (Verdict::Good, vec![])),
+        (with("s=calendar").as_str(), (Verdict::Wrong, vec![Fault::Syntax("s=calendar".to_owned())])),
     ] {
         let zone = Zone::of(&[&format!("pp1._domainkey.acme.example TXT {value}")]);
         assert_eq!(one(&report(&zone, &[key()]).await, Subject::Dkim), expected, "{value}");
@@ -215,7 +219,11 @@ async fn signatures_and_forgeries() {
     );
     // What is no longer used may be gone.
     let retired = DkimRecord { is_needed: false, ..key() };
-    assert_eq!(one(&report(&Zone::default(), &[retired]).await, Subject::Dkim), (Verdict::Good, vec![]));
+    let retired = [retired];
+    assert_eq!(one(&report(&Zone::default(), &retired).await, Subject::Dkim), (Verdict::Good, vec![]));
+    let still = Zone::of(&["pp1._domainkey.acme.example TXT v=DKIM1; p="]);
+    let told = (Verdict::Good, vec![Fault::NoLongerUsed]);
+    assert_eq!(one(&report(&still, &retired).await, Subject::Dkim), told);
     for (value, verdict, faults, protected) in [
         ("v=DMARC1; p=reject; rua=mailto:a@b.example", Verdict::Good, vec![], true),
         ("v=DMARC1; p=quarantine", Verdict::Good, vec![Fault::NoReports], true),

@@ -32,6 +32,8 @@ use pennypost_ports::{
     Control, Dns, DnsError, DnsKind, DnsRecord, FetchError, Https, Log, Objects, Queue, RandomIds,
     SystemClock,
 };
+use pennypost_sealing::Keyring;
+use pennypost_signing::Algorithm;
 use pennypost_text::Lang;
 use serde_json::Value;
 use tower::ServiceExt;
@@ -87,6 +89,8 @@ pub struct Tenant {
     pub id: TenantId,
     pub name: String,
     pub domain: String,
+    /// A key of the domain, which waits for its record.
+    pub selector: String,
     /// The creator, a super admin, an administrator of groups, a member.
     pub creator: AccountKey,
     pub chief: AccountKey,
@@ -180,7 +184,9 @@ impl Office {
             Administration::new(directory, Arc::clone(&control), Arc::clone(&clock) as _, ids)
                 .with_tasks(objects, queue);
         let zone = Arc::new(Zone::default());
-        let administration = administration.looking_up(Arc::clone(&zone) as _, Arc::clone(&zone) as _);
+        let ring = Keyring::parse(&Keyring::fresh().expect("randomness")).expect("a key");
+        let administration =
+            administration.looking_up(Arc::clone(&zone) as _, Arc::clone(&zone) as _).sealing(Arc::new(ring));
         let service = Service::at("mx.post.example");
         administration.change_service(&OPERATOR, None, service).await.expect("said");
         let rest = Rest::new(administration.clone(), Arc::clone(&control), clock).at(pace);
@@ -206,6 +212,8 @@ impl Office {
         let domain = format!("{name}.example");
         let id = it.add_tenant(&OPERATOR, &name).await.expect("tenant").id;
         it.add_domain(&OPERATOR, id, &domain).await.expect("domain");
+        let key = it.add_domain_key(&OPERATOR, id, &domain, Algorithm::Ed25519).await.expect("a key");
+        let selector = key.1.selector;
         let challenge = ("00".repeat(16), "00".repeat(4));
         it.directory().claim_domain(id, &format!("claimed.{domain}"), challenge).await.expect("claimed");
         let mut accounts = Vec::new();
@@ -278,6 +286,7 @@ impl Office {
             id,
             name,
             domain,
+            selector,
             creator,
             chief,
             graded,

@@ -6,6 +6,7 @@ mod business;
 mod clients;
 mod creator;
 mod departments;
+mod domain_keys;
 mod domain_records;
 mod domains;
 mod grants;
@@ -65,6 +66,7 @@ pub(crate) fn operations() -> impl Iterator<Item = &'static Operation> {
         sign_ins::OPERATIONS,
         service::OPERATIONS,
         domain_records::OPERATIONS,
+        domain_keys::OPERATIONS,
         sessions::OPERATIONS,
         second_factors::OPERATIONS,
         security::OPERATIONS,
