@@ -103,6 +103,7 @@ fn refused(error: AdminError, text: &Text) -> Failed {
         AdminError::NoSealing => say!(text, "no-sealing"),
         AdminError::NoKeyMade(cause) => say!(text, "domain-key-not-made", cause = cause),
         AdminError::Conflict(Conflict::KeyWaits) => say!(text, "domain-key-waits"),
+        AdminError::Invalid(Invalid::TlsPolicy) => say!(text, "domain-tls-bad"),
         AdminError::Invalid(Invalid::KeyRotation) => say!(text, "domain-key-rotation-bad"),
         AdminError::Service(cause) => say!(text, "service-bad", cause = cause),
         AdminError::Invalid(Invalid::SessionLife) => say!(text, "session-life"),

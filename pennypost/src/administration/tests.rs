@@ -351,6 +351,26 @@ async fn keys_of_domains_are_made_listed_and_withdrawn() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn policies_for_tls_are_said_and_shown() {
+    let it = test_office::office().await;
+    done(&it, "service set --mx mx.post.example", false).await.expect("said");
+    let none = on_domain(&it, "mta-sts acme.example", false, Lang::En).await.expect("shown");
+    assert_eq!(none, ["acme.example has no policy for TLS here"]);
+    let said = on_domain(&it, "mta-sts acme.example --mode enforce", false, Lang::En).await.expect("said");
+    assert_eq!(said, ["version: STSv1", "mode: enforce", "mx: mx.post.example", "max_age: 604800"]);
+    let longer = on_domain(&it, "mta-sts acme.example --max-age 2592000", true, Lang::En).await;
+    let longer = documents(&longer.expect("said"));
+    assert_eq!((&longer[0]["mode"], &longer[0]["max_age"]), (&"enforce".into(), &2_592_000.into()));
+    let records = on_domain(&it, "records acme.example", false, Lang::En).await.expect("told");
+    let id = longer[0]["id"].as_str().expect("an id");
+    let record = format!("_mta-sts.acme.example. 3600 IN TXT \"v=STSv1; id={id}\"");
+    assert!(records.contains(&record), "{records:?}");
+    for bad in ["mta-sts acme.example --mode always", "mta-sts acme.example --max-age 1"] {
+        assert!(on_domain(&it, bad, false, Lang::ZhCn).await.is_err(), "{bad}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn tasks_are_listed_shown_and_cancelled() {
     let it = test_office::office().await;
     assert_eq!(done(&it, "task list", false).await, Ok(vec!["there are no tasks".to_owned()]));

@@ -256,6 +256,8 @@ actions! {
     /// End the use of such a key, or say when keys are changed for new ones. What becomes of a key because of what DNS shows
     /// is recorded as this, too.
     DomainKeyChange "domain-key.change" Domains Write Tenant Nobody All;
+    /// Say whether mail for a domain may be brought without TLS (MTA-STS).
+    DomainTls "domain.tls" Domains Write Tenant Nobody All;
     /// Look at what domains have to point at.
     ServiceRead "service.read" Installation Read Installation Nobody All;
     /// Say at what domains have to point.

@@ -134,7 +134,7 @@ impl Administration {
         Ok(service)
     }
 
-    async fn said_service(&self) -> Result<Service, AdminError> {
+    pub(crate) async fn said_service(&self) -> Result<Service, AdminError> {
         let found = self.read::<Service>(&service_key()).await?;
         found.map(|(service, _)| service).ok_or(AdminError::Conflict(Conflict::ServiceUnsaid))
     }
@@ -257,10 +257,8 @@ impl Administration {
             Some(challenge) if !domain.state.is_owned() => challenge.wanted(name, &service),
             _ => Vec::new(),
         };
-        // Any text that changes with the policy does: it is named by the hosts that are in it.
-        let hosts: Vec<&str> = service.mx.iter().map(|mx| mx.host.as_str()).collect();
-        let id = format!("{:08x}", digest_of(&hosts.join(",")));
-        all.extend(wanted(name, &service, &keys, &id));
+        let policy = self.tls_policy(domain).await?;
+        all.extend(wanted(name, &service, &keys, policy.as_ref()));
         Ok(all)
     }
 
@@ -288,7 +286,9 @@ impl Administration {
         let tenant = domain.tenant;
         let (service, keys) = (self.said_service().await?, self.dkim_records(&domain).await?);
         let Outside { dns, https } = self.outside()?;
-        let question = Question { domain: domain.name.as_str(), service: &service, keys: &keys };
+        let policy = self.tls_policy(&domain).await?;
+        let policy = policy.as_ref();
+        let question = Question { domain: domain.name.as_str(), service: &service, keys: &keys, policy };
         let report = check(&**dns, &**https, question, self.clock.now()).await;
         self.go_on_with_keys(call, &domain, &report).await?;
         self.write(&report_key(tenant, &domain.name), &report, Expected::Any).await?;
@@ -386,6 +386,7 @@ impl Administration {
         if is_gone {
             self.erase(&report_key(tenant, &domain.name)).await?;
             self.key_store().forget(tenant, domain.name.as_str()).await?;
+            self.forget_tls_policy(&domain).await?;
         }
         Ok(is_gone)
     }
@@ -406,9 +407,4 @@ fn needs_attention(report: &Report, wanted: &[Wanted]) -> bool {
             checked.subject == Subject::Dkim || !is_optional(checked.subject)
         }
     })
-}
-
-/// FNV-1a: a short name for a text.
-fn digest_of(text: &str) -> u32 {
-    text.bytes().fold(0x811c_9dc5, |sum, byte| (sum ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }

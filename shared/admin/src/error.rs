@@ -138,6 +138,9 @@ pub enum Invalid {
         "sessions last 15 minutes to 90 days, and may be idle for 5 minutes at least and not for longer than they last"
     )]
     SessionLife,
+    /// A policy for TLS that can't be.
+    #[error("a policy for TLS is remembered for 86400 to 31557600 seconds")]
+    TlsPolicy,
     /// A rule of rotation that can't be.
     #[error("keys are used for 7 to 3650 days, and stay published for 1 to 90 days after that")]
     KeyRotation,

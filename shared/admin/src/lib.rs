@@ -57,6 +57,7 @@ mod tags;
 mod tasks;
 mod tenants;
 mod tickets;
+mod tls_policies;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -94,6 +95,7 @@ pub use tags::senders_name;
 pub use tasks::{NewExport, NewImport, Swept, Task, TaskCounts, TaskKind, TaskProblem, TaskState, Worked};
 pub use tenants::TenantChange;
 pub use tickets::TICKET_LIFE;
+pub use tls_policies::Policed;
 
 /// Administration. Cheap to clone; clones share what the process remembers.
 #[derive(Clone)]

@@ -9,7 +9,7 @@ use pennypost_ports::{Dns, DnsKind, DnsRecord, Https};
 use crate::report::{Checked, Fault, Report, Subject, Verdict};
 use crate::tags::{tag, tags};
 use crate::wanted::{hosts, services};
-use crate::{Server, Service, dmarc, mta_sts, spf};
+use crate::{Server, Service, TlsPolicy, dmarc, mta_sts, spf};
 
 /// A key for signatures that others have to find.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,11 +31,13 @@ pub struct Question<'a> {
     pub service: &'a Service,
     /// Its keys.
     pub keys: &'a [DkimRecord],
+    /// The policy for TLS that is published for it here, if one is.
+    pub policy: Option<&'a TlsPolicy>,
 }
 
 /// Looks everything up, at once.
 pub async fn check(dns: &dyn Dns, https: &dyn Https, question: Question<'_>, time: Timestamp) -> Report {
-    let Question { domain, service, keys } = question;
+    let Question { domain, service, keys, policy } = question;
     let dkim = async {
         if keys.is_empty() {
             let none = Checked::new(Subject::Dkim, &format!("_domainkey.{domain}"));
@@ -43,7 +45,8 @@ pub async fn check(dns: &dyn Dns, https: &dyn Https, question: Question<'_>, tim
         }
         join_all(keys.iter().map(|key| dkim(dns, domain, key))).await
     };
-    let hosts = hosts(service).into_iter().filter_map(|(subject, label, host)| Some((subject, label, host?)));
+    let hosts =
+        hosts(service, policy).into_iter().filter_map(|(subject, label, host)| Some((subject, label, host?)));
     let hosts =
         join_all(hosts.map(|(subject, label, host)| points(dns, subject, format!("{label}.{domain}"), host)));
     let servers =
@@ -56,12 +59,13 @@ pub async fn check(dns: &dyn Dns, https: &dyn Https, question: Question<'_>, tim
         spf::check(dns, domain, service),
         dkim,
         dmarc::check(dns, domain),
-        mta_sts::check(dns, https, domain, service),
+        mta_sts::check(dns, https, question),
         mta_sts::reports(dns, domain),
         hosts,
         servers,
     );
-    let mut checked = vec![mx, spf, dmarc, sts, reports];
+    let mut checked = vec![mx, spf, dmarc, reports];
+    checked.extend(sts);
     checked.extend(dkim.into_iter().chain(hosts).chain(servers));
     checked.sort_by_key(|checked| checked.subject);
     Report { time, checked }

@@ -640,6 +640,8 @@ domain-key-state = { $state ->
     [retiring] replaced, its record has to stay
    *[removed] removed, its record may go
  }
+domain-tls-none = { $name } has no policy for TLS here
+domain-tls-bad = a policy for TLS is remembered for 86400 to 31557600 seconds
 error-alias-domain = { $name } stands for another domain: addresses are given there, and no domain stands for it
 error-domain-not-empty = { $name } has addresses of its own, or another domain stands for it
 error-domain-state = { $name } is not in a state for this

@@ -570,6 +570,8 @@ domain-key-state = { $state ->
     [retiring] 已被替换，记录须保留
    *[removed] 已停用，可删除记录
  }
+domain-tls-none = { $name } 在此处没有 TLS 策略
+domain-tls-bad = TLS 策略的有效期须为 86400 至 31557600 秒
 error-alias-domain = { $name } 是别名域：地址须建在其对应的域名下，也不能再作为其他别名域的目标
 error-domain-not-empty = { $name } 下仍有地址，或有其他域名是它的别名域
 error-domain-state = { $name } 当前的状态不允许该操作

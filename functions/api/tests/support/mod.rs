@@ -370,6 +370,12 @@ impl Office {
         self.administration.directory().keep_session(&new).await.expect("a session").1
     }
 
+    /// What the world gets at a path of a host.
+    pub async fn get_at(&self, host: &str, path: &str) -> Answer {
+        let request = Request::get(path).header("host", host).body(Body::empty()).expect("a request");
+        self.send(request).await
+    }
+
     /// Asks with a key; updates say that they have seen what is there.
     pub async fn ask(&self, key: &str, method: &str, path: &str, body: Option<&Value>) -> Answer {
         let headers = if ["PUT", "PATCH"].contains(&method) { &[("if-match", "*")][..] } else { &[] };

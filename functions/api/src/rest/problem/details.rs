@@ -391,6 +391,10 @@ impl From<AdminError> for Refusal {
                     "已有同类密钥在等待设置解析记录：请设置后重新检查，或先撤销该密钥",
                 ),
             ),
+            AdminError::Invalid(Invalid::TlsPolicy) => invalid(both(
+                "a policy for TLS is remembered for 86400 to 31557600 seconds",
+                "TLS 策略的有效期须为 86400 至 31557600 秒",
+            )),
             AdminError::Invalid(Invalid::KeyRotation) => invalid(both(
                 "keys are used for 7 to 3650 days, and stay published for 1 to 90 days after that",
                 "密钥的使用期须为 7 至 3650 天，停用后记录保留 1 至 90 天",

@@ -8,6 +8,7 @@ mod creator;
 mod departments;
 mod domain_keys;
 mod domain_records;
+mod domain_tls;
 mod domains;
 mod grants;
 mod groups;
@@ -67,6 +68,7 @@ pub(crate) fn operations() -> impl Iterator<Item = &'static Operation> {
         service::OPERATIONS,
         domain_records::OPERATIONS,
         domain_keys::OPERATIONS,
+        domain_tls::OPERATIONS,
         sessions::OPERATIONS,
         second_factors::OPERATIONS,
         security::OPERATIONS,
