@@ -69,6 +69,10 @@ impl Office {
         let sign_ins = SignInLog::new(backend.log(), Arc::clone(&clock), Arc::clone(&ids));
         let directory =
             Directory::new(backend.control(), Arc::clone(&clock), Arc::clone(&ids)).recording(sign_ins);
+        let directory = match &secrets {
+            Some(secrets) => directory.sealing(Arc::clone(secrets)),
+            None => directory,
+        };
         let store =
             Mailstore::new(backend.journal(), backend.objects(), Arc::clone(&clock), Arc::clone(&ids));
         Office { backend, directory, store, clock, ids, outside: OnceLock::new(), secrets }

@@ -293,7 +293,8 @@ async fn policies_for_tls_are_published_for_whom_they_were_said() {
         assert_eq!(answer.header("content-type"), "text/plain; charset=utf-8");
     }
     let long = format!("mta-sts.{}", "a".repeat(8_000));
-    for host in [it.name.as_str(), "mta-sts.nobody.example", "mta-sts.", "mta-sts", "mta-sts..", "[::1]:8", "", &long]
+    for host in
+        [it.name.as_str(), "mta-sts.nobody.example", "mta-sts.", "mta-sts", "mta-sts..", "[::1]:8", "", &long]
     {
         served(host).await.assert_problem(404, "not-found");
     }

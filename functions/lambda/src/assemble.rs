@@ -11,6 +11,7 @@ use pennypost_mailstore::Mailstore;
 use pennypost_model::event::Stage;
 use pennypost_notify::Notify;
 use pennypost_policy_filter::PolicyFilter;
+use pennypost_ports::Secrets;
 use pennypost_receive::{self as receive, Receive};
 use pennypost_runtime::batch::{Acknowledgement, Desk, Patience};
 use pennypost_runtime::needs::Needs;
@@ -30,7 +31,6 @@ const SEALING_KEYS: &str = "PENNYPOST_SEALING_KEYS";
 
 /// Administration that looks into the world, and seals secrets where the environment says with which keys.
 pub(crate) fn equipped(administration: Administration) -> Result<Administration, FunctionError> {
-    let given = |name: &str| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
     let administration = match pennypost_lookup::outside(given(DNS).as_deref()) {
         Ok((dns, https)) => administration.looking_up(dns, https),
         Err(error) => {
@@ -38,9 +38,21 @@ pub(crate) fn equipped(administration: Administration) -> Result<Administration,
             administration
         }
     };
-    let Some(keys) = given(SEALING_KEYS) else { return Ok(administration) };
+    Ok(match secrets()? {
+        Some(secrets) => administration.sealing(secrets),
+        None => administration,
+    })
+}
+
+/// What seals secrets, if the environment says with which keys.
+pub(crate) fn secrets() -> Result<Option<Arc<dyn Secrets>>, FunctionError> {
+    let Some(keys) = given(SEALING_KEYS) else { return Ok(None) };
     let wrong = |cause: BadKeys| FunctionError::Environment { name: SEALING_KEYS, cause: cause.to_string() };
-    Ok(administration.sealing(Arc::new(Keyring::parse(&keys).map_err(wrong)?)))
+    Ok(Some(Arc::new(Keyring::parse(&keys).map_err(wrong)?)))
+}
+
+fn given(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.trim().is_empty())
 }
 
 /// The handlers of a function's stages.

@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde_json::Value;
 use tower::ServiceExt;
 
-use crate::assemble::equipped;
+use crate::assemble::{equipped, secrets};
 use crate::{FunctionError, Ports};
 
 const HOSTNAME: &str = "PENNYPOST_HOSTNAME";
@@ -45,6 +45,10 @@ pub fn api_function(ports: &Ports, settings: Settings) -> Result<ApiFunction, Fu
     let record = SignInLog::new(Arc::clone(&ports.log), Arc::clone(&clock), Arc::clone(&ids));
     let directory = Directory::new(Arc::clone(&control), Arc::clone(&clock), Arc::clone(&ids))
         .recording(Arc::clone(&record));
+    let directory = match secrets()? {
+        Some(secrets) => directory.sealing(secrets),
+        None => directory,
+    };
     let pages = Api::new(directory.clone(), settings);
     let administration = Administration::new(directory, Arc::clone(&control), Arc::clone(&clock), ids)
         .with_tasks(ports.objects()?, Arc::clone(&ports.queue));

@@ -180,13 +180,14 @@ impl Office {
         let record = SignInLog::new(log, Arc::clone(&clock) as _, Arc::clone(&ids) as _);
         let directory = Directory::new(Arc::clone(&control), Arc::clone(&clock) as _, Arc::clone(&ids) as _)
             .recording(record);
+        let ring = Arc::new(Keyring::parse(&Keyring::fresh().expect("randomness")).expect("a key"));
+        let directory = directory.sealing(Arc::clone(&ring) as _);
         let administration =
             Administration::new(directory, Arc::clone(&control), Arc::clone(&clock) as _, ids)
                 .with_tasks(objects, queue);
         let zone = Arc::new(Zone::default());
-        let ring = Keyring::parse(&Keyring::fresh().expect("randomness")).expect("a key");
         let administration =
-            administration.looking_up(Arc::clone(&zone) as _, Arc::clone(&zone) as _).sealing(Arc::new(ring));
+            administration.looking_up(Arc::clone(&zone) as _, Arc::clone(&zone) as _).sealing(ring);
         let service = Service::at("mx.post.example");
         administration.change_service(&OPERATOR, None, service).await.expect("said");
         let rest = Rest::new(administration.clone(), Arc::clone(&control), clock).at(pace);
