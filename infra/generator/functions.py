@@ -109,6 +109,9 @@ def environment(either: list[dict], facts: dict) -> dict:
         # Ports as the template's adapter listens; without an adapter, as whatever serves in its place.
         found["PENNYPOST_HOSTNAME"] = ref("Hostname")
         found["PENNYPOST_OUTGOING"] = choice("HasOutgoing", ref("OutgoingServer"), NOTHING)
+    # Whoever makes keys of domains: administration.
+    if any(needs["trigger"]["kind"] == "http" or needs["trigger"].get("queue") == "house" for needs in either):
+        found["PENNYPOST_SEALING_KEYS"] = choice("HasSealingKeys", ref("SealingKeys"), NOTHING)
     for queue in sorted(queues):
         found[f"PENNYPOST_QUEUE_{queue.upper()}"] = ref(permissions.resource_of(queue))
     return found

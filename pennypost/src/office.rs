@@ -12,10 +12,11 @@ use pennypost_fold::DraftError;
 use pennypost_mailstore::{Mailroom, Mailstore};
 use pennypost_model::UidSet;
 use pennypost_model::journal::{Actor, DeleteReason};
-use pennypost_ports::{Clock, Control, Ids, Log, Objects, Queue, RandomIds, SystemClock};
+use pennypost_ports::{Clock, Control, Ids, Log, Objects, Queue, RandomIds, Secrets, SystemClock};
+use pennypost_sealing::{KeyFile, Keyring};
 
 use crate::admin::{EmptyAccount, OpenAccount};
-use crate::backend::{Backend, Place};
+use crate::backend::{Backend, Kind, Place};
 use crate::text::Text;
 use crate::{Failed, say};
 
@@ -33,10 +34,16 @@ pub struct Office {
     pub ids: Arc<dyn Ids>,
     /// DNS and HTTPS, when something of the world is looked up; `None` where the machine has no DNS.
     outside: OnceLock<Option<Outside>>,
+    /// What seals secrets; `None` where nobody has said with which keys.
+    secrets: Option<Arc<dyn Secrets>>,
 }
 
 /// The servers that are asked instead of the machine's, separated by commas.
 const DNS: &str = "PENNYPOST_DNS";
+/// Keys with which secrets are sealed, in the place of the file.
+const SEALING_KEYS: &str = "PENNYPOST_SEALING_KEYS";
+/// The file of those keys in a data directory.
+const KEY_FILE: &str = "sealing.keys";
 
 impl Office {
     /// Opens the data directory, as the server or beside it.
@@ -44,7 +51,8 @@ impl Office {
     /// # Errors
     /// [`Failed::Open`].
     pub fn open(data: &Path, options: &Options) -> Result<Office, Failed> {
-        Ok(Office::on(Backend::Embedded(Embedded::open(data, options)?)))
+        let backend = Backend::Embedded(Embedded::open(data, options)?);
+        Ok(Office::on(backend, secrets(&Place::directory(data))?))
     }
 
     /// Opens it wherever it is. The options are for a data directory.
@@ -52,18 +60,22 @@ impl Office {
     /// # Errors
     /// [`Failed::Open`], [`Failed::Cloud`].
     pub async fn open_at(place: &Place, options: &Options) -> Result<Office, Failed> {
-        Ok(Office::on(place.open(options).await?))
+        Ok(Office::on(place.open(options).await?, secrets(place)?))
     }
 
-    fn on(backend: Backend) -> Office {
+    fn on(backend: Backend, secrets: Option<Arc<dyn Secrets>>) -> Office {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let ids: Arc<dyn Ids> = Arc::new(RandomIds);
         let sign_ins = SignInLog::new(backend.log(), Arc::clone(&clock), Arc::clone(&ids));
         let directory =
             Directory::new(backend.control(), Arc::clone(&clock), Arc::clone(&ids)).recording(sign_ins);
+        let directory = match &secrets {
+            Some(secrets) => directory.sealing(Arc::clone(secrets)),
+            None => directory,
+        };
         let store =
             Mailstore::new(backend.journal(), backend.objects(), Arc::clone(&clock), Arc::clone(&ids));
-        Office { backend, directory, store, clock, ids, outside: OnceLock::new() }
+        Office { backend, directory, store, clock, ids, outside: OnceLock::new(), secrets }
     }
 
     /// The control port.
@@ -88,12 +100,26 @@ impl Office {
         }
     }
 
-    /// Administration that looks nothing up in the world: for housekeeping.
+    /// Administration that looks nothing up in the world.
     #[must_use]
     pub fn administration_inside(&self) -> Administration {
         let (clock, ids) = (Arc::clone(&self.clock), Arc::clone(&self.ids));
-        Administration::new(self.directory.clone(), self.control(), clock, ids)
-            .with_tasks(self.objects(), self.queue())
+        let administration = Administration::new(self.directory.clone(), self.control(), clock, ids)
+            .with_tasks(self.objects(), self.queue());
+        match &self.secrets {
+            Some(secrets) => administration.sealing(Arc::clone(secrets)),
+            None => administration,
+        }
+    }
+
+    /// Administration for housekeeping, whose thread may be busy for seconds: its connections to the world are its own.
+    #[must_use]
+    pub fn administration_apart(&self) -> Administration {
+        let administration = self.administration_inside();
+        match machine() {
+            Some(Outside { dns, https }) => administration.looking_up(dns, https),
+            None => administration,
+        }
     }
 
     /// DNS and HTTPS by other means than the machine's: for tests, and where the configuration says so. Before the first
@@ -103,14 +129,7 @@ impl Office {
     }
 
     fn outside(&self) -> Option<Outside> {
-        let made = || match pennypost_lookup::outside(std::env::var(DNS).ok().as_deref()) {
-            Ok((dns, https)) => Some(Outside { dns, https }),
-            Err(error) => {
-                tracing::warn!(%error, "records of domains can't be looked up");
-                None
-            }
-        };
-        self.outside.get_or_init(made).clone()
+        self.outside.get_or_init(machine).clone()
     }
 
     /// The admin API.
@@ -190,5 +209,30 @@ impl Office {
             let Some(next) = listed.next else { return Ok(all) };
             page.after = Some(next);
         }
+    }
+}
+
+/// DNS and HTTPS as this machine reaches them.
+fn machine() -> Option<Outside> {
+    match pennypost_lookup::outside(std::env::var(DNS).ok().as_deref()) {
+        Ok((dns, https)) => Some(Outside { dns, https }),
+        Err(error) => {
+            tracing::warn!(%error, "records of domains can't be looked up");
+            None
+        }
+    }
+}
+
+/// What seals secrets: keys of the environment, else those of the data directory. In a cloud no machine has a directory that
+/// the others see: only the environment says them there.
+fn secrets(place: &Place) -> Result<Option<Arc<dyn Secrets>>, Failed> {
+    if let Some(keys) = std::env::var(SEALING_KEYS).ok().filter(|keys| !keys.trim().is_empty()) {
+        let ring = Keyring::parse(&keys);
+        let ring = ring.map_err(|error| Failed::Said(format!("{SEALING_KEYS}: {error}")))?;
+        return Ok(Some(Arc::new(ring)));
+    }
+    match place.kind {
+        Kind::Embedded => Ok(Some(Arc::new(KeyFile::at(place.data.join(KEY_FILE))))),
+        Kind::Aws => Ok(None),
     }
 }

@@ -244,7 +244,7 @@ fn pipeline(office: &Office, room: &Mailroom, wakeups: Arc<dyn Wakeups>, config:
 fn housekeep(office: &Office, config: &Config) -> Housekeep {
     let settings = config.housekeeping.clone();
     let house = Housekeep::new(office.store.clone(), office.control(), office.queue(), settings);
-    house.carrying_out(office.administration_inside())
+    house.carrying_out(office.administration_apart())
 }
 
 /// The driver of housekeeping, which has a thread of its own. A service's connections belong to the thread that made

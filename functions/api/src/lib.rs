@@ -5,6 +5,7 @@
 //! | `GET /.well-known/autoconfig/mail/config-v1.1.xml`, `GET /mail/config-v1.1.xml` | Thunderbird, K-9, Evolution | its autoconfiguration format, version 1.1 |
 //! | `POST /autodiscover/autodiscover.xml` | Outlook | Autodiscover as plain old XML (MS-OXDSCLI) |
 //! | `GET /mobileconfig?email=` | a person with an Apple device | a configuration profile |
+//! | `GET /.well-known/mta-sts.txt` | mail servers, at `mta-sts.DOMAIN` | the domain's policy for TLS (RFC 8461) |
 //! | `/api/v1/…` | programs with a key | the admin API ([`rest`]); its reference is `GET /api/v1/reference` |
 //! | `GET /health` | whoever watches | that the program answers |
 //!

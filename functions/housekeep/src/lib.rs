@@ -1,4 +1,4 @@
-//! Handler: bases, segments, garbage collection, and long operations of administration.
+//! Handler: bases, segments, garbage collection, long operations of administration, and the daily look at domains.
 //!
 //! Owns everything that can be thrown away and made anew, and the removal of what nobody needs. Ports: journal,
 //! objects, control (dead hints), queue (dead letters that still need a spooled message, tasks that go on). Tasks are
@@ -16,6 +16,7 @@
 
 mod account;
 mod cards;
+mod domains;
 mod garbage;
 mod hints;
 mod references;
@@ -188,6 +189,7 @@ impl Housekeep {
                 audited.map(|_| Vec::new())
             }
             House::Task(tenant, task) => return self.work_on(tenant, task).await.map(|()| Vec::new()),
+            House::Domains(tenant) => return self.look_after_domains(tenant).await.map(|()| Vec::new()),
         };
         kept.map_err(|error| failed(&error))
     }

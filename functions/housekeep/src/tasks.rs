@@ -13,7 +13,7 @@ use crate::Housekeep;
 
 /// Milliseconds that are worked on one event: others wait behind it, a server that is stopped waits for it, and a function has
 /// to have ended by a time.
-const WORKS: i64 = 10_000;
+pub(crate) const WORKS: i64 = 10_000;
 
 impl Housekeep {
     fn administration(&self) -> Result<&Administration, Failure> {
@@ -27,7 +27,7 @@ impl Housekeep {
         let worked = self.administration()?.work_on(tenant, task, until).await;
         match worked.map_err(|error| failed(&error))? {
             Worked::Over => Ok(()),
-            Worked::More => self.send_task(tenant, task).await,
+            Worked::More => self.send(tenant, House::Task(tenant, task)).await,
         }
     }
 
@@ -36,15 +36,15 @@ impl Housekeep {
         let Some(administration) = &self.administration else { return Ok(()) };
         let swept = administration.sweep_tasks(tenant).await.map_err(|error| failed(&error))?;
         for task in &swept.idle {
-            self.send_task(tenant, *task).await?;
+            self.send(tenant, House::Task(tenant, *task)).await?;
         }
         let (idle, forgotten, files) = (swept.idle.len(), swept.forgotten, swept.files);
         tracing::info!(%tenant, idle, forgotten, files, "tasks swept");
         Ok(())
     }
 
-    async fn send_task(&self, tenant: TenantId, task: TaskId) -> Result<(), Failure> {
-        let body = codec::encode(&Event::House(House::Task(tenant, task)));
+    pub(crate) async fn send(&self, tenant: TenantId, house: House) -> Result<(), Failure> {
+        let body = codec::encode(&Event::House(house));
         let message = Outgoing { tenant, body, delay: Duration::ZERO };
         for sent in self.queue.send_batch(Stage::Housekeep, vec![message]).await {
             sent.map_err(|error| Failure::temporary(&error))?;
@@ -53,6 +53,6 @@ impl Housekeep {
     }
 }
 
-fn failed(error: &AdminError) -> Failure {
+pub(crate) fn failed(error: &AdminError) -> Failure {
     if error.is_temporary() { Failure::temporary(error) } else { Failure::permanent(error) }
 }

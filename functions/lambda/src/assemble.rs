@@ -11,6 +11,7 @@ use pennypost_mailstore::Mailstore;
 use pennypost_model::event::Stage;
 use pennypost_notify::Notify;
 use pennypost_policy_filter::PolicyFilter;
+use pennypost_ports::Secrets;
 use pennypost_receive::{self as receive, Receive};
 use pennypost_runtime::batch::{Acknowledgement, Desk, Patience};
 use pennypost_runtime::needs::Needs;
@@ -18,9 +19,41 @@ use pennypost_runtime::{Fusing, Handler, Pipeline};
 use pennypost_runtime_lambda::QueueFunction;
 
 use pennypost_schedule::Schedule;
+use pennypost_sealing::{BadKeys, Keyring};
 
 use crate::lighten::Spool;
 use crate::{Environment, FunctionError, Ports, TickFunction};
+
+/// The servers of DNS that are asked instead of the machine's.
+const DNS: &str = "PENNYPOST_DNS";
+/// Keys with which secrets are sealed.
+const SEALING_KEYS: &str = "PENNYPOST_SEALING_KEYS";
+
+/// Administration that looks into the world, and seals secrets where the environment says with which keys.
+pub(crate) fn equipped(administration: Administration) -> Result<Administration, FunctionError> {
+    let administration = match pennypost_lookup::outside(given(DNS).as_deref()) {
+        Ok((dns, https)) => administration.looking_up(dns, https),
+        Err(error) => {
+            tracing::warn!(%error, "records of domains can't be looked up");
+            administration
+        }
+    };
+    Ok(match secrets()? {
+        Some(secrets) => administration.sealing(secrets),
+        None => administration,
+    })
+}
+
+/// What seals secrets, if the environment says with which keys.
+pub(crate) fn secrets() -> Result<Option<Arc<dyn Secrets>>, FunctionError> {
+    let Some(keys) = given(SEALING_KEYS) else { return Ok(None) };
+    let wrong = |cause: BadKeys| FunctionError::Environment { name: SEALING_KEYS, cause: cause.to_string() };
+    Ok(Some(Arc::new(Keyring::parse(&keys).map_err(wrong)?)))
+}
+
+fn given(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.trim().is_empty())
+}
 
 /// The handlers of a function's stages.
 ///
@@ -55,6 +88,7 @@ fn handler(
             let administration =
                 Administration::new(directory, Arc::clone(&control), Arc::clone(&clock), Arc::clone(&ids))
                     .with_tasks(ports.objects()?, Arc::clone(&queue));
+            let administration = equipped(administration)?;
             let store = Mailstore::new(ports.journal()?, ports.objects()?, clock, ids);
             let settings = environment.housekeeping.clone();
             Arc::new(Housekeep::new(store, control, queue, settings).carrying_out(administration))

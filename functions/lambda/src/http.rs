@@ -13,13 +13,13 @@ use serde::Serialize;
 use serde_json::Value;
 use tower::ServiceExt;
 
+use crate::assemble::{equipped, secrets};
 use crate::{FunctionError, Ports};
 
 const HOSTNAME: &str = "PENNYPOST_HOSTNAME";
 const IMAPS: &str = "PENNYPOST_PUBLIC_IMAPS";
 const POP3S: &str = "PENNYPOST_PUBLIC_POP3S";
 const OUTGOING: &str = "PENNYPOST_OUTGOING";
-const DNS: &str = "PENNYPOST_DNS";
 
 /// The function.
 pub struct ApiFunction {
@@ -45,16 +45,14 @@ pub fn api_function(ports: &Ports, settings: Settings) -> Result<ApiFunction, Fu
     let record = SignInLog::new(Arc::clone(&ports.log), Arc::clone(&clock), Arc::clone(&ids));
     let directory = Directory::new(Arc::clone(&control), Arc::clone(&clock), Arc::clone(&ids))
         .recording(Arc::clone(&record));
+    let directory = match secrets()? {
+        Some(secrets) => directory.sealing(secrets),
+        None => directory,
+    };
     let pages = Api::new(directory.clone(), settings);
     let administration = Administration::new(directory, Arc::clone(&control), Arc::clone(&clock), ids)
         .with_tasks(ports.objects()?, Arc::clone(&ports.queue));
-    let administration = match pennypost_lookup::outside(std::env::var(DNS).ok().as_deref()) {
-        Ok((dns, https)) => administration.looking_up(dns, https),
-        Err(error) => {
-            tracing::warn!(%error, "records of domains can't be looked up");
-            administration
-        }
-    };
+    let administration = equipped(administration)?;
     Ok(ApiFunction { pages, rest: Rest::new(administration, control, clock), record })
 }
 

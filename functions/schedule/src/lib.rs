@@ -171,10 +171,10 @@ fn sort_key(tenant: TenantId) -> String {
     format!("{TENANT}{tenant}")
 }
 
-/// The daily chores of a tenant: garbage collection and audit.
+/// The daily chores of a tenant: garbage collection, audit, and the look at its domains.
 #[must_use]
 pub fn chores(tenant: TenantId) -> Vec<Event> {
-    vec![Event::House(House::CollectGarbage(tenant)), Event::House(House::Audit(tenant))]
+    [House::CollectGarbage(tenant), House::Audit(tenant), House::Domains(tenant)].map(Event::House).to_vec()
 }
 
 /// Every tenant.

@@ -1,22 +1,29 @@
-//! `pennypost domain claim|verify|records|check|alias|suspend|resume|remove`: what a domain has to have in DNS, and how it
+//! `pennypost domain claim|verify|records|check|alias|suspend|resume|remove|dkim|mta-sts`: what a domain has to have in DNS, and how it
 //! ends.
 
 use clap::Subcommand;
-use pennypost_admin::{DomainRecords, removal_code};
+use pennypost_admin::{DomainRecords, Policed, removal_code};
 use pennypost_directory::{Domain, DomainContents};
-use pennypost_domains::{Checked, Fault};
+use pennypost_domains::{Checked, Fault, TlsMode, TlsPolicy};
 use pennypost_model::TenantId;
 use serde_json::{Value, json};
 
+use super::domain_keys::{self, DkimCommand};
 use super::{OPERATOR, refused, tenant};
 use crate::office::Office;
 use crate::print::{Output, clean};
 use crate::text::{Lang, Text};
 use crate::{Failed, say};
 
+/// Seconds for which a policy for TLS is remembered, if nothing is said.
+const WEEK: u32 = 604_800;
+
 /// Subcommands of `domain` that go through administration.
 #[derive(Debug, Subcommand)]
 pub enum RecordsCommand {
+    /// Keys with which letters of a domain are signed
+    #[command(subcommand)]
+    Dkim(DkimCommand),
     /// Note that a tenant says a domain is its own; its zone has to prove it
     #[command(after_help = "Example:\n  pennypost domain claim example.com --tenant acme")]
     Claim {
@@ -55,6 +62,23 @@ DNS servers other than the machine's are named by the environment variable PENNY
         /// Name or id of the tenant, for a claim
         #[arg(long)]
         tenant: Option<String>,
+    },
+    /// Show or say whether mail for a domain may be brought without TLS (MTA-STS)
+    #[command(after_help = "Examples:
+  pennypost domain mta-sts example.com
+  pennypost domain mta-sts example.com --mode testing
+  pennypost domain mta-sts example.com --mode enforce --max-age 2592000
+The policy is served at https://mta-sts.example.com/.well-known/mta-sts.txt, for which the proxy in front of the server
+needs a certificate. Its record has to be set anew after each change; see “domain records”.")]
+    MtaSts {
+        /// The domain
+        name: String,
+        /// What senders do where mail can't be brought over TLS: testing, enforce; none: there is no policy any more
+        #[arg(long, value_parser = mode)]
+        mode: Option<TlsMode>,
+        /// Seconds for which they remember it
+        #[arg(long, value_name = "SECONDS")]
+        max_age: Option<u32>,
     },
     /// Make a domain stand for another one of the tenant: mail to x@it is mail to x there
     #[command(after_help = "Examples:\n  pennypost domain alias example.net --of example.com\n  \
@@ -107,6 +131,7 @@ pub(crate) async fn run(
     let administration = office.administration();
     let told = |error| refused(error, text);
     match command {
+        RecordsCommand::Dkim(command) => domain_keys::run(office, command, text, output).await,
         RecordsCommand::Claim { name, tenant: of } => {
             let tenant = tenant(office, of.as_deref(), text).await?.id;
             let domain = administration.claim_domain(&OPERATOR, tenant, name).await.map_err(told)?;
@@ -156,6 +181,20 @@ pub(crate) async fn run(
             }
             report(&records, text, output)
         }
+        RecordsCommand::MtaSts { name, mode, max_age } => {
+            let tenant = whose(office, name, None, text).await?;
+            let mut found = administration.domain_tls(&OPERATOR, tenant, name).await.map_err(told)?;
+            if mode.is_some() || max_age.is_some() {
+                let seen = found.policy;
+                let policy = TlsPolicy {
+                    mode: mode.or(seen.map(|seen| seen.mode)).unwrap_or(TlsMode::Testing),
+                    max_age: max_age.or(seen.map(|seen| seen.max_age)).unwrap_or(WEEK),
+                };
+                let changed = administration.change_domain_tls(&OPERATOR, tenant, name, seen, policy).await;
+                found = changed.map_err(told)?;
+            }
+            tls(&found, text, output)
+        }
         RecordsCommand::Alias { name, of, off } => {
             let tenant = whose(office, name, None, text).await?;
             let of = of.as_deref().filter(|_| !off);
@@ -185,7 +224,12 @@ pub(crate) async fn run(
 }
 
 /// The tenant that is named, else the one that has the domain.
-async fn whose(office: &Office, name: &str, of: Option<&str>, text: &Text) -> Result<TenantId, Failed> {
+pub(super) async fn whose(
+    office: &Office,
+    name: &str,
+    of: Option<&str>,
+    text: &Text,
+) -> Result<TenantId, Failed> {
     if of.is_some() {
         return Ok(tenant(office, of, text).await?.id);
     }
@@ -193,6 +237,27 @@ async fn whose(office: &Office, name: &str, of: Option<&str>, text: &Text) -> Re
         Some(domain) => Ok(domain.tenant),
         None => Err(Failed::Said(say!(text, "error-no-domain", name = clean(name)))),
     }
+}
+
+fn mode(word: &str) -> Result<TlsMode, String> {
+    let found = TlsMode::ALL.into_iter().find(|mode| mode.name() == word);
+    found.ok_or_else(|| "it is one of none, testing, enforce".to_owned())
+}
+
+fn tls(found: &Policed, text: &Text, output: &mut Output<'_>) -> Result<(), Failed> {
+    let (document, id) = found.published.clone().unzip();
+    if output.json {
+        let (mode, max_age) = found.policy.map(|policy| (policy.mode.name(), policy.max_age)).unzip();
+        let shown = json!({
+            "domain": found.domain.name, "mode": mode, "max_age": max_age, "id": id, "text": document,
+        });
+        return Ok(output.line(&shown.to_string())?);
+    }
+    match document {
+        Some(document) => document.lines().try_for_each(|line| output.line(line))?,
+        None => output.line(&say!(text, "domain-tls-none", name = found.domain.name.to_unicode()))?,
+    }
+    Ok(())
 }
 
 async fn suspend(

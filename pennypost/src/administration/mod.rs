@@ -5,6 +5,7 @@
 
 mod business;
 mod domain;
+mod domain_keys;
 mod key;
 mod log;
 mod plan;
@@ -30,6 +31,7 @@ use crate::{Failed, say};
 pub use business::BusinessCommand;
 pub use domain::RecordsCommand;
 pub(crate) use domain::run as domain;
+pub use domain_keys::DkimCommand;
 pub use key::KeyCommand;
 pub use log::LogCommand;
 pub use plan::PlanCommand;
@@ -98,6 +100,11 @@ fn refused(error: AdminError, text: &Text) -> Failed {
             say!(text, "plan-not-in", function = function.name())
         }
         AdminError::NoLookUps => say!(text, "no-look-ups"),
+        AdminError::NoSealing => say!(text, "no-sealing"),
+        AdminError::NoKeyMade(cause) => say!(text, "domain-key-not-made", cause = cause),
+        AdminError::Conflict(Conflict::KeyWaits) => say!(text, "domain-key-waits"),
+        AdminError::Invalid(Invalid::TlsPolicy) => say!(text, "domain-tls-bad"),
+        AdminError::Invalid(Invalid::KeyRotation) => say!(text, "domain-key-rotation-bad"),
         AdminError::Service(cause) => say!(text, "service-bad", cause = cause),
         AdminError::Invalid(Invalid::SessionLife) => say!(text, "session-life"),
         AdminError::Invalid(Invalid::NoFactor) => say!(text, "second-factor-none"),

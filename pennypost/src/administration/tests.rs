@@ -314,6 +314,63 @@ async fn domains_are_checked_claimed_and_removed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn keys_of_domains_are_made_listed_and_withdrawn() {
+    let it = test_office::office().await;
+    let none = on_domain(&it, "dkim list acme.example", false, Lang::En).await.expect("listed");
+    assert!(none[0].contains("dkim add"), "{none:?}");
+    let made = on_domain(&it, "dkim add acme.example", false, Lang::En).await.expect("made");
+    let today = it.office.clock.now().day();
+    assert!(made[0].contains(&format!("r{today}")) && made[2].contains(&format!("e{today}")), "{made:?}");
+    // A key of RSA does not fit into one piece of a text.
+    let begin = format!("r{today}._domainkey.acme.example. 3600 IN TXT \"v=DKIM1; k=rsa; p=");
+    assert!(made[1].starts_with(&begin) && made[1].contains("\" \""), "{made:?}");
+    let waits = on_domain(&it, "dkim add acme.example --algorithm ed25519", false, Lang::ZhCn).await;
+    assert!(waits.expect_err("one waits").contains("等待设置解析记录"));
+    let listed = on_domain(&it, "dkim list acme.example", true, Lang::En).await.expect("listed");
+    let listed = documents(&listed);
+    assert_eq!((listed.len(), &listed[1]["state"]), (2, &"waiting".into()));
+    assert!(!listed.iter().any(|key| key.to_string().contains("private")), "{listed:?}");
+    let rule = on_domain(&it, "dkim rotation acme.example --never --publish 14", true, Lang::En).await;
+    let rule = documents(&rule.expect("said"));
+    assert_eq!(rule[0], serde_json::json!({ "after_days": null, "publish_days": 14 }));
+    let bad = on_domain(&it, "dkim rotation acme.example --after 3", false, Lang::En).await;
+    assert!(bad.expect_err("too often").contains("7 to 3650 days"));
+    let withdraw = format!("dkim withdraw acme.example e{today}");
+    on_domain(&it, &withdraw, false, Lang::En).await.expect("withdrawn");
+    on_domain(&it, &withdraw, false, Lang::En).await.expect_err("gone");
+    let listed = on_domain(&it, "dkim list acme.example", false, Lang::En).await.expect("listed");
+    assert!(
+        listed[2].starts_with(&format!("e{today}")) && listed[2].contains("its record may go"),
+        "{listed:?}"
+    );
+    let log = documents(&done(&it, "log list", true).await.expect("listed"));
+    let of = |action: &str| log.iter().filter(|record| record["action"] == action).count();
+    // What is refused is told by a second record.
+    assert_eq!((of("domain-key.add"), of("domain-key.change")), (4, 2));
+    assert!(it.dir.path().join("data/sealing.keys").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn policies_for_tls_are_said_and_shown() {
+    let it = test_office::office().await;
+    done(&it, "service set --mx mx.post.example", false).await.expect("said");
+    let none = on_domain(&it, "mta-sts acme.example", false, Lang::En).await.expect("shown");
+    assert_eq!(none, ["acme.example has no policy for TLS here"]);
+    let said = on_domain(&it, "mta-sts acme.example --mode enforce", false, Lang::En).await.expect("said");
+    assert_eq!(said, ["version: STSv1", "mode: enforce", "mx: mx.post.example", "max_age: 604800"]);
+    let longer = on_domain(&it, "mta-sts acme.example --max-age 2592000", true, Lang::En).await;
+    let longer = documents(&longer.expect("said"));
+    assert_eq!((&longer[0]["mode"], &longer[0]["max_age"]), (&"enforce".into(), &2_592_000.into()));
+    let records = on_domain(&it, "records acme.example", false, Lang::En).await.expect("told");
+    let id = longer[0]["id"].as_str().expect("an id");
+    let record = format!("_mta-sts.acme.example. 3600 IN TXT \"v=STSv1; id={id}\"");
+    assert!(records.contains(&record), "{records:?}");
+    for bad in ["mta-sts acme.example --mode always", "mta-sts acme.example --max-age 1"] {
+        assert!(on_domain(&it, bad, false, Lang::ZhCn).await.is_err(), "{bad}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn tasks_are_listed_shown_and_cancelled() {
     let it = test_office::office().await;
     assert_eq!(done(&it, "task list", false).await, Ok(vec!["there are no tasks".to_owned()]));

@@ -251,6 +251,13 @@ actions! {
     DomainRemove "domain.remove" Domains Write Tenant Nobody All;
     /// Close a domain, or open it again (TEN-10).
     DomainSuspend "domain.suspend" Installation Write Tenant Nobody All;
+    /// Make a key with which letters of a domain are signed.
+    DomainKeyAdd "domain-key.add" Domains Write Tenant Nobody All;
+    /// End the use of such a key, or say when keys are changed for new ones. What becomes of a key because of what DNS shows
+    /// is recorded as this, too.
+    DomainKeyChange "domain-key.change" Domains Write Tenant Nobody All;
+    /// Say whether mail for a domain may be brought without TLS (MTA-STS).
+    DomainTls "domain.tls" Domains Write Tenant Nobody All;
     /// Look at what domains have to point at.
     ServiceRead "service.read" Installation Read Installation Nobody All;
     /// Say at what domains have to point.

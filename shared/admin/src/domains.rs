@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use pennypost_directory::{Domain, DomainContents, DomainHealth, DomainName, DomainState};
 use pennypost_domains::{
-    Challenge, Checked, DkimRecord, Importance, Proof, Question, Report, Service, Subject, Verdict, Wanted,
-    check, prove, wanted,
+    Challenge, Checked, Importance, Proof, Question, Report, Service, Subject, Verdict, Wanted, check, prove,
+    wanted,
 };
 use pennypost_model::TenantId;
 use pennypost_model::codec::Versioned;
@@ -134,7 +134,7 @@ impl Administration {
         Ok(service)
     }
 
-    async fn said_service(&self) -> Result<Service, AdminError> {
+    pub(crate) async fn said_service(&self) -> Result<Service, AdminError> {
         let found = self.read::<Service>(&service_key()).await?;
         found.map(|(service, _)| service).ok_or(AdminError::Conflict(Conflict::ServiceUnsaid))
     }
@@ -257,15 +257,9 @@ impl Administration {
             Some(challenge) if !domain.state.is_owned() => challenge.wanted(name, &service),
             _ => Vec::new(),
         };
-        // Any text that changes with the policy does: it is named by the hosts that are in it.
-        let hosts: Vec<&str> = service.mx.iter().map(|mx| mx.host.as_str()).collect();
-        let id = format!("{:08x}", digest_of(&hosts.join(",")));
-        all.extend(wanted(name, &service, &keys, &id));
+        let policy = self.tls_policy(domain).await?;
+        all.extend(wanted(name, &service, &keys, policy.as_ref()));
         Ok(all)
-    }
-
-    pub(crate) async fn dkim_records(&self, _domain: &Domain) -> Result<Vec<DkimRecord>, AdminError> {
-        Ok(Vec::new())
     }
 
     /// Looks at everything that the zone of a domain should have, and keeps what was found (DOM-07).
@@ -280,10 +274,23 @@ impl Administration {
     ) -> Result<DomainRecords, AdminError> {
         call.may(Action::DomainCheck, &Scope::Tenant(tenant))?;
         let domain = self.own(tenant, name).await?;
+        self.look_at(Some(call), domain).await
+    }
+
+    /// Looks at a domain for whoever asks, or because it is due: notes what is found, and goes on with its keys.
+    pub(crate) async fn look_at(
+        &self,
+        call: Option<&Call>,
+        domain: Domain,
+    ) -> Result<DomainRecords, AdminError> {
+        let tenant = domain.tenant;
         let (service, keys) = (self.said_service().await?, self.dkim_records(&domain).await?);
         let Outside { dns, https } = self.outside()?;
-        let question = Question { domain: domain.name.as_str(), service: &service, keys: &keys };
+        let policy = self.tls_policy(&domain).await?;
+        let policy = policy.as_ref();
+        let question = Question { domain: domain.name.as_str(), service: &service, keys: &keys, policy };
         let report = check(&**dns, &**https, question, self.clock.now()).await;
+        self.go_on_with_keys(call, &domain, &report).await?;
         self.write(&report_key(tenant, &domain.name), &report, Expected::Any).await?;
         let wanted = self.wanted_of(&domain).await?;
         let health = DomainHealth {
@@ -378,6 +385,8 @@ impl Administration {
         let is_gone = self.act(call, &about, remove).await?;
         if is_gone {
             self.erase(&report_key(tenant, &domain.name)).await?;
+            self.key_store().forget(tenant, domain.name.as_str()).await?;
+            self.forget_tls_policy(&domain).await?;
         }
         Ok(is_gone)
     }
@@ -398,9 +407,4 @@ fn needs_attention(report: &Report, wanted: &[Wanted]) -> bool {
             checked.subject == Subject::Dkim || !is_optional(checked.subject)
         }
     })
-}
-
-/// FNV-1a: a short name for a text.
-fn digest_of(text: &str) -> u32 {
-    text.bytes().fold(0x811c_9dc5, |sum, byte| (sum ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }

@@ -34,6 +34,12 @@ pub enum AdminError {
     /// DNS can't be asked from here: HTTP 503.
     #[error("DNS can't be asked from here")]
     NoLookUps,
+    /// Secrets can't be sealed here: HTTP 503.
+    #[error("there is no key here with which secrets are sealed")]
+    NoSealing,
+    /// A key of a domain was not made: HTTP 503.
+    #[error("{0}")]
+    NoKeyMade(String),
     /// What the operator says of the service can't be: HTTP 422.
     #[error("{0}")]
     Service(String),
@@ -86,6 +92,9 @@ pub enum Conflict {
     /// What goes with it has not been confirmed, or is something else by now (DOM-13).
     #[error("not confirmed")]
     NotConfirmed,
+    /// A key of that kind waits for its record already.
+    #[error("a key of that kind waits for its record already")]
+    KeyWaits,
     /// A long operation that has ended.
     #[error("it has ended")]
     TaskOver,
@@ -129,6 +138,12 @@ pub enum Invalid {
         "sessions last 15 minutes to 90 days, and may be idle for 5 minutes at least and not for longer than they last"
     )]
     SessionLife,
+    /// A policy for TLS that can't be.
+    #[error("a policy for TLS is remembered for 86400 to 31557600 seconds")]
+    TlsPolicy,
+    /// A rule of rotation that can't be.
+    #[error("keys are used for 7 to 3650 days, and stay published for 1 to 90 days after that")]
+    KeyRotation,
     /// There is no second factor.
     #[error("there is no second factor")]
     NoFactor,

@@ -35,6 +35,7 @@ mod authorise;
 mod business;
 mod call;
 mod departments;
+mod domain_keys;
 mod domains;
 mod error;
 mod factors;
@@ -56,13 +57,14 @@ mod tags;
 mod tasks;
 mod tenants;
 mod tickets;
+mod tls_policies;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 use pennypost_directory::Directory;
-use pennypost_ports::{Clock, Control, Ids, Objects, Queue};
+use pennypost_ports::{Clock, Control, Ids, Objects, Queue, Secrets};
 use tokio::sync::Semaphore;
 
 pub use accounts::{AccountChange, NewAccount, NewToken};
@@ -93,6 +95,7 @@ pub use tags::senders_name;
 pub use tasks::{NewExport, NewImport, Swept, Task, TaskCounts, TaskKind, TaskProblem, TaskState, Worked};
 pub use tenants::TenantChange;
 pub use tickets::TICKET_LIFE;
+pub use tls_policies::Policed;
 
 /// Administration. Cheap to clone; clones share what the process remembers.
 #[derive(Clone)]
@@ -105,6 +108,8 @@ pub struct Administration {
     ends: Arc<Mutex<HashMap<Book, operations::End>>>,
     uses: Arc<keys::Uses>,
     outside: Option<Outside>,
+    /// What seals private keys.
+    secrets: Option<Arc<dyn Secrets>>,
     /// Where the files of long operations lie, and by which queue these are carried out.
     workshop: Option<tasks::Workshop>,
     /// Turns of those who read files.
@@ -128,6 +133,7 @@ impl Administration {
             ends: Arc::default(),
             uses: Arc::default(),
             outside: None,
+            secrets: None,
             workshop: None,
             reading: Arc::new(Semaphore::new(tasks::READ_AT_ONCE)),
         }

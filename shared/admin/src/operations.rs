@@ -74,6 +74,8 @@ pub enum By {
         /// The address at that time.
         address: String,
     },
+    /// Nobody: it was due.
+    Schedule,
 }
 
 impl By {
@@ -95,6 +97,7 @@ impl By {
     pub fn shown(&self) -> String {
         match self {
             By::Operator => "operator".to_owned(),
+            By::Schedule => "schedule".to_owned(),
             By::Service { key, name } => format!("key {name} ({key})"),
             By::Person { address, .. } | By::Session { address, .. } => address.clone(),
         }
@@ -108,6 +111,8 @@ pub enum Origin {
     Command,
     /// The API, from this address where it is known.
     Api(Option<IpAddr>),
+    /// The daily round.
+    Schedule,
 }
 
 impl Origin {
@@ -116,6 +121,7 @@ impl Origin {
     pub fn shown(&self) -> String {
         match self {
             Origin::Command => "command".to_owned(),
+            Origin::Schedule => "schedule".to_owned(),
             Origin::Api(address) => address.map_or_else(|| "api".to_owned(), |address| address.to_string()),
         }
     }

@@ -72,7 +72,7 @@ fn account_rules_shown(rules: &AccountRules) -> Value {
 const fn address_of(call: &Call) -> Option<IpAddr> {
     match call.origin {
         Origin::Api(address) => address,
-        Origin::Command => None,
+        Origin::Command | Origin::Schedule => None,
     }
 }
 

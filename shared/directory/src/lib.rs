@@ -53,6 +53,7 @@ mod clients;
 mod domain;
 mod domain_life;
 mod error;
+mod factor_item;
 mod group;
 mod group_rules;
 mod life;
@@ -86,7 +87,7 @@ mod vip;
 use std::sync::Arc;
 
 use pennypost_model::Timestamp;
-use pennypost_ports::{Clock, Control, Ids};
+use pennypost_ports::{Clock, Control, Ids, Secrets};
 
 pub use account::{
     Account, AccountKind, AccountState, BUSINESS_QUOTA, BinCause, Binned, DEFAULT_QUOTA, NewAccount,
@@ -141,6 +142,8 @@ pub struct Directory {
     access_tokens: Option<Arc<dyn AccessTokens>>,
     oldest: Arc<resolve::OldestAccounts>,
     desks: Arc<seats::Desks>,
+    /// What seals secrets of second factors.
+    secrets: Option<Arc<dyn Secrets>>,
 }
 
 impl Directory {
@@ -156,7 +159,15 @@ impl Directory {
             access_tokens: None,
             oldest: Arc::default(),
             desks: Arc::default(),
+            secrets: None,
         }
+    }
+
+    /// The same, sealing the secrets of second factors. What was stored before it is opened as it is, and sealed with its
+    /// next change.
+    #[must_use]
+    pub fn sealing(self, secrets: Arc<dyn Secrets>) -> Directory {
+        Directory { secrets: Some(secrets), ..self }
     }
 
     /// The time by which accounts end and the recycle bin is cleared.

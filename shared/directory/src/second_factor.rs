@@ -1,21 +1,20 @@
 //! The second factor: codes of an authenticator (TOTP, RFC 6238) and recovery codes (AUT-11).
 //!
-//! Owns the control items `T/second-factors`, `A`. The secret of the authenticator has to be stored as it is, since codes
-//! are made from it; it is told once, when it is set up, and is in no list and no log. Of recovery codes, 80 random bits
-//! each, the SHA-256 is stored.
+//! Owns the control items `T/second-factors`, `A`. The secret of the authenticator has to be stored so that it can be read,
+//! since codes are made from it: it is sealed (`factor_item`). It is told once, when it is set up, and is in no list and no
+//! log. Of recovery codes, 80 random bits each, the SHA-256 is stored.
 //!
 //! Invariants: a code opens once: the step of the last one is remembered, and only later ones are good; a recovery code is
 //! taken away by the compare-and-set that accepts it. Wrong codes are counted, slow and lock as wrong passwords do, by
 //! counters of their own, which a right password does not clear. With a second factor the password alone opens no mail
 //! program any more ([`Directory::sign_in`]); tokens do.
 
-use pennypost_model::codec::Versioned;
 use pennypost_model::{AccountKey, Timestamp};
-use pennypost_ports::{Consistency, ControlKey, Expected};
+use pennypost_ports::Expected;
 use ring::hmac;
-use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::factor_item::{Authenticator, FactorItem, SECRET, factor_key};
 use crate::sign_in::{Checked, Subject, flatten, or_refuse};
 use crate::standing::Attempt;
 use crate::store::MAX_ATTEMPTS;
@@ -28,8 +27,6 @@ const STEP: i64 = 30_000;
 const DRIFT: i64 = 1;
 /// Digits of a code.
 const CODE_DIGITS: usize = 6;
-/// Bytes of a secret (RFC 4226 section 4, R6).
-const SECRET: usize = 20;
 /// Recovery codes that are made at once.
 pub const RECOVERY_CODES: usize = 10;
 /// Bytes of a recovery code.
@@ -62,31 +59,6 @@ pub enum CodeKind {
     Authenticator,
     /// A recovery code, which is gone now.
     Recovery,
-}
-
-#[derive(Clone, Serialize, Deserialize)]
-struct Authenticator {
-    secret: [u8; SECRET],
-    /// No code of this step or an earlier one is good any more.
-    last_step: i64,
-    since: Timestamp,
-}
-
-/// A second factor as stored. Has no `Debug`, so that it gets into no log.
-#[derive(Default, Serialize, Deserialize)]
-struct FactorItem {
-    authenticator: Option<Authenticator>,
-    /// Made, but not yet used.
-    pending: Option<([u8; SECRET], Timestamp)>,
-    recovery: Vec<[u8; 32]>,
-}
-
-impl Versioned for FactorItem {
-    const KIND: &'static str = "second factor";
-}
-
-fn factor_key(key: AccountKey) -> ControlKey {
-    ControlKey::new(format!("{}/second-factors", key.tenant), key.account.to_string())
 }
 
 /// The code of a step (RFC 4226 section 5.3).
@@ -184,7 +156,7 @@ impl Directory {
     /// # Errors
     /// The port's.
     pub async fn second_factor(&self, key: AccountKey) -> Result<Option<SecondFactor>, DirectoryError> {
-        let held = self.read::<FactorItem>(&factor_key(key), Consistency::Strong).await?;
+        let held = self.sealed_factor(key).await?;
         Ok(held.and_then(|held| {
             let recovery_codes = held.value.recovery.len();
             held.value.authenticator.map(|found| SecondFactor { since: found.since, recovery_codes })
@@ -218,13 +190,12 @@ impl Directory {
         key: AccountKey,
         mut change: impl FnMut(&mut FactorItem) -> R,
     ) -> Result<R, DirectoryError> {
-        let item_key = factor_key(key);
         for _ in 0..MAX_ATTEMPTS {
-            let held = self.read::<FactorItem>(&item_key, Consistency::Strong).await?;
+            let held = self.opened_factor(key).await?;
             let expected = held.as_ref().map_or(Expected::Absent, |held| Expected::Version(held.version));
             let mut item = held.map(|held| held.value).unwrap_or_default();
             let result = change(&mut item);
-            if self.write(&item_key, &item, expected).await?.is_some() {
+            if self.write_factor(key, &item, expected).await? {
                 return Ok(result);
             }
         }
@@ -317,9 +288,8 @@ impl Directory {
         // One after the other: else many at once would all pass before the first failure is counted.
         let _turn = self.turn_of(&format!("second factor of {key}")).await?;
         or_refuse!(self.unbarred(&counters).await?);
-        let item_key = factor_key(key);
         for _ in 0..MAX_ATTEMPTS {
-            let held = self.read::<FactorItem>(&item_key, Consistency::Strong).await?;
+            let held = self.opened_factor(key).await?;
             let taken = held.and_then(|mut held| Some((take(&mut held.value)?, held)));
             let Some((kind, held)) = taken else {
                 subject.outcome = Some(SignInOutcome::WrongCode);
@@ -327,7 +297,7 @@ impl Directory {
                 return Ok(Err(SignInError::Denied));
             };
             // Who lost looks again: the code of the other one is used up.
-            if self.write(&item_key, &held.value, Expected::Version(held.version)).await?.is_some() {
+            if self.write_factor(key, &held.value, Expected::Version(held.version)).await? {
                 self.forget_failures(&counters).await?;
                 self.note_network(key, &gate, attempt.client).await?;
                 return Ok(Ok(kind));

@@ -9,7 +9,7 @@ use pennypost_ports::{Dns, DnsKind, DnsRecord, Https};
 use crate::report::{Checked, Fault, Report, Subject, Verdict};
 use crate::tags::{tag, tags};
 use crate::wanted::{hosts, services};
-use crate::{Server, Service, dmarc, mta_sts, spf};
+use crate::{Server, Service, TlsPolicy, dmarc, mta_sts, spf};
 
 /// A key for signatures that others have to find.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub struct DkimRecord {
     pub selector: String,
     /// The value of its record.
     pub value: String,
-    /// Is it used, or to be used soon? What is no longer used may be gone.
+    /// Is it used, or to be used soon, or has signed what may be on its way? What is no longer used may be gone.
     pub is_needed: bool,
 }
 
@@ -31,11 +31,13 @@ pub struct Question<'a> {
     pub service: &'a Service,
     /// Its keys.
     pub keys: &'a [DkimRecord],
+    /// The policy for TLS that is published for it here, if one is.
+    pub policy: Option<&'a TlsPolicy>,
 }
 
 /// Looks everything up, at once.
 pub async fn check(dns: &dyn Dns, https: &dyn Https, question: Question<'_>, time: Timestamp) -> Report {
-    let Question { domain, service, keys } = question;
+    let Question { domain, service, keys, policy } = question;
     let dkim = async {
         if keys.is_empty() {
             let none = Checked::new(Subject::Dkim, &format!("_domainkey.{domain}"));
@@ -43,7 +45,8 @@ pub async fn check(dns: &dyn Dns, https: &dyn Https, question: Question<'_>, tim
         }
         join_all(keys.iter().map(|key| dkim(dns, domain, key))).await
     };
-    let hosts = hosts(service).into_iter().filter_map(|(subject, label, host)| Some((subject, label, host?)));
+    let hosts =
+        hosts(service, policy).into_iter().filter_map(|(subject, label, host)| Some((subject, label, host?)));
     let hosts =
         join_all(hosts.map(|(subject, label, host)| points(dns, subject, format!("{label}.{domain}"), host)));
     let servers =
@@ -56,12 +59,13 @@ pub async fn check(dns: &dyn Dns, https: &dyn Https, question: Question<'_>, tim
         spf::check(dns, domain, service),
         dkim,
         dmarc::check(dns, domain),
-        mta_sts::check(dns, https, domain, service),
+        mta_sts::check(dns, https, question),
         mta_sts::reports(dns, domain),
         hosts,
         servers,
     );
-    let mut checked = vec![mx, spf, dmarc, sts, reports];
+    let mut checked = vec![mx, spf, dmarc, reports];
+    checked.extend(sts);
     checked.extend(dkim.into_iter().chain(hosts).chain(servers));
     checked.sort_by_key(|checked| checked.subject);
     Report { time, checked }
@@ -120,15 +124,24 @@ async fn dkim(dns: &dyn Dns, domain: &str, key: &DkimRecord) -> Checked {
         })
         .collect();
     let checked = checked.finding(texts.iter().cloned());
+    if !key.is_needed {
+        let is_there = !texts.is_empty();
+        return if is_there { checked.with(Verdict::Good, Fault::NoLongerUsed) } else { checked };
+    }
     let one = match texts.as_slice() {
-        [] if key.is_needed => return checked.with(Verdict::Missing, Fault::NoRecord),
-        [] => return checked,
+        [] => return checked.with(Verdict::Missing, Fault::NoRecord),
         [one] => one,
         several => return checked.with(Verdict::Wrong, Fault::Several(several.len())),
     };
     let Some(found) = tags(one) else {
         return checked.with(Verdict::Wrong, Fault::Syntax(one.chars().take(100).collect()));
     };
+    // What receivers take for no key of ours (RFC 6376 section 3.6.1).
+    for (name, some) in [("v", &["DKIM1"][..]), ("h", &["sha256"]), ("s", &["*", "email"])] {
+        if let Some(list) = tag(&found, name).filter(|list| !has_any(list, some)) {
+            return checked.with(Verdict::Wrong, Fault::Syntax(format!("{name}={list}")));
+        }
+    }
     let wanted = tags(&key.value).unwrap_or_default();
     let public = |tags: &[(String, String)]| {
         let text: String = tag(tags, "p")?.chars().filter(|c| !c.is_whitespace()).collect();
@@ -136,12 +149,16 @@ async fn dkim(dns: &dyn Dns, domain: &str, key: &DkimRecord) -> Checked {
     };
     let kind = |tags: &[(String, String)]| tag(tags, "k").unwrap_or("rsa").to_ascii_lowercase();
     match public(&found) {
-        Some(public) if public.is_empty() && key.is_needed => checked.with(Verdict::Wrong, Fault::Revoked),
-        Some(public) if public.is_empty() => checked,
+        Some(public) if public.is_empty() => checked.with(Verdict::Wrong, Fault::Revoked),
         None => checked.with(Verdict::Wrong, Fault::Syntax("p=".to_owned())),
         found_key if found_key == public(&wanted) && kind(&found) == kind(&wanted) => checked,
         Some(_) => checked.with(Verdict::Wrong, Fault::OtherKey),
     }
+}
+
+/// Does a list with colons have any of these?
+fn has_any(list: &str, some: &[&str]) -> bool {
+    list.split(':').any(|one| some.iter().any(|some| one.trim().eq_ignore_ascii_case(some)))
 }
 
 /// Does a name stand for a host: as its alias, or by the same addresses?

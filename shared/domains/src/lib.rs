@@ -16,10 +16,12 @@ mod say;
 mod service;
 mod spf;
 mod tags;
+mod tls_policy;
 mod wanted;
 
 pub use challenge::{Challenge, Proof, prove};
 pub use check::{DkimRecord, Question, check};
 pub use report::{Checked, Fault, Report, Subject, Verdict};
 pub use service::{BadService, MailHost, Server, Service};
+pub use tls_policy::{BadTlsPolicy, TlsMode, TlsPolicy};
 pub use wanted::{Importance, Wanted, wanted};

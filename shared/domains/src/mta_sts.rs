@@ -3,6 +3,7 @@
 use pennypost_ports::{Dns, DnsKind, DnsRecord, Https};
 
 use crate::Service;
+use crate::check::Question;
 use crate::report::{Checked, Fault, Subject, Verdict};
 use crate::tags::{is_version, tag, tags};
 
@@ -20,29 +21,45 @@ async fn texts(dns: &dyn Dns, name: &str, version: &str) -> Result<Vec<String>, 
     Ok(texts.collect())
 }
 
-pub(crate) async fn check(dns: &dyn Dns, https: &dyn Https, domain: &str, service: &Service) -> Checked {
-    let name = format!("_mta-sts.{domain}");
-    let checked = Checked::new(Subject::MtaSts, &name);
+/// `None`: no policy is published for the domain, neither here nor elsewhere.
+pub(crate) async fn check(dns: &dyn Dns, https: &dyn Https, question: Question<'_>) -> Option<Checked> {
+    let name = format!("_mta-sts.{}", question.domain);
     let found = match texts(dns, &name, "STSv1").await {
         Ok(found) => found,
-        Err(fault) => return checked.with(Verdict::Unknown, fault),
+        Err(fault) => return Some(Checked::new(Subject::MtaSts, &name).with(Verdict::Unknown, fault)),
     };
+    if found.is_empty() && question.policy.is_none() {
+        return None;
+    }
+    Some(judged(https, question, Checked::new(Subject::MtaSts, &name), &found).await)
+}
+
+async fn judged(https: &dyn Https, question: Question<'_>, checked: Checked, found: &[String]) -> Checked {
+    let Question { domain, service, policy: own, .. } = question;
     let mut checked = checked.finding(found.iter().cloned());
-    match found.as_slice() {
+    match found {
         [] => return checked.with(Verdict::Missing, Fault::NoRecord),
         [one] => {
             let id = tags(one).and_then(|tags| tag(&tags, "id").map(str::to_owned));
-            let is_id = id.is_some_and(|id| {
+            let is_id = id.as_ref().is_some_and(|id| {
                 (1..=32).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_alphanumeric())
             });
             if !is_id {
                 checked = checked.with(Verdict::Wrong, Fault::Syntax("id=".to_owned()));
+            } else if own.is_some_and(|own| id != Some(own.id(service))) {
+                checked = checked.with(Verdict::Wrong, Fault::OldPolicy);
             }
         }
         several => return checked.with(Verdict::Wrong, Fault::Several(several.len())),
     }
     match https.fetch(&format!("mta-sts.{domain}"), PATH).await {
-        Ok(bytes) => policy(checked, &String::from_utf8_lossy(&bytes), service),
+        Ok(bytes) => {
+            let text = String::from_utf8_lossy(&bytes);
+            let is_other =
+                own.is_some_and(|own| !text.split_whitespace().eq(own.text(service).split_whitespace()));
+            let checked = if is_other { checked.with(Verdict::Wrong, Fault::OtherPolicy) } else { checked };
+            policy(checked, &text, service)
+        }
         Err(error) => checked.with(Verdict::Wrong, Fault::PolicyNotThere(error.to_string())),
     }
 }

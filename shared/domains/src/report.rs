@@ -44,11 +44,13 @@ pub enum Subject {
     SmtpHost,
     /// The same for the pages.
     WebHost,
+    /// The host of the policy for TLS (RFC 8461).
+    MtaStsHost,
 }
 
 impl Subject {
     /// Every one.
-    pub const ALL: [Subject; 16] = [
+    pub const ALL: [Subject; 17] = [
         Subject::Ownership,
         Subject::Mx,
         Subject::Spf,
@@ -65,6 +67,7 @@ impl Subject {
         Subject::Pop3Host,
         Subject::SmtpHost,
         Subject::WebHost,
+        Subject::MtaStsHost,
     ];
 
     /// Its name for programs.
@@ -87,6 +90,7 @@ impl Subject {
             Subject::Pop3Host => "pop3-host",
             Subject::SmtpHost => "smtp-host",
             Subject::WebHost => "web-host",
+            Subject::MtaStsHost => "mta-sts-host",
         }
     }
 }
@@ -185,6 +189,12 @@ pub enum Fault {
     PointsElsewhere,
     /// Nobody gets reports.
     NoReports,
+    /// The key is no longer used.
+    NoLongerUsed,
+    /// The record names another policy than the one that is published here.
+    OldPolicy,
+    /// Another policy is published than the one here.
+    OtherPolicy,
 }
 
 /// One of the things that were looked at.

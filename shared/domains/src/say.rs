@@ -65,6 +65,11 @@ impl Fault {
             Fault::PolicyIsShort => "the policy is kept for less than a day".to_owned(),
             Fault::PointsElsewhere => "it points elsewhere".to_owned(),
             Fault::NoReports => "nobody gets reports (rua)".to_owned(),
+            Fault::OldPolicy => "it names an older policy, and others do not fetch the new one".to_owned(),
+            Fault::OtherPolicy => {
+                "another policy is published there than the one that is set here".to_owned()
+            }
+            Fault::NoLongerUsed => "the key is no longer used: this record may be deleted".to_owned(),
         }
     }
 
@@ -109,6 +114,9 @@ impl Fault {
             Fault::PolicyIsShort => "策略有效期不足一天".to_owned(),
             Fault::PointsElsewhere => "指向了其他主机".to_owned(),
             Fault::NoReports => "没有指定接收报告的地址（rua）".to_owned(),
+            Fault::OldPolicy => "记录指向旧的策略，对方不会获取新策略".to_owned(),
+            Fault::OtherPolicy => "该处发布的策略与此处设置的不一致".to_owned(),
+            Fault::NoLongerUsed => "该密钥已不再使用，可以删除此记录".to_owned(),
         }
     }
 }
@@ -134,6 +142,7 @@ impl Subject {
             Subject::Pop3Host => ("POP3 host", "POP3 主机名"),
             Subject::SmtpHost => ("SMTP host", "SMTP 主机名"),
             Subject::WebHost => ("webmail host", "网页邮箱主机名"),
+            Subject::MtaStsHost => ("MTA-STS host", "MTA-STS 主机名"),
         }
     }
 }

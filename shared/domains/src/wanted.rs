@@ -1,7 +1,7 @@
 //! What is to be set: exact records, to be copied.
 
 use crate::report::Subject;
-use crate::{DkimRecord, Server, Service};
+use crate::{DkimRecord, Server, Service, TlsPolicy};
 
 /// How much depends on a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -79,7 +79,10 @@ pub(crate) fn services(service: &Service) -> [(Subject, &'static str, Option<&Se
 }
 
 /// Host names of the domain: their subject, the label, the host that they stand for.
-pub(crate) fn hosts(service: &Service) -> [(Subject, &'static str, Option<&str>); 6] {
+pub(crate) fn hosts<'a>(
+    service: &'a Service,
+    policy: Option<&TlsPolicy>,
+) -> [(Subject, &'static str, Option<&'a str>); 7] {
     fn of(server: Option<&Server>) -> Option<&str> {
         server.map(|server| server.host.as_str())
     }
@@ -90,12 +93,33 @@ pub(crate) fn hosts(service: &Service) -> [(Subject, &'static str, Option<&str>)
         (Subject::Pop3Host, "pop", of(service.pop3.as_ref())),
         (Subject::SmtpHost, "smtp", of(service.submission.as_ref())),
         (Subject::WebHost, "webmail", service.web.as_deref()),
+        (Subject::MtaStsHost, "mta-sts", service.setup.as_deref().filter(|_| policy.is_some())),
     ]
 }
 
-/// Everything that the zone of a domain should have, beside what proves whose it is. `id` is of the policy for TLS.
+impl DkimRecord {
+    /// As it is to be set in the zone of the domain.
+    #[must_use]
+    pub fn wanted(&self, domain: &str, ttl: u32) -> Wanted {
+        Wanted {
+            subject: Subject::Dkim,
+            name: format!("{}._domainkey.{domain}", self.selector),
+            kind: "TXT",
+            value: self.value.clone(),
+            ttl,
+            importance: Importance::Recommended,
+        }
+    }
+}
+
+/// Everything that the zone of a domain should have, beside what proves whose it is.
 #[must_use]
-pub fn wanted(domain: &str, service: &Service, keys: &[DkimRecord], id: &str) -> Vec<Wanted> {
+pub fn wanted(
+    domain: &str,
+    service: &Service,
+    keys: &[DkimRecord],
+    policy: Option<&TlsPolicy>,
+) -> Vec<Wanted> {
     use Importance::{Optional, Recommended, Required};
     let ttl = service.ttl;
     let record = |subject, name: String, kind, value: String, importance| Wanted {
@@ -112,21 +136,20 @@ pub fn wanted(domain: &str, service: &Service, keys: &[DkimRecord], id: &str) ->
         all.push(record(Subject::Mx, domain.to_owned(), "MX", value, Required));
     }
     all.push(record(Subject::Spf, domain.to_owned(), "TXT", spf(service), Recommended));
-    for key in keys {
-        let name = format!("{}._domainkey.{domain}", key.selector);
-        all.push(record(Subject::Dkim, name, "TXT", key.value.clone(), Recommended));
-    }
+    all.extend(keys.iter().filter(|key| key.is_needed).map(|key| key.wanted(domain, ttl)));
     let reports =
         service.reports.as_ref().map(|address| format!("; rua=mailto:{address}")).unwrap_or_default();
-    let policy = format!("v=DMARC1; p=quarantine{reports}");
-    all.push(record(Subject::Dmarc, format!("_dmarc.{domain}"), "TXT", policy, Recommended));
-    let sts = format!("v=STSv1; id={id}");
-    all.push(record(Subject::MtaSts, format!("_mta-sts.{domain}"), "TXT", sts, Optional));
+    let dmarc = format!("v=DMARC1; p=quarantine{reports}");
+    all.push(record(Subject::Dmarc, format!("_dmarc.{domain}"), "TXT", dmarc, Recommended));
+    if let Some(policy) = policy {
+        let sts = format!("v=STSv1; id={}", policy.id(service));
+        all.push(record(Subject::MtaSts, format!("_mta-sts.{domain}"), "TXT", sts, Optional));
+    }
     if let Some(address) = &service.reports {
         let value = format!("v=TLSRPTv1; rua=mailto:{address}");
         all.push(record(Subject::TlsReports, format!("_smtp._tls.{domain}"), "TXT", value, Optional));
     }
-    for (subject, label, host) in hosts(service) {
+    for (subject, label, host) in hosts(service, policy) {
         if let Some(host) = host {
             all.push(record(subject, format!("{label}.{domain}"), "CNAME", host.to_owned(), Optional));
         }

@@ -5,7 +5,8 @@ use std::net::IpAddr;
 
 use async_trait::async_trait;
 use pennypost_domains::{
-    Challenge, DkimRecord, Fault, Proof, Question, Report, Service, Subject, Verdict, check, prove, wanted,
+    Challenge, DkimRecord, Fault, Proof, Question, Report, Service, Subject, TlsMode, TlsPolicy, Verdict,
+    check, prove, wanted,
 };
 use pennypost_model::Timestamp;
 use pennypost_ports::{Dns, DnsError, DnsKind, DnsRecord, FetchError, Https};
@@ -77,8 +78,12 @@ fn service() -> Service {
 }
 
 async fn report(zone: &Zone, keys: &[DkimRecord]) -> Report {
+    with_policy(zone, keys, None).await
+}
+
+async fn with_policy(zone: &Zone, keys: &[DkimRecord], policy: Option<&TlsPolicy>) -> Report {
     let service = service();
-    let question = Question { domain: "acme.example", service: &service, keys };
+    let question = Question { domain: "acme.example", service: &service, keys, policy };
     check(zone, zone, question, Timestamp(7)).await
 }
 
@@ -96,15 +101,18 @@ fn key() -> DkimRecord {
 #[tokio::test]
 async fn what_is_wanted_is_what_is_checked() {
     let keys = [key()];
-    let wanted = wanted("acme.example", &service(), &keys, "1");
+    let policy = TlsPolicy { mode: TlsMode::Enforce, max_age: 604_800 };
+    let wanted = wanted("acme.example", &service(), &keys, Some(&policy));
     let lines: Vec<String> =
         wanted.iter().map(|record| format!("{} {} {}", record.name, record.kind, record.value)).collect();
     let mut lines: Vec<&str> = lines.iter().map(String::as_str).collect();
     lines.extend([OURS, "spf.post.example TXT v=spf1 ip4:192.0.2.0/24 -all"]);
     let mut zone = Zone::of(&lines);
-    zone.policy = Some("version: STSv1\nmode: enforce\nmx: *.post.example\nmax_age: 604800\n".to_owned());
-    let report = report(&zone, &keys).await;
-    assert!(report.checked.len() >= 11, "{report:?}");
+    zone.policy =
+        Some("version: STSv1\r\nmode: enforce\r\nmx: mx.post.example\r\nmax_age: 604800\r\n".to_owned());
+    assert_eq!(zone.policy, Some(policy.text(&service())));
+    let report = with_policy(&zone, &keys, Some(&policy)).await;
+    assert!(report.checked.len() >= 12, "{report:?}");
     for checked in &report.checked {
         assert_eq!((checked.verdict, &*checked.faults), (Verdict::Good, &[][..]), "{checked:?}");
     }
@@ -199,12 +207,16 @@ async fn senders() {
 #[tokio::test]
 async fn signatures_and_forgeries() {
     let wanted = key().value;
+    let with = |tag: &str| format!("{wanted}; {tag}");
     for (value, expected) in [
         (wanted.as_str(), (Verdict::Good, vec![])),
         ("v=DKIM1; k=ed25519; p=", (Verdict::Wrong, vec![Fault::Revoked])),
         ("v=DKIM1; k=ed25519; p=AAAA", (Verdict::Wrong, vec![Fault::OtherKey])),
         ("v=DKIM1; k=ed25519; p=***", (Verdict::Wrong, vec![Fault::Syntax("p=".to_owned())])),
-        ("v=DKIM1 k", (Verdict::Wrong, vec![Fault::Syntax("p=".to_owned())])),
+        ("v=DKIM1 k", (Verdict::Wrong, vec![Fault::Syntax("v=DKIM1 k".to_owned())])),
+        (with("h=sha1").as_str(), (Verdict::Wrong, vec![Fault::Syntax("h=sha1".to_owned())])),
+        (with("h=sha1:SHA256").as_str(), (Verdict::Good, vec![])),
+        (with("s=calendar").as_str(), (Verdict::Wrong, vec![Fault::Syntax("s=calendar".to_owned())])),
     ] {
         let zone = Zone::of(&[&format!("pp1._domainkey.acme.example TXT {value}")]);
         assert_eq!(one(&report(&zone, &[key()]).await, Subject::Dkim), expected, "{value}");
@@ -215,7 +227,11 @@ async fn signatures_and_forgeries() {
     );
     // What is no longer used may be gone.
     let retired = DkimRecord { is_needed: false, ..key() };
-    assert_eq!(one(&report(&Zone::default(), &[retired]).await, Subject::Dkim), (Verdict::Good, vec![]));
+    let retired = [retired];
+    assert_eq!(one(&report(&Zone::default(), &retired).await, Subject::Dkim), (Verdict::Good, vec![]));
+    let still = Zone::of(&["pp1._domainkey.acme.example TXT v=DKIM1; p="]);
+    let told = (Verdict::Good, vec![Fault::NoLongerUsed]);
+    assert_eq!(one(&report(&still, &retired).await, Subject::Dkim), told);
     for (value, verdict, faults, protected) in [
         ("v=DMARC1; p=reject; rua=mailto:a@b.example", Verdict::Good, vec![], true),
         ("v=DMARC1; p=quarantine", Verdict::Good, vec![Fault::NoReports], true),
@@ -255,6 +271,25 @@ async fn policies_for_tls() {
         let zone = Zone { policy: policy.map(str::to_owned), ..Zone::of(&[record]) };
         assert_eq!(one(&report(&zone, &[]).await, Subject::MtaSts), (verdict, faults), "{policy:?}");
     }
+    // One that nobody publishes is not looked for; one that is set here has to be there, and no other.
+    let none = report(&Zone::default(), &[]).await;
+    assert!(none.checked.iter().all(|checked| checked.subject != Subject::MtaSts));
+    let own = TlsPolicy { mode: TlsMode::Testing, max_age: 86_400 };
+    let other = TlsPolicy { mode: TlsMode::Enforce, ..own };
+    assert!(own.check().is_ok() && TlsPolicy { max_age: 86_399, ..own }.check().is_err());
+    let missing = with_policy(&Zone::default(), &[], Some(&own)).await;
+    assert_eq!(one(&missing, Subject::MtaSts), (Verdict::Missing, vec![Fault::NoRecord]));
+    assert_eq!(one(&missing, Subject::MtaStsHost), (Verdict::Missing, vec![Fault::NoRecord]));
+    let record = format!("_mta-sts.acme.example TXT v=STSv1; id={}", own.id(&service()));
+    let served = |policy: TlsPolicy| Zone { policy: Some(policy.text(&service())), ..Zone::of(&[&record]) };
+    let good = with_policy(&served(own), &[], Some(&own)).await;
+    assert_eq!(one(&good, Subject::MtaSts), (Verdict::Warning, vec![Fault::PolicyTests]));
+    let stale = with_policy(&served(own), &[], Some(&other)).await;
+    let faults = vec![Fault::OldPolicy, Fault::OtherPolicy, Fault::PolicyTests];
+    assert_eq!(one(&stale, Subject::MtaSts), (Verdict::Wrong, faults));
+    // Hosts that are others now are another policy.
+    let moved = Service { mx: vec![], ..service() };
+    assert_ne!(own.id(&moved), own.id(&service()));
 }
 
 #[tokio::test]

@@ -14,6 +14,7 @@ pub mod log;
 mod object_names;
 pub mod objects;
 pub mod queue;
+pub mod secrets;
 pub mod wakeups;
 
 pub use clock::{Clock, Ids, RandomIds, SystemClock};
@@ -24,6 +25,7 @@ pub use log::{Log, LogKind, LogQuery, LogRecord};
 pub use object_names::{BadObjectName, check_object_name, check_object_prefix};
 pub use objects::{Created, Etag, NewObject, ObjectInfo, Objects, Replaced};
 pub use queue::{DeadLetter, DeadLetterId, Depth, Outgoing, Queue, Receipt, Received};
+pub use secrets::Secrets;
 pub use wakeups::Wakeups;
 
 /// May a read miss what was written a moment ago?

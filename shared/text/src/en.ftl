@@ -623,6 +623,25 @@ domain-alias = { $name } stands for { $of } from now on
 domain-no-alias = { $name } stands for itself
 domain-removed = { $name } is removed; its accounts are in the recycle bin
 domain-removal = With { $name } go { $accounts } accounts (into the recycle bin), { $aliases } aliases and { $groups } groups. Back up what is needed and tell who writes there. To go on: --confirm { $code }
+no-sealing = there is no key here with which secrets are sealed; see PENNYPOST_SEALING_KEYS
+word-selector = selector
+word-algorithm = algorithm
+domain-keys-none = no keys yet; see “pennypost domain dkim add --help”
+domain-key-made = made the key { $key }. Set its record, then run “pennypost domain check”:
+domain-key-not-made = no key was made: { $cause }
+domain-key-waits = a key of that kind waits for its record already: set it and run “pennypost domain check”, or withdraw the key
+domain-key-withdrawn = nothing is signed with { $key } any more; its record may be deleted
+domain-key-rotation = a new key is made after { $after } days; the record of the one before it stays for { $publish } days more
+domain-key-no-rotation = no key is made by itself; the record of the one before a new key stays for { $publish } days more
+domain-key-rotation-bad = keys are used for 7 to 3650 days, and stay published for 1 to 90 days after that
+domain-key-state = { $state ->
+    [waiting] waits for its record
+    [active] active
+    [retiring] replaced, its record has to stay
+   *[removed] removed, its record may go
+ }
+domain-tls-none = { $name } has no policy for TLS here
+domain-tls-bad = a policy for TLS is remembered for 86400 to 31557600 seconds
 error-alias-domain = { $name } stands for another domain: addresses are given there, and no domain stands for it
 error-domain-not-empty = { $name } has addresses of its own, or another domain stands for it
 error-domain-state = { $name } is not in a state for this

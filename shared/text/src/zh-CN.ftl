@@ -553,6 +553,25 @@ domain-alias = { $name } 今后作为 { $of } 的别名域
 domain-no-alias = { $name } 不再是别名域
 domain-removed = { $name } 已注销，其账号已移入回收站
 domain-removal = 注销 { $name } 会同时处理：{ $accounts } 个账号（移入回收站）、{ $aliases } 个别名、{ $groups } 个群组。请先备份邮件并通知往来联系人。继续请加 --confirm { $code }
+no-sealing = 此处没有用于加密保存机密的密钥，见 PENNYPOST_SEALING_KEYS
+word-selector = 选择器
+word-algorithm = 算法
+domain-keys-none = 还没有密钥，见“pennypost domain dkim add --help”
+domain-key-made = 已生成密钥 { $key }。请设置其解析记录，然后运行“pennypost domain check”：
+domain-key-not-made = 未能生成密钥：{ $cause }
+domain-key-waits = 已有同类密钥在等待设置解析记录：请设置后运行“pennypost domain check”，或先撤销该密钥
+domain-key-withdrawn = 今后不再使用 { $key } 签名，可以删除其解析记录
+domain-key-rotation = 密钥使用 { $after } 天后自动生成新密钥；被替换的密钥的记录再保留 { $publish } 天
+domain-key-no-rotation = 不自动生成新密钥；被替换的密钥的记录再保留 { $publish } 天
+domain-key-rotation-bad = 密钥的使用期须为 7 至 3650 天，停用后记录保留 1 至 90 天
+domain-key-state = { $state ->
+    [waiting] 等待设置记录
+    [active] 使用中
+    [retiring] 已被替换，记录须保留
+   *[removed] 已停用，可删除记录
+ }
+domain-tls-none = { $name } 在此处没有 TLS 策略
+domain-tls-bad = TLS 策略的有效期须为 86400 至 31557600 秒
 error-alias-domain = { $name } 是别名域：地址须建在其对应的域名下，也不能再作为其他别名域的目标
 error-domain-not-empty = { $name } 下仍有地址，或有其他域名是它的别名域
 error-domain-state = { $name } 当前的状态不允许该操作

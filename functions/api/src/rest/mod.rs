@@ -18,6 +18,7 @@ mod doors;
 mod front;
 mod idempotency;
 mod limits;
+mod mta_sts;
 mod operation;
 mod problem;
 mod reference;
@@ -99,7 +100,10 @@ pub fn routes(rest: Rest) -> Router {
         let route: MethodRouter<Rest> = on(MethodFilter::POST, answer);
         router = router.route(door.path, route);
     }
-    let pages = Router::new().route("/sso", get(sso::page)).with_state(rest.clone());
+    let pages = Router::new()
+        .route("/sso", get(sso::page))
+        .route(mta_sts::PATH, get(mta_sts::page))
+        .with_state(rest.clone());
     let router = router.fallback(nothing_here).method_not_allowed_fallback(not_so).with_state(rest);
     Router::new().nest("/api/v1", router).merge(pages)
 }

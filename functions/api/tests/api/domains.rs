@@ -198,6 +198,134 @@ async fn claims_block_nobody_and_removals_are_confirmed() {
     assert_eq!(proved["domain"]["state"], "proved");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_for_signatures_wait_for_their_records_and_take_over() {
+    let it = bench().await;
+    it.by_operator("POST", "/domains", Some(json!({ "name": it.name }))).await;
+    let at = |rest: &str| format!("/domains/{}{rest}", it.name);
+    let keys = at("/dkim/keys");
+    let bad = it.ask("POST", &keys, Some(json!({ "algorithm": "rsa-1024" }))).await;
+    bad.assert_problem(400, "bad-body");
+    let made = it.ask("POST", &keys, Some(json!({ "algorithm": "ed25519" }))).await;
+    assert_eq!((made.status.as_u16(), &made.json()["state"]), (201, &json!("waiting")), "{}", made.text);
+    let first = made.json()["selector"].as_str().expect("a selector").to_owned();
+    assert!(made.header("location").ends_with(&format!("/dkim/keys/{first}")));
+    let again = it.ask("POST", &keys, Some(json!({ "algorithm": "ed25519" }))).await;
+    again.assert_problem(409, "other-state");
+
+    // Told among the records of the domain, and found there.
+    let checked = it.ask("POST", &at("/check"), None).await.json();
+    assert_eq!(Bench::found(&checked, "dkim").0, "missing");
+    it.set(&checked, "dkim");
+    let checked = it.ask("POST", &at("/check"), None).await.json();
+    assert_eq!(Bench::found(&checked, "dkim").0, "good", "{checked}");
+    let listed = it.ask("GET", &keys, None).await.json();
+    assert_eq!((&listed["items"][0]["state"], &listed["next"]), (&json!("active"), &Value::Null));
+
+    // Another record in its place is no reason to change anything, and told.
+    let name = format!("{first}._domainkey.{}", it.name);
+    it.office.zone.set(&name, DnsRecord::Txt("v=DKIM1; k=ed25519; p=AAAA".to_owned()));
+    let checked = it.ask("POST", &at("/check"), None).await.json();
+    let (verdict, faults) = Bench::found(&checked, "dkim");
+    assert_eq!(verdict, "wrong");
+    assert!(faults[0]["zh-CN"].as_str().expect("why").contains("密钥"), "{faults}");
+    it.set(&checked, "dkim");
+
+    // The next one takes over when it is published.
+    let made = it.ask("POST", &keys, Some(json!({ "algorithm": "ed25519" }))).await.json();
+    let second = made["selector"].as_str().expect("a selector").to_owned();
+    assert_eq!(second, format!("{first}-2"));
+    let states = async || {
+        let listed = it.ask("GET", &keys, None).await.json();
+        let items = listed["items"].as_array().expect("rows").iter();
+        items.map(|key| key["state"].as_str().expect("a state").to_owned()).collect::<Vec<_>>()
+    };
+    let checked = it.ask("POST", &at("/check"), None).await.json();
+    assert_eq!(states().await, ["active", "waiting"]);
+    it.set(&checked, "dkim");
+    it.ask("POST", &at("/check"), None).await;
+    assert_eq!(states().await, ["retiring", "active"]);
+    let gone = it.ask("DELETE", &format!("{keys}/{second}"), None).await;
+    assert_eq!(gone.status, 204, "{}", gone.text);
+    it.ask("DELETE", &format!("{keys}/{second}"), None).await.assert_problem(404, "not-found");
+    assert_eq!(states().await, ["retiring", "removed"]);
+
+    let rotation = at("/dkim/rotation");
+    let read = it.ask("GET", &rotation, None).await;
+    assert_eq!(read.json(), json!({ "after_days": 180, "publish_days": 7 }));
+    let (path, tag) = (format!("/tenants/{}{rotation}", it.home.id), read.header("etag").to_owned());
+    let change = async |days: u16| {
+        let body = json!({ "after_days": days, "publish_days": 7 });
+        it.office.ask_with(&it.key, "PUT", &path, &[("if-match", &tag)], Some(&body)).await
+    };
+    change(3).await.assert_problem(422, "invalid");
+    assert_eq!(change(365).await.json()["after_days"], 365);
+    change(90).await.assert_problem(412, "changed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn policies_for_tls_are_published_for_whom_they_were_said() {
+    let it = bench().await;
+    it.by_operator("POST", "/domains", Some(json!({ "name": it.name }))).await;
+    let at = |rest: &str| format!("/domains/{}{rest}", it.name);
+    let host = format!("mta-sts.{}", it.name);
+    let served = async |host: &str| it.office.get_at(host, "/.well-known/mta-sts.txt").await;
+    served(&host).await.assert_problem(404, "not-found");
+    let none = it.ask("GET", &at("/mta-sts"), None).await.json();
+    assert_eq!((&none["mode"], &none["text"]), (&Value::Null, &Value::Null));
+    let wanted = |records: &Value| {
+        let wanted = records["wanted"].as_array().expect("records").clone();
+        wanted.into_iter().find(|record| record["subject"] == "mta-sts")
+    };
+    assert_eq!(wanted(&it.ask("GET", &at("/records"), None).await.json()), None);
+    let short = it.ask("PUT", &at("/mta-sts"), Some(json!({ "mode": "enforce", "max_age": 60 }))).await;
+    short.assert_problem(422, "invalid");
+    let said = it.ask("PUT", &at("/mta-sts"), Some(json!({ "mode": "testing" }))).await;
+    assert_eq!((said.status.as_u16(), &said.json()["max_age"]), (200, &json!(604_800)), "{}", said.text);
+
+    // By its name only, in whatever letters and on whatever port.
+    let policy = "version: STSv1\r\nmode: testing\r\nmx: mx.post.example\r\nmax_age: 604800\r\n";
+    for host in [host.clone(), format!("{host}:443"), host.to_uppercase()] {
+        let answer = served(&host).await;
+        assert_eq!((answer.status.as_u16(), answer.text.as_str()), (200, policy), "{host}");
+        assert_eq!(answer.header("content-type"), "text/plain; charset=utf-8");
+    }
+    let long = format!("mta-sts.{}", "a".repeat(8_000));
+    for host in
+        [it.name.as_str(), "mta-sts.nobody.example", "mta-sts.", "mta-sts", "mta-sts..", "[::1]:8", "", &long]
+    {
+        served(host).await.assert_problem(404, "not-found");
+    }
+    let other = it.home.domain.clone();
+    served(&format!("mta-sts.{other}")).await.assert_problem(404, "not-found");
+
+    // The record follows the policy.
+    let records = it.ask("GET", &at("/records"), None).await.json();
+    let before = wanted(&records).expect("wanted");
+    assert_eq!(before["value"], format!("v=STSv1; id={}", said.json()["id"].as_str().expect("an id")));
+    let tag = said.header("etag").to_owned();
+    let path = format!("/tenants/{}{}", it.home.id, at("/mta-sts"));
+    let put = async |mode: &str| {
+        let body = json!({ "mode": mode });
+        it.office.ask_with(&it.key, "PUT", &path, &[("if-match", &tag)], Some(&body)).await
+    };
+    assert_eq!(put("enforce").await.json()["mode"], "enforce");
+    put("none").await.assert_problem(412, "changed");
+    let after = wanted(&it.ask("GET", &at("/records"), None).await.json()).expect("wanted");
+    assert_ne!(before["value"], after["value"]);
+    assert!(served(&host).await.text.contains("mode: enforce"));
+    let ended = it.ask("PUT", &at("/mta-sts"), Some(json!({ "mode": "none", "max_age": 86_400 }))).await;
+    assert_eq!(ended.json()["text"], "version: STSv1\r\nmode: none\r\nmax_age: 86400\r\n");
+
+    // With the domain goes its policy.
+    let removal = it.ask("GET", &at("/removal"), None).await.json();
+    let code = removal["confirmation"].as_str().expect("a code");
+    it.ask("DELETE", &at(&format!("?confirmation={code}")), None).await;
+    served(&host).await.assert_problem(404, "not-found");
+    it.by_operator("POST", "/domains", Some(json!({ "name": it.name }))).await;
+    served(&host).await.assert_problem(404, "not-found");
+}
+
 /// Feature DOM-12 (part): alias domains; no bought and gifted domains
 #[tokio::test(flavor = "multi_thread")]
 async fn an_alias_domain_stands_for_another() {

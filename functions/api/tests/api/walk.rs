@@ -91,6 +91,9 @@ fn body(route: &Route, of: &Tenant) -> Option<Value> {
         "change-grants" => json!({ "super": false, "roles": [] }),
         "change-creator" => json!({ "account": of.creator.account.to_string() }),
         "add-key" => json!({ "name": "new", "permissions": ["groups:read"] }),
+        "add-domain-key" => json!({ "algorithm": "rsa-2048" }),
+        "change-key-rotation" => json!({ "after_days": null, "publish_days": 14 }),
+        "change-domain-tls" => json!({ "mode": "testing" }),
         "set-domain-alias" => json!({ "of": null }),
         "suspend-domain" => json!({ "suspended": false }),
         "change-domain-rules" => json!({ "lock_until_active": false }),
@@ -192,6 +195,7 @@ fn words(route: &Route, of: &Tenant) -> BTreeMap<&'static str, String> {
     BTreeMap::from([
         ("account", account(route, of).account.to_string()),
         ("domain", of.domain.clone()),
+        ("selector", of.selector.clone()),
         ("alias", format!("alias@{}", of.domain)),
         ("group", format!("group@{}", of.domain)),
         ("role", of.role.clone()),
@@ -226,6 +230,8 @@ async fn state(office: &Office, of: &Tenant) -> String {
     let page = Default::default();
     let mut state = format!("{:?}", it.tenant(&OPERATOR, of.id).await);
     state += &format!("{:?}", it.domains(&OPERATOR, of.id, &page).await);
+    state += &format!("{:?}", it.domain_tls(&OPERATOR, of.id, &of.domain).await);
+    state += &format!("{:?}", it.domain_keys(&OPERATOR, of.id, &of.domain).await);
     state += &format!("{:?}", it.accounts(&OPERATOR, of.id, &page).await);
     state += &format!("{:?}", it.tokens(&OPERATOR, of.member).await);
     state += &format!("{:?}", it.tokens(&OPERATOR, of.business).await);

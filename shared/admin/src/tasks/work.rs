@@ -130,6 +130,8 @@ impl Administration {
     async fn actor_behind(&self, item: &Item) -> Result<Actor, NotAuthentic> {
         let (session, account) = match &item.by {
             By::Operator => return Ok(Actor::Operator),
+            // Nothing that is due orders tasks.
+            By::Schedule => return Err(NotAuthentic::Unknown),
             By::Service { key, .. } => return self.actor_of_key(item.book, *key).await,
             By::Person { key, account, .. } => return self.actor_of_key(Some(account.tenant), *key).await,
             By::Session { session, account, .. } => (*session, *account),

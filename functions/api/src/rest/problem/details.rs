@@ -376,6 +376,29 @@ impl From<AdminError> for Refusal {
             AdminError::NoLookUps => {
                 Refusal::new(Kind::Unavailable, both("DNS can't be asked from here", "此处无法查询 DNS"))
             }
+            AdminError::NoSealing => Refusal::new(
+                Kind::Unavailable,
+                both("there is no key here with which secrets are sealed", "此处没有用于加密保存机密的密钥"),
+            ),
+            AdminError::NoKeyMade(cause) => {
+                tracing::error!(%cause, "no key was made");
+                Kind::Unavailable.into()
+            }
+            AdminError::Conflict(Conflict::KeyWaits) => Refusal::new(
+                Kind::OtherState,
+                both(
+                    "a key of that kind waits for its record already: set it and look at the domain, or withdraw the key",
+                    "已有同类密钥在等待设置解析记录：请设置后重新检查，或先撤销该密钥",
+                ),
+            ),
+            AdminError::Invalid(Invalid::TlsPolicy) => invalid(both(
+                "a policy for TLS is remembered for 86400 to 31557600 seconds",
+                "TLS 策略的有效期须为 86400 至 31557600 秒",
+            )),
+            AdminError::Invalid(Invalid::KeyRotation) => invalid(both(
+                "keys are used for 7 to 3650 days, and stay published for 1 to 90 days after that",
+                "密钥的使用期须为 7 至 3650 天，停用后记录保留 1 至 90 天",
+            )),
             AdminError::Service(cause) => invalid(both(short(&cause), "服务器设置无效")),
             AdminError::Invalid(Invalid::SessionLife) => invalid(both(
                 "sessions last 15 minutes to 90 days, and may be idle for 5 minutes at least and not for longer than they last",

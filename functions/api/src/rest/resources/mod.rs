@@ -6,7 +6,9 @@ mod business;
 mod clients;
 mod creator;
 mod departments;
+mod domain_keys;
 mod domain_records;
+mod domain_tls;
 mod domains;
 mod grants;
 mod groups;
@@ -65,6 +67,8 @@ pub(crate) fn operations() -> impl Iterator<Item = &'static Operation> {
         sign_ins::OPERATIONS,
         service::OPERATIONS,
         domain_records::OPERATIONS,
+        domain_keys::OPERATIONS,
+        domain_tls::OPERATIONS,
         sessions::OPERATIONS,
         second_factors::OPERATIONS,
         security::OPERATIONS,

@@ -30,6 +30,8 @@ use pennypost_ports::{
     Control, Dns, DnsError, DnsKind, DnsRecord, FetchError, Https, Log, Objects, Queue, RandomIds,
     SystemClock,
 };
+use pennypost_sealing::Keyring;
+use pennypost_signing::Algorithm;
 use pennypost_text::Lang;
 use serde_json::Value;
 use tower::ServiceExt;
@@ -81,6 +83,8 @@ pub struct Tenant {
     pub id: TenantId,
     pub name: String,
     pub domain: String,
+    /// A key of the domain, which waits for its record.
+    pub selector: String,
     /// The creator, a super admin, an administrator of groups, a member.
     pub creator: AccountKey,
     pub chief: AccountKey,
@@ -170,11 +174,14 @@ impl Office {
         let record = SignInLog::new(log, Arc::clone(&clock) as _, Arc::clone(&ids) as _);
         let directory = Directory::new(Arc::clone(&control), Arc::clone(&clock) as _, Arc::clone(&ids) as _)
             .recording(record);
+        let ring = Arc::new(Keyring::parse(&Keyring::fresh().expect("randomness")).expect("a key"));
+        let directory = directory.sealing(Arc::clone(&ring) as _);
         let administration =
             Administration::new(directory, Arc::clone(&control), Arc::clone(&clock) as _, ids)
                 .with_tasks(objects, queue);
         let zone = Arc::new(Zone::default());
-        let administration = administration.looking_up(Arc::clone(&zone) as _, Arc::clone(&zone) as _);
+        let administration =
+            administration.looking_up(Arc::clone(&zone) as _, Arc::clone(&zone) as _).sealing(ring);
         let service = Service::at("mx.post.example");
         administration.change_service(&OPERATOR, None, service).await.expect("said");
         let rest = Rest::new(administration.clone(), Arc::clone(&control), clock).at(pace);
@@ -200,6 +207,8 @@ impl Office {
         let domain = format!("{name}.example");
         let id = it.add_tenant(&OPERATOR, &name).await.expect("tenant").id;
         it.add_domain(&OPERATOR, id, &domain).await.expect("domain");
+        let key = it.add_domain_key(&OPERATOR, id, &domain, Algorithm::Ed25519).await.expect("a key");
+        let selector = key.1.selector;
         let challenge = ("00".repeat(16), "00".repeat(4));
         it.directory().claim_domain(id, &format!("claimed.{domain}"), challenge).await.expect("claimed");
         let mut accounts = Vec::new();
@@ -272,6 +281,7 @@ impl Office {
             id,
             name,
             domain,
+            selector,
             creator,
             chief,
             graded,
@@ -353,6 +363,12 @@ impl Office {
             must_change: false,
         };
         self.administration.directory().keep_session(&new).await.expect("a session").1
+    }
+
+    /// What the world gets at a path of a host.
+    pub async fn get_at(&self, host: &str, path: &str) -> Answer {
+        let request = Request::get(path).header("host", host).body(Body::empty()).expect("a request");
+        self.send(request).await
     }
 
     /// Asks with a key; updates say that they have seen what is there.

@@ -1,0 +1,138 @@
+//! Signatures of letters.
+
+use mail_auth::common::crypto::{self, DkimKey, Ed25519Key, RsaKey, Sha256, SigningKey};
+use mail_auth::common::headers::{HeaderWriter, Writable};
+use mail_auth::dkim::DkimSigner;
+use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+
+use crate::{Algorithm, SigningError};
+
+/// Fields that are signed whether they are there or not, and once more than they are there (RFC 6376 sections 5.4.1 and
+/// 8.15): nobody adds another one that readers would show. Those of mailing lists may come on the way.
+const ALWAYS: [&str; 12] = [
+    "From",
+    "To",
+    "Cc",
+    "Reply-To",
+    "Subject",
+    "Date",
+    "Message-ID",
+    "In-Reply-To",
+    "References",
+    "MIME-Version",
+    "Content-Type",
+    "Content-Transfer-Encoding",
+];
+/// Fields that are signed if they are there (RFC 6376 section 5.4.1, RFC 8058 section 4).
+const IF_THERE: [&str; 14] = [
+    "Sender",
+    "Resent-Date",
+    "Resent-From",
+    "Resent-To",
+    "Resent-Cc",
+    "List-Id",
+    "List-Help",
+    "List-Unsubscribe",
+    "List-Unsubscribe-Post",
+    "List-Subscribe",
+    "List-Post",
+    "List-Owner",
+    "List-Archive",
+    "Auto-Submitted",
+];
+
+/// Signs letters of a domain with each of its active keys. May be kept for minutes: keys stay published for days.
+pub struct Signer {
+    domain: String,
+    keys: Vec<(String, DkimKey)>,
+}
+
+impl Signer {
+    pub(crate) fn of(domain: &str) -> Signer {
+        Signer { domain: domain.to_owned(), keys: Vec::new() }
+    }
+
+    pub(crate) fn add(
+        &mut self,
+        algorithm: Algorithm,
+        selector: &str,
+        private: &[u8],
+    ) -> Result<(), SigningError> {
+        let private = match algorithm {
+            Algorithm::Rsa => {
+                let der = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(private));
+                DkimKey::Rsa(RsaKey::from_key_der(der).map_err(failed)?)
+            }
+            Algorithm::Ed25519 => DkimKey::Ed25519(Ed25519Key::from_pkcs8_der(private).map_err(failed)?),
+        };
+        self.keys.push((selector.to_owned(), private));
+        Ok(())
+    }
+
+    /// Has the domain no active key? Then nothing is signed.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
+    /// `DKIM-Signature` fields to stand in front of the letter, with their line ends: one for each key, relaxed in header and
+    /// body. The letter has CRLF ends of lines, and goes out exactly as it is given here.
+    ///
+    /// # Errors
+    /// [`SigningError`].
+    pub fn sign(&self, letter: &[u8]) -> Result<Vec<u8>, SigningError> {
+        let names = signed_names(letter)?;
+        let mut fields = Vec::new();
+        for (selector, key) in &self.keys {
+            let signer = DkimSigner::from_key(Borrowed(key)).domain(&self.domain).selector(selector);
+            let signature = signer.headers(names.iter().copied()).sign(letter);
+            signature.map_err(failed)?.write_header(&mut fields);
+        }
+        Ok(fields)
+    }
+}
+
+/// A key that the signature of one letter does not own.
+struct Borrowed<'a>(&'a DkimKey);
+
+impl SigningKey for Borrowed<'_> {
+    type Hasher = Sha256;
+
+    fn sign(&self, input: impl Writable) -> mail_auth::Result<Vec<u8>> {
+        self.0.sign(input)
+    }
+
+    fn algorithm(&self) -> crypto::Algorithm {
+        self.0.algorithm()
+    }
+}
+
+/// The names of the fields that are signed: what is named once more than it stands there is signed as missing.
+fn signed_names(letter: &[u8]) -> Result<Vec<&'static str>, SigningError> {
+    let mut is_letter = false;
+    let mut there = [false; IF_THERE.len()];
+    for line in letter.split(|byte| *byte == b'\n') {
+        if line.is_empty() || line == b"\r" {
+            break;
+        }
+        if line.first().is_some_and(|byte| matches!(byte, b' ' | b'\t')) {
+            continue;
+        }
+        let Some(colon) = line.iter().position(|byte| *byte == b':') else { continue };
+        let name = line.get(..colon).unwrap_or_default().trim_ascii_end();
+        is_letter |= name.eq_ignore_ascii_case(b"from");
+        for (known, is_there) in IF_THERE.iter().zip(&mut there) {
+            *is_there |= name.eq_ignore_ascii_case(known.as_bytes());
+        }
+    }
+    if !is_letter {
+        return Err(SigningError::NoHeader);
+    }
+    let twice = ALWAYS.into_iter().chain(ALWAYS);
+    let found = IF_THERE.into_iter().zip(there).filter(|(_, is_there)| *is_there).map(|(name, _)| name);
+    Ok(twice.chain(found).collect())
+}
+
+fn failed(error: mail_auth::Error) -> SigningError {
+    SigningError::Crypto(error.to_string())
+}
