@@ -22,6 +22,7 @@
 //! | `T/mailbox-users`, `T/mailboxes-used`, `T/user-tokens` | | who uses business mailboxes (`business`) |
 //! | `T/secretaries`, `T/secretary-of` | | secretaries of members (`secretary`) |
 //! | `T/vip` | `A` | the account may have a VIP seat (`vip`) |
+//! | `T` | `sent-today` | messages sent today, where a plan says how many there may be (`allowance`) |
 //! | `T` | `seats` | what is taken of the seats, once the tenant has a plan (`seats`) |
 //! | `T/shares` | whom, owner | who shares mailboxes with whom (`sharing`): an index |
 //! | `T/sign-in` | account and place, or digest of a login | failed sign-ins (`throttle`) |
@@ -47,6 +48,7 @@
 mod account;
 mod address;
 mod alias;
+mod allowance;
 mod amend;
 mod business;
 mod clients;
@@ -82,6 +84,7 @@ mod tenant;
 mod throttle;
 mod token;
 mod vip;
+mod voice;
 
 use std::sync::Arc;
 
@@ -129,6 +132,7 @@ pub use standing::{AccessTokens, Attempt, ClientProtocol, PasswordState, SignInK
 pub use store::{Listed, MAX_PAGE, Page};
 pub use tenant::{Tenant, TenantState};
 pub use token::{MAX_TOKENS, Token, TokenId, TokenScope, TokenUse};
+pub use voice::Voice;
 
 /// The directory of the post office. Cheap to clone; clones share the memory of sign-ins.
 #[derive(Clone)]
@@ -141,6 +145,7 @@ pub struct Directory {
     access_tokens: Option<Arc<dyn AccessTokens>>,
     oldest: Arc<resolve::OldestAccounts>,
     desks: Arc<seats::Desks>,
+    turns: Arc<allowance::Turns>,
 }
 
 impl Directory {
@@ -156,6 +161,7 @@ impl Directory {
             access_tokens: None,
             oldest: Arc::default(),
             desks: Arc::default(),
+            turns: Arc::default(),
         }
     }
 
