@@ -78,7 +78,7 @@ pub struct Setup {
     pub imaps: Option<u16>,
     /// The same of POP3.
     pub pop3s: Option<u16>,
-    /// The same of submission over TLS.
+    /// The same of submission over TLS; where that listens on this machine only and IMAP does not, nothing is said by itself.
     pub submissions: Option<u16>,
     /// Another server through which people send, `NAME:PORT`.
     pub outgoing: Option<String>,
@@ -92,7 +92,13 @@ impl Setup {
     pub fn settings(&self, hostname: &str, listen: &Listen) -> Result<api::Settings, BadSetting> {
         let host = self.host.as_deref().unwrap_or(hostname);
         let port = |said: Option<u16>, bound: SocketAddr| Some(said.unwrap_or(bound.port()));
-        let own = || api::Outgoing::over_tls(host, port(self.submissions, listen.submissions)?);
+        // Who has opened IMAP to the world, and not submission, has another server for sending, or none.
+        let is_closed = listen.submissions.ip().is_loopback() && !listen.imaps.ip().is_loopback();
+        let own = || {
+            let port = port(self.submissions, listen.submissions)?;
+            let is_told = self.submissions.is_some() || !is_closed;
+            api::Outgoing::over_tls(host, port).filter(|_| is_told)
+        };
         let outgoing = match &self.outgoing {
             Some(another) => Some(another.parse()?),
             None => own(),
@@ -330,9 +336,16 @@ mod tests {
         let told = config.setup.settings("mx.example", &config.listen).expect("settings");
         assert_eq!((told.host.as_str(), told.imaps, told.pop3s), ("mail.example", Some(993), None));
         assert_eq!(told.outgoing.map(|server| server.port), Some(465));
-        let config = with(&["setup.submissions=0"]).expect("valid");
-        let told = config.setup.settings("mx.example", &config.listen).expect("settings");
-        assert_eq!(told.outgoing, None);
+        for (settings, expected) in [
+            (["setup.submissions=0", "listen.imaps=0.0.0.0:993"], None),
+            (["listen.submissions=127.0.0.1:465", "listen.imaps=0.0.0.0:993"], None),
+            (["listen.submissions=0.0.0.0:465", "listen.imaps=0.0.0.0:993"], Some(465)),
+            (["setup.submissions=465", "listen.imaps=0.0.0.0:993"], Some(465)),
+        ] {
+            let config = with(&settings).expect("valid");
+            let told = config.setup.settings("mx.example", &config.listen).expect("settings");
+            assert_eq!(told.outgoing.map(|server| server.port), expected, "{settings:?}");
+        }
         for bad in ["setup.host=a b", "setup.outgoing=smtp.example", "setup.imap=1"] {
             assert!(with(&[bad]).is_err(), "{bad}");
         }

@@ -417,7 +417,7 @@ async fn groups_know_who_has_signed_in() {
     }
 }
 
-/// Feature PLN-11: a tenant sends as many messages a day as its plan says; what was refused does not count
+/// Feature PLN-11 (part): a tenant sends as many messages a day as its plan says, and what was refused does not count; an allowance of each account not yet
 #[tokio::test(flavor = "multi_thread")]
 async fn limits_of_an_account_and_of_a_tenant_hold() {
     let mut chosen = settings();
