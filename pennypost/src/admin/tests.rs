@@ -564,7 +564,8 @@ async fn what_to_enter_in_a_mail_program_is_told() {
     assert!(refused.expect("refused").starts_with("IMAP is closed for ann@acme.example"));
     office.lang = Lang::ZhCn;
     let told = office.good(&format!("{setup} --program foxmail --host pop.acme.example")).await;
-    for part in ["收件服务器: pop.acme.example", "最近 7 天", "手动设置", "暂不支持发信"] {
+    for part in ["收件服务器: pop.acme.example", "最近 7 天", "手动设置", "暂不支持向其他服务器发信"]
+    {
         assert!(told.contains(part), "{part}: {told}");
     }
     office.good(&format!("{set} --pop3 off")).await;
