@@ -118,6 +118,12 @@ pub struct ServeArgs {
     /// SMTP, with STARTTLS [default: 127.0.0.1:2525].
     #[arg(long, env = "PENNYPOST_SMTP", value_name = "ADDR")]
     pub smtp: Option<SocketAddr>,
+    /// Submission by members, with STARTTLS [default: 127.0.0.1:2587].
+    #[arg(long, env = "PENNYPOST_SUBMISSION", value_name = "ADDR")]
+    pub submission: Option<SocketAddr>,
+    /// Submission over TLS [default: 127.0.0.1:2465].
+    #[arg(long, env = "PENNYPOST_SUBMISSIONS", value_name = "ADDR")]
+    pub submissions: Option<SocketAddr>,
     /// IMAP, with STARTTLS [default: 127.0.0.1:2143].
     #[arg(long, env = "PENNYPOST_IMAP", value_name = "ADDR")]
     pub imap: Option<SocketAddr>,

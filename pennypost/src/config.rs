@@ -78,7 +78,9 @@ pub struct Setup {
     pub imaps: Option<u16>,
     /// The same of POP3.
     pub pop3s: Option<u16>,
-    /// The server through which people send, `NAME:PORT`.
+    /// The same of submission over TLS; where that listens on this machine only and IMAP does not, nothing is said by itself.
+    pub submissions: Option<u16>,
+    /// Another server through which people send, `NAME:PORT`.
     pub outgoing: Option<String>,
 }
 
@@ -88,9 +90,19 @@ impl Setup {
     /// # Errors
     /// [`BadSetting`].
     pub fn settings(&self, hostname: &str, listen: &Listen) -> Result<api::Settings, BadSetting> {
-        let outgoing = self.outgoing.as_ref().map(|text| text.parse()).transpose()?;
         let host = self.host.as_deref().unwrap_or(hostname);
         let port = |said: Option<u16>, bound: SocketAddr| Some(said.unwrap_or(bound.port()));
+        // Who has opened IMAP to the world, and not submission, has another server for sending, or none.
+        let is_closed = listen.submissions.ip().is_loopback() && !listen.imaps.ip().is_loopback();
+        let own = || {
+            let port = port(self.submissions, listen.submissions)?;
+            let is_told = self.submissions.is_some() || !is_closed;
+            api::Outgoing::over_tls(host, port).filter(|_| is_told)
+        };
+        let outgoing = match &self.outgoing {
+            Some(another) => Some(another.parse()?),
+            None => own(),
+        };
         api::Settings::new(host, port(self.imaps, listen.imaps), port(self.pop3s, listen.pop3s), outgoing)
     }
 }
@@ -118,6 +130,10 @@ impl Default for Retention {
 pub struct Listen {
     /// SMTP with STARTTLS, mail from other servers.
     pub smtp: SocketAddr,
+    /// Submission with STARTTLS, mail from members.
+    pub submission: SocketAddr,
+    /// Submission over TLS.
+    pub submissions: SocketAddr,
     /// IMAP with STARTTLS.
     pub imap: SocketAddr,
     /// IMAP over TLS.
@@ -135,6 +151,8 @@ impl Default for Listen {
         let loopback = |port: u16| SocketAddr::from(([127, 0, 0, 1], port));
         Listen {
             smtp: loopback(2525),
+            submission: loopback(2587),
+            submissions: loopback(2465),
             imap: loopback(2143),
             imaps: loopback(2993),
             pop3: loopback(2110),
@@ -147,8 +165,9 @@ impl Default for Listen {
 impl Listen {
     /// Every address.
     #[must_use]
-    pub const fn all(&self) -> [SocketAddr; 6] {
-        [self.smtp, self.imap, self.imaps, self.pop3, self.pop3s, self.http]
+    pub const fn all(&self) -> [SocketAddr; 8] {
+        let Listen { smtp, submission, submissions, imap, imaps, pop3, pop3s, http } = *self;
+        [smtp, submission, submissions, imap, imaps, pop3, pop3s, http]
     }
 }
 
@@ -303,17 +322,30 @@ mod tests {
     fn programs_are_told_what_is_configured() {
         let config = with(&["listen.imaps=127.0.0.1:2993"]).expect("valid");
         let told = config.setup.settings("mx.example", &config.listen).expect("settings");
-        assert_eq!((told.host.as_str(), told.imaps, told.outgoing), ("mx.example", Some(2993), None));
+        assert_eq!((told.host.as_str(), told.imaps), ("mx.example", Some(2993)));
+        let ours = told.outgoing.expect("one of ours");
+        assert_eq!((ours.host.as_str(), ours.port, ours.security), ("mx.example", 2465, api::Security::Tls));
         let config = with(&[
             "setup.host=mail.example",
             "setup.imaps=993",
             "setup.pop3s=0",
+            "setup.submissions=0",
             "setup.outgoing=smtp.example:465",
         ]);
         let config = config.expect("valid");
         let told = config.setup.settings("mx.example", &config.listen).expect("settings");
         assert_eq!((told.host.as_str(), told.imaps, told.pop3s), ("mail.example", Some(993), None));
         assert_eq!(told.outgoing.map(|server| server.port), Some(465));
+        for (settings, expected) in [
+            (["setup.submissions=0", "listen.imaps=0.0.0.0:993"], None),
+            (["listen.submissions=127.0.0.1:465", "listen.imaps=0.0.0.0:993"], None),
+            (["listen.submissions=0.0.0.0:465", "listen.imaps=0.0.0.0:993"], Some(465)),
+            (["setup.submissions=465", "listen.imaps=0.0.0.0:993"], Some(465)),
+        ] {
+            let config = with(&settings).expect("valid");
+            let told = config.setup.settings("mx.example", &config.listen).expect("settings");
+            assert_eq!(told.outgoing.map(|server| server.port), expected, "{settings:?}");
+        }
         for bad in ["setup.host=a b", "setup.outgoing=smtp.example", "setup.imap=1"] {
             assert!(with(&[bad]).is_err(), "{bad}");
         }

@@ -16,7 +16,7 @@ use pennypost_mailstore::compress::compress;
 use pennypost_mailstore::{StoreError, names};
 use pennypost_model::codec;
 use pennypost_model::event::{
-    Accepted, AuthResults, Body, Event, Recipient, Source, SourceKind, Stage, Verdict, Via,
+    Accepted, AuthResults, Body, Event, Recipient, Source, SourceKind, Stage, Submission, Verdict, Via,
 };
 use pennypost_model::journal::Op;
 use pennypost_model::message::BlobRef;
@@ -390,7 +390,10 @@ fn source(delivery: &Delivery) -> Source {
     let (ip, helo) = delivery.peer.split_once(' ').unwrap_or((&delivery.peer, ""));
     let is_system = has_reason(delivery, |reason| reason == pennypost_policy::SYSTEM_REASON);
     Source {
-        kind: if is_system {
+        kind: if let Some(submitter) = delivery.submitter.clone() {
+            // What stood in Bcc lies with the copy in Sent, and nowhere else.
+            SourceKind::Submission(Box::new(Submission { submitter, bcc: String::new() }))
+        } else if is_system {
             SourceKind::System
         } else if has_reason(delivery, |reason| reason == "rule:service-spam") {
             SourceKind::Service { spam: Verdict::Fail }
@@ -416,7 +419,11 @@ fn addressee(recipient: &TraceRecipient) -> Recipient {
     Recipient {
         account: recipient.account,
         address: recipient.address.clone(),
-        via: if is_catch_all { Via::CatchAll } else { Via::Direct },
+        via: match (is_catch_all, trace::is_sent_copy(recipient)) {
+            (_, true) => Via::Sent,
+            (true, false) => Via::CatchAll,
+            (false, false) => Via::Direct,
+        },
     }
 }
 

@@ -112,6 +112,9 @@ pub async fn run(place: &Place, args: &ServeArgs, json: bool, text: &Text) -> Re
 
     let mut protocols = JoinSet::new();
     protocols.spawn(smtp::run(Arc::clone(&adapter), listeners.smtp));
+    let (submission, submissions) = (listeners.submission, listeners.submissions);
+    protocols.spawn(smtp::run_submission(Arc::clone(&adapter), submission, TlsMode::StartTls));
+    protocols.spawn(smtp::run_submission(Arc::clone(&adapter), submissions, TlsMode::Implicit));
     protocols.spawn(imap::run(Arc::clone(&adapter), listeners.imap, TlsMode::StartTls));
     protocols.spawn(imap::run(Arc::clone(&adapter), listeners.imaps, TlsMode::Implicit));
     protocols.spawn(pop3::run(Arc::clone(&adapter), listeners.pop3, TlsMode::StartTls));
@@ -285,9 +288,11 @@ fn log_filter(wanted: &str) -> Option<EnvFilter> {
 }
 
 /// The addresses that were given by flags or the environment.
-fn listeners(args: &ServeArgs) -> [(&'static str, Option<SocketAddr>); 6] {
+fn listeners(args: &ServeArgs) -> [(&'static str, Option<SocketAddr>); 8] {
     [
         ("smtp", args.smtp),
+        ("submission", args.submission),
+        ("submissions", args.submissions),
         ("imap", args.imap),
         ("imaps", args.imaps),
         ("pop3", args.pop3),
@@ -298,6 +303,8 @@ fn listeners(args: &ServeArgs) -> [(&'static str, Option<SocketAddr>); 6] {
 
 struct Listeners {
     smtp: TcpListener,
+    submission: TcpListener,
+    submissions: TcpListener,
     imap: TcpListener,
     imaps: TcpListener,
     pop3: TcpListener,
@@ -315,6 +322,8 @@ impl Listeners {
         };
         Ok(Listeners {
             smtp: bind("smtp", listen.smtp).await?,
+            submission: bind("submission", listen.submission).await?,
+            submissions: bind("submissions", listen.submissions).await?,
             imap: bind("imap", listen.imap).await?,
             imaps: bind("imaps", listen.imaps).await?,
             pop3: bind("pop3", listen.pop3).await?,
@@ -327,6 +336,8 @@ impl Listeners {
     fn addresses(&self) -> std::io::Result<Listen> {
         Ok(Listen {
             smtp: self.smtp.local_addr()?,
+            submission: self.submission.local_addr()?,
+            submissions: self.submissions.local_addr()?,
             imap: self.imap.local_addr()?,
             imaps: self.imaps.local_addr()?,
             pop3: self.pop3.local_addr()?,
@@ -353,6 +364,8 @@ fn announce(
             "tls_certificate": certificate,
             "listeners": {
                 "smtp": bound.smtp.to_string(),
+                "submission": bound.submission.to_string(),
+                "submissions": bound.submissions.to_string(),
                 "imap": bound.imap.to_string(),
                 "imaps": bound.imaps.to_string(),
                 "pop3": bound.pop3.to_string(),
@@ -375,17 +388,19 @@ fn announce(
     writeln!(out, "{ready}")?;
     writeln!(out)?;
     for (name, address) in [
-        ("SMTP   (STARTTLS)", bound.smtp),
-        ("IMAP   (STARTTLS)", bound.imap),
-        ("IMAPS  (TLS)     ", bound.imaps),
-        ("POP3   (STLS)    ", bound.pop3),
-        ("POP3S  (TLS)     ", bound.pop3s),
+        ("SMTP         (STARTTLS)", bound.smtp),
+        ("Submission   (STARTTLS)", bound.submission),
+        ("Submissions  (TLS)     ", bound.submissions),
+        ("IMAP         (STARTTLS)", bound.imap),
+        ("IMAPS        (TLS)     ", bound.imaps),
+        ("POP3         (STLS)    ", bound.pop3),
+        ("POP3S        (TLS)     ", bound.pop3s),
     ] {
         writeln!(out, "  {name}  {address}")?;
     }
     writeln!(
         out,
-        "  HTTP               http://{}/healthz  /metrics  /mobileconfig  /api/v1/reference",
+        "  HTTP                     http://{}/healthz  /metrics  /mobileconfig  /api/v1/reference",
         bound.http
     )?;
     writeln!(out)?;

@@ -180,7 +180,10 @@ async fn holds(
     let entries = office.store.journal().since(account, before, 1, Consistency::Strong).await?;
     let mut ops = entries.iter().flat_map(|entry| entry.ops.iter().map(move |op| (entry.seq, op)));
     Ok(ops.any(|(at, op)| match op {
-        Op::Add(add) => at == seq && add.event == message && Rid::new(at, add.index) == rid,
+        Op::Add(add) => {
+            let is_it = add.event == message || add.event == message.sent_copy();
+            at == seq && is_it && Rid::new(at, add.index) == rid
+        }
         _ => false,
     }))
 }

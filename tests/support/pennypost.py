@@ -14,7 +14,7 @@ from pathlib import Path
 from .office import Account, Office
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-LISTENERS = ("smtp", "imap", "imaps", "pop3", "pop3s", "http")
+LISTENERS = ("smtp", "submission", "submissions", "imap", "imaps", "pop3", "pop3s", "http")
 
 
 def find_binary(given: str | None, profile: str = "debug") -> str:

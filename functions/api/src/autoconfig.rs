@@ -49,7 +49,7 @@ fn provider(out: &mut Out, settings: &Settings, domain: &str, language: Language
             }
         }
         if let Some(outgoing) = &settings.outgoing {
-            server(out, "outgoingServer", "smtp", (&outgoing.host, outgoing.port, outgoing.security()))?;
+            server(out, "outgoingServer", "smtp", (&outgoing.host, outgoing.port, outgoing.security))?;
         }
         Ok(())
     });

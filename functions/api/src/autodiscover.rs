@@ -97,7 +97,7 @@ fn response(out: &mut Out, settings: &Settings, address: &Address) -> io::Result
             }
             match &settings.outgoing {
                 Some(outgoing) => {
-                    protocol(out, "SMTP", (&outgoing.host, outgoing.port, outgoing.security()), address)
+                    protocol(out, "SMTP", (&outgoing.host, outgoing.port, outgoing.security), address)
                 }
                 None => Ok(()),
             }

@@ -11,17 +11,19 @@ pub struct Settings {
     pub imaps: Option<u16>,
     /// Its port of POP3 over TLS; `None`: not offered.
     pub pop3s: Option<u16>,
-    /// Through what people send; `None`: nobody knows.
+    /// Through what people send; `None`: not offered.
     pub outgoing: Option<Outgoing>,
 }
 
-/// A server for sending. There is none of ours yet (submission is not built): whatever people send through today.
+/// A server for sending: ours, or another one that people send through.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outgoing {
     /// Its name.
     pub host: String,
     /// Its port.
     pub port: u16,
+    /// How the connection is protected.
+    pub security: Security,
 }
 
 /// How a connection is protected.
@@ -34,10 +36,10 @@ pub enum Security {
 }
 
 impl Outgoing {
-    /// Port 465 is TLS from the first byte (RFC 8314 section 7.3), any other begins it.
+    /// One with TLS from the first byte; `None` for port 0.
     #[must_use]
-    pub const fn security(&self) -> Security {
-        if self.port == 465 { Security::Tls } else { Security::StartTls }
+    pub fn over_tls(host: &str, port: u16) -> Option<Outgoing> {
+        (port > 0).then(|| Outgoing { host: host.to_owned(), port, security: Security::Tls })
     }
 }
 
@@ -79,7 +81,9 @@ impl FromStr for Outgoing {
         if !is_host(host) {
             return Err(wrong());
         }
-        Ok(Outgoing { host: host.to_owned(), port })
+        // RFC 8314 section 7.3.
+        let security = if port == 465 { Security::Tls } else { Security::StartTls };
+        Ok(Outgoing { host: host.to_owned(), port, security })
     }
 }
 
@@ -95,11 +99,11 @@ mod tests {
     #[test]
     fn servers_are_read_as_they_are_written() {
         let outgoing = |text: &str| text.parse::<Outgoing>();
-        let of = |port| Ok(Outgoing { host: "smtp.example.net".to_owned(), port });
-        assert_eq!(outgoing("smtp.example.net:465"), of(465));
-        assert_eq!(outgoing(" smtp.example.net:587 "), of(587));
-        assert_eq!(of(465).map(|server| server.security()), Ok(Security::Tls));
-        assert_eq!(of(587).map(|server| server.security()), Ok(Security::StartTls));
+        let of = |port, security| Outgoing { host: "smtp.example.net".to_owned(), port, security };
+        assert_eq!(outgoing("smtp.example.net:465"), Ok(of(465, Security::Tls)));
+        assert_eq!(outgoing(" smtp.example.net:587 "), Ok(of(587, Security::StartTls)));
+        assert_eq!(Outgoing::over_tls("smtp.example.net", 2465), Some(of(2465, Security::Tls)));
+        assert_eq!(Outgoing::over_tls("smtp.example.net", 0), None);
         for bad in [
             "",
             "smtp.example.net",

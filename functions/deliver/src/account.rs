@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use pennypost_fold::{Draft, DraftError, NewMessage};
 use pennypost_mailstore::summary::{Summary, add_envelopes};
 use pennypost_mailstore::{ChangeError, Mailstore, StoreError};
-use pennypost_model::event::{Decided, Decision, Recipient, Target};
+use pennypost_model::event::{Decided, Decision, Recipient, SourceKind, Target, Via};
 use pennypost_model::journal::{Actor, Entry, Op};
 use pennypost_model::message::BlobRef;
 use pennypost_model::{AccountKey, EventId, MailboxId, MailboxRole, Timestamp, Uid};
@@ -23,6 +23,8 @@ const TRANSFER_MAILBOX: &str = "Mail transfer";
 pub struct Delivery<'a> {
     /// Number of the event in the batch.
     pub index: usize,
+    /// The event id of the copy.
+    pub event: EventId,
     /// The message.
     pub decided: &'a Decided,
     /// Who gets it.
@@ -59,7 +61,7 @@ impl Copies<'_> {
     pub async fn commit(mut self) -> Result<Found, StoreError> {
         // A queue may hand out an event twice in one batch.
         let mut seen = BTreeSet::new();
-        self.deliveries.retain(|delivery| seen.insert(delivery.decided.accepted.id));
+        self.deliveries.retain(|delivery| seen.insert(delivery.event));
         let mut placed = Found::new();
         for some in self.deliveries.chunks(self.tips.memory().copies_per_entry) {
             let copies = self.append(some).await?;
@@ -104,10 +106,10 @@ impl Copies<'_> {
 
     /// The newest end known of the account, which copies are in the journal up to there, and which are missing.
     async fn split<'b, 'c>(&self, deliveries: &'b [Delivery<'c>]) -> Result<Split<'b, 'c>, StoreError> {
-        let accepted = deliveries.iter().map(|delivery| &delivery.decided.accepted);
-        let events: Vec<(EventId, Timestamp)> = accepted.map(|event| (event.id, event.time)).collect();
+        let event = |delivery: &Delivery<'_>| (delivery.event, delivery.decided.accepted.time);
+        let events: Vec<(EventId, Timestamp)> = deliveries.iter().map(event).collect();
         let (mark, found) = self.tips.look(self.account, &events).await?;
-        let is_missing = |delivery: &&Delivery<'_>| !found.contains_key(&delivery.decided.accepted.id);
+        let is_missing = |delivery: &&Delivery<'_>| !found.contains_key(&delivery.event);
         let missing = deliveries.iter().filter(is_missing).collect();
         Ok((mark, found.into_iter().collect(), missing))
     }
@@ -165,10 +167,13 @@ impl Copies<'_> {
             size: delivery.size,
             thread: facts.thread,
             message_id_hash: facts.message_id_hash,
-            event: accepted.id,
+            event: delivery.event,
             blob: delivery.blob,
             card: delivery.summary.card().clone(),
-            receipt: format!("Delivered-To: {}\r\n", delivery.recipient.address),
+            receipt: match (&accepted.source.kind, delivery.recipient.via) {
+                (SourceKind::Submission(submission), Via::Sent) => submission.bcc.clone(),
+                _ => format!("Delivered-To: {}\r\n", delivery.recipient.address),
+            },
         }
     }
 }

@@ -6,7 +6,8 @@
 //!
 //! Invariants: every recipient of an event gets it exactly once, however often the event comes: the event's
 //! id is looked for in the journal back to the event's time less [`CLOCK_MARGIN_MS`] before it is added,
-//! and a lost race is decided anew. Packs are durable before entries refer to them; the trace is written
+//! and a lost race is decided anew. The writer's copy in Sent has an id of its own, made of the event's, and comes
+//! exactly once likewise. Packs are durable before entries refer to them; the trace is written
 //! after the entries.
 //!
 //! If the process dies: before the pack, nothing happened; after the pack, it is an orphan and the event comes
@@ -29,10 +30,10 @@ use pennypost_mailstore::pack::{MessagePart, PackEntry, SidecarPart};
 use pennypost_mailstore::summary::Summary;
 use pennypost_mailstore::{Mailstore, StoreError};
 use pennypost_model::codec;
-use pennypost_model::event::{Body, Changed, Decided, Event, House, Stage};
+use pennypost_model::event::{Accepted, Body, Changed, Decided, Event, House, SourceKind, Stage, Via};
 use pennypost_model::message::{BlobRef, StoredMessage, cut};
 use pennypost_model::trace::{Outcome as Journey, TraceRecipient, TraceRecord, TraceStep};
-use pennypost_model::{AccountKey, EventId, TenantId, Timestamp};
+use pennypost_model::{AccountId, AccountKey, EventId, TenantId, Timestamp};
 use pennypost_ports::{Log, LogKind, LogRecord, PortError, Wakeups, crash};
 use pennypost_runtime::usage::{self, Part};
 use pennypost_runtime::{Failure, Handler, Outcome, was_delivered};
@@ -159,7 +160,8 @@ impl Deliver {
         for (index, letter) in letters {
             let accepted = &letter.decided.accepted;
             for recipient in &accepted.recipients {
-                accounts.entry(recipient.account).or_default().push((*index, accepted.id, accepted.time));
+                let copy = accepted.copy_id(recipient);
+                accounts.entry(recipient.account).or_default().push((*index, copy, accepted.time));
             }
         }
         let mut found = Found::default();
@@ -183,14 +185,14 @@ impl Deliver {
         let mut blobs = BTreeMap::new();
         let wanting = letters.iter().filter(|(_, letter)| {
             let accepted = &letter.decided.accepted;
-            accepted.recipients.iter().any(|r| !found.contains_key(&(r.account, accepted.id)))
+            accepted.recipients.iter().any(|r| !found.contains_key(&(r.account, accepted.copy_id(r))))
         });
         for (tenant, group) in in_packs(wanting) {
             let entries: Vec<PackEntry<'_>> = group
                 .iter()
                 .map(|(_, letter)| PackEntry {
                     event: letter.decided.accepted.id,
-                    owners: letter.decided.accepted.recipients.iter().map(|r| r.account.account).collect(),
+                    owners: owners(&letter.decided.accepted),
                     sidecar: SidecarPart::Plain(&letter.decided.sidecar),
                     message: MessagePart::Stored(&letter.message),
                 })
@@ -219,9 +221,11 @@ impl Deliver {
             let (Some(blob), Some(summary)) = (blobs.get(index), summaries.get(index)) else { continue };
             let decided = &letter.decided;
             for (recipient, decision) in decided.accepted.recipients.iter().zip(&decided.decisions) {
-                if !found.contains_key(&(recipient.account, decided.accepted.id)) {
+                let event = decided.accepted.copy_id(recipient);
+                if !found.contains_key(&(recipient.account, event)) {
                     let (index, blob, size) = (*index, *blob, letter.message.size);
-                    let delivery = Delivery { index, decided, recipient, decision, blob, size, summary };
+                    let delivery =
+                        Delivery { index, event, decided, recipient, decision, blob, size, summary };
                     accounts.entry(recipient.account).or_default().push(delivery);
                 }
             }
@@ -252,7 +256,12 @@ impl Deliver {
         let parts: Vec<Part> = delivered.iter().map(|(_, letter)| letter.part()).collect();
         for ((index, letter), used) in delivered.into_iter().zip(usage::take(&parts)) {
             let (tenant, message) = (letter.decided.accepted.tenant, letter.decided.accepted.id);
-            let record = TraceRecord { tenant, message, time, step: journey(letter, placed), used };
+            let submitter = match &letter.decided.accepted.source.kind {
+                SourceKind::Submission(submission) => Some(submission.submitter.clone()),
+                SourceKind::Smtp | SourceKind::System | SourceKind::Service { .. } => None,
+            };
+            let step = journey(letter, placed);
+            let record = TraceRecord { used, submitter, ..TraceRecord::new(tenant, message, time, step) };
             let value = codec::encode(&record);
             records.push(LogRecord { tenant, kind: LogKind::Trace, id: message, time, value });
             traced.push(*index);
@@ -334,6 +343,13 @@ fn readable(event: Event) -> Result<Decided, Failure> {
     Ok(*decided)
 }
 
+/// The accounts that a pack entry is for, each once.
+fn owners(accepted: &Accepted) -> Vec<AccountId> {
+    let others = |account| accepted.recipients.iter().any(|r| r.account == account && r.via != Via::Sent);
+    let once = accepted.recipients.iter().filter(|r| r.via != Via::Sent || !others(r.account));
+    once.map(|recipient| recipient.account.account).collect()
+}
+
 /// Groups letters by tenant into packs of about [`PACK_BYTES`].
 fn in_packs<'a>(
     letters: impl Iterator<Item = &'a (usize, Letter)>,
@@ -366,7 +382,7 @@ fn journey(letter: &Letter, placed: &Found) -> TraceStep {
         address: recipient.address.clone(),
         account: recipient.account,
         reasons: decision.reasons.clone(),
-        outcome: match placed.get(&(recipient.account, accepted.id)) {
+        outcome: match placed.get(&(recipient.account, accepted.copy_id(recipient))) {
             Some(copy) => Journey::Stored {
                 seq: copy.seq,
                 uid: copy.uid,
@@ -393,7 +409,8 @@ fn journey(letter: &Letter, placed: &Found) -> TraceStep {
 fn follow(decided: &Decided, placed: &Found) -> Vec<Event> {
     let mut events = Vec::new();
     for recipient in &decided.accepted.recipients {
-        let Some(copy) = placed.get(&(recipient.account, decided.accepted.id)) else { continue };
+        let copy = (recipient.account, decided.accepted.copy_id(recipient));
+        let Some(copy) = placed.get(&copy) else { continue };
         events.push(Event::Changed(Changed { account: recipient.account, seq: copy.seq }));
         if copy.wants_housekeeping {
             events.push(Event::House(House::Account(recipient.account)));

@@ -42,6 +42,8 @@ pub struct Limits {
     pub recheck: Duration,
     /// SMTP.
     pub smtp: SmtpLimits,
+    /// Submission: what is another number than that of SMTP.
+    pub submission: SubmissionLimits,
     /// IMAP.
     pub imap: ImapLimits,
     /// POP3.
@@ -62,6 +64,7 @@ impl Default for Limits {
             live_bytes: 256 << 20,
             recheck: Duration::from_secs(30),
             smtp: SmtpLimits::default(),
+            submission: SubmissionLimits::default(),
             imap: ImapLimits::default(),
             pop3: Pop3Limits::default(),
         }
@@ -140,6 +143,29 @@ impl Default for SmtpLimits {
             hops: 100,
             authentication: Duration::from_secs(8),
             quota_memory: Duration::from_secs(5),
+        }
+    }
+}
+
+/// Bounds of what members hand in.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SubmissionLimits {
+    /// Wait for a command before sign-in.
+    #[serde(with = "seconds")]
+    pub login: Duration,
+    /// Recipients of a message at most.
+    pub recipients: usize,
+    /// Messages a minute of one account; 0 is no limit.
+    pub messages_per_minute_and_account: u32,
+}
+
+impl Default for SubmissionLimits {
+    fn default() -> SubmissionLimits {
+        SubmissionLimits {
+            login: Duration::from_secs(60),
+            recipients: 500,
+            messages_per_minute_and_account: 60,
         }
     }
 }

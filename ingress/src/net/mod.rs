@@ -24,7 +24,7 @@ pub use accept::{Protocol, TlsMode, serve};
 pub use adapter::{Adapter, AdapterError, Ports, Settings};
 pub(crate) use client_account::{ClientAccount, pop3_sight, sight};
 pub(crate) use limits::seconds;
-pub use limits::{ImapLimits, Limits, Network, Pop3Limits, SmtpLimits};
+pub use limits::{ImapLimits, Limits, Network, Pop3Limits, SmtpLimits, SubmissionLimits};
 pub(crate) use memory::{Holder, Memory, Share};
 pub use metrics::Metrics;
 pub use shutdown::Shutdown;

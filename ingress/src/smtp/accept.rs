@@ -2,20 +2,37 @@
 
 use pennypost_mailstore::accept;
 use pennypost_model::EventId;
-use pennypost_model::event::{Accepted, AuthResults, Body as EventBody, Source, SourceKind, Stage};
+use pennypost_model::event::{
+    Accepted, AuthResults, Body as EventBody, Recipient, Source, SourceKind, Stage,
+};
 use pennypost_ports::{Outgoing, PortError};
 use tokio::time::Instant;
 use tracing::{info, warn};
 
+use super::Role;
 use super::authenticate::{Sender, none_field};
-use super::received::Received;
+use super::received::{Received, Spoken, protocol};
 use super::reply::Reply;
 use super::session::Session;
-use super::transaction::{Body, Transaction};
+use super::transaction::{Body, Tenant, Transaction};
 use super::without_delay;
 
 /// Bytes of a header block that is looked through for signatures.
 const MAX_VERIFIED_HEADER: usize = 1 << 20;
+
+/// A message that nothing speaks against.
+pub(super) struct Judged {
+    /// As it is to be stored.
+    pub raw: Vec<u8>,
+    /// Where it came from.
+    pub kind: SourceKind,
+    /// What is known of its sender.
+    pub auth: AuthResults,
+    /// The Authentication-Results field, with its end.
+    pub results: String,
+    /// Who has written it, for the copy in Sent.
+    pub sent: Option<Recipient>,
+}
 
 impl Session {
     /// Accepts the message durably, or says why not. After `Ok` the message is ours.
@@ -39,11 +56,88 @@ impl Session {
         if hops > self.adapter.limits.smtp.hops {
             return Err(Reply::new(554, "5.4.6", "too many hops: the message is in a loop"));
         }
-        if !self.trusted && header.len() > MAX_VERIFIED_HEADER {
+        let is_looked_at = !self.trusted || self.role == Role::Submission;
+        if is_looked_at && header.len() > MAX_VERIFIED_HEADER {
             return Err(Reply::new(554, "5.6.0", "the header of the message is too large"));
         }
 
-        let (auth, results) = self.authenticate(&mut transaction, &raw).await;
+        let time = self.adapter.clock.now();
+        let id = self.adapter.ids.event(time);
+        let hello = self.hello.as_ref();
+        let protocol = protocol(Spoken {
+            extended: hello.is_some_and(|hello| hello.extended),
+            tls: self.stream.is_tls(),
+            utf8: transaction.utf8,
+            authenticated: self.member.is_some(),
+        });
+        let judged = match self.role {
+            Role::Exchange => self.judge(&mut transaction, &tenant, raw).await?,
+            Role::Submission => self.prepare((id, time), protocol, &tenant.policy, raw).await?,
+        };
+        let Judged { raw, kind, auth, results, sent } = judged;
+
+        let size = raw.len();
+        let stored = accept::compressed(raw).await.map_err(|error| {
+            warn!(%error, "a message can't be compressed");
+            Reply::later()
+        })?;
+        let helo = self.hello.as_ref().map(|hello| hello.name.clone()).unwrap_or_default();
+        let received = Received {
+            helo: &helo,
+            protocol,
+            ip: self.stream.peer().ip(),
+            tls: self.stream.tls(),
+            hostname: &self.adapter.hostname,
+            id,
+            recipient: match &*transaction.recipients {
+                [only] => Some(&only.address),
+                _ => None,
+            },
+            time,
+        };
+        let receipt = received.field() + &results;
+        let mut recipients = std::mem::take(&mut transaction.recipients);
+        recipients.extend(sent);
+        let accepted = Accepted {
+            id,
+            time,
+            tenant: tenant.id,
+            source: Source {
+                kind,
+                ip: Some(self.stream.peer().ip()),
+                helo: helo.clone(),
+                tls: self.stream.tls().map(str::to_owned),
+            },
+            auth,
+            reverse_path: std::mem::take(&mut transaction.reverse_path),
+            receipt,
+            recipients,
+            body: EventBody::Inline(stored),
+        };
+        let recipients = accepted.recipients.len();
+        self.count_against_allowance(id).await?;
+        if let Err(error) = self.send(accepted).await {
+            warn!(tenant = %tenant.id, message = %id, %error, "a message can't be accepted");
+            self.give_allowance_back(id).await;
+            return Err(Reply::later());
+        }
+        drop(share);
+        pennypost_ports::crash::point("accept.before-reply");
+        self.adapter.metrics.accepted.inc();
+        self.adapter.metrics.accepted_bytes.inc_by(size as u64);
+        info!(tenant = %tenant.id, message = %id, size, recipients, "accepted");
+        Ok(id)
+    }
+
+    /// May a message of another server come in?
+    async fn judge(
+        &self,
+        transaction: &mut Transaction,
+        tenant: &Tenant,
+        raw: Vec<u8>,
+    ) -> Result<Judged, Reply> {
+        let (auth, results) = self.authenticate(transaction, &raw).await;
+        let header = &raw[..pennypost_mime::header_end(&raw)];
         let (_, facts) = without_delay(header.len(), || pennypost_mime::parse(header));
         let authors = facts.from.iter().map(|contact| contact.address.as_str());
         let reverse_path = &transaction.reverse_path;
@@ -53,57 +147,7 @@ impl Session {
             info!(tenant = %tenant.id, ?acceptance, "message is refused");
             return Err(reply);
         }
-
-        let time = self.adapter.clock.now();
-        let id = self.adapter.ids.event(time);
-        let size = raw.len();
-        let stored = accept::compressed(raw).await.map_err(|error| {
-            warn!(%error, "a message can't be compressed");
-            Reply::later()
-        })?;
-        let hello = self.hello.as_ref();
-        let helo = hello.map(|hello| hello.name.clone()).unwrap_or_default();
-        let received = Received {
-            helo: &helo,
-            extended: hello.is_some_and(|hello| hello.extended),
-            ip: self.stream.peer().ip(),
-            tls: self.stream.tls(),
-            utf8: transaction.utf8,
-            hostname: &self.adapter.hostname,
-            id,
-            recipient: match &*transaction.recipients {
-                [only] => Some(&only.address),
-                _ => None,
-            },
-            time,
-        };
-        let accepted = Accepted {
-            id,
-            time,
-            tenant: tenant.id,
-            source: Source {
-                kind: SourceKind::Smtp,
-                ip: Some(self.stream.peer().ip()),
-                helo: helo.clone(),
-                tls: self.stream.tls().map(str::to_owned),
-            },
-            auth,
-            reverse_path: std::mem::take(&mut transaction.reverse_path),
-            receipt: received.field() + &results,
-            recipients: std::mem::take(&mut transaction.recipients),
-            body: EventBody::Inline(stored),
-        };
-        let recipients = accepted.recipients.len();
-        self.send(accepted).await.map_err(|error| {
-            warn!(tenant = %tenant.id, message = %id, %error, "a message can't be accepted");
-            Reply::later()
-        })?;
-        drop(share);
-        pennypost_ports::crash::point("accept.before-reply");
-        self.adapter.metrics.accepted.inc();
-        self.adapter.metrics.accepted_bytes.inc_by(size as u64);
-        info!(tenant = %tenant.id, message = %id, size, recipients, "accepted");
-        Ok(id)
+        Ok(Judged { raw, kind: SourceKind::Smtp, auth, results, sent: None })
     }
 
     async fn authenticate(&self, transaction: &mut Transaction, raw: &[u8]) -> (AuthResults, String) {

@@ -20,7 +20,23 @@ pub(crate) enum Command {
     Expn,
     Help,
     StartTls,
+    Auth(Auth),
     Quit,
+}
+
+/// AUTH (RFC 4954).
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Auth {
+    pub mechanism: String,
+    /// The first response as it was sent, if it came with the command.
+    pub initial: Option<String>,
+}
+
+impl std::fmt::Debug for Auth {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The response holds a password.
+        f.debug_struct("Auth").field("mechanism", &self.mechanism).finish_non_exhaustive()
+    }
 }
 
 /// MAIL FROM with its parameters.
@@ -34,6 +50,8 @@ pub(crate) struct Mail {
     pub eight_bit: bool,
     /// SMTPUTF8 (RFC 6531).
     pub utf8: bool,
+    /// AUTH (RFC 4954 section 5): who handed it in elsewhere. It is not believed.
+    pub auth: bool,
     /// There was any parameter.
     pub extended: bool,
 }
@@ -54,6 +72,7 @@ impl Command {
             Command::Expn => "EXPN",
             Command::Help => "HELP",
             Command::StartTls => "STARTTLS",
+            Command::Auth(_) => "AUTH",
             Command::Quit => "QUIT",
         }
     }
@@ -94,7 +113,7 @@ impl Command {
             b"STARTTLS" => alone(Command::StartTls),
             b"QUIT" => alone(Command::Quit),
             b"LHLO" => Err(Reply::new(500, "5.5.1", "this is SMTP, not LMTP: say EHLO")),
-            b"AUTH" => Err(Reply::new(502, "5.5.1", "AUTH is not offered here")),
+            b"AUTH" => auth(rest).map(Command::Auth),
             b"" => Err(Reply::new(500, "5.5.2", "the line is empty")),
             _ => Err(unknown()),
         }
@@ -123,6 +142,20 @@ fn after_keyword<'a>(rest: &'a [u8], keyword: &[u8]) -> Option<&'a [u8]> {
     head.eq_ignore_ascii_case(keyword).then(|| tail.trim_ascii_start())
 }
 
+fn auth(rest: &[u8]) -> Result<Auth, Reply> {
+    let failed = || Reply::new(501, "5.5.4", "the syntax is AUTH mechanism [initial-response]");
+    let mut words = rest.split(|byte| *byte == b' ').filter(|word| !word.is_empty());
+    let mut word = || words.next().map(|word| String::from_utf8_lossy(word).into_owned());
+    let (mechanism, initial) = (word().ok_or_else(failed)?, word());
+    // RFC 4422 section 3.1.
+    let is_mechanism = mechanism.len() <= 20
+        && mechanism.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
+    if !is_mechanism || word().is_some() {
+        return Err(failed());
+    }
+    Ok(Auth { mechanism, initial })
+}
+
 fn mail(rest: &[u8]) -> Result<Mail, Reply> {
     let syntax = || Reply::new(501, "5.5.4", "the syntax is MAIL FROM:<address> [parameters]");
     let rest = after_keyword(rest, b"FROM:").ok_or_else(syntax)?;
@@ -142,7 +175,8 @@ fn mail(rest: &[u8]) -> Result<Mail, Reply> {
                 _ => return Err(Reply::new(555, "5.5.4", "BODY is 7BIT or 8BITMIME")),
             },
             (b"SMTPUTF8", None) => mail.utf8 = true,
-            (b"SIZE" | b"BODY" | b"SMTPUTF8", _) => {
+            (b"AUTH", Some(mailbox)) if !mailbox.is_empty() => mail.auth = true,
+            (b"SIZE" | b"BODY" | b"SMTPUTF8" | b"AUTH", _) => {
                 return Err(Reply::new(501, "5.5.4", "a MAIL parameter has a bad value"));
             }
             _ => return Err(Reply::new(555, "5.5.4", "unknown MAIL parameter")),
@@ -213,6 +247,9 @@ mod tests {
     #[test]
     fn commands_are_understood() {
         let mail = |reverse_path: &str| Mail { reverse_path: reverse_path.to_owned(), ..Mail::default() };
+        let auth = |mechanism: &str, initial: Option<&str>| {
+            Command::Auth(Auth { mechanism: mechanism.to_owned(), initial: initial.map(str::to_owned) })
+        };
         for (line, command) in [
             ("EHLO mx.example", Command::Ehlo("mx.example".to_owned())),
             ("ehlo [192.0.2.1]", Command::Ehlo("[192.0.2.1]".to_owned())),
@@ -232,6 +269,12 @@ mod tests {
                 "MAIL FROM:<用@b.example> smtputf8",
                 Command::Mail(Mail { utf8: true, extended: true, ..mail("用@b.example") }),
             ),
+            (
+                "MAIL FROM:<a@b.example> AUTH=<>",
+                Command::Mail(Mail { auth: true, extended: true, ..mail("a@b.example") }),
+            ),
+            ("auth LOGIN", auth("LOGIN", None)),
+            ("AUTH SCRAM-SHA-256-PLUS =", auth("SCRAM-SHA-256-PLUS", Some("="))),
             ("RCPT TO:<a@b.example>", Command::Rcpt("a@b.example".to_owned())),
             ("RCPT TO:<PostMaster>", Command::Rcpt("postmaster".to_owned())),
             ("DATA", Command::Data),
@@ -251,7 +294,9 @@ mod tests {
             ("", 500, "5.5.2"),
             ("FROB", 500, "5.5.1"),
             ("LHLO x", 500, "5.5.1"),
-            ("AUTH PLAIN x", 502, "5.5.1"),
+            ("AUTH", 501, "5.5.4"),
+            ("AUTH PLAIN x y", 501, "5.5.4"),
+            ("AUTH PLAIN\u{e9}", 501, "5.5.4"),
             ("EHLO", 501, "5.5.4"),
             ("EHLO a b", 501, "5.5.4"),
             ("EHLO a(b", 501, "5.5.4"),
@@ -269,7 +314,8 @@ mod tests {
             ("MAIL FROM:<a@b.example> SIZE=1 SIZE=2", 501, "5.5.4"),
             ("MAIL FROM:<a@b.example> SMTPUTF8=1", 501, "5.5.4"),
             ("MAIL FROM:<a@b.example> BODY=BINARYMIME", 555, "5.5.4"),
-            ("MAIL FROM:<a@b.example> AUTH=<>", 555, "5.5.4"),
+            ("MAIL FROM:<a@b.example> AUTH", 501, "5.5.4"),
+            ("MAIL FROM:<a@b.example> AUTH=", 501, "5.5.4"),
             ("RCPT TO:<a@b.example> NOTIFY=NEVER", 555, "5.5.4"),
             ("RCPT TO:<>", 553, "5.1.3"),
             ("RCPT TO:<a>", 553, "5.1.3"),

@@ -1,7 +1,8 @@
-//! SMTP in (RFC 5321): mail from other servers, for our domains only. No AUTH and no relaying on this port.
+//! SMTP in (RFC 5321): mail from other servers, for our domains only, without AUTH and relaying; and on ports of its own
+//! from members, who sign in first (submission, RFC 6409; `submission`). What both do, they do by the same code.
 //!
 //! Offers SIZE (RFC 1870), 8BITMIME (RFC 6152), PIPELINING (RFC 2920), ENHANCEDSTATUSCODES (RFC 2034),
-//! CHUNKING (RFC 3030), SMTPUTF8 (RFC 6531) and STARTTLS (RFC 3207).
+//! CHUNKING (RFC 3030), SMTPUTF8 (RFC 6531) and STARTTLS (RFC 3207); to members AUTH (RFC 4954).
 //!
 //! Invariants: `250` to a message only after its event is durable in the queue; after it nothing refuses the
 //! message, so every reason to refuse is looked at before. A transaction belongs to one tenant. What we add at
@@ -21,6 +22,7 @@ mod rate;
 mod received;
 mod reply;
 mod session;
+mod submission;
 mod transaction;
 
 use std::net::IpAddr;
@@ -28,7 +30,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use pennypost_directory::Resolved;
-use pennypost_model::TenantId;
+use pennypost_model::{AccountKey, TenantId};
 use tokio::net::TcpListener;
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tracing::warn;
@@ -42,6 +44,7 @@ pub(crate) struct Shared {
     authenticator: Arc<authenticate::Authenticator>,
     by_address: rate::Buckets<IpAddr>,
     by_tenant: rate::Buckets<TenantId>,
+    by_account: rate::Buckets<AccountKey>,
     quotas: quota::Quotas,
 }
 
@@ -53,6 +56,7 @@ impl Shared {
             authenticator: Arc::new(authenticate::Authenticator::new(dns)?),
             by_address: rate::Buckets::new(limits.smtp.messages_per_minute_and_ip),
             by_tenant: rate::Buckets::new(limits.smtp.messages_per_minute_and_tenant),
+            by_account: rate::Buckets::new(limits.submission.messages_per_minute_and_account),
             quotas: quota::Quotas::default(),
         })
     }
@@ -74,15 +78,38 @@ pub async fn run(adapter: Arc<Adapter>, listener: TcpListener) {
              adapter.postmaster"
         );
     }
-    serve(adapter, listener, TlsMode::StartTls, Smtp).await;
+    serve(adapter, listener, TlsMode::StartTls, Smtp(Role::Exchange)).await;
 }
 
-struct Smtp;
+/// Takes mail from members on this listener until the server stops (RFC 6409, RFC 8314).
+pub async fn run_submission(adapter: Arc<Adapter>, listener: TcpListener, mode: TlsMode) {
+    serve(adapter, listener, mode, Smtp(Role::Submission)).await;
+}
+
+/// Who comes to a port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// Other servers, with mail for people here.
+    Exchange,
+    /// Programs of members, with mail that these have written.
+    Submission,
+}
+
+impl Role {
+    const fn name(self) -> &'static str {
+        match self {
+            Role::Exchange => "smtp",
+            Role::Submission => "submission",
+        }
+    }
+}
+
+struct Smtp(Role);
 
 #[async_trait]
 impl Protocol for Smtp {
     fn name(&self) -> &'static str {
-        "smtp"
+        self.0.name()
     }
 
     fn busy(&self) -> &'static [u8] {
@@ -90,6 +117,6 @@ impl Protocol for Smtp {
     }
 
     async fn session(&self, adapter: Arc<Adapter>, stream: Stream) {
-        Box::new(session::Session::new(adapter, stream)).run().await;
+        Box::new(session::Session::new(adapter, stream, self.0)).run().await;
     }
 }

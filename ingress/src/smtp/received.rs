@@ -7,15 +7,43 @@ use pennypost_model::{EventId, Timestamp};
 /// What the field tells.
 pub(crate) struct Received<'a> {
     pub helo: &'a str,
-    pub extended: bool,
+    /// By which protocol it came: [`protocol`].
+    pub protocol: &'a str,
     pub ip: IpAddr,
     pub tls: Option<&'a str>,
-    pub utf8: bool,
     pub hostname: &'a str,
     pub id: EventId,
     /// The recipient, when there is only one: otherwise each would see the others.
     pub recipient: Option<&'a str>,
     pub time: Timestamp,
+}
+
+/// What was spoken with a client.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Spoken {
+    /// EHLO was said.
+    pub extended: bool,
+    pub tls: bool,
+    /// SMTPUTF8 was asked for.
+    pub utf8: bool,
+    /// Somebody has signed in.
+    pub authenticated: bool,
+}
+
+/// Its name (RFC 3848, RFC 6531 section 4.3).
+pub(crate) const fn protocol(spoken: Spoken) -> &'static str {
+    let Spoken { extended, tls, utf8, authenticated } = spoken;
+    match (utf8, tls, authenticated) {
+        (true, true, true) => "UTF8SMTPSA",
+        (true, true, false) => "UTF8SMTPS",
+        (true, false, true) => "UTF8SMTPA",
+        (true, false, false) => "UTF8SMTP",
+        (false, true, true) => "ESMTPSA",
+        (false, false, true) => "ESMTPA",
+        (false, true, false) if extended => "ESMTPS",
+        (false, false, false) if extended => "ESMTP",
+        (false, _, false) => "SMTP",
+    }
 }
 
 impl Received<'_> {
@@ -25,20 +53,14 @@ impl Received<'_> {
             IpAddr::V4(ip) => format!("[{ip}]"),
             IpAddr::V6(ip) => format!("[IPv6:{ip}]"),
         };
-        let with = match (self.utf8, self.extended, self.tls.is_some()) {
-            (true, _, true) => "UTF8SMTPS",
-            (true, _, false) => "UTF8SMTP",
-            (false, true, true) => "ESMTPS",
-            (false, true, false) => "ESMTP",
-            (false, false, _) => "SMTP",
-        };
         let tls = self.tls.map(|tls| format!("\r\n\t({tls})")).unwrap_or_default();
         let recipient =
             self.recipient.map(|recipient| format!("\r\n\tfor <{recipient}>")).unwrap_or_default();
         format!(
-            "Received: from {} ({address})\r\n\tby {} with {with} id {}{tls}{recipient};\r\n\t{}\r\n",
+            "Received: from {} ({address})\r\n\tby {} with {} id {}{tls}{recipient};\r\n\t{}\r\n",
             self.helo,
             self.hostname,
+            self.protocol,
             self.id,
             self.time.rfc5322()
         )
@@ -53,10 +75,9 @@ mod tests {
     fn the_field_is_as_the_rfc_has_it() {
         let received = Received {
             helo: "mx.example",
-            extended: true,
+            protocol: protocol(Spoken { tls: true, extended: true, ..Spoken::default() }),
             ip: "2001:db8::1".parse().expect("address"),
             tls: Some("TLSv1_3 TLS13_AES_256_GCM_SHA384"),
-            utf8: false,
             hostname: "post.example",
             id: EventId::from_parts(Timestamp(0), 1),
             recipient: Some("a@b.example"),

@@ -6,10 +6,13 @@ use std::sync::Arc;
 use tokio::time::Instant;
 use tracing::{debug, warn};
 
+use super::Role;
 use super::command::Command;
 use super::reply::Reply;
+use super::submission::Member;
 use super::transaction::Transaction;
 use crate::net::{Adapter, Holder, Line, NetError, Share, Stream, neighbourhood, wire};
+use crate::sasl;
 
 /// How the session goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +34,9 @@ pub(crate) struct Hello {
 pub(crate) struct Session {
     pub adapter: Arc<Adapter>,
     pub stream: Stream,
+    pub role: Role,
+    /// Who has signed in; nobody does where other servers come.
+    pub member: Option<Box<Member>>,
     pub hello: Option<Hello>,
     pub transaction: Option<Transaction>,
     /// Nothing is tested, and it is not counted per address.
@@ -45,11 +51,13 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    pub fn new(adapter: Arc<Adapter>, stream: Stream) -> Session {
+    pub fn new(adapter: Arc<Adapter>, stream: Stream, role: Role) -> Session {
         let trusted = adapter.limits.trusts(stream.peer().ip());
         Session {
             adapter,
             stream,
+            role,
+            member: None,
             hello: None,
             transaction: None,
             trusted,
@@ -87,8 +95,16 @@ impl Session {
 
     async fn talk(&mut self) -> Result<(), NetError> {
         loop {
-            let limits = &self.adapter.limits.smtp;
-            let (max, patience) = (limits.command_line, limits.command);
+            let limits = &self.adapter.limits;
+            let (max, patience) = match (self.role, &self.member) {
+                (Role::Exchange, _) => (limits.smtp.command_line, limits.smtp.command),
+                (Role::Submission, Some(_)) => {
+                    (limits.smtp.command_line.max(sasl::MAX_LINE), limits.smtp.command)
+                }
+                (Role::Submission, None) => {
+                    (limits.smtp.command_line.max(sasl::MAX_LINE), limits.submission.login)
+                }
+            };
             if !self.stream.has_buffered_line() {
                 self.stream.flush().await?;
             }
@@ -148,6 +164,11 @@ impl Session {
         Some(reason)
     }
 
+    /// Is the peer one of ours: in a trusted network, or a member?
+    pub const fn is_known(&self) -> bool {
+        self.trusted || self.member.is_some()
+    }
+
     /// When the session is over, whatever it is doing.
     pub fn ends(&self) -> Instant {
         self.started + self.adapter.limits.smtp.session
@@ -156,12 +177,16 @@ impl Session {
     /// Memory for a message: as much as is there for this peer.
     pub fn memory(&self) -> Share {
         let ip = self.stream.peer().ip();
-        let holder = if self.trusted { Holder::Trusted } else { Holder::Address(neighbourhood(ip)) };
+        let holder = match &self.member {
+            Some(member) => Holder::Account(member.key()),
+            None if self.trusted => Holder::Trusted,
+            None => Holder::Address(neighbourhood(ip)),
+        };
         self.adapter.memory.share(holder)
     }
 
     fn count(&self, verb: &str) {
-        self.adapter.metrics.commands.with_label_values(&["smtp", verb]).inc();
+        self.adapter.metrics.commands.with_label_values(&[self.role.name(), verb]).inc();
     }
 
     /// Writes a reply into the output buffer.

@@ -35,6 +35,13 @@ async fn smtp_goes_as_written() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn submission_goes_as_written() {
+    for file in files("submission") {
+        run(&file, "submission").await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn pop3_goes_as_written() {
     for file in files("pop3") {
         run(&file, "pop3").await;
@@ -65,7 +72,11 @@ async fn run(file: &Path, protocol: &str) {
         }
     }
     let office = Office::open(chosen).await;
-    let address = if protocol == "smtp" { office.smtp } else { office.pop3 };
+    let address = match protocol {
+        "smtp" => office.smtp,
+        "submission" => office.submission,
+        _ => office.pop3,
+    };
     let mut client = Client::connect(address).await;
     for (number, line) in text.lines().enumerate() {
         let place = format!("{}:{}", file.display(), number + 1);

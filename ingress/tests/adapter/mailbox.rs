@@ -1,7 +1,7 @@
 //! POP3 against a mailbox with awkward messages in it.
 //!
 //! Feature CLI-06 (part): no deletion by POP clients, by member or tenant; set likewise
-//! Feature CLI-08 (part): protocols switched by tenant and member; only tokens instead of the password; SMTP and read status not yet
+//! Feature CLI-08 (part): protocols switched by tenant and member; only tokens instead of the password; read status not yet
 
 use pennypost_directory::{ClientRange, ClientSettings, TokenScope};
 use pennypost_fold::Draft;

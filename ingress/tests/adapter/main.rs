@@ -11,5 +11,8 @@ mod hostile;
 mod mailbox;
 mod office;
 mod plans;
+#[path = "../common/scram.rs"]
+mod scram;
+mod submission;
 mod throughput;
 mod wire;

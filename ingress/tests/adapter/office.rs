@@ -1,4 +1,4 @@
-//! A post office in a directory that goes away: two tenants, a few accounts, SMTP and POP3 on free ports.
+//! A post office in a directory that goes away: two tenants, a few accounts, SMTP, submission and POP3 on free ports.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pennypost_backend_embedded::{Embedded, Options};
-use pennypost_directory::Directory;
+use pennypost_directory::{Directory, SignInLog};
 use pennypost_ingress::net::{Adapter, Ports, Settings, TlsMode, load_or_create_tls};
 use pennypost_ingress::smtp::DnsServers;
 use pennypost_ingress::{pop3, smtp};
@@ -26,6 +26,8 @@ pub struct Office {
     pub store: Embedded,
     pub tenant: TenantId,
     pub smtp: SocketAddr,
+    pub submission: SocketAddr,
+    pub submissions: SocketAddr,
     pub pop3: SocketAddr,
     pub pop3s: SocketAddr,
     pub servers: Vec<JoinHandle<()>>,
@@ -53,7 +55,8 @@ impl Office {
         let store = Embedded::open(&dir.path().join("data"), &Options::server()).expect("opens");
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let ids: Arc<dyn Ids> = Arc::new(RandomIds);
-        let directory = Directory::new(store.control(), Arc::clone(&clock), Arc::clone(&ids));
+        let log = SignInLog::new(store.log(), Arc::clone(&clock), Arc::clone(&ids));
+        let directory = Directory::new(store.control(), Arc::clone(&clock), Arc::clone(&ids)).recording(log);
         let mailstore =
             Mailstore::new(store.journal(), store.objects(), Arc::clone(&clock), Arc::clone(&ids));
         let tls = load_or_create_tls(&dir.path().join("tls"), &settings.hostname).expect("certificate");
@@ -73,6 +76,8 @@ impl Office {
             store,
             tenant,
             smtp: SocketAddr::from(([0, 0, 0, 0], 0)),
+            submission: SocketAddr::from(([0, 0, 0, 0], 0)),
+            submissions: SocketAddr::from(([0, 0, 0, 0], 0)),
             pop3: SocketAddr::from(([0, 0, 0, 0], 0)),
             pop3s: SocketAddr::from(([0, 0, 0, 0], 0)),
             servers: Vec::new(),
@@ -88,6 +93,13 @@ impl Office {
                 TlsMode::Implicit => office.pop3s = address,
             }
             office.servers.push(tokio::spawn(pop3::run(Arc::clone(&adapter), listener, mode)));
+            let listener = TcpListener::bind("127.0.0.1:0").await.expect("port");
+            let address = listener.local_addr().expect("address");
+            match mode {
+                TlsMode::StartTls => office.submission = address,
+                TlsMode::Implicit => office.submissions = address,
+            }
+            office.servers.push(tokio::spawn(smtp::run_submission(Arc::clone(&adapter), listener, mode)));
         }
         office
     }

@@ -197,7 +197,7 @@ async fn tokens_open_what_they_are_for() {
     let (token, secret) = directory.add_token(alice, "phone", TokenScope::ALL, None).await.expect("token");
     let now = server.adapter.clock.now();
     let (_, old) = directory.add_token(alice, "old", TokenScope::ALL, Some(now)).await.expect("token");
-    let pop = TokenScope { imap: false, pop3: true };
+    let pop = TokenScope { imap: false, ..TokenScope::ALL };
     let (_, pop) = directory.add_token(alice, "POP", pop, None).await.expect("token");
 
     let oauthbearer = |login: &str, token: &str| {

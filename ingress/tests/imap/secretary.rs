@@ -9,7 +9,7 @@ async fn said(client: &mut Client, command: &str) -> String {
     client.command(command).await.1
 }
 
-/// Feature DLG-03 (part): a full secretary has the owner's rights in all his mailboxes but to share them, in his own mail program; to send as him or on his behalf is kept as a right, and comes with sending
+/// Feature DLG-03 (part): a full secretary has the owner's rights in all his mailboxes but to share them, in his own mail program; calendar invitations not yet
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_secretary_stands_in_the_owners_place() {
     let server = Server::start().await;

@@ -1,7 +1,6 @@
 //! `pennypost account clients setup`: what to enter in a mail program, and where (CLI-09).
 //!
-//! Hosts and ports are those of the configuration with which the server runs. Nothing is said about sending: there is
-//! no submission yet (and so nothing for CLI-07 to keep), and that is told.
+//! Hosts and ports are those of the configuration with which the server runs.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -38,6 +37,9 @@ pub struct SetupArgs {
     /// Where the server listens for POP3 over TLS, if not as configured
     #[arg(long, env = "PENNYPOST_POP3S", value_name = "ADDR")]
     pub pop3s: Option<SocketAddr>,
+    /// Where the server listens for submission over TLS, if not as configured
+    #[arg(long, env = "PENNYPOST_SUBMISSIONS", value_name = "ADDR")]
+    pub submissions: Option<SocketAddr>,
 }
 
 /// Programs whose steps are known.
@@ -76,6 +78,8 @@ struct Entries {
     protocol: Protocol,
     host: String,
     port: u16,
+    /// For sending.
+    submissions: u16,
     address: String,
     is_local: bool,
 }
@@ -102,7 +106,7 @@ impl SetupArgs {
             let name = protocol.name();
             return Err(AdminError::Said(say!(text, "setup-closed", protocol = name, address = address)));
         }
-        let listeners = [("imaps", self.imaps), ("pop3s", self.pop3s)];
+        let listeners = [("imaps", self.imaps), ("pop3s", self.pop3s), ("submissions", self.submissions)];
         let config = Config::load(self.config.as_deref(), &listeners, &[], text)
             .map_err(|failed| AdminError::Said(failed.message(text)))?;
         let listener = match protocol {
@@ -113,6 +117,7 @@ impl SetupArgs {
             protocol,
             host: self.host.clone().unwrap_or_else(|| config.adapter.hostname.clone()),
             port: listener.port(),
+            submissions: config.listen.submissions.port(),
             address: account.address.to_string(),
             is_local: listener.ip().is_loopback(),
         };
@@ -181,9 +186,15 @@ impl Entries {
             (say!(text, "setup-security"), "SSL/TLS".to_owned()),
             (say!(text, "setup-user"), self.address.clone()),
             (say!(text, "word-password"), password),
-            (say!(text, "setup-outgoing"), say!(text, "setup-no-outgoing")),
+            (say!(text, "setup-outgoing"), self.host.clone()),
+            (say!(text, "setup-outgoing-port"), self.submissions.to_string()),
+            (say!(text, "setup-outgoing-login"), say!(text, "setup-outgoing-same")),
         ];
         rows.iter().try_for_each(|(word, value)| context.line(&format!("{word}: {value}")))?;
+        context.line(&say!(text, "setup-reach"))?;
+        if rules.sent_copies {
+            context.line(&say!(text, "setup-sent-copies"))?;
+        }
         if self.is_local {
             context.line(&say!(text, "setup-local"))?;
         }
@@ -221,6 +232,6 @@ fn document(entries: &Entries, rules: &ClientRules) -> Value {
         "security": "tls",
         "user": entries.address,
         "password": if rules.passwords { "password or token" } else { "token" },
-        "outgoing": Value::Null,
+        "outgoing": { "host": entries.host, "port": entries.submissions, "security": "tls" },
     })
 }

@@ -1,9 +1,9 @@
-//! `pennypost account clients …`: what mail programs may do and see (CLI-04 to CLI-06, CLI-08), and what to enter in
+//! `pennypost account clients …`: what mail programs may do and see (CLI-04 to CLI-08, SND-16), and what to enter in
 //! them (CLI-09).
 
 use clap::{Args, Subcommand, ValueEnum};
 use pennypost_admin::Action;
-use pennypost_directory::{ClientRange, ClientRules, ClientSettings, ProtocolRules};
+use pennypost_directory::{ClientProtocol, ClientRange, ClientRules, ClientSettings, ProtocolRules};
 use serde_json::{Value, json};
 
 use crate::admin::client_setup::SetupArgs;
@@ -93,6 +93,9 @@ pub struct Switches {
     /// What a POP3 program deletes is deleted; if not, it stays on the server
     #[arg(long)]
     pub pop3_deletes: Option<Switch>,
+    /// What a mail program sends is kept in Sent [by itself: on]; off for programs that put it there themselves
+    #[arg(long)]
+    pub sent_copies: Option<Switch>,
 }
 
 /// How far back mail programs see, by the date on which mail was received.
@@ -132,7 +135,7 @@ impl From<Range> for ClientRange {
 
 impl Switches {
     fn apply(&self, settings: &mut ClientSettings) {
-        let ClientSettings { imap, pop3, passwords, pop3_deletes } = settings;
+        let ClientSettings { imap, pop3, passwords, pop3_deletes, sent_copies } = settings;
         for (protocol, range) in [(&mut *imap, self.imap_range), (&mut *pop3, self.pop3_range)] {
             protocol.range = range.map(ClientRange::from).or(protocol.range);
         }
@@ -145,6 +148,7 @@ impl Switches {
             (self.pop3_junk, &mut pop3.junk),
             (self.passwords, passwords),
             (self.pop3_deletes, pop3_deletes),
+            (self.sent_copies, sent_copies),
         ] {
             if let Some(switch) = switch {
                 *setting = Some(matches!(switch, Switch::On));
@@ -215,6 +219,8 @@ async fn show(context: &AdminContext<'_>, address: &str) -> Result<(), AdminErro
         (say!(text, "clients-pop3-junk"), answer(rules.pop3.junk)),
         (say!(text, "word-pop3-deletes"), answer(rules.pop3_deletes)),
         (say!(text, "word-passwords"), answer(rules.passwords)),
+        (say!(text, "clients-smtp"), answer(rules.opens(ClientProtocol::Smtp))),
+        (say!(text, "clients-sent-copies"), answer(rules.sent_copies)),
     ];
     rows.iter().try_for_each(|(word, answer)| context.line(&format!("{word}: {answer}")))
 }
@@ -258,5 +264,7 @@ fn document(rules: &ClientRules) -> Value {
         "pop3": of(&rules.pop3),
         "passwords": rules.passwords,
         "pop3_deletes": rules.pop3_deletes,
+        "smtp": { "open": rules.opens(ClientProtocol::Smtp) },
+        "sent_copies": rules.sent_copies,
     })
 }

@@ -433,7 +433,7 @@ async fn tokens_are_told_once_and_end_when_revoked() {
 
     let made = office.documents("account token create ann@acme.example --name test").await;
     let (id, token) = (made[0]["id"].as_str().expect("id"), made[0]["token"].as_str().expect("token"));
-    assert_eq!(made[0]["scope"], serde_json::json!(["imap", "pop3"]));
+    assert_eq!(made[0]["scope"], serde_json::json!(["imap", "pop3", "smtp"]));
     assert!(made[0]["expires"].is_null());
     assert!(office.can_sign_in("ann@acme.example", token).await);
     let secret = &token[token.len() - 64..];
@@ -457,7 +457,7 @@ async fn tokens_are_told_once_and_end_when_revoked() {
     let again = office.bad(&format!("account token revoke ann@acme.example {id}")).await;
     assert!(again.contains("pennypost account token list"), "{again}");
     assert!(office.bad("account token list nobody@acme.example").await.contains("nobody@acme.example"));
-    for wrong in ["--expires 0", "--expires 4000", "--scope smtp"] {
+    for wrong in ["--expires 0", "--expires 4000", "--scope ftp"] {
         let line = format!("pennypost account token create a@b.example --name x {wrong}");
         assert!(Program::try_parse_from(line.split(' ')).is_err(), "{wrong}");
     }
@@ -471,7 +471,10 @@ async fn what_mail_programs_may_do_is_set_for_accounts_and_tenants() {
     let all = |pop3: bool, passwords: bool, deletes: bool| {
         let of = |open: bool, sees: bool| serde_json::json!({"open": open, "range": "all", "folders": sees, "junk": sees});
         let (imap, pop3) = (of(true, true), of(pop3, false));
-        serde_json::json!({"imap": imap, "pop3": pop3, "passwords": passwords, "pop3_deletes": deletes})
+        serde_json::json!({
+            "imap": imap, "pop3": pop3, "passwords": passwords, "pop3_deletes": deletes,
+            "smtp": {"open": true}, "sent_copies": true,
+        })
     };
     assert_eq!(office.documents(rules).await[0], all(true, true, true));
     office.good("account clients set ann@acme.example --passwords off --pop3-deletes on").await;
@@ -494,6 +497,10 @@ async fn what_mail_programs_may_do_is_set_for_accounts_and_tenants() {
     let sees = |range, folders: bool, junk: bool| serde_json::json!({"open": true, "range": range, "folders": folders, "junk": junk});
     assert_eq!(now["imap"], sees("30-days", false, true));
     assert_eq!((&now["pop3"]["range"], &now["pop3"]["junk"]), (&"2-years".into(), &true.into()));
+    // CLI-07, CLI-08: whoever may fetch in no way may not send.
+    office.good("account clients set --tenant acme --sent-copies off --imap off").await;
+    let now = office.documents(rules).await.remove(0);
+    assert_eq!((&now["sent_copies"], &now["smtp"]["open"]), (&false.into(), &false.into()));
     office.good("account clients reset ann@acme.example").await;
     office.good("account clients reset --tenant acme").await;
     assert_eq!(office.documents(rules).await[0], all(true, true, true));
@@ -523,7 +530,8 @@ async fn what_to_enter_in_a_mail_program_is_told() {
         "port: 993",
         "security: SSL/TLS",
         "user name: ann@acme.example",
-        "outgoing mail server: none: this post office does not send mail yet",
+        "outgoing mail server: mail.acme.example",
+        "its port: 2465",
         "The program sees mail of all time.",
     ] {
         assert!(told.lines().any(|found| found == line), "{line}: {told}");
@@ -561,7 +569,8 @@ async fn what_to_enter_in_a_mail_program_is_told() {
     assert!(refused.expect("refused").starts_with("IMAP is closed for ann@acme.example"));
     office.lang = Lang::ZhCn;
     let told = office.good(&format!("{setup} --program foxmail --host pop.acme.example")).await;
-    for part in ["收件服务器: pop.acme.example", "最近 7 天", "手动设置", "暂不支持发信"] {
+    for part in ["收件服务器: pop.acme.example", "最近 7 天", "手动设置", "暂不支持向其他服务器发信"]
+    {
         assert!(told.contains(part), "{part}: {told}");
     }
     office.good(&format!("{set} --pop3 off")).await;

@@ -63,6 +63,8 @@ pub enum Protocol {
     Imap,
     /// POP3
     Pop3,
+    /// SMTP: sending
+    Smtp,
 }
 
 impl CreateArgs {
@@ -71,7 +73,8 @@ impl CreateArgs {
         if named.is_empty() {
             return TokenScope::ALL;
         }
-        TokenScope { imap: named.contains(&Protocol::Imap), pop3: named.contains(&Protocol::Pop3) }
+        let opens = |protocol| named.contains(&protocol);
+        TokenScope { imap: opens(Protocol::Imap), pop3: opens(Protocol::Pop3), smtp: opens(Protocol::Smtp) }
     }
 }
 
@@ -94,7 +97,7 @@ async fn create(context: &AdminContext<'_>, arguments: &CreateArgs) -> Result<()
     let expires = arguments.expires.map(|days| SystemClock.now().plus_millis(days * DAY_MILLIS));
     let scope = arguments.token_scope();
     let after = json!({
-        "name": arguments.name, "imap": scope.imap, "pop3": scope.pop3,
+        "name": arguments.name, "imap": scope.imap, "pop3": scope.pop3, "smtp": scope.smtp,
         "expires": expires.map(|end| end.rfc3339()),
     });
     let adding = context.directory.add_token(account.key, &arguments.name, scope, expires);
@@ -146,7 +149,7 @@ async fn revoke(context: &AdminContext<'_>, address: &str, id: TokenId) -> Resul
 }
 
 fn scope_names(scope: TokenScope) -> Vec<&'static str> {
-    [("imap", scope.imap), ("pop3", scope.pop3)]
+    [("imap", scope.imap), ("pop3", scope.pop3), ("smtp", scope.smtp)]
         .into_iter()
         .filter(|(_, on)| *on)
         .map(|(name, _)| name)

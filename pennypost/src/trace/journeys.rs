@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use pennypost_model::codec;
 use pennypost_model::event::Verdict;
-use pennypost_model::trace::{Outcome, TraceRecipient, TraceRecord, TraceStep};
+use pennypost_model::trace::{Outcome, Submitter, TraceRecipient, TraceRecord, TraceStep};
 use pennypost_model::{EventId, TenantId, Timestamp};
 use pennypost_ports::{Log, LogKind, LogQuery, LogRecord};
 
@@ -39,6 +39,8 @@ pub(crate) struct Delivery {
     pub size: u64,
     pub auth: [Verdict; 3],
     pub recipients: Vec<TraceRecipient>,
+    /// Who handed it in, if it was a member.
+    pub submitter: Option<Submitter>,
 }
 
 impl Journey {
@@ -55,7 +57,7 @@ impl Journey {
                 return;
             }
         };
-        let time = record.time;
+        let TraceRecord { time, submitter, .. } = record;
         match record.step {
             TraceStep::Delivered {
                 accepted,
@@ -79,6 +81,7 @@ impl Journey {
                         size,
                         auth,
                         recipients,
+                        submitter,
                     });
                 }
             },
@@ -109,7 +112,8 @@ impl Journey {
         let Some(delivery) = &self.delivery else { return false };
         let texts = [&delivery.message_id, &delivery.subject, &delivery.reverse_path];
         let addresses = delivery.recipients.iter().map(|recipient| &recipient.address);
-        texts.into_iter().chain(addresses).any(|text| contains(text, wanted))
+        let submitter = delivery.submitter.iter().map(|submitter| &submitter.address);
+        texts.into_iter().chain(addresses).chain(submitter).any(|text| contains(text, wanted))
     }
 }
 
@@ -117,10 +121,11 @@ impl Delivery {
     /// A later record of the same message: who was not reached before may be now.
     fn merge(&mut self, recipients: Vec<TraceRecipient>) {
         for recipient in recipients {
-            let known = self
-                .recipients
-                .iter_mut()
-                .find(|known| known.account == recipient.account && known.address == recipient.address);
+            let is_same = |known: &&mut TraceRecipient| {
+                let is_sent = is_sent_copy(known) == is_sent_copy(&recipient);
+                is_sent && known.account == recipient.account && known.address == recipient.address
+            };
+            let known = self.recipients.iter_mut().find(is_same);
             match known {
                 Some(known) if matches!(known.outcome, Outcome::Refused { .. }) => *known = recipient,
                 Some(_) => {}
@@ -128,6 +133,11 @@ impl Delivery {
             }
         }
     }
+}
+
+/// Is it the copy of whoever wrote the message?
+pub(crate) fn is_sent_copy(recipient: &TraceRecipient) -> bool {
+    recipient.reasons.iter().any(|reason| reason == pennypost_policy::SENT_REASON)
 }
 
 /// Does `text` contain `wanted`, which is in lower case?

@@ -355,7 +355,8 @@ impl Administration {
         let object = key.account.to_string();
         let expires = new.expires.map(Timestamp::rfc3339);
         let after = json!({
-            "name": new.name, "imap": new.scope.imap, "pop3": new.scope.pop3, "expires": expires,
+            "name": new.name, "imap": new.scope.imap, "pop3": new.scope.pop3, "smtp": new.scope.smtp,
+            "expires": expires,
         });
         let about = About::new(Some(key.tenant), Action::TokenAdd, &object).to(after);
         let account = self.permitted(call, &about, key).await?;

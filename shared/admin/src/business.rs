@@ -249,7 +249,7 @@ impl Administration {
         let address = account.address.to_string();
         let about = About { object: &address, ..about }.to(json!({
             "mailbox": mailbox.address.to_string(), "name": new.name, "imap": new.scope.imap,
-            "pop3": new.scope.pop3, "expires": new.expires.map(Timestamp::rfc3339),
+            "pop3": new.scope.pop3, "smtp": new.scope.smtp, "expires": new.expires.map(Timestamp::rfc3339),
         }));
         let pair = (user.account, mailbox.key);
         self.act(call, &about, self.directory.add_user_token(pair, &new.name, new.scope, new.expires)).await

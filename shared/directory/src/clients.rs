@@ -1,4 +1,4 @@
-//! What members and tenants have said about mail programs (CLI-04 to CLI-06, CLI-08).
+//! What members and tenants have said about mail programs (CLI-04 to CLI-08, SND-16).
 //!
 //! A tenant's word and a member's are kept apart, and each may be silent. What opens the mailbox is open only if
 //! neither has closed it: what an administrator closes, no member opens. How much of their mail programs see, and
@@ -86,6 +86,24 @@ pub struct ClientSettings {
     pub passwords: Option<bool>,
     /// What a POP3 client deletes is deleted.
     pub pop3_deletes: Option<bool>,
+    /// What a mail program sends is kept in Sent.
+    pub sent_copies: Option<bool>,
+}
+
+/// As stored before mail programs could send.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ClientSettingsV1 {
+    pub(crate) imap: ProtocolSettings,
+    pub(crate) pop3: ProtocolSettings,
+    pub(crate) passwords: Option<bool>,
+    pub(crate) pop3_deletes: Option<bool>,
+}
+
+impl ClientSettingsV1 {
+    pub(crate) const fn upgraded(self) -> ClientSettings {
+        let ClientSettingsV1 { imap, pop3, passwords, pop3_deletes } = self;
+        ClientSettings { imap, pop3, passwords, pop3_deletes, sent_copies: None }
+    }
 }
 
 impl ClientSettings {
@@ -155,6 +173,8 @@ pub struct ClientRules {
     pub passwords: bool,
     /// What a POP3 client deletes is deleted.
     pub pop3_deletes: bool,
+    /// What a mail program sends is kept in Sent (SND-16, CLI-07).
+    pub sent_copies: bool,
 }
 
 fn is_open(tenant: Option<bool>, account: Option<bool>) -> bool {
@@ -168,21 +188,23 @@ impl ClientRules {
             pop3: ProtocolRules::of(&tenant.pop3, &account.pop3, false),
             passwords: is_open(tenant.passwords, account.passwords),
             pop3_deletes: account.pop3_deletes.or(tenant.pop3_deletes).unwrap_or(true),
+            sent_copies: account.sent_copies.or(tenant.sent_copies).unwrap_or(true),
         }
     }
 
-    /// What holds for a protocol.
+    /// Is the protocol open? Sending is opened and closed with those that fetch (CLI-08): who has one of them may send.
     #[must_use]
-    pub const fn protocol(&self, protocol: ClientProtocol) -> &ProtocolRules {
+    pub const fn opens(&self, protocol: ClientProtocol) -> bool {
         match protocol {
-            ClientProtocol::Imap => &self.imap,
-            ClientProtocol::Pop3 => &self.pop3,
+            ClientProtocol::Imap => self.imap.open,
+            ClientProtocol::Pop3 => self.pop3.open,
+            ClientProtocol::Smtp => self.imap.open || self.pop3.open,
         }
     }
 
     /// May a session with this standing speak this protocol?
     pub(crate) fn admit(&self, standing: &Standing, protocol: ClientProtocol) -> bool {
-        self.protocol(protocol).open && (self.passwords || !standing.is_by_password())
+        self.opens(protocol) && (self.passwords || !standing.is_by_password())
     }
 }
 
@@ -228,7 +250,8 @@ mod tests {
     use super::*;
 
     fn says(word: bool) -> ClientSettings {
-        let mut settings = ClientSettings { passwords: Some(word), pop3_deletes: Some(word), ..silent() };
+        let (passwords, pop3_deletes, sent_copies) = (Some(word), Some(word), Some(word));
+        let mut settings = ClientSettings { passwords, pop3_deletes, sent_copies, ..silent() };
         settings.change(|settings| {
             for protocol in [&mut settings.imap, &mut settings.pop3] {
                 let range = if word { ClientRange::Year } else { ClientRange::Week };
@@ -256,6 +279,28 @@ mod tests {
             let rules = ClientRules::of(&tenant, &account);
             let open = (rules.imap.open, rules.pop3.open, rules.passwords);
             assert_eq!(open, (expected, expected, expected), "{tenant:?} {account:?}");
+            assert_eq!(rules.opens(ClientProtocol::Smtp), expected);
+        }
+    }
+
+    #[test]
+    fn who_may_fetch_in_some_way_may_send() {
+        for (imap, pop3) in [(true, true), (true, false), (false, true), (false, false)] {
+            let mut tenant = silent();
+            (tenant.imap.open, tenant.pop3.open) = (Some(imap), Some(pop3));
+            assert_eq!(ClientRules::of(&tenant, &silent()).opens(ClientProtocol::Smtp), imap || pop3);
+        }
+    }
+
+    #[test]
+    fn copies_are_kept_unless_somebody_says_otherwise() {
+        for (tenant, account, expected) in [
+            (silent(), silent(), true),
+            (says(false), silent(), false),
+            (says(false), says(true), true),
+            (says(true), says(false), false),
+        ] {
+            assert_eq!(ClientRules::of(&tenant, &account).sent_copies, expected);
         }
     }
 

@@ -308,13 +308,37 @@ impl Directory {
         address: &str,
         sender: &str,
     ) -> Result<Admission, DirectoryError> {
+        self.admission_to(tenant, address, sender, None).await
+    }
+
+    /// The same for an account that has signed in, whatever it writes as: where that is an address of one account, it is
+    /// this one that is asked for, else the account itself. [`Admission::Known`] needs no proof then.
+    ///
+    /// # Errors
+    /// As for [`Directory::admission`].
+    pub async fn admission_of(
+        &self,
+        account: AccountKey,
+        address: &str,
+        sender: &str,
+    ) -> Result<Admission, DirectoryError> {
+        self.admission_to(account.tenant, address, sender, Some(account)).await
+    }
+
+    async fn admission_to(
+        &self,
+        tenant: TenantId,
+        address: &str,
+        sender: &str,
+        submitter: Option<AccountKey>,
+    ) -> Result<Admission, DirectoryError> {
         let Ok(address) = MailAddress::parse(address) else { return Ok(Admission::Open) };
         for candidate in std::iter::once(address.clone()).chain(address.without_tag()) {
             let entry = self.entry(tenant, &candidate, Consistency::Strong).await?.map(|held| held.value);
             match entry {
                 None | Some(Entry::Claimed(_) | Entry::Free) => {}
                 Some(Entry::Group { .. }) => {
-                    return self.admission_to_group(tenant, &candidate, sender).await;
+                    return self.admission_to_group(tenant, &candidate, sender, submitter).await;
                 }
                 Some(Entry::Account(_) | Entry::Alias(_)) => return Ok(Admission::Open),
             }
@@ -327,16 +351,20 @@ impl Directory {
         tenant: TenantId,
         group: &MailAddress,
         sender: &str,
+        submitter: Option<AccountKey>,
     ) -> Result<Admission, DirectoryError> {
         let rules = self.rules_of(tenant, group, Consistency::Strong).await?;
         if rules.senders == Senders::Everyone {
             return Ok(Admission::Open);
         }
         // Nobody's mail is nobody's who is named.
-        let Ok(sender) = MailAddress::parse(sender) else { return Ok(Admission::Refused) };
-        let account = self.account_of_sender(tenant, &sender).await?;
-        let is_named = rules.named.contains(&sender);
-        let may = match account {
+        let sender = MailAddress::parse(sender).ok();
+        let claimed = match &sender {
+            Some(sender) => self.account_of_sender(tenant, sender).await?,
+            None => None,
+        };
+        let is_named = sender.is_some_and(|sender| rules.named.contains(&sender));
+        let may = match claimed.or(submitter) {
             None => is_named && rules.senders != Senders::Inside,
             Some(account) => {
                 is_named

@@ -22,6 +22,7 @@
 //! | `T/mailbox-users`, `T/mailboxes-used`, `T/user-tokens` | | who uses business mailboxes (`business`) |
 //! | `T/secretaries`, `T/secretary-of` | | secretaries of members (`secretary`) |
 //! | `T/vip` | `A` | the account may have a VIP seat (`vip`) |
+//! | `T` | `sent-today` | messages sent today, where a plan says how many there may be (`allowance`) |
 //! | `T` | `seats` | what is taken of the seats, once the tenant has a plan (`seats`) |
 //! | `T/shares` | whom, owner | who shares mailboxes with whom (`sharing`): an index |
 //! | `T/sign-in` | account and place, or digest of a login | failed sign-ins (`throttle`) |
@@ -47,6 +48,7 @@
 mod account;
 mod address;
 mod alias;
+mod allowance;
 mod amend;
 mod business;
 mod clients;
@@ -83,6 +85,7 @@ mod tenant;
 mod throttle;
 mod token;
 mod vip;
+mod voice;
 
 use std::sync::Arc;
 
@@ -130,6 +133,7 @@ pub use standing::{AccessTokens, Attempt, ClientProtocol, PasswordState, SignInK
 pub use store::{Listed, MAX_PAGE, Page};
 pub use tenant::{Tenant, TenantState};
 pub use token::{MAX_TOKENS, Token, TokenId, TokenScope, TokenUse};
+pub use voice::Voice;
 
 /// The directory of the post office. Cheap to clone; clones share the memory of sign-ins.
 #[derive(Clone)]
@@ -144,6 +148,7 @@ pub struct Directory {
     desks: Arc<seats::Desks>,
     /// What seals secrets of second factors.
     secrets: Option<Arc<dyn Secrets>>,
+    turns: Arc<allowance::Turns>,
 }
 
 impl Directory {
@@ -160,6 +165,7 @@ impl Directory {
             oldest: Arc::default(),
             desks: Arc::default(),
             secrets: None,
+            turns: Arc::default(),
         }
     }
 

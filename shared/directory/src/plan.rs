@@ -190,7 +190,8 @@ pub struct Plan {
     pub business_mailboxes: Option<u32>,
     /// What mailboxes may hold.
     pub capacities: Capacities,
-    /// Messages that the tenant may send in a day; `None`: any number (PLN-11). Kept for submission, which is not built.
+    /// Messages that the tenant may send in a day; `None`: any number (PLN-11). They are counted in
+    /// `T` / `sent-today`.
     pub daily_messages: Option<u64>,
     /// When service began (PLN-06).
     pub starts: Option<Timestamp>,

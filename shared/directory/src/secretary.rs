@@ -39,9 +39,9 @@ const WAITING: i64 = 30 * DAY;
 /// What a secretary may do (DLG-03). Stored: new ones at the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SecretaryScope {
-    /// Send mail that shows the owner as its sender. Nothing is sent yet: the right is kept for when it is.
+    /// Send mail that shows the owner as its sender.
     SendAs,
-    /// Send mail that shows who has sent it for the owner. Kept likewise.
+    /// Send mail that shows who has sent it for the owner.
     SendOnBehalf,
     /// All that the owner may do in his mailboxes.
     Full,

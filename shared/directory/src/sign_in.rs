@@ -553,8 +553,18 @@ pub(crate) fn standing_of(
     rules.passwords &= !gate.has_factor;
     let closes_expired = gate.rules.passwords.expires_in_clients;
     let (is_secure, has_factor) = (gate.is_secure(), gate.has_factor);
-    let capacities = tenant.capacities(now);
-    Standing { account, rules, client, is_secure, has_factor, password, closes_expired, capacities, basis }
+    Standing {
+        account,
+        rules,
+        client,
+        is_secure,
+        has_factor,
+        password,
+        closes_expired,
+        capacities: tenant.capacities(now),
+        daily_messages: tenant.plan.as_ref().and_then(|plan| plan.daily_messages),
+        basis,
+    }
 }
 
 /// Failures of ours are told apart from refusals in the log only.

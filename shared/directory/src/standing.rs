@@ -18,6 +18,8 @@ pub enum ClientProtocol {
     Imap,
     /// POP3.
     Pop3,
+    /// SMTP: what sends.
+    Smtp,
 }
 
 impl ClientProtocol {
@@ -27,6 +29,7 @@ impl ClientProtocol {
         match self {
             ClientProtocol::Imap => "imap",
             ClientProtocol::Pop3 => "pop3",
+            ClientProtocol::Smtp => "smtp",
         }
     }
 }
@@ -83,7 +86,8 @@ impl SignInKind {
         match self {
             SignInKind::Imap => Some(ClientProtocol::Imap),
             SignInKind::Pop3 => Some(ClientProtocol::Pop3),
-            SignInKind::Smtp | SignInKind::Web | SignInKind::Api | SignInKind::Sso => None,
+            SignInKind::Smtp => Some(ClientProtocol::Smtp),
+            SignInKind::Web | SignInKind::Api | SignInKind::Sso => None,
         }
     }
 }
@@ -93,6 +97,7 @@ impl From<ClientProtocol> for SignInKind {
         match protocol {
             ClientProtocol::Imap => SignInKind::Imap,
             ClientProtocol::Pop3 => SignInKind::Pop3,
+            ClientProtocol::Smtp => SignInKind::Smtp,
         }
     }
 }
@@ -138,6 +143,8 @@ pub struct Standing {
     pub(crate) closes_expired: bool,
     /// What mailboxes may hold by the tenant's plan, if it has one.
     pub(crate) capacities: Option<Capacities>,
+    /// Messages that the tenant may send in a day (PLN-11); `None`: any number.
+    pub daily_messages: Option<u64>,
     pub(crate) basis: Basis,
 }
 

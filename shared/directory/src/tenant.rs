@@ -5,6 +5,7 @@ use pennypost_model::{TenantId, Timestamp};
 use pennypost_ports::{Consistency, ControlKey, Expected};
 use serde::{Deserialize, Serialize};
 
+use crate::clients::ClientSettingsV1;
 use crate::store::name_for_people;
 use crate::{ClientSettings, Directory, DirectoryError, Listed, Page, Plan};
 
@@ -30,18 +31,22 @@ pub struct Tenant {
 
 impl Versioned for Tenant {
     const KIND: &'static str = "tenant";
-    const VERSION: u8 = 3;
+    const VERSION: u8 = 4;
 
     fn upgrade(found: u8, bytes: &[u8]) -> Result<Tenant, CodecError> {
-        let TenantV2 { id, name, state, created, clients } = match found {
+        let TenantV3 { id, name, state, created, clients, plan } = match found {
             1 => {
                 let TenantV1 { id, name, state, created } = decode_plain(Self::KIND, bytes)?;
-                TenantV2 { id, name, state, created, clients: ClientSettings::default() }
+                TenantV3 { id, name, state, created, clients: ClientSettingsV1::default(), plan: None }
             }
-            2 => decode_plain(Self::KIND, bytes)?,
+            2 => {
+                let TenantV2 { id, name, state, created, clients } = decode_plain(Self::KIND, bytes)?;
+                TenantV3 { id, name, state, created, clients, plan: None }
+            }
+            3 => decode_plain(Self::KIND, bytes)?,
             _ => return Err(CodecError::Version { kind: Self::KIND, found, known: Self::VERSION }),
         };
-        Ok(Tenant { id, name, state, created, clients, plan: None })
+        Ok(Tenant { id, name, state, created, clients: clients.upgraded(), plan })
     }
 }
 
@@ -61,7 +66,18 @@ struct TenantV2 {
     name: String,
     state: TenantState,
     created: Timestamp,
-    clients: ClientSettings,
+    clients: ClientSettingsV1,
+}
+
+/// As stored before mail programs could send.
+#[derive(Serialize, Deserialize)]
+struct TenantV3 {
+    id: TenantId,
+    name: String,
+    state: TenantState,
+    created: Timestamp,
+    clients: ClientSettingsV1,
+    plan: Option<Plan>,
 }
 
 /// May a tenant use the post office?
@@ -206,12 +222,18 @@ mod tests {
         let (id, state, created) = (TenantId(1), TenantState::Suspended, Timestamp(8));
         let name = "acme".to_owned();
         let first = encode_plain(&TenantV1 { id, name: name.clone(), state, created }, 1);
-        let mut clients = ClientSettings::default();
-        clients.change(|settings| settings.passwords = Some(false));
+        let clients = ClientSettingsV1 { passwords: Some(false), ..ClientSettingsV1::default() };
         let second = encode_plain(&TenantV2 { id, name: name.clone(), state, created, clients }, 2);
-        for (bytes, clients) in [(first, ClientSettings::default()), (second, clients)] {
+        let plan = Some(Plan::pro());
+        let third = TenantV3 { id, name: name.clone(), state, created, clients, plan: plan.clone() };
+        let third = encode_plain(&third, 3);
+        let said = clients.upgraded();
+        assert_eq!((said.passwords, said.sent_copies), (Some(false), None));
+        for (bytes, clients, plan) in
+            [(first, ClientSettings::default(), None), (second, said, None), (third, said, plan)]
+        {
             let tenant: Tenant = decode(&bytes).expect("read");
-            assert_eq!(tenant, Tenant { id, name: name.clone(), state, created, clients, plan: None });
+            assert_eq!(tenant, Tenant { id, name: name.clone(), state, created, clients, plan });
         }
     }
 }

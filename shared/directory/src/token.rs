@@ -61,11 +61,13 @@ pub struct TokenScope {
     pub imap: bool,
     /// POP3.
     pub pop3: bool,
+    /// SMTP: sending.
+    pub smtp: bool,
 }
 
 impl TokenScope {
     /// Everything.
-    pub const ALL: TokenScope = TokenScope { imap: true, pop3: true };
+    pub const ALL: TokenScope = TokenScope { imap: true, pop3: true, smtp: true };
 
     /// Is that protocol among it?
     #[must_use]
@@ -73,6 +75,7 @@ impl TokenScope {
         match protocol {
             ClientProtocol::Imap => self.imap,
             ClientProtocol::Pop3 => self.pop3,
+            ClientProtocol::Smtp => self.smtp,
         }
     }
 }
@@ -124,15 +127,38 @@ struct TokenItem {
 
 impl Versioned for TokenItem {
     const KIND: &'static str = "token";
-    const VERSION: u8 = 2;
+    const VERSION: u8 = 3;
 
     fn upgrade(found: u8, bytes: &[u8]) -> Result<TokenItem, CodecError> {
-        if found != 1 {
-            return Err(CodecError::Version { kind: Self::KIND, found, known: Self::VERSION });
-        }
-        let TokenItemV1 { name, hash, scope, created, expires } = decode_plain(Self::KIND, bytes)?;
-        Ok(TokenItem { name, hash, scope, created, expires, user: None })
+        let TokenItemV2 { name, hash, scope, created, expires, user } = match found {
+            1 => {
+                let TokenItemV1 { name, hash, scope, created, expires } = decode_plain(Self::KIND, bytes)?;
+                TokenItemV2 { name, hash, scope, created, expires, user: None }
+            }
+            2 => decode_plain(Self::KIND, bytes)?,
+            _ => return Err(CodecError::Version { kind: Self::KIND, found, known: Self::VERSION }),
+        };
+        // Nobody has said that it may send.
+        let scope = TokenScope { imap: scope.imap, pop3: scope.pop3, smtp: false };
+        Ok(TokenItem { name, hash, scope, created, expires, user })
     }
+}
+
+/// As stored before mail programs could send.
+#[derive(Serialize, Deserialize)]
+struct TokenItemV2 {
+    name: String,
+    hash: [u8; 32],
+    scope: TokenScopeV2,
+    created: Timestamp,
+    expires: Option<Timestamp>,
+    user: Option<AccountId>,
+}
+
+#[derive(Clone, Copy, Serialize, Deserialize)]
+struct TokenScopeV2 {
+    imap: bool,
+    pop3: bool,
 }
 
 /// As stored before users of business mailboxes made tokens.
@@ -140,7 +166,7 @@ impl Versioned for TokenItem {
 struct TokenItemV1 {
     name: String,
     hash: [u8; 32],
-    scope: TokenScope,
+    scope: TokenScopeV2,
     created: Timestamp,
     expires: Option<Timestamp>,
 }
@@ -431,12 +457,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tokens_of_the_first_version_are_read() {
-        let (name, hash, created) = ("phone".to_owned(), [7; 32], Timestamp(8));
-        let old = TokenItemV1 { name, hash, scope: TokenScope::ALL, created, expires: Some(Timestamp(9)) };
-        let item: TokenItem = decode(&encode_plain(&old, 1)).expect("read");
-        assert_eq!((item.name.as_str(), item.hash, item.scope), ("phone", [7; 32], TokenScope::ALL));
-        assert_eq!((item.created, item.expires, item.user), (Timestamp(8), Some(Timestamp(9)), None));
+    fn tokens_of_earlier_versions_are_read_and_do_not_send() {
+        let (name, hash, created, expires) = ("phone".to_owned(), [7; 32], Timestamp(8), Some(Timestamp(9)));
+        let scope = TokenScopeV2 { imap: true, pop3: false };
+        let user = Some(AccountId(3));
+        let first = TokenItemV1 { name: name.clone(), hash, scope, created, expires };
+        let second = TokenItemV2 { name, hash, scope, created, expires, user };
+        for (bytes, user) in [(encode_plain(&first, 1), None), (encode_plain(&second, 2), user)] {
+            let item: TokenItem = decode(&bytes).expect("read");
+            let scope = TokenScope { imap: true, pop3: false, smtp: false };
+            assert_eq!((item.name.as_str(), item.hash, item.scope), ("phone", [7; 32], scope));
+            assert_eq!((item.created, item.expires, item.user), (Timestamp(8), Some(Timestamp(9)), user));
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use crate::codec::{self, CodecError, Versioned};
 use crate::message::{Sidecar, StoredMessage};
+use crate::trace::Submitter;
 use crate::{AccountKey, EventId, FlagSet, MailboxId, MailboxRole, Seq, TaskId, TenantId, Timestamp};
 
 /// The stages of the pipeline; each has a queue of its own name.
@@ -155,7 +156,7 @@ pub struct Accepted {
     pub auth: AuthResults,
     /// Reverse-path of MAIL FROM; empty for `<>`.
     pub reverse_path: String,
-    /// Who gets it; each account once.
+    /// Who gets it; each account once, and whoever wrote it once more for the copy in Sent.
     pub recipients: Vec<Recipient>,
     /// The bytes.
     pub body: Body,
@@ -164,6 +165,16 @@ pub struct Accepted {
 }
 
 impl Accepted {
+    /// The event id of a recipient's copy in the journal: of its writer's copy in Sent another one than of all others, since
+    /// he may be among the recipients, too.
+    #[must_use]
+    pub const fn copy_id(&self, recipient: &Recipient) -> EventId {
+        match recipient.via {
+            Via::Sent => self.id.sent_copy(),
+            Via::Direct | Via::Alias | Via::Group | Via::CatchAll => self.id,
+        }
+    }
+
     /// Do all recipients and the spooled object belong to the tenant of the event (invariant 7)?
     #[must_use]
     pub fn names_only_its_tenant(&self) -> bool {
@@ -209,7 +220,7 @@ pub struct Source {
 }
 
 /// By which way a message came.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SourceKind {
     /// SMTP from another server.
     Smtp,
@@ -220,6 +231,17 @@ pub enum SourceKind {
         /// Is it spam? `Fail` means that it is.
         spam: Verdict,
     },
+    /// A member's program handed it in, having signed in (RFC 6409).
+    Submission(Box<Submission>),
+}
+
+/// What is known of a message that was handed in by a member.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Submission {
+    /// Who.
+    pub submitter: Submitter,
+    /// The Bcc fields that were taken out, CRLF-terminated; they stand beside the copy in Sent. Empty if there were none.
+    pub bcc: String,
 }
 
 /// Results of RFC 8601 methods.
@@ -295,6 +317,8 @@ pub enum Via {
     Group,
     /// The domain's catch-all, filed in the folder for wrong addresses (RCV-17).
     CatchAll,
+    /// It wrote the message: the copy is for Sent (SND-16).
+    Sent,
 }
 
 /// An accepted message with what parsing found.

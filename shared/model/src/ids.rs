@@ -308,6 +308,15 @@ impl EventId {
         self.0
     }
 
+    /// The id of the writer's own copy of a message with this id: as new as it, and nobody else's but with the chance of any
+    /// two ids to be the same.
+    #[must_use]
+    pub const fn sent_copy(self) -> EventId {
+        let mut bytes = self.0;
+        bytes[8] ^= 0x80;
+        EventId(bytes)
+    }
+
     /// When the id was made.
     #[must_use]
     pub fn time(self) -> Timestamp {
@@ -403,5 +412,7 @@ mod tests {
         let event = EventId::from_parts(Timestamp(1_795_132_800_000), 7);
         assert_eq!(event.to_string().parse::<EventId>(), Ok(event));
         assert_eq!(event.time(), Timestamp(1_795_132_800_000));
+        assert_eq!(event.sent_copy().time(), event.time());
+        assert!(event.sent_copy() != event && event.sent_copy().sent_copy() == event);
     }
 }

@@ -75,6 +75,16 @@ pub fn accept<'a>(
     Acceptance::Accept
 }
 
+/// The same for what a member hands in, having signed in: who wrote it is known, so that lists of senders and DMARC, which
+/// are about claims, say nothing of it. The subject filter holds whoever sent it (RCV-05).
+#[must_use]
+pub fn submit(policy: &TenantPolicy, subject: &str) -> Acceptance {
+    if policy.filters_subject(subject) {
+        return refuse("the subject of this message is not welcome here", "tenant-subject-filter");
+    }
+    Acceptance::Accept
+}
+
 /// Authors that are compared with the lists; a message with more is compared by the first of them.
 const MAX_AUTHORS: usize = 100;
 
@@ -141,6 +151,12 @@ mod tests {
             let acceptance = accept(&policy(), sender, [author], subject, auth);
             assert_eq!(rule(&acceptance), expected, "{sender} {author} {subject}");
         }
+    }
+
+    #[test]
+    fn of_what_a_member_hands_in_only_the_subject_counts() {
+        assert_eq!(rule(&submit(&policy(), "hello")), "accept");
+        assert_eq!(rule(&submit(&policy(), "A LOTTERY")), "tenant-subject-filter");
     }
 
     #[test]

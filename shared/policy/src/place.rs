@@ -3,7 +3,7 @@
 //! Feature RCV-06: tenant lists before personal ones (which are not built yet)
 
 use pennypost_model::event::{Decision, DmarcPolicy, Parsed, Recipient, SourceKind, Target, Verdict, Via};
-use pennypost_model::{FlagSet, MailboxRole};
+use pennypost_model::{FlagSet, MailboxRole, SystemFlags};
 
 use crate::accept::senders;
 use crate::score::score;
@@ -11,11 +11,14 @@ use crate::tenant::TenantPolicy;
 
 /// The reason of mail that the system itself has made.
 pub const SYSTEM_REASON: &str = "system";
+/// The reason of the copy in Sent.
+pub const SENT_REASON: &str = "rule:sent";
 
 /// Decides where the copy of `recipient` goes, in this order; the first rule that fires wins:
 ///
-/// 1. made by the system: Inbox;
-/// 2. came by the catch-all: the folder for wrong addresses (RCV-17);
+/// 1. made by the system: Inbox; the copy of a member who wrote it: Sent, and seen (SND-16);
+/// 2. came by the catch-all: the folder for wrong addresses (RCV-17); handed in by a member who had signed in: Inbox, since
+///    nobody else can have written it, unless its subject is filtered (listed since then): Junk;
 /// 3. blacklisted by the tenant or subject filtered (listed since the message was accepted): Junk;
 /// 4. whitelisted by the tenant: Inbox;
 /// 5. *here the recipient's own lists will stand* (RCV-06: after the tenant's; RCV-07, RCV-08);
@@ -33,6 +36,20 @@ pub fn place(policy: &TenantPolicy, parsed: &Parsed, recipient: &Recipient) -> D
     if accepted.source.kind == SourceKind::System {
         reasons.push(SYSTEM_REASON.to_owned());
         return decision(MailboxRole::Inbox, reasons);
+    }
+    if let SourceKind::Submission(_) = accepted.source.kind {
+        let (role, rule, flags) = match recipient.via {
+            Via::Sent => (MailboxRole::Sent, SENT_REASON, FlagSet::system(SystemFlags::SEEN)),
+            Via::CatchAll => (MailboxRole::Transfer, "rule:catch-all", FlagSet::default()),
+            Via::Direct | Via::Alias | Via::Group if policy.filters_subject(&facts.subject) => {
+                (MailboxRole::Junk, "rule:tenant-subject-filter", FlagSet::default())
+            }
+            Via::Direct | Via::Alias | Via::Group => {
+                (MailboxRole::Inbox, "rule:submission", FlagSet::default())
+            }
+        };
+        reasons.push(rule.to_owned());
+        return Decision { flags, ..decision(role, reasons) };
     }
     let score = score(&accepted.auth, facts);
     reasons.push(format!("score:{}", score.points));
@@ -69,9 +86,10 @@ fn decision(role: MailboxRole, reasons: Vec<String>) -> Decision {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use pennypost_model::event::{Accepted, AuthResults, Body, Source};
+    use pennypost_model::event::{Accepted, AuthResults, Body, Source, Submission};
     use pennypost_model::message::{Contact, Facts, Sidecar};
     use pennypost_model::structure::Structure;
+    use pennypost_model::trace::Submitter;
     use pennypost_model::{AccountId, AccountKey, EventId, TenantId, Timestamp};
     use proptest::prelude::*;
 
@@ -167,6 +185,36 @@ mod tests {
             assert_eq!(decision.target, Target::Role(role), "{sender} {spam:?}");
             assert_eq!(decision.reasons.last().map(String::as_str), Some(rule));
         }
+    }
+
+    /// Whatever the lists and the score say: they are about those who say who they are.
+    #[test]
+    fn what_a_member_wrote_is_nobody_elses() {
+        use MailboxRole::{Inbox, Sent, Transfer};
+        let submitter = Submitter {
+            account: recipient(Via::Sent).account,
+            address: "me@bad.example".to_owned(),
+            protocol: "ESMTPSA".to_owned(),
+        };
+        let strict = TenantPolicy { junk_threshold: 0, ..policy() };
+        let mut message = parsed("me@bad.example", "hello", AuthResults::default());
+        let submission = Submission { submitter, bcc: String::new() };
+        message.accepted.source.kind = SourceKind::Submission(Box::new(submission));
+        for (via, role, rule, is_seen) in [
+            (Via::Direct, Inbox, "rule:submission", false),
+            (Via::Group, Inbox, "rule:submission", false),
+            (Via::CatchAll, Transfer, "rule:catch-all", false),
+            (Via::Sent, Sent, SENT_REASON, true),
+        ] {
+            let decision = place(&strict, &message, &recipient(via));
+            assert_eq!(decision.target, Target::Role(role), "{via:?}");
+            assert_eq!(decision.reasons.last().map(String::as_str), Some(rule));
+            assert_eq!(decision.flags.system == SystemFlags::SEEN, is_seen);
+        }
+        message.sidecar.facts.subject = "A lottery".to_owned();
+        let decision = place(&strict, &message, &recipient(Via::Direct));
+        assert_eq!(decision.target, Target::Role(MailboxRole::Junk), "whoever sent it (RCV-05)");
+        assert_eq!(place(&strict, &message, &recipient(Via::Sent)).target, Target::Role(Sent));
     }
 
     #[test]

@@ -34,7 +34,7 @@ pub const VISIBILITY: Duration = Duration::from_secs(90);
 /// The adapter accepts a letter, or tells the sender to come again.
 pub async fn accept(stage: Stage, hours: Hours) {
     let Some(letter) = stage.random(|random| letter(random, hours.now())) else { return };
-    let (id, accounts) = (letter.accepted.id, letter.accounts());
+    let copies = letter.copies();
     if let Some((name, bytes)) = letter.spool
         && stage.objects.put_unique(&name, bytes).await.is_err()
     {
@@ -43,12 +43,10 @@ pub async fn accept(stage: Stage, hours: Hours) {
     let event = Event::Accepted(Box::new(letter.accepted));
     let message = Outgoing { tenant: event.tenant(), body: codec::encode(&event), delay: Duration::ZERO };
     // Should the adapter die before it is answered, the letter may be on its way all the same.
-    stage.ledger.lock().doubtful.insert(id, accounts.clone());
+    stage.ledger.lock().doubtful.extend(copies.clone());
     let sent = stage.queue.send_batch(event.stage(), vec![message]).await;
     if sent == [Ok(())] {
-        let mut ledger = stage.ledger.lock();
-        ledger.doubtful.remove(&id);
-        ledger.accepted.insert(id, accounts);
+        stage.ledger.lock().accept(copies);
     }
 }
 
@@ -62,22 +60,21 @@ pub async fn accept_many(stage: Stage, hours: Hours, count: usize, sent: Poison)
         {
             continue;
         }
-        let (id, accounts) = (letter.accepted.id, letter.accounts());
+        let copies = letter.copies();
         let event = Event::Accepted(Box::new(letter.accepted));
         let body = codec::encode(&event);
         messages.push(Outgoing { tenant: event.tenant(), body, delay: Duration::ZERO });
-        stage.ledger.lock().doubtful.insert(id, accounts.clone());
-        letters.push((id, accounts));
+        stage.ledger.lock().doubtful.extend(copies.clone());
+        letters.push(copies);
     }
     let number = note_poison(&sent);
     messages.push(Outgoing { tenant: TenantId(1), body: poison_body(number), delay: Duration::ZERO });
     let results = stage.queue.send_batch(Step::InboundParse, messages).await;
     sent.lock().insert(number, results.last() == Some(&Ok(())));
     let mut ledger = stage.ledger.lock();
-    for ((id, accounts), result) in letters.into_iter().zip(results) {
+    for (copies, result) in letters.into_iter().zip(results) {
         if result == Ok(()) {
-            ledger.doubtful.remove(&id);
-            ledger.accepted.insert(id, accounts);
+            ledger.accept(copies);
         }
     }
 }

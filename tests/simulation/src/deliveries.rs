@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use pennypost_deliver::Deliver;
-use pennypost_model::event::{Decided, Decision, Event, Target};
+use pennypost_model::event::{Decided, Decision, Event, Target, Via};
 use pennypost_model::message::{Facts, Sidecar};
 use pennypost_model::structure::Structure;
 use pennypost_model::{EventId, FlagSet, MailboxRole, Timestamp};
+use pennypost_policy::SENT_REASON;
 use pennypost_runtime::Handler;
 use rand::Rng;
 
@@ -26,7 +27,7 @@ pub struct Simulated {
 pub fn accept(Simulated { stage, world }: &Simulated) {
     let now = Timestamp(world.with(|durable| durable.now));
     let Some(letter) = stage.random(|random| letter(random, now)) else { return };
-    let accounts = letter.accounts();
+    let copies = letter.copies();
     if let Some((name, bytes)) = letter.spool {
         world.with(|durable| durable.objects.insert(name, (bytes, 0)));
     }
@@ -36,10 +37,11 @@ pub fn accept(Simulated { stage, world }: &Simulated) {
         1 | 2 => MailboxRole::Junk,
         _ => MailboxRole::Inbox,
     };
-    let decisions = (0..accounts.len() as u64).map(|n| Decision {
-        target: Target::Role(role(noise.rotate_left(n as u32))),
-        flags: FlagSet::default(),
-        reasons: Vec::new(),
+    let decisions = (0..).zip(&letter.accepted.recipients).map(|(n, recipient)| {
+        let is_sent = recipient.via == Via::Sent;
+        let role = if is_sent { MailboxRole::Sent } else { role(noise.rotate_left(n)) };
+        let reasons = if is_sent { vec![SENT_REASON.to_owned()] } else { Vec::new() };
+        Decision { target: Target::Role(role), flags: FlagSet::default(), reasons }
     });
     let decided = Decided {
         decisions: decisions.collect(),
@@ -47,7 +49,7 @@ pub fn accept(Simulated { stage, world }: &Simulated) {
         sidecar: Sidecar { structure: Structure::default(), facts: Facts::default(), receipt: String::new() },
     };
     let mut ledger = stage.ledger.lock();
-    ledger.accepted.insert(decided.accepted.id, accounts);
+    ledger.accepted.extend(copies);
     ledger.queued.insert(decided.accepted.id, decided);
 }
 

@@ -1,10 +1,13 @@
 //! Letters as an adapter accepts them.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use pennypost_mailstore::compress::compress;
 use pennypost_mailstore::names;
 use pennypost_model::codec;
-use pennypost_model::event::{Accepted, AuthResults, Body, Recipient, Source, SourceKind, Via};
+use pennypost_model::event::{Accepted, AuthResults, Body, Recipient, Source, SourceKind, Submission, Via};
+use pennypost_model::trace::Submitter;
 use pennypost_model::{AccountKey, EventId, Timestamp};
 use rand::Rng;
 use rand::rngs::SmallRng;
@@ -20,15 +23,22 @@ pub struct Letter {
 }
 
 impl Letter {
-    /// Whose it is.
+    /// Whose copies it makes, by their event ids in the journal.
     #[must_use]
-    pub fn accounts(&self) -> Vec<AccountKey> {
-        self.accepted.recipients.iter().map(|recipient| recipient.account).collect()
+    pub fn copies(&self) -> Copies {
+        let mut copies = Copies::new();
+        for recipient in &self.accepted.recipients {
+            copies.entry(self.accepted.copy_id(recipient)).or_default().push(recipient.account);
+        }
+        copies
     }
 }
 
-/// A letter to some accounts of a tenant, accepted about `now` by a clock that is up to a minute off. `None` if it can't be
-/// compressed.
+/// Who gets a copy under which event id.
+pub type Copies = BTreeMap<EventId, Vec<AccountKey>>;
+
+/// A letter to some accounts of a tenant, accepted about `now` by a clock that is up to a minute off; one in four is handed
+/// in by a member, who may be a recipient, too, and gets a copy in Sent. `None` if it can't be compressed.
 pub fn letter(random: &mut SmallRng, now: Timestamp) -> Option<Letter> {
     let tenant = ACCOUNTS[random.random_range(0..ACCOUNTS.len())].tenant;
     let ours: Vec<AccountKey> = ACCOUNTS.iter().copied().filter(|key| key.tenant == tenant).collect();
@@ -47,19 +57,30 @@ pub fn letter(random: &mut SmallRng, now: Timestamp) -> Option<Letter> {
     } else {
         (Body::Inline(message), None)
     };
-    let recipients = (0..count).map(|n| ours[(first + n) % ours.len()]).map(|account| Recipient {
-        account,
-        address: format!("{}@sim.test", account.account),
-        via: Via::Direct,
-    });
+    let mut recipients: Vec<Recipient> = (0..count)
+        .map(|n| ours[(first + n) % ours.len()])
+        .map(|account| Recipient {
+            account,
+            address: format!("{}@sim.test", account.account),
+            via: Via::Direct,
+        })
+        .collect();
+    let mut kind = SourceKind::Smtp;
+    if random.random_range(0..4) == 0 {
+        let account = ours[random.random_range(0..ours.len())];
+        let address = format!("{}@sim.test", account.account);
+        let submitter = Submitter { account, address: address.clone(), protocol: "ESMTPSA".to_owned() };
+        kind = SourceKind::Submission(Box::new(Submission { submitter, bcc: String::new() }));
+        recipients.push(Recipient { account, address, via: Via::Sent });
+    }
     let accepted = Accepted {
         id,
         time,
         tenant,
-        source: Source { kind: SourceKind::Smtp, ip: None, helo: String::new(), tls: None },
+        source: Source { kind, ip: None, helo: String::new(), tls: None },
         auth: AuthResults::default(),
         reverse_path: String::new(),
-        recipients: recipients.collect(),
+        recipients,
         body,
         receipt: String::new(),
     };

@@ -11,6 +11,8 @@ use pennypost_ports::{Clock, Control, Ids, Journal, Log, Objects, Queue};
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 
+use crate::letter::Copies;
+
 /// Accounts of two tenants; the numbers of accounts overlap on purpose.
 pub const ACCOUNTS: [AccountKey; 3] = [
     AccountKey { tenant: TenantId(1), account: AccountId(1) },
@@ -28,14 +30,22 @@ pub const MIN_AGE_MINUTES: f64 = 240.0;
 pub struct Ledger {
     /// What a schedule that is its own queue hands out.
     pub queued: BTreeMap<EventId, Decided>,
-    /// The recipients of every message whose sender was told that it was taken.
-    pub accepted: BTreeMap<EventId, Vec<AccountKey>>,
-    /// The recipients of messages of which nobody knows whether they were taken: their senders were told to try again.
-    pub doubtful: BTreeMap<EventId, Vec<AccountKey>>,
+    /// Who gets copies of every message whose sender was told that it was taken.
+    pub accepted: Copies,
+    /// The same of messages of which nobody knows whether they were taken: their senders were told to try again.
+    pub doubtful: Copies,
     /// Did a process die that kept house? Then a hint may be lost, and only the audit finds what it named.
     pub housekeeping_died: bool,
     /// Violations seen on the way.
     pub broken: Vec<String>,
+}
+
+impl Ledger {
+    /// The sender was told that a doubtful message was taken.
+    pub fn accept(&mut self, copies: Copies) {
+        self.doubtful.retain(|event, _| !copies.contains_key(event));
+        self.accepted.extend(copies);
+    }
 }
 
 /// The ports as one process sees them, and what all processes share.

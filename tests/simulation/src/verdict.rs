@@ -11,6 +11,7 @@ use pennypost_model::journal::{Entry, Op};
 use pennypost_model::message::BlobRef;
 use pennypost_model::trace::{Outcome, TraceRecord, TraceStep};
 use pennypost_model::{AccountKey, EventId, Seq, TenantId};
+use pennypost_policy::SENT_REASON;
 use pennypost_ports::{Consistency, LogKind, LogQuery, PortResult};
 
 use crate::stage::{ACCOUNTS, Stage};
@@ -91,8 +92,10 @@ async fn deliveries(stage: &Stage) -> PortResult<Vec<String>> {
                 continue;
             };
             for recipient in recipients {
+                let is_sent = recipient.reasons.iter().any(|reason| reason == SENT_REASON);
+                let copy = if is_sent { message.sent_copy() } else { message };
                 if let Outcome::Stored { seq, .. } = recipient.outcome {
-                    traced.insert((message, recipient.account), seq);
+                    traced.insert((copy, recipient.account), seq);
                 }
             }
         }

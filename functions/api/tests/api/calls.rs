@@ -70,7 +70,7 @@ async fn an_account_lives_through_the_api() {
     let tokens = format!("{location}/tokens");
     let token = it.office.ask(&it.key, "POST", &tokens, Some(&json!({ "name": "phone" }))).await.json();
     assert!(token["token"].as_str().expect("a token").starts_with("ppt_"), "{token}");
-    assert_eq!(token["scope"], json!(["imap", "pop3"]));
+    assert_eq!(token["scope"], json!(["imap", "pop3", "smtp"]));
     let listed = it.office.ask(&it.key, "GET", &format!("{location}/tokens"), None).await;
     assert!(!listed.text.contains("ppt_") && listed.text.contains("phone"), "{}", listed.text);
     let one = format!("{location}/tokens/{}", token["id"].as_str().expect("an id"));

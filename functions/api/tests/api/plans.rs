@@ -4,7 +4,7 @@
 //! Feature PLN-06 (part): the day on which service began is the operator’s word; no order sets it
 //! Feature PLN-07 (part): edition, beginning, end, seats and their use over the API; ordering more is not built
 //! Feature PLN-09 (part): without the function no new keys, roles or rules of addresses; what is not built yet does not ask for it
-//! Feature PLN-11 (part): the daily allowance is kept; submission, which would look at it, is not built
+//! Feature PLN-11 (part): the daily allowance of a tenant is set; one of each account not yet
 //! Feature TEN-13 (part): the state of verification is the operator’s word; proving is not built
 
 use pennypost_admin::Permissions;

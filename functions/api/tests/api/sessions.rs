@@ -281,7 +281,7 @@ async fn with_a_second_factor_the_password_alone_opens_nothing() {
     // Mail programs: the password opens none, a token does.
     let directory = it.administration().directory().clone();
     let (address, from) = (it.address("member"), "192.0.2.77".parse().expect("an address"));
-    for kind in [SignInKind::Imap, SignInKind::Pop3] {
+    for kind in [SignInKind::Imap, SignInKind::Pop3, SignInKind::Smtp] {
         let refused = directory.sign_in(&Attempt::new(kind, "PLAIN", from), &address, PASSWORD).await;
         assert_eq!(refused.map(|_| ()), Err(SignInError::Closed));
     }

@@ -1,5 +1,7 @@
 //! EHLO and HELO (RFC 5321 section 4.1.1.1).
 
+use crate::sasl;
+use crate::smtp::Role;
 use crate::smtp::reply::Reply;
 use crate::smtp::session::{Hello, Session};
 
@@ -19,6 +21,10 @@ impl Session {
             ];
             if !self.stream.is_tls() {
                 lines.push("STARTTLS".to_owned());
+            }
+            let mechanisms = sasl::mechanisms(&self.stream);
+            if self.role == Role::Submission && !mechanisms.is_empty() {
+                lines.push(format!("AUTH {}", mechanisms.join(" ")));
             }
             for line in lines {
                 self.stream.write(format!("250-{line}\r\n").as_bytes());

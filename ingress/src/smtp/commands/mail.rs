@@ -3,37 +3,67 @@
 use tokio::time::Instant;
 
 use crate::net::neighbourhood;
+use crate::smtp::Role;
 use crate::smtp::command::Mail;
 use crate::smtp::reply::Reply;
 use crate::smtp::session::Session;
 use crate::smtp::transaction::Transaction;
 
+/// May it begin? If not, why, for the metrics and for the client.
+pub(in crate::smtp) type Admitted = Result<(), (&'static str, Reply)>;
+
 impl Session {
-    pub(super) fn mail(&mut self, mail: Mail) {
+    /// Can a transaction begin like this? If not, the reply has been written.
+    pub(super) fn may_begin(&mut self, mail: &Mail) -> bool {
         let limits = &self.adapter.limits.smtp;
-        let Some(hello) = &self.hello else {
-            return self.mistake(&Reply::bad_sequence("say EHLO first"));
+        let is_unknown = mail.auth && self.role == Role::Exchange;
+        let mistake = match &self.hello {
+            None => Reply::bad_sequence("say EHLO first"),
+            Some(_) if self.transaction.is_some() => Reply::bad_sequence("a transaction is under way"),
+            Some(hello) if mail.extended && !hello.extended => {
+                Reply::new(555, "5.5.4", "parameters need EHLO")
+            }
+            Some(_) if is_unknown => Reply::new(555, "5.5.4", "unknown MAIL parameter"),
+            Some(_) if mail.size.is_some_and(|size| size > limits.message_size as u64) => {
+                self.adapter.metrics.refused.with_label_values(&["size"]).inc();
+                self.reply(&Reply::new(552, "5.3.4", "the message is too large"));
+                return false;
+            }
+            Some(_) if self.messages >= limits.messages_per_session => {
+                self.reply(&Reply::new(451, "4.5.3", "enough for one session, connect again"));
+                return false;
+            }
+            Some(_) => return true,
         };
-        if self.transaction.is_some() {
-            return self.mistake(&Reply::bad_sequence("a transaction is under way"));
-        }
-        if mail.extended && !hello.extended {
-            return self.mistake(&Reply::new(555, "5.5.4", "parameters need EHLO"));
-        }
-        if mail.size.is_some_and(|size| size > limits.message_size as u64) {
-            self.adapter.metrics.refused.with_label_values(&["size"]).inc();
-            return self.reply(&Reply::new(552, "5.3.4", "the message is too large"));
-        }
-        if self.messages >= limits.messages_per_session {
-            return self.reply(&Reply::new(451, "4.5.3", "enough for one session, connect again"));
-        }
+        self.mistake(&mistake);
+        false
+    }
+
+    /// Another server may begin, if not too often.
+    pub(super) fn admit_peer(&self) -> Admitted {
         let address = neighbourhood(self.stream.peer().ip());
-        if !self.trusted && !self.adapter.smtp.by_address.take(address, Instant::now()) {
-            self.adapter.metrics.refused.with_label_values(&["rate"]).inc();
-            return self.reply(&Reply::new(451, "4.7.1", "too many messages from you, try again later"));
+        if self.trusted || self.adapter.smtp.by_address.take(address, Instant::now()) {
+            return Ok(());
         }
-        let declared = mail.size.unwrap_or(0);
-        self.transaction = Some(Transaction::new(mail.reverse_path, declared, mail.utf8));
-        self.reply(&Reply::new(250, "2.1.0", "ok"));
+        Err(("rate", Reply::new(451, "4.7.1", "too many messages from you, try again later")))
+    }
+
+    /// Begins the transaction, if it was admitted.
+    pub(super) fn begin(&mut self, mail: Mail, admitted: Admitted) {
+        match admitted {
+            Ok(()) => {
+                let declared = mail.size.unwrap_or(0);
+                self.transaction = Some(Transaction::new(mail.reverse_path, declared, mail.utf8));
+                self.reply(&Reply::new(250, "2.1.0", "ok"));
+            }
+            Err((reason, reply)) => {
+                self.adapter.metrics.refused.with_label_values(&[reason]).inc();
+                if reply.is_permanent_failure() {
+                    self.mistake(&reply);
+                } else {
+                    self.reply(&reply);
+                }
+            }
+        }
     }
 }

@@ -8,9 +8,11 @@ use pennypost_model::event::{AuthResults, Recipient, Verdict, Via};
 use tokio::time::Instant;
 use tracing::{debug, warn};
 
+use crate::smtp::Role;
 use crate::smtp::authenticate::{Sender, SpfAnswer};
 use crate::smtp::reply::Reply;
 use crate::smtp::session::Session;
+use crate::smtp::submission::unreachable;
 use crate::smtp::transaction::{Spf, Tenant};
 
 /// A refusal with its reason for the metrics.
@@ -28,7 +30,12 @@ impl Session {
             let reply = Reply::new(553, "5.6.7", "an address with non-ASCII characters needs SMTPUTF8");
             return self.mistake(&reply);
         }
-        if transaction.accepted >= self.adapter.limits.smtp.recipients {
+        let limits = &self.adapter.limits;
+        let most = match self.role {
+            Role::Exchange => limits.smtp.recipients,
+            Role::Submission => limits.submission.recipients,
+        };
+        if transaction.accepted >= most {
             return self.reply(&Reply::new(452, "4.5.3", "too many recipients, send the rest separately"));
         }
         match self.admit(&address).await {
@@ -44,7 +51,7 @@ impl Session {
             self.refused += 1;
             // Whoever guesses addresses waits longer with each; whoever mistyped one does not notice.
             let tar_pit = self.adapter.limits.smtp.tar_pit;
-            if !self.trusted && !tar_pit.is_zero() {
+            if !self.is_known() && !tar_pit.is_zero() {
                 tokio::time::sleep(tar_pit * u32::try_from(self.refused.min(50)).unwrap_or(50)).await;
             }
         }
@@ -65,17 +72,19 @@ impl Session {
             }
             None => self.enter(tenant).await?,
         };
-        let trusted = AuthResults { trusted: self.trusted, ..AuthResults::default() };
-        let acceptance = pennypost_policy::accept(&policy, &reverse_path, [], "", &trusted);
-        if let Some(reply) = Reply::refusal(&acceptance) {
-            return Err(Refusal("policy", reply));
+        if self.role == Role::Exchange {
+            let trusted = AuthResults { trusted: self.trusted, ..AuthResults::default() };
+            let acceptance = pennypost_policy::accept(&policy, &reverse_path, [], "", &trusted);
+            if let Some(reply) = Reply::refusal(&acceptance) {
+                return Err(Refusal("policy", reply));
+            }
         }
         if recipients.iter().any(|recipient| recipient.via == Via::Group) {
             self.check_sender(tenant, address, &reverse_path).await?;
         }
         self.check_quota(&recipients, plan).await?;
         let has_spf = self.transaction.as_ref().is_some_and(|transaction| transaction.spf.is_some());
-        let spf = (!has_spf && !self.trusted).then(|| self.start_spf(&reverse_path));
+        let spf = (!has_spf && !self.is_known()).then(|| self.start_spf(&reverse_path));
         let Some(transaction) = &mut self.transaction else { return Ok(()) };
         if !transaction.add(recipients) {
             let reply = Reply::new(452, "4.5.3", "too many recipients, send the rest separately");
@@ -87,21 +96,25 @@ impl Session {
     }
 
     /// May this sender send to this group (GRP-04)? Who may, but could be anybody who says so, has to be confirmed by SPF:
-    /// after the message has come it would be too late to refuse it for this recipient alone.
+    /// after the message has come it would be too late to refuse it for this recipient alone. A member has signed in.
     async fn check_sender(
         &mut self,
         tenant: TenantId,
         address: &str,
         reverse_path: &str,
     ) -> Result<(), Refusal> {
-        let admission = self.adapter.directory.admission(tenant, address, reverse_path).await;
+        let directory = &self.adapter.directory;
+        let admission = match &self.member {
+            Some(member) => directory.admission_of(member.key(), address, reverse_path).await,
+            None => directory.admission(tenant, address, reverse_path).await,
+        };
         let admission = admission.map_err(|error| {
             warn!(%tenant, %error, "the rules of a group can't be read");
             Refusal("directory", Reply::later())
         })?;
         match admission {
             Admission::Open => return Ok(()),
-            Admission::Known if self.trusted => return Ok(()),
+            Admission::Known if self.is_known() => return Ok(()),
             Admission::Known => {}
             Admission::Refused => {
                 return Err(Refusal("group", Reply::new(550, "5.7.2", "you may not send to this group")));
@@ -135,6 +148,11 @@ impl Session {
         } else {
             self.adapter.directory.resolve(address).await
         };
+        if let (Some(member), Ok(resolved)) = (&self.member, &resolved)
+            && let Some(reply) = unreachable(member.key().tenant, resolved)
+        {
+            return Err(Refusal("relay", reply));
+        }
         match resolved {
             Ok(Resolved::Local { tenant, recipients, capacities }) => Ok((tenant, recipients, capacities)),
             Ok(Resolved::UnknownDomain) => {

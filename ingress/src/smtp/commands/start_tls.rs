@@ -28,6 +28,7 @@ impl Session {
         debug!(tls = self.stream.tls(), "encrypted");
         // RFC 3207 section 4.2: the session begins anew.
         self.hello = None;
+        self.member = None;
         self.transaction = None;
         Ok(Next::Command)
     }

@@ -6,11 +6,9 @@ use pennypost_model::codec::{CodecError, Versioned, decode_plain};
 use pennypost_model::{AccountKey, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::clients::ClientSettingsV1;
 use crate::organisation::{CardPlace, places_of};
-use crate::{
-    Account, AccountKind, AccountState, Binned, ClientSettings, DepartmentId, DirectoryError, MailAddress,
-    Profile,
-};
+use crate::{Account, AccountKind, AccountState, Binned, DepartmentId, DirectoryError, MailAddress, Profile};
 
 /// An account as stored.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -49,19 +47,25 @@ impl AccountItem {
 
 impl Versioned for AccountItem {
     const KIND: &'static str = "account";
-    const VERSION: u8 = 4;
+    const VERSION: u8 = 5;
 
     fn upgrade(found: u8, bytes: &[u8]) -> Result<AccountItem, CodecError> {
         let (account, complete) = match found {
+            4 => {
+                let AccountItemV4 { account, complete, revision, stale, last_move } =
+                    decode_plain(Self::KIND, bytes)?;
+                let account = account.upgraded();
+                return Ok(AccountItem { account, complete, revision, stale, last_move });
+            }
             3 => {
                 let AccountItemV3 { account, complete, revision, stale } = decode_plain(Self::KIND, bytes)?;
-                let account = account.upgraded();
+                let account = account.upgraded().upgraded();
                 return Ok(AccountItem { account, complete, revision, stale, last_move: 0 });
             }
             1 => {
                 let AccountItemV1 { account, complete } = decode_plain(Self::KIND, bytes)?;
                 let AccountV1 { key, address, state, quota_bytes, created, display_name } = account;
-                let clients = ClientSettings::default();
+                let clients = ClientSettingsV1::default();
                 (AccountV2 { key, address, state, quota_bytes, created, display_name, clients }, complete)
             }
             2 => {
@@ -86,8 +90,57 @@ impl Versioned for AccountItem {
             expires: None,
             binned: None,
         };
-        let (account, stale) = (account.upgraded(), BTreeSet::new());
+        let (account, stale) = (account.upgraded().upgraded(), BTreeSet::new());
         Ok(AccountItem { account, complete, revision: 0, stale, last_move: 0 })
+    }
+}
+
+/// As stored before mail programs could send.
+#[derive(Serialize, Deserialize)]
+struct AccountItemV4 {
+    account: AccountV4,
+    complete: bool,
+    revision: u32,
+    stale: BTreeSet<CardPlace>,
+    last_move: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct AccountV4 {
+    key: AccountKey,
+    address: MailAddress,
+    state: AccountState,
+    quota_bytes: Option<u64>,
+    created: Timestamp,
+    display_name: String,
+    clients: ClientSettingsV1,
+    profile: Profile,
+    departments: Vec<DepartmentId>,
+    kind: AccountKind,
+    suspended: bool,
+    expires: Option<Timestamp>,
+    binned: Option<Binned>,
+    is_vip: bool,
+}
+
+impl AccountV4 {
+    fn upgraded(self) -> Account {
+        Account {
+            key: self.key,
+            address: self.address,
+            state: self.state,
+            quota_bytes: self.quota_bytes,
+            created: self.created,
+            display_name: self.display_name,
+            clients: self.clients.upgraded(),
+            profile: self.profile,
+            departments: self.departments,
+            kind: self.kind,
+            suspended: self.suspended,
+            expires: self.expires,
+            binned: self.binned,
+            is_vip: self.is_vip,
+        }
     }
 }
 
@@ -108,7 +161,7 @@ struct AccountV3 {
     quota_bytes: u64,
     created: Timestamp,
     display_name: String,
-    clients: ClientSettings,
+    clients: ClientSettingsV1,
     profile: Profile,
     departments: Vec<DepartmentId>,
     kind: AccountKind,
@@ -118,8 +171,8 @@ struct AccountV3 {
 }
 
 impl AccountV3 {
-    fn upgraded(self) -> Account {
-        Account {
+    fn upgraded(self) -> AccountV4 {
+        AccountV4 {
             key: self.key,
             address: self.address,
             state: self.state,
@@ -172,7 +225,7 @@ struct AccountV2 {
     quota_bytes: u64,
     created: Timestamp,
     display_name: String,
-    clients: ClientSettings,
+    clients: ClientSettingsV1,
 }
 
 #[cfg(test)]
@@ -181,7 +234,7 @@ mod tests {
     use pennypost_model::{AccountId, TenantId};
 
     use super::*;
-    use crate::{BUSINESS_QUOTA, BinCause, DEFAULT_QUOTA};
+    use crate::{BUSINESS_QUOTA, BinCause, ClientSettings, DEFAULT_QUOTA};
 
     fn old() -> AccountV1 {
         AccountV1 {
@@ -198,11 +251,10 @@ mod tests {
     fn accounts_of_every_earlier_version_are_read() {
         let first = encode_plain(&AccountItemV1 { account: old(), complete: true }, 1);
         let AccountV1 { key, address, state, quota_bytes, created, display_name } = old();
-        let mut clients = ClientSettings::default();
-        clients.change(|settings| settings.passwords = Some(false));
+        let clients = ClientSettingsV1 { passwords: Some(false), ..ClientSettingsV1::default() };
         let account = AccountV2 { key, address, state, quota_bytes, created, display_name, clients };
         let second = encode_plain(&AccountItemV2 { account, complete: true }, 2);
-        for (bytes, expected) in [(first, ClientSettings::default()), (second, clients)] {
+        for (bytes, expected) in [(first, ClientSettings::default()), (second, clients.upgraded())] {
             let item: AccountItem = decode(&bytes).expect("read");
             assert!(item.complete && item.revision == 0 && item.stale.is_empty());
             let account = item.account;
@@ -232,7 +284,7 @@ mod tests {
                 quota_bytes: stored,
                 created,
                 display_name,
-                clients: ClientSettings::default(),
+                clients: ClientSettingsV1::default(),
                 profile: Profile::default(),
                 departments: vec![DepartmentId(3)],
                 kind,
@@ -248,6 +300,42 @@ mod tests {
             assert_eq!(item.account.departments, [DepartmentId(3)]);
             assert_eq!(item.account.expires, Some(Timestamp(9)));
         }
+    }
+
+    #[test]
+    fn an_account_of_before_programs_could_send_is_read_whole() {
+        let first = encode_plain(&AccountItemV1 { account: old(), complete: true }, 1);
+        let item: AccountItem = decode(&first).expect("read");
+        let Account { key, address, state, created, display_name, profile, kind, .. } = item.account;
+        let fourth = AccountV4 {
+            key,
+            address,
+            state,
+            quota_bytes: Some(7),
+            created,
+            display_name,
+            clients: ClientSettingsV1 { passwords: Some(false), ..ClientSettingsV1::default() },
+            profile,
+            departments: vec![DepartmentId(3)],
+            kind,
+            suspended: true,
+            expires: Some(Timestamp(9)),
+            binned: None,
+            is_vip: true,
+        };
+        let fourth = AccountItemV4 {
+            account: fourth,
+            complete: true,
+            revision: 5,
+            stale: BTreeSet::new(),
+            last_move: 6,
+        };
+        let item: AccountItem = decode(&encode_plain(&fourth, 4)).expect("read");
+        assert!(item.complete && item.revision == 5 && item.last_move == 6);
+        let Account { clients, departments, is_vip, expires, quota_bytes, suspended, .. } = item.account;
+        assert_eq!((clients.passwords, clients.sent_copies), (Some(false), None));
+        assert_eq!((departments.as_slice(), is_vip, suspended), (&[DepartmentId(3)][..], true, true));
+        assert_eq!((expires, quota_bytes), (Some(Timestamp(9)), Some(7)));
     }
 
     #[test]

@@ -54,6 +54,8 @@ pub(crate) struct Clients {
     passwords: Option<bool>,
     /// What a POP3 program deletes is deleted.
     pop3_deletes: Option<bool>,
+    /// What a mail program sends is kept in Sent.
+    sent_copies: Option<bool>,
 }
 
 const RANGES: [(Range, ClientRange); 6] = [
@@ -94,6 +96,7 @@ fn show(said: &ClientSettings) -> Clients {
         pop3: protocol(&said.pop3),
         passwords: said.passwords,
         pop3_deletes: said.pop3_deletes,
+        sent_copies: said.sent_copies,
     }
 }
 
@@ -107,6 +110,7 @@ fn read(clients: &Clients) -> ClientSettings {
     }
     said.passwords = clients.passwords;
     said.pop3_deletes = clients.pop3_deletes;
+    said.sent_copies = clients.sent_copies;
     said
 }
 

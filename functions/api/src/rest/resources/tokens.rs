@@ -20,6 +20,8 @@ pub(crate) enum Protocol {
     Imap,
     /// POP3.
     Pop3,
+    /// SMTP: sending.
+    Smtp,
 }
 
 /// A token, without its secret.
@@ -77,8 +79,8 @@ pub(crate) struct NewToken {
 }
 
 pub(super) fn show(token: pennypost_directory::Token) -> Token {
-    let TokenScope { imap, pop3 } = token.scope;
-    let scope = [(Protocol::Imap, imap), (Protocol::Pop3, pop3)];
+    let TokenScope { imap, pop3, smtp } = token.scope;
+    let scope = [(Protocol::Imap, imap), (Protocol::Pop3, pop3), (Protocol::Smtp, smtp)];
     Token {
         id: token.id.to_string(),
         name: token.name,
@@ -105,6 +107,7 @@ pub(super) fn wished(new: NewToken) -> Result<pennypost_admin::NewToken, Refusal
     let scope = scope.map_or(TokenScope::ALL, |scope| TokenScope {
         imap: scope.contains(&Protocol::Imap),
         pop3: scope.contains(&Protocol::Pop3),
+        smtp: scope.contains(&Protocol::Smtp),
     });
     let expires = time(expires.as_ref(), "/expires")?;
     Ok(pennypost_admin::NewToken { name, scope, expires })

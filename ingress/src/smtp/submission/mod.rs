@@ -1,0 +1,39 @@
+//! What is particular to mail that members hand in (RFC 6409): who may write as whom, where it can go, and what is put in
+//! order in its header.
+//!
+//! Nothing of a message is taken before somebody has signed in. The reverse-path and every author in From must be addresses
+//! that the account may write as ([`pennypost_directory::Voice`]). A message is counted against the tenant's allowance and
+//! the account's rate before it is accepted.
+
+mod destination;
+mod header;
+mod letter;
+mod sender;
+
+use pennypost_directory::{Account, Standing};
+use pennypost_model::AccountKey;
+use tokio::time::Instant;
+
+pub(super) use destination::unreachable;
+
+/// A member who has signed in.
+pub(crate) struct Member {
+    /// The account, and what the session stands on.
+    pub standing: Standing,
+    /// When that was looked at.
+    checked: Instant,
+}
+
+impl Member {
+    pub fn new(standing: Standing) -> Member {
+        Member { standing, checked: Instant::now() }
+    }
+
+    pub const fn key(&self) -> AccountKey {
+        self.standing.account.key
+    }
+
+    const fn account(&self) -> &Account {
+        &self.standing.account
+    }
+}

@@ -1,0 +1,222 @@
+//! A letter's way from one member's mail program to another's, in one process: handed in by SMTP, carried by the queue and
+//! the pipeline, read by IMAP.
+
+#![allow(clippy::unwrap_used)] // a test may panic
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use pennypost_backend_embedded::{Embedded, Options};
+use pennypost_deliver::Deliver;
+use pennypost_directory::{Directory, GroupRules, Senders};
+use pennypost_inbound_parse::InboundParse;
+use pennypost_ingress::net::{Adapter, Ports, Settings, TlsMode, load_or_create_tls};
+use pennypost_ingress::{imap, smtp};
+use pennypost_mailstore::{Mailroom, Mailstore};
+use pennypost_model::event::{Event, Stage};
+use pennypost_model::trace::{TraceRecord, TraceStep};
+use pennypost_model::{EventId, TenantId, Timestamp, codec};
+use pennypost_policy_filter::PolicyFilter;
+use pennypost_ports::{Clock, Ids, LogKind, LogQuery, RandomIds, SystemClock};
+use pennypost_runtime::{Fusing, Handler, Pipeline};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+
+const PASSWORD: &str = "a long password";
+/// `\0ann@t.test\0a long password`
+const ANN: &str = "AGFubkB0LnRlc3QAYSBsb25nIHBhc3N3b3Jk";
+
+struct Office {
+    _dir: tempfile::TempDir,
+    backend: Embedded,
+    directory: Directory,
+    store: Mailstore,
+    tenant: TenantId,
+    submission: SocketAddr,
+    imap: SocketAddr,
+}
+
+impl Office {
+    async fn open() -> Office {
+        let dir = tempfile::tempdir().unwrap();
+        let backend = Embedded::open(&dir.path().join("data"), &Options::server()).unwrap();
+        let (clock, ids): (Arc<dyn Clock>, Arc<dyn Ids>) = (Arc::new(SystemClock), Arc::new(RandomIds));
+        let directory = Directory::new(backend.control(), Arc::clone(&clock), Arc::clone(&ids));
+        let tenant = directory.add_tenant("t").await.unwrap().id;
+        directory.add_domain(tenant, "t.test").await.unwrap();
+        for name in ["ann", "bob", "eve"] {
+            directory.add_account(&format!("{name}@t.test"), PASSWORD, "", None).await.unwrap();
+        }
+        let rules = GroupRules { senders: Senders::Members, ..GroupRules::default() };
+        let members = ["ann@t.test", "bob@t.test"];
+        directory.add_group_with("staff@t.test", "Staff", &members, &rules).await.unwrap();
+        let store =
+            Mailstore::new(backend.journal(), backend.objects(), Arc::clone(&clock), Arc::clone(&ids));
+        let settings = Settings { hostname: "mx.t.test".to_owned(), ..Settings::default() };
+        let tls = load_or_create_tls(&dir.path().join("tls"), "mx.t.test").unwrap();
+        let ports = Ports {
+            directory: directory.clone(),
+            mailroom: Mailroom::new(store.clone()),
+            queue: backend.queue(),
+            objects: backend.objects(),
+            clock,
+            ids,
+        };
+        let adapter = Adapter::new(ports, settings, tls, &prometheus::Registry::new()).unwrap();
+        let bind = async || {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            (listener.local_addr().unwrap(), listener)
+        };
+        let ((submission, members), (imap, readers)) = (bind().await, bind().await);
+        tokio::spawn(smtp::run_submission(Arc::clone(&adapter), members, TlsMode::StartTls));
+        tokio::spawn(imap::run(adapter, readers, TlsMode::StartTls));
+        Office { _dir: dir, backend, directory, store, tenant, submission, imap }
+    }
+
+    /// The events that were accepted since the last time.
+    async fn accepted(&self) -> Vec<Event> {
+        let (queue, brief) = (self.backend.queue(), Duration::from_millis(1));
+        let mut events = Vec::new();
+        loop {
+            let received =
+                queue.receive(Stage::InboundParse, 10, Duration::from_secs(60), brief).await.unwrap();
+            if received.is_empty() {
+                return events;
+            }
+            for message in received {
+                queue.ack(Stage::InboundParse, &[message.receipt]).await.unwrap();
+                events.push(codec::decode(&message.body).unwrap());
+            }
+        }
+    }
+
+    /// Handles events as a process does that knows nothing of what others did.
+    async fn handle(&self, events: Vec<Event>) {
+        let handlers: [Arc<dyn Handler>; 3] = [
+            Arc::new(InboundParse::new(self.backend.objects(), self.backend.log())),
+            Arc::new(PolicyFilter::new(Arc::new(self.directory.clone()))),
+            Arc::new(Deliver::new(self.store.clone(), self.backend.log())),
+        ];
+        let pipeline = Pipeline::new(handlers, Fusing::fused(), self.backend.queue());
+        for result in pipeline.run(Stage::InboundParse, events).await {
+            assert_eq!(result, Ok(()));
+        }
+    }
+
+    /// How many messages are in a mailbox, and the flags of the last.
+    async fn mailbox(&self, name: &str, mailbox: &str) -> (usize, String) {
+        let mut client = Client::connect(self.imap).await;
+        client.say(&format!("a LOGIN {name}@t.test \"{PASSWORD}\""), "a ").await;
+        let opened = client.say(&format!("b EXAMINE {mailbox}"), "b ").await;
+        let exists = opened.iter().find_map(|line| line.strip_prefix("* ")?.strip_suffix(" EXISTS"));
+        let count = exists.unwrap().parse().unwrap();
+        let fetched = client.say("c FETCH * (FLAGS)", "c ").await;
+        (count, fetched.first().filter(|_| count > 0).cloned().unwrap_or_default())
+    }
+
+    /// The text of the only message in a mailbox.
+    async fn text(&self, name: &str, mailbox: &str) -> String {
+        let mut client = Client::connect(self.imap).await;
+        client.say(&format!("a LOGIN {name}@t.test \"{PASSWORD}\""), "a ").await;
+        client.say(&format!("b EXAMINE {mailbox}"), "b ").await;
+        client.say("c FETCH 1 (BODY.PEEK[])", "c ").await.join("\n")
+    }
+}
+
+struct Client(BufReader<TcpStream>);
+
+impl Client {
+    /// Connects, and takes the greeting.
+    async fn connect(address: SocketAddr) -> Client {
+        let mut client = Client(BufReader::new(TcpStream::connect(address).await.unwrap()));
+        client.line().await;
+        client
+    }
+
+    async fn line(&mut self) -> String {
+        let mut line = String::new();
+        let reading = self.0.read_line(&mut line);
+        tokio::time::timeout(Duration::from_secs(20), reading).await.expect("the server hangs").unwrap();
+        assert!(!line.is_empty(), "closed");
+        line.trim_end().to_owned()
+    }
+
+    /// Says a line and takes what comes up to the line that begins so, itself included.
+    async fn say(&mut self, line: &str, end: &str) -> Vec<String> {
+        self.0.get_mut().write_all(format!("{line}\r\n").as_bytes()).await.unwrap();
+        let mut said = Vec::new();
+        while !said.last().is_some_and(|last: &String| last.starts_with(end)) {
+            said.push(self.line().await);
+        }
+        said
+    }
+}
+
+/// Ann hands a letter in.
+async fn hand_in(office: &Office, sender: &str, recipients: &[&str], letter: &str) {
+    let mut client = Client::connect(office.submission).await;
+    client.say("EHLO laptop.t.test", "250 ").await;
+    client.say(&format!("AUTH PLAIN {ANN}"), "235 ").await;
+    client.say(&format!("MAIL FROM:<{sender}>"), "250 ").await;
+    for recipient in recipients {
+        client.say(&format!("RCPT TO:<{recipient}>"), "250 ").await;
+    }
+    client.say("DATA", "354 ").await;
+    client.say(&format!("{letter}\r\n."), "250 2.0.0 queued as ").await;
+}
+
+/// Feature SND-16 (part): what a mail program sends is kept in Sent, seen, once, also where its writer is a recipient; no webmail yet
+/// Feature SND-02 (part): who stands in Bcc gets the message, and nobody sees it; no page yet
+#[tokio::test(flavor = "multi_thread")]
+async fn colleagues_write_to_each_other_and_each_copy_comes_once() {
+    let office = Office::open().await;
+    let letter =
+        "From: Ann <ann@t.test>\r\nTo: staff@t.test\r\nBcc: eve@t.test\r\nSubject: hello\r\n\r\nhello";
+    hand_in(&office, "ann@t.test", &["staff@t.test", "eve@t.test"], letter).await;
+    let events = office.accepted().await;
+    assert_eq!(events.len(), 1);
+    // Twice in one batch, and again by others who know nothing of it.
+    office.handle([events.clone(), events.clone()].concat()).await;
+    office.handle(events.clone()).await;
+    for (name, mailbox, count, is_seen) in [
+        ("ann", "INBOX", 1, false),
+        ("ann", "Sent", 1, true),
+        ("bob", "INBOX", 1, false),
+        ("bob", "Sent", 0, false),
+        ("eve", "INBOX", 1, false),
+    ] {
+        let (found, flags) = office.mailbox(name, mailbox).await;
+        assert_eq!((found, flags.contains("\\Seen")), (count, is_seen), "{name} {mailbox}: {flags}");
+    }
+    for name in ["bob", "eve"] {
+        let text = office.text(name, "INBOX").await;
+        assert!(text.contains("Message-ID: <") && text.contains("Date: "), "{text}");
+        assert!(!text.contains("Bcc") && !text.contains("eve@"), "{text}");
+    }
+
+    let (from, to) = (EventId::from_parts(Timestamp(0), 0), EventId::from_parts(Timestamp(1 << 46), 0));
+    let query = LogQuery { tenant: office.tenant, kind: LogKind::Trace, from, to, limit: 100 };
+    let records = office.backend.log().query(&query).await.unwrap();
+    let trace: TraceRecord = codec::decode(&records.first().unwrap().value).unwrap();
+    let submitter = trace.submitter.unwrap();
+    assert_eq!((submitter.address.as_str(), submitter.protocol.as_str()), ("ann@t.test", "ESMTPA"));
+    let TraceStep::Delivered { peer, recipients, .. } = trace.step else { panic!("not delivered") };
+    assert_eq!((peer.as_str(), recipients.len()), ("127.0.0.1 laptop.t.test", 4));
+    assert!(events.iter().all(|event| event.message() == Some(trace.message)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_letter_to_oneself_is_there_twice_and_one_without_a_copy_once() {
+    let office = Office::open().await;
+    let letter = "From: ann@t.test\r\nSubject: note\r\n\r\nnote";
+    hand_in(&office, "ann@t.test", &["ann@t.test"], letter).await;
+    let ann = office.directory.account_at("ann@t.test").await.unwrap().unwrap().key;
+    office.directory.change_client_settings(ann, |said| said.sent_copies = Some(false)).await.unwrap();
+    hand_in(&office, "ann@t.test", &["ann@t.test"], letter).await;
+    let events = office.accepted().await;
+    office.handle(events.clone()).await;
+    office.handle(events).await;
+    assert_eq!(office.mailbox("ann", "INBOX").await.0, 2);
+    assert_eq!(office.mailbox("ann", "Sent").await.0, 1);
+}
