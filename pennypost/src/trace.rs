@@ -26,7 +26,7 @@ use crate::print::{self, Output, clean};
 use crate::text::Text;
 use crate::{Failed, say};
 
-pub(crate) use journeys::{Delivery, Journey, contains, journey};
+pub(crate) use pennypost_journeys::{Delivery, Journey, contains, journey};
 
 /// Accounts whose state is kept in memory for the next message.
 const STATES: usize = 8;
@@ -272,6 +272,13 @@ async fn document(journey: &Journey, copies: &mut Copies<'_>) -> Result<Value, F
     document["message_id"] = json!(delivery.message_id);
     document["size"] = json!(delivery.size);
     document["auth"] = json!({ "spf": spf, "dkim": dkim, "dmarc": dmarc });
+    document["submitted"] = delivery.submitter.as_ref().map_or(Value::Null, |submitter| {
+        json!({
+            "address": submitter.address,
+            "account": submitter.account.account.to_string(),
+            "protocol": submitter.protocol,
+        })
+    });
     document["recipients"] = Value::Array(recipients);
     Ok(document)
 }
@@ -362,8 +369,17 @@ fn acceptance(delivery: &Delivery, text: &Text) -> Step {
     let sender = format!("<{}>", clean(&delivery.reverse_path));
     let (peer, size) = (clean(&delivery.peer), print::size(delivery.size));
     let line = say!(text, "trace-accepted", peer = peer, sender = sender, size = size);
-    let [spf, dkim, dmarc] = delivery.auth.map(verdict_name);
-    let mut below = vec![format!("SPF {spf}, DKIM {dkim}, DMARC {dmarc}")];
+    let mut below = Vec::new();
+    match &delivery.submitter {
+        Some(submitter) => {
+            let (address, protocol) = (clean(&submitter.address), clean(&submitter.protocol));
+            below.push(say!(text, "trace-submitted", address = address, protocol = protocol));
+        }
+        None => {
+            let [spf, dkim, dmarc] = delivery.auth.map(verdict_name);
+            below.push(format!("SPF {spf}, DKIM {dkim}, DMARC {dmarc}"));
+        }
+    }
     if !delivery.message_id.is_empty() {
         below.push(format!("Message-ID <{}>", clean(&delivery.message_id)));
     }

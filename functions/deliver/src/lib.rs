@@ -252,7 +252,8 @@ impl Deliver {
         let parts: Vec<Part> = delivered.iter().map(|(_, letter)| letter.part()).collect();
         for ((index, letter), used) in delivered.into_iter().zip(usage::take(&parts)) {
             let (tenant, message) = (letter.decided.accepted.tenant, letter.decided.accepted.id);
-            let record = TraceRecord { tenant, message, time, step: journey(letter, placed), used };
+            let step = journey(letter, placed);
+            let record = TraceRecord { used, ..TraceRecord::new(tenant, message, time, step) };
             let value = codec::encode(&record);
             records.push(LogRecord { tenant, kind: LogKind::Trace, id: message, time, value });
             traced.push(*index);

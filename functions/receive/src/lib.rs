@@ -335,7 +335,8 @@ impl Receive {
         let mut records = Vec::with_capacity(notes.len());
         for ((index, note), used) in notes.into_iter().zip(usage::take(&parts)) {
             let Note { part: Part { tenant, .. }, message, step } = note;
-            let value = codec::encode(&TraceRecord { tenant, message, time, step, used });
+            let record = TraceRecord { used, ..TraceRecord::new(tenant, message, time, step) };
+            let value = codec::encode(&record);
             records.push(LogRecord { tenant, kind: LogKind::Trace, id: message, time, value });
             origins.push(index);
         }

@@ -20,21 +20,43 @@ pub struct TraceRecord {
     pub step: TraceStep,
     /// The message's share of what the batch used that it was in; nothing where nothing is counted.
     pub used: Option<Used>,
+    /// Who handed it in, if it was a member.
+    pub submitter: Option<Submitter>,
+}
+
+/// A member who handed a message in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Submitter {
+    /// The account that had signed in.
+    pub account: AccountKey,
+    /// Its own address.
+    pub address: String,
+    /// By which protocol, as RFC 3848 and RFC 6531 name it: `ESMTPSA`.
+    pub protocol: String,
 }
 
 impl TraceRecord {
     /// A step for which nothing was counted.
     #[must_use]
     pub const fn new(tenant: TenantId, message: EventId, time: Timestamp, step: TraceStep) -> TraceRecord {
-        TraceRecord { tenant, message, time, step, used: None }
+        TraceRecord { tenant, message, time, step, used: None, submitter: None }
     }
 }
 
 impl Versioned for TraceRecord {
     const KIND: &'static str = "trace record";
-    const VERSION: u8 = 2;
+    const VERSION: u8 = 3;
 
     fn upgrade(found: u8, body: &[u8]) -> Result<TraceRecord, CodecError> {
+        /// Before members handed messages in.
+        #[derive(Deserialize)]
+        struct Version2 {
+            tenant: TenantId,
+            message: EventId,
+            time: Timestamp,
+            step: TraceStep,
+            used: Option<Used>,
+        }
         /// Before shares were written.
         #[derive(Deserialize)]
         struct Version1 {
@@ -43,11 +65,17 @@ impl Versioned for TraceRecord {
             time: Timestamp,
             step: TraceStep,
         }
-        if found != 1 {
-            return Err(CodecError::Version { kind: Self::KIND, found, known: Self::VERSION });
+        match found {
+            1 => {
+                let Version1 { tenant, message, time, step } = codec::decode_plain(Self::KIND, body)?;
+                Ok(TraceRecord::new(tenant, message, time, step))
+            }
+            2 => {
+                let Version2 { tenant, message, time, step, used } = codec::decode_plain(Self::KIND, body)?;
+                Ok(TraceRecord { used, ..TraceRecord::new(tenant, message, time, step) })
+            }
+            _ => Err(CodecError::Version { kind: Self::KIND, found, known: Self::VERSION }),
         }
-        let Version1 { tenant, message, time, step } = codec::decode_plain(Self::KIND, body)?;
-        Ok(TraceRecord::new(tenant, message, time, step))
     }
 }
 
@@ -145,13 +173,14 @@ mod tests {
     use crate::codec::{decode, encode, encode_plain};
 
     #[test]
-    fn records_of_the_first_version_are_read() {
+    fn records_of_earlier_versions_are_read() {
         let step = TraceStep::Refused { cause: "spam".to_owned() };
         let record = TraceRecord::new(TenantId(7), EventId::from_parts(Timestamp(5), 9), Timestamp(6), step);
         let fields = (record.tenant, record.message, record.time, record.step.clone());
         assert_eq!(decode(&encode_plain(&fields, 1)), Ok(record.clone()));
+        assert_eq!(decode(&encode_plain(&(&fields, record.used.clone()), 2)), Ok(record.clone()));
         assert_eq!(decode(&encode(&record)), Ok(record));
-        assert!(decode::<TraceRecord>(&[3, 0]).is_err());
+        assert!(decode::<TraceRecord>(&[4, 0]).is_err());
         assert!(decode::<TraceRecord>(&[1, 0]).is_err());
     }
 }

@@ -16,6 +16,6 @@ pub mod tenant;
 
 pub use accept::{Acceptance, accept};
 pub use address::{AddressError, DomainName, MailAddress};
-pub use place::{SYSTEM_REASON, place};
+pub use place::{SENT_REASON, SYSTEM_REASON, place};
 pub use score::{Score, score};
 pub use tenant::{PolicyError, SenderPattern, TenantPolicy};

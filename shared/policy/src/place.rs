@@ -11,6 +11,8 @@ use crate::tenant::TenantPolicy;
 
 /// The reason of mail that the system itself has made.
 pub const SYSTEM_REASON: &str = "system";
+/// The reason of the copy in Sent.
+pub const SENT_REASON: &str = "rule:sent";
 
 /// Decides where the copy of `recipient` goes, in this order; the first rule that fires wins:
 ///

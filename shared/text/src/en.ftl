@@ -373,6 +373,7 @@ export-some-failed = { $failed ->
 export-message-failed = the message { $uid } in { $mailbox } cannot be read: { $cause }
 export-write = { $path } cannot be written: { $cause }
 trace-none = no message found
+trace-submitted = handed in by { $address }, { $protocol }
 trace-accepted = accepted from { $peer }: sender { $sender }, { $size } bytes
 trace-reasons = because of { $reasons }
 trace-stored = { $address }: delivered to { $mailbox } as UID { $uid } (entry { $seq })

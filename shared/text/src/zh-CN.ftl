@@ -306,6 +306,7 @@ export-some-failed = { $failed } 封邮件未能导出
 export-message-failed = 无法读取 { $mailbox } 中的邮件 { $uid }：{ $cause }
 export-write = 无法写入 { $path }：{ $cause }
 trace-none = 没有找到邮件
+trace-submitted = 由 { $address } 提交，{ $protocol }
 trace-accepted = 接收自 { $peer }：发件人 { $sender }，{ $size } 字节
 trace-reasons = 依据：{ $reasons }
 trace-stored = { $address }：已投递到 { $mailbox }，UID { $uid }（日志条目 { $seq }）
