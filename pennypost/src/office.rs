@@ -94,6 +94,7 @@ impl Office {
         let (clock, ids) = (Arc::clone(&self.clock), Arc::clone(&self.ids));
         Administration::new(self.directory.clone(), self.control(), clock, ids)
             .with_tasks(self.objects(), self.queue())
+            .reading(self.log())
     }
 
     /// DNS and HTTPS by other means than the machine's: for tests, and where the configuration says so. Before the first

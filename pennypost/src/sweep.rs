@@ -295,7 +295,11 @@ mod tests {
         async fn sent_accounts(&self) -> Vec<AccountKey> {
             let accounts = self.sent().await.into_iter().filter_map(|house| match house {
                 House::Account(account) => Some(account),
-                House::Segments(_) | House::CollectGarbage(_) | House::Audit(_) | House::Task(..) => None,
+                House::Segments(_)
+                | House::CollectGarbage(_)
+                | House::Audit(_)
+                | House::Task(..)
+                | House::Statistics(_) => None,
             });
             let mut accounts: Vec<_> = accounts.collect();
             accounts.sort_unstable();
@@ -331,17 +335,18 @@ mod tests {
         fixture.change(ann, "Projects").await;
         fixture.pass(25 * HOUR);
         fixture.sweeper.round().await.expect("skips");
-        assert_eq!(fixture.sent().await.len(), 3, "garbage collection, audit and Ann, once");
+        assert_eq!(fixture.sent().await.len(), 4, "garbage collection, audit, statistics and Ann, once");
         fixture.sweeper.round().await.expect("sweeps");
-        assert_eq!(fixture.sent().await.len(), 3);
+        assert_eq!(fixture.sent().await.len(), 4);
     }
 
     #[tokio::test]
     async fn chores_are_done_once_a_day_across_starts() {
         let fixture = fixture().await;
-        let chores = [House::CollectGarbage(fixture.tenant), House::Audit(fixture.tenant)];
+        let tenant = fixture.tenant;
+        let chores = [House::CollectGarbage(tenant), House::Audit(tenant), House::Statistics(tenant)];
         let sorted = |mut houses: Vec<House>| {
-            houses.sort_by_key(|house| matches!(house, House::Audit(_)));
+            houses.sort_by_key(|house| chores.iter().position(|chore| chore == house));
             houses
         };
         fixture.sweeper.chores_if_due().await.expect("chores");

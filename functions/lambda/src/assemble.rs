@@ -54,7 +54,8 @@ fn handler(
             let directory = Directory::new(Arc::clone(&control), Arc::clone(&clock), Arc::clone(&ids));
             let administration =
                 Administration::new(directory, Arc::clone(&control), Arc::clone(&clock), Arc::clone(&ids))
-                    .with_tasks(ports.objects()?, Arc::clone(&queue));
+                    .with_tasks(ports.objects()?, Arc::clone(&queue))
+                    .reading(log);
             let store = Mailstore::new(ports.journal()?, ports.objects()?, clock, ids);
             let settings = environment.housekeeping.clone();
             Arc::new(Housekeep::new(store, control, queue, settings).carrying_out(administration))

@@ -47,7 +47,8 @@ pub fn api_function(ports: &Ports, settings: Settings) -> Result<ApiFunction, Fu
         .recording(Arc::clone(&record));
     let pages = Api::new(directory.clone(), settings);
     let administration = Administration::new(directory, Arc::clone(&control), Arc::clone(&clock), ids)
-        .with_tasks(ports.objects()?, Arc::clone(&ports.queue));
+        .with_tasks(ports.objects()?, Arc::clone(&ports.queue))
+        .reading(Arc::clone(&ports.log));
     let administration = match pennypost_lookup::outside(std::env::var(DNS).ok().as_deref()) {
         Ok((dns, https)) => administration.looking_up(dns, https),
         Err(error) => {

@@ -171,10 +171,11 @@ fn sort_key(tenant: TenantId) -> String {
     format!("{TENANT}{tenant}")
 }
 
-/// The daily chores of a tenant: garbage collection and audit.
+/// The daily chores of a tenant: garbage collection, audit, statistics.
 #[must_use]
 pub fn chores(tenant: TenantId) -> Vec<Event> {
-    vec![Event::House(House::CollectGarbage(tenant)), Event::House(House::Audit(tenant))]
+    let chores = [House::CollectGarbage(tenant), House::Audit(tenant), House::Statistics(tenant)];
+    chores.into_iter().map(Event::House).collect()
 }
 
 /// Every tenant.

@@ -118,9 +118,12 @@ impl Event {
             Event::Decided(decided) => decided.accepted.tenant,
             Event::Changed(changed) => changed.account.tenant,
             Event::House(House::Account(account) | House::Segments(account)) => account.tenant,
-            Event::House(House::CollectGarbage(tenant) | House::Audit(tenant) | House::Task(tenant, _)) => {
-                *tenant
-            }
+            Event::House(
+                House::CollectGarbage(tenant)
+                | House::Audit(tenant)
+                | House::Task(tenant, _)
+                | House::Statistics(tenant),
+            ) => *tenant,
             Event::Notified(_) => TenantId::default(),
         }
     }
@@ -357,6 +360,8 @@ pub enum House {
     /// Go on with a long operation of administration. What it is stands in the control table; an event that is lost is
     /// sent again by the audit.
     Task(TenantId, TaskId),
+    /// Count the days of a tenant that are over, and note what its mailboxes hold.
+    Statistics(TenantId),
 }
 
 /// What another service says of mail that it has received for us, as it says it: only its handler reads it.

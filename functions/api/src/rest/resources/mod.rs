@@ -11,6 +11,7 @@ mod domains;
 mod grants;
 mod groups;
 mod keys;
+mod letters;
 mod life;
 mod me;
 mod operations;
@@ -27,6 +28,7 @@ mod service;
 pub(crate) mod sessions;
 mod sign_in_rules;
 mod sign_ins;
+mod statistics;
 mod tags;
 mod tasks;
 mod tenants;
@@ -63,6 +65,8 @@ pub(crate) fn operations() -> impl Iterator<Item = &'static Operation> {
         rules::OPERATIONS,
         sign_in_rules::OPERATIONS,
         sign_ins::OPERATIONS,
+        statistics::OPERATIONS,
+        letters::OPERATIONS,
         service::OPERATIONS,
         domain_records::OPERATIONS,
         sessions::OPERATIONS,
