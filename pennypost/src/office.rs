@@ -105,7 +105,8 @@ impl Office {
     pub fn administration_inside(&self) -> Administration {
         let (clock, ids) = (Arc::clone(&self.clock), Arc::clone(&self.ids));
         let administration = Administration::new(self.directory.clone(), self.control(), clock, ids)
-            .with_tasks(self.objects(), self.queue());
+            .with_tasks(self.objects(), self.queue())
+            .reading(self.log());
         match &self.secrets {
             Some(secrets) => administration.sealing(Arc::clone(secrets)),
             None => administration,

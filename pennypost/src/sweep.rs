@@ -299,7 +299,8 @@ mod tests {
                 | House::CollectGarbage(_)
                 | House::Audit(_)
                 | House::Task(..)
-                | House::Domains(_) => None,
+                | House::Domains(_)
+                | House::Statistics(_) => None,
             });
             let mut accounts: Vec<_> = accounts.collect();
             accounts.sort_unstable();
@@ -335,16 +336,25 @@ mod tests {
         fixture.change(ann, "Projects").await;
         fixture.pass(25 * HOUR);
         fixture.sweeper.round().await.expect("skips");
-        assert_eq!(fixture.sent().await.len(), 4, "garbage collection, audit, domains and Ann, once");
+        assert_eq!(
+            fixture.sent().await.len(),
+            5,
+            "garbage collection, audit, domains, statistics and Ann, once"
+        );
         fixture.sweeper.round().await.expect("sweeps");
-        assert_eq!(fixture.sent().await.len(), 4);
+        assert_eq!(fixture.sent().await.len(), 5);
     }
 
     #[tokio::test]
     async fn chores_are_done_once_a_day_across_starts() {
         let fixture = fixture().await;
         let tenant = fixture.tenant;
-        let chores = [House::CollectGarbage(tenant), House::Audit(tenant), House::Domains(tenant)];
+        let chores = [
+            House::CollectGarbage(tenant),
+            House::Audit(tenant),
+            House::Domains(tenant),
+            House::Statistics(tenant),
+        ];
         let sorted = |mut houses: Vec<House>| {
             houses.sort_by_key(|house| chores.iter().position(|chore| chore == house));
             houses

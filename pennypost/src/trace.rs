@@ -26,7 +26,7 @@ use crate::print::{self, Output, clean};
 use crate::text::Text;
 use crate::{Failed, say};
 
-pub(crate) use journeys::{Delivery, Journey, contains, is_sent_copy, journey};
+pub(crate) use pennypost_journeys::{Delivery, Journey, contains, is_sent_copy, journey};
 
 /// Accounts whose state is kept in memory for the next message.
 const STATES: usize = 8;

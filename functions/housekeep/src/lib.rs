@@ -1,8 +1,9 @@
-//! Handler: bases, segments, garbage collection, long operations of administration, and the daily look at domains.
+//! Handler: bases, segments, garbage collection, statistics, long operations of administration, and the daily look at
+//! domains.
 //!
 //! Owns everything that can be thrown away and made anew, and the removal of what nobody needs. Ports: journal,
-//! objects, control (dead hints), queue (dead letters that still need a spooled message, tasks that go on). Tasks are
-//! [`pennypost_admin`]'s: what they are, and that they are done once.
+//! objects, control (dead hints), queue (dead letters that still need a spooled message, tasks that go on), log (traces
+//! that are counted). Tasks and statistics are [`pennypost_admin`]'s: what they are, and that they are done once.
 //!
 //! Invariants: bytes are removed by hint *and* verification (architecture section 6): a hint says that an entry
 //! of a pack may be dead; before anything is removed every owner of the entry is loaded strongly and none may
@@ -24,6 +25,7 @@ mod references;
 mod segment_tests;
 mod segments;
 mod spool;
+mod statistics;
 mod tasks;
 #[cfg(test)]
 mod tests;
@@ -190,6 +192,7 @@ impl Housekeep {
             }
             House::Task(tenant, task) => return self.work_on(tenant, task).await.map(|()| Vec::new()),
             House::Domains(tenant) => return self.look_after_domains(tenant).await.map(|()| Vec::new()),
+            House::Statistics(tenant) => return self.keep_statistics(tenant).await.map(|()| Vec::new()),
         };
         kept.map_err(|error| failed(&error))
     }

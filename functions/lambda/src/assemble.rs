@@ -87,7 +87,8 @@ fn handler(
             let directory = Directory::new(Arc::clone(&control), Arc::clone(&clock), Arc::clone(&ids));
             let administration =
                 Administration::new(directory, Arc::clone(&control), Arc::clone(&clock), Arc::clone(&ids))
-                    .with_tasks(ports.objects()?, Arc::clone(&queue));
+                    .with_tasks(ports.objects()?, Arc::clone(&queue))
+                    .reading(log);
             let administration = equipped(administration)?;
             let store = Mailstore::new(ports.journal()?, ports.objects()?, clock, ids);
             let settings = environment.housekeeping.clone();

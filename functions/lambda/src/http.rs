@@ -51,7 +51,8 @@ pub fn api_function(ports: &Ports, settings: Settings) -> Result<ApiFunction, Fu
     };
     let pages = Api::new(directory.clone(), settings);
     let administration = Administration::new(directory, Arc::clone(&control), Arc::clone(&clock), ids)
-        .with_tasks(ports.objects()?, Arc::clone(&ports.queue));
+        .with_tasks(ports.objects()?, Arc::clone(&ports.queue))
+        .reading(Arc::clone(&ports.log));
     let administration = equipped(administration)?;
     Ok(ApiFunction { pages, rest: Rest::new(administration, control, clock), record })
 }

@@ -182,7 +182,7 @@ async fn chores_are_done_with_what_housekeeping_says_that_it_needs() {
         office.invoke(Stage::InboundParse, "true", &read("inbound/letters.json")).await;
     }
     let handled = office.invoke(Stage::Housekeep, "true", &read("house/chores.json")).await;
-    assert_eq!((handled.records, handled.done, handled.open), (3, 3, 0));
+    assert_eq!((handled.records, handled.done, handled.open), (4, 4, 0));
     assert_delivered_once(&office).await;
     assert_said(&office);
 }
@@ -192,8 +192,12 @@ async fn a_tick_sends_what_is_due_to_housekeeping() {
     let office = Office::open().await;
     office.invoke(Stage::InboundParse, "true", &read("inbound/letters.json")).await;
     let ticked = office.tick(read("schedule/tick.json")).await;
-    assert_eq!((ticked.tenants, ticked.events), (1, 4), "garbage collection, audit and two accounts");
-    assert_eq!(office.sent(Stage::Housekeep).await.len(), 4);
+    assert_eq!(
+        (ticked.tenants, ticked.events),
+        (1, 5),
+        "garbage collection, audit, statistics and two accounts"
+    );
+    assert_eq!(office.sent(Stage::Housekeep).await.len(), 5);
     assert_eq!(office.tick(read("schedule/tick.json")).await.tenants, 0, "it is not due twice a day");
     assert_said(&office);
 }

@@ -171,10 +171,16 @@ fn sort_key(tenant: TenantId) -> String {
     format!("{TENANT}{tenant}")
 }
 
-/// The daily chores of a tenant: garbage collection, audit, and the look at its domains.
+/// The daily chores of a tenant: garbage collection, audit, the look at its domains, statistics.
 #[must_use]
 pub fn chores(tenant: TenantId) -> Vec<Event> {
-    [House::CollectGarbage(tenant), House::Audit(tenant), House::Domains(tenant)].map(Event::House).to_vec()
+    let chores = [
+        House::CollectGarbage(tenant),
+        House::Audit(tenant),
+        House::Domains(tenant),
+        House::Statistics(tenant),
+    ];
+    chores.into_iter().map(Event::House).collect()
 }
 
 /// Every tenant.

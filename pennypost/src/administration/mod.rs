@@ -1,7 +1,7 @@
-//! `role`, `key`, `log`, `plan`, `sign-in`, `session`, `second-factor`, `security`, `service`, `task`, `business`, `secretary`: who
-//! may administer what, how people and programs come in, the log of operations, plans of tenants, long operations, business
-//! mailboxes and secretaries. All go through [`pennypost_admin`] as the operator, whom everything is permitted, and what
-//! changes something is recorded.
+//! `role`, `key`, `log`, `statistics`, `plan`, `sign-in`, `session`, `second-factor`, `security`, `service`, `task`,
+//! `business`, `secretary`: who may administer what, how people and programs come in, the log of operations, statistics of
+//! mail, plans of tenants, long operations, business mailboxes and secretaries. All go through [`pennypost_admin`] as the
+//! operator, whom everything is permitted, and what changes something is recorded.
 
 mod business;
 mod domain;
@@ -17,6 +17,7 @@ mod service;
 mod session;
 mod sign_in;
 mod sign_ins;
+mod statistics;
 mod task;
 #[cfg(test)]
 mod tests;
@@ -42,6 +43,7 @@ pub use security::SecurityCommand;
 pub use service::ServiceCommand;
 pub use session::SessionCommand;
 pub use sign_in::SignInCommand;
+pub use statistics::StatisticsCommand;
 pub use task::TaskCommand;
 
 const OPERATOR: Call = Call::of_operator();
@@ -96,6 +98,7 @@ fn refused(error: AdminError, text: &Text) -> Failed {
         AdminError::File { name, error } => error.message(text, &name),
         AdminError::Invalid(Invalid::NoRows) => say!(text, "task-no-rows"),
         AdminError::NoTasks => say!(text, "task-nowhere"),
+        AdminError::NoTraces => say!(text, "statistics-nowhere"),
         AdminError::Conflict(Conflict::NotInPlan(function)) => {
             say!(text, "plan-not-in", function = function.name())
         }
@@ -134,6 +137,9 @@ pub enum AdministrationCommand {
     /// The log of what administrators did, and of sign-ins
     #[command(subcommand)]
     Log(LogCommand),
+    /// Statistics of mail: what was received and sent, what mailboxes hold, the report of a month
+    #[command(subcommand)]
+    Statistics(StatisticsCommand),
     /// Passwords, locks, addresses from which to sign in, secure sign-in
     #[command(subcommand, name = "sign-in")]
     SignIn(SignInCommand),
@@ -170,6 +176,7 @@ pub(crate) async fn run(
         AdministrationCommand::Business(command) => business::run(office, command, text, output).await,
         AdministrationCommand::Secretary(command) => secretary::run(office, command, text, output).await,
         AdministrationCommand::Log(command) => log::run(office, command, text, output).await,
+        AdministrationCommand::Statistics(command) => statistics::run(office, command, text, output).await,
         AdministrationCommand::SignIn(command) => sign_in::run(office, command, text, output).await,
         AdministrationCommand::Session(command) => session::run(office, command, text, output).await,
         AdministrationCommand::SecondFactor(command) => {

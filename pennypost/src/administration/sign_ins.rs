@@ -55,7 +55,7 @@ pub enum Came {
 pub struct Period {
     /// Name or id of the tenant; may be left out if there is only one
     #[arg(long)]
-    tenant: Option<String>,
+    pub(super) tenant: Option<String>,
     /// The first day, in UTC [default: 30 days ago]
     #[arg(long, value_name = "DAY", value_parser = day)]
     from: Option<Timestamp>,
@@ -64,7 +64,7 @@ pub struct Period {
     to: Option<Timestamp>,
     /// As CSV
     #[arg(long)]
-    csv: bool,
+    pub(super) csv: bool,
 }
 
 /// Arguments of `log sign-ins`.
@@ -101,6 +101,12 @@ impl Period {
         let until = Timestamp((last.0.div_euclid(DAY_MILLIS) + 1).saturating_mul(DAY_MILLIS));
         (self.from.unwrap_or_else(|| until.plus_millis(-DAYS * DAY_MILLIS)), until)
     }
+
+    /// The same for statistics of mail.
+    pub(super) fn days(&self, office: &Office) -> pennypost_admin::Period {
+        let (from, until) = self.bounds(office);
+        pennypost_admin::Period { from, until }
+    }
 }
 
 impl SignInsArgs {
@@ -135,7 +141,7 @@ impl SignInsArgs {
 }
 
 /// Prints a page of CSV; the line of names stands once.
-fn csv_page(page: &str, is_first: bool, output: &mut Output<'_>) -> Result<(), Failed> {
+pub(super) fn csv_page(page: &str, is_first: bool, output: &mut Output<'_>) -> Result<(), Failed> {
     let body = page.split_once("\r\n").map_or("", |(_, body)| body);
     let page = if is_first { page } else { body };
     let page = page.trim_end_matches("\r\n");
@@ -234,7 +240,7 @@ pub(super) async fn statistics(
     Ok(output.table(heads, rows, &say!(text, "sign-ins-none"))?)
 }
 
-fn day_name(day: Timestamp) -> String {
+pub(super) fn day_name(day: Timestamp) -> String {
     day.rfc3339().chars().take(10).collect()
 }
 

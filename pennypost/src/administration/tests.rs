@@ -575,3 +575,38 @@ async fn plans_are_given_and_shown() {
     // Refusals by the directory are told by two records.
     assert_eq!((of("plan.change"), of("account.vip")), (8, 2 + 2 * 2));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn statistics_are_of_what_was_delivered() {
+    let it = test_office::office().await;
+    let raw = b"From: bob@sender.example\r\nSubject: Hello\r\n\r\nhi\r\n";
+    let other = it.account("eve@acme.example").await;
+    for to in [&[&it.account, &other][..], &[&it.account]] {
+        it.deliver(it.accepted(raw, to)).await;
+    }
+    done(&it, "statistics count", false).await.expect("counted");
+    done(&it, "statistics count --again-from 2026-01-01", false).await.expect("counted");
+    let days = documents(&done(&it, "statistics mail", true).await.expect("counted"));
+    assert_eq!(days.len(), 30);
+    let today = days.last().expect("today");
+    let bytes = raw.len() as u64;
+    assert_eq!((&today["received"], &today["sent"]), (&serde_json::json!(3), &serde_json::json!(0)));
+    assert_eq!(today["received_bytes"], serde_json::json!(3 * bytes));
+    let members = done(&it, "statistics members --top 1 --csv", false).await.expect("counted");
+    let id = it.account.key.account;
+    let head = "account,address,display_name,received,received_bytes,sent,sent_bytes";
+    assert_eq!(members, [head.to_owned(), format!("{id},ann@acme.example,,2,{},0,0", 2 * bytes)]);
+    let members = done(&it, "statistics members", false).await.expect("counted");
+    assert!(
+        members.len() == 3 && members[1].starts_with("ann@") && members[2].starts_with("eve@"),
+        "{members:?}"
+    );
+    let nobody = done(&it, "statistics members --by sent", false).await.expect("counted");
+    assert_eq!(nobody, ["nothing was received or sent"]);
+    let report = documents(&done(&it, "statistics month", true).await.expect("reported"));
+    assert_eq!(report.last().expect("the sum")["received"], serde_json::json!(3));
+    assert_eq!(report.last().expect("the sum")["signed_in"], serde_json::json!(0));
+    let mailboxes = done(&it, "statistics mailboxes", false).await.expect("told");
+    assert!(mailboxes[0].contains("once a day"), "{mailboxes:?}");
+    assert!(done(&it, "statistics month 2026-13", false).await.is_err());
+}

@@ -292,6 +292,16 @@ actions! {
     TaskRead "task.read" Members Read Tenant Nobody All;
     /// Stop a long operation; what it has done stays.
     TaskCancel "task.cancel" Members Write Tenant Nobody All;
+    /// Look at what the tenant and its domains received and sent, day by day (LOG-01).
+    MailStatisticsRead "mail-statistics.read" Log Read Tenant Nobody All;
+    /// Look at what members received and sent (LOG-01).
+    MemberStatisticsRead "member-statistics.read" Log Read Account Nobody All;
+    /// Look at what mailboxes hold (LOG-03).
+    MailboxUseRead "mailbox-use.read" Log Read Account Nobody All;
+    /// Look for single letters and at what happened to them, without what is in them (LOG-04).
+    LetterRead "letter.read" Log Read Account Nobody All;
+    /// Look at the report of a month (LOG-10).
+    ReportRead "report.read" Log Read Tenant Nobody All;
     /// Ask for a ticket with which a member is let in (INT-01).
     TicketAdd "ticket.add" SignOn Write Account Nobody NobodyBelow;
 }

@@ -57,6 +57,9 @@ pub enum AdminError {
     /// Long operations are not carried out here: HTTP 503.
     #[error("long operations are not carried out here")]
     NoTasks,
+    /// Traces of letters can't be read here: HTTP 503.
+    #[error("traces of letters can't be read here")]
+    NoTraces,
     /// A second administrator has to confirm it (ADM-13): HTTP 202.
     #[error("a second administrator has to confirm it")]
     NeedsSecond,

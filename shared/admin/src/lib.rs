@@ -16,6 +16,10 @@
 //! | `T/requests-for-second` | id | a [`Pending`] operation that waits for a second administrator ([`requests`]) |
 //! | `T/tickets` | digest | a ticket with which a member is let in, for a minute (`tickets`) |
 //! | `T/tasks` | id, the newest first | a [`Task`]: a long operation and how far it has come (`tasks`) |
+//! | `T/mail-days` | day | what the tenant and its domains received and sent on a day (`statistics`) |
+//! | `T/mail-day-members` | day, sheet, number | what its members did |
+//! | `T/mailbox-use-days` | day | what all mailboxes held on a day |
+//! | `T/mailbox-use` | sheet, number | what each of them held when it was looked at last |
 //!
 //! and the objects `T/task/ID/…`, which a task reads, and which it leaves to be read.
 //!
@@ -50,8 +54,10 @@ mod roles;
 mod secretaries;
 mod security;
 mod sessions;
+mod sight;
 mod sign_in;
 mod sign_in_statistics;
+mod statistics;
 mod store;
 mod tags;
 mod tasks;
@@ -64,7 +70,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use pennypost_directory::Directory;
-use pennypost_ports::{Clock, Control, Ids, Objects, Queue, Secrets};
+use pennypost_ports::{Clock, Control, Ids, Log, Objects, Queue, Secrets};
 use tokio::sync::Semaphore;
 
 pub use accounts::{AccountChange, NewAccount, NewToken};
@@ -91,6 +97,11 @@ pub use security::{Required, SecurityRules};
 pub use sessions::{NotSignedIn, SignIn, Visitor};
 pub use sign_in::{AccountLock, AccountRulesChange, sign_ins_csv};
 pub use sign_in_statistics::{Absent, DayOfSignIns};
+pub use statistics::{
+    Counts, DayOfMail, DayOfReport, Delivery, Journey, LetterKind, LetterQuery, MailboxUse, MemberOfMail,
+    MemberOrder, MonthlyReport, Period, UsedBytes, days_csv, letters_csv, mailboxes_csv, members_csv,
+    month_of, report_csv,
+};
 pub use tags::senders_name;
 pub use tasks::{NewExport, NewImport, Swept, Task, TaskCounts, TaskKind, TaskProblem, TaskState, Worked};
 pub use tenants::TenantChange;
@@ -114,6 +125,8 @@ pub struct Administration {
     workshop: Option<tasks::Workshop>,
     /// Turns of those who read files.
     reading: Arc<Semaphore>,
+    /// Where traces are.
+    log: Option<Arc<dyn Log>>,
 }
 
 impl Administration {
@@ -136,6 +149,7 @@ impl Administration {
             secrets: None,
             workshop: None,
             reading: Arc::new(Semaphore::new(tasks::READ_AT_ONCE)),
+            log: None,
         }
     }
 

@@ -337,7 +337,7 @@ impl Administration {
         self.directory.sign_in_log().cloned().ok_or(AdminError::Conflict(Conflict::NoRecord))
     }
 
-    /// Records of sign-ins of a tenant, oldest first, behind an id; perhaps fewer than asked for, even none, though more
+    /// Records of sign-ins of a tenant, as far back as its plan shows them, oldest first, behind an id; perhaps fewer than asked for, even none, though more
     /// follow. With the id behind which the next ones are.
     ///
     /// # Errors
@@ -357,7 +357,10 @@ impl Administration {
             }
             None => call.may(Action::SignInRead, &Scope::Tenant(tenant))?,
         }
-        Ok(self.sign_in_record()?.find(tenant, query, after, limit).await?)
+        let since = self.shown_since(tenant).await?;
+        let query =
+            SignInQuery { from: Some(query.from.map_or(since, |from| from.max(since))), ..query.clone() };
+        Ok(self.sign_in_record()?.find(tenant, &query, after, limit).await?)
     }
 }
 

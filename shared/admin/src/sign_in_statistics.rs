@@ -8,11 +8,9 @@ use pennypost_model::{AccountId, TenantId, Timestamp};
 use crate::action::Action;
 use crate::authorise::Scope;
 use crate::call::Call;
-use crate::{AdminError, Administration, Invalid};
+use crate::statistics::{beginning, day_of, days_between};
+use crate::{AdminError, Administration};
 
-/// Days of which counts are made at once.
-pub(crate) const MAX_DAYS: usize = 92;
-const DAY: i64 = 24 * 60 * 60 * 1000;
 /// Records that are read at once.
 const PAGE: usize = 1_000;
 
@@ -40,12 +38,8 @@ pub struct Absent {
     pub last: Option<Timestamp>,
 }
 
-const fn day_of(time: Timestamp) -> i64 {
-    time.0.div_euclid(DAY)
-}
-
 impl Administration {
-    /// Counts for each day of a period; days without a sign-in are among them.
+    /// Counts for each day of a period; days without a sign-in are among them, those that the plan shows no more are not.
     ///
     /// # Errors
     /// [`AdminError`].
@@ -57,16 +51,33 @@ impl Administration {
         until: Timestamp,
     ) -> Result<Vec<DayOfSignIns>, AdminError> {
         call.may(Action::SignInRead, &Scope::Tenant(tenant))?;
-        let days = day_of(until.plus_millis(-1)) - day_of(from) + 1;
-        let days = usize::try_from(days).ok().filter(|days| (1..=MAX_DAYS).contains(days));
-        let days = days.ok_or(Invalid::TooMany { limit: MAX_DAYS })?;
+        days_between(from, until)?;
+        let since = self.shown_since(tenant).await?;
+        let days = self.days_of_sign_ins(tenant, from.max(since), until).await?;
+        let finished = |(day, accounts): (DayOfSignIns, BTreeSet<AccountId>)| DayOfSignIns {
+            accounts: accounts.len(),
+            ..day
+        };
+        Ok(days.into_iter().map(finished).collect())
+    }
+
+    /// The same for whoever may see it, with the accounts of each day. A period that is over before it begins has no days.
+    pub(crate) async fn days_of_sign_ins(
+        &self,
+        tenant: TenantId,
+        from: Timestamp,
+        until: Timestamp,
+    ) -> Result<Vec<(DayOfSignIns, BTreeSet<AccountId>)>, AdminError> {
+        if until <= from {
+            return Ok(Vec::new());
+        }
+        let days = days_between(from, until)?;
         let record = self.sign_in_record()?;
         let query = SignInQuery { from: Some(from), until: Some(until), ..SignInQuery::default() };
         let mut counted: Vec<(DayOfSignIns, BTreeSet<AccountId>)> = Vec::with_capacity(days);
         for number in 0..days {
             let day = day_of(from).saturating_add(i64::try_from(number).unwrap_or(0));
-            let day = Timestamp(day.saturating_mul(DAY));
-            counted.push((DayOfSignIns { day, ..DayOfSignIns::default() }, BTreeSet::new()));
+            counted.push((DayOfSignIns { day: beginning(day), ..DayOfSignIns::default() }, BTreeSet::new()));
         }
         let mut after = None;
         loop {
@@ -89,11 +100,7 @@ impl Administration {
             let Some(next) = next else { break };
             after = Some(next);
         }
-        let finished = |(day, accounts): (DayOfSignIns, BTreeSet<AccountId>)| DayOfSignIns {
-            accounts: accounts.len(),
-            ..day
-        };
-        Ok(counted.into_iter().map(finished).collect())
+        Ok(counted)
     }
 
     /// Accounts that may sign in, and did not from that day on; pages go by accounts, and may hold few, even none, though

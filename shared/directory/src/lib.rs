@@ -116,7 +116,7 @@ pub use organisation::{
 pub use password::{MAX_PASSWORD, MIN_PASSWORD};
 pub use password_rules::{Broken, PasswordRules, Weakness};
 pub use pennypost_policy::{AddressError, DomainName, MailAddress, PolicyError, SenderPattern, TenantPolicy};
-pub use plan::{Capacities, Function, Limits, NoFunction, Payment, Plan, Verification};
+pub use plan::{Capacities, Function, LONG_LOG_DAYS, Limits, NoFunction, Payment, Plan, Verification};
 pub use resolve::{MAX_RECIPIENTS, Resolved};
 pub use seats::{NoSeat, SeatUse};
 pub use second_factor::{CodeKind, NewAuthenticator, RECOVERY_CODES, SecondFactor};

@@ -23,6 +23,11 @@ const SEATS: u32 = 200;
 /// Business mailboxes that a tenant has without free VIP seats (PLN-12).
 const BUSINESS_MAILBOXES: u32 = 3;
 const DAY: i64 = 24 * 60 * 60 * 1000;
+/// Days for which logs and statistics are shown where the plan has [`Function::LongLogs`], or there is none; no plan shows
+/// more (LOG-02, LOG-04, LOG-05).
+pub const LONG_LOG_DAYS: i64 = 180;
+/// Days for which they are shown else.
+const LOG_DAYS: i64 = 90;
 
 macro_rules! functions {
     ($($(#[$doc:meta])* $variant:ident $name:literal;)*) => {
@@ -346,6 +351,13 @@ impl Tenant {
     #[must_use]
     pub fn has(&self, function: Function, now: Timestamp) -> bool {
         self.plan.as_ref().is_none_or(|plan| plan.in_force(now).functions.contains(&function))
+    }
+
+    /// Days for which its logs and statistics are shown, today being the last. They are kept as long for everybody: a tenant
+    /// whose plan is raised sees what was there before.
+    #[must_use]
+    pub fn log_days(&self, now: Timestamp) -> i64 {
+        if self.has(Function::LongLogs, now) { LONG_LOG_DAYS } else { LOG_DAYS }
     }
 
     /// What mailboxes may hold by its plan, if it has one.

@@ -123,7 +123,8 @@ impl Event {
                 House::CollectGarbage(tenant)
                 | House::Audit(tenant)
                 | House::Task(tenant, _)
-                | House::Domains(tenant),
+                | House::Domains(tenant)
+                | House::Statistics(tenant),
             ) => *tenant,
             Event::Notified(_) => TenantId::default(),
         }
@@ -386,6 +387,8 @@ pub enum House {
     Task(TenantId, TaskId),
     /// Look after the domains of a tenant: what their zones say today, and keys that are due.
     Domains(TenantId),
+    /// Count the days of a tenant that are over, and note what its mailboxes hold.
+    Statistics(TenantId),
 }
 
 /// What another service says of mail that it has received for us, as it says it: only its handler reads it.

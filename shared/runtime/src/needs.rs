@@ -418,10 +418,12 @@ pub const NOTIFY: Needs = Needs {
     ..Needs::stage(Stage::Notify, 256, 30, Batch { size: 100, window_seconds: 1, maximum_concurrency: 5 })
 };
 
-/// housekeep: bases, segments, garbage collection, long operations of administration.
+/// housekeep: bases, segments, garbage collection, long operations of administration, and statistics, for which it reads
+/// traces.
 pub const HOUSE: Needs = Needs {
     journal: Access::ReadWrite,
     control: Access::ReadWrite,
+    log: Access::ReadWrite,
     objects: ObjectAccess::ALL,
     sends: Stages::of(&[Stage::Housekeep]),
     dead_letters: true,
@@ -456,7 +458,7 @@ pub const RECEIVE: Needs = Needs {
 };
 
 /// api: the admin API, which reads and writes the directory and the log of operations, both in the control table, and the
-/// record of sign-ins in the log; puts the files of long operations down, sends these to housekeeping, reads what comes
+/// record of sign-ins and the traces of letters in the log; puts the files of long operations down, sends these to housekeeping, reads what comes
 /// of them, and removes the files of those that are stopped; and
 /// what mail programs ask for when they set themselves up. A password is hashed in 19 MB and needs some of a processor.
 pub const API: Needs = Needs {

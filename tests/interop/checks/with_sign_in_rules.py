@@ -272,7 +272,7 @@ def business(context: Context) -> None:
     assert lets_in(context, member, "imaps", password=token) and lets_in(context, member, "pop3s", password=token)
 
 
-# Feature LOG-05 (part): kept for 180 days in every plan; way, address, program and result of each sign-in
+# Feature LOG-05: way, address, program and result of each sign-in
 # Feature AUT-05 (part): who has no password yet cannot set the first one himself; a member sets another password over HTTP, and mail programs need the new one
 @check("sign-in rules: the record names way, address, program and result; a password changed over HTTP holds")
 def record(context: Context) -> None:

@@ -572,7 +572,7 @@ async fn tickets_pass_the_door_that_passwords_pass() {
     knock(&forged, [192, 0, 2, 200]).await.assert_problem(429, "too-many-requests");
 }
 
-/// Feature LOG-05 (part): a right password without its code is told apart from a sign-in
+/// Feature LOG-05: a right password without its code is told apart from a sign-in
 /// Feature AUT-16: wrong codes of a second factor lock, are listed and unlocked
 #[tokio::test(flavor = "multi_thread")]
 async fn half_a_sign_in_is_none_and_wrong_codes_lock() {

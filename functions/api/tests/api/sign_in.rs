@@ -56,8 +56,7 @@ fn abroad(number: u8) -> IpAddr {
 
 /// Feature AUT-16: wrong passwords lock an account; list of locked accounts, unlock one by one or those that are ticked; lock records in the log of sign-ins
 /// Feature AUT-17: networks from which wrong passwords never lock, as a list to add to and remove from
-/// Feature LOG-05 (part): kept for 180 days in every plan; sign-ins by account, period, kind and result, with lock records, address, way and program; accounts that were not signed in to
-/// Feature LOG-02 (part): kept for 180 days in every plan; sign-ins day by day, and their export as CSV
+/// Feature LOG-05: sign-ins by account, period, kind and result, with lock records, address, way and program; accounts that were not signed in to
 /// Feature LOG-11 (part): no page yet; a member's own sign-ins with time, address, way, result and error code
 #[tokio::test(flavor = "multi_thread")]
 async fn accounts_are_locked_listed_unlocked_and_recorded() {

@@ -210,6 +210,7 @@ fn words(route: &Route, of: &Tenant) -> BTreeMap<&'static str, String> {
         ("session", of.session.clone()),
         ("request", of.request.clone()),
         ("task", of.task.clone()),
+        ("letter", of.letter.clone()),
     ])
 }
 
@@ -220,6 +221,7 @@ fn marks(of: &Tenant) -> Vec<String> {
     let mut marks =
         vec![of.id.to_string(), of.name.clone(), of.role.clone(), of.key.clone(), of.token.clone()];
     marks.extend([of.session.clone(), of.request.clone(), of.task.clone(), of.business_token.clone()]);
+    marks.push(of.letter.clone());
     marks.extend(accounts);
     marks
 }

@@ -317,7 +317,12 @@ pub async fn all() -> Vec<Sample> {
         .flat_map(|outcome| outcome.unwrap())
         .collect();
     let changed = |account: AccountKey, seq: u64| Event::Changed(Changed { account, seq: Seq(seq) });
-    let house = [House::Account(office.alice), House::CollectGarbage(tenant), House::Audit(tenant)];
+    let house = [
+        House::Account(office.alice),
+        House::CollectGarbage(tenant),
+        House::Audit(tenant),
+        House::Statistics(tenant),
+    ];
 
     let letter = text(&accepted[0]);
     // A version that nobody writes yet, and the middle cut out of an event.

@@ -54,6 +54,7 @@ pub(crate) fn no_such(what: &str) -> Detail {
         "owner" => "邮箱主人",
         "session" => "登录会话",
         "request" => "待确认的操作",
+        "letter" => "邮件",
         _ => "对象",
     };
     both(format!("there is no such {what} here"), format!("此处没有该{chinese}"))
@@ -365,6 +366,10 @@ impl From<AdminError> for Refusal {
             AdminError::NoTasks => Refusal::new(
                 Kind::Unavailable,
                 both("long operations are not carried out here", "此处不执行后台任务"),
+            ),
+            AdminError::NoTraces => Refusal::new(
+                Kind::Unavailable,
+                both("traces of letters can't be read here", "此处无法读取邮件轨迹"),
             ),
             AdminError::Conflict(Conflict::NotInPlan(function)) => Refusal::new(
                 Kind::PlanLimit,

@@ -13,6 +13,7 @@ mod domains;
 mod grants;
 mod groups;
 mod keys;
+mod letters;
 mod life;
 mod me;
 mod operations;
@@ -29,6 +30,7 @@ mod service;
 pub(crate) mod sessions;
 mod sign_in_rules;
 mod sign_ins;
+mod statistics;
 mod tags;
 mod tasks;
 mod tenants;
@@ -65,6 +67,8 @@ pub(crate) fn operations() -> impl Iterator<Item = &'static Operation> {
         rules::OPERATIONS,
         sign_in_rules::OPERATIONS,
         sign_ins::OPERATIONS,
+        statistics::OPERATIONS,
+        letters::OPERATIONS,
         service::OPERATIONS,
         domain_records::OPERATIONS,
         domain_keys::OPERATIONS,

@@ -1,6 +1,6 @@
 //! The record of sign-ins, its statistics, and accounts that are locked.
 
-use pennypost_admin::{Absent, AccountLock, Action, AdminError, DayOfSignIns, Invalid, sign_ins_csv};
+use pennypost_admin::{Absent, AccountLock, Action, AdminError, DayOfSignIns, Invalid, Period, sign_ins_csv};
 use pennypost_directory::{Listed, Outcomes, SignInKind, SignInQuery};
 use pennypost_model::{AccountId, AccountKey, EventId, Timestamp};
 use schemars::JsonSchema;
@@ -137,7 +137,7 @@ fn show(record: pennypost_directory::SignInRecord) -> SignIn {
     }
 }
 
-fn day_name(day: Timestamp) -> String {
+pub(super) fn day_name(day: Timestamp) -> String {
     day.rfc3339().chars().take(10).collect()
 }
 
@@ -189,8 +189,9 @@ fn show_lock(locked: AccountLock) -> Lock {
     }
 }
 
-const FROM: Query = Query { name: "from", about: "The first day, in UTC: 2026-11-20.", is_number: false };
-const TO: Query = Query { name: "to", about: "The last day, in UTC.", is_number: false };
+pub(super) const FROM: Query =
+    Query { name: "from", about: "The first day, in UTC: 2026-11-20.", is_number: false };
+pub(super) const TO: Query = Query { name: "to", about: "The last day, in UTC.", is_number: false };
 const KIND: Query = Query {
     name: "kind",
     about: "`web`, `client` (imap, pop3, smtp), `api`, `sso`, or one of the three; `lock`: records of locks.",
@@ -218,15 +219,24 @@ const DAY: i64 = 24 * 60 * 60 * 1000;
 /// Days of statistics, if nothing is said.
 const DAYS: i64 = 30;
 
-fn wrong(name: &'static str) -> Refusal {
+pub(super) fn wrong(name: &'static str) -> Refusal {
     Refusal::new(Kind::BadParameter, bad_parameter(name))
 }
 
 /// The beginning of a day.
-fn day(ask: &Ask, name: &'static str) -> Result<Option<Timestamp>, Refusal> {
+pub(super) fn day(ask: &Ask, name: &'static str) -> Result<Option<Timestamp>, Refusal> {
     let Some(text) = ask.parameter(name) else { return Ok(None) };
     let time = Timestamp::from_rfc3339(&format!("{text}T00:00:00Z"));
     time.filter(|_| text.len() == 10).map(Some).ok_or_else(|| wrong(name))
+}
+
+/// The days from `from` to `to`; the last 30, if nothing is said.
+pub(super) fn period(ask: &Ask) -> Result<Period, Refusal> {
+    let (from, to) = (day(ask, "from")?, day(ask, "to")?);
+    let last = to.unwrap_or_else(|| ask.directory().now());
+    let from = from.unwrap_or_else(|| last.plus_millis(-(DAYS - 1) * DAY));
+    let until = Timestamp((last.0.div_euclid(DAY) + 1).saturating_mul(DAY));
+    Ok(Period { from: Timestamp(from.0.div_euclid(DAY).saturating_mul(DAY)), until })
 }
 
 fn query(ask: &Ask) -> Result<SignInQuery, Refusal> {
@@ -278,7 +288,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         method: Method::Get,
         path: "/tenants/{tenant}/sign-ins",
         action: Some(Action::SignInRead),
-        summary: "Read the record of sign-ins, oldest first; as text/csv a page without the cursor",
+        summary: "Read the record of sign-ins, oldest first, of 180 or 90 days, as the plan says; as text/csv a page without the cursor",
         query: LIST,
         body: None,
         is_update: false,
@@ -312,11 +322,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         problems: &[Kind::OtherState, Kind::Invalid],
         handler: |ask| {
             Box::pin(async move {
-                let (from, to) = (day(ask, "from")?, day(ask, "to")?);
-                let last = to.unwrap_or_else(|| ask.directory().now());
-                let from = from.unwrap_or_else(|| last.plus_millis(-(DAYS - 1) * DAY));
-                let until = Timestamp((last.0.div_euclid(DAY) + 1).saturating_mul(DAY));
-                let from = Timestamp(from.0.div_euclid(DAY).saturating_mul(DAY));
+                let Period { from, until } = period(ask)?;
                 let tenant = ask.tenant()?;
                 let days = ask.administration.sign_in_statistics(&ask.call, tenant, from, until).await?;
                 let items: Vec<SignInDay> = days.iter().map(show_day).collect();

@@ -24,11 +24,13 @@ use pennypost_directory::{
     BinCause, DepartmentId, Directory, MailboxUsers, NewSession, SecretaryScope, SecretaryTerm, SessionLife,
     SignInLog, SignedInBy, TokenScope,
 };
-use pennypost_model::{AccountKey, TaskId, TenantId, Timestamp};
+use pennypost_model::event::Verdict;
+use pennypost_model::trace::{Outcome as TraceOutcome, TraceRecipient, TraceRecord, TraceStep};
+use pennypost_model::{AccountKey, EventId, Rid, Seq, TaskId, TenantId, Timestamp, Uid, codec};
 use pennypost_organisation::Kind as TableKind;
 use pennypost_ports::{
-    Control, Dns, DnsError, DnsKind, DnsRecord, FetchError, Https, Log, Objects, Queue, RandomIds,
-    SystemClock,
+    Control, Dns, DnsError, DnsKind, DnsRecord, FetchError, Https, Ids, Log, LogKind, LogRecord, Objects,
+    Queue, RandomIds, SystemClock,
 };
 use pennypost_sealing::Keyring;
 use pennypost_signing::Algorithm;
@@ -75,6 +77,7 @@ pub struct Office {
     _dir: tempfile::TempDir,
     pub administration: Administration,
     pub control: Arc<dyn Control>,
+    pub log: Arc<dyn Log>,
     router: Router,
 }
 
@@ -111,6 +114,8 @@ pub struct Tenant {
     pub request: String,
     /// A task that has ended, and left something.
     pub task: String,
+    /// A letter that the member got.
+    pub letter: String,
 }
 
 pub struct Answer {
@@ -137,6 +142,33 @@ impl Answer {
         assert_eq!(document["status"], status);
         document
     }
+}
+
+/// The trace of a letter that came into mailboxes: accounts with the addresses that led to them.
+pub fn letter(tenant: TenantId, accepted: Timestamp, to: &[(AccountKey, String)]) -> LogRecord {
+    let recipient = |(account, address): &(AccountKey, String)| TraceRecipient {
+        account: *account,
+        address: address.clone(),
+        reasons: vec!["inbox".to_owned()],
+        outcome: TraceOutcome::Stored { seq: Seq(1), uid: Uid(1), rid: Rid(1), mailbox: "inbox".to_owned() },
+    };
+    let step = TraceStep::Delivered {
+        accepted,
+        peer: "192.0.2.1 mx.sender.example".to_owned(),
+        reverse_path: "bob@sender.example".to_owned(),
+        subject: "Invoice 4711".to_owned(),
+        message_id: "x1@sender.example".to_owned(),
+        size: 1_000,
+        auth: [Verdict::Pass, Verdict::None, Verdict::Fail],
+        recipients: to.iter().map(recipient).collect(),
+    };
+    traced(tenant, RandomIds.event(accepted), accepted, step)
+}
+
+/// A step of a letter in the log.
+pub fn traced(tenant: TenantId, id: EventId, time: Timestamp, step: TraceStep) -> LogRecord {
+    let value = codec::encode(&TraceRecord::new(tenant, id, time, step));
+    LogRecord { tenant, kind: LogKind::Trace, id, time, value }
 }
 
 pub fn permissions(texts: &[&str]) -> Permissions {
@@ -171,14 +203,15 @@ impl Office {
             (objects, queue) = (embedded.objects(), embedded.queue());
         }
         let (clock, ids) = (Arc::new(SystemClock), Arc::new(RandomIds));
-        let record = SignInLog::new(log, Arc::clone(&clock) as _, Arc::clone(&ids) as _);
+        let record = SignInLog::new(Arc::clone(&log), Arc::clone(&clock) as _, Arc::clone(&ids) as _);
         let directory = Directory::new(Arc::clone(&control), Arc::clone(&clock) as _, Arc::clone(&ids) as _)
             .recording(record);
         let ring = Arc::new(Keyring::parse(&Keyring::fresh().expect("randomness")).expect("a key"));
         let directory = directory.sealing(Arc::clone(&ring) as _);
         let administration =
             Administration::new(directory, Arc::clone(&control), Arc::clone(&clock) as _, ids)
-                .with_tasks(objects, queue);
+                .with_tasks(objects, queue)
+                .reading(Arc::clone(&log));
         let zone = Arc::new(Zone::default());
         let administration =
             administration.looking_up(Arc::clone(&zone) as _, Arc::clone(&zone) as _).sealing(ring);
@@ -186,7 +219,7 @@ impl Office {
         administration.change_service(&OPERATOR, None, service).await.expect("said");
         let rest = Rest::new(administration.clone(), Arc::clone(&control), clock).at(pace);
         let router = admin_routes(rest);
-        Office { zone, _dir: dir, administration, control, router }
+        Office { zone, _dir: dir, administration, control, log, router }
     }
 
     pub async fn account(&self, tenant: TenantId, address: String) -> AccountKey {
@@ -277,6 +310,10 @@ impl Office {
         let task = it.order_export(&OPERATOR, id, export, None).await.expect("ordered").id;
         self.work_on(id, task).await;
         let task = task.to_string();
+        let now = it.directory().now();
+        let letter = letter(id, now, &[(member, format!("member@{domain}"))]);
+        self.log.append(std::slice::from_ref(&letter)).await.expect("traced");
+        let letter = letter.id.to_string();
         let home = Tenant {
             id,
             name,
@@ -301,6 +338,7 @@ impl Office {
             session,
             request,
             task,
+            letter,
         };
         let request = self.request(&home).await;
         Tenant { request, ..home }

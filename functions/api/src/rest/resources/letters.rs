@@ -1,0 +1,291 @@
+//! Single letters, as their traces tell of them: never what is in them.
+
+use pennypost_admin::{Action, Delivery, Journey, LetterKind, LetterQuery, letters_csv};
+use pennypost_directory::Listed;
+use pennypost_model::event::Verdict;
+use pennypost_model::trace::{Outcome, TraceRecipient, TraceStep};
+use pennypost_model::{AccountId, EventId, Timestamp};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::page_of;
+use super::sign_ins::{FROM, TO, day, wrong};
+use crate::rest::ask::{Ask, cursor_of, rows};
+use crate::rest::operation::{Good, Method, Operation, PAGE, Query, shape};
+use crate::rest::problem::details::no_such;
+use crate::rest::problem::{Kind, Refusal};
+use crate::rest::reply::Reply;
+
+/// A letter.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Letter {
+    /// Its id, which stands in its Received field, too.
+    id: String,
+    /// When it was accepted.
+    accepted: String,
+    /// `sent`, if a member within reach handed it in, whoever gets it; else `received`.
+    kind: &'static str,
+    /// Reverse-path of its envelope.
+    sender: String,
+    /// Addresses that it goes to, as far as they are within reach.
+    recipients: Vec<String>,
+    /// Its subject, cut to 100 bytes.
+    subject: String,
+    /// Its bytes; null: nothing is known of it but that something went wrong.
+    size: Option<u64>,
+}
+
+page_of!(Letters, Letter);
+
+/// What happened for a recipient.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct LetterRecipient {
+    /// The address of the envelope.
+    address: String,
+    /// The account to which it led.
+    account: String,
+    /// `stored` or `refused`.
+    outcome: &'static str,
+    /// The mailbox into which it came: the name of its use, or its number.
+    mailbox: Option<String>,
+    /// Why it was refused.
+    cause: Option<String>,
+    /// Rules that decided where it went.
+    reasons: Vec<String>,
+}
+
+/// What authentication found, by RFC 8601.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct LetterAuth {
+    /// SPF.
+    spf: &'static str,
+    /// DKIM.
+    dkim: &'static str,
+    /// DMARC.
+    dmarc: &'static str,
+}
+
+/// Its delivery.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct LetterDelivery {
+    /// When it was delivered.
+    time: String,
+    /// Who handed it in: address and name.
+    peer: String,
+    /// What authentication found.
+    auth: LetterAuth,
+    /// What happened for each recipient within reach; of whoever handed it in the copy in Sent, too.
+    recipients: Vec<LetterRecipient>,
+}
+
+/// A member who handed it in.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct LetterSubmitter {
+    /// The member's account.
+    account: String,
+    /// Its own address.
+    address: String,
+    /// By which protocol: `ESMTPSA`.
+    protocol: String,
+}
+
+/// Something else that happened to it.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct LetterIncident {
+    /// When.
+    time: String,
+    /// `received` (by another service for us), `dead-lettered`, `replayed`, `refused`.
+    step: &'static str,
+    /// The queue or service, and why.
+    detail: String,
+}
+
+/// A letter with what happened to it.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct LetterJourney {
+    /// What lists tell of it.
+    #[serde(flatten)]
+    letter: Letter,
+    /// Its Message-ID.
+    message_id: String,
+    /// Who handed it in; null: it came from outside, or from somebody out of reach.
+    submitter: Option<LetterSubmitter>,
+    /// Its delivery; null: it was not delivered here.
+    delivery: Option<LetterDelivery>,
+    /// What else happened; told to those only who reach the whole tenant.
+    incidents: Vec<LetterIncident>,
+}
+
+fn show(letter: &Journey) -> Letter {
+    let mut recipients: Vec<String> = Vec::new();
+    for recipient in letter.recipients() {
+        if !recipients.contains(&recipient.address) {
+            recipients.push(recipient.address.clone());
+        }
+    }
+    Letter {
+        id: letter.id.to_string(),
+        accepted: letter.id.time().rfc3339(),
+        kind: if letter.submitter().is_some() { "sent" } else { "received" },
+        sender: letter.reverse_path().to_owned(),
+        recipients,
+        subject: letter.subject().to_owned(),
+        size: letter.delivery.as_ref().map(|delivery| delivery.size),
+    }
+}
+
+fn show_recipient(recipient: TraceRecipient) -> LetterRecipient {
+    let (outcome, mailbox, cause) = match recipient.outcome {
+        Outcome::Stored { mailbox, .. } => ("stored", Some(mailbox), None),
+        Outcome::Refused { cause } => ("refused", None, Some(cause)),
+    };
+    LetterRecipient {
+        address: recipient.address,
+        account: recipient.account.account.to_string(),
+        outcome,
+        mailbox,
+        cause,
+        reasons: recipient.reasons,
+    }
+}
+
+const fn verdict(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::None => "none",
+        Verdict::Pass => "pass",
+        Verdict::Fail => "fail",
+        Verdict::SoftFail => "softfail",
+        Verdict::Neutral => "neutral",
+        Verdict::TempError => "temperror",
+        Verdict::PermError => "permerror",
+    }
+}
+
+fn show_delivery(delivery: Delivery) -> LetterDelivery {
+    let [spf, dkim, dmarc] = delivery.auth.map(verdict);
+    LetterDelivery {
+        time: delivery.time.rfc3339(),
+        peer: delivery.peer,
+        auth: LetterAuth { spf, dkim, dmarc },
+        recipients: delivery.recipients.into_iter().map(show_recipient).collect(),
+    }
+}
+
+/// What happened beside its delivery.
+fn show_incident((time, step): (Timestamp, TraceStep)) -> Option<LetterIncident> {
+    let (step, detail) = match step {
+        TraceStep::Delivered { .. } => return None,
+        TraceStep::DeadLettered { queue, cause } => ("dead-lettered", format!("{queue}: {cause}")),
+        TraceStep::Replayed { queue } => ("replayed", queue),
+        TraceStep::Refused { cause } => ("refused", cause),
+        TraceStep::Received { by, id, unreached, held } => {
+            let mut detail = format!("{by} {id}");
+            for (address, cause) in unreached {
+                detail.push_str(&format!("; {address}: {cause}"));
+            }
+            if let Some(cause) = held {
+                detail.push_str(&format!("; held: {cause}"));
+            }
+            ("received", detail)
+        }
+    };
+    Some(LetterIncident { time: time.rfc3339(), step, detail })
+}
+
+fn show_journey(letter: Journey) -> LetterJourney {
+    let shown = show(&letter);
+    let submitter = letter.submitter().map(|submitter| LetterSubmitter {
+        account: submitter.account.account.to_string(),
+        address: submitter.address.clone(),
+        protocol: submitter.protocol.clone(),
+    });
+    let message_id = letter.delivery.as_ref().map(|delivery| delivery.message_id.clone());
+    LetterJourney {
+        letter: shown,
+        message_id: message_id.unwrap_or_default(),
+        submitter,
+        delivery: letter.delivery.map(show_delivery),
+        incidents: letter.incidents.into_iter().filter_map(show_incident).collect(),
+    }
+}
+
+const LIST: &[Query] = &[
+    PAGE[0],
+    PAGE[1],
+    FROM,
+    TO,
+    Query { name: "kind", about: "`received` or `sent`.", is_number: false },
+    Query { name: "address", about: "A part of an address of the sender or a recipient.", is_number: false },
+    Query { name: "domain", about: "The domain of the sender or a recipient.", is_number: false },
+    Query { name: "subject", about: "A part of the subject.", is_number: false },
+    Query { name: "account", about: "The id of the account that received or sent it.", is_number: false },
+];
+
+fn query(ask: &Ask) -> Result<LetterQuery, Refusal> {
+    let kind = match ask.parameter("kind") {
+        None => None,
+        Some("received") => Some(LetterKind::Received),
+        Some("sent") => Some(LetterKind::Sent),
+        Some(_) => return Err(wrong("kind")),
+    };
+    let account = ask.parameter("account").map(|id| id.parse::<AccountId>().map_err(|_| wrong("account")));
+    let text = |name| ask.parameter(name).map(str::to_owned);
+    Ok(LetterQuery {
+        from: day(ask, "from")?,
+        until: day(ask, "to")?.map(|last| last.plus_millis(24 * 60 * 60 * 1000)),
+        kind,
+        address: text("address"),
+        domain: text("domain"),
+        subject: text("subject"),
+        account: account.transpose()?,
+    })
+}
+
+pub(super) const OPERATIONS: &[Operation] = &[
+    Operation {
+        name: "list-letters",
+        method: Method::Get,
+        path: "/tenants/{tenant}/letters",
+        action: Some(Action::LetterRead),
+        summary: "Look for letters, the newest first, of 180 or 90 days, as the plan says",
+        query: LIST,
+        body: None,
+        is_update: false,
+        good: Good { status: 200, shape: Some(shape::<Letters>), is_tagged: false, has_csv: true },
+        problems: &[],
+        handler: |ask| {
+            Box::pin(async move {
+                let (tenant, query, page) = (ask.tenant()?, query(ask)?, ask.page()?);
+                let below = page.after.map(|text| text.parse::<EventId>().map_err(|_| wrong("after")));
+                let below = below.transpose()?;
+                let found = ask.administration.letters(&ask.call, tenant, &query, below, page.limit);
+                let (letters, next) = found.await?;
+                let next = next.map(|next| next.to_string());
+                if ask.accept.contains("text/csv") {
+                    return Ok(Reply::csv(letters_csv(&letters), next.as_deref().map(cursor_of)));
+                }
+                Ok(Reply::document(&rows(Listed { items: letters, next }, |letter| show(&letter))))
+            })
+        },
+    },
+    Operation {
+        name: "get-letter",
+        method: Method::Get,
+        path: "/tenants/{tenant}/letters/{letter}",
+        action: Some(Action::LetterRead),
+        summary: "Look at what happened to a letter",
+        query: &[],
+        body: None,
+        is_update: false,
+        good: Good::told(shape::<LetterJourney>),
+        problems: &[],
+        handler: |ask| {
+            Box::pin(async move {
+                let missing = |_| Refusal::new(Kind::NotFound, no_such("letter"));
+                let id = ask.word("letter").parse::<EventId>().map_err(missing)?;
+                let letter = ask.administration.letter(&ask.call, ask.tenant()?, id).await?;
+                Ok(Reply::document(&show_journey(letter)))
+            })
+        },
+    },
+];

@@ -1,0 +1,187 @@
+//! The way of one message.
+
+use pennypost_model::event::Verdict;
+use pennypost_model::trace::{Outcome, Submitter, TraceRecipient, TraceRecord, TraceStep};
+use pennypost_model::{EventId, TenantId, Timestamp, codec};
+use pennypost_policy::SENT_REASON;
+use pennypost_ports::LogRecord;
+
+/// The way of one message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Journey {
+    /// Whose mail it is.
+    pub tenant: TenantId,
+    /// The accepted message.
+    pub id: EventId,
+    /// Its delivery, if it came to that.
+    pub delivery: Option<Delivery>,
+    /// What else happened, and when; each once, in the order of the records.
+    pub incidents: Vec<(Timestamp, TraceStep)>,
+}
+
+/// What [`TraceStep::Delivered`] says, all records of a message taken together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delivery {
+    /// When the first record was written.
+    pub time: Timestamp,
+    /// When the message was accepted.
+    pub accepted: Timestamp,
+    /// Who handed it in: address and EHLO name.
+    pub peer: String,
+    /// Reverse-path.
+    pub reverse_path: String,
+    /// Subject, cut.
+    pub subject: String,
+    /// Message-ID, cut.
+    pub message_id: String,
+    /// Bytes.
+    pub size: u64,
+    /// SPF, DKIM, DMARC.
+    pub auth: [Verdict; 3],
+    /// What happened for each recipient. The copy in Sent is one of them.
+    pub recipients: Vec<TraceRecipient>,
+    /// Who handed it in, if it was a member.
+    pub submitter: Option<Submitter>,
+}
+
+impl Journey {
+    /// One of which nothing is known yet.
+    #[must_use]
+    pub const fn new(tenant: TenantId, id: EventId) -> Journey {
+        Journey { tenant, id, delivery: None, incidents: Vec::new() }
+    }
+
+    /// What the records of one message say together.
+    #[must_use]
+    pub fn of(tenant: TenantId, id: EventId, records: &[LogRecord]) -> Journey {
+        let mut journey = Journey::new(tenant, id);
+        records.iter().for_each(|record| journey.take(record));
+        journey
+    }
+
+    /// Takes a record in. One that can't be read is passed over with a warning: the others still tell a lot.
+    pub fn take(&mut self, record: &LogRecord) {
+        let record: TraceRecord = match codec::decode(&record.value) {
+            Ok(record) => record,
+            Err(error) => {
+                tracing::warn!(tenant = %record.tenant, message = %record.id, %error, "trace record passed over");
+                return;
+            }
+        };
+        let TraceRecord { time, submitter, .. } = record;
+        match record.step {
+            TraceStep::Delivered {
+                accepted,
+                peer,
+                reverse_path,
+                subject,
+                message_id,
+                size,
+                auth,
+                recipients,
+            } => match &mut self.delivery {
+                Some(delivery) => {
+                    delivery.merge(recipients);
+                    delivery.submitter = delivery.submitter.take().or(submitter);
+                }
+                None => {
+                    self.delivery = Some(Delivery {
+                        time,
+                        accepted,
+                        peer,
+                        reverse_path,
+                        subject,
+                        message_id,
+                        size,
+                        auth,
+                        recipients,
+                        submitter,
+                    });
+                }
+            },
+            step => {
+                // A notification may come twice; when it first came is enough.
+                let is_received = matches!(step, TraceStep::Received { .. });
+                let is_known =
+                    |(known, same): &(Timestamp, TraceStep)| *same == step && (is_received || *known == time);
+                if !self.incidents.iter().any(is_known) {
+                    self.incidents.push((time, step));
+                }
+            }
+        }
+    }
+
+    /// Who handed it in, if it was a member.
+    #[must_use]
+    pub fn submitter(&self) -> Option<&Submitter> {
+        self.delivery.as_ref()?.submitter.as_ref()
+    }
+
+    /// Its subject, if it is known.
+    #[must_use]
+    pub fn subject(&self) -> &str {
+        self.delivery.as_ref().map_or("", |delivery| &delivery.subject)
+    }
+
+    /// Its reverse-path, if it is known.
+    #[must_use]
+    pub fn reverse_path(&self) -> &str {
+        self.delivery.as_ref().map_or("", |delivery| &delivery.reverse_path)
+    }
+
+    /// Whom it is for, as far as that is known: whoever has the copy in Sent is none of them.
+    pub fn recipients(&self) -> impl Iterator<Item = &TraceRecipient> {
+        let recipients = self.delivery.iter().flat_map(|delivery| &delivery.recipients);
+        recipients.filter(|recipient| !is_sent_copy(recipient))
+    }
+
+    /// Is `wanted` (in lower case) in its Message-ID, subject, sender, a recipient's address, or what the service that
+    /// received it calls it?
+    #[must_use]
+    pub fn matches(&self, wanted: &str) -> bool {
+        let is_unreached = |(_, step): &(Timestamp, TraceStep)| match step {
+            TraceStep::Received { id, unreached, .. } => {
+                contains(id, wanted) || unreached.iter().any(|(address, _)| contains(address, wanted))
+            }
+            _ => false,
+        };
+        if self.incidents.iter().any(is_unreached) {
+            return true;
+        }
+        let Some(delivery) = &self.delivery else { return false };
+        let texts = [&delivery.message_id, &delivery.subject, &delivery.reverse_path];
+        let addresses = delivery.recipients.iter().map(|recipient| &recipient.address);
+        let submitter = delivery.submitter.iter().map(|submitter| &submitter.address);
+        texts.into_iter().chain(addresses).chain(submitter).any(|text| contains(text, wanted))
+    }
+}
+
+impl Delivery {
+    /// A later record of the same message: who was not reached before may be now.
+    fn merge(&mut self, recipients: Vec<TraceRecipient>) {
+        for recipient in recipients {
+            let is_same = |known: &&mut TraceRecipient| {
+                let is_sent = is_sent_copy(known) == is_sent_copy(&recipient);
+                is_sent && known.account == recipient.account && known.address == recipient.address
+            };
+            let known = self.recipients.iter_mut().find(is_same);
+            match known {
+                Some(known) if matches!(known.outcome, Outcome::Refused { .. }) => *known = recipient,
+                Some(_) => {}
+                None => self.recipients.push(recipient),
+            }
+        }
+    }
+}
+
+/// Is it the copy of whoever wrote the message?
+#[must_use]
+pub fn is_sent_copy(recipient: &TraceRecipient) -> bool {
+    recipient.reasons.iter().any(|reason| reason == SENT_REASON)
+}
+
+/// Does `text` contain `wanted`, which is in lower case?
+#[must_use]
+pub fn contains(text: &str, wanted: &str) -> bool {
+    text.to_lowercase().contains(wanted)
+}
