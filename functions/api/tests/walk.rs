@@ -13,6 +13,7 @@ use base64::prelude::BASE64_STANDARD;
 use pennypost_admin::{Action, Actor, Authority, Decision, Permissions, Scope, Target, authorise};
 use pennypost_api::rest::document;
 use pennypost_model::{AccountKey, TenantId};
+use pennypost_ports::{Clock, SystemClock};
 use serde_json::{Value, json};
 
 use support::{OPERATOR, Office, Tenant, permissions};
@@ -123,6 +124,13 @@ fn body(route: &Route, of: &Tenant) -> Option<Value> {
         "apply-as-secretary" => {
             json!({ "owner": format!("graded@{domain}"), "scope": "send-as", "term": "6-months" })
         }
+        "change-joining" => {
+            json!({ "open": true, "approval": true, "department": 1, "domain": domain })
+        }
+        "add-invitation" => json!({ "until": tomorrow() }),
+        "renew-invitation" => json!({ "uses": 2, "until": tomorrow() }),
+        "invite-member" => json!({ "until": tomorrow() }),
+        "refuse-application" => json!({ "reason": "nobody knows you" }),
         "add-tag" => json!({ "name": "new" }),
         "change-tag" => json!({ "name": "changed" }),
         "change-group-rules" => json!({ "senders": "inside" }),
@@ -138,6 +146,10 @@ fn body(route: &Route, of: &Tenant) -> Option<Value> {
         "change-own-password" => json!({ "old": "a long password", "new": "a password of one's own" }),
         other => panic!("what is the body of {other}?"),
     })
+}
+
+fn tomorrow() -> String {
+    SystemClock.now().plus_millis(24 * 60 * 60 * 1000).rfc3339()
 }
 
 fn sign_in_rules() -> Value {
@@ -185,11 +197,13 @@ fn account(route: &Route, of: &Tenant) -> AccountKey {
         "restore-account" => of.deleted,
         "erase-account" => of.doomed,
         "assign-account" => of.unbound,
+        "invite-member" => of.newcomer,
         _ => of.member,
     }
 }
 
 fn words(route: &Route, of: &Tenant) -> BTreeMap<&'static str, String> {
+    let applicant = if route.name == "refuse-application" { "unwanted" } else { "applicant" };
     let token = if route.name == "revoke-business-token" { &of.business_token } else { &of.token };
     BTreeMap::from([
         ("account", account(route, of).account.to_string()),
@@ -208,6 +222,8 @@ fn words(route: &Route, of: &Tenant) -> BTreeMap<&'static str, String> {
         ("session", of.session.clone()),
         ("request", of.request.clone()),
         ("task", of.task.clone()),
+        ("invitation", of.invitation.clone()),
+        ("application", format!("{applicant}@{}", of.domain)),
     ])
 }
 
@@ -218,6 +234,7 @@ fn marks(of: &Tenant) -> Vec<String> {
     let mut marks =
         vec![of.id.to_string(), of.name.clone(), of.role.clone(), of.key.clone(), of.token.clone()];
     marks.extend([of.session.clone(), of.request.clone(), of.task.clone(), of.business_token.clone()]);
+    marks.push(of.invitation.clone());
     marks.extend(accounts);
     marks
 }
@@ -254,6 +271,9 @@ async fn state(office: &Office, of: &Tenant) -> String {
     state += &format!("{:?}", it.security_rules(&OPERATOR, of.id).await);
     state += &format!("{:?}", it.requests(&OPERATOR, of.id, &page).await);
     state += &format!("{:?}", it.tasks(&OPERATOR, of.id, &page).await);
+    state += &format!("{:?}", it.joining_rules(&OPERATOR, of.id).await);
+    state += &format!("{:?}", it.invitations(&OPERATOR, of.id).await);
+    state += &format!("{:?}", it.applications(&OPERATOR, of.id, &page).await);
     // When one was used changes.
     state += &format!("{:?}", keys.iter().map(|key| (key.id, &key.permissions)).collect::<Vec<_>>());
     state
@@ -427,8 +447,14 @@ fn may(actor: &Actor, route: &Route, home: &Tenant) -> bool {
         Target::Tenant => Scope::Tenant(home.id),
         Target::Department => Scope::Department { tenant: home.id, departments: &[] },
         Target::Account
-            if ["list-accounts", "list-recycle-bin", "list-locks", "list-vip-accounts"]
-                .contains(&&*route.name) =>
+            if [
+                "list-accounts",
+                "list-recycle-bin",
+                "list-locks",
+                "list-vip-accounts",
+                "list-not-joined",
+            ]
+            .contains(&&*route.name) =>
         {
             Scope::SomeAccount(home.id)
         }

@@ -1,10 +1,12 @@
-//! `role`, `key`, `log`, `plan`, `sign-in`, `session`, `second-factor`, `security`, `service`, `task`, `business`, `secretary`: who
+//! `role`, `key`, `log`, `plan`, `sign-in`, `session`, `second-factor`, `security`, `service`, `task`, `business`, `secretary`,
+//! `invitation`: who
 //! may administer what, how people and programs come in, the log of operations, plans of tenants, long operations, business
 //! mailboxes and secretaries. All go through [`pennypost_admin`] as the operator, whom everything is permitted, and what
 //! changes something is recorded.
 
 mod business;
 mod domain;
+mod invitation;
 mod key;
 mod log;
 mod plan;
@@ -30,6 +32,7 @@ use crate::{Failed, say};
 pub use business::BusinessCommand;
 pub use domain::RecordsCommand;
 pub(crate) use domain::run as domain;
+pub use invitation::InvitationCommand;
 pub use key::KeyCommand;
 pub use log::LogCommand;
 pub use plan::PlanCommand;
@@ -124,6 +127,9 @@ pub enum AdministrationCommand {
     /// Secretaries: members who act for another one
     #[command(subcommand)]
     Secretary(SecretaryCommand),
+    /// Joining by invitation: rules, invitations, who applies, members without a password
+    #[command(subcommand)]
+    Invitation(InvitationCommand),
     /// The log of what administrators did, and of sign-ins
     #[command(subcommand)]
     Log(LogCommand),
@@ -162,6 +168,7 @@ pub(crate) async fn run(
         AdministrationCommand::Role(command) => role::run(office, command, text, output).await,
         AdministrationCommand::Business(command) => business::run(office, command, text, output).await,
         AdministrationCommand::Secretary(command) => secretary::run(office, command, text, output).await,
+        AdministrationCommand::Invitation(command) => invitation::run(office, command, text, output).await,
         AdministrationCommand::Log(command) => log::run(office, command, text, output).await,
         AdministrationCommand::SignIn(command) => sign_in::run(office, command, text, output).await,
         AdministrationCommand::Session(command) => session::run(office, command, text, output).await,

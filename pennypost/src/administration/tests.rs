@@ -500,3 +500,64 @@ async fn plans_are_given_and_shown() {
     // Refusals by the directory are told by two records.
     assert_eq!((of("plan.change"), of("account.vip")), (3, 2 + 2 * 2));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn people_are_invited_approved_and_refused() {
+    let it = test_office::office().await;
+    let domain = it.account.address.domain().to_string();
+    let closed = done(&it, "invitation add", false).await.expect_err("closed");
+    assert!(closed.contains("does not let people join"), "{closed}");
+    assert!(done(&it, "invitation rules --open on", false).await.expect_err("where?").contains("domain"));
+    let rules = format!("invitation rules --open on --domain {domain}");
+    let said = documents(&done(&it, &rules, true).await.expect("said"));
+    assert_eq!((&said[0]["open"], &said[0]["approval"]), (&true.into(), &true.into()));
+    let shown = done(&it, "invitation rules", false).await.expect("shown");
+    assert!(shown[0].contains(&domain), "{shown:?}");
+
+    let made = documents(&done(&it, "invitation add --name Autumn --uses 3", true).await.expect("made"));
+    let id = made[0]["id"].as_str().expect("an id");
+    let text = made[0]["invitation"].as_str().expect("an invitation");
+    let administration = it.office.administration();
+    for local in ["ann", "bob"] {
+        let new = pennypost_directory::NewApplication {
+            local,
+            name: "Ann",
+            mobile: "",
+            password: "a long password",
+            request: None,
+        };
+        administration.join(text, &new, None).await.expect("applied");
+    }
+    let listed = done(&it, "invitation list", false).await.expect("listed");
+    assert!(
+        listed[1].contains("Autumn") && listed[1].contains("2/3") && listed[1].contains("good"),
+        "{listed:?}"
+    );
+    done(&it, &format!("invitation approve ann@{domain}"), false).await.expect("approved");
+    let why = format!("invitation refuse bob@{domain} --reason unknown");
+    done(&it, &why, false).await.expect("refused");
+    assert!(done(&it, &why, false).await.expect_err("decided").contains("any more"));
+    let listed = documents(&done(&it, "invitation applications", true).await.expect("listed"));
+    assert_eq!((&listed[0]["state"], &listed[1]["reason"]), (&"joined".into(), &"unknown".into()));
+    let table = done(&it, "invitation applications", false).await.expect("listed");
+    assert!(table[1].contains("joined") && table[2].contains("refused"), "{table:?}");
+
+    let renewed = documents(&done(&it, &format!("invitation renew {id}"), true).await.expect("renewed"));
+    assert_ne!(renewed[0]["invitation"].as_str(), Some(text));
+    done(&it, &format!("invitation revoke {id}"), false).await.expect("revoked");
+    let missing = done(&it, "invitation revoke 00000000000000ff", false).await.expect_err("none");
+    assert!(missing.contains("invitation"), "{missing}");
+    // Who has no password yet.
+    assert_eq!(
+        done(&it, "invitation missing", false).await,
+        Ok(vec!["every member has a password".to_owned()])
+    );
+    let address = format!("new@{domain}");
+    let new = pennypost_directory::NewAccount { address: &address, ..Default::default() };
+    it.office.directory.add_account_with(&new).await.expect("added");
+    let listed = documents(&done(&it, "invitation missing", true).await.expect("listed"));
+    assert_eq!(listed[0]["address"], *address);
+    let invited =
+        documents(&done(&it, &format!("invitation member {address}"), true).await.expect("invited"));
+    assert!(invited[0]["invitation"].as_str().is_some_and(|text| text.starts_with("ppm_")));
+}

@@ -277,6 +277,26 @@ actions! {
     RequestConfirm "request.confirm" Administrators Write Tenant Nobody People;
     /// Refuse what another administrator has ordered, or take back what one has ordered oneself.
     RequestRefuse "request.refuse" Administrators Write Tenant Nobody People;
+    /// Look at what the tenant says about joining (ORG-11).
+    JoiningRead "joining.read" Members Read Tenant Nobody All;
+    /// Say something else about joining.
+    JoiningChange "joining.change" Members Write Tenant Nobody All;
+    /// List invitations, look at one (ORG-10).
+    InvitationRead "invitation.read" Members Read Tenant Nobody All;
+    /// Make an invitation by which people become members.
+    InvitationAdd "invitation.add" Members Write Tenant Nobody All;
+    /// Give an invitation another secret and a new term.
+    InvitationRenew "invitation.renew" Members Write Tenant Nobody All;
+    /// Make an invitation worthless.
+    InvitationRevoke "invitation.revoke" Members Write Tenant Nobody All;
+    /// List who applies to join, look at one (ORG-11).
+    ApplicationRead "application.read" Members Read Tenant Nobody All;
+    /// Let somebody join who applies for it.
+    ApplicationApprove "application.approve" Members Write Tenant Nobody All;
+    /// Refuse somebody who applies to join.
+    ApplicationRefuse "application.refuse" Members Write Tenant Nobody All;
+    /// Invite a member who has no password yet to set one (ORG-12).
+    MemberInvite "member.invite" Members Write Account Nobody NobodyBelow;
     /// Import departments, people and groups from tables (ORG-09, ORG-13, GRP-08). Groups take the permission for groups, too.
     OrganisationImport "organisation.import" Members Write Tenant Nobody All;
     /// Export departments, people or groups into tables (ORG-28). Groups take the permission for groups, too.

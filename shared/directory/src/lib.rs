@@ -20,6 +20,7 @@
 //! | `T/groups` | `DOMAIN/LOCAL` | rules of a group beyond its members (`group_rules`) |
 //! | `T/bin` | `A` | the account may be in the recycle bin (`life`) |
 //! | `T/mailbox-users`, `T/mailboxes-used`, `T/user-tokens` | | who uses business mailboxes (`business`) |
+//! | `T`, `T/invitations`, `T/applications`, `T/member-invitations` | `joining` | who joins by invitation (`joining`) |
 //! | `T/secretaries`, `T/secretary-of` | | secretaries of members (`secretary`) |
 //! | `T/vip` | `A` | the account may have a VIP seat (`vip`) |
 //! | `T` | `seats` | what is taken of the seats, once the tenant has a plan (`seats`) |
@@ -55,6 +56,7 @@ mod domain_life;
 mod error;
 mod group;
 mod group_rules;
+mod joining;
 mod life;
 mod locks;
 mod networks;
@@ -99,6 +101,11 @@ pub use domain_life::{DomainContents, MAX_DOMAINS};
 pub use error::{DirectoryError, Kind};
 pub use group::{Group, MAX_GROUP_DEPTH, MAX_MEMBERS, Member};
 pub use group_rules::{Admission, GroupRules, MAX_GROUP_RULES, Senders};
+pub use joining::{
+    Application, ApplicationState, Applied, Invitation, InvitationEnd, InvitationId, Joining, JoiningRules,
+    MAX_INVITATION_LIFE, MAX_INVITATION_USES, MAX_INVITATIONS, MemberInvitation, NewApplication,
+    NewInvitation,
+};
 pub use life::NewOwner;
 pub use locks::Lock;
 pub use networks::{AddressRule, MAX_NETWORKS, Network, NetworkError, Verdict};

@@ -42,6 +42,16 @@ error-in-bin = { $address } 在回收站中，请参阅“pennypost account rest
 error-not-in-bin = { $address } 不在回收站中
 error-bin-over = { $address } 在回收站的保留期已过，只能彻底删除
 error-secretary-cycle = { $address } 会直接或间接成为自己的秘书
+error-no-invitation = 没有这个邀请
+error-joining-closed = 该组织未开放邀请加入
+error-invitation-past = 邀请已过期
+error-invitation-revoked = 邀请已被撤销
+error-invitation-used-up = 邀请的可用次数已用完
+error-invitation-terms = 邀请可用 1 至 1000 次，有效期最长 90 天
+error-joining-domain = 请指定新成员使用的域名
+error-no-application = 没有人申请 { $address }
+error-decided = 地址 { $address } 的申请已处理，不能再次处理
+error-already-joined = { $address } 不需要邀请：已设置密码，或该账号不能设置密码
 error-wrong-kind = { $address } 不是可以这样操作的账号：成员账号可以删除、解绑和分配，业务邮箱可以回收，已解绑的邮箱需要新的使用者
 error-group-follows = 该邮件组的成员即其部门的成员
 error-empty-account = 无法清除 { $address } 的邮件：{ $cause }
@@ -443,6 +453,7 @@ administration-missing = 没有该{ $what ->
     [session] 会话
     [task] 任务
     [secretary] 秘书
+    [invitation] 邀请
     [owner] 邮箱主人
     [mailbox] 业务邮箱
     [token] 客户端专用密码
@@ -604,6 +615,33 @@ secretary-ended = { $secretary } 不再是 { $owner } 的秘书
 secretary-applies = 申请中
 secretary-none = 没有
 secretary-until = 有效期至
+invitation-once = 邀请（仅显示一次）：{ $invitation }
+    可使用 { $uses } 次，有效期至 { $until } UTC
+invitation-revoked = 邀请 { $id } 已失效
+invitation-state = { $state ->
+    [good] 有效
+    [past] 已过期
+    [revoked] 已撤销
+   *[used-up] 次数已用完
+ }
+invitations-none = 没有邀请
+joining-rules = 允许邀请加入：{ $open ->
+    [yes] 是
+   *[no] 否
+ }；需管理员审核：{ $approval ->
+    [yes] 是
+   *[no] 由邀请决定
+ }；部门：{ $department }；域名：{ $domain }
+application-approved = { $address } 已加入
+application-refused = 已拒绝 { $address } 的申请
+application-state = { $state ->
+    [waiting] 待审核
+    [joining] 正在添加
+    [joined] 已加入
+   *[refused] 已拒绝
+ }
+applications-none = 没有人申请
+not-joined-none = 所有成员都已设置密码
 
 ## 租户的套餐
 

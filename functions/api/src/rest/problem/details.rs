@@ -2,8 +2,8 @@
 
 use pennypost_admin::{AdminError, Conflict, Invalid, NotSignedIn, Why};
 use pennypost_directory::{
-    DirectoryError, Kind as DirectoryKind, NetworkError, NoFunction, NoSeat, PolicyError, SignInError,
-    SignInRulesError,
+    DirectoryError, InvitationEnd, Kind as DirectoryKind, NetworkError, NoFunction, NoSeat, PolicyError,
+    SignInError, SignInRulesError,
 };
 use pennypost_text::{Lang, Text};
 
@@ -54,6 +54,8 @@ pub(crate) fn no_such(what: &str) -> Detail {
         "owner" => "邮箱主人",
         "session" => "登录会话",
         "request" => "待确认的操作",
+        "invitation" => "邀请",
+        "application" => "加入申请",
         _ => "对象",
     };
     both(format!("there is no such {what} here"), format!("此处没有该{chinese}"))
@@ -210,10 +212,28 @@ fn of_organisation(error: &DirectoryError) -> Refusal {
         E::BinOver(who) => (Kind::OtherState, format!("{} 在回收站中的保留期已过", short(who))),
         E::WrongKind(who) => (Kind::OtherState, format!("{} 这类账号不能进行该操作", short(who))),
         E::SecretaryCycle(who) => (Kind::Invalid, format!("{} 会直接或间接成为自己的秘书", short(who))),
+        E::NoInvitation => return Refusal::new(Kind::NotFound, no_such("invitation")),
+        E::NoApplication(_) => return Refusal::new(Kind::NotFound, no_such("application")),
+        E::InvitationOver(end) => (Kind::OtherState, invitation_end(*end).to_owned()),
+        E::InvitationTerms => (Kind::Invalid, "邀请可用 1 至 1000 次，有效期最长 90 天".to_owned()),
+        E::JoiningDomain => (Kind::Invalid, "请指定新成员使用的域名".to_owned()),
+        E::Decided(who) => (Kind::OtherState, format!("地址 {} 的申请已处理，不能再次处理", short(who))),
+        E::AlreadyJoined(who) => {
+            (Kind::OtherState, format!("{} 不需要邀请：已设置密码，或该账号不能设置密码", short(who)))
+        }
         E::GroupFollows => (Kind::OtherState, "该群组的名称和成员随部门变化，不能单独修改".to_owned()),
         other => return of_kind(other, english),
     };
     Refusal::new(kind, both(english, chinese))
+}
+
+const fn invitation_end(end: InvitationEnd) -> &'static str {
+    match end {
+        InvitationEnd::Closed => "该组织未开放邀请加入",
+        InvitationEnd::Past => "邀请已过期",
+        InvitationEnd::Revoked => "邀请已被撤销",
+        InvitationEnd::UsedUp => "邀请的可用次数已用完",
+    }
 }
 
 /// What nothing more exact is said of.

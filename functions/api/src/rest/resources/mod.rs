@@ -10,6 +10,7 @@ mod domain_records;
 mod domains;
 mod grants;
 mod groups;
+pub(crate) mod joining;
 mod keys;
 mod life;
 mod me;
@@ -59,6 +60,7 @@ pub(crate) fn operations() -> impl Iterator<Item = &'static Operation> {
         life::OPERATIONS,
         business::OPERATIONS,
         secretaries::OPERATIONS,
+        joining::OPERATIONS,
         tags::OPERATIONS,
         rules::OPERATIONS,
         sign_in_rules::OPERATIONS,
