@@ -165,6 +165,8 @@ actions! {
     OperatorLogRead "operator-log.read" Installation Read Installation Nobody All;
     /// List departments, look at one and at who is in it; search people by name (ORG-02).
     DepartmentRead "department.read" Members Read Department Nobody All;
+    /// Look at the organisation as its members do: departments, colleagues, shared groups (GRP-09).
+    DirectoryRead "directory.read" Members Read Account Oneself All;
     /// Add a department (ORG-01).
     DepartmentAdd "department.add" Members Write Department Nobody All;
     /// Rename, describe, move or order a department (ORG-02).

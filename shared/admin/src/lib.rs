@@ -34,6 +34,7 @@ mod addresses;
 mod authorise;
 mod business;
 mod call;
+mod colleagues;
 mod departments;
 mod domains;
 mod error;
@@ -73,6 +74,7 @@ pub use authorise::{
 };
 pub use business::NewBusinessMailbox;
 pub use call::Call;
+pub use colleagues::Colleagues;
 pub use departments::SeenDepartments;
 pub use domains::{DomainRecords, DomainRules, Outside, REMOVED_AT_ONCE, removal_code};
 pub use error::{AdminError, Conflict, Invalid};

@@ -76,8 +76,12 @@ pub enum Admission {
     Refused,
 }
 
+pub(crate) fn rules_partition(tenant: TenantId) -> String {
+    format!("{tenant}/groups")
+}
+
 fn rules_key(tenant: TenantId, address: &MailAddress) -> ControlKey {
-    ControlKey::new(format!("{tenant}/groups"), format!("{}/{}", address.domain(), address.local()))
+    ControlKey::new(rules_partition(tenant), format!("{}/{}", address.domain(), address.local()))
 }
 
 impl Directory {

@@ -51,6 +51,7 @@ mod alias;
 mod amend;
 mod business;
 mod clients;
+mod colleagues;
 mod domain;
 mod domain_life;
 mod error;

@@ -4,6 +4,7 @@ mod accounts;
 mod aliases;
 mod business;
 mod clients;
+mod colleagues;
 mod creator;
 mod departments;
 mod domain_records;
@@ -60,6 +61,7 @@ pub(crate) fn operations() -> impl Iterator<Item = &'static Operation> {
         life::OPERATIONS,
         business::OPERATIONS,
         secretaries::OPERATIONS,
+        colleagues::OPERATIONS,
         joining::OPERATIONS,
         tags::OPERATIONS,
         rules::OPERATIONS,
