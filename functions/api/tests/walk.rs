@@ -124,6 +124,7 @@ fn body(route: &Route, of: &Tenant) -> Option<Value> {
         "apply-as-secretary" => {
             json!({ "owner": format!("graded@{domain}"), "scope": "send-as", "term": "6-months" })
         }
+        "readdress-group" => json!({ "prefix": "research" }),
         "change-joining" => {
             json!({ "open": true, "approval": true, "department": 1, "domain": domain })
         }
@@ -209,7 +210,10 @@ fn words(route: &Route, of: &Tenant) -> BTreeMap<&'static str, String> {
         ("account", account(route, of).account.to_string()),
         ("domain", of.domain.clone()),
         ("alias", format!("alias@{}", of.domain)),
-        ("group", format!("group@{}", of.domain)),
+        (
+            "group",
+            format!("{}@{}", if route.name == "readdress-group" { "yanfa" } else { "group" }, of.domain),
+        ),
         ("role", of.role.clone()),
         ("key", of.key.clone()),
         ("token", token.clone()),

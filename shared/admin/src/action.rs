@@ -127,6 +127,8 @@ actions! {
     GroupAdd "group.add" Groups Write Tenant Nobody All;
     /// Change the members of a group.
     GroupChange "group.change" Groups Write Tenant Nobody All;
+    /// Give the group of a department another address, once (GRP-06).
+    GroupReaddress "group.readdress" Groups Write Tenant Nobody All;
     /// Remove a group.
     GroupRemove "group.remove" Groups Write Tenant Nobody All;
     /// Look at what the tenant lets in.

@@ -183,6 +183,9 @@ pub enum DirectoryError {
     /// A plan that would be over before it begins.
     #[error("a plan ends after it has begun")]
     PlanTerm,
+    /// The address of a group that has no other one, or no other one any more (GRP-06).
+    #[error("the address of {0} is no department's, or was changed already")]
+    AddressFixed(String),
     /// It is not said in which domain those who join get an address.
     #[error("say in which domain those who join get an address")]
     JoiningDomain,
@@ -240,6 +243,7 @@ impl DirectoryError {
             | E::NoSeat(_)
             | E::InvitationOver(_)
             | E::Decided(_)
+            | E::AddressFixed(_)
             | E::AlreadyJoined(_) => Kind::Conflict,
             E::Address(_)
             | E::UnsuitableAddress { .. }

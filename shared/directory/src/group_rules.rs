@@ -80,7 +80,7 @@ pub(crate) fn rules_partition(tenant: TenantId) -> String {
     format!("{tenant}/groups")
 }
 
-fn rules_key(tenant: TenantId, address: &MailAddress) -> ControlKey {
+pub(crate) fn rules_key(tenant: TenantId, address: &MailAddress) -> ControlKey {
     ControlKey::new(rules_partition(tenant), format!("{}/{}", address.domain(), address.local()))
 }
 
@@ -211,6 +211,7 @@ impl Directory {
         tenant: TenantId,
         address: &MailAddress,
     ) -> Result<(), DirectoryError> {
+        self.forget_former(tenant, address).await?;
         self.erase(&rules_key(tenant, address)).await
     }
 

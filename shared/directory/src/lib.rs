@@ -18,6 +18,7 @@
 //! | `T/departments`, `T/members`, `T/names`, `T/intents`, `T/tags` | | the organisation (`organisation`) |
 //! | `T/aliases` | `A/DOMAIN/LOCAL` | the address may be an alias of the account (`alias`) |
 //! | `T/groups` | `DOMAIN/LOCAL` | rules of a group beyond its members (`group_rules`) |
+//! | `T/readdressed` | `DOMAIN/LOCAL` | the address that a group had before (`group_address`) |
 //! | `T/bin` | `A` | the account may be in the recycle bin (`life`) |
 //! | `T/mailbox-users`, `T/mailboxes-used`, `T/user-tokens` | | who uses business mailboxes (`business`) |
 //! | `T`, `T/invitations`, `T/applications`, `T/member-invitations` | `joining` | who joins by invitation (`joining`) |
@@ -56,6 +57,7 @@ mod domain;
 mod domain_life;
 mod error;
 mod group;
+mod group_address;
 mod group_rules;
 mod joining;
 mod life;

@@ -61,6 +61,7 @@ pub fn directory_message(error: &DirectoryError, text: &Text) -> String {
         E::InvitationOver(InvitationEnd::Revoked) => say!(text, "error-invitation-revoked"),
         E::InvitationOver(InvitationEnd::UsedUp) => say!(text, "error-invitation-used-up"),
         E::InvitationTerms => say!(text, "error-invitation-terms"),
+        E::AddressFixed(address) => say!(text, "error-address-fixed", address = address),
         E::JoiningDomain => say!(text, "error-joining-domain"),
         E::NoApplication(address) => say!(text, "error-no-application", address = address),
         E::Decided(address) => say!(text, "error-decided", address = address),

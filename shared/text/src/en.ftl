@@ -48,6 +48,7 @@ error-invitation-past = the time of the invitation is over
 error-invitation-revoked = the invitation was revoked
 error-invitation-used-up = the invitation was accepted as often as it may be
 error-invitation-terms = an invitation is accepted 1 to 1,000 times, and good for 90 days at most
+error-address-fixed = the address of { $address } is no department’s, or was changed already
 error-joining-domain = say in which domain those who join get an address
 error-no-application = nobody applies for { $address }
 error-decided = the application for { $address } is not to be decided any more
@@ -233,6 +234,7 @@ group-changed = the group { $address } has { $count ->
     [one] 1 member
    *[other] { $count } members
  }
+group-readdressed = the group { $former } is { $address } from now on
 group-removed = removed the group { $address }
 groups-none = there are no groups yet
 list-entry-added = added: { $entry }

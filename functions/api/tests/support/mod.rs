@@ -268,6 +268,8 @@ impl Office {
         it.directory().apply_as_secretary(graded, member.account, what).await.expect("applied");
         let root = DepartmentId::ROOT;
         let department = it.add_department(&OPERATOR, id, root, "研发", "").await.expect("department").0.id.0;
+        let of_department = it.directory().add_department_group(id, DepartmentId(department), &domain).await;
+        assert_eq!(of_department.expect("a group").address.local(), "yanfa");
         let tag = it.add_tag(&OPERATOR, id, "spare").await.expect("tag").id.0;
         let leavers = [one, two, three];
         self.session(member).await;

@@ -217,6 +217,9 @@ fn of_organisation(error: &DirectoryError) -> Refusal {
         E::InvitationOver(end) => (Kind::OtherState, invitation_end(*end).to_owned()),
         E::InvitationTerms => (Kind::Invalid, "邀请可用 1 至 1000 次，有效期最长 90 天".to_owned()),
         E::JoiningDomain => (Kind::Invalid, "请指定新成员使用的域名".to_owned()),
+        E::AddressFixed(who) => {
+            (Kind::OtherState, format!("{} 不是部门群组的地址，或该地址已修改过一次", short(who)))
+        }
         E::Decided(who) => (Kind::OtherState, format!("地址 {} 的申请已处理，不能再次处理", short(who))),
         E::AlreadyJoined(who) => {
             (Kind::OtherState, format!("{} 不需要邀请：已设置密码，或该账号不能设置密码", short(who)))
