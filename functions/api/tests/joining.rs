@@ -35,7 +35,7 @@ impl Bench {
 
     async fn rules(&self, open: bool, approval: bool) {
         let rules = json!({
-            "open": open, "approval": approval, "department": self.home.department, "domain": self.home.domain,
+            "open": open, "approval": approval, "colleagues": open, "department": self.home.department, "domain": self.home.domain,
         });
         let said = self.ask("PUT", "/joining", Some(&rules)).await;
         assert_eq!((said.status.as_u16(), said.json()), (200, rules), "{}", said.text);
@@ -268,6 +268,67 @@ async fn members_who_have_not_joined_set_their_password() {
     assert!(it.ask("GET", "/not-joined", None).await.json()["items"].as_array().expect("rows").is_empty());
     let member = format!("/accounts/{}/invitation", it.home.member.account);
     it.ask("POST", &member, Some(&term)).await.assert_problem(409, "other-state");
+}
+
+/// Feature ORG-14 (part): a member has one link for colleagues, as long as the switches are on, and an administrator approves whoever comes by it; no page and no QR code yet
+#[tokio::test(flavor = "multi_thread")]
+async fn members_invite_colleagues() {
+    let it = bench().await;
+    it.rules(true, false).await;
+    let member = it.office.session(it.home.member).await;
+    let place = format!("/tenants/{}/accounts/{}/colleague-invitation", it.home.id, it.home.member.account);
+    let invite = async || it.office.ask(&member, "POST", &place, None).await;
+    let first = invite().await.json();
+    let second = invite().await.json();
+    assert_eq!((&first["id"], &second["by"]), (&second["id"], &json!(it.home.member.account.to_string())));
+    it.join(first["invitation"].as_str().expect("text"), "new").await.assert_problem(404, "not-found");
+    let text = second["invitation"].as_str().expect("text").to_owned();
+    assert_eq!(it.join(&text, "new").await.json()["state"], "waiting");
+    let rules = json!({
+        "open": true, "approval": false, "colleagues": false, "department": 1, "domain": it.home.domain,
+    });
+    assert_eq!(it.ask("PUT", "/joining", Some(&rules)).await.status, 200);
+    it.join(&text, "other").await.assert_problem(409, "other-state");
+    invite().await.assert_problem(409, "other-state");
+}
+
+/// Feature ORG-24: a member gives up the own account, which lies in the recycle bin; only an administrator brings it back
+/// Feature ORG-19: an administrator gives a password that is to be changed at once, and takes the second factor and locks away
+#[tokio::test(flavor = "multi_thread")]
+async fn members_leave_and_come_in_again() {
+    let it = bench().await;
+    let leaver = it.home.leavers[0];
+    let place = format!("/accounts/{}/membership", leaver.account);
+    it.ask("DELETE", &place, None).await.assert_problem(403, "no-permission");
+    let path = format!("/tenants/{}{place}", it.home.id);
+    let session = it.office.session(leaver).await;
+    assert_eq!(it.office.ask(&session, "DELETE", &path, None).await.status, 204);
+    it.office.ask(&session, "GET", "/me", None).await.assert_problem(401, "unauthorised");
+    assert_eq!(it.ask("POST", &format!("/accounts/{}/restore", leaver.account), None).await.status, 200);
+    let creator = it.office.session(it.home.creator).await;
+    let own = format!("/tenants/{}/accounts/{}/membership", it.home.id, it.home.creator.account);
+    it.office.ask(&creator, "DELETE", &own, None).await.assert_problem(409, "other-state");
+
+    // Who has lost everything.
+    let session = it.office.session(leaver).await;
+    let factor = format!("/tenants/{}/accounts/{}/second-factor", it.home.id, leaver.account);
+    let begun = it.office.ask(&session, "POST", &format!("{factor}/authenticator"), None).await;
+    assert_eq!(begun.status, 200, "{}", begun.text);
+    let place = format!("/accounts/{}/recovery", leaver.account);
+    let given = it.ask("POST", &place, None).await;
+    assert_eq!(given.status, 200, "{}", given.text);
+    let password = given.json()["password"].clone();
+    it.office.ask(&session, "GET", "/me", None).await.assert_problem(401, "unauthorised");
+    let body = json!({ "address": it.address("leaver1"), "password": password });
+    let opened = it.office.ask("", "POST", "/sessions", Some(&body)).await.json();
+    assert_eq!(opened["password_change_needed"], true, "{opened}");
+    // Nobody gets above himself by it.
+    let reader = it
+        .office
+        .key(Some(it.home.id), None, support::permissions(&["members:write", "dangerous:write"]))
+        .await;
+    let path = format!("/tenants/{}/accounts/{}/recovery", it.home.id, it.home.chief.account);
+    it.office.ask(&reader, "POST", &path, None).await.assert_problem(403, "above-actor");
 }
 
 #[tokio::test(flavor = "multi_thread")]

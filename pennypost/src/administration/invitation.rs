@@ -114,6 +114,9 @@ pub struct RulesArgs {
     /// Does an administrator have to approve whoever joins?
     #[arg(long)]
     approval: Option<Switch>,
+    /// May members invite colleagues, whom an administrator approves?
+    #[arg(long)]
+    colleagues: Option<Switch>,
     /// The department into which people come, if an invitation names none; / is the organisation
     #[arg(long)]
     department: Option<String>,
@@ -276,6 +279,7 @@ async fn rules(
     let mut rules = before.clone();
     rules.open = args.open.map_or(rules.open, is_on);
     rules.approval = args.approval.map_or(rules.approval, is_on);
+    rules.colleagues = args.colleagues.map_or(rules.colleagues, is_on);
     if let Some(path) = &args.department {
         rules.department = department(office, tenant, path, text).await?;
     }
@@ -301,7 +305,7 @@ async fn show_rules(
     let path = paths(&tree, &[rules.department]).concat();
     let domain = rules.domain.as_ref().map(ToString::to_string);
     let document = json!({
-        "open": rules.open, "approval": rules.approval, "department": rules.department.0, "path": path,
+        "open": rules.open, "approval": rules.approval, "colleagues": rules.colleagues, "department": rules.department.0, "path": path,
         "domain": domain,
     });
     let sentence = say!(
@@ -309,6 +313,7 @@ async fn show_rules(
         "joining-rules",
         open = if rules.open { "yes" } else { "no" },
         approval = if rules.approval { "yes" } else { "no" },
+        colleagues = if rules.colleagues { "yes" } else { "no" },
         department = path,
         domain = domain.unwrap_or_else(|| "-".to_owned())
     );

@@ -97,6 +97,7 @@ fn refused(error: AdminError, text: &Text) -> Failed {
         AdminError::File { name, error } => error.message(text, &name),
         AdminError::Invalid(Invalid::NoRows) => say!(text, "task-no-rows"),
         AdminError::NoTasks => say!(text, "task-nowhere"),
+        AdminError::Conflict(Conflict::CreatorLeaves) => say!(text, "creator-leaves"),
         AdminError::Conflict(Conflict::NotInPlan(function)) => {
             say!(text, "plan-not-in", function = function.name())
         }

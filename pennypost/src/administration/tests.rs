@@ -561,3 +561,18 @@ async fn people_are_invited_approved_and_refused() {
         documents(&done(&it, &format!("invitation member {address}"), true).await.expect("invited"));
     assert!(invited[0]["invitation"].as_str().is_some_and(|text| text.starts_with("ppm_")));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_has_lost_everything_is_let_in_again() {
+    let it = test_office::office().await;
+    let address = it.account.address.to_string();
+    let strict = "sign-in password --min 12 --classes 4 --capital on --no-sequences on";
+    done(&it, strict, false).await.expect("said");
+    let told =
+        documents(&done(&it, &format!("second-factor recover {address}"), true).await.expect("recovered"));
+    let password = told[0]["password"].as_str().expect("a password");
+    let client = std::net::Ipv4Addr::LOCALHOST.into();
+    it.office.directory.authenticate(&address, password, client).await.expect("signs in");
+    let age = it.office.directory.password_age(it.account.key).await.expect("read").expect("there");
+    assert!(age.must_change);
+}

@@ -105,6 +105,8 @@ actions! {
     AccountChange "account.change" Members Write Account Nobody NobodyBelow;
     /// Set a password.
     AccountPassword "account.password" Members Write Account Nobody NobodyBelow;
+    /// Let a member in again who has lost password and second factor (ORG-19).
+    AccountRecover "account.recover" Members Write Account Nobody NobodyBelow;
     /// Look at what an account says about mail programs.
     AccountClientsRead "account.clients.read" Members Read Account Oneself All;
     /// Say something else about them.
@@ -185,6 +187,8 @@ actions! {
     AccountVip "account.vip" Members Write Account Nobody All;
     /// Put an account into the recycle bin (ORG-21).
     AccountDelete "account.delete" Members Write Account Nobody NobodyBelow;
+    /// Leave: give up the own account (ORG-24).
+    AccountLeave "account.leave" Members Write Account Oneself Owner;
     /// Take an account from its owner (ORG-20).
     AccountUnbind "account.unbind" Members Write Account Nobody NobodyBelow;
     /// Take an account out of the recycle bin (ORG-23).
@@ -289,6 +293,8 @@ actions! {
     InvitationRead "invitation.read" Members Read Tenant Nobody All;
     /// Make an invitation by which people become members.
     InvitationAdd "invitation.add" Members Write Tenant Nobody All;
+    /// Invite colleagues (ORG-14).
+    ColleagueInvite "colleague.invite" Members Write Account Oneself Owner;
     /// Give an invitation another secret and a new term.
     InvitationRenew "invitation.renew" Members Write Tenant Nobody All;
     /// Make an invitation worthless.
@@ -382,6 +388,7 @@ impl Action {
                 | Action::GrantChange
                 | Action::CreatorChange
                 | Action::SecondFactorReset
+                | Action::AccountRecover
                 | Action::SecurityChange
                 | Action::RequestConfirm
                 | Action::AccountErase

@@ -1,8 +1,6 @@
 //! What a member sees of the organisation: departments, colleagues, and groups that are shared (GRP-09, CON-01).
 
-use pennypost_directory::{
-    Department, DepartmentId, DepartmentTree, DirectoryError, Group, Listed, Page, Person,
-};
+use pennypost_directory::{Department, DepartmentId, DirectoryError, Group, Listed, Page, Person};
 use pennypost_model::AccountKey;
 
 use crate::action::Action;
@@ -19,7 +17,7 @@ pub enum Colleagues<'a> {
 }
 
 impl Administration {
-    /// The departments of a member's organisation, in their order, with their levels; the tree that they are in.
+    /// The departments of a member's organisation, in their order, with their levels.
     ///
     /// # Errors
     /// [`AdminError`].
@@ -27,12 +25,12 @@ impl Administration {
         &self,
         call: &Call,
         key: AccountKey,
-    ) -> Result<(Vec<(usize, Department)>, DepartmentTree), AdminError> {
+    ) -> Result<Vec<(usize, Department)>, AdminError> {
         self.seen(call, Action::DirectoryRead, key).await?;
         let tree = self.directory.departments(key.tenant).await?;
         let root = tree.shown(DepartmentId::ROOT).map(|root| (0, root));
         let walked = tree.walk().into_iter().map(|(level, department)| (level, department.clone()));
-        Ok((root.into_iter().chain(walked).collect(), tree))
+        Ok(root.into_iter().chain(walked).collect())
     }
 
     /// Colleagues of a member whose accounts are open. A page may hold few though more follow.

@@ -92,6 +92,9 @@ pub enum Conflict {
     /// Nothing to be read has come of a long operation yet, or not any more.
     #[error("there is nothing to be read")]
     NoResult,
+    /// The creator hands the tenant over before he leaves.
+    #[error("the creator hands the organisation over first")]
+    CreatorLeaves,
     /// The tenant's plan does not have the function (PLN-09).
     #[error("the plan does not have the function {}", .0.name())]
     NotInPlan(Function),

@@ -6,8 +6,8 @@
 use std::net::IpAddr;
 
 use pennypost_directory::{
-    Account, Application, Applied, Directory, DirectoryError, Invitation, InvitationId, Joining,
-    JoiningRules, Listed, MemberInvitation, NewApplication, NewInvitation, Page,
+    Account, Application, Applied, Directory, DirectoryError, Invitation, InvitationEnd, InvitationId,
+    Joining, JoiningRules, Listed, MemberInvitation, NewApplication, NewInvitation, Page,
 };
 use pennypost_model::{AccountKey, TenantId, Timestamp};
 use serde_json::{Value, json};
@@ -60,6 +60,7 @@ fn rules_shown(rules: &JoiningRules) -> Value {
     json!({
         "open": rules.open,
         "approval": rules.approval,
+        "colleagues": rules.colleagues,
         "department": rules.department.0,
         "domain": rules.domain.as_ref().map(ToString::to_string),
     })
@@ -163,6 +164,27 @@ impl Administration {
         self.permit(call, &Scope::Tenant(tenant), &about).await?;
         self.directory.check_invitation(tenant, new).await?;
         self.act(call, &about, self.directory.invite(tenant, new)).await
+    }
+
+    /// A member invites colleagues (ORG-14): the invitation that was made, or made anew, and itself, which is never told again.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    pub async fn invite_colleagues(
+        &self,
+        call: &Call,
+        key: AccountKey,
+    ) -> Result<(Invitation, String), AdminError> {
+        let object = key.account.to_string();
+        let about = About::new(Some(key.tenant), Action::ColleagueInvite, &object);
+        let account = self.permitted(call, &about, key).await?;
+        let rules = self.directory.joining_rules(key.tenant).await?;
+        if !(rules.open && rules.colleagues) {
+            return Err(DirectoryError::InvitationOver(InvitationEnd::Closed).into());
+        }
+        let address = account.address.to_string();
+        let about = About { object: &address, ..about };
+        self.act(call, &about, self.directory.invite_colleagues(key)).await
     }
 
     /// Gives an invitation another secret, and lets it be accepted so often from now on; what was given out before is worth

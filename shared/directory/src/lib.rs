@@ -56,6 +56,7 @@ mod colleagues;
 mod domain;
 mod domain_life;
 mod error;
+mod fresh_password;
 mod group;
 mod group_address;
 mod group_rules;

@@ -706,6 +706,9 @@ joining-rules = join by invitation: { $open ->
  }; an administrator approves: { $approval ->
     [yes] yes
    *[no] as the invitation says
+ }; members invite colleagues: { $colleagues ->
+    [yes] yes
+   *[no] no
  }; department: { $department }; domain: { $domain }
 application-approved = { $address } has joined
 application-refused = refused the application for { $address }
@@ -716,6 +719,8 @@ application-state = { $state ->
    *[refused] refused
  }
 applications-none = nobody applies
+account-recovered = { $address } comes in with this password (shown only once), which is to be changed at once: { $password }
+creator-leaves = the creator hands the organisation over first
 not-joined-none = every member has a password
 
 ## Plans of tenants

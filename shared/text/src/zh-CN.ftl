@@ -633,6 +633,9 @@ joining-rules = 允许邀请加入：{ $open ->
  }；需管理员审核：{ $approval ->
     [yes] 是
    *[no] 由邀请决定
+ }；成员可邀请同事：{ $colleagues ->
+    [yes] 是
+   *[no] 否
  }；部门：{ $department }；域名：{ $domain }
 application-approved = { $address } 已加入
 application-refused = 已拒绝 { $address } 的申请
@@ -643,6 +646,8 @@ application-state = { $state ->
    *[refused] 已拒绝
  }
 applications-none = 没有人申请
+account-recovered = { $address } 可用此密码登录（仅显示一次），登录后须立即修改：{ $password }
+creator-leaves = 创建者须先移交企业，才能退出
 not-joined-none = 所有成员都已设置密码
 
 ## 租户的套餐

@@ -318,7 +318,7 @@ impl Office {
         let newcomer = directory.add_account_with(&new).await.expect("a newcomer").key;
         let before = it.joining_rules(&OPERATOR, tenant).await.expect("rules");
         let domain = Some(DomainName::parse(domain).expect("a domain"));
-        let rules = JoiningRules { open: true, domain, ..before.clone() };
+        let rules = JoiningRules { open: true, colleagues: true, domain, ..before.clone() };
         it.change_joining_rules(&OPERATOR, tenant, &before, &rules).await.expect("changed");
         let until = directory.now().plus_millis(60 * 60 * 1000);
         let new = NewInvitation { most: 5, until, ..NewInvitation::default() };

@@ -310,7 +310,7 @@ impl Directory {
         let Some(Held { value: item, version }) = held else { return Ok(Expected::Absent) };
         let taken = || DirectoryError::AddressTaken(address.to_string());
         let now = self.clock.now();
-        let is_used = match item.stage {
+        match item.stage {
             Stage::Waiting if !item.is_over(now) => return Err(taken()),
             Stage::Adding { is_approved: true, .. } => return Err(taken()),
             Stage::Adding { is_approved: false, .. } => {
@@ -322,10 +322,10 @@ impl Directory {
                     Outcome::Used | Outcome::Open => Err(taken()),
                 };
             }
-            Stage::Waiting | Stage::Joined(_) | Stage::Refused(_) => true,
-        };
+            Stage::Waiting | Stage::Joined(_) | Stage::Refused(_) => {}
+        }
         // Whoever applied may have died before it was counted.
-        self.end_place(tenant, (item.invitation, item.place), is_used).await?;
+        self.end_place(tenant, (item.invitation, item.place), true).await?;
         Ok(Expected::Version(version))
     }
 

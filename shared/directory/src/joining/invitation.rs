@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use pennypost_model::codec::Versioned;
-use pennypost_model::{TenantId, Timestamp};
+use pennypost_model::{AccountId, AccountKey, TenantId, Timestamp};
 use pennypost_ports::{Consistency, ControlKey, Expected};
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +13,12 @@ use super::{DAY, InvitationEnd, MAX_INVITATION_LIFE, OPEN, fresh_secret, hash, p
 use crate::store::{Held, MAX_ATTEMPTS, name_for_people};
 use crate::{DepartmentId, Directory, DirectoryError, DomainName, MailAddress, Tenant};
 
-/// Invitations that a tenant has at a time, with those that have ended within [`KEPT`].
+/// How often the invitation of a member is accepted, and for how long it is good.
+const USES_OF_COLLEAGUE: u32 = 20;
+const LIFE_OF_COLLEAGUE: i64 = 7 * DAY;
+/// Members who have an invitation at a time.
+const MAX_OF_COLLEAGUES: usize = 1_000;
+/// Invitations of administrators that a tenant has at a time, with those that ended within 30 days.
 pub const MAX_INVITATIONS: usize = 100;
 /// How often one may be accepted at most.
 pub const MAX_INVITATION_USES: u32 = 1_000;
@@ -68,6 +73,8 @@ pub struct Invitation {
     pub until: Timestamp,
     /// It was revoked.
     pub revoked: bool,
+    /// The member who has made it; `None`: an administrator.
+    pub by: Option<AccountId>,
 }
 
 impl Invitation {
@@ -124,6 +131,8 @@ struct InvitationItem {
     created: Timestamp,
     until: Timestamp,
     revoked: bool,
+    /// The member who has made it.
+    by: Option<AccountId>,
 }
 
 impl Versioned for InvitationItem {
@@ -144,6 +153,7 @@ impl InvitationItem {
             created: self.created,
             until: self.until,
             revoked: self.revoked,
+            by: self.by,
         }
     }
 
@@ -228,6 +238,7 @@ impl Directory {
             created: now,
             until: new.until,
             revoked: false,
+            by: None,
         })
     }
 
@@ -255,6 +266,14 @@ impl Directory {
         new: &NewInvitation,
     ) -> Result<(Invitation, String), DirectoryError> {
         let wished = self.wished(tenant, new).await?;
+        self.keep_invitation(tenant, wished).await
+    }
+
+    async fn keep_invitation(
+        &self,
+        tenant: TenantId,
+        wished: InvitationItem,
+    ) -> Result<(Invitation, String), DirectoryError> {
         self.forget_invitations(tenant).await?;
         let (secret, hash) = fresh_secret();
         let item = InvitationItem { hash, ..wished };
@@ -262,11 +281,40 @@ impl Directory {
         let key = invitation_key(tenant, id);
         self.write(&key, &item, Expected::Absent).await?.ok_or(DirectoryError::Contended)?;
         // Of several that are made at once, too.
-        if self.list_all::<InvitationItem>(&partition(tenant), "").await?.len() > MAX_INVITATIONS {
+        let all = self.list_all::<InvitationItem>(&partition(tenant), "").await?;
+        let alike = all.iter().filter(|(_, one)| one.by.is_some() == item.by.is_some()).count();
+        let limit = if item.by.is_some() { MAX_OF_COLLEAGUES } else { MAX_INVITATIONS };
+        if alike > limit {
             self.erase(&key).await?;
-            return Err(DirectoryError::TooMany { what: "the list of invitations", limit: MAX_INVITATIONS });
+            return Err(DirectoryError::TooMany { what: "the list of invitations", limit });
         }
         Ok((item.shown(id), format!("{OPEN}{tenant}{id}{secret}")))
+    }
+
+    /// A member invites colleagues (ORG-14): 20 within 7 days, each of whom an administrator approves. He has one invitation;
+    /// the one before is worth nothing from here on.
+    ///
+    /// # Errors
+    /// [`DirectoryError::InvitationOver`] where members invite nobody, those of [`Directory::invite`], or the port's.
+    pub async fn invite_colleagues(
+        &self,
+        member: AccountKey,
+    ) -> Result<(Invitation, String), DirectoryError> {
+        let tenant = member.tenant;
+        if !self.joining_rules(tenant).await?.colleagues {
+            return Err(DirectoryError::InvitationOver(InvitationEnd::Closed));
+        }
+        let until = self.clock.now().plus_millis(LIFE_OF_COLLEAGUE);
+        let mine = self.invitations(tenant).await?.into_iter().find(|one| one.by == Some(member.account));
+        if let Some(mine) = mine
+            && let Some(renewed) = self.renew_invitation(tenant, mine.id, (USES_OF_COLLEAGUE, until)).await?
+        {
+            return Ok(renewed);
+        }
+        let approval = Some(true);
+        let new = NewInvitation { approval, most: USES_OF_COLLEAGUE, until, ..NewInvitation::default() };
+        let wished = self.wished(tenant, &new).await?;
+        self.keep_invitation(tenant, InvitationItem { by: Some(member.account), ..wished }).await
     }
 
     /// Removes what has ended long ago.
@@ -337,6 +385,9 @@ impl Directory {
         let open = self.joining_tenant(tenant).await?;
         let rules = self.joining_rules(tenant).await?;
         if !rules.open {
+            return Err(DirectoryError::InvitationOver(InvitationEnd::Closed));
+        }
+        if item.by.is_some() && !rules.colleagues {
             return Err(DirectoryError::InvitationOver(InvitationEnd::Closed));
         }
         let mut shown = item.shown(id);

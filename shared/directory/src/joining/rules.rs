@@ -14,6 +14,8 @@ pub struct JoiningRules {
     pub open: bool,
     /// Does an administrator have to approve whoever joins, whatever the invitation says?
     pub approval: bool,
+    /// May members invite colleagues (ORG-14)? An administrator approves whoever comes by that.
+    pub colleagues: bool,
     /// Into which department people come if the invitation names none.
     pub department: DepartmentId,
     /// In which domain their addresses are if the invitation names none. Nobody is invited as long as none is said.
@@ -22,7 +24,13 @@ pub struct JoiningRules {
 
 impl Default for JoiningRules {
     fn default() -> JoiningRules {
-        JoiningRules { open: false, approval: true, department: DepartmentId::ROOT, domain: None }
+        JoiningRules {
+            open: false,
+            approval: true,
+            colleagues: false,
+            department: DepartmentId::ROOT,
+            domain: None,
+        }
     }
 }
 

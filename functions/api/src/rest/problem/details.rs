@@ -389,6 +389,10 @@ impl From<AdminError> for Refusal {
                 Kind::Unavailable,
                 both("long operations are not carried out here", "此处不执行后台任务"),
             ),
+            AdminError::Conflict(Conflict::CreatorLeaves) => Refusal::new(
+                Kind::OtherState,
+                both("the creator hands the organisation over first", "创建者须先移交企业，才能退出"),
+            ),
             AdminError::Conflict(Conflict::NotInPlan(function)) => Refusal::new(
                 Kind::PlanLimit,
                 both(

@@ -97,7 +97,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         Good::list(shape::<SeenDepartments>),
         |ask| {
             Box::pin(async move {
-                let (items, _) = ask.administration.departments_seen_by(&ask.call, ask.account()?).await?;
+                let items = ask.administration.departments_seen_by(&ask.call, ask.account()?).await?;
                 let row = |(level, department): (usize, pennypost_directory::Department)| Department {
                     number: department.id.0,
                     name: department.name,

@@ -47,6 +47,7 @@ pub(crate) struct GroupPatch {
 /// What is to stand before the @ of a group's address.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "GroupPrefix")]
 pub(crate) struct Prefix {
     /// Letters, digits, dots and hyphens.
     prefix: String,

@@ -24,11 +24,15 @@ const KEY: std::ops::RangeInclusive<usize> = 16..=200;
 /// What the organisation says about joining.
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "JoiningRules")]
 pub(crate) struct Rules {
     /// May people outside the directory be invited? If not, no invitation is good, whenever it was made.
     open: bool,
     /// Does an administrator have to approve whoever joins, whatever the invitation says?
     approval: bool,
+    /// May members invite colleagues, whom an administrator approves?
+    #[serde(default)]
+    colleagues: bool,
     /// The number of the department into which people come if the invitation names none; 1: directly into the organisation.
     department: u32,
     /// The domain of their addresses if the invitation names none; needed as long as it is open.
@@ -58,12 +62,15 @@ pub(crate) struct Invitation {
     until: String,
     /// `good`, `revoked`, `past` or `used-up`.
     state: &'static str,
+    /// The id of the account of the member who has made it; null: an administrator has.
+    by: Option<String>,
 }
 
 page_of!(Invitations, Invitation);
 
 /// An invitation that was made or renewed.
 #[derive(Serialize, JsonSchema)]
+#[schemars(rename = "MadeInvitation")]
 pub(crate) struct Made {
     /// Its description.
     #[serde(flatten)]
@@ -75,6 +82,7 @@ pub(crate) struct Made {
 /// An invitation to be made. What it does not say, the rules of joining say.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "NewInvitation")]
 pub(crate) struct NewLink {
     /// What it is called: 100 characters at most.
     #[serde(default)]
@@ -94,6 +102,7 @@ pub(crate) struct NewLink {
 /// What an invitation is to be from now on.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "InvitationRenewal")]
 pub(crate) struct Renewal {
     /// How often it may be accepted from now on: 1 to 1,000; once, if nothing is said.
     uses: Option<u32>,
@@ -130,6 +139,7 @@ page_of!(Applications, Row);
 /// Why an application is refused.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "RefusalReason")]
 pub(crate) struct Reason {
     /// Whoever applied is told: 1 to 200 characters.
     reason: String,
@@ -137,6 +147,7 @@ pub(crate) struct Reason {
 
 /// A member who has no password yet.
 #[derive(Serialize, JsonSchema)]
+#[schemars(rename = "MemberWithoutPassword")]
 pub(crate) struct Missing {
     /// The id of the account.
     account: String,
@@ -151,6 +162,7 @@ page_of!(NotJoined, Missing);
 /// Until when a member is invited.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "InvitationTerm")]
 pub(crate) struct Term {
     /// 90 days from now at most.
     until: String,
@@ -158,6 +170,7 @@ pub(crate) struct Term {
 
 /// An invitation of a member, good once.
 #[derive(Serialize, JsonSchema)]
+#[schemars(rename = "MemberInvitation")]
 pub(crate) struct OfMember {
     /// The id of the account.
     account: String,
@@ -172,6 +185,7 @@ pub(crate) struct OfMember {
 /// Somebody shows an invitation.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "ShownInvitation")]
 pub(crate) struct Shown {
     /// `ppi_…` or `ppm_…`.
     invitation: String,
@@ -179,6 +193,7 @@ pub(crate) struct Shown {
 
 /// What an invitation is for.
 #[derive(Serialize, JsonSchema)]
+#[schemars(rename = "SeenInvitation")]
 pub(crate) struct Seen {
     /// The name of the organisation.
     organisation: String,
@@ -197,6 +212,7 @@ pub(crate) struct Seen {
 /// Somebody joins.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "JoiningWish")]
 pub(crate) struct Wish {
     /// `ppi_…` or `ppm_…`.
     invitation: String,
@@ -215,6 +231,7 @@ pub(crate) struct Wish {
 
 /// What has come of it.
 #[derive(Serialize, JsonSchema)]
+#[schemars(rename = "JoiningState")]
 pub(crate) struct Became {
     /// The address.
     address: String,
@@ -230,6 +247,7 @@ pub(crate) struct Became {
 /// Somebody asks what has become of an application.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "ApplicationReceipt")]
 pub(crate) struct Receipt {
     /// The address that was applied for.
     address: String,
@@ -241,6 +259,7 @@ fn show_rules(rules: &JoiningRules) -> Rules {
     Rules {
         open: rules.open,
         approval: rules.approval,
+        colleagues: rules.colleagues,
         department: rules.department.0,
         domain: rules.domain.as_ref().map(ToString::to_string),
     }
@@ -250,7 +269,8 @@ fn rules_said(said: Rules) -> Result<JoiningRules, Refusal> {
     let domain = said.domain.map(|domain| DomainName::parse(&domain)).transpose();
     let domain = domain.map_err(pennypost_directory::DirectoryError::from)?;
     let department = DepartmentId(said.department);
-    Ok(JoiningRules { open: said.open, approval: said.approval, department, domain })
+    let Rules { open, approval, colleagues, .. } = said;
+    Ok(JoiningRules { open, approval, colleagues, department, domain })
 }
 
 fn show_at(invitation: pennypost_directory::Invitation, now: Timestamp) -> Invitation {
@@ -266,6 +286,7 @@ fn show_at(invitation: pennypost_directory::Invitation, now: Timestamp) -> Invit
         created: invitation.created.rfc3339(),
         until: invitation.until.rfc3339(),
         state,
+        by: invitation.by.map(|account| account.to_string()),
     }
 }
 
@@ -473,6 +494,22 @@ pub(super) const OPERATIONS: &[Operation] = &[
     )
     .with(shape::<NewLink>)
     .refusing(&[Kind::Invalid, Kind::Unknown]),
+    Operation::new(
+        (Method::Post, "/tenants/{tenant}/accounts/{account}/colleague-invitation", "invite-colleagues"),
+        Action::ColleagueInvite,
+        "Invite colleagues: 20 within 7 days, each of whom an administrator approves. What one handed out before is worth \
+         nothing from here on",
+        Good::told(shape::<Made>),
+        |ask| {
+            Box::pin(async move {
+                let (made, invitation) =
+                    ask.administration.invite_colleagues(&ask.call, ask.account()?).await?;
+                let description = show_at(made, ask.directory().now());
+                Ok(Reply::document(&Made { description, invitation }))
+            })
+        },
+    )
+    .refusing(&[Kind::Invalid]),
     Operation::new(
         (Method::Get, "/tenants/{tenant}/invitations/{invitation}", "read-invitation"),
         Action::InvitationRead,
