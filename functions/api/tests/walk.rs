@@ -126,6 +126,7 @@ fn body(route: &Route, of: &Tenant) -> Option<Value> {
             json!({ "owner": format!("graded@{domain}"), "scope": "send-as", "term": "6-months" })
         }
         "readdress-group" => json!({ "prefix": "research" }),
+        "change-organisation" => json!({ "contact": "1 Mail Road" }),
         "change-joining" => {
             json!({ "open": true, "approval": true, "department": 1, "domain": domain })
         }
@@ -279,6 +280,7 @@ async fn state(office: &Office, of: &Tenant) -> String {
     state += &format!("{:?}", it.joining_rules(&OPERATOR, of.id).await);
     state += &format!("{:?}", it.invitations(&OPERATOR, of.id).await);
     state += &format!("{:?}", it.applications(&OPERATOR, of.id, &page).await);
+    state += &format!("{:?}", it.organisation(&OPERATOR, of.id).await);
     // When one was used changes.
     state += &format!("{:?}", keys.iter().map(|key| (key.id, &key.permissions)).collect::<Vec<_>>());
     state

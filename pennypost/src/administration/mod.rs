@@ -1,5 +1,5 @@
 //! `role`, `key`, `log`, `plan`, `sign-in`, `session`, `second-factor`, `security`, `service`, `task`, `business`, `secretary`,
-//! `invitation`: who
+//! `invitation`, `profile`: who
 //! may administer what, how people and programs come in, the log of operations, plans of tenants, long operations, business
 //! mailboxes and secretaries. All go through [`pennypost_admin`] as the operator, whom everything is permitted, and what
 //! changes something is recorded.
@@ -10,6 +10,7 @@ mod invitation;
 mod key;
 mod log;
 mod plan;
+mod profile;
 mod role;
 mod second_factor;
 mod secretary;
@@ -36,6 +37,7 @@ pub use invitation::InvitationCommand;
 pub use key::KeyCommand;
 pub use log::LogCommand;
 pub use plan::PlanCommand;
+pub use profile::ProfileCommand;
 pub use role::RoleCommand;
 pub use second_factor::SecondFactorCommand;
 pub use secretary::SecretaryCommand;
@@ -109,6 +111,8 @@ fn refused(error: AdminError, text: &Text) -> Failed {
             say!(text, "second-administrator")
         }
         AdminError::Invalid(Invalid::LargeOrder { limit }) => say!(text, "order-large", limit = limit),
+        AdminError::Invalid(Invalid::Contact { limit }) => say!(text, "profile-contact", limit = limit),
+        AdminError::Invalid(Invalid::Logo { limit }) => say!(text, "profile-logo", limit = limit),
         AdminError::Code(_) => say!(text, "code-wrong"),
     })
 }
@@ -149,6 +153,9 @@ pub enum AdministrationCommand {
     /// Plans of tenants: editions, seats, capacities, what was paid; who has a VIP seat
     #[command(subcommand)]
     Plan(PlanCommand),
+    /// What an organisation says of itself: contact address and logo
+    #[command(subcommand)]
+    Profile(ProfileCommand),
     /// Under which names the world reaches this post office: what domains have to point at
     #[command(subcommand)]
     Service(ServiceCommand),
@@ -178,6 +185,7 @@ pub(crate) async fn run(
         }
         AdministrationCommand::Security(command) => security::run(office, command, text, output).await,
         AdministrationCommand::Plan(command) => plan::run(office, command, text, output).await,
+        AdministrationCommand::Profile(command) => profile::run(office, command, text, output).await,
         AdministrationCommand::Service(command) => service::run(office, command, text, output).await,
         AdministrationCommand::Task(command) => task::run(office, command, text, output).await,
     }

@@ -576,3 +576,26 @@ async fn who_has_lost_everything_is_let_in_again() {
     let age = it.office.directory.password_age(it.account.key).await.expect("read").expect("there");
     assert!(age.must_change);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_organisation_says_where_it_is() {
+    let it = test_office::office().await;
+    let dir = tempfile::tempdir().expect("a folder");
+    let (good, bad) = (dir.path().join("logo.png"), dir.path().join("logo.svg"));
+    std::fs::write(&good, b"\x89PNG\r\n\x1a\nlooks like one").expect("written");
+    std::fs::write(&bad, b"<svg/>").expect("written");
+    let set = format!("profile set --contact 1_Mail_Road --logo {}", good.display());
+    let said = documents(&done(&it, &set, true).await.expect("said"));
+    assert_eq!(
+        (&said[0]["contact"], &said[0]["logo"]["media_type"]),
+        (&"1 Mail Road".into(), &"image/png".into())
+    );
+    let refused =
+        done(&it, &format!("profile set --logo {}", bad.display()), false).await.expect_err("refused");
+    assert!(refused.contains("PNG"), "{refused}");
+    assert!(done(&it, "profile set --logo /nowhere/at/all", false).await.is_err());
+    let shown = done(&it, "profile show", false).await.expect("shown").join("\n");
+    assert!(shown.contains("1 Mail Road") && shown.contains("image/png"), "{shown}");
+    let gone = documents(&done(&it, "profile set --no-logo", true).await.expect("said"));
+    assert_eq!((&gone[0]["logo"], &gone[0]["contact"]), (&serde_json::Value::Null, &"1 Mail Road".into()));
+}

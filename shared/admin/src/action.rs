@@ -83,6 +83,10 @@ actions! {
     TenantState "tenant.state" Installation Write Tenant Nobody All;
     /// Look at a tenant.
     TenantRead "tenant.read" Tenant Read Tenant Nobody All;
+    /// Look at what an organisation says of itself, and at how many there are (TEN-12).
+    OrganisationRead "organisation.read" Tenant Read Tenant Nobody All;
+    /// Say something else: contact address, logo.
+    OrganisationChange "organisation.change" Tenant Write Tenant Nobody All;
     /// Look at the plan of a tenant, and at what is taken of its seats (PLN-07).
     PlanRead "plan.read" Tenant Read Tenant Nobody All;
     /// Give a tenant another plan, say that it has paid, or that it is known who it is: the operator's word (PLN-01, PLN-05).

@@ -141,6 +141,18 @@ pub enum Invalid {
     /// A file without a row.
     #[error("the file has no rows")]
     NoRows,
+    /// A contact address.
+    #[error("a contact address has at most {limit} characters and no control characters")]
+    Contact {
+        /// Characters.
+        limit: usize,
+    },
+    /// A logo.
+    #[error("a logo is PNG, JPEG or WebP and has at most {limit} bytes")]
+    Logo {
+        /// Bytes.
+        limit: usize,
+    },
     /// The order of a request can't be kept.
     #[error("the order is larger than {limit} bytes")]
     LargeOrder {

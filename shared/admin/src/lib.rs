@@ -13,6 +13,7 @@
 //! | `T/operations`, `installation/operations` | number | a [`Record`] of the log ([`operations`]) |
 //! | `T`, `installation` | `operations-end` | a hint where that log ends |
 //! | `T` | `security` | the [`SecurityRules`] of sessions, second factors and four eyes |
+//! | `T` | `profile` | what the organisation says of itself (TEN-12) |
 //! | `T/requests-for-second` | id | a [`Pending`] operation that waits for a second administrator ([`requests`]) |
 //! | `T/tickets` | digest | a ticket with which a member is let in, for a minute (`tickets`) |
 //! | `T/tasks` | id, the newest first | a [`Task`]: a long operation and how far it has come (`tasks`) |
@@ -46,6 +47,7 @@ pub mod operations;
 mod people;
 mod permission;
 mod plans;
+mod profile;
 pub mod requests;
 mod roles;
 mod secretaries;
@@ -86,6 +88,7 @@ pub use pennypost_directory::DepartmentId;
 pub use people::{Assignment, PersonChange};
 pub use permission::{Area, Level, NoPermission, Permission, Permissions};
 pub use plans::Seats;
+pub use profile::{Logo, LogoKind, MAX_LOGO, OrganisationCounts, OrganisationProfile, SeenOrganisation};
 pub use requests::{Order, Pending, RequestId};
 pub use roles::{MAX_ROLES, Role, RoleId};
 pub use secretaries::Deputy;

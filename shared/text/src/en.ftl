@@ -720,6 +720,12 @@ application-state = { $state ->
  }
 applications-none = nobody applies
 account-recovered = { $address } comes in with this password (shown only once), which is to be changed at once: { $password }
+profile-contact = a contact address has at most { $limit } characters and no control characters
+profile-logo = a logo is PNG, JPEG or WebP and has at most { $limit } bytes
+profile-file = the file { $path } can’t be read: { $cause }
+word-contact = contact address
+word-logo = logo
+word-short-name = short name
 creator-leaves = the creator hands the organisation over first
 not-joined-none = every member has a password
 

@@ -647,6 +647,12 @@ application-state = { $state ->
  }
 applications-none = 没有人申请
 account-recovered = { $address } 可用此密码登录（仅显示一次），登录后须立即修改：{ $password }
+profile-contact = 联系地址最多 { $limit } 个字符，且不含控制字符
+profile-logo = 标志须为 PNG、JPEG 或 WebP，最多 { $limit } 字节
+profile-file = 无法读取文件 { $path }：{ $cause }
+word-contact = 联系地址
+word-logo = 标志
+word-short-name = 简称
 creator-leaves = 创建者须先移交企业，才能退出
 not-joined-none = 所有成员都已设置密码
 

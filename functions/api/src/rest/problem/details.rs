@@ -418,6 +418,14 @@ impl From<AdminError> for Refusal {
                 format!("what a second administrator has to confirm has {limit} bytes at most"),
                 format!("需要另一位管理员确认的请求最多 {limit} 字节"),
             )),
+            AdminError::Invalid(Invalid::Contact { limit }) => invalid(both(
+                format!("a contact address has at most {limit} characters and no control characters"),
+                format!("联系地址最多 {limit} 个字符，且不含控制字符"),
+            )),
+            AdminError::Invalid(Invalid::Logo { limit }) => invalid(both(
+                format!("a logo is PNG, JPEG or WebP and has at most {limit} bytes"),
+                format!("标志须为 PNG、JPEG 或 WebP，最多 {limit} 字节"),
+            )),
             AdminError::Directory(error) => error.into(),
         }
     }

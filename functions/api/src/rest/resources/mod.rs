@@ -19,6 +19,7 @@ mod operations;
 mod people;
 mod plans;
 mod policies;
+mod profile;
 pub(crate) mod requests;
 mod roles;
 mod rules;
@@ -43,6 +44,7 @@ pub(crate) fn operations() -> impl Iterator<Item = &'static Operation> {
         me::OPERATIONS,
         tenants::OPERATIONS,
         plans::OPERATIONS,
+        profile::OPERATIONS,
         domains::OPERATIONS,
         accounts::OPERATIONS,
         tokens::OPERATIONS,
