@@ -72,6 +72,15 @@ pub enum GroupCommand {
         #[arg(long)]
         domain: String,
     },
+    /// Give the group of a department another address in its domain, once
+    #[command(after_help = "Example:\n  pennypost group readdress yanfa@example.com --prefix research")]
+    Readdress {
+        /// The group
+        address: String,
+        /// What is to stand before the @
+        #[arg(long)]
+        prefix: String,
+    },
     /// Remove a group
     #[command(after_help = "Example:\n  pennypost group remove team@example.com")]
     Remove {
@@ -195,6 +204,18 @@ impl GroupCommand {
                 let address = group.address.to_string();
                 let sentence =
                     say!(context.text, "group-for-department", address = address, path = shown(&tree, id));
+                context.print(&sentence, &document(&group))
+            }
+            GroupCommand::Readdress { address, prefix } => {
+                let domain = address.rsplit('@').next().unwrap_or_default();
+                let tenant = context.domain(domain).await?.tenant;
+                context.directory.check_group_address(tenant, address, prefix).await?;
+                let changing = context.directory.readdress_group(tenant, address, prefix);
+                let after = json!({ "prefix": prefix });
+                let group =
+                    context.recorded(tenant, Action::GroupReaddress, address, after, changing).await?;
+                let now = group.address.to_string();
+                let sentence = say!(context.text, "group-readdressed", former = address, address = now);
                 context.print(&sentence, &document(&group))
             }
             GroupCommand::Remove { address } => {

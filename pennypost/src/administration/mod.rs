@@ -1,14 +1,16 @@
 //! `role`, `key`, `log`, `statistics`, `plan`, `sign-in`, `session`, `second-factor`, `security`, `service`, `task`,
-//! `business`, `secretary`: who may administer what, how people and programs come in, the log of operations, statistics of
-//! mail, plans of tenants, long operations, business mailboxes and secretaries. All go through [`pennypost_admin`] as the
-//! operator, whom everything is permitted, and what changes something is recorded.
+//! `business`, `secretary`, `invitation`, `profile`: who may administer what, how people and programs come in, the log of
+//! operations, statistics of mail, plans of tenants, long operations, business mailboxes and secretaries. All go through
+//! [`pennypost_admin`] as the operator, whom everything is permitted, and what changes something is recorded.
 
 mod business;
 mod domain;
 mod domain_keys;
+mod invitation;
 mod key;
 mod log;
 mod plan;
+mod profile;
 mod role;
 mod second_factor;
 mod secretary;
@@ -33,9 +35,11 @@ pub use business::BusinessCommand;
 pub use domain::RecordsCommand;
 pub(crate) use domain::run as domain;
 pub use domain_keys::DkimCommand;
+pub use invitation::InvitationCommand;
 pub use key::KeyCommand;
 pub use log::LogCommand;
 pub use plan::PlanCommand;
+pub use profile::ProfileCommand;
 pub use role::RoleCommand;
 pub use second_factor::SecondFactorCommand;
 pub use secretary::SecretaryCommand;
@@ -99,6 +103,7 @@ fn refused(error: AdminError, text: &Text) -> Failed {
         AdminError::Invalid(Invalid::NoRows) => say!(text, "task-no-rows"),
         AdminError::NoTasks => say!(text, "task-nowhere"),
         AdminError::NoTraces => say!(text, "statistics-nowhere"),
+        AdminError::Conflict(Conflict::CreatorLeaves) => say!(text, "creator-leaves"),
         AdminError::Conflict(Conflict::NotInPlan(function)) => {
             say!(text, "plan-not-in", function = function.name())
         }
@@ -115,6 +120,8 @@ fn refused(error: AdminError, text: &Text) -> Failed {
             say!(text, "second-administrator")
         }
         AdminError::Invalid(Invalid::LargeOrder { limit }) => say!(text, "order-large", limit = limit),
+        AdminError::Invalid(Invalid::Contact { limit }) => say!(text, "profile-contact", limit = limit),
+        AdminError::Invalid(Invalid::Logo { limit }) => say!(text, "profile-logo", limit = limit),
         AdminError::Code(_) => say!(text, "code-wrong"),
     })
 }
@@ -134,6 +141,9 @@ pub enum AdministrationCommand {
     /// Secretaries: members who act for another one
     #[command(subcommand)]
     Secretary(SecretaryCommand),
+    /// Joining by invitation: rules, invitations, who applies, members without a password
+    #[command(subcommand)]
+    Invitation(InvitationCommand),
     /// The log of what administrators did, and of sign-ins
     #[command(subcommand)]
     Log(LogCommand),
@@ -155,6 +165,9 @@ pub enum AdministrationCommand {
     /// Plans of tenants: editions, seats, capacities, what was paid; who has a VIP seat
     #[command(subcommand)]
     Plan(PlanCommand),
+    /// What an organisation says of itself: contact address and logo
+    #[command(subcommand)]
+    Profile(ProfileCommand),
     /// Under which names the world reaches this post office: what domains have to point at
     #[command(subcommand)]
     Service(ServiceCommand),
@@ -175,6 +188,7 @@ pub(crate) async fn run(
         AdministrationCommand::Role(command) => role::run(office, command, text, output).await,
         AdministrationCommand::Business(command) => business::run(office, command, text, output).await,
         AdministrationCommand::Secretary(command) => secretary::run(office, command, text, output).await,
+        AdministrationCommand::Invitation(command) => invitation::run(office, command, text, output).await,
         AdministrationCommand::Log(command) => log::run(office, command, text, output).await,
         AdministrationCommand::Statistics(command) => statistics::run(office, command, text, output).await,
         AdministrationCommand::SignIn(command) => sign_in::run(office, command, text, output).await,
@@ -184,6 +198,7 @@ pub(crate) async fn run(
         }
         AdministrationCommand::Security(command) => security::run(office, command, text, output).await,
         AdministrationCommand::Plan(command) => plan::run(office, command, text, output).await,
+        AdministrationCommand::Profile(command) => profile::run(office, command, text, output).await,
         AdministrationCommand::Service(command) => service::run(office, command, text, output).await,
         AdministrationCommand::Task(command) => task::run(office, command, text, output).await,
     }

@@ -46,6 +46,12 @@ pub enum SecondFactorCommand {
         /// Address of the account
         address: String,
     },
+    /// Let somebody in again who has lost password and second factor: by a password that is shown once and to be changed
+    #[command(after_help = "Example:\n  pennypost second-factor recover ann@acme.example")]
+    Recover {
+        /// Address of the account
+        address: String,
+    },
     /// Say of whom one is wanted: without it a session is for setting one up, and for nothing else
     #[command(after_help = "Examples:
   pennypost second-factor require administrators --tenant acme
@@ -94,6 +100,17 @@ pub(super) async fn run(
             let address = account.address.to_string();
             let said = say!(text, "second-factor-gone", address = address.as_str());
             Ok(output.result(&said, &json!({ "address": address, "on": false }))?)
+        }
+        SecondFactorCommand::Recover { address } => {
+            let account = office.account(address, text).await?;
+            let recovered = administration.recover_account(&OPERATOR, account.key).await;
+            let password = recovered.map_err(|error| refused(error, text))?;
+            let address = account.address.to_string();
+            let document = json!({ "address": address, "password": password });
+            Ok(output.result(
+                &say!(text, "account-recovered", address = address, password = password),
+                &document,
+            )?)
         }
         SecondFactorCommand::Require { of, tenant } => {
             let wanted = Required::from(*of);

@@ -610,3 +610,102 @@ async fn statistics_are_of_what_was_delivered() {
     assert!(mailboxes[0].contains("once a day"), "{mailboxes:?}");
     assert!(done(&it, "statistics month 2026-13", false).await.is_err());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn people_are_invited_approved_and_refused() {
+    let it = test_office::office().await;
+    let domain = it.account.address.domain().to_string();
+    let closed = done(&it, "invitation add", false).await.expect_err("closed");
+    assert!(closed.contains("does not let people join"), "{closed}");
+    assert!(done(&it, "invitation rules --open on", false).await.expect_err("where?").contains("domain"));
+    let rules = format!("invitation rules --open on --domain {domain}");
+    let said = documents(&done(&it, &rules, true).await.expect("said"));
+    assert_eq!((&said[0]["open"], &said[0]["approval"]), (&true.into(), &true.into()));
+    let shown = done(&it, "invitation rules", false).await.expect("shown");
+    assert!(shown[0].contains(&domain), "{shown:?}");
+
+    let made = documents(&done(&it, "invitation add --name Autumn --uses 3", true).await.expect("made"));
+    let id = made[0]["id"].as_str().expect("an id");
+    let text = made[0]["invitation"].as_str().expect("an invitation");
+    let administration = it.office.administration();
+    for local in ["ann", "bob"] {
+        let new = pennypost_directory::NewApplication {
+            local,
+            name: "Ann",
+            mobile: "",
+            password: "a long password",
+            request: None,
+        };
+        administration.join(text, &new, None).await.expect("applied");
+    }
+    let listed = done(&it, "invitation list", false).await.expect("listed");
+    assert!(
+        listed[1].contains("Autumn") && listed[1].contains("2/3") && listed[1].contains("good"),
+        "{listed:?}"
+    );
+    done(&it, &format!("invitation approve ann@{domain}"), false).await.expect("approved");
+    let why = format!("invitation refuse bob@{domain} --reason unknown");
+    done(&it, &why, false).await.expect("refused");
+    assert!(done(&it, &why, false).await.expect_err("decided").contains("any more"));
+    let listed = documents(&done(&it, "invitation applications", true).await.expect("listed"));
+    assert_eq!((&listed[0]["state"], &listed[1]["reason"]), (&"joined".into(), &"unknown".into()));
+    let table = done(&it, "invitation applications", false).await.expect("listed");
+    assert!(table[1].contains("joined") && table[2].contains("refused"), "{table:?}");
+
+    let renewed = documents(&done(&it, &format!("invitation renew {id}"), true).await.expect("renewed"));
+    assert_ne!(renewed[0]["invitation"].as_str(), Some(text));
+    done(&it, &format!("invitation revoke {id}"), false).await.expect("revoked");
+    let missing = done(&it, "invitation revoke 00000000000000ff", false).await.expect_err("none");
+    assert!(missing.contains("invitation"), "{missing}");
+    // Who has no password yet.
+    assert_eq!(
+        done(&it, "invitation missing", false).await,
+        Ok(vec!["every member has a password".to_owned()])
+    );
+    let address = format!("new@{domain}");
+    let new = pennypost_directory::NewAccount { address: &address, ..Default::default() };
+    it.office.directory.add_account_with(&new).await.expect("added");
+    let listed = documents(&done(&it, "invitation missing", true).await.expect("listed"));
+    assert_eq!(listed[0]["address"], *address);
+    let invited =
+        documents(&done(&it, &format!("invitation member {address}"), true).await.expect("invited"));
+    assert!(invited[0]["invitation"].as_str().is_some_and(|text| text.starts_with("ppm_")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_has_lost_everything_is_let_in_again() {
+    let it = test_office::office().await;
+    let address = it.account.address.to_string();
+    let strict = "sign-in password --min 12 --classes 4 --capital on --no-sequences on";
+    done(&it, strict, false).await.expect("said");
+    let told =
+        documents(&done(&it, &format!("second-factor recover {address}"), true).await.expect("recovered"));
+    let password = told[0]["password"].as_str().expect("a password");
+    let client = std::net::Ipv4Addr::LOCALHOST.into();
+    it.office.directory.authenticate(&address, password, client).await.expect("signs in");
+    let age = it.office.directory.password_age(it.account.key).await.expect("read").expect("there");
+    assert!(age.must_change);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_organisation_says_where_it_is() {
+    let it = test_office::office().await;
+    let dir = tempfile::tempdir().expect("a folder");
+    let (good, bad) = (dir.path().join("logo.png"), dir.path().join("logo.svg"));
+    std::fs::write(&good, b"\x89PNG\r\n\x1a\nlooks like one").expect("written");
+    std::fs::write(&bad, b"<svg/>").expect("written");
+    let set = format!("profile set --contact 1_Mail_Road --logo {}", good.display());
+    let said = documents(&done(&it, &set, true).await.expect("said"));
+    assert_eq!(
+        (&said[0]["contact"], &said[0]["logo"]["media_type"]),
+        (&"1 Mail Road".into(), &"image/png".into())
+    );
+    let refused =
+        done(&it, &format!("profile set --logo {}", bad.display()), false).await.expect_err("refused");
+    assert!(refused.contains("PNG"), "{refused}");
+    assert!(done(&it, "profile set --logo /nowhere/at/all", false).await.is_err());
+    let shown = done(&it, "profile show", false).await.expect("shown").join("\n");
+    assert!(shown.contains("1 Mail Road") && shown.contains("image/png"), "{shown}");
+    let gone = documents(&done(&it, "profile set --no-logo", true).await.expect("said"));
+    assert_eq!((&gone[0]["logo"], &gone[0]["contact"]), (&serde_json::Value::Null, &"1 Mail Road".into()));
+}

@@ -83,6 +83,10 @@ actions! {
     TenantState "tenant.state" Installation Write Tenant Nobody All;
     /// Look at a tenant.
     TenantRead "tenant.read" Tenant Read Tenant Nobody All;
+    /// Look at what an organisation says of itself, and at how many there are (TEN-12).
+    OrganisationRead "organisation.read" Tenant Read Tenant Nobody All;
+    /// Say something else: contact address, logo.
+    OrganisationChange "organisation.change" Tenant Write Tenant Nobody All;
     /// Look at the plan of a tenant, and at what is taken of its seats (PLN-07).
     PlanRead "plan.read" Tenant Read Tenant Nobody All;
     /// Give a tenant another plan, say that it has paid, or that it is known who it is: the operator's word (PLN-01, PLN-05).
@@ -105,6 +109,8 @@ actions! {
     AccountChange "account.change" Members Write Account Nobody NobodyBelow;
     /// Set a password.
     AccountPassword "account.password" Members Write Account Nobody NobodyBelow;
+    /// Let a member in again who has lost password and second factor (ORG-19).
+    AccountRecover "account.recover" Members Write Account Nobody NobodyBelow;
     /// Look at what an account says about mail programs.
     AccountClientsRead "account.clients.read" Members Read Account Oneself All;
     /// Say something else about them.
@@ -127,6 +133,8 @@ actions! {
     GroupAdd "group.add" Groups Write Tenant Nobody All;
     /// Change the members of a group.
     GroupChange "group.change" Groups Write Tenant Nobody All;
+    /// Give the group of a department another address, once (GRP-06).
+    GroupReaddress "group.readdress" Groups Write Tenant Nobody All;
     /// Remove a group.
     GroupRemove "group.remove" Groups Write Tenant Nobody All;
     /// Look at what the tenant lets in.
@@ -165,6 +173,8 @@ actions! {
     OperatorLogRead "operator-log.read" Installation Read Installation Nobody All;
     /// List departments, look at one and at who is in it; search people by name (ORG-02).
     DepartmentRead "department.read" Members Read Department Nobody All;
+    /// Look at the organisation as its members do: departments, colleagues, shared groups (GRP-09).
+    DirectoryRead "directory.read" Members Read Account Oneself All;
     /// Add a department (ORG-01).
     DepartmentAdd "department.add" Members Write Department Nobody All;
     /// Rename, describe, move or order a department (ORG-02).
@@ -181,6 +191,8 @@ actions! {
     AccountVip "account.vip" Members Write Account Nobody NobodyBelow;
     /// Put an account into the recycle bin (ORG-21).
     AccountDelete "account.delete" Members Write Account Nobody NobodyBelow;
+    /// Leave: give up the own account (ORG-24).
+    AccountLeave "account.leave" Members Write Account Oneself Owner;
     /// Take an account from its owner (ORG-20).
     AccountUnbind "account.unbind" Members Write Account Nobody NobodyBelow;
     /// Take an account out of the recycle bin (ORG-23).
@@ -284,6 +296,28 @@ actions! {
     RequestConfirm "request.confirm" Administrators Write Tenant Nobody People;
     /// Refuse what another administrator has ordered, or take back what one has ordered oneself.
     RequestRefuse "request.refuse" Administrators Write Tenant Nobody People;
+    /// Look at what the tenant says about joining (ORG-11).
+    JoiningRead "joining.read" Members Read Tenant Nobody All;
+    /// Say something else about joining.
+    JoiningChange "joining.change" Members Write Tenant Nobody All;
+    /// List invitations, look at one (ORG-10).
+    InvitationRead "invitation.read" Members Read Tenant Nobody All;
+    /// Make an invitation by which people become members.
+    InvitationAdd "invitation.add" Members Write Tenant Nobody All;
+    /// Invite colleagues (ORG-14).
+    ColleagueInvite "colleague.invite" Members Write Account Oneself Owner;
+    /// Give an invitation another secret and a new term.
+    InvitationRenew "invitation.renew" Members Write Tenant Nobody All;
+    /// Make an invitation worthless.
+    InvitationRevoke "invitation.revoke" Members Write Tenant Nobody All;
+    /// List who applies to join, look at one (ORG-11).
+    ApplicationRead "application.read" Members Read Tenant Nobody All;
+    /// Let somebody join who applies for it.
+    ApplicationApprove "application.approve" Members Write Tenant Nobody All;
+    /// Refuse somebody who applies to join.
+    ApplicationRefuse "application.refuse" Members Write Tenant Nobody All;
+    /// Invite a member who has no password yet to set one (ORG-12).
+    MemberInvite "member.invite" Members Write Account Nobody NobodyBelow;
     /// Import departments, people and groups from tables (ORG-09, ORG-13, GRP-08). Groups take the permission for groups, too.
     OrganisationImport "organisation.import" Members Write Tenant Nobody All;
     /// Export departments, people or groups into tables (ORG-28). Groups take the permission for groups, too.
@@ -375,6 +409,7 @@ impl Action {
                 | Action::GrantChange
                 | Action::CreatorChange
                 | Action::SecondFactorReset
+                | Action::AccountRecover
                 | Action::SecurityChange
                 | Action::RequestConfirm
                 | Action::AccountErase

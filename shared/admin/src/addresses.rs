@@ -107,6 +107,26 @@ impl Administration {
         self.directory.group(address).await?.ok_or_else(missing)
     }
 
+    /// Gives the group of a department another address in its domain, once (GRP-06).
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    pub async fn readdress_group(
+        &self,
+        call: &Call,
+        tenant: TenantId,
+        group: &str,
+        local: &str,
+    ) -> Result<Group, AdminError> {
+        let about = About::new(Some(tenant), Action::GroupReaddress, group).to(json!({ "prefix": local }));
+        self.permit(call, &Scope::Tenant(tenant), &about).await?;
+        // The group itself is perhaps at its new address already, if the call was cut off.
+        let missing = || AdminError::NotFound("group");
+        self.own_domain(tenant, group).await.map_err(|error| hidden(error, missing()))?;
+        self.directory.check_group_address(tenant, group, local).await?;
+        self.act(call, &about, self.directory.readdress_group(tenant, group, local)).await
+    }
+
     /// Adds a group in a domain of the tenant.
     ///
     /// # Errors

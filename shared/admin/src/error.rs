@@ -104,6 +104,9 @@ pub enum Conflict {
     /// Nothing to be read has come of a long operation yet, or not any more.
     #[error("there is nothing to be read")]
     NoResult,
+    /// The creator hands the tenant over before he leaves.
+    #[error("the creator hands the organisation over first")]
+    CreatorLeaves,
     /// The tenant's plan does not have the function (PLN-09).
     #[error("the plan does not have the function {}", .0.name())]
     NotInPlan(Function),
@@ -156,6 +159,18 @@ pub enum Invalid {
     /// A file without a row.
     #[error("the file has no rows")]
     NoRows,
+    /// A contact address.
+    #[error("a contact address has at most {limit} characters and no control characters")]
+    Contact {
+        /// Characters.
+        limit: usize,
+    },
+    /// A logo.
+    #[error("a logo is PNG, JPEG or WebP and has at most {limit} bytes")]
+    Logo {
+        /// Bytes.
+        limit: usize,
+    },
     /// The order of a request can't be kept.
     #[error("the order is larger than {limit} bytes")]
     LargeOrder {

@@ -31,7 +31,7 @@ impl Administration {
     }
 
     /// The owner, who has just signed in, or has shown the second factor that there is.
-    async fn permitted_owner(
+    pub(crate) async fn permitted_owner(
         &self,
         call: &Call,
         about: &About<'_>,

@@ -13,6 +13,7 @@
 //! | `T/operations`, `installation/operations` | number | a [`Record`] of the log ([`operations`]) |
 //! | `T`, `installation` | `operations-end` | a hint where that log ends |
 //! | `T` | `security` | the [`SecurityRules`] of sessions, second factors and four eyes |
+//! | `T` | `profile` | what the organisation says of itself (TEN-12) |
 //! | `T/requests-for-second` | id | a [`Pending`] operation that waits for a second administrator ([`requests`]) |
 //! | `T/tickets` | digest | a ticket with which a member is let in, for a minute (`tickets`) |
 //! | `T/tasks` | id, the newest first | a [`Task`]: a long operation and how far it has come (`tasks`) |
@@ -38,17 +39,20 @@ mod addresses;
 mod authorise;
 mod business;
 mod call;
+mod colleagues;
 mod departments;
 mod domain_keys;
 mod domains;
 mod error;
 mod factors;
 mod grants;
+mod joining;
 mod keys;
 pub mod operations;
 mod people;
 mod permission;
 mod plans;
+mod profile;
 pub mod requests;
 mod roles;
 mod secretaries;
@@ -80,16 +84,19 @@ pub use authorise::{
 };
 pub use business::NewBusinessMailbox;
 pub use call::Call;
+pub use colleagues::Colleagues;
 pub use departments::SeenDepartments;
 pub use domains::{DomainRecords, DomainRules, Outside, REMOVED_AT_ONCE, removal_code};
 pub use error::{AdminError, Conflict, Invalid};
 pub use grants::{Grant, Grants, MAX_GRANTS, MAX_REACH};
+pub use joining::{Accepted, Leads, SeenInvitation};
 pub use keys::{ApiKey, Holder, KeyId, MAX_KEYS, NewKey, NotAuthentic};
 pub use operations::{Book, By, Checked, Entry, Origin, Outcome, Record};
 pub use pennypost_directory::DepartmentId;
 pub use people::{Assignment, PersonChange};
 pub use permission::{Area, Level, NoPermission, Permission, Permissions};
 pub use plans::Seats;
+pub use profile::{Logo, LogoKind, MAX_LOGO, OrganisationCounts, OrganisationProfile, SeenOrganisation};
 pub use requests::{Order, Pending, RequestId};
 pub use roles::{MAX_ROLES, Role, RoleId};
 pub use secretaries::Deputy;

@@ -13,7 +13,7 @@
 
 use std::net::IpAddr;
 
-use pennypost_directory::{DirectoryError, SessionId};
+use pennypost_directory::{DirectoryError, InvitationId, SessionId};
 use pennypost_model::codec::{Versioned, decode, encode};
 use pennypost_model::{AccountKey, TenantId, Timestamp};
 use pennypost_ports::{Consistency, ControlKey, Expected, Put};
@@ -44,7 +44,7 @@ pub type Hash = [u8; 32];
 /// Whose book: a tenant's, or the installation's.
 pub type Book = Option<TenantId>;
 
-/// Who did it.
+/// Who did it. Stored: new ones at the end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum By {
     /// Whoever ran the program on the machine.
@@ -76,6 +76,11 @@ pub enum By {
     },
     /// Nobody: it was due.
     Schedule,
+    /// Somebody who was nobody yet, by an invitation.
+    Invited {
+        /// By which; `None`: by one that was made for the account alone.
+        invitation: Option<InvitationId>,
+    },
 }
 
 impl By {
@@ -100,6 +105,8 @@ impl By {
             By::Schedule => "schedule".to_owned(),
             By::Service { key, name } => format!("key {name} ({key})"),
             By::Person { address, .. } | By::Session { address, .. } => address.clone(),
+            By::Invited { invitation: Some(invitation) } => format!("invitation {invitation}"),
+            By::Invited { invitation: None } => "invitation".to_owned(),
         }
     }
 }
@@ -175,7 +182,7 @@ pub struct Entry {
     pub by: By,
     /// From where.
     pub origin: Origin,
-    /// What: the name of an [`crate::Action`].
+    /// What: the name of an [`crate::Action`], or `invitation.accept`.
     pub action: String,
     /// Upon what: an address, a name, a number.
     pub object: String,

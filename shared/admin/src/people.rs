@@ -1,17 +1,17 @@
 //! People: what the directory says of them, and the life of their accounts (ORG-15 … ORG-23).
 
 use pennypost_directory::{
-    Account, BinCause, Binned, DepartmentId, Listed, MAX_DEPARTMENTS_OF_ACCOUNT, NewOwner, Page, Profile,
-    ProfileField,
+    Account, BinCause, Binned, DepartmentId, DirectoryError, Listed, MAX_DEPARTMENTS_OF_ACCOUNT, NewOwner,
+    Page, Profile, ProfileField,
 };
 use pennypost_model::{AccountKey, TenantId, Timestamp};
 use serde_json::{Value, json};
 
 use crate::accounts::may_see;
 use crate::action::Action;
-use crate::authorise::Scope;
+use crate::authorise::{Scope, Standing};
 use crate::call::{About, Call};
-use crate::{AdminError, Administration, Invalid};
+use crate::{AdminError, Administration, Conflict, Invalid};
 
 /// What is to be different about a person; `None` stays as it is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -165,6 +165,44 @@ impl Administration {
         };
         self.upon(call, action, key, json!({ "days": cause.days() }), self.directory.bin_account(key, cause))
             .await
+    }
+
+    /// A member leaves (ORG-24): the account goes into the recycle bin, and only an administrator brings it back. The creator
+    /// hands the tenant over first.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    pub async fn leave(&self, call: &Call, key: AccountKey) -> Result<Binned, AdminError> {
+        let object = key.account.to_string();
+        let about = About::new(Some(key.tenant), Action::AccountLeave, &object);
+        let (address, _) = self.permitted_owner(call, &about, key).await?;
+        if self.authority(key).await?.standing == Standing::Creator {
+            return Err(AdminError::Conflict(Conflict::CreatorLeaves));
+        }
+        let about = About { object: &address, ..about }.to(json!({ "days": BinCause::Deleted.days() }));
+        self.act(call, &about, self.directory.bin_account(key, BinCause::Deleted)).await
+    }
+
+    /// Lets a member in again who has lost password and second factor (ORG-19): by the password that comes back, which he has
+    /// to change at the first sign-in, and without a second factor. Sessions end, locks are lifted. Repeating an interrupted
+    /// call completes it, with another password. It is made up here, so that none lies with what waits for a second
+    /// administrator.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    pub async fn recover_account(&self, call: &Call, key: AccountKey) -> Result<String, AdminError> {
+        let recovering = async {
+            let missing = || DirectoryError::NoAccount(key.to_string());
+            let account = self.directory.account(key).await?.ok_or_else(missing)?;
+            let rules = self.directory.sign_in_rules(key.tenant).await?.passwords;
+            let password = rules.fresh(account.address.local(), &account.display_name);
+            self.directory.give_password(key, &password, true).await?;
+            self.directory.remove_second_factor(key).await?;
+            self.directory.end_sessions(key, None).await?;
+            self.directory.unlock(key).await?;
+            Ok(password)
+        };
+        self.upon(call, Action::AccountRecover, key, json!({ "must_change": true }), recovering).await
     }
 
     /// Accounts in the recycle bin that the actor may see. A page may hold few though more follow.

@@ -198,6 +198,17 @@ impl Directory {
     /// [`DirectoryError::Name`], [`DirectoryError::NoDomain`], [`DirectoryError::NoDepartment`],
     /// [`DirectoryError::AddressTaken`], [`DirectoryError::NoSeat`], or the port's.
     pub async fn add_account_with(&self, new: &NewAccount<'_>) -> Result<Account, DirectoryError> {
+        self.add_account_as(AccountId(self.ids.random()), new, None).await
+    }
+
+    /// Adds an account with an id that no account had, and with what is stored of its password, if that is known. Two calls
+    /// at once take different ids.
+    pub(crate) async fn add_account_as(
+        &self,
+        id: AccountId,
+        new: &NewAccount<'_>,
+        known: Option<Credential>,
+    ) -> Result<Account, DirectoryError> {
         let (tenant, address) = self.place_for(new.address).await?;
         let display_name = display_name_of(new.display_name)?;
         let departments = match new.departments {
@@ -207,10 +218,10 @@ impl Directory {
         let names = Names { local: address.local(), display: &display_name };
         let credential = match new.password {
             Some(password) => Some(self.new_credential(tenant, names, password, false, None).await?),
-            None => None,
+            None => known,
         };
         let account = Account {
-            key: AccountKey { tenant, account: AccountId(self.ids.random()) },
+            key: AccountKey { tenant, account: id },
             address,
             state: AccountState::Active,
             quota_bytes: new.quota_bytes,

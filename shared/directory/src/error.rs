@@ -4,7 +4,7 @@ use pennypost_model::codec::CodecError;
 use pennypost_policy::{AddressError, PolicyError};
 use pennypost_ports::PortError;
 
-use crate::{NoSeat, SignInRulesError, Weakness};
+use crate::{InvitationEnd, NoSeat, SignInRulesError, Weakness};
 
 /// What an error asks of the caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -183,6 +183,30 @@ pub enum DirectoryError {
     /// A plan that would be over before it begins.
     #[error("a plan ends after it has begun")]
     PlanTerm,
+    /// The address of a group that has no other one, or no other one any more (GRP-06).
+    #[error("the address of {0} is no department's, or was changed already")]
+    AddressFixed(String),
+    /// It is not said in which domain those who join get an address.
+    #[error("say in which domain those who join get an address")]
+    JoiningDomain,
+    /// No such invitation, or nothing that leads to an application.
+    #[error("there is no such invitation")]
+    NoInvitation,
+    /// An invitation that is good for nothing.
+    #[error(transparent)]
+    InvitationOver(#[from] InvitationEnd),
+    /// An invitation that could not be made so.
+    #[error("an invitation is accepted 1 to 1,000 times, and good for 90 days at most")]
+    InvitationTerms,
+    /// Nobody applies for that address.
+    #[error("nobody applies for {0}")]
+    NoApplication(String),
+    /// It was decided already.
+    #[error("the application for {0} is not to be decided any more")]
+    Decided(String),
+    /// The member has a password, or can have none.
+    #[error("{0} needs no invitation: there is a password, or there can be none")]
+    AlreadyJoined(String),
 }
 
 impl DirectoryError {
@@ -202,7 +226,9 @@ impl DirectoryError {
             | E::NoGroup(_)
             | E::NoMember(_)
             | E::NoDepartment(_)
-            | E::NoTag(_) => Kind::NotFound,
+            | E::NoTag(_)
+            | E::NoInvitation
+            | E::NoApplication(_) => Kind::NotFound,
             E::TenantTaken(_)
             | E::DomainTaken(_)
             | E::AddressTaken(_)
@@ -214,7 +240,11 @@ impl DirectoryError {
             | E::BinOver(_)
             | E::DomainNotEmpty(_)
             | E::DomainState(_)
-            | E::NoSeat(_) => Kind::Conflict,
+            | E::NoSeat(_)
+            | E::InvitationOver(_)
+            | E::Decided(_)
+            | E::AddressFixed(_)
+            | E::AlreadyJoined(_) => Kind::Conflict,
             E::Address(_)
             | E::UnsuitableAddress { .. }
             | E::Policy(_)
@@ -234,7 +264,9 @@ impl DirectoryError {
             | E::WrongKind(_)
             | E::GroupFollows
             | E::AliasDomain(_)
-            | E::PlanTerm => Kind::Invalid,
+            | E::PlanTerm
+            | E::JoiningDomain
+            | E::InvitationTerms => Kind::Invalid,
         }
     }
 

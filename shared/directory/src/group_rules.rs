@@ -76,8 +76,12 @@ pub enum Admission {
     Refused,
 }
 
-fn rules_key(tenant: TenantId, address: &MailAddress) -> ControlKey {
-    ControlKey::new(format!("{tenant}/groups"), format!("{}/{}", address.domain(), address.local()))
+pub(crate) fn rules_partition(tenant: TenantId) -> String {
+    format!("{tenant}/groups")
+}
+
+pub(crate) fn rules_key(tenant: TenantId, address: &MailAddress) -> ControlKey {
+    ControlKey::new(rules_partition(tenant), format!("{}/{}", address.domain(), address.local()))
 }
 
 impl Directory {
@@ -207,6 +211,7 @@ impl Directory {
         tenant: TenantId,
         address: &MailAddress,
     ) -> Result<(), DirectoryError> {
+        self.forget_former(tenant, address).await?;
         self.erase(&rules_key(tenant, address)).await
     }
 

@@ -18,8 +18,10 @@
 //! | `T/departments`, `T/members`, `T/names`, `T/intents`, `T/tags` | | the organisation (`organisation`) |
 //! | `T/aliases` | `A/DOMAIN/LOCAL` | the address may be an alias of the account (`alias`) |
 //! | `T/groups` | `DOMAIN/LOCAL` | rules of a group beyond its members (`group_rules`) |
+//! | `T/readdressed` | `DOMAIN/LOCAL` | the address that a group had before (`group_address`) |
 //! | `T/bin` | `A` | the account may be in the recycle bin (`life`) |
 //! | `T/mailbox-users`, `T/mailboxes-used`, `T/user-tokens` | | who uses business mailboxes (`business`) |
+//! | `T`, `T/invitations`, `T/applications`, `T/member-invitations` | `joining` | who joins by invitation (`joining`) |
 //! | `T/secretaries`, `T/secretary-of` | | secretaries of members (`secretary`) |
 //! | `T/vip` | `A` | the account may have a VIP seat (`vip`) |
 //! | `T` | `sent-today` | messages sent today, where a plan says how many there may be (`allowance`) |
@@ -52,12 +54,16 @@ mod allowance;
 mod amend;
 mod business;
 mod clients;
+mod colleagues;
 mod domain;
 mod domain_life;
 mod error;
 mod factor_item;
+mod fresh_password;
 mod group;
+mod group_address;
 mod group_rules;
+mod joining;
 mod life;
 mod locks;
 mod networks;
@@ -103,6 +109,11 @@ pub use domain_life::{DomainContents, MAX_DOMAINS};
 pub use error::{DirectoryError, Kind};
 pub use group::{Group, MAX_GROUP_DEPTH, MAX_MEMBERS, Member};
 pub use group_rules::{Admission, GroupRules, MAX_GROUP_RULES, Senders};
+pub use joining::{
+    Application, ApplicationState, Applied, Invitation, InvitationEnd, InvitationId, Joining, JoiningRules,
+    MAX_INVITATION_LIFE, MAX_INVITATION_USES, MAX_INVITATIONS, MemberInvitation, NewApplication,
+    NewInvitation,
+};
 pub use life::NewOwner;
 pub use locks::Lock;
 pub use networks::{AddressRule, MAX_NETWORKS, Network, NetworkError, Verdict};

@@ -273,6 +273,7 @@ impl Directory {
     /// Password, second factor, sessions and tokens of an account open nothing any more, and it uses no business mailbox
     /// and acts for nobody.
     async fn forget_credentials(&self, key: AccountKey) -> Result<(), DirectoryError> {
+        self.forget_member_invitation(key).await?;
         self.erase(&credential_key(key)).await?;
         // What its owner has said about signing in, and from where.
         self.erase(&account_sign_in_key(key)).await?;

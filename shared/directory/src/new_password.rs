@@ -71,6 +71,16 @@ impl Directory {
         self.credential(&rules, names, password, must_change, before).await
     }
 
+    /// What is stored of the first password that its owner sets.
+    pub(crate) async fn own_credential(
+        &self,
+        rules: &PasswordRules,
+        names: Names<'_>,
+        password: &str,
+    ) -> Result<Credential, DirectoryError> {
+        self.credential(rules, names, password, false, None).await
+    }
+
     async fn credential(
         &self,
         rules: &PasswordRules,

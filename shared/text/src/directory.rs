@@ -1,6 +1,8 @@
 //! What the directory refuses, in the person's language.
 
-use pennypost_directory::{AddressError, Broken, DirectoryError, NoSeat, PolicyError, Weakness};
+use pennypost_directory::{
+    AddressError, Broken, DirectoryError, InvitationEnd, NoSeat, PolicyError, Weakness,
+};
 
 use crate::{Text, say};
 
@@ -53,6 +55,17 @@ pub fn directory_message(error: &DirectoryError, text: &Text) -> String {
         E::DomainState(name) => say!(text, "error-domain-state", name = name),
         E::NoSeat(why) => no_seat_message(why, text),
         E::PlanTerm => say!(text, "plan-term"),
+        E::NoInvitation => say!(text, "error-no-invitation"),
+        E::InvitationOver(InvitationEnd::Closed) => say!(text, "error-joining-closed"),
+        E::InvitationOver(InvitationEnd::Past) => say!(text, "error-invitation-past"),
+        E::InvitationOver(InvitationEnd::Revoked) => say!(text, "error-invitation-revoked"),
+        E::InvitationOver(InvitationEnd::UsedUp) => say!(text, "error-invitation-used-up"),
+        E::InvitationTerms => say!(text, "error-invitation-terms"),
+        E::AddressFixed(address) => say!(text, "error-address-fixed", address = address),
+        E::JoiningDomain => say!(text, "error-joining-domain"),
+        E::NoApplication(address) => say!(text, "error-no-application", address = address),
+        E::Decided(address) => say!(text, "error-decided", address = address),
+        E::AlreadyJoined(address) => say!(text, "error-already-joined", address = address),
         E::Field { name, limit } => say!(text, "error-field", name = *name, limit = *limit),
     }
 }

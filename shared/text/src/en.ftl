@@ -42,6 +42,17 @@ error-in-bin = { $address } is in the recycle bin: see “pennypost account rest
 error-not-in-bin = { $address } is not in the recycle bin
 error-bin-over = the time of { $address } in the recycle bin is over: it can only be erased
 error-secretary-cycle = { $address } would be their own secretary, at once or by others
+error-no-invitation = there is no such invitation
+error-joining-closed = the organisation does not let people join by invitation
+error-invitation-past = the time of the invitation is over
+error-invitation-revoked = the invitation was revoked
+error-invitation-used-up = the invitation was accepted as often as it may be
+error-invitation-terms = an invitation is accepted 1 to 1,000 times, and good for 90 days at most
+error-address-fixed = the address of { $address } is no department’s, or was changed already
+error-joining-domain = say in which domain those who join get an address
+error-no-application = nobody applies for { $address }
+error-decided = the application for { $address } is not to be decided any more
+error-already-joined = { $address } needs no invitation: there is a password, or there can be none
 error-wrong-kind = { $address } is not an account with which that is done: members’ accounts are deleted, unbound and assigned, business mailboxes are withdrawn, what was unbound needs a new owner
 error-group-follows = the members of this group are those of its department
 error-empty-account = the mail of { $address } cannot be erased: { $cause }
@@ -223,6 +234,7 @@ group-changed = the group { $address } has { $count ->
     [one] 1 member
    *[other] { $count } members
  }
+group-readdressed = the group { $former } is { $address } from now on
 group-removed = removed the group { $address }
 groups-none = there are no groups yet
 list-entry-added = added: { $entry }
@@ -520,6 +532,7 @@ administration-missing = there is no such { $what ->
     [session] session
     [task] task
     [secretary] secretary
+    [invitation] invitation
     [owner] owner
     [mailbox] business mailbox
     [token] token
@@ -715,6 +728,44 @@ secretary-ended = { $secretary } is no secretary of { $owner } any more
 secretary-applies = applies
 secretary-none = nobody
 secretary-until = until
+invitation-once = invitation (shown only once): { $invitation }
+    good { $uses } times until { $until } UTC
+invitation-revoked = the invitation { $id } is worth nothing any more
+invitation-state = { $state ->
+    [good] good
+    [past] time is over
+    [revoked] revoked
+   *[used-up] used up
+ }
+invitations-none = there are no invitations
+joining-rules = join by invitation: { $open ->
+    [yes] yes
+   *[no] no
+ }; an administrator approves: { $approval ->
+    [yes] yes
+   *[no] as the invitation says
+ }; members invite colleagues: { $colleagues ->
+    [yes] yes
+   *[no] no
+ }; department: { $department }; domain: { $domain }
+application-approved = { $address } has joined
+application-refused = refused the application for { $address }
+application-state = { $state ->
+    [waiting] waits
+    [joining] is being added
+    [joined] joined
+   *[refused] refused
+ }
+applications-none = nobody applies
+account-recovered = { $address } comes in with this password (shown only once), which is to be changed at once: { $password }
+profile-contact = a contact address has at most { $limit } characters and no control characters
+profile-logo = a logo is PNG, JPEG or WebP and has at most { $limit } bytes
+profile-file = the file { $path } can’t be read: { $cause }
+word-contact = contact address
+word-logo = logo
+word-short-name = short name
+creator-leaves = the creator hands the organisation over first
+not-joined-none = every member has a password
 
 ## Plans of tenants
 

@@ -42,6 +42,17 @@ error-in-bin = { $address } 在回收站中，请参阅“pennypost account rest
 error-not-in-bin = { $address } 不在回收站中
 error-bin-over = { $address } 在回收站的保留期已过，只能彻底删除
 error-secretary-cycle = { $address } 会直接或间接成为自己的秘书
+error-no-invitation = 没有这个邀请
+error-joining-closed = 该组织未开放邀请加入
+error-invitation-past = 邀请已过期
+error-invitation-revoked = 邀请已被撤销
+error-invitation-used-up = 邀请的可用次数已用完
+error-invitation-terms = 邀请可用 1 至 1000 次，有效期最长 90 天
+error-address-fixed = { $address } 不是部门群组的地址，或该地址已修改过一次
+error-joining-domain = 请指定新成员使用的域名
+error-no-application = 没有人申请 { $address }
+error-decided = 地址 { $address } 的申请已处理，不能再次处理
+error-already-joined = { $address } 不需要邀请：已设置密码，或该账号不能设置密码
 error-wrong-kind = { $address } 不是可以这样操作的账号：成员账号可以删除、解绑和分配，业务邮箱可以回收，已解绑的邮箱需要新的使用者
 error-group-follows = 该邮件组的成员即其部门的成员
 error-empty-account = 无法清除 { $address } 的邮件：{ $cause }
@@ -166,6 +177,7 @@ alias-removed = 已删除别名 { $address }
 aliases-none = 还没有别名
 group-added = 已添加邮件组 { $address }，共 { $count } 个成员
 group-changed = 邮件组 { $address } 现有 { $count } 个成员
+group-readdressed = 群组 { $former } 的地址已改为 { $address }
 group-removed = 已删除邮件组 { $address }
 groups-none = 还没有邮件组
 list-entry-added = 已添加：{ $entry }
@@ -450,6 +462,7 @@ administration-missing = 没有该{ $what ->
     [session] 会话
     [task] 任务
     [secretary] 秘书
+    [invitation] 邀请
     [owner] 邮箱主人
     [mailbox] 业务邮箱
     [token] 客户端专用密码
@@ -642,6 +655,44 @@ secretary-ended = { $secretary } 不再是 { $owner } 的秘书
 secretary-applies = 申请中
 secretary-none = 没有
 secretary-until = 有效期至
+invitation-once = 邀请（仅显示一次）：{ $invitation }
+    可使用 { $uses } 次，有效期至 { $until } UTC
+invitation-revoked = 邀请 { $id } 已失效
+invitation-state = { $state ->
+    [good] 有效
+    [past] 已过期
+    [revoked] 已撤销
+   *[used-up] 次数已用完
+ }
+invitations-none = 没有邀请
+joining-rules = 允许邀请加入：{ $open ->
+    [yes] 是
+   *[no] 否
+ }；需管理员审核：{ $approval ->
+    [yes] 是
+   *[no] 由邀请决定
+ }；成员可邀请同事：{ $colleagues ->
+    [yes] 是
+   *[no] 否
+ }；部门：{ $department }；域名：{ $domain }
+application-approved = { $address } 已加入
+application-refused = 已拒绝 { $address } 的申请
+application-state = { $state ->
+    [waiting] 待审核
+    [joining] 正在添加
+    [joined] 已加入
+   *[refused] 已拒绝
+ }
+applications-none = 没有人申请
+account-recovered = { $address } 可用此密码登录（仅显示一次），登录后须立即修改：{ $password }
+profile-contact = 联系地址最多 { $limit } 个字符，且不含控制字符
+profile-logo = 标志须为 PNG、JPEG 或 WebP，最多 { $limit } 字节
+profile-file = 无法读取文件 { $path }：{ $cause }
+word-contact = 联系地址
+word-logo = 标志
+word-short-name = 简称
+creator-leaves = 创建者须先移交企业，才能退出
+not-joined-none = 所有成员都已设置密码
 
 ## 租户的套餐
 

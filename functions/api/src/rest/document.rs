@@ -171,7 +171,7 @@ fn path_parameter(name: &str) -> Value {
         "department" | "tag" => {
             (json!({ "type": "integer", "minimum": 1, "maximum": u32::MAX }), "The number of it.")
         }
-        "alias" | "group" => (json!({ "type": "string" }), "An address."),
+        "alias" | "group" | "application" => (json!({ "type": "string" }), "An address."),
         _ => (json!({ "type": "string", "pattern": "^[0-9a-f]{16}$" }), "An id."),
     };
     json!({ "name": name, "in": "path", "required": true, "schema": schema, "description": about })

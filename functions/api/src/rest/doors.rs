@@ -16,7 +16,7 @@ use crate::rest::operation::{Good, Shape};
 use crate::rest::problem::details::both;
 use crate::rest::problem::{Kind, Refusal};
 use crate::rest::reply::Reply;
-use crate::rest::resources::sessions;
+use crate::rest::resources::{joining, sessions};
 use crate::rest::{Client, Rest};
 
 /// A request at a door.
@@ -32,6 +32,11 @@ impl Knock<'_> {
     /// Who comes from where.
     pub(crate) fn visitor(&self) -> Visitor<'_> {
         Visitor { client: &self.agent, address: self.client }
+    }
+
+    /// A header, if it is text.
+    pub(crate) fn header(&self, name: &str) -> Option<String> {
+        text(&self.headers, name)
     }
 
     /// Is it a page of this post office that asks?
@@ -57,7 +62,7 @@ pub(crate) struct Door {
 }
 
 /// All of them.
-pub(crate) static DOORS: &[Door] = &[sessions::SIGN_IN];
+pub(crate) static DOORS: &[Door] = &[sessions::SIGN_IN, joining::LOOK, joining::JOIN, joining::FOLLOW];
 
 impl Door {
     /// Every kind of problem that it may answer with.

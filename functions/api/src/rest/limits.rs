@@ -26,6 +26,11 @@ impl Default for Pace {
 const BURST_OF_FAILURES: f64 = 30.0;
 /// And for each second after that.
 const RATE_OF_FAILURES: f64 = 0.5;
+/// Invitations that are shown from one network, at once: an office in which many join, but nobody who makes us hash
+/// passwords without end.
+const BURST_OF_KNOCKS: f64 = 60.0;
+/// And for each second after that.
+const RATE_OF_KNOCKS: f64 = 0.5;
 /// Buckets that are kept; full ones go first.
 const MAX_BUCKETS: usize = 10_000;
 
@@ -33,6 +38,8 @@ const MAX_BUCKETS: usize = 10_000;
 enum Whose {
     Key([u8; 16]),
     Network(u128),
+    /// Who comes without a key, by an invitation.
+    Knocking(u128),
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -55,6 +62,7 @@ impl Whose {
         match self {
             Whose::Key(_) => (f64::from(pace.at_once.max(1)), f64::from(pace.per_second.max(1))),
             Whose::Network(_) => (BURST_OF_FAILURES, RATE_OF_FAILURES),
+            Whose::Knocking(_) => (BURST_OF_KNOCKS, RATE_OF_KNOCKS),
         }
     }
 }
@@ -74,11 +82,15 @@ fn whose(key: &str) -> Whose {
 }
 
 /// A /64 is one network.
-fn network(client: IpAddr) -> Whose {
+fn number(client: IpAddr) -> u128 {
     match client.to_canonical() {
-        IpAddr::V4(address) => Whose::Network(u128::from(u32::from(address))),
-        IpAddr::V6(address) => Whose::Network(u128::from(address) >> 64 << 64),
+        IpAddr::V4(address) => u128::from(u32::from(address)),
+        IpAddr::V6(address) => u128::from(address) >> 64 << 64,
     }
+}
+
+fn network(client: IpAddr) -> Whose {
+    Whose::Network(number(client))
 }
 
 impl Limits {
@@ -131,6 +143,11 @@ impl Limits {
         }
     }
 
+    /// Has this network shown too many invitations, good ones or not? Networks that are not known are counted as one.
+    pub(crate) fn knock(&self, client: Option<IpAddr>, now: Timestamp) -> Result<(), u64> {
+        self.take(Whose::Knocking(client.map_or(0, number)), now, 1.0)
+    }
+
     /// A key from this network opened nothing.
     pub(crate) fn failed(&self, client: Option<IpAddr>, now: Timestamp) {
         if let Some(client) = client {
@@ -175,6 +192,22 @@ mod tests {
         assert_eq!(limits.client("good", at("2001:db8::1"), now), Ok(()));
         assert_eq!(limits.client("guess", None, now), Ok(()));
         assert_eq!(limits.client("guess", at("2001:db8::1"), now.plus_millis(2_000)), Ok(()));
+    }
+
+    #[test]
+    fn invitations_are_counted_by_networks_and_for_themselves() {
+        let limits = Limits::default();
+        let now = Timestamp(1_000_000);
+        let at = |text: &str| Some(text.parse::<IpAddr>().expect("an address"));
+        for n in 0..60 {
+            assert_eq!(limits.knock(at(&format!("2001:db8::{n:x}")), now), Ok(()));
+        }
+        assert_eq!(limits.knock(at("2001:db8::ffff"), now), Err(2));
+        assert_eq!(limits.knock(at("192.0.2.1"), now), Ok(()));
+        assert_eq!(limits.knock(None, now), Ok(()));
+        // Keys from there are none of it.
+        assert_eq!(limits.client("good", at("2001:db8::1"), now), Ok(()));
+        assert_eq!(limits.knock(at("2001:db8::1"), now.plus_millis(2_000)), Ok(()));
     }
 
     #[test]

@@ -4,7 +4,8 @@ use axum::http::{HeaderMap, HeaderValue, Uri, header};
 use axum::response::{IntoResponse, Response};
 
 use crate::language::Language;
-use crate::rest::operation::Operation;
+use crate::rest::doors::DOORS;
+use crate::rest::operation::Method;
 use crate::rest::resources;
 
 const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222}\
@@ -18,7 +19,11 @@ pub(super) async fn page(headers: HeaderMap, uri: Uri) -> Response {
     let say = |english, chinese| language.say(english, chinese);
     let mut rows = String::new();
     for operation in resources::operations() {
-        rows.push_str(&row(operation));
+        let action = operation.action.map_or("", |action| action.name());
+        rows.push_str(&row(operation.method, operation.path, action, operation.summary));
+    }
+    for door in DOORS {
+        rows.push_str(&row(Method::Post, door.path, "", door.summary));
     }
     let title = say("Pennypost admin API", "Pennypost 管理接口");
     let intro = say(
@@ -50,10 +55,8 @@ pub(super) async fn page(headers: HeaderMap, uri: Uri) -> Response {
 }
 
 /// Only what stands in the table, which holds no mark-up.
-fn row(operation: &Operation) -> String {
-    let action = operation.action.map_or("", |action| action.name());
-    let method = operation.method.http();
-    let (path, summary) = (operation.path, operation.summary);
+fn row(method: Method, path: &str, action: &str, summary: &str) -> String {
+    let method = method.http();
     format!("<tr><td class=\"m\">{method}<td><code>{path}</code><td><code>{action}</code><td>{summary}</tr>")
 }
 

@@ -180,7 +180,7 @@ async fn lists_have_pages() {
     addresses.sort_unstable();
     let names = [
         "business", "chief", "creator", "deleted", "doomed", "graded", "leaver1", "leaver2", "leaver3",
-        "member", "retired", "unbound",
+        "member", "newcomer", "retired", "unbound",
     ];
     let expected = names.map(|name| format!("{name}@{}", it.home.domain));
     assert_eq!(addresses, expected);

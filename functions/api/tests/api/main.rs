@@ -2,12 +2,16 @@
 
 mod business;
 mod calls;
+mod colleagues;
 mod domains;
+mod joining;
 mod organisation;
 mod plans;
+mod profile;
 mod secretaries;
 mod sessions;
 mod sign_in;
+mod statistics;
 mod support;
 mod tasks;
 mod walk;

@@ -234,7 +234,7 @@ async fn accounts_go_and_come_back() {
 /// Feature ORG-25 (part): tags over departments and members, chosen as members of groups; no outbound restriction or approval that could choose them yet
 /// Feature GRP-04: four scopes of who may send, with those that are named beside them
 /// Feature GRP-05 (part): representatives are named; choosing the group's address in compose comes with a page for it
-/// Feature GRP-06 (part): the group of a department follows it, its address is pinyin; the address is not changed once yet
+/// Feature GRP-06: the group of a department follows it, its address is pinyin, and is changed once
 /// Feature GRP-10: a group is disabled and enabled again
 #[tokio::test(flavor = "multi_thread")]
 async fn tags_and_groups_name_people() {
@@ -269,7 +269,34 @@ async fn tags_and_groups_name_people() {
     wanted["tags"] = json!([tag]);
     it.ask("PUT", &format!("{of_group}/rules"), &wanted).await.assert_problem(409, "other-state");
 
+    // Its address is changed once; who names it names the new one.
+    let outer = json!({ "address": format!("outer@{}", it.home.domain), "members": [made["address"]] });
+    assert_eq!(it.ask("POST", "/groups", &outer).await.status, 201);
     let plain = format!("/groups/group@{}/rules", it.home.domain);
+    it.ask("PUT", &plain, &json!({ "senders": "named", "named": [made["address"]] })).await;
+    let place = format!("{of_group}/address");
+    it.ask("POST", &place, &json!({ "prefix": "group" })).await.assert_problem(409, "taken");
+    it.ask("POST", &place, &json!({ "prefix": "a b" })).await.assert_problem(422, "invalid");
+    let moved = it.ask("POST", &place, &json!({ "prefix": "research" })).await;
+    let research_at = format!("research@{}", it.home.domain);
+    assert_eq!(
+        (moved.status.as_u16(), &moved.json()["address"]),
+        (200, &json!(research_at)),
+        "{}",
+        moved.text
+    );
+    let outer = it.get(&format!("/groups/outer@{}", it.home.domain)).await;
+    assert_eq!(outer["members"], json!([research_at]));
+    assert_eq!(it.get(&plain).await["named"], json!([research_at]));
+    it.by(&it.key, "GET", &of_group, None).await.assert_problem(404, "not-found");
+    let of_group = format!("/groups/{research_at}");
+    let moved = it.get(&format!("{of_group}/rules")).await;
+    assert_eq!((&moved["follows"], &moved["representatives"]), (&json!(research), &json!([li])));
+    for fixed in [&of_group, &format!("/groups/group@{}", it.home.domain)] {
+        let again = it.ask("POST", &format!("{fixed}/address"), &json!({ "prefix": "other" })).await;
+        again.assert_problem(409, "other-state");
+    }
+
     let by_tag = json!({ "senders": "members", "tags": [tag], "disabled": true });
     let changed = it.ask("PUT", &plain, &by_tag).await.json();
     assert_eq!((&changed["tags"], &changed["disabled"]), (&json!([tag]), &json!(true)));

@@ -79,9 +79,9 @@ async fn the_operator_gives_a_plan_and_administrators_see_it() {
     assert_eq!(set["capacities"], json!({ "ordinary": 1_000_000_000, "vip": null, "business": null }));
     let read = it.ask(&it.administrator, "GET", "/plan", None).await;
     assert_eq!(read.json(), set);
-    // Four and three that are to leave; three lie in the bin.
+    // Four, three that are to leave, and one who has not joined; three lie in the bin.
     let seats = json!({
-        "lowered": false, "seats": 100, "members": 7, "vip_seats": 5, "vip_members": 0, "vip_by_business": 0,
+        "lowered": false, "seats": 100, "members": 8, "vip_seats": 5, "vip_members": 0, "vip_by_business": 0,
         "vip_free": 5, "business_allowed": 8, "business_mailboxes": 2,
     });
     assert_eq!(it.get("/seats").await, seats);
@@ -123,7 +123,7 @@ async fn the_operator_gives_a_plan_and_administrators_see_it() {
 async fn what_a_plan_does_not_allow_is_refused() {
     let it = bench().await;
     // As many business mailboxes as there are.
-    it.set(&json!({ "edition": "small", "functions": ["api"], "seats": 8, "vip_seats": 1, "business_mailboxes": 2 }))
+    it.set(&json!({ "edition": "small", "functions": ["api"], "seats": 9, "vip_seats": 1, "business_mailboxes": 2 }))
         .await;
     let made = it.add("new").await;
     assert_eq!(made.status, 201, "{}", made.text);
@@ -148,12 +148,12 @@ async fn what_a_plan_does_not_allow_is_refused() {
     let row = listed["items"].as_array().expect("rows").iter().find(bytes).expect("listed");
     assert_eq!(row["capacity_bytes"], 5_000);
     let full = it.add("one-more").await.assert_problem(409, "plan-limit");
-    assert!(full["detail"].as_str().expect("why").contains("all 8 seats"), "{full}");
+    assert!(full["detail"].as_str().expect("why").contains("all 9 seats"), "{full}");
     let path = format!("/tenants/{}/accounts", it.home.id);
     let new = json!({ "address": format!("one-more@{}", it.home.domain), "password": "a long password" });
     let chinese = [("accept-language", "zh-CN")];
     let full = it.office.ask_with(&it.administrator, "POST", &path, &chinese, Some(&new)).await;
-    assert!(full.json()["detail"].as_str().expect("why").contains("8 个账号名额已用完"), "{}", full.text);
+    assert!(full.json()["detail"].as_str().expect("why").contains("9 个账号名额已用完"), "{}", full.text);
     let deleted = format!("/accounts/{}/restore", it.home.deleted.account);
     it.ask(&it.administrator, "POST", &deleted, None).await.assert_problem(409, "plan-limit");
     // What can be known before it is tried is no operation: nothing was added, nothing is in the log.
@@ -190,7 +190,7 @@ async fn what_a_plan_does_not_allow_is_refused() {
     assert_eq!((converted.status.as_u16(), &converted.json()["business"]), (200, &json!(true)));
     let seats = it.get("/seats").await;
     let told = (&seats["members"], &seats["vip_by_business"], &seats["business_mailboxes"]);
-    assert_eq!(told, (&json!(7), &json!(1), &json!(3)));
+    assert_eq!(told, (&json!(8), &json!(1), &json!(3)));
     it.vip(&other, true).await.assert_problem(409, "plan-limit");
     let administration = &it.office.administration;
     administration.delete_account(&OPERATOR, it.home.member, BinCause::Withdrawn).await.expect("withdrawn");

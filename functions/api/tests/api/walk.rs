@@ -11,6 +11,7 @@ use base64::prelude::BASE64_STANDARD;
 use pennypost_admin::{Action, Actor, Authority, Decision, Permissions, Scope, Target, authorise};
 use pennypost_api::rest::document;
 use pennypost_model::{AccountKey, TenantId};
+use pennypost_ports::{Clock, SystemClock};
 use serde_json::{Value, json};
 
 use crate::support::{OPERATOR, Office, Tenant, permissions};
@@ -46,7 +47,8 @@ fn routes() -> Vec<Route> {
         }
     }
     let rank = |method: &str| ["GET", "POST", "PATCH", "PUT", "DELETE"].iter().position(|one| *one == method);
-    routes.sort_by_key(|route| rank(&route.method));
+    // Who has left is not there any more.
+    routes.sort_by_key(|route| (route.name == "leave", rank(&route.method)));
     assert!(routes.len() >= 45, "{}", routes.len());
     routes
 }
@@ -124,6 +126,15 @@ fn body(route: &Route, of: &Tenant) -> Option<Value> {
         "apply-as-secretary" => {
             json!({ "owner": format!("graded@{domain}"), "scope": "send-as", "term": "6-months" })
         }
+        "readdress-group" => json!({ "prefix": "research" }),
+        "change-organisation" => json!({ "contact": "1 Mail Road" }),
+        "change-joining" => {
+            json!({ "open": true, "approval": true, "department": 1, "domain": domain })
+        }
+        "add-invitation" => json!({ "until": tomorrow() }),
+        "renew-invitation" => json!({ "uses": 2, "until": tomorrow() }),
+        "invite-member" => json!({ "until": tomorrow() }),
+        "refuse-application" => json!({ "reason": "nobody knows you" }),
         "add-tag" => json!({ "name": "new" }),
         "change-tag" => json!({ "name": "changed" }),
         "change-group-rules" => json!({ "senders": "inside" }),
@@ -139,6 +150,10 @@ fn body(route: &Route, of: &Tenant) -> Option<Value> {
         "change-own-password" => json!({ "old": "a long password", "new": "a password of one's own" }),
         other => panic!("what is the body of {other}?"),
     })
+}
+
+fn tomorrow() -> String {
+    SystemClock.now().plus_millis(24 * 60 * 60 * 1000).rfc3339()
 }
 
 fn sign_in_rules() -> Value {
@@ -186,18 +201,23 @@ fn account(route: &Route, of: &Tenant) -> AccountKey {
         "restore-account" => of.deleted,
         "erase-account" => of.doomed,
         "assign-account" => of.unbound,
+        "invite-member" => of.newcomer,
         _ => of.member,
     }
 }
 
 fn words(route: &Route, of: &Tenant) -> BTreeMap<&'static str, String> {
+    let applicant = if route.name == "refuse-application" { "unwanted" } else { "applicant" };
     let token = if route.name == "revoke-business-token" { &of.business_token } else { &of.token };
     BTreeMap::from([
         ("account", account(route, of).account.to_string()),
         ("domain", of.domain.clone()),
         ("selector", of.selector.clone()),
         ("alias", format!("alias@{}", of.domain)),
-        ("group", format!("group@{}", of.domain)),
+        (
+            "group",
+            format!("{}@{}", if route.name == "readdress-group" { "yanfa" } else { "group" }, of.domain),
+        ),
         ("role", of.role.clone()),
         ("key", of.key.clone()),
         ("token", token.clone()),
@@ -211,6 +231,8 @@ fn words(route: &Route, of: &Tenant) -> BTreeMap<&'static str, String> {
         ("request", of.request.clone()),
         ("task", of.task.clone()),
         ("letter", of.letter.clone()),
+        ("invitation", of.invitation.clone()),
+        ("application", format!("{applicant}@{}", of.domain)),
     ])
 }
 
@@ -222,6 +244,7 @@ fn marks(of: &Tenant) -> Vec<String> {
         vec![of.id.to_string(), of.name.clone(), of.role.clone(), of.key.clone(), of.token.clone()];
     marks.extend([of.session.clone(), of.request.clone(), of.task.clone(), of.business_token.clone()]);
     marks.push(of.letter.clone());
+    marks.push(of.invitation.clone());
     marks.extend(accounts);
     marks
 }
@@ -260,6 +283,10 @@ async fn state(office: &Office, of: &Tenant) -> String {
     state += &format!("{:?}", it.security_rules(&OPERATOR, of.id).await);
     state += &format!("{:?}", it.requests(&OPERATOR, of.id, &page).await);
     state += &format!("{:?}", it.tasks(&OPERATOR, of.id, &page).await);
+    state += &format!("{:?}", it.joining_rules(&OPERATOR, of.id).await);
+    state += &format!("{:?}", it.invitations(&OPERATOR, of.id).await);
+    state += &format!("{:?}", it.applications(&OPERATOR, of.id, &page).await);
+    state += &format!("{:?}", it.organisation(&OPERATOR, of.id).await);
     // When one was used changes.
     state += &format!("{:?}", keys.iter().map(|key| (key.id, &key.permissions)).collect::<Vec<_>>());
     state
@@ -433,8 +460,14 @@ fn may(actor: &Actor, route: &Route, home: &Tenant) -> bool {
         Target::Tenant => Scope::Tenant(home.id),
         Target::Department => Scope::Department { tenant: home.id, departments: &[] },
         Target::Account
-            if ["list-accounts", "list-recycle-bin", "list-locks", "list-vip-accounts"]
-                .contains(&&*route.name) =>
+            if [
+                "list-accounts",
+                "list-recycle-bin",
+                "list-locks",
+                "list-vip-accounts",
+                "list-not-joined",
+            ]
+            .contains(&&*route.name) =>
         {
             Scope::SomeAccount(home.id)
         }

@@ -15,7 +15,7 @@
 //! Feature GRP-03 (part): members by account, group, department and tag; not outside addresses, since nothing is sent out yet
 //! Feature GRP-05: representatives, who may always send to the group
 //! Feature GRP-08: groups imported and exported with members and senders
-//! Feature GRP-09 (part): the mark that a group is shared; no member’s directory shows it yet
+//! Feature GRP-09: the mark that a group is shared
 //! Feature GRP-10: a disabled group takes no mail
 
 use pennypost_model::event::Via;

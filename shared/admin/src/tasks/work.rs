@@ -135,6 +135,8 @@ impl Administration {
             By::Service { key, .. } => return self.actor_of_key(item.book, *key).await,
             By::Person { key, account, .. } => return self.actor_of_key(Some(account.tenant), *key).await,
             By::Session { session, account, .. } => (*session, *account),
+            // Whoever was only invited orders nothing.
+            By::Invited { .. } => return Err(NotAuthentic::Unknown),
         };
         // The session may have ended: the person goes on being who he is.
         let tenant = self.directory.tenant(account.tenant).await.map_err(AdminError::from)?;

@@ -2,8 +2,11 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
+use pennypost_directory::{
+    DepartmentId, DirectoryError, GroupRules, MailAddress, Page, Resolved, SignInError,
+};
+
 use crate::memory::{Death, House, Memory, PASSWORD};
-use pennypost_directory::{Page, Resolved, SignInError};
 
 const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
@@ -114,4 +117,50 @@ async fn of_racing_adds_at_most_one_wins() {
             _ => assert_eq!(accounts.len(), 1),
         }
     }
+}
+
+/// Feature GRP-06: its address is changed once, cut off and gone on with
+#[tokio::test]
+async fn a_departments_group_is_readdressed_once_whenever_it_was_cut_off() {
+    let mut died = 0;
+    for death in [Death::BeforeWrite, Death::AfterWrite] {
+        for writes in 0..12 {
+            let (house, tenant) = House::with_acme().await;
+            let directory = &house.directory;
+            let sales =
+                directory.add_department(tenant, DepartmentId::ROOT, "Sales", "").await.expect("added").id;
+            let old =
+                directory.add_department_group(tenant, sales, "acme.example").await.expect("group").address;
+            let (old, new) = (old.to_string(), "team@acme.example".to_owned());
+            directory.add_group("all@acme.example", "", &[&old]).await.expect("outer");
+            let named = MailAddress::parse(&old).expect("an address");
+            let name =
+                |rules: &mut GroupRules| rules.named = std::collections::BTreeSet::from([named.clone()]);
+            directory.change_group_rules("all@acme.example", name).await.expect("changed");
+            let dying = house.process(Memory::dying(&house.disk, writes, death));
+            if dying.readdress_group(tenant, &old, "team").await.is_ok() {
+                continue;
+            }
+            died += 1;
+            // It is somewhere at any time.
+            let groups = directory.groups(tenant, &Page::default()).await.expect("listed").items;
+            assert!(groups.iter().any(|group| [&old, &new].contains(&&group.address.to_string())));
+            match directory.readdress_group(tenant, &old, "team").await {
+                Ok(group) => assert_eq!(group.address.to_string(), new),
+                // Only the note that it is done was missing, or not even that.
+                Err(error) => assert_eq!(error, DirectoryError::NoGroup(old.clone()), "{death:?} {writes}"),
+            }
+            let groups = directory.groups(tenant, &Page::default()).await.expect("listed").items;
+            let addresses: Vec<String> = groups.iter().map(|group| group.address.to_string()).collect();
+            assert_eq!(addresses, ["all@acme.example", &new], "{death:?} {writes}");
+            assert_eq!(groups[0].members[0].address().to_string(), new, "{death:?} {writes}");
+            let rules = directory.group_rules("all@acme.example").await.expect("read").expect("there");
+            assert_eq!(rules.named.iter().map(ToString::to_string).collect::<Vec<_>>(), [new.clone()]);
+            let rules = directory.group_rules(&new).await.expect("read").expect("there");
+            assert_eq!(rules.follows, Some(sales));
+            let again = directory.readdress_group(tenant, &new, "other").await;
+            assert_eq!(again, Err(DirectoryError::AddressFixed(new)));
+        }
+    }
+    assert!(died >= 12, "only {died} deaths: the test tests nothing");
 }

@@ -4,7 +4,7 @@
 //! Feature ORG-18: an account ends at a time; the frozen state is the recycle bin
 //! Feature ORG-23 (part): recycle bin with its times: list, restore, assign, erase, convert; backing up mail and contacts not yet; nothing is erased by itself
 //! Feature BIZ-05: withdrawn: 60 days in the recycle bin
-//! Feature GRP-06 (part): a department’s group with a pinyin address, which follows it; its address cannot be changed yet
+//! Feature GRP-06: a department’s group with a pinyin address, which follows it
 
 use std::net::{IpAddr, Ipv4Addr};
 

@@ -3,12 +3,14 @@
 mod business;
 mod crashes;
 mod entries;
+mod joining;
 mod life;
 #[allow(dead_code, clippy::allow_attributes, reason = "shared with the tests of administration")]
 mod memory;
 mod organisation;
 mod plans;
 mod rules;
+mod sealed_factors;
 mod secretary;
 mod sharing;
 mod sign_in;

@@ -2,8 +2,8 @@
 
 use pennypost_admin::{AdminError, Conflict, Invalid, NotSignedIn, Why};
 use pennypost_directory::{
-    DirectoryError, Kind as DirectoryKind, NetworkError, NoFunction, NoSeat, PolicyError, SignInError,
-    SignInRulesError,
+    DirectoryError, InvitationEnd, Kind as DirectoryKind, NetworkError, NoFunction, NoSeat, PolicyError,
+    SignInError, SignInRulesError,
 };
 use pennypost_text::{Lang, Text};
 
@@ -55,6 +55,8 @@ pub(crate) fn no_such(what: &str) -> Detail {
         "session" => "登录会话",
         "request" => "待确认的操作",
         "letter" => "邮件",
+        "invitation" => "邀请",
+        "application" => "加入申请",
         _ => "对象",
     };
     both(format!("there is no such {what} here"), format!("此处没有该{chinese}"))
@@ -211,10 +213,31 @@ fn of_organisation(error: &DirectoryError) -> Refusal {
         E::BinOver(who) => (Kind::OtherState, format!("{} 在回收站中的保留期已过", short(who))),
         E::WrongKind(who) => (Kind::OtherState, format!("{} 这类账号不能进行该操作", short(who))),
         E::SecretaryCycle(who) => (Kind::Invalid, format!("{} 会直接或间接成为自己的秘书", short(who))),
+        E::NoInvitation => return Refusal::new(Kind::NotFound, no_such("invitation")),
+        E::NoApplication(_) => return Refusal::new(Kind::NotFound, no_such("application")),
+        E::InvitationOver(end) => (Kind::OtherState, invitation_end(*end).to_owned()),
+        E::InvitationTerms => (Kind::Invalid, "邀请可用 1 至 1000 次，有效期最长 90 天".to_owned()),
+        E::JoiningDomain => (Kind::Invalid, "请指定新成员使用的域名".to_owned()),
+        E::AddressFixed(who) => {
+            (Kind::OtherState, format!("{} 不是部门群组的地址，或该地址已修改过一次", short(who)))
+        }
+        E::Decided(who) => (Kind::OtherState, format!("地址 {} 的申请已处理，不能再次处理", short(who))),
+        E::AlreadyJoined(who) => {
+            (Kind::OtherState, format!("{} 不需要邀请：已设置密码，或该账号不能设置密码", short(who)))
+        }
         E::GroupFollows => (Kind::OtherState, "该群组的名称和成员随部门变化，不能单独修改".to_owned()),
         other => return of_kind(other, english),
     };
     Refusal::new(kind, both(english, chinese))
+}
+
+const fn invitation_end(end: InvitationEnd) -> &'static str {
+    match end {
+        InvitationEnd::Closed => "该组织未开放邀请加入",
+        InvitationEnd::Past => "邀请已过期",
+        InvitationEnd::Revoked => "邀请已被撤销",
+        InvitationEnd::UsedUp => "邀请的可用次数已用完",
+    }
 }
 
 /// What nothing more exact is said of.
@@ -371,6 +394,10 @@ impl From<AdminError> for Refusal {
                 Kind::Unavailable,
                 both("traces of letters can't be read here", "此处无法读取邮件轨迹"),
             ),
+            AdminError::Conflict(Conflict::CreatorLeaves) => Refusal::new(
+                Kind::OtherState,
+                both("the creator hands the organisation over first", "创建者须先移交企业，才能退出"),
+            ),
             AdminError::Conflict(Conflict::NotInPlan(function)) => Refusal::new(
                 Kind::PlanLimit,
                 both(
@@ -418,6 +445,14 @@ impl From<AdminError> for Refusal {
             AdminError::Invalid(Invalid::LargeOrder { limit }) => invalid(both(
                 format!("what a second administrator has to confirm has {limit} bytes at most"),
                 format!("需要另一位管理员确认的请求最多 {limit} 字节"),
+            )),
+            AdminError::Invalid(Invalid::Contact { limit }) => invalid(both(
+                format!("a contact address has at most {limit} characters and no control characters"),
+                format!("联系地址最多 {limit} 个字符，且不含控制字符"),
+            )),
+            AdminError::Invalid(Invalid::Logo { limit }) => invalid(both(
+                format!("a logo is PNG, JPEG or WebP and has at most {limit} bytes"),
+                format!("标志须为 PNG、JPEG 或 WebP，最多 {limit} 字节"),
             )),
             AdminError::Directory(error) => error.into(),
         }

@@ -44,6 +44,15 @@ pub(crate) struct GroupPatch {
     members: Vec<String>,
 }
 
+/// What is to stand before the @ of a group's address.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "GroupPrefix")]
+pub(crate) struct Prefix {
+    /// Letters, digits, dots and hyphens.
+    prefix: String,
+}
+
 pub(super) fn show(group: pennypost_directory::Group) -> Group {
     let members = group.members.iter().map(|member| member.address().to_string()).collect();
     Group { address: group.address.to_string(), name: group.name, members }
@@ -148,4 +157,21 @@ pub(super) const OPERATIONS: &[Operation] = &[
             })
         },
     },
+    Operation::new(
+        (Method::Post, "/tenants/{tenant}/groups/{group}/address", "readdress-group"),
+        Action::GroupReaddress,
+        "Give the group of a department another address in its domain, once; groups that name it name the new one",
+        Good::told(shape::<Group>),
+        |ask| {
+            Box::pin(async move {
+                let Prefix { prefix } = ask.body()?;
+                let (tenant, group) = (ask.tenant()?, ask.word("group"));
+                Ok(Reply::document(&show(
+                    ask.administration.readdress_group(&ask.call, tenant, group, &prefix).await?,
+                )))
+            })
+        },
+    )
+    .with(shape::<Prefix>)
+    .refusing(&[Kind::Taken, Kind::Invalid]),
 ];

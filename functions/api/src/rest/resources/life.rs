@@ -57,6 +57,14 @@ pub(crate) struct Suspension {
     suspended: bool,
 }
 
+/// By which password a member comes in again.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "RecoveryPassword")]
+pub(crate) struct Recovery {
+    /// To be handed to the member, who changes it at the first sign-in. It is never told again.
+    password: String,
+}
+
 /// To whom an account is given.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -154,6 +162,30 @@ pub(super) const OPERATIONS: &[Operation] = &[
                 let cause = BinCause::Unbound;
                 ask.administration.delete_account(&ask.call, ask.account()?, cause).await?;
                 Ok(Reply::nothing())
+            })
+        },
+    ),
+    Operation::new(
+        (Method::Delete, "/tenants/{tenant}/accounts/{account}/membership", "leave"),
+        Action::AccountLeave,
+        "Leave: the own account lies in the recycle bin for 30 days, and only an administrator brings it back",
+        Good::NOTHING,
+        |ask| {
+            Box::pin(async move {
+                ask.administration.leave(&ask.call, ask.account()?).await?;
+                Ok(Reply::nothing())
+            })
+        },
+    ),
+    Operation::new(
+        (Method::Post, "/tenants/{tenant}/accounts/{account}/recovery", "recover-account"),
+        Action::AccountRecover,
+        "Let a member in again who has lost password and second factor: by a password that is to be changed at once",
+        Good::told(shape::<Recovery>),
+        |ask| {
+            Box::pin(async move {
+                let password = ask.administration.recover_account(&ask.call, ask.account()?).await?;
+                Ok(Reply::document(&Recovery { password }))
             })
         },
     ),

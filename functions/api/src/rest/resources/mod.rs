@@ -4,6 +4,7 @@ mod accounts;
 mod aliases;
 mod business;
 mod clients;
+mod colleagues;
 mod creator;
 mod departments;
 mod domain_keys;
@@ -12,6 +13,7 @@ mod domain_tls;
 mod domains;
 mod grants;
 mod groups;
+pub(crate) mod joining;
 mod keys;
 mod letters;
 mod life;
@@ -20,6 +22,7 @@ mod operations;
 mod people;
 mod plans;
 mod policies;
+mod profile;
 pub(crate) mod requests;
 mod roles;
 mod rules;
@@ -45,6 +48,7 @@ pub(crate) fn operations() -> impl Iterator<Item = &'static Operation> {
         me::OPERATIONS,
         tenants::OPERATIONS,
         plans::OPERATIONS,
+        profile::OPERATIONS,
         domains::OPERATIONS,
         accounts::OPERATIONS,
         tokens::OPERATIONS,
@@ -63,6 +67,8 @@ pub(crate) fn operations() -> impl Iterator<Item = &'static Operation> {
         life::OPERATIONS,
         business::OPERATIONS,
         secretaries::OPERATIONS,
+        colleagues::OPERATIONS,
+        joining::OPERATIONS,
         tags::OPERATIONS,
         rules::OPERATIONS,
         sign_in_rules::OPERATIONS,

@@ -21,8 +21,8 @@ use pennypost_api::{Client, Rest, admin_routes};
 use pennypost_backend_aws::{Aws, Settings};
 use pennypost_backend_embedded::{Embedded, Options};
 use pennypost_directory::{
-    BinCause, DepartmentId, Directory, MailboxUsers, NewSession, SecretaryScope, SecretaryTerm, SessionLife,
-    SignInLog, SignedInBy, TokenScope,
+    BinCause, DepartmentId, Directory, DomainName, JoiningRules, MailboxUsers, NewApplication, NewInvitation,
+    NewSession, SecretaryScope, SecretaryTerm, SessionLife, SignInLog, SignedInBy, TokenScope,
 };
 use pennypost_model::event::Verdict;
 use pennypost_model::trace::{Outcome as TraceOutcome, TraceRecipient, TraceRecord, TraceStep};
@@ -116,6 +116,9 @@ pub struct Tenant {
     pub task: String,
     /// A letter that the member got.
     pub letter: String,
+    /// Somebody who has no password yet, an invitation, by which `applicant@` and `unwanted@` apply.
+    pub newcomer: AccountKey,
+    pub invitation: String,
 }
 
 pub struct Answer {
@@ -301,10 +304,13 @@ impl Office {
         it.directory().apply_as_secretary(graded, member.account, what).await.expect("applied");
         let root = DepartmentId::ROOT;
         let department = it.add_department(&OPERATOR, id, root, "研发", "").await.expect("department").0.id.0;
+        let of_department = it.directory().add_department_group(id, DepartmentId(department), &domain).await;
+        assert_eq!(of_department.expect("a group").address.local(), "yanfa");
         let tag = it.add_tag(&OPERATOR, id, "spare").await.expect("tag").id.0;
         let leavers = [one, two, three];
         self.session(member).await;
         let session = it.directory().sessions(member).await.expect("sessions")[0].id.to_string();
+        let (newcomer, invitation) = self.joining(id, &domain).await;
         let request = String::new();
         let export = NewExport { table: TableKind::Departments, department: None, lang: Lang::En };
         let task = it.order_export(&OPERATOR, id, export, None).await.expect("ordered").id;
@@ -339,9 +345,37 @@ impl Office {
             request,
             task,
             letter,
+            newcomer,
+            invitation,
         };
         let request = self.request(&home).await;
         Tenant { request, ..home }
+    }
+
+    /// Somebody who has not joined, and an invitation by which others apply.
+    async fn joining(&self, tenant: TenantId, domain: &str) -> (AccountKey, String) {
+        let (it, directory) = (&self.administration, self.administration.directory());
+        let address = format!("newcomer@{domain}");
+        let new = pennypost_directory::NewAccount { address: &address, ..Default::default() };
+        let newcomer = directory.add_account_with(&new).await.expect("a newcomer").key;
+        let before = it.joining_rules(&OPERATOR, tenant).await.expect("rules");
+        let domain = Some(DomainName::parse(domain).expect("a domain"));
+        let rules = JoiningRules { open: true, colleagues: true, domain, ..before.clone() };
+        it.change_joining_rules(&OPERATOR, tenant, &before, &rules).await.expect("changed");
+        let until = directory.now().plus_millis(60 * 60 * 1000);
+        let new = NewInvitation { most: 5, until, ..NewInvitation::default() };
+        let (invitation, text) = it.invite(&OPERATOR, tenant, &new).await.expect("invited");
+        for local in ["applicant", "unwanted"] {
+            let new = NewApplication {
+                local,
+                name: "applicant",
+                mobile: "",
+                password: "a long password",
+                request: None,
+            };
+            it.join(&text, &new, None).await.expect("applied");
+        }
+        (newcomer, invitation.id.to_string())
     }
 
     /// Carries a task out, as housekeeping does.

@@ -1,7 +1,5 @@
 //! Statistics of mail and single letters through the API: counts are those of the traces, and nobody sees more than his own.
 
-mod support;
-
 use std::collections::{BTreeMap, BTreeSet};
 
 use pennypost_admin::{Grant, Grants, PersonChange, Reach, UsedBytes, Worked};
@@ -11,7 +9,7 @@ use pennypost_model::{AccountKey, EventId, TenantId, Timestamp, codec};
 use pennypost_ports::{Ids, LogKind, LogRecord, RandomIds};
 use serde_json::{Value, json};
 
-use support::{Answer, OPERATOR, Office, Tenant, letter, permissions, traced};
+use crate::support::{Answer, OPERATOR, Office, Tenant, letter, permissions, traced};
 
 const DAY: i64 = 86_400_000;
 const CSV: [(&str, &str); 1] = [("accept", "text/csv")];

@@ -1,14 +1,10 @@
 //! Statistics of mail: counted once, however often, in whatever order, by however many, and wherever it is cut short.
 
-#[path = "../../directory/tests/memory/mod.rs"]
-#[allow(dead_code, clippy::allow_attributes, reason = "each test file uses its part of it")]
-mod memory;
-
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::memory::{Death, House, Memory};
 use async_trait::async_trait;
-use memory::{Death, House, Memory};
 use parking_lot::Mutex;
 use pennypost_admin::{Administration, Call, Counts, MailboxUse, MemberOrder, Period, UsedBytes, Worked};
 use pennypost_directory::Plan;

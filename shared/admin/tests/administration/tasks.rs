@@ -2,17 +2,13 @@
 //!
 //! Feature LOG-08 (part): imports and exports over the API are kept for 180 days with who ordered them, how far they have come and which rows were refused; what operators import by commands is not among them
 
-#[path = "../../directory/tests/directory/memory/mod.rs"]
-#[allow(dead_code, clippy::allow_attributes, reason = "each test file uses its part of it")]
-mod memory;
-
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::memory::{Death, House, Memory};
 use async_trait::async_trait;
 use bytes::Bytes;
-use memory::{Death, House, Memory};
 use parking_lot::Mutex;
 use pennypost_admin::{
     AdminError, Administration, Call, Conflict, Holder, Invalid, NewExport, NewImport, NewKey, Origin,

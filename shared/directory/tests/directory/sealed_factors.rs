@@ -1,11 +1,8 @@
 //! Secrets of second factors at rest: sealed where there is a key, opened as they are where there was none.
 
-#[allow(dead_code, clippy::allow_attributes, reason = "each test file uses its part of it")]
-mod memory;
-
 use std::sync::Arc;
 
-use memory::{House, Memory, PASSWORD};
+use crate::memory::{House, Memory, PASSWORD};
 use pennypost_directory::{Attempt, CodeKind, Directory, SignInError, SignInKind};
 use pennypost_model::AccountKey;
 use pennypost_sealing::Keyring;
