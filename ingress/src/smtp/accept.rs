@@ -70,6 +70,10 @@ impl Session {
             utf8: transaction.utf8,
             authenticated: self.member.is_some(),
         });
+        if self.role == Role::Submission {
+            // The transaction may have been open for hours.
+            self.look_again().await?;
+        }
         let judged = match self.role {
             Role::Exchange => self.judge(&mut transaction, &tenant, raw).await?,
             Role::Submission => self.prepare((id, time), protocol, &tenant.policy, raw).await?,

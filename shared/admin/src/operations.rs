@@ -326,9 +326,14 @@ pub fn csv(records: &[Record]) -> String {
 }
 
 pub(crate) fn quoted(cell: &str) -> String {
-    let is_formula = cell.starts_with(['=', '+', '-', '@', '\t', '\r']);
-    let cell = if is_formula { format!("'{cell}") } else { cell.to_owned() };
-    if cell.contains(['"', ',', '\r', '\n']) { format!("\"{}\"", cell.replace('"', "\"\"")) } else { cell }
+    const SIGNS: [char; 11] = ['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠'];
+    let cell = if cell.starts_with(SIGNS) { format!("'{cell}") } else { cell.to_owned() };
+    // Some programs take semicolons and tabs for borders of cells, unless they are quoted.
+    if cell.contains(['"', ',', ';', '\t', '\r', '\n']) {
+        format!("\"{}\"", cell.replace('"', "\"\""))
+    } else {
+        cell
+    }
 }
 
 impl Administration {

@@ -166,6 +166,8 @@ fn tables_hold_no_formulas() {
         ("=1+1", "'=1+1"),
         ("@x", "'@x"),
         ("a,\"b\"", "\"a,\"\"b\"\"\""),
+        ("＝1+1", "'＝1+1"),
+        ("x;=1+1", "\"x;=1+1\""),
         ("two\nlines", "\"two\nlines\""),
     ] {
         assert_eq!(quoted(cell), written);

@@ -21,7 +21,12 @@ pub(crate) struct Sight<'a> {
     /// Does the actor see all there is?
     sees_all: bool,
     known: HashMap<AccountId, bool>,
+    /// Were all of the tenant looked up?
+    is_complete: bool,
 }
+
+/// Accounts that are looked up by themselves; then all are.
+const ONE_BY_ONE: usize = 100;
 
 impl<'a> Sight<'a> {
     /// If the actor may do it to any account of the tenant.
@@ -38,7 +43,16 @@ impl<'a> Sight<'a> {
         // Of what lies in no department: whoever reaches only some does not reach it.
         let scope = Scope::Account { key: nobody, departments: &[], authority: &authority };
         let sees_all = authorise(&call.actor, action, &scope) == Decision::Allow;
-        Ok(Sight { administration, call, action, tenant, places, sees_all, known: HashMap::new() })
+        Ok(Sight {
+            administration,
+            call,
+            action,
+            tenant,
+            places,
+            sees_all,
+            known: HashMap::new(),
+            is_complete: false,
+        })
     }
 
     /// Does the actor see what is nobody's, too?
@@ -58,6 +72,7 @@ impl<'a> Sight<'a> {
             let Some(next) = listed.next else { break };
             page.after = Some(next);
         }
+        self.is_complete = true;
         Ok(())
     }
 
@@ -74,6 +89,13 @@ impl<'a> Sight<'a> {
         }
         if let Some(known) = self.known.get(&key.account) {
             return Ok(*known);
+        }
+        if self.is_complete {
+            return Ok(false);
+        }
+        if self.known.len() >= ONE_BY_ONE {
+            self.look_up_all().await?;
+            return Ok(self.known.get(&key.account).copied().unwrap_or(false));
         }
         let account = self.administration.directory().account(key).await?;
         let is_seen = account.is_some_and(|account| self.is_within(&account));

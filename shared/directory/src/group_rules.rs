@@ -337,7 +337,12 @@ impl Directory {
         sender: &str,
         submitter: Option<AccountKey>,
     ) -> Result<Admission, DirectoryError> {
-        let Ok(address) = MailAddress::parse(address) else { return Ok(Admission::Open) };
+        let Ok(said) = MailAddress::parse(address) else { return Ok(Admission::Open) };
+        // A group stands in its own domain, whichever alias domain was said.
+        let address = match self.home_of(&said, Consistency::Strong).await? {
+            Some((owner, home)) if owner == tenant => home,
+            _ => said,
+        };
         for candidate in std::iter::once(address.clone()).chain(address.without_tag()) {
             let entry = self.entry(tenant, &candidate, Consistency::Strong).await?.map(|held| held.value);
             match entry {

@@ -323,7 +323,7 @@ async fn members_leave_and_come_in_again() {
     // Nobody gets above himself by it.
     let reader = it
         .office
-        .key(Some(it.home.id), None, support::permissions(&["members:write", "dangerous:write"]))
+        .key(Some(it.home.id), None, crate::support::permissions(&["members:write", "dangerous:write"]))
         .await;
     let path = format!("/tenants/{}/accounts/{}/recovery", it.home.id, it.home.chief.account);
     it.office.ask(&reader, "POST", &path, None).await.assert_problem(403, "above-actor");

@@ -57,9 +57,14 @@ impl Session {
             return Ok(());
         };
         let tenant = member.key().tenant;
-        let counted = self.adapter.directory.count_sent(tenant, id, limit).await;
-        if counted.map_err(|error| unavailable(&error))? {
-            return Ok(());
+        match self.adapter.directory.count_sent(tenant, id, limit).await {
+            Ok(true) => return Ok(()),
+            Ok(false) => {}
+            Err(error) => {
+                // It may have been counted.
+                self.give_allowance_back(id).await;
+                return Err(unavailable(&error));
+            }
         }
         info!(%tenant, limit, "the day's allowance is used up");
         let text = "your organisation has sent as many messages today as it may, try again tomorrow";

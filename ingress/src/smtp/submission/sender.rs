@@ -41,7 +41,7 @@ impl Session {
     }
 
     /// Does what the session stands on hold? Asked now and then, as of every session of a member.
-    async fn look_again(&mut self) -> Result<(), Reply> {
+    pub(in crate::smtp) async fn look_again(&mut self) -> Result<(), Reply> {
         let adapter = Arc::clone(&self.adapter);
         let Some(member) = &mut self.member else { return Ok(()) };
         if member.checked.elapsed() < adapter.limits.recheck {

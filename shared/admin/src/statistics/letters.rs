@@ -91,19 +91,17 @@ async fn seen(letter: Journey, sight: &mut Sight<'_>) -> Result<Option<Journey>,
         Some(sender) => sight.sees(sender).await?,
         None => false,
     };
-    if sees_sender {
-        // It is his letter, with all to whom he wrote it.
-        return Ok(Some(Journey { tenant, id, delivery: Some(delivery), incidents: Vec::new() }));
-    }
-    delivery.submitter = None;
     let mut within = Vec::new();
     for recipient in std::mem::take(&mut delivery.recipients) {
         if sight.sees(recipient.account).await? {
             within.push(recipient);
         }
     }
-    if within.is_empty() {
-        return Ok(None);
+    if !sees_sender {
+        delivery.submitter = None;
+        if within.is_empty() {
+            return Ok(None);
+        }
     }
     delivery.recipients = within;
     Ok(Some(Journey { tenant, id, delivery: Some(delivery), incidents: Vec::new() }))
