@@ -628,10 +628,10 @@ async fn people_are_invited_approved_and_refused() {
     let id = made[0]["id"].as_str().expect("an id");
     let text = made[0]["invitation"].as_str().expect("an invitation");
     let administration = it.office.administration();
-    for local in ["ann", "bob"] {
+    for local in ["carl", "dora"] {
         let new = pennypost_directory::NewApplication {
             local,
-            name: "Ann",
+            name: "Carl",
             mobile: "",
             password: "a long password",
             request: None,
@@ -643,8 +643,8 @@ async fn people_are_invited_approved_and_refused() {
         listed[1].contains("Autumn") && listed[1].contains("2/3") && listed[1].contains("good"),
         "{listed:?}"
     );
-    done(&it, &format!("invitation approve ann@{domain}"), false).await.expect("approved");
-    let why = format!("invitation refuse bob@{domain} --reason unknown");
+    done(&it, &format!("invitation approve carl@{domain}"), false).await.expect("approved");
+    let why = format!("invitation refuse dora@{domain} --reason unknown");
     done(&it, &why, false).await.expect("refused");
     assert!(done(&it, &why, false).await.expect_err("decided").contains("any more"));
     let listed = documents(&done(&it, "invitation applications", true).await.expect("listed"));

@@ -155,7 +155,7 @@ mod tests {
     /// What was stored before secrets were sealed is read as it was.
     #[test]
     fn items_of_the_version_before_are_read() {
-        let old = FactorItem {
+        let old: FactorItem = FactorItem {
             authenticator: Some(Authenticator { secret: [7; SECRET], last_step: 5, since: NOW }),
             pending: Some(([8; SECRET], NOW)),
             recovery: vec![[9; 32]],

@@ -130,7 +130,7 @@ async fn what_a_plan_does_not_allow_is_refused() {
     assert_eq!((&made.json()["quota_bytes"], &made.json()["capacity_bytes"]), (&Value::Null, &Value::Null));
     // What a mailbox holds is told, and an administrator's word is taken back.
     it.set(&json!({
-        "edition": "small", "functions": ["api"], "seats": 8, "vip_seats": 1, "business_mailboxes": 2,
+        "edition": "small", "functions": ["api"], "seats": 9, "vip_seats": 1, "business_mailboxes": 2,
         "capacities": { "ordinary": 5_000, "vip": 7_000 },
     }))
     .await;
