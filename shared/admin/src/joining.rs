@@ -353,9 +353,9 @@ impl Administration {
         if Directory::is_member_invitation(text) {
             return self.join_as_member(text, new.password, client).await.map(Accepted::Member);
         }
-        let Joining { tenant, address, invitation, is_repeated } =
+        let Joining { tenant, address, invitation, adds, .. } =
             self.directory.check_joining(text, new).await?;
-        if is_repeated {
+        if !adds {
             // It is recorded already.
             return Ok(Accepted::Applied(self.directory.join(text, new).await?));
         }

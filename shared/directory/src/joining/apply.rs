@@ -204,6 +204,18 @@ pub struct Joining {
     pub invitation: Invitation,
     /// The same request was begun before, and is gone on with.
     pub is_repeated: bool,
+    /// Something may be added: not by a repetition that only tells what has come of it.
+    pub adds: bool,
+}
+
+/// What the same request, sent again, comes to.
+enum Repetition {
+    /// It tells what has come of it.
+    Tells,
+    /// The account is still to be added.
+    Adds,
+    /// Nothing has come of it, and its place is free.
+    Begins,
 }
 
 impl Directory {
@@ -216,13 +228,22 @@ impl Directory {
         text: &str,
         new: &NewApplication<'_>,
     ) -> Result<Joining, DirectoryError> {
-        let (tenant, invitation) = self.invitation_behind(text).await?;
+        let (tenant, mut invitation) = self.invitation_behind(text).await?;
         let tenant = tenant.id;
         let address = MailAddress::parse(&format!("{}@{}", new.local.trim(), invitation.domain))?;
         let held =
             self.read::<ApplicationItem>(&application_key(tenant, &address), Consistency::Strong).await?;
-        if held.is_some_and(|held| held.value.is_of(invitation.id, new.request)) {
-            return Ok(Joining { tenant, address, invitation, is_repeated: true });
+        let same = held.map(|held| held.value).filter(|item| item.is_of(invitation.id, new.request));
+        if let Some(item) = same {
+            let adds = match self.repetition(tenant, &invitation, &item).await? {
+                Repetition::Tells => Some(false),
+                Repetition::Adds => Some(true),
+                Repetition::Begins => None,
+            };
+            if let Some(adds) = adds {
+                return Ok(Joining { tenant, address, invitation, is_repeated: true, adds });
+            }
+            (_, invitation) = self.invitation_behind(text).await?;
         }
         match invitation.end(self.clock.now()) {
             None => {}
@@ -239,7 +260,36 @@ impl Directory {
             ..NewAccount::default()
         };
         self.check_new(tenant, &wished).await?;
-        Ok(Joining { tenant, address, invitation, is_repeated: false })
+        Ok(Joining { tenant, address, invitation, is_repeated: false, adds: true })
+    }
+
+    /// What the same request comes to now. What was cut off before there was an account is no pass: an invitation that has
+    /// ended since then lets nobody in, and where an administrator has to approve since then, it is applied for anew.
+    async fn repetition(
+        &self,
+        tenant: TenantId,
+        invitation: &Invitation,
+        item: &ApplicationItem,
+    ) -> Result<Repetition, DirectoryError> {
+        let Stage::Adding { account, is_approved: false } = item.stage else {
+            return Ok(Repetition::Tells);
+        };
+        let now = self.clock.now();
+        // Its own place is among those that are used.
+        let ended = invitation.end(now).filter(|end| *end != InvitationEnd::UsedUp);
+        if ended.is_none() && !invitation.approval {
+            if self.account(AccountKey { tenant, account }).await?.is_some() {
+                return Ok(Repetition::Tells);
+            }
+            let is_begun = now.0.saturating_sub(item.changed.0) < RESUMED;
+            return if is_begun { Err(DirectoryError::Contended) } else { Ok(Repetition::Adds) };
+        }
+        match self.outcome(tenant, item.place, &item.address).await? {
+            Outcome::Used => return Ok(Repetition::Tells),
+            Outcome::Open => return Err(DirectoryError::Contended),
+            Outcome::Nothing => self.end_place(tenant, (item.invitation, item.place), false).await?,
+        }
+        ended.map_or(Ok(Repetition::Begins), |end| Err(DirectoryError::InvitationOver(end)))
     }
 
     /// Somebody joins by an invitation: becomes a member at once, or applies for it where an administrator has to approve.
@@ -250,10 +300,13 @@ impl Directory {
     /// address for which somebody else applies, [`DirectoryError::Name`], [`DirectoryError::Field`], those of
     /// [`Directory::add_account_with`], or the port's.
     pub async fn join(&self, text: &str, new: &NewApplication<'_>) -> Result<Applied, DirectoryError> {
-        let Joining { tenant, address, invitation, is_repeated } = self.check_joining(text, new).await?;
+        let Joining { tenant, address, invitation, is_repeated, .. } = self.check_joining(text, new).await?;
         let key = application_key(tenant, &address);
         let held = self.read::<ApplicationItem>(&key, Consistency::Strong).await?;
-        if let Some(held) = held.as_ref().filter(|_| is_repeated) {
+        // Somebody else's may stand there since then.
+        let is_same =
+            |held: &&Held<ApplicationItem>| is_repeated && held.value.is_of(invitation.id, new.request);
+        if let Some(held) = held.as_ref().filter(is_same) {
             return self.go_on(tenant, held).await;
         }
         let condition = self.make_way(tenant, &address, held).await?;
@@ -433,7 +486,8 @@ impl Directory {
             ..NewAccount::default()
         };
         let credential: Credential = decode(&item.credential)?;
-        let added = self.add_account_as(account, &new, Some(credential)).await;
+        // The domain may be another tenant's by now.
+        let added = self.add_account_as(account, &new, Some(credential), Some(tenant)).await;
         let Err(error) = added else { return self.note_joined(tenant, held, account).await };
         if error.is_temporary() {
             return Err(error);
@@ -570,7 +624,7 @@ impl Directory {
         }
     }
 
-    /// An administrator refuses, and says why.
+    /// An administrator refuses, and says why: what waits, or what was cut off before there was an account.
     ///
     /// # Errors
     /// [`DirectoryError::NoApplication`], [`DirectoryError::Decided`], [`DirectoryError::Name`] for a reason that is none,
@@ -583,14 +637,27 @@ impl Directory {
     ) -> Result<Application, DirectoryError> {
         let reason = name_for_people(reason, MAX_REASON)?;
         let Held { value: mut item, version } = self.application_held(tenant, address).await?;
-        if item.stage != Stage::Waiting {
-            return Err(DirectoryError::Decided(item.address.to_string()));
-        }
+        let decided = || DirectoryError::Decided(item.address.to_string());
+        let condition = match item.stage {
+            Stage::Waiting => Expected::Version(version),
+            Stage::Adding { is_approved: false, .. } => {
+                match self.outcome(tenant, item.place, &item.address).await? {
+                    Outcome::Used => return Err(decided()),
+                    Outcome::Open => return Err(DirectoryError::Contended),
+                    Outcome::Nothing => {}
+                }
+                self.end_place(tenant, (item.invitation, item.place), false).await?;
+                Expected::Absent
+            }
+            Stage::Adding { is_approved: true, .. } | Stage::Joined(_) | Stage::Refused(_) => {
+                return Err(decided());
+            }
+        };
         item.stage = Stage::Refused(reason);
         item.credential.clear();
         item.changed = self.clock.now();
         let key = application_key(tenant, &item.address);
-        let written = self.write(&key, &item, Expected::Version(version)).await?;
+        let written = self.write(&key, &item, condition).await?;
         written.ok_or(DirectoryError::Contended)?;
         Ok(item.shown())
     }
