@@ -25,6 +25,22 @@ const WAITING: i64 = 30 * DAY;
 const RESUMED: i64 = 20 * 1000;
 /// Old ones that are looked at for each new one.
 const SWEEP: usize = 2;
+/// Local parts that speak for the organisation or its servers (RFC 2142 among them), by which certificates are given out, or
+/// that people believe: an administrator gives them, nobody takes them.
+const RESERVED: &[&str] = &[
+    "abuse",
+    "admin",
+    "administrator",
+    "hostmaster",
+    "mailer-daemon",
+    "no-reply",
+    "noc",
+    "noreply",
+    "postmaster",
+    "root",
+    "security",
+    "webmaster",
+];
 
 /// Somebody who would like to join.
 #[derive(Clone, Copy)]
@@ -250,6 +266,9 @@ impl Directory {
             Some(InvitationEnd::UsedUp) if self.settle_invitation(tenant, invitation.id).await? => {}
             Some(end) => return Err(DirectoryError::InvitationOver(end)),
         }
+        if RESERVED.iter().any(|reserved| address.local().eq_ignore_ascii_case(reserved)) {
+            return Err(DirectoryError::UnsuitableAddress { address: address.to_string() });
+        }
         let name = name_of(new.name)?;
         profile_of(new.mobile)?;
         let text = address.to_string();
@@ -297,8 +316,8 @@ impl Directory {
     ///
     /// # Errors
     /// [`DirectoryError::NoInvitation`], [`DirectoryError::InvitationOver`], [`DirectoryError::AddressTaken`] also for an
-    /// address for which somebody else applies, [`DirectoryError::Name`], [`DirectoryError::Field`], those of
-    /// [`Directory::add_account_with`], or the port's.
+    /// address for which somebody else applies, [`DirectoryError::UnsuitableAddress`] also for one that only an administrator
+    /// gives, [`DirectoryError::Name`], [`DirectoryError::Field`], those of [`Directory::add_account_with`], or the port's.
     pub async fn join(&self, text: &str, new: &NewApplication<'_>) -> Result<Applied, DirectoryError> {
         let Joining { tenant, address, invitation, is_repeated, .. } = self.check_joining(text, new).await?;
         let key = application_key(tenant, &address);
