@@ -376,7 +376,7 @@ impl Administration {
         password: &str,
         client: Option<IpAddr>,
     ) -> Result<Account, AdminError> {
-        let (account, _) = self.directory.invited_member(text).await?;
+        let account = self.directory.check_joining_as_member(text, password).await?;
         let entry = accepted(None, client, account.address.to_string(), json!({ "password": "set" }));
         let joining = self.directory.join_as_member(text, password);
         self.recorded(account.key.tenant, entry, joining).await

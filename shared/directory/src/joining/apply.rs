@@ -179,6 +179,17 @@ impl ApplicationItem {
         self.invitation == invitation && request.is_some() && self.request == request
     }
 
+    /// Does it keep everybody else from the address?
+    fn is_in_the_way(&self, now: Timestamp) -> bool {
+        match self.stage {
+            Stage::Waiting => !self.is_over(now),
+            Stage::Adding { is_approved, .. } => {
+                is_approved || now.0.saturating_sub(self.changed.0) < ABANDONED
+            }
+            Stage::Joined(_) | Stage::Refused(_) => false,
+        }
+    }
+
     /// Is nothing of it to be seen any more?
     fn is_over(&self, now: Timestamp) -> bool {
         let since = match self.stage {
@@ -247,10 +258,9 @@ impl Directory {
         let (tenant, mut invitation) = self.invitation_behind(text).await?;
         let tenant = tenant.id;
         let address = MailAddress::parse(&format!("{}@{}", new.local.trim(), invitation.domain))?;
-        let held =
-            self.read::<ApplicationItem>(&application_key(tenant, &address), Consistency::Strong).await?;
-        let same = held.map(|held| held.value).filter(|item| item.is_of(invitation.id, new.request));
-        if let Some(item) = same {
+        let key = application_key(tenant, &address);
+        let mut held = self.read::<ApplicationItem>(&key, Consistency::Strong).await?.map(|held| held.value);
+        if let Some(item) = held.take_if(|item| item.is_of(invitation.id, new.request)) {
             let adds = match self.repetition(tenant, &invitation, &item).await? {
                 Repetition::Tells => Some(false),
                 Repetition::Adds => Some(true),
@@ -265,6 +275,10 @@ impl Directory {
             None => {}
             Some(InvitationEnd::UsedUp) if self.settle_invitation(tenant, invitation.id).await? => {}
             Some(end) => return Err(DirectoryError::InvitationOver(end)),
+        }
+        let now = self.clock.now();
+        if held.is_some_and(|item| item.is_in_the_way(now)) {
+            return Err(DirectoryError::AddressTaken(address.to_string()));
         }
         if RESERVED.iter().any(|reserved| address.local().eq_ignore_ascii_case(reserved)) {
             return Err(DirectoryError::UnsuitableAddress { address: address.to_string() });
@@ -382,19 +396,17 @@ impl Directory {
         let Some(Held { value: item, version }) = held else { return Ok(Expected::Absent) };
         let taken = || DirectoryError::AddressTaken(address.to_string());
         let now = self.clock.now();
-        match item.stage {
-            Stage::Waiting if !item.is_over(now) => return Err(taken()),
-            Stage::Adding { is_approved: true, .. } => return Err(taken()),
-            Stage::Adding { is_approved: false, .. } => {
-                return match self.outcome(tenant, item.place, address).await? {
-                    Outcome::Nothing => {
-                        self.end_place(tenant, (item.invitation, item.place), false).await?;
-                        Ok(Expected::Absent)
-                    }
-                    Outcome::Used | Outcome::Open => Err(taken()),
-                };
-            }
-            Stage::Waiting | Stage::Joined(_) | Stage::Refused(_) => {}
+        if item.is_in_the_way(now) {
+            return Err(taken());
+        }
+        if matches!(item.stage, Stage::Adding { .. }) {
+            return match self.outcome(tenant, item.place, address).await? {
+                Outcome::Nothing => {
+                    self.end_place(tenant, (item.invitation, item.place), false).await?;
+                    Ok(Expected::Absent)
+                }
+                Outcome::Used | Outcome::Open => Err(taken()),
+            };
         }
         // Whoever applied may have died before it was counted.
         self.end_place(tenant, (item.invitation, item.place), true).await?;
