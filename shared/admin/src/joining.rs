@@ -11,6 +11,7 @@ use pennypost_directory::{
 };
 use pennypost_model::{AccountKey, TenantId, Timestamp};
 use serde_json::{Value, json};
+use tracing::Instrument;
 
 use crate::accounts::may_see;
 use crate::action::Action;
@@ -341,10 +342,32 @@ impl Administration {
     }
 
     /// Somebody joins by an invitation: gets an account, applies for one, or sets the first password of the one that he has.
+    /// It is done even if whoever waits for the answer has gone.
     ///
     /// # Errors
     /// [`AdminError`].
     pub async fn join(
+        &self,
+        text: &str,
+        new: &NewApplication<'_>,
+        client: Option<IpAddr>,
+    ) -> Result<Accepted, AdminError> {
+        let (administration, text) = (self.clone(), text.to_owned());
+        let (local, name, mobile) = (new.local.to_owned(), new.name.to_owned(), new.mobile.to_owned());
+        let (password, request) = (new.password.to_owned(), new.request);
+        let joining = async move {
+            let new =
+                NewApplication { local: &local, name: &name, mobile: &mobile, password: &password, request };
+            administration.join_whole(&text, &new, client).await
+        };
+        // A closed socket drops what waits for the answer.
+        match tokio::spawn(joining.in_current_span()).await {
+            Ok(accepted) => accepted,
+            Err(_) => Err(DirectoryError::Contended.into()),
+        }
+    }
+
+    async fn join_whole(
         &self,
         text: &str,
         new: &NewApplication<'_>,
