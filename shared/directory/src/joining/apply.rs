@@ -119,6 +119,7 @@ pub(super) enum Outcome {
     Open,
 }
 
+/// Stored: new ones at the end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 enum Stage {
     Waiting,
@@ -130,6 +131,9 @@ enum Stage {
     },
     Joined(AccountId),
     Refused(String),
+    /// Nothing has come of it: it is as if it were not there. The item stays, so that its version goes on: a process that
+    /// was held up must not find its version once more.
+    Void,
 }
 
 /// An application as stored. Has no `Debug`, so that it gets into no log.
@@ -170,13 +174,25 @@ impl ApplicationItem {
                 Stage::Adding { .. } => ApplicationState::Joining,
                 Stage::Joined(account) => ApplicationState::Joined(*account),
                 Stage::Refused(reason) => ApplicationState::Refused(reason.clone()),
+                // Not shown to anybody.
+                Stage::Void => ApplicationState::Refused(String::new()),
             },
         }
     }
 
     /// Is it the same request once more?
     fn is_of(&self, invitation: InvitationId, request: Option<[u8; 32]>) -> bool {
-        self.invitation == invitation && request.is_some() && self.request == request
+        let is_there = self.stage != Stage::Void;
+        is_there && self.invitation == invitation && request.is_some() && self.request == request
+    }
+
+    /// Nothing has come of it.
+    fn make_void(&mut self, now: Timestamp) {
+        self.stage = Stage::Void;
+        self.changed = now;
+        self.credential.clear();
+        self.name.clear();
+        self.mobile.clear();
     }
 
     /// Does it keep everybody else from the address?
@@ -186,7 +202,7 @@ impl ApplicationItem {
             Stage::Adding { is_approved, .. } => {
                 is_approved || now.0.saturating_sub(self.changed.0) < ABANDONED
             }
-            Stage::Joined(_) | Stage::Refused(_) => false,
+            Stage::Joined(_) | Stage::Refused(_) | Stage::Void => false,
         }
     }
 
@@ -197,8 +213,17 @@ impl ApplicationItem {
             // It is finished first, by whoever wants its place or its address.
             Stage::Adding { .. } => return false,
             Stage::Joined(_) | Stage::Refused(_) => self.changed,
+            Stage::Void => return true,
         };
         since.plus_millis(WAITING) <= now
+    }
+
+    /// Is its item needed by nobody any more?
+    fn is_swept(&self, now: Timestamp) -> bool {
+        match self.stage {
+            Stage::Void => self.changed.plus_millis(DAY) <= now,
+            Stage::Waiting | Stage::Adding { .. } | Stage::Joined(_) | Stage::Refused(_) => self.is_over(now),
+        }
     }
 }
 
@@ -403,14 +428,30 @@ impl Directory {
             return match self.outcome(tenant, item.place, address).await? {
                 Outcome::Nothing => {
                     self.end_place(tenant, (item.invitation, item.place), false).await?;
-                    Ok(Expected::Absent)
+                    self.nothing_at(tenant, address).await?.ok_or_else(taken)
                 }
                 Outcome::Used | Outcome::Open => Err(taken()),
             };
         }
         // Whoever applied may have died before it was counted.
-        self.end_place(tenant, (item.invitation, item.place), true).await?;
+        let is_used = item.stage != Stage::Void;
+        self.end_place(tenant, (item.invitation, item.place), is_used).await?;
         Ok(Expected::Version(version))
+    }
+
+    /// Under which condition it is written, where nothing has come of what was applied for at an address; `None`: something
+    /// is there.
+    async fn nothing_at(
+        &self,
+        tenant: TenantId,
+        address: &MailAddress,
+    ) -> Result<Option<Expected>, DirectoryError> {
+        let key = application_key(tenant, address);
+        let held = self.read::<ApplicationItem>(&key, Consistency::Strong).await?;
+        Ok(match held {
+            None => Some(Expected::Absent),
+            Some(held) => (held.value.stage == Stage::Void).then_some(Expected::Version(held.version)),
+        })
     }
 
     /// What has come of a place that was taken for an address. An attempt that was most likely cut off is ended: the claim
@@ -423,7 +464,9 @@ impl Directory {
     ) -> Result<Outcome, DirectoryError> {
         let key = application_key(tenant, address);
         let held = self.read::<ApplicationItem>(&key, Consistency::Strong).await?;
-        let Some(held) = held.filter(|held| held.value.place == place) else { return Ok(Outcome::Nothing) };
+        let is_its =
+            |held: &Held<ApplicationItem>| held.value.place == place && held.value.stage != Stage::Void;
+        let Some(held) = held.filter(is_its) else { return Ok(Outcome::Nothing) };
         let Stage::Adding { account, is_approved: false } = held.value.stage else {
             return Ok(Outcome::Used);
         };
@@ -439,8 +482,10 @@ impl Directory {
             self.free_address(tenant, address, claim.version).await?;
             self.erase_account_items(tenant, account).await?;
         }
-        let is_gone = self.control.delete_if(&key, held.version).await?;
-        Ok(if is_gone { Outcome::Nothing } else { Outcome::Open })
+        let Held { value: mut item, version } = held;
+        item.make_void(self.clock.now());
+        let is_void = self.write(&key, &item, Expected::Version(version)).await?.is_some();
+        Ok(if is_void { Outcome::Nothing } else { Outcome::Open })
     }
 
     /// The same request again.
@@ -471,7 +516,7 @@ impl Directory {
         let Held { value: mut item, version } = held;
         let former = match item.stage {
             Stage::Adding { account, .. } => Some(account),
-            Stage::Waiting | Stage::Joined(_) | Stage::Refused(_) => None,
+            Stage::Waiting | Stage::Joined(_) | Stage::Refused(_) | Stage::Void => None,
         };
         let now = self.clock.now();
         if let Some(former) = former {
@@ -547,7 +592,8 @@ impl Directory {
             self.write(&key, &item, Expected::Version(version)).await?;
             return Ok(());
         }
-        if self.control.delete_if(&key, version).await? {
+        item.make_void(self.clock.now());
+        if self.write(&key, &item, Expected::Version(version)).await?.is_some() {
             self.end_place(tenant, (item.invitation, item.place), false).await?;
         }
         Ok(())
@@ -575,7 +621,7 @@ impl Directory {
         let rows = self.control.query(&made.partition, "", Some(&made.sort), SWEEP).await?;
         for (sort, row) in rows {
             let item: ApplicationItem = decode(&row.value)?;
-            if item.is_over(now) {
+            if item.is_swept(now) {
                 self.control.delete_if(&ControlKey::new(&made.partition, sort), row.version).await?;
             }
         }
@@ -649,7 +695,7 @@ impl Directory {
             Stage::Waiting | Stage::Adding { is_approved: true, .. } => {
                 self.try_again(tenant, held, true).await
             }
-            Stage::Adding { is_approved: false, .. } | Stage::Joined(_) | Stage::Refused(_) => {
+            Stage::Adding { is_approved: false, .. } | Stage::Joined(_) | Stage::Refused(_) | Stage::Void => {
                 Err(DirectoryError::Decided(held.value.address.to_string()))
             }
         }
@@ -678,9 +724,9 @@ impl Directory {
                     Outcome::Nothing => {}
                 }
                 self.end_place(tenant, (item.invitation, item.place), false).await?;
-                Expected::Absent
+                self.nothing_at(tenant, &item.address).await?.ok_or(DirectoryError::Contended)?
             }
-            Stage::Adding { is_approved: true, .. } | Stage::Joined(_) | Stage::Refused(_) => {
+            Stage::Adding { is_approved: true, .. } | Stage::Joined(_) | Stage::Refused(_) | Stage::Void => {
                 return Err(decided());
             }
         };

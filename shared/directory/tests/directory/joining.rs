@@ -212,6 +212,9 @@ async fn what_was_cut_off_is_no_pass() {
             Err(error) => {
                 assert!(!is_there, "{writes}");
                 assert_eq!(error, DirectoryError::InvitationOver(InvitationEnd::Revoked), "{writes}");
+                let address = "ann@acme.example";
+                let read = house.directory.application(tenant, address).await;
+                assert_eq!(read, Err(DirectoryError::NoApplication(address.to_owned())), "{writes}");
             }
         }
         assert_eq!(!accounts(&house, tenant).await.is_empty(), is_there, "{writes}");
