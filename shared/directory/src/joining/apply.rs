@@ -25,8 +25,8 @@ const WAITING: i64 = 30 * DAY;
 const RESUMED: i64 = 20 * 1000;
 /// Old ones that are looked at for each new one.
 const SWEEP: usize = 2;
-/// Local parts that speak for the organisation or its servers (RFC 2142 among them), by which certificates are given out, or
-/// that people believe: an administrator gives them, nobody takes them.
+/// Local parts that speak for the organisation or its servers, by which certificates are given out, or that people believe:
+/// an administrator gives them, nobody takes them.
 const RESERVED: &[&str] = &[
     "abuse",
     "admin",

@@ -243,6 +243,28 @@ async fn what_was_cut_off_is_approved_where_that_is_asked_for_since_then() {
 }
 
 #[tokio::test]
+async fn what_was_cut_off_gets_into_no_other_organisation() {
+    let name = DomainName::parse("acme.example").expect("a domain");
+    for writes in 0..12 {
+        let (house, tenant) = open(false).await;
+        let (_, text) = invite(&house, tenant, 1).await;
+        let dying = house.process(Memory::dying(&house.disk, writes, Death::BeforeWrite));
+        if dying.join(&text, &wish("ann", 1)).await.is_ok() || !accounts(&house, tenant).await.is_empty() {
+            continue;
+        }
+        assert_eq!(house.directory.remove_domain(tenant, &name, 100).await, Ok(true), "{writes}");
+        let other = house.directory.add_tenant("Other").await.expect("tenant").id;
+        house.directory.add_domain(other, "acme.example").await.expect("domain");
+        house.clock.advance(2 * MINUTE);
+        let again = house.directory.join(&text, &wish("ann", 1)).await;
+        assert_eq!(again, Err(DirectoryError::OtherTenant("ann@acme.example".to_owned())), "{writes}");
+        for tenant in [tenant, other] {
+            assert!(accounts(&house, tenant).await.is_empty(), "{writes}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn what_was_cut_off_is_refused() {
     let address = "ann@acme.example";
     let mut refused = 0;
