@@ -11,6 +11,7 @@ use pennypost_directory::{
 };
 use pennypost_model::{AccountKey, TenantId, Timestamp};
 use serde_json::{Value, json};
+use tracing::Instrument;
 
 use crate::accounts::may_see;
 use crate::action::Action;
@@ -341,6 +342,7 @@ impl Administration {
     }
 
     /// Somebody joins by an invitation: gets an account, applies for one, or sets the first password of the one that he has.
+    /// It is done even if whoever waits for the answer has gone.
     ///
     /// # Errors
     /// [`AdminError`].
@@ -350,12 +352,33 @@ impl Administration {
         new: &NewApplication<'_>,
         client: Option<IpAddr>,
     ) -> Result<Accepted, AdminError> {
+        let (administration, text) = (self.clone(), text.to_owned());
+        let (local, name, mobile) = (new.local.to_owned(), new.name.to_owned(), new.mobile.to_owned());
+        let (password, request) = (new.password.to_owned(), new.request);
+        let joining = async move {
+            let new =
+                NewApplication { local: &local, name: &name, mobile: &mobile, password: &password, request };
+            administration.join_whole(&text, &new, client).await
+        };
+        // A closed socket drops what waits for the answer.
+        match tokio::spawn(joining.in_current_span()).await {
+            Ok(accepted) => accepted,
+            Err(_) => Err(DirectoryError::Contended.into()),
+        }
+    }
+
+    async fn join_whole(
+        &self,
+        text: &str,
+        new: &NewApplication<'_>,
+        client: Option<IpAddr>,
+    ) -> Result<Accepted, AdminError> {
         if Directory::is_member_invitation(text) {
             return self.join_as_member(text, new.password, client).await.map(Accepted::Member);
         }
-        let Joining { tenant, address, invitation, is_repeated } =
+        let Joining { tenant, address, invitation, adds, .. } =
             self.directory.check_joining(text, new).await?;
-        if is_repeated {
+        if !adds {
             // It is recorded already.
             return Ok(Accepted::Applied(self.directory.join(text, new).await?));
         }
@@ -376,7 +399,7 @@ impl Administration {
         password: &str,
         client: Option<IpAddr>,
     ) -> Result<Account, AdminError> {
-        let (account, _) = self.directory.invited_member(text).await?;
+        let account = self.directory.check_joining_as_member(text, password).await?;
         let entry = accepted(None, client, account.address.to_string(), json!({ "password": "set" }));
         let joining = self.directory.join_as_member(text, password);
         self.recorded(account.key.tenant, entry, joining).await

@@ -198,18 +198,22 @@ impl Directory {
     /// [`DirectoryError::Name`], [`DirectoryError::NoDomain`], [`DirectoryError::NoDepartment`],
     /// [`DirectoryError::AddressTaken`], [`DirectoryError::NoSeat`], or the port's.
     pub async fn add_account_with(&self, new: &NewAccount<'_>) -> Result<Account, DirectoryError> {
-        self.add_account_as(AccountId(self.ids.random()), new, None).await
+        self.add_account_as(AccountId(self.ids.random()), new, None, None).await
     }
 
-    /// Adds an account with an id that no account had, and with what is stored of its password, if that is known. Two calls
-    /// at once take different ids.
+    /// Adds an account with an id that no account had, and with what is stored of its password, if that is known; only in
+    /// the expected tenant, if there is one. Two calls at once take different ids.
     pub(crate) async fn add_account_as(
         &self,
         id: AccountId,
         new: &NewAccount<'_>,
         known: Option<Credential>,
+        expected: Option<TenantId>,
     ) -> Result<Account, DirectoryError> {
         let (tenant, address) = self.place_for(new.address).await?;
+        if expected.is_some_and(|expected| expected != tenant) {
+            return Err(DirectoryError::OtherTenant(address.to_string()));
+        }
         let display_name = display_name_of(new.display_name)?;
         let departments = match new.departments {
             [] => Vec::new(),

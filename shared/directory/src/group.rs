@@ -97,6 +97,8 @@ impl Directory {
         let members = self.find_members(tenant, members).await?;
         self.check_members(tenant, &address, &members, rules).await?;
         self.begin_rules(tenant, &address, rules).await?;
+        // Whose change of address was to lead here, and was cut off, finds another group.
+        self.forget_former(tenant, &address).await?;
         let entry = Entry::Group { name: name.clone(), members: members.clone() };
         self.give_address(tenant, &address, &entry).await?;
         Ok(Group { address, name, members })

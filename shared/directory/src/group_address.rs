@@ -84,15 +84,19 @@ impl Directory {
         let former = self.read::<Former>(&former_key(tenant, new), Consistency::Strong).await?;
         let begun = Former { address: old.clone(), is_done: false };
         let is_begun = former.is_some_and(|held| held.value == begun);
-        if is_begun && matches!(at_new, Some(Entry::Group { .. })) {
-            return Ok(None);
-        }
         let at_old = self.entry(tenant, old, Consistency::Strong).await?.map(|held| held.value);
+        let follows = self.rules_of(tenant, old, Consistency::Strong).await?.follows;
+        if is_begun && matches!(at_new, Some(Entry::Group { .. })) {
+            // Since the call was cut off, another group may have got the address.
+            let follows_at_new = self.rules_of(tenant, new, Consistency::Strong).await?.follows;
+            let is_alone = !matches!(at_old, Some(Entry::Group { .. }));
+            let is_ours = follows_at_new.is_some() && (is_alone || follows_at_new == follows);
+            return if is_ours { Ok(None) } else { Err(DirectoryError::AddressTaken(new.to_string())) };
+        }
         let Some(Entry::Group { name, members }) = at_old else {
             return Err(DirectoryError::NoGroup(old.to_string()));
         };
         let is_changed = self.read::<Former>(&former_key(tenant, old), Consistency::Strong).await?.is_some();
-        let follows = self.rules_of(tenant, old, Consistency::Strong).await?.follows;
         if follows.is_none() || is_changed || old == new {
             return Err(fixed());
         }

@@ -68,6 +68,12 @@ impl Bench {
         self.office.ask("", "POST", "/sessions", Some(&body)).await.status.as_u16()
     }
 
+    /// How often it is recorded that an invitation was accepted for an address, or that this failed.
+    async fn accepted(&self, local: &str) -> usize {
+        let (log, object) = (self.log().await, self.address(local));
+        log.iter().filter(|one| one["action"] == "invitation.accept" && one["object"] == object).count()
+    }
+
     async fn log(&self) -> Vec<Value> {
         let log = self.ask("GET", "/operations?limit=500", None).await.json();
         log["items"].as_array().expect("records").clone()
@@ -169,6 +175,7 @@ async fn administrators_decide_about_applications() {
     assert_eq!(applied["state"], "waiting", "{applied}");
     assert_eq!(it.signs_in("anna").await, 401);
     it.join(&invitation, "anna").await.assert_problem(409, "taken");
+    assert_eq!(it.accepted("anna").await, 1);
     let receipt = json!({ "address": applied["address"], "receipt": applied["receipt"] });
     let own = async || it.office.ask("", "POST", "/joining/application", Some(&receipt)).await;
     assert_eq!(own().await.json()["state"], "waiting");
@@ -258,6 +265,7 @@ async fn members_who_have_not_joined_set_their_password() {
     };
     join(&first, PASSWORD).await.assert_problem(404, "not-found");
     join(&second, "short").await.assert_problem(422, "invalid");
+    assert_eq!(it.accepted("newcomer").await, 0);
     let joined = join(&second, PASSWORD).await;
     assert_eq!((joined.status.as_u16(), &joined.json()["state"]), (200, &json!("joined")), "{}", joined.text);
     assert_eq!(it.signs_in("newcomer").await, 201);

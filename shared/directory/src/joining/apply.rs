@@ -25,6 +25,22 @@ const WAITING: i64 = 30 * DAY;
 const RESUMED: i64 = 20 * 1000;
 /// Old ones that are looked at for each new one.
 const SWEEP: usize = 2;
+/// Local parts that speak for the organisation or its servers, by which certificates are given out, or that people believe:
+/// an administrator gives them, nobody takes them.
+const RESERVED: &[&str] = &[
+    "abuse",
+    "admin",
+    "administrator",
+    "hostmaster",
+    "mailer-daemon",
+    "no-reply",
+    "noc",
+    "noreply",
+    "postmaster",
+    "root",
+    "security",
+    "webmaster",
+];
 
 /// Somebody who would like to join.
 #[derive(Clone, Copy)]
@@ -103,6 +119,7 @@ pub(super) enum Outcome {
     Open,
 }
 
+/// Stored: new ones at the end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 enum Stage {
     Waiting,
@@ -114,6 +131,9 @@ enum Stage {
     },
     Joined(AccountId),
     Refused(String),
+    /// Nothing has come of it: it is as if it were not there. The item stays, so that its version goes on: a process that
+    /// was held up must not find its version once more.
+    Void,
 }
 
 /// An application as stored. Has no `Debug`, so that it gets into no log.
@@ -154,13 +174,36 @@ impl ApplicationItem {
                 Stage::Adding { .. } => ApplicationState::Joining,
                 Stage::Joined(account) => ApplicationState::Joined(*account),
                 Stage::Refused(reason) => ApplicationState::Refused(reason.clone()),
+                // Not shown to anybody.
+                Stage::Void => ApplicationState::Refused(String::new()),
             },
         }
     }
 
     /// Is it the same request once more?
     fn is_of(&self, invitation: InvitationId, request: Option<[u8; 32]>) -> bool {
-        self.invitation == invitation && request.is_some() && self.request == request
+        let is_there = self.stage != Stage::Void;
+        is_there && self.invitation == invitation && request.is_some() && self.request == request
+    }
+
+    /// Nothing has come of it.
+    fn make_void(&mut self, now: Timestamp) {
+        self.stage = Stage::Void;
+        self.changed = now;
+        self.credential.clear();
+        self.name.clear();
+        self.mobile.clear();
+    }
+
+    /// Does it keep everybody else from the address?
+    fn is_in_the_way(&self, now: Timestamp) -> bool {
+        match self.stage {
+            Stage::Waiting => !self.is_over(now),
+            Stage::Adding { is_approved, .. } => {
+                is_approved || now.0.saturating_sub(self.changed.0) < ABANDONED
+            }
+            Stage::Joined(_) | Stage::Refused(_) | Stage::Void => false,
+        }
     }
 
     /// Is nothing of it to be seen any more?
@@ -170,8 +213,17 @@ impl ApplicationItem {
             // It is finished first, by whoever wants its place or its address.
             Stage::Adding { .. } => return false,
             Stage::Joined(_) | Stage::Refused(_) => self.changed,
+            Stage::Void => return true,
         };
         since.plus_millis(WAITING) <= now
+    }
+
+    /// Is its item needed by nobody any more?
+    fn is_swept(&self, now: Timestamp) -> bool {
+        match self.stage {
+            Stage::Void => self.changed.plus_millis(DAY) <= now,
+            Stage::Waiting | Stage::Adding { .. } | Stage::Joined(_) | Stage::Refused(_) => self.is_over(now),
+        }
     }
 }
 
@@ -204,6 +256,18 @@ pub struct Joining {
     pub invitation: Invitation,
     /// The same request was begun before, and is gone on with.
     pub is_repeated: bool,
+    /// Something may be added: not by a repetition that only tells what has come of it.
+    pub adds: bool,
+}
+
+/// What the same request, sent again, comes to.
+enum Repetition {
+    /// It tells what has come of it.
+    Tells,
+    /// The account is still to be added.
+    Adds,
+    /// Nothing has come of it, and its place is free.
+    Begins,
 }
 
 impl Directory {
@@ -216,18 +280,33 @@ impl Directory {
         text: &str,
         new: &NewApplication<'_>,
     ) -> Result<Joining, DirectoryError> {
-        let (tenant, invitation) = self.invitation_behind(text).await?;
+        let (tenant, mut invitation) = self.invitation_behind(text).await?;
         let tenant = tenant.id;
         let address = MailAddress::parse(&format!("{}@{}", new.local.trim(), invitation.domain))?;
-        let held =
-            self.read::<ApplicationItem>(&application_key(tenant, &address), Consistency::Strong).await?;
-        if held.is_some_and(|held| held.value.is_of(invitation.id, new.request)) {
-            return Ok(Joining { tenant, address, invitation, is_repeated: true });
+        let key = application_key(tenant, &address);
+        let mut held = self.read::<ApplicationItem>(&key, Consistency::Strong).await?.map(|held| held.value);
+        if let Some(item) = held.take_if(|item| item.is_of(invitation.id, new.request)) {
+            let adds = match self.repetition(tenant, &invitation, &item).await? {
+                Repetition::Tells => Some(false),
+                Repetition::Adds => Some(true),
+                Repetition::Begins => None,
+            };
+            if let Some(adds) = adds {
+                return Ok(Joining { tenant, address, invitation, is_repeated: true, adds });
+            }
+            (_, invitation) = self.invitation_behind(text).await?;
         }
         match invitation.end(self.clock.now()) {
             None => {}
             Some(InvitationEnd::UsedUp) if self.settle_invitation(tenant, invitation.id).await? => {}
             Some(end) => return Err(DirectoryError::InvitationOver(end)),
+        }
+        let now = self.clock.now();
+        if held.is_some_and(|item| item.is_in_the_way(now)) {
+            return Err(DirectoryError::AddressTaken(address.to_string()));
+        }
+        if RESERVED.iter().any(|reserved| address.local().eq_ignore_ascii_case(reserved)) {
+            return Err(DirectoryError::UnsuitableAddress { address: address.to_string() });
         }
         let name = name_of(new.name)?;
         profile_of(new.mobile)?;
@@ -239,7 +318,36 @@ impl Directory {
             ..NewAccount::default()
         };
         self.check_new(tenant, &wished).await?;
-        Ok(Joining { tenant, address, invitation, is_repeated: false })
+        Ok(Joining { tenant, address, invitation, is_repeated: false, adds: true })
+    }
+
+    /// What the same request comes to now. What was cut off before there was an account is no pass: an invitation that has
+    /// ended since then lets nobody in, and where an administrator has to approve since then, it is applied for anew.
+    async fn repetition(
+        &self,
+        tenant: TenantId,
+        invitation: &Invitation,
+        item: &ApplicationItem,
+    ) -> Result<Repetition, DirectoryError> {
+        let Stage::Adding { account, is_approved: false } = item.stage else {
+            return Ok(Repetition::Tells);
+        };
+        let now = self.clock.now();
+        // Its own place is among those that are used.
+        let ended = invitation.end(now).filter(|end| *end != InvitationEnd::UsedUp);
+        if ended.is_none() && !invitation.approval {
+            if self.account(AccountKey { tenant, account }).await?.is_some() {
+                return Ok(Repetition::Tells);
+            }
+            let is_begun = now.0.saturating_sub(item.changed.0) < RESUMED;
+            return if is_begun { Err(DirectoryError::Contended) } else { Ok(Repetition::Adds) };
+        }
+        match self.outcome(tenant, item.place, &item.address).await? {
+            Outcome::Used => return Ok(Repetition::Tells),
+            Outcome::Open => return Err(DirectoryError::Contended),
+            Outcome::Nothing => self.end_place(tenant, (item.invitation, item.place), false).await?,
+        }
+        ended.map_or(Ok(Repetition::Begins), |end| Err(DirectoryError::InvitationOver(end)))
     }
 
     /// Somebody joins by an invitation: becomes a member at once, or applies for it where an administrator has to approve.
@@ -247,13 +355,16 @@ impl Directory {
     ///
     /// # Errors
     /// [`DirectoryError::NoInvitation`], [`DirectoryError::InvitationOver`], [`DirectoryError::AddressTaken`] also for an
-    /// address for which somebody else applies, [`DirectoryError::Name`], [`DirectoryError::Field`], those of
-    /// [`Directory::add_account_with`], or the port's.
+    /// address for which somebody else applies, [`DirectoryError::UnsuitableAddress`] also for one that only an administrator
+    /// gives, [`DirectoryError::Name`], [`DirectoryError::Field`], those of [`Directory::add_account_with`], or the port's.
     pub async fn join(&self, text: &str, new: &NewApplication<'_>) -> Result<Applied, DirectoryError> {
-        let Joining { tenant, address, invitation, is_repeated } = self.check_joining(text, new).await?;
+        let Joining { tenant, address, invitation, is_repeated, .. } = self.check_joining(text, new).await?;
         let key = application_key(tenant, &address);
         let held = self.read::<ApplicationItem>(&key, Consistency::Strong).await?;
-        if let Some(held) = held.as_ref().filter(|_| is_repeated) {
+        // Somebody else's may stand there since then.
+        let is_same =
+            |held: &&Held<ApplicationItem>| is_repeated && held.value.is_of(invitation.id, new.request);
+        if let Some(held) = held.as_ref().filter(is_same) {
             return self.go_on(tenant, held).await;
         }
         let condition = self.make_way(tenant, &address, held).await?;
@@ -310,23 +421,37 @@ impl Directory {
         let Some(Held { value: item, version }) = held else { return Ok(Expected::Absent) };
         let taken = || DirectoryError::AddressTaken(address.to_string());
         let now = self.clock.now();
-        match item.stage {
-            Stage::Waiting if !item.is_over(now) => return Err(taken()),
-            Stage::Adding { is_approved: true, .. } => return Err(taken()),
-            Stage::Adding { is_approved: false, .. } => {
-                return match self.outcome(tenant, item.place, address).await? {
-                    Outcome::Nothing => {
-                        self.end_place(tenant, (item.invitation, item.place), false).await?;
-                        Ok(Expected::Absent)
-                    }
-                    Outcome::Used | Outcome::Open => Err(taken()),
-                };
-            }
-            Stage::Waiting | Stage::Joined(_) | Stage::Refused(_) => {}
+        if item.is_in_the_way(now) {
+            return Err(taken());
+        }
+        if matches!(item.stage, Stage::Adding { .. }) {
+            return match self.outcome(tenant, item.place, address).await? {
+                Outcome::Nothing => {
+                    self.end_place(tenant, (item.invitation, item.place), false).await?;
+                    self.nothing_at(tenant, address).await?.ok_or_else(taken)
+                }
+                Outcome::Used | Outcome::Open => Err(taken()),
+            };
         }
         // Whoever applied may have died before it was counted.
-        self.end_place(tenant, (item.invitation, item.place), true).await?;
+        let is_used = item.stage != Stage::Void;
+        self.end_place(tenant, (item.invitation, item.place), is_used).await?;
         Ok(Expected::Version(version))
+    }
+
+    /// Under which condition it is written, where nothing has come of what was applied for at an address; `None`: something
+    /// is there.
+    async fn nothing_at(
+        &self,
+        tenant: TenantId,
+        address: &MailAddress,
+    ) -> Result<Option<Expected>, DirectoryError> {
+        let key = application_key(tenant, address);
+        let held = self.read::<ApplicationItem>(&key, Consistency::Strong).await?;
+        Ok(match held {
+            None => Some(Expected::Absent),
+            Some(held) => (held.value.stage == Stage::Void).then_some(Expected::Version(held.version)),
+        })
     }
 
     /// What has come of a place that was taken for an address. An attempt that was most likely cut off is ended: the claim
@@ -339,7 +464,9 @@ impl Directory {
     ) -> Result<Outcome, DirectoryError> {
         let key = application_key(tenant, address);
         let held = self.read::<ApplicationItem>(&key, Consistency::Strong).await?;
-        let Some(held) = held.filter(|held| held.value.place == place) else { return Ok(Outcome::Nothing) };
+        let is_its =
+            |held: &Held<ApplicationItem>| held.value.place == place && held.value.stage != Stage::Void;
+        let Some(held) = held.filter(is_its) else { return Ok(Outcome::Nothing) };
         let Stage::Adding { account, is_approved: false } = held.value.stage else {
             return Ok(Outcome::Used);
         };
@@ -355,8 +482,10 @@ impl Directory {
             self.free_address(tenant, address, claim.version).await?;
             self.erase_account_items(tenant, account).await?;
         }
-        let is_gone = self.control.delete_if(&key, held.version).await?;
-        Ok(if is_gone { Outcome::Nothing } else { Outcome::Open })
+        let Held { value: mut item, version } = held;
+        item.make_void(self.clock.now());
+        let is_void = self.write(&key, &item, Expected::Version(version)).await?.is_some();
+        Ok(if is_void { Outcome::Nothing } else { Outcome::Open })
     }
 
     /// The same request again.
@@ -387,7 +516,7 @@ impl Directory {
         let Held { value: mut item, version } = held;
         let former = match item.stage {
             Stage::Adding { account, .. } => Some(account),
-            Stage::Waiting | Stage::Joined(_) | Stage::Refused(_) => None,
+            Stage::Waiting | Stage::Joined(_) | Stage::Refused(_) | Stage::Void => None,
         };
         let now = self.clock.now();
         if let Some(former) = former {
@@ -433,7 +562,8 @@ impl Directory {
             ..NewAccount::default()
         };
         let credential: Credential = decode(&item.credential)?;
-        let added = self.add_account_as(account, &new, Some(credential)).await;
+        // The domain may be another tenant's by now.
+        let added = self.add_account_as(account, &new, Some(credential), Some(tenant)).await;
         let Err(error) = added else { return self.note_joined(tenant, held, account).await };
         if error.is_temporary() {
             return Err(error);
@@ -462,7 +592,8 @@ impl Directory {
             self.write(&key, &item, Expected::Version(version)).await?;
             return Ok(());
         }
-        if self.control.delete_if(&key, version).await? {
+        item.make_void(self.clock.now());
+        if self.write(&key, &item, Expected::Version(version)).await?.is_some() {
             self.end_place(tenant, (item.invitation, item.place), false).await?;
         }
         Ok(())
@@ -490,7 +621,7 @@ impl Directory {
         let rows = self.control.query(&made.partition, "", Some(&made.sort), SWEEP).await?;
         for (sort, row) in rows {
             let item: ApplicationItem = decode(&row.value)?;
-            if item.is_over(now) {
+            if item.is_swept(now) {
                 self.control.delete_if(&ControlKey::new(&made.partition, sort), row.version).await?;
             }
         }
@@ -564,13 +695,13 @@ impl Directory {
             Stage::Waiting | Stage::Adding { is_approved: true, .. } => {
                 self.try_again(tenant, held, true).await
             }
-            Stage::Adding { is_approved: false, .. } | Stage::Joined(_) | Stage::Refused(_) => {
+            Stage::Adding { is_approved: false, .. } | Stage::Joined(_) | Stage::Refused(_) | Stage::Void => {
                 Err(DirectoryError::Decided(held.value.address.to_string()))
             }
         }
     }
 
-    /// An administrator refuses, and says why.
+    /// An administrator refuses, and says why: what waits, or what was cut off before there was an account.
     ///
     /// # Errors
     /// [`DirectoryError::NoApplication`], [`DirectoryError::Decided`], [`DirectoryError::Name`] for a reason that is none,
@@ -583,14 +714,27 @@ impl Directory {
     ) -> Result<Application, DirectoryError> {
         let reason = name_for_people(reason, MAX_REASON)?;
         let Held { value: mut item, version } = self.application_held(tenant, address).await?;
-        if item.stage != Stage::Waiting {
-            return Err(DirectoryError::Decided(item.address.to_string()));
-        }
+        let decided = || DirectoryError::Decided(item.address.to_string());
+        let condition = match item.stage {
+            Stage::Waiting => Expected::Version(version),
+            Stage::Adding { is_approved: false, .. } => {
+                match self.outcome(tenant, item.place, &item.address).await? {
+                    Outcome::Used => return Err(decided()),
+                    Outcome::Open => return Err(DirectoryError::Contended),
+                    Outcome::Nothing => {}
+                }
+                self.end_place(tenant, (item.invitation, item.place), false).await?;
+                self.nothing_at(tenant, &item.address).await?.ok_or(DirectoryError::Contended)?
+            }
+            Stage::Adding { is_approved: true, .. } | Stage::Joined(_) | Stage::Refused(_) | Stage::Void => {
+                return Err(decided());
+            }
+        };
         item.stage = Stage::Refused(reason);
         item.credential.clear();
         item.changed = self.clock.now();
         let key = application_key(tenant, &item.address);
-        let written = self.write(&key, &item, Expected::Version(version)).await?;
+        let written = self.write(&key, &item, condition).await?;
         written.ok_or(DirectoryError::Contended)?;
         Ok(item.shown())
     }

@@ -141,6 +141,21 @@ impl Directory {
         }
     }
 
+    /// Could a member set this first password by an invitation? Changes nothing.
+    ///
+    /// # Errors
+    /// Those of [`Directory::join_as_member`].
+    pub async fn check_joining_as_member(
+        &self,
+        text: &str,
+        password: &str,
+    ) -> Result<Account, DirectoryError> {
+        let (account, _) = self.invited_member(text).await?;
+        let names = Names { local: account.address.local(), display: &account.display_name };
+        self.check_new_password(account.key.tenant, names, password).await?;
+        Ok(account)
+    }
+
     /// A member sets the first password by an invitation, which is worth nothing from here on.
     ///
     /// # Errors

@@ -15,7 +15,7 @@
 //! - An invitation is accepted as often as it says, at most. A place in it is taken by compare-and-set before anything is
 //!   applied for, and counts until it is known that nothing has come of it.
 //! - An address is applied for by one at a time. What is applied for stands in one item, and every step is a
-//!   compare-and-set of it.
+//!   compare-and-set of it. Where nothing has come of it, the item stays for a day: its version goes on.
 //! - An account comes of it once. Each attempt to add it has an account id of its own, which stands in the application
 //!   before the attempt begins; the address is the only thing that makes one of them the account ([`crate::account`]).
 //!   Whoever takes an attempt over claims the address anew, so that the one before, if it was only held up, fails.

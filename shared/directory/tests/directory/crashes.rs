@@ -119,6 +119,30 @@ async fn of_racing_adds_at_most_one_wins() {
     }
 }
 
+#[tokio::test]
+async fn a_change_of_address_that_was_cut_off_takes_no_other_group() {
+    for writes in 0..4 {
+        let (house, tenant) = House::with_acme().await;
+        let directory = &house.directory;
+        let sales =
+            directory.add_department(tenant, DepartmentId::ROOT, "Sales", "").await.expect("added").id;
+        let old = directory.add_department_group(tenant, sales, "acme.example").await.expect("group").address;
+        let old = old.to_string();
+        let dying = house.process(Memory::dying(&house.disk, writes, Death::BeforeWrite));
+        assert!(dying.readdress_group(tenant, &old, "team").await.is_err(), "{writes}");
+        let new = "team@acme.example";
+        if directory.group(new).await.expect("read").is_some() {
+            continue;
+        }
+        directory.add_group::<&str>(new, "Team", &[]).await.expect("added");
+        let again = directory.readdress_group(tenant, &old, "team").await;
+        assert_eq!(again, Err(DirectoryError::AddressTaken(new.to_owned())), "{writes}");
+        assert!(directory.group(&old).await.expect("read").is_some(), "{writes}");
+        let rules = directory.group_rules(new).await.expect("read").expect("there");
+        assert_eq!(rules.follows, None, "{writes}");
+    }
+}
+
 /// Feature GRP-06: its address is changed once, cut off and gone on with
 #[tokio::test]
 async fn a_departments_group_is_readdressed_once_whenever_it_was_cut_off() {

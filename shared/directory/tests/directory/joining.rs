@@ -190,3 +190,117 @@ async fn nothing_that_is_given_out_is_stored() {
         Err(DirectoryError::NoInvitation)
     );
 }
+
+#[tokio::test]
+async fn what_was_cut_off_is_no_pass() {
+    for writes in 0..12 {
+        let (house, tenant) = open(false).await;
+        let (invitation, text) = invite(&house, tenant, 1).await;
+        let dying = house.process(Memory::dying(&house.disk, writes, Death::BeforeWrite));
+        if dying.join(&text, &wish("ann", 1)).await.is_ok() {
+            continue;
+        }
+        let is_there = !accounts(&house, tenant).await.is_empty();
+        house.directory.revoke_invitation(tenant, invitation.id).await.expect("revoked");
+        house.clock.advance(2 * MINUTE);
+        let again = house.directory.join(&text, &wish("ann", 1)).await;
+        match again {
+            Ok(applied) => {
+                assert!(is_there, "{writes}");
+                assert!(matches!(applied.application.state, ApplicationState::Joined(_)), "{writes}");
+            }
+            Err(error) => {
+                assert!(!is_there, "{writes}");
+                assert_eq!(error, DirectoryError::InvitationOver(InvitationEnd::Revoked), "{writes}");
+                let address = "ann@acme.example";
+                let read = house.directory.application(tenant, address).await;
+                assert_eq!(read, Err(DirectoryError::NoApplication(address.to_owned())), "{writes}");
+            }
+        }
+        assert_eq!(!accounts(&house, tenant).await.is_empty(), is_there, "{writes}");
+    }
+}
+
+#[tokio::test]
+async fn what_was_cut_off_is_approved_where_that_is_asked_for_since_then() {
+    for writes in 0..12 {
+        let (house, tenant) = open(false).await;
+        let (_, text) = invite(&house, tenant, 1).await;
+        let dying = house.process(Memory::dying(&house.disk, writes, Death::BeforeWrite));
+        if dying.join(&text, &wish("ann", 1)).await.is_ok() {
+            continue;
+        }
+        let is_there = !accounts(&house, tenant).await.is_empty();
+        let before = house.directory.joining_rules(tenant).await.expect("read");
+        let rules = JoiningRules { approval: true, ..before.clone() };
+        assert_eq!(house.directory.set_joining_rules(tenant, &before, &rules).await, Ok(true));
+        house.clock.advance(2 * MINUTE);
+        let again = house.directory.join(&text, &wish("ann", 1)).await.expect("told");
+        let is_waiting = again.application.state == ApplicationState::Waiting;
+        assert_eq!(is_waiting, !is_there, "{writes}");
+        assert_eq!(!accounts(&house, tenant).await.is_empty(), is_there, "{writes}");
+    }
+}
+
+#[tokio::test]
+async fn what_was_cut_off_gets_into_no_other_organisation() {
+    let name = DomainName::parse("acme.example").expect("a domain");
+    for writes in 0..12 {
+        let (house, tenant) = open(false).await;
+        let (_, text) = invite(&house, tenant, 1).await;
+        let dying = house.process(Memory::dying(&house.disk, writes, Death::BeforeWrite));
+        if dying.join(&text, &wish("ann", 1)).await.is_ok() || !accounts(&house, tenant).await.is_empty() {
+            continue;
+        }
+        assert_eq!(house.directory.remove_domain(tenant, &name, 100).await, Ok(true), "{writes}");
+        let other = house.directory.add_tenant("Other").await.expect("tenant").id;
+        house.directory.add_domain(other, "acme.example").await.expect("domain");
+        house.clock.advance(2 * MINUTE);
+        let again = house.directory.join(&text, &wish("ann", 1)).await;
+        assert_eq!(again, Err(DirectoryError::OtherTenant("ann@acme.example".to_owned())), "{writes}");
+        for tenant in [tenant, other] {
+            assert!(accounts(&house, tenant).await.is_empty(), "{writes}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_was_cut_off_is_refused() {
+    let address = "ann@acme.example";
+    let mut refused = 0;
+    for writes in 0..12 {
+        let (house, tenant) = open(false).await;
+        let (invitation, text) = invite(&house, tenant, 1).await;
+        let dying = house.process(Memory::dying(&house.disk, writes, Death::BeforeWrite));
+        if dying.join(&text, &wish("ann", 1)).await.is_ok() || !accounts(&house, tenant).await.is_empty() {
+            continue;
+        }
+        if house.directory.application(tenant, address).await.is_err() {
+            continue;
+        }
+        let early = house.directory.refuse_application(tenant, address, "unknown").await;
+        assert_eq!(early, Err(DirectoryError::Contended), "{writes}");
+        house.clock.advance(2 * MINUTE);
+        house.directory.refuse_application(tenant, address, "unknown").await.expect("refused");
+        refused += 1;
+        let again = house.directory.join(&text, &wish("ann", 1)).await.expect("told");
+        assert_eq!(again.application.state, ApplicationState::Refused("unknown".to_owned()), "{writes}");
+        assert!(accounts(&house, tenant).await.is_empty(), "{writes}");
+        let used = house.directory.invitation(tenant, invitation.id).await.expect("read").expect("there");
+        assert_eq!(used.used, 0, "{writes}");
+    }
+    assert!(refused > 0, "nothing was cut off: the test tests nothing");
+}
+
+#[tokio::test]
+async fn nobody_takes_what_speaks_for_the_organisation() {
+    let (house, tenant) = open(false).await;
+    let (_, text) = invite(&house, tenant, 1).await;
+    for local in ["postmaster", "Admin", "no-reply"] {
+        let refused = house.directory.join(&text, &wish(local, 1)).await;
+        assert!(matches!(refused, Err(DirectoryError::UnsuitableAddress { .. })), "{local} {refused:?}");
+    }
+    let new = pennypost_directory::NewAccount { address: "postmaster@acme.example", ..Default::default() };
+    house.directory.add_account_with(&new).await.expect("an administrator gives it");
+    assert_eq!(accounts(&house, tenant).await, ["postmaster@acme.example"]);
+}
