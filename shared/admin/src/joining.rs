@@ -45,7 +45,7 @@ pub enum Leads {
         approval: bool,
     },
     /// A member's account that has no password yet.
-    Account(Account),
+    Account(Box<Account>),
 }
 
 /// What has come of an invitation.
@@ -331,7 +331,7 @@ impl Administration {
         if Directory::is_member_invitation(text) {
             let (account, until) = self.directory.invited_member(text).await?;
             let organisation = self.stored_tenant(account.key.tenant).await?.name;
-            return Ok(SeenInvitation { organisation, leads: Leads::Account(account), until });
+            return Ok(SeenInvitation { organisation, leads: Leads::Account(Box::new(account)), until });
         }
         let (tenant, invitation) = self.directory.invitation_behind(text).await?;
         if let Some(end) = invitation.end(self.clock.now()) {
@@ -358,7 +358,7 @@ impl Administration {
         let joining = async move {
             let new =
                 NewApplication { local: &local, name: &name, mobile: &mobile, password: &password, request };
-            administration.join_whole(&text, &new, client).await
+            Box::pin(administration.join_whole(&text, &new, client)).await
         };
         // A closed socket drops what waits for the answer.
         match tokio::spawn(joining.in_current_span()).await {
@@ -388,9 +388,9 @@ impl Administration {
         let after = json!({
             "name": new.name.trim(), "department": invitation.department.0, "approval": invitation.approval,
         });
-        let entry = accepted(Some(invitation.id), client, address, after);
+        let entry = accepted(Some(invitation.id), client, address, &after);
         let joining = self.directory.join(text, new);
-        Ok(Accepted::Applied(self.recorded(tenant, entry, joining).await?))
+        Ok(Accepted::Applied(Box::pin(self.recorded(tenant, entry, joining)).await?))
     }
 
     async fn join_as_member(
@@ -400,7 +400,7 @@ impl Administration {
         client: Option<IpAddr>,
     ) -> Result<Account, AdminError> {
         let account = self.directory.check_joining_as_member(text, password).await?;
-        let entry = accepted(None, client, account.address.to_string(), json!({ "password": "set" }));
+        let entry = accepted(None, client, account.address.to_string(), &json!({ "password": "set" }));
         let joining = self.directory.join_as_member(text, password);
         self.recorded(account.key.tenant, entry, joining).await
     }
@@ -432,7 +432,12 @@ impl Administration {
     }
 }
 
-fn accepted(invitation: Option<InvitationId>, client: Option<IpAddr>, object: String, after: Value) -> Entry {
+fn accepted(
+    invitation: Option<InvitationId>,
+    client: Option<IpAddr>,
+    object: String,
+    after: &Value,
+) -> Entry {
     Entry {
         by: By::Invited { invitation },
         origin: Origin::Api(client),

@@ -46,12 +46,12 @@ impl Log for Memory {
 }
 
 fn traced(id: EventId, time: i64, step: TraceStep) -> LogRecord {
-    written(id, TraceRecord::new(TENANT, id, Timestamp(time), step))
+    written(id, &TraceRecord::new(TENANT, id, Timestamp(time), step))
 }
 
-fn written(id: EventId, record: TraceRecord) -> LogRecord {
+fn written(id: EventId, record: &TraceRecord) -> LogRecord {
     let time = record.time.0;
-    let value = codec::encode(&record);
+    let value = codec::encode(record);
     LogRecord { tenant: TENANT, kind: LogKind::Trace, id, time: Timestamp(time), value }
 }
 
@@ -87,7 +87,7 @@ fn submitted(id: EventId, time: i64, account: u64, mut step: TraceStep) -> LogRe
     let TraceStep::Delivered { recipients, .. } = &mut step else { panic!("{step:?}") };
     recipients.push(copy);
     let submitter = Some(Submitter { account, address, protocol: "ESMTPSA".to_owned() });
-    written(id, TraceRecord { submitter, ..TraceRecord::new(TENANT, id, Timestamp(time), step) })
+    written(id, &TraceRecord { submitter, ..TraceRecord::new(TENANT, id, Timestamp(time), step) })
 }
 
 async fn ids_backwards(log: &Memory, begin: i64, end: i64) -> Vec<EventId> {

@@ -61,9 +61,11 @@ impl Signer {
         let private = match algorithm {
             Algorithm::Rsa => {
                 let der = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(private));
-                DkimKey::Rsa(RsaKey::from_key_der(der).map_err(failed)?)
+                DkimKey::Rsa(RsaKey::from_key_der(der).map_err(|error| failed(&error))?)
             }
-            Algorithm::Ed25519 => DkimKey::Ed25519(Ed25519Key::from_pkcs8_der(private).map_err(failed)?),
+            Algorithm::Ed25519 => {
+                DkimKey::Ed25519(Ed25519Key::from_pkcs8_der(private).map_err(|error| failed(&error))?)
+            }
         };
         self.keys.push((selector.to_owned(), private));
         Ok(())
@@ -86,7 +88,7 @@ impl Signer {
         for (selector, key) in &self.keys {
             let signer = DkimSigner::from_key(Borrowed(key)).domain(&self.domain).selector(selector);
             let signature = signer.headers(names.iter().copied()).sign(letter);
-            signature.map_err(failed)?.write_header(&mut fields);
+            signature.map_err(|error| failed(&error))?.write_header(&mut fields);
         }
         Ok(fields)
     }
@@ -133,6 +135,6 @@ fn signed_names(letter: &[u8]) -> Result<Vec<&'static str>, SigningError> {
     Ok(twice.chain(found).collect())
 }
 
-fn failed(error: mail_auth::Error) -> SigningError {
+fn failed(error: &mail_auth::Error) -> SigningError {
     SigningError::Crypto(error.to_string())
 }

@@ -234,8 +234,13 @@ pub(crate) fn permissions(names: &[String], pointer: &str) -> Result<Permissions
 
 /// A time in a body.
 pub(crate) fn time(text: Option<&String>, pointer: &str) -> Result<Option<Timestamp>, Refusal> {
+    text.map(|text| said_time(text, pointer)).transpose()
+}
+
+/// A time that has to be said.
+pub(crate) fn said_time(text: &str, pointer: &str) -> Result<Timestamp, Refusal> {
     let wrong = || Refusal::new(Kind::Invalid, bad_time()).at(pointer.to_owned(), bad_time());
-    text.map(|text| Timestamp::from_rfc3339(text).ok_or_else(wrong)).transpose()
+    Timestamp::from_rfc3339(text).ok_or_else(wrong)
 }
 
 /// An id in a body.

@@ -67,7 +67,7 @@ fn refused(refusal: &Refusal) -> Reply {
     match refusal {
         Refusal::UnknownMechanism => Reply::new(504, "5.5.4", "unknown mechanism"),
         Refusal::Cancelled => Reply::new(501, "5.5.2", "the exchange was cancelled, or is not base64"),
-        Refusal::Malformed(text) => Reply::new(501, "5.5.2", *text),
+        Refusal::Malformed(text) => Reply::new(501, "5.5.2", text),
         Refusal::ActsForOther => Reply::new(535, "5.7.8", "nobody may act as somebody else"),
         Refusal::SignIn(SignInError::Denied) => Reply::new(535, "5.7.8", "address or password is wrong"),
         Refusal::SignIn(SignInError::Closed) => Reply::new(535, "5.7.8", "sending is not open to you"),

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::page_of;
-use crate::rest::ask::{document_in, rows, time};
+use crate::rest::ask::{document_in, rows, said_time};
 use crate::rest::doors::{Door, Knock, Opening};
 use crate::rest::operation::{Good, Method, Operation, PAGE, shape};
 use crate::rest::problem::details::bad_parameter;
@@ -314,11 +314,6 @@ fn became(application: Application, receipt: Option<String>) -> Became {
     Became { address: row.address, state: row.state, reason: row.reason, receipt }
 }
 
-/// A time that has to be said.
-fn until(text: String) -> Result<Timestamp, Refusal> {
-    Ok(time(Some(&text), "/until")?.unwrap_or_default())
-}
-
 fn seen(seen: SeenInvitation) -> Seen {
     let until = seen.until.rfc3339();
     let organisation = seen.organisation;
@@ -483,7 +478,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
                 let NewLink { name, domain, department, approval, uses, until: end } = ask.body()?;
                 let tenant = ask.tenant()?;
                 let department = department.map(DepartmentId);
-                let (most, until) = (uses.unwrap_or(1), until(end)?);
+                let (most, until) = (uses.unwrap_or(1), said_time(&end, "/until")?);
                 let new = NewInvitation { name, domain, department, approval, most, until };
                 let (made, invitation) = ask.administration.invite(&ask.call, tenant, &new).await?;
                 let location = format!("/api/v1/tenants/{tenant}/invitations/{}", made.id);
@@ -532,7 +527,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
             Box::pin(async move {
                 let Renewal { uses, until: end } = ask.body()?;
                 let (tenant, id): (_, InvitationId) = (ask.tenant()?, ask.id("invitation")?);
-                let terms = (uses.unwrap_or(1), until(end)?);
+                let terms = (uses.unwrap_or(1), said_time(&end, "/until")?);
                 let (renewed, invitation) =
                     ask.administration.renew_invitation(&ask.call, tenant, id, terms).await?;
                 let description = show_at(renewed, ask.directory().now());
@@ -625,7 +620,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         |ask| {
             Box::pin(async move {
                 let Term { until: end } = ask.body()?;
-                let invited = ask.administration.invite_member(&ask.call, ask.account()?, until(end)?).await?;
+                let invited = ask.administration.invite_member(&ask.call, ask.account()?, said_time(&end, "/until")?).await?;
                 let account = invited.account;
                 Ok(Reply::document(&OfMember {
                     account: account.key.account.to_string(),
