@@ -141,7 +141,7 @@ impl Bench {
     }
 }
 
-/// Feature LOG-01 (part): what members send counts from when traces name who handed a letter in, which nobody writes yet; letters and bytes received and sent, of the tenant and each domain by day, of each member over a period, the 15 (or another number) that received or sent the most; CSV
+/// Feature LOG-01 (part): letters to other servers come with sending; letters and bytes received and sent, of the tenant and each domain by day, of each member over a period, the 15 (or another number) that received or sent the most; CSV
 #[tokio::test(flavor = "multi_thread")]
 async fn letters_are_counted_by_day_domain_and_member() {
     let it = bench().await;
@@ -258,7 +258,7 @@ async fn departments_and_tenants_see_their_own() {
     it.office.ask(&foreign, "GET", &inside, None).await.assert_problem(404, "not-found");
 }
 
-/// Feature LOG-04 (part): letters that members send are found from when traces name who handed them in; single letters by period, kind, address, domain, subject and member, newest first, with what happened to each and nothing of what is in it; 180 days, or 90, as the plan says
+/// Feature LOG-04 (part): letters to other servers come with sending; single letters by period, kind, address, domain, subject and member, newest first, with what happened to each and nothing of what is in it; 180 days, or 90, as the plan says
 #[tokio::test(flavor = "multi_thread")]
 async fn letters_are_found_by_what_is_known_of_them() {
     let it = bench().await;
@@ -359,7 +359,7 @@ async fn note_sign_in(it: &Bench, tenant: TenantId, account: AccountKey, time: T
     it.append(LogRecord { tenant, kind: LogKind::Login, id, time, value }).await;
 }
 
-/// Feature LOG-10 (part): what members send, likewise; a month by day: members who signed in, what mailboxes held, letters received and sent, with the sums, as data and CSV; charts are the console’s
+/// Feature LOG-10 (part): letters to other servers come with sending; a month by day: members who signed in, what mailboxes held, letters received and sent, with the sums, as data and CSV; charts are the console’s
 /// Feature LOG-02: sign-ins day by day of the last 180 days, or 90, as the plan says, and their export as CSV
 /// Feature LOG-05: sign-ins of the last 180 days, or 90, as the plan says
 #[tokio::test(flavor = "multi_thread")]
