@@ -202,7 +202,7 @@ proptest! {
         };
         let repeated: Vec<LogRecord> = records.iter().filter(|_| next() % 3 == 0).cloned().collect();
         records.extend(repeated);
-        records.sort_by_key(|_| next());
+        records.sort_by_cached_key(|_| next());
         log.records.lock().extend(records);
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
         for day in 0..4 {
