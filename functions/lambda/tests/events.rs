@@ -194,10 +194,10 @@ async fn a_tick_sends_what_is_due_to_housekeeping() {
     let ticked = office.tick(read("schedule/tick.json")).await;
     assert_eq!(
         (ticked.tenants, ticked.events),
-        (1, 5),
-        "garbage collection, audit, statistics and two accounts"
+        (1, 6),
+        "garbage collection, audit, domains, statistics and two accounts"
     );
-    assert_eq!(office.sent(Stage::Housekeep).await.len(), 5);
+    assert_eq!(office.sent(Stage::Housekeep).await.len(), 6);
     assert_eq!(office.tick(read("schedule/tick.json")).await.tenants, 0, "it is not due twice a day");
     assert_said(&office);
 }
