@@ -1,4 +1,4 @@
-//! At least 20,000 random schedules in the ordinary test run, split so that they run on several cores.
+//! 20,000 random schedules, or as many as `SIMULATION_SCHEDULES` says, split so that they run on several cores.
 //! `SIMULATION_SCHEDULES=n` asks for another number, `SIMULATION_SEED=n` for one schedule alone.
 
 use pennypost_simulation::{Plan, run};
