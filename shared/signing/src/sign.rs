@@ -89,8 +89,19 @@ impl Signer {
             let signer = DkimSigner::from_key(Borrowed(key)).domain(&self.domain).selector(selector);
             let signature = signer.headers(names.iter().copied()).sign(letter);
             signature.map_err(|error| failed(&error))?.write_header(&mut fields);
+            unfold_end(&mut fields);
         }
         Ok(fields)
+    }
+}
+
+/// Where a line ends just before the last semicolon, puts that behind it. White space around the signature is nothing (RFC
+/// 6376 section 3.7), but some verifiers leave what stands behind it where it is.
+fn unfold_end(field: &mut Vec<u8>) {
+    const FOLDED: &[u8] = b"\r\n\t;\r\n";
+    if field.ends_with(FOLDED) {
+        field.truncate(field.len() - FOLDED.len());
+        field.extend_from_slice(b";\r\n");
     }
 }
 
