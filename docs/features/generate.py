@@ -10,7 +10,8 @@ A line above a test, or at the head of a file of tests, says which feature of th
     /// Feature ORG-22 (part): deleted directly, and erased; backing up into another account not yet
 
 in Python and shell with `#`. With "(part)" the line says what is missing. A feature may stand above several tests; it
-is in part as long as one of them says so. Ids that the issues' areas need and that no test shows are listed as
+is in part as long as one of them says so. It is not for the lack of a page: a feature works if the API or a protocol does
+what the catalogue says, and the line says that no page shows it yet. Ids that the issues' areas need and that no test shows are listed as
 missing, so that the table tells what is not built, too.
 """
 

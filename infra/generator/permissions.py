@@ -19,6 +19,8 @@ WRITE = {
     "control": ["PutItem", "UpdateItem", "DeleteItem"],
     "log": ["BatchWriteItem"],
 }
+#: Beyond writing, of whoever erases tenants that have ended.
+ERASE = {"journal": ["BatchWriteItem"], "log": ["BatchWriteItem"]}
 #: The name of the bucket of raw mail.
 RAW_BUCKET = "${AWS::StackName}-raw-${AWS::AccountId}-${AWS::Region}"
 #: In the partitions of dead letters and suspects, of whoever works a queue.
@@ -52,6 +54,8 @@ def tables(needs: dict, facts: dict) -> list:
             actions += READ[table]
         if access in ("write", "read-write"):
             actions += WRITE[table]
+        if needs.get("erases"):
+            actions += [action for action in ERASE.get(table, []) if action not in actions]
         if actions:
             found.append(allow(table.capitalize(), dynamodb(actions), attribute(f"{resource}.Arn")))
     if receives(needs) and needs["control"] != "read-write":

@@ -110,6 +110,10 @@ enum Command {
   pennypost serve --backend aws --handlers none
 Every setting of the configuration file can be given by --set, for example
   pennypost serve --set pipeline.fused=false --set adapter.limits.connections=20000
+Mail to other servers goes by MX to port 25; [sending] in the configuration changes that, for example
+  pennypost serve --set sending.enabled=false
+  pennypost serve --set sending.smart_host=relay.example:25
+Text messages go by a program of yours that [sms] names: url, secret, most_per_day, templates.
 Administration commands work while the server runs.")]
 pub struct ServeArgs {
     /// The configuration file (TOML).
@@ -204,7 +208,8 @@ impl Cli {
         // A mistyped directory must not pass for an empty post office.
         let options = Options { create: command.begins_an_office(), ..Options::tool() };
         let office = Office::open_at(&place, &options).await?;
-        let result = command.run(&office, json, text).await;
+        // On the heap: it is large.
+        let result = Box::pin(command.run(&office, json, text)).await;
         if let Some(record) = office.directory.sign_in_log() {
             record.finish().await;
         }
@@ -253,7 +258,8 @@ impl Command {
             }
             Command::Administration(command) => {
                 let mut out = io::stdout().lock();
-                administration::run(office, &command, text, &mut Output::new(&mut out, json)).await?;
+                Box::pin(administration::run(office, &command, text, &mut Output::new(&mut out, json)))
+                    .await?;
             }
             Command::Import(args) => return import::run(office, &args, json, text).await,
             Command::Export(args) => export::run(office, &args, json, text).await?,

@@ -13,6 +13,8 @@ use serde::Deserialize;
 use toml::{Table, Value};
 
 use crate::http::Proxies;
+use crate::sending::{Notices, Sending, Texting};
+use crate::signing_up::{SignUps, Trials};
 use crate::text::Text;
 use crate::{Failed, say};
 
@@ -34,6 +36,18 @@ pub struct Config {
     pub setup: Setup,
     /// HTTP.
     pub http: Http,
+    /// Mail to other servers.
+    pub sending: Sending,
+    /// In whose name the post office itself writes.
+    pub notices: Notices,
+    /// Text messages; none are sent, if nothing is said.
+    pub sms: Option<Texting>,
+    /// Places at which the post office is reached under hosts of their own (AUT-20).
+    pub sites: api::Sites,
+    /// Domains that tenants get below one of the operator; none, if nothing is said.
+    pub trial: Option<Trials>,
+    /// Whether people open tenants by themselves; not, if nothing is said.
+    pub signup: SignUps,
 }
 
 /// HTTP.
@@ -312,6 +326,45 @@ mod tests {
         }
     }
 
+    #[test]
+    fn notices_are_written_in_a_name_that_can_be() {
+        let said = with(&["notices.name='Acme'", "notices.local_part='no-reply'"]).expect("valid");
+        assert_ne!(said.notices, with(&[]).expect("valid").notices);
+        assert!(with(&["notices.local_part='a b'"]).is_err() && with(&["notices.nam='x'"]).is_err());
+    }
+
+    #[test]
+    fn people_sign_up_where_it_is_said() {
+        let silent = with(&[]).expect("valid");
+        assert_eq!((silent.trial, silent.signup.settings()), (None, Ok(None)));
+        let said =
+            with(&["trial.domain='Trial.example'", "signup.enabled=true", "signup.mailbox='a@b.example'"]);
+        let said = said.expect("valid");
+        assert_eq!(said.trial.map(|trials| trials.domain.to_string()).as_deref(), Some("trial.example"));
+        let settings = said.signup.settings().expect("whole").expect("on");
+        assert_eq!((settings.editions.len(), settings.most_per_day), (1, 100));
+        assert!(with(&["signup.enabled=true"]).expect("read").signup.settings().is_err());
+        assert!(
+            with(&["signup.enabled=true", "signup.mailbox='a@b.example'", "signup.editions=[]"])
+                .expect("read")
+                .signup
+                .settings()
+                .is_err()
+        );
+        assert!(with(&["trial.domain='a b'"]).is_err() && with(&["signup.editions=['gold']"]).is_err());
+    }
+
+    #[test]
+    fn text_messages_go_where_it_is_said() {
+        assert_eq!(with(&[]).expect("valid").sms, None);
+        let url = "sms.url='https://sms.example/send'";
+        let said = with(&[url, "sms.secret='a secret of many characters'", "sms.templates.sign-in='SMS_1'"]);
+        let sms = said.expect("valid").sms.expect("said");
+        assert_eq!((sms.most_per_day, sms.webhook.templates.len()), (1_000, 1));
+        assert!(!format!("{sms:?}").contains("many characters"));
+        assert!(with(&[url, "sms.sekret='x'"]).is_err());
+    }
+
     fn with(settings: &[&str]) -> Result<Config, String> {
         let text = Text::new(Lang::En);
         let settings: Vec<String> = settings.iter().map(|setting| (*setting).to_owned()).collect();
@@ -393,6 +446,7 @@ mod tests {
         for bad in [
             &["housekeeping.restore_days=nan"][..],
             &["housekeeping.restore_days=-1"],
+            &["housekeeping.hidden_days=-1"],
             &["housekeeping.restore_days=inf", "housekeeping.min_age_days=inf"],
             &["housekeeping.min_age_days=0.5", "housekeeping.restore_days=0"],
             &["housekeeping.min_age_days=14.5"],
@@ -403,5 +457,22 @@ mod tests {
         }
         with(&["housekeeping.restore_days=0", "housekeeping.min_age_days=1"]).expect("the least");
         with(&["housekeeping.min_age_days=31", "housekeeping.restore_days=30"]).expect("longer");
+    }
+
+    #[test]
+    fn sites_are_read_and_checked() {
+        let text = Text::new(Lang::En);
+        let dir = tempfile::tempdir().expect("a folder");
+        let file = dir.path().join("pennypost.toml");
+        let load = |content: &str| {
+            std::fs::write(&file, content).expect("written");
+            Config::load(Some(&file), &[], &[], &text)
+        };
+        let good = "[[sites]]\nname = \"Frankfurt\"\nnetworks = [\"198.51.100.0/24\"]\nimap = \"imap.fra.post.example\"\n";
+        let config = load(good).expect("good settings");
+        let best = config.sites.best(Some([198, 51, 100, 7].into())).expect("a site");
+        assert_eq!((best.name.as_str(), best.imap.as_deref()), ("Frankfurt", Some("imap.fra.post.example")));
+        let bad = load(&good.replace("imap.fra", "imap fra")).expect_err("no host").message(&text);
+        assert!(bad.contains("host name"), "{bad}");
     }
 }

@@ -22,7 +22,9 @@ pub mod office;
 mod open_files;
 mod print;
 mod replay;
+mod sending;
 mod serve;
+mod signing_up;
 mod sweep;
 #[cfg(test)]
 mod test_office;

@@ -1,22 +1,28 @@
 //! An open post office: the ports of its backend and what stands on them.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use futures::FutureExt;
-use pennypost_admin::{Administration, Outside};
+use pennypost_admin::{Administration, NoticeSender, Outside, SignUpSettings};
 use pennypost_api::Rest;
 use pennypost_backend_embedded::{Embedded, Options};
-use pennypost_directory::{Account, Directory, Page, SignInLog, Tenant};
+use pennypost_connector::{SmsCarrier, Webhook};
+use pennypost_directory::{Account, Directory, DomainName, Page, SignInLog, Tenant};
 use pennypost_fold::DraftError;
+use pennypost_housekeep::KeptMail;
 use pennypost_mailstore::{Mailroom, Mailstore};
 use pennypost_model::UidSet;
 use pennypost_model::journal::{Actor, DeleteReason};
-use pennypost_ports::{Clock, Control, Ids, Log, Objects, Queue, RandomIds, Secrets, SystemClock};
+use pennypost_ports::{
+    Clock, Control, Dns, Https, Ids, Log, Objects, Queue, RandomIds, Secrets, SystemClock,
+};
 use pennypost_sealing::{KeyFile, Keyring};
 
 use crate::admin::{EmptyAccount, OpenAccount};
 use crate::backend::{Backend, Kind, Place};
+use crate::sending::Texting;
 use crate::text::Text;
 use crate::{Failed, say};
 
@@ -36,6 +42,16 @@ pub struct Office {
     outside: OnceLock<Option<Outside>>,
     /// What seals secrets; `None` where nobody has said with which keys.
     secrets: Option<Arc<dyn Secrets>>,
+    /// Letters to other servers are sent from here.
+    sends_out: AtomicBool,
+    /// In whose name it writes, if that was said.
+    sender: OnceLock<NoticeSender>,
+    /// What brings text messages, and how many of a tenant on a day.
+    texting: OnceLock<(Arc<dyn SmsCarrier>, u32)>,
+    /// Below what trial domains are.
+    trials: OnceLock<DomainName>,
+    /// Who opens a tenant by himself.
+    sign_ups: OnceLock<SignUpSettings>,
 }
 
 /// The servers that are asked instead of the machine's, separated by commas.
@@ -75,7 +91,23 @@ impl Office {
         };
         let store =
             Mailstore::new(backend.journal(), backend.objects(), Arc::clone(&clock), Arc::clone(&ids));
-        Office { backend, directory, store, clock, ids, outside: OnceLock::new(), secrets }
+        let (outside, sends_out) = (OnceLock::new(), AtomicBool::new(false));
+        let (sender, texting) = (OnceLock::new(), OnceLock::new());
+        let (trials, sign_ups) = (OnceLock::new(), OnceLock::new());
+        Office {
+            backend,
+            directory,
+            store,
+            clock,
+            ids,
+            outside,
+            secrets,
+            sends_out,
+            sender,
+            texting,
+            trials,
+            sign_ups,
+        }
     }
 
     /// The control port.
@@ -106,7 +138,23 @@ impl Office {
         let (clock, ids) = (Arc::clone(&self.clock), Arc::clone(&self.ids));
         let administration = Administration::new(self.directory.clone(), self.control(), clock, ids)
             .with_tasks(self.objects(), self.queue())
+            .upon_mail(Arc::new(KeptMail::new(self.store.clone(), self.control())))
             .reading(self.log());
+        let sends_out = self.sends_out.load(Ordering::Relaxed);
+        let administration = if sends_out { administration.sending_out() } else { administration };
+        let administration = administration.writing_as(self.sender.get().cloned().unwrap_or_default());
+        let administration = match self.texting.get() {
+            Some((carrier, most)) => administration.sending_sms(Arc::clone(carrier), *most),
+            None => administration,
+        };
+        let administration = match self.trials.get() {
+            Some(base) => administration.offering_trials(base.clone()),
+            None => administration,
+        };
+        let administration = match self.sign_ups.get() {
+            Some(settings) => administration.letting_sign_up(settings.clone()),
+            None => administration,
+        };
         match &self.secrets {
             Some(secrets) => administration.sealing(Arc::clone(secrets)),
             None => administration,
@@ -127,6 +175,59 @@ impl Office {
     /// use of administration.
     pub fn look_up_with(&self, outside: Outside) {
         let _ = self.outside.set(Some(outside));
+    }
+
+    /// Letters to other servers are sent from here: administration may write some. Before its first use.
+    pub fn send_out(&self) {
+        self.sends_out.store(true, Ordering::Relaxed);
+    }
+
+    /// It writes in that name. Before the first use of administration.
+    pub fn write_as(&self, sender: &NoticeSender) {
+        let _ = self.sender.set(sender.clone());
+    }
+
+    /// Tenants get trial domains below that one. Before the first use of administration.
+    pub fn offer_trials(&self, base: DomainName) {
+        let _ = self.trials.set(base);
+    }
+
+    /// People open tenants by themselves. Before the first use of administration.
+    pub fn let_sign_up(&self, settings: SignUpSettings) {
+        let _ = self.sign_ups.set(settings);
+    }
+
+    /// Text messages are sent from here, by these settings. Before the first use of administration, and after what is looked up
+    /// with is known.
+    ///
+    /// # Errors
+    /// A text for the operator.
+    pub fn text(&self, settings: &Texting) -> Result<(), String> {
+        let Some(Outside { https, .. }) = self.outside() else {
+            return Err("this machine has no DNS".to_owned());
+        };
+        let webhook = Webhook::new(https, Arc::clone(&self.clock), &settings.webhook);
+        let webhook = webhook.map_err(|error| error.to_string())?;
+        let _ = self.texting.set((Arc::new(webhook), settings.most_per_day));
+        Ok(())
+    }
+
+    /// What looks domains up; `None` where the machine has no DNS.
+    #[must_use]
+    pub fn dns(&self) -> Option<Arc<dyn Dns>> {
+        Some(self.outside()?.dns)
+    }
+
+    /// The way to servers over HTTPS; `None` where the machine has no DNS.
+    #[must_use]
+    pub fn https(&self) -> Option<Arc<dyn Https>> {
+        Some(self.outside()?.https)
+    }
+
+    /// What opens secrets; `None` where nobody has said with which keys.
+    #[must_use]
+    pub fn secrets(&self) -> Option<Arc<dyn Secrets>> {
+        self.secrets.clone()
     }
 
     fn outside(&self) -> Option<Outside> {
@@ -177,7 +278,8 @@ impl Office {
                             None => continue,
                         };
                         if !uids.is_empty() {
-                            draft.delete_messages(id, &uids, DeleteReason::Admin)?;
+                            // Hidden letters are kept for longer.
+                            draft.delete_messages(id, &uids, DeleteReason::MailboxDeleted)?;
                         }
                     }
                     Ok::<_, DraftError>(())

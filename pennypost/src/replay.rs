@@ -281,7 +281,7 @@ async fn put_bytes(office: &Office, stage: Stage, tenant: TenantId, body: Vec<u8
 
 fn accepted_of(event: &mut Event) -> Option<&mut Accepted> {
     match event {
-        Event::Accepted(accepted) => Some(accepted),
+        Event::Accepted(accepted) | Event::Outbound(accepted) => Some(accepted),
         Event::Parsed(parsed) => Some(&mut parsed.accepted),
         Event::Decided(decided) => Some(&mut decided.accepted),
         Event::Changed(_) | Event::House(_) | Event::Notified(_) => None,
@@ -354,7 +354,7 @@ async fn rebuild(
             source: source(delivery),
             auth: auth(delivery),
             reverse_path: delivery.reverse_path.clone(),
-            recipients: delivery.recipients.iter().map(addressee).collect(),
+            recipients: delivery.recipients.iter().filter(|one| !is_of_group(one)).map(addressee).collect(),
             body: Body::Inline(stored),
             receipt,
         }));
@@ -393,6 +393,11 @@ fn source(delivery: &Delivery) -> Source {
         kind: if let Some(submitter) = delivery.submitter.clone() {
             // What stood in Bcc lies with the copy in Sent, and nowhere else.
             SourceKind::Submission(Box::new(Submission { submitter, bcc: String::new() }))
+        } else if let [only] = &delivery.recipients[..]
+            && only.outcome == Outcome::Outside
+        {
+            // Only the post office itself writes to somebody elsewhere whom no member has written to.
+            SourceKind::Notice(only.account)
         } else if is_system {
             SourceKind::System
         } else if has_reason(delivery, |reason| reason == "rule:service-spam") {
@@ -414,12 +419,19 @@ fn auth(delivery: &Delivery) -> AuthResults {
     AuthResults { spf, dkim, dmarc, trusted, ..AuthResults::default() }
 }
 
+/// Is it a member elsewhere of a group? What goes there is put down apart, and is not sent again by a replay.
+fn is_of_group(recipient: &TraceRecipient) -> bool {
+    recipient.outcome == Outcome::Outside
+        && recipient.reasons.iter().any(|reason| reason.starts_with(pennypost_model::trace::GROUP_REASON))
+}
+
 fn addressee(recipient: &TraceRecipient) -> Recipient {
     let is_catch_all = recipient.reasons.iter().any(|reason| reason == "rule:catch-all");
     Recipient {
         account: recipient.account,
         address: recipient.address.clone(),
         via: match (is_catch_all, trace::is_sent_copy(recipient)) {
+            _ if recipient.outcome == Outcome::Outside => Via::Outside,
             (_, true) => Via::Sent,
             (true, false) => Via::CatchAll,
             (false, false) => Via::Direct,

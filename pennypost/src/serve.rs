@@ -12,18 +12,20 @@ use pennypost_api::Api;
 use pennypost_backend_aws::Needed;
 use pennypost_backend_embedded::Options;
 use pennypost_deliver::Deliver;
+use pennypost_hooks::Hooks;
 use pennypost_housekeep::Housekeep;
 use pennypost_inbound_parse::InboundParse;
 use pennypost_ingress::net::{Adapter, Ports, TlsMode, load_or_create_tls};
 use pennypost_ingress::{imap, pop3, smtp};
 use pennypost_mailstore::Mailroom;
 use pennypost_model::event::Stage;
-use pennypost_notify::Notify;
+use pennypost_notify::{self as notify, Announcer, Messenger, Notify};
 use pennypost_policy_filter::PolicyFilter;
 use pennypost_ports::Wakeups;
 use pennypost_receive::{self as receive, Receive};
 use pennypost_runtime::local::Driver;
 use pennypost_runtime::{Handler, Pipeline};
+use pennypost_send_remote::SendRemote;
 use prometheus::Registry;
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -39,10 +41,12 @@ use crate::neighbours::{self, HereAndThere};
 use crate::office::Office;
 use crate::sweep::Sweeper;
 use crate::text::Text;
-use crate::{Failed, background, demo, http, open_files, say};
+use crate::{Failed, background, demo, http, open_files, say, sending};
 
 /// Between two looks into a cloud's queue that nothing is sent to as the stages are joined now.
 const BETWEEN_RESTS: Duration = Duration::from_secs(15 * 60);
+/// Bytes of messages that were accepted here and wait to be parsed here, at most: others are decompressed.
+const FRESH_BYTES: usize = 16 << 20;
 
 /// Runs the post office until it is asked to stop.
 pub async fn run(place: &Place, args: &ServeArgs, json: bool, text: &Text) -> Result<ExitCode, Failed> {
@@ -59,12 +63,17 @@ pub async fn run(place: &Place, args: &ServeArgs, json: bool, text: &Text) -> Re
     }
     config.adapter.limits.connections = open_files::fitting(config.adapter.limits.connections);
     let handles = args.handlers == Handlers::All;
+    config.adapter.is_sending = config.sending.is_on(place.kind, handles, args.demo);
     if !handles && place.kind == Kind::Embedded {
         // Nobody else can.
         return Err(Failed::Said(say!(text, "serve-handlers")));
     }
     let options = Options { wal_room: true, ..Options::server() };
     let office = Office::open_at(place, &options).await?;
+    if config.adapter.is_sending {
+        office.send_out();
+    }
+    office.write_as(&config.notices.0);
     if let Backend::Aws(aws) = &office.backend {
         let receives = office.backend.raw_mail().is_some();
         let missing = aws.missing(&needed(&config, handles, receives)).await;
@@ -97,7 +106,11 @@ pub async fn run(place: &Place, args: &ServeArgs, json: bool, text: &Text) -> Re
         Backend::Embedded(_) => Arc::new(room.clone()),
         Backend::Aws(_) => Arc::new(HereAndThere { here: room.clone(), there: others }),
     };
-    let pipeline = Arc::new(pipeline(&office, &room, wakeups, &config));
+    let puts_down = handles && (config.adapter.is_sending || has_remote_queue(&office.backend).await);
+    let sender = puts_down.then(|| sending::sender(&office, &config, &adapter));
+    let announcer = Announcer::new(Hooks::new(office.control()), Arc::clone(&office.clock));
+    let joined = (announcer.clone(), sender.clone());
+    let pipeline = Arc::new(pipeline(&office, &room, &adapter, wakeups, &config, joined));
     let settings = config.pipeline.driver.clone();
     let clock = Arc::clone(&office.clock);
     let (queue, log, control) = (office.queue(), office.log(), office.control());
@@ -131,6 +144,7 @@ pub async fn run(place: &Place, args: &ServeArgs, json: bool, text: &Text) -> Re
         },
     };
     let working = if handles {
+        adapter.fresh.keep_up_to(FRESH_BYTES);
         let housekeeping = housekeeping(place, &config, &driver).await?;
         let housekeeping = background::start(housekeeping, work_stopped.clone())?;
         // A look that finds nothing costs nothing in a directory, and is paid for in a cloud.
@@ -140,7 +154,14 @@ pub async fn run(place: &Place, args: &ServeArgs, json: bool, text: &Text) -> Re
         let rests = driver.clone().look_into(seldom, BETWEEN_RESTS, work_stopped.clone());
         let workers = driver.run_some(move |stage| often.contains(&stage), work_stopped.clone());
         let workers = tokio::spawn(async { tokio::join!(workers, rests) });
-        Some(async { tokio::join!(workers, housekeeping) })
+        let sender = sender.filter(|_| adapter.is_sending);
+        let sending = sender.map(|sender| tokio::spawn(sender.run(work_stopped.clone())));
+        let sending = async {
+            if let Some(sending) = sending {
+                let _ = sending.await;
+            }
+        };
+        Some(async { tokio::join!(workers, housekeeping, sending) })
     } else {
         None
     };
@@ -159,12 +180,31 @@ pub async fn run(place: &Place, args: &ServeArgs, json: bool, text: &Text) -> Re
             Err(error) => tracing::warn!(%error, "records of domains are looked up by the machine's servers"),
         }
     }
+    // A demonstration writes to nobody outside.
+    if let Some(texting) = config.sms.as_ref().filter(|_| !args.demo) {
+        office.text(texting).map_err(|cause| {
+            Failed::Said(say!(text, "config-setting-value", setting = "sms", cause = cause))
+        })?;
+    }
+    if let Some(trials) = &config.trial {
+        office.offer_trials(trials.domain.clone());
+    }
+    let sign_ups = config.signup.settings().map_err(|cause| {
+        Failed::Said(say!(text, "config-setting-value", setting = "signup", cause = cause))
+    })?;
+    if let Some(settings) = sign_ups {
+        office.let_sign_up(settings);
+    }
     let pages = http::Pages {
         setup: setup(&office, &config, &bound),
-        rest: office.rest().at(config.http.pace()),
+        rest: office.rest().at(config.http.pace()).with_sites(config.sites.clone()),
         proxies: config.http.proxies.clone(),
     };
     let pages = tokio::spawn(http::run(listeners.http, monitor, pages, work_stopped));
+
+    // Also where functions handle events: they put notices down, and tell nobody.
+    let telling = messenger(&office)
+        .map(|messenger| tokio::spawn(messenger.run(announcer.bell(), stop_work.subscribe())));
 
     let (end_record, record_ends) = watch::channel(false);
     let record = office.directory.sign_in_log().cloned();
@@ -187,6 +227,9 @@ pub async fn run(place: &Place, args: &ServeArgs, json: bool, text: &Text) -> Re
     if let Some(working) = working {
         let _ = tokio::time::timeout(Duration::from_secs(20), working).await;
     }
+    if let Some(telling) = telling {
+        let _ = tokio::time::timeout(Duration::from_secs(20), telling).await;
+    }
     let _ = tokio::time::timeout(Duration::from_secs(2), pages).await;
     // After everything that signs anybody in.
     let _ = end_record.send(true);
@@ -198,19 +241,35 @@ pub async fn run(place: &Place, args: &ServeArgs, json: bool, text: &Text) -> Re
 }
 
 /// What must be there in a cloud. Queues of joined stages may be missing: nothing is sent to them; so may that of mail that
-/// another service receives, if none does.
+/// another service receives, if none does, and for other servers, if nothing is sent there.
 fn needed(config: &Config, handles: bool, receives: bool) -> Needed {
     let fusing = &config.pipeline.fused;
     let sends = [Stage::InboundParse, Stage::Housekeep];
-    let is_worked = |stage: &Stage| !fusing.joins(*stage) && (receives || *stage != Stage::Receive);
+    let is_there = |stage: &Stage| match stage {
+        Stage::Receive => receives,
+        Stage::SendRemote => config.adapter.is_sending,
+        _ => true,
+    };
+    let is_worked = |stage: &Stage| !fusing.joins(*stage) && is_there(stage);
     let uses = |stage: &Stage| sends.contains(stage) || handles && is_worked(stage);
     Needed { log: handles, queues: Stage::ALL.into_iter().filter(uses).collect() }
+}
+
+/// Is there a queue of letters to other servers, in which some may lie though nothing is sent?
+async fn has_remote_queue(backend: &Backend) -> bool {
+    match backend {
+        Backend::Embedded(_) => true,
+        Backend::Aws(aws) => {
+            let needed = Needed { log: false, queues: vec![Stage::SendRemote] };
+            aws.queue().may_have(Stage::SendRemote) && aws.missing(&needed).await.is_empty()
+        }
+    }
 }
 
 /// What mail programs are told that set themselves up. Nothing where the adapter has a name that nobody could look up.
 fn setup(office: &Office, config: &Config, bound: &Listen) -> Option<Api> {
     match config.setup.settings(&config.adapter.hostname, bound) {
-        Ok(settings) => Some(Api::new(office.directory.clone(), settings)),
+        Ok(settings) => Some(Api::new(office.directory.clone(), settings.with_sites(config.sites.clone()))),
         Err(error) => {
             tracing::warn!(%error, "mail programs can't set themselves up");
             None
@@ -218,15 +277,42 @@ fn setup(office: &Office, config: &Config, bound: &Listen) -> Option<Api> {
     }
 }
 
+/// What tells other programs of new mail; nothing where secrets can't be opened, or the world is not reached.
+fn messenger(office: &Office) -> Option<Messenger> {
+    let (Some(https), Some(secrets)) = (office.https(), office.secrets()) else {
+        tracing::warn!("programs that have subscribed to new mail are not told from here");
+        return None;
+    };
+    let ports = notify::Ports {
+        hooks: Hooks::new(office.control()),
+        directory: office.directory.clone(),
+        store: office.store.clone(),
+        administration: office.administration_inside(),
+        https,
+        secrets,
+        clock: Arc::clone(&office.clock),
+    };
+    Some(Messenger::new(ports, notify::Settings::default()))
+}
+
 /// The handlers, joined as the configuration says.
-fn pipeline(office: &Office, room: &Mailroom, wakeups: Arc<dyn Wakeups>, config: &Config) -> Pipeline {
+fn pipeline(
+    office: &Office,
+    room: &Mailroom,
+    adapter: &Adapter,
+    wakeups: Arc<dyn Wakeups>,
+    config: &Config,
+    (announcer, sender): (Announcer, Option<SendRemote>),
+) -> Pipeline {
+    let parse = InboundParse::new(office.objects(), office.log()).taking(adapter.fresh.clone());
     let mut handlers: Vec<Arc<dyn Handler>> = vec![
-        Arc::new(InboundParse::new(office.objects(), office.log())),
+        Arc::new(parse),
         Arc::new(PolicyFilter::new(Arc::new(office.directory.clone()))),
         Arc::new(Deliver::new(office.store.clone(), office.log()).waking(wakeups)),
-        Arc::new(Notify::new(Arc::new(room.clone()))),
+        Arc::new(Notify::new(Arc::new(room.clone()), announcer)),
         Arc::new(housekeep(office, config)),
     ];
+    handlers.extend(sender.map(|sender| Arc::new(sender) as Arc<dyn Handler>));
     // In a cloud only where there is such a bucket: asking an empty queue costs something, too.
     if let Some((raw, bucket)) = office.backend.raw_mail() {
         let ports = receive::Ports {

@@ -15,7 +15,7 @@ use pennypost_model::event::{Event, House, Stage};
 use pennypost_model::{AccountKey, Seq, Timestamp};
 use pennypost_ports::{Clock, Consistency, Control, ControlKey, Expected, Log, LogKind, PortError, Queue};
 use pennypost_runtime::{Failure, Pipeline};
-use pennypost_schedule::{DAY_MILLIS, chores, is_past, tenants};
+use pennypost_schedule::{DAY_MILLIS, OVERDUE_MILLIS, chores, is_past, tenants};
 use serde::{Deserialize, Serialize};
 
 use crate::Failed;
@@ -100,7 +100,7 @@ impl Sweeper {
     async fn round(&mut self) -> Result<(), Failed> {
         // What is still waiting would only be sent a second time. Asked before the chores, which fill the queue.
         if self.housekeeping_is_busy().await? {
-            return Ok(());
+            return self.chores_if_past(OVERDUE_MILLIS).await;
         }
         self.chores_if_due().await?;
         self.sweep_accounts().await
@@ -153,11 +153,16 @@ impl Sweeper {
     /// Once a day: garbage collection and audit of every tenant, a look at its domains, and old log records go (LOG-04, LOG-05). Records of
     /// administrators' operations are kept.
     async fn chores_if_due(&self) -> Result<(), Failed> {
+        self.chores_if_past(DAY_MILLIS).await
+    }
+
+    /// The same, if they were not sent for so long.
+    async fn chores_if_past(&self, millis: i64) -> Result<(), Failed> {
         let key = ControlKey::new(CHORES.0, CHORES.1);
         let now = self.clock.now();
         let item = self.control.get(&key, Consistency::Strong).await?;
         let last = item.as_ref().and_then(|item| codec::decode::<DailyChores>(&item.value).ok());
-        if last.is_some_and(|last| !is_past(last.at, now, DAY_MILLIS)) {
+        if last.is_some_and(|last| !is_past(last.at, now, millis)) {
             return Ok(());
         }
         for tenant in tenants(&self.directory).await? {
@@ -300,7 +305,9 @@ mod tests {
                 | House::Audit(_)
                 | House::Task(..)
                 | House::Domains(_)
-                | House::Statistics(_) => None,
+                | House::Statistics(_)
+                | House::RecycleBin(_)
+                | House::Erase(_) => None,
             });
             let mut accounts: Vec<_> = accounts.collect();
             accounts.sort_unstable();
@@ -342,7 +349,12 @@ mod tests {
             "garbage collection, audit, domains, statistics and Ann, once"
         );
         fixture.sweeper.round().await.expect("sweeps");
-        assert_eq!(fixture.sent().await.len(), 5);
+        // Something in the queue that goes on for hours holds no chores up for longer than that.
+        fixture.pass(29 * HOUR);
+        fixture.sweeper.round().await.expect("skips");
+        fixture.pass(HOUR);
+        fixture.sweeper.round().await.expect("sends the chores");
+        assert_eq!(fixture.sent().await.len(), 9);
     }
 
     #[tokio::test]

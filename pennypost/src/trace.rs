@@ -14,7 +14,9 @@ use pennypost_directory::Tenant;
 use pennypost_fold::State;
 use pennypost_model::event::Verdict;
 use pennypost_model::journal::DeleteReason;
-use pennypost_model::trace::{Outcome, TraceRecipient, TraceRecord, TraceStep};
+use pennypost_model::trace::{
+    Attempt, Outcome, RemoteAnswer, RemoteOutcome, RemoteRecipient, TraceRecipient, TraceRecord, TraceStep,
+};
 use pennypost_model::{AccountKey, EventId, Rid, SystemFlags, TenantId, Timestamp, codec};
 use pennypost_ports::{Consistency, LogKind, LogRecord};
 use serde_json::{Value, json};
@@ -249,6 +251,7 @@ async fn document(journey: &Journey, copies: &mut Copies<'_>) -> Result<Value, F
                 json!({ "step": "received", "by": by, "id": id, "unreached": unreached, "held": held })
             }
             TraceStep::Delivered { .. } => json!({ "step": "delivered" }),
+            TraceStep::Attempted(_) => json!({ "step": "attempted" }),
         };
         document["time"] = json!(time.rfc3339());
         document
@@ -257,11 +260,13 @@ async fn document(journey: &Journey, copies: &mut Copies<'_>) -> Result<Value, F
         "id": journey.id,
         "tenant": journey.tenant.to_string(),
         "incidents": journey.incidents.iter().map(incident).collect::<Vec<_>>(),
+        "attempts": journey.attempts.iter().map(attempt_document).collect::<Vec<_>>(),
     });
     let Some(delivery) = &journey.delivery else { return Ok(document) };
     let mut recipients = Vec::with_capacity(delivery.recipients.len());
     for recipient in &delivery.recipients {
-        recipients.push(recipient_document(recipient, copies).await?);
+        let remote = journey.remote(&recipient.address).map(|remote| remote.outcome);
+        recipients.push(recipient_document(recipient, remote, copies).await?);
     }
     let [spf, dkim, dmarc] = delivery.auth.map(verdict_name);
     document["accepted"] = json!(delivery.accepted.rfc3339());
@@ -283,7 +288,42 @@ async fn document(journey: &Journey, copies: &mut Copies<'_>) -> Result<Value, F
     Ok(document)
 }
 
-async fn recipient_document(recipient: &TraceRecipient, copies: &mut Copies<'_>) -> Result<Value, Failed> {
+const fn remote_name(outcome: RemoteOutcome) -> &'static str {
+    match outcome {
+        RemoteOutcome::Sent => "sent",
+        RemoteOutcome::Deferred => "deferred",
+        RemoteOutcome::Failed => "failed",
+    }
+}
+
+fn attempt_document((time, attempt): &(Timestamp, Attempt)) -> Value {
+    let recipient = |recipient: &RemoteRecipient| {
+        let RemoteAnswer { code, status, text } = &recipient.answer;
+        json!({
+            "address": recipient.address,
+            "outcome": remote_name(recipient.outcome),
+            "code": code,
+            "status": status,
+            "text": text,
+        })
+    };
+    json!({
+        "time": time.rfc3339(),
+        "destination": attempt.destination,
+        "attempt": attempt.number,
+        "host": attempt.host,
+        "tls": attempt.tls,
+        "recipients": attempt.recipients.iter().map(recipient).collect::<Vec<_>>(),
+        "next": attempt.next.map(Timestamp::rfc3339),
+        "reported": attempt.reported,
+    })
+}
+
+async fn recipient_document(
+    recipient: &TraceRecipient,
+    remote: Option<RemoteOutcome>,
+    copies: &mut Copies<'_>,
+) -> Result<Value, Failed> {
     let mut document = json!({
         "address": recipient.address,
         "account": recipient.account.account.to_string(),
@@ -306,6 +346,8 @@ async fn recipient_document(recipient: &TraceRecipient, copies: &mut Copies<'_>)
                 Now::Gone => json!({ "state": "gone" }),
             };
         }
+        // Until it was tried it is on its way.
+        Outcome::Outside => document["outcome"] = json!(remote.map_or("outside", remote_name)),
         Outcome::Refused { cause } => {
             document["outcome"] = json!("refused");
             document["cause"] = json!(cause);
@@ -332,6 +374,7 @@ async fn timeline(
             steps.push(arrival(delivery.time, recipient, copies, text).await?);
         }
     }
+    steps.extend(journey.attempts.iter().map(|(time, attempt)| attempted(*time, attempt, text)));
     for (time, step) in &journey.incidents {
         let mut below = Vec::new();
         let line = match step {
@@ -350,7 +393,7 @@ async fn timeline(
                     Some(cause) => say!(text, "trace-received-held", by = by, id = id, cause = clean(cause)),
                 }
             }
-            TraceStep::Delivered { .. } => continue,
+            TraceStep::Delivered { .. } | TraceStep::Attempted(_) => continue,
         };
         steps.push(Step(*time, line, below));
     }
@@ -363,6 +406,35 @@ async fn timeline(
         }
     }
     Ok(())
+}
+
+fn attempted(time: Timestamp, attempt: &Attempt, text: &Text) -> Step {
+    let or_dash = |said: &str| if said.is_empty() { "–".to_owned() } else { clean(said) };
+    let (destination, host) = (clean(&attempt.destination), or_dash(&attempt.host));
+    let tls = or_dash(attempt.tls.as_deref().unwrap_or_default());
+    let number = attempt.number;
+    let line = say!(text, "trace-remote", number = number, destination = destination, host = host, tls = tls);
+    let mut below: Vec<String> = attempt
+        .recipients
+        .iter()
+        .map(|recipient| {
+            let RemoteAnswer { code, status, text: said } = &recipient.answer;
+            let code = code.map(|code| format!("{code} ")).unwrap_or_default();
+            let (address, answer) = (clean(&recipient.address), clean(&format!("{code}{status} {said}")));
+            match recipient.outcome {
+                RemoteOutcome::Sent => say!(text, "trace-remote-sent", address = address, answer = answer),
+                RemoteOutcome::Deferred => {
+                    say!(text, "trace-remote-deferred", address = address, answer = answer)
+                }
+                RemoteOutcome::Failed => {
+                    say!(text, "trace-remote-failed", address = address, answer = answer)
+                }
+            }
+        })
+        .collect();
+    below.extend(attempt.next.map(|next| say!(text, "trace-remote-next", time = print::time(next))));
+    below.extend(attempt.reported.map(|id| say!(text, "trace-remote-reported", id = id.to_string())));
+    Step(time, line, below)
 }
 
 fn acceptance(delivery: &Delivery, text: &Text) -> Step {
@@ -414,6 +486,7 @@ async fn arrival(
             let (mailbox, uid, seq) = (clean(mailbox), uid.0, seq.0);
             say!(text, "trace-stored", address = address, mailbox = mailbox, uid = uid, seq = seq)
         }
+        Outcome::Outside => say!(text, "trace-outside", address = address),
         Outcome::Refused { cause } => {
             say!(text, "trace-not-stored", address = address, cause = clean(cause))
         }

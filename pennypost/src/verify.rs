@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::Args;
 use indicatif::ProgressBar;
 use pennypost_admin::Book;
+use pennypost_directory::TenantState;
 use pennypost_mailstore::check::{Depth, Report, Violation};
 use pennypost_model::codec;
 use pennypost_model::journal::Op;
@@ -65,6 +66,10 @@ async fn verify_all(office: &Office, depth: Depth, json: bool, totals: &mut Tota
     let mut tenants = BTreeSet::new();
     for tenant in office.tenants().await? {
         tenants.insert(tenant.id);
+        // Half of it may be gone: what is left when it is forgotten is looked for below.
+        if tenant.state == TenantState::Erasing {
+            continue;
+        }
         let mut after = None;
         loop {
             let accounts = office.store.journal().accounts(tenant.id, after, PAGE).await?;
@@ -83,6 +88,7 @@ async fn verify_all(office: &Office, depth: Depth, json: bool, totals: &mut Tota
         verify_seats(office, tenant.id, totals).await?;
     }
     verify_operations(office, None, totals).await?;
+    verify_erased(office, totals).await?;
     verify_names(office, &tenants, totals).await?;
     progress.finish_and_clear();
     Ok(())
@@ -91,15 +97,46 @@ async fn verify_all(office: &Office, depth: Depth, json: bool, totals: &mut Tota
 /// The log of operations is a whole chain.
 async fn verify_operations(office: &Office, book: Book, totals: &mut Totals) -> Result<(), Failed> {
     let checked = office.administration().check_operations(book).await;
-    let checked = checked.map_err(|error| match error {
-        pennypost_admin::AdminError::Directory(error) => Failed::from(error),
-        other => Failed::Said(other.to_string()),
-    })?;
+    let checked = checked.map_err(unread)?;
     totals.operations += checked.records;
     let account = AccountKey { tenant: book.unwrap_or_default(), ..AccountKey::default() };
     let violations = checked.wrong.into_iter().map(|what| Violation { account, invariant: 11, what });
     totals.report.violations.extend(violations);
     Ok(())
+}
+
+/// Nothing is left of tenants that were erased (TEN-11): no item, no journal, no record of a log that is not kept. Objects are
+/// looked at by their names.
+async fn verify_erased(office: &Office, totals: &mut Totals) -> Result<(), Failed> {
+    let administration = office.administration();
+    let erased = administration.erased_tenants().await.map_err(unread)?;
+    let mut left = administration.left_of_erased(&erased).await.map_err(unread)?;
+    for tenant in erased {
+        if !office.store.journal().accounts(tenant, None, 1).await?.is_empty() {
+            left.push((tenant, "journals".to_owned()));
+        }
+        let (from, to) = (EventId::from_parts(Timestamp(0), 0), last_id());
+        for kind in [LogKind::Trace, LogKind::Login, LogKind::Audit] {
+            let query = LogQuery { tenant, kind, from, to, limit: 1 };
+            if !office.log().query(&query).await?.is_empty() {
+                left.push((tenant, format!("records of the log of {}", kind.name())));
+            }
+        }
+    }
+    let violations = left.into_iter().map(|(tenant, what)| Violation {
+        account: AccountKey { tenant, ..AccountKey::default() },
+        invariant: 6,
+        what: format!("the tenant was erased, but there are {what}"),
+    });
+    totals.report.violations.extend(violations);
+    Ok(())
+}
+
+fn unread(error: pennypost_admin::AdminError) -> Failed {
+    match error {
+        pennypost_admin::AdminError::Directory(error) => Failed::from(error),
+        other => Failed::Said(other.to_string()),
+    }
 }
 
 /// What is counted of the tenant's seats equals a recount (invariant 4).
@@ -137,11 +174,16 @@ async fn verify_names(
     }
 }
 
+/// No id comes after it.
+fn last_id() -> EventId {
+    EventId::from_parts(Timestamp((1 << 48) - 1), u128::MAX >> 48)
+}
+
 /// What a trace says was stored is in the journal (invariant 2).
 async fn verify_traces(office: &Office, tenant: TenantId, totals: &mut Totals) -> Result<(), Failed> {
     const PAGE: usize = 500;
     let mut from = EventId::from_parts(Timestamp(0), 0);
-    let to = EventId::from_parts(Timestamp((1 << 48) - 1), u128::MAX >> 48);
+    let to = last_id();
     loop {
         let query = LogQuery { tenant, kind: LogKind::Trace, from, to, limit: PAGE };
         let records = office.log().query(&query).await?;

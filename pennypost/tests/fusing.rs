@@ -15,6 +15,7 @@ use async_trait::async_trait;
 use pennypost_backend_embedded::{Embedded, Options};
 use pennypost_deliver::Deliver;
 use pennypost_directory::{Directory, Resolved};
+use pennypost_hooks::Hooks;
 use pennypost_housekeep::{Housekeep, Settings as HouseSettings};
 use pennypost_inbound_parse::InboundParse;
 use pennypost_mailstore::compress::compress;
@@ -24,7 +25,7 @@ use pennypost_model::event::{
     Accepted, AuthResults, Body, Event, Recipient, Source, SourceKind, Stage, Verdict,
 };
 use pennypost_model::{AccountKey, EventId, Seq, TenantId, Timestamp};
-use pennypost_notify::Notify;
+use pennypost_notify::{Announcer, Notify};
 use pennypost_policy_filter::PolicyFilter;
 use pennypost_ports::{Clock, Consistency, Ids, LogKind, LogQuery, Outgoing, Queue};
 use pennypost_runtime::local::{Driver, Settings};
@@ -82,7 +83,10 @@ async fn run(fusing: Fusing) -> Remains {
         Arc::new(InboundParse::new(backend.objects(), backend.log())),
         Arc::new(PolicyFilter::new(Arc::new(directory.clone()))),
         Arc::new(Deliver::new(store.clone(), backend.log())),
-        Arc::new(Notify::new(Arc::new(Mailroom::new(store.clone())))),
+        Arc::new(Notify::new(
+            Arc::new(Mailroom::new(store.clone())),
+            Announcer::new(Hooks::new(backend.control()), Arc::clone(&clock)),
+        )),
         Arc::new(Housekeep::new(store.clone(), backend.control(), backend.queue(), HouseSettings::default())),
     ];
     let pipeline = Arc::new(Pipeline::new(handlers, fusing, backend.queue()));

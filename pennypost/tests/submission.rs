@@ -20,7 +20,7 @@ use pennypost_model::{EventId, TenantId, Timestamp, codec};
 use pennypost_policy_filter::PolicyFilter;
 use pennypost_ports::{Clock, Ids, LogKind, LogQuery, RandomIds, SystemClock};
 use pennypost_runtime::{Fusing, Handler, Pipeline};
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
 const PASSWORD: &str = "a long password";
@@ -33,6 +33,7 @@ struct Office {
     directory: Directory,
     store: Mailstore,
     tenant: TenantId,
+    adapter: Arc<Adapter>,
     submission: SocketAddr,
     imap: SocketAddr,
 }
@@ -70,8 +71,8 @@ impl Office {
         };
         let ((submission, members), (imap, readers)) = (bind().await, bind().await);
         tokio::spawn(smtp::run_submission(Arc::clone(&adapter), members, TlsMode::StartTls));
-        tokio::spawn(imap::run(adapter, readers, TlsMode::StartTls));
-        Office { _dir: dir, backend, directory, store, tenant, submission, imap }
+        tokio::spawn(imap::run(Arc::clone(&adapter), readers, TlsMode::StartTls));
+        Office { _dir: dir, backend, directory, store, tenant, adapter, submission, imap }
     }
 
     /// The events that were accepted since the last time.
@@ -124,12 +125,19 @@ impl Office {
     }
 }
 
-struct Client(BufReader<TcpStream>);
+trait Socket: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Socket for S {}
+
+struct Client(BufReader<Box<dyn Socket>>);
 
 impl Client {
     /// Connects, and takes the greeting.
     async fn connect(address: SocketAddr) -> Client {
-        let mut client = Client(BufReader::new(TcpStream::connect(address).await.unwrap()));
+        Client::over(TcpStream::connect(address).await.unwrap()).await
+    }
+
+    async fn over(socket: impl Socket + 'static) -> Client {
+        let mut client = Client(BufReader::new(Box::new(socket)));
         client.line().await;
         client
     }
@@ -164,6 +172,33 @@ async fn hand_in(office: &Office, sender: &str, recipients: &[&str], letter: &st
     }
     client.say("DATA", "354 ").await;
     client.say(&format!("{letter}\r\n."), "250 2.0.0 queued as ").await;
+}
+
+/// The reply to the first attempt was not heard.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_another_organisation_hands_over_again_comes_once() {
+    let office = Office::open().await;
+    let id = EventId::from_parts(office.adapter.clock.now(), 7);
+    let letter = "From: you@theirs.test\r\nSubject: hello\r\n\r\nhello";
+    for _ in 0..2 {
+        let mut client = Client::over(smtp::connect_at_home(&office.adapter, id)).await;
+        client.say("EHLO mx.t.test", "250 ").await;
+        client.say("MAIL FROM:<you@theirs.test>", "250 ").await;
+        client.say("RCPT TO:<bob@t.test>", "250 ").await;
+        client.say("DATA", "354 ").await;
+        client.say(&format!("{letter}\r\n."), "250 2.0.0 queued as ").await;
+    }
+    let [first, mut again] = <[Event; 2]>::try_from(office.accepted().await).unwrap();
+    office.handle(vec![first]).await;
+    // The claim of the first attempt was over by then, and much had come meanwhile.
+    for _ in 0..6 {
+        hand_in(&office, "ann@t.test", &["bob@t.test"], "From: Ann <ann@t.test>\r\n\r\nhello").await;
+        office.handle(office.accepted().await).await;
+    }
+    let Event::Accepted(accepted) = &mut again else { panic!("an accepted message") };
+    accepted.time = accepted.time.plus_millis(36 * 60_000);
+    office.handle(vec![again]).await;
+    assert_eq!(office.mailbox("bob", "INBOX").await.0, 7);
 }
 
 /// Feature SND-16 (part): what a mail program sends is kept in Sent, seen, once, also where its writer is a recipient; no webmail yet

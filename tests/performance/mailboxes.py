@@ -52,22 +52,29 @@ def measured(plan: Plan, results: Results, kind: str, messages: int, only: tuple
 def one(plan: Plan, kind: str, messages: int, only: tuple[str, ...]) -> list[dict]:
     """One report of each start."""
     with plan.running(kind, 1, filling=True) as server:
-        common = [*server.imap(), *server.users(1), "--mailbox", "bench", "--messages", messages,
-                  "--size", plan.arguments.size or "mix"]
-        filled = server.bench("imap", *common, "--fill-only")
+        filled = server.bench("imap", *common(plan, server, messages), "--fill-only")
         reports = []
         for _ in range(1 if plan.quick else starts(messages)):
-            # Letters that have just come are not yet as a server keeps them: some put work off until it is quiet.
-            time.sleep(REST)
-            # The first time is the first one of new processes.
-            server.start_anew()
-            common[1] = server.office.ports["imap"]
-            reports.append(server.bench("imap", *common, "--fill", "none", *server.pids("imap"),
-                                        *(word for operation in only for word in ("--only", operation))))
+            reports.append(started(plan, server, messages, only))
             if longest_search(reports[0]) > LONG_SEARCH:
                 only = tuple(operation for operation in only if operation != "search")
         reports[0]["figures"] += filled["figures"]
         return reports
+
+
+def common(plan: Plan, server: servers.Running, messages: int) -> list:
+    return [*server.imap(), *server.users(1), "--mailbox", "bench", "--messages", messages,
+            "--size", plan.arguments.size or "mix"]
+
+
+def started(plan: Plan, server: servers.Running, messages: int, only: tuple[str, ...]) -> dict:
+    """The report of one start on a filled mailbox."""
+    # Letters that have just come are not yet as a server keeps them: some put work off until it is quiet.
+    time.sleep(REST)
+    # The first time is the first one of new processes.
+    server.start_anew()
+    return server.bench("imap", *common(plan, server, messages), "--fill", "none", *server.pids("imap"),
+                        *(word for operation in only for word in ("--only", operation)))
 
 
 def longest_search(report: dict) -> float:

@@ -148,9 +148,14 @@ class Running:
     def bench(self, *options: object) -> dict:
         return bench(self.generator, self.password, *options)
 
+    def rest(self) -> None:
+        """It takes nothing from others that are measured, until it is started anew."""
+        if self.office.alive():
+            self.office.stop()
+
     def start_anew(self) -> None:
         """Nothing stays in the memory of its processes."""
-        self.office.stop()
+        self.rest()
         os.sync()
         if self.kind != "pennypost":
             shutil.rmtree(self.root / "run", ignore_errors=True)
@@ -180,8 +185,9 @@ def running(kind: str, accounts: int, work: Path, generator: str, binary: str, s
         password = PASSWORD if kind == "pennypost" else office.add_account("any@test").password
         if kind == "pennypost":
             add_accounts(office, scratch / "people.csv", accounts)
-        yield Running(kind, office, root, generator, password)
-        office.stop()
+        server = Running(kind, office, root, generator, password)
+        yield server
+        server.rest()
     finally:
         if office.alive():
             office.kill()

@@ -45,7 +45,8 @@ class Pennypost(Office):
             self.environment["PENNYPOST_STACK"] = f"test-{secrets.token_hex(6)}"
         self.data = Path(data)
         self.data.mkdir(parents=True, exist_ok=True)
-        self.settings = settings
+        # Nothing goes to the world, unless a test says so.
+        self.settings = ("sending.enabled=false", *settings)
         self.ports = {}
         self.certificate = ""
         self.process: subprocess.Popen | None = None

@@ -10,16 +10,23 @@ use axum::response::Response;
 use crate::language::Language;
 use crate::problem::{Kind, Problem};
 use crate::settings::{Security, Settings};
+use crate::sites::Asker;
 use crate::xml::{self, Out};
 use crate::{Api, address_in, document, domain};
 
-pub(crate) async fn page(State(api): State<Api>, headers: HeaderMap, uri: Uri) -> Result<Response, Problem> {
+pub(crate) async fn page(
+    State(api): State<Api>,
+    Asker(client): Asker,
+    headers: HeaderMap,
+    uri: Uri,
+) -> Result<Response, Problem> {
     let language = Language::of(&headers, uri.query());
     let asked = address_in(uri.query(), "emailaddress", language)?.map(|address| address.domain);
     let domain = asked.or_else(|| domain::called(&headers));
     let domain = domain.ok_or_else(|| Problem::new(Kind::NoAddress, language))?;
     api.admit(&domain, language).await?;
-    let settings = &*api.settings;
+    let told = api.settings.told(client);
+    let settings = &*told;
     if settings.imaps.is_none() && settings.pop3s.is_none() {
         return Err(Problem::new(Kind::NoProtocol, language));
     }
@@ -43,9 +50,11 @@ fn provider(out: &mut Out, settings: &Settings, domain: &str, language: Language
         };
         xml::text(out, "displayName", &name)?;
         xml::text(out, "displayShortName", domain)?;
-        for (kind, port) in [("imap", settings.imaps), ("pop3", settings.pop3s)] {
+        let incoming =
+            [("imap", &settings.imap_host, settings.imaps), ("pop3", &settings.pop3_host, settings.pop3s)];
+        for (kind, host, port) in incoming {
             if let Some(port) = port {
-                server(out, "incomingServer", kind, (&settings.host, port, Security::Tls))?;
+                server(out, "incomingServer", kind, (host, port, Security::Tls))?;
             }
         }
         if let Some(outgoing) = &settings.outgoing {

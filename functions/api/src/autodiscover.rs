@@ -15,6 +15,7 @@ use crate::domain::{Address, MAX_ADDRESS};
 use crate::language::Language;
 use crate::problem::{Kind, Problem};
 use crate::settings::{Security, Settings};
+use crate::sites::Asker;
 use crate::xml::{self, Out};
 use crate::{Api, document};
 
@@ -23,6 +24,7 @@ const OUTLOOK: &str = "http://schemas.microsoft.com/exchange/autodiscover/outloo
 
 pub(crate) async fn page(
     State(api): State<Api>,
+    Asker(client): Asker,
     headers: HeaderMap,
     uri: Uri,
     body: Result<Bytes, BytesRejection>,
@@ -36,7 +38,8 @@ pub(crate) async fn page(
     let asked = asked(&body).ok_or_else(|| problem(Kind::BadRequest))?;
     let address = Address::parse(&asked).ok_or_else(|| problem(Kind::NoAddress))?;
     api.admit(&address.domain, language).await?;
-    let settings = &*api.settings;
+    let told = api.settings.told(client);
+    let settings = &*told;
     if settings.imaps.is_none() && settings.pop3s.is_none() {
         return Err(problem(Kind::NoProtocol));
     }
@@ -90,9 +93,13 @@ fn response(out: &mut Out, settings: &Settings, address: &Address) -> io::Result
         let account = out.create_element("Account").write_inner_content(|out| {
             xml::text(out, "AccountType", "email")?;
             xml::text(out, "Action", "settings")?;
-            for (kind, port) in [("IMAP", settings.imaps), ("POP3", settings.pop3s)] {
+            let incoming = [
+                ("IMAP", &settings.imap_host, settings.imaps),
+                ("POP3", &settings.pop3_host, settings.pop3s),
+            ];
+            for (kind, host, port) in incoming {
                 if let Some(port) = port {
-                    protocol(out, kind, (&settings.host, port, Security::Tls), address)?;
+                    protocol(out, kind, (host, port, Security::Tls), address)?;
                 }
             }
             match &settings.outgoing {

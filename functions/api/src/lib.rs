@@ -7,6 +7,7 @@
 //! | `GET /mobileconfig?email=` | a person with an Apple device | a configuration profile |
 //! | `GET /.well-known/mta-sts.txt` | mail servers, at `mta-sts.DOMAIN` | the domain's policy for TLS (RFC 8461) |
 //! | `/api/v1/…` | programs with a key | the admin API ([`rest`]); its reference is `GET /api/v1/reference` |
+//! | `/scim/v2/…` | a directory elsewhere, with a key | SCIM 2.0 (RFC 7644): members and tags |
 //! | `GET /health` | whoever watches | that the program answers |
 //!
 //! What is open to everybody owns nothing, and reads of the directory only whether a domain is here, so no answer tells
@@ -25,6 +26,7 @@ mod mobileconfig;
 mod problem;
 pub mod rest;
 mod settings;
+mod sites;
 mod xml;
 
 use std::sync::Arc;
@@ -41,6 +43,7 @@ use crate::language::Language;
 use crate::problem::{Kind, Problem};
 pub use crate::rest::{Client, Rest, routes as admin_routes};
 pub use crate::settings::{BadSetting, Outgoing, Security, Settings};
+pub use crate::sites::{Site, Sites};
 
 /// Bytes of a request's body at most.
 const MOST_BODY: usize = 16 * 1024;

@@ -13,22 +13,29 @@ use crate::domain::Address;
 use crate::language::Language;
 use crate::problem::{Kind, Problem};
 use crate::settings::{Outgoing, Settings};
+use crate::sites::Asker;
 use crate::xml::{self, Out};
 use crate::{Api, address_in, document};
 
 const DOCTYPE: &str =
     "plist PUBLIC \"-//Apple//DTD PLIST 1.0//EN\" \"http://www.apple.com/DTDs/PropertyList-1.0.dtd\"";
 
-pub(crate) async fn page(State(api): State<Api>, headers: HeaderMap, uri: Uri) -> Result<Response, Problem> {
+pub(crate) async fn page(
+    State(api): State<Api>,
+    Asker(client): Asker,
+    headers: HeaderMap,
+    uri: Uri,
+) -> Result<Response, Problem> {
     let language = Language::of(&headers, uri.query());
     let problem = |kind| Problem::new(kind, language);
     let address = address_in(uri.query(), "email", language)?.ok_or_else(|| problem(Kind::NoAddress))?;
     api.admit(&address.domain, language).await?;
-    let settings = &*api.settings;
+    let told = api.settings.told(client);
+    let settings = &*told;
     let outgoing = settings.outgoing.as_ref().ok_or_else(|| problem(Kind::NoOutgoing))?;
     let incoming = match (settings.imaps, settings.pop3s) {
-        (Some(port), _) => ("EmailTypeIMAP", port),
-        (None, Some(port)) => ("EmailTypePOP", port),
+        (Some(port), _) => ("EmailTypeIMAP", settings.imap_host.as_str(), port),
+        (None, Some(port)) => ("EmailTypePOP", settings.pop3_host.as_str(), port),
         (None, None) => return Err(problem(Kind::NoProtocol)),
     };
     let profile = Profile { settings, address: &address, incoming, outgoing, language };
@@ -42,7 +49,7 @@ pub(crate) async fn page(State(api): State<Api>, headers: HeaderMap, uri: Uri) -
 struct Profile<'a> {
     settings: &'a Settings,
     address: &'a Address,
-    incoming: (&'static str, u16),
+    incoming: (&'static str, &'a str, u16),
     outgoing: &'a Outgoing,
     language: Language,
 }
@@ -108,14 +115,14 @@ impl Profile<'_> {
 
     /// The account.
     fn mail(&self, out: &mut Out) -> io::Result<()> {
-        let (kind, port) = self.incoming;
+        let (kind, host, port) = self.incoming;
         let (address, outgoing) = (self.address.whole.as_str(), self.outgoing);
         for (key, value) in [
             ("EmailAccountDescription", Value::Text(address)),
             ("EmailAccountType", Value::Text(kind)),
             ("EmailAddress", Value::Text(address)),
             ("IncomingMailServerAuthentication", Value::Text("EmailAuthPassword")),
-            ("IncomingMailServerHostName", Value::Text(&self.settings.host)),
+            ("IncomingMailServerHostName", Value::Text(host)),
             ("IncomingMailServerPortNumber", Value::Number(port.into())),
             ("IncomingMailServerUseSSL", Value::True),
             ("IncomingMailServerUsername", Value::Text(address)),
@@ -138,7 +145,7 @@ impl Profile<'_> {
         format!("pennypost.{}", self.uuid("identifier").to_ascii_lowercase())
     }
 
-    /// A name made of the address and the server, in the form of RFC 9562 section 5.8.
+    /// A name made of the address and the installation, whatever site it is told of, in the form of RFC 9562 section 5.8.
     fn uuid(&self, what: &str) -> String {
         let named = format!("{what}\0{}\0{}", self.settings.host, self.address.whole);
         let mut bytes = [0_u8; 16];

@@ -1,18 +1,28 @@
 //! Servers and ports as the world reaches them.
 
+use std::borrow::Cow;
+use std::net::IpAddr;
 use std::str::FromStr;
+
+use crate::sites::Sites;
 
 /// What programs are told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
-    /// The adapter's name, as in its certificate.
+    /// The adapter's name, as in its certificate: what the installation is called.
     pub host: String,
+    /// The host of IMAP: the same, but for who is told of a site.
+    pub imap_host: String,
+    /// The host of POP3.
+    pub pop3_host: String,
     /// Its port of IMAP over TLS; `None`: not offered.
     pub imaps: Option<u16>,
     /// Its port of POP3 over TLS; `None`: not offered.
     pub pop3s: Option<u16>,
     /// Through what people send; `None`: not offered.
     pub outgoing: Option<Outgoing>,
+    /// Places with hosts of their own.
+    pub sites: Sites,
 }
 
 /// A server for sending: ours, or another one that people send through.
@@ -52,6 +62,9 @@ pub enum BadSetting {
     /// Not a name, a colon and a port.
     #[error("{0:?} is no server: write NAME:PORT")]
     Server(String),
+    /// No site.
+    #[error("a site can't be: {0}")]
+    Site(String),
 }
 
 impl Settings {
@@ -67,7 +80,38 @@ impl Settings {
             return Err(BadSetting::Host(host.to_owned()));
         }
         let (imaps, pop3s) = (imaps.filter(|port| *port > 0), pop3s.filter(|port| *port > 0));
-        Ok(Settings { host: host.to_owned(), imaps, pop3s, outgoing })
+        let host = host.to_owned();
+        let (imap_host, pop3_host) = (host.clone(), host.clone());
+        Ok(Settings { host, imap_host, pop3_host, imaps, pop3s, outgoing, sites: Sites::default() })
+    }
+
+    /// The same with places that have hosts of their own.
+    #[must_use]
+    pub fn with_sites(self, sites: Sites) -> Settings {
+        Settings { sites, ..self }
+    }
+
+    /// What whoever comes from there is told: the hosts of the best site.
+    pub(crate) fn told(&self, client: Option<IpAddr>) -> Cow<'_, Settings> {
+        let Some(site) = self.sites.best(client) else { return Cow::Borrowed(self) };
+        let Settings { host, imap_host, pop3_host, imaps, pop3s, outgoing, sites: _ } = self;
+        let (imaps, pop3s) = (*imaps, *pop3s);
+        let (host, imap_host, pop3_host) = (host.clone(), imap_host.clone(), pop3_host.clone());
+        // Not the sites: their networks may be many.
+        let sites = Sites::default();
+        let mut told =
+            Settings { host, imap_host, pop3_host, imaps, pop3s, outgoing: outgoing.clone(), sites };
+        let replace = |host: &mut String, own: &Option<String>| {
+            if let Some(own) = own {
+                host.clone_from(own);
+            }
+        };
+        replace(&mut told.imap_host, &site.imap);
+        replace(&mut told.pop3_host, &site.pop3);
+        if let Some(outgoing) = &mut told.outgoing {
+            replace(&mut outgoing.host, &site.smtp);
+        }
+        Cow::Owned(told)
     }
 }
 
@@ -87,7 +131,7 @@ impl FromStr for Outgoing {
     }
 }
 
-fn is_host(name: &str) -> bool {
+pub(crate) fn is_host(name: &str) -> bool {
     let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"-.".contains(&byte);
     !name.is_empty() && name.len() <= 253 && name.bytes().all(is_part)
 }

@@ -285,3 +285,63 @@ async fn what_others_write_is_escaped() {
     assert_eq!(answer.status, StatusCode::OK);
     assert!(answer.text.contains("<LoginName>a&amp;b@acme.example</LoginName>"), "{}", answer.text);
 }
+
+/// Feature AUT-20 (part): who comes from the networks of a site is told its hosts, in what mail programs ask for and when he signs in; he goes there by himself, nothing moves him; in the cloud sites can’t be set by the template yet
+#[tokio::test]
+async fn whoever_comes_from_a_site_is_told_its_hosts() {
+    let it = bench().await;
+    let sites = r#"[{ "name": "Frankfurt", "networks": ["198.51.100.0/24"], "imap": "imap.fra.post.example",
+        "pop3": "pop.fra.post.example", "smtp": "smtp.fra.post.example", "https": "fra.post.example" }]"#;
+    let sites: crate::Sites = serde_json::from_str(sites).expect("sites");
+    let from = |mut request: Request<Body>, address: [u8; 4]| {
+        request.extensions_mut().insert(crate::Client(address.into()));
+        request
+    };
+    let configured = "/mail/config-v1.1.xml?emailaddress=ann@acme.example";
+    let profile = "/mobileconfig?email=ann@acme.example";
+    let asked =
+        "<Autodiscover><Request><EMailAddress>ann@acme.example</EMailAddress></Request></Autodiscover>";
+    let outlook = || {
+        let request = Request::post("/autodiscover/autodiscover.xml").header("content-type", "text/xml");
+        request.body(Body::from(asked)).expect("a request")
+    };
+    let hosts = |text: &str| {
+        ["imap.fra.", "pop.fra.", "smtp.fra.", "mx.acme.example", "smtp.example.net"]
+            .map(|host| text.contains(host))
+    };
+    for (address, expected) in [
+        ([198, 51, 100, 9], [true, true, true, false, false]),
+        ([192, 0, 2, 1], [false, false, false, true, true]),
+    ] {
+        for request in [request(configured), outlook()] {
+            let told = it.ask_with(settings().with_sites(sites.clone()), from(request, address)).await;
+            assert_eq!(hosts(&told.text), expected, "{address:?}: {}", told.text);
+        }
+    }
+    let here =
+        it.ask_with(settings().with_sites(sites.clone()), from(request(profile), [192, 0, 2, 1])).await;
+    let there =
+        it.ask_with(settings().with_sites(sites.clone()), from(request(profile), [198, 51, 100, 9])).await;
+    assert!(
+        there.text.contains("imap.fra.post.example") && !there.text.contains("mx.acme.example"),
+        "{}",
+        there.text
+    );
+    // Installed again from elsewhere it replaces the one before.
+    let name = |text: &str| text.split("PayloadIdentifier</key>").nth(1).map(|rest| rest[..60].to_owned());
+    assert_eq!(name(&here.text), name(&there.text));
+
+    let rest = it.rest.clone().with_sites(sites);
+    for (address, site) in
+        [([198, 51, 100, 9], "fra.post.example".into()), ([192, 0, 2, 1], serde_json::Value::Null)]
+    {
+        let said = r#"{ "address": "ann@acme.example", "password": "a long password" }"#;
+        let request = Request::post("/api/v1/sessions").header("content-type", "application/json");
+        let request = from(request.body(Body::from(said)).expect("a request"), address);
+        let router = router(Api::new(it.directory.clone(), settings()), rest.clone());
+        let answer = router.oneshot(request).await.expect("answers");
+        let bytes = answer.into_body().collect().await.expect("a body").to_bytes();
+        let opened: serde_json::Value = serde_json::from_slice(&bytes).expect("JSON");
+        assert_eq!(opened["site"]["https"], site, "{opened}");
+    }
+}

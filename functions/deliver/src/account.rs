@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use pennypost_fold::{Draft, DraftError, NewMessage};
 use pennypost_mailstore::summary::{Summary, add_envelopes};
 use pennypost_mailstore::{ChangeError, Mailstore, StoreError};
-use pennypost_model::event::{Decided, Decision, Recipient, SourceKind, Target, Via};
+use pennypost_model::event::{Decided, Decision, Recipient, Target, Via};
 use pennypost_model::journal::{Actor, Entry, Op};
 use pennypost_model::message::BlobRef;
 use pennypost_model::{AccountKey, EventId, MailboxId, MailboxRole, Timestamp, Uid};
-use pennypost_ports::{Appended, Consistency, Wakeups};
+use pennypost_ports::{Appended, Consistency, NewObject, Wakeups};
 
 use crate::tip::{Copy, Found, Mark, Tips};
 
@@ -54,6 +54,8 @@ pub struct Copies<'a> {
     pub account: AccountKey,
     /// What it gets.
     pub deliveries: Vec<Delivery<'a>>,
+    /// A pack of some of them that is put with the first entry.
+    pub pack: Option<NewObject>,
 }
 
 impl Copies<'_> {
@@ -63,15 +65,20 @@ impl Copies<'_> {
         let mut seen = BTreeSet::new();
         self.deliveries.retain(|delivery| seen.insert(delivery.event));
         let mut placed = Found::new();
+        let mut pack = self.pack.take();
         for some in self.deliveries.chunks(self.tips.memory().copies_per_entry) {
-            let copies = self.append(some).await?;
+            let copies = self.append(some, &mut pack).await?;
             placed.extend(copies.into_iter().map(|(event, copy)| ((self.account, event), copy)));
         }
         Ok(placed)
     }
 
-    /// One entry: whatever is not in the journal yet.
-    async fn append(&self, deliveries: &[Delivery<'_>]) -> Result<Vec<(EventId, Copy)>, StoreError> {
+    /// One entry: whatever is not in the journal yet. `pack` goes with it, and is gone then.
+    async fn append(
+        &self,
+        deliveries: &[Delivery<'_>],
+        pack: &mut Option<NewObject>,
+    ) -> Result<Vec<(EventId, Copy)>, StoreError> {
         for attempt in 0..MAX_TRIES {
             let (mark, mut placed, missing) = self.split(deliveries).await?;
             if missing.is_empty() {
@@ -85,8 +92,13 @@ impl Copies<'_> {
                 self.tips.catch_up(self.account, mark).await?;
                 continue;
             };
-            match self.store.journal().append(self.account, &entry).await? {
+            let appended = match pack.as_ref() {
+                Some(pack) => self.store.journal().append_with(self.account, &entry, pack.clone()).await?,
+                None => self.store.journal().append(self.account, &entry).await?,
+            };
+            match appended {
                 Appended::Committed => {
+                    *pack = None;
                     placed.extend(self.tips.committed(self.account, &entry));
                     if let Some(wakeups) = self.wakeups
                         && let Err(error) = wakeups.wake(self.account, entry.seq).await
@@ -106,7 +118,7 @@ impl Copies<'_> {
 
     /// The newest end known of the account, which copies are in the journal up to there, and which are missing.
     async fn split<'b, 'c>(&self, deliveries: &'b [Delivery<'c>]) -> Result<Split<'b, 'c>, StoreError> {
-        let event = |delivery: &Delivery<'_>| (delivery.event, delivery.decided.accepted.time);
+        let event = |delivery: &Delivery<'_>| (delivery.event, delivery.decided.accepted.earliest());
         let events: Vec<(EventId, Timestamp)> = deliveries.iter().map(event).collect();
         let (mark, found) = self.tips.look(self.account, &events).await?;
         let is_missing = |delivery: &&Delivery<'_>| !found.contains_key(&delivery.event);
@@ -170,8 +182,8 @@ impl Copies<'_> {
             event: delivery.event,
             blob: delivery.blob,
             card: delivery.summary.card().clone(),
-            receipt: match (&accepted.source.kind, delivery.recipient.via) {
-                (SourceKind::Submission(submission), Via::Sent) => submission.bcc.clone(),
+            receipt: match (accepted.source.kind.submission(), delivery.recipient.via) {
+                (Some(submission), Via::Sent) => submission.bcc.clone(),
                 _ => format!("Delivered-To: {}\r\n", delivery.recipient.address),
             },
         }
@@ -182,7 +194,8 @@ impl Copies<'_> {
 const fn mailbox_of(target: Target) -> Option<MailboxId> {
     match target {
         Target::Mailbox(mailbox) => Some(mailbox),
-        Target::Role(MailboxRole::Inbox) => Some(MailboxId::INBOX),
+        // Policy decides that of no copy that is kept here; if it did, it would be kept all the same.
+        Target::Role(MailboxRole::Inbox) | Target::Outside => Some(MailboxId::INBOX),
         Target::Role(MailboxRole::Junk) => Some(MailboxId::JUNK),
         Target::Role(MailboxRole::Trash) => Some(MailboxId::TRASH),
         Target::Role(MailboxRole::Sent) => Some(MailboxId::SENT),

@@ -1,17 +1,18 @@
 //! Handler: packs, journals and traces of decided messages.
 //!
-//! Owns: the writing of mail into accounts. Ports: objects (one put for each pack), journal (one append for
-//! each account of the batch, one read where the account is not known yet), log (one append for each batch),
-//! wake-ups where sessions are in the same process.
+//! Owns: the writing of mail into accounts. Ports: objects (one put for each pack that does not go with an entry), journal
+//! (one append for each account of the batch, one read where the account is not known yet), log (one append for each
+//! batch), wake-ups where sessions are in the same process.
 //!
 //! Invariants: every recipient of an event gets it exactly once, however often the event comes: the event's
 //! id is looked for in the journal back to the event's time less [`CLOCK_MARGIN_MS`] before it is added,
 //! and a lost race is decided anew. The writer's copy in Sent has an id of its own, made of the event's, and comes
-//! exactly once likewise. Packs are durable before entries refer to them; the trace is written
+//! exactly once likewise. Recipients of other servers are passed over, and stand in the trace: send-remote looks after them.
+//! Packs are durable before entries refer to them, or with the first that does; the trace is written
 //! after the entries.
 //!
-//! If the process dies: before the pack, nothing happened; after the pack, it is an orphan and the event comes
-//! again; after some entries, the event comes again and only the others are added; after the trace, it is
+//! If the process dies: before the pack, nothing happened; after a pack that goes before its entries, it is an orphan and
+//! the event comes again; after some entries, the event comes again and only the others are added; after the trace, it is
 //! written a second time and readers merge.
 
 mod account;
@@ -30,11 +31,11 @@ use pennypost_mailstore::pack::{MessagePart, PackEntry, SidecarPart};
 use pennypost_mailstore::summary::Summary;
 use pennypost_mailstore::{Mailstore, StoreError};
 use pennypost_model::codec;
-use pennypost_model::event::{Accepted, Body, Changed, Decided, Event, House, SourceKind, Stage, Via};
+use pennypost_model::event::{Accepted, Body, Changed, Decided, Event, House, Recipient, Stage, Via};
 use pennypost_model::message::{BlobRef, StoredMessage, cut};
-use pennypost_model::trace::{Outcome as Journey, TraceRecipient, TraceRecord, TraceStep};
+use pennypost_model::trace::{GROUP_REASON, Outcome as Journey, TraceRecipient, TraceRecord, TraceStep};
 use pennypost_model::{AccountId, AccountKey, EventId, TenantId, Timestamp};
-use pennypost_ports::{Log, LogKind, LogRecord, PortError, Wakeups, crash};
+use pennypost_ports::{Log, LogKind, LogRecord, NewObject, PortError, Wakeups, crash};
 use pennypost_runtime::usage::{self, Part};
 use pennypost_runtime::{Failure, Handler, Outcome, was_delivered};
 
@@ -46,6 +47,11 @@ use crate::tip::{Found, Tips};
 const CONCURRENT_ACCOUNTS: usize = 64;
 /// Stored bytes that go into one pack; the message that passes it is the last.
 const PACK_BYTES: usize = 8 << 20;
+/// A pack of messages of one account goes with its entry, where the journal takes objects, up to so many bytes: one synced
+/// write instead of three. What is larger is not written twice, to the log of the database and to the database.
+const WITH_ENTRY: usize = 32 * 1024;
+/// Bytes of messages of a batch that go with entries; the rest lies in one pack, which is written once.
+const WITH_ENTRIES: usize = 256 * 1024;
 
 /// Bytes of messages that are in memory at once; the message that passes it is the last of its part.
 const PART_BYTES: u64 = 32 << 20;
@@ -58,8 +64,19 @@ pub struct Deliver {
     wakeups: Option<Arc<dyn Wakeups>>,
 }
 
+/// A message of the batch, with the number of its event.
+type Numbered<'a> = &'a (usize, Letter);
 /// What came of the commit for one account: the numbers of its events, and its copies.
 type Committed = (Vec<usize>, Result<Found, StoreError>);
+
+/// Where the bytes of the batch's messages lie.
+#[derive(Default)]
+struct Packed {
+    /// By the number of the event.
+    blobs: BTreeMap<usize, BlobRef>,
+    /// Packs that are still to be put, each with an entry of its account.
+    with_entry: BTreeMap<AccountKey, NewObject>,
+}
 
 /// A message of the batch with its bytes.
 struct Letter {
@@ -70,10 +87,19 @@ struct Letter {
 }
 
 impl Letter {
+    fn pack_entry(&self) -> PackEntry<'_> {
+        PackEntry {
+            event: self.decided.accepted.id,
+            owners: owners(&self.decided.accepted),
+            sidecar: SidecarPart::Plain(&self.decided.sidecar),
+            message: MessagePart::Stored(&self.message),
+        }
+    }
+
     fn part(&self) -> Part {
         let size = |length: usize| u32::try_from(length).unwrap_or(u32::MAX);
         let accepted = &self.decided.accepted;
-        let (deliveries, bytes) = (size(accepted.recipients.len()), size(self.message.stored_len()));
+        let (deliveries, bytes) = (size(copies(accepted).count()), size(self.message.stored_len()));
         Part { tenant: accepted.tenant, deliveries, bytes }
     }
 }
@@ -111,9 +137,9 @@ impl Deliver {
         }
         let found = self.find_delivered(&letters, &mut failures).await;
         letters.retain(|(index, _)| failures[*index].is_none());
-        let blobs = self.pack(&letters, &found, &mut failures).await;
+        let packed = self.pack(&letters, &found, &mut failures).await;
         crash::point("deliver.after-pack");
-        let placed = self.commit(&letters, &blobs, found, &mut failures).await;
+        let placed = self.commit(&letters, packed, found, &mut failures).await;
         crash::point("deliver.after-commits");
         self.trace(&letters, &placed, &mut failures).await;
         crash::point("deliver.after-trace");
@@ -141,7 +167,8 @@ impl Deliver {
                 let bytes = match self.store.objects().get(&object).await {
                     Ok((bytes, _)) => bytes,
                     Err(PortError::NotFound { .. })
-                        if was_delivered(&*self.log, &decided.accepted).await? =>
+                        if was_delivered(&*self.log, decided.accepted.tenant, decided.accepted.id)
+                            .await? =>
                     {
                         return Ok(None);
                     }
@@ -159,9 +186,9 @@ impl Deliver {
         let mut accounts: BTreeMap<AccountKey, Vec<(usize, EventId, Timestamp)>> = BTreeMap::new();
         for (index, letter) in letters {
             let accepted = &letter.decided.accepted;
-            for recipient in &accepted.recipients {
+            for recipient in copies(accepted) {
                 let copy = accepted.copy_id(recipient);
-                accounts.entry(recipient.account).or_default().push((*index, copy, accepted.time));
+                accounts.entry(recipient.account).or_default().push((*index, copy, accepted.earliest()));
             }
         }
         let mut found = Found::default();
@@ -175,44 +202,76 @@ impl Deliver {
         found
     }
 
-    /// Writes the packs of all messages that still have somebody to go to.
+    /// Packs all messages that still have somebody to go to, and writes the packs that don't go with an entry.
     async fn pack(
         &self,
         letters: &[(usize, Letter)],
         found: &Found,
         failures: &mut [Option<Failure>],
-    ) -> BTreeMap<usize, BlobRef> {
-        let mut blobs = BTreeMap::new();
+    ) -> Packed {
+        let mut packed = Packed::default();
         let wanting = letters.iter().filter(|(_, letter)| {
             let accepted = &letter.decided.accepted;
-            accepted.recipients.iter().any(|r| !found.contains_key(&(r.account, accepted.copy_id(r))))
+            copies(accepted).any(|r| !found.contains_key(&(r.account, accepted.copy_id(r))))
         });
-        for (tenant, group) in in_packs(wanting) {
-            let entries: Vec<PackEntry<'_>> = group
-                .iter()
-                .map(|(_, letter)| PackEntry {
-                    event: letter.decided.accepted.id,
-                    owners: owners(&letter.decided.accepted),
-                    sidecar: SidecarPart::Plain(&letter.decided.sidecar),
-                    message: MessagePart::Stored(&letter.message),
-                })
-                .collect();
-            match self.store.put_pack(tenant, &entries).await {
-                Ok(refs) => blobs.extend(group.iter().map(|(index, _)| *index).zip(refs)),
+        let (alone, together) = self.by_account(wanting);
+        let alone = alone.into_iter().map(|(account, group)| (Some(account), account.tenant, group));
+        let together =
+            in_packs(together.into_iter()).into_iter().map(|(tenant, group)| (None, tenant, group));
+        for (account, tenant, group) in alone.chain(together) {
+            let entries: Vec<PackEntry<'_>> = group.iter().map(|(_, letter)| letter.pack_entry()).collect();
+            let written = match account {
+                Some(_) => self.store.pack_for_entry(tenant, &entries, WITH_ENTRY).await,
+                None => self.store.put_pack(tenant, &entries).await.map(|refs| (refs, None)),
+            };
+            match written {
+                Ok((refs, object)) => {
+                    packed.blobs.extend(group.iter().map(|(index, _)| *index).zip(refs));
+                    packed.with_entry.extend(account.zip(object));
+                }
                 Err(error) => group.iter().for_each(|(index, _)| failures[*index] = Some(failure(&error))),
             }
         }
-        blobs
+        packed
+    }
+
+    /// What goes to one account alone and is small enough to go with its entry, by account; and the rest.
+    fn by_account<'a>(
+        &self,
+        letters: impl Iterator<Item = &'a (usize, Letter)>,
+    ) -> (BTreeMap<AccountKey, Vec<Numbered<'a>>>, Vec<Numbered<'a>>) {
+        // What a pack holds beside messages is seldom more than that.
+        let room = self.store.journal().takes_objects().min(WITH_ENTRY) / 4 * 3;
+        let mut alone: BTreeMap<AccountKey, (usize, Vec<_>)> = BTreeMap::new();
+        let (mut together, mut left) = (Vec::new(), WITH_ENTRIES);
+        for numbered in letters {
+            let (_, letter) = numbered;
+            let mut accounts = copies(&letter.decided.accepted).map(|recipient| recipient.account);
+            let first = accounts.next().filter(|first| accounts.all(|account| account == *first));
+            let size = letter.message.stored_len();
+            let taken = |account: AccountKey| alone.get(&account).map_or(0, |(taken, _)| *taken);
+            match first.filter(|account| size <= left && taken(*account) + size <= room) {
+                Some(account) => {
+                    left -= size;
+                    let (taken, group) = alone.entry(account).or_default();
+                    *taken += size;
+                    group.push(numbered);
+                }
+                None => together.push(numbered),
+            }
+        }
+        (alone.into_iter().map(|(account, (_, group))| (account, group)).collect(), together)
     }
 
     /// Commits one entry for each account. What was placed, with what had been found before.
     async fn commit(
         &self,
         letters: &[(usize, Letter)],
-        blobs: &BTreeMap<usize, BlobRef>,
+        packed: Packed,
         mut found: Found,
         failures: &mut [Option<Failure>],
     ) -> Found {
+        let Packed { blobs, mut with_entry } = packed;
         let mut accounts: BTreeMap<AccountKey, Vec<Delivery<'_>>> = BTreeMap::new();
         let packed = letters.iter().filter(|(index, _)| blobs.contains_key(index));
         let summaries: BTreeMap<usize, Summary> =
@@ -222,7 +281,8 @@ impl Deliver {
             let decided = &letter.decided;
             for (recipient, decision) in decided.accepted.recipients.iter().zip(&decided.decisions) {
                 let event = decided.accepted.copy_id(recipient);
-                if !found.contains_key(&(recipient.account, event)) {
+                let is_ours = recipient.via != Via::Outside;
+                if is_ours && !found.contains_key(&(recipient.account, event)) {
                     let (index, blob, size) = (*index, *blob, letter.message.size);
                     let delivery =
                         Delivery { index, event, decided, recipient, decision, blob, size, summary };
@@ -234,7 +294,8 @@ impl Deliver {
         for (account, deliveries) in accounts {
             let indices: Vec<usize> = deliveries.iter().map(|delivery| delivery.index).collect();
             let (store, tips, wakeups) = (&self.store, &self.tips, self.wakeups.as_deref());
-            let copies = Copies { store, tips, wakeups, account, deliveries };
+            let pack = with_entry.remove(&account);
+            let copies = Copies { store, tips, wakeups, account, deliveries, pack };
             commits.push(async move { (indices, copies.commit().await) }.boxed());
         }
         let mut results = futures::stream::iter(commits).buffer_unordered(CONCURRENT_ACCOUNTS);
@@ -256,10 +317,8 @@ impl Deliver {
         let parts: Vec<Part> = delivered.iter().map(|(_, letter)| letter.part()).collect();
         for ((index, letter), used) in delivered.into_iter().zip(usage::take(&parts)) {
             let (tenant, message) = (letter.decided.accepted.tenant, letter.decided.accepted.id);
-            let submitter = match &letter.decided.accepted.source.kind {
-                SourceKind::Submission(submission) => Some(submission.submitter.clone()),
-                SourceKind::Smtp | SourceKind::System | SourceKind::Service { .. } => None,
-            };
+            let submission = letter.decided.accepted.source.kind.submission();
+            let submitter = submission.map(|submission| submission.submitter.clone());
             let step = journey(letter, placed);
             let record = TraceRecord { used, submitter, ..TraceRecord::new(tenant, message, time, step) };
             let value = codec::encode(&record);
@@ -269,15 +328,21 @@ impl Deliver {
         if records.is_empty() {
             return;
         }
-        if let Err(error) = self.log.append(&records).await {
+        // Only what goes to other servers waits for the trace: the next stage follows it.
+        let leaves = letters.iter().any(|(_, letter)| letter.decided.accepted.leaves());
+        let appended =
+            if leaves { self.log.append(&records).await } else { self.log.append_unhurried(&records).await };
+        if let Err(error) = appended {
             traced.iter().for_each(|index| failures[*index] = Some(failure(&error.clone().into())));
         }
     }
 
-    /// A spooled message that lies in a pack now is not needed any more.
+    /// A spooled message that lies in a pack now is not needed any more, unless it goes to other servers, too: then
+    /// send-remote removes it.
     async fn drop_spooled(&self, letters: &[(usize, Letter)], failures: &[Option<Failure>]) {
         for (_, letter) in letters.iter().filter(|(index, _)| failures[*index].is_none()) {
             if let Some(object) = &letter.spooled
+                && !letter.decided.accepted.leaves()
                 && let Err(error) = self.store.objects().delete(object).await
             {
                 tracing::warn!(%error, "a spooled message is left for housekeeping");
@@ -343,10 +408,15 @@ fn readable(event: Event) -> Result<Decided, Failure> {
     Ok(*decided)
 }
 
+/// The recipients that get a copy here.
+fn copies(accepted: &Accepted) -> impl Iterator<Item = &Recipient> {
+    accepted.recipients.iter().filter(|recipient| recipient.via != Via::Outside)
+}
+
 /// The accounts that a pack entry is for, each once.
 fn owners(accepted: &Accepted) -> Vec<AccountId> {
-    let others = |account| accepted.recipients.iter().any(|r| r.account == account && r.via != Via::Sent);
-    let once = accepted.recipients.iter().filter(|r| r.via != Via::Sent || !others(r.account));
+    let others = |account| copies(accepted).any(|r| r.account == account && r.via != Via::Sent);
+    let once = copies(accepted).filter(|r| r.via != Via::Sent || !others(r.account));
     once.map(|recipient| recipient.account.account).collect()
 }
 
@@ -383,6 +453,7 @@ fn journey(letter: &Letter, placed: &Found) -> TraceStep {
         account: recipient.account,
         reasons: decision.reasons.clone(),
         outcome: match placed.get(&(recipient.account, accepted.copy_id(recipient))) {
+            _ if recipient.via == Via::Outside => Journey::Outside,
             Some(copy) => Journey::Stored {
                 seq: copy.seq,
                 uid: copy.uid,
@@ -392,6 +463,7 @@ fn journey(letter: &Letter, placed: &Found) -> TraceStep {
             None => Journey::Refused { cause: "not placed".to_owned() },
         },
     });
+    let recipients = recipients.chain(elsewhere(accepted));
     let peer = accepted.source.ip.map(|ip| ip.to_string()).unwrap_or_default();
     TraceStep::Delivered {
         accepted: accepted.time,
@@ -405,10 +477,23 @@ fn journey(letter: &Letter, placed: &Found) -> TraceStep {
     }
 }
 
+/// The members elsewhere of groups, with whose they are.
+fn elsewhere(accepted: &Accepted) -> impl Iterator<Item = TraceRecipient> {
+    let account = accepted.source.kind.submission().map(|submission| submission.submitter.account);
+    accepted.source.kind.groups().iter().flat_map(move |group| {
+        group.members.iter().map(move |member| TraceRecipient {
+            address: member.address.clone(),
+            account: account.unwrap_or_default(),
+            reasons: vec![format!("{GROUP_REASON}{}", group.address)],
+            outcome: Journey::Outside,
+        })
+    })
+}
+
 /// What follows from a delivered message: wake-ups, and housekeeping where a tail has grown long.
 fn follow(decided: &Decided, placed: &Found) -> Vec<Event> {
     let mut events = Vec::new();
-    for recipient in &decided.accepted.recipients {
+    for recipient in copies(&decided.accepted) {
         let copy = (recipient.account, decided.accepted.copy_id(recipient));
         let Some(copy) = placed.get(&copy) else { continue };
         events.push(Event::Changed(Changed { account: recipient.account, seq: copy.seq }));

@@ -7,11 +7,15 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use pennypost_backend_embedded::{Embedded, Options};
 use pennypost_mailstore::compress::compress;
-use pennypost_model::event::{Accepted, AuthResults, Decision, Recipient, Source, SourceKind, Target, Via};
+use pennypost_model::event::{
+    Accepted, AuthResults, Decision, GroupElsewhere, MemberElsewhere, Recipient, Source, SourceKind,
+    Submission, Target, ToGroups, Via,
+};
 use pennypost_model::message::Sidecar;
+use pennypost_model::trace::Submitter;
 use pennypost_model::{AccountId, FlagSet, MailboxId};
 use pennypost_ports::{
-    Clock, Created, Etag, Ids, ObjectInfo, Objects, PortResult, RandomIds, Replaced, SystemClock,
+    Clock, Created, Etag, Ids, LogQuery, ObjectInfo, Objects, PortResult, RandomIds, Replaced, SystemClock,
 };
 
 use super::*;
@@ -124,6 +128,141 @@ async fn a_repetition_writes_no_pack_whoever_handles_it() {
         followed.extend(process.handle(events).await);
     }
     assert!(followed[0].is_ok() && followed.iter().all(|outcome| *outcome == followed[0]), "{followed:?}");
-    let written = objects.written.lock();
-    assert_eq!(written.iter().filter(|name| name.contains("/pk/")).count(), 1, "{written:?}");
+    assert_eq!(packs(&backend).await, 1);
+}
+
+#[tokio::test]
+async fn a_small_pack_for_one_account_goes_with_its_entry_and_others_before() {
+    let dir = tempfile::tempdir().unwrap();
+    let backend = Embedded::open(dir.path(), &Options::server()).unwrap();
+    let objects = Watched::new(&backend);
+    let watched = Arc::clone(&objects) as _;
+    let store = Mailstore::new(backend.journal(), watched, Arc::new(SystemClock), Arc::new(RandomIds));
+    let deliver = Deliver::new(store.clone(), backend.log());
+
+    let bob = AccountKey { account: AccountId(2), ..ANN };
+    let (first, second) = (decided("first").0, decided("second").0);
+    let (mut bobs, mut large, mut both) = (decided("bob's").0, decided("large").0, decided("both").0);
+    bobs.accepted.recipients[0].account = bob;
+    let noise: Vec<u8> =
+        (0..WITH_ENTRY as u32 / 2).flat_map(|n| n.wrapping_mul(2_654_435_761).to_be_bytes()).collect();
+    large.accepted.body = Body::Inline(compress(&noise).unwrap());
+    both.accepted.recipients.push(Recipient { account: bob, ..both.accepted.recipients[0].clone() });
+    both.decisions.push(both.decisions[0].clone());
+    let events = [first, second, bobs, large, both].map(|decided| Event::Decided(Box::new(decided)));
+    for outcome in deliver.handle(events.to_vec()).await {
+        assert!(outcome.is_ok(), "{outcome:?}");
+    }
+
+    // One of Ann's two, one of Bob's, and one of the others, which alone is put before the entries.
+    assert_eq!((packs(&backend).await, objects.written.lock().len()), (3, 1));
+    for (account, copies) in [(ANN, 4), (bob, 2)] {
+        let newest = store.journal().newest(account, 10, pennypost_ports::Consistency::Strong).await.unwrap();
+        let added: Vec<BlobRef> =
+            newest.entries.iter().flat_map(|entry| &entry.ops).filter_map(blob).collect();
+        assert_eq!((newest.entries.len(), added.len()), (1, copies));
+        for blob in added {
+            store.open(account.tenant, blob).await.unwrap();
+        }
+    }
+}
+
+fn blob(op: &pennypost_model::journal::Op) -> Option<BlobRef> {
+    match op {
+        pennypost_model::journal::Op::Add(message) => Some(message.blob),
+        _ => None,
+    }
+}
+
+async fn packs(backend: &Embedded) -> usize {
+    let all = backend.objects().list(&format!("{}/", ANN.tenant), None, 100).await.unwrap();
+    all.iter().filter(|object| object.name.contains("/pk/")).count()
+}
+
+#[tokio::test]
+async fn recipients_elsewhere_get_no_copy_here_and_keep_the_bytes() {
+    let dir = tempfile::tempdir().unwrap();
+    let backend = Embedded::open(dir.path(), &Options::server()).unwrap();
+    let objects = Watched::new(&backend);
+    let watched = Arc::clone(&objects) as _;
+    let store = Mailstore::new(backend.journal(), watched, Arc::new(SystemClock), Arc::new(RandomIds));
+    let deliver = Deliver::new(store.clone(), backend.log());
+    let object = format!("{}/spool/1", ANN.tenant);
+    let outside = Recipient { account: ANN, address: "you@other.example".to_owned(), via: Via::Outside };
+    let decision = Decision { target: Target::Outside, flags: FlagSet::default(), reasons: Vec::new() };
+
+    let (mut both, message) = decided("both");
+    objects.put_unique(&object, codec::encode(&message).into()).await.unwrap();
+    both.accepted.body = Body::Spooled { object, size: message.size };
+    both.accepted.recipients.push(outside.clone());
+    both.decisions.push(decision.clone());
+    let (mut only, _) = decided("outside only");
+    only.accepted.recipients = vec![outside];
+    only.decisions = vec![decision];
+    let ids = [both.accepted.id, only.accepted.id];
+    let events: Vec<Event> = [both, only].map(|decided| Event::Decided(Box::new(decided))).into();
+    for outcome in [deliver.handle(events.clone()).await, deliver.handle(events).await].concat() {
+        assert!(outcome.is_ok(), "{outcome:?}");
+    }
+    assert_eq!(*objects.deleted.lock(), [""; 0]);
+    let newest = store.journal().newest(ANN, 10, pennypost_ports::Consistency::Strong).await.unwrap();
+    let added = newest.entries.iter().flat_map(|entry| &entry.ops);
+    let added = added.filter(|op| matches!(op, pennypost_model::journal::Op::Add(_))).count();
+    assert_eq!((packs(&backend).await, added), (1, 1));
+    for (id, copies) in ids.into_iter().zip([1, 0]) {
+        let query = LogQuery { tenant: ANN.tenant, kind: LogKind::Trace, from: id, to: id, limit: 10 };
+        let record = backend.log().query(&query).await.unwrap().remove(0);
+        let trace: TraceRecord = codec::decode(&record.value).unwrap();
+        let TraceStep::Delivered { recipients, .. } = trace.step else { panic!("not delivered") };
+        let is_stored = |one: &&TraceRecipient| matches!(one.outcome, Journey::Stored { .. });
+        assert_eq!(recipients.iter().filter(is_stored).count(), copies);
+        assert_eq!(recipients.last().map(|one| &one.outcome), Some(&Journey::Outside));
+    }
+}
+
+#[tokio::test]
+async fn members_elsewhere_of_groups_stand_in_the_trace_and_keep_the_bytes() {
+    let dir = tempfile::tempdir().unwrap();
+    let backend = Embedded::open(dir.path(), &Options::server()).unwrap();
+    let objects = Watched::new(&backend);
+    let watched = Arc::clone(&objects) as _;
+    let store = Mailstore::new(backend.journal(), watched, Arc::new(SystemClock), Arc::new(RandomIds));
+    let deliver = Deliver::new(store, backend.log());
+    let object = format!("{}/spool/1", ANN.tenant);
+    let (mut letter, message) = decided("to a group");
+    objects.put_unique(&object, codec::encode(&message).into()).await.unwrap();
+    letter.accepted.body = Body::Spooled { object, size: message.size };
+    let submitter =
+        Submitter { account: ANN, address: "ann@t.test".to_owned(), protocol: "ESMTPSA".to_owned() };
+    let member = MemberElsewhere {
+        address: "bea@other.example".to_owned(),
+        reverse_path: String::new(),
+        leave: String::new(),
+    };
+    let group = GroupElsewhere { address: "all@t.test".to_owned(), members: vec![member] };
+    let submission = Submission { submitter: submitter.clone(), bcc: String::new() };
+    letter.accepted.source.kind =
+        SourceKind::ToGroups(Box::new(ToGroups { submission, groups: vec![group] }));
+    let id = letter.accepted.id;
+    // Also where nobody here gets it.
+    let mut alone = letter.clone();
+    alone.accepted.id = RandomIds.event(alone.accepted.time);
+    (alone.accepted.recipients, alone.decisions) = (Vec::new(), Vec::new());
+    let ids = [id, alone.accepted.id];
+    let events = [letter, alone].map(|decided| Event::Decided(Box::new(decided)));
+    for outcome in deliver.handle(events.to_vec()).await {
+        assert!(outcome.is_ok(), "{outcome:?}");
+    }
+    assert_eq!(*objects.deleted.lock(), [""; 0]);
+    for (id, count) in ids.into_iter().zip([2, 1]) {
+        let query = LogQuery { tenant: ANN.tenant, kind: LogKind::Trace, from: id, to: id, limit: 10 };
+        let record = backend.log().query(&query).await.unwrap().remove(0);
+        let trace: TraceRecord = codec::decode(&record.value).unwrap();
+        assert_eq!(trace.submitter.as_ref(), Some(&submitter));
+        let TraceStep::Delivered { recipients, .. } = trace.step else { panic!("not delivered") };
+        assert_eq!(recipients.len(), count);
+        let last = recipients.last().unwrap();
+        assert_eq!((last.address.as_str(), &last.outcome), ("bea@other.example", &Journey::Outside));
+        assert_eq!((last.account, &*last.reasons), (ANN, &["group:all@t.test".to_owned()][..]));
+    }
 }

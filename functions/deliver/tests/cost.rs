@@ -19,7 +19,9 @@ use pennypost_model::structure::Structure;
 use pennypost_model::{
     AccountId, AccountKey, EventId, FlagSet, MailboxId, MailboxRole, Seq, TenantId, Timestamp,
 };
-use pennypost_ports::{Appended, Clock, Consistency, Head, Journal, Newest, PortResult, RandomIds};
+use pennypost_ports::{
+    Appended, Clock, Consistency, Head, Journal, NewObject, Newest, PortResult, RandomIds,
+};
 use pennypost_runtime::Handler;
 
 const ANN: AccountKey = AccountKey { tenant: TenantId(7), account: AccountId(1) };
@@ -53,6 +55,19 @@ impl Counted {
 impl Journal for Counted {
     async fn append(&self, account: AccountKey, entry: &Entry) -> PortResult<Appended> {
         self.inner.append(account, entry).await
+    }
+
+    fn takes_objects(&self) -> usize {
+        self.inner.takes_objects()
+    }
+
+    async fn append_with(
+        &self,
+        account: AccountKey,
+        entry: &Entry,
+        object: NewObject,
+    ) -> PortResult<Appended> {
+        self.inner.append_with(account, entry, object).await
     }
 
     async fn since(

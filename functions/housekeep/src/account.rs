@@ -2,12 +2,12 @@
 
 use pennypost_fold::{DraftError, State};
 use pennypost_mailstore::{ChangeError, StoreError, long_tail, names};
-use pennypost_model::journal::Actor;
+use pennypost_model::journal::{Actor, DeleteReason};
 use pennypost_model::{AccountKey, Seq, Uid, UidSet};
 use pennypost_ports::{Consistency, Head};
 
-use crate::Housekeep;
 use crate::hints::Hint;
+use crate::{Housekeep, Settings};
 
 /// Bases that are kept: the newest, and two before it for an administrator who looks into a damaged one. Loading
 /// does not use those: it falls back to the whole journal.
@@ -57,8 +57,14 @@ impl Housekeep {
     /// before they are believed, so one too many does no harm, and none is missing if the process dies here.
     /// Only what was hinted is given up, however much more has passed its window when the commit comes through.
     async fn forget(&self, account: AccountKey, state: State) -> Result<State, StoreError> {
-        let before = self.days_ago(self.settings.restore_days);
-        let past = state.deleted().iter().filter(|deleted| deleted.at < before);
+        let Settings { restore_days, hidden_days, .. } = self.settings;
+        let (before, hidden_before) =
+            (self.days_ago(restore_days), self.days_ago(hidden_days.max(restore_days)));
+        let past = state.deleted().iter().filter(|deleted| match deleted.reason {
+            // Whether it was rightly hidden may be asked for long: until then nothing is lost by it.
+            DeleteReason::Admin => deleted.at < hidden_before,
+            _ => deleted.at < before,
+        });
         let (uids, hints): (Vec<Uid>, Vec<Hint>) = past.map(|d| (d.row.uid, Hint::of(d.row.blob))).unzip();
         if hints.is_empty() {
             return Ok(state);

@@ -17,7 +17,8 @@ impl Housekeep {
         let until = self.store.clock().now().plus_millis(WORKS);
         let worked = administration.look_after_domains(tenant, until).await;
         match worked.map_err(|error| failed(&error))? {
-            Worked::Over => Ok(()),
+            // A tenant without mail is erased upon a fresh look alone.
+            Worked::Over => self.look_at_end(tenant).await,
             Worked::More => self.send(tenant, House::Domains(tenant)).await,
         }
     }

@@ -7,7 +7,7 @@ use pennypost_mailstore::StoreError;
 use pennypost_model::codec::{self, Versioned};
 use pennypost_model::message::BlobRef;
 use pennypost_model::{EventId, TenantId, Timestamp};
-use pennypost_ports::{ControlKey, Expected};
+use pennypost_ports::{Control, ControlKey, Expected};
 use serde::{Deserialize, Serialize};
 
 use crate::Housekeep;
@@ -69,15 +69,7 @@ pub(crate) struct HintPage {
 impl Housekeep {
     /// Remembers that these entries may be dead. A hint that is there already becomes young again.
     pub(crate) async fn write_hints(&self, tenant: TenantId, hints: &[Hint]) -> Result<(), StoreError> {
-        let value = codec::encode(&HintRecord { written: self.store.clock().now() });
-        let writes = stream::iter(hints.iter().copied()).map(|hint| self.write_hint(tenant, hint, &value));
-        writes.buffer_unordered(WRITTEN_AT_ONCE).try_collect().await
-    }
-
-    async fn write_hint(&self, tenant: TenantId, hint: Hint, value: &[u8]) -> Result<(), StoreError> {
-        let key = ControlKey::new(partition(tenant), hint.sort_key());
-        self.control.put_if(&key, value, Expected::Any).await?;
-        Ok(())
+        write_hints(&*self.control, self.store.clock().now(), tenant, hints).await
     }
 
     /// The hints of a tenant after `after`.
@@ -99,4 +91,20 @@ impl Housekeep {
 
 fn partition(tenant: TenantId) -> String {
     format!("{tenant}/gc")
+}
+
+/// Remembers that these entries may be dead.
+pub(crate) async fn write_hints(
+    control: &dyn Control,
+    now: Timestamp,
+    tenant: TenantId,
+    hints: &[Hint],
+) -> Result<(), StoreError> {
+    let value = codec::encode(&HintRecord { written: now });
+    let write = async |hint: Hint| -> Result<(), StoreError> {
+        let key = ControlKey::new(partition(tenant), hint.sort_key());
+        control.put_if(&key, &value, Expected::Any).await?;
+        Ok(())
+    };
+    stream::iter(hints.iter().copied()).map(write).buffer_unordered(WRITTEN_AT_ONCE).try_collect().await
 }

@@ -1,9 +1,10 @@
-//! Handler: bases, segments, garbage collection, statistics, long operations of administration, and the daily look at
-//! domains.
+//! Handler: bases, segments, garbage collection, statistics, long operations of administration, the daily look at domains,
+//! and the erasing of tenants that have ended.
 //!
 //! Owns everything that can be thrown away and made anew, and the removal of what nobody needs. Ports: journal,
 //! objects, control (dead hints), queue (dead letters that still need a spooled message, tasks that go on), log (traces
-//! that are counted). Tasks and statistics are [`pennypost_admin`]'s: what they are, and that they are done once.
+//! that are counted, and go with their tenant). Tasks, statistics, the recycle bin and the end of tenants are
+//! [`pennypost_admin`]'s: what they are, and that they are done once.
 //!
 //! Invariants: bytes are removed by hint *and* verification (architecture section 6): a hint says that an entry
 //! of a pack may be dead; before anything is removed every owner of the entry is loaded strongly and none may
@@ -18,8 +19,10 @@
 mod account;
 mod cards;
 mod domains;
+mod erasing;
 mod garbage;
 mod hints;
+mod mail;
 mod references;
 #[cfg(test)]
 mod segment_tests;
@@ -33,6 +36,7 @@ mod tests;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+pub use mail::KeptMail;
 use pennypost_admin::Administration;
 use pennypost_mailstore::{Mailstore, StoreError, segment};
 use pennypost_model::event::{Event, House, Stage};
@@ -47,6 +51,8 @@ use serde::Deserialize;
 pub struct Settings {
     /// Deleted messages can be restored for so many days (FLD-06).
     pub restore_days: f64,
+    /// Letters that the operator has hidden can be shown again for so many days (TEN-10), and no fewer than other deleted ones.
+    pub hidden_days: f64,
     /// Bytes younger than so many days are never removed: more than an event is tried before it
     /// becomes a dead letter.
     pub min_age_days: f64,
@@ -77,6 +83,7 @@ impl Default for Settings {
     fn default() -> Settings {
         Settings {
             restore_days: 14.0,
+            hidden_days: 180.0,
             min_age_days: 16.0,
             long_tail: 128,
             segment_tail: 128,
@@ -116,9 +123,11 @@ impl Settings {
     /// # Errors
     /// [`SettingsError`].
     pub fn check(&self) -> Result<(), SettingsError> {
-        for (name, value, least) in
-            [("restore_days", self.restore_days, 0.0), ("min_age_days", self.min_age_days, 1.0)]
-        {
+        for (name, value, least) in [
+            ("restore_days", self.restore_days, 0.0),
+            ("hidden_days", self.hidden_days, 0.0),
+            ("min_age_days", self.min_age_days, 1.0),
+        ] {
             if !value.is_finite() || value < least {
                 return Err(SettingsError::Days { name, value, least });
             }
@@ -167,7 +176,8 @@ impl Housekeep {
     /// The same, carrying out the tasks of administration.
     #[must_use]
     pub fn carrying_out(self, administration: Administration) -> Housekeep {
-        Housekeep { administration: Some(administration), ..self }
+        let mail = KeptMail::new(self.store.clone(), Arc::clone(&self.control));
+        Housekeep { administration: Some(administration.upon_mail(Arc::new(mail))), ..self }
     }
 
     fn days_ago(&self, days: f64) -> Timestamp {
@@ -180,21 +190,59 @@ impl Housekeep {
     }
 
     async fn keep_house(&self, house: House) -> Result<Vec<Event>, Failure> {
+        if !self.is_wanted(house).await? {
+            return Ok(Vec::new());
+        }
         let kept = match house {
             House::Account(account) => self.keep_account_and_segments(account).await,
             House::Segments(account) => self.keep_segments(account).await,
             House::CollectGarbage(tenant) => self.collect_garbage(tenant).await.map(|_| Vec::new()),
             House::Audit(tenant) => {
+                // Whatever else fails, a tenant that is to be erased is.
+                let looked = self.look_at_end(tenant).await;
+                if !self.is_kept(tenant).await? {
+                    return looked.map(|()| Vec::new());
+                }
+                let settled = self.settle_orders(tenant).await;
                 let audited = self.audit(tenant).await;
                 // A damaged pack is no reason to keep old files.
                 self.sweep_tasks(tenant).await?;
+                // Who is not reminded today is tomorrow.
+                if let Err(failure) = self.remind_of_passwords(tenant).await {
+                    tracing::warn!(%tenant, cause = failure.cause, "nobody was reminded of a password");
+                }
+                // What keeps accounts from being erased is tried again by itself, and not with all of this.
+                if let Err(failure) = self.empty_recycle_bin(tenant).await {
+                    tracing::warn!(%tenant, cause = failure.cause, "the recycle bin is not empty");
+                    self.send(tenant, House::RecycleBin(tenant)).await?;
+                }
+                looked.and(settled)?;
                 audited.map(|_| Vec::new())
             }
             House::Task(tenant, task) => return self.work_on(tenant, task).await.map(|()| Vec::new()),
             House::Domains(tenant) => return self.look_after_domains(tenant).await.map(|()| Vec::new()),
+            House::RecycleBin(tenant) => {
+                return self.empty_recycle_bin(tenant).await.map(|()| Vec::new());
+            }
+            House::Erase(tenant) => return self.erase_tenant(tenant).await.map(|()| Vec::new()),
             House::Statistics(tenant) => return self.keep_statistics(tenant).await.map(|()| Vec::new()),
         };
         kept.map_err(|error| failed(&error))
+    }
+
+    /// Is there something to be kept? Of a tenant that is being erased, or is not there any more, nothing is made anew; the
+    /// daily look at it, and erasing it, go on. Segments are not asked for: they come after each letter, and of one that is
+    /// being erased nobody asks for them but by chance; the last pass takes them.
+    async fn is_wanted(&self, house: House) -> Result<bool, Failure> {
+        match house {
+            House::Audit(_) | House::Erase(_) | House::Segments(_) => Ok(true),
+            House::Account(account) => self.is_kept(account.tenant).await,
+            House::CollectGarbage(tenant)
+            | House::Task(tenant, _)
+            | House::Domains(tenant)
+            | House::RecycleBin(tenant)
+            | House::Statistics(tenant) => self.is_kept(tenant).await,
+        }
     }
 
     async fn keep_account_and_segments(&self, account: AccountKey) -> Result<Vec<Event>, StoreError> {

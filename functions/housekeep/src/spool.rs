@@ -1,11 +1,13 @@
 //! Spooled messages: deliver removes them when they lie in a pack; what a crash left is removed here.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use pennypost_mailstore::{StoreError, names};
 use pennypost_model::TenantId;
 use pennypost_model::codec;
 use pennypost_model::event::{Body, Event};
+use pennypost_outbound::{Outbound, Outbox, OutboxError};
 
 use crate::Housekeep;
 
@@ -15,10 +17,11 @@ const PAGE: usize = 500;
 const LETTERS: usize = 50;
 
 impl Housekeep {
-    /// Removes spooled messages that are old and that no dead letter needs. An event that is still tried is younger
+    /// Removes spooled messages that are old and that neither a dead letter nor another server needs. An event that is still tried is younger
     /// than that: one that is given up is a dead letter.
     pub(crate) async fn sweep_spool(&self, tenant: TenantId) -> Result<u64, StoreError> {
-        let needed = self.needed_by_dead_letters(tenant).await?;
+        let mut needed = self.needed_by_dead_letters(tenant).await?;
+        needed.extend(self.needed_outside(tenant).await?);
         let mut removed = 0;
         let mut after: Option<String> = None;
         loop {
@@ -37,6 +40,23 @@ impl Housekeep {
         }
     }
 
+    /// Names of the tenant's messages that are on their way to other servers. What has been there for long is forgotten.
+    async fn needed_outside(&self, tenant: TenantId) -> Result<HashSet<String>, StoreError> {
+        let mut needed = HashSet::new();
+        let keep = |item: &Outbound| {
+            if !item.is_over() {
+                needed.insert(item.object.clone());
+            }
+        };
+        let outbox = Outbox::new(Arc::clone(&self.control));
+        let swept = outbox.sweep(tenant, self.store.clock().now(), keep).await;
+        swept.map_err(|error| match error {
+            OutboxError::Port(error) => StoreError::Port(error),
+            OutboxError::Item(error) => StoreError::Damaged(error.to_string()),
+        })?;
+        Ok(needed)
+    }
+
     /// Names of the tenant's spooled messages that dead letters refer to.
     async fn needed_by_dead_letters(&self, tenant: TenantId) -> Result<HashSet<String>, StoreError> {
         let ours = names::spools(tenant);
@@ -46,7 +66,7 @@ impl Housekeep {
             let page = self.queue.dead_letters(after, LETTERS).await?;
             for letter in &page {
                 let body = match codec::decode::<Event>(&letter.body) {
-                    Ok(Event::Accepted(accepted)) => accepted.body,
+                    Ok(Event::Accepted(accepted) | Event::Outbound(accepted)) => accepted.body,
                     Ok(Event::Parsed(parsed)) => parsed.accepted.body,
                     Ok(Event::Decided(decided)) => decided.accepted.body,
                     Ok(Event::Changed(_) | Event::House(_) | Event::Notified(_)) | Err(_) => continue,

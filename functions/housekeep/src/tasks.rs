@@ -16,7 +16,7 @@ use crate::Housekeep;
 pub(crate) const WORKS: i64 = 10_000;
 
 impl Housekeep {
-    fn administration(&self) -> Result<&Administration, Failure> {
+    pub(crate) fn administration(&self) -> Result<&Administration, Failure> {
         let nowhere = || Failure::temporary("long operations are not carried out by this process");
         self.administration.as_ref().ok_or_else(nowhere)
     }
@@ -41,6 +41,32 @@ impl Housekeep {
         let (idle, forgotten, files) = (swept.idle.len(), swept.forgotten, swept.files);
         tracing::info!(%tenant, idle, forgotten, files, "tasks swept");
         Ok(())
+    }
+
+    /// Tells members whose passwords expire soon.
+    pub(crate) async fn remind_of_passwords(&self, tenant: TenantId) -> Result<(), Failure> {
+        let Some(administration) = &self.administration else { return Ok(()) };
+        let told = administration.remind_of_passwords(tenant).await.map_err(|error| failed(&error))?;
+        tracing::info!(%tenant, told, "reminded of passwords");
+        Ok(())
+    }
+
+    /// Carries out orders that were approved by somebody who died then.
+    pub(crate) async fn settle_orders(&self, tenant: TenantId) -> Result<(), Failure> {
+        let Some(administration) = &self.administration else { return Ok(()) };
+        administration.settle_orders(tenant).await.map_err(|error| failed(&error))
+    }
+
+    /// Erases what has been in the recycle bin for its time. What is left is another event's.
+    pub(crate) async fn empty_recycle_bin(&self, tenant: TenantId) -> Result<(), Failure> {
+        // Nobody else could do it: what is left here is done tomorrow.
+        let Some(administration) = &self.administration else { return Ok(()) };
+        let until = self.store.clock().now().plus_millis(WORKS);
+        let worked = administration.empty_recycle_bin(tenant, until).await;
+        match worked.map_err(|error| failed(&error))? {
+            Worked::Over => Ok(()),
+            Worked::More => self.send(tenant, House::RecycleBin(tenant)).await,
+        }
     }
 
     pub(crate) async fn send(&self, tenant: TenantId, house: House) -> Result<(), Failure> {

@@ -204,6 +204,25 @@ impl Fixture {
     }
 }
 
+/// What was hidden, whether rightly or not, is not lost with what its owner has deleted.
+#[tokio::test]
+async fn hidden_letters_are_kept_for_a_time_of_their_own() {
+    let fixture = fixture();
+    let (inbox, placed, _) = fixture.arrive(ANN, &[1000, 1000]).await;
+    fixture.delete(ANN, inbox, placed[0]).await;
+    let state = fixture.store.load(ANN, Consistency::Strong).await.unwrap();
+    let uids: UidSet = [placed[1].uid].into_iter().collect();
+    let hiding = fixture.store.commit(ANN, state, &Actor::Admin, |draft| {
+        draft.delete_messages(inbox, &uids, DeleteReason::Admin).map(drop)
+    });
+    hiding.await.unwrap();
+    for (days, left) in [(13, 2), (2, 1), (164, 1), (2, 0)] {
+        fixture.pass(days * DAY);
+        let state = fixture.house.keep_account(ANN).await.unwrap();
+        assert_eq!(state.deleted().iter().count(), left, "after {days} more days");
+    }
+}
+
 #[tokio::test]
 async fn a_damaged_pack_does_not_stop_the_collection_of_another() {
     let fixture = fixture();
@@ -369,6 +388,46 @@ async fn the_contents_of_a_pack_are_read_from_its_end() {
             assert!(refused.is_err(), "{wrong} instead of {size}");
         }
     }
+}
+
+#[tokio::test]
+async fn what_was_read_twice_is_read_again_without_the_pack() {
+    let fixture = fixture();
+    // The last one does not come whole with its beginning, so it is not kept.
+    let (.., blobs) = fixture.arrive(ANN, &[0, 5000, 200_000]).await;
+    let store = &fixture.store;
+    let mut first = Vec::new();
+    for blob in &blobs {
+        let message = store.open_kept(TENANT, *blob).await.unwrap();
+        let whole = message.shared().await.unwrap();
+        assert_eq!(whole, message.whole().await.unwrap());
+        first.push((whole, message.sidecar().await.unwrap(), message.header().await.unwrap()));
+    }
+    for blob in &blobs {
+        assert!(store.kept(TENANT, *blob).is_none(), "it was read once only");
+        let message = store.open_kept(TENANT, *blob).await.unwrap();
+        assert!(message.shared().await.is_ok());
+    }
+    assert!(store.kept(TENANT, blobs[1]).is_some() && store.kept(TENANT, blobs[2]).is_none());
+    let read = fixture.objects.pack_bytes.load(Ordering::SeqCst);
+    for (blob, (whole, sidecar, header)) in blobs.iter().zip(&first).take(2) {
+        let again = store.open_kept(TENANT, *blob).await.unwrap();
+        assert_eq!((&again.shared().await.unwrap(), &again.header().await.unwrap()), (whole, header));
+        assert_eq!(again.sidecar().await.as_ref(), Ok(sidecar));
+        for (start, end) in [(0, 10), (3, 4), (again.header_len(), again.size()), (again.size(), u64::MAX)] {
+            let part = &whole[start as usize..end.min(again.size()) as usize];
+            assert_eq!(again.range(start..end).await.as_deref(), Ok(part), "{start}..{end}");
+        }
+    }
+    assert_eq!(fixture.objects.pack_bytes.load(Ordering::SeqCst), read, "nothing was read");
+    let large = store.open_kept(TENANT, blobs[2]).await.unwrap();
+    assert_eq!(large.shared().await.as_ref(), Ok(&first[2].0));
+    assert!(fixture.objects.pack_bytes.load(Ordering::SeqCst) > read);
+    // Another tenant has none of it, and whoever wants to know what there is reads it.
+    fixture.objects.out_of_order.store(true, Ordering::SeqCst);
+    assert!(store.open_kept(TenantId(8), blobs[1]).await.is_err());
+    assert!(store.open(TENANT, blobs[1]).await.is_err());
+    assert!(store.open_kept(TENANT, blobs[1]).await.is_ok());
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use pennypost_mailstore::compress::decompress;
+use pennypost_mailstore::fresh::Fresh;
 use pennypost_model::codec;
 use pennypost_model::event::{Accepted, Body, Event, Parsed, Stage};
 use pennypost_model::message::{Sidecar, StoredMessage};
@@ -17,13 +18,20 @@ use pennypost_runtime::{Failure, Handler, Outcome, was_delivered};
 pub struct InboundParse {
     objects: Arc<dyn Objects>,
     log: Arc<dyn Log>,
+    fresh: Fresh,
 }
 
 impl InboundParse {
     /// A handler that finds spooled messages in `objects`, and in `log` whether one was delivered already.
     #[must_use]
     pub fn new(objects: Arc<dyn Objects>, log: Arc<dyn Log>) -> InboundParse {
-        InboundParse { objects, log }
+        InboundParse { objects, log, fresh: Fresh::default() }
+    }
+
+    /// One that takes messages from those that were accepted in this process, instead of reading and decompressing them.
+    #[must_use]
+    pub fn taking(self, fresh: Fresh) -> InboundParse {
+        InboundParse { fresh, ..self }
     }
 
     /// Parses one accepted message. `None` for a late repetition of one whose spooled bytes are gone because it
@@ -35,9 +43,12 @@ impl InboundParse {
         if !accepted.names_only_its_tenant() {
             return Err(Failure::permanent("the event names something of another tenant"));
         }
-        let raw = match &accepted.body {
-            Body::Inline(message) => decompress(message).map_err(|error| Failure::permanent(&error))?,
-            Body::Spooled { object, .. } => match self.spooled(object, &accepted).await? {
+        let raw = match (self.fresh.take(accepted.id), &accepted.body) {
+            (Some(raw), _) => raw,
+            (None, Body::Inline(message)) => {
+                decompress(message).map_err(|error| Failure::permanent(&error))?
+            }
+            (None, Body::Spooled { object, .. }) => match self.spooled(object, &accepted).await? {
                 Some(raw) => raw,
                 None => return Ok(None),
             },
@@ -50,7 +61,11 @@ impl InboundParse {
     async fn spooled(&self, object: &str, accepted: &Accepted) -> Result<Option<Vec<u8>>, Failure> {
         let bytes = match self.objects.get(object).await {
             Ok((bytes, _)) => bytes,
-            Err(PortError::NotFound { .. }) if was_delivered(&*self.log, accepted).await? => return Ok(None),
+            Err(PortError::NotFound { .. })
+                if was_delivered(&*self.log, accepted.tenant, accepted.id).await? =>
+            {
+                return Ok(None);
+            }
             Err(error) if error.is_temporary() => return Err(Failure::temporary(&error)),
             Err(error) => return Err(Failure::permanent(&error)),
         };

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use pennypost_admin::Administration;
 use pennypost_deliver::Deliver;
 use pennypost_directory::Directory;
+use pennypost_hooks::Hooks;
 use pennypost_housekeep::Housekeep;
 use pennypost_inbound_parse::InboundParse;
 use pennypost_mailstore::Mailstore;
 use pennypost_model::event::Stage;
-use pennypost_notify::Notify;
+use pennypost_notify::{Announcer, Notify};
 use pennypost_policy_filter::PolicyFilter;
 use pennypost_ports::Secrets;
 use pennypost_receive::{self as receive, Receive};
@@ -82,7 +83,10 @@ fn handler(
             let store = Mailstore::new(ports.journal()?, ports.objects()?, clock, ids);
             Arc::new(Deliver::new(store, log))
         }
-        Stage::Notify => Arc::new(Notify::new(ports.wakeups()?)),
+        Stage::Notify => {
+            let announcer = Announcer::new(Hooks::new(control), clock);
+            Arc::new(Notify::new(ports.wakeups()?, announcer))
+        }
         Stage::Housekeep => {
             let directory = Directory::new(Arc::clone(&control), Arc::clone(&clock), Arc::clone(&ids));
             let administration =
@@ -94,6 +98,7 @@ fn handler(
             let settings = environment.housekeeping.clone();
             Arc::new(Housekeep::new(store, control, queue, settings).carrying_out(administration))
         }
+        Stage::SendRemote => return Err(FunctionError::NoFunction { queue: stage.queue() }),
         Stage::Receive => {
             let raw = ports.raw_mail()?;
             let settings = receive::Settings { bucket: raw.bucket, hostname: environment.hostname.clone() };

@@ -8,6 +8,8 @@ use lambda_http::{Adapter, Context, LambdaEvent, Request, RequestExt, Service};
 use pennypost_admin::Administration;
 use pennypost_api::{Api, Client, Outgoing, Rest, Settings};
 use pennypost_directory::{Directory, SignInLog};
+use pennypost_housekeep::KeptMail;
+use pennypost_mailstore::Mailstore;
 use pennypost_runtime_lambda::{Finished, Function, Invocation, InvocationError};
 use serde::Serialize;
 use serde_json::Value;
@@ -20,6 +22,7 @@ const HOSTNAME: &str = "PENNYPOST_HOSTNAME";
 const IMAPS: &str = "PENNYPOST_PUBLIC_IMAPS";
 const POP3S: &str = "PENNYPOST_PUBLIC_POP3S";
 const OUTGOING: &str = "PENNYPOST_OUTGOING";
+const SITES: &str = "PENNYPOST_SITES";
 
 /// The function.
 pub struct ApiFunction {
@@ -49,17 +52,21 @@ pub fn api_function(ports: &Ports, settings: Settings) -> Result<ApiFunction, Fu
         Some(secrets) => directory.sealing(secrets),
         None => directory,
     };
+    let sites = settings.sites.clone();
     let pages = Api::new(directory.clone(), settings);
+    let store = Mailstore::new(ports.journal()?, ports.objects()?, Arc::clone(&clock), Arc::clone(&ids));
     let administration = Administration::new(directory, Arc::clone(&control), Arc::clone(&clock), ids)
         .with_tasks(ports.objects()?, Arc::clone(&ports.queue))
+        .upon_mail(Arc::new(KeptMail::new(store, Arc::clone(&control))))
         .reading(Arc::clone(&ports.log));
     let administration = equipped(administration)?;
-    Ok(ApiFunction { pages, rest: Rest::new(administration, control, clock), record })
+    Ok(ApiFunction { pages, rest: Rest::new(administration, control, clock).with_sites(sites), record })
 }
 
 /// What the environment says of the servers that programs are told: `PENNYPOST_HOSTNAME`, the ports of the adapter as the
 /// world reaches them (`PENNYPOST_PUBLIC_IMAPS`, 993, and `PENNYPOST_PUBLIC_POP3S`, 995; 0 for what is not offered), and a
-/// server for sending (`PENNYPOST_OUTGOING`, NAME:PORT), if there is one.
+/// server for sending (`PENNYPOST_OUTGOING`, NAME:PORT), if there is one; and places with hosts of their own
+/// (`PENNYPOST_SITES`, a list in JSON).
 ///
 /// # Errors
 /// [`FunctionError::Environment`].
@@ -78,7 +85,10 @@ pub fn api_settings(lookup: impl Fn(&str) -> Option<String>) -> Result<Settings,
     let outgoing = given(OUTGOING).map(|text| text.parse::<Outgoing>()).transpose();
     let outgoing = outgoing.map_err(|error| wrong(OUTGOING, error.to_string()))?;
     let settings = Settings::new(&host, port(IMAPS, 993)?, port(POP3S, 995)?, outgoing);
-    settings.map_err(|error| wrong(HOSTNAME, error.to_string()))
+    let settings = settings.map_err(|error| wrong(HOSTNAME, error.to_string()))?;
+    let sites = given(SITES).map(|text| serde_json::from_str(&text)).transpose();
+    let sites = sites.map_err(|error| wrong(SITES, error.to_string()))?;
+    Ok(settings.with_sites(sites.unwrap_or_default()))
 }
 
 /// The service says from where a request came; whatever the request says of it itself counts for nothing.

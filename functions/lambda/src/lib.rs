@@ -41,6 +41,12 @@ pub enum FunctionError {
         /// The port.
         port: &'static str,
     },
+    /// There is no such function.
+    #[error("no function works the queue {queue}: a server does")]
+    NoFunction {
+        /// The queue.
+        queue: &'static str,
+    },
     /// The services can't be used.
     #[error(transparent)]
     Services(#[from] pennypost_backend_aws::Error),

@@ -18,7 +18,7 @@ pub(crate) struct Spool {
 
 fn accepted_of(event: &mut Event) -> Option<&mut Accepted> {
     match event {
-        Event::Accepted(accepted) => Some(accepted),
+        Event::Accepted(accepted) | Event::Outbound(accepted) => Some(accepted),
         Event::Parsed(parsed) => Some(&mut parsed.accepted),
         Event::Decided(decided) => Some(&mut decided.accepted),
         Event::Changed(_) | Event::House(_) | Event::Notified(_) => None,

@@ -200,4 +200,27 @@ mod tests {
         assert!(error.is_temporary());
         assert!(filter.handle(parsed(TenantId(1))).await.is_ok());
     }
+
+    #[tokio::test]
+    async fn what_goes_to_other_servers_follows_beside_what_stays() {
+        use pennypost_model::event::Event;
+        use pennypost_runtime::Handler;
+        let filter = PolicyFilter::new(Arc::new(Policies::default()));
+        let mut leaving = parsed(TenantId(1));
+        let outside = Recipient {
+            address: "you@other.example".to_owned(),
+            via: Via::Outside,
+            ..leaving.accepted.recipients[0].clone()
+        };
+        leaving.accepted.recipients.push(outside.clone());
+        let event = Event::Parsed(Box::new(leaving.clone()));
+        let followed = Handler::handle(&filter, vec![event]).await.remove(0).expect("handled");
+        let [Event::Outbound(outbound), Event::Decided(decided)] = &*followed else { panic!("{followed:?}") };
+        assert_eq!(outbound.recipients, [outside]);
+        assert_eq!((outbound.id, &outbound.body), (leaving.accepted.id, &leaving.accepted.body));
+        assert_eq!(decided.accepted, leaving.accepted);
+        assert_eq!(targets(decided)[2], Target::Outside);
+        let staying = Event::Parsed(Box::new(parsed(TenantId(1))));
+        assert_eq!(Handler::handle(&filter, vec![staying]).await[0].as_ref().map(Vec::len), Ok(1));
+    }
 }

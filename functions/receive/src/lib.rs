@@ -180,6 +180,11 @@ impl Receive {
                     let addressees = envelope.tenants.entry(tenant).or_default();
                     addressees.unreached.push(unreached("this sender may not send to this group"));
                 }
+                // Members elsewhere get what members of the organisation hand in, and nothing else.
+                Resolved::Local { tenant, recipients, .. } if recipients.is_empty() => {
+                    let addressees = envelope.tenants.entry(tenant).or_default();
+                    addressees.unreached.push(unreached("all members of this group are elsewhere"));
+                }
                 Resolved::Local { tenant, recipients, .. } => {
                     envelope.tenants.entry(tenant).or_default().add(recipients);
                 }

@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use pennypost_directory::{Directory, DirectoryError, Page};
+use pennypost_directory::{Directory, DirectoryError, Page, TenantState};
 use pennypost_model::codec::{self, Versioned};
 use pennypost_model::event::{Event, House, Stage};
 use pennypost_model::{TenantId, Timestamp};
@@ -24,6 +24,9 @@ use serde::{Deserialize, Serialize};
 pub const CHORES: &str = "chores";
 /// A day.
 pub const DAY_MILLIS: i64 = 86_400_000;
+/// After so long chores are sent, however much is waiting: what goes on for hours, as copying a large account does, is in the
+/// queue all the time.
+pub const OVERDUE_MILLIS: i64 = DAY_MILLIS + 6 * 3_600_000;
 const TENANT: &str = "tenant/";
 /// Accounts that are taken at once.
 const PAGE: usize = 500;
@@ -92,14 +95,16 @@ impl Schedule {
     /// [`ScheduleError`]; what was sent before it is sent.
     pub async fn tick(&self, deadline: Option<Instant>) -> Result<Ticked, ScheduleError> {
         let mut ticked = Ticked::default();
-        let due = self.due().await?;
+        let mut due = self.due(DAY_MILLIS).await?;
         // What is still waiting would only be sent a second time.
-        if due.is_empty() || self.housekeeping_is_busy().await? {
-            return Ok(Ticked { left: due.len(), ..ticked });
+        if !due.is_empty() && self.housekeeping_is_busy().await? {
+            let all = due.len();
+            due = self.due(OVERDUE_MILLIS).await?;
+            ticked.left = all.saturating_sub(due.len());
         }
         for (number, tenant) in due.iter().enumerate() {
             if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-                ticked.left = due.len() - number;
+                ticked.left += due.len() - number;
                 break;
             }
             ticked.events += self.send_tenant(*tenant).await?;
@@ -113,8 +118,8 @@ impl Schedule {
         Ok(depth.waiting + depth.in_flight > 0)
     }
 
-    /// The tenants whose chores were not sent for a day.
-    async fn due(&self) -> Result<Vec<TenantId>, ScheduleError> {
+    /// The tenants whose chores were not sent for so long.
+    async fn due(&self, millis: i64) -> Result<Vec<TenantId>, ScheduleError> {
         let now = self.clock.now();
         let mut last = HashMap::new();
         let mut after: Option<String> = None;
@@ -133,7 +138,7 @@ impl Schedule {
         }
         let mut tenants = tenants(&self.directory).await?;
         let is_due =
-            |tenant: &TenantId| last.get(&sort_key(*tenant)).is_none_or(|at| is_past(*at, now, DAY_MILLIS));
+            |tenant: &TenantId| last.get(&sort_key(*tenant)).is_none_or(|at| is_past(*at, now, millis));
         tenants.retain(is_due);
         Ok(tenants)
     }
@@ -141,6 +146,12 @@ impl Schedule {
     /// Sends one tenant's chores and accounts. How many events.
     async fn send_tenant(&self, tenant: TenantId) -> Result<usize, ScheduleError> {
         let now = self.clock.now();
+        let Some(stored) = self.directory.tenant(tenant).await? else { return Ok(0) };
+        if stored.state == TenantState::Erasing {
+            // Before it is sent: the last pass of erasing takes this row with it.
+            self.note_sent(tenant, now).await?;
+            return self.send(vec![Event::House(House::Erase(tenant))]).await;
+        }
         let mut count = self.send(chores(tenant)).await?;
         let mut after = None;
         loop {
@@ -153,9 +164,14 @@ impl Schedule {
                 break;
             }
         }
-        let key = ControlKey::new(CHORES, sort_key(tenant));
-        self.control.put_if(&key, &codec::encode(&Sent { at: now }), Expected::Any).await?;
+        self.note_sent(tenant, now).await?;
         Ok(count)
+    }
+
+    async fn note_sent(&self, tenant: TenantId, at: Timestamp) -> Result<(), ScheduleError> {
+        let key = ControlKey::new(CHORES, sort_key(tenant));
+        self.control.put_if(&key, &codec::encode(&Sent { at }), Expected::Any).await?;
+        Ok(())
     }
 
     async fn send(&self, events: Vec<Event>) -> Result<usize, ScheduleError> {

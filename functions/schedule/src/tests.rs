@@ -107,12 +107,27 @@ async fn every_tenant_and_account_is_sent_once_a_day() {
 }
 
 #[tokio::test]
+async fn of_a_tenant_that_is_being_erased_nothing_but_that_is_asked_for() {
+    let fixture = fixture();
+    let acme = fixture.tenant("acme", 2).await;
+    assert_eq!(fixture.directory.begin_erasing_tenant(acme, |_| true).await, Ok(true));
+    assert_eq!(fixture.tick().await, Ticked { tenants: 1, events: 1, left: 0 });
+    assert_eq!(fixture.sent().await, [House::Erase(acme)]);
+    assert_eq!(fixture.tick().await, Ticked::default(), "once a day");
+}
+
+#[tokio::test]
 async fn nothing_piles_up_and_what_there_is_no_time_for_comes_next() {
     let fixture = fixture();
     fixture.tenant("acme", 1).await;
     fixture.tick().await;
     fixture.clock.0.fetch_add(25 * HOUR, Ordering::SeqCst);
     assert_eq!(fixture.tick().await, Ticked { left: 1, ..Ticked::default() }, "housekeeping is busy");
+    // Something in the queue that goes on for hours holds nothing up for longer than that.
+    fixture.clock.0.fetch_add(5 * HOUR, Ordering::SeqCst);
+    assert_eq!(fixture.tick().await, Ticked { tenants: 1, events: 5, left: 0 });
+    fixture.clock.0.fetch_add(25 * HOUR, Ordering::SeqCst);
+    assert_eq!(fixture.tick().await, Ticked { left: 1, ..Ticked::default() });
     fixture.sent().await;
     fixture.tenant("other", 1).await;
     let ticked = fixture.schedule.tick(Some(Instant::now())).await.expect("ticks");

@@ -266,7 +266,9 @@ impl Session {
             let Some(Colleague(key)) = Colleague::of(me, owner) else { continue };
             let account = self.adapter.directory.account(key).await.map_err(unavailable)?;
             // What is a business mailbox now comes with the others.
-            if let Some(account) = account.filter(|account| account.kind == AccountKind::Member) {
+            let now = self.adapter.directory.now();
+            let is_meant = |owner: &Account| owner.kind == AccountKind::Member && owner.is_open(now);
+            if let Some(account) = account.filter(is_meant) {
                 sharers.extend(self.open_sharer(account, Opening::ByList).await?);
             }
         }
@@ -299,6 +301,10 @@ impl Session {
         let directory = &self.adapter.directory;
         let me = self.live()?.key();
         if account.kind == AccountKind::Member {
+            // Into an account in the recycle bin nobody files mail, whatever its owner has shared.
+            if !account.is_open(directory.now()) {
+                return Ok(Opening::CLOSED);
+            }
             let is_full = directory.is_full_secretary(me, account).await.map_err(unavailable)?;
             return Ok(if is_full { Opening::OF_SECRETARIES } else { Opening::ByList });
         }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use pennypost_directory::{Directory, DirectoryError, Resolved};
 use pennypost_mailstore::Mailroom;
+use pennypost_mailstore::fresh::Fresh;
 use pennypost_ports::{Clock, Ids, Objects, Queue};
 use prometheus::Registry;
 use serde::{Deserialize, Serialize};
@@ -43,6 +44,9 @@ pub struct Settings {
     pub limits: Limits,
     /// Where SPF, DKIM and DMARC ask.
     pub dns: Dns,
+    /// Members may write to other servers: somebody sends there. Not for a configuration to say, but for whoever sends.
+    #[serde(skip)]
+    pub is_sending: bool,
 }
 
 impl Default for Settings {
@@ -52,6 +56,7 @@ impl Default for Settings {
             postmaster: None,
             limits: Limits::default(),
             dns: Dns::default(),
+            is_sending: false,
         }
     }
 }
@@ -77,6 +82,8 @@ pub struct Adapter {
     pub queue: Arc<dyn Queue>,
     /// Where large messages are spooled.
     pub objects: Arc<dyn Objects>,
+    /// What was accepted a moment ago, for whoever parses it in this process.
+    pub fresh: Fresh,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Fresh ids.
@@ -91,6 +98,8 @@ pub struct Adapter {
     pub tls: Tls,
     /// Counters.
     pub metrics: Metrics,
+    /// Members may write to other servers.
+    pub is_sending: bool,
     /// Ends all sessions.
     pub shutdown: Shutdown,
     pub(super) door: Door,
@@ -111,7 +120,7 @@ impl Adapter {
         registry: &Registry,
     ) -> Result<Arc<Adapter>, AdapterError> {
         let Ports { directory, mailroom, queue, objects, clock, ids } = ports;
-        let Settings { hostname, postmaster, limits, dns } = settings;
+        let Settings { hostname, postmaster, limits, dns, is_sending } = settings;
         let is_host = !hostname.is_empty() && hostname.bytes().all(|byte| byte.is_ascii_graphic());
         if !is_host {
             return Err(AdapterError::Setting(format!("{hostname:?} is no host name")));
@@ -126,6 +135,7 @@ impl Adapter {
             mailroom,
             queue,
             objects,
+            fresh: Fresh::default(),
             clock,
             ids,
             limits,
@@ -133,6 +143,7 @@ impl Adapter {
             postmaster,
             tls,
             metrics,
+            is_sending,
             shutdown: Shutdown::default(),
             door: Door::default(),
             sights: Sights::default(),

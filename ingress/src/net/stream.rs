@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::future::poll_fn;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::{Buf, Bytes, BytesMut};
 use prometheus::IntCounter;
 use rustls::ProtocolVersion;
-use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWriteExt, DuplexStream, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsAcceptor;
@@ -76,6 +76,8 @@ pub enum Line {
 enum Socket {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
+    /// Within this process.
+    Home(DuplexStream),
     /// Only while a handshake is under way, or after it failed.
     Gone,
 }
@@ -136,8 +138,17 @@ pub struct Stream {
 
 impl Stream {
     pub(super) fn new(socket: TcpStream, peer: SocketAddr, adapter: &Adapter, protocol: &str) -> Stream {
+        Stream::of(Socket::Plain(socket), peer, adapter, protocol)
+    }
+
+    /// A connection within this process; its other end counts as this machine.
+    pub(crate) fn at_home(socket: DuplexStream, adapter: &Adapter, protocol: &str) -> Stream {
+        Stream::of(Socket::Home(socket), (Ipv4Addr::LOCALHOST, 0).into(), adapter, protocol)
+    }
+
+    fn of(socket: Socket, peer: SocketAddr, adapter: &Adapter, protocol: &str) -> Stream {
         Stream {
-            socket: Socket::Plain(socket),
+            socket,
             peer,
             tls: None,
             end_point: None,
@@ -371,6 +382,7 @@ impl Stream {
                 match &mut self.socket {
                     Socket::Plain(socket) => socket.write_buf(output).await,
                     Socket::Tls(socket) => socket.write_buf(output).await,
+                    Socket::Home(socket) => socket.write_buf(output).await,
                     Socket::Gone => Err(std::io::ErrorKind::NotConnected.into()),
                 }
             };
@@ -465,6 +477,7 @@ impl Stream {
             match &mut self.socket {
                 Socket::Plain(socket) => socket.shutdown().await,
                 Socket::Tls(socket) => socket.shutdown().await,
+                Socket::Home(socket) => socket.shutdown().await,
                 Socket::Gone => Ok(()),
             }
         };
@@ -525,6 +538,7 @@ impl Stream {
             ready!(match &mut self.socket {
                 Socket::Plain(socket) => Pin::new(socket).poll_read(context, &mut landed),
                 Socket::Tls(socket) => Pin::new(socket).poll_read(context, &mut landed),
+                Socket::Home(socket) => Pin::new(socket).poll_read(context, &mut landed),
                 Socket::Gone => Poll::Ready(Ok(())),
             })?;
             let buffer = self.deflate.as_mut().map_or(&mut self.input, |deflate| &mut deflate.received);

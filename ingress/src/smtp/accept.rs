@@ -1,5 +1,6 @@
 //! From a message that has arrived to its event in the queue: the last look at it, and the durable step.
 
+use pennypost_directory::ReportOf;
 use pennypost_mailstore::accept;
 use pennypost_model::EventId;
 use pennypost_model::event::{
@@ -13,6 +14,7 @@ use super::Role;
 use super::authenticate::{Sender, none_field};
 use super::received::{Received, Spoken, protocol};
 use super::reply::Reply;
+use super::report::tells_of_failure;
 use super::session::Session;
 use super::transaction::{Body, Tenant, Transaction};
 use super::without_delay;
@@ -46,6 +48,9 @@ impl Session {
         if !share.grow_beyond(2 * raw.len()) {
             return Err(Reply::new(452, "4.3.1", "too much mail at the moment, try again later"));
         }
+        if let Some(report) = transaction.report.take() {
+            return self.take_report(&report, &raw).await;
+        }
         let Some(tenant) = transaction.tenant.take() else {
             return Err(Reply::new(554, "5.5.1", "no valid recipients"));
         };
@@ -62,7 +67,8 @@ impl Session {
         }
 
         let time = self.adapter.clock.now();
-        let id = self.adapter.ids.event(time);
+        let fresh = self.adapter.ids.event(time);
+        let id = if let Role::Home(id) = self.role { id } else { fresh };
         let hello = self.hello.as_ref();
         let protocol = protocol(Spoken {
             extended: hello.is_some_and(|hello| hello.extended),
@@ -75,13 +81,16 @@ impl Session {
             self.look_again().await?;
         }
         let judged = match self.role {
-            Role::Exchange => self.judge(&mut transaction, &tenant, raw).await?,
-            Role::Submission => self.prepare((id, time), protocol, &tenant.policy, raw).await?,
+            Role::Exchange | Role::Home(_) => self.judge(&mut transaction, &tenant, raw).await?,
+            Role::Submission => {
+                let (policy, to) = (&tenant.policy, (&*transaction.recipients, &*transaction.groups));
+                self.prepare((id, time), protocol, policy, to, raw).await?
+            }
         };
         let Judged { raw, kind, auth, results, sent } = judged;
 
         let size = raw.len();
-        let stored = accept::compressed(raw).await.map_err(|error| {
+        let (stored, raw) = accept::compressed_beside(raw).await.map_err(|error| {
             warn!(%error, "a message can't be compressed");
             Reply::later()
         })?;
@@ -93,10 +102,7 @@ impl Session {
             tls: self.stream.tls(),
             hostname: &self.adapter.hostname,
             id,
-            recipient: match &*transaction.recipients {
-                [only] => Some(&only.address),
-                _ => None,
-            },
+            recipient: transaction.only_recipient(),
             time,
         };
         let receipt = received.field() + &results;
@@ -119,10 +125,15 @@ impl Session {
             body: EventBody::Inline(stored),
         };
         let recipients = accepted.recipients.len();
-        self.count_against_allowance(id).await?;
-        if let Err(error) = self.send(accepted).await {
+        // Where the recipient outside was refused for something else after all, the message stays inside.
+        let leaves = accepted.leaves();
+        let counted = self.count_against_allowance(id, transaction.open.filter(|_| leaves)).await?;
+        // The event may be handed out before this session hears that it was sent.
+        self.adapter.fresh.keep(id, raw);
+        if let Err(error) = self.send(accepted, fresh).await {
+            drop(self.adapter.fresh.take(id));
             warn!(tenant = %tenant.id, message = %id, %error, "a message can't be accepted");
-            self.give_allowance_back(id).await;
+            self.give_allowance_back(id, counted).await;
             return Err(Reply::later());
         }
         drop(share);
@@ -131,6 +142,22 @@ impl Session {
         self.adapter.metrics.accepted_bytes.inc_by(size as u64);
         info!(tenant = %tenant.id, message = %id, size, recipients, "accepted");
         Ok(id)
+    }
+
+    /// A report about a letter to a member elsewhere of a group: that it failed counts, and nobody is told.
+    async fn take_report(&self, report: &ReportOf, raw: &[u8]) -> Result<EventId, Reply> {
+        let ReportOf { tenant, message, address } = report;
+        let has_failed = without_delay(raw.len(), || tells_of_failure(raw));
+        if has_failed {
+            // The day of the letter counts: several reports about one are one.
+            let noted = self.adapter.directory.friend_failed(*tenant, address, message.time()).await;
+            let is_over = noted.map_err(|error| {
+                warn!(%tenant, %message, %error, "a report can't be noted");
+                Reply::later()
+            })?;
+            info!(%tenant, %message, is_over, "a letter to a member elsewhere of a group came back");
+        }
+        Ok(self.adapter.ids.event(self.adapter.clock.now()))
     }
 
     /// May a message of another server come in?
@@ -173,10 +200,10 @@ impl Session {
         self.adapter.smtp.authenticator.message(raw, sender, spf.as_ref(), deadline).await
     }
 
-    /// Puts the event into the queue, and the message into an object before it if it is too large for that.
-    async fn send(&self, accepted: Accepted) -> Result<(), PortError> {
-        let (tenant, id) = (accepted.tenant, accepted.id);
-        let body = accept::for_the_queue(&*self.adapter.objects, accepted, id).await?;
+    /// Puts the event into the queue, and the message into an object of this name before it if it is too large for that.
+    async fn send(&self, accepted: Accepted, spool: EventId) -> Result<(), PortError> {
+        let tenant = accepted.tenant;
+        let body = accept::for_the_queue(&*self.adapter.objects, accepted, spool).await?;
         let outgoing = Outgoing { tenant, body, delay: std::time::Duration::ZERO };
         let results = self.adapter.queue.send_batch(Stage::InboundParse, vec![outgoing]).await;
         results.into_iter().next().unwrap_or_else(|| {

@@ -111,6 +111,12 @@ pub(crate) struct Authenticator {
 pub(crate) struct SpfAnswer(SpfOutput);
 
 impl SpfAnswer {
+    /// Of a sender who has signed in here: the one server that his domain certainly means is this one.
+    pub fn vouched_for(reverse_path: &str, helo: &str) -> SpfAnswer {
+        let domain = reverse_path.rsplit_once('@').map_or(helo, |(_, domain)| domain);
+        SpfAnswer(SpfOutput::new(domain.to_owned()).with_result(SpfResult::Pass))
+    }
+
     /// As a verdict.
     pub fn verdict(&self) -> Verdict {
         spf_verdict(self.0.result())

@@ -21,6 +21,7 @@ mod quota;
 mod rate;
 mod received;
 mod reply;
+mod report;
 mod session;
 mod submission;
 mod transaction;
@@ -30,7 +31,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use pennypost_directory::Resolved;
-use pennypost_model::{AccountKey, TenantId};
+use pennypost_model::{AccountKey, EventId, TenantId};
+use tokio::io::DuplexStream;
 use tokio::net::TcpListener;
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tracing::warn;
@@ -38,6 +40,9 @@ use tracing::warn;
 pub use authenticate::{Dns, DnsServers};
 
 use crate::net::{Adapter, Limits, Protocol, Stream, TlsMode, serve};
+
+/// Bytes on their way within the process.
+const AT_HOME: usize = 64 * 1024;
 
 /// What SMTP sessions share beside the adapter's ports.
 pub(crate) struct Shared {
@@ -86,6 +91,18 @@ pub async fn run_submission(adapter: Arc<Adapter>, listener: TcpListener, mode: 
     serve(adapter, listener, mode, Smtp(Role::Submission)).await;
 }
 
+/// A connection by which the post office hands itself what one organisation writes to another. The mail that comes by it
+/// is treated as that of other servers, but that its sender is known: he has signed in here. It gets this id.
+#[must_use]
+pub fn connect_at_home(adapter: &Arc<Adapter>, id: EventId) -> DuplexStream {
+    let (there, here) = tokio::io::duplex(AT_HOME);
+    let role = Role::Home(id);
+    let stream = Stream::at_home(here, adapter, role.name());
+    let session = Box::new(session::Session::new(Arc::clone(adapter), stream, role));
+    tokio::spawn(session.run());
+    there
+}
+
 /// Who comes to a port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Role {
@@ -93,6 +110,8 @@ pub(crate) enum Role {
     Exchange,
     /// Programs of members, with mail that these have written.
     Submission,
+    /// This post office, with one message of another organisation, which is to have this id.
+    Home(EventId),
 }
 
 impl Role {
@@ -100,6 +119,7 @@ impl Role {
         match self {
             Role::Exchange => "smtp",
             Role::Submission => "submission",
+            Role::Home(_) => "home",
         }
     }
 }

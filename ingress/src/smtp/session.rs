@@ -52,7 +52,8 @@ pub(crate) struct Session {
 
 impl Session {
     pub fn new(adapter: Arc<Adapter>, stream: Stream, role: Role) -> Session {
-        let trusted = adapter.limits.trusts(stream.peer().ip());
+        let is_at_home = matches!(role, Role::Home(_));
+        let trusted = !is_at_home && adapter.limits.trusts(stream.peer().ip());
         Session {
             adapter,
             stream,
@@ -97,7 +98,7 @@ impl Session {
         loop {
             let limits = &self.adapter.limits;
             let (max, patience) = match (self.role, &self.member) {
-                (Role::Exchange, _) => (limits.smtp.command_line, limits.smtp.command),
+                (Role::Exchange | Role::Home(_), _) => (limits.smtp.command_line, limits.smtp.command),
                 (Role::Submission, Some(_)) => {
                     (limits.smtp.command_line.max(sasl::MAX_LINE), limits.smtp.command)
                 }
@@ -169,6 +170,11 @@ impl Session {
         self.trusted || self.member.is_some()
     }
 
+    /// Does this post office hand over mail of another organisation?
+    pub const fn is_at_home(&self) -> bool {
+        matches!(self.role, Role::Home(_))
+    }
+
     /// When the session is over, whatever it is doing.
     pub fn ends(&self) -> Instant {
         self.started + self.adapter.limits.smtp.session
@@ -179,7 +185,7 @@ impl Session {
         let ip = self.stream.peer().ip();
         let holder = match &self.member {
             Some(member) => Holder::Account(member.key()),
-            None if self.trusted => Holder::Trusted,
+            None if self.trusted || self.is_at_home() => Holder::Trusted,
             None => Holder::Address(neighbourhood(ip)),
         };
         self.adapter.memory.share(holder)

@@ -2,19 +2,23 @@
 
 use std::sync::Arc;
 
-use pennypost_directory::TenantPolicy;
+use pennypost_directory::{MailAddress, Reached, ReportOf, TenantPolicy};
 use pennypost_model::TenantId;
-use pennypost_model::event::Recipient;
+use pennypost_model::event::{Recipient, Via};
 use tokio::task::JoinHandle;
 
 use super::authenticate::SpfAnswer;
 use super::decoder::Decoder;
+use super::submission::Open;
 use crate::net::Share;
 
 /// Bytes by which the memory of a body grows at least.
 const STEP: usize = 64 * 1024;
 /// Bytes of recipients in an event at most: with a receipt and a few fields it stays below what queues carry.
 const MAX_RECIPIENT_BYTES: usize = 160 * 1024;
+
+/// Bytes of a member elsewhere in an event, beside what stands before the @ of its address: two domains, and two long texts.
+const GROUP_MEMBER_BYTES: usize = 640;
 
 /// A transaction under way. Dropping it ends it without a trace.
 pub(crate) struct Transaction {
@@ -26,12 +30,18 @@ pub(crate) struct Transaction {
     pub utf8: bool,
     /// Whose mail it is, from the first accepted recipient on.
     pub tenant: Option<Tenant>,
-    /// Who gets it; each account once.
+    /// Who gets it; each account once, and each address of another server.
     pub recipients: Vec<Recipient>,
+    /// Groups of which members elsewhere get it, and these.
+    pub groups: Vec<(MailAddress, Vec<Reached>)>,
+    /// It is a report about a letter to one of them, and has no recipient.
+    pub report: Option<ReportOf>,
     /// RCPT commands that were accepted.
     pub accepted: usize,
     /// SPF under way.
     pub spf: Option<Spf>,
+    /// A member's may go outside, from the first recipient there on.
+    pub open: Option<Open>,
     /// The message so far, when it comes in chunks.
     pub chunks: Option<Body>,
     recipient_bytes: usize,
@@ -92,23 +102,48 @@ impl Transaction {
             utf8,
             tenant: None,
             recipients: Vec::new(),
+            groups: Vec::new(),
+            report: None,
             accepted: 0,
             spf: None,
+            open: None,
             chunks: None,
             recipient_bytes: 0,
         }
     }
 
+    /// Who gets it, if it is one alone: what tells of him is told to nobody else. Members elsewhere of groups get it, too.
+    pub fn only_recipient(&self) -> Option<&str> {
+        match &*self.recipients {
+            [only] if self.groups.iter().all(|(_, reached)| reached.is_empty()) => Some(&only.address),
+            _ => None,
+        }
+    }
+
     /// Adds those that are not there yet; `false`, and no change, if the event would become too large.
-    pub fn add(&mut self, recipients: Vec<Recipient>) -> bool {
-        let is_new = |new: &Recipient| !self.recipients.iter().any(|known| known.account == new.account);
+    pub fn add(&mut self, recipients: Vec<Recipient>, group: Option<(MailAddress, Vec<Reached>)>) -> bool {
+        let is_outside = |recipient: &Recipient| recipient.via == Via::Outside;
+        let is_same = |known: &Recipient, new: &Recipient| match (is_outside(known), is_outside(new)) {
+            (true, true) => known.address == new.address,
+            (false, false) => known.account == new.account,
+            _ => false,
+        };
+        let is_new = |new: &Recipient| !self.recipients.iter().any(|known| is_same(known, new));
         let fresh: Vec<Recipient> = recipients.into_iter().filter(is_new).collect();
-        let bytes: usize = fresh.iter().map(|recipient| recipient.address.len() + 24).sum();
+        let is_known =
+            |group: &(MailAddress, Vec<Reached>)| self.groups.iter().any(|(known, _)| *known == group.0);
+        let group = group.filter(|group| !is_known(group));
+        let elsewhere = group.iter().flat_map(|(_, members)| members);
+        let elsewhere: usize =
+            elsewhere.map(|member| member.address().local().len() + GROUP_MEMBER_BYTES).sum();
+        let bytes: usize =
+            fresh.iter().map(|recipient| recipient.address.len() + 24).sum::<usize>() + elsewhere;
         if self.recipient_bytes + bytes > MAX_RECIPIENT_BYTES {
             return false;
         }
         self.recipient_bytes += bytes;
         self.recipients.extend(fresh);
+        self.groups.extend(group);
         self.accepted += 1;
         true
     }

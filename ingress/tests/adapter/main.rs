@@ -7,10 +7,14 @@ mod authentication;
 mod dialogues;
 mod dns;
 mod groups;
+mod groups_elsewhere;
+mod home;
 mod hostile;
 mod mailbox;
 mod office;
+mod outward;
 mod plans;
+mod reach;
 #[path = "../common/scram.rs"]
 mod scram;
 mod submission;

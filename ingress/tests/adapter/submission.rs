@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use pennypost_directory::{
     Account, AccountState, AddressRule, Attempt, Directory, GroupRules, MailAddress, MailboxUsers,
     NewAccount, Plan, SecretaryScope, SecretaryTerm, Senders, SignInKind, SignInQuery, SignInRules,
-    TokenScope,
+    TokenScope, Verification,
 };
 use pennypost_model::event::{Accepted, SourceKind, Via};
 
@@ -267,7 +267,7 @@ async fn members_write_as_whom_they_may() {
     assert_eq!(said(ADA, with_sender).await, no);
 }
 
-/// Feature BIZ-07 (part): a user's token of a business mailbox writes as the mailbox, as long as he uses it; no page yet
+/// Feature BIZ-07: a user's token of a business mailbox writes as the mailbox, as long as he uses it; no page yet
 #[tokio::test(flavor = "multi_thread")]
 async fn a_business_mailbox_writes_by_a_users_token() {
     let mut chosen = settings();
@@ -417,7 +417,7 @@ async fn groups_know_who_has_signed_in() {
     }
 }
 
-/// Feature PLN-11 (part): a tenant sends as many messages a day as its plan says, and what was refused does not count; an allowance of each account not yet
+/// Feature PLN-11: a tenant sends as many messages a day as its plan says, and what was refused does not count
 #[tokio::test(flavor = "multi_thread")]
 async fn limits_of_an_account_and_of_a_tenant_hold() {
     let mut chosen = settings();
@@ -452,6 +452,46 @@ async fn limits_of_an_account_and_of_a_tenant_hold() {
     assert!(send(&mut other, BOB, &[ADA], of_bob).await.starts_with("452 4.7.1"));
 }
 
+/// Feature PLN-11: each account has an allowance by the plan, or one of its own, and takes nothing from the others when it is used up
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_has_an_allowance_of_its_own() {
+    let mut chosen = settings();
+    chosen.limits.recheck = Duration::ZERO;
+    let office = Office::open(chosen).await;
+    let directory = &office.adapter.directory;
+    let plan = Plan { daily_messages: Some(4), account_daily_messages: Some(1), ..Plan::pro() };
+    assert_eq!(directory.set_plan(office.tenant, None, &plan).await, Ok(true));
+    let (ada, bob) = (account(directory, ADA).await.key, account(directory, BOB).await.key);
+    directory.set_account_allowance(bob, Some(2)).await.expect("said");
+    let of = |who: &str| format!("From: {who}\r\n\r\nhello\r\n");
+    let (mut one, mut other) = (signed_in(&office, ADA).await, signed_in(&office, BOB).await);
+    for expected in ["250", "452 4.7.1", "452 4.7.1"] {
+        let reply = send(&mut one, ADA, &[BOB], &of(ADA)).await;
+        assert!(reply.starts_with(expected), "{reply}");
+    }
+    for expected in ["250", "250", "452 4.7.1"] {
+        let reply = send(&mut other, BOB, &[ADA], &of(BOB)).await;
+        assert!(reply.starts_with(expected), "{reply}");
+    }
+    assert_eq!(directory.account_allowance(ada).await.expect("read").sent, 1);
+    assert_eq!(directory.account_allowance(bob).await.expect("read").sent, 2);
+    assert_eq!(directory.sent_today(office.tenant).await, Ok(3), "what was refused counts for nobody");
+    directory.set_account_allowance(ada, Some(9)).await.expect("said");
+    let reply = send(&mut one, ADA, &[BOB], &of(ADA)).await;
+    assert!(reply.starts_with("250"), "{reply}");
+    // Now the organisation's is used up, and that is no message of hers.
+    let reply = send(&mut one, ADA, &[BOB], &of(ADA)).await;
+    assert!(reply.starts_with("452 4.7.1"), "{reply}");
+    assert_eq!(directory.account_allowance(ada).await.expect("read").sent, 2);
+    // Who it is is known: more a day.
+    let seen = directory.tenant(office.tenant).await.expect("tenant").expect("tenant").plan;
+    let verified =
+        Plan { verification: Verification::Verified, verified_daily_messages: Some(5), ..plan.clone() };
+    assert_eq!(directory.set_plan(office.tenant, seen.as_ref(), &verified).await, Ok(true));
+    assert!(send(&mut one, ADA, &[BOB], &of(ADA)).await.starts_with("250"));
+    assert!(send(&mut one, ADA, &[BOB], &of(ADA)).await.starts_with("452 4.7.1"));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn who_is_closed_out_sends_no_more() {
     let mut chosen = settings();
@@ -464,4 +504,53 @@ async fn who_is_closed_out_sends_no_more() {
     office.adapter.directory.set_account_state(ada, AccountState::Disabled).await.expect("disabled");
     assert!(send(&mut client, ADA, &[BOB], letter).await.starts_with("530 5.7.0"));
     assert_eq!(office.accepted().await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_writes_to_other_servers_writes_where_mail_can_go() {
+    let mut chosen = settings();
+    chosen.is_sending = true;
+    let office = Office::open(chosen).await;
+    let directory = &office.adapter.directory;
+    let theirs = directory.add_tenant("theirs").await.expect("tenant");
+    directory.add_domain(theirs.id, "theirs.example").await.expect("domain");
+    let mut client = signed_in(&office, ADA).await;
+    let letter = "From: ada@acme.example\r\n\r\nhello\r\n";
+    for (address, refused) in [
+        ("you@localhost", "550 5.1.2"),
+        ("you@[127.0.0.1]", "550 5.1.2"),
+        ("nobody@acme.example", "550 5.1.1"),
+    ] {
+        let reply = send(&mut client, ADA, &[address], letter).await;
+        assert!(reply.starts_with(refused), "{address}: {reply}");
+    }
+    // Whether somebody of another organisation has the address is not told here.
+    let to = [
+        BOB,
+        "you@far.example",
+        "You@far.example",
+        "you@far.example",
+        "b\u{fc}@x.example",
+        "you@theirs.example",
+    ];
+    client.say(&format!("MAIL FROM:<{ADA}> SMTPUTF8")).await;
+    client.expect("250").await;
+    for address in to {
+        client.command(&format!("RCPT TO:<{address}>"), "250").await;
+    }
+    client.command("DATA", "354").await;
+    client.send(&stuffed(letter.as_bytes())).await;
+    client.expect("250").await;
+    let (accepted, _) = office.accepted().await.pop().expect("accepted");
+    let ada = account(directory, ADA).await.key;
+    let outside: Vec<_> = accepted.recipients.iter().filter(|one| one.via == Via::Outside).collect();
+    assert!(outside.iter().all(|one| one.account == ada), "they are the writer's");
+    let outside: Vec<&str> = outside.into_iter().map(|one| one.address.as_str()).collect();
+    let expected = ["you@far.example", "You@far.example", "b\u{fc}@x.example", "you@theirs.example"];
+    assert_eq!(outside, expected, "each once");
+    assert_eq!(accepted.recipients.len(), 6, "Bob, four outside, Sent");
+    // Nobody but members goes anywhere.
+    let mut stranger = Client::smtp(office.smtp).await;
+    let reply = send(&mut stranger, "x@elsewhere.example", &["you@far.example"], letter).await;
+    assert!(reply.starts_with("550 5.7.1"), "{reply}");
 }

@@ -36,6 +36,11 @@ impl Client {
         Client { socket: Some(Box::new(socket)), input: Vec::new() }
     }
 
+    /// At the other end of a connection that there is.
+    pub fn over(socket: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Client {
+        Client { socket: Some(Box::new(socket)), input: Vec::new() }
+    }
+
     /// Connects, and takes the greeting and the reply to EHLO.
     pub async fn smtp(address: SocketAddr) -> Client {
         Client::smtp_from([127, 0, 0, 1], address).await

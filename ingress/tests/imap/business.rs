@@ -153,7 +153,7 @@ async fn a_closed_business_mailbox_is_closed_to_all_its_users() {
     server.stop().await;
 }
 
-/// Feature BIZ-02 (part): added with name, address and users: members, and departments with those below; no notice to users yet
+/// Feature BIZ-02: added with name, address and users: members, and departments with those below
 #[tokio::test(flavor = "multi_thread")]
 async fn departments_use_a_business_mailbox() {
     let server = Server::start().await;
@@ -195,7 +195,7 @@ async fn departments_use_a_business_mailbox() {
     server.stop().await;
 }
 
-/// Feature BIZ-07 (part): a user makes himself a password for mail programs, which opens the mailbox as long as he uses it; over the API, no page yet
+/// Feature BIZ-07: a user makes himself a password for mail programs, which opens the mailbox as long as he uses it; over the API, no page yet
 #[tokio::test(flavor = "multi_thread")]
 async fn a_users_token_opens_the_mailbox_as_long_as_he_uses_it() {
     let server = Server::with_limits(Limits { recheck: Duration::ZERO, ..Limits::default() }).await;

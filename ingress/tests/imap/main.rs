@@ -42,6 +42,8 @@ async fn dialogues() {
 }
 
 /// Python's imaplib, over STARTTLS and implicit TLS.
+///
+/// Feature AUT-22: IMAP over TLS from the first byte, and over STARTTLS
 #[tokio::test(flavor = "multi_thread")]
 async fn imaplib_works() {
     let server = Server::start().await;
@@ -81,6 +83,39 @@ async fn a_fetched_message_is_the_appended_one() {
         assert!(head.ends_with(&format!("BODY[]<{first}> {{{count}}}")), "{head}");
         assert!(client.bytes(count).await == raw[first..first + count], "bytes differ");
         assert_eq!(client.line().await.as_deref(), Some(")"));
+        assert_eq!(client.line().await.as_deref(), Some("f OK fetched"));
+    }
+    server.stop().await;
+}
+
+/// Where many are asked for at once others read ahead: letters of every size come in their order, each as it was.
+#[tokio::test(flavor = "multi_thread")]
+async fn many_fetched_messages_are_the_appended_ones() {
+    let server = Server::start().await;
+    let mut client = Client::login(server.address, ALICE).await;
+    client.ok("SELECT INBOX").await;
+    // Some fill a group alone, some are too large for one.
+    let sizes = [10, 3_000, 90_000, 0, 270_000, 40_000, 262_000, 700_000];
+    let letters: Vec<Vec<u8>> = (0..40_usize)
+        .map(|number| {
+            let body = (0..sizes[number % sizes.len()]).map(|n| (n * 31 + number) as u8 | 1);
+            format!("Subject: {number}\r\n\r\n").into_bytes().into_iter().chain(body).collect()
+        })
+        .collect();
+    for letter in &letters {
+        assert!(client.append("INBOX", letter).await.starts_with("OK [APPENDUID"));
+    }
+    for set in ["1:40", "3:5,7:38"] {
+        let numbers: Vec<usize> =
+            if set == "1:40" { (1..=40).collect() } else { (3..=5).chain(7..=38).collect() };
+        client.send(format!("f FETCH {set} (UID BODY.PEEK[])\r\n").as_bytes()).await;
+        for number in numbers {
+            let letter = &letters[number - 1];
+            let head = client.line().await.expect("fetch");
+            assert_eq!(head, format!("* {number} FETCH (UID {number} BODY[] {{{}}}", letter.len()));
+            assert!(client.bytes(letter.len()).await == *letter, "bytes of {number} differ");
+            assert_eq!(client.line().await.as_deref(), Some(")"));
+        }
         assert_eq!(client.line().await.as_deref(), Some("f OK fetched"));
     }
     server.stop().await;

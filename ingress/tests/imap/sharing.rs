@@ -1,5 +1,7 @@
 //! Mailboxes that are shared (RFC 4314): what each right allows, whom it reaches, and whom never.
 
+use pennypost_directory::BinCause;
+
 use crate::dialogue::Client;
 use crate::server::{ALICE, BOB, PASSWORD, Server};
 
@@ -132,7 +134,9 @@ async fn each_right_allows_what_it_says() {
             .starts_with("NO [NOPERM]")
     );
 
-    // Annotations: shared ones only.
+    // Annotations: shared ones only, and none that the post office sets itself.
+    let forged = said(&mut alice, "SETMETADATA Team (/Private/vendor/pennypost/mail-of/1 \"9\")").await;
+    assert!(forged.starts_with("NO [CANNOT]"), "{forged}");
     alice.ok("SETMETADATA Team (/shared/comment \"ours\" /private/comment \"mine\")").await;
     assert_eq!(
         told(&mut bob, &format!("GETMETADATA {team} (/shared/comment /private/comment)")).await,
@@ -145,6 +149,15 @@ async fn each_right_allows_what_it_says() {
             .await
             .starts_with("NO [NOPERM]")
     );
+
+    // Nobody files mail in an account that lies in the recycle bin.
+    let directory = &server.adapter.directory;
+    let owner = directory.account_at("alice@example.test").await.expect("looked").expect("there").key;
+    bob.ok(&format!("STATUS {team} (MESSAGES)")).await;
+    directory.bin_account(owner, BinCause::Deleted).await.expect("binned");
+    assert!(said(&mut bob, &format!("STATUS {team} (MESSAGES)")).await.starts_with("NO [NONEXISTENT]"));
+    assert!(told(&mut bob, "LIST \"\" Other*").await.is_empty());
+    directory.restore_account(owner).await.expect("restored");
 
     // Taken away under a session that has it open.
     bob.ok(&format!("SELECT {team}")).await;

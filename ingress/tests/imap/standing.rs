@@ -64,7 +64,7 @@ async fn a_session_knows_the_quota_of_today() {
     }
 }
 
-/// Feature PLN-04 (part): what ordinary, VIP and business mailboxes hold by the plan, told by IMAP, enforced at RCPT, APPEND and COPY; webmail is not built
+/// Feature PLN-04: what ordinary, VIP and business mailboxes hold by the plan, told by IMAP, enforced at RCPT, APPEND and COPY; webmail is not built
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_knows_the_capacity_of_its_plan() {
     let server = Server::with_limits(Limits { recheck: Duration::ZERO, ..Limits::default() }).await;
@@ -129,7 +129,7 @@ impl Clock for Before {
     }
 }
 
-/// Feature AUT-12 (part): life time of passwords; expired ones open mail programs unless the tenant says that they fail there, too; the reminder has no console home yet
+/// Feature AUT-12: life time of passwords; expired ones open mail programs unless the tenant says that they fail there, too; the reminder has no console home yet
 #[tokio::test(flavor = "multi_thread")]
 async fn expired_passwords_fail_in_mail_programs_if_the_tenant_says_so() {
     let server = Server::with_limits(Limits { recheck: Duration::ZERO, ..Limits::default() }).await;

@@ -15,6 +15,7 @@ use crate::admin::clients::ClientsCommand;
 use crate::admin::csv_import;
 use crate::admin::department::{People, find, paths};
 use crate::admin::life::{LifeCommand, kind_name};
+use crate::admin::limits::LimitCommand;
 use crate::admin::output::Table;
 use crate::admin::password::PasswordArgs;
 use crate::admin::token::TokenCommand;
@@ -127,6 +128,9 @@ pub enum AccountCommand {
     #[expect(missing_docs, reason = "a flattened variant has no text of its own")]
     #[command(flatten)]
     Life(LifeCommand),
+    #[expect(missing_docs, reason = "a flattened variant has no text of its own")]
+    #[command(flatten)]
+    Limits(LimitCommand),
     /// Tokens: passwords for one program each
     #[command(subcommand)]
     Token(TokenCommand),
@@ -253,7 +257,9 @@ impl AccountCommand {
                 let shown = account.address.to_string();
                 report(context, &say!(text, "account-enabled", address = shown), &account, None)
             }
-            AccountCommand::Life(command) => command.run(context).await,
+            // On the heap: it is large.
+            AccountCommand::Life(command) => Box::pin(command.run(context)).await,
+            AccountCommand::Limits(command) => command.run(context).await,
             AccountCommand::Token(command) => command.run(context).await,
             AccountCommand::Clients(command) => command.run(context).await,
         }
@@ -298,7 +304,8 @@ pub(crate) async fn add_and_open(
     let after = json!({
         "display_name": new.display_name, "quota_bytes": new.quota_bytes, "departments": new.departments,
     });
-    let adding = context.directory.add_account_with(new);
+    // On the heap: it is large.
+    let adding = Box::pin(context.directory.add_account_with(new));
     let account = context.recorded_at(new.address, Action::AccountAdd, after, adding).await?;
     (context.open_account)(account.key).await.map_err(|cause| {
         let address = account.address.to_string();

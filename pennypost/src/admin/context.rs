@@ -197,7 +197,7 @@ impl<'a> AdminContext<'a> {
 }
 
 /// What is not recorded is not done.
-fn unrecorded(error: pennypost_admin::AdminError) -> AdminError {
+pub(crate) fn unrecorded(error: pennypost_admin::AdminError) -> AdminError {
     match error {
         pennypost_admin::AdminError::Directory(error) => error.into(),
         other => AdminError::Said(other.to_string()),

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use clap::{Args, Subcommand, ValueEnum};
 use pennypost_admin::Action;
-use pennypost_directory::{DepartmentId, Group, GroupRules, MailAddress, Member, Page, Senders, TagId};
+use pennypost_directory::{
+    DepartmentId, FriendStanding, Group, GroupRules, MailAddress, Member, Page, Senders, TagId,
+};
 use pennypost_model::{AccountId, AccountKey, TenantId};
 use serde_json::{Value, json};
 
@@ -16,7 +18,7 @@ use crate::say;
 /// Subcommands of `group`.
 #[derive(Debug, Subcommand)]
 pub enum GroupCommand {
-    /// Add a group; members are accounts and other groups of the tenant
+    /// Add a group; members are accounts and other groups of the tenant, and addresses elsewhere
     #[command(
         after_help = "Example:\n  pennypost group add team@example.com alice@example.com bob@example.com"
     )]
@@ -80,6 +82,16 @@ pub enum GroupCommand {
         /// What is to stand before the @
         #[arg(long)]
         prefix: String,
+    },
+    /// List addresses elsewhere that were invited to groups, and whether anything goes to them
+    #[command(after_help = "Example:\n  pennypost group friends --tenant acme")]
+    Friends {
+        /// Only those of this tenant
+        #[arg(long)]
+        tenant: Option<String>,
+        /// Forget this address: nothing goes there until it is invited again and agrees
+        #[arg(long, value_name = "ADDRESS", requires = "tenant")]
+        forget: Option<MailAddress>,
     },
     /// Remove a group
     #[command(after_help = "Example:\n  pennypost group remove team@example.com")]
@@ -218,6 +230,10 @@ impl GroupCommand {
                 let sentence = say!(context.text, "group-readdressed", former = address, address = now);
                 context.print(&sentence, &document(&group))
             }
+            GroupCommand::Friends { tenant: Some(tenant), forget: Some(address) } => {
+                forget_friend(context, tenant, address).await
+            }
+            GroupCommand::Friends { tenant, .. } => friends(context, tenant.as_deref()).await,
             GroupCommand::Remove { address } => {
                 let removing = context.directory.remove_group(address);
                 context.recorded_at(address, Action::GroupRemove, json!({}), removing).await?;
@@ -409,6 +425,51 @@ async fn list(context: &AdminContext<'_>, tenant: Option<&str>) -> Result<(), Ad
         }
     }
     table.finish(&say!(text, "groups-none"))
+}
+
+async fn forget_friend(
+    context: &AdminContext<'_>,
+    tenant: &str,
+    address: &MailAddress,
+) -> Result<(), AdminError> {
+    let tenant = context.tenant(tenant).await?.id;
+    let shown = address.to_string();
+    let Some(friend) = context.directory.friend(tenant, address).await? else {
+        return Err(AdminError::Said(say!(context.text, "error-no-friend", name = shown.as_str())));
+    };
+    let after = json!({ "before": friend.standing.name() });
+    let forgetting = context.directory.forget_friend(tenant, address);
+    context.recorded(tenant, Action::FriendForget, &shown, after, forgetting).await?;
+    let sentence = say!(context.text, "friend-forgotten", address = shown.as_str());
+    context.print(&sentence, &json!({ "friend": shown, "forgotten": true }))
+}
+
+async fn friends(context: &AdminContext<'_>, tenant: Option<&str>) -> Result<(), AdminError> {
+    let text = &context.text;
+    let heads = vec![say!(text, "word-address"), say!(text, "word-state"), say!(text, "word-since")];
+    let mut table = Table::new(context, heads);
+    for tenant in context.tenant_or_all(tenant).await? {
+        let mut page = Page::default();
+        loop {
+            let listed = context.directory.friends(tenant.id, &page).await?;
+            for friend in listed.items {
+                let state = match friend.standing {
+                    FriendStanding::Stranger => say!(text, "friend-stranger"),
+                    FriendStanding::Friend => say!(text, "friend-friend"),
+                    FriendStanding::Left => say!(text, "friend-left"),
+                    FriendStanding::Suspended => say!(text, "friend-suspended"),
+                };
+                let document = json!({
+                    "address": friend.address.to_string(), "standing": friend.standing.name(),
+                    "since": friend.since.rfc3339(), "invited": friend.invited.rfc3339(),
+                });
+                table.row(vec![friend.address.to_string(), state, friend.since.rfc3339()], &document)?;
+            }
+            let Some(next) = listed.next else { break };
+            page.after = Some(next);
+        }
+    }
+    table.finish(&say!(text, "friends-none"))
 }
 
 fn addresses(members: &[Member]) -> Vec<String> {

@@ -1,16 +1,18 @@
 //! `pennypost account …`: what becomes of an account after it was added.
 
 use clap::{Args, Subcommand};
-use pennypost_admin::Action;
-use pennypost_directory::{Account, AccountKind, BinCause, NewOwner, Page, Profile};
-use pennypost_model::Timestamp;
+use pennypost_admin::{Action, Call, NewBackup, TaskState};
+use pennypost_directory::{Account, AccountKind, BinCause, DirectoryError, NewOwner, Page, Profile};
+use pennypost_model::{TenantId, Timestamp};
 use serde_json::json;
 
 use crate::admin::account::{document, find_all, report};
 use crate::admin::output::Table;
 use crate::admin::password::PasswordArgs;
 use crate::admin::{AdminContext, AdminError};
+use crate::administration::message_of;
 use crate::say;
+use crate::text::Lang;
 
 const DAY: i64 = 24 * 60 * 60 * 1000;
 
@@ -80,7 +82,22 @@ pub enum LifeCommand {
         /// Its address
         address: String,
     },
-    /// List the recycle bin
+    /// Copy the mail of an account in the recycle bin, or that is put there, into a folder of another account
+    #[command(
+        after_help = "Examples:\n  pennypost account back-up alice@example.com --into bob@example.com\n  \
+        pennypost account back-up alice@example.com --into bob@example.com --delete"
+    )]
+    BackUp {
+        /// Its address
+        address: String,
+        /// The address of the account that gets the mail
+        #[arg(long)]
+        into: String,
+        /// Put it into the recycle bin before: an account that is in use is only backed up so
+        #[arg(long)]
+        delete: bool,
+    },
+    /// List the recycle bin, and what was erased after its time
     #[command(after_help = "Example:\n  pennypost account bin --tenant acme")]
     Bin {
         /// Only that of this tenant
@@ -175,6 +192,7 @@ impl LifeCommand {
                 context.recorded_of(&account, Action::AccountConvert, after, converting).await?;
                 told(context, &say!(text, "account-is-business", address = address), &account).await
             }
+            LifeCommand::BackUp { address, into, delete } => back_up(context, address, into, *delete).await,
             LifeCommand::Bin { tenant } => list(context, tenant.as_deref()).await,
             LifeCommand::Erase { address: Some(address), .. } => {
                 let account = context.account(address).await?;
@@ -223,6 +241,42 @@ async fn assign(context: &AdminContext<'_>, arguments: &AssignArgs) -> Result<()
     report(context, &sentence, &account, generated)
 }
 
+/// Orders the backup and does it, beside a server that may be doing it, too.
+async fn back_up(
+    context: &AdminContext<'_>,
+    address: &str,
+    into: &str,
+    delete: bool,
+) -> Result<(), AdminError> {
+    let (text, it, operator) = (&context.text, &context.administration, Call::of_operator());
+    let (account, target) = (context.account(address).await?, context.account(into).await?);
+    if target.key.tenant != account.key.tenant {
+        return Err(DirectoryError::OtherTenant(into.to_owned()).into());
+    }
+    let new = NewBackup { from: account.key, to: target.key.account, delete };
+    let tenant = account.key.tenant;
+    let ordered = it.order_backup(&operator, new, None).await.map_err(|error| message_of(error, text))?;
+    let worked = it.work_on(tenant, ordered.id, Timestamp(i64::MAX)).await;
+    worked.map_err(|error| message_of(error, text))?;
+    let task = it.task(&operator, tenant, ordered.id).await.map_err(|error| message_of(error, text))?;
+    if let Some(problem) = &task.problem {
+        let [english, chinese] = problem.messages();
+        return Err(AdminError::Said(if text.lang() == Lang::ZhCn { chinese } else { english }));
+    }
+    let (state, done, damaged) = (task.state.name(), task.done, task.counts.refused);
+    let sentence = if task.state == TaskState::Done {
+        let (done, damaged) = (done.to_string(), damaged.to_string());
+        say!(text, "account-backed-up", address = address, into = into, messages = done, damaged = damaged)
+    } else {
+        say!(text, "account-backup-ordered", address = address, id = task.id.to_string())
+    };
+    let document = json!({
+        "address": address, "into": into, "task": task.id.to_string(), "state": state, "messages": done,
+        "damaged": damaged,
+    });
+    context.print(&sentence, &document)
+}
+
 async fn list(context: &AdminContext<'_>, tenant: Option<&str>) -> Result<(), AdminError> {
     let text = &context.text;
     let heads = vec![
@@ -241,11 +295,7 @@ async fn list(context: &AdminContext<'_>, tenant: Option<&str>) -> Result<(), Ad
             let listed = context.directory.binned(tenant.id, &page).await?;
             for account in &listed.items {
                 let Some(binned) = account.binned else { continue };
-                let cause = match binned.cause {
-                    BinCause::Deleted => say!(text, "word-deleted"),
-                    BinCause::Unbound => say!(text, "word-unbound"),
-                    BinCause::Withdrawn => say!(text, "word-withdrawn"),
-                };
+                let cause = cause_word(context, binned.cause);
                 let is_over = binned.is_over(now);
                 let state = if is_over { say!(text, "word-expired") } else { say!(text, "word-kept") };
                 let (since, until) = (binned.since.rfc3339(), binned.until.rfc3339());
@@ -262,18 +312,63 @@ async fn list(context: &AdminContext<'_>, tenant: Option<&str>) -> Result<(), Ad
             let Some(next) = listed.next else { break };
             page.after = Some(next);
         }
+        list_erased(context, &mut table, tenant.id).await?;
     }
     table.finish(&say!(text, "bin-empty"))
+}
+
+/// What the recycle bin tells of accounts that were erased.
+async fn list_erased(
+    context: &AdminContext<'_>,
+    table: &mut Table<'_, '_>,
+    tenant: TenantId,
+) -> Result<(), AdminError> {
+    let mut page = Page::default();
+    loop {
+        let listed = context.directory.erased(tenant, &page).await?;
+        for row in listed.items {
+            let (address, binned, erased) = (row.address.to_string(), row.binned, row.at.rfc3339());
+            let document = json!({
+                "address": address, "name": row.display_name, "account": row.account.to_string(),
+                "state": "expired", "kind": kind_name(row.kind), "binned_until": binned.until.rfc3339(),
+                "erased": erased,
+            });
+            let cells = vec![
+                address,
+                row.display_name,
+                cause_word(context, binned.cause),
+                binned.since.rfc3339(),
+                binned.until.rfc3339(),
+                say!(context.text, "word-expired"),
+            ];
+            table.row(cells, &document)?;
+        }
+        let Some(next) = listed.next else { return Ok(()) };
+        page.after = Some(next);
+    }
+}
+
+fn cause_word(context: &AdminContext<'_>, cause: BinCause) -> String {
+    match cause {
+        BinCause::Deleted => say!(context.text, "word-deleted"),
+        BinCause::Unbound => say!(context.text, "word-unbound"),
+        BinCause::Withdrawn => say!(context.text, "word-withdrawn"),
+    }
 }
 
 async fn erase_expired(context: &AdminContext<'_>) -> Result<(), AdminError> {
     let now = context.directory.now();
     for tenant in context.tenant_or_all(None).await? {
+        let waiting = context.administration.waiting_for_backup(tenant.id).await;
+        let waiting = waiting.map_err(|error| message_of(error, &context.text))?;
         let mut page = Page::default();
         loop {
             let listed = context.directory.binned(tenant.id, &page).await?;
             let is_over = |account: &&Account| account.binned.is_some_and(|binned| binned.is_over(now));
             for account in listed.items.iter().filter(is_over) {
+                if waiting.contains(&account.key.account) {
+                    continue;
+                }
                 erase(context, account).await?;
             }
             let Some(next) = listed.next else { break };

@@ -16,6 +16,7 @@ pub mod domain;
 pub mod error;
 pub mod group;
 pub mod life;
+pub mod limits;
 pub mod organisation;
 mod output;
 mod password;

@@ -2,10 +2,11 @@
 
 use clap::Subcommand;
 use pennypost_admin::Action;
-use pennypost_directory::{Page, Tenant, TenantState};
+use pennypost_directory::{DirectoryError, Page, Tenant, TenantState};
 use pennypost_model::TenantId;
 use serde_json::{Value, json};
 
+use crate::admin::limits::{self, BlockArgs};
 use crate::admin::output::Table;
 use crate::admin::{AdminContext, AdminError};
 use crate::say;
@@ -34,6 +35,16 @@ pub enum TenantCommand {
         /// Name or id
         name: String,
     },
+    /// Block functions of a tenant, or open all of them again
+    #[command(after_help = "Examples:\n  pennypost tenant block acme --function sending --reason spam\n  \
+        pennypost tenant block acme --nothing")]
+    Block {
+        /// Name or id
+        name: String,
+        /// What is blocked
+        #[command(flatten)]
+        block: BlockArgs,
+    },
 }
 
 impl TenantCommand {
@@ -58,6 +69,19 @@ impl TenantCommand {
                 let tenant = set_state(context, name, TenantState::Suspended).await?;
                 context
                     .print(&say!(context.text, "tenant-suspended", name = &tenant.name), &document(&tenant))
+            }
+            TenantCommand::Block { name, block } => {
+                let (tenant, block) = (context.tenant(name).await?, block.block(context)?);
+                let blocking = async {
+                    let (seen, block) = (tenant.block.as_ref(), block.clone());
+                    match context.directory.set_tenant_block(tenant.id, seen, block).await? {
+                        true => Ok(()),
+                        false => Err(DirectoryError::Contended),
+                    }
+                };
+                let after = limits::document(block.as_ref());
+                context.recorded(tenant.id, Action::TenantBlock, &tenant.name, after, blocking).await?;
+                limits::told(context, &tenant.name, block.as_ref())
             }
             TenantCommand::Resume { name } => {
                 let tenant = set_state(context, name, TenantState::Active).await?;
@@ -91,6 +115,7 @@ async fn list(context: &AdminContext<'_>) -> Result<(), AdminError> {
             let state = match tenant.state {
                 TenantState::Active => say!(text, "word-active"),
                 TenantState::Suspended => say!(text, "word-suspended"),
+                TenantState::Erasing => say!(text, "word-erasing"),
             };
             let cells = vec![tenant.name.clone(), tenant.id.to_string(), state, tenant.created.rfc3339()];
             table.row(cells, &document(tenant))?;
@@ -106,6 +131,7 @@ fn document(tenant: &Tenant) -> Value {
     let state = match tenant.state {
         TenantState::Active => "active",
         TenantState::Suspended => "suspended",
+        TenantState::Erasing => "erasing",
     };
     json!({"tenant": tenant.id.to_string(), "name": tenant.name, "state": state, "created": tenant.created.rfc3339()})
 }

@@ -1,7 +1,7 @@
 //! The subcommands as an administrator meets them: arguments in, texts out, on the embedded backend.
 //!
-//! Feature TEN-01 (part): tenants, added and suspended by the operator's command
-//! Feature DOM-02 (part): several domains for a tenant, A-labels and U-labels
+//! Feature TEN-01: tenants, added and suspended by the operator's command
+//! Feature DOM-02: several domains for a tenant, A-labels and U-labels
 //! Feature GRP-01, GRP-02, GRP-11: groups, groups in groups to 5 levels, up to 500 members named, 1,000 accounts behind one
 //! Feature CLI-09 (part): what to enter in a mail program, step by step for Outlook, Foxmail, Thunderbird and Apple Mail; a command, no page yet
 
@@ -15,6 +15,8 @@ use parking_lot::Mutex;
 use pennypost_admin::Administration;
 use pennypost_backend_embedded::{Embedded, Options};
 use pennypost_directory::{Directory, Resolved};
+use pennypost_housekeep::KeptMail;
+use pennypost_mailstore::Mailstore;
 use pennypost_model::AccountKey;
 use pennypost_ports::{RandomIds, SystemClock};
 use serde_json::{Value, json};
@@ -67,6 +69,7 @@ struct Office {
     folder: tempfile::TempDir,
     directory: Directory,
     administration: Administration,
+    store: Mailstore,
     opened: Arc<Mutex<Vec<AccountKey>>>,
     emptied: Arc<Mutex<Vec<AccountKey>>>,
     lang: Lang,
@@ -93,11 +96,20 @@ impl Office {
                 .expect("opened");
         let (clock, ids) = (Arc::new(SystemClock), Arc::new(RandomIds));
         let directory = Directory::new(embedded.control(), Arc::clone(&clock) as _, Arc::clone(&ids) as _);
-        let administration = Administration::new(directory.clone(), embedded.control(), clock, ids);
+        let store = Mailstore::new(
+            embedded.journal(),
+            embedded.objects(),
+            Arc::clone(&clock) as _,
+            Arc::clone(&ids) as _,
+        );
+        let administration = Administration::new(directory.clone(), embedded.control(), clock, ids)
+            .with_tasks(embedded.objects(), embedded.queue())
+            .upon_mail(Arc::new(KeptMail::new(store.clone(), embedded.control())));
         Office {
             folder,
             directory,
             administration,
+            store,
             opened: Arc::default(),
             emptied: Arc::default(),
             lang: Lang::En,

@@ -212,7 +212,8 @@ pub async fn run(
         }
         InvitationCommand::Approve { address } => {
             let tenant = tenant_of(office, address, text).await?;
-            let approved = administration.approve_application(&OPERATOR, tenant, address).await;
+            // On the heap: it is large.
+            let approved = Box::pin(administration.approve_application(&OPERATOR, tenant, address)).await;
             let approved = approved.map_err(|error| refused(error, text))?;
             let sentence = say!(text, "application-approved", address = approved.address.to_string());
             Ok(output.result(&sentence, &applied(&approved))?)

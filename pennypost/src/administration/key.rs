@@ -32,10 +32,11 @@ pub enum KeyCommand {
     /// Make a key for a program; it is shown only once
     #[command(after_help = "Examples:
   pennypost key add hr --tenant acme --scope members:write,groups:write
+  pennypost key add entra --tenant acme --scope provisioning:write --expires 365
   pennypost key add backup --operator --scope installation:read --expires 90
   pennypost key add own --tenant acme --account ann@acme.example
 Scopes are AREA:read or AREA:write; areas: tenant domains members groups policies administrators keys log dangerous
-sign-on, and installation for operators.")]
+sign-on notices, provisioning (another directory over SCIM), and installation for operators.")]
     Add {
         /// What it is for
         name: String,

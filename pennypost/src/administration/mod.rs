@@ -1,26 +1,35 @@
 //! `role`, `key`, `log`, `statistics`, `plan`, `sign-in`, `session`, `second-factor`, `security`, `service`, `task`,
-//! `business`, `secretary`, `invitation`, `profile`: who may administer what, how people and programs come in, the log of
+//! `business`, `secretary`, `invitation`, `profile`, `sending`: who may administer what, how people and programs come in, the log of
 //! operations, statistics of mail, plans of tenants, long operations, business mailboxes and secretaries. All go through
 //! [`pennypost_admin`] as the operator, whom everything is permitted, and what changes something is recorded.
 
+mod bulletin;
 mod business;
+mod contact;
 mod domain;
 mod domain_keys;
+mod ending;
 mod invitation;
 mod key;
+mod letter;
 mod log;
+mod names;
+mod notice;
+mod order;
 mod plan;
 mod profile;
 mod role;
 mod second_factor;
 mod secretary;
 mod security;
+mod sending;
 mod service;
 mod session;
 mod sign_in;
 mod sign_ins;
 mod statistics;
 mod task;
+mod terms;
 #[cfg(test)]
 mod tests;
 
@@ -31,24 +40,33 @@ use crate::office::Office;
 use crate::text::Text;
 use crate::{Failed, say};
 
+pub use bulletin::BulletinCommand;
 pub use business::BusinessCommand;
+pub use contact::ContactCommand;
 pub use domain::RecordsCommand;
 pub(crate) use domain::run as domain;
 pub use domain_keys::DkimCommand;
+pub use ending::EndingCommand;
 pub use invitation::InvitationCommand;
 pub use key::KeyCommand;
+pub use letter::LetterCommand;
 pub use log::LogCommand;
+pub use names::NamesCommand;
+pub use notice::NoticeCommand;
+pub use order::OrderCommand;
 pub use plan::PlanCommand;
 pub use profile::ProfileCommand;
 pub use role::RoleCommand;
 pub use second_factor::SecondFactorCommand;
 pub use secretary::SecretaryCommand;
 pub use security::SecurityCommand;
+pub use sending::SendingCommand;
 pub use service::ServiceCommand;
 pub use session::SessionCommand;
 pub use sign_in::SignInCommand;
 pub use statistics::StatisticsCommand;
 pub use task::TaskCommand;
+pub use terms::TermsCommand;
 
 const OPERATOR: Call = Call::of_operator();
 
@@ -92,6 +110,26 @@ fn refused(error: AdminError, text: &Text) -> Failed {
         AdminError::Invalid(Invalid::NoRole) => say!(text, "administration-missing", what = "role"),
         AdminError::Invalid(Invalid::NoAccount) => say!(text, "administration-missing", what = "account"),
         AdminError::Invalid(Invalid::TooMany { limit }) => say!(text, "error-too-many", limit = limit),
+        AdminError::Invalid(Invalid::Purchase) => say!(text, "order-bad"),
+        AdminError::Invalid(Invalid::Bulletin { title, text: most }) => {
+            say!(text, "bulletin-bad", title = title, most = most)
+        }
+        AdminError::Invalid(Invalid::ContactField { limit }) => say!(text, "contact-bad", limit = limit),
+        AdminError::Invalid(Invalid::Terms { limit }) => say!(text, "terms-bad", limit = limit),
+        AdminError::Conflict(Conflict::OrderOver) => say!(text, "order-over"),
+        AdminError::Conflict(Conflict::OrderDecided) => say!(text, "order-decided"),
+        AdminError::Conflict(Conflict::Tried) => say!(text, "order-tried"),
+        AdminError::Conflict(Conflict::NoPlan) => say!(text, "order-no-plan"),
+        AdminError::Invalid(Invalid::Order) => say!(text, "order-impossible"),
+        AdminError::Invalid(Invalid::Approval) => say!(text, "order-approval"),
+        AdminError::Conflict(Conflict::ErasingBegun) => say!(text, "ending-begun"),
+        AdminError::Invalid(Invalid::Reason { limit }) => say!(text, "reason-bad", limit = limit),
+        AdminError::Invalid(Invalid::Grace { least, most }) => {
+            say!(text, "ending-grace", least = least, most = most)
+        }
+        AdminError::Invalid(Invalid::OrderDays { most }) => say!(text, "ending-days", most = most),
+        AdminError::Invalid(Invalid::NoLetter) => say!(text, "letters-none"),
+        AdminError::Invalid(Invalid::NotOfAccounts) => say!(text, "functions-of-accounts"),
         AdminError::Invalid(Invalid::Past) => say!(text, "key-past"),
         AdminError::Conflict(Conflict::ServiceUnsaid) => say!(text, "service-unsaid"),
         AdminError::Conflict(Conflict::DomainOwned) => say!(text, "domain-owned"),
@@ -103,10 +141,18 @@ fn refused(error: AdminError, text: &Text) -> Failed {
         AdminError::Invalid(Invalid::NoRows) => say!(text, "task-no-rows"),
         AdminError::NoTasks => say!(text, "task-nowhere"),
         AdminError::NoTraces => say!(text, "statistics-nowhere"),
+        AdminError::NoMail => say!(text, "notice-no-mail"),
+        AdminError::Invalid(Invalid::Receiver) => say!(text, "notice-receiver"),
+        AdminError::Invalid(Invalid::Subscription { limit }) => {
+            say!(text, "notice-subscription", limit = limit)
+        }
+        AdminError::Conflict(Conflict::PasswordAndInvitation) => say!(text, "password-and-invitation"),
         AdminError::Conflict(Conflict::CreatorLeaves) => say!(text, "creator-leaves"),
+        AdminError::Conflict(Conflict::NamesGiven) => say!(text, "names-given"),
         AdminError::Conflict(Conflict::NotInPlan(function)) => {
             say!(text, "plan-not-in", function = function.name())
         }
+        AdminError::Conflict(Conflict::PlanDomains(limit)) => say!(text, "plan-domains", limit = limit),
         AdminError::NoLookUps => say!(text, "no-look-ups"),
         AdminError::NoSealing => say!(text, "no-sealing"),
         AdminError::NoKeyMade(cause) => say!(text, "domain-key-not-made", cause = cause),
@@ -123,7 +169,49 @@ fn refused(error: AdminError, text: &Text) -> Failed {
         AdminError::Invalid(Invalid::Contact { limit }) => say!(text, "profile-contact", limit = limit),
         AdminError::Invalid(Invalid::Logo { limit }) => say!(text, "profile-logo", limit = limit),
         AdminError::Code(_) => say!(text, "code-wrong"),
+        // Passkeys are shown in browsers only.
+        AdminError::Passkey(_)
+        | AdminError::Invalid(Invalid::Passkey(_) | Invalid::NoPasskey)
+        | AdminError::Conflict(Conflict::PasskeyKnown) => say!(text, "passkey-wrong"),
+        AdminError::Conflict(Conflict::BoundElsewhere) => say!(text, "binding-elsewhere"),
+        AdminError::Provider(error) => say!(text, "provider-failed", cause = error.to_string()),
+        AdminError::Invalid(Invalid::Issuer) => say!(text, "provider-issuer"),
+        AdminError::Invalid(Invalid::ProviderSecret { limit }) => {
+            say!(text, "provider-secret", limit = limit)
+        }
+        AdminError::Conflict(Conflict::NoMobile | Conflict::MobileIsFactor) => say!(text, "mobile-refused"),
+        // These are done over HTTP only.
+        AdminError::Conflict(
+            Conflict::NoTrials | Conflict::TrialGiven | Conflict::NoSignUps | Conflict::Readdressed,
+        )
+        | AdminError::Invalid(Invalid::Label | Invalid::NotAccepted { .. } | Invalid::SignUp) => {
+            say!(text, "sign-up-refused")
+        }
+        AdminError::Conflict(Conflict::TrialOnly) => say!(text, "trial-only"),
+        AdminError::Conflict(Conflict::NoSms) => say!(text, "sms-none"),
+        AdminError::Sms(cause) => say!(text, "sms-failed", cause = cause.to_string()),
+        AdminError::NotTried => say!(text, "invitation-not-tried"),
+        AdminError::Recovery(_) | AdminError::TooManyLetters | AdminError::TooManyMessages => {
+            say!(text, "recovery-refused")
+        }
+        AdminError::Conflict(Conflict::NotFromHere) => say!(text, "recovery-elsewhere"),
+        AdminError::Conflict(Conflict::PasswordSet) => say!(text, "sign-in-old-password"),
+        AdminError::Invalid(Invalid::NoMailbox) => say!(text, "recovery-no-mailbox"),
+        AdminError::Invalid(Invalid::OwnAddress) => say!(text, "recovery-own-address"),
+        AdminError::Conflict(Conflict::NeedsSeat) => say!(text, "friend-needs-seat"),
+        AdminError::Conflict(Conflict::SendsInside) => say!(text, "friend-sends-inside"),
+        AdminError::Conflict(Conflict::NotInGroup) => say!(text, "friend-not-in-group"),
+        AdminError::Conflict(Conflict::WantsNoMore) => say!(text, "friend-wants-no-more"),
+        AdminError::Conflict(Conflict::NoPages) => say!(text, "service-no-pages"),
     })
+}
+
+/// The same, for commands that act on the directory.
+pub(crate) fn message_of(error: AdminError, text: &Text) -> crate::admin::AdminError {
+    match error {
+        AdminError::Directory(error) => error.into(),
+        other => crate::admin::AdminError::Said(refused(other, text).message(text)),
+    }
 }
 
 /// What administration does as a service.
@@ -144,6 +232,9 @@ pub enum AdministrationCommand {
     /// Joining by invitation: rules, invitations, who applies, members without a password
     #[command(subcommand)]
     Invitation(InvitationCommand),
+    /// Notices of new mail for other programs: who is told, how that goes; unread letters of members
+    #[command(subcommand)]
+    Notice(NoticeCommand),
     /// The log of what administrators did, and of sign-ins
     #[command(subcommand)]
     Log(LogCommand),
@@ -165,6 +256,9 @@ pub enum AdministrationCommand {
     /// Plans of tenants: editions, seats, capacities, what was paid; who has a VIP seat
     #[command(subcommand)]
     Plan(PlanCommand),
+    /// When tenants end, what is erased then, and what stands in the way of it
+    #[command(subcommand)]
+    Ending(EndingCommand),
     /// What an organisation says of itself: contact address and logo
     #[command(subcommand)]
     Profile(ProfileCommand),
@@ -174,6 +268,27 @@ pub enum AdministrationCommand {
     /// Long operations: how far they have come, and what came of them
     #[command(subcommand)]
     Task(TaskCommand),
+    /// Terms of service: versions, and which tenants have accepted them
+    #[command(subcommand)]
+    Terms(TermsCommand),
+    /// Bulletins for administrators: maintenance, notices, warnings
+    #[command(subcommand)]
+    Bulletin(BulletinCommand),
+    /// Whom administrators turn to: the operator, or the reseller of a tenant
+    #[command(subcommand)]
+    Contact(ContactCommand),
+    /// Orders of plans
+    #[command(subcommand)]
+    Order(OrderCommand),
+    /// Letters of a member that the operator hides, shows again or deletes
+    #[command(subcommand)]
+    Letter(LetterCommand),
+    /// Letters to others outside the organisation: who sends none, how often the others may
+    #[command(subcommand)]
+    Sending(SendingCommand),
+    /// Whose names members' letters bear, and in which form
+    #[command(subcommand)]
+    Names(NamesCommand),
 }
 
 /// Does what was asked.
@@ -188,7 +303,11 @@ pub(crate) async fn run(
         AdministrationCommand::Role(command) => role::run(office, command, text, output).await,
         AdministrationCommand::Business(command) => business::run(office, command, text, output).await,
         AdministrationCommand::Secretary(command) => secretary::run(office, command, text, output).await,
-        AdministrationCommand::Invitation(command) => invitation::run(office, command, text, output).await,
+        AdministrationCommand::Invitation(command) => {
+            // On the heap: it is large.
+            Box::pin(invitation::run(office, command, text, output)).await
+        }
+        AdministrationCommand::Notice(command) => notice::run(office, command, text, output).await,
         AdministrationCommand::Log(command) => log::run(office, command, text, output).await,
         AdministrationCommand::Statistics(command) => statistics::run(office, command, text, output).await,
         AdministrationCommand::SignIn(command) => sign_in::run(office, command, text, output).await,
@@ -197,9 +316,17 @@ pub(crate) async fn run(
             second_factor::run(office, command, text, output).await
         }
         AdministrationCommand::Security(command) => security::run(office, command, text, output).await,
-        AdministrationCommand::Plan(command) => plan::run(office, command, text, output).await,
+        AdministrationCommand::Plan(command) => Box::pin(plan::run(office, command, text, output)).await,
+        AdministrationCommand::Ending(command) => ending::run(office, command, text, output).await,
         AdministrationCommand::Profile(command) => profile::run(office, command, text, output).await,
         AdministrationCommand::Service(command) => service::run(office, command, text, output).await,
         AdministrationCommand::Task(command) => task::run(office, command, text, output).await,
+        AdministrationCommand::Terms(command) => terms::run(office, command, text, output).await,
+        AdministrationCommand::Bulletin(command) => bulletin::run(office, command, text, output).await,
+        AdministrationCommand::Contact(command) => contact::run(office, command, text, output).await,
+        AdministrationCommand::Order(command) => order::run(office, command, text, output).await,
+        AdministrationCommand::Letter(command) => Box::pin(letter::run(office, command, text, output)).await,
+        AdministrationCommand::Sending(command) => sending::run(office, command, text, output).await,
+        AdministrationCommand::Names(command) => names::run(office, command, text, output).await,
     }
 }

@@ -77,16 +77,8 @@ impl Edition {
             Edition::Basic => (Plan::basic(), false),
             Edition::Pro => (Plan::pro(), true),
         };
-        let Some(seen) = seen else { return edition };
-        Plan {
-            seats: seen.seats,
-            vip_seats: if has_vip_seats { seen.vip_seats } else { edition.vip_seats },
-            daily_messages: seen.daily_messages,
-            starts: seen.starts,
-            ends: seen.ends,
-            verification: seen.verification,
-            ..edition
-        }
+        let vip_seats = seen.filter(|_| has_vip_seats).map_or(edition.vip_seats, |seen| seen.vip_seats);
+        Plan { vip_seats, ..edition.agreed(seen) }
     }
 }
 
@@ -127,9 +119,15 @@ pub struct SetArgs {
     /// What a business mailbox holds
     #[arg(long, value_name = "SIZE", value_parser = size)]
     business_capacity: Option<Most<u64>>,
-    /// Messages that may be sent in a day, or "any": kept, and looked at by nobody yet
+    /// Messages that may be sent in a day, or "any"
     #[arg(long, value_name = "NUMBER", value_parser = most::<u64>)]
     daily: Option<Most<u64>>,
+    /// Messages in a day instead, once it is known who the tenant is, or "any" for as many as before
+    #[arg(long, value_name = "NUMBER", value_parser = most::<u64>)]
+    daily_verified: Option<Most<u64>>,
+    /// Messages that each account may send in a day, or "any"
+    #[arg(long, value_name = "NUMBER", value_parser = most::<u64>)]
+    daily_account: Option<Most<u64>>,
     /// The day on which service began
     #[arg(long, value_name = "DAY", value_parser = day)]
     starts: Option<Timestamp>,
@@ -192,6 +190,9 @@ impl SetArgs {
         capacities.vip = self.vip_capacity.map_or(capacities.vip, |most| most.0);
         capacities.business = self.business_capacity.map_or(capacities.business, |most| most.0);
         plan.daily_messages = self.daily.map_or(plan.daily_messages, |most| most.0);
+        plan.verified_daily_messages =
+            self.daily_verified.map_or(plan.verified_daily_messages, |most| most.0);
+        plan.account_daily_messages = self.daily_account.map_or(plan.account_daily_messages, |most| most.0);
         plan.starts = self.starts.or(plan.starts);
         plan.ends = self.ends.map_or(plan.ends, |most| most.0);
         plan.verification = self.verification.unwrap_or(plan.verification);
@@ -279,7 +280,7 @@ async fn show(office: &Office, tenant: &Tenant, text: &Text, output: &mut Output
     let number = |most: Option<u64>| most.map_or_else(any, |most| most.to_string());
     let of = |taken: u32, most: Option<u32>| format!("{taken} / {}", number(most.map(u64::from)));
     let date = |time: Option<Timestamp>| time.map_or_else(|| "-".to_owned(), Timestamp::rfc3339);
-    let functions: Vec<&str> = plan.functions.iter().map(|function| function.name()).collect();
+    let functions: Vec<&str> = plan.switched_on().map(Function::name).collect();
     let Seats { limits, taken, is_lowered } = seats;
     let vip = taken.vip.saturating_add(limits.vip_by_business(taken.business));
     for (name, value) in [
@@ -290,7 +291,8 @@ async fn show(office: &Office, tenant: &Tenant, text: &Text, output: &mut Output
         (say!(text, "plan-capacity"), number(plan.capacities.ordinary)),
         (say!(text, "plan-vip-capacity"), number(plan.capacities.vip)),
         (say!(text, "plan-business-capacity"), number(plan.capacities.business)),
-        (say!(text, "plan-daily"), number(plan.daily_messages)),
+        (say!(text, "plan-daily"), number(plan.daily_allowance())),
+        (say!(text, "plan-daily-account"), number(plan.account_daily_messages)),
         (say!(text, "plan-starts"), date(plan.starts)),
         (say!(text, "plan-ends"), date(plan.ends)),
         (say!(text, "plan-verification"), say!(text, "plan-verified", state = plan.verification.name())),
@@ -308,7 +310,7 @@ async fn show(office: &Office, tenant: &Tenant, text: &Text, output: &mut Output
 
 fn document(tenant: &Tenant, plan: &Plan, seats: &Seats) -> Value {
     let Seats { limits, taken, is_lowered } = seats;
-    let functions: Vec<&str> = plan.functions.iter().map(|function| function.name()).collect();
+    let functions: Vec<&str> = plan.switched_on().map(Function::name).collect();
     json!({
         "tenant": tenant.name,
         "plan": {
@@ -323,6 +325,8 @@ fn document(tenant: &Tenant, plan: &Plan, seats: &Seats) -> Value {
                 "business": plan.capacities.business,
             },
             "daily_messages": plan.daily_messages,
+            "verified_daily_messages": plan.verified_daily_messages,
+            "account_daily_messages": plan.account_daily_messages,
             "starts": plan.starts.map(Timestamp::rfc3339),
             "ends": plan.ends.map(Timestamp::rfc3339),
             "verification": plan.verification.name(),

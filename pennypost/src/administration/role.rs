@@ -32,7 +32,7 @@ pub enum RoleCommand {
   pennypost role add helpdesk --permission members:write --tenant acme
   pennypost role add auditor --permission members:read,log:read
 Permissions are AREA:read or AREA:write; areas: tenant domains members groups policies administrators keys log dangerous
-sign-on.")]
+sign-on notices.")]
     Add {
         /// Its name
         name: String,

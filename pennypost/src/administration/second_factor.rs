@@ -2,6 +2,7 @@
 
 use clap::{Subcommand, ValueEnum};
 use pennypost_admin::Required;
+use pennypost_directory::Passkey;
 use serde_json::json;
 
 use super::{OPERATOR, refused, security};
@@ -34,13 +35,13 @@ impl From<OfWhom> for Required {
 /// Subcommands of `second-factor`.
 #[derive(Debug, Subcommand)]
 pub enum SecondFactorCommand {
-    /// Show whether an account has one, since when, and how many recovery codes are left
+    /// Show whether an account has one, since when, how many recovery codes are left, and its passkeys
     #[command(after_help = "Example:\n  pennypost second-factor show ann@acme.example")]
     Show {
         /// Address of the account
         address: String,
     },
-    /// Take away that of somebody who has lost it; the password alone opens again
+    /// Take away that of somebody who has lost it, with all passkeys; the password alone opens again
     #[command(after_help = "Example:\n  pennypost second-factor reset ann@acme.example")]
     Reset {
         /// Address of the account
@@ -78,16 +79,37 @@ pub(super) async fn run(
             let account = office.account(address, text).await?;
             let found = administration.second_factor(&OPERATOR, account.key).await;
             let found = found.map_err(|error| refused(error, text))?;
-            let said = match &found {
+            let passkeys = administration.passkeys(&OPERATOR, account.key).await;
+            let passkeys = passkeys.map_err(|error| refused(error, text))?;
+            let mut said = match &found {
                 None => say!(text, "second-factor-none"),
                 Some(found) => {
                     let (since, codes) = (time(found.since), found.recovery_codes);
-                    say!(text, "second-factor-on", since = since, codes = codes)
+                    let said = say!(text, "second-factor-on", since = since, codes = codes);
+                    if found.sms { format!("{said}\n{}", say!(text, "second-factor-sms")) } else { said }
                 }
+            };
+            for passkey in &passkeys {
+                let used = passkey.used.map_or_else(|| say!(text, "passkey-unused"), time);
+                let (name, made) = (passkey.name.as_str(), time(passkey.created));
+                let row = say!(text, "passkey-row", name = name, made = made, used = used);
+                said = format!("{said}\n{row}");
+            }
+            let shown = |passkey: &Passkey| {
+                json!({
+                    "id": passkey.id.to_string(),
+                    "name": passkey.name,
+                    "created": passkey.created.rfc3339(),
+                    "used": passkey.used.map(|used| used.rfc3339()),
+                    "synced": passkey.is_synced,
+                })
             };
             let document = json!({
                 "address": account.address.to_string(),
+                "passkeys": passkeys.iter().map(shown).collect::<Vec<_>>(),
                 "on": found.is_some(),
+                "authenticator": found.is_some_and(|found| found.authenticator),
+                "sms": found.is_some_and(|found| found.sms),
                 "since": found.map(|found| found.since.rfc3339()),
                 "recovery_codes": found.map_or(0, |found| found.recovery_codes),
             });

@@ -1,7 +1,8 @@
-//! `pennypost sign-in …`: what passwords have to be, when accounts are locked, from where members sign in, secure sign-in
-//! (AUT-06, AUT-08, AUT-09, AUT-12 … AUT-17).
+//! `pennypost sign-in …`: what passwords have to be, when accounts are locked, from where members sign in, secure sign-in,
+//! providers of identities (AUT-01, AUT-06, AUT-08, AUT-09, AUT-12 … AUT-17).
 
 mod locks;
+mod providers;
 mod show;
 
 use clap::{Args, Subcommand, ValueEnum};
@@ -92,6 +93,9 @@ pub enum SignInCommand {
   pennypost sign-in unlock ann@acme.example bob@acme.example
   pennypost sign-in unlock --all --tenant acme")]
     Unlock(locks::UnlockArgs),
+    /// Providers of identities by which members sign in
+    #[command(subcommand)]
+    Provider(providers::ProviderCommand),
 }
 
 /// Arguments of `sign-in password`.
@@ -309,6 +313,7 @@ pub async fn run(
             locks::list(office, tenant.id, text, output).await
         }
         SignInCommand::Unlock(args) => locks::unlock(office, args, text, output).await,
+        SignInCommand::Provider(command) => providers::run(office, command, text, output).await,
     }
 }
 

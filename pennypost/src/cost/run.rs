@@ -105,7 +105,7 @@ const fn waiting(stage: Stage, is_fused: bool) -> u64 {
     match (stage, is_fused) {
         (Stage::InboundParse, true) => 5 + 5 + 30 + 10 + 5,
         (Stage::InboundParse | Stage::Notify | Stage::Receive, _) => 10,
-        (Stage::PolicyFilter, _) => 15,
+        (Stage::PolicyFilter | Stage::SendRemote, _) => 15,
         (Stage::Deliver, _) => 5 + 30 + 10 + 5,
         (Stage::Housekeep, _) => 200,
     }

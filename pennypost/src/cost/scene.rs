@@ -10,12 +10,13 @@ use pennypost_backend_aws::reckon;
 use pennypost_backend_embedded::Options;
 use pennypost_deliver::Deliver;
 use pennypost_directory::{Account, Directory, SignInLog};
+use pennypost_hooks::Hooks;
 use pennypost_housekeep::{Housekeep, Index, Settings as HouseSettings};
 use pennypost_inbound_parse::InboundParse;
 use pennypost_mailstore::{Mailroom, Mailstore};
 use pennypost_model::Timestamp;
 use pennypost_model::event::Stage;
-use pennypost_notify::Notify;
+use pennypost_notify::{Announcer, Notify};
 use pennypost_policy_filter::PolicyFilter;
 use pennypost_ports::{
     Clock, Control, DeadLetter, DeadLetterId, Depth, Ids, Journal, Log, LogKind, LogQuery, LogRecord,
@@ -247,7 +248,10 @@ impl Scene {
             Arc::new(PolicyFilter::new(Arc::new(self.directory.clone()))),
             Arc::new(Deliver::new(store.clone(), Arc::clone(&self.log))),
             // Nobody is on line.
-            Arc::new(Notify::new(Arc::new(Mailroom::new(store.clone())))),
+            Arc::new(Notify::new(
+                Arc::new(Mailroom::new(store.clone())),
+                Announcer::new(Hooks::new(Arc::clone(&self.control)), Arc::clone(&self.clock)),
+            )),
             Arc::new(Housekeep::new(
                 store,
                 Arc::clone(&self.control),

@@ -72,7 +72,7 @@ impl Places {
     }
 }
 
-const fn state_name(state: AccountState) -> &'static str {
+pub(crate) const fn state_name(state: AccountState) -> &'static str {
     match state {
         AccountState::Active => "active",
         AccountState::Disabled => "disabled",
@@ -197,16 +197,7 @@ impl Administration {
         let about = About::new(Some(tenant), Action::AccountAdd, &address).to(json!({
             "display_name": new.display_name, "quota_bytes": new.quota_bytes, "departments": new.departments,
         }));
-        // In several departments it takes somebody who reaches each.
-        let places = self.places(call, tenant).await?;
-        let each: Vec<&[DepartmentId]> = match new.departments.as_slice() {
-            [] => vec![&[]],
-            some => some.chunks(1).collect(),
-        };
-        for one in each {
-            let departments = places.of(one);
-            self.permit(call, &Scope::NewAccount { tenant, departments: &departments }, &about).await?;
-        }
+        self.permit_new(call, tenant, &new.departments, &about).await?;
         let domain = self.own_domain(tenant, &new.address).await?;
         self.check_lock(tenant, &domain).await?;
         let wished = pennypost_directory::NewAccount {
@@ -220,6 +211,26 @@ impl Administration {
         // What can be known before is no operation.
         self.directory.check_new(tenant, &wished).await?;
         self.act(call, &about, self.directory.add_account_with(&wished)).await
+    }
+
+    /// May the actor add an account in these departments? In several it takes somebody who reaches each.
+    pub(crate) async fn permit_new(
+        &self,
+        call: &Call,
+        tenant: TenantId,
+        departments: &[DepartmentId],
+        about: &About<'_>,
+    ) -> Result<(), AdminError> {
+        let places = self.places(call, tenant).await?;
+        let each: Vec<&[DepartmentId]> = match departments {
+            [] => vec![&[]],
+            some => some.chunks(1).collect(),
+        };
+        for one in each {
+            let departments = places.of(one);
+            self.permit(call, &Scope::NewAccount { tenant, departments: &departments }, about).await?;
+        }
+        Ok(())
     }
 
     /// Departments are looked up only for whoever does not reach the whole tenant.

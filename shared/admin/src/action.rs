@@ -81,6 +81,20 @@ actions! {
     TenantAdd "tenant.add" Installation Write Installation Nobody All;
     /// Suspend a tenant or let it in again (TEN-10).
     TenantState "tenant.state" Installation Write Tenant Nobody All;
+    /// Block functions of a tenant, or open them again (TEN-10).
+    TenantBlock "tenant.block" Installation Write Tenant Nobody All;
+    /// Order that everything of a tenant is erased (TEN-11).
+    TenantErase "tenant.erase" Installation Write Tenant Nobody All;
+    /// Withdraw that order.
+    TenantErasureWithdraw "tenant.erasure-withdraw" Installation Write Tenant Nobody All;
+    /// Hold what there is of a tenant, whatever ends, or no longer (TEN-11).
+    TenantHold "tenant.hold" Installation Write Tenant Nobody All;
+    /// List tenants that have ended, or were erased.
+    EndingList "ending.list" Installation Read Installation Nobody All;
+    /// Look at how long tenants that have ended are kept.
+    EndingRulesRead "ending.rules.read" Installation Read Installation Nobody All;
+    /// Say how long they are.
+    EndingRulesChange "ending.rules" Installation Write Installation Nobody All;
     /// Look at a tenant.
     TenantRead "tenant.read" Tenant Read Tenant Nobody All;
     /// Look at what an organisation says of itself, and at how many there are (TEN-12).
@@ -91,6 +105,56 @@ actions! {
     PlanRead "plan.read" Tenant Read Tenant Nobody All;
     /// Give a tenant another plan, say that it has paid, or that it is known who it is: the operator's word (PLN-01, PLN-05).
     PlanChange "plan.change" Installation Write Tenant Nobody All;
+    /// Look at whose names members' letters bear.
+    NamesRead "names.read" Policies Read Tenant Nobody All;
+    /// Say whether they bear the names that administrators have given, or what mail programs say (ORG-27).
+    NamesChange "names.change" Policies Write Tenant Nobody All;
+    /// Look at who sends nothing outside the organisation, and how often the others may.
+    SendingRulesRead "sending-rules.read" Policies Read Tenant Nobody All;
+    /// Say who sends nothing outside, and how often the others may (SND-21, SND-22).
+    SendingRulesChange "sending-rules.change" Policies Write Tenant Nobody All;
+    /// Look at the orders of plans (PLN-08).
+    PurchaseRead "purchase.read" Tenant Read Tenant Nobody All;
+    /// Write an order of a plan down: the operator's word.
+    PurchaseAdd "purchase.add" Installation Write Tenant Nobody All;
+    /// Say that an order was paid, or that its papers were issued.
+    PurchaseChange "purchase.change" Installation Write Tenant Nobody All;
+    /// Submit an order of a plan: to buy, to renew, more seats, a trial, more accounts (PLN-05, PLN-07, TEN-05, TEN-15).
+    OrderSubmit "order.submit" Tenant Write Tenant Nobody All;
+    /// Withdraw an order that is not decided.
+    OrderWithdraw "order.withdraw" Tenant Write Tenant Nobody All;
+    /// Approve or refuse an order: the operator's word.
+    OrderDecide "order.decide" Installation Write Tenant Nobody All;
+    /// List the orders of all tenants that wait for the operator's word.
+    OrderList "order.list" Installation Read Installation Nobody All;
+    /// Ask for the invoice or the contract of an order.
+    PaperRequest "purchase.paper" Tenant Write Tenant Nobody All;
+    /// List the versions of the terms of service, as the operator (TEN-08).
+    TermsManage "terms.list" Installation Read Installation Nobody All;
+    /// Publish a version of the terms of service.
+    TermsPublish "terms.publish" Installation Write Installation Nobody All;
+    /// Read the terms of service, and who has accepted them.
+    TermsRead "terms.read" Tenant Read Tenant Nobody All;
+    /// List bulletins of all tenants, as the operator (LOG-09).
+    BulletinList "bulletin.list" Installation Read Installation Nobody All;
+    /// Publish a bulletin for administrators.
+    BulletinPublish "bulletin.publish" Installation Write Installation Nobody All;
+    /// Withdraw a bulletin.
+    BulletinWithdraw "bulletin.withdraw" Installation Write Installation Nobody All;
+    /// Read the bulletins of the operator (LOG-09).
+    BulletinRead "bulletin.read" Tenant Read Tenant Nobody All;
+    /// Note that one has read a bulletin: nobody else's matter, and in no log.
+    BulletinMark "bulletin.mark" Tenant Read Tenant Nobody People;
+    /// Look at whom administrators turn to (ADM-05).
+    ContactRead "contact.read" Installation Read Installation Nobody All;
+    /// Say whom administrators turn to.
+    ContactChange "contact.change" Installation Write Installation Nobody All;
+    /// Look at whom the administrators of a tenant turn to instead of the operator.
+    TenantContactRead "tenant.contact.read" Tenant Read Tenant Nobody All;
+    /// Say whom they do: the operator's word.
+    TenantContactChange "tenant.contact" Installation Write Tenant Nobody All;
+    /// Accept the terms of service for the tenant.
+    TermsAccept "terms.accept" Tenant Write Tenant Nobody People;
     /// Look at what the tenant says about mail programs.
     TenantClientsRead "tenant.clients.read" Policies Read Tenant Nobody All;
     /// Say something else about mail programs (CLI-08).
@@ -107,6 +171,8 @@ actions! {
     AccountAdd "account.add" Members Write Account Nobody All;
     /// Change quota or state of an account.
     AccountChange "account.change" Members Write Account Nobody NobodyBelow;
+    /// Say how many messages an account may send in a day (PLN-11).
+    AccountAllowance "account.allowance" Members Write Account Nobody NobodyBelow;
     /// Set a password.
     AccountPassword "account.password" Members Write Account Nobody NobodyBelow;
     /// Let a member in again who has lost password and second factor (ORG-19).
@@ -137,6 +203,14 @@ actions! {
     GroupReaddress "group.readdress" Groups Write Tenant Nobody All;
     /// Remove a group.
     GroupRemove "group.remove" Groups Write Tenant Nobody All;
+    /// List addresses elsewhere that were invited to groups (GRP-07).
+    FriendRead "friend.read" Groups Read Tenant Nobody All;
+    /// Invite an address elsewhere.
+    FriendInvite "friend.invite" Groups Write Tenant Nobody All;
+    /// Invite an address elsewhere as a member.
+    FriendAsk "friend.ask" Members Write Account Oneself Owner;
+    /// Forget an address elsewhere: nothing goes there any more.
+    FriendForget "friend.forget" Groups Write Tenant Nobody All;
     /// Look at what the tenant lets in.
     PolicyRead "policy.read" Policies Read Tenant Nobody All;
     /// Change what the tenant lets in.
@@ -187,6 +261,20 @@ actions! {
     AccountExpire "account.expire" Members Write Account Nobody NobodyBelow;
     /// Suspend an account, or let it in again: the operator's word (TEN-10).
     AccountSuspend "account.suspend" Installation Write Account Nobody All;
+    /// Look at what a member wants to be called in letters (ORG-27).
+    NicknameRead "nickname.read" Members Read Account Oneself All;
+    /// Say what one wants to be called in letters, where the organisation lets members choose.
+    NicknameChange "nickname.change" Members Write Account Oneself Owner;
+    /// Say with whom an account exchanges mail (ORG-07).
+    AccountMailChange "account.mail-permission" Members Write Account Nobody NobodyBelow;
+    /// Block functions of an account, or open them again: the operator's word (TEN-10).
+    AccountBlock "account.block" Installation Write Account Nobody All;
+    /// Hide letters of a member: the operator's word (TEN-10). What is not shown again within `housekeeping.hidden_days` is gone.
+    LetterHide "letter.hide" Installation Write Account Nobody All;
+    /// Show letters again that were hidden.
+    LetterShow "letter.show" Installation Write Account Nobody All;
+    /// Delete letters of a member for good: the operator's word (TEN-10).
+    LetterDelete "letter.delete" Installation Write Account Nobody All;
     /// Give a member a VIP seat, or withdraw it (PLN-03).
     AccountVip "account.vip" Members Write Account Nobody NobodyBelow;
     /// Put an account into the recycle bin (ORG-21).
@@ -197,6 +285,8 @@ actions! {
     AccountUnbind "account.unbind" Members Write Account Nobody NobodyBelow;
     /// Take an account out of the recycle bin (ORG-23).
     AccountRestore "account.restore" Members Write Account Nobody NobodyBelow;
+    /// List accounts that were erased (ORG-23).
+    AccountErasedRead "account.erased.read" Members Read Tenant Nobody All;
     /// Give an account in the recycle bin to another member (ORG-23).
     AccountAssign "account.assign" Members Write Account Nobody NobodyBelow;
     /// Turn a member's account into a business mailbox (BIZ-03).
@@ -223,6 +313,8 @@ actions! {
     SecretaryEnd "secretary.end" Members Write Account Oneself NobodyBelow;
     /// Apply to be somebody's secretary (DLG-02).
     SecretaryApply "secretary.apply" Members Write Account Oneself Owner;
+    /// Copy the mail of an account that is deleted, or going to be, into another one (ORG-22, ORG-23). Takes it upon both.
+    AccountBackup "account.back-up" Members Write Account Nobody NobodyBelow;
     /// Erase an account in the recycle bin with its mail (ORG-23).
     AccountErase "account.erase" Members Write Account Nobody NobodyBelow;
     /// List tags, look at one (ORG-25).
@@ -336,8 +428,39 @@ actions! {
     LetterRead "letter.read" Log Read Account Nobody All;
     /// Look at the report of a month (LOG-10).
     ReportRead "report.read" Log Read Tenant Nobody All;
+    /// Look at the recovery address of an account (AUT-07).
+    RecoveryRead "recovery.read" Members Read Account Oneself All;
+    /// Say another recovery address, or none.
+    RecoverySet "recovery.set" Members Write Account Oneself Owner;
+    /// Look at the mobile number by which an account signs in (AUT-01).
+    MobileRead "mobile.read" Members Read Account Oneself All;
+    /// Say another mobile number, or none.
+    MobileSet "mobile.set" Members Write Account Oneself Owner;
+    /// List providers of identities, look at one (AUT-01).
+    ProviderRead "provider.read" Policies Read Tenant Nobody All;
+    /// Add, change or remove a provider, which then says who members are. In a session it is confirmed first.
+    ProviderChange "provider.change" Administrators Write Tenant Nobody Creator;
+    /// List the bindings of an account with providers (AUT-19).
+    BindingRead "binding.read" Members Read Account Oneself All;
+    /// Bind oneself to who one is at a provider.
+    BindingAdd "binding.add" Members Write Account Oneself Owner;
+    /// Cut a binding.
+    BindingCut "binding.cut" Members Write Account Oneself NobodyBelow;
+    /// Give oneself another address, as the creator, once (ORG-03).
+    CreatorReaddress "creator.readdress" Members Write Account Oneself Owner;
     /// Ask for a ticket with which a member is let in (INT-01).
     TicketAdd "ticket.add" SignOn Write Account Nobody NobodyBelow;
+    /// Look at how many unread letters a member has (INT-01).
+    UnreadRead "unread.read" Notices Read Account Oneself All;
+    /// List subscriptions to notices of new mail, look at one and at how telling goes (INT-01).
+    SubscriptionRead "subscription.read" Notices Read Tenant Nobody All;
+    /// Add, change or remove a subscription, let it go on, or try it. That one was paused is recorded as this, too.
+    SubscriptionChange "subscription.change" Notices Write Tenant Nobody All;
+    /// Look at members and tags over SCIM (ORG-26).
+    ProvisioningRead "provisioning.read" Provisioning Read Tenant Nobody All;
+    /// Have members, their departments and tags as a directory elsewhere has them. What is done is recorded as what it is; as
+    /// this, what that directory calls them.
+    ProvisioningChange "provisioning.change" Provisioning Write Tenant Nobody All;
 }
 
 impl Action {
@@ -402,7 +525,12 @@ impl Action {
         matches!(
             self,
             Action::TenantState
+                | Action::TenantBlock
+                | Action::TenantErase
+                | Action::TenantHold
+                | Action::EndingRulesChange
                 | Action::PlanChange
+                | Action::OrderDecide
                 | Action::DomainRemove
                 | Action::DomainSuspend
                 | Action::RoleChange
@@ -413,6 +541,7 @@ impl Action {
                 | Action::SecurityChange
                 | Action::RequestConfirm
                 | Action::AccountErase
+                | Action::LetterDelete
         )
     }
 

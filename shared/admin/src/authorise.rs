@@ -352,7 +352,15 @@ pub fn authorise(actor: &Actor, action: Action, scope: &Scope<'_>) -> Decision {
     if is_over && action != Action::AccountOwnPassword {
         return Decision::Deny(Why::PasswordOver);
     }
-    let is_for_setting_up = matches!(action, Action::SecondFactorRead | Action::SecondFactorSet);
+    // Whoever has a passkey, and came by the password alone, shows it. For codes by SMS there has to be a number.
+    let is_for_setting_up = matches!(
+        action,
+        Action::SecondFactorRead
+            | Action::SecondFactorSet
+            | Action::SessionConfirm
+            | Action::MobileRead
+            | Action::MobileSet
+    );
     if actor.presence().is_some_and(|presence| presence.lacks_factor) && !is_for_setting_up && !is_over {
         return Decision::Deny(Why::NoFactor);
     }

@@ -220,7 +220,14 @@ fn whoever_lacks_a_factor_sets_one_up_and_nothing_else() {
             Target::Account => Scope::Account { key: own, departments: &[], authority: &authority },
             _ => ordinary(action, &authority),
         };
-        let is_setting_up = matches!(action, Action::SecondFactorRead | Action::SecondFactorSet);
+        let is_setting_up = matches!(
+            action,
+            Action::SecondFactorRead
+                | Action::SecondFactorSet
+                | Action::SessionConfirm
+                | Action::MobileRead
+                | Action::MobileSet
+        );
         let expected = if is_setting_up { Decision::Allow } else { Decision::Deny(Why::NoFactor) };
         assert_eq!(authorise(&creator, action, &scope), expected, "{}", action.name());
     }
@@ -250,8 +257,8 @@ fn members_have_their_own() {
     let own = AccountKey { tenant: OURS, account: AccountId(9) };
     let authority = Authority::default();
     let scope = Scope::Account { key: own, departments: &[], authority: &authority };
-    let member = person(Authority::default(), of(&["members:write"]));
-    let reader = person(Authority::default(), of(&["members:read"]));
+    let member = person(Authority::default(), of(&["members:write", "notices:write"]));
+    let reader = person(Authority::default(), of(&["members:read", "notices:read"]));
     for action in Action::ALL.iter().copied().filter(|action| action.target() == Target::Account) {
         let allowed = authorise(&member, action, &scope) == Decision::Allow;
         let is_for_keys = action.is_ones_own() && !action.is_owners();

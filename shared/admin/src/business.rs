@@ -1,8 +1,6 @@
 //! Business mailboxes: who uses them, and what their users do with them themselves (BIZ-01, BIZ-02, BIZ-04, BIZ-06, BIZ-07).
 
-use pennypost_directory::{
-    Account, AccountKind, DirectoryError, Listed, MailAddress, MailboxUsers, Page, Token, TokenId,
-};
+use pennypost_directory::{Account, AccountKind, Listed, MailAddress, MailboxUsers, Page, Token, TokenId};
 use pennypost_model::{AccountId, AccountKey, TenantId, Timestamp};
 use serde_json::{Value, json};
 
@@ -34,8 +32,7 @@ impl Administration {
     /// Adds a business mailbox to a domain of the tenant, with its users (BIZ-02).
     ///
     /// # Errors
-    /// [`AdminError`]. A call that was cut off may have left the mailbox without users, who then are to be let in by
-    /// themselves.
+    /// [`AdminError`]. Of a call that was cut off nothing is left, or the mailbox with its users.
     pub async fn add_business_mailbox(
         &self,
         call: &Call,
@@ -63,16 +60,9 @@ impl Administration {
         // What can be known before is no operation.
         self.directory.check_new(tenant, &wished).await?;
         self.directory.check_users(tenant, &new.users).await?;
-        self.act(call, &about, async {
-            let account = self.directory.add_account_with(&wished).await?;
-            let set = self.directory.change_mailbox_users(account.key, |users| {
-                users.clone_from(&new.users);
-                true
-            });
-            set.await?;
-            Ok::<_, DirectoryError>(account)
-        })
-        .await
+        let made = self.act(call, &about, self.directory.add_business_mailbox(&wished, &new.users)).await?;
+        self.tell_users(&made, &new.users).await;
+        Ok(made)
     }
 
     /// Who uses a business mailbox.
@@ -155,9 +145,11 @@ impl Administration {
         let object = key.account.to_string();
         let about = About::new(Some(key.tenant), Action::MailboxUsersChange, &object);
         let mailbox = self.permitted(call, &about, key).await?;
+        let mut before = MailboxUsers::default();
         if mailbox.kind == AccountKind::Business {
             // What is so already is no operation.
             let stored = self.directory.mailbox_users(key).await?;
+            before.clone_from(&stored);
             let mut wished = stored.clone();
             if change(&mut wished) && wished == stored {
                 return Ok(stored);
@@ -169,7 +161,9 @@ impl Administration {
             let changed = self.directory.change_mailbox_users(key, change).await?;
             changed.ok_or(AdminError::Changed)
         };
-        self.act(call, &about, changing).await
+        let users = self.act(call, &about, changing).await?;
+        self.tell_users(&mailbox, &users.without(&before)).await;
+        Ok(users)
     }
 
     /// The business mailboxes that an account uses and that are open (BIZ-06).

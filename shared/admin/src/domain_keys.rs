@@ -68,7 +68,7 @@ impl Administration {
         Administration { secrets: Some(secrets), ..self }
     }
 
-    fn secrets(&self) -> Result<&dyn Secrets, AdminError> {
+    pub(crate) fn secrets(&self) -> Result<&dyn Secrets, AdminError> {
         self.secrets.as_deref().ok_or(AdminError::NoSealing)
     }
 
@@ -267,6 +267,7 @@ impl Administration {
     /// # Errors
     /// [`AdminError`]; what was done before it is done.
     pub async fn look_after_domains(&self, tenant: TenantId, until: Timestamp) -> Result<Worked, AdminError> {
+        self.sweep_sign_ups_daily().await?;
         if self.outside.is_none() {
             return Ok(Worked::Over);
         }

@@ -8,7 +8,9 @@
 
 use std::sync::Arc;
 
-use pennypost_directory::{Domain, DomainContents, DomainHealth, DomainName, DomainState};
+use pennypost_directory::{
+    DirectoryError, Domain, DomainContents, DomainHealth, DomainName, DomainState, Function, MAX_PAGE, Page,
+};
 use pennypost_domains::{
     Challenge, Checked, Importance, Proof, Question, Report, Service, Subject, Verdict, Wanted, check, prove,
     wanted,
@@ -58,10 +60,6 @@ pub struct DomainRecords {
     pub report: Option<Report>,
 }
 
-fn service_key() -> ControlKey {
-    ControlKey::new("installation", "service")
-}
-
 fn report_key(tenant: TenantId, name: &DomainName) -> ControlKey {
     ControlKey::new(format!("{tenant}/domain-checks"), name.to_string())
 }
@@ -89,7 +87,7 @@ impl Administration {
         Administration { outside: Some(Outside { dns, https }), ..self }
     }
 
-    fn outside(&self) -> Result<&Outside, AdminError> {
+    pub(crate) fn outside(&self) -> Result<&Outside, AdminError> {
         self.outside.as_ref().ok_or(AdminError::NoLookUps)
     }
 
@@ -99,7 +97,7 @@ impl Administration {
     /// [`AdminError`].
     pub async fn service(&self, call: &Call) -> Result<Option<Service>, AdminError> {
         call.may(Action::ServiceRead, &Scope::Installation)?;
-        Ok(self.read::<Service>(&service_key()).await?.map(|(service, _)| service))
+        Ok(self.read::<Service>(&Service::key()).await?.map(|(service, _)| service))
     }
 
     /// Says at what all domains have to point, if it is still as `expected`.
@@ -119,12 +117,12 @@ impl Administration {
         }));
         self.permit(call, &Scope::Installation, &about).await?;
         let write = async {
-            let stored = self.read::<Service>(&service_key()).await?;
+            let stored = self.read::<Service>(&Service::key()).await?;
             if stored.as_ref().map(|(stored, _)| stored) != expected {
                 return Err(AdminError::Changed);
             }
             let version = stored.map_or(Expected::Absent, |(_, version)| Expected::Version(version));
-            if self.write(&service_key(), &service, version).await? {
+            if self.write(&Service::key(), &service, version).await? {
                 Ok(())
             } else {
                 Err(AdminError::Changed)
@@ -135,7 +133,7 @@ impl Administration {
     }
 
     pub(crate) async fn said_service(&self) -> Result<Service, AdminError> {
-        let found = self.read::<Service>(&service_key()).await?;
+        let found = self.read::<Service>(&Service::key()).await?;
         found.map(|(service, _)| service).ok_or(AdminError::Conflict(Conflict::ServiceUnsaid))
     }
 
@@ -179,8 +177,31 @@ impl Administration {
         if is_open { Ok(()) } else { Err(AdminError::Conflict(Conflict::DomainLocked)) }
     }
 
-    /// Notes that the tenant says a domain is its own.
-    pub(crate) async fn claim(&self, tenant: TenantId, name: &str) -> Result<Domain, AdminError> {
+    /// Notes that the tenant says a domain is its own. What the operator says for it is not held to its plan.
+    pub(crate) async fn claim(
+        &self,
+        call: &Call,
+        tenant: TenantId,
+        name: &str,
+    ) -> Result<Domain, AdminError> {
+        let stored = self.stored_tenant(tenant).await?;
+        let limit = stored.domains_allowed(self.clock.now()).filter(|_| call.actor.tenant().is_some());
+        if let Some(limit) = limit {
+            // What it has already is that, and no matter of the plan.
+            if let Some(known) = self.directory.domain_in(tenant, name).await? {
+                return Err(DirectoryError::DomainTaken(known.name.to_string()).into());
+            }
+            let page = Page { after: None, limit: MAX_PAGE };
+            let domains = self.directory.domains(tenant, &page).await?.items;
+            // Those that the operator has given were never claimed.
+            if domains.iter().filter(|domain| domain.challenge.is_some()).count() >= limit {
+                return Err(AdminError::Conflict(if stored.has(Function::MoreDomains, self.clock.now()) {
+                    Conflict::PlanDomains(limit)
+                } else {
+                    Conflict::NotInPlan(Function::MoreDomains)
+                }));
+            }
+        }
         let Challenge { token, digits } =
             Challenge::of(self.ids.random(), self.ids.random(), self.ids.random());
         Ok(self.directory.claim_domain(tenant, name, (token, digits)).await?)
@@ -198,7 +219,7 @@ impl Administration {
     ) -> Result<Domain, AdminError> {
         let about = About::new(Some(tenant), Action::DomainAdd, name);
         self.permit(call, &Scope::Tenant(tenant), &about).await?;
-        self.act(call, &about, self.claim(tenant, name)).await
+        self.act(call, &about, self.claim(call, tenant, name)).await
     }
 
     /// Does the zone of a claimed domain show what it should (DOM-08)? If so, the domain is the tenant's, or in conflict
@@ -301,6 +322,11 @@ impl Administration {
             is_protected: report.is_protected(),
         };
         let domain = self.directory.note_health(tenant, &domain.name, health).await?;
+        // On the heap: it is large, and there is seldom something to do.
+        if let Err(error) = Box::pin(self.go_on_with_trial(call, &domain)).await {
+            // It is gone on with upon the next look; what was found of this domain holds.
+            tracing::warn!(%tenant, %error, "a trial domain was not gone on with");
+        }
         Ok(DomainRecords { domain, wanted, report: Some(report) })
     }
 
@@ -384,11 +410,17 @@ impl Administration {
         let remove = self.directory.remove_domain(tenant, &domain.name, REMOVED_AT_ONCE);
         let is_gone = self.act(call, &about, remove).await?;
         if is_gone {
-            self.erase(&report_key(tenant, &domain.name)).await?;
-            self.key_store().forget(tenant, domain.name.as_str()).await?;
-            self.forget_tls_policy(&domain).await?;
+            self.forget_domain(&domain).await?;
+            self.end_trial_at(tenant, &domain.name).await?;
         }
         Ok(is_gone)
+    }
+
+    /// Forgets what was kept of a domain that is gone.
+    pub(crate) async fn forget_domain(&self, domain: &Domain) -> Result<(), AdminError> {
+        self.erase(&report_key(domain.tenant, &domain.name)).await?;
+        self.key_store().forget(domain.tenant, domain.name.as_str()).await?;
+        self.forget_tls_policy(domain).await
     }
 }
 

@@ -1,11 +1,15 @@
 //! Why administration did not do what it was asked.
 
+use pennypost_connector::SmsError;
 use pennypost_directory::{DirectoryError, Function, SignInError};
+use pennypost_hooks::HookError;
 use pennypost_model::codec::CodecError;
 use pennypost_organisation::FileError;
+use pennypost_passkeys::Refused;
 use pennypost_ports::PortError;
 
 use crate::authorise::Why;
+use crate::provider_sign_in::ProviderError;
 
 /// Why administration did not do what it was asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -46,6 +50,27 @@ pub enum AdminError {
     /// A code of the second factor is wrong, or can't be looked at now: HTTP 422, 429.
     #[error("the code was not accepted: {0}")]
     Code(SignInError),
+    /// A passkey was not accepted, or can't be looked at now: HTTP 422, 429.
+    #[error("the passkey was not accepted: {0}")]
+    Passkey(SignInError),
+    /// A provider of identities does not answer as it should: HTTP 502.
+    #[error("the provider does not answer as it should: {0}")]
+    Provider(ProviderError),
+    /// What was sent to somebody who has forgotten his password is not good, or can't be looked at now: HTTP 401, 429.
+    #[error("what was shown sets no password: {0}")]
+    Recovery(SignInError),
+    /// As many letters went as may go in an hour: HTTP 429.
+    #[error("too many letters were sent")]
+    TooManyLetters,
+    /// As many text messages went to a number, or of the tenant, as may: HTTP 429.
+    #[error("too many text messages were sent")]
+    TooManyMessages,
+    /// A text message was not handed over: HTTP 503, or 409 where it was refused.
+    #[error("the text message was not sent: {0}")]
+    Sms(SmsError),
+    /// It was not tried, since what was to be done before it took too long or failed: HTTP 503.
+    #[error("it was not tried")]
+    NotTried,
     /// A file that can't be imported: HTTP 422.
     #[error("the file {name} can't be imported")]
     File {
@@ -60,6 +85,9 @@ pub enum AdminError {
     /// Traces of letters can't be read here: HTTP 503.
     #[error("traces of letters can't be read here")]
     NoTraces,
+    /// Mail can't be looked at here: HTTP 503.
+    #[error("mail can't be looked at here")]
+    NoMail,
     /// A second administrator has to confirm it (ADM-13): HTTP 202.
     #[error("a second administrator has to confirm it")]
     NeedsSecond,
@@ -101,15 +129,90 @@ pub enum Conflict {
     /// A long operation that has ended.
     #[error("it has ended")]
     TaskOver,
+    /// The operator has not said where the pages for people are, for which passkeys are made.
+    #[error("the operator has not said yet where the pages for people are")]
+    NoPages,
+    /// Another member is bound to that person of the provider.
+    #[error("another member is bound to that person of the provider")]
+    BoundElsewhere,
+    /// Nothing is sent to addresses elsewhere from here, or that one is another organisation's here.
+    #[error("no letter goes to that address from here")]
+    NotFromHere,
+    /// Only members with a VIP seat do that, where there is a plan (PLN-10).
+    #[error("only members with a VIP seat do that")]
+    NeedsSeat,
+    /// Whoever may not send outside the organisation invites nobody there (ORG-07, SND-22).
+    #[error("you may send within your organisation only")]
+    SendsInside,
+    /// Members invite members elsewhere of a group, and nobody else.
+    #[error("that address is no member of the group")]
+    NotInGroup,
+    /// Whoever has the address has agreed once, and wants no more.
+    #[error("whoever has that address wants no more")]
+    WantsNoMore,
+    /// No text messages are sent from here.
+    #[error("no text messages are sent from here")]
+    NoSms,
+    /// No trial domains are given here.
+    #[error("no trial domains are given here")]
+    NoTrials,
+    /// The tenant has, or had, another trial domain, or has a domain of its own.
+    #[error("the organisation has a domain, or has had its trial domain")]
+    TrialGiven,
+    /// A tenant with nothing but a trial domain.
+    #[error("the organisation has a trial domain only")]
+    TrialOnly,
+    /// Nobody signs up here by himself, or not by this way.
+    #[error("nobody signs up here by himself, or not in this way")]
+    NoSignUps,
+    /// The address of the creator was changed already, or is nobody's whose it can be.
+    #[error("the address was changed once")]
+    Readdressed,
+    /// There is no mobile number that its owner has proved.
+    #[error("there is no mobile number that was proved")]
+    NoMobile,
+    /// Codes that go to the number are the second factor.
+    #[error("codes that go to the number are the second factor")]
+    MobileIsFactor,
+    /// There is a password, which has to be said.
+    #[error("there is a password, which has to be said")]
+    PasswordSet,
+    /// The passkey is there already.
+    #[error("the passkey is there already")]
+    PasskeyKnown,
     /// Nothing to be read has come of a long operation yet, or not any more.
     #[error("there is nothing to be read")]
     NoResult,
+    /// The term of an order is over.
+    #[error("the term of the order is over")]
+    OrderOver,
+    /// An order that nobody has submitted, or that was decided already.
+    #[error("there is nothing to be decided about the order any more")]
+    OrderDecided,
+    /// Pro was tried out already, or is paid for.
+    #[error("the organisation has tried it out already, or has it")]
+    Tried,
+    /// A tenant without a plan has nothing to be renewed or raised.
+    #[error("the organisation has no plan, and is limited by nothing")]
+    NoPlan,
+    /// Erasing the tenant has begun.
+    #[error("erasing the tenant has begun")]
+    ErasingBegun,
+    /// Who gets a password does not set the first one by an invitation.
+    #[error("either a password or an invitation")]
+    PasswordAndInvitation,
+    /// Administrators give the names that letters bear (ORG-27).
+    #[error("administrators give the names that letters bear")]
+    NamesGiven,
     /// The creator hands the tenant over before he leaves.
     #[error("the creator hands the organisation over first")]
     CreatorLeaves,
     /// The tenant's plan does not have the function (PLN-09).
     #[error("the plan does not have the function {}", .0.name())]
     NotInPlan(Function),
+    /// The tenant has as many domains as its plan allows (DOM-02).
+    #[error("the plan allows {0} domains")]
+    PlanDomains(usize),
 }
 
 /// What can't be.
@@ -127,6 +230,9 @@ pub enum Invalid {
     /// A grant names a role that is not there.
     #[error("there is no such role")]
     NoRole,
+    /// No copy of a letter that is named came into the account.
+    #[error("no such letter came into the account")]
+    NoLetter,
     /// A grant or creator is to be an account that is not there.
     #[error("there is no such account")]
     NoAccount,
@@ -136,6 +242,82 @@ pub enum Invalid {
         /// How many.
         limit: usize,
     },
+    /// A function that is blocked of a whole tenant only.
+    #[error("only a whole tenant has that function")]
+    NotOfAccounts,
+    /// An order of a plan that can't be.
+    #[error(
+        "an order has a currency by three capital letters, a term that ends after it begins, and a note of 500 characters at most"
+    )]
+    Purchase,
+    /// An order that can't be submitted.
+    #[error(
+        "to buy takes VIP seats and 1 to 10 years, to renew years, more seats their number, a trial 1 to 10 VIP seats, more accounts a larger number and a reason"
+    )]
+    Order,
+    /// An approval that can't be.
+    #[error(
+        "what costs something has a currency by three capital letters, and what is renewed or extended is paid"
+    )]
+    Approval,
+    /// A reason that can't be.
+    #[error("a reason has 1 to {limit} characters")]
+    Reason {
+        /// Characters that it may have.
+        limit: usize,
+    },
+    /// A time of grace that can't be.
+    #[error("tenants that have ended are kept for {least} to {most} days")]
+    Grace {
+        /// Days at least.
+        least: u32,
+        /// Days at most.
+        most: u32,
+    },
+    /// An order that would be carried out too late.
+    #[error("an order is carried out within {most} days")]
+    OrderDays {
+        /// Days at most.
+        most: u32,
+    },
+    /// Terms of service that can't be.
+    #[error("terms of service have 1 to {limit} bytes")]
+    Terms {
+        /// Bytes that they may have.
+        limit: usize,
+    },
+    /// A bulletin that can't be.
+    #[error(
+        "a bulletin has a title of 1 to {title} and a text of 1 to {text} characters in both languages, and ends after it begins"
+    )]
+    Bulletin {
+        /// Characters of a title.
+        title: usize,
+        /// Characters of a text.
+        text: usize,
+    },
+    /// A contact of administrators that can't be.
+    #[error("name, phone and mail have at most {limit} characters each and no control characters")]
+    ContactField {
+        /// Characters.
+        limit: usize,
+    },
+    /// The first part of a trial domain that can't be.
+    #[error(
+        "the first part of a trial domain has 3 to 30 letters a to z, digits and hyphens, and is no name of a service"
+    )]
+    Label,
+    /// A version of the terms of service has to be accepted.
+    #[error("the terms of service that hold have to be accepted: version {number}")]
+    NotAccepted {
+        /// What holds.
+        number: u32,
+    },
+    /// A sign-up that can't be.
+    #[error(
+        "a sign-up names an address elsewhere or a mobile number, an edition that is offered, and a domain where there are no trial domains"
+    )]
+    SignUp,
     /// A time that has passed.
     #[error("the end has passed")]
     Past,
@@ -153,6 +335,40 @@ pub enum Invalid {
     /// There is no second factor.
     #[error("there is no second factor")]
     NoFactor,
+    /// No address of a provider.
+    #[error("an issuer is https://HOST, with a path or none, and nothing else")]
+    Issuer,
+    /// No secret of a client.
+    #[error("a client secret has 1 to {limit} bytes and no control characters")]
+    ProviderSecret {
+        /// Bytes.
+        limit: usize,
+    },
+    /// No address of a receiver.
+    #[error("a receiver is https://HOST, with a port, a path and a query or without, and nothing else")]
+    Receiver,
+    /// A subscription to nothing, or to more accounts and departments than it may have.
+    #[error(
+        "a subscription is to one kind of notices at least, and names {limit} accounts and departments at most"
+    )]
+    Subscription {
+        /// How many.
+        limit: usize,
+    },
+    /// A recovery address that is no member's own.
+    #[error(
+        "a recovery address is another member's own: no alias, group or business mailbox, and without a tag"
+    )]
+    NoMailbox,
+    /// The recovery address leads to the account itself.
+    #[error("the address leads to the account itself")]
+    OwnAddress,
+    /// There is no passkey.
+    #[error("there is no passkey")]
+    NoPasskey,
+    /// A new passkey that is not believed.
+    #[error("the passkey is not believed: {0}")]
+    Passkey(Refused),
     /// Somebody would be his own second.
     #[error("it takes another administrator")]
     OwnRequest,
@@ -196,6 +412,16 @@ impl From<PortError> for AdminError {
 impl From<CodecError> for AdminError {
     fn from(error: CodecError) -> AdminError {
         AdminError::Directory(error.into())
+    }
+}
+
+impl From<HookError> for AdminError {
+    fn from(error: HookError) -> AdminError {
+        match error {
+            HookError::Port(error) => error.into(),
+            HookError::Item(error) => error.into(),
+            HookError::Contended => DirectoryError::Contended.into(),
+        }
     }
 }
 

@@ -3,9 +3,9 @@
 
 use std::net::IpAddr;
 
-use pennypost_directory::{Attempt, NewAuthenticator, SecondFactor, SignInKind};
+use pennypost_directory::{Attempt, NewAuthenticator, SecondFactor, SignInError, SignInKind};
 use pennypost_model::AccountKey;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::action::Action;
 use crate::authorise::{Presence, Why};
@@ -39,7 +39,9 @@ impl Administration {
     ) -> Result<(String, Presence), AdminError> {
         let account = self.permitted(call, about, key).await?;
         let presence = *call.actor.presence().ok_or(AdminError::Denied(Why::NoPermission))?;
-        let has_factor = self.directory.second_factor(key).await?.is_some();
+        // A passkey is one: else whoever has the password alone would add another.
+        let has_factor = self.directory.second_factor(key).await?.is_some()
+            || !self.directory.passkeys(key).await?.is_empty();
         let is_sure = if has_factor { presence.is_confirmed } else { presence.is_fresh };
         if !is_sure {
             self.note_denied(call, about, Why::Unconfirmed).await?;
@@ -75,17 +77,93 @@ impl Administration {
         code: &str,
         client: IpAddr,
     ) -> Result<Vec<String>, AdminError> {
+        let attempt = attempt(client);
+        let finishing = self.directory.finish_authenticator(key, code, &attempt);
+        self.finish_factor(call, key, json!({ "authenticator": "set up" }), finishing).await
+    }
+
+    /// Sets up a factor that its owner has shown to have; the session is as good as one that began with it.
+    async fn finish_factor(
+        &self,
+        call: &Call,
+        key: AccountKey,
+        told: Value,
+        finishing: impl Future<Output = Result<Vec<String>, SignInError>> + Send,
+    ) -> Result<Vec<String>, AdminError> {
         let object = key.account.to_string();
         let about = About::new(Some(key.tenant), Action::SecondFactorSet, &object);
         let (address, presence) = self.permitted_owner(call, &about, key).await?;
-        let about = About { object: &address, ..about }.to(json!({ "authenticator": "set up" }));
-        let codes = self.act(call, &about, async {
-            let codes = self.directory.finish_authenticator(key, code, &attempt(client)).await;
-            codes.map_err(AdminError::Code)
-        });
-        let codes = codes.await?;
+        let about = About { object: &address, ..about }.to(told);
+        let codes = self.act(call, &about, async { finishing.await.map_err(AdminError::Code) }).await?;
         self.directory.confirm_session(key, presence.session).await?;
         Ok(codes)
+    }
+
+    /// Sends a code to the owner's number, which is to be a second factor (AUT-11).
+    ///
+    /// # Errors
+    /// [`AdminError`]; [`Conflict::NoSms`] where no text messages are sent, [`Conflict::NoMobile`] where no number was proved.
+    ///
+    /// [`Conflict::NoSms`]: crate::Conflict::NoSms
+    /// [`Conflict::NoMobile`]: crate::Conflict::NoMobile
+    pub async fn begin_sms_factor(&self, call: &Call, key: AccountKey) -> Result<(), AdminError> {
+        let object = key.account.to_string();
+        let about = About::new(Some(key.tenant), Action::SecondFactorSet, &object);
+        let (address, _) = self.permitted_owner(call, &about, key).await?;
+        let about = About { object: &address, ..about }.to(json!({ "sms": "begun" }));
+        self.act(call, &about, self.send_factor_code(key)).await
+    }
+
+    /// The code was said that went there: codes by SMS are a second factor from now on. The recovery codes, which are told once,
+    /// if there was none before.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    pub async fn finish_sms_factor(
+        &self,
+        call: &Call,
+        key: AccountKey,
+        code: &str,
+        client: IpAddr,
+    ) -> Result<Vec<String>, AdminError> {
+        let attempt = attempt(client);
+        let finishing = self.directory.finish_sms_factor(key, code, &attempt);
+        self.finish_factor(call, key, json!({ "sms": "set up" }), finishing).await
+    }
+
+    /// Codes by SMS are no second factor of the owner any more; the other sessions of the account end.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    pub async fn remove_sms_factor(&self, call: &Call, key: AccountKey) -> Result<(), AdminError> {
+        let object = key.account.to_string();
+        let about = About::new(Some(key.tenant), Action::SecondFactorSet, &object);
+        let (address, presence) = self.permitted_owner(call, &about, key).await?;
+        if !self.directory.second_factor(key).await?.is_some_and(|factor| factor.sms) {
+            return Err(Invalid::NoFactor.into());
+        }
+        let about = About { object: &address, ..about }.to(json!({ "sms": "removed" }));
+        let removing = async {
+            self.directory.remove_sms_factor(key).await?;
+            self.directory.end_sessions(key, Some(presence.session)).await
+        };
+        self.act(call, &about, removing).await.map(drop)
+    }
+
+    /// Sends a code by SMS with which the owner confirms a session ([`Administration::confirm`]).
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    pub async fn send_confirmation_code(&self, call: &Call, key: AccountKey) -> Result<(), AdminError> {
+        let object = key.account.to_string();
+        let about = About::new(Some(key.tenant), Action::SessionConfirm, &object);
+        let account = self.permitted(call, &about, key).await?;
+        if !self.directory.second_factor(key).await?.is_some_and(|factor| factor.sms) {
+            return Err(Invalid::NoFactor.into());
+        }
+        let address = account.address.to_string();
+        let about = About { object: &address, ..about }.to(json!({ "sms": "sent" }));
+        self.act(call, &about, self.send_factor_code(key)).await
     }
 
     /// Makes new recovery codes in the place of the earlier ones.
@@ -101,22 +179,26 @@ impl Administration {
         codes.ok_or(AdminError::Invalid(Invalid::NoFactor))
     }
 
-    /// The owner takes the own second factor away.
+    /// The owner takes the own authenticator away; the other sessions of the account end.
     ///
     /// # Errors
     /// [`AdminError`].
-    pub async fn remove_second_factor(&self, call: &Call, key: AccountKey) -> Result<(), AdminError> {
+    pub async fn remove_authenticator(&self, call: &Call, key: AccountKey) -> Result<(), AdminError> {
         let object = key.account.to_string();
         let about = About::new(Some(key.tenant), Action::SecondFactorSet, &object);
-        let (address, _) = self.permitted_owner(call, &about, key).await?;
-        if self.directory.second_factor(key).await?.is_none() {
+        let (address, presence) = self.permitted_owner(call, &about, key).await?;
+        if !self.directory.second_factor(key).await?.is_some_and(|factor| factor.authenticator) {
             return Err(Invalid::NoFactor.into());
         }
         let about = About { object: &address, ..about }.to(json!({ "authenticator": "removed" }));
-        self.act(call, &about, self.directory.remove_second_factor(key)).await.map(drop)
+        let removing = async {
+            self.directory.remove_authenticator(key).await?;
+            self.directory.end_sessions(key, Some(presence.session)).await
+        };
+        self.act(call, &about, removing).await.map(drop)
     }
 
-    /// Takes away the second factor of somebody who has lost it.
+    /// Takes away the second factor and the passkeys of somebody who has lost them; sessions that they may have opened end.
     ///
     /// # Errors
     /// [`AdminError`].
@@ -127,7 +209,14 @@ impl Administration {
         let address = account.address.to_string();
         let about = About { object: &address, ..about };
         // Without one there is nothing to do, which is no mistake.
-        self.act(call, &about, self.directory.remove_second_factor(key)).await.map(drop)
+        self.act(call, &about, async {
+            self.directory.remove_second_factor(key).await?;
+            self.directory.remove_passkeys(key).await?;
+            let own = call.actor.presence().map(|presence| presence.session);
+            self.directory.end_sessions(key, own).await
+        })
+        .await
+        .map(drop)
     }
 
     /// Shows the second factor again: for five minutes the session may do what can't be made undone (ADM-13).

@@ -101,7 +101,7 @@ impl Administration {
         Ok(Authority { standing, grants: given })
     }
 
-    async fn creator_of(&self, tenant: TenantId) -> Result<Option<AccountId>, AdminError> {
+    pub(crate) async fn creator_of(&self, tenant: TenantId) -> Result<Option<AccountId>, AdminError> {
         let stored = self.read::<Creator>(&creator_key(tenant)).await?;
         Ok(stored.map(|(creator, _)| creator.account))
     }
@@ -224,6 +224,12 @@ impl Administration {
     pub async fn creator(&self, call: &Call, tenant: TenantId) -> Result<Option<AccountId>, AdminError> {
         call.may(Action::GrantRead, &Scope::Tenant(tenant))?;
         self.creator_of(tenant).await
+    }
+
+    /// Names the creator of a tenant that is being opened, unless there is one.
+    pub(crate) async fn name_first_creator(&self, creator: AccountKey) -> Result<(), AdminError> {
+        let key = creator_key(creator.tenant);
+        self.write(&key, &Creator { account: creator.account }, Expected::Absent).await.map(drop)
     }
 
     /// Names the creator: the operator the first one, later he himself his successor, if he is still `expected`.

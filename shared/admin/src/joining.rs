@@ -54,7 +54,7 @@ pub enum Accepted {
     /// Something was applied for, or there is an account.
     Applied(Applied),
     /// The member of this account has a password.
-    Member(Account),
+    Member(Box<Account>),
 }
 
 fn rules_shown(rules: &JoiningRules) -> Value {
@@ -374,7 +374,8 @@ impl Administration {
         client: Option<IpAddr>,
     ) -> Result<Accepted, AdminError> {
         if Directory::is_member_invitation(text) {
-            return self.join_as_member(text, new.password, client).await.map(Accepted::Member);
+            let joined = self.join_as_member(text, new.password, client).await?;
+            return Ok(Accepted::Member(Box::new(joined)));
         }
         let Joining { tenant, address, invitation, adds, .. } =
             self.directory.check_joining(text, new).await?;
@@ -406,7 +407,7 @@ impl Administration {
     }
 
     /// Records what somebody does who is nobody yet, does it, and records if it failed.
-    async fn recorded<R>(
+    pub(crate) async fn recorded<R>(
         &self,
         tenant: TenantId,
         entry: Entry,

@@ -10,7 +10,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use parking_lot::Mutex;
-use pennypost_directory::{Account, AccountKind, Directory, Function, Listed, Page};
+use pennypost_directory::{Account, AccountKind, Blockable, Directory, Function, Listed, Page};
 use pennypost_model::codec::{Versioned, encode};
 use pennypost_model::{AccountId, AccountKey, TenantId, Timestamp};
 use pennypost_ports::{ControlKey, Expected};
@@ -221,7 +221,9 @@ impl Administration {
     async fn actor_by(&self, book: Book, id: KeyId, item: KeyItem) -> Result<Actor, NotAuthentic> {
         if let Some(tenant) = book {
             let tenant = self.directory.tenant(tenant).await.map_err(AdminError::from)?;
-            if tenant.is_none_or(|tenant| !tenant.is_open(self.clock.now())) {
+            // A plan without the function leaves keys that were made before; the operator's word does not.
+            let api = Blockable::OfPlan(Function::Api);
+            if tenant.is_none_or(|tenant| !tenant.is_open(self.clock.now()) || tenant.is_blocked(api)) {
                 return Err(NotAuthentic::Unknown);
             }
         }

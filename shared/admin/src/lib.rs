@@ -13,9 +13,23 @@
 //! | `T/operations`, `installation/operations` | number | a [`Record`] of the log ([`operations`]) |
 //! | `T`, `installation` | `operations-end` | a hint where that log ends |
 //! | `T` | `security` | the [`SecurityRules`] of sessions, second factors and four eyes |
+//! | `T`, `installation` | `contact` | whom administrators turn to (`contact`) |
+//! | `T` | `last-week` | the figures of the week before the day on which they were made (`home`) |
 //! | `T` | `profile` | what the organisation says of itself (TEN-12) |
 //! | `T/requests-for-second` | id | a [`Pending`] operation that waits for a second administrator ([`requests`]) |
 //! | `T/tickets` | digest | a ticket with which a member is let in, for a minute (`tickets`) |
+//! | `T` | `providers` | the providers of identities, with sealed secrets (`providers`) |
+//! | `T/provider-requests` | digest | a browser that a provider is to send back (`provider_sign_in`) |
+//! | `T` | `subscriptions` | the subscriptions to notices of new mail (`pennypost_hooks`) |
+//! | `T/purchases` | id, the newest first | a [`Purchase`]: an order of a plan (PLN-08) |
+//! | `T/terms-accepted` | version, account | who has accepted which [`Terms`] of service (TEN-08) |
+//! | `installation/terms` | version | [`Terms`] of service |
+//! | `installation/bulletins`, `installation/bulletins-for-some` | id | a [`Bulletin`] of the operator (`bulletins`) |
+//! | `T/bulletins`, `T/bulletins-read` | id, `A/ID`, `A` | which are for the tenant, and who has read which |
+//! | `T` | `trial-domain` | its [`Trial`] domain (DOM-01) |
+//! | `T` | `readdressed-creator` | that its creator has changed the own address (ORG-03) |
+//! | `installation/choices` | digest | who chooses between organisations, for five minutes (`choosing`) |
+//! | `installation/sign-ups` | digest | who signs up, until there is a tenant (`sign_up`) |
 //! | `T/tasks` | id, the newest first | a [`Task`]: a long operation and how far it has come (`tasks`) |
 //! | `T/mail-days` | day | what the tenant and its domains received and sent on a day (`statistics`) |
 //! | `T/mail-day-members` | day, sheet, number | what its members did |
@@ -37,43 +51,73 @@ mod accounts;
 mod action;
 mod addresses;
 mod authorise;
+mod bulletins;
 mod business;
 mod call;
+mod choosing;
 mod colleagues;
+mod contact;
 mod departments;
 mod domain_keys;
 mod domains;
+mod ending;
+mod erasing;
 mod error;
 mod factors;
+mod friends;
 mod grants;
+mod home;
+mod inviting;
 mod joining;
 mod keys;
+mod last_week;
+mod limits;
+mod mail;
+mod members;
+mod mobiles;
+mod notices;
 pub mod operations;
+mod orders;
+mod own_prefix;
+mod passkeys;
 mod people;
 mod permission;
+mod picker;
 mod plans;
 mod profile;
+mod provider_sign_in;
+mod providers;
+mod provisioning;
+mod purchases;
+mod recovery;
+mod recycle_bin;
 pub mod requests;
 mod roles;
 mod secretaries;
 mod security;
+mod sending;
 mod sessions;
 mod sight;
 mod sign_in;
 mod sign_in_statistics;
+mod sign_up;
 mod statistics;
 mod store;
+mod subscriptions;
 mod tags;
 mod tasks;
+mod telling;
 mod tenants;
+mod terms;
 mod tickets;
 mod tls_policies;
+mod trial;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use pennypost_directory::Directory;
+use pennypost_directory::{Directory, DomainName};
 use pennypost_ports::{Clock, Control, Ids, Log, Objects, Queue, Secrets};
 use tokio::sync::Semaphore;
 
@@ -82,38 +126,80 @@ pub use action::{Action, Target};
 pub use authorise::{
     Actor, Authority, Decision, Granted, Means, Presence, Reach, Scope, Standing, Why, authorise,
 };
+pub use bulletins::{
+    Bulletin, BulletinKind, BulletinText, MAX_BULLETIN_TENANTS, MAX_BULLETIN_TEXT, MAX_BULLETIN_TITLE,
+    NewBulletin, ReadBulletins, SeenBulletin,
+};
 pub use business::NewBusinessMailbox;
 pub use call::Call;
+pub use choosing::{Choice, Chosen};
 pub use colleagues::Colleagues;
+pub use contact::Contact;
 pub use departments::SeenDepartments;
 pub use domains::{DomainRecords, DomainRules, Outside, REMOVED_AT_ONCE, removal_code};
+pub use ending::{
+    EndCause, EndState, Ending, EndingRules, ErasedCounts, ErasureOrder, LEAST_GRACE_DAYS, LegalHold,
+};
+pub use erasing::{KEPT as KEPT_PARTITIONS, PARTITIONS};
 pub use error::{AdminError, Conflict, Invalid};
+pub use friends::SeenFriend;
 pub use grants::{Grant, Grants, MAX_GRANTS, MAX_REACH};
+pub use home::{Before, BulletinsOnHome, DomainOnHome, EditionCard, GuideStep, Home, PlanCard, Reminder};
+pub use inviting::{InvitationWay, MAX_INVITED};
 pub use joining::{Accepted, Leads, SeenInvitation};
 pub use keys::{ApiKey, Holder, KeyId, MAX_KEYS, NewKey, NotAuthentic};
+pub use last_week::LastWeek;
+pub use limits::Names;
+pub use mail::{Copied, Copying, LettersDone, Mail, MailboxCount, ToCopy};
+pub use members::{MadeMember, NewMember};
+pub use mobiles::MobileLogin;
+pub use notices::NoticeSender;
 pub use operations::{Book, By, Checked, Entry, Origin, Outcome, Record};
+pub use orders::{Approval, NewOrder};
+pub use passkeys::{PasskeyOffer, PasskeyRequest};
+pub use pennypost_connector::SmsError;
 pub use pennypost_directory::DepartmentId;
+pub use pennypost_hooks::{
+    Attempted, NoticeKind, Pause, PauseCause, State as NoticeState, SubscriptionId, Whose,
+};
 pub use people::{Assignment, PersonChange};
 pub use permission::{Area, Level, NoPermission, Permission, Permissions};
+pub use picker::{MAX_PICKED, Named, PickKind, Pickable, Selection};
 pub use plans::Seats;
 pub use profile::{Logo, LogoKind, MAX_LOGO, OrganisationCounts, OrganisationProfile, SeenOrganisation};
+pub use provider_sign_in::{
+    NamedBinding, PROVIDER_REQUEST_LIFE, ProviderError, ProviderRequest, ProviderReturn, SIGN_IN_RETURN,
+};
+pub use providers::{Matching, NewProvider, Provider, ProviderChange, ProviderId};
+pub use provisioning::Provisioner;
+pub use purchases::{
+    Application, OrderState, OrderTerms, Paper, PaperState, Purchase, PurchaseChange, PurchaseKind,
+};
 pub use requests::{Order, Pending, RequestId};
 pub use roles::{MAX_ROLES, Role, RoleId};
 pub use secretaries::Deputy;
 pub use security::{Required, SecurityRules};
+pub use sending::Sending;
 pub use sessions::{NotSignedIn, SignIn, Visitor};
 pub use sign_in::{AccountLock, AccountRulesChange, sign_ins_csv};
 pub use sign_in_statistics::{Absent, DayOfSignIns};
+pub use sign_up::{NewSignUp, SignUpEdition, SignUpOffer, SignUpSettings, SignUpState, SignedUp};
 pub use statistics::{
     Counts, DayOfMail, DayOfReport, Delivery, Journey, LetterKind, LetterQuery, MailboxUse, MemberOfMail,
     MemberOrder, MonthlyReport, Period, UsedBytes, days_csv, letters_csv, mailboxes_csv, members_csv,
     month_of, report_csv,
 };
+pub use subscriptions::{NewSubscription, SeenSubscription, SubscriptionChange, Unread};
 pub use tags::senders_name;
-pub use tasks::{NewExport, NewImport, Swept, Task, TaskCounts, TaskKind, TaskProblem, TaskState, Worked};
+pub use tasks::{
+    LetterDeed, MAX_LETTERS_AT_ONCE, NamedLetter, NewBackup, NewExport, NewImport, NewLetterDeed, Swept,
+    Table, Task, TaskCounts, TaskKind, TaskProblem, TaskState, Worked,
+};
 pub use tenants::TenantChange;
+pub use terms::{Acceptance, MAX_TERMS, Terms};
 pub use tickets::TICKET_LIFE;
 pub use tls_policies::Policed;
+pub use trial::{TRIAL_TRANSITION_DAYS, Trial};
 
 /// Administration. Cheap to clone; clones share what the process remembers.
 #[derive(Clone)]
@@ -126,7 +212,7 @@ pub struct Administration {
     ends: Arc<Mutex<HashMap<Book, operations::End>>>,
     uses: Arc<keys::Uses>,
     outside: Option<Outside>,
-    /// What seals private keys.
+    /// What seals private keys, and secrets of clients.
     secrets: Option<Arc<dyn Secrets>>,
     /// Where the files of long operations lie, and by which queue these are carried out.
     workshop: Option<tasks::Workshop>,
@@ -134,6 +220,18 @@ pub struct Administration {
     reading: Arc<Semaphore>,
     /// Where traces are.
     log: Option<Arc<dyn Log>>,
+    /// What is done to mail.
+    mail: Option<Arc<dyn Mail>>,
+    /// Letters to other servers are sent.
+    sends_out: bool,
+    /// In whose name letters are written.
+    sender: NoticeSender,
+    /// By what text messages go.
+    texting: Option<mobiles::Texting>,
+    /// Below what trial domains are.
+    trials: Option<DomainName>,
+    /// Who signs up by himself, and to what.
+    sign_ups: Option<SignUpSettings>,
 }
 
 impl Administration {
@@ -157,6 +255,12 @@ impl Administration {
             workshop: None,
             reading: Arc::new(Semaphore::new(tasks::READ_AT_ONCE)),
             log: None,
+            mail: None,
+            sends_out: false,
+            sender: NoticeSender::default(),
+            texting: None,
+            trials: None,
+            sign_ups: None,
         }
     }
 
@@ -165,6 +269,12 @@ impl Administration {
     #[must_use]
     pub fn with_tasks(self, objects: Arc<dyn Objects>, queue: Arc<dyn Queue>) -> Administration {
         Administration { workshop: Some((objects, queue)), ..self }
+    }
+
+    /// The same, where mail can be copied and erased.
+    #[must_use]
+    pub fn upon_mail(self, mail: Arc<dyn Mail>) -> Administration {
+        Administration { mail: Some(mail), ..self }
     }
 
     /// The directory on which it stands.

@@ -81,6 +81,17 @@ pub enum By {
         /// By which; `None`: by one that was made for the account alone.
         invitation: Option<InvitationId>,
     },
+    /// Whoever was sent what sets another password.
+    Recovering,
+    /// Somebody who has shown nothing yet.
+    Stranger,
+    /// Whoever has opened the tenant by himself.
+    Founder {
+        /// Who he is since then.
+        account: AccountKey,
+        /// The address at that time.
+        address: String,
+    },
 }
 
 impl By {
@@ -104,9 +115,13 @@ impl By {
             By::Operator => "operator".to_owned(),
             By::Schedule => "schedule".to_owned(),
             By::Service { key, name } => format!("key {name} ({key})"),
-            By::Person { address, .. } | By::Session { address, .. } => address.clone(),
+            By::Person { address, .. } | By::Session { address, .. } | By::Founder { address, .. } => {
+                address.clone()
+            }
             By::Invited { invitation: Some(invitation) } => format!("invitation {invitation}"),
             By::Invited { invitation: None } => "invitation".to_owned(),
+            By::Recovering => "password recovery".to_owned(),
+            By::Stranger => "somebody".to_owned(),
         }
     }
 }

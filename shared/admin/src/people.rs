@@ -184,8 +184,8 @@ impl Administration {
     }
 
     /// Lets a member in again who has lost password and second factor (ORG-19): by the password that comes back, which he has
-    /// to change at the first sign-in, and without a second factor. Sessions end, locks are lifted. Repeating an interrupted
-    /// call completes it, with another password. It is made up here, so that none lies with what waits for a second
+    /// to change at the first sign-in, and without a second factor, passkey, binding or recovery address: whoever had got in
+    /// may have set them. Sessions end, locks are lifted. Repeating an interrupted call completes it, with another password. It is made up here, so that none lies with what waits for a second
     /// administrator.
     ///
     /// # Errors
@@ -198,11 +198,20 @@ impl Administration {
             let password = rules.fresh(account.address.local(), &account.display_name);
             self.directory.give_password(key, &password, true).await?;
             self.directory.remove_second_factor(key).await?;
+            self.directory.remove_passkeys(key).await?;
+            self.directory.cut_bindings(key).await?;
+            let had_address = self.directory.remove_recovery_address(key).await?;
+            self.directory.remove_mobile(key).await?;
             self.directory.end_sessions(key, None).await?;
             self.directory.unlock(key).await?;
-            Ok(password)
+            Ok((password, had_address.then(|| account.address.to_string())))
         };
-        self.upon(call, Action::AccountRecover, key, json!({ "must_change": true }), recovering).await
+        let after = json!({ "must_change": true });
+        let (password, told) = self.upon(call, Action::AccountRecover, key, after, recovering).await?;
+        if let Some(login) = told {
+            self.tell_of_recovery(key, &login, None).await;
+        }
+        Ok(password)
     }
 
     /// Accounts in the recycle bin that the actor may see. A page may hold few though more follow.
@@ -270,7 +279,8 @@ impl Administration {
         key: AccountKey,
         name: &str,
     ) -> Result<Account, AdminError> {
-        let converting = self.directory.convert_to_business(key, name);
+        // On the heap: it is large.
+        let converting = Box::pin(self.directory.convert_to_business(key, name));
         self.upon(call, Action::AccountConvert, key, json!({ "name": name }), converting).await?;
         self.stored_account(key).await
     }

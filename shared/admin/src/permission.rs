@@ -31,11 +31,15 @@ pub enum Area {
     Dangerous,
     /// Letting members in who have signed in elsewhere (INT-01).
     SignOn,
+    /// How many unread letters members have, and notices of new mail for other programs (INT-01).
+    Notices,
+    /// Accounts and tags as a directory elsewhere has them, over SCIM (ORG-26). For keys of programs.
+    Provisioning,
 }
 
 impl Area {
     /// Every area.
-    pub const ALL: [Area; 11] = [
+    pub const ALL: [Area; 13] = [
         Area::Installation,
         Area::Tenant,
         Area::Domains,
@@ -47,6 +51,8 @@ impl Area {
         Area::Log,
         Area::Dangerous,
         Area::SignOn,
+        Area::Notices,
+        Area::Provisioning,
     ];
 
     /// Its name in permissions.
@@ -64,6 +70,8 @@ impl Area {
             Area::Log => "log",
             Area::Dangerous => "dangerous",
             Area::SignOn => "sign-on",
+            Area::Notices => "notices",
+            Area::Provisioning => "provisioning",
         }
     }
 }
@@ -154,6 +162,14 @@ impl Permissions {
     pub fn and(&self, others: &Permissions) -> Permissions {
         let both = |(area, level): (&Area, &Level)| Some((*area, *others.0.get(area)?.min(level)));
         Permissions(self.0.iter().filter_map(both).collect())
+    }
+
+    /// With what is lent to keys by it: whoever provisions changes members ([`crate::Administration::provisioner`]).
+    #[must_use]
+    pub fn with_lent(&self) -> Permissions {
+        let lent =
+            self.0.get(&Area::Provisioning).map(|level| Permission { area: Area::Members, level: *level });
+        self.iter().chain(lent).collect()
     }
 
     /// Is there nothing in it?

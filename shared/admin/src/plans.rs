@@ -3,7 +3,9 @@
 //! What a plan is, whether it was paid and whether it is known who the tenant is, are the operator's words; the tenant's
 //! administrators read them, and say who has which seat.
 
-use pennypost_directory::{Account, Capacities, Function, Limits, Listed, Page, Plan, SeatUse};
+use pennypost_directory::{
+    Account, AccountAllowance, Capacities, Function, Limits, Listed, Page, Plan, SeatUse, Verification,
+};
 use pennypost_model::{AccountKey, TenantId, Timestamp};
 use serde_json::{Value, json};
 
@@ -26,7 +28,7 @@ pub struct Seats {
 
 /// As a document for the log.
 fn shown(plan: &Plan) -> Value {
-    let functions: Vec<&str> = plan.functions.iter().map(|function| function.name()).collect();
+    let functions: Vec<&str> = plan.switched_on().map(Function::name).collect();
     json!({
         "edition": plan.edition,
         "functions": functions,
@@ -35,6 +37,8 @@ fn shown(plan: &Plan) -> Value {
         "business_mailboxes": plan.business_mailboxes,
         "capacities": [plan.capacities.ordinary, plan.capacities.vip, plan.capacities.business],
         "daily_messages": plan.daily_messages,
+        "verified_daily_messages": plan.verified_daily_messages,
+        "account_daily_messages": plan.account_daily_messages,
         "starts": plan.starts.map(Timestamp::rfc3339),
         "ends": plan.ends.map(Timestamp::rfc3339),
         "verification": plan.verification.name(),
@@ -78,6 +82,10 @@ impl Administration {
             .to(shown(plan));
         self.permit(call, &Scope::Tenant(tenant), &about).await?;
         plan.check()?;
+        let is_known = |plan: &Plan| plan.verification != Verification::Unverified;
+        if is_known(plan) && !expected.is_some_and(is_known) {
+            self.check_verifiable(tenant).await?;
+        }
         let changed = async {
             let is_as_expected = self.directory.set_plan(tenant, expected, plan).await?;
             if is_as_expected { Ok(()) } else { Err(AdminError::Changed) }
@@ -105,6 +113,56 @@ impl Administration {
         let (limits, is_lowered) = (plan.in_force(now).limits(), plan.is_lowered(now));
         let taken = self.directory.seat_use(tenant).await?;
         Ok(taken.map(|taken| Seats { limits, taken, is_lowered }))
+    }
+
+    /// What a tenant may send in a day by its plan (`None`: any number), and has sent today (PLN-11).
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    pub async fn tenant_allowance(
+        &self,
+        call: &Call,
+        tenant: TenantId,
+    ) -> Result<(Option<u64>, u64), AdminError> {
+        call.may(Action::PlanRead, &Scope::Tenant(tenant))?;
+        let limit = self.stored_tenant(tenant).await?.plan.and_then(|plan| plan.daily_allowance());
+        let sent = if limit.is_some() { self.directory.sent_today(tenant).await? } else { 0 };
+        Ok((limit, sent))
+    }
+
+    /// What an account may send in a day (`None`: any number), with what is said of it alone, and has sent today (PLN-11).
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    pub async fn account_allowance(
+        &self,
+        call: &Call,
+        key: AccountKey,
+    ) -> Result<(Option<u64>, AccountAllowance), AdminError> {
+        self.account(call, key).await?;
+        self.known_allowance(key).await
+    }
+
+    async fn known_allowance(&self, key: AccountKey) -> Result<(Option<u64>, AccountAllowance), AdminError> {
+        let plan = self.stored_tenant(key.tenant).await?.plan;
+        let allowance = self.directory.account_allowance(key).await?;
+        let limit = plan.and_then(|plan| plan.account_daily_messages);
+        Ok((limit.map(|limit| allowance.exception.unwrap_or(limit)), allowance))
+    }
+
+    /// Says how many messages an account may send in a day, where the plan says it of each; `None`: what that says.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    pub async fn set_account_allowance(
+        &self,
+        call: &Call,
+        key: AccountKey,
+        exception: Option<u64>,
+    ) -> Result<(Option<u64>, AccountAllowance), AdminError> {
+        let setting = self.directory.set_account_allowance(key, exception);
+        self.upon(call, Action::AccountAllowance, key, json!({ "messages": exception }), setting).await?;
+        self.known_allowance(key).await
     }
 
     /// Makes the book of seats count what there is; before and now, if it counted something else.

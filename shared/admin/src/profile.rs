@@ -1,6 +1,6 @@
 //! What an organisation says of itself: logo and contact address (TEN-12). What else is told with it is kept elsewhere.
 
-use pennypost_directory::{AccountKind, DepartmentId, Page};
+use pennypost_directory::{AccountKind, DepartmentId, Page, Verification};
 use pennypost_model::codec::Versioned;
 use pennypost_model::{TenantId, Timestamp};
 use pennypost_ports::{ControlKey, Expected};
@@ -104,6 +104,8 @@ pub struct SeenOrganisation {
     pub short_name: String,
     /// When it was opened.
     pub created: Timestamp,
+    /// Is it known who it is (TEN-14)?
+    pub verification: Verification,
     /// What it says of itself.
     pub profile: OrganisationProfile,
 }
@@ -117,7 +119,7 @@ pub struct OrganisationCounts {
     pub departments: usize,
 }
 
-fn profile_key(tenant: TenantId) -> ControlKey {
+pub(crate) fn profile_key(tenant: TenantId) -> ControlKey {
     ControlKey::new(tenant.to_string(), "profile")
 }
 
@@ -154,6 +156,7 @@ impl Administration {
             short_name: root.unwrap_or_else(|| stored.name.clone()),
             name: stored.name,
             created: stored.created,
+            verification: stored.plan.map_or(Verification::Unverified, |plan| plan.verification),
             profile: profile.map(|(profile, _)| profile).unwrap_or_default(),
         })
     }

@@ -56,7 +56,7 @@ impl FromStr for RequestId {
 pub struct Order {
     /// What it is upon, for people.
     pub object: String,
-    /// The order itself. Never shown.
+    /// The order itself, for whoever put it down to read.
     pub bytes: Vec<u8>,
 }
 
@@ -75,6 +75,8 @@ pub struct Pending {
     pub ordered: Timestamp,
     /// When nobody can confirm it any more.
     pub until: Timestamp,
+    /// The order itself: [`Order::bytes`].
+    pub order: Vec<u8>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -97,7 +99,7 @@ impl Item {
     fn shown(&self, id: RequestId) -> Pending {
         let Item { action, order, by, ordered } = self;
         let (action, object, by) = (action.clone(), order.object.clone(), by.clone());
-        Pending { id, action, object, by, ordered: *ordered, until: self.until() }
+        Pending { id, action, object, by, ordered: *ordered, until: self.until(), order: order.bytes.clone() }
     }
 
     fn action(&self) -> Option<Action> {

@@ -204,14 +204,14 @@ impl Administration {
         if found.0 == *expected { Ok(found) } else { Err(AdminError::Changed) }
     }
 
-    /// Has the actor himself, over the whole tenant, what these permissions give?
+    /// Has the actor himself, over the whole tenant, what these permissions give, and what is lent by them?
     pub(crate) async fn permit_giving(
         &self,
         call: &Call,
         about: &About<'_>,
         permissions: &Permissions,
     ) -> Result<(), AdminError> {
-        let grants = vec![Granted { permissions: permissions.clone(), reach: Reach::Tenant }];
+        let grants = vec![Granted { permissions: permissions.with_lent(), reach: Reach::Tenant }];
         self.permit_over(call, about, &Authority { standing: Standing::Member, grants }).await
     }
 

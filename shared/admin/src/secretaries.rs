@@ -82,7 +82,8 @@ impl Administration {
             Ok((found, entry))
         };
         let granted = self.about_secretaries(call, Action::SecretaryGrant, owner, after, granting).await;
-        let (found, entry) = granted?;
+        let (of, (found, entry)) = granted?;
+        self.tell_of_answer(&of, &found, Some(&entry)).await;
         Ok(Deputy::of(found.key.account, Some(found), &entry))
     }
 
@@ -119,13 +120,25 @@ impl Administration {
         let account = self.permitted(call, &about, by).await?;
         // What is not there is no operation.
         let known = self.directory.secretaries(owner).await?;
-        if !known.iter().any(|one| one.account == secretary) {
+        let Some(entry) = known.iter().find(|one| one.account == secretary) else {
             return Err(AdminError::NotFound(missing));
-        }
+        };
         let address = account.address.to_string();
         let about = About { object: &address, ..about }.to(after);
         let was_there = self.act(call, &about, self.directory.end_secretary(owner, secretary)).await?;
-        if was_there { Ok(()) } else { Err(AdminError::NotFound(missing)) }
+        if !was_there {
+            return Err(AdminError::NotFound(missing));
+        }
+        // The owner's no to somebody who was none yet: he waits for an answer.
+        if by == owner && entry.granted.is_none() {
+            let key = AccountKey { account: secretary, ..owner };
+            match self.directory.account(key).await {
+                Ok(Some(found)) => self.tell_of_answer(&account, &found, None).await,
+                Ok(None) => {}
+                Err(error) => tracing::warn!(account = %key, %error, "an applicant was not told"),
+            }
+        }
+        Ok(())
     }
 
     /// An account applies to be the secretary of the member at an address (DLG-02), who decides.
@@ -142,12 +155,18 @@ impl Administration {
         let after = json!({ "owner": owner, "scope": scope.name(), "term": term.name() });
         let applying = async {
             let owner = self.colleague(secretary, owner).await?;
+            let before = self.directory.secretaries(owner.key).await?;
+            let waits = |one: &Secretary| one.account == secretary.account && one.applied.is_some();
             let applied = self.directory.apply_as_secretary(owner.key, secretary.account, (scope, term));
             let entry = applied.await?;
-            Ok((owner, entry))
+            Ok((owner, entry, before.iter().any(waits)))
         };
         let applied = self.about_secretaries(call, Action::SecretaryApply, secretary, after, applying).await;
-        let (owner, entry) = applied?;
+        let (applicant, (owner, entry, is_known)) = applied?;
+        // Who changes what he wishes for is told of once.
+        if !is_known {
+            self.tell_of_application(&owner, &applicant).await;
+        }
         Ok(Deputy::of(owner.key.account, Some(owner), &entry))
     }
 
@@ -166,7 +185,7 @@ impl Administration {
         self.end_between(call, secretary, (owner, secretary.account), after, "owner").await
     }
 
-    /// Records what an account does about secretaries, and does it.
+    /// Records what an account does about secretaries, and does it: with the account.
     async fn about_secretaries<R>(
         &self,
         call: &Call,
@@ -174,12 +193,13 @@ impl Administration {
         key: AccountKey,
         after: serde_json::Value,
         effect: impl Future<Output = Result<R, DirectoryError>> + Send,
-    ) -> Result<R, AdminError> {
+    ) -> Result<(Account, R), AdminError> {
         let object = key.account.to_string();
         let about = About::new(Some(key.tenant), action, &object);
         let account = self.permitted(call, &about, key).await?;
         let address = account.address.to_string();
         let about = About { object: &address, ..about }.to(after);
-        self.act(call, &about, effect).await
+        let done = self.act(call, &about, effect).await?;
+        Ok((account, done))
     }
 }

@@ -8,7 +8,8 @@
 use std::net::{IpAddr, Ipv6Addr};
 
 use pennypost_directory::{
-    Attempt, NewSession, PasswordState, Session, SessionId, SessionLife, SignInError, SignInKind, SignedInBy,
+    Attempt, NewSession, PasswordShown, PasswordState, Session, SessionId, SessionLife, SignInError,
+    SignInKind, SignedInBy,
 };
 use pennypost_model::AccountKey;
 use serde_json::json;
@@ -36,6 +37,8 @@ pub struct SignIn<'a> {
     pub password: &'a str,
     /// A code of the second factor, or a recovery code.
     pub code: Option<&'a str>,
+    /// A code is to go by SMS, though there is an authenticator, too.
+    pub wants_sms: bool,
     /// By what way.
     pub kind: SignInKind,
 }
@@ -65,6 +68,12 @@ pub enum NotSignedIn {
     /// The password is right; a code of the second factor is needed with it.
     #[error("a code of the second factor is needed")]
     CodeNeeded,
+    /// The same; one went by SMS to the number that ends so.
+    #[error("a code of the second factor is needed, which went to {0}")]
+    CodeSent(String),
+    /// The provider of identities says that it has signed nobody in.
+    #[error("the provider has signed nobody in")]
+    Declined,
     /// It can't be looked up.
     #[error(transparent)]
     Failed(#[from] AdminError),
@@ -86,7 +95,13 @@ impl Administration {
         let attempt = Attempt { kind: shown.kind, mechanism: "password", client: from, program };
         let SignIn { address, password, code, .. } = shown;
         let found = self.directory.sign_in_for_session(&attempt, address, password, code).await?;
-        let standing = found.ok_or(NotSignedIn::CodeNeeded)?;
+        let standing = match found {
+            PasswordShown::Enough(standing) => standing,
+            PasswordShown::NeedsCode(account) => {
+                let asking = self.ask_for_code(account, shown.wants_sms, visitor);
+                return Err(Box::pin(asking).await.unwrap_or_else(NotSignedIn::Failed));
+            }
+        };
         let by = if standing.has_factor { SignedInBy::PasswordAndCode } else { SignedInBy::Password };
         let must_change = standing.password != PasswordState::Good;
         Ok(self.let_in(standing.account.key, by, visitor, (standing.has_factor, must_change)).await?)
@@ -102,11 +117,16 @@ impl Administration {
     ) -> Result<(Session, String), AdminError> {
         let rules = self.rules_of(account.tenant).await?;
         let lacks_factor = match by {
-            SignedInBy::Password => rules.second_factor.holds_for(&self.authority(account).await?),
-            // Who let them in answers for it.
-            SignedInBy::PasswordAndCode | SignedInBy::Ticket | SignedInBy::Passkey | SignedInBy::Provider => {
-                false
+            SignedInBy::Password | SignedInBy::Mobile | SignedInBy::Chosen => {
+                rules.second_factor.holds_for(&self.authority(account).await?)
             }
+            // Who let them in answers for it.
+            SignedInBy::PasswordAndCode
+            | SignedInBy::MobileAndCode
+            | SignedInBy::ChosenAndCode
+            | SignedInBy::Ticket
+            | SignedInBy::Passkey
+            | SignedInBy::Provider => false,
         };
         let life = if lacks_factor || must_change { SETTING_UP } else { rules.life() };
         let Visitor { client, address } = visitor;

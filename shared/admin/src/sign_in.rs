@@ -11,7 +11,7 @@ use pennypost_model::{AccountKey, EventId, TenantId};
 use serde_json::{Value, json};
 
 use crate::action::Action;
-use crate::authorise::{Actor, Scope};
+use crate::authorise::{Actor, Scope, Why};
 use crate::call::{About, Call};
 use crate::operations::{Origin, quoted};
 use crate::{AdminError, Administration, Conflict};
@@ -314,9 +314,10 @@ impl Administration {
         &self,
         call: &Call,
         key: AccountKey,
-        old: &str,
+        old: Option<&str>,
         new: &str,
     ) -> Result<(), AdminError> {
+        let Some(old) = old else { return self.set_first_password(call, key, new).await };
         let object = key.account.to_string();
         let about = About::new(Some(key.tenant), Action::AccountOwnPassword, &object);
         let account = self.permitted(call, &about, key).await?;
@@ -331,6 +332,24 @@ impl Administration {
             })
         });
         self.act(call, &about, changed).await
+    }
+
+    /// The owner, who has no password yet and has just signed in otherwise, sets the first one (AUT-05).
+    async fn set_first_password(&self, call: &Call, key: AccountKey, new: &str) -> Result<(), AdminError> {
+        let object = key.account.to_string();
+        let about = About::new(Some(key.tenant), Action::AccountOwnPassword, &object);
+        if call.actor.presence().is_none() {
+            self.permitted(call, &about, key).await?;
+            self.note_denied(call, &about, Why::Unconfirmed).await?;
+            return Err(AdminError::Denied(Why::Unconfirmed));
+        }
+        let (address, _) = self.permitted_owner(call, &about, key).await?;
+        let about = About { object: &address, ..about }.to(json!({ "password": "the first" }));
+        let set = async {
+            let is_first = self.directory.set_first_password(key, new).await?;
+            if is_first { Ok(()) } else { Err(AdminError::Conflict(Conflict::PasswordSet)) }
+        };
+        self.act(call, &about, set).await
     }
 
     pub(crate) fn sign_in_record(&self) -> Result<Arc<SignInLog>, AdminError> {

@@ -9,10 +9,12 @@ use crate::action::Action;
 use crate::authorise::Scope;
 use crate::call::Call;
 use crate::statistics::{beginning, day_of, days_between};
-use crate::{AdminError, Administration};
+use crate::{AdminError, Administration, Conflict};
 
 /// Records that are read at once.
 const PAGE: usize = 1_000;
+/// Pages of records that are read for the first page of administrators.
+const PAGES_AT_ONCE: usize = 20;
 
 /// What happened on a day, in UTC.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -59,6 +61,30 @@ impl Administration {
             ..day
         };
         Ok(days.into_iter().map(finished).collect())
+    }
+
+    /// How many accounts signed in, each counted once; `None`: sign-ins are not recorded, or there are more records than are
+    /// read while somebody waits.
+    pub(crate) async fn accounts_signed_in(
+        &self,
+        tenant: TenantId,
+        from: Timestamp,
+        until: Timestamp,
+    ) -> Result<Option<u64>, AdminError> {
+        let record = match self.sign_in_record() {
+            Err(AdminError::Conflict(Conflict::NoRecord)) => return Ok(None),
+            record => record?,
+        };
+        let query = SignInQuery { from: Some(from), until: Some(until), ..SignInQuery::default() };
+        let (mut accounts, mut after) = (BTreeSet::new(), None);
+        for _ in 0..PAGES_AT_ONCE {
+            let (found, next) = record.find(tenant, &query, after, PAGE).await?;
+            let good = found.into_iter().filter(|one| one.outcome == SignInOutcome::Ok);
+            accounts.extend(good.filter_map(|one| one.account));
+            let Some(next) = next else { return Ok(Some(accounts.len() as u64)) };
+            after = Some(next);
+        }
+        Ok(None)
     }
 
     /// The same for whoever may see it, with the accounts of each day. A period that is over before it begins has no days.

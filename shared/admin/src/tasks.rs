@@ -11,8 +11,11 @@
 //! ended; a task that nobody was told of is sent again by the sweep; a step that was begun is done again, [`MAX_TRIES`]
 //! times at most. What can't be carried out is given up.
 
+mod backup;
+mod commands;
 mod export;
 mod import;
+mod letters;
 mod work;
 
 use std::sync::Arc;
@@ -21,7 +24,7 @@ use std::time::Duration;
 use pennypost_directory::{DepartmentId, DirectoryError, Listed, Page};
 use pennypost_model::codec::{Versioned, encode};
 use pennypost_model::event::{Event, House, Stage};
-use pennypost_model::{TaskId, TenantId, Timestamp};
+use pennypost_model::{AccountId, TaskId, TenantId, Timestamp};
 use pennypost_organisation::{Kind, READING, Rows};
 use pennypost_ports::{ControlKey, Expected, Objects, Outgoing, PortError, Queue};
 use pennypost_text::{Lang, Text, say};
@@ -35,13 +38,15 @@ use crate::call::{About, Call};
 use crate::operations::{Book, By, Origin};
 use crate::{AdminError, Administration, Conflict, Invalid};
 
+pub use backup::NewBackup;
+pub use letters::{LetterDeed, MAX_LETTERS_AT_ONCE, NamedLetter, NewLetterDeed};
 pub use work::Worked;
 
 /// Bytes of a file that is imported.
 const MAX_FILE: usize = 4_000_000;
 /// Bytes of a file of a workbook, unpacked.
 const MAX_UNPACKED: usize = 48_000_000;
-/// Tasks of a tenant that wait or run at once.
+/// Tasks of a tenant that wait or run at once; and as many that the operator has ordered about letters.
 const MAX_OPEN: usize = 20;
 /// Tasks among which those that wait or run, and one that was ordered before, are looked for.
 const LOOKED_AT: usize = 200;
@@ -92,6 +97,30 @@ pub enum TaskKind {
         /// Are its columns named in Chinese?
         is_chinese: bool,
     },
+    /// Copies an account's mail into another one (ORG-22, ORG-23).
+    Backup {
+        /// Whose mail.
+        from: AccountId,
+        /// Its address.
+        address: String,
+        /// Into which account.
+        to: AccountId,
+        /// Put it into the recycle bin before.
+        delete: bool,
+    },
+    /// Hides letters of a member, shows them again or deletes them, upon the operator's word (TEN-10).
+    Letters {
+        /// Whose.
+        account: AccountId,
+        /// Its address.
+        address: String,
+        /// What.
+        deed: LetterDeed,
+        /// To which, with the copies that came into the account.
+        letters: Vec<NamedLetter>,
+        /// Why.
+        reason: String,
+    },
 }
 
 /// A kind of table.
@@ -130,6 +159,10 @@ impl TaskKind {
         match self {
             TaskKind::Import { .. } => "import",
             TaskKind::Export { .. } => "export",
+            TaskKind::Backup { .. } => "backup",
+            TaskKind::Letters { deed: LetterDeed::Hide, .. } => "letters-hidden",
+            TaskKind::Letters { deed: LetterDeed::Show, .. } => "letters-shown",
+            TaskKind::Letters { deed: LetterDeed::Delete, .. } => "letters-deleted",
         }
     }
 
@@ -143,7 +176,12 @@ impl TaskKind {
                 Table::People => "people",
                 Table::Groups => "groups",
             },
+            TaskKind::Backup { address, .. } | TaskKind::Letters { address, .. } => address,
         }
+    }
+
+    const fn is_of_letters(&self) -> bool {
+        matches!(self, TaskKind::Letters { .. })
     }
 
     /// What it is in the log of operations.
@@ -151,6 +189,8 @@ impl TaskKind {
         match self {
             TaskKind::Import { .. } => Action::OrganisationImport,
             TaskKind::Export { .. } => Action::OrganisationExport,
+            TaskKind::Backup { .. } => Action::AccountBackup,
+            TaskKind::Letters { deed, .. } => deed.action(),
         }
     }
 
@@ -163,6 +203,11 @@ impl TaskKind {
                 &[Action::OrganisationExport, Action::GroupRead]
             }
             (TaskKind::Export { .. }, _) => &[Action::OrganisationExport],
+            (TaskKind::Backup { delete: false, .. }, _) => &[Action::AccountBackup],
+            (TaskKind::Backup { delete: true, .. }, _) => &[Action::AccountBackup, Action::AccountDelete],
+            (TaskKind::Letters { deed: LetterDeed::Hide, .. }, _) => &[Action::LetterHide],
+            (TaskKind::Letters { deed: LetterDeed::Show, .. }, _) => &[Action::LetterShow],
+            (TaskKind::Letters { deed: LetterDeed::Delete, .. }, _) => &[Action::LetterDelete],
         }
     }
 }
@@ -217,6 +262,23 @@ pub enum TaskProblem {
     Broken,
     /// The program that goes on with it reads tables in another way than the one that began.
     Replaced,
+    /// The account that mail is copied into is not there any more, or closed.
+    NoTarget,
+    /// It has no room for that much.
+    NoRoom {
+        /// Bytes that are to be copied.
+        needed: u64,
+        /// Bytes that it may still hold.
+        free: u64,
+    },
+    /// The account whose mail is to be copied has left the recycle bin, or is being erased.
+    NoSource,
+    /// The account is not there any more.
+    NoAccount,
+    /// A later order about all of its letters was carried out before, or waits.
+    NewerOrder,
+    /// None of its letters can be brought into that state.
+    NoLetters,
 }
 
 impl TaskProblem {
@@ -234,6 +296,14 @@ impl TaskProblem {
             TaskProblem::GivenUp => say!(text, "task-given-up"),
             TaskProblem::Broken => say!(text, "task-broken"),
             TaskProblem::Replaced => say!(text, "task-replaced"),
+            TaskProblem::NoTarget => say!(text, "task-no-target"),
+            TaskProblem::NoSource => say!(text, "task-no-source"),
+            TaskProblem::NoAccount => say!(text, "task-no-account"),
+            TaskProblem::NewerOrder => say!(text, "task-newer-order"),
+            TaskProblem::NoLetters => say!(text, "task-no-letters"),
+            TaskProblem::NoRoom { needed, free } => {
+                say!(text, "task-no-room", needed = needed.to_string(), free = free.to_string())
+            }
         }
     }
 }
@@ -249,7 +319,7 @@ pub struct TaskCounts {
     pub groups: u64,
     /// Rows of what was there already.
     pub skipped: u64,
-    /// Rows that were refused.
+    /// Rows that were refused; of a backup, messages that are damaged.
     pub refused: u64,
 }
 
@@ -266,7 +336,7 @@ pub struct Task {
     pub state: TaskState,
     /// It is to stop before its next step.
     pub is_cancelled: bool,
-    /// Rows that are done.
+    /// Rows, or messages, that are done.
     pub done: u64,
     /// Of how many, where that is known before.
     pub total: Option<u64>,
@@ -338,6 +408,11 @@ impl Versioned for Item {
 }
 
 impl Item {
+    /// May it have done something to letters, of which administrators are to be told? Then it does not end without that.
+    const fn has_touched_letters(&self) -> bool {
+        self.kind.is_of_letters() && (self.step > 0 || self.attempt > 0)
+    }
+
     /// Until when its files are kept.
     fn kept_until(&self) -> Timestamp {
         self.ended.unwrap_or(self.touched).plus_millis(RESULT_KEPT)
@@ -452,7 +527,7 @@ pub struct Swept {
 }
 
 impl Administration {
-    fn workshop(&self) -> Result<&Workshop, AdminError> {
+    pub(crate) fn workshop(&self) -> Result<&Workshop, AdminError> {
         self.workshop.as_ref().ok_or(AdminError::NoTasks)
     }
 
@@ -561,7 +636,9 @@ impl Administration {
             self.tell(tenant, id).await?;
             return Ok(item.clone().shown(id));
         }
-        if newest.iter().filter(|(_, item)| !item.state.is_over()).count() >= MAX_OPEN {
+        // What the operator does to letters neither waits for the tenant's own tasks, nor keeps these waiting.
+        let is_like = |item: &Item| item.kind.is_of_letters() == kind.is_of_letters();
+        if newest.iter().filter(|(_, item)| !item.state.is_over() && is_like(item)).count() >= MAX_OPEN {
             return Err(Invalid::TooMany { limit: MAX_OPEN }.into());
         }
         let id = fresh_id(now, self.ids.random());
@@ -693,6 +770,10 @@ impl Administration {
         let about = About::new(Some(tenant), Action::TaskCancel, &number);
         self.permit(call, &Scope::Tenant(tenant), &about).await?;
         let (item, _) = self.stored_task(tenant, id).await?;
+        if let TaskKind::Letters { deed, .. } = &item.kind {
+            // What the operator has ordered no administrator of the tenant stops.
+            call.may(deed.action(), &Scope::SomeAccount(tenant))?;
+        }
         if item.state.is_over() {
             return Err(AdminError::Conflict(Conflict::TaskOver));
         }

@@ -23,6 +23,7 @@ const fn state_name(state: TenantState) -> &'static str {
     match state {
         TenantState::Active => "active",
         TenantState::Suspended => "suspended",
+        TenantState::Erasing => "erasing",
     }
 }
 
@@ -166,7 +167,7 @@ impl Administration {
         self.permit(call, &Scope::Tenant(tenant), &about).await?;
         self.stored_tenant(tenant).await?;
         if call.actor.tenant().is_some() {
-            return self.act(call, &about, self.claim(tenant, name)).await;
+            return self.act(call, &about, self.claim(call, tenant, name)).await;
         }
         self.act(call, &about, self.directory.add_domain(tenant, name)).await
     }

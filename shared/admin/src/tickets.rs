@@ -8,7 +8,7 @@
 //! Whoever shows one is let in by the rules that hold for passwords, and is in the record of sign-ins: the portal says who it
 //! is, not from where he may come, nor that the account is open to guesses again.
 
-use pennypost_directory::{AccountKind, Attempt, DirectoryError, Session, SignInKind, SignedInBy};
+use pennypost_directory::{AccountKind, Attempt, DirectoryError, Session, SignInKind, SignedInBy, Word};
 use pennypost_model::codec::Versioned;
 use pennypost_model::{AccountId, AccountKey, TenantId, Timestamp};
 use pennypost_ports::{Consistency, ControlKey, Expected};
@@ -111,7 +111,8 @@ impl Administration {
         let attempt =
             Attempt { kind: SignInKind::Sso, mechanism: "ticket", client: visitor.counted(), program };
         let named = self.take_ticket(ticket).await?;
-        let account = self.directory.sign_in_by_word(&attempt, named).await?;
+        let word = Word { tenant: named.map(|key| key.tenant), login: "", account: named };
+        let account = self.directory.sign_in_by_word(&attempt, &word).await?;
         Ok(self.let_in(account.key, SignedInBy::Ticket, visitor, (false, false)).await?)
     }
 

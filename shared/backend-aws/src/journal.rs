@@ -412,4 +412,36 @@ impl Journal for AwsJournal {
         }
         Ok(found)
     }
+
+    async fn erase(&self, account: AccountKey, limit: usize) -> PortResult<bool> {
+        // From behind: the head hint, then entries. Their large ones are objects, which go with the tenant's others.
+        let output = self
+            .table
+            .client
+            .query()
+            .table_name(&self.table.name)
+            .key_condition_expression("#a = :a")
+            .projection_expression("#a, #s")
+            .expression_attribute_names("#a", KEY)
+            .expression_attribute_names("#s", NUMBER)
+            .expression_attribute_values(":a", key(account))
+            .scan_index_forward(false)
+            .consistent_read(true)
+            .limit(page(limit))
+            .return_consumed_capacity(ReturnConsumedCapacity::Total)
+            .send()
+            .await
+            .map_err(|error| self.table.failed(&error))?;
+        self.table.count_read(output.consumed_capacity());
+        self.table.delete_all(output.items()).await?;
+        if output.last_evaluated_key.is_some() {
+            return Ok(true);
+        }
+        let note = Attributes::from([
+            (KEY.to_owned(), binary(account.tenant.0.to_be_bytes())),
+            (NUMBER.to_owned(), number(account.account.0)),
+        ]);
+        self.table.delete_all(&[note]).await?;
+        Ok(false)
+    }
 }

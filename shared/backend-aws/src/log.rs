@@ -16,14 +16,14 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use aws_sdk_dynamodb::types::{PutRequest, ReturnConsumedCapacity, WriteRequest};
-use pennypost_model::{EventId, Timestamp};
-use pennypost_ports::{Log, LogKind, LogQuery, LogRecord, PortError, PortResult};
+use pennypost_model::{EventId, TenantId, Timestamp};
+use pennypost_ports::{Log, LogKind, LogQuery, LogRecord, PortResult};
 
 use self::chunk::{Chunk, Kept, Key, LARGEST_RECORD, SPAN, chunks, records};
 use crate::schema::LOG;
 use crate::seal::{seal, unseal_value};
 use crate::settings::Retention;
-use crate::table::{Attributes, Table, binary, number, page, pause};
+use crate::table::{Attributes, BATCH, Table, binary, number, page};
 
 pub(crate) const PORT: &str = "log";
 const KEY: &str = LOG.partition.name;
@@ -35,10 +35,6 @@ const END: &str = match LOG.ttl {
 };
 /// Bytes of an item beside the value.
 const AROUND: usize = 4 + 9 + 28 + 6;
-/// Items that the service takes in one call.
-const BATCH: usize = 25;
-/// How often what the service left out of a batch is sent again.
-const ROUNDS: u32 = 10;
 const DAY_SECONDS: i64 = 86_400;
 /// Items of a page, at least: those that lie before an id may hold others only.
 const FEW: usize = 50;
@@ -94,29 +90,6 @@ impl AwsLog {
         let put = put.map_err(|_| self.table.refused("a record can't be put into an item"))?;
         Ok(WriteRequest::builder().put_request(put).build())
     }
-
-    /// Writes a batch, and again what the service left out of it.
-    async fn write(&self, mut batch: Vec<WriteRequest>) -> PortResult<()> {
-        for round in 1..=ROUNDS {
-            let output = self
-                .table
-                .client
-                .batch_write_item()
-                .request_items(&self.table.name, batch)
-                .return_consumed_capacity(ReturnConsumedCapacity::Total)
-                .send()
-                .await
-                .map_err(|error| self.table.failed(&error))?;
-            output.consumed_capacity().iter().for_each(|used| self.table.count_write(Some(used)));
-            batch = output.unprocessed_items.unwrap_or_default().into_values().flatten().collect();
-            if batch.is_empty() {
-                return Ok(());
-            }
-            tokio::time::sleep(pause(round)).await;
-        }
-        let cause = format!("table {} did not take all of a batch", self.table.name);
-        Err(PortError::Unavailable { port: PORT, cause })
-    }
 }
 
 /// Where a record stands in an answer.
@@ -132,7 +105,7 @@ impl Log for AwsLog {
         let requests: Vec<WriteRequest> =
             chunks(records).iter().map(|chunk| self.request(chunk)).collect::<PortResult<_>>()?;
         for batch in requests.chunks(BATCH) {
-            self.write(batch.to_vec()).await?;
+            self.table.write_batch(batch.to_vec()).await?;
         }
         Ok(())
     }
@@ -196,6 +169,28 @@ impl Log for AwsLog {
     /// by one would cost as much as writing them. So this has nothing to do.
     async fn expire(&self, _kind: LogKind, _before: Timestamp) -> PortResult<u64> {
         Ok(0)
+    }
+
+    async fn erase(&self, tenant: TenantId, kind: LogKind, limit: usize) -> PortResult<u64> {
+        let output = self
+            .table
+            .client
+            .query()
+            .table_name(&self.table.name)
+            .key_condition_expression("#t = :t")
+            .projection_expression("#t, #i")
+            .expression_attribute_names("#t", KEY)
+            .expression_attribute_names("#i", PLACE)
+            .expression_attribute_values(":t", binary(Key::new(kind, tenant.0).to_bytes()))
+            .consistent_read(true)
+            .limit(page(limit))
+            .return_consumed_capacity(ReturnConsumedCapacity::Total)
+            .send()
+            .await
+            .map_err(|error| self.table.failed(&error))?;
+        self.table.count_read(output.consumed_capacity());
+        self.table.delete_all(output.items()).await?;
+        Ok(output.items().len() as u64)
     }
 }
 

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::primitives::Blob;
-use aws_sdk_dynamodb::types::{AttributeValue, ConsumedCapacity};
+use aws_sdk_dynamodb::types::{
+    AttributeValue, ConsumedCapacity, DeleteRequest, ReturnConsumedCapacity, WriteRequest,
+};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
@@ -17,6 +19,11 @@ use crate::units::{consumed, item_bytes, write_units};
 
 /// Attributes of an item by their names.
 pub(crate) type Attributes = HashMap<String, AttributeValue>;
+
+/// Items that the service writes in one call.
+pub(crate) const BATCH: usize = 25;
+/// How often what the service left out of a batch is sent again.
+const ROUNDS: u32 = 10;
 
 /// The most items that are asked for in one page: the service ends it at 1 MB anyway.
 const LARGEST_PAGE: usize = 10_000;
@@ -59,6 +66,41 @@ impl Table {
     pub(crate) fn count_lost(&self, wanted: usize, there: Option<&Attributes>) {
         let bytes = wanted.max(there.map_or(0, item_bytes));
         count(self.writes, write_units(bytes) * MILLI);
+    }
+
+    /// Writes a batch of [`BATCH`] items at most, and again what the service left out of it.
+    pub(crate) async fn write_batch(&self, mut batch: Vec<WriteRequest>) -> PortResult<()> {
+        for round in 1..=ROUNDS {
+            let output = self
+                .client
+                .batch_write_item()
+                .request_items(&self.name, batch)
+                .return_consumed_capacity(ReturnConsumedCapacity::Total)
+                .send()
+                .await
+                .map_err(|error| self.failed(&error))?;
+            output.consumed_capacity().iter().for_each(|used| self.count_write(Some(used)));
+            batch = output.unprocessed_items.unwrap_or_default().into_values().flatten().collect();
+            if batch.is_empty() {
+                return Ok(());
+            }
+            tokio::time::sleep(pause(round)).await;
+        }
+        let cause = format!("table {} did not take all of a batch", self.name);
+        Err(PortError::Unavailable { port: self.port, cause })
+    }
+
+    /// Deletes the items of these keys, a batch after the other, in their order.
+    pub(crate) async fn delete_all(&self, keys: &[Attributes]) -> PortResult<()> {
+        for some in keys.chunks(BATCH) {
+            let request = |key: &Attributes| -> PortResult<WriteRequest> {
+                let delete = DeleteRequest::builder().set_key(Some(key.clone())).build();
+                let delete = delete.map_err(|_| self.refused("an item without a key can't be deleted"))?;
+                Ok(WriteRequest::builder().delete_request(delete).build())
+            };
+            self.write_batch(some.iter().map(request).collect::<PortResult<_>>()?).await?;
+        }
+        Ok(())
     }
 
     /// The bytes of an attribute.

@@ -122,6 +122,11 @@ impl Heads {
         }
     }
 
+    /// This process has erased entries. What a read under way finds proves nothing.
+    pub(crate) fn erased(&self, account: AccountKey) {
+        self.ends.lock().by_account.remove(&account);
+    }
+
     /// The writer has found a commit of another process, or one whose outcome is not known.
     pub(crate) fn found_foreign(&self) {
         self.found.fetch_add(1, Ordering::SeqCst);

@@ -245,6 +245,35 @@ fn accounts(
     Ok(found)
 }
 
+/// Erases the newest `limit` entries, and before them the head hint; are there more?
+fn erase(
+    connection: &Connection,
+    has_large: bool,
+    account: AccountKey,
+    limit: usize,
+) -> Result<bool, Failure> {
+    let (tenant, id) = key(account);
+    let newest = "SELECT seq FROM journal WHERE tenant = ?1 AND account = ?2 ORDER BY seq DESC LIMIT ?3";
+    let limit = count(limit);
+    connection
+        .prepare_cached("DELETE FROM head WHERE tenant = ?1 AND account = ?2")?
+        .execute(params![tenant, id])?;
+    if has_large {
+        connection
+            .prepare_cached(&format!(
+                "DELETE FROM large_entry WHERE id IN (SELECT entry FROM journal WHERE tenant = ?1 AND \
+                 account = ?2 AND typeof(entry) = 'integer' AND seq IN ({newest}))"
+            ))?
+            .execute(params![tenant, id, limit])?;
+    }
+    let erased = connection
+        .prepare_cached(&format!(
+            "DELETE FROM journal WHERE tenant = ?1 AND account = ?2 AND seq IN ({newest})"
+        ))?
+        .execute(params![tenant, id, limit])?;
+    Ok(i64::try_from(erased).unwrap_or(i64::MAX) >= limit)
+}
+
 impl EmbeddedJournal {
     async fn append_all(
         &self,
@@ -372,5 +401,15 @@ impl Journal for EmbeddedJournal {
         };
         let read = move |connection: &mut Connection| accounts(connection, tenant, after, limit);
         self.readers.blocking(read).await.map_err(|failure| failure.at(PORT))
+    }
+
+    async fn erase(&self, account: AccountKey, limit: usize) -> PortResult<bool> {
+        let (heads, has_large) = (Arc::clone(&self.heads), self.has_large);
+        let forget = move |is_more: bool| {
+            heads.erased(account);
+            is_more
+        };
+        let work = move |connection: &Connection| erase(connection, has_large, account, limit.max(1));
+        self.writer.run_then(Kind::Other, 0, work, forget).await.map_err(|failure| failure.at(PORT))
     }
 }

@@ -10,7 +10,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::database::Readers;
 use crate::failure::Failure;
 use crate::seal::{seal, unseal};
-use crate::writer::{Kind, Writer};
+use crate::writer::{Haste, Kind, Writer};
 
 const PORT: &str = "log";
 /// Up to so many records are read on the calling thread.
@@ -113,9 +113,18 @@ fn expire(
     Ok(deleted)
 }
 
-#[async_trait]
-impl Log for EmbeddedLog {
-    async fn append(&self, records: &[LogRecord]) -> PortResult<()> {
+fn erase(connection: &Connection, kind: LogKind, tenant: TenantId, limit: usize) -> Result<usize, Failure> {
+    let erased = connection
+        .prepare_cached(
+            "DELETE FROM log WHERE (kind, tenant, id, time, number) IN \
+             (SELECT kind, tenant, id, time, number FROM log WHERE kind = ?1 AND tenant = ?2 LIMIT ?3)",
+        )?
+        .execute(params![kind.name(), tenant.0.to_be_bytes(), i64::try_from(limit).unwrap_or(i64::MAX)])?;
+    Ok(erased)
+}
+
+impl EmbeddedLog {
+    async fn append_all(&self, records: &[LogRecord], haste: Haste) -> PortResult<()> {
         if records.is_empty() {
             return Ok(());
         }
@@ -128,9 +137,20 @@ impl Log for EmbeddedLog {
             .collect();
         let bytes = records.iter().map(|(_, sealed)| sealed.len()).sum();
         self.writer
-            .run(Kind::LogAppend, bytes, move |connection| append(connection, &records))
+            .run_with(Kind::LogAppend, bytes, haste, move |connection| append(connection, &records))
             .await
             .map_err(|failure| failure.at(PORT))
+    }
+}
+
+#[async_trait]
+impl Log for EmbeddedLog {
+    async fn append(&self, records: &[LogRecord]) -> PortResult<()> {
+        self.append_all(records, Haste::AtOnce).await
+    }
+
+    async fn append_unhurried(&self, records: &[LogRecord]) -> PortResult<()> {
+        self.append_all(records, Haste::InCompany).await
     }
 
     async fn query(&self, asked: &LogQuery) -> PortResult<Vec<LogRecord>> {
@@ -166,5 +186,14 @@ impl Log for EmbeddedLog {
             }
             after = Some(tenant);
         }
+    }
+
+    async fn erase(&self, tenant: TenantId, kind: LogKind, limit: usize) -> PortResult<u64> {
+        let erased = self
+            .writer
+            .run(Kind::Other, 0, move |connection| erase(connection, kind, tenant, limit))
+            .await
+            .map_err(|failure| failure.at(PORT))?;
+        Ok(erased as u64)
     }
 }

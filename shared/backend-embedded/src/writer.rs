@@ -4,8 +4,9 @@
 //! Invariants: a job is answered with success only after its commit is durable; a job that fails leaves no
 //! trace and does not disturb the others of its batch; a commit that fails fails every job of its batch and
 //! the thread goes on. There is no linger: a lone job is committed at once, and what arrives meanwhile forms
-//! the next batch. Only *lazy* jobs, for which nobody waits, are kept back for [`LAZY`] to join another
-//! commit. Memory is bounded by permits: a job holds permits by its size until it is answered.
+//! the next batch. Only jobs without haste are kept back to join another commit: for [`LAZY`] if nobody waits for them,
+//! otherwise for [`SHARED`], or until a second one waits.
+//! Memory is bounded by permits: a job holds permits by its size until it is answered.
 //!
 //! If the process dies: before the commit no job of the batch happened; after it all did.
 
@@ -34,6 +35,8 @@ const BATCH_JOBS: usize = 512;
 const PERMITS: usize = 64 * 1024;
 /// How long a lazy job may wait for company.
 const LAZY: Duration = Duration::from_millis(20);
+/// The same for one whose caller waits.
+const SHARED: Duration = Duration::from_millis(5);
 /// How often an idle writer looks for commits of other processes.
 const POLL: Duration = Duration::from_millis(50);
 /// The same when nothing has happened for [`CALM`]: looking should not keep a processor awake through the night.
@@ -78,9 +81,49 @@ struct Done {
     answer: Answer,
 }
 
+/// When a job is committed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Haste {
+    /// With the next commit.
+    AtOnce,
+    /// With a commit that somebody else wants, or after [`SHARED`]; two of them are company to each other.
+    InCompany,
+    /// With a commit that somebody else wants, or after [`LAZY`].
+    Lazily,
+}
+
+/// Jobs that are kept back.
+#[derive(Default)]
+struct Held {
+    jobs: Vec<Job>,
+    in_company: usize,
+    /// When the first of them is committed at the latest.
+    due: Option<Instant>,
+}
+
+impl Held {
+    fn push(&mut self, job: Job) {
+        let patience = match job.haste {
+            Haste::AtOnce => Duration::ZERO,
+            Haste::InCompany => SHARED,
+            Haste::Lazily => LAZY,
+        };
+        let due = Instant::now() + patience;
+        self.due = Some(self.due.map_or(due, |earlier| earlier.min(due)));
+        self.in_company += usize::from(job.haste == Haste::InCompany);
+        self.jobs.push(job);
+    }
+
+    fn is_due(&self) -> bool {
+        self.jobs.len() >= BATCH_JOBS
+            || self.in_company > 1
+            || self.due.is_some_and(|due| due <= Instant::now())
+    }
+}
+
 struct Job {
     kind: Kind,
-    lazy: bool,
+    haste: Haste,
     work: Work,
     _permit: OwnedSemaphorePermit,
 }
@@ -165,7 +208,18 @@ impl Writer {
         bytes: usize,
         job: impl FnOnce(&Connection) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, Failure> {
-        self.run_then(kind, bytes, job, |value| value).await
+        self.run_with(kind, bytes, Haste::AtOnce, job).await
+    }
+
+    /// The same, as soon as `haste` says.
+    pub(crate) async fn run_with<T: Send + 'static>(
+        &self,
+        kind: Kind,
+        bytes: usize,
+        haste: Haste,
+        job: impl FnOnce(&Connection) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, Failure> {
+        self.answered(kind, bytes, haste, job, |value| value).await
     }
 
     /// Like [`Writer::run`]; `then` is called on the writer's thread right after the commit, also when the
@@ -174,6 +228,17 @@ impl Writer {
         &self,
         kind: Kind,
         bytes: usize,
+        job: impl FnOnce(&Connection) -> Result<T, Failure> + Send + 'static,
+        then: impl FnOnce(T) -> R + Send + 'static,
+    ) -> Result<R, Failure> {
+        self.answered(kind, bytes, Haste::AtOnce, job, then).await
+    }
+
+    async fn answered<T: Send + 'static, R: Send + 'static>(
+        &self,
+        kind: Kind,
+        bytes: usize,
+        haste: Haste,
         job: impl FnOnce(&Connection) -> Result<T, Failure> + Send + 'static,
         then: impl FnOnce(T) -> R + Send + 'static,
     ) -> Result<R, Failure> {
@@ -193,7 +258,7 @@ impl Writer {
                 }),
             },
         };
-        self.submit(kind, bytes, false, Box::new(work)).await?;
+        self.submit(kind, bytes, haste, Box::new(work)).await?;
         answer.await.map_err(|_| Failure::closed())?
     }
 
@@ -209,14 +274,14 @@ impl Writer {
             Ok(()) => Done { failed: false, answer: Box::new(then) },
             Err(failure) => Done { failed: true, answer: Box::new(move |_| then(Err(failure))) },
         };
-        self.submit(kind, bytes, true, Box::new(work)).await
+        self.submit(kind, bytes, Haste::Lazily, Box::new(work)).await
     }
 
-    async fn submit(&self, kind: Kind, bytes: usize, lazy: bool, work: Work) -> Result<(), Failure> {
+    async fn submit(&self, kind: Kind, bytes: usize, haste: Haste, work: Work) -> Result<(), Failure> {
         let weight = u32::try_from((bytes / 1024 + 1).min(PERMITS)).unwrap_or(1);
         let permit =
             Arc::clone(&self.permits).acquire_many_owned(weight).await.map_err(|_| Failure::closed())?;
-        let job = Job { kind, lazy, work, _permit: permit };
+        let job = Job { kind, haste, work, _permit: permit };
         if self.read_only {
             return Err(Failure::Unavailable("the data directory is read-only".to_owned()));
         }
@@ -269,47 +334,36 @@ impl Thread {
         if let Some(statements) = statements {
             self.warm_up(statements);
         }
-        let mut waiting: Vec<Job> = Vec::new();
-        let mut lazy_since: Option<Instant> = None;
+        let mut waiting = Held::default();
         let mut last_event = Instant::now();
         let stopping = loop {
-            let patience = match lazy_since {
-                Some(since) => LAZY.saturating_sub(since.elapsed()),
+            let patience = match waiting.due {
+                Some(due) => due.saturating_duration_since(Instant::now()),
                 None if last_event.elapsed() < CALM => POLL,
                 None => CALM_POLL,
             };
-            let mut urgent = false;
             let mut stop = None;
             match jobs.recv_timeout(patience) {
-                Ok(Message::Run(job)) => {
-                    urgent = !job.lazy;
-                    waiting.push(job);
-                }
+                Ok(Message::Run(job)) => waiting.push(job),
                 Ok(Message::Stop(reply)) => stop = Some(reply),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => stop = Some(None),
             }
-            while stop.is_none() && waiting.len() < BATCH_JOBS {
+            while stop.is_none() && waiting.jobs.len() < BATCH_JOBS {
                 match jobs.try_recv() {
-                    Ok(Message::Run(job)) => {
-                        urgent |= !job.lazy;
-                        waiting.push(job);
-                    }
+                    Ok(Message::Run(job)) => waiting.push(job),
                     Ok(Message::Stop(reply)) => stop = Some(reply),
                     Err(_) => break,
                 }
             }
-            if waiting.is_empty() {
-                lazy_since = None;
+            if waiting.jobs.is_empty() {
                 if stop.is_none() && self.look_around() {
                     last_event = Instant::now();
                 }
             } else {
                 last_event = Instant::now();
-                let since = *lazy_since.get_or_insert_with(Instant::now);
-                if urgent || stop.is_some() || waiting.len() >= BATCH_JOBS || since.elapsed() >= LAZY {
-                    lazy_since = None;
-                    self.commit_all(std::mem::take(&mut waiting));
+                if stop.is_some() || waiting.is_due() {
+                    self.commit_all(std::mem::take(&mut waiting).jobs);
                 }
             }
             if let Some(reply) = stop {

@@ -18,7 +18,10 @@ use crate::password::{Credential, credential_key};
 use crate::password_rules::Names;
 use crate::seats::SeatUse;
 use crate::store::{MAX_ATTEMPTS, name_for_people};
-use crate::{ClientSettings, DepartmentId, Directory, DirectoryError, Listed, MailAddress, Page, Profile};
+use crate::{
+    Block, ClientSettings, DepartmentId, Directory, DirectoryError, Listed, MailAddress, MailPermission,
+    Page, Profile,
+};
 
 pub(crate) use item::AccountItem;
 
@@ -63,6 +66,12 @@ pub struct Account {
     pub binned: Option<Binned>,
     /// It has a VIP seat (PLN-02).
     pub is_vip: bool,
+    /// With whom it exchanges mail, by an administrator's word (ORG-07).
+    pub mail: MailPermission,
+    /// What the operator has blocked (TEN-10).
+    pub block: Option<Block>,
+    /// What its owner wants to be called in letters, where the organisation lets members choose (ORG-27); may be empty.
+    pub nickname: String,
 }
 
 /// Whose an account is.
@@ -107,9 +116,10 @@ pub enum BinCause {
 }
 
 /// May an account be used?
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum AccountState {
     /// Yes.
+    #[default]
     Active,
     /// No sign-in and no new mail; what it holds stays.
     Disabled,
@@ -146,6 +156,8 @@ pub struct NewAccount<'a> {
     pub address: &'a str,
     /// Its password. `None`: nobody can sign in until one is set.
     pub password: Option<&'a str>,
+    /// Its owner has to set another one at the next sign-in that can ask for it.
+    pub must_change: bool,
     /// Name of its owner for people; may be empty.
     pub display_name: &'a str,
     /// Bytes that it may hold; `None`: what the tenant's plan gives, or without one [`DEFAULT_QUOTA`], for a business
@@ -157,6 +169,10 @@ pub struct NewAccount<'a> {
     pub profile: Profile,
     /// Is it a function's, no person's?
     pub is_business: bool,
+    /// With whom it exchanges mail.
+    pub mail: MailPermission,
+    /// May it be used from the beginning?
+    pub state: AccountState,
 }
 
 pub(crate) fn accounts_partition(tenant: TenantId) -> String {
@@ -221,13 +237,15 @@ impl Directory {
         };
         let names = Names { local: address.local(), display: &display_name };
         let credential = match new.password {
-            Some(password) => Some(self.new_credential(tenant, names, password, false, None).await?),
+            Some(password) => {
+                Some(self.new_credential(tenant, names, password, new.must_change, None).await?)
+            }
             None => known,
         };
         let account = Account {
             key: AccountKey { tenant, account: id },
             address,
-            state: AccountState::Active,
+            state: new.state,
             quota_bytes: new.quota_bytes,
             created: self.clock.now(),
             display_name,
@@ -239,6 +257,9 @@ impl Directory {
             expires: None,
             binned: None,
             is_vip: false,
+            mail: new.mail,
+            block: None,
+            nickname: String::new(),
         };
         let intent = self.intend(account.key).await?;
         let added = self.add_prepared(account, credential.as_ref(), &intent).await;
@@ -410,6 +431,15 @@ impl Directory {
         }
     }
 
+    /// Whose domain an address is in; `None`: nobody's here, or it is no address.
+    ///
+    /// # Errors
+    /// The port's.
+    pub async fn tenant_of_address(&self, address: &str) -> Result<Option<TenantId>, DirectoryError> {
+        let Ok(address) = MailAddress::parse(address) else { return Ok(None) };
+        self.owner(address.domain(), Consistency::Strong).await
+    }
+
     /// The account at an address, which has to be of that tenant.
     pub(crate) async fn account_of_tenant(
         &self,
@@ -565,7 +595,23 @@ const fn kind_of(is_business: bool) -> AccountKind {
     if is_business { AccountKind::Business } else { AccountKind::Member }
 }
 
+/// The name of somebody who has one, as it is stored.
+///
+/// # Errors
+/// [`DirectoryError::Name`].
+pub fn owner_name(name: &str) -> Result<String, DirectoryError> {
+    name_for_people(name, MAX_DISPLAY_NAME)
+}
+
 /// A display name as it is stored; blanks are none.
+/// Can somebody be called so?
+///
+/// # Errors
+/// [`DirectoryError::Name`].
+pub fn check_display_name(name: &str) -> Result<(), DirectoryError> {
+    display_name_of(name).map(drop)
+}
+
 pub(crate) fn display_name_of(name: &str) -> Result<String, DirectoryError> {
     match name.trim() {
         "" => Ok(String::new()),

@@ -1,6 +1,6 @@
 //! The address item: what an address is. One item per address makes addresses unique.
 
-use pennypost_model::codec::Versioned;
+use pennypost_model::codec::{CodecError, Versioned, decode_plain};
 use pennypost_model::{AccountId, TenantId};
 use pennypost_ports::{Consistency, ControlKey, Expected};
 use serde::{Deserialize, Serialize};
@@ -27,6 +27,23 @@ pub(crate) enum Entry {
 
 impl Versioned for Entry {
     const KIND: &'static str = "address";
+    const VERSION: u8 = 2;
+
+    /// Without members elsewhere a group is what it was before there were any.
+    fn version(&self) -> u8 {
+        let is_outside = |member: &Member| matches!(member, Member::Outside { .. });
+        match self {
+            Entry::Group { members, .. } if members.iter().any(is_outside) => 2,
+            _ => 1,
+        }
+    }
+
+    fn upgrade(found: u8, bytes: &[u8]) -> Result<Entry, CodecError> {
+        match found {
+            1 => decode_plain(Self::KIND, bytes),
+            _ => Err(CodecError::Version { kind: Self::KIND, found, known: Self::VERSION }),
+        }
+    }
 }
 
 pub(crate) fn addresses_partition(tenant: TenantId) -> String {
@@ -44,6 +61,17 @@ pub(crate) fn address_of_sort(sort: &str) -> Option<MailAddress> {
     MailAddress::parse(&format!("\"{quoted}\"@{domain}")).ok()
 }
 
+/// Can an address that is to be given away begin with this, whatever its domain?
+#[must_use]
+pub fn is_suitable_prefix(prefix: &str) -> bool {
+    MailAddress::parse(&format!("{prefix}@example.com")).is_ok_and(|address| is_suitable(&address))
+}
+
+fn is_suitable(address: &MailAddress) -> bool {
+    // A `+` in it could never be told from a tag of the base address.
+    address.is_dot_atom() && !address.local().contains('+') && !is_deceptive(address.local())
+}
+
 impl Directory {
     pub(crate) async fn entry(
         &self,
@@ -57,8 +85,7 @@ impl Directory {
     /// Parses an address that is to be given away, and finds the tenant of its domain.
     pub(crate) async fn place_for(&self, address: &str) -> Result<(TenantId, MailAddress), DirectoryError> {
         let address = MailAddress::parse(address)?;
-        // A `+` in it could never be told from a tag of the base address.
-        if !address.is_dot_atom() || address.local().contains('+') || is_deceptive(address.local()) {
+        if !is_suitable(&address) {
             return Err(DirectoryError::UnsuitableAddress { address: address.to_string() });
         }
         let no_domain = || DirectoryError::NoDomain(address.domain().to_string());
@@ -149,7 +176,17 @@ fn is_deceptive(local: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::is_deceptive;
+    use super::{is_deceptive, is_suitable_prefix};
+
+    #[test]
+    fn what_no_address_can_begin_with_is_known_before_there_is_a_domain() {
+        for good in ["ann", "ann.lee", "张三"] {
+            assert!(is_suitable_prefix(good), "{good}");
+        }
+        for bad in ["", "a b", "a+b", "a@b", "\u{430}nn", &"a".repeat(65)] {
+            assert!(!is_suitable_prefix(bad), "{bad}");
+        }
+    }
 
     #[test]
     fn addresses_that_pass_for_others_are_known() {

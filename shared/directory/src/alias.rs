@@ -50,7 +50,7 @@ fn aliases_partition(tenant: TenantId) -> String {
     format!("{tenant}/aliases")
 }
 
-fn alias_key(account: AccountKey, alias: &MailAddress) -> ControlKey {
+pub(crate) fn alias_key(account: AccountKey, alias: &MailAddress) -> ControlKey {
     let sort = format!("{}/{}/{}", account.account, alias.domain(), alias.local());
     ControlKey::new(aliases_partition(account.tenant), sort)
 }

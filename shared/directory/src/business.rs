@@ -25,8 +25,8 @@ use tokio::sync::OnceCell;
 
 use crate::store::{Held, MAX_ATTEMPTS, MAX_PAGE};
 use crate::{
-    Account, AccountKind, DepartmentId, DepartmentTree, Directory, DirectoryError, Listed, Page, Token,
-    TokenId, TokenScope,
+    Account, AccountKind, DepartmentId, DepartmentTree, Directory, DirectoryError, Listed, NewAccount, Page,
+    Token, TokenId, TokenScope,
 };
 
 /// Accounts and departments, together, that use one business mailbox. T says no number.
@@ -169,6 +169,31 @@ impl Directory {
         // Into one that is withdrawn nobody is let; who is taken out is out when it comes back.
         let closed = account.binned.map(|_| DirectoryError::InBin(shown));
         self.put_users(mailbox, closed.as_ref(), change).await
+    }
+
+    /// Adds a business mailbox with its users (BIZ-02). They are written before it, so that it is never there without them. If
+    /// the process dies in between, there are users of a number that no mailbox has: that opens nothing.
+    ///
+    /// # Errors
+    /// Those of [`Directory::add_account_with`] and [`Directory::check_users`].
+    pub async fn add_business_mailbox(
+        &self,
+        new: &NewAccount<'_>,
+        users: &MailboxUsers,
+    ) -> Result<Account, DirectoryError> {
+        let (tenant, _) = self.place_for(new.address).await?;
+        let mailbox = AccountKey { tenant, account: AccountId(self.ids.random()) };
+        self.put_users(mailbox, None, |stored| {
+            stored.clone_from(users);
+            true
+        })
+        .await?;
+        let wished = NewAccount { is_business: true, ..new.clone() };
+        let added = Box::pin(self.add_account_as(mailbox.account, &wished, None, Some(tenant))).await;
+        if added.as_ref().is_err_and(|error| !error.is_temporary()) {
+            self.forget_users(mailbox).await?;
+        }
+        added
     }
 
     /// The same for whatever mailbox; where it is closed to more users, that is said of each.
@@ -461,18 +486,15 @@ impl Directory {
         Ok(())
     }
 
-    /// Does who made a token still use the mailbox, and may he be here at all?
-    pub(crate) async fn user_stands(
+    /// The account of who made a token, if he still uses the mailbox and may be here at all.
+    pub(crate) async fn standing_user(
         &self,
-        user: Option<AccountId>,
+        user: AccountId,
         mailbox: AccountKey,
-    ) -> Result<bool, DirectoryError> {
-        let Some(user) = user else { return Ok(true) };
-        let user = AccountKey { tenant: mailbox.tenant, account: user };
-        let account = self.account(user).await?;
-        if !account.is_some_and(|account| account.is_open(self.clock.now())) {
-            return Ok(false);
-        }
-        self.uses_mailbox(user, mailbox).await
+    ) -> Result<Option<Account>, DirectoryError> {
+        let key = AccountKey { tenant: mailbox.tenant, account: user };
+        let account = self.account(key).await?.filter(|account| account.is_open(self.clock.now()));
+        let Some(account) = account else { return Ok(None) };
+        Ok(self.uses_mailbox(key, mailbox).await?.then_some(account))
     }
 }

@@ -10,7 +10,7 @@
 use pennypost_model::{AccountKey, TenantId, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::{ClientProtocol, Directory, DirectoryError, Standing};
+use crate::{ClientProtocol, Directory, DirectoryError, MailReach, Standing};
 
 /// How far back mail programs see (CLI-04), by the date on which a message was received.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -175,6 +175,8 @@ pub struct ClientRules {
     pub pop3_deletes: bool,
     /// What a mail program sends is kept in Sent (SND-16, CLI-07).
     pub sent_copies: bool,
+    /// To whom its owner may send (ORG-07), if the operator has not blocked it (TEN-10).
+    pub send: MailReach,
 }
 
 fn is_open(tenant: Option<bool>, account: Option<bool>) -> bool {
@@ -189,6 +191,7 @@ impl ClientRules {
             passwords: is_open(tenant.passwords, account.passwords),
             pop3_deletes: account.pop3_deletes.or(tenant.pop3_deletes).unwrap_or(true),
             sent_copies: account.sent_copies.or(tenant.sent_copies).unwrap_or(true),
+            send: MailReach::default(),
         }
     }
 
@@ -217,7 +220,7 @@ impl Directory {
         let tenant = self.tenant(key.tenant).await?;
         let tenant = tenant.ok_or_else(|| DirectoryError::NoTenant(key.tenant.to_string()))?;
         let account = self.account(key).await?.ok_or_else(|| DirectoryError::NoAccount(key.to_string()))?;
-        Ok(ClientRules::of(&tenant.clients, &account.clients))
+        Ok(ClientRules::of(&tenant.clients, &account.clients).limited(&tenant, &account))
     }
 
     /// Changes what an account says; `change` may be called several times, each time with what is stored then.

@@ -179,14 +179,11 @@ impl Directory {
     /// [`DirectoryError::Address`], [`DirectoryError::NoTenant`], [`DirectoryError::DomainTaken`], or the port's.
     pub async fn add_domain(&self, tenant: TenantId, name: &str) -> Result<Domain, DirectoryError> {
         let name = DomainName::parse(name)?;
-        if self.tenant(tenant).await?.is_none() {
+        if !self.is_kept(tenant).await? {
             return Err(DirectoryError::NoTenant(tenant.to_string()));
         }
-        if self.write(&owner_key(&name), &DomainOwner::of(tenant), Expected::Absent).await?.is_none() {
-            let found = self.read::<DomainOwner>(&owner_key(&name), Consistency::Strong).await?;
-            if found.is_none_or(|found| found.value.tenant != tenant) {
-                return Err(DirectoryError::DomainTaken(name.to_string()));
-            }
+        if self.own_domain(tenant, &name).await? != tenant {
+            return Err(DirectoryError::DomainTaken(name.to_string()));
         }
         let domain = Domain::new(name, tenant, self.clock.now(), DomainState::Proved);
         if self.write(&domain_key(tenant, &domain.name), &domain, Expected::Absent).await?.is_some() {

@@ -39,7 +39,7 @@ impl Directory {
         challenge: (String, String),
     ) -> Result<Domain, DirectoryError> {
         let name = DomainName::parse(name)?;
-        if self.tenant(tenant).await?.is_none() {
+        if !self.is_kept(tenant).await? {
             return Err(DirectoryError::NoTenant(tenant.to_string()));
         }
         let found = self.domains(tenant, &Page { after: None, limit: MAX_DOMAINS }).await?.items.len();
@@ -71,14 +71,11 @@ impl Directory {
     /// # Errors
     /// [`DirectoryError::NoDomain`], or the port's.
     pub async fn prove_domain(&self, tenant: TenantId, name: &DomainName) -> Result<Domain, DirectoryError> {
-        let owner = DomainOwner::of(tenant);
-        let mut state = DomainState::Proved;
-        if self.write(&owner_key(name), &owner, Expected::Absent).await?.is_none() {
-            let found = self.owner(name, Consistency::Strong).await?.ok_or(DirectoryError::Contended)?;
-            if found != tenant {
-                state = DomainState::Conflict;
-            }
+        if !self.is_kept(tenant).await? {
+            return Err(DirectoryError::NoDomain(name.to_string()));
         }
+        let is_own = self.own_domain(tenant, name).await? == tenant;
+        let state = if is_own { DomainState::Proved } else { DomainState::Conflict };
         self.change_domain_item(tenant, name, |domain| {
             if !domain.state.is_owned() {
                 domain.state = state;
@@ -290,6 +287,55 @@ impl Directory {
         }
         self.erase(&domain_key(tenant, name)).await?;
         Ok(true)
+    }
+
+    /// Closes a domain that is to be removed without anybody's word, unless something in it is somebody's own address, or is
+    /// about to be, or another domain stands for it; `true` if [`Directory::remove_domain`] may remove it.
+    ///
+    /// # Errors
+    /// The port's.
+    pub async fn close_if_unused(&self, tenant: TenantId, name: &DomainName) -> Result<bool, DirectoryError> {
+        if self.stands_for(tenant, name).await? || self.holds_own(tenant, name).await? {
+            return Ok(false);
+        }
+        let before = self
+            .change_domain_item(tenant, name, |domain| {
+                let before = domain.state;
+                if matches!(before, DomainState::Proved | DomainState::Active) {
+                    domain.state = DomainState::Removing;
+                }
+                Ok(before)
+            })
+            .await?;
+        match before {
+            // Nothing new is let in from here on; what was under way before is looked for once more.
+            DomainState::Proved | DomainState::Active if self.holds_own(tenant, name).await? => {
+                self.change_domain_item(tenant, name, |domain| {
+                    if domain.state == DomainState::Removing {
+                        domain.state = before;
+                    }
+                    Ok(())
+                })
+                .await?;
+                Ok(false)
+            }
+            DomainState::Proved | DomainState::Active | DomainState::Removing => Ok(true),
+            DomainState::Pending | DomainState::Conflict | DomainState::Suspended => Ok(false),
+        }
+    }
+
+    /// Is something in the domain the own address of an account or group, or claimed for one?
+    async fn holds_own(&self, tenant: TenantId, name: &DomainName) -> Result<bool, DirectoryError> {
+        let mut page = Page::default();
+        loop {
+            let listed = self.list::<Entry>(&addresses_partition(tenant), &format!("{name}/"), &page).await?;
+            let is_own = |entry: &Entry| !matches!(entry, Entry::Alias(_) | Entry::Free);
+            if listed.items.iter().any(|(_, entry)| is_own(entry)) {
+                return Ok(true);
+            }
+            let Some(next) = listed.next else { return Ok(false) };
+            page.after = Some(next);
+        }
     }
 
     async fn empty_domain(

@@ -87,6 +87,12 @@ pub enum DirectoryError {
     /// An account, alias or group has that address.
     #[error("the address {0} is taken")]
     AddressTaken(String),
+    /// No mobile number.
+    #[error("a mobile number has its country and 8 to 15 digits, such as +8613800000000")]
+    Mobile,
+    /// Another member of the organisation has that mobile number.
+    #[error("another member has that mobile number")]
+    MobileTaken,
     /// It belongs to another tenant.
     #[error("{0} does not belong to this tenant")]
     OtherTenant(String),
@@ -232,6 +238,7 @@ impl DirectoryError {
             E::TenantTaken(_)
             | E::DomainTaken(_)
             | E::AddressTaken(_)
+            | E::MobileTaken
             | E::DepartmentTaken(_)
             | E::DepartmentNotEmpty(_)
             | E::TagTaken(_)
@@ -253,6 +260,7 @@ impl DirectoryError {
             | E::SignInRules(_)
             | E::OtherTenant(_)
             | E::NoTargets
+            | E::Mobile
             | E::TooMany { .. }
             | E::GroupCycle(_)
             | E::SecretaryCycle(_)

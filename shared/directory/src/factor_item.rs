@@ -27,11 +27,21 @@ pub(crate) struct FactorItem<S = [u8; SECRET]> {
     /// Made, but not yet used.
     pub(crate) pending: Option<(S, Timestamp)>,
     pub(crate) recovery: Vec<[u8; 32]>,
+    /// Since when codes by SMS are one, which go to the number that its owner has proved ([`crate::mobile`]).
+    pub(crate) sms: Option<Timestamp>,
+}
+
+/// As stored before codes went by SMS.
+#[derive(Serialize, Deserialize)]
+struct FactorItemV2<S> {
+    authenticator: Option<Authenticator<S>>,
+    pending: Option<(S, Timestamp)>,
+    recovery: Vec<[u8; 32]>,
 }
 
 impl<S> Default for FactorItem<S> {
     fn default() -> FactorItem<S> {
-        FactorItem { authenticator: None, pending: None, recovery: Vec::new() }
+        FactorItem { authenticator: None, pending: None, recovery: Vec::new(), sms: None }
     }
 }
 
@@ -46,21 +56,24 @@ pub(crate) enum Stored {
 
 impl Versioned for FactorItem<Stored> {
     const KIND: &'static str = "second factor";
-    const VERSION: u8 = 2;
+    const VERSION: u8 = 3;
 
     fn upgrade(found: u8, bytes: &[u8]) -> Result<FactorItem<Stored>, CodecError> {
-        if found != 1 {
-            return Err(CodecError::Version { kind: Self::KIND, found, known: Self::VERSION });
-        }
-        let FactorItem { authenticator, pending, recovery } =
-            decode_plain::<FactorItem<[u8; SECRET]>>(Self::KIND, bytes)?;
+        let FactorItemV2 { authenticator, pending, recovery } = match found {
+            1 => decode_plain::<FactorItemV2<[u8; SECRET]>>(Self::KIND, bytes)?,
+            2 => {
+                let FactorItemV2 { authenticator, pending, recovery } = decode_plain(Self::KIND, bytes)?;
+                return Ok(FactorItem { authenticator, pending, recovery, sms: None });
+            }
+            _ => return Err(CodecError::Version { kind: Self::KIND, found, known: Self::VERSION }),
+        };
         let authenticator = authenticator.map(|Authenticator { secret, last_step, since }| Authenticator {
             secret: Stored::Plain(secret),
             last_step,
             since,
         });
         let pending = pending.map(|(secret, made)| (Stored::Plain(secret), made));
-        Ok(FactorItem { authenticator, pending, recovery })
+        Ok(FactorItem { authenticator, pending, recovery, sms: None })
     }
 }
 
@@ -88,7 +101,7 @@ impl Directory {
         key: AccountKey,
     ) -> Result<Option<Held<FactorItem>>, DirectoryError> {
         let Some(Held { value, version }) = self.sealed_factor(key).await? else { return Ok(None) };
-        let FactorItem { authenticator, pending, recovery } = value;
+        let FactorItem { authenticator, pending, recovery, sms } = value;
         let authenticator = match authenticator {
             Some(Authenticator { secret, last_step, since }) => {
                 Some(Authenticator { secret: self.open_secret(key, &secret).await?, last_step, since })
@@ -99,7 +112,7 @@ impl Directory {
             Some((secret, made)) => Some((self.open_secret(key, &secret).await?, made)),
             None => None,
         };
-        Ok(Some(Held { value: FactorItem { authenticator, pending, recovery }, version }))
+        Ok(Some(Held { value: FactorItem { authenticator, pending, recovery, sms }, version }))
     }
 
     /// Writes a second factor, sealed; `false` if it is another one by now.
@@ -121,7 +134,7 @@ impl Directory {
             Some((secret, made)) => Some((self.seal_secret(key, secret).await?, *made)),
             None => None,
         };
-        let stored = FactorItem { authenticator, pending, recovery: item.recovery.clone() };
+        let stored = FactorItem { authenticator, pending, recovery: item.recovery.clone(), sms: item.sms };
         Ok(self.write(&factor_key(key), &stored, expected).await?.is_some())
     }
 
@@ -155,7 +168,7 @@ mod tests {
     /// What was stored before secrets were sealed is read as it was.
     #[test]
     fn items_of_the_version_before_are_read() {
-        let old: FactorItem = FactorItem {
+        let old: FactorItemV2<[u8; SECRET]> = FactorItemV2 {
             authenticator: Some(Authenticator { secret: [7; SECRET], last_step: 5, since: NOW }),
             pending: Some(([8; SECRET], NOW)),
             recovery: vec![[9; 32]],
@@ -166,7 +179,17 @@ mod tests {
         assert_eq!((authenticator.last_step, authenticator.since), (5, NOW));
         assert!(matches!(read.pending, Some((Stored::Plain(secret), NOW)) if secret == [8; SECRET]));
         assert_eq!(read.recovery, [[9; 32]]);
-        assert_eq!(encode(&read)[0], 2);
-        assert!(decode::<FactorItem<Stored>>(&[3]).is_err());
+        assert_eq!((encode(&read)[0], read.sms), (3, None));
+        let sealed = FactorItemV2 {
+            authenticator: None,
+            pending: Some((Stored::Sealed(vec![7]), NOW)),
+            recovery: Vec::new(),
+        };
+        let read: FactorItem<Stored> = decode(&encode_plain(&sealed, 2)).expect("read");
+        assert!(
+            matches!(read.pending, Some((Stored::Sealed(sealed), NOW)) if sealed == [7])
+                && read.sms.is_none()
+        );
+        assert!(decode::<FactorItem<Stored>>(&[4]).is_err());
     }
 }

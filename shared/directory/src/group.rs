@@ -1,4 +1,4 @@
-//! Groups: an address of many accounts and of other groups.
+//! Groups: an address of many accounts, of other groups, and of addresses elsewhere.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,6 +13,9 @@ use crate::{Directory, DirectoryError, GroupRules, Listed, MAX_RECIPIENTS, MailA
 
 /// Members that a group may name itself.
 pub const MAX_MEMBERS: usize = 500;
+
+/// Addresses elsewhere that a group leads to, with the groups in it (GRP-03).
+pub const MAX_OUTSIDE: usize = 100;
 
 /// Levels of groups in groups, the outermost counted.
 pub const MAX_GROUP_DEPTH: usize = 5;
@@ -46,6 +49,11 @@ pub enum Member {
         /// Its address.
         address: MailAddress,
     },
+    /// An address elsewhere: in a domain that was not the tenant's when it was named (GRP-03).
+    Outside {
+        /// The address.
+        address: MailAddress,
+    },
 }
 
 impl Member {
@@ -53,7 +61,9 @@ impl Member {
     #[must_use]
     pub const fn address(&self) -> &MailAddress {
         match self {
-            Member::Account { address, .. } | Member::Group { address } => address,
+            Member::Account { address, .. } | Member::Group { address } | Member::Outside { address } => {
+                address
+            }
         }
     }
 }
@@ -62,12 +72,14 @@ impl Member {
 #[derive(Debug, Default)]
 pub(crate) struct Expansion {
     pub(crate) accounts: Vec<AccountId>,
+    /// Addresses elsewhere, each once.
+    pub(crate) outside: Vec<MailAddress>,
     seen_accounts: HashSet<AccountId>,
     seen_groups: HashSet<MailAddress>,
 }
 
 impl Directory {
-    /// Adds a group; members are addresses of accounts (or aliases of one) and groups of the tenant.
+    /// Adds a group; members are addresses of accounts (or aliases of one) and groups of the tenant, and addresses elsewhere.
     ///
     /// # Errors
     /// [`DirectoryError::Address`], [`DirectoryError::UnsuitableAddress`], [`DirectoryError::NoDomain`],
@@ -117,6 +129,30 @@ impl Directory {
         })
     }
 
+    /// The accounts that a group leads to at the moment, each once; none if it is disabled.
+    ///
+    /// # Errors
+    /// [`DirectoryError::TooMany`] for a group that grew too large, or the port's.
+    pub async fn group_accounts(
+        &self,
+        tenant: TenantId,
+        group: Group,
+    ) -> Result<Vec<AccountId>, DirectoryError> {
+        Ok(self.expand_group(tenant, &group.address, group.members, Consistency::Strong).await?.accounts)
+    }
+
+    /// The members elsewhere of a group, with those of the groups in it.
+    ///
+    /// # Errors
+    /// [`DirectoryError::TooMany`] for a group that grew too large, or the port's.
+    pub async fn members_elsewhere(
+        &self,
+        tenant: TenantId,
+        group: Group,
+    ) -> Result<Vec<MailAddress>, DirectoryError> {
+        Ok(self.expand_group(tenant, &group.address, group.members, Consistency::Strong).await?.outside)
+    }
+
     /// Groups of a tenant, by domain and local part. A page may hold few though more follow.
     ///
     /// # Errors
@@ -133,7 +169,7 @@ impl Directory {
     /// Replaces the members of a group.
     ///
     /// # Errors
-    /// [`DirectoryError::NoGroup`], [`DirectoryError::NoAccount`], [`DirectoryError::OtherTenant`],
+    /// [`DirectoryError::NoGroup`], [`DirectoryError::NoAccount`],
     /// [`DirectoryError::TooMany`], [`DirectoryError::GroupCycle`], [`DirectoryError::GroupDepth`], or the
     /// port's.
     pub async fn set_members<T: AsRef<str>>(
@@ -282,10 +318,10 @@ impl Directory {
         self.expand_into(tenant, members.to_vec(), Consistency::Strong, &mut expansion).await
     }
 
-    /// Can this address be named as a member of a group of the tenant?
+    /// Can this address be named as a member of a group of the tenant? Any address elsewhere can.
     ///
     /// # Errors
-    /// [`DirectoryError::NoAccount`], [`DirectoryError::OtherTenant`], or the port's.
+    /// [`DirectoryError::NoAccount`] for one in a domain of the tenant that nobody has, or the port's.
     pub async fn check_member(&self, tenant: TenantId, address: &str) -> Result<(), DirectoryError> {
         self.find_member(tenant, address).await.map(drop)
     }
@@ -293,9 +329,9 @@ impl Directory {
     async fn find_member(&self, tenant: TenantId, address: &str) -> Result<Vec<Member>, DirectoryError> {
         let address = MailAddress::parse(address)?;
         let missing = || DirectoryError::NoAccount(address.to_string());
-        let owner = self.owner(address.domain(), Consistency::Strong).await?.ok_or_else(missing)?;
-        if owner != tenant {
-            return Err(DirectoryError::OtherTenant(address.to_string()));
+        // Another organisation of this post office is another server: whether its domain is kept here is told to nobody.
+        if self.owner(address.domain(), Consistency::Strong).await? != Some(tenant) {
+            return Ok(vec![Member::Outside { address }]);
         }
         let entry = self.entry(tenant, &address, Consistency::Strong).await?.ok_or_else(missing)?;
         Ok(match entry.value {
@@ -347,22 +383,21 @@ impl Directory {
         Ok(())
     }
 
-    /// The accounts that a group leads to, each once; none if it is disabled.
+    /// Whom a group leads to, each once; nobody if it is disabled.
     pub(crate) async fn expand_group(
         &self,
         tenant: TenantId,
         group: &MailAddress,
         members: Vec<Member>,
         consistency: Consistency,
-    ) -> Result<Vec<AccountId>, DirectoryError> {
+    ) -> Result<Expansion, DirectoryError> {
         let mut expansion = Expansion::default();
         let rules = self.rules_of(tenant, group, consistency).await?;
-        if rules.is_disabled {
-            return Ok(Vec::new());
+        if !rules.is_disabled {
+            self.expand_rules(tenant, &rules, &mut expansion).await?;
+            self.expand_into(tenant, members, consistency, &mut expansion).await?;
         }
-        self.expand_rules(tenant, &rules, &mut expansion).await?;
-        self.expand_into(tenant, members, consistency, &mut expansion).await?;
-        Ok(expansion.accounts)
+        Ok(expansion)
     }
 
     /// Adds the accounts that members lead to, each once.
@@ -379,6 +414,7 @@ impl Directory {
             for member in level {
                 match member {
                     Member::Account { account, .. } => expansion.add_account(account)?,
+                    Member::Outside { address } => expansion.add_outside(address)?,
                     Member::Group { address } => {
                         if !expansion.add_group(&address)? {
                             continue;
@@ -410,6 +446,17 @@ impl Expansion {
             self.accounts.push(account);
         }
         if self.accounts.len() > MAX_RECIPIENTS { Err(too_large()) } else { Ok(()) }
+    }
+
+    fn add_outside(&mut self, address: MailAddress) -> Result<(), DirectoryError> {
+        if !self.outside.contains(&address) {
+            self.outside.push(address);
+        }
+        if self.outside.len() <= MAX_OUTSIDE {
+            return Ok(());
+        }
+        let what = "a group's members elsewhere, with those of the groups in it,";
+        Err(DirectoryError::TooMany { what, limit: MAX_OUTSIDE })
     }
 
     /// `false` if the group has been looked at already.

@@ -236,7 +236,7 @@ impl Directory {
             follows: Some(department),
             ..GroupRules::default()
         };
-        let local = local_part(&name);
+        let local = address_letters(&name, "department");
         let mut taken = None;
         for number in 1..=MAX_NAMES_TRIED {
             let number = if number == 1 { String::new() } else { number.to_string() };
@@ -247,6 +247,31 @@ impl Directory {
             match self.add_group_with::<&str>(&address, &name, &[], &rules).await {
                 Err(error @ DirectoryError::AddressTaken(_)) => taken = Some(error),
                 other => return other,
+            }
+        }
+        Err(taken.unwrap_or(DirectoryError::Contended))
+    }
+
+    /// An address of the tenant that nobody has: a person's name in pinyin, with a number behind it where that is taken
+    /// (ORG-03). Somebody else may take it before it is used.
+    ///
+    /// # Errors
+    /// [`DirectoryError::NoDomain`], [`DirectoryError::OtherTenant`], [`DirectoryError::AddressTaken`] if all that was tried is
+    /// taken, or the port's.
+    pub async fn address_for(
+        &self,
+        tenant: TenantId,
+        name: &str,
+        domain: &str,
+    ) -> Result<String, DirectoryError> {
+        let local = address_letters(name, "member");
+        let mut taken = None;
+        for number in 1..=MAX_NAMES_TRIED {
+            let number = if number == 1 { String::new() } else { number.to_string() };
+            let address = format!("{local}{number}@{domain}");
+            match self.check_new_address(tenant, &address).await {
+                Err(error @ DirectoryError::AddressTaken(_)) => taken = Some(error),
+                other => return other.map(|()| address),
             }
         }
         Err(taken.unwrap_or(DirectoryError::Contended))
@@ -435,16 +460,16 @@ impl Directory {
     }
 }
 
-/// A department's name as the local part of an address: pinyin, and of other writing what ASCII has of it.
-fn local_part(name: &str) -> String {
+/// A name as the local part of an address: pinyin, and of other writing what ASCII has of it.
+pub fn address_letters(name: &str, otherwise: &str) -> String {
     let letters = spelling::letters(name);
     let ascii: String = letters.chars().filter(char::is_ascii_alphanumeric).take(40).collect();
-    if ascii.is_empty() { "department".to_owned() } else { ascii }
+    if ascii.is_empty() { otherwise.to_owned() } else { ascii }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::local_part;
+    use super::address_letters;
 
     #[test]
     fn departments_have_addresses_in_letters() {
@@ -454,7 +479,7 @@ mod tests {
             ("Verkäufe", "verkufe"),
             ("отдел", "department"),
         ] {
-            assert_eq!(local_part(name), expected);
+            assert_eq!(address_letters(name, "department"), expected);
         }
     }
 }

@@ -13,13 +13,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::account::{account_item_key, display_name_of};
 use crate::address::Entry;
+use crate::allowance::account_key as sent_key;
 use crate::password::credential_key;
 use crate::password_rules::Names;
 use crate::seats::SeatUse;
 use crate::sign_in_rules::account_sign_in_key;
 use crate::{
     Account, AccountKind, BinCause, Binned, DEFAULT_QUOTA, DepartmentId, Directory, DirectoryError, Listed,
-    NoSeat, Page, Profile,
+    MailPermission, NoSeat, Page, Profile,
 };
 
 const DAY: i64 = 24 * 60 * 60 * 1000;
@@ -27,7 +28,8 @@ const DAY: i64 = 24 * 60 * 60 * 1000;
 const LOOKUPS: usize = 16;
 
 impl BinCause {
-    /// Days for which an account stays in the bin (ORG-23).
+    /// Days for which an account stays in the bin (ORG-23). Whoever changes them has to think of
+    /// [`Binned::is_being_erased`].
     #[must_use]
     pub const fn days(self) -> i64 {
         match self {
@@ -38,10 +40,21 @@ impl BinCause {
 }
 
 impl Binned {
+    const fn full_time(&self) -> i64 {
+        self.since.0.saturating_add(self.cause.days() * DAY)
+    }
+
     /// Is its time over, so that it can only be erased?
     #[must_use]
     pub const fn is_over(&self, now: Timestamp) -> bool {
-        self.until.0 <= now.0
+        self.until.0 <= now.0 || self.is_being_erased()
+    }
+
+    /// Has its erasing begun? From then on its mail may be gone. Its time was cut short for that, also where it was over:
+    /// whoever changes the account meanwhile loses his compare-and-set, and sees it whatever his clock says.
+    #[must_use]
+    pub const fn is_being_erased(&self) -> bool {
+        self.until.0 < self.full_time()
     }
 }
 
@@ -156,7 +169,8 @@ impl Directory {
             }
             Ok(())
         })
-        .await
+        .await?;
+        self.lead_to_again(key).await
     }
 
     /// Gives an account in the bin to another member (ORG-20, ORG-23): address, aliases and mail stay; name, profile,
@@ -191,9 +205,12 @@ impl Directory {
         }
         self.leave_bin(key, |account, _| {
             account.display_name.clone_from(&display_name);
+            account.nickname.clear();
             account.departments.clone_from(&departments);
             account.profile = owner.profile.clone();
             account.expires = None;
+            // That was said about the one who had it.
+            account.mail = MailPermission::default();
             Ok(())
         })
         .await
@@ -234,11 +251,14 @@ impl Directory {
             check(account)?;
             account.kind = AccountKind::Business;
             account.display_name.clone_from(&name);
+            account.nickname.clear();
             account.profile = Profile::default();
             account.departments.clear();
             account.expires = None;
             account.binned = None;
             account.is_vip = false;
+            // That was said about the person.
+            account.mail = MailPermission::default();
             if !has_plan {
                 // What it holds may be more than a new business mailbox gets by itself.
                 account.quota_bytes = account.quota_bytes.or(Some(DEFAULT_QUOTA));
@@ -270,8 +290,8 @@ impl Directory {
         self.erase(&bin_key(key)).await
     }
 
-    /// Password, second factor, sessions and tokens of an account open nothing any more, and it uses no business mailbox
-    /// and acts for nobody.
+    /// Password, second factor, passkeys, bindings, recovery address, sessions and tokens of an account open nothing any more,
+    /// and it uses no business mailbox and acts for nobody.
     async fn forget_credentials(&self, key: AccountKey) -> Result<(), DirectoryError> {
         self.forget_member_invitation(key).await?;
         self.erase(&credential_key(key)).await?;
@@ -279,7 +299,13 @@ impl Directory {
         self.erase(&account_sign_in_key(key)).await?;
         self.unlock(key).await?;
         self.end_sessions(key, None).await?;
+        self.forget_beginnings(key).await?;
         self.remove_second_factor(key).await?;
+        self.remove_passkeys(key).await?;
+        self.cut_bindings(key).await?;
+        self.hand_over_recovery(key).await?;
+        self.forget_provisioned_account(key).await?;
+        self.remove_mobile(key).await?;
         Box::pin(self.leave_mailboxes(key)).await?;
         Box::pin(self.leave_secretaries(key)).await?;
         for token in self.tokens(key).await? {
@@ -297,13 +323,14 @@ impl Directory {
         self.try_change_account(key, |account| {
             let shown = account.address.to_string();
             let binned = account.binned.as_mut().ok_or(DirectoryError::NotInBin(shown))?;
-            binned.until = binned.until.min(now);
+            binned.until = Timestamp(binned.until.0.min(now.0).min(binned.full_time() - 1));
             Ok(())
         })
         .await
     }
 
-    /// Erases an account whose erasing has begun and whose mail is gone: its aliases, its address and itself.
+    /// Erases an account whose erasing has begun and whose mail is gone: its aliases, its address and itself. What the
+    /// recycle bin tells of it stays for a while: [`Directory::erased`].
     ///
     /// # Errors
     /// [`DirectoryError::NotInBin`] where it has not begun, or the port's. Repeating an interrupted call completes it.
@@ -313,10 +340,14 @@ impl Directory {
             if !account.binned.is_some_and(|binned| binned.is_over(self.clock.now())) {
                 return Err(DirectoryError::NotInBin(shown));
             }
+            // Before anything of it goes.
+            self.keep_row(&account).await?;
             self.forget_credentials(key).await?;
             self.settle_seat(key).await?;
             self.forget_vip(key).await?;
             self.bring_cards_up_to_date(key.tenant).await?;
+            // A change of address that was cut off leaves two of them.
+            self.settle_addresses(key).await?;
             for alias in self.aliases_noted(key).await? {
                 self.leave_alias(key, &alias).await?;
             }
@@ -325,6 +356,10 @@ impl Directory {
                 self.free_address(key.tenant, &account.address, held.version).await?;
             }
             self.forget_users(key).await?;
+            self.forget_recovery(key).await?;
+            self.forget_password_reminder(key).await?;
+            self.forget_cuts(key).await?;
+            self.erase(&sent_key(key)).await?;
             self.erase(&account_item_key(key)).await?;
         }
         self.erase(&bin_key(key)).await

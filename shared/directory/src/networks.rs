@@ -75,6 +75,12 @@ impl Network {
         address.is_ipv4() == self.first.is_ipv4() && (self.first..=self.last).contains(&address)
     }
 
+    /// How many addresses are behind its first one.
+    #[must_use]
+    pub fn span(&self) -> u128 {
+        bits(self.last) - bits(self.first)
+    }
+
     /// How many leading bits all its addresses share, if it is exactly such a block.
     fn prefix(&self) -> Option<u32> {
         let (first, last) = (bits(self.first), bits(self.last));

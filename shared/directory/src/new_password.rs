@@ -56,6 +56,20 @@ impl Directory {
         prepared(&rules, names, password).map(drop)
     }
 
+    /// May this be the password of somebody who is to have such an address and name in the tenant?
+    ///
+    /// # Errors
+    /// Those of a password that breaks its rules, or the port's.
+    pub async fn check_wished_password(
+        &self,
+        tenant: TenantId,
+        local: &str,
+        display: &str,
+        password: &str,
+    ) -> Result<(), DirectoryError> {
+        self.check_new_password(tenant, Names { local, display }, password).await
+    }
+
     /// What is stored of a password that an administrator gives: its owner is to set another one where he or the tenant
     /// says so. `before` is what it follows.
     pub(crate) async fn new_credential(
@@ -166,6 +180,32 @@ impl Directory {
             .await
             .map_err(ChangePasswordError::New)?;
         Ok(())
+    }
+
+    /// What is stored of a password that a member sets who has shown otherwise who he is.
+    pub(crate) async fn next_own_credential(
+        &self,
+        account: &Account,
+        new: &str,
+        before: Option<Credential>,
+    ) -> Result<Credential, DirectoryError> {
+        let rules = self.sign_in_rules(account.key.tenant).await?.passwords;
+        let names = Names { local: account.address.local(), display: &account.display_name };
+        self.credential(&rules, names, new, false, before).await
+    }
+
+    /// A member sets the first password, who has none and has signed in otherwise (AUT-05); `false`: there is one.
+    ///
+    /// # Errors
+    /// [`DirectoryError::Password`], [`DirectoryError::NoAccount`], [`DirectoryError::WrongKind`] for a business mailbox,
+    /// [`DirectoryError::InBin`], or the port's.
+    pub async fn set_first_password(&self, key: AccountKey, new: &str) -> Result<bool, DirectoryError> {
+        let (account, before) = self.passworded(key).await?;
+        if before.is_some() {
+            return Ok(false);
+        }
+        let credential = self.next_own_credential(&account, new, None).await?;
+        Ok(self.write(&credential_key(key), &credential, Expected::Absent).await?.is_some())
     }
 
     /// Since when the password holds and until when, if there is one.

@@ -10,7 +10,9 @@ use pennypost_model::{AccountId, AccountKey, TenantId};
 use pennypost_ports::Consistency;
 
 use crate::address::Entry;
-use crate::{Capacities, Directory, DirectoryError, DomainName, MailAddress, Page, TenantState};
+use crate::{
+    Account, Blockable, Capacities, Directory, DirectoryError, DomainName, MailAddress, Page, TenantState,
+};
 
 /// Accounts that one address may lead to. An event with so many stays below what queues carry.
 pub const MAX_RECIPIENTS: usize = 1_000;
@@ -33,12 +35,14 @@ pub(crate) type OldestAccounts = Mutex<HashMap<TenantId, (AccountId, Instant)>>;
 /// What an address is to this post office.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Resolved {
-    /// It leads to these accounts, each once; never empty.
+    /// It leads to these accounts, each once: none only where a group has members elsewhere alone.
     Local {
         /// The tenant.
         tenant: TenantId,
         /// Who gets a copy.
         recipients: Vec<Recipient>,
+        /// Whom else it leads to, if it is a group that has members elsewhere.
+        elsewhere: Option<Elsewhere>,
         /// What mailboxes may hold by the tenant's plan, if it has one.
         capacities: Option<Capacities>,
     },
@@ -49,16 +53,53 @@ pub enum Resolved {
         /// The tenant of the domain.
         tenant: TenantId,
     },
-    /// All accounts behind it are disabled (SMTP 550 5.2.1).
+    /// All accounts behind it are disabled, or take no mail of such senders (SMTP 550 5.2.1).
     Disabled {
         /// The tenant.
         tenant: TenantId,
     },
-    /// The tenant or the domain is suspended, or the term of its plan is over (SMTP 450 4.2.1: it may be let in again).
+    /// The tenant or the domain is suspended, the operator keeps mail from outside away, or the term of its plan is over (SMTP 450 4.2.1: it may be let in again).
     Suspended {
         /// The tenant.
         tenant: TenantId,
     },
+}
+
+/// The members elsewhere of a group, with those of the groups in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Elsewhere {
+    /// The group's own address.
+    pub group: MailAddress,
+    /// Theirs, each once; at least one.
+    pub addresses: Vec<MailAddress>,
+}
+
+impl Elsewhere {
+    /// Is it the group of whoever answers for its domain? He is reached by everybody (RFC 5321 section 4.5.1).
+    #[must_use]
+    pub fn is_postmasters(&self) -> bool {
+        self.group.local().eq_ignore_ascii_case(POSTMASTER)
+    }
+}
+
+/// Whom an address names.
+struct Behind {
+    accounts: Vec<AccountId>,
+    via: Via,
+    elsewhere: Option<Elsewhere>,
+}
+
+/// From where mail comes.
+#[derive(Clone, Copy)]
+struct Incoming {
+    /// Another service has taken it already.
+    is_taken: bool,
+    /// The tenant whose member hands it in.
+    from: Option<TenantId>,
+}
+
+impl Incoming {
+    const OUTSIDE: Incoming = Incoming { is_taken: false, from: None };
 }
 
 impl Directory {
@@ -71,7 +112,15 @@ impl Directory {
     /// [`DirectoryError::TooMany`] for a group that grew too large by changes at once, or the port's. What is
     /// no address at all is no error: it is unknown.
     pub async fn resolve(&self, address: &str) -> Result<Resolved, DirectoryError> {
-        self.resolve_mail(address, false).await
+        self.resolve_mail(address, Incoming::OUTSIDE).await
+    }
+
+    /// The same for mail that a member of this tenant hands in: accounts that take none from outside take it.
+    ///
+    /// # Errors
+    /// Those of [`Directory::resolve`].
+    pub async fn resolve_from(&self, address: &str, from: TenantId) -> Result<Resolved, DirectoryError> {
+        self.resolve_mail(address, Incoming { from: Some(from), ..Incoming::OUTSIDE }).await
     }
 
     /// The same for mail that another service has taken already. Nobody can be told to come again with it: a term that is
@@ -80,30 +129,31 @@ impl Directory {
     /// # Errors
     /// Those of [`Directory::resolve`].
     pub async fn resolve_taken(&self, address: &str) -> Result<Resolved, DirectoryError> {
-        self.resolve_mail(address, true).await
+        self.resolve_mail(address, Incoming { is_taken: true, ..Incoming::OUTSIDE }).await
     }
 
-    async fn resolve_mail(&self, address: &str, is_taken: bool) -> Result<Resolved, DirectoryError> {
+    async fn resolve_mail(&self, address: &str, incoming: Incoming) -> Result<Resolved, DirectoryError> {
         let Ok(domain) = MailAddress::domain_of(address) else { return Ok(Resolved::UnknownDomain) };
-        let quick = self.resolve_with(address, &domain, is_taken, Consistency::Eventual).await?;
+        let quick = self.resolve_with(address, &domain, incoming, Consistency::Eventual).await?;
         // "No" is final to a sender, and the answer may have been old.
         if matches!(quick, Resolved::Local { .. }) {
             return Ok(quick);
         }
-        self.resolve_with(address, &domain, is_taken, Consistency::Strong).await
+        self.resolve_with(address, &domain, incoming, Consistency::Strong).await
     }
 
     async fn resolve_with(
         &self,
         address: &str,
         domain: &DomainName,
-        is_taken: bool,
+        incoming: Incoming,
         consistency: Consistency,
     ) -> Result<Resolved, DirectoryError> {
         let Some(owner) = self.ownership(domain, consistency).await? else {
             return Ok(Resolved::UnknownDomain);
         };
         let tenant = owner.tenant;
+        let is_inside = incoming.from == Some(tenant);
         if owner.is_closed {
             return Ok(Resolved::Suspended { tenant });
         }
@@ -121,44 +171,52 @@ impl Directory {
         let capacities = match self.tenant_with(tenant, consistency).await? {
             None => return Ok(Resolved::UnknownDomain),
             Some(found) => {
-                let is_open = found.is_open(now) || is_taken && found.state == TenantState::Active;
-                if !is_open {
+                let is_open = found.is_open(now) || incoming.is_taken && found.state == TenantState::Active;
+                // What the operator has blocked he may open again: who sends tries again until then.
+                let is_blocked = !is_inside && found.is_blocked(Blockable::ReceivingFromOutside);
+                if !is_open || is_blocked {
                     return Ok(Resolved::Suspended { tenant });
                 }
                 found.capacities(now)
             }
         };
-        let local = |accounts: Vec<AccountId>, via| {
+        let local = |accounts: Vec<AccountId>, via, elsewhere| {
             let to = |account| Recipient {
                 account: AccountKey { tenant, account },
                 address: said.to_owned(),
                 via,
             };
             let recipients = accounts.into_iter().map(to).collect();
-            Resolved::Local { tenant, recipients, capacities }
+            Resolved::Local { tenant, recipients, elsewhere, capacities }
         };
         let is_postmaster =
             MailAddress::parse(address).is_ok_and(|address| address.local().eq_ignore_ascii_case(POSTMASTER));
-        if let Some((accounts, via)) = self.accounts_behind(tenant, address, consistency).await? {
-            let live = self.live_accounts(tenant, accounts, consistency).await?;
-            if !live.is_empty() {
-                return Ok(local(live, via));
+        // Who answers for a domain can be reached by everybody (RFC 5321 section 4.5.1).
+        let takes = move |account: &Account| is_postmaster || account.takes_mail(is_inside);
+        let mut also = None;
+        if let Some(behind) = self.accounts_behind(tenant, address, consistency).await? {
+            let Behind { accounts, via, elsewhere } = behind;
+            let live = self.live_accounts(tenant, accounts, consistency, takes).await?;
+            if !live.is_empty() || elsewhere.is_some() && !is_postmaster {
+                return Ok(local(live, via, elsewhere));
             }
             if !is_postmaster {
                 return Ok(Resolved::Disabled { tenant });
             }
+            // Members reach those elsewhere, too; whoever else writes reaches whom he would reach without the group.
+            also = elsewhere.filter(|_| is_inside);
         }
         let Some(domain) = self.domain_of(tenant, domain, consistency).await? else {
             return Ok(Resolved::UnknownDomain);
         };
         if let Some(catch_all) = domain.catch_all {
-            let live = self.live_accounts(tenant, vec![catch_all.account], consistency).await?;
+            let live = self.live_accounts(tenant, vec![catch_all.account], consistency, takes).await?;
             if !live.is_empty() {
-                return Ok(local(live, Via::CatchAll));
+                return Ok(local(live, Via::CatchAll, also));
             }
         }
         if is_postmaster && let Some(oldest) = self.oldest_account(tenant, consistency).await? {
-            return Ok(local(vec![oldest], Via::CatchAll));
+            return Ok(local(vec![oldest], Via::CatchAll, also));
         }
         Ok(Resolved::UnknownUser { tenant })
     }
@@ -173,7 +231,7 @@ impl Directory {
         if let Some((oldest, until)) = known
             && until > Instant::now()
         {
-            let live = self.live_accounts(tenant, vec![oldest], consistency).await?;
+            let live = self.live_accounts(tenant, vec![oldest], consistency, |_| true).await?;
             if !live.is_empty() {
                 return Ok(Some(oldest));
             }
@@ -201,26 +259,31 @@ impl Directory {
         Ok(Some(oldest))
     }
 
-    /// The accounts that an address names, `None` if it names nothing.
+    /// Whom an address names, `None` if it names nothing.
     async fn accounts_behind(
         &self,
         tenant: TenantId,
         address: &str,
         consistency: Consistency,
-    ) -> Result<Option<(Vec<AccountId>, Via)>, DirectoryError> {
+    ) -> Result<Option<Behind>, DirectoryError> {
         let Ok(address) = MailAddress::parse(address) else { return Ok(None) };
         for candidate in std::iter::once(address.clone()).chain(address.without_tag()) {
             let entry = self.entry(tenant, &candidate, consistency).await?;
             match entry.map(|held| held.value) {
                 None | Some(Entry::Claimed(_) | Entry::Free) => {}
-                Some(Entry::Account(account)) => return Ok(Some((vec![account], Via::Direct))),
+                Some(Entry::Account(account)) => {
+                    return Ok(Some(Behind { accounts: vec![account], via: Via::Direct, elsewhere: None }));
+                }
                 Some(Entry::Alias(targets)) => {
-                    let accounts = targets.into_iter().map(|target| target.account);
-                    return Ok(Some((accounts.collect(), Via::Alias)));
+                    let accounts = targets.into_iter().map(|target| target.account).collect();
+                    return Ok(Some(Behind { accounts, via: Via::Alias, elsewhere: None }));
                 }
                 Some(Entry::Group { members, .. }) => {
-                    let accounts = self.expand_group(tenant, &candidate, members, consistency).await?;
-                    return Ok(Some((accounts, Via::Group)));
+                    let expansion = self.expand_group(tenant, &candidate, members, consistency).await?;
+                    let (accounts, addresses) = (expansion.accounts, expansion.outside);
+                    let elsewhere =
+                        (!addresses.is_empty()).then_some(Elsewhere { group: candidate, addresses });
+                    return Ok(Some(Behind { accounts, via: Via::Group, elsewhere }));
                 }
             }
         }
@@ -233,11 +296,12 @@ impl Directory {
         tenant: TenantId,
         accounts: Vec<AccountId>,
         consistency: Consistency,
+        takes: impl Fn(&Account) -> bool + Copy,
     ) -> Result<Vec<AccountId>, DirectoryError> {
         let lookups = accounts.into_iter().map(|account| async move {
             let key = AccountKey { tenant, account };
             let found = self.account_behind(key, consistency).await?;
-            let is_live = found.is_some_and(|found| found.is_open(self.clock.now()));
+            let is_live = found.is_some_and(|found| found.is_open(self.clock.now()) && takes(&found));
             Ok::<_, DirectoryError>(is_live.then_some(account))
         });
         let found: Vec<Option<AccountId>> = stream::iter(lookups).buffered(LOOKUPS).try_collect().await?;

@@ -1,4 +1,5 @@
-//! The second factor: codes of an authenticator (TOTP, RFC 6238) and recovery codes (AUT-11).
+//! The second factor: codes of an authenticator (TOTP, RFC 6238), codes that go by SMS to the number that its owner has
+//! proved ([`crate::mobile`]), and recovery codes (AUT-11).
 //!
 //! Owns the control items `T/second-factors`, `A`. The secret of the authenticator has to be stored so that it can be read,
 //! since codes are made from it: it is sealed (`factor_item`). It is told once, when it is set up, and is in no list and no
@@ -15,6 +16,7 @@ use ring::hmac;
 use sha2::{Digest, Sha256};
 
 use crate::factor_item::{Authenticator, FactorItem, SECRET, factor_key};
+use crate::mobile::MOBILE_CODE_DIGITS;
 use crate::sign_in::{Checked, Subject, flatten, or_refuse};
 use crate::standing::Attempt;
 use crate::store::MAX_ATTEMPTS;
@@ -50,6 +52,10 @@ pub struct SecondFactor {
     pub since: Timestamp,
     /// Recovery codes that were not used.
     pub recovery_codes: usize,
+    /// Codes of an authenticator are good.
+    pub authenticator: bool,
+    /// Codes that went by SMS to the owner's number are good.
+    pub sms: bool,
 }
 
 /// What opened.
@@ -59,6 +65,8 @@ pub enum CodeKind {
     Authenticator,
     /// A recovery code, which is gone now.
     Recovery,
+    /// A code that went by SMS, which is gone now.
+    Sms,
 }
 
 /// The code of a step (RFC 4226 section 5.3).
@@ -120,6 +128,11 @@ fn plain(said: &str) -> String {
     said.chars().filter(is_meant).take(64).map(|c| c.to_ascii_uppercase()).collect()
 }
 
+/// Could it be a code that went by SMS? Those of authenticators are shorter, recovery codes longer.
+fn is_sms_code(said: &str) -> bool {
+    said.len() == MOBILE_CODE_DIGITS && said.bytes().all(|byte| byte.is_ascii_digit())
+}
+
 fn fresh_codes() -> (Vec<String>, Vec<[u8; 32]>) {
     let mut codes = Vec::with_capacity(RECOVERY_CODES);
     let mut hashes = Vec::with_capacity(RECOVERY_CODES);
@@ -137,8 +150,8 @@ impl FactorItem {
     fn take(&mut self, said: &str, now: Timestamp) -> Option<CodeKind> {
         let said = plain(said);
         let is_code = said.len() == CODE_DIGITS && said.bytes().all(|byte| byte.is_ascii_digit());
-        let authenticator = self.authenticator.as_mut()?;
         if is_code {
+            let authenticator = self.authenticator.as_mut()?;
             let step = step_of(&authenticator.secret, said.parse().ok()?, now, authenticator.last_step)?;
             authenticator.last_step = step;
             return Some(CodeKind::Authenticator);
@@ -147,6 +160,11 @@ impl FactorItem {
         let place = self.recovery.iter().position(|one| *one == hash)?;
         self.recovery.remove(place);
         Some(CodeKind::Recovery)
+    }
+
+    /// Takes a code of any kind; `is_sms`: it is one that went to the owner's number.
+    fn take_any(&mut self, said: &str, is_sms: bool, now: Timestamp) -> Option<CodeKind> {
+        if is_sms { self.sms.map(|_| CodeKind::Sms) } else { self.take(said, now) }
     }
 }
 
@@ -158,8 +176,10 @@ impl Directory {
     pub async fn second_factor(&self, key: AccountKey) -> Result<Option<SecondFactor>, DirectoryError> {
         let held = self.sealed_factor(key).await?;
         Ok(held.and_then(|held| {
-            let recovery_codes = held.value.recovery.len();
-            held.value.authenticator.map(|found| SecondFactor { since: found.since, recovery_codes })
+            let FactorItem { authenticator, recovery, sms, .. } = held.value;
+            let since = authenticator.as_ref().map(|found| found.since).into_iter().chain(sms).min()?;
+            let (authenticator, sms) = (authenticator.is_some(), sms.is_some());
+            Some(SecondFactor { since, recovery_codes: recovery.len(), authenticator, sms })
         }))
     }
 
@@ -227,11 +247,41 @@ impl Directory {
             (item.pending, item.recovery) = (None, hashes.clone());
             Some(CodeKind::Authenticator)
         };
-        self.checked_code(key, attempt, finish).await?;
+        self.checked_code(key, attempt, None, |item, _| finish(item)).await?;
         Ok(codes)
     }
 
-    /// Checks a code of the authenticator, or a recovery code, and uses it up. A refusal is in the record of sign-ins.
+    /// The code was said that went to the owner's number: codes that go there are a second factor from now on. Recovery codes,
+    /// which are told once, if there was no second factor before; else none.
+    ///
+    /// # Errors
+    /// [`SignInError::Denied`] for a wrong code, or as [`Directory::check_code`].
+    pub async fn finish_sms_factor(
+        &self,
+        key: AccountKey,
+        said: &str,
+        attempt: &Attempt,
+    ) -> Result<Vec<String>, SignInError> {
+        let now = self.clock.now();
+        let (codes, hashes) = fresh_codes();
+        let mut is_first = false;
+        let finish = |item: &mut FactorItem, is_sms: bool| {
+            if !is_sms {
+                return None;
+            }
+            is_first = item.authenticator.is_none() && item.sms.is_none();
+            if is_first {
+                item.recovery.clone_from(&hashes);
+            }
+            item.sms = item.sms.or(Some(now));
+            Some(CodeKind::Sms)
+        };
+        self.checked_code(key, attempt, Some(said), finish).await?;
+        Ok(if is_first { codes } else { Vec::new() })
+    }
+
+    /// Checks a code of the authenticator, one that went by SMS, or a recovery code, and uses it up. A refusal is in the record
+    /// of sign-ins.
     ///
     /// # Errors
     /// [`SignInError::Denied`] for a wrong code or one that was used, [`SignInError::TooManyFailures`],
@@ -243,7 +293,7 @@ impl Directory {
         attempt: &Attempt,
     ) -> Result<CodeKind, SignInError> {
         let now = self.clock.now();
-        self.checked_code(key, attempt, |item| item.take(said, now)).await
+        self.checked_code(key, attempt, Some(said), |item, is_sms| item.take_any(said, is_sms, now)).await
     }
 
     /// Takes a code from somebody who has shown who he is. A refusal is in the record of sign-ins.
@@ -251,10 +301,11 @@ impl Directory {
         &self,
         key: AccountKey,
         attempt: &Attempt,
-        take: impl FnMut(&mut FactorItem) -> Option<CodeKind>,
+        by_sms: Option<&str>,
+        take: impl FnMut(&mut FactorItem, bool) -> Option<CodeKind>,
     ) -> Result<CodeKind, SignInError> {
         let mut subject = Subject::default();
-        let checked = flatten(self.try_code(key, attempt, take, &mut subject).await);
+        let checked = flatten(self.try_code(key, attempt, by_sms, take, &mut subject).await);
         if let Err(error) = &checked {
             let account = self.account(key).await.ok().flatten();
             let login = account.map(|account| account.address.to_string()).unwrap_or_default();
@@ -264,23 +315,26 @@ impl Directory {
         checked
     }
 
-    /// Takes the code that somebody shows with his password; what came of it is told in `subject`.
+    /// Takes the code that somebody shows with his password, or, if it is not one by SMS, with what went to his number; what
+    /// came of it is told in `subject`.
     pub(crate) async fn take_code(
         &self,
         key: AccountKey,
-        said: &str,
+        (said, may_be_sms): (&str, bool),
         attempt: &Attempt,
         subject: &mut Subject,
     ) -> Checked<CodeKind> {
         let now = self.clock.now();
-        self.try_code(key, attempt, |item| item.take(said, now), subject).await
+        let take = |item: &mut FactorItem, is_sms: bool| item.take_any(said, is_sms, now);
+        self.try_code(key, attempt, may_be_sms.then_some(said), take, subject).await
     }
 
     async fn try_code(
         &self,
         key: AccountKey,
         attempt: &Attempt,
-        mut take: impl FnMut(&mut FactorItem) -> Option<CodeKind>,
+        by_sms: Option<&str>,
+        mut take: impl FnMut(&mut FactorItem, bool) -> Option<CodeKind>,
         subject: &mut Subject,
     ) -> Checked<CodeKind> {
         let gate = self.gate(key).await?;
@@ -288,16 +342,22 @@ impl Directory {
         // One after the other: else many at once would all pass before the first failure is counted.
         let _turn = self.turn_of(&format!("second factor of {key}")).await?;
         or_refuse!(self.unbarred(&counters).await?);
+        // It is gone from here on: whoever dies now asks for another one.
+        let is_sms = match by_sms.map(plain) {
+            Some(said) if is_sms_code(&said) => self.take_factor_code(key, &said).await?,
+            _ => false,
+        };
         for _ in 0..MAX_ATTEMPTS {
             let held = self.opened_factor(key).await?;
-            let taken = held.and_then(|mut held| Some((take(&mut held.value)?, held)));
-            let Some((kind, held)) = taken else {
+            let expected = held.as_ref().map_or(Expected::Absent, |held| Expected::Version(held.version));
+            let mut item = held.map(|held| held.value).unwrap_or_default();
+            let Some(kind) = take(&mut item, is_sms) else {
                 subject.outcome = Some(SignInOutcome::WrongCode);
                 subject.locked = self.count_failure(&counters, attempt.client).await?;
                 return Ok(Err(SignInError::Denied));
             };
             // Who lost looks again: the code of the other one is used up.
-            if self.write_factor(key, &held.value, Expected::Version(held.version)).await? {
+            if self.write_factor(key, &item, expected).await? {
                 self.forget_failures(&counters).await?;
                 self.note_network(key, &gate, attempt.client).await?;
                 return Ok(Ok(kind));
@@ -319,7 +379,42 @@ impl Directory {
         Ok(Some(codes))
     }
 
-    /// Takes the second factor away; `false` if there was none.
+    /// Takes the authenticator away; `false` if there was none.
+    ///
+    /// # Errors
+    /// The port's.
+    pub async fn remove_authenticator(&self, key: AccountKey) -> Result<bool, DirectoryError> {
+        self.remove_part(key, |item| item.authenticator.take().is_some()).await
+    }
+
+    /// Codes by SMS are no second factor any more; `false` if they were none.
+    ///
+    /// # Errors
+    /// The port's.
+    pub async fn remove_sms_factor(&self, key: AccountKey) -> Result<bool, DirectoryError> {
+        self.remove_part(key, |item| item.sms.take().is_some()).await
+    }
+
+    /// Takes a part of the second factor away, and the recovery codes with the last one.
+    async fn remove_part(
+        &self,
+        key: AccountKey,
+        mut part: impl FnMut(&mut FactorItem) -> bool,
+    ) -> Result<bool, DirectoryError> {
+        if !self.has_second_factor(key).await? {
+            return Ok(false);
+        }
+        self.change_factor(key, |item| {
+            let was_there = part(item);
+            if item.authenticator.is_none() && item.sms.is_none() {
+                item.recovery.clear();
+            }
+            was_there
+        })
+        .await
+    }
+
+    /// Takes the whole second factor away; `false` if there was none.
     ///
     /// # Errors
     /// The port's.
@@ -380,7 +475,7 @@ mod tests {
         let (codes, recovery) = fresh_codes();
         assert_eq!((codes.len(), codes[0].len()), (RECOVERY_CODES, 19));
         let authenticator = Some(Authenticator { secret: [7; SECRET], last_step: 0, since: now });
-        let mut item = FactorItem { authenticator, pending: None, recovery };
+        let mut item = FactorItem { authenticator, pending: None, recovery, sms: None };
         let written = codes[3].replace('-', " ").to_lowercase();
         assert_eq!(item.take(&written, now), Some(CodeKind::Recovery));
         assert_eq!(item.take(&codes[3], now), None);

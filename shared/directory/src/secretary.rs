@@ -22,7 +22,7 @@ use pennypost_ports::{Consistency, ControlKey, Expected};
 use serde::{Deserialize, Serialize};
 
 use crate::store::MAX_ATTEMPTS;
-use crate::{Account, AccountKind, Directory, DirectoryError};
+use crate::{Account, AccountKind, Directory, DirectoryError, NoSeat};
 
 /// Secretaries that one member has at a time. T says no number.
 pub const MAX_SECRETARIES: usize = 10;
@@ -221,14 +221,17 @@ impl Directory {
     ///
     /// # Errors
     /// [`DirectoryError::NoAccount`], [`DirectoryError::WrongKind`] for business mailboxes (BIZ-08),
-    /// [`DirectoryError::InBin`], [`DirectoryError::SecretaryCycle`], [`DirectoryError::TooMany`], or the port's.
+    /// [`DirectoryError::InBin`], [`DirectoryError::SecretaryCycle`], [`DirectoryError::TooMany`],
+    /// [`NoSeat::NoSecretaries`] where the plan has VIP seats and the owner has none (PLN-10), or the port's.
     pub async fn grant_secretary(
         &self,
         owner: AccountKey,
         secretary: AccountId,
         (scope, term): (SecretaryScope, SecretaryTerm),
     ) -> Result<Secretary, DirectoryError> {
-        self.check_pair(owner, secretary).await?;
+        let known = self.secretaries(owner).await?;
+        let is_one = known.iter().any(|one| one.account == secretary && one.granted.is_some());
+        self.check_pair(owner, secretary, is_one).await?;
         let since = self.clock.now();
         let granted = SecretaryGrant { scope, since, until: since.plus_millis(term.days() * DAY) };
         let (before, changed) = self
@@ -271,7 +274,7 @@ impl Directory {
         secretary: AccountId,
         (scope, term): (SecretaryScope, SecretaryTerm),
     ) -> Result<Secretary, DirectoryError> {
-        self.check_pair(owner, secretary).await?;
+        self.check_pair(owner, secretary, false).await?;
         let all = self.secretary_of(AccountKey { account: secretary, ..owner }).await?;
         let others = all.iter().filter(|(of, entry)| of.key != owner && entry.applied.is_some()).count();
         too_many(others + 1, MAX_APPLICATIONS, "the list of applications")?;
@@ -436,8 +439,13 @@ impl Directory {
         self.settle_index(&secretaries_key(owner), &owners_partition(owner.tenant), places, wanted).await
     }
 
-    /// Can the one be the other's secretary?
-    async fn check_pair(&self, owner: AccountKey, secretary: AccountId) -> Result<(), DirectoryError> {
+    /// Can the one be the other's secretary? Who is one already stays it, also with other rights or for another time.
+    async fn check_pair(
+        &self,
+        owner: AccountKey,
+        secretary: AccountId,
+        is_one: bool,
+    ) -> Result<(), DirectoryError> {
         for account in [owner.account, secretary] {
             let found = self.account(AccountKey { account, ..owner }).await?;
             let found = found.ok_or_else(|| DirectoryError::NoAccount(account.to_string()))?;
@@ -445,6 +453,13 @@ impl Directory {
             match found.kind {
                 AccountKind::Business => return Err(DirectoryError::WrongKind(shown)),
                 AccountKind::Member if found.binned.is_some() => return Err(DirectoryError::InBin(shown)),
+                AccountKind::Member if found.key == owner && !found.is_vip && !is_one => {
+                    let tenant = self.tenant(owner.tenant).await?;
+                    let plan = tenant.as_ref().and_then(|tenant| tenant.plan.as_ref());
+                    if plan.is_some_and(|plan| plan.in_force(self.clock.now()).vip_seats > 0) {
+                        return Err(NoSeat::NoSecretaries(shown).into());
+                    }
+                }
                 AccountKind::Member => {}
             }
         }

@@ -19,9 +19,7 @@ use pennypost_ports::{Consistency, ControlKey, Expected};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::password::{Credential, credential_key};
-use crate::standing::digest_of;
-use crate::store::MAX_ATTEMPTS;
+use crate::store::{MAX_ATTEMPTS, MAX_PAGE};
 use crate::{Account, AccountKind, Directory, DirectoryError, Page};
 
 /// What every session begins with, so that leaked ones can be searched for.
@@ -65,6 +63,14 @@ pub enum SignedInBy {
     Passkey,
     /// By a provider of identities (AUT-01).
     Provider,
+    /// By a code that went to the mobile number (AUT-01).
+    Mobile,
+    /// By such a code and one of the second factor.
+    MobileAndCode,
+    /// By a choice between the organisations of a mobile number (TEN-16). It leads to no further choice.
+    Chosen,
+    /// By such a choice and a code of the second factor.
+    ChosenAndCode,
 }
 
 impl SignedInBy {
@@ -77,6 +83,10 @@ impl SignedInBy {
             SignedInBy::Ticket => "ticket",
             SignedInBy::Passkey => "passkey",
             SignedInBy::Provider => "provider",
+            SignedInBy::Mobile => "mobile",
+            SignedInBy::MobileAndCode => "mobile-and-code",
+            SignedInBy::Chosen => "chosen",
+            SignedInBy::ChosenAndCode => "chosen-and-code",
         }
     }
 }
@@ -253,12 +263,21 @@ impl Directory {
             return Err(DirectoryError::Contended);
         }
         let text = format!("{PREFIX}{}{}{id}{secret}", new.account.tenant, new.account.account);
-        Ok((item.shown(new.account, id), text))
+        let session = item.shown(new.account, id);
+        self.tell_next(&session).await;
+        Ok((session, text))
     }
 
-    async fn password_digest(&self, key: AccountKey) -> Result<Option<[u8; 32]>, DirectoryError> {
-        let credential = self.read::<Credential>(&credential_key(key), Consistency::Strong).await?;
-        Ok(credential.map(|held| digest_of(&held.value)))
+    /// Notes that a session has begun. One that is for setting up alone is told to nobody: the one that stood before it is
+    /// what the owner has to see.
+    async fn tell_next(&self, session: &Session) {
+        if session.must_change || session.lacks_factor {
+            return;
+        }
+        if let Err(error) = self.note_beginning(session).await {
+            let account = session.account;
+            tracing::warn!(%account, %error, "that a session has begun is not told to the next one");
+        }
     }
 
     /// Removes sessions that are over, and of too many the one that was not used for longest.
@@ -287,6 +306,42 @@ impl Directory {
         Ok(listed.items.into_iter().filter_map(|(id, item)| Some((id.parse().ok()?, item))).collect())
     }
 
+    /// The account of a session, if that still opens it.
+    async fn whose_session(
+        &self,
+        key: AccountKey,
+        item: &SessionItem,
+    ) -> Result<Option<Account>, DirectoryError> {
+        let now = self.clock.now();
+        let (tenant, account, password, gate) = futures::try_join!(
+            self.active_tenant(key.tenant),
+            self.account(key),
+            self.password_digest(key),
+            self.gate(key)
+        )?;
+        // A business mailbox is signed in to by nobody (BIZ-01).
+        let may = |account: &Account| account.is_open(now) && account.kind == AccountKind::Member;
+        let account = account.filter(may);
+        let is_admitted = match item.address {
+            Some(address) => self.admits(&gate, Some(key), address).await?,
+            None => true,
+        };
+        let stands = tenant.is_some() && password == item.password && is_admitted && !item.is_over(now);
+        Ok(account.filter(|_| stands))
+    }
+
+    /// Does this session still open its account?
+    ///
+    /// # Errors
+    /// The port's.
+    pub async fn session_stands(&self, key: AccountKey, id: SessionId) -> Result<bool, DirectoryError> {
+        let held = self.read::<SessionItem>(&session_key(key, id), Consistency::Strong).await?;
+        match held {
+            Some(held) => Ok(self.whose_session(key, &held.value).await?.is_some()),
+            None => Ok(false),
+        }
+    }
+
     /// The session that this text opens, with its account as it is now; `None` if it opens nothing, or nothing any more.
     /// Notes that it is used.
     ///
@@ -303,21 +358,7 @@ impl Directory {
         if <[u8; 32]>::from(Sha256::digest(secret.as_bytes())) != item.hash {
             return Ok(None);
         }
-        let (tenant, account, password, gate) = futures::try_join!(
-            self.active_tenant(key.tenant),
-            self.account(key),
-            self.password_digest(key),
-            self.gate(key)
-        )?;
-        // A business mailbox is signed in to by nobody (BIZ-01).
-        let may = |account: &Account| account.is_open(now) && account.kind == AccountKind::Member;
-        let account = account.filter(may);
-        let is_admitted = match item.address {
-            Some(address) => self.admits(&gate, Some(key), address).await?,
-            None => true,
-        };
-        let stands = tenant.is_some() && password == item.password && is_admitted && !item.is_over(now);
-        let Some(account) = account.filter(|_| stands) else {
+        let Some(account) = self.whose_session(key, &item).await? else {
             // What has ended once does not begin again, whatever becomes of the account.
             self.erase(&item_key).await?;
             return Ok(None);
@@ -374,6 +415,31 @@ impl Directory {
         Ok(ended)
     }
 
+    /// Ends all sessions of a tenant that providers have opened. Reads all of the tenant's.
+    ///
+    /// # Errors
+    /// The port's.
+    pub async fn end_provider_sessions(&self, tenant: TenantId) -> Result<(), DirectoryError> {
+        let partition = partition(tenant);
+        let mut page = Page { after: None, limit: MAX_PAGE };
+        loop {
+            let listed = self.list::<SessionItem>(&partition, "", &page).await?;
+            for (sort, _) in listed.items.into_iter().filter(|(_, item)| item.by == SignedInBy::Provider) {
+                self.erase(&ControlKey::new(partition.as_str(), sort)).await?;
+            }
+            let Some(next) = listed.next else { return Ok(()) };
+            page.after = Some(next);
+        }
+    }
+
+    /// Is a session there still?
+    ///
+    /// # Errors
+    /// The port's.
+    pub async fn has_session(&self, key: AccountKey, id: SessionId) -> Result<bool, DirectoryError> {
+        Ok(self.sessions(key).await?.iter().any(|session| session.id == id))
+    }
+
     /// Notes that the owner of a session has shown the second factor just now; `false` if the session is over.
     ///
     /// # Errors
@@ -385,8 +451,12 @@ impl Directory {
                 return Ok(false);
             };
             let (mut item, now) = (held.value, self.clock.now());
+            let was_half = item.lacks_factor;
             (item.confirmed, item.used, item.lacks_factor) = (Some(now), now, false);
             if self.write(&item_key, &item, Expected::Version(held.version)).await?.is_some() {
+                if was_half {
+                    self.tell_next(&item.shown(key, id)).await;
+                }
                 return Ok(true);
             }
         }

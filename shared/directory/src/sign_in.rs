@@ -179,7 +179,9 @@ impl Directory {
         password: &str,
     ) -> Result<Standing, SignInError> {
         let mut subject = Subject::default();
-        let result = flatten(self.check_password(attempt, login, password, &mut subject).await);
+        // On the heap: it is large.
+        let checking = Box::pin(self.check_password(attempt, login, password, &mut subject));
+        let result = flatten(checking.await);
         self.record(attempt, &subject, &result);
         result
     }
@@ -196,13 +198,17 @@ impl Directory {
         let account = self.account(key).await?.filter(|account| account.is_open(self.clock.now()));
         let Some(account) = account else { return Ok(None) };
         let gate = self.gate(key).await?;
+        let mut user = None;
         let password = match &standing.basis {
             Basis::Password(digest) => {
                 let credential = self.read::<Credential>(&credential_key(key), Consistency::Strong).await?;
                 let credential = credential.filter(|held| digest_of(&held.value) == *digest);
                 credential.map(|held| self.password_state(&held.value, &account, &gate))
             }
-            Basis::Token(token, _) => self.token_holds(key, *token).await?.then_some(PasswordState::Good),
+            Basis::Token(token, _) => self.token_holds(key, *token).await?.map(|by| {
+                user = by;
+                PasswordState::Good
+            }),
             Basis::Access(token) => {
                 (self.access_token(&token.0).await? == Some(key)).then_some(PasswordState::Good)
             }
@@ -212,8 +218,11 @@ impl Directory {
             return Ok(None);
         }
         let basis = standing.basis.clone();
-        let now = self.clock.now();
-        Ok(Some(standing_of(account, &tenant, now, &gate, standing.client, password, basis)))
+        let (now, name) = (self.clock.now(), self.unified_name(&tenant, &account).await?);
+        let mut standing = standing_of(account, &tenant, now, &gate, standing.client, password, basis);
+        standing.unified_name = name;
+        standing.limit_to(user.as_ref());
+        Ok(Some(standing))
     }
 
     /// Begins a SCRAM exchange. A login that is unknown, may not sign in or has no
@@ -304,7 +313,7 @@ impl Directory {
     }
 
     /// The key of the made-up salts: of two processes that make one, the first wins.
-    async fn salt_key(&self) -> Result<&[u8; 32], DirectoryError> {
+    pub(crate) async fn salt_key(&self) -> Result<&[u8; 32], DirectoryError> {
         let find = async || {
             let key = ControlKey::new("sign-in", "salts");
             let fresh = SaltKey(rand::random());
@@ -475,7 +484,9 @@ impl Directory {
         let password = self.password_state(&credential, &account, &approach.gate);
         let basis = Basis::Password(digest_of(&credential));
         let (now, gate) = (self.clock.now(), &approach.gate);
-        let standing = standing_of(account, &tenant, now, gate, attempt.client, password, basis);
+        let name = self.unified_name(&tenant, &account).await?;
+        let mut standing = standing_of(account, &tenant, now, gate, attempt.client, password, basis);
+        standing.unified_name = name;
         self.opened(attempt, gate, standing).await
     }
 
@@ -538,7 +549,7 @@ impl Directory {
     }
 }
 
-/// What a session stands on.
+/// What a session stands on, without the name that letters bear.
 pub(crate) fn standing_of(
     account: Account,
     tenant: &Tenant,
@@ -548,7 +559,7 @@ pub(crate) fn standing_of(
     password: PasswordState,
     basis: Basis,
 ) -> Standing {
-    let mut rules = ClientRules::of(&tenant.clients, &account.clients);
+    let mut rules = ClientRules::of(&tenant.clients, &account.clients).limited(tenant, &account);
     // With a second factor the password alone opens no mail program (AUT-11).
     rules.passwords &= !gate.has_factor;
     let closes_expired = gate.rules.passwords.expires_in_clients;
@@ -562,7 +573,10 @@ pub(crate) fn standing_of(
         password,
         closes_expired,
         capacities: tenant.capacities(now),
-        daily_messages: tenant.plan.as_ref().and_then(|plan| plan.daily_messages),
+        daily_messages: tenant.plan.as_ref().and_then(crate::Plan::daily_allowance),
+        account_daily_messages: tenant.plan.as_ref().and_then(|plan| plan.account_daily_messages),
+        unified_name: None,
+        user: None,
         basis,
     }
 }

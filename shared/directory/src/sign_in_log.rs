@@ -75,11 +75,13 @@ pub enum SignInOutcome {
     CodeNeeded,
     /// Wrong code of the second factor, or one that was used.
     WrongCode,
+    /// A passkey that is not the account's, or was not signed for this.
+    WrongPasskey,
 }
 
 impl SignInOutcome {
     /// Every outcome.
-    pub const ALL: [SignInOutcome; 15] = [
+    pub const ALL: [SignInOutcome; 16] = [
         SignInOutcome::Ok,
         SignInOutcome::WrongPassword,
         SignInOutcome::UnknownAccount,
@@ -95,6 +97,7 @@ impl SignInOutcome {
         SignInOutcome::Unlocked,
         SignInOutcome::CodeNeeded,
         SignInOutcome::WrongCode,
+        SignInOutcome::WrongPasskey,
     ];
 
     /// Its name: the error code of a record.
@@ -116,6 +119,7 @@ impl SignInOutcome {
             SignInOutcome::Unlocked => "unlocked",
             SignInOutcome::CodeNeeded => "code-needed",
             SignInOutcome::WrongCode => "wrong-code",
+            SignInOutcome::WrongPasskey => "wrong-passkey",
         }
     }
 
@@ -125,7 +129,7 @@ impl SignInOutcome {
         matches!(self, SignInOutcome::LockBegan | SignInOutcome::Unlocked)
     }
 
-    fn of(error: &SignInError) -> SignInOutcome {
+    pub(crate) fn of(error: &SignInError) -> SignInOutcome {
         match error {
             SignInError::Denied => SignInOutcome::WrongPassword,
             SignInError::Closed => SignInOutcome::Closed,

@@ -221,6 +221,8 @@ pub(crate) struct Gate {
     pub(crate) own: AccountSignIn,
     /// There is a second factor.
     pub(crate) has_factor: bool,
+    /// Codes that go to the owner's number are one.
+    pub(crate) has_sms_factor: bool,
     own_version: Option<u64>,
 }
 
@@ -254,10 +256,12 @@ impl Directory {
     pub(crate) async fn gate(&self, key: AccountKey) -> Result<Gate, DirectoryError> {
         let own_key = account_sign_in_key(key);
         let own = self.read::<AccountSignIn>(&own_key, Consistency::Strong);
-        let (rules, own, has_factor) =
-            futures::try_join!(self.sign_in_rules(key.tenant), own, self.has_second_factor(key))?;
+        let (rules, own, factor) =
+            futures::try_join!(self.sign_in_rules(key.tenant), own, self.second_factor(key))?;
+        let (has_factor, has_sms_factor) = (factor.is_some(), factor.is_some_and(|factor| factor.sms));
         let own_version = own.as_ref().map(|held| held.version);
-        Ok(Gate { rules, own: own.map(|held| held.value).unwrap_or_default(), has_factor, own_version })
+        let own = own.map(|held| held.value).unwrap_or_default();
+        Ok(Gate { rules, own, has_factor, has_sms_factor, own_version })
     }
 
     /// May whoever is at that address sign in as the account, by these rules? An account's own rule comes before the
@@ -309,7 +313,7 @@ impl Directory {
     ) -> Result<bool, DirectoryError> {
         let own = account.map(|(_, own)| own.clone()).unwrap_or_default();
         let own = AccountSignIn { rules: own, networks: Vec::new() };
-        let gate = Gate { rules: rules.clone(), own, has_factor: false, own_version: None };
+        let gate = Gate { rules: rules.clone(), own, ..Gate::default() };
         self.admits(&gate, account.map(|(key, _)| key), client).await
     }
 

@@ -145,6 +145,12 @@ pub struct Standing {
     pub(crate) capacities: Option<Capacities>,
     /// Messages that the tenant may send in a day (PLN-11); `None`: any number.
     pub daily_messages: Option<u64>,
+    /// Messages that the account may send in a day, unless something else is said of it; `None`: any number.
+    pub account_daily_messages: Option<u64>,
+    /// The name that the member's letters bear whatever the program says, which may be empty; `None`: what it says (ORG-27).
+    pub unified_name: Option<String>,
+    /// Who uses it, where it is a business mailbox.
+    pub(crate) user: Option<Box<Account>>,
     pub(crate) basis: Basis,
 }
 
@@ -202,6 +208,14 @@ impl Standing {
     #[must_use]
     pub fn capacity_of(&self, colleague: &Account) -> u64 {
         colleague.capacity(self.capacities)
+    }
+
+    /// What is said about the user of a business mailbox holds for what he does with it, too.
+    pub(crate) fn limit_to(&mut self, user: Option<&Account>) {
+        if let Some(user) = user {
+            self.rules = self.rules.limited_to(user);
+            self.user = Some(Box::new(user.clone()));
+        }
     }
 
     /// Was it the account's password that was shown?

@@ -230,7 +230,8 @@ pub(crate) const fn is_unseen(c: char) -> bool {
 }
 
 /// A name as it is compared with others.
-pub(crate) fn fold_name(name: &str) -> String {
+#[must_use]
+pub fn fold_name(name: &str) -> String {
     use unicode_normalization::UnicodeNormalization;
     name.trim().nfkc().flat_map(char::to_lowercase).collect()
 }

@@ -6,8 +6,9 @@ use pennypost_ports::{Consistency, ControlKey, Expected};
 use serde::{Deserialize, Serialize};
 
 use crate::clients::ClientSettingsV1;
+use crate::plan::PlanV1;
 use crate::store::name_for_people;
-use crate::{ClientSettings, Directory, DirectoryError, Listed, Page, Plan};
+use crate::{Block, ClientSettings, Directory, DirectoryError, Listed, Page, Plan};
 
 /// Characters of a tenant's name.
 const MAX_NAME: usize = 100;
@@ -27,11 +28,22 @@ pub struct Tenant {
     pub clients: ClientSettings,
     /// What it has; `None`: it is limited by nothing.
     pub plan: Option<Plan>,
+    /// What the operator has blocked (TEN-10).
+    pub block: Option<Block>,
+    /// Members' letters bear the names that administrators have given, whatever their programs say (ORG-27).
+    pub has_unified_names: bool,
+}
+
+impl Tenant {
+    fn new(id: TenantId, name: String, created: Timestamp) -> Tenant {
+        let (state, clients) = (TenantState::Active, ClientSettings::default());
+        Tenant { id, name, state, created, clients, plan: None, block: None, has_unified_names: false }
+    }
 }
 
 impl Versioned for Tenant {
     const KIND: &'static str = "tenant";
-    const VERSION: u8 = 4;
+    const VERSION: u8 = 6;
 
     fn upgrade(found: u8, bytes: &[u8]) -> Result<Tenant, CodecError> {
         let TenantV3 { id, name, state, created, clients, plan } = match found {
@@ -44,9 +56,38 @@ impl Versioned for Tenant {
                 TenantV3 { id, name, state, created, clients, plan: None }
             }
             3 => decode_plain(Self::KIND, bytes)?,
+            4 => {
+                let TenantV4 { id, name, state, created, clients, plan } = decode_plain(Self::KIND, bytes)?;
+                let plan = plan.map(PlanV1::upgraded);
+                return Ok(Tenant {
+                    id,
+                    name,
+                    state,
+                    created,
+                    clients,
+                    plan,
+                    block: None,
+                    has_unified_names: false,
+                });
+            }
+            5 => {
+                let TenantV5 { id, name, state, created, clients, plan, block, has_unified_names } =
+                    decode_plain(Self::KIND, bytes)?;
+                let plan = plan.map(PlanV1::upgraded);
+                return Ok(Tenant { id, name, state, created, clients, plan, block, has_unified_names });
+            }
             _ => return Err(CodecError::Version { kind: Self::KIND, found, known: Self::VERSION }),
         };
-        Ok(Tenant { id, name, state, created, clients: clients.upgraded(), plan })
+        Ok(Tenant {
+            id,
+            name,
+            state,
+            created,
+            clients: clients.upgraded(),
+            plan: plan.map(PlanV1::upgraded),
+            block: None,
+            has_unified_names: false,
+        })
     }
 }
 
@@ -77,22 +118,48 @@ struct TenantV3 {
     state: TenantState,
     created: Timestamp,
     clients: ClientSettingsV1,
-    plan: Option<Plan>,
+    plan: Option<PlanV1>,
 }
 
-/// May a tenant use the post office?
+/// As stored before single functions could be blocked.
+#[derive(Serialize, Deserialize)]
+struct TenantV4 {
+    id: TenantId,
+    name: String,
+    state: TenantState,
+    created: Timestamp,
+    clients: ClientSettings,
+    plan: Option<PlanV1>,
+}
+
+/// As stored before orders were carried out.
+#[derive(Serialize, Deserialize)]
+struct TenantV5 {
+    id: TenantId,
+    name: String,
+    state: TenantState,
+    created: Timestamp,
+    clients: ClientSettings,
+    plan: Option<PlanV1>,
+    block: Option<Block>,
+    has_unified_names: bool,
+}
+
+/// May a tenant use the post office? Stored: new ones at the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum TenantState {
     /// Yes.
     Active,
     /// No sign-in; mail is put off by a temporary refusal (TEN-10).
     Suspended,
+    /// It has ended, and is being erased: for it there is no way back (TEN-11).
+    Erasing,
 }
 
 /// The id behind a tenant's name.
 #[derive(Debug, Serialize, Deserialize)]
-struct NamedTenant {
-    tenant: TenantId,
+pub(crate) struct NamedTenant {
+    pub(crate) tenant: TenantId,
 }
 
 impl Versioned for NamedTenant {
@@ -101,12 +168,25 @@ impl Versioned for NamedTenant {
 
 const REGISTRY: &str = "tenants";
 
-fn name_key(name: &str) -> ControlKey {
+pub(crate) fn name_key(name: &str) -> ControlKey {
     ControlKey::new(REGISTRY, name.to_lowercase())
 }
 
-fn tenant_key(tenant: TenantId) -> ControlKey {
+pub(crate) fn tenant_key(tenant: TenantId) -> ControlKey {
     ControlKey::new(tenant.to_string(), "tenant")
+}
+
+/// The name of an organisation as it is stored, said by whoever opens it himself. None that could be read as the id of a tenant:
+/// the operator names tenants by both ([`Directory::tenant_named`]).
+///
+/// # Errors
+/// [`DirectoryError::Name`].
+pub fn organisation_name(name: &str) -> Result<String, DirectoryError> {
+    let name = name_for_people(name, MAX_NAME)?;
+    if name.to_lowercase().parse::<TenantId>().is_ok() {
+        return Err(DirectoryError::Name { limit: MAX_NAME });
+    }
+    Ok(name)
 }
 
 impl Directory {
@@ -129,12 +209,39 @@ impl Directory {
         }
         // Before the tenant is there, and so before it has an account.
         self.mark_cards_written(id).await?;
-        let (state, clients) = (TenantState::Active, ClientSettings::default());
-        let tenant = Tenant { id, name, state, created: self.clock.now(), clients, plan: None };
+        let tenant = Tenant::new(id, name, self.clock.now());
         match self.write(&tenant_key(id), &tenant, Expected::Absent).await? {
             Some(_) => Ok(tenant),
             None => Err(DirectoryError::TenantTaken(tenant.name)),
         }
+    }
+
+    /// Opens a tenant with an id that was chosen before and belongs to nobody. Repeating the call completes it, or finds the
+    /// tenant.
+    ///
+    /// # Errors
+    /// [`DirectoryError::Name`], [`DirectoryError::TenantTaken`], or the port's.
+    pub async fn open_tenant(&self, id: TenantId, name: &str) -> Result<Tenant, DirectoryError> {
+        let name = organisation_name(name)?;
+        self.mark_cards_written(id).await?;
+        let fresh = Tenant::new(id, name, self.clock.now());
+        // Before the name, so that nobody who adds a tenant of that name takes this one for what he has begun.
+        if self.write(&tenant_key(id), &fresh, Expected::Absent).await?.is_none() {
+            let is_other = |tenant: &Tenant| tenant.name != fresh.name;
+            if let Some(known) = self.tenant(id).await?.filter(is_other) {
+                return Err(DirectoryError::TenantTaken(known.name));
+            }
+        }
+        if self.write(&name_key(&fresh.name), &NamedTenant { tenant: id }, Expected::Absent).await?.is_none()
+        {
+            let named = self.read::<NamedTenant>(&name_key(&fresh.name), Consistency::Strong).await?;
+            if named.is_none_or(|held| held.value.tenant != id) {
+                self.erase(&tenant_key(id)).await?;
+                self.unmark_cards(id).await?;
+                return Err(DirectoryError::TenantTaken(fresh.name));
+            }
+        }
+        self.tenant(id).await?.ok_or(DirectoryError::Contended)
     }
 
     /// The tenant with that id.
@@ -189,6 +296,10 @@ impl Directory {
     ) -> Result<(), DirectoryError> {
         let changed = self
             .change(&tenant_key(tenant), |stored: &mut Tenant| {
+                // Nothing is said any more of one that is being erased.
+                if stored.state == TenantState::Erasing {
+                    return Err(DirectoryError::NoTenant(stored.name.clone()));
+                }
                 change(stored);
                 Ok(())
             })
@@ -225,15 +336,63 @@ mod tests {
         let clients = ClientSettingsV1 { passwords: Some(false), ..ClientSettingsV1::default() };
         let second = encode_plain(&TenantV2 { id, name: name.clone(), state, created, clients }, 2);
         let plan = Some(Plan::pro());
-        let third = TenantV3 { id, name: name.clone(), state, created, clients, plan: plan.clone() };
+        let stored = || {
+            let Plan { edition, functions, seats, vip_seats, business_mailboxes, capacities, .. } =
+                Plan::pro();
+            let (verification, payment) = (Plan::pro().verification, Plan::pro().payment);
+            Some(PlanV1 {
+                edition,
+                functions,
+                seats,
+                vip_seats,
+                business_mailboxes,
+                capacities,
+                daily_messages: None,
+                starts: None,
+                ends: None,
+                verification,
+                payment,
+                pay_by: None,
+            })
+        };
+        let third = TenantV3 { id, name: name.clone(), state, created, clients, plan: stored() };
         let third = encode_plain(&third, 3);
         let said = clients.upgraded();
+        let fourth = TenantV4 { id, name: name.clone(), state, created, clients: said, plan: stored() };
+        let fourth = encode_plain(&fourth, 4);
+        let fifth = TenantV5 {
+            id,
+            name: name.clone(),
+            state,
+            created,
+            clients: said,
+            plan: stored(),
+            block: None,
+            has_unified_names: false,
+        };
+        let fifth = encode_plain(&fifth, 5);
         assert_eq!((said.passwords, said.sent_copies), (Some(false), None));
-        for (bytes, clients, plan) in
-            [(first, ClientSettings::default(), None), (second, said, None), (third, said, plan)]
-        {
+        for (bytes, clients, plan) in [
+            (first, ClientSettings::default(), None),
+            (second, said, None),
+            (third, said, plan.clone()),
+            (fourth, said, plan.clone()),
+            (fifth, said, plan),
+        ] {
             let tenant: Tenant = decode(&bytes).expect("read");
-            assert_eq!(tenant, Tenant { id, name: name.clone(), state, created, clients, plan });
+            assert_eq!(
+                tenant,
+                Tenant {
+                    id,
+                    name: name.clone(),
+                    state,
+                    created,
+                    clients,
+                    plan,
+                    block: None,
+                    has_unified_names: false
+                }
+            );
         }
     }
 }

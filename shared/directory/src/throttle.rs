@@ -3,7 +3,8 @@
 //! A login has a counter for each place from which it fails: one for all strangers, one for each network from which the
 //! account was opened lately, one for all networks that the tenant trusts, which slows but never locks. What strangers do
 //! to an account keeps out strangers. Codes of its second factor have counters of their own, by the same places: a right
-//! password, which comes before each of them, would clear those of passwords.
+//! password, which comes before each of them, would clear those of passwords. So have codes of its mobile number, before which
+//! nothing comes: who guesses at them closes neither the password nor the factor.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -33,6 +34,8 @@ const FOR_EVER: Timestamp = Timestamp(i64::MAX);
 const STRANGERS: &str = "strangers";
 /// What stands before the place in a counter of wrong codes.
 const CODES: &str = "code/";
+/// The same for codes that went to its mobile number.
+const MOBILE: &str = "mobile/";
 /// Old counters that are looked at for each failure counted, so that they do not pile up.
 const SWEEP: usize = 2;
 
@@ -142,6 +145,8 @@ pub(crate) enum Whose<'a> {
     Account(AccountKey),
     /// Wrong codes of an account's second factor.
     Codes(AccountKey),
+    /// Wrong codes that went to an account's mobile number.
+    Mobile(AccountKey),
     /// Nobody's: a login at a domain of the tenant. Counted alike, so that it can't be told from an account.
     Nobody(TenantId, &'a str),
     /// Of no login: none of ours was said; or a token was shown, of which nobody guesses 256 bits.
@@ -181,6 +186,7 @@ impl Counters {
         let login = match whose {
             Whose::Account(account) => of_account(account, ""),
             Whose::Codes(account) => of_account(account, CODES),
+            Whose::Mobile(account) => of_account(account, MOBILE),
             Whose::Nobody(tenant, login) => {
                 let digest = Sha256::digest(login.as_bytes());
                 let sort = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect::<String>();
@@ -208,12 +214,23 @@ pub(crate) enum Barrier {
 }
 
 /// The network that is counted: the address itself for IPv4, the /64 for IPv6.
-fn network(client: IpAddr) -> String {
+pub(crate) fn network(client: IpAddr) -> String {
     match client.to_canonical() {
         IpAddr::V4(address) => address.to_string(),
         IpAddr::V6(address) => {
             let [a, b, c, d, ..] = address.segments();
             format!("{a:x}:{b:x}:{c:x}:{d:x}::/64")
+        }
+    }
+}
+
+/// What a provider gives to one customer as a rule: of IPv6 65 536 networks.
+pub(crate) fn site(client: IpAddr) -> Option<String> {
+    match client.to_canonical() {
+        IpAddr::V4(_) => None,
+        IpAddr::V6(address) => {
+            let [a, b, c, ..] = address.segments();
+            Some(format!("{a:x}:{b:x}:{c:x}::/48"))
         }
     }
 }
@@ -363,6 +380,23 @@ mod tests {
         assert!(read.is_forgotten(Timestamp(1_001 + WINDOW_MILLIS)));
     }
 
+    /// Else whoever knows a number would close a member's password and factor, and whoever has the telephone would clear
+    /// the count of wrong codes of the factor.
+    #[test]
+    fn codes_of_a_mobile_number_are_counted_apart_and_unlocked_with_the_account() {
+        let (account, gate) = (AccountKey::default(), Gate::default());
+        let client = "192.0.2.1".parse().expect("address");
+        let sort = |whose: Whose<'_>| {
+            let counters = Counters::new(whose, &gate, client, Timestamp(0));
+            counters.login.map(|login| login.key.sort).expect("a counter")
+        };
+        let mobile = sort(Whose::Mobile(account));
+        assert!(mobile.starts_with(&counters_prefix(account.account)), "{mobile}");
+        for other in [Whose::Account(account), Whose::Codes(account)] {
+            assert_ne!(mobile, sort(other));
+        }
+    }
+
     #[test]
     fn networks_are_counted_together() {
         let of = |text: &str| network(text.parse().expect("address"));
@@ -370,5 +404,9 @@ mod tests {
         assert_ne!(of("192.0.2.1"), of("192.0.2.2"));
         assert_eq!(of("2001:db8:1:2::1"), of("2001:db8:1:2:ffff::9"));
         assert_ne!(of("2001:db8:1:2::1"), of("2001:db8:1:3::1"));
+        let at = |text: &str| site(text.parse().expect("address"));
+        assert_eq!(at("2001:db8:1:2::1"), at("2001:db8:1:3::1"));
+        assert_ne!(at("2001:db8:1::1"), at("2001:db8:2::1"));
+        assert_eq!(at("::ffff:192.0.2.1"), None);
     }
 }

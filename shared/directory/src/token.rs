@@ -22,8 +22,8 @@ use crate::standing::{Attempt, Basis, PasswordState, Secret};
 use crate::store::name_for_people;
 use crate::throttle::{Counters, Whose};
 use crate::{
-    AccessTokens, ClientProtocol, Directory, DirectoryError, MAX_USER_TOKENS, MAX_USERS_TOKENS, Session,
-    SignInError, SignInKind, SignInOutcome, Standing,
+    AccessTokens, Account, ClientProtocol, Directory, DirectoryError, MAX_USER_TOKENS, MAX_USERS_TOKENS,
+    Session, SignInError, SignInKind, SignInOutcome, Standing,
 };
 
 /// What every token begins with, so that leaked ones can be searched for.
@@ -347,10 +347,14 @@ impl Directory {
         let counters = Counters::new(Whose::Unnamed, &gate, attempt.client, self.clock.now());
         or_refuse!(self.unbarred(&counters).await?);
         let is_named = login.is_none() || named == Some(key);
+        let mut user = None;
         let basis = match shown {
             Some((key, id, secret)) if is_named => {
                 let held = self.token_behind(key, id, secret).await?;
-                held.map(|(id, item)| Basis::Token(id, item.scope))
+                held.map(|(scope, by)| {
+                    user = by;
+                    Basis::Token(id, scope)
+                })
             }
             None if is_named && access.is_some() => Some(Basis::Access(Secret(token.into()))),
             _ => None,
@@ -375,7 +379,10 @@ impl Directory {
             return Ok(Err(SignInError::Elsewhere));
         }
         let (now, password) = (self.clock.now(), PasswordState::Good);
-        let standing = standing_of(account, &tenant, now, &gate, attempt.client, password, basis);
+        let name = self.unified_name(&tenant, &account).await?;
+        let mut standing = standing_of(account, &tenant, now, &gate, attempt.client, password, basis);
+        standing.unified_name = name;
+        standing.limit_to(user.as_ref());
         let opened = self.opened(attempt, &gate, standing).await?;
         if let Ok(Some(id)) = opened.as_ref().map(Standing::token) {
             self.note_token_use(key, id, attempt).await?;
@@ -402,22 +409,33 @@ impl Directory {
         Directory { access_tokens: Some(tokens), ..self }
     }
 
-    /// The token of that number, if that is its secret, its time is not over, and its user still uses the mailbox.
+    /// What the token of that number opens, and the account of its user, if it has one: if that is its secret, its time is
+    /// not over, and its user still uses the mailbox.
     async fn token_behind(
         &self,
         key: AccountKey,
         id: TokenId,
         secret: &str,
-    ) -> Result<Option<(TokenId, TokenItem)>, DirectoryError> {
+    ) -> Result<Option<(TokenScope, Option<Account>)>, DirectoryError> {
         let held = self.read::<TokenItem>(&token_key(key, id), Consistency::Strong).await?;
         // Digests of 256 random bits: the time of the comparison tells nothing that could be used.
         let digest = <[u8; 32]>::from(Sha256::digest(secret.as_bytes()));
         let now = self.clock.now();
         let is_good = |item: &TokenItem| item.hash == digest && !item.has_expired(now);
-        match held.map(|held| held.value).filter(is_good) {
-            Some(item) if self.user_stands(item.user, key).await? => Ok(Some((id, item))),
-            _ => Ok(None),
-        }
+        let Some(item) = held.map(|held| held.value).filter(is_good) else { return Ok(None) };
+        let user = self.user_of(&item, key).await?;
+        Ok(user.map(|user| (item.scope, user)))
+    }
+
+    /// The account of who made a token for a business mailbox; `None` within where nobody did, without where he may not use
+    /// it any more.
+    async fn user_of(
+        &self,
+        item: &TokenItem,
+        key: AccountKey,
+    ) -> Result<Option<Option<Account>>, DirectoryError> {
+        let Some(user) = item.user else { return Ok(Some(None)) };
+        Ok(self.standing_user(user, key).await?.map(Some))
     }
 
     /// Notes that a token was used, and from where: once a day.
@@ -439,13 +457,18 @@ impl Directory {
         Ok(())
     }
 
-    /// Is the token there, not expired, and does its user still use the mailbox?
-    pub(crate) async fn token_holds(&self, key: AccountKey, id: TokenId) -> Result<bool, DirectoryError> {
+    /// The account of the token's user, if it has one: if the token is there, not expired, and its user still uses the
+    /// mailbox.
+    pub(crate) async fn token_holds(
+        &self,
+        key: AccountKey,
+        id: TokenId,
+    ) -> Result<Option<Option<Account>>, DirectoryError> {
         let held = self.read::<TokenItem>(&token_key(key, id), Consistency::Strong).await?;
         let now = self.clock.now();
         match held.map(|held| held.value).filter(|item| !item.has_expired(now)) {
-            Some(item) => self.user_stands(item.user, key).await,
-            None => Ok(false),
+            Some(item) => self.user_of(&item, key).await,
+            None => Ok(None),
         }
     }
 }

@@ -5,7 +5,7 @@ use pennypost_model::AccountKey;
 use pennypost_ports::Consistency;
 
 use crate::address::Entry;
-use crate::{Account, AccountKind, Directory, DirectoryError, MailAddress, SecretaryScope};
+use crate::{Account, AccountKind, Directory, DirectoryError, MailAddress, MailReach, SecretaryScope};
 
 /// What lets an account write as an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,14 +61,18 @@ impl Directory {
         Ok(None)
     }
 
-    /// As what somebody may write as a member, whose account is open.
+    /// As what somebody may write as a member, whose account is open, and who may send himself.
     async fn voice_of_secretary(
         &self,
         secretary: AccountKey,
         owner: AccountKey,
     ) -> Result<Option<Voice>, DirectoryError> {
         let account = self.account(owner).await?;
-        let is_meant = |owner: &Account| owner.kind == AccountKind::Member && owner.is_open(self.clock.now());
+        let is_meant = |owner: &Account| {
+            owner.kind == AccountKind::Member
+                && owner.is_open(self.clock.now())
+                && owner.sends() != MailReach::Nobody
+        };
         if !account.as_ref().is_some_and(is_meant) {
             return Ok(None);
         }

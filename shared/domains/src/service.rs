@@ -1,6 +1,7 @@
 //! Under which names the world reaches this post office: what the operator says once, and every domain has to point at.
 
 use pennypost_model::codec::Versioned;
+use pennypost_ports::ControlKey;
 use serde::{Deserialize, Serialize};
 
 /// Hosts that take mail, at most.
@@ -81,6 +82,12 @@ pub enum BadService {
 }
 
 impl Service {
+    /// Where it stands in the control table.
+    #[must_use]
+    pub fn key() -> ControlKey {
+        ControlKey::new("installation", "service")
+    }
+
     /// A post office at one host, that does all of it.
     #[must_use]
     pub fn at(host: &str) -> Service {

@@ -9,7 +9,7 @@ use pennypost_domains::{
     check, prove, wanted,
 };
 use pennypost_model::Timestamp;
-use pennypost_ports::{Dns, DnsError, DnsKind, DnsRecord, FetchError, Https};
+use pennypost_ports::{Dns, DnsError, DnsKind, DnsRecord, FetchError, Https, HttpsRequest};
 
 #[derive(Default)]
 struct Zone {
@@ -66,6 +66,10 @@ impl Https for Zone {
     async fn fetch(&self, host: &str, path: &str) -> Result<Vec<u8>, FetchError> {
         assert_eq!((host, path), ("mta-sts.acme.example", "/.well-known/mta-sts.txt"));
         self.policy.clone().map(String::into_bytes).ok_or(FetchError::Status(404))
+    }
+
+    async fn ask(&self, _request: &HttpsRequest<'_>) -> Result<Vec<u8>, FetchError> {
+        Err(FetchError::NoHost)
     }
 }
 

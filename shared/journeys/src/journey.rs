@@ -1,7 +1,9 @@
 //! The way of one message.
 
 use pennypost_model::event::Verdict;
-use pennypost_model::trace::{Outcome, Submitter, TraceRecipient, TraceRecord, TraceStep};
+use pennypost_model::trace::{
+    Attempt, Outcome, RemoteAnswer, RemoteOutcome, Submitter, TraceRecipient, TraceRecord, TraceStep,
+};
 use pennypost_model::{EventId, TenantId, Timestamp, codec};
 use pennypost_policy::SENT_REASON;
 use pennypost_ports::LogRecord;
@@ -15,6 +17,8 @@ pub struct Journey {
     pub id: EventId,
     /// Its delivery, if it came to that.
     pub delivery: Option<Delivery>,
+    /// Attempts at other servers that brought something new; each once, in the order in which they were made.
+    pub attempts: Vec<(Timestamp, Attempt)>,
     /// What else happened, and when; each once, in the order of the records.
     pub incidents: Vec<(Timestamp, TraceStep)>,
 }
@@ -44,11 +48,24 @@ pub struct Delivery {
     pub submitter: Option<Submitter>,
 }
 
+/// What became of a recipient at another server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Remote<'a> {
+    /// When.
+    pub time: Timestamp,
+    /// What it came to.
+    pub outcome: RemoteOutcome,
+    /// What was said.
+    pub answer: &'a RemoteAnswer,
+    /// The attempt.
+    pub attempt: &'a Attempt,
+}
+
 impl Journey {
     /// One of which nothing is known yet.
     #[must_use]
     pub const fn new(tenant: TenantId, id: EventId) -> Journey {
-        Journey { tenant, id, delivery: None, incidents: Vec::new() }
+        Journey { tenant, id, delivery: None, attempts: Vec::new(), incidents: Vec::new() }
     }
 
     /// What the records of one message say together.
@@ -99,6 +116,14 @@ impl Journey {
                     });
                 }
             },
+            TraceStep::Attempted(attempt) => {
+                // What follows from an attempt may be done twice; of many recipients each part has attempts of its own.
+                let is_same = |(known, same): &(Timestamp, Attempt)| *known == time && *same == attempt;
+                if !self.attempts.iter().any(is_same) {
+                    let place = self.attempts.partition_point(|(earlier, _)| *earlier <= time);
+                    self.attempts.insert(place, (time, attempt));
+                }
+            }
             step => {
                 // A notification may come twice; when it first came is enough.
                 let is_received = matches!(step, TraceStep::Received { .. });
@@ -109,6 +134,19 @@ impl Journey {
                 }
             }
         }
+    }
+
+    /// What became of a recipient at another server: its end, else what the last attempt that is told of came to. `None`
+    /// before the first.
+    #[must_use]
+    pub fn remote(&self, address: &str) -> Option<Remote<'_>> {
+        let of_recipient = self.attempts.iter().filter_map(|(time, attempt)| {
+            let recipient = attempt.recipients.iter().find(|recipient| recipient.address == address)?;
+            let (outcome, answer) = (recipient.outcome, &recipient.answer);
+            Some(Remote { time: *time, outcome, answer, attempt })
+        });
+        of_recipient
+            .reduce(|known, later| if known.outcome == RemoteOutcome::Deferred { later } else { known })
     }
 
     /// Who handed it in, if it was a member.

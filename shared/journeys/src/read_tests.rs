@@ -3,7 +3,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use pennypost_model::event::Verdict;
-use pennypost_model::trace::{Outcome, Submitter, TraceRecipient, TraceRecord, TraceStep};
+use pennypost_model::trace::{
+    Attempt, Outcome, RemoteAnswer, RemoteOutcome, RemoteRecipient, Submitter, TraceRecipient, TraceRecord,
+    TraceStep,
+};
 use pennypost_model::{AccountId, AccountKey, Rid, Seq, Uid, codec};
 use proptest::prelude::*;
 
@@ -209,5 +212,57 @@ proptest! {
             let counted = runtime.block_on(count_day(&log, TENANT, day, u64::MAX)).expect("counts");
             prop_assert_eq!(counted, Some(expected.remove(&day).unwrap_or_default()));
         }
+    }
+}
+
+#[test]
+fn recipients_elsewhere_have_the_end_that_they_came_to_in_whatever_order_it_is_read() {
+    let id = EventId::from_parts(Timestamp(5), 1);
+    let attempt = |number: u32, outcomes: &[(&str, RemoteOutcome)]| {
+        let recipient = |(address, outcome): &(&str, RemoteOutcome)| RemoteRecipient {
+            address: (*address).to_owned(),
+            outcome: *outcome,
+            answer: RemoteAnswer { text: format!("answer {number}"), ..RemoteAnswer::default() },
+        };
+        let attempt = Attempt {
+            destination: "other.example".to_owned(),
+            number,
+            host: String::new(),
+            tls: None,
+            recipients: outcomes.iter().map(recipient).collect(),
+            next: None,
+            reported: None,
+        };
+        traced(id, i64::from(number), TraceStep::Attempted(attempt))
+    };
+    let outside = TraceRecipient {
+        address: "a@other.example".to_owned(),
+        outcome: Outcome::Outside,
+        ..recipient(1, true)
+    };
+    let mut records = vec![
+        submitted(id, 0, 1, delivered(10, vec![outside])),
+        attempt(
+            1,
+            &[("a@other.example", RemoteOutcome::Deferred), ("b@other.example", RemoteOutcome::Failed)],
+        ),
+        attempt(3, &[("a@other.example", RemoteOutcome::Sent)]),
+        attempt(3, &[("a@other.example", RemoteOutcome::Sent)]),
+        attempt(2, &[("c@other.example", RemoteOutcome::Deferred)]),
+    ];
+    for turn in 0..records.len() {
+        records.rotate_left(1);
+        let journey = Journey::of(TENANT, id, &records);
+        assert_eq!(journey.attempts.len(), 3, "{turn}");
+        let found =
+            |address| journey.remote(address).map(|remote| (remote.outcome, remote.answer.text.as_str()));
+        assert_eq!(found("a@other.example"), Some((RemoteOutcome::Sent, "answer 3")));
+        assert_eq!(found("b@other.example"), Some((RemoteOutcome::Failed, "answer 1")));
+        assert_eq!(found("c@other.example"), Some((RemoteOutcome::Deferred, "answer 2")));
+        assert_eq!(found("d@other.example"), None);
+        // It was sent once, and nobody here has received it.
+        let mut counted = Counted::default();
+        counted.take(&journey);
+        assert_eq!((counted.total.sent, counted.total.received), (1, 0));
     }
 }

@@ -131,8 +131,12 @@ impl Dns for Resolver {
         let mut found = Vec::new();
         match kind {
             DnsKind::Address => {
-                self.ask(&name, RecordType::A, &mut found).await?;
-                self.ask(&name, RecordType::AAAA, &mut found).await?;
+                // Some servers break on the one or the other: what is found is enough.
+                let old = self.ask(&name, RecordType::A, &mut found).await;
+                let new = self.ask(&name, RecordType::AAAA, &mut found).await;
+                if found.is_empty() {
+                    old.and(new)?;
+                }
             }
             DnsKind::Cname => self.ask(&name, RecordType::CNAME, &mut found).await?,
             DnsKind::Mx => self.ask(&name, RecordType::MX, &mut found).await?,
@@ -145,7 +149,40 @@ impl Dns for Resolver {
 
 #[cfg(test)]
 mod tests {
+    use tokio::net::UdpSocket;
+
     use super::*;
+
+    /// A server that knows one IPv4 address and fails with everything else. Where it listens.
+    async fn half_broken() -> SocketAddr {
+        let socket = UdpSocket::bind("127.0.0.1:0").await.expect("a port");
+        let address = socket.local_addr().expect("an address");
+        tokio::spawn(async move {
+            let mut bytes = [0; 512];
+            while let Ok((length, peer)) = socket.recv_from(&mut bytes).await {
+                // The header, and the question: a name, its type, its class.
+                let labels = bytes[12..length].iter().position(|byte| *byte == 0).expect("a name");
+                let end = 12 + labels + 5;
+                let is_a = bytes[end - 4..end - 2] == [0, 1];
+                let (code, count) = if is_a { (0x80, 1) } else { (0x82, 0) };
+                let mut reply = vec![bytes[0], bytes[1], 0x81, code, 0, 1, 0, count, 0, 0, 0, 0];
+                reply.extend_from_slice(&bytes[12..end]);
+                if is_a {
+                    reply.extend_from_slice(&[0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 192, 0, 2, 7]);
+                }
+                socket.send_to(&reply, peer).await.expect("sent");
+            }
+        });
+        address
+    }
+
+    #[tokio::test]
+    async fn one_family_that_fails_does_not_hide_the_other() {
+        let resolver = Resolver::over(&[half_broken().await]).expect("a resolver");
+        let found = resolver.look_up("mx.example", DnsKind::Address).await;
+        assert_eq!(found, Ok(vec![DnsRecord::Address([192, 0, 2, 7].into())]));
+        assert!(resolver.look_up("mx.example", DnsKind::Mx).await.is_err());
+    }
 
     #[test]
     fn servers_are_read_as_they_are_written() {

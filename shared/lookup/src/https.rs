@@ -1,14 +1,14 @@
-//! Documents over HTTPS, as small as it gets: one GET, one answer, the connection ends.
+//! Documents over HTTPS, as small as it gets: one request, one answer, the connection ends.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use pennypost_ports::{Dns, DnsKind, DnsRecord, FetchError, Https};
+use pennypost_ports::{Dns, DnsKind, DnsRecord, FetchError, Https, HttpsPost, HttpsRequest};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
@@ -27,13 +27,29 @@ pub struct Documents {
     port: u16,
     /// Only tests speak to this machine.
     is_private_asked: bool,
+    /// Hosts with ports that may be asked for more than documents on networks that are not public: the operator's word.
+    known: Vec<(String, u16)>,
 }
 
 impl Documents {
     /// With the authorities that this machine believes. Hosts are looked up with `dns`.
     #[must_use]
     pub fn new(dns: Arc<dyn Dns>) -> Documents {
-        Documents { dns, tls: OnceLock::new(), port: 443, is_private_asked: false }
+        Documents { dns, tls: OnceLock::new(), port: 443, is_private_asked: false, known: Vec::new() }
+    }
+
+    /// The same, asking these hosts on whatever network they are, for more than documents: each at the port that is said with
+    /// it, or at 443. What can't be read is nobody.
+    #[must_use]
+    pub fn knowing(self, hosts: &str) -> Documents {
+        let known = hosts.split(',').filter_map(|text| {
+            let known = known_host(text.trim());
+            if known.is_none() && !text.trim().is_empty() {
+                tracing::warn!(text, "no host with a port: nobody is asked there");
+            }
+            known
+        });
+        Documents { known: known.collect(), ..self }
     }
 
     /// For tests: with these authorities, on another port, of this machine, too.
@@ -45,19 +61,19 @@ impl Documents {
         is_private_asked: bool,
     ) -> Documents {
         let tls = OnceLock::from(connector(roots));
-        Documents { dns, tls, port, is_private_asked }
+        Documents { dns, tls, port, is_private_asked, known: Vec::new() }
     }
 
-    async fn connect(&self, host: &str) -> Result<TcpStream, FetchError> {
+    async fn connect(&self, host: &str, port: u16, is_known: bool) -> Result<TcpStream, FetchError> {
         let failed = |error: &dyn std::fmt::Display| FetchError::Connection(error.to_string());
         let found = self.dns.look_up(host, DnsKind::Address).await.map_err(|error| failed(&error))?;
         let public = found.into_iter().filter_map(|record| match record {
-            DnsRecord::Address(ip) if self.is_private_asked || is_public(ip) => Some(ip),
+            DnsRecord::Address(ip) if self.is_private_asked || is_known || is_public(ip) => Some(ip),
             _ => None,
         });
         let mut last = FetchError::NoHost;
         for ip in public.take(TRIES) {
-            match TcpStream::connect(SocketAddr::new(ip, self.port)).await {
+            match TcpStream::connect(SocketAddr::new(ip, port)).await {
                 Ok(stream) => return Ok(stream),
                 Err(error) => last = failed(&error),
             }
@@ -66,38 +82,143 @@ impl Documents {
     }
 
     async fn document(&self, host: &str, path: &str) -> Result<Vec<u8>, FetchError> {
-        let failed = |error: std::io::Error| FetchError::Connection(error.to_string());
-        let name = ServerName::try_from(host.to_owned()).map_err(|_| FetchError::NoHost)?;
-        let stream = self.connect(host).await?;
-        let mut stream =
-            self.tls.get_or_init(|| connector(of_machine())).connect(name, stream).await.map_err(
-                |error| {
-                    let is_of_tls = error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>());
-                    if is_of_tls { FetchError::Certificate(error.to_string()) } else { failed(error) }
-                },
-            )?;
         // HTTP/1.0: the answer comes in one piece, and its end is that of the connection.
         let request = format!(
             "GET {path} HTTP/1.0\r\nHost: {host}\r\nUser-Agent: pennypost\r\nAccept: text/plain\r\n\r\n"
         );
-        stream.write_all(request.as_bytes()).await.map_err(failed)?;
-        stream.flush().await.map_err(failed)?;
-        let mut answer = Vec::new();
-        let mut piece = [0; 4096];
-        loop {
-            match stream.read(&mut piece).await {
-                Ok(0) => break,
-                Ok(len) => answer.extend_from_slice(piece.get(..len).unwrap_or_default()),
-                // Servers that go without a goodbye of TLS are many; what is cut off has no good length.
-                Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => break,
-                Err(error) => return Err(failed(error)),
-            }
-            if answer.len() > MAX_ANSWER {
-                return Err(FetchError::Answer);
-            }
-        }
-        body(&answer)
+        self.answer((host, self.port, false), &request).await
     }
+
+    async fn asked(&self, asked: &HttpsRequest<'_>) -> Result<Vec<u8>, FetchError> {
+        let HttpsRequest { host, port, path, authorization, form } = *asked;
+        if !is_path(path) || !authorization.is_none_or(is_line) {
+            return Err(FetchError::Answer);
+        }
+        let method = if form.is_some() { "POST" } else { "GET" };
+        let named = named(host, port, 443);
+        let mut request = format!(
+            "{method} {path} HTTP/1.0\r\nHost: {named}\r\nUser-Agent: pennypost\r\nAccept: application/json\r\n"
+        );
+        if let Some(authorization) = authorization {
+            request.push_str(&format!("Authorization: {authorization}\r\n"));
+        }
+        match form {
+            Some(form) => request.push_str(&format!(
+                "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{form}",
+                form.len()
+            )),
+            None => request.push_str("\r\n"),
+        }
+        self.answer((host, port, self.is_known(host, port)), &request).await
+    }
+
+    async fn posted(&self, post: &HttpsPost<'_>) -> Result<u16, FetchError> {
+        let HttpsPost { host, port, path, headers, body, is_plain } = *post;
+        if !is_path(path) || !headers.iter().all(is_field) {
+            return Err(FetchError::Answer);
+        }
+        if is_plain && !self.is_known(host, port) {
+            return Err(FetchError::NoHost);
+        }
+        let mut request = format!(
+            "POST {path} HTTP/1.0\r\nHost: {}\r\nUser-Agent: pennypost\r\nContent-Type: application/json\r\n",
+            named(host, port, if is_plain { 80 } else { 443 })
+        );
+        for (name, value) in headers {
+            request.push_str(&format!("{name}: {value}\r\n"));
+        }
+        request.push_str(&format!("Content-Length: {}\r\n\r\n{body}", body.len()));
+        let place = (host, port, self.is_known(host, port));
+        let answer = if is_plain {
+            spoken(self.connect(host, port, true).await?, &request, has_head).await?
+        } else {
+            self.exchange(place, &request, has_head).await?
+        };
+        Ok(head_of(&answer)?.0)
+    }
+
+    fn is_known(&self, host: &str, port: u16) -> bool {
+        self.known.iter().any(|(name, at)| name == host && *at == port)
+    }
+
+    async fn answer(&self, place: (&str, u16, bool), request: &str) -> Result<Vec<u8>, FetchError> {
+        body(&self.exchange(place, request, |_| false).await?)
+    }
+
+    /// What comes back until the server ends it, or `is_enough`.
+    async fn exchange(
+        &self,
+        (host, port, is_known): (&str, u16, bool),
+        request: &str,
+        is_enough: fn(&[u8]) -> bool,
+    ) -> Result<Vec<u8>, FetchError> {
+        let failed = |error: std::io::Error| FetchError::Connection(error.to_string());
+        let name = ServerName::try_from(host.to_owned()).map_err(|_| FetchError::NoHost)?;
+        let stream = self.connect(host, port, is_known).await?;
+        let stream = self.tls.get_or_init(|| connector(of_machine())).connect(name, stream).await.map_err(
+            |error| {
+                let is_of_tls = error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>());
+                if is_of_tls { FetchError::Certificate(error.to_string()) } else { failed(error) }
+            },
+        )?;
+        spoken(stream, request, is_enough).await
+    }
+}
+
+/// What is answered to a request on a connection, until it ends or `is_enough`.
+async fn spoken(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    request: &str,
+    is_enough: fn(&[u8]) -> bool,
+) -> Result<Vec<u8>, FetchError> {
+    let failed = |error: std::io::Error| FetchError::Connection(error.to_string());
+    stream.write_all(request.as_bytes()).await.map_err(failed)?;
+    stream.flush().await.map_err(failed)?;
+    let mut answer = Vec::new();
+    let mut piece = [0; 4096];
+    loop {
+        match stream.read(&mut piece).await {
+            Ok(0) => break,
+            Ok(len) => answer.extend_from_slice(piece.get(..len).unwrap_or_default()),
+            // Servers that go without a goodbye of TLS are many; what is cut off has no good length.
+            Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => break,
+            Err(error) => return Err(failed(error)),
+        }
+        if is_enough(&answer) {
+            break;
+        }
+        if answer.len() > MAX_ANSWER {
+            return Err(FetchError::Answer);
+        }
+    }
+    Ok(answer)
+}
+
+/// Nothing that could end a line of a request.
+fn is_line(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ')
+}
+
+fn is_path(text: &str) -> bool {
+    is_line(text) && !text.contains(' ')
+}
+
+fn is_field((name, value): &(&str, &str)) -> bool {
+    is_line(value) && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+}
+
+/// A host as requests name it.
+fn named(host: &str, port: u16, usual: u16) -> String {
+    if port == usual { host.to_owned() } else { format!("{host}:{port}") }
+}
+
+/// `HOST[:PORT]`.
+fn known_host(text: &str) -> Option<(String, u16)> {
+    let (host, port) = match text.split_once(':') {
+        Some((host, port)) => (host, port.parse().ok()?),
+        None => (text, 443),
+    };
+    (!host.is_empty() && port > 0).then(|| (host.to_ascii_lowercase(), port))
 }
 
 /// The authorities that this machine believes.
@@ -127,11 +248,29 @@ impl Https for Documents {
         let late = || Err(FetchError::Connection("it took too long".to_owned()));
         tokio::time::timeout(WAIT, self.document(host, path)).await.unwrap_or_else(|_| late())
     }
+
+    async fn ask(&self, request: &HttpsRequest<'_>) -> Result<Vec<u8>, FetchError> {
+        let late = || Err(FetchError::Connection("it took too long".to_owned()));
+        tokio::time::timeout(WAIT, self.asked(request)).await.unwrap_or_else(|_| late())
+    }
+
+    async fn post(&self, post: &HttpsPost<'_>) -> Result<u16, FetchError> {
+        let late = || Err(FetchError::Connection("it took too long".to_owned()));
+        tokio::time::timeout(WAIT, self.posted(post)).await.unwrap_or_else(|_| late())
+    }
 }
 
-/// The body of an answer of status 200.
-fn body(answer: &[u8]) -> Result<Vec<u8>, FetchError> {
-    let end = answer.windows(4).position(|four| four == b"\r\n\r\n").ok_or(FetchError::Answer)?;
+fn end_of_head(answer: &[u8]) -> Option<usize> {
+    answer.windows(4).position(|four| four == b"\r\n\r\n")
+}
+
+fn has_head(answer: &[u8]) -> bool {
+    end_of_head(answer).is_some()
+}
+
+/// The status of an answer, its header fields, and its body as far as it is there.
+fn head_of(answer: &[u8]) -> Result<(u16, std::str::Split<'_, &'static str>, &[u8]), FetchError> {
+    let end = end_of_head(answer).ok_or(FetchError::Answer)?;
     let (head, body) = (answer.get(..end).unwrap_or_default(), answer.get(end + 4..).unwrap_or_default());
     let head = std::str::from_utf8(head).map_err(|_| FetchError::Answer)?;
     let mut lines = head.split("\r\n");
@@ -139,6 +278,12 @@ fn body(answer: &[u8]) -> Result<Vec<u8>, FetchError> {
     let is_http = first.next().is_some_and(|version| version.starts_with("HTTP/1."));
     let status = first.next().and_then(|status| status.parse::<u16>().ok());
     let (true, Some(status)) = (is_http, status) else { return Err(FetchError::Answer) };
+    Ok((status, lines, body))
+}
+
+/// The body of an answer of status 200.
+fn body(answer: &[u8]) -> Result<Vec<u8>, FetchError> {
+    let (status, lines, body) = head_of(answer)?;
     if status != 200 {
         return Err(FetchError::Status(status));
     }
@@ -158,11 +303,14 @@ fn body(answer: &[u8]) -> Result<Vec<u8>, FetchError> {
 }
 
 /// Could the world reach it? Nothing on our own networks is asked for what a tenant has named.
-fn is_public(ip: IpAddr) -> bool {
+#[must_use]
+pub fn is_public(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(v4) => {
-            let [a, b, ..] = v4.octets();
+            let [a, b, c, _] = v4.octets();
             let is_shared = a == 100 && (64..128).contains(&b);
+            // For protocols, and for measuring: IANA's registry of special purposes.
+            let is_special = (a, b, c) == (192, 0, 0) || a == 198 && (b == 18 || b == 19);
             !(v4.is_private()
                 || v4.is_loopback()
                 || v4.is_link_local()
@@ -171,6 +319,7 @@ fn is_public(ip: IpAddr) -> bool {
                 || v4.is_documentation()
                 || v4.is_multicast()
                 || is_shared
+                || is_special
                 || a == 0
                 || a >= 240)
         }
@@ -206,6 +355,16 @@ mod tests {
     }
 
     #[test]
+    fn hosts_are_known_with_their_ports() {
+        let known = |text| known_host(text);
+        assert_eq!(known("ID.acme.example"), Some(("id.acme.example".to_owned(), 443)));
+        assert_eq!(known("id.acme.example:8443"), Some(("id.acme.example".to_owned(), 8443)));
+        for bad in ["", ":443", "id.acme.example:", "id.acme.example:0", "id.acme.example:70000", "::1"] {
+            assert_eq!(known(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
     fn networks_that_are_not_public_are_known() {
         for private in [
             "127.0.0.1",
@@ -213,6 +372,9 @@ mod tests {
             "169.254.169.254",
             "100.64.0.1",
             "0.0.0.0",
+            "192.0.0.170",
+            "198.18.0.1",
+            "198.19.255.255",
             "::1",
             "fe80::1",
             "fd00::1",
@@ -221,7 +383,7 @@ mod tests {
         ] {
             assert!(!is_public(private.parse().expect("an address")), "{private}");
         }
-        for public in ["8.8.8.8", "2606:4700::1"] {
+        for public in ["8.8.8.8", "192.0.1.1", "198.17.0.1", "198.20.0.1", "2606:4700::1"] {
             assert!(is_public(public.parse().expect("an address")), "{public}");
         }
     }

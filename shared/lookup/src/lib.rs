@@ -11,7 +11,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 pub use dns::{BadServer, Resolver};
-pub use https::Documents;
+pub use https::{Documents, is_public};
+
+/// Where the operator names hosts (`HOST[:PORT]`, 443 by default), separated by commas, that are asked on whatever network they are: providers of
+/// identities within the organisation. Names of tenants are not among them unless somebody here has written them down.
+pub const PRIVATE_HOSTS: &str = "PENNYPOST_PRIVATE_HOSTS";
 
 /// Both, over the servers that are named (addresses, separated by commas), or over those of the machine.
 ///
@@ -34,6 +38,7 @@ pub fn over(servers: &[SocketAddr]) -> Result<(Arc<Resolver>, Arc<Documents>), S
 
 fn both(resolver: Resolver) -> (Arc<Resolver>, Arc<Documents>) {
     let resolver = Arc::new(resolver);
-    let documents = Arc::new(Documents::new(Arc::clone(&resolver) as _));
+    let known = std::env::var(PRIVATE_HOSTS).unwrap_or_default();
+    let documents = Arc::new(Documents::new(Arc::clone(&resolver) as _).knowing(&known));
     (resolver, documents)
 }

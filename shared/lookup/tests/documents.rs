@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use pennypost_lookup::Documents;
-use pennypost_ports::{Dns, DnsError, DnsKind, DnsRecord, FetchError, Https};
+use pennypost_ports::{Dns, DnsError, DnsKind, DnsRecord, FetchError, Https, HttpsRequest};
 use rustls::RootCertStore;
 use rustls::pki_types::PrivateKeyDer;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -43,8 +43,17 @@ async fn documents_come_from_whom_the_certificate_names() {
             let mut request = vec![0; 1024];
             let len = stream.read(&mut request).await.unwrap_or_default();
             let is_right = request[..len].starts_with(b"GET /.well-known/mta-sts.txt HTTP/1.0\r\n");
-            let answer =
-                if is_right { "HTTP/1.1 200 OK\r\n\r\nversion: STSv1\n" } else { "HTTP/1.1 404 No\r\n\r\n" };
+            let said = String::from_utf8_lossy(&request[..len]);
+            let is_form = said.starts_with("POST /token?a=b HTTP/1.0\r\nHost: mta-sts.acme.example:")
+                && said.contains("\r\nAuthorization: Basic eA==\r\n")
+                && said.ends_with("Content-Length: 6\r\n\r\ncode=1");
+            let answer = if is_form {
+                "HTTP/1.0 200 OK\r\n\r\n{}"
+            } else if is_right {
+                "HTTP/1.1 200 OK\r\n\r\nversion: STSv1\n"
+            } else {
+                "HTTP/1.1 404 No\r\n\r\n"
+            };
             let _ = stream.write_all(answer.as_bytes()).await;
             let _ = stream.shutdown().await;
         }
@@ -58,7 +67,29 @@ async fn documents_come_from_whom_the_certificate_names() {
     assert_eq!(documents.fetch("mta-sts.acme.example", "/x").await, Err(FetchError::Status(404)));
     assert!(matches!(documents.fetch("other.example", path).await, Err(FetchError::Certificate(_))));
     assert_eq!(documents.fetch("nowhere.example", path).await, Err(FetchError::NoHost));
+    let asked = |path| HttpsRequest {
+        host: "mta-sts.acme.example",
+        port,
+        path,
+        authorization: Some("Basic eA=="),
+        form: Some("code=1"),
+    };
+    assert_eq!(documents.ask(&asked("/token?a=b")).await, Ok(b"{}".to_vec()));
+    assert_eq!(documents.ask(&asked("/x")).await, Err(FetchError::Status(404)));
+    // Nothing that is named makes a second request of one.
+    assert_eq!(documents.ask(&asked("/x HTTP/1.0\r\nX: y")).await, Err(FetchError::Answer));
     // What the world takes for the tenant's host may be ours.
-    let careful = Documents::believing(dns, roots, port, false);
+    let careful = Documents::believing(Arc::clone(&dns), roots.clone(), port, false);
+    assert_eq!(careful.ask(&asked("/token?a=b")).await, Err(FetchError::NoHost));
+    let other = Documents::believing(Arc::clone(&dns), roots.clone(), port, false).knowing("other.example");
+    assert_eq!(other.ask(&asked("/token?a=b")).await, Err(FetchError::NoHost));
+    // Unless the operator knows it, there; and then only for that.
+    let elsewhere = Documents::believing(Arc::clone(&dns), roots.clone(), port, false);
+    let elsewhere = elsewhere.knowing("mta-sts.acme.example, mta-sts.acme.example:1");
+    assert_eq!(elsewhere.ask(&asked("/token?a=b")).await, Err(FetchError::NoHost));
+    let known = format!("x.example, MTA-STS.acme.example:{port}");
+    let known = Documents::believing(dns, roots, port, false).knowing(&known);
+    assert_eq!(known.ask(&asked("/token?a=b")).await, Ok(b"{}".to_vec()));
+    assert_eq!(known.fetch("mta-sts.acme.example", path).await, Err(FetchError::NoHost));
     assert_eq!(careful.fetch("mta-sts.acme.example", path).await, Err(FetchError::NoHost));
 }

@@ -22,10 +22,18 @@ const MAX_EVENT: usize = 255 * 1024;
 /// # Errors
 /// [`StoreError::Damaged`] when compression fails, which no message should bring about.
 pub async fn compressed(raw: Vec<u8>) -> Result<StoredMessage, StoreError> {
+    Ok(compressed_beside(raw).await?.0)
+}
+
+/// As [`compressed`], and the message as it came.
+///
+/// # Errors
+/// As [`compressed`].
+pub async fn compressed_beside(raw: Vec<u8>) -> Result<(StoredMessage, Vec<u8>), StoreError> {
     if raw.len() < LARGE {
-        return compress(&raw);
+        return Ok((compress(&raw)?, raw));
     }
-    let task = tokio::task::spawn_blocking(move || compress(&raw));
+    let task = tokio::task::spawn_blocking(move || Ok((compress(&raw)?, raw)));
     task.await.unwrap_or_else(|error| Err(StoreError::Damaged(error.to_string())))
 }
 

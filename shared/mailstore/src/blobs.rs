@@ -1,6 +1,7 @@
 //! Reading and writing message bytes through packs.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use pennypost_model::message::{BlobRef, FRAME_LEN, Sidecar};
@@ -9,6 +10,7 @@ use pennypost_ports::{Created, NewObject, PortError};
 
 use crate::compress::{decompress_block, decompress_onto};
 use crate::pack::{self, FOOTER_LEN, HEAD_LEN, Head, PackEntry, TocEntry};
+use crate::recent::{Memory, Recent};
 use crate::{Mailstore, StoreError, names};
 
 /// How much of an entry is read at once: most entries are smaller and come whole.
@@ -20,6 +22,56 @@ const MAX_GAP: u32 = 8 * 1024;
 /// How much of a pack's end is read at once: the footer, and most tables of contents with it.
 const TAIL: u64 = 8 * 1024;
 
+/// Bytes of messages that are kept when they were read as a whole.
+pub(crate) const KEPT_BYTES: usize = 16 << 20;
+/// Bytes of one of them, at most.
+const KEPT_EACH: u64 = 1 << 20;
+/// How many messages are known to have been read once.
+const READ_ONCE: usize = 16 * 1024;
+
+/// An entry of a pack.
+type Key = (TenantId, EventId, u32);
+
+/// Messages that were read as a whole more than once lately: a member's other programs ask for the same ones, and whoever reads
+/// all of a mailbox once pushes nothing out.
+pub(crate) struct Kept {
+    read: Recent<Key, Arc<Read>>,
+    once: Recent<Key, Once>,
+}
+
+/// That a message was read once.
+#[derive(Clone)]
+struct Once;
+
+impl Memory for Once {
+    fn memory(&self) -> usize {
+        1
+    }
+}
+
+impl Kept {
+    /// For so many bytes.
+    pub(crate) fn new(bytes: usize) -> Kept {
+        Kept { read: Recent::new(bytes), once: Recent::new(READ_ONCE) }
+    }
+}
+
+/// What is kept of a message.
+pub(crate) struct Read {
+    /// The entry, which was read whole, too.
+    object: String,
+    offset: u64,
+    head: Head,
+    entry: Bytes,
+    whole: Bytes,
+}
+
+impl Memory for Arc<Read> {
+    fn memory(&self) -> usize {
+        160 + self.object.len() + self.entry.len() + self.whole.len()
+    }
+}
+
 /// An open entry: its head and the bytes read so far.
 pub struct Message {
     store: Mailstore,
@@ -28,6 +80,10 @@ pub struct Message {
     len: u64,
     head: Head,
     prefix: Bytes,
+    /// The whole message, if it was read lately.
+    whole: Option<Bytes>,
+    /// By what it is kept when it is read as a whole.
+    key: Option<Key>,
 }
 
 /// A pack that is not written yet.
@@ -61,6 +117,25 @@ impl Mailstore {
         let (pack, refs) = self.new_pack(tenant, entries)?;
         self.put_new(pack).await?;
         Ok(refs)
+    }
+
+    /// As [`Mailstore::put_pack`], but a pack of at most `most` bytes that the journal takes with an entry is not written:
+    /// the caller puts it with the first entry that refers to it ([`pennypost_ports::Journal::append_with`]).
+    ///
+    /// # Errors
+    /// [`StoreError::Port`].
+    pub async fn pack_for_entry(
+        &self,
+        tenant: TenantId,
+        entries: &[PackEntry<'_>],
+        most: usize,
+    ) -> Result<(Vec<BlobRef>, Option<NewObject>), StoreError> {
+        let (pack, refs) = self.new_pack(tenant, entries)?;
+        if pack.len() <= self.journal.takes_objects().min(most) {
+            return Ok((refs, Some(pack.object())));
+        }
+        self.put_new(pack).await?;
+        Ok((refs, None))
     }
 
     /// A pack of these messages, to be written, and a reference to each.
@@ -102,7 +177,37 @@ impl Mailstore {
             head = Head::read(&prefix).filter(|head| head.entry == blob.entry);
         }
         let head = head.ok_or_else(|| StoreError::Damaged(format!("{object} at {offset} is no entry")))?;
-        Ok(Message { store: self.clone(), object, offset, len, head, prefix })
+        Ok(Message { store: self.clone(), object, offset, len, head, prefix, whole: None, key: None })
+    }
+
+    /// As [`Mailstore::open`], for somebody to whom it doesn't matter whether the entry still lies where it was: without a
+    /// read, if it was read as a whole twice lately.
+    ///
+    /// # Errors
+    /// As [`Mailstore::open`].
+    pub async fn open_kept(&self, tenant: TenantId, blob: BlobRef) -> Result<Message, StoreError> {
+        if let Some(message) = self.kept(tenant, blob) {
+            return Ok(message);
+        }
+        let message = self.open(tenant, blob).await?;
+        Ok(Message { key: Some((tenant, blob.pack, blob.entry)), ..message })
+    }
+
+    /// The message, if it was read as a whole twice lately.
+    #[must_use]
+    pub fn kept(&self, tenant: TenantId, blob: BlobRef) -> Option<Message> {
+        let key = (tenant, blob.pack, blob.entry);
+        let read = self.kept.lock().read.find(&key)?;
+        Some(Message {
+            store: self.clone(),
+            object: read.object.clone(),
+            offset: read.offset,
+            len: read.entry.len() as u64,
+            head: read.head,
+            prefix: read.entry.clone(),
+            whole: Some(read.whole.clone()),
+            key: Some(key),
+        })
     }
 
     /// Opens entries, each as [`Mailstore::open`] does, in order. Neighbours in one pack are read together.
@@ -132,6 +237,8 @@ impl Mailstore {
                         len: u64::from(blob.len),
                         head,
                         prefix,
+                        whole: None,
+                        key: None,
                     }),
                     None => self.open(tenant, *blob).await,
                 });
@@ -214,6 +321,9 @@ impl Message {
     /// # Errors
     /// [`StoreError`].
     pub async fn header(&self) -> Result<Vec<u8>, StoreError> {
+        if let Some(header) = self.whole.as_ref().and_then(|whole| whole.get(..self.header_len() as usize)) {
+            return Ok(header.to_vec());
+        }
         let packed = self.packed_header().await?;
         let limit = usize::try_from(self.head.message_header_len).unwrap_or(usize::MAX);
         decompress_block(&packed, limit)
@@ -236,27 +346,49 @@ impl Message {
     /// [`StoreError`].
     pub async fn whole(&self) -> Result<Vec<u8>, StoreError> {
         let mut raw = Vec::new();
-        self.append_whole(&mut raw).await?;
+        self.append_range(0..self.size(), &mut raw).await?;
+        if raw.len() as u64 != self.size() || crc32fast::hash(&raw) != self.head.message_crc {
+            return Err(StoreError::Damaged(format!("checksum differs in {}", self.object)));
+        }
         Ok(raw)
     }
 
-    /// As [`Message::whole`], onto the end of `out`. After an error there may be something of it.
+    /// As [`Message::whole`], for others to use, too.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn append_whole(&self, out: &mut Vec<u8>) -> Result<(), StoreError> {
-        let before = out.len();
-        self.append_range(0..self.size(), out).await?;
-        let raw = out.get(before..).unwrap_or_default();
-        if raw.len() as u64 != self.size() || crc32fast::hash(raw) != self.head.message_crc {
-            return Err(StoreError::Damaged(format!("checksum differs in {}", self.object)));
+    pub async fn shared(&self) -> Result<Bytes, StoreError> {
+        if let Some(whole) = &self.whole {
+            return Ok(whole.clone());
         }
-        Ok(())
+        let whole = Bytes::from(self.whole().await?);
+        let is_small = self.prefix.len() as u64 == self.len && self.size() <= KEPT_EACH;
+        if let Some(key) = self.key.filter(|_| is_small) {
+            self.keep(key, &whole);
+        }
+        Ok(whole)
+    }
+
+    /// Keeps the message if this is not the first time that it is read.
+    fn keep(&self, key: Key, whole: &Bytes) {
+        let mut kept = self.store.kept.lock();
+        if kept.once.find(&key).is_none() {
+            return kept.once.keep(key, Once);
+        }
+        // Of its own, not a part of what else was read with it.
+        let entry = Bytes::copy_from_slice(&self.prefix);
+        let (object, offset, head) = (self.object.clone(), self.offset, self.head);
+        let read = Read { object, offset, head, entry, whole: whole.clone() };
+        kept.read.keep(key, Arc::new(read));
     }
 
     async fn append_range(&self, range: Range<u64>, out: &mut Vec<u8>) -> Result<(), StoreError> {
         let end = range.end.min(self.size());
         let start = range.start.min(end);
+        if let Some(part) = self.whole.as_ref().and_then(|whole| whole.get(start as usize..end as usize)) {
+            out.extend_from_slice(part);
+            return Ok(());
+        }
         out.reserve((end - start) as usize);
         let header_len = self.header_len();
         if start < header_len {

@@ -15,16 +15,19 @@ pub mod check;
 mod commit;
 pub mod compress;
 mod error;
+pub mod fresh;
 mod live;
 mod load;
 pub mod names;
 pub mod pack;
+mod recent;
 pub mod segment;
 pub mod summary;
 mod write;
 
 use std::sync::Arc;
 
+use parking_lot::Mutex;
 use pennypost_ports::{Clock, Ids, Journal, Objects};
 
 pub use commit::Committed;
@@ -43,6 +46,8 @@ pub struct Mailstore {
     /// Of segments.
     pub(crate) cache: Arc<segment::Cache>,
     pub(crate) wanted: Arc<segment::Wanted>,
+    /// Messages that were read as a whole.
+    pub(crate) kept: Arc<Mutex<blobs::Kept>>,
 }
 
 impl Mailstore {
@@ -54,7 +59,8 @@ impl Mailstore {
         clock: Arc<dyn Clock>,
         ids: Arc<dyn Ids>,
     ) -> Mailstore {
-        Mailstore { journal, objects, clock, ids, cache: Arc::default(), wanted: Arc::default() }
+        let kept = Arc::new(Mutex::new(blobs::Kept::new(blobs::KEPT_BYTES)));
+        Mailstore { journal, objects, clock, ids, cache: Arc::default(), wanted: Arc::default(), kept }
     }
 
     /// The journal port.

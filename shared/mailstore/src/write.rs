@@ -30,6 +30,8 @@ enum Place {
     AsItIs { sidecar: Vec<u8>, raw: Bytes, header_len: usize, crc: u32 },
     /// In a pack of this account ([`Mailstore::put_ahead`]).
     Packed { account: AccountKey, event: EventId, blob: BlobRef },
+    /// In a pack that names this account among its owners.
+    There { account: AccountKey, blob: BlobRef },
 }
 
 /// How much time is taken for a message.
@@ -52,7 +54,7 @@ impl Place {
                 let message = MessagePart::AsItIs { raw, header_len: *header_len, crc: *crc };
                 Some((SidecarPart::Packed(sidecar), message))
             }
-            Place::Packed { .. } => None,
+            Place::Packed { .. } | Place::There { .. } => None,
         }
     }
 }
@@ -63,7 +65,15 @@ impl Prepared {
     /// # Errors
     /// [`StoreError::Damaged`] if the compressor fails, which happens only without memory.
     pub fn new(raw: &[u8]) -> Result<Prepared, StoreError> {
-        let sidecar = parsed(raw);
+        Prepared::received(raw, String::new())
+    }
+
+    /// As [`Prepared::new`], with the header fields that were made at its receipt.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn received(raw: &[u8], receipt: String) -> Result<Prepared, StoreError> {
+        let sidecar = Sidecar { receipt, ..parsed(raw) };
         let place = Place::Here { sidecar: pack_sidecar(&sidecar)?, message: compress(raw)? };
         Ok(Prepared { facts: sidecar.facts, size: raw.len() as u64, place })
     }
@@ -83,11 +93,17 @@ impl Prepared {
         Ok(Prepared { facts: sidecar.facts, size, place })
     }
 
+    /// A message of a pack that names `account` among its owners, because it refers to it already: nothing is stored anew.
+    #[must_use]
+    pub fn there(account: AccountKey, blob: BlobRef, facts: Facts, size: u64) -> Prepared {
+        Prepared { facts, size, place: Place::There { account, blob } }
+    }
+
     /// The event under which it was packed, if it was.
     #[must_use]
     pub const fn event(&self) -> Option<EventId> {
         match self.place {
-            Place::Here { .. } | Place::AsItIs { .. } => None,
+            Place::Here { .. } | Place::AsItIs { .. } | Place::There { .. } => None,
             Place::Packed { event, .. } => Some(event),
         }
     }
@@ -97,7 +113,7 @@ impl Prepared {
     pub fn is_for(&self, account: AccountKey) -> bool {
         match self.place {
             Place::Here { .. } | Place::AsItIs { .. } => true,
-            Place::Packed { account: owner, .. } => owner == account,
+            Place::Packed { account: owner, .. } | Place::There { account: owner, .. } => owner == account,
         }
     }
 }
@@ -148,6 +164,24 @@ impl Incoming {
     #[must_use]
     pub const fn size(&self) -> u64 {
         self.prepared.size
+    }
+
+    fn put_into(&self, draft: &mut Draft, mailbox: MailboxId, blob: BlobRef) -> Result<Placed, DraftError> {
+        let facts = &self.prepared.facts;
+        let (uid, rid) = draft.add(NewMessage {
+            mailbox,
+            flags: self.flags.clone(),
+            internal_date: self.internal_date,
+            sent: facts.sent,
+            size: self.prepared.size,
+            thread: facts.thread,
+            message_id_hash: facts.message_id_hash,
+            event: self.event,
+            blob,
+            card: Card::of(facts),
+            receipt: String::new(),
+        })?;
+        Ok(Placed { uid, rid })
     }
 }
 
@@ -220,7 +254,7 @@ impl Mailstore {
         let (pack, blobs) = self.new_pack(account.tenant, &entries)?;
         let mut packed = events.into_iter().zip(blobs);
         let there = |prepared: Prepared| match &prepared.place {
-            Place::Packed { .. } => Some(prepared),
+            Place::Packed { .. } | Place::There { .. } => Some(prepared),
             Place::Here { .. } | Place::AsItIs { .. } => {
                 let (event, blob) = packed.next()?;
                 Some(Prepared { place: Place::Packed { account, event, blob }, ..prepared })
@@ -256,11 +290,44 @@ impl Mailstore {
             Place::Packed { account: owner, event, blob } => {
                 (owner == account && event == incoming.event).then_some(blob)
             }
+            Place::There { account: owner, blob } => (owner == account).then_some(blob),
         };
         let blobs: Option<Vec<BlobRef>> = messages.iter().map(place).collect();
         let elsewhere = || StoreError::Damaged("a message was packed for somebody else".to_owned());
         let blobs = blobs.ok_or_else(elsewhere)?;
         Ok(Packed { blobs, with_entry, before_entry, written: None })
+    }
+
+    /// Stores messages, each in the mailbox that `place` names for it, or not at all where that names none: one pack, one
+    /// entry. `place` is asked on the state that the entry will follow, and may change more with it.
+    ///
+    /// # Errors
+    /// What `place` returned, [`DraftError`], or [`StoreError`].
+    pub async fn store_each(
+        &self,
+        account: AccountKey,
+        state: State,
+        actor: &Actor,
+        messages: &[Incoming],
+        mut place: impl FnMut(&mut Draft) -> Result<Vec<Option<MailboxId>>, DraftError>,
+    ) -> Result<Committed<Vec<Placed>>, ChangeError> {
+        let Packed { blobs, with_entry, before_entry, .. } = self.pack(account, messages)?;
+        let before = async {
+            match before_entry {
+                Some(pack) => self.put_new(pack).await,
+                None => Ok(()),
+            }
+        };
+        let decide = |draft: &mut Draft| {
+            let homes = place(draft)?;
+            let stored = messages.iter().zip(&blobs).zip(homes);
+            let stored = stored.filter_map(|((incoming, blob), home)| Some((incoming, *blob, home?)));
+            stored.map(|(incoming, blob, home)| incoming.put_into(draft, home, blob)).collect()
+        };
+        let committing = self.commit_with(account, state, actor, with_entry, before, decide, |_, _| {});
+        let committed: Committed<Vec<Placed>> = committing.await?;
+        self.note_stored(account, committed.value.len());
+        Ok(committed)
     }
 
     /// Places messages that are packed: one entry, all or none.
@@ -291,23 +358,8 @@ impl Mailstore {
         let decide = |draft: &mut Draft| {
             allow(draft.state())?;
             draft.state().mailbox(mailbox).ok_or(DraftError::NoMailbox)?;
-            let placed = messages.iter().zip(&blobs).map(|(incoming, blob)| {
-                let facts = &incoming.prepared.facts;
-                let (uid, rid) = draft.add(NewMessage {
-                    mailbox,
-                    flags: incoming.flags.clone(),
-                    internal_date: incoming.internal_date,
-                    sent: facts.sent,
-                    size: incoming.prepared.size,
-                    thread: facts.thread,
-                    message_id_hash: facts.message_id_hash,
-                    event: incoming.event,
-                    blob: *blob,
-                    card: Card::of(facts),
-                    receipt: String::new(),
-                })?;
-                Ok(Placed { uid, rid })
-            });
+            let placed =
+                messages.iter().zip(&blobs).map(|(incoming, blob)| incoming.put_into(draft, mailbox, *blob));
             placed.collect()
         };
         let committing = self.commit_with(account, state, actor, with_entry, before, decide, |_, _| {});

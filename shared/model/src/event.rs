@@ -23,17 +23,20 @@ pub enum Stage {
     Housekeep,
     /// `receive`: what another service says of mail that it has received for us.
     Receive,
+    /// `remote`: messages for other servers.
+    SendRemote,
 }
 
 impl Stage {
     /// Every stage.
-    pub const ALL: [Stage; 6] = [
+    pub const ALL: [Stage; 7] = [
         Stage::InboundParse,
         Stage::PolicyFilter,
         Stage::Deliver,
         Stage::Notify,
         Stage::Housekeep,
         Stage::Receive,
+        Stage::SendRemote,
     ];
 
     /// The name of its queue.
@@ -46,6 +49,7 @@ impl Stage {
             Stage::Notify => "notify",
             Stage::Housekeep => "house",
             Stage::Receive => "receive",
+            Stage::SendRemote => "remote",
         }
     }
 
@@ -71,6 +75,8 @@ pub enum Event {
     House(House),
     /// For receive.
     Notified(Notified),
+    /// For send-remote: a message with its recipients outside, and no others.
+    Outbound(Box<Accepted>),
 }
 
 impl Versioned for Event {
@@ -88,6 +94,7 @@ impl Event {
             Event::Changed(_) => Stage::Notify,
             Event::House(_) => Stage::Housekeep,
             Event::Notified(_) => Stage::Receive,
+            Event::Outbound(_) => Stage::SendRemote,
         }
     }
 
@@ -114,7 +121,7 @@ impl Event {
     #[must_use]
     pub fn tenant(&self) -> TenantId {
         match self {
-            Event::Accepted(accepted) => accepted.tenant,
+            Event::Accepted(accepted) | Event::Outbound(accepted) => accepted.tenant,
             Event::Parsed(parsed) => parsed.accepted.tenant,
             Event::Decided(decided) => decided.accepted.tenant,
             Event::Changed(changed) => changed.account.tenant,
@@ -124,7 +131,9 @@ impl Event {
                 | House::Audit(tenant)
                 | House::Task(tenant, _)
                 | House::Domains(tenant)
-                | House::Statistics(tenant),
+                | House::Statistics(tenant)
+                | House::RecycleBin(tenant)
+                | House::Erase(tenant),
             ) => *tenant,
             Event::Notified(_) => TenantId::default(),
         }
@@ -134,7 +143,7 @@ impl Event {
     #[must_use]
     pub fn message(&self) -> Option<EventId> {
         match self {
-            Event::Accepted(accepted) => Some(accepted.id),
+            Event::Accepted(accepted) | Event::Outbound(accepted) => Some(accepted.id),
             Event::Parsed(parsed) => Some(parsed.accepted.id),
             Event::Decided(decided) => Some(decided.accepted.id),
             Event::Changed(_) | Event::House(_) | Event::Notified(_) => None,
@@ -157,7 +166,8 @@ pub struct Accepted {
     pub auth: AuthResults,
     /// Reverse-path of MAIL FROM; empty for `<>`.
     pub reverse_path: String,
-    /// Who gets it; each account once, and whoever wrote it once more for the copy in Sent.
+    /// Who gets it; each account once, whoever wrote it once more for the copy in Sent, and each address of another server
+    /// once.
     pub recipients: Vec<Recipient>,
     /// The bytes.
     pub body: Body,
@@ -172,8 +182,21 @@ impl Accepted {
     pub const fn copy_id(&self, recipient: &Recipient) -> EventId {
         match recipient.via {
             Via::Sent => self.id.sent_copy(),
-            Via::Direct | Via::Alias | Via::Group | Via::CatchAll => self.id,
+            Via::Direct | Via::Alias | Via::Group | Via::CatchAll | Via::Outside => self.id,
         }
+    }
+
+    /// No copy of it is older. What another organisation of the same post office hands over again has the id of the first time.
+    #[must_use]
+    pub fn earliest(&self) -> Timestamp {
+        self.time.min(self.id.time())
+    }
+
+    /// Does it go to other servers, too? Then its bytes are needed until the last of them has it.
+    #[must_use]
+    pub fn leaves(&self) -> bool {
+        let is_outside = |recipient: &Recipient| recipient.via == Via::Outside;
+        !self.source.kind.groups().is_empty() || self.recipients.iter().any(is_outside)
     }
 
     /// Do all recipients and the spooled object belong to the tenant of the event (invariant 7)?
@@ -234,6 +257,63 @@ pub enum SourceKind {
     },
     /// A member's program handed it in, having signed in (RFC 6409).
     Submission(Box<Submission>),
+    /// The post office's own notice to an address elsewhere, in a matter of this account: from `<>`, so nobody is told of what
+    /// becomes of it; the trace says it.
+    Notice(AccountKey),
+    /// As [`SourceKind::Submission`], and groups that it is for have members elsewhere, who get it, too (GRP-03).
+    ToGroups(Box<ToGroups>),
+}
+
+impl SourceKind {
+    /// What is known of it, if a member handed it in.
+    #[must_use]
+    pub fn submission(&self) -> Option<&Submission> {
+        match self {
+            SourceKind::Submission(submission) => Some(submission),
+            SourceKind::ToGroups(to) => Some(&to.submission),
+            SourceKind::Smtp | SourceKind::System | SourceKind::Service { .. } | SourceKind::Notice(_) => {
+                None
+            }
+        }
+    }
+
+    /// The groups whose members elsewhere get it.
+    #[must_use]
+    pub fn groups(&self) -> &[GroupElsewhere] {
+        match self {
+            SourceKind::ToGroups(to) => &to.groups,
+            _ => &[],
+        }
+    }
+}
+
+/// A message of a member for groups that have members elsewhere.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToGroups {
+    /// What is known of it otherwise.
+    pub submission: Submission,
+    /// The groups, each once.
+    pub groups: Vec<GroupElsewhere>,
+}
+
+/// A group, with its members elsewhere as they were when the message was accepted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupElsewhere {
+    /// Its address.
+    pub address: String,
+    /// Its members elsewhere: each address once in a message, whichever of its groups leads there.
+    pub members: Vec<MemberElsewhere>,
+}
+
+/// A member elsewhere of a group.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemberElsewhere {
+    /// The address.
+    pub address: String,
+    /// The reverse-path of what goes there: nobody else's, so that a report says by where it comes of whom it speaks.
+    pub reverse_path: String,
+    /// By what its owner ends it.
+    pub leave: String,
 }
 
 /// What is known of a message that was handed in by a member.
@@ -296,10 +376,10 @@ pub struct AuthResults {
     pub trusted: bool,
 }
 
-/// One account that gets a copy.
+/// One account that gets a copy, or an address of another server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Recipient {
-    /// The account.
+    /// The account; for an address of another server that of the member who writes to it, or in whose matter it is written.
     pub account: AccountKey,
     /// The address in RCPT TO.
     pub address: String,
@@ -320,6 +400,8 @@ pub enum Via {
     CatchAll,
     /// It wrote the message: the copy is for Sent (SND-16).
     Sent,
+    /// To none: the address is another server's.
+    Outside,
 }
 
 /// An accepted message with what parsing found.
@@ -360,9 +442,11 @@ pub enum Target {
     Role(MailboxRole),
     /// That mailbox; the Inbox when it is gone.
     Mailbox(MailboxId),
+    /// None here: the recipient is another server's.
+    Outside,
 }
 
-/// An account changed: a hint for sessions that watch it. Losing it only delays them.
+/// Letters came to an account: sessions that watch it are woken, and notices of them put down where somebody has subscribed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Changed {
     /// The account.
@@ -389,18 +473,44 @@ pub enum House {
     Domains(TenantId),
     /// Count the days of a tenant that are over, and note what its mailboxes hold.
     Statistics(TenantId),
+    /// Go on erasing what has been in the recycle bin of a tenant for its time.
+    RecycleBin(TenantId),
+    /// Go on erasing a tenant that has ended.
+    Erase(TenantId),
 }
 
 /// What another service says of mail that it has received for us, as it says it: only its handler reads it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Notified {
     /// A document in JSON.
+    #[serde(with = "serde_bytes")]
     pub document: Vec<u8>,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sources_of_earlier_events_are_read() {
+        // Where a kind stands is what is stored: later ones go behind.
+        let (account, address) = (AccountKey::default(), String::new());
+        let submitter = Submitter { account, address, protocol: String::new() };
+        let submission = Submission { submitter, bcc: String::new() };
+        let kinds = [
+            (SourceKind::Smtp, 0_u8),
+            (SourceKind::System, 1),
+            (SourceKind::Service { spam: Verdict::Fail }, 2),
+            (SourceKind::Notice(AccountKey::default()), 4),
+            (SourceKind::ToGroups(Box::new(ToGroups { submission, groups: Vec::new() })), 5),
+        ];
+        for (kind, place) in kinds {
+            let source = Source { kind, ip: None, helo: String::new(), tls: None };
+            let bytes = codec::encode_plain(&source, 1);
+            assert_eq!(bytes.get(1), Some(&place));
+            assert_eq!(codec::decode_plain::<Source>("source", &bytes[1..]), Ok(source));
+        }
+    }
 
     #[test]
     fn what_other_services_say_is_read_by_its_handler_only() {

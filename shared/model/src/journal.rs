@@ -168,6 +168,7 @@ pub enum Op {
         /// Number among the messages that the entry adds.
         index: u16,
         /// As the mail store has written it.
+        #[serde(with = "serde_bytes")]
         envelope: Vec<u8>,
     },
 }

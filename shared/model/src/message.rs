@@ -21,9 +21,26 @@ pub struct StoredMessage {
     /// CRC-32 of the uncompressed message.
     pub crc: u32,
     /// The compressed header block.
+    #[serde(with = "serde_bytes")]
     pub header: Vec<u8>,
     /// The compressed body frames, each of [`FRAME_LEN`] bytes uncompressed but for the last.
+    #[serde(with = "frames")]
     pub frames: Vec<Vec<u8>>,
+}
+
+/// Frames as wholes and not octet by octet: the same encoding, made and read by copying.
+mod frames {
+    use serde::{Deserialize, Deserializer, Serializer};
+    use serde_bytes::{ByteBuf, Bytes};
+
+    pub(super) fn serialize<S: Serializer>(frames: &[Vec<u8>], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(frames.iter().map(|frame| Bytes::new(frame)))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Vec<u8>>, D::Error> {
+        let frames: Vec<ByteBuf> = Vec::deserialize(deserializer)?;
+        Ok(frames.into_iter().map(ByteBuf::into_vec).collect())
+    }
 }
 
 impl Versioned for StoredMessage {

@@ -131,14 +131,71 @@ pub enum TraceStep {
         /// Why it was not accepted at all; its bytes stay with the service then.
         held: Option<String>,
     },
+    /// Another server was tried. Of attempts that only put off once more what was put off before nothing is written.
+    Attempted(Attempt),
 }
+
+/// An attempt to hand a message to the servers of a destination.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// The domain of the recipients, in A-labels, or an address literal.
+    pub destination: String,
+    /// Which attempt it was; the first is 1.
+    pub number: u32,
+    /// The host that answered last, with its address; empty if none was reached.
+    pub host: String,
+    /// TLS version and cipher suite, if there were any.
+    pub tls: Option<String>,
+    /// What came of it for each recipient that was still waiting.
+    pub recipients: Vec<RemoteRecipient>,
+    /// When it is tried again; none, if nobody waits any more.
+    pub next: Option<Timestamp>,
+    /// The message by which its sender was told.
+    pub reported: Option<EventId>,
+}
+
+/// What came of an attempt for one recipient.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RemoteRecipient {
+    /// The address in RCPT TO.
+    pub address: String,
+    /// What came of it.
+    pub outcome: RemoteOutcome,
+    /// What the other server said, or why it was not asked.
+    pub answer: RemoteAnswer,
+}
+
+/// What became of a recipient at another server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RemoteOutcome {
+    /// The other server has the message, and answers for it.
+    Sent,
+    /// It does not have it yet: it is tried again.
+    Deferred,
+    /// It does not get it.
+    Failed,
+}
+
+/// What another server said, or why it was not asked.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RemoteAnswer {
+    /// The reply code; none, where no server has spoken.
+    pub code: Option<u16>,
+    /// The enhanced status code (RFC 3463), the server's or ours.
+    pub status: String,
+    /// The text, cut.
+    pub text: String,
+}
+
+/// What the reason of a recipient begins with whom a group leads to that has members elsewhere; behind it stands the group.
+pub const GROUP_REASON: &str = "group:";
 
 /// What happened for one recipient.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TraceRecipient {
     /// The address in RCPT TO.
     pub address: String,
-    /// The account.
+    /// The account; for an address of another server that of the member who wrote to it.
     pub account: AccountKey,
     /// Why it went where it went.
     pub reasons: Vec<String>,
@@ -165,6 +222,8 @@ pub enum Outcome {
         /// Why.
         cause: String,
     },
+    /// It goes to another server: what came of it stands in [`TraceStep::Attempted`], once there was an attempt.
+    Outside,
 }
 
 #[cfg(test)]

@@ -340,7 +340,7 @@ impl<'a> Import<'a> {
             quota_bytes: row.quota,
             departments: &departments,
             profile: row.profile.clone(),
-            is_business: false,
+            ..NewAccount::default()
         };
         let account = match self.add_person(row, &new).await {
             Ok(Some(account)) => account,
@@ -389,16 +389,6 @@ impl<'a> Import<'a> {
             DirectoryError::NoDomain(domain) if self.options.is_tenants => Reason::NoDomain(domain),
             DirectoryError::NoSeat(NoSeat::Members { seats }) if self.options.is_tenants => {
                 Reason::NoSeat { seats }
-            }
-            other => other.into(),
-        }
-    }
-
-    /// Why a group can't have its members.
-    fn unfit_member(&self, error: DirectoryError) -> Reason {
-        match error {
-            DirectoryError::OtherTenant(address) if self.options.is_tenants => {
-                DirectoryError::NoAccount(address).into()
             }
             other => other.into(),
         }
@@ -471,12 +461,11 @@ impl<'a> Import<'a> {
         }
         if !self.options.dry_run {
             let adding = self.directory.add_group_with(&row.address, &row.name, &row.members, &rules);
-            adding.await.map_err(|error| self.unfit_member(error))?;
+            adding.await?;
             return Ok(());
         }
         for member in row.members.iter().filter(|member| !self.known.contains(&member.to_lowercase())) {
-            let known = self.directory.check_member(self.tenant, member).await;
-            known.map_err(|error| self.unfit_member(error))?;
+            self.directory.check_member(self.tenant, member).await?;
         }
         Ok(())
     }

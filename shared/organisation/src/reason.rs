@@ -6,6 +6,7 @@ use pennypost_text::{Text, directory_message, say};
 use crate::columns::Column;
 use crate::reading::Place;
 use crate::table::{MAX_BYTES, MAX_ROWS, TableError};
+use crate::workbook::MAX_SHEETS;
 
 /// Why a file is not taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +22,11 @@ pub enum FileError {
     Encoding,
     /// It is a workbook that cannot be read.
     Workbook,
+    /// It is a workbook with more sheets than are read.
+    Sheets {
+        /// How many it may have.
+        limit: usize,
+    },
     /// It is a workbook that is too large when it is unpacked.
     Unpacked {
         /// Megabytes that it may have.
@@ -43,6 +49,7 @@ impl FileError {
             TableError::Rows => FileError::Rows,
             TableError::Encoding => FileError::Encoding,
             TableError::Workbook => FileError::Workbook,
+            TableError::Sheets => FileError::Sheets { limit: MAX_SHEETS },
             TableError::Unpacked => FileError::Unpacked { limit: unpacked / 1_000_000 },
         }
     }
@@ -55,6 +62,7 @@ impl FileError {
             FileError::Rows => say!(text, "error-file-rows", path = file, limit = MAX_ROWS),
             FileError::Encoding => say!(text, "error-file-encoding", path = file),
             FileError::Workbook => say!(text, "error-file-workbook", path = file),
+            FileError::Sheets { limit } => say!(text, "error-file-sheets", path = file, limit = *limit),
             FileError::Unpacked { limit } => say!(text, "error-file-unpacked", path = file, limit = *limit),
             FileError::Columns { file, column } => {
                 say!(text, "error-file-columns", path = file, column = column)

@@ -46,6 +46,8 @@ pub(crate) enum TableError {
     Encoding,
     /// It is a workbook that cannot be read.
     Workbook,
+    /// It is a workbook of more than [`MAX_SHEETS`](crate::workbook::MAX_SHEETS).
+    Sheets,
     /// It is a workbook that is larger than wanted when it is unpacked.
     Unpacked,
 }

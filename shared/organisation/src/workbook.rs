@@ -15,7 +15,7 @@ use crate::zip::{Archive, Unread};
 /// Bytes of the files of a workbook, unpacked, where nobody wants less.
 pub const MAX_UNPACKED: usize = 256_000_000;
 /// Sheets that are read.
-const MAX_SHEETS: usize = 20;
+pub(crate) const MAX_SHEETS: usize = 20;
 /// Columns of a sheet.
 const MAX_COLUMNS: usize = 100;
 /// Sheets and relations that a workbook names.
@@ -75,8 +75,12 @@ pub(super) fn read(bytes: &[u8], unpacked: usize) -> Result<Vec<Table>, TableErr
     let targets = attributes(&relations, b"Relationship", [b"Id", b"Target"]).ok_or(TableError::Workbook)?;
     let targets: HashMap<String, String> = targets.into_iter().map(|[id, target]| (id, target)).collect();
     let sheets = attributes(&workbook, b"sheet", [b"id", b"name"]).ok_or(TableError::Workbook)?;
+    // What is left out would not be missed by whoever imports it.
+    if sheets.len() > MAX_SHEETS {
+        return Err(TableError::Sheets);
+    }
     let mut tables = Vec::new();
-    for [id, sheet_name] in sheets.into_iter().take(MAX_SHEETS) {
+    for [id, sheet_name] in sheets {
         let target = targets.get(&id).ok_or(TableError::Workbook)?;
         let name = match target.strip_prefix('/') {
             Some(name) => name.to_owned(),
@@ -455,6 +459,9 @@ mod tests {
         assert_eq!(read_at(&rows, "<sst/>", 10, MAX_UNPACKED), Ok(10));
         assert_eq!(read_at(&rows, "<sst/>", 11, MAX_UNPACKED), Err(TableError::Rows));
         assert_eq!(read_at(&rows, "<sst/>", 10, 1_000_000), Err(TableError::Unpacked));
+        // What is not read is not left out in silence.
+        assert_eq!(read_at(&table(""), "<sst/>", MAX_SHEETS, MAX_UNPACKED), Ok(MAX_SHEETS));
+        assert_eq!(read_at(&table(""), "<sst/>", MAX_SHEETS + 1, MAX_UNPACKED), Err(TableError::Sheets));
         assert_eq!(read_at(&table(""), "<sst/>", MAX_NAMED + 1, MAX_UNPACKED), Err(TableError::Workbook));
     }
 

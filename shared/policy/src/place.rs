@@ -33,18 +33,22 @@ pub fn place(policy: &TenantPolicy, parsed: &Parsed, recipient: &Recipient) -> D
     let accepted = &parsed.accepted;
     let facts = &parsed.sidecar.facts;
     let mut reasons = vec![format!("policy-version:{}", policy.version)];
+    if recipient.via == Via::Outside {
+        reasons.push("rule:outside".to_owned());
+        return Decision { target: Target::Outside, flags: FlagSet::default(), reasons };
+    }
     if accepted.source.kind == SourceKind::System {
         reasons.push(SYSTEM_REASON.to_owned());
         return decision(MailboxRole::Inbox, reasons);
     }
-    if let SourceKind::Submission(_) = accepted.source.kind {
+    if accepted.source.kind.submission().is_some() {
         let (role, rule, flags) = match recipient.via {
             Via::Sent => (MailboxRole::Sent, SENT_REASON, FlagSet::system(SystemFlags::SEEN)),
             Via::CatchAll => (MailboxRole::Transfer, "rule:catch-all", FlagSet::default()),
             Via::Direct | Via::Alias | Via::Group if policy.filters_subject(&facts.subject) => {
                 (MailboxRole::Junk, "rule:tenant-subject-filter", FlagSet::default())
             }
-            Via::Direct | Via::Alias | Via::Group => {
+            Via::Direct | Via::Alias | Via::Group | Via::Outside => {
                 (MailboxRole::Inbox, "rule:submission", FlagSet::default())
             }
         };

@@ -84,6 +84,38 @@ pub enum FetchError {
     Answer,
 }
 
+/// Something that is asked over HTTPS of a server that is no tenant's own host for mail: of a provider of identities.
+#[derive(Clone, Copy)]
+pub struct HttpsRequest<'a> {
+    /// The host.
+    pub host: &'a str,
+    /// Its port.
+    pub port: u16,
+    /// The path with what is asked of it.
+    pub path: &'a str,
+    /// The header `Authorization`, if there is to be one. Printable ASCII.
+    pub authorization: Option<&'a str>,
+    /// The form that is sent by POST; none: it is a GET.
+    pub form: Option<&'a str>,
+}
+
+/// Something that is told to a server over HTTPS which a tenant has named, or the operator.
+#[derive(Clone, Copy)]
+pub struct HttpsPost<'a> {
+    /// The host.
+    pub host: &'a str,
+    /// Its port.
+    pub port: u16,
+    /// The path with what is asked of it.
+    pub path: &'a str,
+    /// Header fields beside those that every request has. Printable ASCII.
+    pub headers: &'a [(&'a str, &'a str)],
+    /// JSON.
+    pub body: &'a str,
+    /// Without TLS: only where the operator has named the host with its port.
+    pub is_plain: bool,
+}
+
 /// Documents over HTTPS.
 #[async_trait]
 pub trait Https: Send + Sync {
@@ -93,4 +125,21 @@ pub trait Https: Send + Sync {
     /// # Errors
     /// [`FetchError`].
     async fn fetch(&self, host: &str, path: &str) -> Result<Vec<u8>, FetchError>;
+
+    /// What a server answers to a request, as JSON and at most 64 KB. As [`Https::fetch`], but that the operator may have
+    /// named hosts that are asked on whatever network they are.
+    ///
+    /// # Errors
+    /// [`FetchError`].
+    async fn ask(&self, request: &HttpsRequest<'_>) -> Result<Vec<u8>, FetchError>;
+
+    /// Tells a server something: the status of its answer, whatever that is. Redirections are not followed, what else is in
+    /// the answer is not read; hosts as for [`Https::ask`].
+    ///
+    /// # Errors
+    /// [`FetchError`]. The server may have understood all the same.
+    async fn post(&self, post: &HttpsPost<'_>) -> Result<u16, FetchError> {
+        let _ = post;
+        Err(FetchError::Connection("nothing is told to others from here".to_owned()))
+    }
 }

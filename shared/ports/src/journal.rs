@@ -91,4 +91,12 @@ pub trait Journal: Send + Sync {
         after: Option<AccountKey>,
         limit: usize,
     ) -> PortResult<Vec<AccountKey>>;
+
+    /// Erases some of what the account has, `limit` entries at most: first the head hint, then entries from the newest
+    /// on, and with the first one that the account has a journal. `true` if there is more. For tenants that are erased: what
+    /// somebody appends meanwhile is for the next call.
+    async fn erase(&self, account: AccountKey, limit: usize) -> PortResult<bool> {
+        let _ = (account, limit);
+        Err(PortError::Refused { port: "journal", cause: "entries can't be erased here".to_owned() })
+    }
 }

@@ -19,7 +19,7 @@ pub mod wakeups;
 
 pub use clock::{Clock, Ids, RandomIds, SystemClock};
 pub use control::{Control, ControlKey, Expected, Item, Put};
-pub use dns::{Dns, DnsError, DnsKind, DnsRecord, FetchError, Https};
+pub use dns::{Dns, DnsError, DnsKind, DnsRecord, FetchError, Https, HttpsPost, HttpsRequest};
 pub use journal::{Appended, Head, Journal, Newest};
 pub use log::{Log, LogKind, LogQuery, LogRecord};
 pub use object_names::{BadObjectName, check_object_name, check_object_prefix};

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use pennypost_model::{EventId, TenantId, Timestamp};
 
-use crate::PortResult;
+use crate::{PortError, PortResult};
 
 /// Kinds of records; each has a retention of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -67,9 +67,22 @@ pub trait Log: Send + Sync {
     /// Appends all records, durably.
     async fn append(&self, records: &[LogRecord]) -> PortResult<()>;
 
+    /// As [`Log::append`], durably when it returns, but it may take some milliseconds longer where that saves a write of
+    /// their own: for records that nobody waits for but who has to know that they are there.
+    async fn append_unhurried(&self, records: &[LogRecord]) -> PortResult<()> {
+        self.append(records).await
+    }
+
     /// Finds records.
     async fn query(&self, query: &LogQuery) -> PortResult<Vec<LogRecord>>;
 
     /// Removes records of `kind` whose time is before `before`; they may linger.
     async fn expire(&self, kind: LogKind, before: Timestamp) -> PortResult<u64>;
+
+    /// Erases some of a tenant's records of `kind`, whatever their time; how many pieces of storage it has removed, `limit` at
+    /// most. None: there were none.
+    async fn erase(&self, tenant: TenantId, kind: LogKind, limit: usize) -> PortResult<u64> {
+        let _ = (tenant, kind, limit);
+        Err(PortError::Refused { port: "log", cause: "records can't be erased here".to_owned() })
+    }
 }

@@ -83,9 +83,10 @@ impl FromStr for Fusing {
     }
 }
 
-/// The stage of that queue, if there is one in front of it.
+/// The stage of that queue, if there is one in front of it that need not wait for other servers.
 fn joinable(name: &str) -> Result<Stage, NoFusing> {
-    let has_one_before = |stage: &Stage| !matches!(stage, Stage::InboundParse | Stage::Receive);
+    let has_one_before =
+        |stage: &Stage| !matches!(stage, Stage::InboundParse | Stage::Receive | Stage::SendRemote);
     let stage = Stage::of_queue(name.trim()).filter(has_one_before);
     stage.ok_or_else(|| NoFusing(name.to_owned()))
 }

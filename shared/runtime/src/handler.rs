@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use pennypost_model::codec;
-use pennypost_model::event::{Accepted, Event, Stage};
+use pennypost_model::event::{Event, Stage};
 use pennypost_model::trace::{TraceRecord, TraceStep};
+use pennypost_model::{EventId, TenantId, codec};
 use pennypost_ports::{Log, LogKind, LogQuery};
 
 /// Why an event could not be handled.
@@ -62,8 +62,7 @@ pub trait Handler: Send + Sync {
 ///
 /// # Errors
 /// A temporary [`Failure`] when the log does not answer.
-pub async fn was_delivered(log: &dyn Log, accepted: &Accepted) -> Result<bool, Failure> {
-    let (id, tenant) = (accepted.id, accepted.tenant);
+pub async fn was_delivered(log: &dyn Log, tenant: TenantId, id: EventId) -> Result<bool, Failure> {
     let query = LogQuery { tenant, kind: LogKind::Trace, from: id, to: id, limit: 100 };
     let records = log.query(&query).await.map_err(|error| Failure::temporary(&error))?;
     Ok(records.iter().any(|record| {

@@ -281,6 +281,8 @@ pub struct Needs {
     pub measures: Stages,
     /// It reads dead letters, and empties the dead-letter queues into their partition of the control table.
     pub dead_letters: bool,
+    /// It erases whole journals and records of the log, of tenants that have ended.
+    pub erases: bool,
     /// It wakes adapters: it reads who watches in the control table, and sends to the adapters' queues.
     pub wakes: bool,
     /// Megabytes.
@@ -303,6 +305,7 @@ impl Needs {
             sends: Stages::NONE,
             measures: Stages::NONE,
             dead_letters: false,
+            erases: false,
             wakes: false,
             memory_mb,
             timeout_seconds,
@@ -339,6 +342,7 @@ impl Needs {
             sends: self.sends.and(other.sends),
             measures: self.measures.and(other.measures),
             dead_letters: self.dead_letters || other.dead_letters,
+            erases: self.erases || other.erases,
             wakes: self.wakes || other.wakes,
             memory_mb: if self.memory_mb > other.memory_mb { self.memory_mb } else { other.memory_mb },
             timeout_seconds: if self.timeout_seconds > other.timeout_seconds {
@@ -412,21 +416,24 @@ pub const DELIVER: Needs = Needs {
     ..Needs::stage(Stage::Deliver, 512, MAIL_SECONDS, LETTERS)
 };
 
-/// notify: wakes adapters.
+/// notify: wakes adapters; reads who has subscribed to notices of new mail, and puts these down. It tells nobody: receivers may
+/// take long. A server does.
 pub const NOTIFY: Needs = Needs {
+    control: Access::ReadWrite,
     wakes: true,
     ..Needs::stage(Stage::Notify, 256, 30, Batch { size: 100, window_seconds: 1, maximum_concurrency: 5 })
 };
 
 /// housekeep: bases, segments, garbage collection, long operations of administration, and statistics, for which it reads
-/// traces.
+/// traces; letters to members whose passwords expire.
 pub const HOUSE: Needs = Needs {
     journal: Access::ReadWrite,
     control: Access::ReadWrite,
     log: Access::ReadWrite,
     objects: ObjectAccess::ALL,
-    sends: Stages::of(&[Stage::Housekeep]),
+    sends: Stages::of(&[Stage::InboundParse, Stage::Housekeep]),
     dead_letters: true,
+    erases: true,
     ..Needs::stage(Stage::Housekeep, 1024, 900, Batch { size: 10, window_seconds: 5, maximum_concurrency: 5 })
 };
 
@@ -457,15 +464,32 @@ pub const RECEIVE: Needs = Needs {
     )
 };
 
-/// api: the admin API, which reads and writes the directory and the log of operations, both in the control table, and the
-/// record of sign-ins and the traces of letters in the log; puts the files of long operations down, sends these to housekeeping, reads what comes
-/// of them, and removes the files of those that are stopped; and
-/// what mail programs ask for when they set themselves up. A password is hashed in 19 MB and needs some of a processor.
-pub const API: Needs = Needs {
+/// send-remote: items of what is on its way, signatures, the bytes until the last server has them; reports to senders. No
+/// function does it: functions reach no port 25, and wait for other servers for minutes. A server does.
+pub const REMOTE: Needs = Needs {
     control: Access::ReadWrite,
     log: Access::ReadWrite,
-    objects: ObjectAccess { read: TASK, write: TASK, delete: TASK, ..ObjectAccess::NONE },
-    sends: Stages::of(&[Stage::Housekeep]),
+    objects: ObjectAccess { read: SPOOL, write: SPOOL, delete: SPOOL, ..ObjectAccess::NONE },
+    sends: Stages::of(&[Stage::InboundParse]),
+    ..Needs::stage(Stage::SendRemote, 512, 900, LETTERS)
+};
+
+/// api: the admin API, which reads and writes the directory and the log of operations, both in the control table, and the
+/// record of sign-ins and the traces of letters in the log; puts the files of long operations down, sends these to housekeeping, reads what comes
+/// of them, and removes the files of those that are stopped; writes letters to members, which go the way of all mail; looks
+/// into journals how many letters are unread; and what mail programs ask for when they set themselves up. A password is hashed
+/// in 19 MB and needs some of a processor.
+pub const API: Needs = Needs {
+    journal: Access::Read,
+    control: Access::ReadWrite,
+    log: Access::ReadWrite,
+    objects: ObjectAccess {
+        read: TASK.and(ENTRY).and(Kinds::of(&[Kind::Base])),
+        write: TASK,
+        delete: TASK,
+        ..ObjectAccess::NONE
+    },
+    sends: Stages::of(&[Stage::InboundParse, Stage::Housekeep]),
     ..Needs::new("api", Trigger::Http, 512, 20)
 };
 
@@ -479,6 +503,7 @@ pub const fn of_stage(stage: Stage) -> Needs {
         Stage::Notify => NOTIFY,
         Stage::Housekeep => HOUSE,
         Stage::Receive => RECEIVE,
+        Stage::SendRemote => REMOTE,
     }
 }
 
@@ -501,7 +526,8 @@ pub fn of_queue(stage: Stage, fusing: &Fusing) -> Needs {
 /// The functions that `fusing` leaves: one for each queue that something is sent to, then the others.
 #[must_use]
 pub fn functions(fusing: &Fusing) -> Vec<Needs> {
-    let queues = Stage::ALL.into_iter().filter(|stage| !fusing.joins(*stage));
+    let has_function = |stage: &Stage| *stage != Stage::SendRemote && !fusing.joins(*stage);
+    let queues = Stage::ALL.into_iter().filter(has_function);
     let mut functions: Vec<Needs> = queues.map(|stage| of_queue(stage, fusing)).collect();
     functions.extend([SCHEDULE, API]);
     functions
@@ -524,7 +550,7 @@ mod tests {
             inbound.stages,
             Stages::of(&[Stage::InboundParse, Stage::PolicyFilter, Stage::Deliver, Stage::Notify])
         );
-        assert_eq!((inbound.journal, inbound.control), (Access::ReadWrite, Access::Read));
+        assert_eq!((inbound.journal, inbound.control), (Access::ReadWrite, Access::ReadWrite));
         assert_eq!(inbound.sends, Stages::of(&[Stage::Housekeep]));
         assert!(inbound.wakes && !inbound.dead_letters && inbound.objects.list == Kinds::NONE);
         assert!(inbound.objects.write.has(Kind::Pack) && !inbound.objects.read.has(Kind::Pack));

@@ -180,9 +180,10 @@ impl Pipeline {
     }
 }
 
-/// Events of these stages only tell somebody to look; nothing depends on their arrival.
+/// Events of this stage only tell somebody to look; nothing depends on their arrival. A change of an account is none: notices
+/// that somebody has subscribed to come from it.
 const fn is_hint(stage: Stage) -> bool {
-    matches!(stage, Stage::Notify | Stage::Housekeep)
+    matches!(stage, Stage::Housekeep)
 }
 
 /// Runs the handler; if it panics, every event of the batch fails as panicked and the driver finds the guilty

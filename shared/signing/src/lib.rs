@@ -19,7 +19,7 @@ use pennypost_model::codec::CodecError;
 use pennypost_ports::PortError;
 
 pub use key::{Algorithm, BadRotation, DomainKey, DomainKeys, KeyState, MAX_KEYS, Moved, Rotation, Seen};
-pub use sign::Signer;
+pub use sign::{Copies, Signer};
 pub use store::KeyStore;
 
 /// Why a key was not made, changed, or used.

@@ -1,6 +1,8 @@
 //! Signatures of letters.
 
-use mail_auth::common::crypto::{self, DkimKey, Ed25519Key, RsaKey, Sha256, SigningKey};
+use std::cell::OnceCell;
+
+use mail_auth::common::crypto::{self, DkimKey, Ed25519Key, HashOutput, RsaKey, Sha256, SigningKey};
 use mail_auth::common::headers::{HeaderWriter, Writable};
 use mail_auth::dkim::DkimSigner;
 use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -83,11 +85,37 @@ impl Signer {
     /// # Errors
     /// [`SigningError`].
     pub fn sign(&self, letter: &[u8]) -> Result<Vec<u8>, SigningError> {
-        let names = signed_names(letter)?;
+        self.copies_of(letter).sign(b"")
+    }
+
+    /// Signs copies of one letter.
+    #[must_use]
+    pub const fn copies_of<'a>(&'a self, letter: &'a [u8]) -> Copies<'a> {
+        Copies { signer: self, letter, body: OnceCell::new() }
+    }
+}
+
+/// A letter of which copies go out that differ in the fields before it: its body, which is the long part, is read for the
+/// first signature only.
+pub struct Copies<'a> {
+    signer: &'a Signer,
+    letter: &'a [u8],
+    /// The hash of the body.
+    body: OnceCell<HashOutput>,
+}
+
+impl Copies<'_> {
+    /// What [`Signer::sign`] gives for the letter with these fields before it, each with its line end.
+    ///
+    /// # Errors
+    /// [`SigningError`].
+    pub fn sign(&self, before: &[u8]) -> Result<Vec<u8>, SigningError> {
+        let names = signed_names([before, self.letter])?;
         let mut fields = Vec::new();
-        for (selector, key) in &self.keys {
-            let signer = DkimSigner::from_key(Borrowed(key)).domain(&self.domain).selector(selector);
-            let signature = signer.headers(names.iter().copied()).sign(letter);
+        for (selector, key) in &self.signer.keys {
+            let key = KnownBody { key, body: &self.body };
+            let signer = DkimSigner::from_key(key).domain(&self.signer.domain).selector(selector);
+            let signature = signer.headers(names.iter().copied()).sign_chained([before, self.letter]);
             signature.map_err(|error| failed(&error))?.write_header(&mut fields);
             unfold_end(&mut fields);
         }
@@ -105,29 +133,36 @@ fn unfold_end(field: &mut Vec<u8>) {
     }
 }
 
-/// A key that the signature of one letter does not own.
-struct Borrowed<'a>(&'a DkimKey);
+/// A key that the signature of one letter does not own, with the hash of the letter's body, once it is known: what is hashed
+/// is the body, in the same form for every key.
+struct KnownBody<'a> {
+    key: &'a DkimKey,
+    body: &'a OnceCell<HashOutput>,
+}
 
-impl SigningKey for Borrowed<'_> {
+impl SigningKey for KnownBody<'_> {
     type Hasher = Sha256;
 
     fn sign(&self, input: impl Writable) -> mail_auth::Result<Vec<u8>> {
-        self.0.sign(input)
+        self.key.sign(input)
+    }
+
+    fn hash(&self, body: impl Writable) -> HashOutput {
+        self.body.get_or_init(|| self.key.hash(body)).clone()
     }
 
     fn algorithm(&self) -> crypto::Algorithm {
-        self.0.algorithm()
+        self.key.algorithm()
     }
 }
 
-/// The names of the fields that are signed: what is named once more than it stands there is signed as missing.
-fn signed_names(letter: &[u8]) -> Result<Vec<&'static str>, SigningError> {
+/// The names of the fields that are signed, of fields and the letter behind them: what is named once more than it stands
+/// there is signed as missing.
+fn signed_names(parts: [&[u8]; 2]) -> Result<Vec<&'static str>, SigningError> {
     let mut is_letter = false;
     let mut there = [false; IF_THERE.len()];
-    for line in letter.split(|byte| *byte == b'\n') {
-        if line.is_empty() || line == b"\r" {
-            break;
-        }
+    let is_field = |line: &&[u8]| !line.is_empty() && *line != b"\r";
+    for line in parts.into_iter().flat_map(|part| part.split(|byte| *byte == b'\n').take_while(is_field)) {
         if line.first().is_some_and(|byte| matches!(byte, b' ' | b'\t')) {
             continue;
         }

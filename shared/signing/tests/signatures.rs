@@ -135,6 +135,40 @@ async fn both_kinds_of_signatures_pass_at_another_server() {
     assert_eq!(checked(&zone, listed.as_bytes()).await, [true, true]);
 }
 
+/// Copies that differ in the fields before them are each signed whole, though the body is read once.
+#[tokio::test(flavor = "multi_thread")]
+async fn copies_of_a_letter_pass_with_their_own_fields() {
+    let it = bench();
+    it.add(Algorithm::Rsa).await;
+    it.add(Algorithm::Ed25519).await;
+    it.see(Seen::Published).await;
+    let signer = it.store.signer(&it.ring, ACME, DOMAIN).await.expect("a signer");
+    let zone = it.zone().await;
+    let letter = LETTER.to_vec();
+    let plain = String::from_utf8(letter.clone())
+        .expect("text")
+        .replace("List-Unsubscribe: <https://acme.example/u>\r\n", "");
+    let copies = signer.copies_of(plain.as_bytes());
+    for who in ["bea", "cy"] {
+        let fields = format!(
+            "List-Id: <all.acme.example>\r\nList-Unsubscribe: <https://acme.example/{who}>\r\n\
+             List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n"
+        );
+        let signatures = copies.sign(fields.as_bytes()).expect("signed");
+        let copy =
+            String::from_utf8([&signatures[..], fields.as_bytes(), plain.as_bytes()].concat()).expect("text");
+        assert_eq!(checked(&zone, copy.as_bytes()).await, [true, true], "{copy}");
+        for (one, other) in [(who, "eve"), ("One-Click", "None"), ("Hello", "Goodbye"), ("<all.", "<other.")]
+        {
+            let forged = copy.replace(one, other);
+            assert_eq!(checked(&zone, forged.as_bytes()).await, [false, false], "{one}");
+        }
+    }
+    // What stands in the letter itself is signed as it always was.
+    let whole = [&signer.copies_of(&letter).sign(b"").expect("signed")[..], &letter].concat();
+    assert_eq!(checked(&zone, &whole).await, [true, true]);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_key_takes_over_and_old_letters_still_pass() {
     let it = bench();

@@ -31,6 +31,8 @@ pub fn directory_message(error: &DirectoryError, text: &Text) -> String {
         E::TenantTaken(name) => say!(text, "error-tenant-taken", name = name),
         E::DomainTaken(name) => say!(text, "error-domain-taken", name = name),
         E::AddressTaken(address) => say!(text, "error-address-taken", address = address),
+        E::Mobile => say!(text, "error-mobile"),
+        E::MobileTaken => say!(text, "error-mobile-taken"),
         E::OtherTenant(name) => say!(text, "error-other-tenant", name = name),
         E::NoTargets => say!(text, "error-no-targets"),
         E::TooMany { limit, .. } => say!(text, "error-too-many", limit = *limit),
@@ -79,6 +81,7 @@ fn no_seat_message(why: &NoSeat, text: &Text) -> String {
         NoSeat::Business { allowed } => say!(text, "plan-business-taken", allowed = *allowed),
         NoSeat::NoPlan => say!(text, "plan-no-vip"),
         NoSeat::NotVip(address) => say!(text, "plan-not-vip", address = address),
+        NoSeat::NoSecretaries(address) => say!(text, "plan-no-secretaries", address = address),
     }
 }
 

@@ -24,6 +24,8 @@ error-no-member = { $name } is no member of the group
 error-tenant-taken = there is a tenant “{ $name }” already
 error-domain-taken = the domain { $name } is taken
 error-address-taken = the address { $address } is taken by an account, alias or group
+error-mobile = a mobile number has its country and 8 to 15 digits, such as +8613800000000
+error-mobile-taken = another member has that mobile number
 error-other-tenant = { $name } belongs to another tenant
 error-no-targets = at least one target is needed
 error-too-many = too many: at most { $limit } are possible
@@ -60,6 +62,7 @@ error-file-write = { $path } cannot be written: { $cause }
 error-file-rows = { $path } has more than { $limit } rows
 error-file-encoding = { $path } is text in none of UTF-8, UTF-16 and GB18030
 error-file-workbook = { $path } is a workbook that cannot be read: it must be XLSX, not encrypted, with at most 100 columns a sheet
+error-file-sheets = { $path } is a workbook with more than { $limit } sheets; nothing of it is imported
 error-file-unpacked = { $path } is a workbook with more than { $limit } MB when it is unpacked
 error-file-columns = the first line of { $path } must name the columns: “address” for people, “address” with “members” or “senders” for groups, “department” for departments; see “pennypost organisation template”. Not understood: “{ $column }”
 error-import-row = { $file }, line { $line }: { $cause }
@@ -137,7 +140,44 @@ account-binned = { $address } is in the recycle bin until { $until }
 account-restored = { $address } is out of the recycle bin
 account-assigned = { $address } now belongs to “{ $name }”
 account-is-business = { $address } is a business mailbox: no password opens it
+account-backed-up = copied { $messages } messages of { $address } to { $into }, { $damaged } of which are damaged and left out
+account-backup-ordered = the mail of { $address } is being copied: task { $id }
 account-erased = erased { $address }
+account-permitted = { $address } may send to: { $send }, and takes mail from: { $receive }
+functions-blocked = blocked of { $of }: { $functions }
+functions-open = nothing is blocked of { $of }
+functions-of-accounts = only sending, receiving-from-outside and mail-programs can be blocked of a single account
+function-of-tenants = { $function } is blocked of a whole tenant only
+password-and-invitation = either a password or an invitation
+order-bad = an order has a currency by three capital letters, a term that ends after it begins, and a note of 500 characters at most
+order-over = the term of the order is over
+order-decided = there is nothing to be decided about the order any more
+order-tried = the organisation has tried it out already, or has it
+order-no-plan = the organisation has no plan, and is limited by nothing
+order-impossible = to buy takes VIP seats and 1 to 10 years, to renew years, more seats their number, a trial 1 to 10 VIP seats, more accounts a larger number and a reason
+order-approval = what costs something has a currency by three capital letters, and what is renewed or extended is paid
+ending-ended = ended
+ending-from = erased from
+ending-erased = erased
+ending-held = held
+ending-order = ordered
+ending-state = { $state ->
+    [open] open
+    [ended] ended
+    [held] held
+    [erasing] being erased
+   *[erased] erased
+}
+ending-kept = tenants that have ended are kept for { $days } days
+ending-kept-always = tenants that have ended are kept until an order says otherwise
+endings-none = no tenant has ended
+ending-begun = erasing the tenant has begun
+ending-grace = tenants that have ended are kept for { $least } to { $most } days
+ending-days = an order is carried out within { $most } days
+reason-bad = a reason has 1 to { $limit } characters
+terms-bad = terms of service have 1 to { $limit } bytes
+bulletin-bad = a bulletin has a title of 1 to { $title } and a text of 1 to { $most } characters in both languages, and ends after it begins
+contact-bad = name, phone and mail have at most { $limit } characters each and no control characters
 bin-empty = the recycle bin is empty
 import-progress = { $done } of { $total } rows
 import-organisation-done = added { $departments ->
@@ -160,6 +200,7 @@ import-organisation-dry = could add { $departments ->
     [one] 1 group
    *[other] { $groups } groups
  }; nothing was changed
+warning-task-unrecorded = All was done, but is not listed among the tasks: { $cause }
 import-skipped = { $skipped ->
     [one] 1 row was
    *[other] { $skipped } rows were
@@ -237,6 +278,17 @@ group-changed = the group { $address } has { $count ->
 group-readdressed = the group { $former } is { $address } from now on
 group-removed = removed the group { $address }
 groups-none = there are no groups yet
+friends-none = nobody elsewhere was invited to a group yet
+friend-stranger = invited, has not agreed
+friend-friend = has agreed
+friend-left = wants no more
+friend-suspended = letters come back
+friend-forgotten = { $address } is forgotten; nothing goes there until it is invited again and agrees
+friend-needs-seat = only members with a VIP seat do that
+friend-sends-inside = you may send within your organisation only
+friend-not-in-group = that address is no member of the group
+friend-wants-no-more = whoever has that address wants no more
+error-no-friend = { $name } was never invited; see “pennypost group friends”
 list-entry-added = added: { $entry }
 list-entry-there = there already: { $entry }
 list-entry-removed = removed: { $entry }
@@ -297,6 +349,7 @@ word-dmarc-reject = refuse by DMARC
 word-junk-threshold = junk from points
 word-active = active
 word-suspended = suspended
+word-erasing = being erased
 word-disabled = disabled
 word-yes = yes
 word-no = no
@@ -401,6 +454,13 @@ trace-replayed = put into the queue { $queue } again by an administrator
 trace-received = received by { $by } as { $id }
 trace-received-held = received by { $by } as { $id } and not accepted: { $cause }
 trace-unreached = { $address } was not reached: { $cause }
+trace-outside = { $address }: for another server
+trace-remote = attempt { $number } at { $destination }, { $host }, TLS: { $tls }
+trace-remote-sent = { $address }: the other server has taken it: { $answer }
+trace-remote-deferred = { $address }: not taken yet: { $answer }
+trace-remote-failed = { $address }: failed: { $answer }
+trace-remote-next = tried again at { $time }
+trace-remote-reported = its sender was told by the message { $id }
 trace-refused = ended by an administrator: { $cause }
 replay-message = the message { $id } is in the queue { $queue }; the server (“pennypost serve”) must run for it to be worked on. What arrived already is not doubled.
 replay-event = the event is in the queue { $queue }; the server (“pennypost serve”) must run for it to be worked on
@@ -536,6 +596,11 @@ administration-missing = there is no such { $what ->
     [owner] owner
     [mailbox] business mailbox
     [token] token
+    [passkey] passkey
+    [subscription] subscription
+    [provider] provider of identities
+    [binding] binding
+    [bulletin] bulletin
    *[other] thing
  }
 role-added = made the role “{ $name }”
@@ -577,6 +642,159 @@ sign-in-old-password = the old password is not right
 sign-in-addresses-unsaid = nothing is said: give --allow, --deny, --others or --any
 sign-in-others-allow = all others may sign in
 sign-in-others-deny = no others may sign in
+
+word-issuer = issuer
+word-lets-in = lets in
+providers-none = there are no providers
+provider-added = added as { $id }; it is asked for the first time when somebody signs in by it
+provider-changed = { $id } is changed
+provider-removed = { $id } is removed and lets nobody in any more
+provider-off = nobody
+provider-bound = members who are bound to it
+provider-email = members who are bound to it, or whose address it has verified
+provider-failed = the provider does not answer as it should: { $cause }
+provider-issuer = an issuer is https://HOST, with a path or none, and nothing else
+provider-secret = a client secret has 1 to { $limit } bytes and no control characters
+
+# Notices of new mail for other programs.
+notices-none = no program is told of new mail
+notice-added =
+    added as { $id }
+    its secret, which is told only now: { $secret }
+notice-removed = { $id } is removed
+notice-on = { $id } is on
+notice-off = { $id } is off: nothing is told by it
+notice-taken = the receiver has taken it
+notice-not-taken = the receiver has answered with status { $status }
+notice-not-reached = the receiver was not reached: { $cause }
+notice-going = { $taken } notices were taken
+notice-failing = { $taken } notices were taken, none since { $since } ({ $last }); tried again at { $next }
+notice-state-on = on
+notice-state-off = off
+notice-state-paused = paused ({ $cause })
+notice-unread = { $address } has { $count } unread letters in the inbox
+notice-no-mail = mail can't be looked at here
+notice-receiver = a receiver is https://HOST, with a port, a path and a query or without, and nothing else
+notice-subscription = a subscription is to one kind of notices at least, and names { $limit } accounts and departments at most
+word-receiver = receiver
+word-events = events
+
+# Whose names letters bear, terms of service, orders.
+names-of-programs = letters bear the names that mail programs say
+names-of-administrators = letters bear the names that administrators have given
+names-in-form = letters bear the names that administrators have given, as { $form }
+names-given = administrators give the names that letters bear
+letters-none = no such letter came into the account
+letters-hidden = { $count } letters of { $address } are hidden
+letters-shown = { $count } letters of { $address } are shown again
+letters-deleted = { $count } letters of { $address } are deleted
+letters-ordered = it is done by task { $id }
+letters-hidden-title = Letters were hidden
+letters-hidden-text = The operator has hidden { $count } letters in the mailbox { $address }: { $reason }
+letters-shown-title = Letters are shown again
+letters-shown-text = The operator shows { $count } letters in the mailbox { $address } again: { $reason }
+letters-deleted-title = Letters were deleted
+letters-deleted-text = The operator has deleted { $count } letters in the mailbox { $address }: { $reason }
+sending-who = who
+sending-no-rules = everybody may send outside the organisation, as often as they like
+sending-whom = name accounts, departments or tags of whom it is said
+sending-limit-bad = a limit is 1 to 1000000 messages within 1 to 44640 minutes
+sending-none = nothing
+sending-any = as often as they like
+sending-within = { $messages } messages within { $minutes } minutes
+sending-of = { $address } sends outside: { $allowed }
+sending-used = { $sent } sent, begins anew at { $until }
+word-outside = outside
+word-tag = tag
+word-everybody = everybody
+terms-none = no terms of service were published
+terms-published = version { $number } holds from now on
+terms-not-accepted = nobody has accepted any terms of service
+bulletins-none = no bulletins
+contact-none = nobody is named
+contact-is = administrators turn to { $who }
+bulletin-published = bulletin { $number } is published
+bulletin-withdrawn = bulletin { $number } is withdrawn
+orders-none = no orders
+order-unpaid = not paid
+word-who = who
+word-edition = edition
+word-seats = seats
+word-amount = amount
+word-ends = ends
+word-paid = paid
+binding-elsewhere = another member is bound to that person of the provider
+recovery-refused = what was shown sets no password, or not now
+recovery-elsewhere = no letter goes to that address from here: name a mailbox of the organisation
+recovery-own-address = the address leads to the account itself
+recovery-no-mailbox = a recovery address is another member's own: no alias, group or business mailbox, and without a tag
+letter-business-subject = You may use the mailbox { $name }
+letter-business =
+    You may use the business mailbox { $name } ({ $address }) from now on.
+    Your webmail shows it; for a mail program make a password of its own in your settings.
+letter-secretary-wish-subject = A colleague would like to be your secretary
+letter-secretary-wish =
+    { $who } would like to act for you as your secretary.
+    Answer it in your settings. Nothing is open to anybody until you do.
+letter-secretary-granted-subject = You are a secretary from now on
+letter-secretary-granted =
+    { $who } has made you secretary, until { $until }.
+letter-secretary-refused-subject = Your application as a secretary was declined
+letter-secretary-refused =
+    { $who } has declined your application as a secretary.
+sms-code = { $code } is your code for the mailbox, for { $minutes } minutes. Give it to nobody.
+sms-invitation = { $organisation } has given you the mailbox { $login }. Set its password, once: { $invitation }
+mobile-refused = there is no mobile number that was proved, or codes that go to it are the second factor
+sign-up-refused = that is not offered here
+trial-only = the organisation has a trial domain only: it can't be said who it is
+sms-none = no text messages are sent from here
+sms-failed = the text message was not sent: { $cause }
+invitation-not-tried = it was not tried: what came before it took too long or failed
+letter-mobile-subject = Your mobile number was changed
+letter-mobile-set =
+    { $login } signs in by the mobile number { $number } from now on, and sets another password by it.
+    If you have not said so, remove it, change your password and end your other sessions.
+letter-mobile-removed =
+    The mobile number of { $login } was removed: nobody signs in by it any more.
+    If you have not done so, change your password and end your other sessions.
+letter-password-expires-subject = Your password expires soon
+letter-password-expires =
+    The password of { $login } expires on { $end }.
+    Set another one in your settings before then, so that you are let in without delay.
+letter-invitation-subject = { $organisation } has a mailbox for you
+letter-invitation =
+    { $organisation } has given you the mailbox { $login }.
+    Set its first password with this invitation, once, before { $until }:
+    { $invitation }
+    If you do not know { $organisation }, there is nothing to do.
+letter-friend-subject = { $organisation } would like to write to you
+letter-friend =
+    { $organisation } would like to send you what its members write to { $group }.
+    If you agree, open this page within a week and say so there:
+    { $link }
+    Otherwise there is nothing to do, and nothing will come.
+letter-recovery-changed-subject = Your recovery address was changed
+letter-recovery-changed =
+    { $login } is reached at { $address } from now on when the password is forgotten.
+    If you have not said so, remove that address, change your password and end your other sessions.
+letter-recovery-removed =
+    The recovery address of { $login } was removed.
+    If you have not done so, change your password and end your other sessions.
+letter-recovery-code-subject = Confirm this address
+letter-recovery-code =
+    This address is to be where { $login } is reached when the password is forgotten.
+    The code is { $code }. It is good for { $minutes } minutes.
+    If you have not asked for it, there is nothing to do.
+letter-sign-up-code-subject = Your code for opening a mailbox service
+letter-sign-up-code =
+    The code is { $code }. It is good for { $minutes } minutes.
+    If you have not asked for it, there is nothing to do.
+letter-recovery-subject = Set a new password
+letter-recovery =
+    Somebody has asked to set a new password for { $login }.
+    Say this to do so within { $minutes } minutes, once:
+    { $secret }
+    If you have not asked for it, there is nothing to do: the password stays as it is.
 rule-min-length = least characters of a password
 rule-max-length = most characters of a password (0: any)
 rule-classes = kinds of characters
@@ -632,6 +850,7 @@ word-last-use = last use
 ## Domains and their records
 
 service-unsaid = nobody has said yet at what domains have to point; see “pennypost service set --help”
+service-no-pages = nobody has said yet where the pages for people are; see “pennypost service set --help”
 service-bad = this can't be: { $cause }
 service-set = domains of all tenants have to point there from now on; see “pennypost domain check”
 domain-owned = it is known already whose the domain is
@@ -684,6 +903,7 @@ sessions-ended = ended { $count ->
    *[other] { $count } sessions
  } of { $address }
 second-factor-on = since { $since }; recovery codes left: { $codes }
+second-factor-sms = codes go by SMS to the member's mobile number
 second-factor-gone = { $address } has no second factor any more
 second-factor-of-nobody = of nobody
 second-factor-of-administrators = of administrators
@@ -696,12 +916,21 @@ second-factor-none = there is no second factor
 second-administrator = it takes another administrator to confirm it
 order-large = what a second administrator has to confirm has { $limit } bytes at most
 code-wrong = the code is wrong, or was used
+passkey-wrong = the passkey was not accepted
+passkey-row = passkey { $name }: made { $made }, last shown { $used }
+passkey-unused = never
 
 task-not-permitted = whoever ordered it is not permitted to do it any more
 task-no-file = the file that was to be imported is not there any more, or damaged
 task-given-up = it was tried again and again without coming to its end, and was given up
 task-broken = it can’t be carried out; the server’s own log tells why
 task-replaced = another version of the program was installed meanwhile; order it again, and leave out what is there
+task-no-target = the account into which mail is to be copied is not there any more, or closed
+task-no-account = the account is not there any more
+task-newer-order = a later order about these letters came first
+task-no-letters = nothing is left of these letters to which it could be done
+task-no-source = the account whose mail is to be copied has left the recycle bin, or is being erased
+task-no-room = the account has room for { $free } bytes, and there are { $needed } to be copied
 task-over = the task has ended
 task-no-result = there is nothing to be read: the task has not ended, or its result is no longer kept
 task-no-rows = the file has no rows
@@ -782,6 +1011,7 @@ plan-capacity = bytes of an ordinary mailbox
 plan-vip-capacity = bytes of a VIP mailbox
 plan-business-capacity = bytes of a business mailbox
 plan-daily = messages a day
+plan-daily-account = messages a day of each account
 plan-starts = service since
 plan-ends = ends
 plan-verification = verification
@@ -805,9 +1035,20 @@ plan-vip-seats-taken = all { $seats } VIP seats of the plan are taken, { $busine
 plan-business-taken = the plan allows { $allowed } business mailboxes at present: as many as it says, and one for each free VIP seat; see “pennypost plan show”
 plan-no-vip = the tenant has no plan, and so no VIP seats; see “pennypost plan set --help”
 plan-not-vip = { $address } has no VIP seat: only a VIP member’s mailbox is made a business mailbox; see “pennypost plan assign --help”
+plan-no-secretaries = { $address } has no VIP seat: only a VIP member has secretaries; see “pennypost plan assign --help”
 plan-not-in = the plan does not have the function { $function }; see “pennypost plan set --help”
+plan-domains = the plan allows { $limit } domains
 vip-assigned = { $address } has a VIP seat from now on
 vip-withdrawn = { $address } has no VIP seat any more
 seats-recounted = the seats of { $name } were counted wrong, and are counted anew
 seats-right = the seats of { $name } are counted right
 vips-none = nobody has a VIP seat
+
+## Reports to senders
+
+report-failed-subject = Your message was not delivered
+report-delayed-subject = Your message is delayed
+report-failed = Your message could not be delivered to these addresses, and is not tried again:
+report-delayed = Your message has not reached these addresses yet. It is tried again until { $until }; you need not do anything:
+report-failed-one = { $address }: { $cause }
+report-delayed-one = { $address }: { $cause }

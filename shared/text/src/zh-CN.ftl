@@ -24,6 +24,8 @@ error-no-member = { $name } 不是该组的成员
 error-tenant-taken = 租户“{ $name }”已存在
 error-domain-taken = 域名 { $name } 已被占用
 error-address-taken = 地址 { $address } 已被账号、别名或邮件组占用
+error-mobile = 手机号须含国家代码，共 8 至 15 位数字，例如 +8613800000000
+error-mobile-taken = 该手机号已被其他成员使用
 error-other-tenant = { $name } 属于其他租户
 error-no-targets = 至少需要一个目标账号
 error-too-many = 数量过多：最多 { $limit } 个
@@ -60,6 +62,7 @@ error-file-write = 无法写入 { $path }：{ $cause }
 error-file-rows = { $path } 超过 { $limit } 行
 error-file-encoding = { $path } 的文字编码不是 UTF-8、UTF-16 或 GB18030
 error-file-workbook = 无法读取工作簿 { $path }：须为未加密的 XLSX，每个工作表最多 100 列
+error-file-sheets = 工作簿 { $path } 超过 { $limit } 个工作表，未导入任何内容
 error-file-unpacked = 工作簿 { $path } 解压后超过 { $limit } MB
 error-file-columns = { $path } 的第一行须为列名：成员表须有“邮箱”，群组表须有“邮箱”以及“成员”或“使用范围”，部门表须有“部门”；请参阅“pennypost organisation template”。无法识别：“{ $column }”
 error-import-row = { $file } 第 { $line } 行：{ $cause }
@@ -131,11 +134,49 @@ account-binned = { $address } 已进入回收站，保留至 { $until }
 account-restored = 已从回收站恢复 { $address }
 account-assigned = { $address } 现在归“{ $name }”使用
 account-is-business = { $address } 已转为业务邮箱，任何密码都不能登录
+account-backed-up = 已将 { $address } 的 { $messages } 封邮件复制到 { $into }，其中 { $damaged } 封已损坏，未复制
+account-backup-ordered = 正在复制 { $address } 的邮件：任务 { $id }
 account-erased = 已彻底删除 { $address }
+account-permitted = { $address } 可发送至：{ $send }；可接收自：{ $receive }
+functions-blocked = 已限制 { $of } 的功能：{ $functions }
+functions-open = { $of } 没有受限制的功能
+functions-of-accounts = 单个账号只能限制 sending、receiving-from-outside 和 mail-programs
+function-of-tenants = { $function } 只能对整个租户限制
+password-and-invitation = 初始密码与邀请只能二选一
+order-bad = 订单须有三位大写字母的货币代码，期限的结束须晚于开始，备注最多 500 个字符
+order-over = 订单的期限已结束
+order-decided = 该订单已处理，无法再次处理
+order-tried = 该企业已试用过或已开通专业版
+order-no-plan = 该企业没有套餐，也没有任何限制
+order-impossible = 购买须有 VIP 名额和 1 至 10 年期限，续费须有年数，扩容须有数量，试用须有 1 至 10 个 VIP 名额，提高帐号上限须有更大的数量和原因
+order-approval = 有金额时须有三个大写字母的货币代码；续费和扩容须已付款
+ending-ended = 结束时间
+ending-from = 清除时间
+ending-erased = 已清除
+ending-held = 保全
+ending-order = 清除指令
+ending-state = { $state ->
+    [open] 正常
+    [ended] 已结束
+    [held] 已保全
+    [erasing] 正在清除
+   *[erased] 已清除
+}
+ending-kept = 服务结束的租户保留 { $days } 天
+ending-kept-always = 服务结束的租户一直保留，直到另有指令
+endings-none = 没有已结束的租户
+ending-begun = 已开始清除该企业的数据
+ending-grace = 服务结束后的保留期须为 { $least } 至 { $most } 天
+ending-days = 清除须在 { $most } 天之内执行
+reason-bad = 原因须为 1 至 { $limit } 个字符
+terms-bad = 服务协议须为 1 至 { $limit } 字节
+bulletin-bad = 公告须有中英文标题（1 至 { $title } 个字符）和正文（1 至 { $most } 个字符），且结束时间晚于开始时间
+contact-bad = 名称、电话和邮箱各最多 { $limit } 个字符，且不含控制字符
 bin-empty = 回收站是空的
 import-progress = 已处理 { $done } / { $total } 行
 import-organisation-done = 已添加 { $departments } 个部门、{ $people } 个账号、{ $groups } 个邮件组
 import-organisation-dry = 可以添加 { $departments } 个部门、{ $people } 个账号、{ $groups } 个邮件组；未做任何更改
+warning-task-unrecorded = 操作已全部完成，但未能记入任务列表：{ $cause }
 import-skipped = { $skipped } 行此前已存在
 export-organisation = 已写出 { $departments } 个部门、{ $people } 个账号、{ $groups } 个邮件组
 group-for-department = { $address } 是部门 { $path } 的邮件组
@@ -180,6 +221,17 @@ group-changed = 邮件组 { $address } 现有 { $count } 个成员
 group-readdressed = 群组 { $former } 的地址已改为 { $address }
 group-removed = 已删除邮件组 { $address }
 groups-none = 还没有邮件组
+friends-none = 还没有邀请外部地址加入邮件组
+friend-stranger = 已邀请，尚未同意
+friend-friend = 已同意
+friend-left = 不再接收
+friend-suspended = 邮件被退回
+friend-forgotten = 已移除 { $address }；再次邀请并同意之前不会向其发送邮件
+friend-needs-seat = 仅 VIP 成员可执行此操作
+friend-sends-inside = 您只能向本组织内部发送邮件
+friend-not-in-group = 该地址不是此邮件组的成员
+friend-wants-no-more = 该地址的持有人已退出，不再接收
+error-no-friend = 未曾邀请 { $name }，请用“pennypost group friends”查看
 list-entry-added = 已添加：{ $entry }
 list-entry-there = 已存在：{ $entry }
 list-entry-removed = 已删除：{ $entry }
@@ -240,6 +292,7 @@ word-dmarc-reject = 按 DMARC 拒收
 word-junk-threshold = 垃圾邮件分数线
 word-active = 正常
 word-suspended = 停用
+word-erasing = 正在清除
 word-disabled = 禁用
 word-yes = 是
 word-no = 否
@@ -334,6 +387,13 @@ trace-replayed = 管理员已将其重新放入队列 { $queue }
 trace-received = 由 { $by } 接收，编号 { $id }
 trace-received-held = 由 { $by } 接收，编号 { $id }，未予收下：{ $cause }
 trace-unreached = { $address } 未送达：{ $cause }
+trace-outside = { $address }：发往其他服务器
+trace-remote = 第 { $number } 次尝试投递到 { $destination }，{ $host }，TLS：{ $tls }
+trace-remote-sent = { $address }：对方服务器已接收：{ $answer }
+trace-remote-deferred = { $address }：对方暂未接收：{ $answer }
+trace-remote-failed = { $address }：投递失败：{ $answer }
+trace-remote-next = 将于 { $time } 重试
+trace-remote-reported = 已通过邮件 { $id } 告知发件人
 trace-refused = 管理员已终止处理：{ $cause }
 replay-message = 邮件 { $id } 已放入队列 { $queue }；服务器（“pennypost serve”）运行时才会处理。已送达的不会重复。
 replay-event = 事件已放入队列 { $queue }；服务器（“pennypost serve”）运行时才会处理
@@ -466,6 +526,11 @@ administration-missing = 没有该{ $what ->
     [owner] 邮箱主人
     [mailbox] 业务邮箱
     [token] 客户端专用密码
+    [passkey] 通行密钥
+    [subscription] 订阅
+    [provider] 身份提供方
+    [binding] 绑定
+    [bulletin] 公告
    *[other] 对象
  }
 role-added = 已创建角色“{ $name }”
@@ -507,6 +572,159 @@ sign-in-old-password = 原密码不正确
 sign-in-addresses-unsaid = 没有要设置的内容：请给出 --allow、--deny、--others 或 --any
 sign-in-others-allow = 其他地址允许登录
 sign-in-others-deny = 其他地址禁止登录
+
+word-issuer = 签发者
+word-lets-in = 准许登录
+providers-none = 没有身份提供方
+provider-added = 已添加，编号 { $id }；有人通过它登录时才会首次访问
+provider-changed = 已修改 { $id }
+provider-removed = 已移除 { $id }，任何人都不能再通过它登录
+provider-off = 无人
+provider-bound = 已绑定的成员
+provider-email = 已绑定的成员，或其核实过地址的成员
+provider-failed = 身份提供方的应答异常：{ $cause }
+provider-issuer = issuer 须为 https://主机，可带路径，不得含其他内容
+provider-secret = 客户端密钥须为 1 至 { $limit } 字节，且不含控制字符
+
+# 供其他程序使用的新邮件通知。
+notices-none = 没有程序订阅新邮件通知
+notice-added =
+    已添加，编号 { $id }
+    签名密钥（仅显示这一次）：{ $secret }
+notice-removed = 已移除 { $id }
+notice-on = { $id } 已启用
+notice-off = { $id } 已停用，不再发送通知
+notice-taken = 接收方已接受
+notice-not-taken = 接收方的应答状态为 { $status }
+notice-not-reached = 无法连接接收方：{ $cause }
+notice-going = 已接受 { $taken } 条通知
+notice-failing = 已接受 { $taken } 条通知，自 { $since } 起未再接受（{ $last }）；将于 { $next } 重试
+notice-state-on = 启用
+notice-state-off = 停用
+notice-state-paused = 已暂停（{ $cause }）
+notice-unread = { $address } 的收件箱有 { $count } 封未读邮件
+notice-no-mail = 此处无法查看邮件
+notice-receiver = 接收地址须为 https://主机，可带端口、路径和查询参数，不得含其他内容
+notice-subscription = 订阅至少包含一种通知，指定的账号和部门合计最多 { $limit } 个
+word-receiver = 接收地址
+word-events = 通知
+
+# 邮件所用的名称、服务协议与订单。
+names-of-programs = 邮件使用邮件客户端所写的名称
+names-of-administrators = 邮件使用管理员设定的名称
+names-in-form = 邮件使用管理员设定的名称，格式为 { $form }
+names-given = 邮件昵称由管理员统一设定，成员不可修改
+letters-none = 该账号没有收到或发出这封邮件
+letters-hidden = 已隐藏 { $address } 的 { $count } 封邮件
+letters-shown = 已恢复显示 { $address } 的 { $count } 封邮件
+letters-deleted = 已删除 { $address } 的 { $count } 封邮件
+letters-ordered = 由任务 { $id } 执行
+letters-hidden-title = 邮件已被隐藏
+letters-hidden-text = 运营者已隐藏邮箱 { $address } 中的 { $count } 封邮件：{ $reason }
+letters-shown-title = 邮件已恢复显示
+letters-shown-text = 运营者已恢复显示邮箱 { $address } 中的 { $count } 封邮件：{ $reason }
+letters-deleted-title = 邮件已被删除
+letters-deleted-text = 运营者已删除邮箱 { $address } 中的 { $count } 封邮件：{ $reason }
+sending-who = 对象
+sending-no-rules = 所有成员均可对外发信，频率不限
+sending-whom = 请指定账号、部门或标签
+sending-limit-bad = 限制须为 1 至 44640 分钟内 1 至 1000000 封
+sending-none = 禁止外发
+sending-any = 频率不限
+sending-within = { $minutes } 分钟内最多 { $messages } 封
+sending-of = { $address } 对外发信：{ $allowed }
+sending-used = 已发送 { $sent } 封，将于 { $until } 重新计数
+word-outside = 对外发信
+word-tag = 标签
+word-everybody = 所有成员
+terms-none = 尚未发布服务协议
+terms-published = 第 { $number } 版自现在起生效
+terms-not-accepted = 尚无人接受任何服务协议
+bulletins-none = 没有公告
+contact-none = 尚未设置联系人
+contact-is = 管理员的联系人为 { $who }
+bulletin-published = 公告 { $number } 已发布
+bulletin-withdrawn = 公告 { $number } 已撤回
+orders-none = 没有订单
+order-unpaid = 未支付
+word-who = 操作者
+word-edition = 版本
+word-seats = 名额
+word-amount = 金额
+word-ends = 到期
+word-paid = 支付
+binding-elsewhere = 该身份已绑定到另一位成员
+recovery-refused = 所提供的内容不能用于设置密码，或暂时不可用
+recovery-elsewhere = 此处无法向该地址发送邮件：请使用本组织的邮箱地址
+recovery-own-address = 该地址就是此帐号本身的地址
+recovery-no-mailbox = 恢复地址须为其他成员本人的邮箱地址，不能是别名、群组、公共邮箱或带标签的地址
+letter-business-subject = 您可以使用业务邮箱 { $name }
+letter-business =
+    您现在可以使用业务邮箱 { $name }（{ $address }）。
+    可在网页邮箱中使用；如需在客户端中使用，请在设置中生成专用密码。
+letter-secretary-wish-subject = 有同事申请成为您的秘书
+letter-secretary-wish =
+    { $who }申请成为您的秘书，代您处理邮件。
+    请在设置中答复；在您同意之前，对方没有任何权限。
+letter-secretary-granted-subject = 您已成为秘书
+letter-secretary-granted =
+    { $who }已将您设为秘书，有效期至 { $until }。
+letter-secretary-refused-subject = 您的秘书申请未获同意
+letter-secretary-refused =
+    { $who }没有同意您的秘书申请。
+sms-code = 您的邮箱验证码为 { $code }，{ $minutes } 分钟内有效，请勿告诉他人。
+sms-invitation = { $organisation } 为您开通了邮箱 { $login }，请用以下邀请设置密码，仅可使用一次：{ $invitation }
+mobile-refused = 尚未绑定经过验证的手机号码，或该号码正用于短信二次验证
+sign-up-refused = 此处不提供该功能
+trial-only = 该企业仅有试用域名，无法认证
+sms-none = 此处不发送短信
+sms-failed = 短信未能发送：{ $cause }
+invitation-not-tried = 尚未尝试：之前的操作耗时过长或失败
+letter-mobile-subject = 您的手机号已更改
+letter-mobile-set =
+    { $login } 现可用手机号 { $number } 登录及重设密码。
+    如非本人操作，请移除该手机号、修改密码并退出其他会话。
+letter-mobile-removed =
+    { $login } 的手机号已移除，不能再用其登录。
+    如非本人操作，请修改密码并退出其他会话。
+letter-password-expires-subject = 您的密码即将过期
+letter-password-expires =
+    { $login } 的密码将于 { $end } 过期。
+    请在此之前在设置中修改密码，以免影响登录。
+letter-invitation-subject = { $organisation } 为您开通了邮箱
+letter-invitation =
+    { $organisation } 为您开通了邮箱 { $login }。
+    请在 { $until } 之前用以下邀请设置初始密码，仅可使用一次：
+    { $invitation }
+    如您与 { $organisation } 无关，无需理会。
+letter-friend-subject = { $organisation } 希望向您发送邮件
+letter-friend =
+    { $organisation } 希望将其成员发往 { $group } 的邮件发送给您。
+    如您同意，请在一周内打开以下页面并确认：
+    { $link }
+    如不同意，无需理会，您不会收到任何邮件。
+letter-recovery-changed-subject = 您的恢复地址已更改
+letter-recovery-changed =
+    { $login } 忘记密码时的联系地址现为 { $address }。
+    如非本人操作，请移除该地址、修改密码并退出其他会话。
+letter-recovery-removed =
+    { $login } 的恢复地址已移除。
+    如非本人操作，请修改密码并退出其他会话。
+letter-recovery-code-subject = 确认此地址
+letter-recovery-code =
+    此地址将作为 { $login } 忘记密码时的联系地址。
+    验证码为 { $code }，{ $minutes } 分钟内有效。
+    如非本人操作，无需理会。
+letter-sign-up-code-subject = 开通邮箱服务的验证码
+letter-sign-up-code =
+    验证码为 { $code }，{ $minutes } 分钟内有效。
+    如非本人操作，无需理会。
+letter-recovery-subject = 设置新密码
+letter-recovery =
+    有人请求为 { $login } 设置新密码。
+    请在 { $minutes } 分钟内提交以下内容，仅可使用一次：
+    { $secret }
+    如非本人操作，无需理会：密码不会改变。
 rule-min-length = 密码最少字符数
 rule-max-length = 密码最多字符数（0 为不限）
 rule-classes = 字符种类数
@@ -562,6 +780,7 @@ word-last-use = 最近使用
 ## 域名与解析记录
 
 service-unsaid = 尚未设置域名应指向的服务器，见“pennypost service set --help”
+service-no-pages = 尚未设置用户页面所在的主机，见“pennypost service set --help”
 service-bad = 设置无效：{ $cause }
 service-set = 已设置。所有租户的域名今后应指向这些服务器，见“pennypost domain check”
 domain-owned = 该域名的所有权已经确认
@@ -611,6 +830,7 @@ session-life = 会话时长须为 15 分钟至 90 天，空闲时间至少 5 分
 sessions-none = 没有会话
 sessions-ended = 已结束 { $address } 的 { $count } 个会话
 second-factor-on = 启用于 { $since }；剩余恢复码：{ $codes }
+second-factor-sms = 验证码通过短信发送至成员的手机号码
 second-factor-gone = { $address } 不再有二次验证
 second-factor-of-nobody = 不要求
 second-factor-of-administrators = 管理员
@@ -623,12 +843,21 @@ second-factor-none = 尚未设置二次验证
 second-administrator = 须由另一位管理员确认
 order-large = 需要另一位管理员确认的请求最多 { $limit } 字节
 code-wrong = 验证码错误或已使用
+passkey-wrong = 通行密钥未被接受
+passkey-row = 通行密钥 { $name }：创建于 { $made }，最近使用 { $used }
+passkey-unused = 从未
 
 task-not-permitted = 下达该任务的人已不再具有所需的权限
 task-no-file = 待导入的文件已不存在或已损坏
 task-given-up = 多次尝试仍未完成，已放弃
 task-broken = 无法执行，原因请查看服务器日志
 task-replaced = 执行期间程序已更换版本，请重新提交，并跳过已存在的项
+task-no-target = 接收备份的账号已不存在或已停用
+task-no-account = 该账号已不存在
+task-newer-order = 针对这些邮件的更新指令已先行处理
+task-no-letters = 这些邮件已无可处理的内容
+task-no-source = 待备份的账号已移出回收站，或正在被彻底删除
+task-no-room = 目标账号剩余 { $free } 字节，而待备份的邮件有 { $needed } 字节
 task-over = 该任务已结束
 task-no-result = 没有可读取的结果：任务尚未结束，或结果已过保留期
 task-no-rows = 文件中没有数据行
@@ -709,6 +938,7 @@ plan-capacity = 普通邮箱容量（字节）
 plan-vip-capacity = VIP 邮箱容量（字节）
 plan-business-capacity = 业务邮箱容量（字节）
 plan-daily = 每日发信额度
+plan-daily-account = 每个帐号的每日发信额度
 plan-starts = 服务起始日
 plan-ends = 到期时间
 plan-verification = 主体验证
@@ -732,9 +962,20 @@ plan-vip-seats-taken = 套餐的 { $seats } 个 VIP 名额已用完，其中 { $
 plan-business-taken = 套餐目前最多允许 { $allowed } 个业务邮箱：基本数量（通常为 3 个）加上未分配的 VIP 名额；请查看“pennypost plan show”
 plan-no-vip = 该租户没有套餐，因此没有 VIP 名额；请查看“pennypost plan set --help”
 plan-not-vip = { $address } 不是 VIP：只有 VIP 成员的邮箱可以转为业务邮箱；请查看“pennypost plan assign --help”
+plan-no-secretaries = { $address } 不是 VIP：只有 VIP 成员可以设置邮箱秘书；请查看“pennypost plan assign --help”
 plan-not-in = 套餐不包含功能 { $function }；请查看“pennypost plan set --help”
+plan-domains = 套餐最多允许 { $limit } 个域名
 vip-assigned = { $address } 已分配 VIP 名额
 vip-withdrawn = { $address } 的 VIP 名额已收回
 seats-recounted = { $name } 的账号名额计数有误，已重新统计
 seats-right = { $name } 的账号名额计数无误
 vips-none = 没有成员分配 VIP 名额
+
+## Reports to senders
+
+report-failed-subject = 您的邮件未能送达
+report-delayed-subject = 您的邮件延迟送达
+report-failed = 您的邮件无法送达以下地址，系统不再重试：
+report-delayed = 您的邮件尚未送达以下地址。系统将重试至 { $until }，您无需操作：
+report-failed-one = { $address }：{ $cause }
+report-delayed-one = { $address }：{ $cause }

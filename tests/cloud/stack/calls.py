@@ -28,9 +28,14 @@ OTHER_NAMES = {
     "delete_message_batch": "DeleteMessage",
     "change_message_visibility_batch": "ChangeMessageVisibility",
 }
+#: What the ports of tables have in common (`table.rs`), and the action that it needs.
+COMMON = {"write_batch": "BatchWriteItem", "delete_all": "BatchWriteItem"}
 
 GIVEN = {
-    **{table: {*permissions.READ[table], *permissions.WRITE[table]} for table in permissions.TABLES},
+    **{
+        table: {*permissions.READ[table], *permissions.WRITE[table], *permissions.ERASE.get(table, [])}
+        for table in permissions.TABLES
+    },
     "objects": {*permissions.OBJECTS.values(), permissions.LIST},
     "queue": {*permissions.RECEIVE, *permissions.SEND, *permissions.MEASURE, *permissions.DRAIN, *permissions.BELL},
 }
@@ -61,11 +66,12 @@ def calls(port: str, names: list[str]) -> set[str]:
     code = "\n".join(file.read_text(encoding="utf-8").split("#[cfg(test)]")[0] for file in files if file.exists())
     if not code:
         raise SystemExit(f"error: the port {port} is not where it was")
-    return {name for name in names if re.search(rf"\.\s*{name}\(\)", code)}
+    made = {name for name in names if re.search(rf"\.\s*{name}\(\)", code)}
+    return made | {name for name in COMMON if re.search(rf"table\s*\.{name}\(", code)}
 
 
 def action(call: str) -> str:
-    return OTHER_NAMES.get(call, "".join(word.capitalize() for word in call.split("_")))
+    return COMMON.get(call) or OTHER_NAMES.get(call, "".join(word.capitalize() for word in call.split("_")))
 
 
 if __name__ == "__main__":

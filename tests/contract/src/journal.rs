@@ -22,6 +22,7 @@ suite!(Journal:
     accounts_are_listed_in_order,
     accounts_do_not_touch,
     large_entries_are_kept_whole,
+    what_is_erased_is_gone_and_nothing_else,
 );
 
 fn entry(seq: u64, who: u64) -> Entry {
@@ -228,6 +229,53 @@ async fn accounts_do_not_touch(journal: Arc<dyn Journal>) {
     assert_eq!(numbers(&entries), [1, 2, 3]);
     let entries = ok(journal.since(same_account_elsewhere, Seq::ZERO, 10, Consistency::Strong).await);
     assert_eq!(entries, [entry(1, 2)]);
+}
+
+async fn what_is_erased_is_gone_and_nothing_else(journal: Arc<dyn Journal>) {
+    let middle = TenantId(tenant().0.clamp(2, u64::MAX - 2));
+    let of = |tenant, account| AccountKey { tenant, account: pennypost_model::AccountId(account) };
+    let (one, other) = (of(middle, 7), of(middle, 8));
+    let elsewhere = of(TenantId(middle.0 + 1), 7);
+    let head = Head { base_seq: Seq(3), base: "a base".to_owned() };
+    let mut kept = Vec::new();
+    for account in [one, other, elsewhere] {
+        let mut entries = fill(&journal, account, 59).await;
+        let mut large = entry(60, 0);
+        for id in 7..1007 {
+            let name = format!("{id} {}", "名".repeat(80));
+            large.ops.push(Op::Mailbox(MailboxOp::Rename { id: MailboxId(id), name }));
+        }
+        assert_eq!(ok(journal.append(account, &large).await), Appended::Committed);
+        assert!(ok(journal.advance_head(account, &head).await));
+        entries.push(large);
+        kept = entries;
+    }
+    // In parts, from the newest entry on: what is left in between has no holes.
+    assert!(ok(journal.erase(one, 20).await));
+    let left = numbers(&ok(journal.since(one, Seq::ZERO, 100, Consistency::Strong).await));
+    assert!(
+        (40..60).contains(&left.len()) && left == (1..=left.len() as u64).collect::<Vec<_>>(),
+        "{left:?}"
+    );
+    let mut calls = 0;
+    while ok(journal.erase(one, 20).await) {
+        calls += 1;
+        assert!(calls < 10, "it comes to an end");
+    }
+    assert_eq!(ok(journal.newest(one, 10, Consistency::Strong).await), Newest::default());
+    assert_eq!(ok(journal.accounts(middle, None, 10).await), [other]);
+    assert!(!ok(journal.erase(one, 20).await));
+    for account in [other, elsewhere] {
+        assert_eq!(ok(journal.since(account, Seq::ZERO, 100, Consistency::Strong).await), kept);
+        assert_eq!(ok(journal.newest(account, 1, Consistency::Strong).await).head.as_ref(), Some(&head));
+    }
+    // What somebody writes who had it open goes with the next call, also where no entry is.
+    assert!(ok(journal.advance_head(one, &head).await));
+    assert!(!ok(journal.erase(one, 20).await));
+    assert_eq!(ok(journal.newest(one, 10, Consistency::Strong).await), Newest::default());
+    assert_eq!(ok(journal.append(one, &entry(61, 0)).await), Appended::Committed);
+    while ok(journal.erase(one, 20).await) {}
+    assert_eq!(ok(journal.newest(one, 10, Consistency::Strong).await), Newest::default());
 }
 
 async fn large_entries_are_kept_whole(journal: Arc<dyn Journal>) {

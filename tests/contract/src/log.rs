@@ -14,7 +14,9 @@ suite!(Log:
     limits_cut_the_end_off,
     tenants_and_kinds_do_not_touch,
     racing_appenders_lose_nothing,
+    what_is_appended_unhurried_is_there_when_it_returns,
     expiry_spares_what_is_younger_and_other_kinds,
+    what_is_erased_is_gone_and_nothing_else,
 );
 
 const KINDS: [LogKind; 3] = [LogKind::Trace, LogKind::Login, LogKind::Audit];
@@ -55,6 +57,30 @@ async fn records_come_in_order_of_id_and_time_and_writing(log: Arc<dyn Log>) {
     let values: Vec<&[u8]> = found.iter().map(|record| record.value.as_slice()).collect();
     assert_eq!(values, [b"1", b"2", b"3", b"4", b"5", b"6"]);
     assert_eq!(found[4], sent[0]);
+}
+
+async fn what_is_erased_is_gone_and_nothing_else(log: Arc<dyn Log>) {
+    let (one, other) = (tenant(), tenant());
+    let mut sent = Vec::new();
+    for number in 0..120 {
+        for (tenant, kind) in [(one, LogKind::Trace), (one, LogKind::Login), (other, LogKind::Trace)] {
+            sent.push(record(tenant, kind, event(START + number), START + number, "a record"));
+        }
+    }
+    for part in sent.chunks(30) {
+        ok(log.append(part).await);
+    }
+    let mut erased = 0;
+    while let some = ok(log.erase(one, LogKind::Trace, 3).await)
+        && some > 0
+    {
+        erased += some;
+        assert!(some <= 3 && erased <= 120, "{some} of {erased}");
+    }
+    assert!(erased > 0);
+    assert_eq!(everything(&log, one, LogKind::Trace).await, []);
+    assert_eq!(everything(&log, one, LogKind::Login).await.len(), 120);
+    assert_eq!(everything(&log, other, LogKind::Trace).await.len(), 120);
 }
 
 async fn bounds_are_inclusive(log: Arc<dyn Log>) {
@@ -124,6 +150,26 @@ async fn racing_appenders_lose_nothing(log: Arc<dyn Log>) {
         };
         assert!(mine.is_sorted_by_key(|record| number(record)), "order of writing");
     }
+}
+
+async fn what_is_appended_unhurried_is_there_when_it_returns(log: Arc<dyn Log>) {
+    let tenant = tenant();
+    ok(log.append_unhurried(&[]).await);
+    let alone = [record(tenant, LogKind::Trace, event(START), START, "alone")];
+    ok(log.append_unhurried(&alone).await);
+    assert_eq!(everything(&log, tenant, LogKind::Trace).await, alone);
+    race(&log, RACERS, |log, racer| async move {
+        let time = START + racer as i64;
+        let own = [record(tenant, LogKind::Login, event(time), time, "x")];
+        // Beside some that are in haste.
+        if racer % 2 == 0 {
+            ok(log.append_unhurried(&own).await);
+        } else {
+            ok(log.append(&own).await);
+        }
+        assert!(everything(&log, tenant, LogKind::Login).await.contains(&own[0]));
+    })
+    .await;
 }
 
 async fn expiry_spares_what_is_younger_and_other_kinds(log: Arc<dyn Log>) {

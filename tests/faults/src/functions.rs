@@ -9,6 +9,7 @@ use pennypost_runtime_lambda::{Function, Invocation, QueueFunction, Takeover};
 use pennypost_simulation::executor::turn;
 use pennypost_simulation::stage::Stage;
 
+use crate::outside::Outside;
 use crate::post::{Driver, some_queue};
 use crate::services::Services;
 
@@ -30,8 +31,9 @@ impl Functions {
         takeover: Arc<dyn Takeover>,
         services: Arc<Services>,
         fusing: Fusing,
+        outside: &Outside,
     ) -> Functions {
-        let desk = Driver::new(stage.clone(), Acknowledgement::ByTheCaller, fusing).desk();
+        let desk = Driver::new(stage.clone(), Acknowledgement::ByTheCaller, fusing, outside).desk();
         Functions { stage, desk, takeover, services }
     }
 

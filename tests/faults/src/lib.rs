@@ -14,6 +14,7 @@ pub mod backend;
 pub mod faulty;
 pub mod functions;
 pub mod hours;
+pub mod outside;
 pub mod post;
 mod scenario;
 pub mod services;

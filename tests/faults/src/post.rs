@@ -8,16 +8,18 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use pennypost_deliver::Deliver;
 use pennypost_directory::Directory;
+use pennypost_hooks::Hooks;
 use pennypost_inbound_parse::InboundParse;
 use pennypost_meter::Counts;
 use pennypost_model::codec;
 use pennypost_model::event::{Event, Stage as Step};
 use pennypost_model::{AccountKey, Seq, TenantId};
-use pennypost_notify::Notify;
+use pennypost_notify::{Announcer, Notify};
 use pennypost_policy_filter::PolicyFilter;
 use pennypost_ports::{Outgoing, PortResult, Receipt, Received, Wakeups};
 use pennypost_runtime::batch::{Acknowledgement, Desk, Patience};
 use pennypost_runtime::{Fusing, Handler, Pipeline};
+use pennypost_send_remote::SendRemote;
 use pennypost_simulation::actors;
 use pennypost_simulation::executor::turn;
 use pennypost_simulation::letter::letter;
@@ -25,6 +27,7 @@ use pennypost_simulation::stage::Stage;
 use rand::Rng;
 
 use crate::hours::Hours;
+use crate::outside::Outside;
 
 /// What a poison message begins with: no event does.
 pub const POISON: &[u8] = b"\xff poison ";
@@ -32,8 +35,10 @@ pub const POISON: &[u8] = b"\xff poison ";
 pub const VISIBILITY: Duration = Duration::from_secs(90);
 
 /// The adapter accepts a letter, or tells the sender to come again.
-pub async fn accept(stage: Stage, hours: Hours) {
-    let Some(letter) = stage.random(|random| letter(random, hours.now())) else { return };
+pub async fn accept(stage: Stage, hours: Hours, outside: Outside) {
+    let Some(mut letter) = stage.random(|random| letter(random, hours.now())) else { return };
+    outside.address(&mut letter, &stage);
+    let (id, addresses) = (letter.accepted.id, Outside::addresses(&letter.accepted));
     let copies = letter.copies();
     if let Some((name, bytes)) = letter.spool
         && stage.objects.put_unique(&name, bytes).await.is_err()
@@ -46,6 +51,7 @@ pub async fn accept(stage: Stage, hours: Hours) {
     stage.ledger.lock().doubtful.extend(copies.clone());
     let sent = stage.queue.send_batch(event.stage(), vec![message]).await;
     if sent == [Ok(())] {
+        outside.promise(id, &addresses);
         stage.ledger.lock().accept(copies);
     }
 }
@@ -116,7 +122,7 @@ impl Wakeups for NobodyWatches {
 pub fn some_queue(stage: &Stage) -> (Step, usize) {
     stage.random(|random| {
         // What there is most of.
-        let all = [0, 0, 0, 1, 2, 2, 3, 4];
+        let all = [0, 0, 0, 1, 2, 2, 3, 4, 6];
         (Step::ALL[all[random.random_range(0..all.len())]], random.random_range(1..=6))
     })
 }
@@ -126,22 +132,28 @@ pub fn some_queue(stage: &Stage) -> (Step, usize) {
 pub struct Driver {
     stage: Stage,
     desk: Desk,
+    sender: SendRemote,
     acknowledgement: Acknowledgement,
 }
 
 impl Driver {
     /// A driver with fresh memories.
     #[must_use]
-    pub fn new(stage: Stage, acknowledgement: Acknowledgement, fusing: Fusing) -> Driver {
+    pub fn new(stage: Stage, acknowledgement: Acknowledgement, fusing: Fusing, outside: &Outside) -> Driver {
+        let sender = outside.sender(&stage);
         let control = || Arc::clone(&stage.control);
         let directory = Directory::new(control(), Arc::clone(&stage.clock), Arc::clone(&stage.ids));
         let deliver: Arc<Deliver> = actors::deliverer(&stage);
-        let handlers: [Arc<dyn Handler>; 5] = [
+        let handlers: [Arc<dyn Handler>; 6] = [
             Arc::new(InboundParse::new(Arc::clone(&stage.objects), Arc::clone(&stage.log))),
             Arc::new(PolicyFilter::new(Arc::new(directory))),
             deliver,
-            Arc::new(Notify::new(Arc::new(NobodyWatches))),
+            Arc::new(Notify::new(
+                Arc::new(NobodyWatches),
+                Announcer::new(Hooks::new(control()), Arc::clone(&stage.clock)),
+            )),
             Arc::new(actors::housekeeper(&stage, 3)),
+            Arc::new(sender.clone()),
         ];
         let pipeline = Arc::new(Pipeline::new(handlers, fusing, Arc::clone(&stage.queue)));
         // Processes die here by the dozen, and none of them because of what it had in hand.
@@ -155,7 +167,7 @@ impl Driver {
             patience,
             acknowledgement,
         );
-        Driver { stage, desk, acknowledgement }
+        Driver { stage, desk, sender, acknowledgement }
     }
 
     /// Takes some batches, from any queue.
@@ -164,7 +176,15 @@ impl Driver {
             let (step, max) = some_queue(&self.stage);
             self.batch(step, max).await;
             turn().await;
+            if self.stage.random(|random| random.random_range(0..4) == 0) {
+                self.work_off().await;
+            }
         }
+    }
+
+    /// Looks after what is due for other servers.
+    pub async fn work_off(&self) {
+        let _ = self.sender.work_off().await;
     }
 
     /// The desk.

@@ -20,6 +20,7 @@ use crate::backend::{Backend, Open};
 use crate::faulty::{Faulty, FaultyClock, SeededIds, Trouble};
 use crate::functions::Functions;
 use crate::hours::{Hours, Pace};
+use crate::outside::Outside;
 use crate::post::{Driver, POISON, Poison, VISIBILITY, accept, accept_many, poison, poison_body};
 use crate::services::Alive;
 use crate::source::Source;
@@ -121,6 +122,7 @@ async fn run_at(backend: Backend, pace: Pace, seed: u64, plan: Plan) -> Result<R
         executor: Executor::default(),
         alive: (0..=PROCESSES).map(|_| Alive::default()).collect(),
         poisoned: Arc::default(),
+        outside: Outside::default(),
         functions: plan.functions,
         deaths: 0,
         open,
@@ -164,6 +166,7 @@ struct Town {
     executor: Executor,
     alive: Vec<Alive>,
     poisoned: Poison,
+    outside: Outside,
     functions: bool,
     deaths: u64,
     open: Open,
@@ -241,7 +244,8 @@ impl Town {
             let step = QueueStage::ALL[self.random.random_range(0..QueueStage::ALL.len())];
             self.executor.spawn(ADAPTER, poison(stage.clone(), Arc::clone(&self.poisoned), step));
         }
-        self.executor.spawn(ADAPTER, accept(stage, self.hours.clone()));
+        let accepting = accept(stage, self.hours.clone(), self.outside.clone());
+        self.executor.spawn(ADAPTER, accepting);
     }
 
     fn kill(&mut self, process: usize) {
@@ -257,12 +261,13 @@ impl Town {
         let (stage, takeover) = self.process(process);
         let services = self.open.services().filter(|_| self.functions && process == DRIVERS[0]);
         if let (Some(services), Some(takeover)) = (services, takeover) {
-            let functions = Functions::new(stage, takeover, services, self.fusing());
+            let functions = Functions::new(stage, takeover, services, self.fusing(), &self.outside);
             for _ in 0..2 {
                 self.executor.spawn(process, functions.clone().work(4));
             }
         } else if DRIVERS.contains(&process) {
-            let driver = Driver::new(stage, self.acknowledgement(), self.fusing());
+            let (acknowledgement, fusing) = (self.acknowledgement(), self.fusing());
+            let driver = Driver::new(stage, acknowledgement, fusing, &self.outside);
             for _ in 0..2 {
                 self.executor.spawn(process, driver.clone().work(4));
             }
@@ -331,14 +336,17 @@ impl Town {
         const LONG: usize = 200;
         let stage = self.stage(PROCESSES);
         let (acknowledgement, fusing) = (self.acknowledgement(), self.fusing());
-        let driver = Driver::new(stage.clone(), acknowledgement, fusing);
+        let driver = Driver::new(stage.clone(), acknowledgement, fusing, &self.outside);
         for _ in 0..LONG {
             let left = Arc::new(Mutex::new(0_u64));
             let (looked, stage, driver) = (Arc::clone(&left), stage.clone(), driver.clone());
+            let outside = self.outside.clone();
             let drain = async move {
                 for step in QueueStage::ALL {
                     while driver.batch(step, 10).await > 0 {}
                 }
+                driver.work_off().await;
+                *looked.lock() += outside.waiting(&stage).await;
                 for step in QueueStage::ALL {
                     match stage.queue.depth(step).await {
                         Ok(depth) => *looked.lock() += depth.waiting + depth.in_flight,
@@ -367,6 +375,8 @@ impl Town {
         let stage = self.stage(PROCESSES);
         self.finish_alone(dead_letters(stage.clone(), Arc::clone(&self.poisoned))).await;
         self.run_out().await;
+        let (outside, judging) = (self.outside.clone(), stage.clone());
+        self.finish_alone(async move { outside.judge(&judging).await }).await;
         self.finish_alone(bury_all(stage.clone())).await;
         self.finish_alone(actors::collect_all(stage.clone())).await;
         self.finish_alone(verdict::judge_collection(stage.clone())).await;

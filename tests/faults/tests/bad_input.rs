@@ -9,6 +9,7 @@ use pennypost_faults::Backend;
 use pennypost_faults::backend::{Open, Ports};
 use pennypost_faults::faulty::{Faulty, FaultyClock, SeededIds, Trouble};
 use pennypost_faults::hours::{Hours, Pace};
+use pennypost_faults::outside::Outside;
 use pennypost_faults::post::{Driver, VISIBILITY};
 use pennypost_faults::services::{Alive, Outage, Services};
 use pennypost_faults::source::Source;
@@ -66,7 +67,7 @@ async fn accept(stage: &Stage, letter: Letter, stored: impl Fn(Bytes) -> Option<
 
 /// Handles what waits until nothing comes for a while.
 async fn work(stage: &Stage, hours: &Hours) {
-    let driver = Driver::new(stage.clone(), Acknowledgement::Here, Fusing::fused());
+    let driver = Driver::new(stage.clone(), Acknowledgement::Here, Fusing::fused(), &Outside::default());
     for _ in 0..4 {
         while driver.batch(Step::InboundParse, 10).await > 0 {}
         hours.pass(VISIBILITY).await;

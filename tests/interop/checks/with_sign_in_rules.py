@@ -207,7 +207,7 @@ def http(context: Context, key: str, method: str, path: str, body: dict | None =
         return error.code, error.read().decode()
 
 
-# Feature AUT-10 (part): no page of members yet; passwords for mail programs: made, scoped to a protocol, with their last use; compulsory where secure sign-in is on
+# Feature AUT-10: no page of members yet; passwords for mail programs: made, scoped to a protocol, with their last use; compulsory where secure sign-in is on
 # Feature AUT-09: secure sign-in forced for one member
 @check("sign-in rules: a token opens its protocol only; with secure sign-in the password opens none")
 def tokens(context: Context) -> None:
@@ -228,7 +228,7 @@ def tokens(context: Context) -> None:
     assert used["fetcher"]["address"] == "127.0.0.1" and used["fetcher"]["kind"] == "pop3", used
 
 
-# Feature AUT-11 (part): a second factor asked for over HTTP, by codes and recovery codes that are good once; SMS takes a connector that is not built
+# Feature AUT-11: a second factor asked for over HTTP, by codes and recovery codes that are good once
 @check("sign-in rules: a second factor over HTTP: a code opens once, a recovery code once; mail programs need a token")
 def second_factor(context: Context) -> None:
     member, home = account(context, "totp"), "127.24.1.1"
@@ -262,7 +262,7 @@ def second_factor(context: Context) -> None:
     assert sign_in(context, member, home)[0] == 201 and lets_in(context, member, "imaps", home)
 
 
-# Feature AUT-10 (part): a token is the only way into a business mailbox; no page yet
+# Feature AUT-10: a token is the only way into a business mailbox; no page yet
 @check("sign-in rules: a business mailbox is opened by its tokens")
 def business(context: Context) -> None:
     member = account(context, "business")
@@ -273,7 +273,7 @@ def business(context: Context) -> None:
 
 
 # Feature LOG-05: way, address, program and result of each sign-in
-# Feature AUT-05 (part): who has no password yet cannot set the first one himself; a member sets another password over HTTP, and mail programs need the new one
+# Feature AUT-05: a member sets another password over HTTP, and mail programs need the new one; no page yet
 @check("sign-in rules: the record names way, address, program and result; a password changed over HTTP holds")
 def record(context: Context) -> None:
     member = account(context, "record")

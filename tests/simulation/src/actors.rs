@@ -262,6 +262,7 @@ pub fn housekeeper(stage: &Stage, long_tail: u64) -> Housekeep {
     let minutes = |minutes: f64| minutes / 1440.0;
     let settings = Settings {
         restore_days: minutes(RESTORE_MINUTES),
+        hidden_days: minutes(RESTORE_MINUTES),
         min_age_days: minutes(MIN_AGE_MINUTES),
         long_tail,
         // So small that there are several, and that they are merged.

@@ -27,7 +27,8 @@ impl Letter {
     #[must_use]
     pub fn copies(&self) -> Copies {
         let mut copies = Copies::new();
-        for recipient in &self.accepted.recipients {
+        // What goes to other servers makes none.
+        for recipient in self.accepted.recipients.iter().filter(|recipient| recipient.via != Via::Outside) {
             copies.entry(self.accepted.copy_id(recipient)).or_default().push(recipient.account);
         }
         copies

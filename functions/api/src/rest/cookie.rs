@@ -12,15 +12,26 @@ use crate::rest::problem::{Kind, Refusal};
 
 /// The prefix makes browsers refuse it without Secure, with another path, or for other hosts.
 const NAME: &str = "__Host-pennypost";
+/// What a browser that went to a provider shows when it comes back. It comes from another site: Strict would keep it back.
+const PROVIDER: &str = "__Host-pennypost-provider";
 /// What pages of this post office send along.
 pub(crate) const OWN_PAGE: &str = "pennypost-page";
 
 /// The session in a browser's cookies.
 pub(super) fn session(headers: &HeaderMap) -> Option<&str> {
+    named(headers, NAME)
+}
+
+/// What it has to show when it comes back from a provider.
+pub(super) fn provider(headers: &HeaderMap) -> Option<&str> {
+    named(headers, PROVIDER)
+}
+
+fn named<'a>(headers: &'a HeaderMap, wanted: &str) -> Option<&'a str> {
     let lines = headers.get_all(header::COOKIE).into_iter().filter_map(|line| line.to_str().ok());
     let mut values = lines.flat_map(|line| line.split(';')).filter_map(|pair| {
         let (name, value) = pair.trim().split_once('=')?;
-        (name == NAME).then_some(value)
+        (name == wanted).then_some(value)
     });
     // Two of that name: somebody has set one, and nobody knows which.
     values.next().filter(|value| !value.is_empty() && values.next().is_none())
@@ -29,6 +40,11 @@ pub(super) fn session(headers: &HeaderMap) -> Option<&str> {
 /// Sets it, for so many seconds.
 pub(crate) fn set(session: &str, seconds: i64) -> String {
     format!("{NAME}={session}; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age={}", seconds.max(0))
+}
+
+/// Sets what has to be shown after a provider was asked, for so many seconds.
+pub(crate) fn set_provider(key: &str, seconds: i64) -> String {
+    format!("{PROVIDER}={key}; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age={seconds}")
 }
 
 /// Takes it away.

@@ -16,8 +16,9 @@ use crate::rest::operation::{Good, Shape};
 use crate::rest::problem::details::both;
 use crate::rest::problem::{Kind, Refusal};
 use crate::rest::reply::Reply;
-use crate::rest::resources::{joining, sessions};
+use crate::rest::resources::{choices, joining, mobiles, passkeys, providers, recovery, sessions, sign_ups};
 use crate::rest::{Client, Rest};
+use crate::sites::Site;
 
 /// A request at a door.
 pub(crate) struct Knock<'a> {
@@ -29,6 +30,11 @@ pub(crate) struct Knock<'a> {
 }
 
 impl Knock<'_> {
+    /// The site that is best for whoever knocks, if one is better than the installation's own hosts.
+    pub(crate) fn site(&self) -> Option<&Site> {
+        self.rest.sites.best(self.client)
+    }
+
     /// Who comes from where.
     pub(crate) fn visitor(&self) -> Visitor<'_> {
         Visitor { client: &self.agent, address: self.client }
@@ -39,10 +45,24 @@ impl Knock<'_> {
         text(&self.headers, name)
     }
 
+    /// Does the network ask too often? What is asked at doors costs work, whoever asks.
+    pub(crate) fn must_not_hurry(&self) -> Result<(), Refusal> {
+        self.rest.limits.knock(self.client, self.rest.clock.now()).map_err(wait)
+    }
+
+    /// The same where somebody wants to sign in, which many do from one network.
+    pub(crate) fn must_not_hurry_to_sign_in(&self) -> Result<(), Refusal> {
+        self.rest.limits.sign_in(self.client, self.rest.clock.now()).map_err(wait)
+    }
+
     /// Is it a page of this post office that asks?
     pub(crate) fn must_be_own_page(&self) -> Result<(), Refusal> {
         is_own_page(&self.headers)
     }
+}
+
+fn wait(seconds: u64) -> Refusal {
+    Refusal { retry_after: Some(seconds), ..Refusal::from(Kind::TooManyRequests) }
 }
 
 /// The answer that is on its way.
@@ -62,7 +82,26 @@ pub(crate) struct Door {
 }
 
 /// All of them.
-pub(crate) static DOORS: &[Door] = &[sessions::SIGN_IN, joining::LOOK, joining::JOIN, joining::FOLLOW];
+pub(crate) static DOORS: &[Door] = &[
+    sessions::SIGN_IN,
+    passkeys::ASK,
+    passkeys::SIGN_IN,
+    providers::WAYS,
+    providers::ASK,
+    providers::SIGN_IN,
+    recovery::ASK,
+    recovery::SET,
+    mobiles::ASK,
+    mobiles::SIGN_IN,
+    mobiles::RECOVER,
+    choices::CHOOSE,
+    sign_ups::OFFER,
+    sign_ups::BEGIN,
+    sign_ups::FINISH,
+    joining::LOOK,
+    joining::JOIN,
+    joining::FOLLOW,
+];
 
 impl Door {
     /// Every kind of problem that it may answer with.

@@ -1,5 +1,7 @@
 //! The way that every request goes, up to what is done for it.
 
+use std::net::IpAddr;
+
 use axum::body::{Body, to_bytes};
 use axum::extract::Request;
 use axum::http::request::Parts;
@@ -20,6 +22,8 @@ use crate::rest::{Client, Rest, waiting};
 
 /// Bytes of a body at most: 500 members of a group with the longest addresses.
 pub(super) const MOST_BODY: usize = 256 * 1024;
+/// Bytes of a word of a path, and of a parameter, at most.
+const MOST_TEXT: usize = 2_048;
 /// What stands in front of all paths.
 const PREFIX: &str = "/api/v1";
 
@@ -45,21 +49,7 @@ async fn answered(
     if is_cookie && operation.method != Method::Get {
         is_own_page(&parts.headers)?;
     }
-    let now = rest.clock.now();
-    let wait = |seconds| Refusal { retry_after: Some(seconds), ..Refusal::from(Kind::TooManyRequests) };
-    rest.limits.client(secret, client, now).map_err(wait)?;
-    rest.limits.key(secret, now).map_err(wait)?;
-    let actor = match rest.administration.authenticate(secret).await {
-        Ok(actor) => {
-            rest.limits.opened(secret);
-            actor
-        }
-        Err(NotAuthentic::Unknown) => {
-            rest.limits.failed(client, now);
-            return Err(Kind::Unauthorised.into());
-        }
-        Err(NotAuthentic::Failed(error)) => return Err(error.into()),
-    };
+    let actor = authentic(rest, secret, client).await?;
     let asked = actor.presence().and_then(|presence| presence.from);
     if let (Actor::Person { account, .. }, Some(client)) = (&actor, client)
         && asked != Some(client)
@@ -117,6 +107,25 @@ async fn answered(
     }
 }
 
+/// Whose key it is, or session, if it may be asked with now.
+pub(super) async fn authentic(rest: &Rest, secret: &str, client: Option<IpAddr>) -> Result<Actor, Refusal> {
+    let now = rest.clock.now();
+    let wait = |seconds| Refusal { retry_after: Some(seconds), ..Refusal::from(Kind::TooManyRequests) };
+    rest.limits.client(secret, client, now).map_err(wait)?;
+    rest.limits.key(secret, now).map_err(wait)?;
+    match rest.administration.authenticate(secret).await {
+        Ok(actor) => {
+            rest.limits.opened(secret);
+            Ok(actor)
+        }
+        Err(NotAuthentic::Unknown) => {
+            rest.limits.failed(client, now);
+            Err(Kind::Unauthorised.into())
+        }
+        Err(NotAuthentic::Failed(error)) => Err(error.into()),
+    }
+}
+
 /// The tenant in the path, if whoever asks may know of it. What is another's is as what is not there.
 async fn visible_tenant(ask: &Ask) -> Result<TenantId, Refusal> {
     let tenant = ask.tenant()?;
@@ -141,13 +150,13 @@ async fn done(operation: &'static Operation, ask: &Ask) -> Result<Reply, Refusal
 }
 
 /// What somebody shows.
-struct Shown<'a> {
-    secret: &'a str,
+pub(super) struct Shown<'a> {
+    pub(super) secret: &'a str,
     /// A browser shows it by itself, whoever's page it was that made it ask.
-    is_cookie: bool,
+    pub(super) is_cookie: bool,
 }
 
-fn shown(headers: &HeaderMap) -> Result<Shown<'_>, Refusal> {
+pub(super) fn shown(headers: &HeaderMap) -> Result<Shown<'_>, Refusal> {
     let how = || {
         both(
             "send it as Authorization: Bearer ppk_…, or sign in",
@@ -194,23 +203,32 @@ fn words(operation: &Operation, path: &str) -> Result<Vec<(String, String)>, Ref
     Ok(words)
 }
 
-fn query(query: Option<&str>) -> Result<Vec<(String, String)>, Refusal> {
+pub(super) fn query(query: Option<&str>) -> Result<Vec<(String, String)>, Refusal> {
+    query_within(query, MOST_TEXT)
+}
+
+/// The same, with parameters of that many bytes at most.
+pub(super) fn query_within(query: Option<&str>, most: usize) -> Result<Vec<(String, String)>, Refusal> {
     let mut found = Vec::new();
     for pair in query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty()).take(20) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         let wrong = || Refusal::new(Kind::BadParameter, bad_parameter(name));
-        let part = |text| decoded(text, true).filter(|text| is_plain(text)).ok_or_else(wrong);
+        let part = |text| decoded(text, true).filter(|text| is_plain_within(text, most)).ok_or_else(wrong);
         found.push((part(name)?, part(value)?));
     }
     Ok(found)
 }
 
 /// Nothing that could be meant for anybody but people.
-fn is_plain(text: &str) -> bool {
-    text.len() <= 2_048 && !text.chars().any(char::is_control)
+pub(super) fn is_plain(text: &str) -> bool {
+    is_plain_within(text, MOST_TEXT)
 }
 
-fn decoded(text: &str, is_form: bool) -> Option<String> {
+fn is_plain_within(text: &str, most: usize) -> bool {
+    text.len() <= most && !text.chars().any(char::is_control)
+}
+
+pub(super) fn decoded(text: &str, is_form: bool) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();
     while let Some(byte) = rest.next() {

@@ -26,11 +26,16 @@ impl Default for Pace {
 const BURST_OF_FAILURES: f64 = 30.0;
 /// And for each second after that.
 const RATE_OF_FAILURES: f64 = 0.5;
-/// Invitations that are shown from one network, at once: an office in which many join, but nobody who makes us hash
-/// passwords without end.
+/// Invitations that are shown from one network, and letters that it asks for, at once: an office in which many join, but
+/// nobody who makes us hash passwords, or write, without end.
 const BURST_OF_KNOCKS: f64 = 60.0;
 /// And for each second after that.
 const RATE_OF_KNOCKS: f64 = 0.5;
+/// Passkeys and providers for which one network asks, at once: an office of thousands that begins its day behind one
+/// address. Each is a write or two that are over in minutes.
+const BURST_OF_SIGN_INS: f64 = 1_000.0;
+/// And for each second after that.
+const RATE_OF_SIGN_INS: f64 = 10.0;
 /// Buckets that are kept; full ones go first.
 const MAX_BUCKETS: usize = 10_000;
 
@@ -38,8 +43,10 @@ const MAX_BUCKETS: usize = 10_000;
 enum Whose {
     Key([u8; 16]),
     Network(u128),
-    /// Who comes without a key, by an invitation.
+    /// Who comes without a key.
     Knocking(u128),
+    /// Who wants to sign in otherwise than by a password.
+    SigningIn(u128),
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -63,6 +70,7 @@ impl Whose {
             Whose::Key(_) => (f64::from(pace.at_once.max(1)), f64::from(pace.per_second.max(1))),
             Whose::Network(_) => (BURST_OF_FAILURES, RATE_OF_FAILURES),
             Whose::Knocking(_) => (BURST_OF_KNOCKS, RATE_OF_KNOCKS),
+            Whose::SigningIn(_) => (BURST_OF_SIGN_INS, RATE_OF_SIGN_INS),
         }
     }
 }
@@ -143,9 +151,15 @@ impl Limits {
         }
     }
 
-    /// Has this network shown too many invitations, good ones or not? Networks that are not known are counted as one.
+    /// Has this network come without a key too often, whatever came of it? Networks that are not known are counted as one.
     pub(crate) fn knock(&self, client: Option<IpAddr>, now: Timestamp) -> Result<(), u64> {
         self.take(Whose::Knocking(client.map_or(0, number)), now, 1.0)
+    }
+
+    /// Has this network asked too often for what signs somebody in? Counted apart: an office that signs in holds up nobody who
+    /// joins, and the other way round.
+    pub(crate) fn sign_in(&self, client: Option<IpAddr>, now: Timestamp) -> Result<(), u64> {
+        self.take(Whose::SigningIn(client.map_or(0, number)), now, 1.0)
     }
 
     /// A key from this network opened nothing.
@@ -208,6 +222,22 @@ mod tests {
         // Keys from there are none of it.
         assert_eq!(limits.client("good", at("2001:db8::1"), now), Ok(()));
         assert_eq!(limits.knock(at("2001:db8::1"), now.plus_millis(2_000)), Ok(()));
+    }
+
+    #[test]
+    fn an_office_signs_in_at_once_and_for_itself() {
+        let limits = Limits::default();
+        let now = Timestamp(1_000_000);
+        let office = Some("192.0.2.1".parse::<IpAddr>().expect("an address"));
+        for _ in 0..60 {
+            assert_eq!(limits.knock(office, now), Ok(()));
+        }
+        assert_eq!(limits.knock(office, now), Err(2));
+        for _ in 0..1_000 {
+            assert_eq!(limits.sign_in(office, now), Ok(()));
+        }
+        assert_eq!(limits.sign_in(office, now), Err(1));
+        assert_eq!(limits.sign_in(office, now.plus_millis(100)), Ok(()));
     }
 
     #[test]

@@ -3,10 +3,11 @@
 //! [`resources`] has a table of operations; from it come the router, the OpenAPI document, the page that shows it, and
 //! the first question of authorisation. Every request goes the same way ([`front`]): who is it (401), not too often
 //! (429), is the tenant his (404), may he do this at all (403), is the body what it should be (400, 413, 415, 428), was it
-//! asked before ([`idempotency`]); then [`pennypost_admin`] asks again, records and does.
+//! asked before ([`idempotency`]); then [`pennypost_admin`] asks again, records and does. Directories elsewhere come in by
+//! [`scim`], the same way.
 //!
 //! Invariants:
-//! - What is not in the table is not there, nor among the few [`doors`] through which one comes in without a key. What has no action in it is open to whoever has a key, and tells of nobody else.
+//! - What is not in the table is not there, nor among the few [`doors`] through which one comes in without a key, nor in [`scim`]. What has no action in it is open to whoever has a key, and tells of nobody else.
 //! - Another tenant's objects are as those that are not there: the same status, the same document.
 //! - A body is bounded, fields that nobody knows are refused, and nothing is half read.
 //! - Secrets are told once. What is kept of answers for whoever asks again is sealed with the asker's key.
@@ -15,15 +16,18 @@ mod ask;
 mod cookie;
 mod document;
 mod doors;
+mod friends;
 mod front;
 mod idempotency;
 mod limits;
 mod mta_sts;
 mod operation;
 mod problem;
+mod qr_code;
 mod reference;
 mod reply;
 mod resources;
+mod scim;
 mod sso;
 mod waiting;
 
@@ -40,6 +44,7 @@ use pennypost_ports::{Clock, Control};
 
 use crate::language::Language;
 use crate::rest::problem::{Kind, Refusal};
+use crate::sites::Sites;
 
 pub use crate::rest::document::document;
 pub use crate::rest::limits::Pace;
@@ -55,13 +60,14 @@ pub struct Rest {
     control: Arc<dyn Control>,
     clock: Arc<dyn Clock>,
     limits: Arc<limits::Limits>,
+    sites: Arc<Sites>,
 }
 
 impl Rest {
     /// The API over administration; `control` keeps answers for whoever asks again.
     #[must_use]
     pub fn new(administration: Administration, control: Arc<dyn Control>, clock: Arc<dyn Clock>) -> Rest {
-        Rest { administration, control, clock, limits: Arc::default() }
+        Rest { administration, control, clock, limits: Arc::default(), sites: Arc::default() }
     }
 }
 
@@ -70,6 +76,12 @@ impl Rest {
     #[must_use]
     pub fn at(self, pace: Pace) -> Rest {
         Rest { limits: Arc::new(limits::Limits::of(pace)), ..self }
+    }
+
+    /// The same, where the post office is reached at several places.
+    #[must_use]
+    pub fn with_sites(self, sites: Sites) -> Rest {
+        Rest { sites: Arc::new(sites), ..self }
     }
 }
 
@@ -102,7 +114,10 @@ pub fn routes(rest: Rest) -> Router {
     }
     let pages = Router::new()
         .route("/sso", get(sso::page))
+        .route(pennypost_admin::SIGN_IN_RETURN, get(sso::from_provider))
         .route(mta_sts::PATH, get(mta_sts::page))
+        .route(friends::PATH, get(friends::page).post(friends::answer))
+        .merge(scim::routes())
         .with_state(rest.clone());
     let router = router.fallback(nothing_here).method_not_allowed_fallback(not_so).with_state(rest);
     Router::new().nest("/api/v1", router).merge(pages)

@@ -1,4 +1,5 @@
-//! `GET /sso?ticket=`: a member whom another program of the organisation has signed in (INT-01).
+//! `GET /sso?ticket=`: a member whom another program of the organisation has signed in (INT-01). `GET /sign-in/provider`: one
+//! whom a provider of identities sends back (AUT-01).
 //!
 //! The answer is a page and no redirection: a browser that comes from another site does not show a SameSite=Strict cookie
 //! to where it is sent on, but does to where a page of ours leads it.
@@ -6,7 +7,7 @@
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use pennypost_admin::Visitor;
+use pennypost_admin::{ProviderReturn, Visitor};
 
 use crate::domain;
 use crate::language::Language;
@@ -21,6 +22,31 @@ pub(super) async fn page(State(rest): State<Rest>, request: Request) -> Response
     let agent = front::text(request.headers(), "user-agent").unwrap_or_default();
     let visitor = Visitor { client: &agent, address: client };
     match rest.administration.sign_in_by_ticket(&ticket, visitor).await {
+        Ok((session, secret)) => {
+            let seconds = session.expires.0.saturating_sub(session.created.0) / 1000;
+            page_of(language, &cookie::set(&secret, seconds))
+        }
+        Err(error) => Refusal::from(error).say(language),
+    }
+}
+
+/// The page to which a provider sends a browser back.
+pub(super) async fn from_provider(State(rest): State<Rest>, request: Request) -> Response {
+    let (headers, query) = (request.headers(), request.uri().query());
+    let language = Language::of(headers, query);
+    let said = |name| domain::parameter(query, name);
+    let (state, code, issuer) =
+        (said("state").unwrap_or_default(), said("code").unwrap_or_default(), said("iss"));
+    let key = cookie::provider(headers).unwrap_or_default();
+    let client = request.extensions().get::<Client>().map(|client| client.0);
+    let agent = front::text(headers, "user-agent").unwrap_or_default();
+    let visitor = Visitor { client: &agent, address: client };
+    if said("error").is_some() {
+        // Whoever has thought better of it there has guessed nothing here (OpenID Connect Core section 3.1.2.6).
+        return Refusal::from(rest.administration.decline_provider_sign_in(&state, key).await).say(language);
+    }
+    let back = ProviderReturn { state: &state, code: &code, issuer: issuer.as_deref(), key };
+    match rest.administration.sign_in_by_provider(&back, visitor).await {
         Ok((session, secret)) => {
             let seconds = session.expires.0.saturating_sub(session.created.0) / 1000;
             page_of(language, &cookie::set(&secret, seconds))

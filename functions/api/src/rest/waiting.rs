@@ -42,6 +42,16 @@ pub(super) async fn put_down(operation: &'static Operation, ask: &Ask) -> Result
     Ok(Reply::accepted(&requests::show(pending), location))
 }
 
+/// An operation, what stood behind the question mark, and the body.
+pub(crate) type Told = (String, Vec<(String, String)>, serde_json::Value);
+
+/// What was put down, for whoever is to confirm it. Nothing that is put down holds a secret.
+pub(crate) fn told(order: &[u8]) -> Option<Told> {
+    let kept: Kept = serde_json::from_slice(order).ok()?;
+    let body = BASE64_STANDARD.decode(&kept.body).ok()?;
+    Some((kept.operation, kept.query, serde_json::from_slice(&body).unwrap_or_default()))
+}
+
 /// Asks again for what was put down, as somebody else.
 pub(crate) async fn ask_again(ask: &Ask, order: &Order, call: Call) -> Result<Reply, Refusal> {
     let damaged = || Refusal::from(Kind::Damaged);

@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 use crate::support::{Office, permissions};
 
 /// Feature BIZ-01: a mailbox that is no person's: no password, no personal data, no department; used by members whom the administrator chooses; it holds what the plan gives, 1 GB without one, or less if he says so
+/// Feature BIZ-02: added with name, address and users, members and departments with those below; each user is told by a letter
 /// Feature BIZ-04: name and users changed, with If-Match, or one by one; a withdrawn one keeps its users for when it comes back, and only loses some
-/// Feature BIZ-06 (part): the business mailboxes that a member uses are listed; in webmail not yet
+/// Feature BIZ-06: the business mailboxes that a member uses are listed; in webmail not yet
 #[tokio::test(flavor = "multi_thread")]
 async fn administrators_say_who_uses_a_business_mailbox() {
     let office = Office::open().await;
@@ -25,8 +26,20 @@ async fn administrators_say_who_uses_a_business_mailbox() {
         "address": format!("sales@{}", home.domain), "name": "Sales",
         "users": { "accounts": [member], "departments": [home.department] },
     });
+    let below = NewDepartment { path: "研发/Tests".to_owned(), description: String::new() };
+    let directory = office.administration.directory();
+    let tree = directory.ensure_departments(home.id, &[below], false).await.expect("departments").tree;
+    let below = vec![tree.find("研发/Tests").expect("there")];
+    directory.set_departments(home.graded, &below).await.expect("moved");
+    office.letters().await;
     let made = ask("POST", "/business-mailboxes", &new).await;
     assert_eq!(made.status, 201, "{}", made.text);
+    // Who uses it by himself, and who does as one of a department or of one below it: one letter, no user twice.
+    let [(to, text)] = &office.letters().await[..] else { panic!("one letter") };
+    let mut to = to.clone();
+    to.sort();
+    assert_eq!(to, [format!("graded@{}", home.domain), format!("member@{}", home.domain)]);
+    assert!(text.contains("Sales") && text.contains(&format!("sales@{}", home.domain)), "{text}");
     let mailbox = made.json();
     assert_eq!((&mailbox["business"], &mailbox["quota_bytes"]), (&json!(true), &Value::Null));
     let stored = office.administration.directory().account_at(&format!("sales@{}", home.domain)).await;
@@ -84,6 +97,7 @@ async fn administrators_say_who_uses_a_business_mailbox() {
         (changed.status.as_u16(), changed.json()),
         (200, json!({ "accounts": [], "departments": [] }))
     );
+    assert_eq!(office.letters().await, []);
     office.ask_with(&key, "PUT", &path, &with, Some(&nobody)).await.assert_problem(412, "changed");
     office
         .ask_with(&key, "PUT", &path, &[], Some(&nobody))
@@ -145,7 +159,7 @@ async fn administrators_say_who_uses_a_business_mailbox() {
     office.ask(&reader, "POST", &path, Some(&members)).await.assert_problem(403, "no-permission");
 }
 
-/// Feature BIZ-07 (part): a user makes, lists and revokes his passwords for mail programs of a business mailbox; no page yet
+/// Feature BIZ-07: a user makes, lists and revokes his passwords for mail programs of a business mailbox; no page yet
 #[tokio::test(flavor = "multi_thread")]
 async fn users_make_their_own_passwords_for_mail_programs() {
     let office = Office::open().await;

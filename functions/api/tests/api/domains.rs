@@ -66,7 +66,7 @@ impl Bench {
 /// Feature DOM-07: check of resolution at once, lock until valid, marks in the list
 /// Feature DOM-08: ownership by a text or an alias of 8 random hex digits
 /// Feature DOM-09: SPF, soft or hard, evaluated as receivers do
-/// Feature DOM-12 (part): list and details with states and actions; no moving and renewing of bought ones, no home page yet
+/// Feature DOM-12: list and details with states and actions; no moving and renewing of bought ones, no home page yet
 #[tokio::test(flavor = "multi_thread")]
 async fn a_domain_is_claimed_proved_and_checked() {
     let it = bench().await;
@@ -326,7 +326,7 @@ async fn policies_for_tls_are_published_for_whom_they_were_said() {
     served(&host).await.assert_problem(404, "not-found");
 }
 
-/// Feature DOM-12 (part): alias domains; no bought and gifted domains
+/// Feature DOM-12: alias domains; no bought and gifted domains
 #[tokio::test(flavor = "multi_thread")]
 async fn an_alias_domain_stands_for_another() {
     let it = bench().await;

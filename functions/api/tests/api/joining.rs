@@ -1,10 +1,13 @@
 //! Joining through the API: links with and without approval, applications, members who have no password yet.
 
-use pennypost_admin::Permissions;
+use std::collections::BTreeSet;
+
+use pennypost_admin::{DepartmentId, Grant, Grants, Permissions, PersonChange, Reach};
+use pennypost_directory::{BinCause, MobileNumber};
 use pennypost_ports::{Clock, SystemClock};
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Office, Tenant};
+use crate::support::{Answer, OPERATOR, Office, Tenant};
 
 const PASSWORD: &str = "a password of one's own";
 
@@ -43,6 +46,10 @@ impl Bench {
         let new = json!({ "name": "autumn", "uses": uses, "until": in_hours(1) });
         let made = self.ask("POST", "/invitations", Some(&new)).await;
         assert_eq!(made.status, 201, "{}", made.text);
+        let (link, image) = (&made.json()["link"], &made.json()["qr_code"]);
+        let invitation = made.json()["invitation"].as_str().expect("text").to_owned();
+        assert_eq!(*link, json!(format!("https://mail.post.example/join#{invitation}")));
+        assert!(image.as_str().expect("an image").starts_with("<svg "), "{image}");
         let text = |name: &str| made.json()[name].as_str().expect("text").to_owned();
         (text("id"), text("invitation"))
     }
@@ -51,14 +58,28 @@ impl Bench {
         format!("{local}@{}", self.home.domain)
     }
 
+    /// What the letters in the queue to an address say.
+    async fn letters(&self, to: &str) -> Vec<String> {
+        let letters = self.office.letters().await;
+        letters.into_iter().filter(|(all, _)| all.iter().any(|one| one == to)).map(|(_, text)| text).collect()
+    }
+
     async fn join(&self, invitation: &str, prefix: &str) -> Answer {
         self.join_once(invitation, prefix, &[]).await
     }
 
     async fn join_once(&self, invitation: &str, prefix: &str, headers: &[(&str, &str)]) -> Answer {
+        self.join_by(invitation, (prefix, &number_of(prefix)), headers).await
+    }
+
+    async fn join_by(
+        &self,
+        invitation: &str,
+        (prefix, mobile): (&str, &str),
+        headers: &[(&str, &str)],
+    ) -> Answer {
         let wish = json!({
-            "invitation": invitation, "prefix": prefix, "name": "王小明", "mobile": "+86 138 0000 0000",
-            "password": PASSWORD,
+            "invitation": invitation, "prefix": prefix, "name": "王小明", "mobile": mobile, "password": PASSWORD,
         });
         self.office.ask_with("", "POST", "/joining", headers, Some(&wish)).await
     }
@@ -80,7 +101,46 @@ impl Bench {
     }
 }
 
-/// Feature ORG-10 (part): whoever holds a link, of a count and a term, gives prefix, name, mobile number and password and is a member, or applies; the address is looked at, also among those who apply; no QR code is drawn, no page yet, mobile numbers may be shared
+/// Everybody who joins has a number of his own.
+fn number_of(prefix: &str) -> String {
+    let number = prefix.bytes().fold(0_u32, |number, byte| (number * 31 + u32::from(byte)) % 10_000);
+    format!("+86 138 0000 {number:04}")
+}
+
+/// Feature ORG-10: a mobile number that a colleague has, or with which somebody applies, joins no second time
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mobile_number_joins_once() {
+    let it = bench().await;
+    it.rules(true, false).await;
+    let (_, invitation) = it.invite(10).await;
+    let number = "+86 138 0000 1234";
+    let join = async |prefix: &str, number: &str| it.join_by(&invitation, (prefix, number), &[]).await;
+    assert_eq!(join("first", number).await.json()["state"], "joined");
+    for written in [number, "13800001234", "0086-138-0000-1234"] {
+        join("second", written).await.assert_problem(409, "taken");
+    }
+    assert_eq!(join("second", "+86 138 0000 1235").await.json()["state"], "joined");
+    // Whoever has left has it no more; of one who applies it is taken until that is refused.
+    let directory = it.office.administration.directory();
+    let first = directory.account_at(&it.address("first")).await.expect("read").expect("there").key;
+    directory.bin_account(first, BinCause::Deleted).await.expect("in the bin");
+    it.rules(true, true).await;
+    let (_, invitation) = it.invite(10).await;
+    let apply = async |prefix: &str| it.join_by(&invitation, (prefix, number), &[]).await;
+    assert_eq!(apply("third").await.json()["state"], "waiting");
+    apply("fourth").await.assert_problem(409, "taken");
+    let refusal = format!("/applications/{}/refusal", it.address("third"));
+    let refused = it.ask("POST", &refusal, Some(&json!({ "reason": "nobody knows you" }))).await;
+    assert_eq!(refused.status, 200, "{}", refused.text);
+    assert_eq!(apply("fourth").await.json()["state"], "waiting");
+    // One that a member has proved is his, whatever his profile says.
+    let number = MobileNumber::parse("+8613800009999").expect("a number");
+    let code = directory.begin_mobile(it.home.member, &number).await.expect("begun");
+    assert_eq!(directory.finish_mobile(it.home.member, &code).await, Ok(true));
+    it.join_by(&invitation, ("fifth", number.as_str()), &[]).await.assert_problem(409, "taken");
+}
+
+/// Feature ORG-10: whoever holds a link, of a count and a term, gives prefix, name, mobile number and password and is a member, or applies; the address is looked at, also among those who apply; a link and a QR code
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_holds_an_invitation_joins() {
     let it = bench().await;
@@ -240,7 +300,7 @@ async fn administrators_decide_about_applications() {
     }
 }
 
-/// Feature ORG-12 (part): members who have no password yet are listed and invited one by one, and set it themselves, once; the invitation is handed over, nothing sends it by mail or SMS yet
+/// Feature ORG-12: members who have no password yet are listed and invited one by one, and set it themselves, once; the invitation is handed over, or sent by mail
 #[tokio::test(flavor = "multi_thread")]
 async fn members_who_have_not_joined_set_their_password() {
     let it = bench().await;
@@ -276,7 +336,122 @@ async fn members_who_have_not_joined_set_their_password() {
     it.ask("POST", &member, Some(&term)).await.assert_problem(409, "other-state");
 }
 
-/// Feature ORG-14 (part): a member has one link for colleagues, as long as the switches are on, and an administrator approves whoever comes by it; no page and no QR code yet
+/// Feature ORG-12: an administrator chooses members who have no password yet, and each gets the invitation by mail, at an address elsewhere or another member's; what became of each is said
+#[tokio::test(flavor = "multi_thread")]
+async fn members_who_have_not_joined_are_invited_by_mail() {
+    let office = Office::sending_out().await;
+    let home = office.tenant("home").await;
+    let administrator = office.key(Some(home.id), None, Permissions::of_tenant()).await;
+    let it = Bench { office, home, administrator };
+    let newcomer = it.home.newcomer.account.to_string();
+    let (member, nobody) = (it.home.member.account.to_string(), "00000000000000ff");
+    let to = |account: &str, mail: &str| json!({ "account": account, "mail": mail });
+    let sent = json!({
+        "until": in_hours(1),
+        "members": [
+            to(&newcomer, "new@elsewhere.example"), to(&member, "m@elsewhere.example"),
+            to(nobody, "n@elsewhere.example"),
+        ],
+    });
+    for bad in ["nowhere", &it.address("newcomer")] {
+        let wanted = json!({ "until": in_hours(1), "members": [to(&newcomer, bad)] });
+        let items = it.ask("POST", "/member-invitations", Some(&wanted)).await.json();
+        assert_eq!(items["items"][0]["problem"], "urn:pennypost:problem:invalid", "{items}");
+    }
+    let twice = [to(&newcomer, "new@elsewhere.example"), to(&newcomer, "new@elsewhere.example")];
+    let twice = json!({ "until": in_hours(1), "members": twice });
+    it.ask("POST", "/member-invitations", Some(&twice)).await.assert_problem(422, "invalid");
+    let answer = it.ask("POST", "/member-invitations", Some(&sent)).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    assert!(!answer.text.contains("ppm_"), "{}", answer.text);
+    let items = answer.json()["items"].as_array().expect("items").clone();
+    let told: Vec<(bool, &str)> = items
+        .iter()
+        .map(|item| {
+            let kind = item["problem"].as_str().unwrap_or_default();
+            (item["sent"] == true, kind.rsplit(':').next().unwrap_or_default())
+        })
+        .collect();
+    let expected = [(true, ""), (false, "other-state"), (false, "not-found")];
+    assert_eq!(told, expected, "{}", answer.text);
+    assert!(items[1]["detail"]["zh-CN"].is_string() && items[1]["detail"]["en"].is_string());
+
+    // For one member three letters go in an hour, so that nobody is flooded.
+    let again = json!({ "until": in_hours(1), "members": [to(&newcomer, "other@elsewhere.example")] });
+    for expected in [true, true, false] {
+        let items = it.ask("POST", "/member-invitations", Some(&again)).await.json();
+        assert_eq!(items["items"][0]["sent"], expected, "{items}");
+    }
+    let letters = it.office.letters().await;
+    let to = |to: &str| -> Vec<&str> {
+        letters.iter().filter(|(all, _)| all.iter().any(|one| one == to)).map(|(_, text)| &text[..]).collect()
+    };
+    assert_eq!(to("new@elsewhere.example").len(), 1);
+
+    // The last letter, whose invitation sets the password, once; a link where the pages are.
+    let [_, text] = to("other@elsewhere.example")[..] else { panic!("two letters") };
+    assert!(text.contains(&it.home.name) && text.contains(&it.address("newcomer")), "{text}");
+    assert!(text.contains("https://mail.post.example/join#ppm_"), "{text}");
+    let invitation = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    let invitation = invitation.clone().find(|word| word.starts_with("ppm_")).expect("an invitation");
+    let wish = json!({ "invitation": invitation, "password": PASSWORD });
+    let joined = it.office.ask("", "POST", "/joining", Some(&wish)).await;
+    assert_eq!(joined.json()["state"], "joined", "{}", joined.text);
+    assert_eq!(it.signs_in("newcomer").await, 201);
+    let log = it.ask("GET", "/operations?limit=500", None).await;
+    assert!(log.text.contains("new@elsewhere.example") && !log.text.contains("ppm_"), "{}", log.text);
+
+    let none = json!({ "until": in_hours(1), "members": [] });
+    it.ask("POST", "/member-invitations", Some(&none)).await.assert_problem(422, "invalid");
+}
+
+/// An administrator of a department names one of another: that is this one's answer, and the others' letters go once.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_out_of_reach_keeps_nobody_else_waiting() {
+    let office = Office::sending_out().await;
+    let home = office.tenant("home").await;
+    let administrator = office.key(Some(home.id), None, Permissions::of_tenant()).await;
+    let it = Bench { office, home, administrator };
+    let (administration, id) = (&it.office.administration, it.home.id);
+    let department = DepartmentId(it.home.department);
+    let newcomer = administration.account(&OPERATOR, it.home.newcomer).await.expect("account");
+    let change = PersonChange { departments: Some(vec![department]), ..PersonChange::default() };
+    administration.change_person(&OPERATOR, &newcomer, &change).await.expect("moved");
+    let permissions = Permissions::of_tenant();
+    let role = administration.add_role(&OPERATOR, id, "head", permissions.clone()).await.expect("role").id;
+    let reach = Reach::Departments(BTreeSet::from([department]));
+    let grants = Grants { is_super: false, roles: vec![Grant { role, reach }] };
+    let head = it.home.leavers[0];
+    administration.change_grants(&OPERATOR, head, &Grants::default(), grants).await.expect("granted");
+    let head = it.office.key(Some(id), Some(head), permissions).await;
+
+    let to = |account: pennypost_model::AccountKey, mail: &str| json!({ "account": account.account.to_string(), "mail": mail });
+    let members =
+        [to(it.home.newcomer, "new@elsewhere.example"), to(it.home.leavers[1], "other@elsewhere.example")];
+    let wanted = json!({ "until": in_hours(1), "members": members });
+    let answer =
+        it.office.ask(&head, "POST", &format!("/tenants/{id}/member-invitations"), Some(&wanted)).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    let items = answer.json();
+    assert_eq!(items["items"][0]["sent"], true, "{items}");
+    assert_eq!(items["items"][1]["problem"], "urn:pennypost:problem:out-of-reach", "{items}");
+    assert_eq!(it.letters("new@elsewhere.example").await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_nothing_is_sent_it_is_said() {
+    let it = bench().await;
+    let newcomer =
+        json!({ "account": it.home.newcomer.account.to_string(), "mail": "new@elsewhere.example" });
+    let wanted = json!({ "until": in_hours(1), "members": [newcomer] });
+    let answer = it.ask("POST", "/member-invitations", Some(&wanted)).await.json();
+    assert_eq!(answer["items"][0]["sent"], false);
+    let detail = answer["items"][0]["detail"]["en"].as_str().expect("why");
+    assert!(detail.contains("no letter goes to that address"), "{detail}");
+    assert_eq!(it.letters("new@elsewhere.example").await, [""; 0]);
+}
+
+/// Feature ORG-14: a member has one link for colleagues, with a QR code, as long as the switches are on, and an administrator approves whoever comes by it; no page yet
 #[tokio::test(flavor = "multi_thread")]
 async fn members_invite_colleagues() {
     let it = bench().await;
@@ -286,6 +461,7 @@ async fn members_invite_colleagues() {
     let invite = async || it.office.ask(&member, "POST", &place, None).await;
     let first = invite().await.json();
     let second = invite().await.json();
+    assert!(second["qr_code"].as_str().expect("an image").starts_with("<svg "), "{second}");
     assert_eq!((&first["id"], &second["by"]), (&second["id"], &json!(it.home.member.account.to_string())));
     it.join(first["invitation"].as_str().expect("text"), "new").await.assert_problem(404, "not-found");
     let text = second["invitation"].as_str().expect("text").to_owned();

@@ -1,17 +1,36 @@
 //! The API, by its own router on a store on disk: one program, so that the whole is linked once.
 
+mod bulletins;
 mod business;
 mod calls;
+mod choices;
 mod colleagues;
 mod domains;
+mod ending;
+mod friends;
+mod home;
 mod joining;
+mod limits;
+mod mobiles;
+mod orders;
 mod organisation;
+mod passkeys;
+mod picker;
 mod plans;
 mod profile;
+mod providers;
+mod recovery;
+mod scim;
+mod scim_edges;
 mod secretaries;
+mod sending;
 mod sessions;
 mod sign_in;
+mod sign_ups;
+mod sms_factor;
 mod statistics;
+mod subscriptions;
 mod support;
 mod tasks;
+mod trials;
 mod walk;

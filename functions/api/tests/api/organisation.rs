@@ -231,9 +231,9 @@ async fn accounts_go_and_come_back() {
     }
 }
 
-/// Feature ORG-25 (part): tags over departments and members, chosen as members of groups; no outbound restriction or approval that could choose them yet
+/// Feature ORG-25 (part): tags over departments and members, chosen as members of groups; no approval that could choose them yet
 /// Feature GRP-04: four scopes of who may send, with those that are named beside them
-/// Feature GRP-05 (part): representatives are named; choosing the group's address in compose comes with a page for it
+/// Feature GRP-05: representatives are named; choosing the group's address in compose comes with a page for it
 /// Feature GRP-06: the group of a department follows it, its address is pinyin, and is changed once
 /// Feature GRP-10: a group is disabled and enabled again
 #[tokio::test(flavor = "multi_thread")]

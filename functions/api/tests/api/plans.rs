@@ -1,11 +1,9 @@
 //! Plans through the API: the operator's word, what administrators see and give, and what is refused.
 //!
-//! Feature PLN-01 (part): plans with functions that are switched on or off, given by the operator and seen by administrators; of these, keys, roles and rules of addresses ask for it, what is not built yet does not
-//! Feature PLN-06 (part): the day on which service began is the operator’s word; no order sets it
-//! Feature PLN-07 (part): edition, beginning, end, seats and their use over the API; ordering more is not built
-//! Feature PLN-09 (part): without the function no new keys, roles or rules of addresses; what is not built yet does not ask for it
-//! Feature PLN-11 (part): the daily allowance of a tenant is set; one of each account not yet
-//! Feature TEN-13 (part): the state of verification is the operator’s word; proving is not built
+//! Feature PLN-01: plans with functions that are switched on or off, given by the operator; administrators see which one is in use and which functions it lacks; what is switched is what is there (PLN-09 says what is not); no DNS targets by edition: one service, one set of targets
+//! Feature PLN-07: edition, beginning, end, seats and their use over the API
+//! Feature PLN-09 (part): keys, roles, rules of addresses, backup of mail, 20 domains and 180 days of logs ask for it; not built, and so not to be switched on: enterprise card, more member cards, permissions for forwarding and recovery, recall, approval, read status, deletion of received mail, login page, own HTTPS, logout redirect, archive
+//! Feature TEN-13: the state of verification is the operator’s word, who proves it as he likes
 
 use pennypost_admin::Permissions;
 use pennypost_directory::BinCause;
@@ -63,7 +61,7 @@ async fn the_operator_gives_a_plan_and_administrators_see_it() {
     let it = bench().await;
     assert_eq!((it.get("/plan").await, it.get("/seats").await), (Value::Null, Value::Null));
     let plan = json!({
-        "edition": "专业版", "functions": ["recall", "api"], "seats": 100, "vip_seats": 5, "business_mailboxes": 3,
+        "edition": "专业版", "functions": ["backup", "api"], "seats": 100, "vip_seats": 5, "business_mailboxes": 3,
         "capacities": { "ordinary": 1_000_000_000 }, "daily_messages": 500, "starts": "2026-01-01T00:00:00.000Z",
         "ends": "2099-01-01T00:00:00.000Z", "verification": "certified", "payment": "paid",
     });
@@ -119,6 +117,7 @@ async fn the_operator_gives_a_plan_and_administrators_see_it() {
     assert_eq!((&change["before"], &change["after"]["vip_seats"]), (&Value::Null, &json!(5)));
 }
 
+/// Feature TEN-09: administrators add members within the seats that there are, and say what mailboxes hold within the plan
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_plan_does_not_allow_is_refused() {
     let it = bench().await;
@@ -267,4 +266,32 @@ async fn functions_that_are_switched_off_are_refused_and_what_is_there_stays() {
     it.ask(&weak, "PUT", "/plan", Some(&prolonged)).await.assert_problem(403, "confirmation-needed");
     it.set(&prolonged).await;
     it.get("/plan").await;
+}
+
+/// Feature DOM-02: one domain of one's own, or 20, as the plan says; what the operator gives is not counted
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_says_how_many_domains_there_may_be() {
+    let it = bench().await;
+    let claim = async |name: &str| {
+        let new = json!({ "name": format!("{name}.{}", it.home.domain) });
+        it.ask(&it.administrator, "POST", "/domains", Some(&new)).await
+    };
+    // There is one that was given, and one that is claimed.
+    it.set(&json!({ "edition": "basic", "functions": ["api"] })).await;
+    let refused = claim("a").await.assert_problem(409, "plan-limit");
+    assert!(refused["detail"].as_str().expect("a detail").contains("more-domains"), "{refused}");
+    it.set(&json!({ "edition": "pro", "functions": ["api", "more-domains"] })).await;
+    for number in 2..=20 {
+        let claimed = claim(&format!("d{number}")).await;
+        assert_eq!(claimed.status, 201, "{number}: {}", claimed.text);
+    }
+    let refused = claim("b").await.assert_problem(409, "plan-limit");
+    assert!(refused["detail"].as_str().expect("a detail").contains("20 domains"), "{refused}");
+    // What it has already is that, and no matter of the plan; what the operator claims for it is no matter of it either.
+    claim("d2").await.assert_problem(409, "taken");
+    let name = format!("given.{}", it.home.domain);
+    it.office.administration.claim_domain(&OPERATOR, it.home.id, &name).await.expect("claimed");
+    // What is there stays.
+    it.set(&json!({ "edition": "basic", "functions": ["api"] })).await;
+    assert!(it.get("/domains?limit=500").await["items"].as_array().expect("domains").len() >= 21);
 }

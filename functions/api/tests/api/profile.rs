@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Office, permissions};
 
-/// Feature TEN-12 (part): logo and contact address are changed, id, names, numbers of members and departments and the time of opening are read; no page asks to complete them, no other console is synchronised
+/// Feature TEN-12: logo and contact address are changed, id, names, numbers of members and departments and the time of opening are read; no page asks to complete them, no other console is synchronised
 #[tokio::test(flavor = "multi_thread")]
 async fn organisations_say_where_they_are_and_show_a_logo() {
     let office = Office::open().await;

@@ -28,8 +28,8 @@ fn items(answer: &Answer) -> Vec<Value> {
     answer.json()["items"].as_array().expect("items").clone()
 }
 
-/// Feature DLG-01 (part): a member makes colleagues his secretaries, 10 at a time, not of business mailboxes, none in a circle; over the API, no page yet; for everybody as long as there are no VIP seats
-/// Feature DLG-02 (part): a colleague applies, the owner grants or refuses; over the API, no page and no notice yet
+/// Feature DLG-01: a member makes colleagues his secretaries, 10 at a time, not of business mailboxes, none in a circle; over the API, no page yet; for everybody as long as there are no VIP seats
+/// Feature DLG-02: a colleague applies, the owner grants or refuses; each is told of it by a letter; over the API, no page yet
 /// Feature DLG-04: five terms from the grant, chosen by the owner; a new grant begins anew
 /// Feature BIZ-08 (part): a business mailbox has no secretary and is none; nothing is backed up yet
 #[tokio::test(flavor = "multi_thread")]
@@ -118,14 +118,26 @@ async fn members_appoint_secretaries_and_apply() {
     it.as_member(&others, "POST", &other, "/secretary-of", wish("nobody@nowhere.example"))
         .await
         .assert_problem(422, "unknown-reference");
+    // The owner is told once, though the wish is said anew; then who applied is told what has come of it.
+    let told = async || {
+        let letters = it.office.letters().await.into_iter();
+        let of = |(to, text): (Vec<String>, String)| (to.join(" "), text.contains("leaver"));
+        letters.map(of).collect::<Vec<_>>()
+    };
+    it.as_member(&others, "POST", &other, "/secretary-of", wish(&at("leaver1"))).await;
+    let letters = told().await;
+    let to_owner = letters.iter().filter(|(to, _)| *to == at("leaver1")).count();
+    assert_eq!((to_owner, letters.last()), (1, Some(&(at("leaver1"), true))), "{letters:?}");
     let waits = items(&it.as_member(&owners, "GET", &owner, "/secretaries", None).await);
     assert_eq!(waits[0]["applied"]["scope"], json!("send-on-behalf"));
     let granted = grant(&owners, &owner, "leaver2").await.json();
     assert_eq!((&granted["applied"], &granted["granted"]["scope"]), (&json!(null), &json!("send-as")));
+    assert_eq!(told().await, [(at("leaver2"), true)]);
     let resigned = it.as_member(&others, "DELETE", &other, &format!("/secretary-of/{owner}"), None).await;
     assert_eq!(resigned.status, 204, "{}", resigned.text);
     it.as_member(&others, "POST", &other, "/secretary-of", wish(&at("leaver1"))).await;
     assert_eq!(it.as_member(&owners, "DELETE", &owner, &place, None).await.status, 204);
+    assert_eq!(told().await, [(at("leaver1"), true), (at("leaver2"), true)]);
     assert!(items(&it.as_member(&others, "GET", &other, "/secretary-of", None).await).is_empty());
 
     // Ten at a time.
@@ -149,4 +161,15 @@ async fn members_appoint_secretaries_and_apply() {
     }
     let ended = items(&log).into_iter().filter(|record| record["action"] == "secretary.end").count();
     assert_eq!(ended, 4);
+
+    // Who takes his wish back and says it again and again has the owner written to three times in an hour.
+    told().await;
+    for _ in 0..5 {
+        let applied = it.as_member(&third, "POST", &member, "/secretary-of", wish(&at("leaver2"))).await;
+        assert_eq!(applied.status, 200, "{}", applied.text);
+        let back = it.as_member(&third, "DELETE", &member, &format!("/secretary-of/{other}"), None).await;
+        assert_eq!(back.status, 204, "{}", back.text);
+    }
+    let letters = told().await;
+    assert_eq!(letters.iter().filter(|(to, _)| *to == at("leaver2")).count(), 3, "{letters:?}");
 }

@@ -57,7 +57,7 @@ fn abroad(number: u8) -> IpAddr {
 /// Feature AUT-16: wrong passwords lock an account; list of locked accounts, unlock one by one or those that are ticked; lock records in the log of sign-ins
 /// Feature AUT-17: networks from which wrong passwords never lock, as a list to add to and remove from
 /// Feature LOG-05: sign-ins by account, period, kind and result, with lock records, address, way and program; accounts that were not signed in to
-/// Feature LOG-11 (part): no page yet; a member's own sign-ins with time, address, way, result and error code
+/// Feature LOG-11: no page yet; a member's own sign-ins with time, address, way, result and error code
 #[tokio::test(flavor = "multi_thread")]
 async fn accounts_are_locked_listed_unlocked_and_recorded() {
     let it = bench().await;
@@ -184,8 +184,8 @@ async fn addresses_are_allowed_and_denied() {
 }
 
 /// Feature AUT-13: rules for passwords by tenant: length, kinds of characters, capitals, no sequences, no names, not one of the last ones; checked wherever one is set
-/// Feature AUT-06 (part): a password that an administrator gives is marked to be changed at the first sign-in; the sign-in page that asks for it is not built yet
-/// Feature AUT-05 (part): a member sets another password: the old one and the new one; who has none yet cannot set the first one himself
+/// Feature AUT-06: a password that an administrator gives is marked to be changed at the first sign-in; the sign-in page that asks for it is not built yet
+/// Feature AUT-05: a member sets another password: the old one and the new one; no page yet
 /// Feature LOG-07: what members did to their own accounts, such as another password, with details
 #[tokio::test(flavor = "multi_thread")]
 async fn passwords_follow_the_rules_of_the_tenant() {
@@ -240,7 +240,7 @@ async fn passwords_follow_the_rules_of_the_tenant() {
     assert!(!mine.is_empty() && mine.iter().all(|one| one["by"] == one["object"]), "{mine:?}");
 }
 
-/// Feature AUT-08 (part): a member's secure sign-in: the password opens mail programs no more, tokens do; sign-in pages are not built yet
+/// Feature AUT-08: a member's secure sign-in: the password opens mail programs no more, tokens do; sign-in pages are not built yet
 /// Feature AUT-09: secure sign-in forced by an administrator for all or for some; members cannot undo it
 #[tokio::test(flavor = "multi_thread")]
 async fn secure_sign_in_is_the_members_or_forced() {

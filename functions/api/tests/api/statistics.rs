@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use pennypost_admin::{Grant, Grants, PersonChange, Reach, UsedBytes, Worked};
 use pennypost_directory::{Attempt, DepartmentId, Plan, SignInKind, SignInOutcome, SignInRecord};
-use pennypost_model::trace::{Submitter, TraceRecord, TraceStep};
+use pennypost_model::trace::{
+    Attempt as RemoteAttempt, Outcome, RemoteAnswer, RemoteOutcome, RemoteRecipient, Submitter,
+    TraceRecipient, TraceRecord, TraceStep,
+};
 use pennypost_model::{AccountKey, EventId, TenantId, Timestamp, codec};
 use pennypost_ports::{Ids, LogKind, LogRecord, RandomIds};
 use serde_json::{Value, json};
@@ -141,7 +144,7 @@ impl Bench {
     }
 }
 
-/// Feature LOG-01 (part): letters to other servers come with sending; letters and bytes received and sent, of the tenant and each domain by day, of each member over a period, the 15 (or another number) that received or sent the most; CSV
+/// Feature LOG-01: letters and bytes received and sent, of the tenant and each domain by day, of each member over a period, the 15 (or another number) that received or sent the most; CSV
 #[tokio::test(flavor = "multi_thread")]
 async fn letters_are_counted_by_day_domain_and_member() {
     let it = bench().await;
@@ -258,7 +261,7 @@ async fn departments_and_tenants_see_their_own() {
     it.office.ask(&foreign, "GET", &inside, None).await.assert_problem(404, "not-found");
 }
 
-/// Feature LOG-04 (part): letters to other servers come with sending; single letters by period, kind, address, domain, subject and member, newest first, with what happened to each and nothing of what is in it; 180 days, or 90, as the plan says
+/// Feature LOG-04: single letters by period, kind, address, domain, subject and member, newest first, with what happened to each and nothing of what is in it; 180 days, or 90, as the plan says
 #[tokio::test(flavor = "multi_thread")]
 async fn letters_are_found_by_what_is_known_of_them() {
     let it = bench().await;
@@ -313,6 +316,79 @@ async fn letters_are_found_by_what_is_known_of_them() {
     it.ask(&it.key, &format!("/letters/{}", received[0])).await.assert_problem(404, "not-found");
 }
 
+/// Feature DLV-02 (part): of each recipient at another server it is told whether it is on its way, delayed, sent or failed, and why
+#[tokio::test(flavor = "multi_thread")]
+async fn letters_to_other_servers_are_told_as_far_as_they_went() {
+    let it = bench().await;
+    let (member, chief) = (it.home.member, it.home.chief);
+    let addresses =
+        ["a@other.example", "b@other.example", "c@third.example", "d@fourth.example", "e@fifth.example"];
+    let time = Timestamp(it.today - DAY);
+    let mut record = it.traced_letter(time, &[(chief, "chief")]);
+    let TraceStep::Delivered { recipients, .. } = &mut record.step else { panic!("{record:?}") };
+    recipients.extend(addresses.map(|address| TraceRecipient {
+        address: address.to_owned(),
+        account: member,
+        reasons: vec!["rule:outside".to_owned()],
+        outcome: Outcome::Outside,
+    }));
+    let (address, protocol) = (it.address("member"), "ESMTPSA".to_owned());
+    record.submitter = Some(Submitter { account: member, address, protocol });
+    let (id, value) = (record.message, codec::encode(&record));
+    it.append(LogRecord { tenant: it.home.id, kind: LogKind::Trace, id, time, value }).await;
+    let attempted = |destination: &str, next: Option<Timestamp>, said: &[(&str, RemoteOutcome, u16)]| {
+        let recipient = |(address, outcome, code): &(&str, RemoteOutcome, u16)| RemoteRecipient {
+            address: (*address).to_owned(),
+            outcome: *outcome,
+            answer: RemoteAnswer { code: Some(*code), status: "x.1.1".to_owned(), text: "said".to_owned() },
+        };
+        TraceStep::Attempted(RemoteAttempt {
+            destination: destination.to_owned(),
+            number: 1,
+            host: "mx.other.example [192.0.2.1]:25".to_owned(),
+            tls: Some("TLSv1.3 X".to_owned()),
+            recipients: said.iter().map(recipient).collect(),
+            next,
+            reported: None,
+        })
+    };
+    let [a, b, c, _, e] = addresses;
+    let (sent, failed, deferred) = (RemoteOutcome::Sent, RemoteOutcome::Failed, RemoteOutcome::Deferred);
+    let later = it.office.administration.directory().now().plus_millis(3_600_000);
+    for step in [
+        attempted("other.example", None, &[(a, sent, 250), (b, failed, 550)]),
+        attempted("third.example", Some(later), &[(c, deferred, 451)]),
+        // It has been tried since, without news.
+        attempted("fifth.example", Some(time.plus_millis(60_000)), &[(e, deferred, 451)]),
+    ] {
+        it.append(traced(it.home.id, id, time, step)).await;
+    }
+    let whole = it.get(&format!("/letters/{id}")).await;
+    let shown = |letter: &Value| -> Vec<(String, String, Value)> {
+        let rows = letter["delivery"]["recipients"].as_array().expect("recipients").clone();
+        let text = |row: &Value, name: &str| row[name].as_str().unwrap_or_default().to_owned();
+        rows.iter().map(|row| (text(row, "outcome"), text(row, "cause"), row["next"].clone())).collect()
+    };
+    let row = |outcome: &str, cause: &str, next: Value| (outcome.to_owned(), cause.to_owned(), next);
+    let outside = [
+        row("sent", "250 x.1.1 said", Value::Null),
+        row("failed", "550 x.1.1 said", Value::Null),
+        row("delayed", "451 x.1.1 said", json!(later.rfc3339())),
+        row("on-the-way", "", Value::Null),
+        row("delayed", "451 x.1.1 said", Value::Null),
+    ];
+    assert_eq!(shown(&whole)[1..], outside);
+    let first = &whole["delivery"]["recipients"][1];
+    assert_eq!(first["server"], json!("mx.other.example [192.0.2.1]:25"));
+    assert_eq!((&first["tls"], &first["answered"]), (&json!("TLSv1.3 X"), &json!(time.rfc3339())));
+    assert_eq!((&whole["kind"], &whole["recipients"][1]), (&json!("sent"), &json!(a)));
+    // Whoever sees who wrote it sees what came of it, and not who else got it.
+    let head = it.head_of_department().await;
+    let seen = it.ask(&head, &format!("/letters/{id}")).await;
+    assert_eq!(seen.status, 200, "{}", seen.text);
+    assert_eq!(shown(&seen.json()), outside);
+}
+
 /// Feature LOG-03: what each mailbox holds against what it may hold, the fullest first, as it was seen within the last day; CSV
 #[tokio::test(flavor = "multi_thread")]
 async fn mailboxes_are_told_with_their_capacity() {
@@ -359,7 +435,7 @@ async fn note_sign_in(it: &Bench, tenant: TenantId, account: AccountKey, time: T
     it.append(LogRecord { tenant, kind: LogKind::Login, id, time, value }).await;
 }
 
-/// Feature LOG-10 (part): letters to other servers come with sending; a month by day: members who signed in, what mailboxes held, letters received and sent, with the sums, as data and CSV; charts are the console’s
+/// Feature LOG-10: a month by day: members who signed in, what mailboxes held, letters received and sent, with the sums, as data and CSV; charts are the console’s
 /// Feature LOG-02: sign-ins day by day of the last 180 days, or 90, as the plan says, and their export as CSV
 /// Feature LOG-05: sign-ins of the last 180 days, or 90, as the plan says
 #[tokio::test(flavor = "multi_thread")]

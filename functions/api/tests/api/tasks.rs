@@ -1,6 +1,6 @@
 //! Import and export of the organisation through the API, as tasks.
 //!
-//! Feature ORG-09 (part): import over the API as a task with progress, from XLSX and CSV, with a dry run and a file of the rows that were refused, in both languages; no SMS
+//! Feature ORG-09: import over the API as a task with progress, from XLSX and CSV, with a dry run and a file of the rows that were refused, in both languages
 //! Feature ORG-28: departments, people, or the people of one department, exported over the API
 //! Feature GRP-08: groups imported and exported over the API
 

@@ -162,7 +162,7 @@ impl Queue for Guarded<dyn Queue> {
     }
 
     async fn discard_dead_letter(&self, id: DeadLetterId) -> PortResult<bool> {
-        self.guard.check(false, || "discards dead letters".to_owned());
+        self.guard.check(self.guard.needs.dead_letters, || "discards dead letters".to_owned());
         self.port.discard_dead_letter(id).await
     }
 
@@ -229,6 +229,11 @@ impl Log for Guarded<dyn Log> {
         self.guard.check(false, || "expires the log".to_owned());
         self.port.expire(kind, before).await
     }
+
+    async fn erase(&self, tenant: TenantId, kind: LogKind, limit: usize) -> PortResult<u64> {
+        self.guard.check(self.guard.needs.erases, || "erases records of the log".to_owned());
+        self.port.erase(tenant, kind, limit).await
+    }
 }
 
 impl Guarded<dyn Journal> {
@@ -287,6 +292,11 @@ impl Journal for Guarded<dyn Journal> {
     ) -> PortResult<Vec<AccountKey>> {
         self.reads();
         self.port.accounts(tenant, after, limit).await
+    }
+
+    async fn erase(&self, account: AccountKey, limit: usize) -> PortResult<bool> {
+        self.guard.check(self.guard.needs.erases, || "erases journals".to_owned());
+        self.port.erase(account, limit).await
     }
 }
 

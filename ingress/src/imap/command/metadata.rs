@@ -21,6 +21,9 @@ const MAX_VALUE: usize = 64 * 1024;
 /// The entry that says what a mailbox is for.
 const SPECIAL_USE: &str = "/private/specialuse";
 
+/// Entries below it are the post office's own: a backup reads there what it has copied.
+const OWN: &str = "/private/vendor/pennypost/";
+
 /// What annotations belong to.
 enum Subject {
     Account,
@@ -137,6 +140,11 @@ impl Session {
             }
             if !is_private(&entry) && !entry.starts_with("/shared/") {
                 return Err(Reply::no("[CANNOT] entries begin with /private/ or /shared/"));
+            }
+            if entry.starts_with(OWN) {
+                return Err(Reply::no(
+                    "[CANNOT] the post office alone sets entries below /private/vendor/pennypost",
+                ));
             }
             if value.as_ref().is_some_and(|value| value.len() > MAX_VALUE) {
                 return Err(Reply::no(format!("[METADATA MAXSIZE {MAX_VALUE}] the value is too long")));

@@ -45,7 +45,7 @@ impl Session {
 
     /// Why nobody can sign in now, if so.
     fn why_not_now(&self) -> Option<Reply> {
-        if self.role == Role::Exchange {
+        if self.role != Role::Submission {
             return Some(Reply::new(502, "5.5.1", "AUTH is not offered here"));
         }
         if self.hello.as_ref().is_none_or(|hello| !hello.extended) {

@@ -17,7 +17,7 @@ impl Session {
         }
         let refusal = match &self.transaction {
             None => Some(Reply::bad_sequence("say MAIL first")),
-            Some(transaction) if transaction.recipients.is_empty() => {
+            Some(transaction) if transaction.accepted == 0 => {
                 Some(Reply::new(554, "5.5.1", "no valid recipients"))
             }
             Some(_) => None,

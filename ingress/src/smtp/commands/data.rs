@@ -22,7 +22,7 @@ impl Session {
                 self.mistake(&Reply::bad_sequence("the message comes by BDAT already"));
                 return Ok(Next::Command);
             }
-            Some(transaction) if transaction.recipients.is_empty() => {
+            Some(transaction) if transaction.accepted == 0 => {
                 self.mistake(&Reply::new(554, "5.5.1", "no valid recipients"));
                 return Ok(Next::Command);
             }

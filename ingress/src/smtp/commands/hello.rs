@@ -19,7 +19,7 @@ impl Session {
                 "SMTPUTF8".to_owned(),
                 "ENHANCEDSTATUSCODES".to_owned(),
             ];
-            if !self.stream.is_tls() {
+            if !self.stream.is_tls() && !self.is_at_home() {
                 lines.push("STARTTLS".to_owned());
             }
             let mechanisms = sasl::mechanisms(&self.stream);

@@ -16,7 +16,7 @@ impl Session {
     /// Can a transaction begin like this? If not, the reply has been written.
     pub(super) fn may_begin(&mut self, mail: &Mail) -> bool {
         let limits = &self.adapter.limits.smtp;
-        let is_unknown = mail.auth && self.role == Role::Exchange;
+        let is_unknown = mail.auth && self.role != Role::Submission;
         let mistake = match &self.hello {
             None => Reply::bad_sequence("say EHLO first"),
             Some(_) if self.transaction.is_some() => Reply::bad_sequence("a transaction is under way"),
@@ -29,7 +29,7 @@ impl Session {
                 self.reply(&Reply::new(552, "5.3.4", "the message is too large"));
                 return false;
             }
-            Some(_) if self.messages >= limits.messages_per_session => {
+            Some(_) if self.messages >= if self.is_at_home() { 1 } else { limits.messages_per_session } => {
                 self.reply(&Reply::new(451, "4.5.3", "enough for one session, connect again"));
                 return false;
             }
@@ -42,7 +42,7 @@ impl Session {
     /// Another server may begin, if not too often.
     pub(super) fn admit_peer(&self) -> Admitted {
         let address = neighbourhood(self.stream.peer().ip());
-        if self.trusted || self.adapter.smtp.by_address.take(address, Instant::now()) {
+        if self.trusted || self.is_at_home() || self.adapter.smtp.by_address.take(address, Instant::now()) {
             return Ok(());
         }
         Err(("rate", Reply::new(451, "4.7.1", "too many messages from you, try again later")))

@@ -26,7 +26,7 @@ impl Session {
             Command::Mail(mail) => {
                 if self.may_begin(&mail) {
                     let admitted = match self.role {
-                        Role::Exchange => self.admit_peer(),
+                        Role::Exchange | Role::Home(_) => self.admit_peer(),
                         Role::Submission => Box::pin(self.admit_member(&mail.reverse_path)).await,
                     };
                     self.begin(mail, admitted);
@@ -47,7 +47,9 @@ impl Session {
             Command::Expn => self.reply(&Reply::new(502, "5.5.1", "EXPN is not offered")),
             Command::Help => {
                 let text = match self.role {
-                    Role::Exchange => "EHLO HELO MAIL RCPT DATA BDAT RSET NOOP VRFY HELP STARTTLS QUIT",
+                    Role::Exchange | Role::Home(_) => {
+                        "EHLO HELO MAIL RCPT DATA BDAT RSET NOOP VRFY HELP STARTTLS QUIT"
+                    }
                     Role::Submission => {
                         "EHLO HELO STARTTLS AUTH MAIL RCPT DATA BDAT RSET NOOP VRFY HELP QUIT"
                     }

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use pennypost_directory::{Admission, Capacities, DirectoryError, Resolved, TenantPolicy};
+use pennypost_directory::{
+    Admission, Capacities, DirectoryError, Elsewhere, MailAddress, Reach, Reached, Resolved, TenantPolicy,
+};
 use pennypost_model::TenantId;
 use pennypost_model::event::{AuthResults, Recipient, Verdict, Via};
 use tokio::time::Instant;
@@ -12,11 +14,41 @@ use crate::smtp::Role;
 use crate::smtp::authenticate::{Sender, SpfAnswer};
 use crate::smtp::reply::Reply;
 use crate::smtp::session::Session;
-use crate::smtp::submission::unreachable;
+use crate::smtp::submission::{Destination, destination};
 use crate::smtp::transaction::{Spf, Tenant};
+
+/// Strangers that a refusal names.
+const NAMED: usize = 3;
+
+/// Bytes of their names at most: the line of a reply has 512 (RFC 5321 section 4.5.3.1.5).
+const NAMED_BYTES: usize = 330;
+
+/// The first of them, and how many there are beside those.
+fn named(strangers: &[MailAddress]) -> String {
+    let mut left = NAMED_BYTES;
+    let names = strangers.iter().map(ToString::to_string).filter(|name| {
+        let fits = name.is_ascii() && name.len() + 2 <= left;
+        left -= if fits { name.len() + 2 } else { 0 };
+        fits
+    });
+    let names: Vec<String> = names.take(NAMED).collect();
+    match (names.join(", "), strangers.len() - names.len()) {
+        (names, 0) => names,
+        (names, others) if names.is_empty() => format!("{others} of them"),
+        (names, others) => format!("{names} and {others} more"),
+    }
+}
 
 /// A refusal with its reason for the metrics.
 struct Refusal(&'static str, Reply);
+
+/// Where an address leads.
+struct Found {
+    tenant: TenantId,
+    recipients: Vec<Recipient>,
+    elsewhere: Option<Elsewhere>,
+    capacities: Option<Capacities>,
+}
 
 impl Session {
     pub(super) async fn rcpt(&mut self, address: String) {
@@ -32,7 +64,7 @@ impl Session {
         }
         let limits = &self.adapter.limits;
         let most = match self.role {
-            Role::Exchange => limits.smtp.recipients,
+            Role::Exchange | Role::Home(_) => limits.smtp.recipients,
             Role::Submission => limits.submission.recipients,
         };
         if transaction.accepted >= most {
@@ -51,7 +83,7 @@ impl Session {
             self.refused += 1;
             // Whoever guesses addresses waits longer with each; whoever mistyped one does not notice.
             let tar_pit = self.adapter.limits.smtp.tar_pit;
-            if !self.is_known() && !tar_pit.is_zero() {
+            if !self.is_known() && !self.is_at_home() && !tar_pit.is_zero() {
                 tokio::time::sleep(tar_pit * u32::try_from(self.refused.min(50)).unwrap_or(50)).await;
             }
         }
@@ -60,7 +92,13 @@ impl Session {
 
     /// Adds the accounts behind the address to the transaction.
     async fn admit(&mut self, address: &str) -> Result<(), Refusal> {
-        let (tenant, recipients, plan) = self.resolve(address).await?;
+        if self.role != Role::Submission && self.admit_report(address).await? {
+            return Ok(());
+        }
+        let Found { tenant, recipients, elsewhere, capacities } = self.resolve(address).await?;
+        if recipients.iter().any(|recipient| recipient.via == Via::Outside) {
+            self.admit_outside().await.map_err(|(reason, reply)| Refusal(reason, reply))?;
+        }
         let Some(transaction) = &self.transaction else { return Ok(()) };
         let reverse_path = transaction.reverse_path.clone();
         let known = transaction.tenant.as_ref().map(|tenant| (tenant.id, Arc::clone(&tenant.policy)));
@@ -72,27 +110,59 @@ impl Session {
             }
             None => self.enter(tenant).await?,
         };
-        if self.role == Role::Exchange {
+        if self.role != Role::Submission {
             let trusted = AuthResults { trusted: self.trusted, ..AuthResults::default() };
             let acceptance = pennypost_policy::accept(&policy, &reverse_path, [], "", &trusted);
             if let Some(reply) = Reply::refusal(&acceptance) {
                 return Err(Refusal("policy", reply));
             }
         }
-        if recipients.iter().any(|recipient| recipient.via == Via::Group) {
+        let is_to_group = recipients.iter().any(|recipient| recipient.via == Via::Group);
+        let is_anybody_here = !recipients.is_empty();
+        // What keeps a letter from those elsewhere keeps it from no postmaster who is here.
+        let is_postmasters = is_anybody_here && elsewhere.as_ref().is_some_and(Elsewhere::is_postmasters);
+        if is_to_group {
             self.check_sender(tenant, address, &reverse_path).await?;
         }
-        self.check_quota(&recipients, plan).await?;
+        let group = match elsewhere {
+            Some(elsewhere) => {
+                let to_check = (!is_to_group).then_some((tenant, address));
+                match self.admit_elsewhere(to_check, &reverse_path, (elsewhere, is_anybody_here)).await {
+                    Err(Refusal(reason, _)) if is_postmasters && reason != "directory" => None,
+                    reached => reached?,
+                }
+            }
+            None => None,
+        };
+        self.check_quota(&recipients, capacities).await?;
         let has_spf = self.transaction.as_ref().is_some_and(|transaction| transaction.spf.is_some());
         let spf = (!has_spf && !self.is_known()).then(|| self.start_spf(&reverse_path));
         let Some(transaction) = &mut self.transaction else { return Ok(()) };
-        if !transaction.add(recipients) {
+        if !transaction.add(recipients, group) {
             let reply = Reply::new(452, "4.5.3", "too many recipients, send the rest separately");
             return Err(Refusal("recipients", reply));
         }
         transaction.tenant = Some(Tenant { id: tenant, policy });
         transaction.spf = spf.or(transaction.spf.take());
         Ok(())
+    }
+
+    /// Those elsewhere whom a group leads to, if the letter may go there. Whether its sender may send to the group is asked
+    /// here where it was not asked yet.
+    async fn admit_elsewhere(
+        &mut self,
+        to_check: Option<(TenantId, &str)>,
+        reverse_path: &str,
+        (elsewhere, is_anybody_here): (Elsewhere, bool),
+    ) -> Result<Option<(MailAddress, Vec<Reached>)>, Refusal> {
+        if let Some((tenant, address)) = to_check {
+            self.check_sender(tenant, address, reverse_path).await?;
+        }
+        let group = self.reach(elsewhere, is_anybody_here).await?;
+        if group.as_ref().is_some_and(|(_, reached)| !reached.is_empty()) {
+            self.admit_outside().await.map_err(|(reason, reply)| Refusal(reason, reply))?;
+        }
+        Ok(group)
     }
 
     /// May this sender send to this group (GRP-04)? Who may, but could be anybody who says so, has to be confirmed by SPF:
@@ -139,22 +209,110 @@ impl Session {
         }
     }
 
-    async fn resolve(
+    /// A report about a letter to a member elsewhere of a group comes to nobody, and alone. `false`: it is none.
+    async fn admit_report(&mut self, address: &str) -> Result<bool, Refusal> {
+        let found = self.adapter.directory.report_of(address).await.map_err(|error| {
+            warn!(%error, "whose a report is can't be looked up");
+            Refusal("directory", Reply::later())
+        })?;
+        let Some(transaction) = &mut self.transaction else { return Ok(false) };
+        let text = "a report about a letter comes alone, send the rest separately";
+        let not_alone = || Refusal("report", Reply::new(452, "4.5.3", text));
+        let Some(report) = found else {
+            return if transaction.report.is_none() { Ok(false) } else { Err(not_alone()) };
+        };
+        if !transaction.reverse_path.is_empty() {
+            return Err(Refusal(
+                "report",
+                Reply::new(550, "5.7.1", "only reports from <> go to this address"),
+            ));
+        }
+        if transaction.accepted > 0 {
+            return Err(not_alone());
+        }
+        (transaction.report, transaction.accepted) = (Some(report), 1);
+        Ok(true)
+    }
+
+    /// Those elsewhere whom a group leads to get what members write who have signed in, and nothing else (GRP-07): whoever
+    /// writes from outside reaches those who are here. A member's letter goes to all of the group, or to nobody.
+    async fn reach(
         &self,
-        address: &str,
-    ) -> Result<(TenantId, Vec<Recipient>, Option<Capacities>), Refusal> {
-        let resolved = if address == "postmaster" {
-            self.adapter.postmaster().await
-        } else {
-            self.adapter.directory.resolve(address).await
+        elsewhere: Elsewhere,
+        is_anybody_here: bool,
+    ) -> Result<Option<(MailAddress, Vec<Reached>)>, Refusal> {
+        let refused = |status, text: &'static str| Err(Refusal("group", Reply::new(550, status, text)));
+        let Some(member) = &self.member else {
+            let text =
+                "all members of this group are elsewhere, where only members of its organisation send it to";
+            return if is_anybody_here { Ok(None) } else { refused("5.7.2", text) };
+        };
+        if !self.adapter.is_sending {
+            let text =
+                "this group has members elsewhere, and this post office does not send to other servers";
+            return refused("5.7.1", text);
+        }
+        if !member.standing.rules.send.holds(false) {
+            let text =
+                "this group has members elsewhere, and your account may send within your organisation only";
+            return refused("5.7.1", text);
+        }
+        if self.transaction.as_ref().is_some_and(|transaction| transaction.reverse_path.is_empty()) {
+            return refused(
+                "5.7.2",
+                "this group has members elsewhere, to whom nothing goes that is from <>",
+            );
+        }
+        let found = self.adapter.directory.reach(&member.standing.account, &elsewhere.addresses).await;
+        let found = found.map_err(|error| {
+            warn!(%error, "members elsewhere of a group can't be looked up");
+            Refusal("directory", Reply::later())
+        })?;
+        match found {
+            Reach::Friends(friends) if friends.is_empty() && !is_anybody_here => {
+                refused("5.2.1", "nobody in this group takes mail at present")
+            }
+            Reach::Friends(friends) => Ok(Some((elsewhere.group, friends))),
+            Reach::NoSeat => refused(
+                "5.7.2",
+                "this group has members elsewhere, to whom only members with a VIP seat may send",
+            ),
+            Reach::Strangers(strangers) => {
+                let text = format!(
+                    "nothing was sent: members elsewhere of this group have not agreed to it yet: {}",
+                    named(&strangers)
+                );
+                Err(Refusal("group", Reply::owned(550, "5.7.2", text)))
+            }
+        }
+    }
+
+    async fn resolve(&self, address: &str) -> Result<Found, Refusal> {
+        let directory = &self.adapter.directory;
+        let resolved = match &self.member {
+            _ if address == "postmaster" => self.adapter.postmaster().await,
+            Some(member) => directory.resolve_from(address, member.key().tenant).await,
+            None => directory.resolve(address).await,
         };
         if let (Some(member), Ok(resolved)) = (&self.member, &resolved)
-            && let Some(reply) = unreachable(member.key().tenant, resolved)
+            && let Some(reply) = member.out_of_reach(resolved)
         {
-            return Err(Refusal("relay", reply));
+            return Err(Refusal("reach", reply));
+        }
+        if let (Some(member), Ok(resolved)) = (&self.member, &resolved) {
+            match destination(member.key(), address, resolved, self.adapter.is_sending) {
+                Destination::Inside => {}
+                Destination::Outside(recipient) => {
+                    let (tenant, recipients) = (member.key().tenant, vec![recipient]);
+                    return Ok(Found { tenant, recipients, elsewhere: None, capacities: None });
+                }
+                Destination::Unreachable(reply) => return Err(Refusal("relay", reply)),
+            }
         }
         match resolved {
-            Ok(Resolved::Local { tenant, recipients, capacities }) => Ok((tenant, recipients, capacities)),
+            Ok(Resolved::Local { tenant, recipients, elsewhere, capacities }) => {
+                Ok(Found { tenant, recipients, elsewhere, capacities })
+            }
             Ok(Resolved::UnknownDomain) => {
                 Err(Refusal("relay", Reply::new(550, "5.7.1", "this domain is not ours, relaying is denied")))
             }
@@ -194,6 +352,10 @@ impl Session {
     async fn check_quota(&self, recipients: &[Recipient], plan: Option<Capacities>) -> Result<(), Refusal> {
         let size = self.transaction.as_ref().map_or(0, |transaction| transaction.declared);
         let quotas = &self.adapter.smtp.quotas;
+        // What goes to another server takes no room here.
+        if recipients.iter().all(|recipient| recipient.via == Via::Outside) {
+            return Ok(());
+        }
         for recipient in recipients {
             if quotas.has_room(&self.adapter, recipient.account, plan, size).await {
                 return Ok(());
@@ -208,6 +370,10 @@ impl Session {
         let adapter = Arc::clone(&self.adapter);
         let ip = self.stream.peer().ip();
         let helo = self.hello.as_ref().map(|hello| hello.name.clone()).unwrap_or_default();
+        if self.is_at_home() {
+            let answer = SpfAnswer::vouched_for(reverse_path, &helo);
+            return Spf::new(tokio::spawn(async move { Some(answer) }));
+        }
         let reverse_path = reverse_path.to_owned();
         let deadline = Instant::now() + adapter.limits.smtp.authentication;
         Spf::new(tokio::spawn(async move {
@@ -215,5 +381,27 @@ impl Session {
             let sender = Sender { ip, helo: &helo, reverse_path: &reverse_path, hostname };
             adapter.smtp.authenticator.spf(sender, deadline).await
         }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn strangers_are_named_as_far_as_a_line_goes() {
+        let address = |text: &str| MailAddress::parse(text).expect("an address");
+        let far = |local: &str| address(&format!("{local}@far.example"));
+        assert_eq!(named(&[far("a"), far("b")]), "a@far.example, b@far.example");
+        let four = [far("a"), far("b"), far("c"), far("d")];
+        assert_eq!(named(&four), "a@far.example, b@far.example, c@far.example and 1 more");
+        assert_eq!(named(&[far("用户"), far("a")]), "a@far.example and 1 more");
+        assert_eq!(named(&[far("用户"), far("用户2")]), "2 of them");
+        let label = "x".repeat(60);
+        let long = |local: &str| {
+            address(&format!("{}@{label}.{label}.{label}.example", local.repeat(MailAddress::MAX_LOCAL)))
+        };
+        let text = named(&[long("a"), long("b"), far("c")]);
+        assert!(text.len() < 400 && text.ends_with(", c@far.example and 1 more"), "{text}");
     }
 }

@@ -1,7 +1,7 @@
 //! The header of a message that a member hands in: read, and put in order (RFC 6409 section 8). Without I/O.
 //!
-//! What is missing of Date, Message-ID and Sender is added, Bcc and Return-Path are taken out, all else stays byte for byte:
-//! signatures over the rest hold.
+//! What is missing of Date, Message-ID and Sender is added, Bcc and Return-Path are taken out, of what goes to members elsewhere
+//! of groups also the fields of other lists; all else stays byte for byte: signatures over the rest hold.
 
 use pennypost_mime::{contact, header_end, header_fields};
 use pennypost_model::structure::Address;
@@ -20,6 +20,8 @@ const MAX_BCC: usize = 2048;
 pub(super) struct Header {
     /// The authors' addresses; at least one.
     pub from: Vec<String>,
+    /// Their names.
+    pub names: Vec<String>,
     /// The address in Sender.
     pub sender: Option<String>,
     pub subject: String,
@@ -35,7 +37,24 @@ pub(super) struct Additions {
     pub date: Option<String>,
     pub message_id: Option<String>,
     pub sender: Option<String>,
+    /// In the place of the From field: its value.
+    pub from: Option<String>,
+    /// It goes to a list of ours, whose own fields stand there once (RFC 2369 section 4): those of others are taken out.
+    pub is_for_list: bool,
 }
+
+/// Fields that lists add.
+const OF_LISTS: [&[u8]; 9] = [
+    b"list-id",
+    b"list-help",
+    b"list-unsubscribe",
+    b"list-unsubscribe-post",
+    b"list-subscribe",
+    b"list-post",
+    b"list-owner",
+    b"list-archive",
+    b"precedence",
+];
 
 const fn malformed(text: &'static str) -> Reply {
     Reply::new(550, "5.6.0", text)
@@ -74,6 +93,7 @@ impl Header {
         // The beginning and the end of a group are no addresses (RFC 6854: none that anybody could write as).
         let address = |address: &Address| contact(address).address;
         let from: Vec<String> = envelope.from.iter().map(address).collect();
+        let names = envelope.from.iter().map(|author| contact(author).name).collect();
         if from.is_empty() || from.len() > MAX_AUTHORS {
             return Err(malformed("the From field must have an address, and no more than ten"));
         }
@@ -88,13 +108,13 @@ impl Header {
         }
         let bcc = Some(bcc).filter(|bcc| bcc.len() <= MAX_BCC).and_then(|bcc| String::from_utf8(bcc).ok());
         let bcc = bcc.unwrap_or_default();
-        Ok(Header { from, sender, subject: facts.subject, has_date, has_message_id, bcc })
+        Ok(Header { from, names, sender, subject: facts.subject, has_date, has_message_id, bcc })
     }
 }
 
 /// The message as it is accepted.
 pub(super) fn put_in_order(raw: &[u8], additions: &Additions) -> Vec<u8> {
-    let Additions { date, message_id, sender } = additions;
+    let Additions { date, message_id, sender, from, is_for_list } = additions;
     let mut ordered = Vec::with_capacity(raw.len() + 512);
     for (name, value) in [("Date", date), ("Message-ID", message_id), ("Sender", sender)] {
         if let Some(value) = value {
@@ -105,8 +125,12 @@ pub(super) fn put_in_order(raw: &[u8], additions: &Additions) -> Vec<u8> {
     for (name, _, span) in header_fields(&raw[..header_end(raw)]) {
         end = span.end as usize;
         // Of Return-Path, which delivery adds, RFC 5321 section 4.4.
-        let is_taken_out = matches!(&*name.to_ascii_lowercase(), b"bcc" | b"resent-bcc" | b"return-path");
-        if !is_taken_out {
+        let name = name.to_ascii_lowercase();
+        let is_taken_out = matches!(&*name, b"bcc" | b"resent-bcc" | b"return-path")
+            || *is_for_list && OF_LISTS.contains(&&*name);
+        if let (b"from", Some(from)) = (&*name, from) {
+            ordered.extend_from_slice(format!("From: {from}\r\n").as_bytes());
+        } else if !is_taken_out {
             ordered.extend_from_slice(&raw[span.start as usize..end]);
         }
     }
@@ -175,6 +199,8 @@ mod tests {
             date: Some("Fri, 20 Nov 2026 00:00:00 +0000".to_owned()),
             message_id: Some("<1@b.example>".to_owned()),
             sender: Some("s@b.example".to_owned()),
+            from: None,
+            is_for_list: false,
         };
         let ordered = put_in_order(b"From: a@b.example\r\n\r\n\r\n", &additions);
         assert_eq!(
@@ -183,6 +209,10 @@ mod tests {
              From: a@b.example\r\n\r\n\r\n"
         );
         assert_eq!(put_in_order(b"From: a@b.example", &Additions::default()), b"From: a@b.example");
+        let additions = Additions { from: Some("\"A\" <a@b.example>".to_owned()), ..Additions::default() };
+        let ordered =
+            put_in_order(b"To: t@b.example\r\nFROM: x\r\n <a@b.example>\r\n\r\nFrom: b\r\n", &additions);
+        assert_eq!(ordered, b"To: t@b.example\r\nFrom: \"A\" <a@b.example>\r\n\r\nFrom: b\r\n");
     }
 
     proptest! {

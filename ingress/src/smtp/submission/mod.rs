@@ -2,19 +2,24 @@
 //! order in its header.
 //!
 //! Nothing of a message is taken before somebody has signed in. The reverse-path and every author in From must be addresses
-//! that the account may write as ([`pennypost_directory::Voice`]). A message is counted against the tenant's allowance and
-//! the account's rate before it is accepted.
+//! that the account may write as ([`pennypost_directory::Voice`]). A message is counted against the tenant's allowance, the
+//! account's, and how often the account may send outside, before it is accepted.
 
 mod destination;
+mod from;
+mod groups;
 mod header;
 mod letter;
+mod outward;
+mod reach;
 mod sender;
 
 use pennypost_directory::{Account, Standing};
 use pennypost_model::AccountKey;
 use tokio::time::Instant;
 
-pub(super) use destination::unreachable;
+pub(super) use destination::{Destination, destination};
+pub(super) use outward::Open;
 
 /// A member who has signed in.
 pub(crate) struct Member {

@@ -11,15 +11,24 @@ use crate::smtp::commands::Admitted;
 use crate::smtp::reply::Reply;
 use crate::smtp::session::Session;
 
-/// Does the message need a Sender field that it does not have?
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct NeedsSender(pub bool);
+/// A header that names those as whom the member may write.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Checked {
+    /// Does the message need a Sender field that it does not have?
+    pub needs_sender: bool,
+    /// As what the member writes as each author.
+    pub voices: Vec<Voice>,
+}
 
 impl Session {
     /// May a member begin a transaction with this reverse-path?
     pub(in crate::smtp) async fn admit_member(&mut self, reverse_path: &str) -> Admitted {
         self.look_again().await.map_err(|reply| ("sign-in", reply))?;
         let Some(member) = &self.member else { return Err(("sign-in", self.sign_in_first())) };
+        if let Some(reply) = member.sends_nothing() {
+            info!(account = %member.key(), "may not send");
+            return Err(("reach", reply));
+        }
         // Reports of a program that a message was displayed come from nobody (RFC 8098 section 2.1).
         if !reverse_path.is_empty()
             && self.voice(reverse_path).await.map_err(|reply| ("directory", reply))?.is_none()
@@ -62,18 +71,17 @@ impl Session {
     }
 
     /// As what whoever has signed in may write as that address.
-    async fn voice(&self, address: &str) -> Result<Option<Voice>, Reply> {
+    pub(super) async fn voice(&self, address: &str) -> Result<Option<Voice>, Reply> {
         let Some(member) = &self.member else { return Ok(None) };
         self.adapter.directory.voice(member.account(), address).await.map_err(|error| unavailable(&error))
     }
 
     /// May the member write as those whom the header names?
-    pub(super) async fn check_header(&self, header: &Header) -> Result<NeedsSender, Reply> {
-        let mut is_on_behalf = false;
+    pub(super) async fn check_header(&self, header: &Header) -> Result<Checked, Reply> {
+        let mut voices = Vec::with_capacity(header.from.len());
         for author in &header.from {
             match self.voice(author).await? {
-                Some(Voice::Own | Voice::Group | Voice::InNameOf) => {}
-                Some(Voice::OnBehalfOf) => is_on_behalf = true,
+                Some(voice) => voices.push(voice),
                 None => {
                     let text = "you may not write as the author in From: it is neither your address nor one that you \
                                 represent";
@@ -81,9 +89,10 @@ impl Session {
                 }
             }
         }
+        let is_on_behalf = voices.contains(&Voice::OnBehalfOf);
         let Some(sender) = &header.sender else {
             // RFC 5322 section 3.6.2.
-            return Ok(NeedsSender(is_on_behalf || header.from.len() > 1));
+            return Ok(Checked { needs_sender: is_on_behalf || header.from.len() > 1, voices });
         };
         match self.voice(sender).await? {
             None | Some(Voice::OnBehalfOf) => {
@@ -93,7 +102,7 @@ impl Session {
                 let text = "you write on behalf of the author in From: Sender has to be your own address";
                 Err(Reply::new(550, "5.7.1", text))
             }
-            Some(_) => Ok(NeedsSender(false)),
+            Some(_) => Ok(Checked { needs_sender: false, voices }),
         }
     }
 }

@@ -4,8 +4,10 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
+use pennypost_admin::{Table, TaskCounts, TaskKind};
 use pennypost_directory::Tenant;
 use pennypost_organisation::{Export, Kind};
+use pennypost_text::Lang;
 use serde_json::json;
 
 use crate::admin::{AdminContext, AdminError};
@@ -39,6 +41,7 @@ async fn table(
     name: &str,
     kind: Kind,
 ) -> Result<u64, AdminError> {
+    let begun = context.directory.now();
     let path = folder.join(name);
     let failed = |cause: std::io::Error| {
         let path = path.display().to_string();
@@ -59,5 +62,18 @@ async fn table(
         after = Some(next);
     }
     file.flush()?;
+    let none = TaskCounts::default();
+    let (table, counts) = match kind {
+        Kind::Departments => (Table::Departments, TaskCounts { departments: rows, ..none }),
+        Kind::People => (Table::People, TaskCounts { people: rows, ..none }),
+        Kind::Groups => (Table::Groups, TaskCounts { groups: rows, ..none }),
+    };
+    let is_chinese = context.text.lang() == Lang::ZhCn;
+    let task = TaskKind::Export { table, department: None, is_chinese };
+    let noted = context.administration.note_command(tenant.id, task, counts, begun).await;
+    // The files are whole: what is missing is a line among the tasks.
+    if let Err(error) = noted {
+        context.remark(&say!(context.text, "warning-task-unrecorded", cause = error.to_string()))?;
+    }
     Ok(rows)
 }

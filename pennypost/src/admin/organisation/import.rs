@@ -2,18 +2,23 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use pennypost_admin::Action;
+use pennypost_admin::{Action, TaskCounts, TaskKind};
+use pennypost_model::message::cut;
+use pennypost_model::{TenantId, Timestamp};
 use pennypost_organisation::{Done, Import, MAX_BYTES, MAX_UNPACKED, Options, Place, Reason, Refused, Rows};
 use serde_json::json;
 
 use super::ImportArgs;
+use crate::admin::context::unrecorded;
 use crate::admin::{AdminContext, AdminError};
 use crate::say;
 
 /// Rows between two words about how far it has come.
 const PROGRESS: usize = 500;
+/// Bytes of the names of files in the record.
+const MAX_FILE_NAMES: usize = 200;
 
 /// What became of the rows so far.
 struct Progress<'a> {
@@ -57,6 +62,7 @@ impl Progress<'_> {
 /// Imports the files, or only checks them.
 pub(super) async fn run(context: &AdminContext<'_>, arguments: &ImportArgs) -> Result<(), AdminError> {
     let tenant = context.tenant_or_only(arguments.tenant.as_deref()).await?;
+    let begun = context.directory.now();
     let mut progress = Progress { context, done: 0, total: 0, failed: 0, skipped: 0, counts: [0; 3] };
     let mut rows = Rows::default();
     let mut refused = Vec::new();
@@ -105,7 +111,40 @@ pub(super) async fn run(context: &AdminContext<'_>, arguments: &ImportArgs) -> R
             }
         }
     }
+    // All is imported by now, which is said in any case: what is missing is a line among the tasks.
+    if let Err(error) = note(context, tenant.id, arguments, &progress, begun).await {
+        context.remark(&say!(context.text, "warning-task-unrecorded", cause = error.to_string()))?;
+    }
     finish(context, arguments.dry_run, &progress)
+}
+
+/// Writes down among the tasks what was done (LOG-08).
+async fn note(
+    context: &AdminContext<'_>,
+    tenant: TenantId,
+    arguments: &ImportArgs,
+    progress: &Progress<'_>,
+    begun: Timestamp,
+) -> Result<(), AdminError> {
+    let department = match &arguments.department {
+        Some(path) => context.directory.departments(tenant).await?.find(path),
+        None => None,
+    };
+    let name = |path: &PathBuf| {
+        path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned())
+    };
+    let file = arguments.files.iter().map(name).collect::<Vec<_>>().join(", ");
+    let kind = TaskKind::Import {
+        file: cut(&file, MAX_FILE_NAMES).to_owned(),
+        dry_run: arguments.dry_run,
+        skip_existing: arguments.skip_existing,
+        department,
+    };
+    let [departments, people, groups] = progress.counts;
+    let counts =
+        TaskCounts { departments, people, groups, skipped: progress.skipped, refused: progress.failed };
+    let noted = context.administration.note_command(tenant, kind, counts, begun).await;
+    noted.map(drop).map_err(unrecorded)
 }
 
 fn finish(context: &AdminContext<'_>, dry_run: bool, progress: &Progress<'_>) -> Result<(), AdminError> {

@@ -1,24 +1,33 @@
 //! The organisation as an administrator meets it: departments, people, tags, groups, the recycle bin, tables.
 //!
-//! Feature TEN-10 (part): accounts suspended by the operator, which the tenant cannot lift; functions one by one not yet
+//! Feature TEN-10 (part): accounts suspended by the operator, which the tenant cannot lift
 //! Feature ORG-02: rename, describe, move, order, remove when empty; members and departments counted; the organisation renamed
-//! Feature ORG-09 (part): departments, people and groups from XLSX, and CSV in UTF-8, UTF-16 or GB18030: dry run, progress, each bad row refused by itself with its reason; no SMS
+//! Feature ORG-09: departments, people and groups from XLSX, and CSV in UTF-8, UTF-16 or GB18030: dry run, progress, each bad row refused by itself with its reason
 //! Feature ORG-13: accounts with passwords in bulk
-//! Feature ORG-15 (part): name, departments, title, numbers and note changed; roles come with the service layer
+//! Feature ORG-15: name, departments, title, numbers and note changed
 //! Feature ORG-20: unbound: password and tokens open it no more; given to another member, or made a business mailbox
 //! Feature ORG-21: deleted: out of every list at once, 30 days in the recycle bin
-//! Feature ORG-22 (part): deleted directly, and erased with its mail; backing up into another account not yet
+//! Feature ORG-22: deleted directly, and erased with its mail; backed up into another account by a command
 //! Feature ORG-25 (part): tags over departments and accounts, as members of groups
+//! Feature LOG-08: what operators import and export by commands is among the tasks when the command has ended
 //! Feature ORG-28: the directory exported: departments, people and groups, or the members of a department
 //! Feature BIZ-03: a member’s or an unbound mailbox made a business mailbox: no password, no personal data, mail stays
 //! Feature BIZ-04: up to 5 aliases, disabled and enabled, withdrawn
-//! Feature GRP-03 (part): members by account, group, department and tag; not outside addresses, since nothing is sent out yet
+//! Feature GRP-03 (part): members by account, group, department and tag
 //! Feature GRP-05: representatives, who may always send to the group
 //! Feature GRP-08: groups imported and exported with members and senders
 //! Feature GRP-09: the mark that a group is shared
 //! Feature GRP-10: a disabled group takes no mail
 
+use std::collections::BTreeSet;
+
+use pennypost_admin::{By, Call, Task, TaskState};
+use pennypost_directory::Page;
+use pennypost_mailstore::Incoming;
 use pennypost_model::event::Via;
+use pennypost_model::journal::Actor;
+use pennypost_model::{FlagSet, MailboxId, Timestamp};
+use pennypost_ports::{Consistency, Ids};
 use serde_json::json;
 
 use super::*;
@@ -252,7 +261,8 @@ async fn accounts_end_and_come_back() {
     assert_eq!(office.emptied.lock().len(), 1);
     assert_eq!(office.resolves(ann).await, "unknown");
     assert_eq!(office.resolves("a3@acme.example").await, "unknown");
-    assert_eq!(office.good("account bin").await, "the recycle bin is empty\n");
+    let row = office.good("account bin").await;
+    assert!(row.contains(ann) && row.contains("time is over"), "{row}");
     office.person(ann, "Another Ann", "").await;
     assert_eq!(office.resolves(ann).await, "Direct: ann");
     office.good(&format!("account expire {ann} --days 3")).await;
@@ -358,6 +368,15 @@ async fn an_organisation_comes_from_tables_and_goes_into_tables() {
         };
         assert_eq!(lines("one"), lines("other"), "{name}");
     }
+    // Who looks at the tasks sees what commands have done: the import with what was refused, and three tables (LOG-08).
+    let tasks = other.tasks().await;
+    let names: BTreeSet<&str> = tasks.iter().map(|task| task.kind.object()).collect();
+    let imported = "departments.csv, people.csv, groups.csv";
+    assert_eq!(names, BTreeSet::from(["departments", "people", "groups", imported]));
+    assert!(tasks.iter().all(|task| task.state == TaskState::Done && task.by == By::Operator));
+    let import = tasks.iter().find(|task| task.kind.object() == imported).expect("there").counts;
+    assert!(import.people > 0 && import.refused == 0, "{import:?}");
+    assert!(office.tasks().await.iter().any(|task| task.counts.refused == 19));
     assert!(office.bad("organisation import /no/such.csv").await.contains("/no/such.csv"));
     std::fs::write(folder.join("bad.csv"), "colour\nred\n").expect("written");
     let bad = office.bad(&format!("organisation import {}", export("bad.csv"))).await;
@@ -371,6 +390,14 @@ async fn an_organisation_comes_from_tables_and_goes_into_tables() {
     other.good("account erase wxm@acme.example").await;
     let imported = other.run(&format!("organisation import {}", export("template.csv")), &[]).await;
     assert_eq!(imported.failure, None, "{}", imported.errors);
+}
+
+impl Office {
+    /// The tasks of the only tenant, the newest first.
+    async fn tasks(&self) -> Vec<Task> {
+        let tenant = self.directory.tenant_named("acme").await.expect("looked").expect("a tenant").id;
+        self.administration.tasks(&Call::of_operator(), tenant, &Page::default()).await.expect("listed").items
+    }
 }
 
 /// The same from a workbook that another program has written: formulas and merged cells are refused by row.
@@ -406,4 +433,50 @@ async fn the_organisation_speaks_chinese() {
     let refused = office.run(&format!("organisation import {}", file.display()), &[]).await;
     assert_eq!(refused.errors, "错误：people.csv 第 2 行：“=1”是公式\n");
     assert!(office.good("organisation template groups").await.starts_with("邮箱,姓名,成员,部门,使用范围"));
+}
+
+/// Feature ORG-07: said by a command
+#[tokio::test]
+async fn limits_and_backups_are_ordered_by_commands() {
+    let office = Office::with_acme().await;
+    for local in ["ann", "bob"] {
+        office.good(&format!("account add {local}@acme.example")).await;
+    }
+    let (ann, bob) = ("ann@acme.example", "bob@acme.example");
+    let permitted = office.documents(&format!("account permit {ann} --send inside")).await;
+    assert_eq!((&permitted[0]["send"], &permitted[0]["receive"]), (&json!("inside"), &json!("anyone")));
+    office.documents(&format!("account permit {ann} --receive nobody")).await;
+    let stored = office.directory.account_at(ann).await.expect("looked").expect("there");
+    assert_eq!((stored.mail.send.name(), stored.mail.receive.name()), ("inside", "nobody"));
+
+    let both = "--function sending --function mail-programs --reason spam";
+    let blocked = office.documents(&format!("account block {ann} {both}")).await;
+    assert_eq!(
+        (&blocked[0]["blocked"], &blocked[0]["reason"]),
+        (&json!(["sending", "mail-programs"]), &json!("spam"))
+    );
+    assert!(
+        office.bad(&format!("account block {ann} --function api --reason spam")).await.contains("tenant")
+    );
+    office.good("tenant block acme --function api --reason misuse").await;
+    assert!(office.good("tenant block acme --nothing").await.contains("nothing is blocked"));
+    assert_eq!(office.documents(&format!("account block {ann} --nothing")).await[0]["blocked"], json!([]));
+
+    let ann_key = stored.key;
+    let event = RandomIds.event(office.directory.now());
+    let letter = Incoming::prepare(b"Subject: x\r\n\r\nhello\r\n", event, FlagSet::default(), Timestamp(1));
+    let state = office.store.load(ann_key, Consistency::Strong).await.expect("state");
+    let letters = [letter.expect("prepared")];
+    let storing = office.store.store(ann_key, state, &Actor::Admin, MailboxId::INBOX, &letters, |_| Ok(()));
+    storing.await.expect("stored");
+    assert!(office.bad(&format!("account back-up {ann} --into {bob}")).await.contains("recycle bin"));
+    let done = office.documents(&format!("account back-up {ann} --into {bob} --delete")).await;
+    assert_eq!((&done[0]["state"], &done[0]["messages"]), (&json!("done"), &json!(1)));
+    let bob_key = office.directory.account_at(bob).await.expect("looked").expect("there").key;
+    let state = office.store.load(bob_key, Consistency::Strong).await.expect("state");
+    assert_eq!(state.mailbox_named("ann@acme.example/INBOX").expect("there").rows.len(), 1);
+    office.good(&format!("account erase {ann}")).await;
+    let rows = office.documents("account bin").await;
+    assert_eq!((&rows[0]["address"], &rows[0]["state"]), (&json!(ann), &json!("expired")));
+    assert!(rows[0]["erased"].is_string(), "{rows:?}");
 }

@@ -1,6 +1,7 @@
 //! Single letters (LOG-04): found in the traces, newest first, told without what is in them.
 
 use pennypost_journeys::{Backwards, Journey, contains, journey};
+use pennypost_model::trace::Outcome;
 use pennypost_model::{AccountId, EventId, TenantId, Timestamp};
 
 use crate::action::Action;
@@ -57,7 +58,7 @@ impl LetterQuery {
         let sender = letter.submitter().map(|submitter| submitter.account.account);
         let is_of_kind = match self.kind {
             None => true,
-            Some(LetterKind::Received) => letter.recipients().next().is_some(),
+            Some(LetterKind::Received) => letter.recipients().any(|one| one.outcome != Outcome::Outside),
             Some(LetterKind::Sent) => sender.is_some(),
         };
         let recipients = || letter.recipients().map(|recipient| recipient.address.as_str());
@@ -84,7 +85,7 @@ async fn seen(letter: Journey, sight: &mut Sight<'_>) -> Result<Option<Journey>,
         return Ok(Some(letter));
     }
     // Incidents name addresses of the envelope, whosever they are: they are for whoever sees all.
-    let Journey { tenant, id, delivery, .. } = letter;
+    let Journey { tenant, id, delivery, mut attempts, .. } = letter;
     let Some(mut delivery) = delivery else { return Ok(None) };
     let sender = delivery.submitter.as_ref().map(|submitter| submitter.account);
     let sees_sender = match sender {
@@ -103,8 +104,12 @@ async fn seen(letter: Journey, sight: &mut Sight<'_>) -> Result<Option<Journey>,
             return Ok(None);
         }
     }
+    // Recipients at other servers are their writer's.
+    if !sees_sender {
+        attempts.clear();
+    }
     delivery.recipients = within;
-    Ok(Some(Journey { tenant, id, delivery: Some(delivery), incidents: Vec::new() }))
+    Ok(Some(Journey { tenant, id, delivery: Some(delivery), attempts, incidents: Vec::new() }))
 }
 
 impl Administration {

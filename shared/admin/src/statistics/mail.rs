@@ -112,7 +112,7 @@ impl Administration {
     }
 
     /// The same for whoever may see it.
-    pub(super) async fn days_of_mail(
+    pub(crate) async fn days_of_mail(
         &self,
         tenant: TenantId,
         period: &Period,
@@ -137,6 +137,26 @@ impl Administration {
             found.push(DayOfMail { day: beginning(day), counted, counts });
         }
         Ok(found)
+    }
+
+    /// What the tenant received and sent in a period; `None`: a day of it is not counted yet, and has more letters than are
+    /// counted while somebody waits.
+    pub(crate) async fn mail_of(
+        &self,
+        tenant: TenantId,
+        period: &Period,
+    ) -> Result<Option<Counts>, AdminError> {
+        let oldest = self.oldest_trace(tenant).await?;
+        let days = self.days_of_mail(tenant, period, None).await?;
+        let mut sum = Counts::default();
+        for DayOfMail { day, counted, counts } in days {
+            // Before the oldest letter there is nothing to count.
+            if counted.is_none() && oldest.is_some_and(|oldest| oldest <= day_of(day)) {
+                return Ok(None);
+            }
+            sum += counts;
+        }
+        Ok(Some(sum))
     }
 
     /// Counts a day of which nothing is noted yet, if it is one of the last and has not too many letters.

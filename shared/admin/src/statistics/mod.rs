@@ -63,7 +63,7 @@ impl Administration {
         Administration { log: Some(log), ..self }
     }
 
-    fn traces(&self) -> Result<&Arc<dyn Log>, AdminError> {
+    pub(crate) fn traces(&self) -> Result<&Arc<dyn Log>, AdminError> {
         self.log.as_ref().ok_or(AdminError::NoTraces)
     }
 

@@ -118,7 +118,7 @@ impl Administration {
     }
 
     /// The day of the oldest letter of which there still is a trace.
-    async fn oldest_trace(&self, tenant: TenantId) -> Result<Option<i64>, AdminError> {
+    pub(super) async fn oldest_trace(&self, tenant: TenantId) -> Result<Option<i64>, AdminError> {
         let (from, to) = (EventId::from_bytes([0; 16]), EventId::from_bytes([u8::MAX; 16]));
         let query = LogQuery { tenant, kind: LogKind::Trace, from, to, limit: 1 };
         let found = self.traces()?.query(&query).await?;

@@ -11,6 +11,7 @@ use super::{
     piece_name, task_key,
 };
 use crate::authorise::{Actor, Decision, Means, Presence, Scope, authorise};
+use crate::call::Call;
 use crate::keys::NotAuthentic;
 use crate::operations::{By, Entry, Outcome};
 use crate::permission::Permissions;
@@ -100,6 +101,8 @@ impl Administration {
         let worked = match &item.kind {
             TaskKind::Import { .. } => self.import(tenant, id, &item, until).await,
             TaskKind::Export { .. } => self.export(tenant, id, &item, until).await,
+            TaskKind::Backup { .. } => self.back_up(tenant, id, &item, until).await,
+            TaskKind::Letters { .. } => self.do_to_letters(tenant, id, &item, until).await,
         };
         match worked {
             Err(AdminError::Directory(DirectoryError::NoDepartment(name))) => {
@@ -123,7 +126,15 @@ impl Administration {
             Err(NotAuthentic::Unknown) => return Ok(false),
             Err(NotAuthentic::Failed(error)) => return Err(error),
         };
-        let may = |action| authorise(&actor, action, &Scope::Tenant(tenant)) == Decision::Allow;
+        if let TaskKind::Backup { from, to, .. } = item.kind {
+            let call = Call { actor, origin: item.origin };
+            return self.may_still_back_up(&call, (tenant, from, to), item).await;
+        }
+        let scope = match item.kind {
+            TaskKind::Letters { .. } => Scope::SomeAccount(tenant),
+            _ => Scope::Tenant(tenant),
+        };
+        let may = |action| authorise(&actor, action, &scope) == Decision::Allow;
         Ok(item.kind.actions(item.has_groups).iter().all(|action| may(*action)))
     }
 
@@ -136,7 +147,9 @@ impl Administration {
             By::Person { key, account, .. } => return self.actor_of_key(Some(account.tenant), *key).await,
             By::Session { session, account, .. } => (*session, *account),
             // Whoever was only invited orders nothing.
-            By::Invited { .. } => return Err(NotAuthentic::Unknown),
+            By::Invited { .. } | By::Recovering | By::Stranger | By::Founder { .. } => {
+                return Err(NotAuthentic::Unknown);
+            }
         };
         // The session may have ended: the person goes on being who he is.
         let tenant = self.directory.tenant(account.tenant).await.map_err(AdminError::from)?;
@@ -185,7 +198,7 @@ impl Administration {
             if (item.step, item.attempt) != (step, attempt) || item.state.is_over() {
                 return Err(AdminError::Changed);
             }
-            if item.cancel {
+            if item.cancel && !item.has_touched_letters() {
                 (item.state, item.ended) = (TaskState::Cancelled, Some(now));
                 return Ok(());
             }
@@ -229,8 +242,11 @@ impl Administration {
             item.parts.extend(part);
             if done.is_last {
                 (item.state, item.ended) = (TaskState::Done, Some(now));
-                item.total = Some(item.done);
-            } else if item.cancel {
+                // Of letters some may be left out.
+                if !item.kind.is_of_letters() {
+                    item.total = Some(item.done);
+                }
+            } else if item.cancel && !item.has_touched_letters() {
                 (item.state, item.ended) = (TaskState::Cancelled, Some(now));
             }
             Ok(())
@@ -284,6 +300,12 @@ impl Administration {
         };
         if item.state.is_over() {
             return Ok(Worked::Over);
+        }
+        match self.tell_before_the_end(tenant, id, &item).await {
+            Err(error) if !error.is_temporary() => {
+                tracing::error!(%tenant, task = %id, %error, "administrators are not told of letters");
+            }
+            told => told?,
         }
         if let Some(problem) = problem {
             let [cause, _] = problem.messages();

@@ -15,7 +15,7 @@ use pennypost_backend_embedded::{Embedded, Options};
 use pennypost_directory::{Directory, DomainState};
 use pennypost_domains::Service;
 use pennypost_model::{TenantId, Timestamp};
-use pennypost_ports::{Clock, Dns, DnsError, DnsKind, DnsRecord, FetchError, Https, RandomIds};
+use pennypost_ports::{Clock, Dns, DnsError, DnsKind, DnsRecord, FetchError, Https, HttpsRequest, RandomIds};
 use pennypost_sealing::Keyring;
 use pennypost_signing::{Algorithm, KeyState, Rotation};
 
@@ -56,6 +56,10 @@ impl Dns for Zone {
 #[async_trait]
 impl Https for Zone {
     async fn fetch(&self, _: &str, _: &str) -> Result<Vec<u8>, FetchError> {
+        Err(FetchError::NoHost)
+    }
+
+    async fn ask(&self, _request: &HttpsRequest<'_>) -> Result<Vec<u8>, FetchError> {
         Err(FetchError::NoHost)
     }
 }

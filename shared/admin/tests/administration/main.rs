@@ -5,6 +5,7 @@
 mod memory;
 
 mod domain_keys;
+mod orders;
 mod service;
 mod statistics;
 mod table;

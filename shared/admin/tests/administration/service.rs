@@ -2,9 +2,9 @@
 //!
 //! Feature ADM-06: one creator, named by the operator, handed over by himself
 //! Feature ADM-07: super admins
-//! Feature ADM-08 (part): graded admins with permissions, over the tenant or over departments with those below
+//! Feature ADM-08: graded admins with permissions, over the tenant or over departments with those below
 //! Feature ADM-09: roles: named sets of permissions
-//! Feature ADM-10 (part): roles granted with a reach; nobody is lifted above who grants
+//! Feature ADM-10: roles granted with a reach; nobody is lifted above who grants
 //! Feature ADM-11: list of grants; what is taken away is gone at the next call
 
 use std::sync::Arc;

@@ -65,7 +65,8 @@ fn page() -> String {
          key, that he has not himself. Actions marked *rank* are refused on an account that has powers which the actor has\n\
          not: its password would be a way up. Actions marked *confirmed* can't be made undone, or take such protection away\n\
          (ADM-13): they take a session in which the second factor was shown within five minutes, or a key that has\n\
-         `dangerous:write`, and where the tenant asks for it a second administrator. Actions marked *session* no key does.\n\n\
+         `dangerous:write`, and where the tenant asks for it a second administrator. Actions marked *session* no key does.\n\
+         For a tenant's key that has `provisioning` a call over SCIM does what `members` does, and no other call does.\n\n\
          | action | permission | operator | creator | super admin | role, tenant | role, departments | member | |\n\
          | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n",
     );

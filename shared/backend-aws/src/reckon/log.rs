@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use pennypost_meter::{Unit, count, rules};
-use pennypost_model::Timestamp;
+use pennypost_model::{TenantId, Timestamp};
 use pennypost_ports::{Log, LogKind, LogQuery, LogRecord, PortResult};
 
 use crate::log::item_sizes;
@@ -30,5 +30,11 @@ impl Log for ReckonedLog {
     /// The service does it for nothing.
     async fn expire(&self, kind: LogKind, before: Timestamp) -> PortResult<u64> {
         self.0.expire(kind, before).await
+    }
+
+    async fn erase(&self, tenant: TenantId, kind: LogKind, limit: usize) -> PortResult<u64> {
+        let erased = self.0.erase(tenant, kind, limit).await?;
+        count(Unit::LogWrite, rules::write(0) * erased);
+        Ok(erased)
     }
 }

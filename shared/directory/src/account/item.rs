@@ -8,7 +8,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::clients::ClientSettingsV1;
 use crate::organisation::{CardPlace, places_of};
-use crate::{Account, AccountKind, AccountState, Binned, DepartmentId, DirectoryError, MailAddress, Profile};
+use crate::{
+    Account, AccountKind, AccountState, Binned, Block, ClientSettings, DepartmentId, DirectoryError,
+    MailAddress, MailPermission, Profile,
+};
 
 /// An account as stored.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -47,19 +50,31 @@ impl AccountItem {
 
 impl Versioned for AccountItem {
     const KIND: &'static str = "account";
-    const VERSION: u8 = 5;
+    const VERSION: u8 = 7;
 
     fn upgrade(found: u8, bytes: &[u8]) -> Result<AccountItem, CodecError> {
         let (account, complete) = match found {
-            4 => {
-                let AccountItemV4 { account, complete, revision, stale, last_move } =
+            6 => {
+                let AccountItemV6 { account, complete, revision, stale, last_move } =
                     decode_plain(Self::KIND, bytes)?;
                 let account = account.upgraded();
                 return Ok(AccountItem { account, complete, revision, stale, last_move });
             }
+            5 => {
+                let AccountItemV5 { account, complete, revision, stale, last_move } =
+                    decode_plain(Self::KIND, bytes)?;
+                let account = account.upgraded().upgraded();
+                return Ok(AccountItem { account, complete, revision, stale, last_move });
+            }
+            4 => {
+                let AccountItemV4 { account, complete, revision, stale, last_move } =
+                    decode_plain(Self::KIND, bytes)?;
+                let account = account.upgraded().upgraded().upgraded();
+                return Ok(AccountItem { account, complete, revision, stale, last_move });
+            }
             3 => {
                 let AccountItemV3 { account, complete, revision, stale } = decode_plain(Self::KIND, bytes)?;
-                let account = account.upgraded().upgraded();
+                let account = account.upgraded().upgraded().upgraded().upgraded();
                 return Ok(AccountItem { account, complete, revision, stale, last_move: 0 });
             }
             1 => {
@@ -90,8 +105,113 @@ impl Versioned for AccountItem {
             expires: None,
             binned: None,
         };
-        let (account, stale) = (account.upgraded().upgraded(), BTreeSet::new());
+        let (account, stale) = (account.upgraded().upgraded().upgraded().upgraded(), BTreeSet::new());
         Ok(AccountItem { account, complete, revision: 0, stale, last_move: 0 })
+    }
+}
+
+/// As stored before members chose what they are called.
+#[derive(Serialize, Deserialize)]
+struct AccountItemV6 {
+    account: AccountV6,
+    complete: bool,
+    revision: u32,
+    stale: BTreeSet<CardPlace>,
+    last_move: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct AccountV6 {
+    key: AccountKey,
+    address: MailAddress,
+    state: AccountState,
+    quota_bytes: Option<u64>,
+    created: Timestamp,
+    display_name: String,
+    clients: ClientSettings,
+    profile: Profile,
+    departments: Vec<DepartmentId>,
+    kind: AccountKind,
+    suspended: bool,
+    expires: Option<Timestamp>,
+    binned: Option<Binned>,
+    is_vip: bool,
+    mail: MailPermission,
+    block: Option<Block>,
+}
+
+impl AccountV6 {
+    fn upgraded(self) -> Account {
+        Account {
+            key: self.key,
+            address: self.address,
+            state: self.state,
+            quota_bytes: self.quota_bytes,
+            created: self.created,
+            display_name: self.display_name,
+            clients: self.clients,
+            profile: self.profile,
+            departments: self.departments,
+            kind: self.kind,
+            suspended: self.suspended,
+            expires: self.expires,
+            binned: self.binned,
+            is_vip: self.is_vip,
+            mail: self.mail,
+            block: self.block,
+            nickname: String::new(),
+        }
+    }
+}
+
+/// As stored before it was said with whom accounts exchange mail.
+#[derive(Serialize, Deserialize)]
+struct AccountItemV5 {
+    account: AccountV5,
+    complete: bool,
+    revision: u32,
+    stale: BTreeSet<CardPlace>,
+    last_move: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct AccountV5 {
+    key: AccountKey,
+    address: MailAddress,
+    state: AccountState,
+    quota_bytes: Option<u64>,
+    created: Timestamp,
+    display_name: String,
+    clients: ClientSettings,
+    profile: Profile,
+    departments: Vec<DepartmentId>,
+    kind: AccountKind,
+    suspended: bool,
+    expires: Option<Timestamp>,
+    binned: Option<Binned>,
+    is_vip: bool,
+}
+
+impl AccountV5 {
+    fn upgraded(self) -> AccountV6 {
+        AccountV6 {
+            key: self.key,
+            address: self.address,
+            state: self.state,
+            quota_bytes: self.quota_bytes,
+            created: self.created,
+            display_name: self.display_name,
+            clients: self.clients,
+            profile: self.profile,
+            departments: self.departments,
+            kind: self.kind,
+            suspended: self.suspended,
+            expires: self.expires,
+            binned: self.binned,
+            is_vip: self.is_vip,
+            mail: MailPermission::default(),
+            block: None,
+        }
     }
 }
 
@@ -124,8 +244,8 @@ struct AccountV4 {
 }
 
 impl AccountV4 {
-    fn upgraded(self) -> Account {
-        Account {
+    fn upgraded(self) -> AccountV5 {
+        AccountV5 {
             key: self.key,
             address: self.address,
             state: self.state,
@@ -234,7 +354,7 @@ mod tests {
     use pennypost_model::{AccountId, TenantId};
 
     use super::*;
-    use crate::{BUSINESS_QUOTA, BinCause, ClientSettings, DEFAULT_QUOTA};
+    use crate::{BUSINESS_QUOTA, BinCause, DEFAULT_QUOTA};
 
     fn old() -> AccountV1 {
         AccountV1 {
@@ -336,6 +456,73 @@ mod tests {
         assert_eq!((clients.passwords, clients.sent_copies), (Some(false), None));
         assert_eq!((departments.as_slice(), is_vip, suspended), (&[DepartmentId(3)][..], true, true));
         assert_eq!((expires, quota_bytes), (Some(Timestamp(9)), Some(7)));
+    }
+
+    #[test]
+    fn an_account_of_before_it_was_said_with_whom_it_exchanges_mail_is_read_whole() {
+        let first = encode_plain(&AccountItemV1 { account: old(), complete: true }, 1);
+        let whole: AccountItem = decode(&first).expect("read");
+        let account = Account { is_vip: true, expires: Some(Timestamp(9)), ..whole.account };
+        let Account { key, address, state, quota_bytes, created, display_name, clients, .. } =
+            account.clone();
+        let Account { profile, departments, kind, suspended, expires, binned, is_vip, .. } = account.clone();
+        let fifth = AccountV5 {
+            key,
+            address,
+            state,
+            quota_bytes,
+            created,
+            display_name,
+            clients,
+            profile,
+            departments,
+            kind,
+            suspended,
+            expires,
+            binned,
+            is_vip,
+        };
+        let (stale, last_move) = (BTreeSet::new(), 6);
+        let fifth = AccountItemV5 { account: fifth, complete: true, revision: 5, stale, last_move };
+        let item: AccountItem = decode(&encode_plain(&fifth, 5)).expect("read");
+        assert_eq!((item.account, item.complete, item.revision, item.last_move), (account, true, 5, 6));
+    }
+
+    #[test]
+    fn an_account_of_before_members_had_nicknames_is_read_whole() {
+        use crate::{Blockable, MailReach};
+        let first = encode_plain(&AccountItemV1 { account: old(), complete: true }, 1);
+        let whole: AccountItem = decode(&first).expect("read");
+        let block =
+            Block { functions: [Blockable::Sending].into(), reason: "spam".to_owned(), since: Timestamp(9) };
+        let mail = MailPermission { send: MailReach::Inside, ..MailPermission::default() };
+        let account = Account { mail, block: Some(block), is_vip: true, ..whole.account };
+        let Account { key, address, state, quota_bytes, created, display_name, clients, profile, .. } =
+            account.clone();
+        let Account { departments, kind, suspended, expires, binned, is_vip, mail, block, .. } =
+            account.clone();
+        let sixth = AccountV6 {
+            key,
+            address,
+            state,
+            quota_bytes,
+            created,
+            display_name,
+            clients,
+            profile,
+            departments,
+            kind,
+            suspended,
+            expires,
+            binned,
+            is_vip,
+            mail,
+            block,
+        };
+        let (stale, last_move) = (BTreeSet::new(), 6);
+        let sixth = AccountItemV6 { account: sixth, complete: true, revision: 5, stale, last_move };
+        let item: AccountItem = decode(&encode_plain(&sixth, 6)).expect("read");
+        assert_eq!((item.account, item.complete, item.revision, item.last_move), (account, true, 5, 6));
     }
 
     #[test]

@@ -138,7 +138,7 @@ enum Stage {
 
 /// An application as stored. Has no `Debug`, so that it gets into no log.
 #[derive(Clone, Serialize, Deserialize)]
-struct ApplicationItem {
+pub(super) struct ApplicationItem {
     invitation: InvitationId,
     /// Which place in it.
     place: u64,
@@ -195,8 +195,12 @@ impl ApplicationItem {
         self.mobile.clear();
     }
 
+    pub(super) fn mobile(&self) -> &str {
+        &self.mobile
+    }
+
     /// Does it keep everybody else from the address?
-    fn is_in_the_way(&self, now: Timestamp) -> bool {
+    pub(super) fn is_in_the_way(&self, now: Timestamp) -> bool {
         match self.stage {
             Stage::Waiting => !self.is_over(now),
             Stage::Adding { is_approved, .. } => {
@@ -231,7 +235,7 @@ fn partition(tenant: TenantId) -> String {
     format!("{tenant}/applications")
 }
 
-fn application_key(tenant: TenantId, address: &MailAddress) -> ControlKey {
+pub(super) fn application_key(tenant: TenantId, address: &MailAddress) -> ControlKey {
     ControlKey::new(partition(tenant), format!("{}/{}", address.domain(), address.local()))
 }
 
@@ -310,6 +314,7 @@ impl Directory {
         }
         let name = name_of(new.name)?;
         profile_of(new.mobile)?;
+        self.check_joining_number(tenant, &address, new.mobile).await?;
         let text = address.to_string();
         let wished = NewAccount {
             address: &text,
@@ -372,6 +377,7 @@ impl Directory {
         let name = name_of(new.name)?;
         let names = Names { local: address.local(), display: &name };
         let credential = self.own_credential(&rules, names, new.password).await?;
+        self.take_joining_number(tenant, &address, new.mobile).await?;
         let place = self.ids.random();
         self.take_place(text, place, &address).await?;
         let now = self.clock.now();

@@ -1,7 +1,7 @@
 //! Members who are in the directory and have not joined: they have no password yet (ORG-12).
 
 use futures::stream::{self, StreamExt, TryStreamExt};
-use pennypost_model::codec::Versioned;
+use pennypost_model::codec::{CodecError, Versioned, decode_plain};
 use pennypost_model::{AccountKey, TenantId, Timestamp};
 use pennypost_ports::{Consistency, ControlKey, Expected};
 use serde::{Deserialize, Serialize};
@@ -10,6 +10,7 @@ use super::invitation::check_terms;
 use super::{InvitationEnd, MEMBER, fresh_secret, hash, parts};
 use crate::password::{Credential, credential_key};
 use crate::password_rules::Names;
+use crate::store::MAX_ATTEMPTS;
 use crate::{Account, AccountKind, Directory, DirectoryError, Listed, Page};
 
 /// Accounts that are looked at at once.
@@ -31,10 +32,36 @@ pub struct MemberInvitation {
 struct MemberItem {
     hash: [u8; 32],
     until: Timestamp,
+    /// The one before, which is good until what brings this one has it.
+    before: Option<([u8; 32], Timestamp)>,
+    /// What brings it has it, by the call of that name.
+    sent: Option<[u8; 32]>,
+}
+
+impl MemberItem {
+    /// Until when an invitation with that hash is good.
+    fn until(&self, hash: &[u8; 32]) -> Option<Timestamp> {
+        let of_before = || self.before.filter(|(before, _)| before == hash).map(|(_, until)| until);
+        if self.hash == *hash { Some(self.until) } else { of_before() }
+    }
 }
 
 impl Versioned for MemberItem {
     const KIND: &'static str = "invitation of a member";
+    const VERSION: u8 = 2;
+
+    fn upgrade(found: u8, bytes: &[u8]) -> Result<MemberItem, CodecError> {
+        if found != 1 {
+            return Err(CodecError::Version { kind: Self::KIND, found, known: Self::VERSION });
+        }
+        let (hash, until): ([u8; 32], Timestamp) = decode_plain(Self::KIND, bytes)?;
+        Ok(MemberItem { hash, until, before: None, sent: None })
+    }
+}
+
+/// The invitation, as it is told once.
+fn text_of(key: AccountKey, secret: &str) -> String {
+    format!("{MEMBER}{}{}{secret}", key.tenant, key.account)
 }
 
 fn member_key(key: AccountKey) -> ControlKey {
@@ -85,12 +112,83 @@ impl Directory {
     ) -> Result<MemberInvitation, DirectoryError> {
         let account = self.check_member_invitation(key, until).await?;
         let (secret, hash) = fresh_secret();
-        self.write(&member_key(key), &MemberItem { hash, until }, Expected::Any).await?;
-        Ok(MemberInvitation {
-            account,
-            until,
-            text: format!("{MEMBER}{}{}{secret}", key.tenant, key.account),
-        })
+        let item = MemberItem { hash, until, before: None, sent: None };
+        self.write(&member_key(key), &item, Expected::Any).await?;
+        Ok(MemberInvitation { account, until, text: text_of(key, &secret) })
+    }
+
+    /// The same for one that is to be sent: the invitation that he has stays good beside it, until it is said what became of
+    /// the sending ([`Directory::invitation_was_sent`], [`Directory::take_invitation_back`]).
+    ///
+    /// # Errors
+    /// Those of [`Directory::invite_member`].
+    pub async fn invite_by_message(
+        &self,
+        key: AccountKey,
+        until: Timestamp,
+    ) -> Result<MemberInvitation, DirectoryError> {
+        let account = self.check_member_invitation(key, until).await?;
+        let (secret, hash) = fresh_secret();
+        for _ in 0..MAX_ATTEMPTS {
+            let held = self.read::<MemberItem>(&member_key(key), Consistency::Strong).await?;
+            let expected = held.as_ref().map_or(Expected::Absent, |held| Expected::Version(held.version));
+            let before = held.map(|held| (held.value.hash, held.value.until));
+            let item = MemberItem { hash, until, before, sent: None };
+            if self.write(&member_key(key), &item, expected).await?.is_some() {
+                return Ok(MemberInvitation { account, until, text: text_of(key, &secret) });
+            }
+        }
+        Err(DirectoryError::Contended)
+    }
+
+    /// What brings an invitation has it: the one before is worth nothing any more. A call of that name sends no other one.
+    ///
+    /// # Errors
+    /// The port's.
+    pub async fn invitation_was_sent(
+        &self,
+        text: &str,
+        call: Option<[u8; 32]>,
+    ) -> Result<(), DirectoryError> {
+        self.end_sending(text, |item| Some(MemberItem { before: None, sent: call, ..item })).await
+    }
+
+    /// An invitation was not sent: the one before is the one again.
+    ///
+    /// # Errors
+    /// The port's.
+    pub async fn take_invitation_back(&self, text: &str) -> Result<(), DirectoryError> {
+        let before = |item: MemberItem| {
+            item.before.map(|(hash, until)| MemberItem { hash, until, before: None, sent: None })
+        };
+        self.end_sending(text, before).await
+    }
+
+    /// Changes the item of an invitation, as long as that is the last one; `None`: there is none any more.
+    async fn end_sending(
+        &self,
+        text: &str,
+        end: impl FnOnce(MemberItem) -> Option<MemberItem>,
+    ) -> Result<(), DirectoryError> {
+        let (tenant, account, secret) = parts(text, MEMBER).ok_or(DirectoryError::NoInvitation)?;
+        let account = account.parse().map_err(|_| DirectoryError::NoInvitation)?;
+        let item_key = member_key(AccountKey { tenant, account });
+        let held = self.read::<MemberItem>(&item_key, Consistency::Strong).await?;
+        // Who came after, or has joined with it, was faster.
+        let Some(held) = held.filter(|held| held.value.hash == hash(secret)) else { return Ok(()) };
+        match end(held.value) {
+            Some(item) => self.write(&item_key, &item, Expected::Version(held.version)).await.map(drop),
+            None => Ok(self.control.delete_if(&item_key, held.version).await.map(drop)?),
+        }
+    }
+
+    /// Was the last invitation of a member sent by the call of that name?
+    ///
+    /// # Errors
+    /// The port's.
+    pub async fn was_invited_by(&self, key: AccountKey, call: &[u8; 32]) -> Result<bool, DirectoryError> {
+        let held = self.read::<MemberItem>(&member_key(key), Consistency::Strong).await?;
+        Ok(held.is_some_and(|held| held.value.sent.as_ref() == Some(call)))
     }
 
     /// Could a member be invited until then? Changes nothing.
@@ -104,6 +202,14 @@ impl Directory {
     ) -> Result<Account, DirectoryError> {
         check_terms(1, until, self.clock.now())?;
         self.check_not_joined(key).await
+    }
+
+    /// Can an invitation be good until then?
+    ///
+    /// # Errors
+    /// Those of a term that can't be.
+    pub fn check_invitation_term(&self, until: Timestamp) -> Result<(), DirectoryError> {
+        check_terms(1, until, self.clock.now())
     }
 
     /// The account of a member who has not joined.
@@ -128,14 +234,14 @@ impl Directory {
         let account = account.parse().map_err(|_| DirectoryError::NoInvitation)?;
         let key = AccountKey { tenant, account };
         let held = self.read::<MemberItem>(&member_key(key), Consistency::Strong).await?;
-        let item = held.map(|held| held.value).filter(|item| item.hash == hash(secret));
-        let item = item.ok_or(DirectoryError::NoInvitation)?;
+        let until = held.and_then(|held| held.value.until(&hash(secret)));
+        let until = until.ok_or(DirectoryError::NoInvitation)?;
         self.joining_tenant(tenant).await?;
-        if item.until <= self.clock.now() {
+        if until <= self.clock.now() {
             return Err(DirectoryError::InvitationOver(InvitationEnd::Past));
         }
         match self.check_not_joined(key).await {
-            Ok(account) => Ok((account, item.until)),
+            Ok(account) => Ok((account, until)),
             Err(DirectoryError::NoAccount(_)) => Err(DirectoryError::NoInvitation),
             Err(error) => Err(error),
         }
@@ -175,5 +281,27 @@ impl Directory {
     /// An invitation of this account is worth nothing any more.
     pub(crate) async fn forget_member_invitation(&self, key: AccountKey) -> Result<(), DirectoryError> {
         self.erase(&member_key(key)).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pennypost_model::codec::{decode, encode_plain};
+
+    use super::*;
+
+    #[test]
+    fn invitations_of_before_some_were_sent_are_read() {
+        let old = encode_plain(&([7_u8; 32], Timestamp(2_000)), 1);
+        let read: MemberItem = decode(&old).expect("read");
+        assert_eq!((read.until(&[7; 32]), read.until(&[8; 32])), (Some(Timestamp(2_000)), None));
+        let next = MemberItem {
+            hash: [8; 32],
+            until: Timestamp(3_000),
+            before: Some((read.hash, read.until)),
+            sent: None,
+        };
+        let until = |hash: u8| next.until(&[hash; 32]).map(|until| until.0);
+        assert_eq!((until(7), until(8), until(9)), (Some(2_000), Some(3_000), None));
     }
 }

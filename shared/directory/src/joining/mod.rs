@@ -27,6 +27,7 @@
 mod apply;
 mod invitation;
 mod member;
+mod number;
 mod rules;
 
 use pennypost_model::TenantId;

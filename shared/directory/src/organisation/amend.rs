@@ -144,6 +144,23 @@ impl Directory {
         Ok(Some(Tag { id, name, departments, accounts }))
     }
 
+    /// Those of these tags that there are, and whom they mark: one read, and one for each.
+    ///
+    /// # Errors
+    /// The port's.
+    pub async fn tags_numbered(
+        &self,
+        tenant: TenantId,
+        wanted: &BTreeSet<TagId>,
+    ) -> Result<Vec<Tag>, DirectoryError> {
+        let known = self.tags(tenant).await?.into_iter().filter(|(id, _)| wanted.contains(id));
+        let marked = known.map(|(id, name)| async move {
+            let (departments, accounts) = self.marks_of(tenant, id).await?;
+            Ok::<_, DirectoryError>(Tag { id, name, departments, accounts })
+        });
+        futures::future::try_join_all(marked).await
+    }
+
     /// Changes a tag that is still as expected; `None` if it is not.
     ///
     /// # Errors

@@ -297,4 +297,9 @@ impl Directory {
     pub(crate) async fn mark_cards_written(&self, tenant: TenantId) -> Result<(), DirectoryError> {
         self.write(&people_key(tenant), &PeopleItem, Expected::Any).await.map(drop)
     }
+
+    /// Of a tenant that is not to be nothing is said.
+    pub(crate) async fn unmark_cards(&self, tenant: TenantId) -> Result<(), DirectoryError> {
+        self.erase(&people_key(tenant)).await
+    }
 }

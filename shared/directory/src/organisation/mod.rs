@@ -32,6 +32,7 @@ pub(crate) use department::check_departments;
 pub use department::{DepartmentPage, EnsuredDepartments};
 pub use people::{MAX_FOUND, Person};
 pub use profile::{MAX_DEPARTMENTS_OF_ACCOUNT, Profile, ProfileField};
+pub use spelling::is_found_by;
 pub use tag::{MAX_TAGGED, MAX_TAGS, Tag, TagId};
 pub use tree::{
     Department, DepartmentChange, DepartmentId, DepartmentTree, MAX_DEPARTMENT_LEVELS, MAX_DEPARTMENT_NAME,

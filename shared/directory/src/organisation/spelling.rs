@@ -106,6 +106,10 @@ pub(crate) fn letters(name: &str) -> String {
 
 /// The terms by whose beginnings a person is found. None begins with another one.
 pub(crate) fn terms(name: &str, address: &MailAddress) -> Vec<String> {
+    terms_of(name, address.local())
+}
+
+fn terms_of(name: &str, local: &str) -> Vec<String> {
     let pieces = pieces(name);
     let has_han = pieces.iter().any(|piece| piece.is_han);
     let mut terms: Vec<String> = vec![fold(name)];
@@ -128,7 +132,7 @@ pub(crate) fn terms(name: &str, address: &MailAddress) -> Vec<String> {
     if !has_han && pieces.len() > 1 {
         terms.push(pieces.iter().filter_map(|piece| piece.text.chars().next()).collect());
     }
-    let local = fold(address.local());
+    let local = fold(local);
     terms.extend(local.split(['.', '-', '_']).map(str::to_owned));
     terms.push(local);
     tidy(terms)
@@ -146,6 +150,14 @@ fn tidy(terms: Vec<String>) -> Vec<String> {
         .map(|index| terms[index].clone())
         .take(MAX_TERMS)
         .collect()
+}
+
+/// Is what bears that name found by what somebody looks for? As people are: by the characters of the name, their pinyin,
+/// their initials, or by what stands before the @ of its address.
+#[must_use]
+pub fn is_found_by(name: &str, local: &str, text: &str) -> bool {
+    let Some(wanted) = wanted(text) else { return false };
+    terms_of(name, local).iter().any(|term| term.starts_with(&wanted))
 }
 
 /// What people are sorted by in a list: how the name is read, or the address of who has none.

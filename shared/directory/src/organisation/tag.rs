@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::tree::DepartmentId;
 use crate::store::{MAX_ATTEMPTS, fold_name, name_for_people};
-use crate::{Directory, DirectoryError};
+use crate::{Directory, DirectoryError, Provided};
 
 /// Tags of a tenant.
 pub const MAX_TAGS: usize = 500;
@@ -117,6 +117,10 @@ impl Directory {
     /// # Errors
     /// [`DirectoryError::NoTag`], or the port's.
     pub async fn remove_tag(&self, tenant: TenantId, tag: &str) -> Result<(), DirectoryError> {
+        // First what programs call it: of a tag without a name nobody would find it again.
+        let held = self.read::<Names>(&names_key(tenant), Consistency::Strong).await?;
+        let (id, _) = found(&held.map(|held| held.value).unwrap_or_default(), tag)?;
+        self.forget_provisioned(tenant, Provided::Tag(id)).await?;
         let id = self
             .change_names(tenant, |names| {
                 let (id, _) = found(names, tag)?;
@@ -124,7 +128,9 @@ impl Directory {
                 Ok(id)
             })
             .await?;
-        self.erase(&marks_key(tenant, id)).await
+        self.erase(&marks_key(tenant, id)).await?;
+        // And what was said meanwhile.
+        self.forget_provisioned(tenant, Provided::Tag(id)).await
     }
 
     /// The tags of a tenant by name, without whom they mark.

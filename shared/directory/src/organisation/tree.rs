@@ -257,6 +257,27 @@ impl DepartmentTree {
         Some(at)
     }
 
+    /// The department of that name directly below another one, whatever its case. No name is read as an id.
+    #[must_use]
+    pub fn child(&self, parent: DepartmentId, name: &str) -> Option<DepartmentId> {
+        let name = fold_name(name);
+        self.children(parent).find(|child| fold_name(&child.name) == name).map(|child| child.id)
+    }
+
+    /// The names of a path such as `Research/Compilers` from the top down, if departments can be called so and be so deep;
+    /// none for the organisation itself.
+    ///
+    /// # Errors
+    /// [`DirectoryError::DepartmentName`], [`DirectoryError::DepartmentDepth`].
+    pub fn names_of_path(path: &str) -> Result<Vec<String>, DirectoryError> {
+        let names = path.split('/').map(str::trim).filter(|name| !name.is_empty());
+        let names: Vec<String> = names.map(department_name).collect::<Result<_, _>>()?;
+        if names.len() > MAX_DEPARTMENT_LEVELS {
+            return Err(DirectoryError::DepartmentDepth { limit: MAX_DEPARTMENT_LEVELS });
+        }
+        Ok(names)
+    }
+
     /// Adds a department as the last of its siblings.
     pub(crate) fn add(
         &mut self,

@@ -110,6 +110,9 @@ pub enum NoSeat {
     /// Only a VIP member's mailbox is made a business mailbox (BIZ-03).
     #[error("{0} has no VIP seat: only a VIP member's mailbox is made a business mailbox")]
     NotVip(String),
+    /// Only a VIP member has secretaries (PLN-10).
+    #[error("{0} has no VIP seat: only a VIP member has secretaries")]
+    NoSecretaries(String),
 }
 
 /// May there be as many as `after`, where there were as many as `before`? What there is already is in nobody's way.

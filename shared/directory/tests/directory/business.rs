@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use crate::memory::{Death, House, Memory, PASSWORD};
 use pennypost_directory::{
-    Account, Attempt, BinCause, DepartmentId, Directory, DirectoryError, MAX_MAILBOX_USERS, MAX_USER_TOKENS,
-    MailboxUsers, NewAccount, NewDepartment, NewOwner, Page, SignInKind, TokenScope,
+    Account, Attempt, BinCause, Blockable, DepartmentId, Directory, DirectoryError, Frequency,
+    MAX_MAILBOX_USERS, MAX_USER_TOKENS, MailPermission, MailReach, MailboxUsers, NewAccount, NewDepartment,
+    NewOwner, Outward, Page, SendingRules, SendingTarget, SignInKind, TokenScope,
 };
 use pennypost_model::{AccountId, AccountKey, TenantId};
 
@@ -166,6 +167,35 @@ async fn tokens_of_a_former_owner_open_nothing() {
     let attempt = Attempt::new(SignInKind::Imap, "LOGIN", [192, 0, 2, 1].into());
     let opens = async || directory.sign_in_with_token(&attempt, None, &token).await.is_ok();
     assert!(opens().await);
+    // What is said about him holds for what he does with the mailbox, at sign-in and later.
+    let standing = directory.sign_in_with_token(&attempt, None, &token).await.expect("opens");
+    let closed = MailPermission { send: MailReach::Inside, ..ann.mail };
+    assert_eq!(directory.change_mail_permission(ann.key, ann.mail, closed).await, Ok(true));
+    let again = directory.sign_in_with_token(&attempt, None, &token).await.expect("opens");
+    assert_eq!((standing.rules.send, again.rules.send), (MailReach::Anyone, MailReach::Inside));
+    let block = async |function| {
+        let block = directory.block(BTreeSet::from([function]), "spam").expect("a block");
+        directory.set_account_block(ann.key, block).await.expect("blocked");
+    };
+    block(Blockable::Sending).await;
+    let now = directory.still_stands(&standing).await.expect("asked").expect("it stands");
+    assert_eq!(now.rules.send, MailReach::Nobody);
+    // Nor does he send outside from it, if he may not.
+    let forbidden = SendingRules {
+        forbidden: [SendingTarget::Account(ann.key.account)].into(),
+        everybody: Frequency::new(2, 60).ok(),
+        ..SendingRules::default()
+    };
+    assert_eq!(directory.outward_of(&now).await, Ok(Outward::Open(None)));
+    let said = directory.change_sending_rules(tenant, &SendingRules::default(), &forbidden).await;
+    assert_eq!(said, Ok(true));
+    assert_eq!(directory.outward_of(&now).await, Ok(Outward::Forbidden));
+    assert_eq!(directory.outward(&now.account).await, Ok(Outward::Open(forbidden.everybody)));
+    let late = directory.change_sending_rules(tenant, &SendingRules::default(), &forbidden).await;
+    assert_eq!(late, Ok(false));
+    block(Blockable::MailPrograms).await;
+    assert!(!opens().await);
+    directory.set_account_block(ann.key, None).await.expect("open");
     // By his department: the token sleeps while he is in none, and is his when he is let in by himself, too.
     directory.set_departments(ann.key, &[]).await.expect("moved");
     assert!(!opens().await);
@@ -176,6 +206,8 @@ async fn tokens_of_a_former_owner_open_nothing() {
     directory.bin_account(ann.key, BinCause::Unbound).await.expect("unbound");
     let owner = NewOwner { display_name: "Carol", departments: &[support], ..NewOwner::default() };
     directory.assign_account(ann.key, &owner).await.expect("assigned");
+    let carols = directory.account(ann.key).await.expect("looked").expect("there");
+    assert_eq!(carols.mail, MailPermission::default(), "what was said about him is not said about her");
     assert_eq!(directory.uses_mailbox(ann.key, mailbox).await, Ok(true));
     assert!(!opens().await);
     assert!(directory.tokens(mailbox).await.expect("asked").is_empty());
@@ -272,4 +304,37 @@ async fn each_user_has_tokens_of_his_own_and_finds_all_his_mailboxes() {
         page.after = listed.next;
     }
     assert_eq!((found.len(), page.after), (5, None));
+}
+
+/// A mailbox is never there without the users with whom it was made, whatever write its making dies at.
+#[tokio::test]
+async fn a_mailbox_is_made_with_its_users_or_not_at_all() {
+    let mut died = 0;
+    for death in [Death::BeforeWrite, Death::AfterWrite] {
+        for writes in 0..12 {
+            let (house, _) = House::with_acme().await;
+            let directory = &house.directory;
+            let ann = account(directory, "ann").await;
+            let users =
+                MailboxUsers { accounts: BTreeSet::from([ann.key.account]), departments: BTreeSet::new() };
+            let new = NewAccount { address: "sales@acme.example", ..NewAccount::default() };
+            let dying = house.process(Memory::dying(&house.disk, writes, death));
+            died += usize::from(dying.add_business_mailbox(&new, &users).await.is_err());
+            let shown = format!("{death:?} {writes}");
+            if let Some(made) = directory.account_at("sales@acme.example").await.expect("looked") {
+                assert_eq!(directory.mailbox_users(made.key).await.as_ref(), Ok(&users), "{shown}");
+                assert_eq!(used(directory, &ann).await, 1, "{shown}");
+                continue;
+            }
+            assert_eq!(used(directory, &ann).await, 0, "{shown}");
+            let made = directory.add_business_mailbox(&new, &users).await.expect("again");
+            assert_eq!(made.kind, pennypost_directory::AccountKind::Business, "{shown}");
+            assert_eq!(used(directory, &ann).await, 1, "{shown}");
+            // What is refused leaves nothing.
+            let again = directory.add_business_mailbox(&new, &users).await;
+            assert!(matches!(again, Err(DirectoryError::AddressTaken(_))), "{shown}");
+            assert_eq!(used(directory, &ann).await, 1, "{shown}");
+        }
+    }
+    assert!(died > 8, "only {died} deaths: the test tests nothing");
 }

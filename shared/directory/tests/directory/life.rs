@@ -2,7 +2,7 @@
 //!
 //! Feature ORG-08: aliases, up to 50 an account, listed with it; the notice of NTF-07 not yet
 //! Feature ORG-18: an account ends at a time; the frozen state is the recycle bin
-//! Feature ORG-23 (part): recycle bin with its times: list, restore, assign, erase, convert; backing up mail and contacts not yet; nothing is erased by itself
+//! Feature ORG-23 (part): recycle bin with its times: list, restore, assign, erase, convert; rows of what was erased stay for a while; contacts to back up not yet
 //! Feature BIZ-05: withdrawn: 60 days in the recycle bin
 //! Feature GRP-06: a department’s group with a pinyin address, which follows it
 
@@ -11,7 +11,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use crate::memory::{Death, House, Memory, PASSWORD};
 use pennypost_directory::{
     Account, Admission, BinCause, DepartmentId, Directory, DirectoryError, GroupRules, MAX_ALIASES,
-    MailAddress, NewOwner, Page, Resolved, Senders,
+    MailAddress, NewOwner, NewSession, Page, Resolved, Senders, SessionLife, SignedInBy,
 };
 use pennypost_model::{TenantId, Timestamp};
 
@@ -64,6 +64,44 @@ async fn the_bin_keeps_what_it_has_to_and_no_longer() {
         directory.erase_account(ann.key).await.expect("erased");
         assert_eq!(binned(directory, acme).await, 0);
         assert_eq!(directory.account(ann.key).await, Ok(None));
+    }
+}
+
+/// What its owner was called, and from where he came, is nothing for who has the account after him.
+#[tokio::test]
+async fn the_next_owner_inherits_neither_nickname_nor_beginnings() {
+    let (house, _) = House::with_acme().await;
+    let directory = &house.directory;
+    let (ann, bob) = (account(directory, "ann").await.key, account(directory, "bob").await.key);
+    let open = async |account| {
+        let life = SessionLife { idle: DAY, whole: DAY };
+        let new = NewSession {
+            account,
+            by: SignedInBy::Password,
+            client: "test",
+            address: Some(CLIENT),
+            life,
+            is_confirmed: false,
+            lacks_factor: false,
+            must_change: false,
+        };
+        directory.keep_session(&new).await.expect("a session").0.id
+    };
+    for key in [ann, bob] {
+        assert_eq!(directory.set_nickname(key, "", "Nick").await, Ok(true));
+        open(key).await;
+        let second = open(key).await;
+        assert!(directory.session_before(key, second).await.expect("read").is_some());
+    }
+    directory.bin_account(ann, BinCause::Unbound).await.expect("binned");
+    let owner = NewOwner { display_name: "Carol", ..NewOwner::default() };
+    directory.assign_account(ann, &owner).await.expect("assigned");
+    directory.convert_to_business(bob, "sales").await.expect("converted");
+    for key in [ann, bob] {
+        let account = directory.account(key).await.expect("read").expect("it is there");
+        assert_eq!(account.nickname, "");
+        let first = open(key).await;
+        assert_eq!(directory.session_before(key, first).await, Ok(None));
     }
 }
 

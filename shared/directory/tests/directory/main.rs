@@ -3,6 +3,7 @@
 mod business;
 mod crashes;
 mod entries;
+mod friends;
 mod joining;
 mod life;
 #[allow(dead_code, clippy::allow_attributes, reason = "shared with the tests of administration")]

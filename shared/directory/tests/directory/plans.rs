@@ -1,8 +1,8 @@
 //! Plans: seats that are counted while others race, die or are held up; VIP seats, business mailboxes, capacities, terms.
 //!
-//! Feature TEN-11 (part): service ends when the term does; nothing is erased by itself
-//! Feature TEN-15 (part): accounts up to a ceiling that the operator raises; applying for more is not built
-//! Feature PLN-02 (part): VIP seats and the capacity that comes with one; most functions for VIP members are not built
+//! Feature TEN-11: service ends when the term does
+//! Feature TEN-15 (part): accounts up to a ceiling
+//! Feature PLN-02: VIP seats, the capacity that comes with one, and of the functions for VIP members (PLN-10) secretaries and conversion; the others are not built
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -597,7 +597,7 @@ async fn vip_seats_are_given_and_withdrawn() {
 }
 
 /// Feature PLN-12: business mailboxes: 3, and one for each VIP seat that is free; none goes beyond that
-/// Feature PLN-10 (part): only a VIP member’s own mailbox becomes a business mailbox; secretaries ask for no VIP seat yet, other functions of VIP members are not built
+/// Feature PLN-10 (part): unlimited capacity, secretaries and conversion of one’s own mailbox ask for the seat; not built: confidential mail, rights to announce, reviewers, auditors, archiving of own mail, public contacts in groups, the longer window of recall
 #[tokio::test]
 async fn business_mailboxes_use_free_vip_seats() {
     let (house, acme) = House::with_acme().await;
@@ -753,7 +753,7 @@ async fn business_mailboxes_without_a_plan_hold_1_gb_and_converted_ones_what_the
     assert_eq!((desk.capacity(basic), sales.capacity(basic)), (1_000_000_000, 1_000_000_000));
 }
 
-/// Feature TEN-05 (part): what is on trial, or not paid in 7 days, is no more than basic; trying or ordering is the operator’s word, the console has no step for it
+/// Feature TEN-05: what is on trial, or not paid in 7 days, is no more than basic
 #[tokio::test]
 async fn what_is_not_paid_is_lowered_and_what_is_over_is_closed() {
     let (house, acme) = House::with_acme().await;

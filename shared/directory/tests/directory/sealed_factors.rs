@@ -50,7 +50,7 @@ fn lies_open(house: &House, secret: &[u8]) -> bool {
     house.disk.bytes().windows(secret.len()).any(|window| window == secret)
 }
 
-/// Feature AUT-11 (part): the secret of an authenticator is sealed at rest; SMS takes a connector that is not built
+/// Feature AUT-11: the secret of an authenticator is sealed at rest
 #[tokio::test]
 async fn secrets_of_authenticators_are_sealed_at_rest() {
     let (house, _) = House::with_acme().await;

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use crate::memory::{Death, House, Memory, PASSWORD};
 use pennypost_directory::{
-    Account, BinCause, Directory, DirectoryError, MAX_APPLICATIONS, NewAccount, SecretaryScope, SecretaryTerm,
+    Account, BinCause, Blockable, Directory, DirectoryError, MAX_APPLICATIONS, MailPermission, MailReach,
+    NewAccount, NoSeat, Plan, SecretaryScope, SecretaryTerm, Voice,
 };
 use pennypost_model::{AccountKey, TenantId};
 
@@ -13,6 +14,30 @@ const FULL: (SecretaryScope, SecretaryTerm) = (SecretaryScope::Full, SecretaryTe
 
 async fn account(directory: &Directory, local: &str) -> Account {
     directory.add_account(&format!("{local}@acme.example"), PASSWORD, local, None).await.expect(local)
+}
+
+/// Feature PLN-10 (part): where the plan has VIP seats, only a VIP member has secretaries; who is one already stays it
+#[tokio::test]
+async fn under_a_plan_with_vip_seats_only_vip_members_have_secretaries() {
+    let (house, acme) = House::with_acme().await;
+    let directory = &house.directory;
+    let (ann, bob) = (account(directory, "ann").await, account(directory, "bob").await);
+    let eve = account(directory, "eve").await.key.account;
+    directory.grant_secretary(ann.key, bob.key.account, FULL).await.expect("without a plan");
+    let pro = Plan { vip_seats: 1, ..Plan::pro() };
+    assert_eq!(directory.set_plan(acme, None, &pro).await, Ok(true));
+    let refused = |who: &Account| Err(DirectoryError::NoSeat(NoSeat::NoSecretaries(who.address.to_string())));
+    assert_eq!(directory.grant_secretary(ann.key, eve, FULL).await, refused(&ann));
+    assert_eq!(directory.apply_as_secretary(ann.key, eve, FULL).await, refused(&ann));
+    directory.grant_secretary(ann.key, bob.key.account, FULL).await.expect("he is one already");
+    assert_eq!(directory.is_full_secretary(bob.key, &ann).await, Ok(true));
+    directory.set_vip(ann.key, true).await.expect("a seat");
+    directory.grant_secretary(ann.key, eve, FULL).await.expect("of a VIP member");
+    // An edition without VIP seats has secretaries for everybody.
+    let seen = directory.tenant(acme).await.expect("tenant").expect("tenant").plan;
+    assert_eq!(directory.set_plan(acme, seen.as_ref(), &Plan::basic()).await, Ok(true));
+    directory.end_secretary(ann.key, bob.key.account).await.expect("ended");
+    directory.grant_secretary(bob.key, ann.key.account, FULL).await.expect("of anybody");
 }
 
 /// Feature DLG-04: it ends by itself with its term
@@ -49,6 +74,27 @@ async fn a_secretary_is_one_for_a_term_and_no_longer() {
         assert!(matches!(more, Err(DirectoryError::TooMany { .. })), "{more:?}");
         house.clock.advance(30 * DAY);
     }
+}
+
+/// Who may not send himself sends through nobody.
+#[tokio::test]
+async fn nobody_writes_in_the_name_of_who_may_not_send() {
+    let (house, _) = House::with_acme().await;
+    let directory = &house.directory;
+    let (ann, bob) = (account(directory, "ann").await, account(directory, "bob").await);
+    let what = (SecretaryScope::SendAs, SecretaryTerm::Day);
+    directory.grant_secretary(ann.key, bob.key.account, what).await.expect("granted");
+    let voice = async || directory.voice(&bob, "ann@acme.example").await.expect("asked");
+    assert_eq!(voice().await, Some(Voice::InNameOf));
+    let (any, closed) = (MailPermission::default(), MailPermission { send: MailReach::Nobody, ..ann.mail });
+    assert_eq!(directory.change_mail_permission(ann.key, any, closed).await, Ok(true));
+    assert_eq!(voice().await, None);
+    assert_eq!(directory.change_mail_permission(ann.key, closed, any).await, Ok(true));
+    let block = directory.block(BTreeSet::from([Blockable::Sending]), "spam").expect("a block");
+    directory.set_account_block(ann.key, block).await.expect("blocked");
+    assert_eq!(voice().await, None);
+    directory.set_account_block(ann.key, None).await.expect("open");
+    assert_eq!(voice().await, Some(Voice::InNameOf));
 }
 
 /// Keys of the index.

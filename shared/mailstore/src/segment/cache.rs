@@ -1,6 +1,6 @@
 //! What was read of segments lately, shared by all sessions of the process and bounded by its bytes.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -9,6 +9,7 @@ use pennypost_model::{AccountKey, EventId, Seq, Timestamp};
 use super::format::Block;
 use super::loose::Texts;
 use super::read::Segment;
+use crate::recent::{Memory, Recent};
 
 /// Bytes that are kept.
 const CAPACITY: usize = 64 << 20;
@@ -41,7 +42,7 @@ pub(super) enum Value {
     Texts(Arc<Texts>),
 }
 
-impl Value {
+impl Memory for Value {
     fn memory(&self) -> usize {
         OVERHEAD
             + match self {
@@ -64,17 +65,13 @@ const LIST_MILLIS: i64 = 2_000;
 /// The ranges and names of an account's segments.
 pub(super) type Names = Vec<((Seq, Seq), String)>;
 
-/// Values by use: the one that was not used for longest goes first.
-#[derive(Default)]
-pub(crate) struct Cache(Mutex<Inner>, Mutex<HashMap<AccountKey, (Arc<Names>, Timestamp)>>);
+/// Values by use, and the lists.
+pub(crate) struct Cache(Mutex<Recent<Key, Value>>, Mutex<HashMap<AccountKey, (Arc<Names>, Timestamp)>>);
 
-#[derive(Default)]
-struct Inner {
-    values: HashMap<Key, (Value, u64)>,
-    /// Uses in their order; the last one of a key counts.
-    uses: VecDeque<(Key, u64)>,
-    clock: u64,
-    bytes: usize,
+impl Default for Cache {
+    fn default() -> Cache {
+        Cache(Mutex::new(Recent::new(CAPACITY)), Mutex::default())
+    }
 }
 
 impl Cache {
@@ -106,68 +103,10 @@ impl Cache {
     }
 
     pub(super) fn find(&self, key: &Key) -> Option<Value> {
-        let mut inner = self.0.lock();
-        inner.clock += 1;
-        let now = inner.clock;
-        let (value, used) = inner.values.get_mut(key)?;
-        *used = now;
-        let value = value.clone();
-        inner.uses.push_back((key.clone(), now));
-        inner.trim();
-        Some(value)
+        self.0.lock().find(key)
     }
 
     pub(super) fn keep(&self, key: Key, value: Value) {
-        let mut inner = self.0.lock();
-        inner.clock += 1;
-        let now = inner.clock;
-        inner.bytes += value.memory();
-        if let Some((old, _)) = inner.values.insert(key.clone(), (value, now)) {
-            inner.bytes -= old.memory();
-        }
-        inner.uses.push_back((key, now));
-        inner.trim();
-    }
-}
-
-impl Inner {
-    /// Keeps to the bounds, of bytes and of the list of uses.
-    fn trim(&mut self) {
-        while self.bytes > CAPACITY || self.uses.len() > 4 * self.values.len() + 64 {
-            let Some((key, used)) = self.uses.pop_front() else { return };
-            let is_last_use = self.values.get(&key).is_some_and(|(_, last)| *last == used);
-            if !is_last_use {
-                continue;
-            }
-            if self.bytes > CAPACITY {
-                if let Some((value, _)) = self.values.remove(&key) {
-                    self.bytes -= value.memory();
-                }
-            } else {
-                self.uses.push_back((key, used));
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_cache_keeps_its_bounds_and_what_is_used() {
-        let cache = Cache::default();
-        let value = || Value::Group(Arc::new(vec![0; 1 << 20]));
-        for number in 0..1_000 {
-            cache.keep(Key::Group(0, 0, number), value());
-            cache.keep(Key::Group(1, 0, number % 3), value());
-            assert!(cache.find(&Key::Group(0, 0, 0)).is_some());
-        }
-        let inner = cache.0.lock();
-        assert!(inner.bytes <= CAPACITY, "{}", inner.bytes);
-        assert!(inner.uses.len() <= 4 * inner.values.len() + 64);
-        assert!(inner.values.len() > 32);
-        let sum: usize = inner.values.values().map(|(value, _)| value.memory()).sum();
-        assert_eq!(sum, inner.bytes);
+        self.0.lock().keep(key, value);
     }
 }

@@ -87,4 +87,8 @@ impl<P: Journal + ?Sized> Journal for Faulty<P> {
     ) -> PortResult<Vec<AccountKey>> {
         self.trouble.read(PORT, self.inner.accounts(tenant, after, limit)).await
     }
+
+    async fn erase(&self, account: AccountKey, limit: usize) -> PortResult<bool> {
+        self.trouble.write(PORT, self.inner.erase(account, limit)).await
+    }
 }

@@ -1,5 +1,5 @@
 use async_trait::async_trait;
-use pennypost_model::Timestamp;
+use pennypost_model::{TenantId, Timestamp};
 use pennypost_ports::{Log, LogKind, LogQuery, LogRecord, PortResult};
 use rand::Rng;
 
@@ -26,5 +26,9 @@ impl<P: Log + ?Sized> Log for Faulty<P> {
 
     async fn expire(&self, kind: LogKind, before: Timestamp) -> PortResult<u64> {
         self.trouble.write(PORT, self.inner.expire(kind, before)).await
+    }
+
+    async fn erase(&self, tenant: TenantId, kind: LogKind, limit: usize) -> PortResult<u64> {
+        self.trouble.write(PORT, self.inner.erase(tenant, kind, limit)).await
     }
 }

@@ -326,6 +326,7 @@ impl Dynamo {
         let limit = fields.number("Limit")?.unwrap_or(u64::MAX);
         let mut scope = Scope::take(&mut fields)?;
         let condition = Condition::read(&fields.text("KeyConditionExpression")?, &mut scope)?;
+        let projection = scope.projection(&mut fields)?;
         scope.done()?;
         let sight = self.sight(strong, source);
         let (name, table) = self.table(&mut fields)?;
@@ -355,8 +356,15 @@ impl Dynamo {
             if !behind || !condition.holds(Some(item))? {
                 continue;
             }
-            items.push(write_item(item));
+            // What is left out has been read all the same.
             bytes += size(item);
+            items.push(match &projection {
+                None => write_item(item),
+                Some(names) => {
+                    let wanted = item.iter().filter(|(name, _)| names.contains(*name));
+                    write_item(&wanted.map(|(name, value)| (name.clone(), value.clone())).collect())
+                }
+            });
             if items.len() as u64 == limit || bytes >= LARGEST_PAGE {
                 last = Some(write_item(&as_item(key)));
                 break;
@@ -388,14 +396,25 @@ impl Dynamo {
             let (mut open, mut keys) = (Vec::new(), Vec::new());
             for request in requests {
                 let mut fields = Fields::of(request.clone())?;
-                let mut put = fields.object("PutRequest")?;
-                let item = read_item(put.need("Item")?)?;
-                put.done()?;
+                let (key, item) = match fields.take("DeleteRequest") {
+                    Some(delete) => {
+                        let mut delete = Fields::of(delete)?;
+                        let key = table.bare_key(delete.need("Key")?)?;
+                        delete.done()?;
+                        (key, None)
+                    }
+                    None => {
+                        let mut put = fields.object("PutRequest")?;
+                        let item = read_item(put.need("Item")?)?;
+                        put.done()?;
+                        (table.key(&item)?, Some(item))
+                    }
+                };
                 fields.done()?;
-                let key = table.key(&item)?;
                 count += 1;
                 // "Provided list of item keys contains duplicates".
-                if count > BATCH || size(&item) > LARGEST_ITEM || keys.contains(&key) {
+                let is_too_large = item.as_ref().is_some_and(|item| size(item) > LARGEST_ITEM);
+                if count > BATCH || is_too_large || keys.contains(&key) {
                     return refused("ValidationException");
                 }
                 keys.push(key.clone());
@@ -403,9 +422,9 @@ impl Dynamo {
                     open.push(request);
                     continue;
                 }
-                unit_sum += write_units(table.now(&key), Some(&item));
+                unit_sum += write_units(table.now(&key), item.as_ref());
                 writes += 1;
-                table.write(key, Some(item), writes);
+                table.write(key, item, writes);
             }
             self.writes = writes;
             used.push(capacity(&name, unit_sum));

@@ -1,10 +1,11 @@
 //! What exactly is wrong, in both languages; and what the errors of administration are as problems.
 
-use pennypost_admin::{AdminError, Conflict, Invalid, NotSignedIn, Why};
+use pennypost_admin::{AdminError, Conflict, Invalid, NotSignedIn, ProviderError, SmsError, Why};
 use pennypost_directory::{
-    DirectoryError, InvitationEnd, Kind as DirectoryKind, NetworkError, NoFunction, NoSeat, PolicyError,
-    SignInError, SignInRulesError,
+    BadFrequency, BadNameForm, DirectoryError, InvitationEnd, Kind as DirectoryKind, MAX_NAME_FORM,
+    NetworkError, NoFunction, NoSeat, PolicyError, SignInError, SignInRulesError,
 };
+use pennypost_passkeys::Refused;
 use pennypost_text::{Lang, Text};
 
 use crate::language::Language;
@@ -18,6 +19,14 @@ pub(crate) struct Detail {
 }
 
 impl Detail {
+    pub(crate) fn english(&self) -> &str {
+        &self.english
+    }
+
+    pub(crate) fn chinese(&self) -> &str {
+        &self.chinese
+    }
+
     pub(crate) fn say(&self, language: Language) -> &str {
         match language {
             Language::English => &self.english,
@@ -53,10 +62,18 @@ pub(crate) fn no_such(what: &str) -> Detail {
         "secretary" => "秘书",
         "owner" => "邮箱主人",
         "session" => "登录会话",
+        "passkey" => "通行密钥",
+        "provider" => "身份提供方",
+        "binding" => "绑定",
         "request" => "待确认的操作",
         "letter" => "邮件",
         "invitation" => "邀请",
         "application" => "加入申请",
+        "subscription" => "订阅",
+        "sign-up" => "开通申请",
+        "terms" | "number" => "服务协议",
+        "order" => "订单",
+        "bulletin" => "公告",
         _ => "对象",
     };
     both(format!("there is no such {what} here"), format!("此处没有该{chinese}"))
@@ -161,6 +178,12 @@ impl From<DirectoryError> for Refusal {
             E::AddressTaken(_) => {
                 taken(both("an account, alias or group has that address", "该地址已被账号、别名或群组使用"))
             }
+            E::Mobile => {
+                invalid(both(error.to_string(), "手机号须含国家代码，共 8 至 15 位数字，例如 +8613800000000"))
+            }
+            E::MobileTaken => {
+                taken(both("another member has that mobile number", "该手机号已被其他成员使用"))
+            }
             E::NoTargets => invalid(both("at least one target is needed", "至少需要一个目标地址")),
             E::TooMany { limit, .. } => invalid(too_many(*limit)),
             E::GroupCycle(_) => invalid(both("the group would contain itself", "群组不能包含自身")),
@@ -182,7 +205,30 @@ fn no_seat(why: &NoSeat) -> String {
         NoSeat::Business { allowed } => format!("套餐目前最多允许 {allowed} 个业务邮箱"),
         NoSeat::NoPlan => "该租户没有套餐，因此没有 VIP 名额".to_owned(),
         NoSeat::NotVip(who) => format!("{} 不是 VIP：只有 VIP 成员的邮箱可以转为业务邮箱", short(who)),
+        NoSeat::NoSecretaries(who) => format!("{} 不是 VIP：只有 VIP 成员可以设置邮箱秘书", short(who)),
     }
+}
+
+pub(crate) fn bad_form(error: &BadNameForm) -> Detail {
+    both(
+        error.to_string(),
+        format!(
+            "名称格式须包含 {{name}}，花括号中只能使用 {{department}}、{{title}} 和 {{organisation}}，不得含有 @ 和不可见字符，最多 {MAX_NAME_FORM} 个字符"
+        ),
+    )
+}
+
+pub(crate) fn no_letter() -> Detail {
+    both("no such letter came into the account", "该账号没有收到或发出这封邮件")
+}
+
+pub(crate) fn bad_frequency(error: BadFrequency) -> Detail {
+    let (messages, minutes) = BadFrequency::MOST;
+    both(error.to_string(), format!("限制须为 1 至 {minutes} 分钟内 1 至 {messages} 封"))
+}
+
+pub(crate) fn named_twice() -> Detail {
+    both("it is named twice", "重复指定")
 }
 
 pub(crate) fn no_function(error: &NoFunction) -> Detail {
@@ -345,6 +391,7 @@ impl From<AdminError> for Refusal {
                 Refusal::new(Kind::Unknown, both("the tenant has no such account", "该租户没有这个账号"))
             }
             AdminError::Invalid(Invalid::TooMany { limit }) => invalid(too_many(limit)),
+            AdminError::Invalid(Invalid::NoLetter) => Refusal::new(Kind::Unknown, no_letter()),
             AdminError::Invalid(Invalid::Past) => invalid(both("the end lies in the past", "到期时间已过")),
             AdminError::Conflict(Conflict::ServiceUnsaid) => Refusal::new(
                 Kind::OtherState,
@@ -390,13 +437,77 @@ impl From<AdminError> for Refusal {
                 Kind::Unavailable,
                 both("long operations are not carried out here", "此处不执行后台任务"),
             ),
+            AdminError::NoMail => {
+                Refusal::new(Kind::Unavailable, both("mail can't be looked at here", "此处无法查看邮件"))
+            }
+            AdminError::Invalid(Invalid::Receiver) => invalid(both(
+                "a receiver is https://HOST, with a port, a path and a query or without, and nothing else",
+                "接收地址须为 https://主机，可带端口、路径和查询参数，不得含其他内容",
+            )),
+            AdminError::Invalid(Invalid::Subscription { limit }) => invalid(both(
+                format!(
+                    "a subscription is to one kind of notices at least, and names {limit} accounts and departments at most"
+                ),
+                format!("订阅至少包含一种通知，指定的账号和部门合计最多 {limit} 个"),
+            )),
             AdminError::NoTraces => Refusal::new(
                 Kind::Unavailable,
                 both("traces of letters can't be read here", "此处无法读取邮件轨迹"),
             ),
+            AdminError::Conflict(Conflict::OrderOver) => {
+                Refusal::new(Kind::OtherState, both("the term of the order is over", "订单的期限已结束"))
+            }
+            AdminError::Conflict(Conflict::OrderDecided) => Refusal::new(
+                Kind::OtherState,
+                both("there is nothing to be decided about the order any more", "该订单已处理，无法再次处理"),
+            ),
+            AdminError::Conflict(Conflict::Tried) => Refusal::new(
+                Kind::OtherState,
+                both("the organisation has tried it out already, or has it", "贵企业已试用过或已开通专业版"),
+            ),
+            AdminError::Conflict(Conflict::NoPlan) => Refusal::new(
+                Kind::OtherState,
+                both(
+                    "the organisation has no plan, and is limited by nothing",
+                    "贵企业没有套餐，也没有任何限制",
+                ),
+            ),
+            AdminError::Invalid(Invalid::Order) => invalid(both(
+                Invalid::Order.to_string(),
+                "购买须有 VIP 名额和 1 至 10 年期限，续费须有年数，扩容须有数量，试用须有 1 至 10 个 VIP 名额，提高帐号上限须有更大的数量和原因",
+            )),
+            AdminError::Invalid(Invalid::Approval) => invalid(both(
+                Invalid::Approval.to_string(),
+                "有金额时须有三个大写字母的货币代码；续费和扩容须已付款",
+            )),
+            AdminError::Conflict(Conflict::ErasingBegun) => {
+                Refusal::new(Kind::OtherState, both("erasing the tenant has begun", "已开始清除该企业的数据"))
+            }
+            AdminError::Invalid(Invalid::Reason { limit }) => invalid(both(
+                format!("a reason has 1 to {limit} characters"),
+                format!("原因须为 1 至 {limit} 个字符"),
+            )),
+            AdminError::Invalid(Invalid::Grace { least, most }) => invalid(both(
+                format!("tenants that have ended are kept for {least} to {most} days"),
+                format!("服务结束后的保留期须为 {least} 至 {most} 天"),
+            )),
+            AdminError::Invalid(Invalid::OrderDays { most }) => invalid(both(
+                format!("an order is carried out within {most} days"),
+                format!("清除须在 {most} 天之内执行"),
+            )),
+            AdminError::Conflict(Conflict::PasswordAndInvitation) => {
+                invalid(both("either a password or an invitation", "初始密码与邀请只能二选一"))
+            }
             AdminError::Conflict(Conflict::CreatorLeaves) => Refusal::new(
                 Kind::OtherState,
                 both("the creator hands the organisation over first", "创建者须先移交企业，才能退出"),
+            ),
+            AdminError::Conflict(Conflict::NamesGiven) => Refusal::new(
+                Kind::OtherState,
+                both(
+                    "administrators give the names that letters bear",
+                    "邮件昵称由管理员统一设定，成员不可修改",
+                ),
             ),
             AdminError::Conflict(Conflict::NotInPlan(function)) => Refusal::new(
                 Kind::PlanLimit,
@@ -404,6 +515,10 @@ impl From<AdminError> for Refusal {
                     format!("the plan does not have the function {}", function.name()),
                     format!("套餐不包含功能 {}", function.name()),
                 ),
+            ),
+            AdminError::Conflict(Conflict::PlanDomains(limit)) => Refusal::new(
+                Kind::PlanLimit,
+                both(format!("the plan allows {limit} domains"), format!("套餐最多允许 {limit} 个域名")),
             ),
             AdminError::NoLookUps => {
                 Refusal::new(Kind::Unavailable, both("DNS can't be asked from here", "此处无法查询 DNS"))
@@ -436,9 +551,188 @@ impl From<AdminError> for Refusal {
                 "sessions last 15 minutes to 90 days, and may be idle for 5 minutes at least and not for longer than they last",
                 "会话时长须为 15 分钟至 90 天，空闲时间至少 5 分钟且不得长于会话时长",
             )),
+            AdminError::Invalid(Invalid::Purchase) => invalid(both(
+                "an order has a currency by three capital letters, a term that ends after it begins, and a note of 500 \
+                 characters at most",
+                "订单须有三位大写字母的货币代码，期限的结束须晚于开始，备注最多 500 个字符",
+            )),
+            AdminError::Invalid(Invalid::Terms { limit }) => invalid(both(
+                format!("terms of service have 1 to {limit} bytes"),
+                format!("服务协议须为 1 至 {limit} 字节"),
+            )),
+            AdminError::Invalid(Invalid::Bulletin { title, text }) => invalid(both(
+                Invalid::Bulletin { title, text }.to_string(),
+                format!(
+                    "公告须有中英文标题（1 至 {title} 个字符）和正文（1 至 {text} 个字符），且结束时间晚于开始时间"
+                ),
+            )),
+            AdminError::Invalid(Invalid::ContactField { limit }) => invalid(both(
+                Invalid::ContactField { limit }.to_string(),
+                format!("名称、电话和邮箱各最多 {limit} 个字符，且不含控制字符"),
+            )),
+            AdminError::Invalid(Invalid::NotOfAccounts) => invalid(both(
+                "only sending, receiving-from-outside and mail-programs can be blocked of a single account",
+                "单个账号只能限制 sending、receiving-from-outside 和 mail-programs",
+            )),
             AdminError::Invalid(Invalid::NoFactor) => {
                 Refusal::new(Kind::OtherState, both("there is no second factor", "尚未设置二次验证"))
             }
+            AdminError::Invalid(Invalid::NoPasskey) => {
+                Refusal::new(Kind::OtherState, both("there is no passkey", "尚未设置通行密钥"))
+            }
+            AdminError::Invalid(Invalid::Passkey(refused)) => {
+                Refusal::new(Kind::WrongPasskey, both(refused.to_string(), passkey_refused(refused)))
+            }
+            AdminError::Provider(error) => {
+                tracing::info!(%error, "a provider of identities failed");
+                Refusal::new(Kind::ProviderFailed, both(short(&error.to_string()), provider_failed(&error)))
+            }
+            AdminError::Recovery(error) => NotSignedIn::Refused(error).into(),
+            AdminError::TooManyLetters => Refusal {
+                retry_after: Some(60 * 60),
+                ..Refusal::new(
+                    Kind::TooManyRequests,
+                    both("as many letters went as may go in an hour", "一小时内发送的邮件已达上限"),
+                )
+            },
+            AdminError::Conflict(Conflict::NotFromHere) => Refusal::new(
+                Kind::OtherState,
+                both(
+                    "no letter goes to that address from here: name a mailbox of the organisation",
+                    "此处无法向该地址发送邮件：请使用本组织的邮箱地址",
+                ),
+            ),
+            AdminError::Conflict(Conflict::NeedsSeat) => Refusal::new(
+                Kind::OtherState,
+                both("only members with a VIP seat do that", "仅 VIP 成员可执行此操作"),
+            ),
+            AdminError::Conflict(Conflict::SendsInside) => Refusal::new(
+                Kind::OtherState,
+                both("you may send within your organisation only", "您只能向本组织内部发送邮件"),
+            ),
+            AdminError::Conflict(Conflict::NotInGroup) => Refusal::new(
+                Kind::OtherState,
+                both("that address is no member of the group", "该地址不是此邮件组的成员"),
+            ),
+            AdminError::Conflict(Conflict::WantsNoMore) => Refusal::new(
+                Kind::OtherState,
+                both("whoever has that address wants no more", "该地址的持有人已退出，不再接收"),
+            ),
+            AdminError::Conflict(Conflict::NoSms) => {
+                Refusal::new(Kind::OtherState, both("no text messages are sent from here", "此处不发送短信"))
+            }
+            AdminError::Conflict(Conflict::NoTrials) => {
+                Refusal::new(Kind::OtherState, both("no trial domains are given here", "此处不提供试用域名"))
+            }
+            AdminError::Conflict(Conflict::TrialGiven) => Refusal::new(
+                Kind::OtherState,
+                both(
+                    "the organisation has a domain, or has had its trial domain",
+                    "贵企业已有域名，或已使用过试用域名",
+                ),
+            ),
+            AdminError::Conflict(Conflict::TrialOnly) => Refusal::new(
+                Kind::OtherState,
+                both("the organisation has a trial domain only", "该企业仅有试用域名，无法认证"),
+            ),
+            AdminError::Conflict(Conflict::NoSignUps) => Refusal::new(
+                Kind::OtherState,
+                both(
+                    "nobody signs up here by himself, or not in this way",
+                    "此处不开放自助开通，或不支持该方式",
+                ),
+            ),
+            AdminError::Conflict(Conflict::Readdressed) => {
+                Refusal::new(Kind::OtherState, both("the address was changed once", "邮箱前缀只能修改一次"))
+            }
+            AdminError::Invalid(Invalid::Label) => invalid(both(
+                Invalid::Label.to_string(),
+                "试用域名的前缀须为 3 至 30 个小写字母、数字或连字符，且不能是服务名称",
+            )),
+            AdminError::Invalid(Invalid::NotAccepted { number }) => invalid(both(
+                format!("the terms of service that hold have to be accepted: version {number}"),
+                format!("须同意现行服务协议：第 {number} 版"),
+            )),
+            AdminError::Invalid(Invalid::SignUp) => invalid(both(
+                Invalid::SignUp.to_string(),
+                "须填写外部邮箱地址或手机号码之一、所提供的版本，未提供试用域名时还须填写自有域名",
+            )),
+            AdminError::Conflict(Conflict::NoMobile) => Refusal::new(
+                Kind::OtherState,
+                both("there is no mobile number that was proved", "尚未绑定经过验证的手机号码"),
+            ),
+            AdminError::Conflict(Conflict::MobileIsFactor) => Refusal::new(
+                Kind::OtherState,
+                both(
+                    "codes that go to the number are the second factor: take that away first",
+                    "该号码正用于短信二次验证：请先关闭短信二次验证",
+                ),
+            ),
+            AdminError::TooManyMessages => Refusal {
+                retry_after: Some(10 * 60),
+                ..Refusal::new(
+                    Kind::TooManyRequests,
+                    both("as many text messages went as may go for now", "短信发送次数已达上限"),
+                )
+            },
+            // Why is the operator's to know: it is in the program's log.
+            AdminError::Sms(SmsError::Refused(_)) => Refusal::new(
+                Kind::OtherState,
+                both(
+                    "the text message was refused: another try would not help",
+                    "短信被拒绝：再次尝试也无济于事",
+                ),
+            ),
+            AdminError::Sms(SmsError::Unavailable(_)) => Refusal::new(
+                Kind::Unavailable,
+                both("the text message was not sent: try again later", "短信未能发送，请稍后再试"),
+            ),
+            AdminError::NotTried => Refusal::new(
+                Kind::Unavailable,
+                both(
+                    "it was not tried: what came before it took too long or failed",
+                    "尚未尝试：之前的操作耗时过长或失败",
+                ),
+            ),
+            AdminError::Conflict(Conflict::PasswordSet) => Refusal::new(
+                Kind::OtherState,
+                both("there is a password: say the old one", "已有密码：请提供原密码"),
+            ),
+            AdminError::Invalid(Invalid::NoMailbox) => invalid(both(
+                "a recovery address is another member's own: no alias, group or business mailbox, and without a tag",
+                "恢复地址须为其他成员本人的邮箱地址，不能是别名、群组、公共邮箱或带标签的地址",
+            )),
+            AdminError::Invalid(Invalid::OwnAddress) => {
+                invalid(both("the address leads to the account itself", "该地址就是此帐号本身的地址"))
+            }
+            AdminError::Conflict(Conflict::BoundElsewhere) => Refusal::new(
+                Kind::Taken,
+                both("another member is bound to that person of the provider", "该身份已绑定到另一位成员"),
+            ),
+            AdminError::Invalid(Invalid::Issuer) => invalid(both(
+                "an issuer is https://HOST, with a path or none, and nothing else",
+                "issuer 须为 https://主机，可带路径，不得含其他内容",
+            )),
+            AdminError::Invalid(Invalid::ProviderSecret { limit }) => invalid(both(
+                format!("a client secret has 1 to {limit} bytes and no control characters"),
+                format!("客户端密钥须为 1 至 {limit} 字节，且不含控制字符"),
+            )),
+            AdminError::Conflict(Conflict::PasskeyKnown) => {
+                Refusal::new(Kind::Taken, both("the passkey is there already", "该通行密钥已经存在"))
+            }
+            AdminError::Conflict(Conflict::NoPages) => Refusal::new(
+                Kind::OtherState,
+                both(
+                    "the operator has not said yet where the pages for people are",
+                    "运营者尚未设置用户页面所在的主机",
+                ),
+            ),
+            AdminError::Passkey(error) => match error {
+                SignInError::TooManyFailures { retry_after } => too_many_failures(retry_after.as_secs()),
+                SignInError::Unavailable => Kind::Unavailable.into(),
+                SignInError::Elsewhere => Kind::Elsewhere.into(),
+                _ => Kind::WrongPasskey.into(),
+            },
             AdminError::Invalid(Invalid::OwnRequest) => {
                 Refusal::new(Kind::OtherState, both("it takes another administrator", "须由另一位管理员确认"))
             }
@@ -456,6 +750,24 @@ impl From<AdminError> for Refusal {
             )),
             AdminError::Directory(error) => error.into(),
         }
+    }
+}
+
+const fn provider_failed(error: &ProviderError) -> &'static str {
+    match error {
+        ProviderError::Fetch(_) => "无法连接身份提供方，或其应答无法读取",
+        ProviderError::Refused(_) => "身份提供方返回的内容未通过校验",
+    }
+}
+
+const fn passkey_refused(refused: Refused) -> &'static str {
+    match refused {
+        Refused::Form => "不是 WebAuthn 格式",
+        Refused::Elsewhere => "该内容是为其他页面或其他请求生成的",
+        Refused::NobodyPresent => "未确认有人在场",
+        Refused::Algorithm => "不支持该密钥算法",
+        Refused::Attestation => "包含未要求的证明",
+        Refused::Signature => "签名错误",
     }
 }
 
@@ -483,12 +795,23 @@ impl From<NotSignedIn> for Refusal {
                     "密码正确：请连同二次验证码重新提交",
                 ),
             ),
+            NotSignedIn::CodeSent(number) => Refusal::new(
+                Kind::CodeNeeded,
+                both(
+                    format!("the password is right, and a code went by SMS to {number}: send both"),
+                    format!("密码正确，验证码已通过短信发送至 {number}：请连同密码一并提交"),
+                ),
+            ),
             NotSignedIn::Refused(SignInError::TooManyFailures { retry_after }) => {
                 too_many_failures(retry_after.as_secs())
             }
             NotSignedIn::Refused(SignInError::Unavailable) => Kind::Unavailable.into(),
             NotSignedIn::Refused(SignInError::Elsewhere) => Kind::Elsewhere.into(),
             NotSignedIn::Refused(_) => Kind::SignInRefused.into(),
+            NotSignedIn::Declined => Refusal::new(
+                Kind::SignInRefused,
+                both("the provider has signed nobody in", "身份提供方未完成登录"),
+            ),
             NotSignedIn::Failed(error) => error.into(),
         }
     }

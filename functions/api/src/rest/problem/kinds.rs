@@ -63,6 +63,8 @@ kinds! {
     SecondNeeded CONFLICT "second-administrator-needed" "a second administrator has to confirm it" "需要另一位管理员确认";
     PasswordOver FORBIDDEN "password-change-needed" "change your password first" "请先修改密码";
     WrongCode UNPROCESSABLE_ENTITY "wrong-code" "the code is wrong, or was used" "验证码错误或已使用";
+    WrongPasskey UNPROCESSABLE_ENTITY "wrong-passkey" "the passkey was not accepted" "通行密钥未被接受";
+    ProviderFailed BAD_GATEWAY "provider-failed" "the provider of identities does not answer as it should" "身份提供方的应答异常";
     OtherPage FORBIDDEN "other-page" "not asked by a page of this post office" "请求并非来自本邮局的页面";
     Unavailable SERVICE_UNAVAILABLE "unavailable" "not now, try again later" "暂时不可用，请稍后再试";
 }

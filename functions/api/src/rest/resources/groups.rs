@@ -1,4 +1,4 @@
-//! Groups: addresses of many accounts and of other groups.
+//! Groups: addresses of many accounts, of other groups, and of addresses elsewhere.
 
 use pennypost_admin::Action;
 use schemars::JsonSchema;
@@ -17,7 +17,7 @@ pub(crate) struct Group {
     address: String,
     /// Its name; may be empty.
     name: String,
-    /// The addresses of accounts and groups that it names.
+    /// The addresses that it names: of accounts and groups, and those elsewhere.
     members: Vec<String>,
 }
 
@@ -32,7 +32,8 @@ pub(crate) struct NewGroup {
     /// Its name.
     #[serde(default)]
     name: String,
-    /// Addresses of accounts, aliases and groups of the tenant: 500 at most.
+    /// Addresses of accounts, aliases and groups of the tenant, and of other servers: 500 at most. Those elsewhere, 100 with
+    /// those of the groups in it, get what members write to it once they are friends.
     members: Vec<String>,
 }
 

@@ -1,6 +1,6 @@
 //! Joining by invitation: what administrators say about it and decide, and the doors by which somebody joins.
 
-use pennypost_admin::{Accepted, Action, Leads, SeenInvitation};
+use pennypost_admin::{Accepted, Action, Administration, Leads, SeenInvitation};
 use pennypost_directory::{
     Application, ApplicationState, DepartmentId, DomainName, InvitationId, JoiningRules, Listed,
     NewApplication, NewInvitation,
@@ -16,6 +16,7 @@ use crate::rest::doors::{Door, Knock, Opening};
 use crate::rest::operation::{Good, Method, Operation, PAGE, shape};
 use crate::rest::problem::details::bad_parameter;
 use crate::rest::problem::{Kind, Refusal};
+use crate::rest::qr_code::qr_code;
 use crate::rest::reply::Reply;
 
 /// Characters of an Idempotency-Key at a door: nobody else may think of the same one.
@@ -77,6 +78,10 @@ pub(crate) struct Made {
     description: Invitation,
     /// The invitation itself, to be handed to those who are invited. It is never told again.
     invitation: String,
+    /// Where the pages for people take it; null, where the operator has not said where they are.
+    link: Option<String>,
+    /// The link as a QR code, else the invitation: an image, as SVG.
+    qr_code: Option<String>,
 }
 
 /// An invitation to be made. What it does not say, the rules of joining say.
@@ -166,6 +171,21 @@ page_of!(NotJoined, Missing);
 pub(crate) struct Term {
     /// 90 days from now at most.
     until: String,
+}
+
+/// An invitation with what leads to it (ORG-10, ORG-14).
+async fn made(
+    administration: &Administration,
+    description: Invitation,
+    invitation: String,
+) -> Result<Made, Refusal> {
+    // It is made, and is told now or never: without a link, if that can't be read.
+    let link = administration.invitation_link(&invitation).await.unwrap_or_else(|error| {
+        tracing::warn!(%error, "where the pages are could not be read");
+        None
+    });
+    let qr_code = qr_code(link.as_ref().unwrap_or(&invitation));
+    Ok(Made { description, invitation, link, qr_code })
 }
 
 /// An invitation of a member, good once.
@@ -332,12 +352,6 @@ fn seen(seen: SeenInvitation) -> Seen {
     }
 }
 
-/// Whoever comes without a key comes not too often.
-fn knocks(knock: &Knock<'_>) -> Result<(), Refusal> {
-    let wait = |seconds| Refusal { retry_after: Some(seconds), ..Refusal::from(Kind::TooManyRequests) };
-    knock.rest.limits.knock(knock.client, knock.rest.clock.now()).map_err(wait)
-}
-
 /// What tells a request, sent again, from any other.
 fn request(knock: &Knock<'_>) -> Result<Option<[u8; 32]>, Refusal> {
     let Some(key) = knock.header("idempotency-key") else { return Ok(None) };
@@ -360,7 +374,7 @@ pub(crate) const LOOK: Door = Door {
 
 fn look<'a>(knock: &'a Knock<'a>) -> Opening<'a> {
     Box::pin(async move {
-        knocks(knock)?;
+        knock.must_not_hurry()?;
         let Shown { invitation } = document_in(&knock.body)?;
         let found = knock.rest.administration.seen_invitation(&invitation).await?;
         Ok(Reply::document(&seen(found)))
@@ -388,7 +402,7 @@ pub(crate) const JOIN: Door = Door {
 
 fn join<'a>(knock: &'a Knock<'a>) -> Opening<'a> {
     Box::pin(async move {
-        knocks(knock)?;
+        knock.must_not_hurry()?;
         let Wish { invitation, prefix, name, mobile, password } = document_in(&knock.body)?;
         let request = request(knock)?;
         let new =
@@ -416,7 +430,7 @@ pub(crate) const FOLLOW: Door = Door {
 
 fn follow<'a>(knock: &'a Knock<'a>) -> Opening<'a> {
     Box::pin(async move {
-        knocks(knock)?;
+        knock.must_not_hurry()?;
         let Receipt { address, receipt } = document_in(&knock.body)?;
         let found = knock.rest.administration.application_behind(&address, &receipt).await?;
         Ok(Reply::document(&became(found, None)))
@@ -480,10 +494,10 @@ pub(super) const OPERATIONS: &[Operation] = &[
                 let department = department.map(DepartmentId);
                 let (most, until) = (uses.unwrap_or(1), said_time(&end, "/until")?);
                 let new = NewInvitation { name, domain, department, approval, most, until };
-                let (made, invitation) = ask.administration.invite(&ask.call, tenant, &new).await?;
-                let location = format!("/api/v1/tenants/{tenant}/invitations/{}", made.id);
-                let description = show_at(made, ask.directory().now());
-                Ok(Reply::made(&Made { description, invitation }, location))
+                let (found, invitation) = ask.administration.invite(&ask.call, tenant, &new).await?;
+                let location = format!("/api/v1/tenants/{tenant}/invitations/{}", found.id);
+                let description = show_at(found, ask.directory().now());
+                Ok(Reply::made(&made(&ask.administration, description, invitation).await?, location))
             })
         },
     )
@@ -497,10 +511,10 @@ pub(super) const OPERATIONS: &[Operation] = &[
         Good::told(shape::<Made>),
         |ask| {
             Box::pin(async move {
-                let (made, invitation) =
+                let (found, invitation) =
                     ask.administration.invite_colleagues(&ask.call, ask.account()?).await?;
-                let description = show_at(made, ask.directory().now());
-                Ok(Reply::document(&Made { description, invitation }))
+                let description = show_at(found, ask.directory().now());
+                Ok(Reply::document(&made(&ask.administration, description, invitation).await?))
             })
         },
     )
@@ -531,7 +545,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
                 let (renewed, invitation) =
                     ask.administration.renew_invitation(&ask.call, tenant, id, terms).await?;
                 let description = show_at(renewed, ask.directory().now());
-                Ok(Reply::document(&Made { description, invitation }))
+                Ok(Reply::document(&made(&ask.administration, description, invitation).await?))
             })
         },
     )
@@ -572,7 +586,8 @@ pub(super) const OPERATIONS: &[Operation] = &[
             Box::pin(async move {
                 let address = ask.word("application");
                 let approved = ask.administration.approve_application(&ask.call, ask.tenant()?, address);
-                Ok(Reply::document(&show(approved.await?)))
+                // On the heap: it is large.
+                Ok(Reply::document(&show(Box::pin(approved).await?)))
             })
         },
     )

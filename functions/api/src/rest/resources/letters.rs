@@ -3,7 +3,7 @@
 use pennypost_admin::{Action, Delivery, Journey, LetterKind, LetterQuery, letters_csv};
 use pennypost_directory::Listed;
 use pennypost_model::event::Verdict;
-use pennypost_model::trace::{Outcome, TraceRecipient, TraceStep};
+use pennypost_model::trace::{Outcome, RemoteAnswer, RemoteOutcome, TraceRecipient, TraceStep};
 use pennypost_model::{AccountId, EventId, Timestamp};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -44,12 +44,21 @@ pub(crate) struct LetterRecipient {
     address: String,
     /// The account to which it led.
     account: String,
-    /// `stored` or `refused`.
+    /// `stored` or `refused`; at another server `on-the-way`, `delayed` (the other server does not take it yet, and it is
+    /// tried again), `sent` (the other server has it) or `failed`.
     outcome: &'static str,
     /// The mailbox into which it came: the name of its use, or its number.
     mailbox: Option<String>,
-    /// Why it was refused.
+    /// Why it was refused, or what the other server said.
     cause: Option<String>,
+    /// The other server that was spoken to last, with its address.
+    server: Option<String>,
+    /// TLS version and cipher suite of the way to it.
+    tls: Option<String>,
+    /// When it said that.
+    answered: Option<String>,
+    /// When it is tried again; null: nobody waits, or it has been tried since without news.
+    next: Option<String>,
     /// Rules that decided where it went.
     reasons: Vec<String>,
 }
@@ -134,19 +143,41 @@ fn show(letter: &Journey) -> Letter {
     }
 }
 
-fn show_recipient(recipient: TraceRecipient) -> LetterRecipient {
-    let (outcome, mailbox, cause) = match recipient.outcome {
-        Outcome::Stored { mailbox, .. } => ("stored", Some(mailbox), None),
-        Outcome::Refused { cause } => ("refused", None, Some(cause)),
-    };
-    LetterRecipient {
-        address: recipient.address,
+fn show_recipient(recipient: &TraceRecipient, letter: &Journey, now: Timestamp) -> LetterRecipient {
+    let mut shown = LetterRecipient {
+        address: recipient.address.clone(),
         account: recipient.account.account.to_string(),
-        outcome,
-        mailbox,
-        cause,
-        reasons: recipient.reasons,
+        outcome: "on-the-way",
+        mailbox: None,
+        cause: None,
+        server: None,
+        tls: None,
+        answered: None,
+        next: None,
+        reasons: recipient.reasons.clone(),
+    };
+    match &recipient.outcome {
+        Outcome::Stored { mailbox, .. } => (shown.outcome, shown.mailbox) = ("stored", Some(mailbox.clone())),
+        Outcome::Refused { cause } => (shown.outcome, shown.cause) = ("refused", Some(cause.clone())),
+        Outcome::Outside => {
+            let Some(remote) = letter.remote(&recipient.address) else { return shown };
+            shown.outcome = match remote.outcome {
+                RemoteOutcome::Sent => "sent",
+                RemoteOutcome::Deferred => "delayed",
+                RemoteOutcome::Failed => "failed",
+            };
+            let RemoteAnswer { code, status, text } = remote.answer;
+            let code = code.map(|code| format!("{code} ")).unwrap_or_default();
+            shown.cause = Some(format!("{code}{status} {text}").trim().to_owned());
+            shown.server = Some(remote.attempt.host.clone()).filter(|host| !host.is_empty());
+            shown.tls.clone_from(&remote.attempt.tls);
+            shown.answered = Some(remote.time.rfc3339());
+            let waits = remote.outcome == RemoteOutcome::Deferred;
+            // Of later attempts that put it off once more nothing is traced: a time that is past says nothing.
+            shown.next = remote.attempt.next.filter(|next| waits && *next > now).map(Timestamp::rfc3339);
+        }
     }
+    shown
 }
 
 const fn verdict(verdict: Verdict) -> &'static str {
@@ -161,20 +192,24 @@ const fn verdict(verdict: Verdict) -> &'static str {
     }
 }
 
-fn show_delivery(delivery: Delivery) -> LetterDelivery {
+fn show_delivery(delivery: &Delivery, letter: &Journey, now: Timestamp) -> LetterDelivery {
     let [spf, dkim, dmarc] = delivery.auth.map(verdict);
     LetterDelivery {
         time: delivery.time.rfc3339(),
-        peer: delivery.peer,
+        peer: delivery.peer.clone(),
         auth: LetterAuth { spf, dkim, dmarc },
-        recipients: delivery.recipients.into_iter().map(show_recipient).collect(),
+        recipients: delivery
+            .recipients
+            .iter()
+            .map(|recipient| show_recipient(recipient, letter, now))
+            .collect(),
     }
 }
 
 /// What happened beside its delivery.
 fn show_incident((time, step): (Timestamp, TraceStep)) -> Option<LetterIncident> {
     let (step, detail) = match step {
-        TraceStep::Delivered { .. } => return None,
+        TraceStep::Delivered { .. } | TraceStep::Attempted(_) => return None,
         TraceStep::DeadLettered { queue, cause } => ("dead-lettered", format!("{queue}: {cause}")),
         TraceStep::Replayed { queue } => ("replayed", queue),
         TraceStep::Refused { cause } => ("refused", cause),
@@ -192,7 +227,7 @@ fn show_incident((time, step): (Timestamp, TraceStep)) -> Option<LetterIncident>
     Some(LetterIncident { time: time.rfc3339(), step, detail })
 }
 
-fn show_journey(letter: Journey) -> LetterJourney {
+fn show_journey(letter: Journey, now: Timestamp) -> LetterJourney {
     let shown = show(&letter);
     let submitter = letter.submitter().map(|submitter| LetterSubmitter {
         account: submitter.account.account.to_string(),
@@ -204,7 +239,7 @@ fn show_journey(letter: Journey) -> LetterJourney {
         letter: shown,
         message_id: message_id.unwrap_or_default(),
         submitter,
-        delivery: letter.delivery.map(show_delivery),
+        delivery: letter.delivery.as_ref().map(|delivery| show_delivery(delivery, &letter, now)),
         incidents: letter.incidents.into_iter().filter_map(show_incident).collect(),
     }
 }
@@ -284,7 +319,8 @@ pub(super) const OPERATIONS: &[Operation] = &[
                 let missing = |_| Refusal::new(Kind::NotFound, no_such("letter"));
                 let id = ask.word("letter").parse::<EventId>().map_err(missing)?;
                 let letter = ask.administration.letter(&ask.call, ask.tenant()?, id).await?;
-                Ok(Reply::document(&show_journey(letter)))
+                let now = ask.administration.directory().now();
+                Ok(Reply::document(&show_journey(letter, now)))
             })
         },
     },

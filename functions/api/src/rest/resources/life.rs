@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::accounts::{Account, show as show_account, shown};
 use super::page_of;
-use crate::rest::ask::{rows, time};
+use super::tasks::{Task, accepted};
+use crate::rest::ask::{id_in, rows, time};
 use crate::rest::operation::{Good, Method, Operation, PAGE, shape};
 use crate::rest::problem::Kind;
 use crate::rest::reply::Reply;
@@ -40,6 +41,38 @@ pub(crate) struct Binned {
 }
 
 page_of!(RecycleBin, Binned);
+
+/// An account that was erased.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Erased {
+    /// 16 hex digits: no account has that number any more.
+    id: String,
+    /// Its address, which may be somebody else's by now.
+    address: String,
+    /// The name of its owner.
+    display_name: String,
+    /// Why it was in the recycle bin.
+    cause: Cause,
+    /// Since when.
+    since: String,
+    /// When its time was over.
+    until: String,
+    /// When it was erased.
+    erased: String,
+}
+
+page_of!(ErasedAccounts, Erased);
+
+/// Into which account mail is copied.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewBackup {
+    /// 16 hex digits: an account of the same tenant.
+    to: String,
+    /// Put the account into the recycle bin before, unless it is there: an account that is in use is only backed up so.
+    #[serde(default)]
+    delete: bool,
+}
 
 /// From when on an account cannot be used.
 #[derive(Deserialize, JsonSchema)]
@@ -88,6 +121,26 @@ pub(crate) struct Conversion {
     name: String,
 }
 
+const fn cause_of(cause: BinCause) -> Cause {
+    match cause {
+        BinCause::Deleted => Cause::Deleted,
+        BinCause::Unbound => Cause::Unbound,
+        BinCause::Withdrawn => Cause::Withdrawn,
+    }
+}
+
+fn show_erased(row: pennypost_directory::Erased) -> Erased {
+    Erased {
+        id: row.account.to_string(),
+        address: row.address.to_string(),
+        display_name: row.display_name,
+        cause: cause_of(row.binned.cause),
+        since: row.binned.since.rfc3339(),
+        until: row.binned.until.rfc3339(),
+        erased: row.at.rfc3339(),
+    }
+}
+
 fn show(
     account: pennypost_directory::Account,
     plan: Option<pennypost_directory::Capacities>,
@@ -96,11 +149,7 @@ fn show(
     let binned = account.binned?;
     Some(Binned {
         account: show_account(account, plan),
-        cause: match binned.cause {
-            BinCause::Deleted => Cause::Deleted,
-            BinCause::Unbound => Cause::Unbound,
-            BinCause::Withdrawn => Cause::Withdrawn,
-        },
+        cause: cause_of(binned.cause),
         since: binned.since.rfc3339(),
         until: binned.until.rfc3339(),
         expired: binned.is_over(now),
@@ -218,6 +267,36 @@ pub(super) const OPERATIONS: &[Operation] = &[
         },
     )
     .asking(PAGE),
+    Operation::new(
+        (Method::Get, "/tenants/{tenant}/erased-accounts", "list-erased-accounts"),
+        Action::AccountErasedRead,
+        "List accounts whose time in the recycle bin was over and that were erased, the last ones first, for 180 days",
+        Good::list(shape::<ErasedAccounts>),
+        |ask| {
+            Box::pin(async move {
+                let (tenant, page) = (ask.tenant()?, ask.page()?);
+                let listed = ask.administration.erased_accounts(&ask.call, tenant, &page).await?;
+                Ok(Reply::document(&rows(listed, show_erased)))
+            })
+        },
+    )
+    .asking(PAGE),
+    Operation::new(
+        (Method::Post, "/tenants/{tenant}/accounts/{account}/backup", "back-up-account"),
+        Action::AccountBackup,
+        "Copy the mail of an account in the recycle bin, or that is put there, into a folder of another account, as a task",
+        Good::accepted(shape::<Task>),
+        |ask| {
+            Box::pin(async move {
+                let NewBackup { to, delete } = ask.body()?;
+                let to = id_in(&to, "/to")?;
+                let new = pennypost_admin::NewBackup { from: ask.account()?, to, delete };
+                accepted(ask, ask.administration.order_backup(&ask.call, new, ask.once).await?)
+            })
+        },
+    )
+    .with(shape::<NewBackup>)
+    .refusing(&[Kind::Invalid]),
     Operation::new(
         (Method::Post, "/tenants/{tenant}/accounts/{account}/restore", "restore-account"),
         Action::AccountRestore,

@@ -1,6 +1,6 @@
 //! Whose key is it, and what is it for?
 
-use pennypost_admin::{Actor, Means, Standing};
+use pennypost_admin::{Actor, Granted, Means, Permissions, Reach, Standing};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -28,6 +28,31 @@ pub(crate) struct Me {
     standing: Option<&'static str>,
     /// What the key is for.
     permissions: Vec<String>,
+    /// A person administers something: the console is for him, too, in the same session as his mailbox.
+    administrator: bool,
+    /// What a member administers by roles, within what the key is for; a super admin or the creator administers everything.
+    grants: Vec<HeldGrant>,
+}
+
+/// What somebody administers by a role.
+#[derive(Serialize, JsonSchema)]
+struct HeldGrant {
+    /// What he may do.
+    permissions: Vec<String>,
+    /// In which departments and those below them; null: in the whole organisation.
+    departments: Option<Vec<u32>>,
+}
+
+fn names(permissions: &Permissions) -> Vec<String> {
+    permissions.iter().map(|one| one.to_string()).collect()
+}
+
+fn held(granted: &Granted, limit: &Permissions) -> HeldGrant {
+    let departments = match &granted.reach {
+        Reach::Tenant => None,
+        Reach::Departments(departments) => Some(departments.iter().map(|department| department.0).collect()),
+    };
+    HeldGrant { permissions: names(&granted.permissions.and(limit)), departments }
 }
 
 pub(super) const OPERATIONS: &[Operation] = &[Operation {
@@ -57,6 +82,8 @@ fn me(actor: &Actor) -> Me {
             account: None,
             standing: None,
             permissions: Vec::new(),
+            administrator: false,
+            grants: Vec::new(),
         },
         Actor::Service { key, name, permissions, .. } => Me {
             key: Some(key.to_string()),
@@ -67,7 +94,9 @@ fn me(actor: &Actor) -> Me {
             tenant,
             account: None,
             standing: None,
-            permissions: permissions.iter().map(|one| one.to_string()).collect(),
+            permissions: names(permissions),
+            administrator: false,
+            grants: Vec::new(),
         },
         Actor::Person { means, account, address, authority, limit } => Me {
             key: match means {
@@ -85,7 +114,9 @@ fn me(actor: &Actor) -> Me {
                 Standing::Super => "super",
                 Standing::Creator => "creator",
             }),
-            permissions: limit.iter().map(|one| one.to_string()).collect(),
+            permissions: names(limit),
+            administrator: authority.standing != Standing::Member || !authority.grants.is_empty(),
+            grants: authority.grants.iter().map(|granted| held(granted, limit)).collect(),
         },
     }
 }

@@ -2,7 +2,9 @@
 
 mod accounts;
 mod aliases;
+mod bulletins;
 mod business;
+pub(crate) mod choices;
 mod clients;
 mod colleagues;
 mod creator;
@@ -11,32 +13,49 @@ mod domain_keys;
 mod domain_records;
 mod domain_tls;
 mod domains;
+mod ending;
+mod friends;
 mod grants;
 mod groups;
+mod home;
+mod inviting;
 pub(crate) mod joining;
 mod keys;
+mod letter_deeds;
 mod letters;
 mod life;
+mod limits;
 mod me;
+mod members;
+pub(crate) mod mobiles;
 mod operations;
+pub(crate) mod passkeys;
 mod people;
+mod picker;
 mod plans;
 mod policies;
 mod profile;
+pub(crate) mod providers;
+mod purchases;
+pub(crate) mod recovery;
 pub(crate) mod requests;
 mod roles;
 mod rules;
 mod second_factors;
 mod secretaries;
 mod security;
+mod sending;
 mod service;
 pub(crate) mod sessions;
 mod sign_in_rules;
 mod sign_ins;
+pub(crate) mod sign_ups;
 mod statistics;
+mod subscriptions;
 mod tags;
 mod tasks;
 mod tenants;
+mod terms;
 mod tickets;
 mod tokens;
 
@@ -46,8 +65,13 @@ use crate::rest::operation::Operation;
 pub(crate) fn operations() -> impl Iterator<Item = &'static Operation> {
     let tables = [
         me::OPERATIONS,
+        home::OPERATIONS,
         tenants::OPERATIONS,
         plans::OPERATIONS,
+        purchases::OPERATIONS,
+        ending::OPERATIONS,
+        terms::OPERATIONS,
+        bulletins::OPERATIONS,
         profile::OPERATIONS,
         domains::OPERATIONS,
         accounts::OPERATIONS,
@@ -55,6 +79,7 @@ pub(crate) fn operations() -> impl Iterator<Item = &'static Operation> {
         clients::OPERATIONS,
         aliases::OPERATIONS,
         groups::OPERATIONS,
+        friends::OPERATIONS,
         policies::OPERATIONS,
         roles::OPERATIONS,
         grants::OPERATIONS,
@@ -64,26 +89,39 @@ pub(crate) fn operations() -> impl Iterator<Item = &'static Operation> {
         operations::OPERATIONS,
         departments::OPERATIONS,
         people::OPERATIONS,
+        picker::OPERATIONS,
         life::OPERATIONS,
+        limits::OPERATIONS,
+        sending::OPERATIONS,
+        members::OPERATIONS,
         business::OPERATIONS,
         secretaries::OPERATIONS,
         colleagues::OPERATIONS,
         joining::OPERATIONS,
+        inviting::OPERATIONS,
         tags::OPERATIONS,
         rules::OPERATIONS,
         sign_in_rules::OPERATIONS,
         sign_ins::OPERATIONS,
+        sign_ups::OPERATIONS,
         statistics::OPERATIONS,
         letters::OPERATIONS,
+        letter_deeds::OPERATIONS,
         service::OPERATIONS,
         domain_records::OPERATIONS,
         domain_keys::OPERATIONS,
         domain_tls::OPERATIONS,
         sessions::OPERATIONS,
         second_factors::OPERATIONS,
+        passkeys::OPERATIONS,
+        providers::OPERATIONS,
+        recovery::OPERATIONS,
+        mobiles::OPERATIONS,
+        choices::OPERATIONS,
         security::OPERATIONS,
         requests::OPERATIONS,
         tickets::OPERATIONS,
+        subscriptions::OPERATIONS,
         tasks::OPERATIONS,
     ];
     tables.into_iter().flatten()

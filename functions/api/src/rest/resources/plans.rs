@@ -62,9 +62,7 @@ pub(crate) struct MailboxCapacities {
 pub(crate) struct Plan {
     /// What it is called: 1 to 50 characters.
     edition: String,
-    /// Functions that are switched on: enterprise-card, member-cards, forward-permission, recovery-permission, recall,
-    /// approval, read-status, delete-received, login-page, own-https, address-rules, logout-redirect, backup, archive, api,
-    /// graded-administrators, more-domains, long-logs.
+    /// Functions that are switched on: address-rules, backup, api, graded-administrators, more-domains, long-logs.
     #[serde(default)]
     functions: Vec<String>,
     /// Members' accounts that there may be, with VIP seats and without; null: any number.
@@ -79,9 +77,15 @@ pub(crate) struct Plan {
     /// What mailboxes may hold.
     #[serde(default)]
     capacities: MailboxCapacities,
-    /// Messages that the tenant may send in a day; null: any number. It is kept, and looked at by nobody yet.
+    /// Messages that the tenant may send in a day; null: any number.
     #[serde(default)]
     daily_messages: Option<u64>,
+    /// Messages in a day instead, once it is known who the tenant is; null: as many as before.
+    #[serde(default)]
+    verified_daily_messages: Option<u64>,
+    /// Messages that each account may send in a day, if nothing else is said of it; null: any number.
+    #[serde(default)]
+    account_daily_messages: Option<u64>,
     /// When service began.
     #[serde(default)]
     starts: Option<String>,
@@ -123,6 +127,38 @@ pub(crate) struct Seats {
     business_mailboxes: u32,
 }
 
+/// What may be sent in a day.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Allowance {
+    /// Messages that may be sent in a day, which begins at midnight UTC; null: any number.
+    limit: Option<u64>,
+    /// Messages of today; of those nobody counts, none.
+    used: u64,
+    /// Messages that may still be sent today; null: any number.
+    left: Option<u64>,
+}
+
+/// What an account may send in a day.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct AccountAllowance {
+    /// Messages that it may send in a day; null: any number.
+    limit: Option<u64>,
+    /// What is said of it alone; null: what the plan says of each account.
+    exception: Option<u64>,
+    /// Messages of today; of those nobody counts, none.
+    used: u64,
+    /// Messages that it may still send today; null: any number.
+    left: Option<u64>,
+}
+
+/// How many messages an account may send in a day, where the plan says it of each.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewAllowance {
+    /// Null: as many as the plan says.
+    messages: Option<u64>,
+}
+
 /// Is a member to have a VIP seat?
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -133,14 +169,17 @@ pub(crate) struct Vip {
 
 fn show(plan: directory::Plan) -> Plan {
     let Capacities { ordinary, vip, business } = plan.capacities;
+    let functions = plan.switched_on().map(|function| function.name().to_owned()).collect();
     Plan {
         edition: plan.edition,
-        functions: plan.functions.iter().map(|function| function.name().to_owned()).collect(),
+        functions,
         seats: plan.seats,
         vip_seats: plan.vip_seats,
         business_mailboxes: plan.business_mailboxes,
         capacities: MailboxCapacities { ordinary, vip, business },
         daily_messages: plan.daily_messages,
+        verified_daily_messages: plan.verified_daily_messages,
+        account_daily_messages: plan.account_daily_messages,
         starts: plan.starts.map(Timestamp::rfc3339),
         ends: plan.ends.map(Timestamp::rfc3339),
         verification: match plan.verification {
@@ -176,6 +215,8 @@ fn meant(plan: Plan) -> Result<directory::Plan, Refusal> {
         business_mailboxes: plan.business_mailboxes,
         capacities: Capacities { ordinary, vip, business },
         daily_messages: plan.daily_messages,
+        verified_daily_messages: plan.verified_daily_messages,
+        account_daily_messages: plan.account_daily_messages,
         starts: time(plan.starts.as_ref(), "/starts")?,
         ends: time(plan.ends.as_ref(), "/ends")?,
         verification: match plan.verification {
@@ -190,7 +231,17 @@ fn meant(plan: Plan) -> Result<directory::Plan, Refusal> {
             Payment::Paid => directory::Payment::Paid,
         },
         pay_by: time(plan.pay_by.as_ref(), "/pay_by")?,
+        ..directory::Plan::basic()
     })
+}
+
+fn show_allowance((limit, known): (Option<u64>, directory::AccountAllowance)) -> AccountAllowance {
+    AccountAllowance {
+        limit,
+        exception: known.exception,
+        used: known.sent,
+        left: limit.map(|limit| limit.saturating_sub(known.sent)),
+    }
 }
 
 fn show_seats(seats: pennypost_admin::Seats) -> Seats {
@@ -253,6 +304,45 @@ pub(super) const OPERATIONS: &[Operation] = &[
             })
         },
     ),
+    Operation::new(
+        (Method::Get, "/tenants/{tenant}/allowance", "read-allowance"),
+        Action::PlanRead,
+        "How many messages the tenant may send in a day, and has sent today",
+        Good::told(shape::<Allowance>),
+        |ask| {
+            Box::pin(async move {
+                let (limit, used) = ask.administration.tenant_allowance(&ask.call, ask.tenant()?).await?;
+                let left = limit.map(|limit| limit.saturating_sub(used));
+                Ok(Reply::document(&Allowance { limit, used, left }))
+            })
+        },
+    ),
+    Operation::new(
+        (Method::Get, "/tenants/{tenant}/accounts/{account}/allowance", "read-account-allowance"),
+        Action::AccountRead,
+        "How many messages the account may send in a day, and has sent today",
+        Good::told(shape::<AccountAllowance>),
+        |ask| {
+            Box::pin(async move {
+                let known = ask.administration.account_allowance(&ask.call, ask.account()?).await?;
+                Ok(Reply::document(&show_allowance(known)))
+            })
+        },
+    ),
+    Operation::new(
+        (Method::Put, "/tenants/{tenant}/accounts/{account}/allowance", "change-account-allowance"),
+        Action::AccountAllowance,
+        "Say how many messages the account may send in a day, where the plan says it of each",
+        Good::told(shape::<AccountAllowance>),
+        |ask| {
+            Box::pin(async move {
+                let NewAllowance { messages } = ask.body()?;
+                let known = ask.administration.set_account_allowance(&ask.call, ask.account()?, messages);
+                Ok(Reply::document(&show_allowance(known.await?)))
+            })
+        },
+    )
+    .with(shape::<NewAllowance>),
     Operation::new(
         (Method::Get, "/tenants/{tenant}/vip-accounts", "list-vip-accounts"),
         Action::AccountRead,

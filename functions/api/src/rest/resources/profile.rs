@@ -32,6 +32,8 @@ pub(crate) struct Profile {
     short_name: String,
     /// When it was opened.
     created: String,
+    /// Is it known who it is: `unverified`, `verified`, `certified`?
+    verification: &'static str,
     /// Where it is; may be empty.
     contact: String,
     /// Its logo.
@@ -70,6 +72,7 @@ fn show(seen: &SeenOrganisation) -> Profile {
         name: seen.name.clone(),
         short_name: seen.short_name.clone(),
         created: seen.created.rfc3339(),
+        verification: seen.verification.name(),
         contact: seen.profile.contact.clone(),
         logo,
     }

@@ -9,7 +9,7 @@ use crate::rest::ask::rows;
 use crate::rest::operation::{Good, Method, Operation, PAGE, shape};
 use crate::rest::problem::Kind;
 use crate::rest::reply::Reply;
-use crate::rest::waiting::ask_again;
+use crate::rest::waiting::{ask_again, told};
 
 /// An operation that waits for a second administrator.
 #[derive(Serialize, JsonSchema)]
@@ -26,6 +26,12 @@ pub(crate) struct Pending {
     ordered: String,
     /// When nobody can confirm it any more.
     until: String,
+    /// The name of the operation that was asked for; null if that can't be read any more.
+    operation: Option<String>,
+    /// What stood behind the question mark: `name=value` each.
+    query: Vec<String>,
+    /// The body that was sent with it; null if there was none.
+    body: serde_json::Value,
 }
 
 page_of!(Requests, Pending);
@@ -40,6 +46,10 @@ pub(crate) struct Done {
 }
 
 pub(crate) fn show(pending: pennypost_admin::Pending) -> Pending {
+    let (operation, query, body) = match told(&pending.order) {
+        Some((operation, query, body)) => (Some(operation), query, body),
+        None => (None, Vec::new(), serde_json::Value::Null),
+    };
     Pending {
         id: pending.id.to_string(),
         action: pending.action,
@@ -47,6 +57,9 @@ pub(crate) fn show(pending: pennypost_admin::Pending) -> Pending {
         by: pending.by.shown(),
         ordered: pending.ordered.rfc3339(),
         until: pending.until.rfc3339(),
+        operation,
+        query: query.into_iter().map(|(name, value)| format!("{name}={value}")).collect(),
+        body,
     }
 }
 

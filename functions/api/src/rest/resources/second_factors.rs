@@ -1,4 +1,4 @@
-//! Second factors: authenticators, recovery codes, and showing them before what can't be made undone.
+//! Second factors: authenticators, codes by SMS, recovery codes, and showing them before what can't be made undone.
 
 use pennypost_admin::Action;
 use schemars::JsonSchema;
@@ -15,6 +15,10 @@ pub(crate) struct SecondFactor {
     on: bool,
     /// Since when.
     since: Option<String>,
+    /// Codes of an authenticator are good.
+    authenticator: bool,
+    /// Codes that go by SMS to the own mobile number are good.
+    sms: bool,
     /// Recovery codes that were not used.
     recovery_codes: usize,
 }
@@ -32,7 +36,7 @@ pub(crate) struct NewAuthenticator {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Code {
-    /// Six digits of an authenticator, or a recovery code.
+    /// Six digits of an authenticator, eight that went by SMS, or a recovery code.
     code: String,
 }
 
@@ -47,9 +51,13 @@ fn show(found: Option<pennypost_directory::SecondFactor>) -> SecondFactor {
     SecondFactor {
         on: found.is_some(),
         since: found.map(|found| found.since.rfc3339()),
+        authenticator: found.is_some_and(|found| found.authenticator),
+        sms: found.is_some_and(|found| found.sms),
         recovery_codes: found.map_or(0, |found| found.recovery_codes),
     }
 }
+
+const SMS: &str = "/tenants/{tenant}/accounts/{account}/second-factor/sms";
 
 pub(super) const OPERATIONS: &[Operation] = &[
     Operation {
@@ -114,7 +122,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         method: Method::Delete,
         path: "/tenants/{tenant}/accounts/{account}/second-factor/authenticator",
         action: Some(Action::SecondFactorSet),
-        summary: "Take the own second factor away",
+        summary: "Take the own authenticator away",
         query: &[],
         body: None,
         is_update: false,
@@ -122,11 +130,67 @@ pub(super) const OPERATIONS: &[Operation] = &[
         problems: &[],
         handler: |ask| {
             Box::pin(async move {
-                ask.administration.remove_second_factor(&ask.call, ask.account()?).await?;
+                ask.administration.remove_authenticator(&ask.call, ask.account()?).await?;
                 Ok(Reply::nothing())
             })
         },
     },
+    Operation::new(
+        (Method::Post, SMS, "begin-sms-factor"),
+        Action::SecondFactorSet,
+        "Have a code sent to the own mobile number, to which codes are to go at each sign-in",
+        Good::NOTHING,
+        |ask| {
+            Box::pin(async move {
+                ask.administration.begin_sms_factor(&ask.call, ask.account()?).await?;
+                Ok(Reply::nothing())
+            })
+        },
+    )
+    .refusing(&[Kind::OtherState]),
+    Operation::new(
+        (Method::Post, "/tenants/{tenant}/accounts/{account}/second-factor/sms/first-code", "finish-sms-factor"),
+        Action::SecondFactorSet,
+        "Say the code that was sent: the second factor is on, and recovery codes are told if there was none before",
+        Good::told(shape::<RecoveryCodes>),
+        |ask| {
+            Box::pin(async move {
+                let Code { code } = ask.body()?;
+                let (key, client) = (ask.account()?, ask.client());
+                let recovery_codes =
+                    ask.administration.finish_sms_factor(&ask.call, key, &code, client).await?;
+                Ok(Reply::document(&RecoveryCodes { recovery_codes }))
+            })
+        },
+    )
+    .with(shape::<Code>)
+    .refusing(&[Kind::WrongCode]),
+    Operation::new(
+        (Method::Delete, SMS, "remove-sms-factor"),
+        Action::SecondFactorSet,
+        "Codes by SMS are no second factor of the own account any more",
+        Good::NOTHING,
+        |ask| {
+            Box::pin(async move {
+                ask.administration.remove_sms_factor(&ask.call, ask.account()?).await?;
+                Ok(Reply::nothing())
+            })
+        },
+    )
+    .refusing(&[Kind::OtherState]),
+    Operation::new(
+        (Method::Post, "/tenants/{tenant}/accounts/{account}/second-factor/sms/code", "send-confirmation-code"),
+        Action::SessionConfirm,
+        "Have a code sent by SMS, with which this session is confirmed",
+        Good::NOTHING,
+        |ask| {
+            Box::pin(async move {
+                ask.administration.send_confirmation_code(&ask.call, ask.account()?).await?;
+                Ok(Reply::nothing())
+            })
+        },
+    )
+    .refusing(&[Kind::OtherState]),
     Operation {
         name: "renew-recovery-codes",
         method: Method::Post,
@@ -169,7 +233,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         method: Method::Delete,
         path: "/tenants/{tenant}/accounts/{account}/second-factor",
         action: Some(Action::SecondFactorReset),
-        summary: "Take away the second factor of somebody who has lost it",
+        summary: "Take away the second factor and the passkeys of somebody who has lost them",
         query: &[],
         body: None,
         is_update: false,

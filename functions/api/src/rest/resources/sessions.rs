@@ -12,6 +12,7 @@ use crate::rest::doors::{Door, Knock, Opening};
 use crate::rest::operation::{Good, Method, Operation, shape};
 use crate::rest::problem::Kind;
 use crate::rest::reply::Reply;
+use crate::sites::Site;
 
 /// Who wants to come in.
 #[derive(Deserialize, JsonSchema)]
@@ -23,6 +24,10 @@ pub(crate) struct Credentials {
     password: String,
     /// A code of the second factor, or a recovery code.
     code: Option<String>,
+    /// Have a code sent by SMS, though there is an authenticator, too; with that as the only second factor one is sent in any
+    /// case when none is said.
+    #[serde(default)]
+    sms: bool,
     /// For browsers: the session is set as a cookie that no script can read, and is not in the answer. Needs the header
     /// `Pennypost-Page: 1`, as everything that then changes something does.
     #[serde(default)]
@@ -46,6 +51,28 @@ pub(crate) struct Opened {
     second_factor_missing: bool,
     /// The password is to be changed: nothing else can be done in this session, which ends with it.
     password_change_needed: bool,
+    /// The site that is best for whoever comes from there; null: the installation's own hosts are.
+    site: Option<BestSite>,
+}
+
+/// A place at which the post office is reached. A host that is null is the installation's own.
+#[derive(Serialize, JsonSchema)]
+struct BestSite {
+    /// What it is called.
+    name: String,
+    /// The host of IMAP.
+    imap: Option<String>,
+    /// The host of POP3.
+    pop3: Option<String>,
+    /// The host of the server for sending.
+    smtp: Option<String>,
+    /// The host of the pages for people.
+    https: Option<String>,
+}
+
+fn best(site: &Site) -> BestSite {
+    let Site { name, imap, pop3, smtp, https, .. } = site.clone();
+    BestSite { name, imap, pop3, smtp, https }
 }
 
 /// A session.
@@ -53,7 +80,8 @@ pub(crate) struct Opened {
 pub(crate) struct Session {
     /// 16 hex digits.
     id: String,
-    /// `password`, `password-and-code`, `ticket`, `passkey` or `provider`.
+    /// `password`, `password-and-code`, `ticket`, `passkey`, `provider`, `mobile` or
+    /// `mobile-and-code`, `chosen`, `chosen-and-code`.
     signed_in_by: &'static str,
     /// What the client said that it is.
     client: String,
@@ -89,7 +117,12 @@ fn show(session: pennypost_directory::Session) -> Session {
 }
 
 /// The answer to whoever was let in.
-pub(crate) fn opened(session: pennypost_directory::Session, text: &str, as_cookie: bool) -> Reply {
+pub(crate) fn opened(
+    session: pennypost_directory::Session,
+    text: &str,
+    as_cookie: bool,
+    site: Option<&Site>,
+) -> Reply {
     let seconds = session.expires.0.saturating_sub(session.created.0) / 1000;
     let (tenant, account) = (session.account.tenant.to_string(), session.account.account.to_string());
     let location = format!("/api/v1/tenants/{tenant}/accounts/{account}/sessions/{}", session.id);
@@ -102,6 +135,7 @@ pub(crate) fn opened(session: pennypost_directory::Session, text: &str, as_cooki
         token,
         second_factor_missing,
         password_change_needed,
+        site: site.map(best),
     };
     let reply = Reply::made(&opened, location);
     if as_cookie { reply.with_cookie(cookie::set(text, seconds)) } else { reply }
@@ -113,21 +147,22 @@ pub(crate) const SIGN_IN: Door = Door {
     summary: "Sign in by address and password, with a code where there is a second factor",
     body: shape::<Credentials>,
     good: Good::made(shape::<Opened>),
-    problems: &[Kind::SignInRefused, Kind::CodeNeeded, Kind::Elsewhere],
+    problems: &[Kind::SignInRefused, Kind::CodeNeeded, Kind::Elsewhere, Kind::OtherState],
     handler: sign_in,
 };
 
 fn sign_in<'a>(knock: &'a Knock<'a>) -> Opening<'a> {
     Box::pin(async move {
-        let Credentials { address, password, code, cookie } = document_in(&knock.body)?;
+        let Credentials { address, password, code, sms, cookie } = document_in(&knock.body)?;
         if cookie {
             // Else a foreign page could sign somebody in as somebody else.
             knock.must_be_own_page()?;
         }
         let kind = if cookie { SignInKind::Web } else { SignInKind::Api };
-        let shown = SignIn { address: &address, password: &password, code: code.as_deref(), kind };
+        let shown =
+            SignIn { address: &address, password: &password, code: code.as_deref(), wants_sms: sms, kind };
         let (session, text) = knock.rest.administration.sign_in(shown, knock.visitor()).await?;
-        Ok(opened(session, &text, cookie))
+        Ok(opened(session, &text, cookie, knock.site()))
     })
 }
 

@@ -137,8 +137,8 @@ pub(crate) struct SecureSignIn {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct OwnPassword {
-    /// The one that holds.
-    old: String,
+    /// The one that holds; none: there is none yet, and the session has just been opened, or confirmed.
+    old: Option<String>,
     /// The one that is to hold.
     new: String,
 }
@@ -424,16 +424,18 @@ pub(super) const OPERATIONS: &[Operation] = &[
         method: Method::Post,
         path: "/tenants/{tenant}/accounts/{account}/password",
         action: Some(Action::AccountOwnPassword),
-        summary: "Set another password in the place of the one that is said; sessions that stand on it end",
+        summary: "Set another password in the place of the one that is said, or the first one; sessions that stand on it end",
         query: &[],
         body: Some(shape::<OwnPassword>),
         is_update: false,
         good: Good::NOTHING,
-        problems: &[Kind::Invalid, Kind::WrongPassword],
+        problems: &[Kind::Invalid, Kind::WrongPassword, Kind::OtherState],
         handler: |ask| {
             Box::pin(async move {
                 let OwnPassword { old, new } = ask.body()?;
-                ask.administration.change_own_password(&ask.call, ask.account()?, &old, &new).await?;
+                ask.administration
+                    .change_own_password(&ask.call, ask.account()?, old.as_deref(), &new)
+                    .await?;
                 Ok(Reply::nothing())
             })
         },

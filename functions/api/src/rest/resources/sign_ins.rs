@@ -37,7 +37,7 @@ pub(crate) struct SignIn {
     /// The token that was shown; null: the password, or a ticket (`sso`).
     token: Option<String>,
     /// `ok`, or why not: `wrong-password`, `unknown-account`, `not-active`, `wrong-token`, `closed`, `slowed`, `locked`,
-    /// `elsewhere`, `expired`, `unavailable`, `code-needed` (the password was right, and that was all), `wrong-code`; of locks
+    /// `elsewhere`, `expired`, `unavailable`, `code-needed` (the password was right, and that was all), `wrong-code`, `wrong-passkey`; of locks
     /// `lock-began`, `unlocked`.
     outcome: &'static str,
 }

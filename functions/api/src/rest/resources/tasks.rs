@@ -99,7 +99,7 @@ pub(crate) struct TaskCounts {
     groups: u64,
     /// Rows of what was there already.
     skipped: u64,
-    /// Rows that were refused.
+    /// Rows that were refused; messages of a backup that are damaged.
     refused: u64,
 }
 
@@ -117,9 +117,9 @@ pub(crate) struct TaskProblem {
 pub(crate) struct Task {
     /// 16 hex digits.
     id: String,
-    /// `import` or `export`.
+    /// `import`, `export`, `backup`, or what the operator does: `letters-hidden`, `letters-shown`, `letters-deleted`.
     kind: String,
-    /// The name of the file, or what the table is of.
+    /// The name of the file, what the table is of, or the address of the account.
     object: String,
     /// It changes nothing.
     dry_run: bool,
@@ -129,7 +129,7 @@ pub(crate) struct Task {
     state: TaskState,
     /// Somebody has stopped it: it ends before its next step.
     stopped: bool,
-    /// Rows that are done.
+    /// Rows, messages of a backup, or letters that are hidden, shown or gone now.
     done: u64,
     /// Of how many; null as long as nobody knows.
     total: Option<u64>,
@@ -182,7 +182,7 @@ fn show(task: pennypost_admin::Task) -> Task {
     }
 }
 
-fn accepted(ask: &Ask, task: pennypost_admin::Task) -> Result<Reply, Refusal> {
+pub(super) fn accepted(ask: &Ask, task: pennypost_admin::Task) -> Result<Reply, Refusal> {
     let location = format!("/api/v1/tenants/{}/tasks/{}", ask.tenant()?, task.id);
     Ok(Reply::accepted(&show(task), location))
 }

@@ -22,6 +22,19 @@ pub(crate) enum State {
     Suspended,
 }
 
+/// May a tenant use the post office?
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(rename = "SeenTenantState")]
+pub(crate) enum SeenState {
+    /// Yes.
+    Active,
+    /// Nobody signs in, its keys open nothing, mail is put off.
+    Suspended,
+    /// It has ended, and is being erased.
+    Erasing,
+}
+
 /// A tenant.
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct Tenant {
@@ -30,7 +43,7 @@ pub(crate) struct Tenant {
     /// Unique without regard to case.
     name: String,
     /// May it use the post office?
-    state: State,
+    state: SeenState,
     /// When it was opened.
     created: String,
 }
@@ -55,8 +68,9 @@ pub(crate) struct TenantPatch {
 
 fn show(tenant: pennypost_directory::Tenant) -> Tenant {
     let state = match tenant.state {
-        TenantState::Active => State::Active,
-        TenantState::Suspended => State::Suspended,
+        TenantState::Active => SeenState::Active,
+        TenantState::Suspended => SeenState::Suspended,
+        TenantState::Erasing => SeenState::Erasing,
     };
     Tenant { id: tenant.id.to_string(), name: tenant.name, state, created: tenant.created.rfc3339() }
 }

@@ -1,10 +1,19 @@
 //! Two tenants with something of everything, and callers of every kind.
 
-use std::collections::HashMap;
+pub mod ahead;
+pub mod authenticator;
+pub mod connector;
+pub mod dying;
+pub mod provider;
+
+use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use parking_lot::Mutex;
 use pennypost_domains::Service;
 
@@ -13,26 +22,36 @@ use axum::body::Body;
 use axum::http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt;
 use pennypost_admin::{
-    Administration, Call, Grant, Grants, Holder, NewAccount, NewBusinessMailbox, NewExport, NewKey, NewToken,
-    Permission, Permissions, Reach, Worked,
+    Administration, Bulletin, BulletinKind, BulletinText, Call, Grant, Grants, Holder, Matching, NewAccount,
+    NewBulletin, NewBusinessMailbox, NewExport, NewKey, NewProvider, NewSubscription, NewToken, NoticeKind,
+    OrderTerms, Permission, Permissions, ProviderId, PurchaseKind, Reach, SignUpSettings, Whose, Worked,
 };
 use pennypost_api::rest::Pace;
 use pennypost_api::{Client, Rest, admin_routes};
 use pennypost_backend_aws::{Aws, Settings};
 use pennypost_backend_embedded::{Embedded, Options};
 use pennypost_directory::{
-    BinCause, DepartmentId, Directory, DomainName, JoiningRules, MailboxUsers, NewApplication, NewInvitation,
-    NewSession, SecretaryScope, SecretaryTerm, SessionLife, SignInLog, SignedInBy, TokenScope,
+    AddedPasskey, BinCause, Binding, DepartmentId, Directory, DomainName, JoiningRules, MailAddress,
+    MailboxUsers, NewApplication, NewInvitation, NewSession, SecretaryScope, SecretaryTerm, SessionLife,
+    SignInLog, SignedInBy, TokenScope,
 };
-use pennypost_model::event::Verdict;
+use pennypost_housekeep::KeptMail;
+use pennypost_lookup::Documents;
+use pennypost_mailstore::Mailstore;
+use pennypost_model::event::{Body as Stored, Event, Stage, Verdict};
 use pennypost_model::trace::{Outcome as TraceOutcome, TraceRecipient, TraceRecord, TraceStep};
 use pennypost_model::{AccountKey, EventId, Rid, Seq, TaskId, TenantId, Timestamp, Uid, codec};
 use pennypost_organisation::Kind as TableKind;
+use pennypost_passkeys::{NewPasskey, PublicKey};
 use pennypost_ports::{
-    Control, Dns, DnsError, DnsKind, DnsRecord, FetchError, Https, Ids, Log, LogKind, LogRecord, Objects,
-    Queue, RandomIds, SystemClock,
+    Control, Dns, DnsError, DnsKind, DnsRecord, FetchError, Https, HttpsPost, HttpsRequest, Ids, Journal,
+    Log, LogKind, LogRecord, Objects, Queue, RandomIds,
 };
 use pennypost_sealing::Keyring;
+
+use self::ahead::Ahead;
+use self::connector::Connector;
+use self::dying::Dying;
 use pennypost_signing::Algorithm;
 use pennypost_text::Lang;
 use serde_json::Value;
@@ -42,7 +61,7 @@ pub const OPERATOR: Call = Call::of_operator();
 
 /// What the world's DNS says, set by the test.
 #[derive(Default)]
-pub struct Zone(Mutex<HashMap<(String, DnsKind), Vec<DnsRecord>>>);
+pub struct Zone(Mutex<HashMap<(String, DnsKind), Vec<DnsRecord>>>, Mutex<Option<Arc<Documents>>>);
 
 impl Zone {
     pub fn set(&self, name: &str, record: DnsRecord) {
@@ -54,6 +73,11 @@ impl Zone {
             DnsRecord::Srv { .. } => DnsKind::Srv,
         };
         self.0.lock().insert((name.to_owned(), kind), vec![record]);
+    }
+
+    /// What is asked over HTTPS is asked so from now on.
+    pub fn reach(&self, documents: Arc<Documents>) {
+        *self.1.lock() = Some(documents);
     }
 }
 
@@ -69,6 +93,22 @@ impl Https for Zone {
     async fn fetch(&self, _host: &str, _path: &str) -> Result<Vec<u8>, FetchError> {
         Err(FetchError::NoHost)
     }
+
+    async fn ask(&self, request: &HttpsRequest<'_>) -> Result<Vec<u8>, FetchError> {
+        let documents = self.1.lock().clone();
+        match documents {
+            Some(documents) => documents.ask(request).await,
+            None => Err(FetchError::NoHost),
+        }
+    }
+
+    async fn post(&self, post: &HttpsPost<'_>) -> Result<u16, FetchError> {
+        let documents = self.1.lock().clone();
+        match documents {
+            Some(documents) => documents.post(post).await,
+            None => Err(FetchError::NoHost),
+        }
+    }
 }
 
 /// A post office and its API.
@@ -77,7 +117,12 @@ pub struct Office {
     _dir: tempfile::TempDir,
     pub administration: Administration,
     pub control: Arc<dyn Control>,
+    /// The same, of which the process loses hold when a test says so.
+    pub dying: Arc<Dying>,
+    pub clock: Arc<Ahead>,
     pub log: Arc<dyn Log>,
+    pub queue: Arc<dyn Queue>,
+    pub store: Mailstore,
     router: Router,
 }
 
@@ -116,9 +161,20 @@ pub struct Tenant {
     pub task: String,
     /// A letter that the member got.
     pub letter: String,
+    /// An order of a plan, and a version of the terms of service.
+    pub order: String,
+    pub terms: u32,
     /// Somebody who has no password yet, an invitation, by which `applicant@` and `unwanted@` apply.
     pub newcomer: AccountKey,
     pub invitation: String,
+    /// The member's passkey, if the test has asked for one: whoever has one confirms more.
+    pub passkey: String,
+    /// A provider of identities to which the member is bound, if the test has asked for it.
+    pub provider: String,
+    /// A subscription to notices of new mail, if the test has asked for it.
+    pub subscription: String,
+    /// A bulletin for this tenant, if the test has asked for it.
+    pub bulletin: String,
 }
 
 pub struct Answer {
@@ -181,31 +237,66 @@ pub fn permissions(texts: &[&str]) -> Permissions {
 impl Office {
     /// On the services of a cloud where emulators of them are, else in a folder.
     pub async fn open() -> Office {
-        Office::open_at(Pace::default()).await
+        Office::open_at(Pace::default(), |administration| administration).await
+    }
+
+    /// One that sends letters to other servers.
+    pub async fn sending_out() -> Office {
+        Office::open_at(Pace::default(), Administration::sending_out).await
+    }
+
+    /// One that sends text messages.
+    pub async fn texting(connector: &Connector, most_per_day: u32) -> Office {
+        let carrier = connector.carrier();
+        Office::open_at(Pace::default(), |it| it.sending_out().sending_sms(carrier, most_per_day)).await
+    }
+
+    /// One in which people open tenants by themselves.
+    pub async fn letting_sign_up(
+        connector: &Connector,
+        settings: SignUpSettings,
+        base: Option<DomainName>,
+    ) -> Office {
+        let carrier = connector.carrier();
+        let equipped = |it: Administration| {
+            let it = it.sending_out().sending_sms(carrier, 400).letting_sign_up(settings);
+            match base {
+                Some(base) => it.offering_trials(base),
+                None => it,
+            }
+        };
+        Office::open_at(Pace::default(), equipped).await
     }
 
     /// For who asks more than anybody would.
     pub async fn unhurried() -> Office {
-        Office::open_at(Pace { at_once: 100_000, per_second: 1_000 }).await
+        Office::open_at(Pace { at_once: 100_000, per_second: 1_000 }, |administration| administration).await
     }
 
-    async fn open_at(pace: Pace) -> Office {
+    async fn open_at(pace: Pace, equipped: impl FnOnce(Administration) -> Administration) -> Office {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let control: Arc<dyn Control>;
         let log: Arc<dyn Log>;
         let objects: Arc<dyn Objects>;
         let queue: Arc<dyn Queue>;
+        let journal: Arc<dyn Journal>;
         if std::env::var_os("PENNYPOST_TEST_AWS").is_some() {
             let stack = format!("api-{:016x}", rand::random::<u64>());
             let aws = Aws::connect(Settings::of_stack(&stack)).await.expect("an environment");
             aws.create_missing().await.expect("tables");
             (control, log, objects, queue) = (aws.control(), aws.log(), aws.objects(), aws.queue());
+            journal = aws.journal();
         } else {
             let embedded = Embedded::open(dir.path(), &Options::server()).expect("opens");
             (control, log) = (embedded.control(), embedded.log());
             (objects, queue) = (embedded.objects(), embedded.queue());
+            journal = embedded.journal();
         }
-        let (clock, ids) = (Arc::new(SystemClock), Arc::new(RandomIds));
+        let dying = Arc::new(Dying::over(control));
+        let control: Arc<dyn Control> = Arc::clone(&dying) as _;
+        let (clock, ids) = (Arc::new(Ahead::default()), Arc::new(RandomIds));
+        let store =
+            Mailstore::new(journal, Arc::clone(&objects), Arc::clone(&clock) as _, Arc::clone(&ids) as _);
         let record = SignInLog::new(Arc::clone(&log), Arc::clone(&clock) as _, Arc::clone(&ids) as _);
         let directory = Directory::new(Arc::clone(&control), Arc::clone(&clock) as _, Arc::clone(&ids) as _)
             .recording(record);
@@ -213,16 +304,19 @@ impl Office {
         let directory = directory.sealing(Arc::clone(&ring) as _);
         let administration =
             Administration::new(directory, Arc::clone(&control), Arc::clone(&clock) as _, ids)
-                .with_tasks(objects, queue)
+                .with_tasks(objects, Arc::clone(&queue))
+                .upon_mail(Arc::new(KeptMail::new(store.clone(), Arc::clone(&control))))
                 .reading(Arc::clone(&log));
         let zone = Arc::new(Zone::default());
         let administration =
             administration.looking_up(Arc::clone(&zone) as _, Arc::clone(&zone) as _).sealing(ring);
-        let service = Service::at("mx.post.example");
+        let administration = equipped(administration);
+        let web = Some("mail.post.example".to_owned());
+        let service = Service { web, ..Service::at("mx.post.example") };
         administration.change_service(&OPERATOR, None, service).await.expect("said");
-        let rest = Rest::new(administration.clone(), Arc::clone(&control), clock).at(pace);
+        let rest = Rest::new(administration.clone(), Arc::clone(&control), Arc::clone(&clock) as _).at(pace);
         let router = admin_routes(rest);
-        Office { zone, _dir: dir, administration, control, log, router }
+        Office { zone, _dir: dir, administration, control, dying, clock, log, queue, store, router }
     }
 
     pub async fn account(&self, tenant: TenantId, address: String) -> AccountKey {
@@ -238,6 +332,11 @@ impl Office {
 
     /// A tenant of a name that nobody else has.
     pub async fn tenant(&self, about: &str) -> Tenant {
+        // On the heap: it is large.
+        Box::pin(self.new_tenant(about)).await
+    }
+
+    async fn new_tenant(&self, about: &str) -> Tenant {
         let it = &self.administration;
         let name = format!("{about}{:016x}", rand::random::<u64>());
         let domain = format!("{name}.example");
@@ -255,6 +354,9 @@ impl Office {
         let members = [format!("member@{domain}")];
         it.add_alias(&OPERATOR, id, &format!("alias@{domain}"), &members).await.expect("alias");
         it.add_group(&OPERATOR, id, &format!("group@{domain}"), "", &members).await.expect("group");
+        let friend = format!("friend@{domain}.elsewhere.example");
+        let friend = MailAddress::parse(&friend).expect("an address");
+        it.directory().invite_friend(id, &friend).await.expect("invited");
         it.change_creator(&OPERATOR, id, None, creator.account).await.expect("creator");
         let over = Grants { is_super: true, roles: Vec::new() };
         it.change_grants(&OPERATOR, chief, &Grants::default(), over).await.expect("super");
@@ -311,6 +413,19 @@ impl Office {
         self.session(member).await;
         let session = it.directory().sessions(member).await.expect("sessions")[0].id.to_string();
         let (newcomer, invitation) = self.joining(id, &domain).await;
+        let new = OrderTerms {
+            kind: PurchaseKind::Buy,
+            edition: "pro".to_owned(),
+            seats: 5,
+            vip_seats: 0,
+            amount: 100,
+            currency: "CNY".to_owned(),
+            starts: it.directory().now(),
+            ends: Timestamp(i64::MAX / 1_000_000),
+            note: String::new(),
+        };
+        let order = format!("{:016x}", it.add_purchase(&OPERATOR, id, new).await.expect("an order").id);
+        let terms = it.publish_terms(&OPERATOR, "Terms", "Be good.").await.expect("terms").number;
         let request = String::new();
         let export = NewExport { table: TableKind::Departments, department: None, lang: Lang::En };
         let task = it.order_export(&OPERATOR, id, export, None).await.expect("ordered").id;
@@ -345,11 +460,68 @@ impl Office {
             request,
             task,
             letter,
+            order,
+            terms,
             newcomer,
             invitation,
+            passkey: String::new(),
+            provider: String::new(),
+            subscription: String::new(),
+            bulletin: String::new(),
         };
         let request = self.request(&home).await;
         Tenant { request, ..home }
+    }
+
+    /// A tenant whose member has a passkey and a binding with a provider that nobody needs.
+    pub async fn tenant_with_more(&self, about: &str) -> Tenant {
+        let tenant = self.tenant(about).await;
+        let (id, key) = (rand::random::<[u8; 16]>().to_vec(), PublicKey::EdDsa(vec![7; 32]));
+        let new = NewPasskey { id, key, counter: 0, is_verified: true, is_synced: false };
+        let directory = self.administration.directory();
+        let AddedPasskey::Added(passkey) =
+            directory.add_passkey(tenant.member, "spare", new).await.expect("kept")
+        else {
+            panic!("a random id is there already");
+        };
+        let new = NewProvider {
+            name: "spare".to_owned(),
+            issuer: "https://id.example".to_owned(),
+            client: "pennypost".to_owned(),
+            secret: "secret".to_owned(),
+            matching: Matching::Bound,
+        };
+        let provider = self.administration.add_provider(&OPERATOR, tenant.id, &new).await.expect("added").id;
+        self.bind(tenant.member, provider).await;
+        let new = NewSubscription {
+            name: "spare".to_owned(),
+            url: "https://portal.example/spare".to_owned(),
+            kinds: NoticeKind::ALL.into(),
+            tells_sender: false,
+            tells_subject: false,
+            whose: Whose::default(),
+        };
+        let added = self.administration.add_subscription(&OPERATOR, tenant.id, &new).await.expect("added").0;
+        let bulletin = format!("{:016x}", self.bulletin([tenant.id].into()).await.id);
+        let (passkey, provider) = (passkey.id.to_string(), provider.to_string());
+        Tenant { passkey, provider, subscription: added.id.to_string(), bulletin, ..tenant }
+    }
+
+    /// A bulletin of the operator for these tenants, or for all.
+    pub async fn bulletin(&self, tenants: BTreeSet<TenantId>) -> Bulletin {
+        let said = |title: &str| BulletinText { title: title.to_owned(), text: "2 – 3 h".to_owned() };
+        let (english, chinese) = (said("No mail on Sunday"), said("周日维护"));
+        let kind = BulletinKind::Maintenance;
+        let new = NewBulletin { kind, english, chinese, from: None, until: None, tenants };
+        self.administration.publish_bulletin(&OPERATOR, &new).await.expect("published")
+    }
+
+    /// Binds a member to somebody of a provider.
+    pub async fn bind(&self, member: AccountKey, provider: ProviderId) {
+        let directory = self.administration.directory();
+        let (subject, since) = ("x".to_owned(), directory.now());
+        let binding = Binding { provider: provider.0, subject, email: None, since };
+        assert_eq!(directory.bind(member, &binding).await, Ok(true));
     }
 
     /// Somebody who has not joined, and an invitation by which others apply.
@@ -376,6 +548,29 @@ impl Office {
             it.join(&text, &new, None).await.expect("applied");
         }
         (newcomer, invitation.id.to_string())
+    }
+
+    /// Takes the letters out of the queue: to which addresses, and what each says.
+    pub async fn letters(&self) -> Vec<(Vec<String>, String)> {
+        let (visible, wait) = (Duration::from_secs(60), Duration::ZERO);
+        let found = self.queue.receive(Stage::InboundParse, 100, visible, wait).await.expect("received");
+        let mut letters = Vec::new();
+        for message in &found {
+            let Ok(Event::Accepted(accepted)) = codec::decode(&message.body) else { panic!("a letter") };
+            assert!(accepted.names_only_its_tenant() && accepted.reverse_path.is_empty());
+            let Stored::Inline(stored) = &accepted.body else { panic!("it is short") };
+            let raw = pennypost_mailstore::compress::decompress(stored).expect("whole");
+            let raw = String::from_utf8(raw).expect("UTF-8");
+            let (head, body) = raw.split_once("\r\n\r\n").expect("a head");
+            assert!(head.contains("Auto-Submitted: auto-generated") && head.is_ascii(), "{head}");
+            assert!(head.split("\r\n").all(|line| line.len() <= 100), "{head}");
+            let text = BASE64_STANDARD.decode(body.replace("\r\n", "")).expect("base64");
+            let to = accepted.recipients.into_iter().map(|one| one.address).collect();
+            letters.push((to, String::from_utf8(text).expect("UTF-8")));
+        }
+        let receipts: Vec<_> = found.into_iter().map(|message| message.receipt).collect();
+        self.queue.ack(Stage::InboundParse, &receipts).await.expect("done");
+        letters
     }
 
     /// Carries a task out, as housekeeping does.

@@ -5,6 +5,7 @@
 //! account's share of the memory for messages under way. `\Seen` is set for the whole command in one entry before
 //! anything is sent. A message that another session expunged is answered from its bytes, which are still there.
 
+mod ahead;
 mod binary;
 mod block;
 mod rows;
@@ -15,14 +16,15 @@ mod summaries;
 
 use std::ops::Range;
 
-use futures::StreamExt;
+use bytes::Bytes;
+use futures::{StreamExt, stream};
 use pennypost_fold::{Draft, Row};
 use pennypost_mailstore::blobs::Message;
 use pennypost_mailstore::{Mailstore, StoreError};
 use pennypost_mime::wire;
 use pennypost_model::message::Sidecar;
 use pennypost_model::structure::Span;
-use pennypost_model::{AccountKey, FlagSet, Rights, SystemFlags, UidSet};
+use pennypost_model::{AccountKey, FlagSet, Rights, SystemFlags, TenantId, UidSet};
 
 use super::{no_such_numbers, nothing_selected};
 use crate::imap::grammar::{Fetch, FetchItem, Section, SectionText};
@@ -50,6 +52,8 @@ const OUTPUT: usize = 64 * 1024;
 struct Opened {
     message: Message,
     sidecar: Option<Sidecar>,
+    /// All of it, if it was read ahead.
+    whole: Option<Bytes>,
 }
 
 /// What is made for a message.
@@ -219,11 +223,18 @@ impl Session {
                 let count = BATCH.min(range.end - at);
                 let batch = self.batch(task, at, count);
                 at += count;
-                let opening = batch.into_iter().map(|(position, row)| async move {
-                    let opened = if task.fetch.opens_message() { Some(open(task, &row).await) } else { None };
-                    (position, row, opened)
-                });
-                let mut opened = futures::stream::iter(opening).buffered(AHEAD);
+                let mut share = self.adapter.memory.share(Holder::Account(task.account));
+                let mut opened = if task.reads_ahead(batch.len()) && share.grow(ahead::ROOM) {
+                    let reading = ahead::groups(batch).into_iter().map(|group| ahead::read(task, group));
+                    stream::iter(reading).buffered(ahead::GROUPS).flat_map(stream::iter).left_stream()
+                } else {
+                    let opening = batch.into_iter().map(|(position, row)| async move {
+                        let opens = task.fetch.opens_message();
+                        let opened = if opens { Some(open(task, &row).await) } else { None };
+                        (position, row, opened)
+                    });
+                    stream::iter(opening).buffered(AHEAD).right_stream()
+                };
                 while let Some((position, row, opened)) = opened.next().await {
                     let sent = match opened.transpose() {
                         Ok(opened) => Box::pin(self.fetch_one(task, position, &row, opened.as_ref())).await,
@@ -378,7 +389,10 @@ impl Session {
             // The whole message can be held against its checksum.
             if span == whole {
                 literal_head(&mut out.made, span.len());
-                message.append_whole(&mut out.made).await?;
+                match &opened.whole {
+                    Some(bytes) => out.made.extend_from_slice(bytes),
+                    None => out.made.extend_from_slice(&message.shared().await?),
+                }
             } else {
                 let bytes = block.range(message, span.start..span.end).await?;
                 literal_head(&mut out.made, bytes.len() as u64);
@@ -444,9 +458,21 @@ impl Session {
 }
 
 async fn open(task: &Task<'_>, row: &Row) -> Result<Opened, StoreError> {
-    let message = task.store.open(task.account.tenant, row.blob).await?;
-    let sidecar = if task.needs_sidecar { Some(message.sidecar().await?) } else { None };
-    Ok(Opened { message, sidecar })
+    open_at(&task.store, task.account.tenant, task.needs_sidecar, row).await
+}
+
+async fn open_at(
+    store: &Mailstore,
+    tenant: TenantId,
+    needs_sidecar: bool,
+    row: &Row,
+) -> Result<Opened, StoreError> {
+    opened(store.open_kept(tenant, row.blob).await?, needs_sidecar).await
+}
+
+async fn opened(message: Message, needs_sidecar: bool) -> Result<Opened, StoreError> {
+    let sidecar = if needs_sidecar { Some(message.sidecar().await?) } else { None };
+    Ok(Opened { message, sidecar, whole: None })
 }
 
 fn literal_head(out: &mut Vec<u8>, len: u64) {

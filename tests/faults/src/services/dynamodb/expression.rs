@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde_json::Value as Json;
+
 use super::value::{Item, Value};
 use crate::services::fields::{Answer, Fields, refused, strange};
 
@@ -32,6 +34,17 @@ impl Scope {
     fn name(&mut self, token: &str) -> Answer<String> {
         self.used.insert(token.to_owned());
         self.names.get(token).cloned().map_or_else(|| strange(format!("the name {token}")), Ok)
+    }
+
+    /// The attributes of a projection; `None`: all of them.
+    pub(super) fn projection(&mut self, fields: &mut Fields) -> Answer<Option<BTreeSet<String>>> {
+        match fields.take("ProjectionExpression") {
+            None => Ok(None),
+            Some(Json::String(text)) => {
+                text.split(", ").map(|token| self.name(token)).collect::<Answer<_>>().map(Some)
+            }
+            Some(other) => strange(format!("the projection {other}")),
+        }
     }
 
     fn value(&mut self, token: &str) -> Answer<Value> {

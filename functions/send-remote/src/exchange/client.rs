@@ -1,0 +1,444 @@
+//! One conversation with a server (RFC 5321): from the connection to QUIT. What is decided for a recipient stands in its
+//! place as soon as it is known, so that nothing is lost when the conversation breaks off.
+
+use std::time::Duration;
+
+use pennypost_model::trace::{RemoteAnswer, RemoteOutcome};
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, DuplexStream};
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+use tokio_rustls::TlsConnector;
+
+use super::reply::{Broken, Incoming, Reply};
+use super::route::Hop;
+use super::{Handed, Parcel, Verdict};
+
+/// How long to wait for what. RFC 5321 section 4.5.3.2 says five minutes for most: who takes longer than two is not well.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Timing {
+    pub connect: Duration,
+    pub command: Duration,
+    pub block: Duration,
+    /// For the reply behind the message. To give up early would bring the message twice.
+    pub end: Duration,
+    pub quit: Duration,
+    /// For all of it up to the end of the message. The reply to that has its own time: who cuts it off sends twice.
+    pub whole: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Timing {
+        Timing {
+            connect: Duration::from_secs(30),
+            command: Duration::from_secs(120),
+            block: Duration::from_secs(180),
+            end: Duration::from_secs(600),
+            quit: Duration::from_secs(3),
+            whole: Duration::from_secs(20 * 60),
+        }
+    }
+}
+
+impl Timing {
+    /// What DATA and the message need, at the least. Half of all of it is enough for any.
+    fn message(&self, bytes: usize) -> Duration {
+        let way = Duration::from_secs_f64(bytes as f64 / SLOWEST);
+        (2 * self.command + self.block + way).min(self.whole / 2)
+    }
+}
+
+/// Bytes that are written at once.
+const BLOCK: usize = 64 * 1024;
+/// Bytes in a second that the way of a message has at the least, or it is too slow.
+const SLOWEST: f64 = 100_000.0;
+
+/// How to speak.
+#[derive(Clone, Copy)]
+pub(super) struct How<'a> {
+    pub own_name: &'a str,
+    pub tls: Option<&'a TlsConnector>,
+    pub timing: Timing,
+    /// When the message has to be over there.
+    pub deadline: Instant,
+}
+
+trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Duplex for S {}
+
+/// How a conversation ended that has not ended well.
+pub(super) enum End {
+    /// All is decided that this server decides.
+    Over,
+    /// This server is no help; another one may be.
+    Elsewhere(Verdict),
+    /// It offers TLS and can't do it: a new connection, in the clear.
+    WithoutTls,
+}
+
+/// What a server offers.
+#[derive(Debug, Default)]
+struct Offers {
+    start_tls: bool,
+    eight_bit: bool,
+    utf8: bool,
+    size: Option<u64>,
+}
+
+impl Offers {
+    fn read(reply: &Reply) -> Offers {
+        let mut offers = Offers::default();
+        // The first line is its name.
+        for line in reply.lines.iter().skip(1) {
+            let mut words = line.split_ascii_whitespace();
+            match &*words.next().unwrap_or_default().to_ascii_uppercase() {
+                "STARTTLS" => offers.start_tls = true,
+                "8BITMIME" => offers.eight_bit = true,
+                "SMTPUTF8" => offers.utf8 = true,
+                // Without a number, or with 0, there is no limit (RFC 1870 section 3).
+                "SIZE" => {
+                    let limit = words.next().and_then(|word| word.parse().ok());
+                    offers.size = limit.filter(|limit| *limit > 0);
+                }
+                _ => {}
+            }
+        }
+        offers
+    }
+}
+
+struct Conversation {
+    stream: Box<dyn Duplex>,
+    incoming: Incoming,
+    timing: Timing,
+    deadline: Instant,
+}
+
+impl Conversation {
+    fn over(stream: impl Duplex + 'static, How { timing, deadline, .. }: How<'_>) -> Conversation {
+        Conversation { stream: Box::new(stream), incoming: Incoming::default(), timing, deadline }
+    }
+
+    /// So long, or as long as there is time.
+    fn within(&self, patience: Duration) -> Duration {
+        patience.min(self.left())
+    }
+
+    fn left(&self) -> Duration {
+        self.deadline.saturating_duration_since(Instant::now())
+    }
+
+    async fn reply(&mut self, patience: Duration) -> Result<Reply, Broken> {
+        self.incoming.reply(&mut self.stream, patience).await
+    }
+
+    async fn command(&mut self, line: &str) -> Result<Reply, Broken> {
+        self.write(format!("{line}\r\n").as_bytes(), self.within(self.timing.command)).await?;
+        self.reply(self.within(self.timing.command)).await
+    }
+
+    async fn write(&mut self, bytes: &[u8], patience: Duration) -> Result<(), Broken> {
+        let writing = async {
+            self.stream.write_all(bytes).await?;
+            self.stream.flush().await
+        };
+        match tokio::time::timeout(patience, writing).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(Broken::Failed(error.to_string())),
+            Err(_) => Err(Broken::Late),
+        }
+    }
+
+    async fn hello(&mut self, name: &str) -> Result<Offers, Result<Reply, Broken>> {
+        let reply = self.command(&format!("EHLO {name}")).await.map_err(Err)?;
+        if reply.is_good() {
+            return Ok(Offers::read(&reply));
+        }
+        if !reply.is_permanent() {
+            return Err(Ok(reply));
+        }
+        let reply = self.command(&format!("HELO {name}")).await.map_err(Err)?;
+        if reply.is_good() { Ok(Offers::default()) } else { Err(Ok(reply)) }
+    }
+
+    /// The message with its dots doubled, and its end.
+    async fn message(&mut self, parcel: &Parcel<'_>) -> Result<(), Broken> {
+        let mut block = Vec::with_capacity(BLOCK + 1024);
+        let lines = |part| <[u8]>::split_inclusive(part, |byte: &u8| *byte == b'\n');
+        for line in lines(parcel.head).chain(lines(parcel.message)) {
+            if line.first() == Some(&b'.') {
+                block.push(b'.');
+            }
+            block.extend_from_slice(line);
+            while block.len() >= BLOCK {
+                let rest = block.split_off(BLOCK);
+                self.write(&block, self.within(self.timing.block)).await?;
+                block = rest;
+            }
+        }
+        if !parcel.message.ends_with(b"\r\n") {
+            block.extend_from_slice(b"\r\n");
+        }
+        block.extend_from_slice(b".\r\n");
+        self.write(&block, self.within(self.timing.block)).await
+    }
+
+    async fn quit(mut self) {
+        if self.write(b"QUIT\r\n", self.timing.quit).await.is_ok() {
+            let _ = self.reply(self.timing.quit).await;
+        }
+    }
+}
+
+fn elsewhere(broken: &Result<Reply, Broken>) -> End {
+    End::Elsewhere(match broken {
+        Ok(reply) if reply.refuses() => reply.verdict(),
+        Ok(_) => deferred(&Broken::NoSmtp),
+        Err(broken) => deferred(broken),
+    })
+}
+
+/// What is said of a connection that broke.
+pub(super) fn deferred(broken: &Broken) -> Verdict {
+    let status = match broken {
+        Broken::Late | Broken::Closed | Broken::Failed(_) => "4.4.2",
+        Broken::TooLong | Broken::NoSmtp => "4.5.0",
+    };
+    ours(RemoteOutcome::Deferred, status, &broken.to_string())
+}
+
+/// A verdict of ours.
+pub(super) fn ours(outcome: RemoteOutcome, status: &str, text: &str) -> Verdict {
+    (outcome, RemoteAnswer { code: None, status: status.to_owned(), text: text.to_owned() })
+}
+
+async fn connect(hop: &Hop, how: How<'_>) -> Result<Conversation, End> {
+    let How { timing, deadline, .. } = how;
+    let patience = timing.connect.min(deadline.saturating_duration_since(Instant::now()));
+    let connecting = tokio::time::timeout(patience, TcpStream::connect(hop.address)).await;
+    let cause = match connecting {
+        Ok(Ok(stream)) => {
+            let _ = stream.set_nodelay(true);
+            return Ok(Conversation::over(stream, how));
+        }
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => "it took too long".to_owned(),
+    };
+    let text = format!("no connection to {} at {}: {cause}", hop.host, hop.address);
+    Err(End::Elsewhere(ours(RemoteOutcome::Deferred, "4.4.1", &text)))
+}
+
+impl Conversation {
+    /// TLS over the connection, and what is offered then.
+    async fn start_tls(
+        self,
+        tls: &TlsConnector,
+        hop: &Hop,
+        own_name: &str,
+        handed: &mut Handed,
+    ) -> Result<(Conversation, Offers), End> {
+        // What came before TLS is nobody's word (RFC 3207 section 6): it goes with its connection.
+        if !self.incoming.is_empty() {
+            return Err(End::WithoutTls);
+        }
+        let name = ServerName::try_from(hop.host.clone());
+        let name = name.unwrap_or_else(|_| ServerName::from(hop.address.ip()));
+        let patience = self.within(self.timing.command);
+        let private = match tokio::time::timeout(patience, tls.connect(name, self.stream)).await {
+            Ok(Ok(private)) => private,
+            Ok(Err(error)) => {
+                tracing::debug!(host = hop.host, %error, "a server offers TLS and can't do it");
+                return Err(End::WithoutTls);
+            }
+            Err(_) => return Err(End::WithoutTls),
+        };
+        let (_, connection) = private.get_ref();
+        let version = connection.protocol_version().and_then(|version| version.as_str()).unwrap_or("TLS");
+        let suite = connection.negotiated_cipher_suite().and_then(|suite| suite.suite().as_str());
+        handed.tls = Some(format!("{version} {}", suite.unwrap_or_default()));
+        let (stream, incoming) = (Box::new(private), Incoming::default());
+        let mut conversation =
+            Conversation { stream, incoming, timing: self.timing, deadline: self.deadline };
+        let offers = conversation.hello(own_name).await.map_err(|broken| elsewhere(&broken))?;
+        Ok((conversation, offers))
+    }
+}
+
+/// Hands the parcel to one server.
+pub(super) async fn converse(hop: &Hop, parcel: &Parcel<'_>, how: How<'_>, handed: &mut Handed) -> End {
+    match greet(hop, how, handed).await {
+        Ok((conversation, offers)) => hand_in(conversation, &offers, parcel, handed).await,
+        Err(end) => end,
+    }
+}
+
+/// Hands the parcel in where mail of other servers comes in, at the other end of this.
+pub(super) async fn converse_at_home(
+    stream: DuplexStream,
+    parcel: &Parcel<'_>,
+    how: How<'_>,
+    handed: &mut Handed,
+) -> End {
+    let mut conversation = Conversation::over(stream, how);
+    how.own_name.clone_into(&mut handed.host);
+    match conversation.meet(how).await {
+        Ok(offers) => hand_in(conversation, &offers, parcel, handed).await,
+        Err(end) => end,
+    }
+}
+
+async fn hand_in(
+    mut conversation: Conversation,
+    offers: &Offers,
+    parcel: &Parcel<'_>,
+    handed: &mut Handed,
+) -> End {
+    match conversation.transact(parcel, offers, handed).await {
+        Ok(end) => {
+            conversation.quit().await;
+            end
+        }
+        // The message had not begun.
+        Err(broken) => End::Elsewhere(deferred(&broken)),
+    }
+}
+
+/// Connects, and says hello, over TLS if that can be.
+async fn greet(hop: &Hop, how: How<'_>, handed: &mut Handed) -> Result<(Conversation, Offers), End> {
+    let mut conversation = connect(hop, how).await?;
+    handed.host = hop.shown();
+    handed.tls = None;
+    let mut offers = conversation.meet(how).await?;
+    if let Some(tls) = how.tls.filter(|_| offers.start_tls) {
+        let reply = conversation.command("STARTTLS").await.map_err(|_| End::WithoutTls)?;
+        // Whoever can't at present gets it in the clear: it would have been so without the offer.
+        if reply.code == 220 {
+            (conversation, offers) = conversation.start_tls(tls, hop, how.own_name, handed).await?;
+        }
+    }
+    Ok((conversation, offers))
+}
+
+impl Conversation {
+    /// Hears the greeting, and says hello.
+    async fn meet(&mut self, how: How<'_>) -> Result<Offers, End> {
+        let patience = self.within(how.timing.command);
+        let greeting = self.reply(patience).await.map_err(|broken| elsewhere(&Err(broken)))?;
+        if greeting.code != 220 {
+            return Err(elsewhere(&Ok(greeting)));
+        }
+        self.hello(how.own_name).await.map_err(|broken| elsewhere(&broken))
+    }
+
+    /// One transaction with those of whom nothing is decided. Verdicts stand in `handed`. It fails only where the message
+    /// had not begun: then, as where all are put off, another server may have them.
+    async fn transact(
+        &mut self,
+        parcel: &Parcel<'_>,
+        offers: &Offers,
+        handed: &mut Handed,
+    ) -> Result<End, Broken> {
+        if let Some(verdict) = unsuited(parcel, offers) {
+            handed.settle_open(&verdict);
+            return Ok(End::Over);
+        }
+        let mut mail = format!("MAIL FROM:<{}>", parcel.reverse_path);
+        if offers.size.is_some() {
+            mail.push_str(&format!(" SIZE={}", parcel.bytes()));
+        }
+        if offers.eight_bit && parcel.is_eight_bit {
+            mail.push_str(" BODY=8BITMIME");
+        }
+        if offers.utf8 && parcel.is_utf8 {
+            mail.push_str(" SMTPUTF8");
+        }
+        let reply = self.command(&mail).await?;
+        if reply.is_permanent() {
+            handed.settle_open(&reply.verdict());
+            return Ok(End::Over);
+        }
+        if !reply.is_good() {
+            return Ok(End::Elsewhere(reply.verdict()));
+        }
+        let needed = self.timing.message(parcel.bytes());
+        let mut accepted = Vec::new();
+        let mut put_off: Option<Verdict> = None;
+        for (index, recipient) in parcel.recipients.iter().enumerate() {
+            if !handed.is_open(index) {
+                continue;
+            }
+            // The others wait for the next attempt rather than all of them.
+            if !accepted.is_empty() && self.left() < needed + 2 * self.timing.command {
+                break;
+            }
+            if !recipient.is_ascii() && !offers.utf8 {
+                let text = "the server takes no addresses with other characters than ASCII";
+                handed.settle(index, ours(RemoteOutcome::Failed, "5.6.7", text));
+                continue;
+            }
+            let reply = self.command(&format!("RCPT TO:<{recipient}>")).await?;
+            if reply.is_good() {
+                accepted.push(index);
+            } else if reply.code == 421 {
+                return Ok(End::Elsewhere(reply.verdict()));
+            } else if reply.is_permanent() && (reply.code != 552 || accepted.is_empty()) {
+                handed.settle(index, reply.verdict());
+            } else {
+                // Of old 552 said, too, that these are too many at once (RFC 5321 section 4.5.3.1.10).
+                let verdict = (RemoteOutcome::Deferred, reply.verdict().1);
+                handed.put_off(index, &verdict);
+                put_off.get_or_insert(verdict);
+            }
+        }
+        if accepted.is_empty() {
+            return Ok(put_off.map_or(End::Over, End::Elsewhere));
+        }
+        if self.left() < needed {
+            return Err(Broken::Late);
+        }
+        let reply = self.command("DATA").await?;
+        if reply.code != 354 {
+            if reply.is_permanent() {
+                accepted.into_iter().for_each(|index| handed.settle(index, reply.verdict()));
+                handed.close();
+                return Ok(End::Over);
+            }
+            // `250` to DATA is no word about the message.
+            let verdict = if reply.refuses() { reply.verdict() } else { deferred(&Broken::NoSmtp) };
+            return Ok(End::Elsewhere(verdict));
+        }
+        let verdict = self.data(parcel).await.unwrap_or_else(|broken| deferred(&broken));
+        accepted.into_iter().for_each(|index| handed.settle(index, verdict.clone()));
+        handed.close();
+        Ok(End::Over)
+    }
+
+    /// The message, and what is said to it. From here on nobody else gets it in this attempt.
+    async fn data(&mut self, parcel: &Parcel<'_>) -> Result<Verdict, Broken> {
+        match self.message(parcel).await {
+            Ok(()) => Ok(self.reply(self.timing.end).await?.verdict()),
+            // Some say why, and close, before they have read it all.
+            Err(broken) => match self.reply(self.timing.quit).await {
+                Ok(reply) if reply.refuses() => Ok(reply.verdict()),
+                _ => Err(broken),
+            },
+        }
+    }
+}
+
+/// Why nothing can be sent to a server that offers this.
+fn unsuited(parcel: &Parcel<'_>, offers: &Offers) -> Option<Verdict> {
+    let failed = |status, text: &str| Some(ours(RemoteOutcome::Failed, status, text));
+    let size = parcel.bytes() as u64;
+    if let Some(limit) = offers.size.filter(|limit| size > *limit) {
+        return failed("5.3.4", &format!("the message has {size} bytes, the server takes {limit}"));
+    }
+    // To recode it would break its signatures (RFC 6152 section 3 leaves no third way).
+    if parcel.is_eight_bit && !offers.eight_bit {
+        return failed("5.6.3", "the message has 8-bit text, and the server takes 7-bit text only");
+    }
+    if !parcel.reverse_path.is_ascii() && !offers.utf8 {
+        return failed("5.6.7", "the server takes no sender with other characters than ASCII");
+    }
+    None
+}

@@ -1,0 +1,250 @@
+//! Which hosts take mail for a destination, in which order (RFC 5321 section 5.1, RFC 7505).
+
+use std::net::{IpAddr, SocketAddr};
+
+use pennypost_lookup::is_public;
+use pennypost_ports::{Dns, DnsError, DnsKind, DnsRecord};
+
+use super::{Reach, Settings};
+
+/// Hosts that are asked for their addresses.
+const MAX_HOSTS: usize = 8;
+/// Addresses that are tried.
+const MAX_ADDRESSES: usize = 8;
+
+/// One address of a host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Hop {
+    pub host: String,
+    pub address: SocketAddr,
+}
+
+impl Hop {
+    /// As traces show it.
+    pub(crate) fn shown(&self) -> String {
+        format!("{} [{}]:{}", self.host, self.address.ip(), self.address.port())
+    }
+}
+
+/// Why there is nobody to try.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum NoRoute {
+    #[error("the domain can't be looked up at present: {0}")]
+    Dns(String),
+    #[error("the domain takes no mail")]
+    NullMx,
+    #[error("there is no server for this domain")]
+    NoHost,
+    #[error("the servers of this domain have no address that can be reached from here")]
+    Private,
+    #[error("the domain's mail would come back to this server, which is not set up for it")]
+    Loop,
+}
+
+impl NoRoute {
+    pub(crate) const fn is_temporary(&self) -> bool {
+        matches!(self, NoRoute::Dns(_))
+    }
+
+    /// The status (RFC 3463, RFC 7505).
+    pub(crate) const fn status(&self) -> &'static str {
+        match self {
+            NoRoute::Dns(_) => "4.4.3",
+            NoRoute::NullMx => "5.1.10",
+            NoRoute::NoHost | NoRoute::Private => "5.1.2",
+            NoRoute::Loop => "5.4.6",
+        }
+    }
+}
+
+impl From<DnsError> for NoRoute {
+    fn from(error: DnsError) -> NoRoute {
+        NoRoute::Dns(error.to_string())
+    }
+}
+
+/// The addresses to try, one after the other.
+pub(crate) async fn route(
+    dns: &dyn Dns,
+    settings: &Settings,
+    own_name: &str,
+    destination: &str,
+) -> Result<Vec<Hop>, NoRoute> {
+    if let Some((host, port)) = &settings.smart_host {
+        // The operator has named it: it may be anywhere.
+        return hops(dns, vec![host.clone()], *port, Reach::Everything).await;
+    }
+    let mut exchangers = Vec::new();
+    for record in dns.look_up(destination, DnsKind::Mx).await? {
+        if let DnsRecord::Mx { preference, host } = record {
+            exchangers.push((preference, fastrand::u32(..), host));
+        }
+    }
+    let hosts = if exchangers.is_empty() {
+        vec![destination.to_owned()]
+    } else {
+        by_preference(exchangers, own_name)?
+    };
+    hops(dns, hosts, settings.port, settings.reach).await
+}
+
+/// The hosts in their order; those of the same preference by chance. Where we are among them only those before us count.
+fn by_preference(mut exchangers: Vec<(u16, u32, String)>, own_name: &str) -> Result<Vec<String>, NoRoute> {
+    let own = exchangers.iter().filter(|(.., host)| host.eq_ignore_ascii_case(own_name));
+    if let Some(ours) = own.map(|(preference, ..)| *preference).min() {
+        exchangers.retain(|(preference, ..)| *preference < ours);
+        if exchangers.is_empty() {
+            return Err(NoRoute::Loop);
+        }
+    }
+    exchangers.sort_unstable();
+    // The root, alone: RFC 7505. Beside others it is nobody's name.
+    if matches!(&*exchangers, [(.., only)] if only.is_empty()) {
+        return Err(NoRoute::NullMx);
+    }
+    Ok(exchangers.into_iter().map(|(.., host)| host).filter(|host| !host.is_empty()).collect())
+}
+
+async fn hops(dns: &dyn Dns, hosts: Vec<String>, port: u16, reach: Reach) -> Result<Vec<Hop>, NoRoute> {
+    let mut hops = Vec::new();
+    let mut why = NoRoute::NoHost;
+    for host in hosts.into_iter().take(MAX_HOSTS) {
+        let found = match host.parse::<IpAddr>() {
+            Ok(literal) => vec![literal],
+            Err(_) => match dns.look_up(&host, DnsKind::Address).await {
+                Ok(records) => records.iter().filter_map(address).collect(),
+                Err(error) => {
+                    // Nobody knows what it would have said.
+                    why = error.into();
+                    continue;
+                }
+            },
+        };
+        for ip in found {
+            let is_reached = match reach {
+                Reach::Public => is_public(ip),
+                Reach::Everything => true,
+            };
+            if is_reached {
+                hops.push(Hop { host: host.clone(), address: SocketAddr::new(ip, port) });
+            } else if why == NoRoute::NoHost {
+                why = NoRoute::Private;
+            }
+        }
+    }
+    hops.truncate(MAX_ADDRESSES);
+    if hops.is_empty() { Err(why) } else { Ok(hops) }
+}
+
+fn address(record: &DnsRecord) -> Option<IpAddr> {
+    match record {
+        DnsRecord::Address(ip) => Some(*ip),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+
+    use super::*;
+
+    /// `MX name preference host`, `A name address`, `FAIL name`.
+    struct Zone(&'static [&'static str]);
+
+    #[async_trait]
+    impl Dns for Zone {
+        async fn look_up(&self, name: &str, kind: DnsKind) -> Result<Vec<DnsRecord>, DnsError> {
+            let mut found = Vec::new();
+            for line in self.0 {
+                if line.strip_prefix("FAIL ") == Some(name) {
+                    return Err(DnsError("test".to_owned()));
+                }
+                let words: Vec<&str> = line.split(' ').collect();
+                match (&*words, kind) {
+                    (["MX", owner, preference, host], DnsKind::Mx) if *owner == name => {
+                        let preference = preference.parse().expect("a number");
+                        found.push(DnsRecord::Mx { preference, host: host.trim_end_matches('.').to_owned() });
+                    }
+                    (["A", owner, ip], DnsKind::Address) if *owner == name => {
+                        found.push(DnsRecord::Address(ip.parse().expect("an address")));
+                    }
+                    _ => {}
+                }
+            }
+            Ok(found)
+        }
+    }
+
+    async fn to(zone: &'static [&'static str], settings: &Settings) -> Result<Vec<String>, NoRoute> {
+        let hops = route(&Zone(zone), settings, "mx.own.example", "d.example").await?;
+        Ok(hops.into_iter().map(|hop| format!("{} {}", hop.host, hop.address)).collect())
+    }
+
+    #[tokio::test]
+    async fn exchangers_come_by_preference_with_both_families() {
+        let zone = &[
+            "MX d.example 20 b.example",
+            "MX d.example 10 a.example",
+            "A a.example 2600::1",
+            "A a.example 8.8.8.8",
+            "A b.example 9.9.9.9",
+        ];
+        let hops = to(zone, &Settings::default()).await.expect("a route");
+        assert_eq!(hops, ["a.example [2600::1]:25", "a.example 8.8.8.8:25", "b.example 9.9.9.9:25"]);
+        let settings = Settings { port: 2525, ..Settings::default() };
+        assert_eq!(
+            to(&["A d.example 8.8.8.8"], &settings).await.expect("a route"),
+            ["d.example 8.8.8.8:2525"]
+        );
+    }
+
+    #[tokio::test]
+    async fn where_nothing_can_be_sent_it_is_said_why() {
+        let settings = Settings::default();
+        for (zone, why) in [
+            (&["MX d.example 0 ."][..], NoRoute::NullMx),
+            (&[][..], NoRoute::NoHost),
+            (&["MX d.example 0 a.example"], NoRoute::NoHost),
+            (&["A d.example 127.0.0.1"], NoRoute::Private),
+            (&["MX d.example 0 a.example", "A a.example 10.0.0.1", "A a.example ::1"], NoRoute::Private),
+            (
+                &["MX d.example 0 mx.own.example", "MX d.example 9 a.example", "A a.example 8.8.8.8"],
+                NoRoute::Loop,
+            ),
+        ] {
+            let found = to(zone, &settings).await.expect_err("no route");
+            assert_eq!((&found, found.is_temporary()), (&why, false));
+            assert!(found.status().starts_with('5'));
+        }
+        for zone in [&["FAIL d.example"][..], &["MX d.example 0 a.example", "FAIL a.example"]] {
+            assert!(to(zone, &settings).await.expect_err("no route").is_temporary());
+        }
+        // Those before us are tried; of two hosts one that can't be looked up does not stand in the way.
+        let zone = &["MX d.example 5 mx.own.example", "MX d.example 1 a.example", "A a.example 8.8.8.8"];
+        assert_eq!(to(zone, &settings).await.expect("a route"), ["a.example 8.8.8.8:25"]);
+        let zone = &[
+            "MX d.example 1 x.example",
+            "MX d.example 2 a.example",
+            "FAIL x.example",
+            "A a.example 8.8.8.8",
+        ];
+        assert_eq!(to(zone, &settings).await.expect("a route"), ["a.example 8.8.8.8:25"]);
+    }
+
+    #[tokio::test]
+    async fn operators_may_allow_private_networks_and_name_a_smart_host() {
+        let settings = Settings { reach: Reach::Everything, ..Settings::default() };
+        assert_eq!(
+            to(&["A d.example 127.0.0.1"], &settings).await.expect("a route"),
+            ["d.example 127.0.0.1:25"]
+        );
+        let smart_host = Some(("relay.example".to_owned(), 587));
+        let settings = Settings { smart_host, ..Settings::default() };
+        let zone = &["MX d.example 0 .", "A relay.example 10.0.0.1"];
+        assert_eq!(to(zone, &settings).await.expect("a route"), ["relay.example 10.0.0.1:587"]);
+        let smart_host = Some(("127.0.0.1".to_owned(), 2525));
+        let settings = Settings { smart_host, ..Settings::default() };
+        assert_eq!(to(&[], &settings).await.expect("a route"), ["127.0.0.1 127.0.0.1:2525"]);
+    }
+}

@@ -1,0 +1,392 @@
+//! Handler: messages for other servers, until each recipient has its end.
+//!
+//! Owns what happens to them: it puts a message down as an item for each destination ([`pennypost_outbound`]), signs it,
+//! tries the servers of the destination by a [`Carrier`], and tells the sender of what fails or takes long. Ports: control
+//! (items, keys of domains), objects (bytes), queue (reports to senders are ordinary messages), log (traces), and the
+//! carrier, which is DNS and SMTP outside of tests ([`exchange`]).
+//!
+//! Two parts, which share nothing but the items. The *handler* puts down: when it returns, items and bytes are durable, and
+//! it has tried nothing. The *worker* ([`SendRemote::run`]) looks after what is due: it claims an item by a conditional
+//! write that names the time when it is taken for dead, tries, writes what came of it with the time of the next attempt,
+//! and then does what follows from that (trace, report, removal of the bytes), which is repeated until it is done.
+//!
+//! Invariants: each recipient has one end, that it was sent or that it failed, and it stands in the trace; the sender is told
+//! of a failure once, in his own mailbox, and never if the reverse-path is empty; the bytes lie where they lie until the
+//! last destination is over. A message goes twice to a server only where its `250` did not come to be written here.
+//!
+//! If the process dies: before the items, the event comes again; with an attempt in hand, it is made again when the claim
+//! is over; behind what came of it, the row is still there and leads to what has to follow.
+
+pub mod exchange;
+mod groups;
+mod letter;
+mod report;
+mod slots;
+#[cfg(test)]
+mod tests;
+mod worker;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use pennypost_directory::Directory;
+use pennypost_mailstore::names;
+use pennypost_model::codec;
+use pennypost_model::event::{Accepted, Body, Event, SourceKind, Stage};
+use pennypost_model::message::StoredMessage;
+use pennypost_model::trace::{RemoteAnswer, RemoteOutcome, TraceRecord, TraceStep};
+use pennypost_model::{EventId, TenantId};
+use pennypost_ports::{Clock, Control, Ids, Log, LogKind, LogQuery, Objects, PortError, Queue, Secrets};
+use pennypost_runtime::{Failure, Handler, Outcome};
+use pennypost_signing::{KeyStore, Signer, SigningError};
+use tokio::sync::{Notify, Semaphore};
+
+pub use exchange::{Carrier, Exchange, Home};
+use groups::ToFriend;
+use letter::Letters;
+pub use letter::destination_of;
+use pennypost_outbound::{Addressee, KEPT, Outbound, Outbox, OutboxError, Patience};
+use slots::Slots;
+
+/// Trace records of a message that are read.
+const RECORDS: usize = 10_000;
+/// Milliseconds before an item is forgotten in which nobody trusts that it is still there.
+const MARGIN: i64 = 24 * 3_600_000;
+/// Milliseconds for which a name by the id of a message is one of today.
+const RECENT: i64 = 24 * 3_600_000;
+/// The part that the first member elsewhere of a group has, each one of his own; those of other recipients come before.
+const FIRST_FRIEND: u16 = 10_000;
+/// Parts of a letter that are signed without a thread of their own.
+const SIGNED_AT_ONCE: usize = 8;
+/// Messages of which it is remembered that they are not over.
+const MAX_OPEN: usize = 1_000;
+/// Recipients of an item: what is said to so many fits into it, whatever it is.
+const PART: usize = 100;
+
+/// What it works with.
+#[derive(Clone)]
+pub struct Ports {
+    /// Items, and keys of domains.
+    pub control: Arc<dyn Control>,
+    /// Bytes.
+    pub objects: Arc<dyn Objects>,
+    /// Where reports go.
+    pub queue: Arc<dyn Queue>,
+    /// Traces.
+    pub log: Arc<dyn Log>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Fresh ids.
+    pub ids: Arc<dyn Ids>,
+    /// What opens private keys; without it letters of domains with active keys wait.
+    pub secrets: Option<Arc<dyn Secrets>>,
+    /// What hands messages over.
+    pub carrier: Arc<dyn Carrier>,
+}
+
+/// How it works.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// The name under which it speaks and writes reports.
+    pub hostname: String,
+    /// How long a message is tried.
+    pub patience: Patience,
+    /// Attempts at once.
+    pub attempts: usize,
+    /// Attempts at once for one destination.
+    pub attempts_each: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        let hostname = "localhost".to_owned();
+        Settings { hostname, patience: Patience::default(), attempts: 50, attempts_each: 5 }
+    }
+}
+
+/// Recipients of one item.
+struct Part {
+    addresses: Vec<String>,
+    /// It is for one member elsewhere of a group.
+    friend: Option<ToFriend>,
+}
+
+/// By destination and part.
+type Parts = BTreeMap<(String, u16), Part>;
+
+/// The handler and the worker. Cheap to clone.
+#[derive(Clone)]
+pub struct SendRemote(Arc<Inner>);
+
+struct Inner {
+    ports: Ports,
+    settings: Settings,
+    outbox: Outbox,
+    keys: KeyStore,
+    /// Whose letters come back.
+    directory: Directory,
+    slots: Slots,
+    letters: Letters,
+    /// Of messages with several items one that was not over. Only spares reading.
+    open: Mutex<HashMap<(TenantId, EventId), (String, u16)>>,
+    /// Large messages are read one after the other: while it is unpacked, one takes more memory than its slot says.
+    reading: Semaphore,
+    /// Rung when something is due.
+    bell: Notify,
+}
+
+impl SendRemote {
+    /// Over these ports.
+    #[must_use]
+    pub fn new(ports: Ports, settings: Settings) -> SendRemote {
+        let outbox = Outbox::new(Arc::clone(&ports.control));
+        let keys = KeyStore::new(Arc::clone(&ports.control));
+        let slots = Slots::new(settings.attempts, settings.attempts_each);
+        let Ports { control, clock, ids, .. } = &ports;
+        let directory = Directory::new(Arc::clone(control), Arc::clone(clock), Arc::clone(ids));
+        let (letters, reading, bell) = (Letters::default(), Semaphore::new(1), Notify::new());
+        SendRemote(Arc::new(Inner {
+            ports,
+            settings,
+            outbox,
+            keys,
+            directory,
+            slots,
+            letters,
+            open: Mutex::default(),
+            reading,
+            bell,
+        }))
+    }
+
+    /// Puts a message down: its bytes, then an item for each part of each destination that has none yet.
+    async fn put_down(&self, accepted: Accepted) -> Result<(), Failure> {
+        let sender = match (accepted.source.kind.submission(), &accepted.source.kind) {
+            (Some(submission), _) => (submission.submitter.account, submission.submitter.address.clone()),
+            // From nobody: there is no address at which anybody would be told.
+            (None, SourceKind::Notice(about)) if accepted.reverse_path.is_empty() => (*about, String::new()),
+            (None, _) => {
+                let cause = "only what members hand in, and notices from nobody, go to other servers";
+                return Err(Failure::permanent(cause));
+            }
+        };
+        if sender.0.tenant != accepted.tenant || !accepted.names_only_its_tenant() {
+            return Err(Failure::permanent("the event names something of another tenant"));
+        }
+        let nowhere = || Failure::permanent("a recipient has no domain that mail could go to");
+        let mut destinations: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for recipient in &accepted.recipients {
+            let destination = destination_of(&recipient.address).ok_or_else(nowhere)?;
+            destinations.entry(destination).or_default().push(recipient.address.clone());
+        }
+        let outbox = &self.0.outbox;
+        let known = outbox.of_message(accepted.tenant, accepted.id).await.map_err(|error| failure(&error))?;
+        let mut parts: Parts = BTreeMap::new();
+        for (destination, addresses) in destinations {
+            for (part, addresses) in (0..).zip(addresses.chunks(PART)) {
+                let part_of = Part { addresses: addresses.to_vec(), friend: None };
+                parts.insert((destination.clone(), part), part_of);
+            }
+        }
+        for (part, friend) in (FIRST_FRIEND..).zip(ToFriend::all(accepted.source.kind.groups())) {
+            let destination = destination_of(&friend.address).ok_or_else(nowhere)?;
+            let addresses = vec![friend.address.clone()];
+            parts.insert((destination, part), Part { addresses, friend: Some(friend) });
+        }
+        let items = u32::try_from(parts.len()).unwrap_or(u32::MAX);
+        let is_known = |(destination, part): &(String, u16)| {
+            known.iter().any(|item| item.destination == *destination && item.part == *part)
+        };
+        parts.retain(|key, _| !is_known(key));
+        self.leave_out_ended(&accepted, &mut parts).await?;
+        if parts.is_empty() {
+            return Ok(());
+        }
+        let (object, letter) = self.keep_bytes(&accepted).await?;
+        let size = letter.len() as u64;
+        let has_friends = parts.values().any(|part| part.friend.is_some());
+        let pages = if has_friends { self.pages().await? } else { None };
+        let fields = |part: &Part| part.friend.as_ref().map(|friend| friend.fields(pages.as_deref()));
+        let fields: Vec<Option<Vec<u8>>> = parts.values().map(fields).collect();
+        let heads = self.heads(&accepted, letter, fields).await?;
+        for (((destination, part), Part { addresses, friend }), head) in parts.into_iter().zip(heads) {
+            let (reverse_path, sender) = match friend {
+                // Reports come to the group, and the author is not told: whose address has failed is the group's matter.
+                Some(friend) => (friend.reverse_path, (sender.0, String::new())),
+                None => (accepted.reverse_path.clone(), sender.clone()),
+            };
+            let addressee = |address| Addressee {
+                address,
+                outcome: RemoteOutcome::Deferred,
+                answer: RemoteAnswer::default(),
+                said: None,
+            };
+            let now = self.0.ports.clock.now();
+            let item = Outbound {
+                tenant: accepted.tenant,
+                message: accepted.id,
+                destination,
+                part,
+                items,
+                size,
+                accepted: accepted.time,
+                reverse_path,
+                sender,
+                object: object.clone(),
+                is_shared: matches!(accepted.body, Body::Spooled { .. }),
+                head: head.to_vec(),
+                recipients: addresses.into_iter().map(addressee).collect(),
+                attempts: 0,
+                claimed: false,
+                next: now,
+                claim: now,
+                ended: 0,
+                delay_told: false,
+                last: None,
+            };
+            let clock = &self.0.ports.clock;
+            outbox.add(&item, || clock.now()).await.map_err(|error| failure(&error))?;
+        }
+        Ok(())
+    }
+
+    /// An event that comes so late that its items may be forgotten: what has its end by the trace has it.
+    async fn leave_out_ended(&self, accepted: &Accepted, parts: &mut Parts) -> Result<(), Failure> {
+        let ports = &self.0.ports;
+        if accepted.time.plus_millis(KEPT - MARGIN) > ports.clock.now() {
+            return Ok(());
+        }
+        let (tenant, id) = (accepted.tenant, accepted.id);
+        let query = LogQuery { tenant, kind: LogKind::Trace, from: id, to: id, limit: RECORDS };
+        let records = ports.log.query(&query).await.map_err(|error| Failure::temporary(&error))?;
+        for record in records {
+            let Ok(TraceRecord { step: TraceStep::Attempted(attempt), .. }) = codec::decode(&record.value)
+            else {
+                continue;
+            };
+            for ended in attempt.recipients.iter().filter(|one| one.outcome != RemoteOutcome::Deferred) {
+                for part in parts.values_mut() {
+                    part.addresses.retain(|one| *one != ended.address);
+                }
+            }
+        }
+        parts.retain(|_, part| !part.addresses.is_empty());
+        Ok(())
+    }
+
+    /// Where the bytes lie until the last destination is over, and the message as it goes out.
+    async fn keep_bytes(&self, accepted: &Accepted) -> Result<(String, Vec<u8>), Failure> {
+        let ports = &self.0.ports;
+        let (object, stored) = match &accepted.body {
+            Body::Spooled { object, .. } => (object.clone(), self.stored(object).await?),
+            Body::Inline(stored) => {
+                // A dead letter comes again years later: housekeeping would take a name of its day for a forgotten one.
+                let is_recent = ports.clock.now() < accepted.time.plus_millis(RECENT);
+                let id = if is_recent { accepted.id } else { ports.ids.event(ports.clock.now()) };
+                let object = names::spool(accepted.tenant, id);
+                // If it is there already, it is the same.
+                let put = ports.objects.put_unique(&object, codec::encode(stored).into()).await;
+                put.map_err(|error| port_failure(&error))?;
+                (object, stored.clone())
+            }
+        };
+        let letter = letter::opened(stored).await.map_err(|error| Failure::permanent(&error))?;
+        Ok((object, letter))
+    }
+
+    async fn stored(&self, object: &str) -> Result<StoredMessage, Failure> {
+        let (bytes, _) = self.0.ports.objects.get(object).await.map_err(|error| port_failure(&error))?;
+        codec::decode(&bytes).map_err(|error| Failure::permanent(&error))
+    }
+
+    /// What goes in front of the message for each part: how it came, the signatures of its domain, and a friend's fields, which
+    /// are signed, too (RFC 8058 section 4). Parts without fields have the same.
+    async fn heads(
+        &self,
+        accepted: &Accepted,
+        letter: Vec<u8>,
+        fields: Vec<Option<Vec<u8>>>,
+    ) -> Result<Vec<Arc<[u8]>>, Failure> {
+        let received = letter::received(accepted);
+        let signer = self.signer(accepted, &letter).await?;
+        // Reading a long letter takes a while, and so do two signatures for each of a hundred.
+        let is_long = letter.len() as u64 >= letter::LARGE || fields.len() > SIGNED_AT_ONCE;
+        let make = move || heads(signer.as_ref(), (&received, &letter), &fields);
+        let made = if is_long {
+            tokio::task::spawn_blocking(make).await.map_err(|error| Failure::temporary(&error))?
+        } else {
+            make()
+        };
+        made.map_err(|error| Failure::temporary(&error))
+    }
+
+    /// What signs for the message's domain; none, where nothing does. One read for a letter.
+    async fn signer(&self, accepted: &Accepted, letter: &[u8]) -> Result<Option<Signer>, Failure> {
+        let Some(domain) = letter::signing_domain(letter) else { return Ok(None) };
+        // Without the signature that its domain promises it would be taken for forged: it waits until that can be made.
+        let later = |error: SigningError| Failure::temporary(&error);
+        let Some(secrets) = &self.0.ports.secrets else {
+            let keys = self.0.keys.keys(accepted.tenant, &domain).await.map_err(later)?;
+            return match keys.active().next() {
+                Some(_) => Err(Failure::temporary(&format!(
+                    "{domain} has active keys, and this process has nothing that opens them"
+                ))),
+                None => Ok(None),
+            };
+        };
+        let signer = self.0.keys.signer(&**secrets, accepted.tenant, &domain).await.map_err(later)?;
+        Ok(Some(signer).filter(|signer| !signer.is_empty()))
+    }
+}
+
+/// [`SendRemote::heads`], for a while on a thread of its own.
+fn heads(
+    signer: Option<&Signer>,
+    (received, letter): (&[u8], &[u8]),
+    fields: &[Option<Vec<u8>>],
+) -> Result<Vec<Arc<[u8]>>, SigningError> {
+    let copies = signer.map(|signer| signer.copies_of(letter));
+    let head = |fields: &[u8]| {
+        let signatures = copies.as_ref().map(|copies| copies.sign(fields)).transpose()?.unwrap_or_default();
+        Ok::<Arc<[u8]>, SigningError>(Arc::from([received, &signatures, fields].concat()))
+    };
+    let mut direct: Option<Arc<[u8]>> = None;
+    let mut made = Vec::with_capacity(fields.len());
+    for fields in fields {
+        made.push(match (fields, &direct) {
+            (Some(fields), _) => head(fields)?,
+            (None, Some(direct)) => Arc::clone(direct),
+            (None, None) => Arc::clone(direct.insert(head(b"")?)),
+        });
+    }
+    Ok(made)
+}
+
+fn failure(error: &OutboxError) -> Failure {
+    if error.is_temporary() { Failure::temporary(error) } else { Failure::permanent(error) }
+}
+
+fn port_failure(error: &PortError) -> Failure {
+    if error.is_temporary() { Failure::temporary(error) } else { Failure::permanent(error) }
+}
+
+#[async_trait]
+impl Handler for SendRemote {
+    fn stage(&self) -> Stage {
+        Stage::SendRemote
+    }
+
+    async fn handle(&self, events: Vec<Event>) -> Vec<Outcome> {
+        let mut outcomes = Vec::with_capacity(events.len());
+        for event in events {
+            outcomes.push(match event {
+                Event::Outbound(accepted) => self.put_down(*accepted).await.map(|()| Vec::new()),
+                other => Err(Failure::misrouted(&other, Stage::SendRemote)),
+            });
+        }
+        self.0.bell.notify_one();
+        outcomes
+    }
+}

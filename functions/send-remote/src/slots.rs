@@ -1,0 +1,114 @@
+//! How many attempts a process makes at once, in all, for each destination and for each tenant, and how many bytes of large
+//! messages they keep in memory.
+//!
+//! A tenant has at most half of what the others leave free, everywhere: whoever sends to servers that take their time, or
+//! sends large messages, leaves room for the next one.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use pennypost_model::{EventId, TenantId};
+use pennypost_outbound::Due;
+
+/// Bytes of large messages in memory; one that is larger is there alone.
+const ROOM: u64 = 128 << 20;
+/// From so many bytes a message is large.
+const LARGE: u64 = 1 << 20;
+
+/// An item in hand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct InHand {
+    pub tenant: TenantId,
+    pub message: EventId,
+    pub destination: String,
+    pub part: u16,
+    pub size: u64,
+}
+
+impl InHand {
+    pub fn of(due: &Due) -> InHand {
+        let Due { tenant, message, part, size, .. } = *due;
+        InHand { tenant, message, destination: due.destination.clone(), part, size }
+    }
+}
+
+pub(crate) struct Slots {
+    in_hand: Arc<Mutex<Vec<InHand>>>,
+    all: usize,
+    each: usize,
+}
+
+/// The right to make an attempt; given back when dropped.
+pub(crate) struct Slot {
+    in_hand: Arc<Mutex<Vec<InHand>>>,
+    item: InHand,
+}
+
+/// Why there is no slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Busy {
+    /// As many as may be are in hand.
+    All,
+    /// As many as may be at this destination, of this tenant, or in memory: others may go on.
+    Here,
+    /// This one.
+    InHand,
+}
+
+/// What one tenant has of what the others leave free.
+const fn share(free: usize) -> usize {
+    free.div_ceil(2)
+}
+
+impl Slots {
+    pub fn new(all: usize, each: usize) -> Slots {
+        Slots { in_hand: Arc::default(), all: all.max(1), each: each.max(1) }
+    }
+
+    pub fn take(&self, item: InHand) -> Result<Slot, Busy> {
+        let tenant = item.tenant;
+        let mut in_hand = self.in_hand.lock();
+        if in_hand.contains(&item) {
+            return Err(Busy::InHand);
+        }
+        if in_hand.len() >= self.all {
+            return Err(Busy::All);
+        }
+        let ours = in_hand.iter().filter(|known| known.tenant == tenant).count();
+        let here = || in_hand.iter().filter(|known| known.destination == item.destination);
+        let ours_here = here().filter(|known| known.tenant == tenant).count();
+        let free_here = self.each.saturating_sub(here().count() - ours_here);
+        if ours >= share(self.all - (in_hand.len() - ours))
+            || ours_here >= share(free_here)
+            || !has_room(&in_hand, &item)
+        {
+            return Err(Busy::Here);
+        }
+        in_hand.push(item.clone());
+        Ok(Slot { in_hand: Arc::clone(&self.in_hand), item })
+    }
+}
+
+/// Is there memory for it? A message is there once, however many destinations it has.
+fn has_room(in_hand: &[InHand], item: &InHand) -> bool {
+    let large = in_hand.iter().filter(|known| known.size >= LARGE);
+    let large: HashMap<_, _> = large.map(|known| ((known.tenant, known.message), known.size)).collect();
+    if item.size < LARGE || large.is_empty() || large.contains_key(&(item.tenant, item.message)) {
+        return true;
+    }
+    let ours = large.iter().filter(|((tenant, _), _)| *tenant == item.tenant);
+    let ours: u64 = ours.map(|(_, size)| size).sum();
+    let others = large.values().sum::<u64>() - ours;
+    let half = ROOM.saturating_sub(others) / 2;
+    ours + others + item.size <= ROOM && (ours == 0 || ours + item.size <= half)
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        let mut in_hand = self.in_hand.lock();
+        if let Some(place) = in_hand.iter().position(|known| *known == self.item) {
+            in_hand.swap_remove(place);
+        }
+    }
+}

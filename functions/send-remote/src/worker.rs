@@ -1,0 +1,453 @@
+//! What looks after what is due.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use pennypost_mailstore::accept;
+use pennypost_model::event::Stage;
+use pennypost_model::message::{StoredMessage, cut};
+use pennypost_model::trace::{Attempt, RemoteAnswer, RemoteOutcome, RemoteRecipient, TraceRecord, TraceStep};
+use pennypost_model::{EventId, Timestamp, codec};
+use pennypost_outbound::{Due, Outbound, OutboxError, retry_after};
+use pennypost_ports::{LogKind, LogRecord, Outgoing, PortError};
+use pennypost_runtime::{Failure, was_delivered};
+use sha2::{Digest, Sha256};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::exchange::{Handed, Parcel, Verdict};
+use crate::letter::{Letter, Shared};
+use crate::slots::{Busy, InHand};
+use crate::{MAX_OPEN, SendRemote, letter, report};
+
+/// For so many milliseconds an attempt is somebody's: longer than any takes, which has 20 minutes up to the end of the
+/// message and 10 for the reply.
+const CLAIM: i64 = 35 * 60_000;
+/// Between two looks at what is due.
+const PAUSE: Duration = Duration::from_secs(10);
+/// Rows that are read at once.
+const PAGE: usize = 200;
+/// How long one look goes on; the next one begins where it ended.
+const LOOK: Duration = Duration::from_secs(5);
+/// Rows that are worked off one after the other.
+const MOST: usize = 5_000;
+/// Between two tries to write the end of an attempt, at first and at last.
+const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+/// How often that is tried at most. The pauses fill the claim.
+const TRIES: usize = 40;
+/// Bytes of what is said of a recipient: an item has room for all of it.
+const MAX_SAID: usize = 500;
+/// From so many bytes a message is read while no other such one is.
+const LARGE: u64 = 1 << 20;
+/// How long attempts in hand are waited for when the process stops.
+const FAREWELL: Duration = Duration::from_secs(15);
+/// Why a message can't be sent any more.
+const LOST: &str = "the message's bytes are gone or damaged";
+
+/// The id of what is handed over: of the message at this destination, with these recipients.
+fn parcel_id(item: &Outbound, recipients: &[String]) -> EventId {
+    let mut hash = Sha256::new();
+    hash.update(item.message.to_bytes());
+    hash.update(item.tenant.to_string());
+    for name in std::iter::once(&item.destination).chain(recipients) {
+        hash.update((name.len() as u64).to_be_bytes());
+        hash.update(name);
+    }
+    let [a, b, c, d, e, f, g, h, i, j, ..] = <[u8; 32]>::from(hash.finalize());
+    let random = u128::from_be_bytes([0, 0, 0, 0, 0, 0, a, b, c, d, e, f, g, h, i, j]);
+    EventId::from_parts(item.message.time(), random)
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+impl SendRemote {
+    /// Looks after what is due until `stop` turns true. What is in hand then is waited for a moment; what is cut off is
+    /// tried again when its claim is over.
+    pub async fn run(self, mut stop: watch::Receiver<bool>) {
+        let mut attempts = JoinSet::new();
+        let is_behind = Arc::new(AtomicBool::new(false));
+        let mut place = None;
+        while !*stop.borrow() {
+            if let Err(error) = self.begin_due(&mut attempts, &is_behind, &mut place).await {
+                tracing::warn!(%error, "what is due for other servers can't be read");
+            }
+            tokio::select! {
+                () = tokio::time::sleep(PAUSE) => {}
+                () = self.0.bell.notified() => {}
+                changed = stop.changed() => if changed.is_err() { break },
+            }
+            while attempts.try_join_next().is_some() {}
+        }
+        let ending = async { while attempts.join_next().await.is_some() {} };
+        let _ = tokio::time::timeout(FAREWELL, ending).await;
+    }
+
+    /// Begins what is due, as far as there are slots: what has to wait for one holds up nothing behind it. Where a look ends
+    /// before the rows do, the next one goes on at that `place`.
+    pub(crate) async fn begin_due(
+        &self,
+        attempts: &mut JoinSet<()>,
+        is_behind: &Arc<AtomicBool>,
+        place: &mut Option<Due>,
+    ) -> Result<(), OutboxError> {
+        is_behind.store(false, Ordering::SeqCst);
+        let (now, begun) = (self.0.ports.clock.now(), Instant::now());
+        let mut after = place.take();
+        loop {
+            let page = self.0.outbox.due(now, after.as_ref(), PAGE).await?;
+            let is_last = page.len() < PAGE;
+            for due in &page {
+                let slot = match self.0.slots.take(InHand::of(due)) {
+                    Ok(slot) => slot,
+                    Err(Busy::InHand) => continue,
+                    Err(busy) => {
+                        is_behind.store(true, Ordering::SeqCst);
+                        if busy == Busy::All {
+                            return Ok(());
+                        }
+                        continue;
+                    }
+                };
+                let (this, due, is_behind) = (self.clone(), due.clone(), Arc::clone(is_behind));
+                attempts.spawn(async move {
+                    let has_worked = this.look_after(&due).await;
+                    drop(slot);
+                    // Who found nothing to do has made no room: whoever waits would look for nothing, again and again.
+                    if has_worked && is_behind.load(Ordering::SeqCst) {
+                        this.0.bell.notify_one();
+                    }
+                });
+            }
+            after = page.into_iter().next_back();
+            if is_last {
+                return Ok(());
+            }
+            if begun.elapsed() >= LOOK {
+                *place = after;
+                return Ok(());
+            }
+        }
+    }
+
+    /// Looks after all that is due now, one after the other. How many rows there were.
+    ///
+    /// # Errors
+    /// [`OutboxError`], where the rows can't be read.
+    pub async fn work_off(&self) -> Result<usize, OutboxError> {
+        let due = self.0.outbox.due(self.0.ports.clock.now(), None, MOST).await?;
+        for row in &due {
+            self.look_after(row).await;
+        }
+        Ok(due.len())
+    }
+
+    /// Was there anything to do?
+    pub(crate) async fn look_after(&self, due: &Due) -> bool {
+        let error = match self.follow(due).await {
+            Ok(has_worked) => return has_worked,
+            Err(error) => error,
+        };
+        let Due { tenant, message, destination, .. } = due;
+        tracing::warn!(%tenant, %message, destination, %error, "a message for another server waits");
+        if !error.is_temporary() {
+            // Nobody can do anything with it: looking again would not help. Its item stays, and is told of every day.
+            let _ = self.0.outbox.forget(due).await;
+        }
+        false
+    }
+
+    /// Follows a row to its item, and does what there is to do, if there is anything.
+    async fn follow(&self, due: &Due) -> Result<bool, OutboxError> {
+        let (outbox, clock) = (&self.0.outbox, &self.0.ports.clock);
+        let Some((mut item, version)) = outbox.item(due).await? else {
+            // The row is written first: whoever puts the item down may be about to.
+            if due.is_orphan(clock.now()) {
+                outbox.forget(due).await?;
+            }
+            return Ok(false);
+        };
+        if item.claimed && item.next > clock.now() {
+            // It is somebody's, who may be dead: the row of the claim's end was written before the claim. What is later than
+            // the claim's beginning may be the row of the next attempt, whose item is about to be written: it stays,
+            // however far ahead this clock is.
+            if due.at.plus_millis(CLAIM) <= item.next {
+                outbox.forget(due).await?;
+            }
+            return Ok(false);
+        }
+        if item.is_over() || item.next > clock.now() {
+            // What follows from the last attempt was not done, or its row not removed.
+            self.settle(&item).await?;
+            self.forget_claim(&item).await?;
+            if due.at != item.next || item.is_over() {
+                outbox.forget(due).await?;
+            }
+            return Ok(true);
+        }
+        // Whoever made the last attempt may have died before what follows from it: nobody would know of it any more.
+        if item.is_news() && !item.claimed && outbox.row(&item, item.claim).await?.is_some() {
+            self.settle(&item).await?;
+            self.forget_claim(&item).await?;
+        }
+        let letter = self.letter(&item).await?;
+        (item.claimed, item.next) = (true, clock.now().plus_millis(CLAIM));
+        item.claim = item.next;
+        item.attempts = item.attempts.saturating_add(1);
+        let claim = outbox.remind(&item, item.claim).await?;
+        // Another one that was faster may have written the same row: it stays.
+        let Some(version) = outbox.save(&item, version).await? else { return Ok(false) };
+        // From here on the row of the claim's end leads to it. One too many says only where to look.
+        let _ = outbox.forget(due).await;
+        let (handed, verdicts) = self.attempt(&item, letter.get().and_then(Option::as_ref)).await;
+        self.conclude(&mut item, handed, verdicts);
+        if !self.end(&item, version).await? {
+            let Outbound { tenant, message, destination, .. } = &item;
+            tracing::warn!(%tenant, %message, destination, "an attempt took so long that somebody else made another");
+            return Ok(true);
+        }
+        if let Err(error) = self.settle(&item).await {
+            if error.is_temporary() {
+                outbox.remind(&item, clock.now()).await?;
+            }
+            return Err(error);
+        }
+        outbox.forget(&claim).await?;
+        Ok(true)
+    }
+
+    /// Writes the end of an attempt. The other server may have the message: while the claim lasts it is tried again, since
+    /// whoever comes after it would send the message a second time. `false` if somebody else has the item.
+    async fn end(&self, item: &Outbound, version: u64) -> Result<bool, OutboxError> {
+        let (outbox, clock) = (&self.0.outbox, &self.0.ports.clock);
+        let (mut pause, longest) = PAUSES;
+        let mut tries = 1;
+        loop {
+            let ended = match outbox.end(item, version).await {
+                // An earlier try may have been written though its answer was lost.
+                Ok(false) => {
+                    outbox.again(item).await.map(|found| found.is_some_and(|(found, _)| found == *item))
+                }
+                ended => ended,
+            };
+            let Err(error) = ended else { return ended };
+            let is_in_time = clock.now().plus_millis(millis(pause)) < item.claim;
+            if !error.is_temporary() || !is_in_time || tries >= TRIES {
+                return Err(error);
+            }
+            tracing::warn!(message = %item.message, %error, "the end of an attempt was not written yet");
+            clock.sleep(pause).await;
+            pause = (2 * pause).min(longest);
+            tries += 1;
+        }
+    }
+
+    /// All that follows from the last attempt is done. The row at the item's own time is no claim's: before the first attempt
+    /// both times may be the same.
+    async fn forget_claim(&self, item: &Outbound) -> Result<(), OutboxError> {
+        if item.claim == item.next && !item.is_over() {
+            return Ok(());
+        }
+        match self.0.outbox.row(item, item.claim).await? {
+            Some(row) => self.0.outbox.forget(&row).await,
+            None => Ok(()),
+        }
+    }
+
+    /// The message; nothing, if nobody has its bytes any more, or they are damaged. Whoever has it in hand shares it.
+    async fn letter(&self, item: &Outbound) -> Result<Shared, OutboxError> {
+        let shared = self.0.letters.of(&item.object);
+        shared.get_or_try_init(|| self.read(item)).await?;
+        Ok(shared)
+    }
+
+    async fn read(&self, item: &Outbound) -> Result<Option<Letter>, OutboxError> {
+        let _alone = if item.size < LARGE { None } else { self.0.reading.acquire().await.ok() };
+        let bytes = match self.0.ports.objects.get(&item.object).await {
+            Ok((bytes, _)) => bytes,
+            Err(PortError::NotFound { .. }) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let stored = codec::decode::<StoredMessage>(&bytes).map_err(|error| error.to_string());
+        drop(bytes);
+        let opened = match stored {
+            Ok(stored) => letter::opened(stored).await.map_err(|error| error.to_string()),
+            Err(cause) => Err(cause),
+        };
+        match opened {
+            Ok(lines) => Ok(Some(Letter::new(lines))),
+            Err(cause) => {
+                let Outbound { tenant, message, object, .. } = item;
+                tracing::error!(%tenant, %message, object, cause, "a message for another server is damaged");
+                Ok(None)
+            }
+        }
+    }
+
+    async fn attempt(&self, item: &Outbound, letter: Option<&Letter>) -> (Handed, Vec<Verdict>) {
+        let recipients: Vec<String> = item.waiting().map(|one| letter::on_the_wire(&one.address)).collect();
+        let Some(letter) = letter else {
+            let mut handed = Handed::open(recipients.len());
+            let (status, text) = ("5.3.0".to_owned(), LOST.to_owned());
+            handed.settle_open(&(RemoteOutcome::Failed, RemoteAnswer { code: None, status, text }));
+            return (handed.clone(), handed.verdicts());
+        };
+        let reverse_path = letter::on_the_wire(&item.reverse_path);
+        let parcel = Parcel {
+            id: parcel_id(item, &recipients),
+            destination: &item.destination,
+            reverse_path: &reverse_path,
+            recipients: &recipients,
+            head: &item.head,
+            message: &letter.lines,
+            is_eight_bit: !item.head.is_ascii() || !letter.is_ascii,
+            is_utf8: !item.head.is_ascii()
+                || !letter.has_ascii_header
+                || !reverse_path.is_ascii()
+                || recipients.iter().any(|recipient| !recipient.is_ascii()),
+        };
+        let handed = self.0.ports.carrier.hand_over(&parcel).await;
+        (handed.clone(), handed.verdicts())
+    }
+
+    /// Puts what came of an attempt into the item.
+    fn conclude(&self, item: &mut Outbound, handed: Handed, verdicts: Vec<Verdict>) {
+        let now = self.0.ports.clock.now();
+        let patience = self.0.settings.patience;
+        let until = item.accepted.plus_millis(millis(patience.give_up));
+        let mut recipients = Vec::with_capacity(verdicts.len());
+        let waiting = item.recipients.iter_mut().filter(|one| one.outcome == RemoteOutcome::Deferred);
+        for (addressee, (mut outcome, mut answer)) in waiting.zip(verdicts) {
+            answer.text.truncate(cut(&answer.text, MAX_SAID).len());
+            if answer.code.is_some() {
+                let host = handed.host.split(' ').next().unwrap_or_default();
+                addressee.said = Some((host.to_owned(), answer.clone()));
+            }
+            if outcome == RemoteOutcome::Deferred && now >= until {
+                outcome = RemoteOutcome::Failed;
+                let days = patience.give_up.as_secs_f64() / 86_400.0;
+                answer.text = format!(
+                    "given up after {days:.1} days; the last answer was {} {}",
+                    answer.status, answer.text
+                );
+                answer.text.truncate(cut(&answer.text, MAX_SAID).len());
+                answer.status = report::EXPIRED.to_owned();
+            }
+            (addressee.outcome, addressee.answer) = (outcome, answer.clone());
+            recipients.push(RemoteRecipient { address: addressee.address.clone(), outcome, answer });
+        }
+        let is_over = item.is_over();
+        item.claimed = false;
+        item.ended = item.ended.saturating_add(1);
+        item.next = if is_over {
+            now
+        } else {
+            now.plus_millis(millis(retry_after(item.attempts, fastrand::f64()))).min(until)
+        };
+        let has_failed = recipients.iter().any(|one| one.outcome == RemoteOutcome::Failed);
+        // One report says one thing: what takes long is told after the next attempt then.
+        let is_long = now >= item.accepted.plus_millis(millis(patience.tell));
+        let takes_long = is_long && !is_over && !has_failed && !item.delay_told;
+        // Nobody is told of what nobody sent (RFC 5321 section 4.5.5).
+        let is_told = (takes_long || has_failed) && !item.reverse_path.is_empty() && !item.is_of_group();
+        item.delay_told |= takes_long;
+        let attempt = Attempt {
+            destination: item.destination.clone(),
+            number: item.attempts,
+            host: handed.host,
+            tls: handed.tls,
+            recipients,
+            next: (!is_over).then_some(item.next),
+            reported: is_told.then(|| self.0.ports.ids.event(now)),
+        };
+        item.last = Some((now, attempt));
+    }
+
+    /// Does what follows from the last attempt. Each part may be done twice: readers of traces merge, and a report has the
+    /// id that the item names.
+    async fn settle(&self, item: &Outbound) -> Result<(), OutboxError> {
+        let Some((time, attempt)) = &item.last else { return Ok(()) };
+        if item.is_news() {
+            self.trace(item, *time, attempt).await?;
+        }
+        if item.is_of_group() {
+            self.note_failure(item, attempt).await?;
+        }
+        if attempt.reported.is_some() {
+            self.report(item, *time, attempt).await?;
+        }
+        if item.is_over() {
+            self.let_bytes_go(item).await?;
+        }
+        Ok(())
+    }
+
+    async fn trace(&self, item: &Outbound, time: Timestamp, attempt: &Attempt) -> Result<(), OutboxError> {
+        let Outbound { tenant, message, .. } = *item;
+        let step = TraceStep::Attempted(attempt.clone());
+        let value = codec::encode(&TraceRecord::new(tenant, message, time, step));
+        let record = LogRecord { tenant, kind: LogKind::Trace, id: message, time, value };
+        Ok(self.0.ports.log.append(&[record]).await?)
+    }
+
+    /// Tells the sender.
+    async fn report(&self, item: &Outbound, time: Timestamp, attempt: &Attempt) -> Result<(), OutboxError> {
+        let Some(id) = attempt.reported else { return Ok(()) };
+        let (ports, settings) = (&self.0.ports, &self.0.settings);
+        let letter = self.letter(item).await?;
+        let letter = letter.get().and_then(Option::as_ref).map(|letter| &*letter.lines);
+        let until = item.accepted.plus_millis(millis(settings.patience.give_up));
+        let raw = report::report(item, (time, attempt), &settings.hostname, until, letter);
+        let damaged = |cause: String| PortError::Damaged { port: "objects", cause };
+        let message = accept::compressed(raw).await.map_err(|error| damaged(error.to_string()))?;
+        let accepted = report::accepted(item, id, &settings.hostname, message);
+        let body = accept::for_the_queue(&*ports.objects, accepted, id).await?;
+        let outgoing = Outgoing { tenant: item.tenant, body, delay: Duration::ZERO };
+        let sent = ports.queue.send_batch(Stage::InboundParse, vec![outgoing]).await;
+        let unanswered = || PortError::Unavailable { port: "queue", cause: "it gave no answer".to_owned() };
+        Ok(sent.into_iter().next().unwrap_or_else(|| Err(unanswered()))?)
+    }
+
+    /// Are all items of the message over? To read all of them at the end of each would grow with the square of their number:
+    /// which one was found not to be over is remembered, and read first.
+    async fn is_last(&self, item: &Outbound) -> Result<bool, OutboxError> {
+        let message = (item.tenant, item.message);
+        let open = self.0.open.lock().get(&message).cloned();
+        if let Some((destination, part)) = open
+            && let Some(open) = self.0.outbox.at(message, (&destination, part)).await?
+            && !open.is_over()
+        {
+            return Ok(false);
+        }
+        let all = self.0.outbox.of_message(item.tenant, item.message).await?;
+        let mut remembered = self.0.open.lock();
+        remembered.remove(&message);
+        // They are tried in their order: the last one has the longest to go.
+        if let Some(open) = all.iter().rev().find(|one| !one.is_over()) {
+            if remembered.len() >= MAX_OPEN {
+                remembered.clear();
+            }
+            remembered.insert(message, (open.destination.clone(), open.part));
+            return Ok(false);
+        }
+        Ok(all.len() >= item.items as usize)
+    }
+
+    /// Removes the bytes if no destination of the message needs them any more, nor delivery. Of several destinations that end
+    /// at once the last one to be written sees all of them. What delivery has not done with is left to housekeeping.
+    async fn let_bytes_go(&self, item: &Outbound) -> Result<(), OutboxError> {
+        if item.items > 1 && !self.is_last(item).await? {
+            return Ok(());
+        }
+        if item.is_shared {
+            let delivered = was_delivered(&*self.0.ports.log, item.tenant, item.message).await;
+            let unanswered = |failure: Failure| PortError::Unavailable { port: "log", cause: failure.cause };
+            if !delivered.map_err(unanswered)? {
+                return Ok(());
+            }
+        }
+        Ok(self.0.ports.objects.delete(&item.object).await?)
+    }
+}

@@ -1,0 +1,254 @@
+//! What `serve` needs to send to other servers.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use pennypost_admin::NoticeSender;
+use pennypost_connector::WebhookSettings;
+use pennypost_directory::{DirectoryError, Resolved};
+use pennypost_ingress::net::Adapter;
+use pennypost_ingress::smtp::{self, DnsServers};
+use pennypost_model::EventId;
+use pennypost_outbound::Patience;
+use pennypost_ports::{Dns, DnsError, DnsKind, DnsRecord};
+use pennypost_send_remote::exchange::{self, Exchange, Home, Reach};
+use pennypost_send_remote::{self as send_remote, SendRemote};
+use serde::Deserialize;
+use tokio::io::DuplexStream;
+
+use crate::backend::Kind;
+use crate::config::Config;
+use crate::office::Office;
+
+/// Mail to other servers.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Sending {
+    /// Is anything sent to other servers? If nothing is said, yes from a data directory, and no in a cloud, where port 25
+    /// is closed until its owner asks. Never by `--demo`, nor where functions handle events.
+    pub enabled: Option<bool>,
+    /// Everything goes to this server, `NAME:PORT`, whatever DNS says. It has to take it without a password.
+    pub smart_host: Option<SmartHost>,
+    /// The port of other servers.
+    pub port: u16,
+    /// This machine and private networks are tried, too, where DNS leads there: for networks of one's own, and tests.
+    pub private_networks: bool,
+    /// For so many hours a message is tried.
+    pub give_up_hours: NonZeroU32,
+    /// After so many hours its sender is told that it takes long.
+    pub tell_after_hours: NonZeroU32,
+    /// Attempts at once.
+    pub attempts: NonZeroU32,
+    /// Attempts at once for one domain.
+    pub attempts_per_domain: NonZeroU32,
+}
+
+impl Default for Sending {
+    fn default() -> Sending {
+        let positive = |number| NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN);
+        Sending {
+            enabled: None,
+            smart_host: None,
+            port: 25,
+            private_networks: false,
+            give_up_hours: positive(5 * 24),
+            tell_after_hours: positive(4),
+            attempts: positive(50),
+            attempts_per_domain: positive(5),
+        }
+    }
+}
+
+/// In whose name the post office itself writes: to members, and to addresses elsewhere.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "NoticesTable")]
+pub struct Notices(pub NoticeSender);
+
+/// The same as it is written.
+#[derive(Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct NoticesTable {
+    /// A name before the address.
+    name: String,
+    /// What stands before the @; behind it stands the domain of the account that a letter is about.
+    local_part: String,
+}
+
+impl Default for NoticesTable {
+    fn default() -> NoticesTable {
+        NoticesTable { name: String::new(), local_part: "postmaster".to_owned() }
+    }
+}
+
+impl TryFrom<NoticesTable> for Notices {
+    type Error = String;
+
+    fn try_from(table: NoticesTable) -> Result<Notices, String> {
+        let NoticesTable { name, local_part } = table;
+        let sender = NoticeSender::new(&name, &local_part);
+        sender.map(Notices).ok_or_else(|| format!("nobody writes as {name:?} {local_part:?}"))
+    }
+}
+
+/// Text messages.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(from = "TextingTable")]
+pub struct Texting {
+    /// The program that brings them.
+    pub webhook: WebhookSettings,
+    /// How many a tenant sends on a day at most.
+    pub most_per_day: u32,
+}
+
+/// The same as it is written. What is missing is told where it is used: settings are said one after the other.
+#[derive(Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct TextingTable {
+    url: String,
+    secret: String,
+    templates: BTreeMap<String, String>,
+    most_per_day: u32,
+}
+
+impl Default for TextingTable {
+    fn default() -> TextingTable {
+        let (url, secret, templates) = (String::new(), String::new(), BTreeMap::new());
+        TextingTable { url, secret, templates, most_per_day: 1_000 }
+    }
+}
+
+impl From<TextingTable> for Texting {
+    fn from(table: TextingTable) -> Texting {
+        let TextingTable { url, secret, templates, most_per_day } = table;
+        Texting { webhook: WebhookSettings { url, secret, templates }, most_per_day }
+    }
+}
+
+/// A server that takes everything.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct SmartHost(String, u16);
+
+impl TryFrom<String> for SmartHost {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<SmartHost, String> {
+        let wrong = || format!("{text:?} is not NAME:PORT");
+        let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
+        let port = port.parse().ok().filter(|port| *port > 0).ok_or_else(wrong)?;
+        let host = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+            Some(literal) => literal.parse::<std::net::Ipv6Addr>().map_err(|_| wrong())?.to_string(),
+            None if host.is_empty() || host.contains([':', ' ']) => return Err(wrong()),
+            None => host.to_owned(),
+        };
+        Ok(SmartHost(host, port))
+    }
+}
+
+impl Sending {
+    /// Does this process send?
+    #[must_use]
+    pub fn is_on(&self, kind: Kind, handles: bool, is_demo: bool) -> bool {
+        handles && !is_demo && self.enabled.unwrap_or(kind == Kind::Embedded)
+    }
+}
+
+/// A machine without DNS: everything waits, unless there is a smart host that needs none.
+struct NoDns;
+
+#[async_trait]
+impl Dns for NoDns {
+    async fn look_up(&self, _name: &str, _kind: DnsKind) -> Result<Vec<DnsRecord>, DnsError> {
+        Err(DnsError("this machine has no DNS".to_owned()))
+    }
+}
+
+/// The adapter of this process, which takes what one organisation here writes to another.
+struct FrontDoor(Arc<Adapter>);
+
+#[async_trait]
+impl Home for FrontDoor {
+    async fn keeps(&self, domain: &str) -> Result<bool, String> {
+        match self.0.directory.resolve(&format!("postmaster@{domain}")).await {
+            Ok(resolved) => Ok(!matches!(resolved, Resolved::UnknownDomain)),
+            Err(DirectoryError::TooMany { .. }) => Ok(true),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    fn connect(&self, id: EventId) -> DuplexStream {
+        smtp::connect_at_home(&self.0, id)
+    }
+}
+
+/// The handler and the worker. Where nothing is sent the handler puts down what comes all the same: what lay in its queue
+/// when sending was switched off would lose its bytes there.
+pub(crate) fn sender(office: &Office, config: &Config, adapter: &Arc<Adapter>) -> SendRemote {
+    let said = &config.sending;
+    let dns = match &config.adapter.dns.servers {
+        DnsServers::These(servers) => match pennypost_lookup::over(servers) {
+            Ok((dns, _)) => Some(dns as Arc<dyn Dns>),
+            Err(error) => {
+                tracing::warn!(%error, "other servers are looked up by the machine's servers");
+                office.dns()
+            }
+        },
+        DnsServers::System | DnsServers::Off => office.dns(),
+    };
+    if office.secrets().is_none() && config.adapter.is_sending {
+        tracing::warn!("letters of domains with keys wait: this process has nothing that opens them");
+    }
+    let settings = exchange::Settings {
+        smart_host: said.smart_host.clone().map(|SmartHost(host, port)| (host, port)),
+        port: said.port,
+        reach: if said.private_networks { Reach::Everything } else { Reach::Public },
+    };
+    let hostname = config.adapter.hostname.clone();
+    let exchange = Exchange::new(dns.unwrap_or_else(|| Arc::new(NoDns)), &hostname, settings)
+        .with_home(Arc::new(FrontDoor(Arc::clone(adapter))));
+    let ports = send_remote::Ports {
+        control: office.control(),
+        objects: office.objects(),
+        queue: office.queue(),
+        log: office.log(),
+        clock: Arc::clone(&office.clock),
+        ids: Arc::clone(&office.ids),
+        secrets: office.secrets(),
+        carrier: Arc::new(exchange),
+    };
+    let hours = |hours: NonZeroU32| Duration::from_secs(3_600 * u64::from(hours.get()));
+    let patience = Patience { give_up: hours(said.give_up_hours), tell: hours(said.tell_after_hours) };
+    let count = |number: NonZeroU32| usize::try_from(number.get()).unwrap_or(usize::MAX);
+    let (attempts, attempts_each) = (count(said.attempts), count(said.attempts_per_domain));
+    SendRemote::new(ports, send_remote::Settings { hostname, patience, attempts, attempts_each })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn smart_hosts_are_read_as_they_are_written() {
+        let read = |text: &str| SmartHost::try_from(text.to_owned());
+        assert_eq!(read("relay.example:25"), Ok(SmartHost("relay.example".to_owned(), 25)));
+        assert_eq!(read("[2001:db8::1]:587"), Ok(SmartHost("2001:db8::1".to_owned(), 587)));
+        for bad in
+            ["relay.example", "relay.example:", ":25", "2001:db8::1:25", "[x]:25", "relay.example:0", "a b:1"]
+        {
+            assert!(read(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn real_installations_send_and_demos_do_not() {
+        let (silent, on, off) = (Sending::default(), Some(true), Some(false));
+        let said = |enabled| Sending { enabled, ..Sending::default() };
+        assert!(silent.is_on(Kind::Embedded, true, false));
+        assert!(!silent.is_on(Kind::Aws, true, false) && said(on).is_on(Kind::Aws, true, false));
+        assert!(!said(off).is_on(Kind::Embedded, true, false));
+        assert!(!said(on).is_on(Kind::Embedded, true, true) && !said(on).is_on(Kind::Aws, false, false));
+    }
+}

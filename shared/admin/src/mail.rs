@@ -1,0 +1,110 @@
+//! What administration does to mail: whoever keeps the mail does it, in pieces, each of which is durable.
+
+use async_trait::async_trait;
+use pennypost_model::{AccountKey, MailboxRole, Seq};
+use pennypost_ports::PortResult;
+
+use crate::{LetterDeed, NamedLetter};
+
+/// The mail of accounts, as far as administration has to do with it.
+#[async_trait]
+pub trait Mail: Send + Sync {
+    /// What there is to be copied. Changes nothing.
+    async fn look(&self, copying: &Copying) -> PortResult<ToCopy>;
+
+    /// Copies some messages behind a UID of the account that is copied, in the order of its UIDs. Each comes once into the
+    /// other account, however often and by how many it is copied at once.
+    async fn copy_some(&self, copying: &Copying, after: u32) -> PortResult<Copied>;
+
+    /// Erases some of an account's mail, so that nobody restores it; `true` if there is more.
+    async fn erase_some(&self, account: AccountKey) -> PortResult<bool>;
+
+    /// The number of the account's newest entry.
+    async fn newest(&self, account: AccountKey) -> PortResult<Seq>;
+
+    /// Does it to the copies of these letters that are in the account: to those of these ids, and to copies of them; to some of
+    /// them if they are many. Nothing is done where `at` is not the account's newest entry any more. What is done already
+    /// stays done. A letter that its owner has deleted is not hidden: it keeps his reason.
+    async fn do_to_letters(
+        &self,
+        account: AccountKey,
+        at: Seq,
+        letters: &[NamedLetter],
+        deed: LetterDeed,
+    ) -> PortResult<LettersDone>;
+
+    /// How many of these letters are as that leaves them: hidden, and no copy is in a mailbox; a copy in a mailbox; nothing left
+    /// of them, not even to be restored. Changes nothing.
+    async fn letters_after(
+        &self,
+        account: AccountKey,
+        letters: &[NamedLetter],
+        deed: LetterDeed,
+    ) -> PortResult<u64>;
+
+    /// What the mailboxes of an account hold, in the order in which they were made.
+    async fn counts(&self, account: AccountKey) -> PortResult<Vec<MailboxCount>>;
+}
+
+/// What came of doing something to letters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LettersDone {
+    /// It is done to all of them.
+    All,
+    /// It is done to some of them.
+    Some,
+    /// Somebody else has changed the account meanwhile, and nothing was done.
+    Overtaken,
+}
+
+/// What a mailbox holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MailboxCount {
+    /// Its full name.
+    pub name: String,
+    /// What the post office itself uses it for.
+    pub role: Option<MailboxRole>,
+    /// Messages.
+    pub messages: u64,
+    /// Of these, such as are not read.
+    pub unread: u64,
+}
+
+/// What is copied where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Copying {
+    /// Whose mail.
+    pub from: AccountKey,
+    /// Into which account of the same tenant.
+    pub to: AccountKey,
+    /// The folder there, with all mailboxes below it.
+    pub folder: String,
+    /// Bytes that the account may hold with it.
+    pub room: u64,
+}
+
+/// What there is to be copied.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ToCopy {
+    /// Messages that have not been copied yet.
+    pub messages: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Bytes that the other account holds.
+    pub used: u64,
+}
+
+/// What was copied.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Copied {
+    /// Up to which UID.
+    pub after: u32,
+    /// Messages.
+    pub messages: u64,
+    /// Of these, such as are damaged and were left out.
+    pub damaged: u64,
+    /// There is no room for more.
+    pub is_full: bool,
+    /// Nothing is left.
+    pub is_last: bool,
+}

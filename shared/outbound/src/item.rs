@@ -1,0 +1,99 @@
+//! One message for one destination.
+
+use pennypost_model::codec::Versioned;
+use pennypost_model::trace::{Attempt, RemoteAnswer, RemoteOutcome};
+use pennypost_model::{AccountKey, EventId, TenantId, Timestamp};
+use serde::{Deserialize, Serialize};
+
+/// A recipient with what became of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Addressee {
+    /// The address in RCPT TO.
+    pub address: String,
+    /// What the last attempt came to; [`RemoteOutcome::Deferred`] also before the first.
+    pub outcome: RemoteOutcome,
+    /// What was said last.
+    pub answer: RemoteAnswer,
+    /// The last reply of a server, and which one: what we say ourselves of a later attempt is none.
+    pub said: Option<(String, RemoteAnswer)>,
+}
+
+/// A message for recipients of one destination: as many as one item holds with their answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outbound {
+    /// Whose message it is.
+    pub tenant: TenantId,
+    /// The accepted message.
+    pub message: EventId,
+    /// The domain of the recipients, in A-labels.
+    pub destination: String,
+    /// Which part of the recipients of that destination, from 0.
+    pub part: u16,
+    /// How many items the message has: its bytes are needed until all are over.
+    pub items: u32,
+    /// Bytes of the message, without what goes in front of it.
+    pub size: u64,
+    /// When it was accepted.
+    pub accepted: Timestamp,
+    /// Reverse-path; empty for `<>`, and then nobody is told of anything.
+    pub reverse_path: String,
+    /// The account of the member who handed it in, and its own address: whoever is told, whatever the reverse-path says. Of
+    /// a notice of the post office the account in whose matter it is, and no address: it is from `<>`. No address also of what
+    /// a group sends on: reports come to the group's domain.
+    pub sender: (AccountKey, String),
+    /// Where the bytes lie.
+    pub object: String,
+    /// They lay there before: delivery needs them, too, until it is done.
+    pub is_shared: bool,
+    /// Fields that go in front of them: Received, signatures.
+    pub head: Vec<u8>,
+    /// The recipients.
+    pub recipients: Vec<Addressee>,
+    /// Attempts that were begun.
+    pub attempts: u32,
+    /// An attempt has begun and has not ended: until `next` it is somebody's.
+    pub claimed: bool,
+    /// When it is tried next; while it is claimed, when whoever has it is taken for dead.
+    pub next: Timestamp,
+    /// Until when the last attempt was somebody's. Its row goes when all is done that follows from that attempt.
+    pub claim: Timestamp,
+    /// Attempts that have ended.
+    pub ended: u32,
+    /// The sender knows that it takes long.
+    pub delay_told: bool,
+    /// The last attempt that ended, and when.
+    pub last: Option<(Timestamp, Attempt)>,
+}
+
+impl Versioned for Outbound {
+    const KIND: &'static str = "outbound message";
+}
+
+impl Outbound {
+    /// Does nobody wait any more?
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.recipients.iter().all(|recipient| recipient.outcome != RemoteOutcome::Deferred)
+    }
+
+    /// The recipients that wait.
+    pub fn waiting(&self) -> impl Iterator<Item = &Addressee> {
+        self.recipients.iter().filter(|recipient| recipient.outcome == RemoteOutcome::Deferred)
+    }
+
+    /// Did a group send it on to a member elsewhere? Then its author is not told of what becomes of it.
+    #[must_use]
+    pub fn is_of_group(&self) -> bool {
+        self.sender.1.is_empty() && !self.reverse_path.is_empty()
+    }
+
+    /// Has the last attempt brought anything that nobody knows yet? That a recipient was put off once more is nothing new. The
+    /// first that ended is, whichever was the first to begin.
+    #[must_use]
+    pub fn is_news(&self) -> bool {
+        self.last.as_ref().is_some_and(|(_, last)| {
+            let is_final = last.recipients.iter().any(|one| one.outcome != RemoteOutcome::Deferred);
+            self.ended == 1 || is_final || last.reported.is_some()
+        })
+    }
+}
