@@ -163,6 +163,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn release_domains(&self, tenant: TenantId) -> Result<u64, AdminError> {
         Ok(self.directory.release_domains(tenant).await?)
     }
@@ -171,6 +172,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn erase_records(
         &self,
         tenant: TenantId,
@@ -230,6 +232,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn is_kept(&self, tenant: TenantId) -> Result<bool, AdminError> {
         let stored = self.directory.tenant(tenant).await?;
         Ok(stored.is_some_and(|stored| stored.state != TenantState::Erasing))
@@ -240,6 +243,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn note_erased_journal(&self, account: AccountKey) -> Result<(), AdminError> {
         self.write(&journal_key(account), &ErasedJournal, Expected::Any).await.map(drop)
     }
@@ -248,6 +252,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn erased_journals(&self, tenant: TenantId) -> Result<Vec<AccountKey>, AdminError> {
         let found = self.control.query(&journals_of(tenant), "", None, PAGE).await?;
         let accounts = found.into_iter().filter_map(|(sort, _)| sort.parse::<AccountId>().ok());
@@ -258,6 +263,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn forget_erased_journal(&self, account: AccountKey) -> Result<(), AdminError> {
         self.erase(&journal_key(account)).await.map(drop)
     }
@@ -266,6 +272,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn is_last_pass(
         &self,
         tenant: TenantId,
@@ -280,6 +287,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn count_erased(&self, tenant: TenantId, counts: ErasedCounts) -> Result<(), AdminError> {
         self.change_erased(tenant, |item| item.counts += counts).await
     }
@@ -289,6 +297,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn end_erasing(
         &self,
         tenant: TenantId,
@@ -317,6 +326,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn erased_tenants(&self) -> Result<Vec<TenantId>, AdminError> {
         let (mut gone, mut after) = (Vec::new(), None::<String>);
         loop {
@@ -338,6 +348,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn left_of_erased(&self, erased: &[TenantId]) -> Result<Vec<(TenantId, String)>, AdminError> {
         let mut left = Vec::new();
         for tenant in erased {
