@@ -10,7 +10,7 @@ use pennypost_model::message::{StoredMessage, cut};
 use pennypost_model::trace::{Attempt, RemoteAnswer, RemoteOutcome, RemoteRecipient, TraceRecord, TraceStep};
 use pennypost_model::{EventId, Timestamp, codec};
 use pennypost_outbound::{Due, Outbound, OutboxError, retry_after};
-use pennypost_ports::{LogKind, LogRecord, Outgoing, PortError};
+use pennypost_ports::{LogKind, LogRecord, Outgoing, PortError, crash};
 use pennypost_runtime::{Failure, was_delivered};
 use sha2::{Digest, Sha256};
 use tokio::sync::watch;
@@ -64,6 +64,16 @@ fn millis(duration: Duration) -> i64 {
 }
 
 impl SendRemote {
+    /// As long as that, or a part of it where there is haste.
+    fn hurried(&self, duration: Duration) -> Duration {
+        duration / self.0.settings.haste.get()
+    }
+
+    /// For so many milliseconds an attempt is somebody's.
+    fn claim(&self) -> i64 {
+        CLAIM / i64::from(self.0.settings.haste.get())
+    }
+
     /// Looks after what is due until `stop` turns true. What is in hand then is waited for a moment; what is cut off is
     /// tried again when its claim is over.
     pub async fn run(self, mut stop: watch::Receiver<bool>) {
@@ -75,7 +85,7 @@ impl SendRemote {
                 tracing::warn!(%error, "what is due for other servers can't be read");
             }
             tokio::select! {
-                () = tokio::time::sleep(PAUSE) => {}
+                () = tokio::time::sleep(self.hurried(PAUSE)) => {}
                 () = self.0.bell.notified() => {}
                 changed = stop.changed() => if changed.is_err() { break },
             }
@@ -173,7 +183,7 @@ impl SendRemote {
             // It is somebody's, who may be dead: the row of the claim's end was written before the claim. What is later than
             // the claim's beginning may be the row of the next attempt, whose item is about to be written: it stays,
             // however far ahead this clock is.
-            if due.at.plus_millis(CLAIM) <= item.next {
+            if due.at.plus_millis(self.claim()) <= item.next {
                 outbox.forget(due).await?;
             }
             return Ok(false);
@@ -193,21 +203,32 @@ impl SendRemote {
             self.forget_claim(&item).await?;
         }
         let letter = self.letter(&item).await?;
-        (item.claimed, item.next) = (true, clock.now().plus_millis(CLAIM));
+        let was_cut_off = item.claimed;
+        (item.claimed, item.next) = (true, clock.now().plus_millis(self.claim()));
         item.claim = item.next;
         item.attempts = item.attempts.saturating_add(1);
         let claim = outbox.remind(&item, item.claim).await?;
+        crash::point("send-remote.after-claim-row");
         // Another one that was faster may have written the same row: it stays.
         let Some(version) = outbox.save(&item, version).await? else { return Ok(false) };
+        crash::point("send-remote.after-claim");
+        if was_cut_off {
+            let Outbound { tenant, message, destination, attempts, .. } = &item;
+            let told = "an attempt was cut off and is made again: the other server may have the message already";
+            tracing::warn!(%tenant, %message, destination, attempt = attempts - 1, "{told}");
+        }
         // From here on the row of the claim's end leads to it. One too many says only where to look.
         let _ = outbox.forget(due).await;
+        crash::point("send-remote.after-old-row");
         let (handed, verdicts) = self.attempt(&item, letter.get().and_then(Option::as_ref)).await;
+        crash::point("send-remote.after-attempt");
         self.conclude(&mut item, handed, verdicts);
         if !self.end(&item, version).await? {
             let Outbound { tenant, message, destination, .. } = &item;
             tracing::warn!(%tenant, %message, destination, "an attempt took so long that somebody else made another");
             return Ok(true);
         }
+        crash::point("send-remote.after-end");
         if let Err(error) = self.settle(&item).await {
             if error.is_temporary() {
                 outbox.remind(&item, clock.now()).await?;
@@ -222,7 +243,7 @@ impl SendRemote {
     /// whoever comes after it would send the message a second time. `false` if somebody else has the item.
     async fn end(&self, item: &Outbound, version: u64) -> Result<bool, OutboxError> {
         let (outbox, clock) = (&self.0.outbox, &self.0.ports.clock);
-        let (mut pause, longest) = PAUSES;
+        let (mut pause, longest) = (self.hurried(PAUSES.0), self.hurried(PAUSES.1));
         let mut tries = 1;
         loop {
             let ended = match outbox.end(item, version).await {
@@ -344,7 +365,7 @@ impl SendRemote {
         item.next = if is_over {
             now
         } else {
-            now.plus_millis(millis(retry_after(item.attempts, fastrand::f64()))).min(until)
+            now.plus_millis(millis(self.hurried(retry_after(item.attempts, fastrand::f64())))).min(until)
         };
         let has_failed = recipients.iter().any(|one| one.outcome == RemoteOutcome::Failed);
         // One report says one thing: what takes long is told after the next attempt then.
@@ -371,12 +392,14 @@ impl SendRemote {
         let Some((time, attempt)) = &item.last else { return Ok(()) };
         if item.is_news() {
             self.trace(item, *time, attempt).await?;
+            crash::point("send-remote.after-trace");
         }
         if item.is_of_group() {
             self.note_failure(item, attempt).await?;
         }
         if attempt.reported.is_some() {
             self.report(item, *time, attempt).await?;
+            crash::point("send-remote.after-report");
         }
         if item.is_over() {
             self.let_bytes_go(item).await?;
@@ -448,6 +471,8 @@ impl SendRemote {
                 return Ok(());
             }
         }
-        Ok(self.0.ports.objects.delete(&item.object).await?)
+        self.0.ports.objects.delete(&item.object).await?;
+        crash::point("send-remote.after-bytes-gone");
+        Ok(())
     }
 }

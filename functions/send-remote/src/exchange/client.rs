@@ -41,6 +41,18 @@ impl Default for Timing {
 }
 
 impl Timing {
+    pub(super) fn divided_by(self, number: u32) -> Timing {
+        let Timing { connect, command, block, end, quit, whole } = self;
+        Timing {
+            connect: connect / number,
+            command: command / number,
+            block: block / number,
+            end: end / number,
+            quit: quit / number,
+            whole: whole / number,
+        }
+    }
+
     /// What DATA and the message need, at the least. Half of all of it is enough for any.
     fn message(&self, bytes: usize) -> Duration {
         let way = Duration::from_secs_f64(bytes as f64 / SLOWEST);
