@@ -1,6 +1,7 @@
 //! The handler and the worker on the embedded backend, with a carrier that does as it is told.
 
 mod bounds;
+mod calls;
 mod friends;
 
 use std::collections::VecDeque;

@@ -1,7 +1,7 @@
 //! What looks after what is due.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use pennypost_mailstore::accept;
@@ -13,7 +13,7 @@ use pennypost_outbound::{Due, Outbound, OutboxError, retry_after};
 use pennypost_ports::{LogKind, LogRecord, Outgoing, PortError, crash};
 use pennypost_runtime::{Failure, was_delivered};
 use sha2::{Digest, Sha256};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
 use crate::exchange::{Handed, Parcel, Verdict};
@@ -59,6 +59,41 @@ fn parcel_id(item: &Outbound, recipients: &[String]) -> EventId {
     EventId::from_parts(item.message.time(), random)
 }
 
+/// The room that attempts make when they end, for what has to wait for it.
+#[derive(Default)]
+pub(crate) struct Room {
+    /// Something waits.
+    is_wanted: AtomicBool,
+    /// Attempts that have ended since a look began.
+    made: AtomicUsize,
+    bell: Notify,
+}
+
+impl Room {
+    pub(crate) fn make(&self) {
+        self.made.fetch_add(1, Ordering::SeqCst);
+        self.tell();
+    }
+
+    /// Rings, where something waits for room that is there. Whoever waits says so first and calls this then, so that of a look and
+    /// an attempt that ends meanwhile one rings.
+    fn tell(&self) {
+        if self.is_wanted.load(Ordering::SeqCst) && self.made.load(Ordering::SeqCst) > 0 {
+            self.bell.notify_one();
+        }
+    }
+}
+
+/// How much a look at what is due begins.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Look {
+    /// All for which there are slots.
+    Whole,
+    /// As many attempts as have ended. Whatever else is due was passed over by the whole look before, and is again by the next:
+    /// to read all of it whenever one of many letters is over would grow with the square of their number.
+    Room,
+}
+
 fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
@@ -78,17 +113,26 @@ impl SendRemote {
     /// tried again when its claim is over.
     pub async fn run(self, mut stop: watch::Receiver<bool>) {
         let mut attempts = JoinSet::new();
-        let is_behind = Arc::new(AtomicBool::new(false));
-        let mut place = None;
+        let room = Arc::<Room>::default();
+        let (mut place, mut look) = (None, Look::Whole);
+        let mut last = Instant::now();
         while !*stop.borrow() {
-            if let Err(error) = self.begin_due(&mut attempts, &is_behind, &mut place).await {
+            if look == Look::Whole {
+                last = Instant::now();
+            }
+            if let Err(error) = self.begin_due(&mut attempts, &room, &mut place, look).await {
                 tracing::warn!(%error, "what is due for other servers can't be read");
             }
-            tokio::select! {
-                () = tokio::time::sleep(self.hurried(PAUSE)) => {}
-                () = self.0.bell.notified() => {}
-                changed = stop.changed() => if changed.is_err() { break },
-            }
+            room.tell();
+            // Room that is made all the time does not put the next whole look off.
+            let pause = self.hurried(PAUSE).saturating_sub(last.elapsed());
+            look = tokio::select! {
+                biased;
+                changed = stop.changed() => if changed.is_err() { break } else { Look::Whole },
+                () = tokio::time::sleep(pause) => Look::Whole,
+                () = self.0.bell.notified() => Look::Whole,
+                () = room.bell.notified() => Look::Room,
+            };
             while attempts.try_join_next().is_some() {}
         }
         let ending = async { while attempts.join_next().await.is_some() {} };
@@ -100,34 +144,44 @@ impl SendRemote {
     pub(crate) async fn begin_due(
         &self,
         attempts: &mut JoinSet<()>,
-        is_behind: &Arc<AtomicBool>,
+        room: &Arc<Room>,
         place: &mut Option<Due>,
+        look: Look,
     ) -> Result<(), OutboxError> {
-        is_behind.store(false, Ordering::SeqCst);
+        room.is_wanted.store(false, Ordering::SeqCst);
+        let made = room.made.swap(0, Ordering::SeqCst);
+        let (mut left, mut after) = match look {
+            Look::Whole => (usize::MAX, place.take()),
+            Look::Room => (made, None),
+        };
         let (now, begun) = (self.0.ports.clock.now(), Instant::now());
-        let mut after = place.take();
         loop {
             let page = self.0.outbox.due(now, after.as_ref(), PAGE).await?;
             let is_last = page.len() < PAGE;
             for due in &page {
+                if left == 0 {
+                    room.is_wanted.store(true, Ordering::SeqCst);
+                    return Ok(());
+                }
                 let slot = match self.0.slots.take(InHand::of(due)) {
                     Ok(slot) => slot,
                     Err(Busy::InHand) => continue,
                     Err(busy) => {
-                        is_behind.store(true, Ordering::SeqCst);
+                        room.is_wanted.store(true, Ordering::SeqCst);
                         if busy == Busy::All {
                             return Ok(());
                         }
                         continue;
                     }
                 };
-                let (this, due, is_behind) = (self.clone(), due.clone(), Arc::clone(is_behind));
+                left -= 1;
+                let (this, due, room) = (self.clone(), due.clone(), Arc::clone(room));
                 attempts.spawn(async move {
                     let has_worked = this.look_after(&due).await;
                     drop(slot);
                     // Who found nothing to do has made no room: whoever waits would look for nothing, again and again.
-                    if has_worked && is_behind.load(Ordering::SeqCst) {
-                        this.0.bell.notify_one();
+                    if has_worked {
+                        room.make();
                     }
                 });
             }
@@ -136,7 +190,9 @@ impl SendRemote {
                 return Ok(());
             }
             if begun.elapsed() >= LOOK {
-                *place = after;
+                if look == Look::Whole {
+                    *place = after;
+                }
                 return Ok(());
             }
         }
