@@ -228,7 +228,10 @@ pub(crate) fn sender(office: &Office, config: &Config, adapter: &Arc<Adapter>) -
     let patience = Patience { give_up: hours(said.give_up_hours), tell: hours(said.tell_after_hours) };
     let count = |number: NonZeroU32| usize::try_from(number.get()).unwrap_or(usize::MAX);
     let (attempts, attempts_each) = (count(said.attempts), count(said.attempts_per_domain));
-    SendRemote::new(ports, send_remote::Settings { hostname, patience, attempts, attempts_each, haste: said.haste })
+    SendRemote::new(
+        ports,
+        send_remote::Settings { hostname, patience, attempts, attempts_each, haste: said.haste },
+    )
 }
 
 #[cfg(test)]

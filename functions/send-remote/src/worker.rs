@@ -270,7 +270,8 @@ impl SendRemote {
         crash::point("send-remote.after-claim");
         if was_cut_off {
             let Outbound { tenant, message, destination, attempts, .. } = &item;
-            let told = "an attempt was cut off and is made again: the other server may have the message already";
+            let told =
+                "an attempt was cut off and is made again: the other server may have the message already";
             tracing::warn!(%tenant, %message, destination, attempt = attempts - 1, "{told}");
         }
         // From here on the row of the claim's end leads to it. One too many says only where to look.
