@@ -44,6 +44,9 @@ pub struct Sending {
     pub attempts: NonZeroU32,
     /// Attempts at once for one domain.
     pub attempts_per_domain: NonZeroU32,
+    /// All that is waited for on the way is divided by it: pauses, claims, answers, the hours above. For tests: other servers
+    /// need their time.
+    pub haste: NonZeroU32,
 }
 
 impl Default for Sending {
@@ -58,6 +61,7 @@ impl Default for Sending {
             tell_after_hours: positive(4),
             attempts: positive(50),
             attempts_per_domain: positive(5),
+            haste: NonZeroU32::MIN,
         }
     }
 }
@@ -208,7 +212,8 @@ pub(crate) fn sender(office: &Office, config: &Config, adapter: &Arc<Adapter>) -
     };
     let hostname = config.adapter.hostname.clone();
     let exchange = Exchange::new(dns.unwrap_or_else(|| Arc::new(NoDns)), &hostname, settings)
-        .with_home(Arc::new(FrontDoor(Arc::clone(adapter))));
+        .with_home(Arc::new(FrontDoor(Arc::clone(adapter))))
+        .in_haste(said.haste);
     let ports = send_remote::Ports {
         control: office.control(),
         objects: office.objects(),
@@ -219,11 +224,14 @@ pub(crate) fn sender(office: &Office, config: &Config, adapter: &Arc<Adapter>) -
         secrets: office.secrets(),
         carrier: Arc::new(exchange),
     };
-    let hours = |hours: NonZeroU32| Duration::from_secs(3_600 * u64::from(hours.get()));
+    let hours = |hours: NonZeroU32| Duration::from_secs(3_600 * u64::from(hours.get())) / said.haste.get();
     let patience = Patience { give_up: hours(said.give_up_hours), tell: hours(said.tell_after_hours) };
     let count = |number: NonZeroU32| usize::try_from(number.get()).unwrap_or(usize::MAX);
     let (attempts, attempts_each) = (count(said.attempts), count(said.attempts_per_domain));
-    SendRemote::new(ports, send_remote::Settings { hostname, patience, attempts, attempts_each })
+    SendRemote::new(
+        ports,
+        send_remote::Settings { hostname, patience, attempts, attempts_each, haste: said.haste },
+    )
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ HEADINGS = {
     "login": "Signing in",
     "pop3": "POP3",
     "idle": "Idle connections",
+    "outbound": "Letters out",
     "growth": "Cost grows with the work, not with the past",
     "profile": "Where the time goes",
 }

@@ -27,6 +27,7 @@ mod tests;
 mod worker;
 
 use std::collections::{BTreeMap, HashMap};
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -38,7 +39,9 @@ use pennypost_model::event::{Accepted, Body, Event, SourceKind, Stage};
 use pennypost_model::message::StoredMessage;
 use pennypost_model::trace::{RemoteAnswer, RemoteOutcome, TraceRecord, TraceStep};
 use pennypost_model::{EventId, TenantId};
-use pennypost_ports::{Clock, Control, Ids, Log, LogKind, LogQuery, Objects, PortError, Queue, Secrets};
+use pennypost_ports::{
+    Clock, Control, Ids, Log, LogKind, LogQuery, Objects, PortError, Queue, Secrets, crash,
+};
 use pennypost_runtime::{Failure, Handler, Outcome};
 use pennypost_signing::{KeyStore, Signer, SigningError};
 use tokio::sync::{Notify, Semaphore};
@@ -97,12 +100,20 @@ pub struct Settings {
     pub attempts: usize,
     /// Attempts at once for one destination.
     pub attempts_each: usize,
+    /// Pauses and claims are divided by it; 1 but in tests.
+    pub haste: NonZeroU32,
 }
 
 impl Default for Settings {
     fn default() -> Settings {
         let hostname = "localhost".to_owned();
-        Settings { hostname, patience: Patience::default(), attempts: 50, attempts_each: 5 }
+        Settings {
+            hostname,
+            patience: Patience::default(),
+            attempts: 50,
+            attempts_each: 5,
+            haste: NonZeroU32::MIN,
+        }
     }
 }
 
@@ -205,6 +216,7 @@ impl SendRemote {
             return Ok(());
         }
         let (object, letter) = self.keep_bytes(&accepted).await?;
+        crash::point("send-remote.after-bytes");
         let size = letter.len() as u64;
         let has_friends = parts.values().any(|part| part.friend.is_some());
         let pages = if has_friends { self.pages().await? } else { None };
@@ -248,6 +260,7 @@ impl SendRemote {
             };
             let clock = &self.0.ports.clock;
             outbox.add(&item, || clock.now()).await.map_err(|error| failure(&error))?;
+            crash::point("send-remote.after-item");
         }
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! The handler and the worker on the embedded backend, with a carrier that does as it is told.
 
 mod bounds;
+mod calls;
 mod friends;
 
 use std::collections::VecDeque;
@@ -384,6 +385,39 @@ async fn an_attempt_that_was_cut_off_is_made_again_when_its_claim_is_over() {
     assert_eq!(it.objects().await, 0);
     // Who keeps what it had in hand may have taken it already.
     assert_eq!(*it.town.ids.lock(), *town.ids.lock());
+}
+
+#[tokio::test]
+async fn in_haste_pauses_and_claims_are_shorter() {
+    let it = fixture();
+    let haste = NonZeroU32::new(60).expect("a number");
+    let settings = Settings { haste, ..Settings::default() };
+    let hurried = SendRemote::new(it.sender.0.ports.clone(), settings);
+    let letter = it.letter(&["you@a.example"]);
+    it.handle(&letter).await;
+    it.town.answers.lock().push_back(verdict(RemoteOutcome::Deferred, 451, "4.7.1"));
+    hurried.work_off().await.expect("works");
+    // A minute, up to a tenth shorter or longer.
+    it.pass(800);
+    hurried.work_off().await.expect("works");
+    assert_eq!(it.tried(), 1);
+    it.pass(400);
+    hurried.work_off().await.expect("works");
+    assert_eq!(it.tried(), 2);
+
+    let deaf = Arc::new(Town { is_deaf: true, ..Town::default() });
+    let carrier: Arc<dyn Carrier> = Arc::clone(&deaf) as _;
+    let ports = Ports { carrier, ..it.sender.0.ports.clone() };
+    let dying = SendRemote::new(ports, Settings { haste, ..Settings::default() });
+    it.pass(MINUTE);
+    it.handle(&it.letter(&["you@b.example"])).await;
+    assert!(tokio::time::timeout(Duration::from_millis(200), dying.work_off()).await.is_err());
+    it.pass(34_000);
+    hurried.work_off().await.expect("works");
+    assert_eq!((deaf.handed.lock().len(), it.tried()), (1, 2));
+    it.pass(2_000);
+    hurried.work_off().await.expect("works");
+    assert_eq!(it.tried(), 3);
 }
 
 #[tokio::test]

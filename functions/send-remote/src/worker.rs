@@ -1,7 +1,7 @@
 //! What looks after what is due.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use pennypost_mailstore::accept;
@@ -10,10 +10,10 @@ use pennypost_model::message::{StoredMessage, cut};
 use pennypost_model::trace::{Attempt, RemoteAnswer, RemoteOutcome, RemoteRecipient, TraceRecord, TraceStep};
 use pennypost_model::{EventId, Timestamp, codec};
 use pennypost_outbound::{Due, Outbound, OutboxError, retry_after};
-use pennypost_ports::{LogKind, LogRecord, Outgoing, PortError};
+use pennypost_ports::{LogKind, LogRecord, Outgoing, PortError, crash};
 use pennypost_runtime::{Failure, was_delivered};
 use sha2::{Digest, Sha256};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
 use crate::exchange::{Handed, Parcel, Verdict};
@@ -59,27 +59,81 @@ fn parcel_id(item: &Outbound, recipients: &[String]) -> EventId {
     EventId::from_parts(item.message.time(), random)
 }
 
+/// The room that attempts make when they end, for what has to wait for it.
+#[derive(Default)]
+pub(crate) struct Room {
+    /// Something waits.
+    is_wanted: AtomicBool,
+    /// Attempts that have ended since a look began.
+    made: AtomicUsize,
+    bell: Notify,
+}
+
+impl Room {
+    pub(crate) fn make(&self) {
+        self.made.fetch_add(1, Ordering::SeqCst);
+        self.tell();
+    }
+
+    /// Rings, where something waits for room that is there. Whoever waits says so first and calls this then, so that of a look and
+    /// an attempt that ends meanwhile one rings.
+    fn tell(&self) {
+        if self.is_wanted.load(Ordering::SeqCst) && self.made.load(Ordering::SeqCst) > 0 {
+            self.bell.notify_one();
+        }
+    }
+}
+
+/// How much a look at what is due begins.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Look {
+    /// All for which there are slots.
+    Whole,
+    /// As many attempts as have ended. Whatever else is due was passed over by the whole look before, and is again by the next:
+    /// to read all of it whenever one of many letters is over would grow with the square of their number.
+    Room,
+}
+
 fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
 impl SendRemote {
+    /// As long as that, or a part of it where there is haste.
+    fn hurried(&self, duration: Duration) -> Duration {
+        duration / self.0.settings.haste.get()
+    }
+
+    /// For so many milliseconds an attempt is somebody's.
+    fn claim(&self) -> i64 {
+        CLAIM / i64::from(self.0.settings.haste.get())
+    }
+
     /// Looks after what is due until `stop` turns true. What is in hand then is waited for a moment; what is cut off is
     /// tried again when its claim is over.
     #[pennypost_ports::compiled_here]
     pub async fn run(self, mut stop: watch::Receiver<bool>) {
         let mut attempts = JoinSet::new();
-        let is_behind = Arc::new(AtomicBool::new(false));
-        let mut place = None;
+        let room = Arc::<Room>::default();
+        let (mut place, mut look) = (None, Look::Whole);
+        let mut last = Instant::now();
         while !*stop.borrow() {
-            if let Err(error) = self.begin_due(&mut attempts, &is_behind, &mut place).await {
+            if look == Look::Whole {
+                last = Instant::now();
+            }
+            if let Err(error) = self.begin_due(&mut attempts, &room, &mut place, look).await {
                 tracing::warn!(%error, "what is due for other servers can't be read");
             }
-            tokio::select! {
-                () = tokio::time::sleep(PAUSE) => {}
-                () = self.0.bell.notified() => {}
-                changed = stop.changed() => if changed.is_err() { break },
-            }
+            room.tell();
+            // Room that is made all the time does not put the next whole look off.
+            let pause = self.hurried(PAUSE).saturating_sub(last.elapsed());
+            look = tokio::select! {
+                biased;
+                changed = stop.changed() => if changed.is_err() { break } else { Look::Whole },
+                () = tokio::time::sleep(pause) => Look::Whole,
+                () = self.0.bell.notified() => Look::Whole,
+                () = room.bell.notified() => Look::Room,
+            };
             while attempts.try_join_next().is_some() {}
         }
         let ending = async { while attempts.join_next().await.is_some() {} };
@@ -91,34 +145,44 @@ impl SendRemote {
     pub(crate) async fn begin_due(
         &self,
         attempts: &mut JoinSet<()>,
-        is_behind: &Arc<AtomicBool>,
+        room: &Arc<Room>,
         place: &mut Option<Due>,
+        look: Look,
     ) -> Result<(), OutboxError> {
-        is_behind.store(false, Ordering::SeqCst);
+        room.is_wanted.store(false, Ordering::SeqCst);
+        let made = room.made.swap(0, Ordering::SeqCst);
+        let (mut left, mut after) = match look {
+            Look::Whole => (usize::MAX, place.take()),
+            Look::Room => (made, None),
+        };
         let (now, begun) = (self.0.ports.clock.now(), Instant::now());
-        let mut after = place.take();
         loop {
             let page = self.0.outbox.due(now, after.as_ref(), PAGE).await?;
             let is_last = page.len() < PAGE;
             for due in &page {
+                if left == 0 {
+                    room.is_wanted.store(true, Ordering::SeqCst);
+                    return Ok(());
+                }
                 let slot = match self.0.slots.take(InHand::of(due)) {
                     Ok(slot) => slot,
                     Err(Busy::InHand) => continue,
                     Err(busy) => {
-                        is_behind.store(true, Ordering::SeqCst);
+                        room.is_wanted.store(true, Ordering::SeqCst);
                         if busy == Busy::All {
                             return Ok(());
                         }
                         continue;
                     }
                 };
-                let (this, due, is_behind) = (self.clone(), due.clone(), Arc::clone(is_behind));
+                left -= 1;
+                let (this, due, room) = (self.clone(), due.clone(), Arc::clone(room));
                 attempts.spawn(async move {
                     let has_worked = this.look_after(&due).await;
                     drop(slot);
                     // Who found nothing to do has made no room: whoever waits would look for nothing, again and again.
-                    if has_worked && is_behind.load(Ordering::SeqCst) {
-                        this.0.bell.notify_one();
+                    if has_worked {
+                        room.make();
                     }
                 });
             }
@@ -127,7 +191,9 @@ impl SendRemote {
                 return Ok(());
             }
             if begun.elapsed() >= LOOK {
-                *place = after;
+                if look == Look::Whole {
+                    *place = after;
+                }
                 return Ok(());
             }
         }
@@ -175,7 +241,7 @@ impl SendRemote {
             // It is somebody's, who may be dead: the row of the claim's end was written before the claim. What is later than
             // the claim's beginning may be the row of the next attempt, whose item is about to be written: it stays,
             // however far ahead this clock is.
-            if due.at.plus_millis(CLAIM) <= item.next {
+            if due.at.plus_millis(self.claim()) <= item.next {
                 outbox.forget(due).await?;
             }
             return Ok(false);
@@ -195,21 +261,33 @@ impl SendRemote {
             self.forget_claim(&item).await?;
         }
         let letter = self.letter(&item).await?;
-        (item.claimed, item.next) = (true, clock.now().plus_millis(CLAIM));
+        let was_cut_off = item.claimed;
+        (item.claimed, item.next) = (true, clock.now().plus_millis(self.claim()));
         item.claim = item.next;
         item.attempts = item.attempts.saturating_add(1);
         let claim = outbox.remind(&item, item.claim).await?;
+        crash::point("send-remote.after-claim-row");
         // Another one that was faster may have written the same row: it stays.
         let Some(version) = outbox.save(&item, version).await? else { return Ok(false) };
+        crash::point("send-remote.after-claim");
+        if was_cut_off {
+            let Outbound { tenant, message, destination, attempts, .. } = &item;
+            let told =
+                "an attempt was cut off and is made again: the other server may have the message already";
+            tracing::warn!(%tenant, %message, destination, attempt = attempts - 1, "{told}");
+        }
         // From here on the row of the claim's end leads to it. One too many says only where to look.
         let _ = outbox.forget(due).await;
+        crash::point("send-remote.after-old-row");
         let (handed, verdicts) = self.attempt(&item, letter.get().and_then(Option::as_ref)).await;
+        crash::point("send-remote.after-attempt");
         self.conclude(&mut item, handed, verdicts);
         if !self.end(&item, version).await? {
             let Outbound { tenant, message, destination, .. } = &item;
             tracing::warn!(%tenant, %message, destination, "an attempt took so long that somebody else made another");
             return Ok(true);
         }
+        crash::point("send-remote.after-end");
         if let Err(error) = self.settle(&item).await {
             if error.is_temporary() {
                 outbox.remind(&item, clock.now()).await?;
@@ -224,7 +302,7 @@ impl SendRemote {
     /// whoever comes after it would send the message a second time. `false` if somebody else has the item.
     async fn end(&self, item: &Outbound, version: u64) -> Result<bool, OutboxError> {
         let (outbox, clock) = (&self.0.outbox, &self.0.ports.clock);
-        let (mut pause, longest) = PAUSES;
+        let (mut pause, longest) = (self.hurried(PAUSES.0), self.hurried(PAUSES.1));
         let mut tries = 1;
         loop {
             let ended = match outbox.end(item, version).await {
@@ -346,7 +424,7 @@ impl SendRemote {
         item.next = if is_over {
             now
         } else {
-            now.plus_millis(millis(retry_after(item.attempts, fastrand::f64()))).min(until)
+            now.plus_millis(millis(self.hurried(retry_after(item.attempts, fastrand::f64())))).min(until)
         };
         let has_failed = recipients.iter().any(|one| one.outcome == RemoteOutcome::Failed);
         // One report says one thing: what takes long is told after the next attempt then.
@@ -373,12 +451,14 @@ impl SendRemote {
         let Some((time, attempt)) = &item.last else { return Ok(()) };
         if item.is_news() {
             self.trace(item, *time, attempt).await?;
+            crash::point("send-remote.after-trace");
         }
         if item.is_of_group() {
             self.note_failure(item, attempt).await?;
         }
         if attempt.reported.is_some() {
             self.report(item, *time, attempt).await?;
+            crash::point("send-remote.after-report");
         }
         if item.is_over() {
             self.let_bytes_go(item).await?;
@@ -450,6 +530,8 @@ impl SendRemote {
                 return Ok(());
             }
         }
-        Ok(self.0.ports.objects.delete(&item.object).await?)
+        self.0.ports.objects.delete(&item.object).await?;
+        crash::point("send-remote.after-bytes-gone");
+        Ok(())
     }
 }

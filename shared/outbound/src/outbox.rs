@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use pennypost_model::codec::{self, CodecError};
 use pennypost_model::{EventId, TenantId, Timestamp};
-use pennypost_ports::{Consistency, Control, ControlKey, Expected, PortError, Put};
+use pennypost_ports::{Consistency, Control, ControlKey, Expected, PortError, Put, crash};
 
 use crate::Outbound;
 
@@ -113,6 +113,7 @@ impl Outbox {
     /// [`OutboxError`].
     pub async fn add(&self, item: &Outbound, now: impl Fn() -> Timestamp) -> Result<bool, OutboxError> {
         self.remind(item, item.next).await?;
+        crash::point("send-remote.after-row");
         let key = key_of(item);
         let put = self.control.put_if(&key, &codec::encode(item), Expected::Absent).await?;
         // Had it taken so long, the row could have been taken for an orphan.
@@ -242,6 +243,7 @@ impl Outbox {
     pub async fn end(&self, item: &Outbound, version: u64) -> Result<bool, OutboxError> {
         if !item.is_over() {
             self.remind(item, item.next).await?;
+            crash::point("send-remote.after-next-row");
         }
         Ok(self.save(item, version).await?.is_some())
     }

@@ -28,6 +28,18 @@ pub const POINTS: &[&str] = &[
     "deliver.after-commits",
     "deliver.after-trace",
     "import.after-batch",
+    "send-remote.after-bytes",
+    "send-remote.after-row",
+    "send-remote.after-item",
+    "send-remote.after-claim-row",
+    "send-remote.after-claim",
+    "send-remote.after-old-row",
+    "send-remote.after-attempt",
+    "send-remote.after-next-row",
+    "send-remote.after-end",
+    "send-remote.after-trace",
+    "send-remote.after-report",
+    "send-remote.after-bytes-gone",
 ];
 
 static WANTED: OnceLock<Option<(String, AtomicI64)>> = OnceLock::new();

@@ -41,6 +41,18 @@ impl Default for Timing {
 }
 
 impl Timing {
+    pub(super) fn divided_by(self, number: u32) -> Timing {
+        let Timing { connect, command, block, end, quit, whole } = self;
+        Timing {
+            connect: connect / number,
+            command: command / number,
+            block: block / number,
+            end: end / number,
+            quit: quit / number,
+            whole: whole / number,
+        }
+    }
+
     /// What DATA and the message need, at the least. Half of all of it is enough for any.
     fn message(&self, bytes: usize) -> Duration {
         let way = Duration::from_secs_f64(bytes as f64 / SLOWEST);
@@ -132,7 +144,12 @@ impl Conversation {
         self.incoming.reply(&mut self.stream, patience).await
     }
 
+    /// A command, and what is said to it. Whoever has said something unasked has lost count: its next reply would be taken
+    /// for that to another command, and a refusal of one recipient for that of the next.
     async fn command(&mut self, line: &str) -> Result<Reply, Broken> {
+        if !self.incoming.is_empty() {
+            return Err(Broken::Unasked);
+        }
         self.write(format!("{line}\r\n").as_bytes(), self.within(self.timing.command)).await?;
         self.reply(self.within(self.timing.command)).await
     }
@@ -202,7 +219,7 @@ fn elsewhere(broken: &Result<Reply, Broken>) -> End {
 pub(super) fn deferred(broken: &Broken) -> Verdict {
     let status = match broken {
         Broken::Late | Broken::Closed | Broken::Failed(_) => "4.4.2",
-        Broken::TooLong | Broken::NoSmtp => "4.5.0",
+        Broken::TooLong | Broken::NoSmtp | Broken::Unasked => "4.5.0",
     };
     ours(RemoteOutcome::Deferred, status, &broken.to_string())
 }
@@ -406,6 +423,10 @@ impl Conversation {
             // `250` to DATA is no word about the message.
             let verdict = if reply.refuses() { reply.verdict() } else { deferred(&Broken::NoSmtp) };
             return Ok(End::Elsewhere(verdict));
+        }
+        // What is said before the message is no word about it.
+        if !self.incoming.is_empty() {
+            return Err(Broken::Unasked);
         }
         let verdict = self.data(parcel).await.unwrap_or_else(|broken| deferred(&broken));
         accepted.into_iter().for_each(|index| handed.settle(index, verdict.clone()));

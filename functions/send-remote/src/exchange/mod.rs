@@ -7,6 +7,7 @@ mod route;
 mod tests;
 mod tls;
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -195,6 +196,12 @@ impl Exchange {
     #[must_use]
     pub fn with_home(self, home: Arc<dyn Home>) -> Exchange {
         Exchange { home: Some(home), ..self }
+    }
+
+    /// Waits for nothing longer than a part of the usual time: for tests.
+    #[must_use]
+    pub fn in_haste(self, haste: NonZeroU32) -> Exchange {
+        Exchange { timing: self.timing.divided_by(haste.get()), ..self }
     }
 
     async fn carry(&self, parcel: &Parcel<'_>, handed: &mut Handed) {

@@ -26,6 +26,8 @@ pub(crate) enum Broken {
     TooLong,
     #[error("the server does not speak SMTP")]
     NoSmtp,
+    #[error("the server says more than it was asked")]
+    Unasked,
 }
 
 /// A reply.

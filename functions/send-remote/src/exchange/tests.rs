@@ -439,6 +439,21 @@ async fn replies_decide_between_now_later_and_never() {
 }
 
 #[tokio::test]
+async fn what_is_said_unasked_is_no_answer_to_the_next_command() {
+    let of = |says| Manner { says, ..GOOD };
+    for manner in [
+        of(&[("MAIL", "250 ok\r\n250 ok"), ("<a@", "550 5.1.1 nobody")]),
+        of(&[("<a@", "250 ok\r\n550 5.1.1 nobody")]),
+        of(&[("DATA", "354 go on\r\n250 queued already")]),
+        Manner { greeting: "220 peer.example\r\n220 ESMTP", ..GOOD },
+    ] {
+        assert_eq!(outcomes(manner).await, both(Deferred, "4.5.0"), "{} {:?}", manner.greeting, manner.says);
+    }
+    let twice = Manner { end: End::Reply("250 2.0.0 queued\r\n250 2.0.0 queued"), ..GOOD };
+    assert_eq!(outcomes(twice).await, both(Sent, "2.0.0"));
+}
+
+#[tokio::test]
 async fn no_server_keeps_us_for_ever_or_fills_the_memory() {
     let begun = Instant::now();
     for manner in [

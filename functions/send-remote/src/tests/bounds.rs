@@ -1,11 +1,10 @@
 //! What one letter may take, and what comes of attempts that end badly.
 
-use std::sync::atomic::AtomicBool;
-
 use pennypost_ports::{Consistency, ControlKey, Expected, Item, Put};
 
 use super::*;
 use crate::slots::{Busy, InHand};
+use crate::worker::{Look, Room};
 
 /// A control table that fails so often when the end of an attempt is written: at first before it is written, the last time
 /// behind it.
@@ -92,7 +91,7 @@ fn large_messages_have_their_share_of_memory_once_each() {
 /// Begins what is due, as the worker does; the attempts go on.
 async fn begin(it: &Fixture) -> tokio::task::JoinSet<()> {
     let mut attempts = tokio::task::JoinSet::new();
-    it.sender.begin_due(&mut attempts, &Arc::new(AtomicBool::new(false)), &mut None).await.expect("begun");
+    it.sender.begin_due(&mut attempts, &Arc::<Room>::default(), &mut None, Look::Whole).await.expect("begun");
     for _ in 0..500 {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
@@ -117,6 +116,31 @@ async fn a_letter_to_many_that_answer_late_leaves_room_for_another_tenant() {
     let _attempts = begin(&it).await;
     let handed = it.town.handed.lock();
     assert_eq!((handed.len(), handed.iter().filter(|(to, ..)| to == "z.example").count()), (26, 1));
+}
+
+#[tokio::test]
+async fn an_attempt_that_ends_makes_room_for_one_more() {
+    let it = with(Town { is_deaf: true, ..Town::default() }, None);
+    for _ in 0..6 {
+        it.pass(1_000);
+        it.handle(&it.letter(&["you@a.example"])).await;
+    }
+    it.pass(1_000);
+    // One tenant has three of five.
+    let mut attempts = begin(&it).await;
+    assert_eq!(it.tried(), 3);
+    attempts.shutdown().await;
+    let room = Arc::<Room>::default();
+    for (made, tried) in [(0, 3), (1, 4), (0, 4), (1, 5)] {
+        (0..made).for_each(|_| room.make());
+        it.sender.begin_due(&mut attempts, &room, &mut None, Look::Room).await.expect("begun");
+        while it.tried() < tried {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        assert_eq!((attempts.len(), it.tried()), (tried - 3, tried));
+    }
+    it.sender.begin_due(&mut attempts, &room, &mut None, Look::Whole).await.expect("begun");
+    assert_eq!(attempts.len(), 3);
 }
 
 #[tokio::test]
