@@ -9,6 +9,10 @@ use crate::tags::{is_version, tag, tags};
 pub const POLICY_PATH: &str = "/.well-known/mta-sts.txt";
 /// Seconds for which a policy is remembered at most (section 3.2).
 const LONGEST: u32 = 31_557_600;
+/// Hosts of a policy at most: it is kept in memory, and names what somebody else has written.
+const MAX_HOSTS: usize = 100;
+/// Bytes of a name of a host at most, with `*.` in front of it.
+const MAX_HOST: usize = 255;
 
 /// What is no policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -45,7 +49,8 @@ impl PublishedPolicy {
         let max_age = max_age.parse().unwrap_or(LONGEST).min(LONGEST);
         let hosts = fields.iter().filter(|(name, value)| *name == "mx" && !value.is_empty());
         let hosts: Vec<String> = hosts.map(|(_, value)| value.to_ascii_lowercase()).collect();
-        if hosts.is_empty() && mode != TlsMode::None {
+        let is_long = hosts.len() > MAX_HOSTS || hosts.iter().any(|host| host.len() > MAX_HOST);
+        if is_long || hosts.is_empty() && mode != TlsMode::None {
             return Err(BadPolicy("mx"));
         }
         Ok(PublishedPolicy { mode, max_age, hosts })
@@ -131,6 +136,8 @@ mod tests {
             (GOOD.replace("enforce", "Enforce"), "mode"),
             (GOOD.replace("604800", "+1"), "max_age"),
             (GOOD.replace("604800", "a week"), "max_age"),
+            (format!("{GOOD}{}", "mx: mx.d.example\n".repeat(99)), "mx"),
+            (format!("{GOOD}mx: {}.example\n", "x".repeat(250)), "mx"),
             ("<html>".to_owned(), "version"),
             (String::new(), "version"),
         ] {

@@ -26,7 +26,7 @@ const REFRESH: i64 = 24 * 3_600_000;
 /// table again that had none.
 const PAUSE: i64 = 5 * 60_000;
 /// Domains that are kept in memory.
-const MOST: usize = 10_000;
+const MOST: usize = 2_000;
 /// Items behind one that is written that are looked at: those that are over go.
 const NEIGHBOURS: usize = 20;
 /// How often a policy is written again that another process has overtaken.
@@ -230,7 +230,7 @@ impl Known {
         let Some(item) = found else { return };
         match codec::decode::<Remembered>(&item.value) {
             // What this process could not write may be newer.
-            Ok(read) if self.remembered.as_ref().is_none_or(|own| own.fetched < read.fetched) => {
+            Ok(read) if self.remembered.as_ref().is_none_or(|own| own.fetched <= read.fetched) => {
                 self.remembered = Some(read);
             }
             Ok(_) => {}
