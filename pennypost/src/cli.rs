@@ -113,6 +113,7 @@ Every setting of the configuration file can be given by --set, for example
 Mail to other servers goes by MX to port 25; [sending] in the configuration changes that, for example
   pennypost serve --set sending.enabled=false
   pennypost serve --set sending.smart_host=relay.example:25
+A smart host with a password is a table, [sending.smart_host]: address, user, password_file.
 Text messages go by a program of yours that [sms] names: url, secret, most_per_day, templates.
 Administration commands work while the server runs.")]
 pub struct ServeArgs {

@@ -1,7 +1,9 @@
 //! What `serve` needs to send to other servers.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::num::NonZeroU32;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,10 +13,11 @@ use pennypost_connector::WebhookSettings;
 use pennypost_directory::{DirectoryError, Resolved};
 use pennypost_ingress::net::Adapter;
 use pennypost_ingress::smtp::{self, DnsServers};
+use pennypost_lookup::{Authorities, Documents};
 use pennypost_model::EventId;
 use pennypost_outbound::Patience;
 use pennypost_ports::{Dns, DnsError, DnsKind, DnsRecord};
-use pennypost_send_remote::exchange::{self, Exchange, Home, Reach};
+use pennypost_send_remote::exchange::{self, Exchange, Home, Login, Reach, StsPolicies};
 use pennypost_send_remote::{self as send_remote, SendRemote};
 use serde::Deserialize;
 use tokio::io::DuplexStream;
@@ -30,8 +33,10 @@ pub struct Sending {
     /// Is anything sent to other servers? If nothing is said, yes from a data directory, and no in a cloud, where port 25
     /// is closed until its owner asks. Never by `--demo`, nor where functions handle events.
     pub enabled: Option<bool>,
-    /// Everything goes to this server, `NAME:PORT`, whatever DNS says. It has to take it without a password.
+    /// Everything goes to this server, whatever DNS says: `NAME:PORT`, or a table with what it wants to know.
     pub smart_host: Option<SmartHost>,
+    /// A file of PEM with authorities by which certificates are believed beside those of this machine.
+    pub authorities: Option<AuthorityFile>,
     /// The port of other servers.
     pub port: u16,
     /// This machine and private networks are tried, too, where DNS leads there: for networks of one's own, and tests.
@@ -55,6 +60,7 @@ impl Default for Sending {
         Sending {
             enabled: None,
             smart_host: None,
+            authorities: None,
             port: 25,
             private_networks: false,
             give_up_hours: positive(5 * 24),
@@ -131,25 +137,114 @@ impl From<TextingTable> for Texting {
     }
 }
 
-/// A server that takes everything.
+/// Authorities that the operator has named.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
-pub struct SmartHost(String, u16);
+#[serde(try_from = "PathBuf")]
+pub struct AuthorityFile(Authorities);
 
-impl TryFrom<String> for SmartHost {
+impl TryFrom<PathBuf> for AuthorityFile {
     type Error = String;
 
-    fn try_from(text: String) -> Result<SmartHost, String> {
-        let wrong = || format!("{text:?} is not NAME:PORT");
-        let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
-        let port = port.parse().ok().filter(|port| *port > 0).ok_or_else(wrong)?;
-        let host = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
-            Some(literal) => literal.parse::<std::net::Ipv6Addr>().map_err(|_| wrong())?.to_string(),
-            None if host.is_empty() || host.contains([':', ' ']) => return Err(wrong()),
-            None => host.to_owned(),
-        };
-        Ok(SmartHost(host, port))
+    fn try_from(path: PathBuf) -> Result<AuthorityFile, String> {
+        Authorities::and_of(&path).map(AuthorityFile)
     }
+}
+
+/// A server that takes everything.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "toml::Value")]
+pub struct SmartHost(SmartHostTable);
+
+/// The same as it is written where it wants to know something. What is missing is told where it is used: settings are said one
+/// after the other.
+#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct SmartHostTable {
+    /// `NAME:PORT`.
+    address: String,
+    /// The user; the password, or the file in which it stands.
+    user: Option<String>,
+    password: Option<String>,
+    password_file: Option<PathBuf>,
+    /// TLS begins with the connection; if nothing is said, at port 465.
+    implicit_tls: Option<bool>,
+}
+
+impl fmt::Debug for SmartHostTable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let SmartHostTable { address, user, .. } = self;
+        f.debug_struct("SmartHost").field("address", address).field("user", user).finish_non_exhaustive()
+    }
+}
+
+impl TryFrom<toml::Value> for SmartHost {
+    type Error = String;
+
+    fn try_from(value: toml::Value) -> Result<SmartHost, String> {
+        let table: SmartHostTable = match value {
+            toml::Value::String(address) => {
+                host_and_port(&address)?;
+                SmartHostTable { address, ..SmartHostTable::default() }
+            }
+            toml::Value::Table(table) => {
+                table.try_into().map_err(|error: toml::de::Error| error.message().to_owned())?
+            }
+            _ => return Err("it is NAME:PORT, or a table".to_owned()),
+        };
+        Ok(SmartHost(table))
+    }
+}
+
+impl SmartHost {
+    /// With its password, which is read here.
+    ///
+    /// # Errors
+    /// What is missing, or wrong.
+    fn ready(&self) -> Result<exchange::SmartHost, String> {
+        let SmartHost(table) = self;
+        let (host, port) = host_and_port(&table.address)?;
+        let is_wrapped = table.implicit_tls.unwrap_or(port == 465);
+        Ok(exchange::SmartHost { host, port, login: table.login()?, is_wrapped })
+    }
+}
+
+impl SmartHostTable {
+    fn login(&self) -> Result<Option<Login>, String> {
+        let password = match (&self.password, &self.password_file) {
+            (Some(_), Some(_)) => return Err("there is a password, and a password_file".to_owned()),
+            (None, Some(path)) => {
+                let wrong = |cause: &str| format!("{}: {cause}", path.display());
+                let text = std::fs::read_to_string(path).map_err(|error| wrong(&error.to_string()))?;
+                // The end of the line is the editor's.
+                Some(text.trim_end_matches(['\r', '\n']).to_owned())
+            }
+            (password, None) => password.clone(),
+        };
+        match (self.user.clone(), password) {
+            (None, None) => Ok(None),
+            (Some(user), Some(password)) => {
+                let is_good = |text: &str| !text.is_empty() && text.len() <= 1_000 && !text.contains('\0');
+                let is_good = is_good(&user) && is_good(&password);
+                is_good
+                    .then_some(Some(Login { user, password }))
+                    .ok_or_else(|| "user and password have 1 to 1000 bytes, none of them 0".to_owned())
+            }
+            (Some(_), None) => Err("there is a user, and neither password nor password_file".to_owned()),
+            (None, Some(_)) => Err("there is a password, and no user".to_owned()),
+        }
+    }
+}
+
+fn host_and_port(text: &str) -> Result<(String, u16), String> {
+    let wrong = || format!("{text:?} is not NAME:PORT");
+    let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
+    let port = port.parse().ok().filter(|port| *port > 0).ok_or_else(wrong)?;
+    let host = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+        Some(literal) => literal.parse::<std::net::Ipv6Addr>().map_err(|_| wrong())?.to_string(),
+        None if host.is_empty() || host.contains([':', ' ']) => return Err(wrong()),
+        None => host.to_owned(),
+    };
+    Ok((host, port))
 }
 
 impl Sending {
@@ -190,7 +285,10 @@ impl Home for FrontDoor {
 
 /// The handler and the worker. Where nothing is sent the handler puts down what comes all the same: what lay in its queue
 /// when sending was switched off would lose its bytes there.
-pub(crate) fn sender(office: &Office, config: &Config, adapter: &Arc<Adapter>) -> SendRemote {
+///
+/// # Errors
+/// What is missing for the smart host, or wrong.
+pub(crate) fn sender(office: &Office, config: &Config, adapter: &Arc<Adapter>) -> Result<SendRemote, String> {
     let said = &config.sending;
     let dns = match &config.adapter.dns.servers {
         DnsServers::These(servers) => match pennypost_lookup::over(servers) {
@@ -206,12 +304,19 @@ pub(crate) fn sender(office: &Office, config: &Config, adapter: &Arc<Adapter>) -
         tracing::warn!("letters of domains with keys wait: this process has nothing that opens them");
     }
     let settings = exchange::Settings {
-        smart_host: said.smart_host.clone().map(|SmartHost(host, port)| (host, port)),
+        smart_host: said.smart_host.as_ref().map(SmartHost::ready).transpose()?,
         port: said.port,
         reach: if said.private_networks { Reach::Everything } else { Reach::Public },
     };
     let hostname = config.adapter.hostname.clone();
-    let exchange = Exchange::new(dns.unwrap_or_else(|| Arc::new(NoDns)), &hostname, settings)
+    let dns = dns.unwrap_or_else(|| Arc::new(NoDns));
+    let authorities = said.authorities.clone().map(|AuthorityFile(all)| all).unwrap_or_default();
+    let documents = Documents::with(Arc::clone(&dns), authorities.clone(), said.private_networks);
+    let policies =
+        StsPolicies::new(Arc::clone(&dns), Arc::new(documents), office.control(), Arc::clone(&office.clock));
+    let exchange = Exchange::new(dns, &hostname, settings)
+        .believing(authorities)
+        .with_policies(policies)
         .with_home(Arc::new(FrontDoor(Arc::clone(adapter))))
         .in_haste(said.haste);
     let ports = send_remote::Ports {
@@ -228,10 +333,10 @@ pub(crate) fn sender(office: &Office, config: &Config, adapter: &Arc<Adapter>) -
     let patience = Patience { give_up: hours(said.give_up_hours), tell: hours(said.tell_after_hours) };
     let count = |number: NonZeroU32| usize::try_from(number.get()).unwrap_or(usize::MAX);
     let (attempts, attempts_each) = (count(said.attempts), count(said.attempts_per_domain));
-    SendRemote::new(
+    Ok(SendRemote::new(
         ports,
         send_remote::Settings { hostname, patience, attempts, attempts_each, haste: said.haste },
-    )
+    ))
 }
 
 #[cfg(test)]
@@ -240,12 +345,46 @@ mod tests {
 
     #[test]
     fn smart_hosts_are_read_as_they_are_written() {
-        let read = |text: &str| SmartHost::try_from(text.to_owned());
-        assert_eq!(read("relay.example:25"), Ok(SmartHost("relay.example".to_owned(), 25)));
-        assert_eq!(read("[2001:db8::1]:587"), Ok(SmartHost("2001:db8::1".to_owned(), 587)));
+        let read = |text: &str| SmartHost::try_from(toml::Value::from(text)).and_then(|host| host.ready());
+        assert_eq!(read("relay.example:25"), Ok(exchange::SmartHost::open("relay.example", 25)));
+        assert_eq!(read("[2001:db8::1]:587"), Ok(exchange::SmartHost::open("2001:db8::1", 587)));
+        assert_eq!(read("relay.example:465").map(|host| host.is_wrapped), Ok(true));
         for bad in
             ["relay.example", "relay.example:", ":25", "2001:db8::1:25", "[x]:25", "relay.example:0", "a b:1"]
         {
+            assert!(read(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn smart_hosts_may_want_to_know_who_is_there() {
+        let read = |text: &str| {
+            let value = toml::Value::Table(text.parse().expect("TOML"));
+            SmartHost::try_from(value).and_then(|host| host.ready())
+        };
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("password");
+        std::fs::write(&file, "open sesame\n").expect("written");
+        let named =
+            format!("address = 'relay.example:587'\nuser = 'us'\npassword_file = '{}'", file.display());
+        let host = read(&named).expect("a smart host");
+        let login = Login { user: "us".to_owned(), password: "open sesame".to_owned() };
+        assert_eq!((host.login.as_ref(), host.is_wrapped), (Some(&login), false));
+        // It is in no log.
+        assert!(!format!("{host:?}").contains("sesame"));
+        let direct =
+            "address = 'relay.example:587'\nuser = 'us'\npassword = 'open sesame'\nimplicit_tls = true";
+        let host = read(direct).expect("a smart host");
+        assert_eq!((host.login, host.is_wrapped), (Some(login), true));
+        for bad in [
+            "address = 'relay.example:587'\nuser = 'us'",
+            "address = 'relay.example:587'\npassword = 'x'",
+            "address = 'relay.example:587'\nuser = ''\npassword = 'x'",
+            "address = 'relay.example:587'\nuser = 'us'\npassword_file = '/nowhere/at/all'",
+            "address = 'relay.example:587'\nuser = 'us'\npassword = 'x'\npassword_file = 'y'",
+            "address = 'relay.example:587'\nname = 'us'",
+            "user = 'us'\npassword = 'x'",
+        ] {
             assert!(read(bad).is_err(), "{bad}");
         }
     }

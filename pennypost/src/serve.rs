@@ -107,7 +107,10 @@ pub async fn run(place: &Place, args: &ServeArgs, json: bool, text: &Text) -> Re
         Backend::Aws(_) => Arc::new(HereAndThere { here: room.clone(), there: others }),
     };
     let puts_down = handles && (config.adapter.is_sending || has_remote_queue(&office.backend).await);
-    let sender = puts_down.then(|| sending::sender(&office, &config, &adapter));
+    let sender = puts_down.then(|| sending::sender(&office, &config, &adapter)).transpose();
+    let sender = sender.map_err(|cause| {
+        Failed::Said(say!(text, "config-setting-value", setting = "sending.smart_host", cause = cause))
+    })?;
     let announcer = Announcer::new(Hooks::new(office.control()), Arc::clone(&office.clock));
     let joined = (announcer.clone(), sender.clone());
     let pipeline = Arc::new(pipeline(&office, &room, &adapter, wakeups, &config, joined));

@@ -12,10 +12,12 @@ use std::process::ExitCode;
 use clap::Args;
 use pennypost_directory::Tenant;
 use pennypost_fold::State;
+use pennypost_journeys::Tried;
 use pennypost_model::event::Verdict;
 use pennypost_model::journal::DeleteReason;
 use pennypost_model::trace::{
-    Attempt, Outcome, RemoteAnswer, RemoteOutcome, RemoteRecipient, TraceRecipient, TraceRecord, TraceStep,
+    Outcome, RemoteAnswer, RemoteOutcome, RemoteRecipient, TlsDemand, TlsReason, TraceRecipient, TraceRecord,
+    TraceStep,
 };
 use pennypost_model::{AccountKey, EventId, Rid, SystemFlags, TenantId, Timestamp, codec};
 use pennypost_ports::{Consistency, LogKind, LogRecord};
@@ -296,7 +298,7 @@ const fn remote_name(outcome: RemoteOutcome) -> &'static str {
     }
 }
 
-fn attempt_document((time, attempt): &(Timestamp, Attempt)) -> Value {
+fn attempt_document(Tried { time, attempt, demand }: &Tried) -> Value {
     let recipient = |recipient: &RemoteRecipient| {
         let RemoteAnswer { code, status, text } = &recipient.answer;
         json!({
@@ -313,6 +315,11 @@ fn attempt_document((time, attempt): &(Timestamp, Attempt)) -> Value {
         "attempt": attempt.number,
         "host": attempt.host,
         "tls": attempt.tls,
+        "tls_demand": demand.as_ref().map(|demand| json!({
+            "reason": demand.reason.name(),
+            "enforced": demand.is_enforced,
+            "failure": demand.failure,
+        })),
         "recipients": attempt.recipients.iter().map(recipient).collect::<Vec<_>>(),
         "next": attempt.next.map(Timestamp::rfc3339),
         "reported": attempt.reported,
@@ -374,7 +381,7 @@ async fn timeline(
             steps.push(arrival(delivery.time, recipient, copies, text).await?);
         }
     }
-    steps.extend(journey.attempts.iter().map(|(time, attempt)| attempted(*time, attempt, text)));
+    steps.extend(journey.attempts.iter().map(|tried| attempted(tried, text)));
     for (time, step) in &journey.incidents {
         let mut below = Vec::new();
         let line = match step {
@@ -408,33 +415,45 @@ async fn timeline(
     Ok(())
 }
 
-fn attempted(time: Timestamp, attempt: &Attempt, text: &Text) -> Step {
+fn attempted(Tried { time, attempt, demand }: &Tried, text: &Text) -> Step {
     let or_dash = |said: &str| if said.is_empty() { "–".to_owned() } else { clean(said) };
     let (destination, host) = (clean(&attempt.destination), or_dash(&attempt.host));
     let tls = or_dash(attempt.tls.as_deref().unwrap_or_default());
     let number = attempt.number;
     let line = say!(text, "trace-remote", number = number, destination = destination, host = host, tls = tls);
-    let mut below: Vec<String> = attempt
-        .recipients
-        .iter()
-        .map(|recipient| {
-            let RemoteAnswer { code, status, text: said } = &recipient.answer;
-            let code = code.map(|code| format!("{code} ")).unwrap_or_default();
-            let (address, answer) = (clean(&recipient.address), clean(&format!("{code}{status} {said}")));
-            match recipient.outcome {
-                RemoteOutcome::Sent => say!(text, "trace-remote-sent", address = address, answer = answer),
-                RemoteOutcome::Deferred => {
-                    say!(text, "trace-remote-deferred", address = address, answer = answer)
-                }
-                RemoteOutcome::Failed => {
-                    say!(text, "trace-remote-failed", address = address, answer = answer)
-                }
+    let mut below: Vec<String> =
+        demand.iter().map(|demand| demanded(demand, attempt.tls.is_some(), text)).collect();
+    below.extend(attempt.recipients.iter().map(|recipient| {
+        let RemoteAnswer { code, status, text: said } = &recipient.answer;
+        let code = code.map(|code| format!("{code} ")).unwrap_or_default();
+        let (address, answer) = (clean(&recipient.address), clean(&format!("{code}{status} {said}")));
+        match recipient.outcome {
+            RemoteOutcome::Sent => say!(text, "trace-remote-sent", address = address, answer = answer),
+            RemoteOutcome::Deferred => {
+                say!(text, "trace-remote-deferred", address = address, answer = answer)
             }
-        })
-        .collect();
+            RemoteOutcome::Failed => {
+                say!(text, "trace-remote-failed", address = address, answer = answer)
+            }
+        }
+    }));
     below.extend(attempt.next.map(|next| say!(text, "trace-remote-next", time = print::time(next))));
     below.extend(attempt.reported.map(|id| say!(text, "trace-remote-reported", id = id.to_string())));
-    Step(time, line, below)
+    Step(*time, line, below)
+}
+
+/// Whether the way was as private as somebody asks for.
+fn demanded(demand: &TlsDemand, is_private: bool, text: &Text) -> String {
+    let by = match (demand.reason, demand.is_enforced) {
+        (TlsReason::MtaSts, true) => "MTA-STS (enforce)".to_owned(),
+        (TlsReason::MtaSts, false) => "MTA-STS (testing)".to_owned(),
+        (TlsReason::SmartHost, _) => say!(text, "trace-remote-smart-host"),
+    };
+    match &demand.failure {
+        Some(cause) => say!(text, "trace-remote-not-private", by = by, cause = clean(cause)),
+        None if is_private => say!(text, "trace-remote-private", by = by),
+        None => say!(text, "trace-remote-demand", by = by),
+    }
 }
 
 fn acceptance(delivery: &Delivery, text: &Text) -> Step {

@@ -390,6 +390,7 @@ fn outbound(sender: AccountKey, next: Timestamp, object: &str) -> Outbound {
         ended: 0,
         delay_told: false,
         last: None,
+        demand: None,
     }
 }
 

@@ -257,6 +257,7 @@ impl SendRemote {
                 ended: 0,
                 delay_told: false,
                 last: None,
+                demand: None,
             };
             let clock = &self.0.ports.clock;
             outbox.add(&item, || clock.now()).await.map_err(|error| failure(&error))?;

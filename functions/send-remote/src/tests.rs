@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use pennypost_backend_embedded::{Embedded, Options};
 use pennypost_mailstore::compress::{compress, decompress};
 use pennypost_model::event::{AuthResults, Recipient, Source, Submission, Via};
-use pennypost_model::trace::{Attempt, Submitter};
+use pennypost_model::trace::{Attempt, Submitter, TlsDemand, TlsReason};
 use pennypost_model::{AccountId, AccountKey, EventId, TenantId, Timestamp};
 use pennypost_ports::{LogRecord, PortResult, RandomIds};
 use pennypost_signing::{Algorithm, KeyState};
@@ -45,6 +45,8 @@ struct Town {
     ids: Mutex<Vec<EventId>>,
     /// Nothing is ever answered.
     is_deaf: bool,
+    /// What was asked of the way.
+    demand: Option<TlsDemand>,
 }
 
 fn verdict(outcome: RemoteOutcome, code: u16, status: &str) -> Verdict {
@@ -63,6 +65,7 @@ impl Carrier for Town {
         let answer = self.answers.lock().pop_front();
         let mut handed = Handed::open(parcel.recipients.len());
         handed.host = "mx.a.example [192.0.2.1]:25".to_owned();
+        handed.demand = self.demand.clone();
         handed.settle_open(&answer.unwrap_or_else(|| verdict(RemoteOutcome::Sent, 250, "2.0.0")));
         handed
     }
@@ -451,6 +454,28 @@ async fn what_follows_from_an_attempt_is_done_though_it_failed_at_first() {
     assert_eq!(it.objects().await, 0);
     it.work().await;
     assert_eq!((it.attempts(&letter).await.len(), it.reports().await.len()), (1, 0));
+}
+
+#[tokio::test]
+async fn what_was_asked_of_the_way_is_traced_whoever_writes_it() {
+    let failure = Some("the server offers no TLS".to_owned());
+    let demand = Some(TlsDemand { reason: TlsReason::MtaSts, is_enforced: true, failure });
+    let it = with(Town { demand: demand.clone(), ..Town::default() }, None);
+    let letter = it.letter(&["you@a.example"]);
+    it.handle(&letter).await;
+    it.town.answers.lock().push_back(verdict(RemoteOutcome::Failed, 550, "5.1.1"));
+    // What followed from the attempt failed; somebody else reads it from the item.
+    *it.log.1.lock() = 1;
+    it.work().await;
+    it.pass(MINUTE);
+    it.work().await;
+    let query = LogQuery { tenant: TENANT, kind: LogKind::Trace, from: letter.id, to: letter.id, limit: 9 };
+    let records = it.backend.log().query(&query).await.expect("reads");
+    let told: Vec<_> = records
+        .iter()
+        .map(|record| codec::decode::<TraceRecord>(&record.value).expect("whole").demand)
+        .collect();
+    assert_eq!((told, it.tried()), (vec![demand], 1));
 }
 
 #[tokio::test]

@@ -442,6 +442,7 @@ impl SendRemote {
             next: (!is_over).then_some(item.next),
             reported: is_told.then(|| self.0.ports.ids.event(now)),
         };
+        item.demand = handed.demand;
         item.last = Some((now, attempt));
     }
 
@@ -469,7 +470,9 @@ impl SendRemote {
     async fn trace(&self, item: &Outbound, time: Timestamp, attempt: &Attempt) -> Result<(), OutboxError> {
         let Outbound { tenant, message, .. } = *item;
         let step = TraceStep::Attempted(attempt.clone());
-        let value = codec::encode(&TraceRecord::new(tenant, message, time, step));
+        let record =
+            TraceRecord { demand: item.demand.clone(), ..TraceRecord::new(tenant, message, time, step) };
+        let value = codec::encode(&record);
         let record = LogRecord { tenant, kind: LogKind::Trace, id: message, time, value };
         Ok(self.0.ports.log.append(&[record]).await?)
     }

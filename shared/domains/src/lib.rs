@@ -11,6 +11,7 @@ mod challenge;
 mod check;
 mod dmarc;
 mod mta_sts;
+mod published;
 mod report;
 mod say;
 mod service;
@@ -21,6 +22,7 @@ mod wanted;
 
 pub use challenge::{Challenge, Proof, prove};
 pub use check::{DkimRecord, Question, check};
+pub use published::{BadPolicy, POLICY_PATH, PublishedPolicy, policy_id};
 pub use report::{Checked, Fault, Report, Subject, Verdict};
 pub use service::{BadService, MailHost, Server, Service};
 pub use tls_policy::{BadTlsPolicy, TlsMode, TlsPolicy};

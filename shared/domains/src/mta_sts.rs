@@ -4,11 +4,10 @@ use pennypost_ports::{Dns, DnsKind, DnsRecord, Https};
 
 use crate::Service;
 use crate::check::Question;
+use crate::published::{POLICY_PATH, fields, is_host, policy_id};
 use crate::report::{Checked, Fault, Subject, Verdict};
 use crate::tags::{is_version, tag, tags};
 
-/// Where the policy lies.
-const PATH: &str = "/.well-known/mta-sts.txt";
 /// Seconds for which a policy has to be kept to protect anybody.
 const DAY: u64 = 86_400;
 
@@ -40,11 +39,8 @@ async fn judged(https: &dyn Https, question: Question<'_>, checked: Checked, fou
     match found {
         [] => return checked.with(Verdict::Missing, Fault::NoRecord),
         [one] => {
-            let id = tags(one).and_then(|tags| tag(&tags, "id").map(str::to_owned));
-            let is_id = id.as_ref().is_some_and(|id| {
-                (1..=32).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_alphanumeric())
-            });
-            if !is_id {
+            let id = policy_id([one.as_str()]);
+            if id.is_none() {
                 checked = checked.with(Verdict::Wrong, Fault::Syntax("id=".to_owned()));
             } else if own.is_some_and(|own| id != Some(own.id(service))) {
                 checked = checked.with(Verdict::Wrong, Fault::OldPolicy);
@@ -52,7 +48,7 @@ async fn judged(https: &dyn Https, question: Question<'_>, checked: Checked, fou
         }
         several => return checked.with(Verdict::Wrong, Fault::Several(several.len())),
     }
-    match https.fetch(&format!("mta-sts.{domain}"), PATH).await {
+    match https.fetch(&format!("mta-sts.{domain}"), POLICY_PATH).await {
         Ok(bytes) => {
             let text = String::from_utf8_lossy(&bytes);
             let is_other =
@@ -65,9 +61,7 @@ async fn judged(https: &dyn Https, question: Question<'_>, checked: Checked, fou
 }
 
 fn policy(mut checked: Checked, text: &str, service: &Service) -> Checked {
-    let mut fields =
-        text.lines().filter_map(|line| line.split_once(':')).map(|(name, value)| (name.trim(), value.trim()));
-    let fields: Vec<(&str, &str)> = fields.by_ref().collect();
+    let fields = fields(text);
     let field = |wanted: &str| fields.iter().find(|(name, _)| *name == wanted).map(|(_, value)| *value);
     checked = checked.finding([text.split_whitespace().collect::<Vec<_>>().join(" ")]);
     if field("version") != Some("STSv1") {
@@ -91,15 +85,6 @@ fn policy(mut checked: Checked, text: &str, service: &Service) -> Checked {
         }
     }
     checked
-}
-
-/// Does the pattern of a policy stand for the host (RFC 8461 section 4.1)?
-fn is_host(pattern: &str, host: &str) -> bool {
-    let pattern = pattern.to_ascii_lowercase();
-    match pattern.strip_prefix("*.") {
-        Some(rest) => host.split_once('.').is_some_and(|(_, above)| above == rest),
-        None => pattern == host,
-    }
 }
 
 pub(crate) async fn reports(dns: &dyn Dns, domain: &str) -> Checked {

@@ -2,7 +2,8 @@
 
 use pennypost_model::event::Verdict;
 use pennypost_model::trace::{
-    Attempt, Outcome, RemoteAnswer, RemoteOutcome, Submitter, TraceRecipient, TraceRecord, TraceStep,
+    Attempt, Outcome, RemoteAnswer, RemoteOutcome, Submitter, TlsDemand, TraceRecipient, TraceRecord,
+    TraceStep,
 };
 use pennypost_model::{EventId, TenantId, Timestamp, codec};
 use pennypost_policy::SENT_REASON;
@@ -18,7 +19,7 @@ pub struct Journey {
     /// Its delivery, if it came to that.
     pub delivery: Option<Delivery>,
     /// Attempts at other servers that brought something new; each once, in the order in which they were made.
-    pub attempts: Vec<(Timestamp, Attempt)>,
+    pub attempts: Vec<Tried>,
     /// What else happened, and when; each once, in the order of the records.
     pub incidents: Vec<(Timestamp, TraceStep)>,
 }
@@ -48,6 +49,17 @@ pub struct Delivery {
     pub submitter: Option<Submitter>,
 }
 
+/// An attempt at other servers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tried {
+    /// When it ended.
+    pub time: Timestamp,
+    /// What came of it.
+    pub attempt: Attempt,
+    /// Why the way had to be private, and whether it was.
+    pub demand: Option<TlsDemand>,
+}
+
 /// What became of a recipient at another server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Remote<'a> {
@@ -59,6 +71,8 @@ pub struct Remote<'a> {
     pub answer: &'a RemoteAnswer,
     /// The attempt.
     pub attempt: &'a Attempt,
+    /// Why the way had to be private, and whether it was.
+    pub demand: Option<&'a TlsDemand>,
 }
 
 impl Journey {
@@ -85,7 +99,7 @@ impl Journey {
                 return;
             }
         };
-        let TraceRecord { time, submitter, .. } = record;
+        let TraceRecord { time, submitter, demand, .. } = record;
         match record.step {
             TraceStep::Delivered {
                 accepted,
@@ -118,10 +132,10 @@ impl Journey {
             },
             TraceStep::Attempted(attempt) => {
                 // What follows from an attempt may be done twice; of many recipients each part has attempts of its own.
-                let is_same = |(known, same): &(Timestamp, Attempt)| *known == time && *same == attempt;
-                if !self.attempts.iter().any(is_same) {
-                    let place = self.attempts.partition_point(|(earlier, _)| *earlier <= time);
-                    self.attempts.insert(place, (time, attempt));
+                let tried = Tried { time, attempt, demand };
+                if !self.attempts.contains(&tried) {
+                    let place = self.attempts.partition_point(|earlier| earlier.time <= time);
+                    self.attempts.insert(place, tried);
                 }
             }
             step => {
@@ -140,10 +154,10 @@ impl Journey {
     /// before the first.
     #[must_use]
     pub fn remote(&self, address: &str) -> Option<Remote<'_>> {
-        let of_recipient = self.attempts.iter().filter_map(|(time, attempt)| {
+        let of_recipient = self.attempts.iter().filter_map(|Tried { time, attempt, demand }| {
             let recipient = attempt.recipients.iter().find(|recipient| recipient.address == address)?;
             let (outcome, answer) = (recipient.outcome, &recipient.answer);
-            Some(Remote { time: *time, outcome, answer, attempt })
+            Some(Remote { time: *time, outcome, answer, attempt, demand: demand.as_ref() })
         });
         of_recipient
             .reduce(|known, later| if known.outcome == RemoteOutcome::Deferred { later } else { known })

@@ -12,6 +12,8 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
+use crate::Authorities;
+
 /// Bytes of an answer at most, with its head.
 const MAX_ANSWER: usize = 64 * 1024;
 /// How long all of it may take.
@@ -24,8 +26,9 @@ pub struct Documents {
     dns: Arc<dyn Dns>,
     /// Made when it is needed: most processes never ask for a document.
     tls: OnceLock<TlsConnector>,
+    authorities: Authorities,
     port: u16,
-    /// Only tests speak to this machine.
+    /// Of the operator's own networks, and of tests: this machine is asked, too.
     is_private_asked: bool,
     /// Hosts with ports that may be asked for more than documents on networks that are not public: the operator's word.
     known: Vec<(String, u16)>,
@@ -35,7 +38,13 @@ impl Documents {
     /// With the authorities that this machine believes. Hosts are looked up with `dns`.
     #[must_use]
     pub fn new(dns: Arc<dyn Dns>) -> Documents {
-        Documents { dns, tls: OnceLock::new(), port: 443, is_private_asked: false, known: Vec::new() }
+        Documents::with(dns, Authorities::default(), false)
+    }
+
+    /// With these authorities; of private networks, too, if that is said.
+    #[must_use]
+    pub fn with(dns: Arc<dyn Dns>, authorities: Authorities, is_private_asked: bool) -> Documents {
+        Documents { dns, tls: OnceLock::new(), authorities, port: 443, is_private_asked, known: Vec::new() }
     }
 
     /// The same, asking these hosts on whatever network they are, for more than documents: each at the port that is said with
@@ -61,7 +70,8 @@ impl Documents {
         is_private_asked: bool,
     ) -> Documents {
         let tls = OnceLock::from(connector(roots));
-        Documents { dns, tls, port, is_private_asked, known: Vec::new() }
+        let authorities = Authorities::default();
+        Documents { dns, tls, authorities, port, is_private_asked, known: Vec::new() }
     }
 
     async fn connect(&self, host: &str, port: u16, is_known: bool) -> Result<TcpStream, FetchError> {
@@ -155,12 +165,15 @@ impl Documents {
         let failed = |error: std::io::Error| FetchError::Connection(error.to_string());
         let name = ServerName::try_from(host.to_owned()).map_err(|_| FetchError::NoHost)?;
         let stream = self.connect(host, port, is_known).await?;
-        let stream = self.tls.get_or_init(|| connector(of_machine())).connect(name, stream).await.map_err(
-            |error| {
+        let stream = self
+            .tls
+            .get_or_init(|| connector(self.authorities.roots()))
+            .connect(name, stream)
+            .await
+            .map_err(|error| {
                 let is_of_tls = error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>());
                 if is_of_tls { FetchError::Certificate(error.to_string()) } else { failed(error) }
-            },
-        )?;
+            })?;
         spoken(stream, request, is_enough).await
     }
 }
@@ -219,17 +232,6 @@ fn known_host(text: &str) -> Option<(String, u16)> {
         None => (text, 443),
     };
     (!host.is_empty() && port > 0).then(|| (host.to_ascii_lowercase(), port))
-}
-
-/// The authorities that this machine believes.
-fn of_machine() -> RootCertStore {
-    let mut roots = RootCertStore::empty();
-    let found = rustls_native_certs::load_native_certs();
-    for error in &found.errors {
-        tracing::warn!(%error, "an authority of this machine can't be read");
-    }
-    roots.add_parsable_certificates(found.certs);
-    roots
 }
 
 fn connector(roots: RootCertStore) -> TlsConnector {

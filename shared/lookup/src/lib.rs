@@ -4,12 +4,14 @@
 //! Owns nothing but connections. What tenants name is asked, so: each look-up and each document has an end in time and in
 //! bytes, and no host on a network that is not public is connected to.
 
+mod authorities;
 mod dns;
 mod https;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+pub use authorities::Authorities;
 pub use dns::{BadServer, Resolver};
 pub use https::{Documents, is_public};
 

@@ -78,6 +78,16 @@ pub fn decode_plain<T: DeserializeOwned>(kind: &'static str, body: &[u8]) -> Res
     postcard::from_bytes(body).map_err(|error| CodecError::Damaged { kind, cause: error.to_string() })
 }
 
+/// The fields behind a version that had all but the last one, which is an option: it is none. For [`Versioned::upgrade`].
+///
+/// # Errors
+/// [`CodecError::Damaged`].
+pub fn decode_without_last<T: DeserializeOwned>(kind: &'static str, body: &[u8]) -> Result<T, CodecError> {
+    // Of a value that was written as an older version by a newer program the option stands there already: what is behind the
+    // last field is not read.
+    decode_plain(kind, &[body, &[0]].concat())
+}
+
 /// The value in `bytes`.
 ///
 /// # Errors

@@ -22,6 +22,8 @@ pub struct TraceRecord {
     pub used: Option<Used>,
     /// Who handed it in, if it was a member.
     pub submitter: Option<Submitter>,
+    /// Of an attempt at another server: why the way had to be private, and whether it was.
+    pub demand: Option<TlsDemand>,
 }
 
 /// A member who handed a message in.
@@ -39,13 +41,18 @@ impl TraceRecord {
     /// A step for which nothing was counted.
     #[must_use]
     pub const fn new(tenant: TenantId, message: EventId, time: Timestamp, step: TraceStep) -> TraceRecord {
-        TraceRecord { tenant, message, time, step, used: None, submitter: None }
+        TraceRecord { tenant, message, time, step, used: None, submitter: None, demand: None }
     }
 }
 
 impl Versioned for TraceRecord {
     const KIND: &'static str = "trace record";
-    const VERSION: u8 = 3;
+    const VERSION: u8 = 4;
+
+    /// Programs that read version 3 only go on reading what tells of no demand.
+    fn version(&self) -> u8 {
+        if self.demand.is_some() { Self::VERSION } else { 3 }
+    }
 
     fn upgrade(found: u8, body: &[u8]) -> Result<TraceRecord, CodecError> {
         /// Before members handed messages in.
@@ -66,6 +73,7 @@ impl Versioned for TraceRecord {
             step: TraceStep,
         }
         match found {
+            3 => codec::decode_without_last(Self::KIND, body),
             1 => {
                 let Version1 { tenant, message, time, step } = codec::decode_plain(Self::KIND, body)?;
                 Ok(TraceRecord::new(tenant, message, time, step))
@@ -75,6 +83,37 @@ impl Versioned for TraceRecord {
                 Ok(TraceRecord { used, ..TraceRecord::new(tenant, message, time, step) })
             }
             _ => Err(CodecError::Version { kind: Self::KIND, found, known: Self::VERSION }),
+        }
+    }
+}
+
+/// TLS with a certificate that holds, as it was asked for of an attempt at another server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TlsDemand {
+    /// Who asks for it.
+    pub reason: TlsReason,
+    /// Without it nothing is sent; otherwise it is only told that there was none.
+    pub is_enforced: bool,
+    /// Why it could not be had.
+    pub failure: Option<String>,
+}
+
+/// Who asks for TLS with a certificate that holds. Stored: new ones at the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TlsReason {
+    /// The domain's policy (MTA-STS: RFC 8461).
+    MtaSts,
+    /// The smart host, to which a password is told.
+    SmartHost,
+}
+
+impl TlsReason {
+    /// Its name, as documents have it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            TlsReason::MtaSts => "mta-sts",
+            TlsReason::SmartHost => "smart-host",
         }
     }
 }
@@ -238,8 +277,16 @@ mod tests {
         let fields = (record.tenant, record.message, record.time, record.step.clone());
         assert_eq!(decode(&encode_plain(&fields, 1)), Ok(record.clone()));
         assert_eq!(decode(&encode_plain(&(&fields, record.used.clone()), 2)), Ok(record.clone()));
+        let before = (fields, record.used.clone(), record.submitter.clone());
+        assert_eq!(decode(&encode_plain(&before, 3)), Ok(record.clone()));
+        // What tells of no demand is still written for those who know of none.
+        assert_eq!(encode(&record)[0], 3);
+        assert_eq!(decode(&encode(&record)), Ok(record.clone()));
+        let failure = Some("it has expired".to_owned());
+        let demand = Some(TlsDemand { reason: TlsReason::MtaSts, is_enforced: true, failure });
+        let record = TraceRecord { demand, ..record };
         assert_eq!(decode(&encode(&record)), Ok(record));
-        assert!(decode::<TraceRecord>(&[4, 0]).is_err());
+        assert!(decode::<TraceRecord>(&[5, 0]).is_err());
         assert!(decode::<TraceRecord>(&[1, 0]).is_err());
     }
 }

@@ -1,7 +1,7 @@
 //! One message for one destination.
 
-use pennypost_model::codec::Versioned;
-use pennypost_model::trace::{Attempt, RemoteAnswer, RemoteOutcome};
+use pennypost_model::codec::{self, CodecError, Versioned};
+use pennypost_model::trace::{Attempt, RemoteAnswer, RemoteOutcome, TlsDemand};
 use pennypost_model::{AccountKey, EventId, TenantId, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -63,10 +63,25 @@ pub struct Outbound {
     pub delay_told: bool,
     /// The last attempt that ended, and when.
     pub last: Option<(Timestamp, Attempt)>,
+    /// Why the way had to be private in that attempt, and whether it was.
+    pub demand: Option<TlsDemand>,
 }
 
 impl Versioned for Outbound {
     const KIND: &'static str = "outbound message";
+    const VERSION: u8 = 2;
+
+    /// Programs that read version 1 only go on reading what tells of no demand.
+    fn version(&self) -> u8 {
+        if self.demand.is_some() { Self::VERSION } else { 1 }
+    }
+
+    fn upgrade(found: u8, body: &[u8]) -> Result<Outbound, CodecError> {
+        match found {
+            1 => codec::decode_without_last(Self::KIND, body),
+            _ => Err(CodecError::Version { kind: Self::KIND, found, known: Self::VERSION }),
+        }
+    }
 }
 
 impl Outbound {

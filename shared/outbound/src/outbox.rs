@@ -336,7 +336,7 @@ impl Outbox {
 #[cfg(test)]
 mod tests {
     use pennypost_backend_embedded::{Embedded, Options};
-    use pennypost_model::trace::{RemoteAnswer, RemoteOutcome};
+    use pennypost_model::trace::{RemoteAnswer, RemoteOutcome, TlsDemand, TlsReason};
     use pennypost_model::{AccountId, AccountKey};
 
     use super::*;
@@ -371,11 +371,27 @@ mod tests {
             ended: 0,
             delay_told: false,
             last: None,
+            demand: None,
         }
     }
 
     fn outbox(dir: &tempfile::TempDir) -> Outbox {
         Outbox::new(Embedded::open(dir.path(), &Options::server()).expect("opens").control())
+    }
+
+    #[test]
+    fn items_of_the_version_before_are_read() {
+        let before = item(1, 2);
+        let written = codec::encode(&before);
+        assert_eq!(codec::decode(&written), Ok(before.clone()));
+        // As it was written when there were no demands: without the last field.
+        let (none, fields) = written.split_last().expect("bytes");
+        assert_eq!((written[0], *none), (1, 0));
+        assert_eq!(codec::decode(fields), Ok(before.clone()));
+        let demand = Some(TlsDemand { reason: TlsReason::SmartHost, is_enforced: true, failure: None });
+        let now = Outbound { demand, ..before };
+        let written = codec::encode(&now);
+        assert_eq!((written[0], codec::decode(&written)), (2, Ok(now)));
     }
 
     #[tokio::test]

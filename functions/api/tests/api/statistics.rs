@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use pennypost_admin::{Grant, Grants, PersonChange, Reach, UsedBytes, Worked};
 use pennypost_directory::{Attempt, DepartmentId, Plan, SignInKind, SignInOutcome, SignInRecord};
 use pennypost_model::trace::{
-    Attempt as RemoteAttempt, Outcome, RemoteAnswer, RemoteOutcome, RemoteRecipient, Submitter,
-    TraceRecipient, TraceRecord, TraceStep,
+    Attempt as RemoteAttempt, Outcome, RemoteAnswer, RemoteOutcome, RemoteRecipient, Submitter, TlsDemand,
+    TlsReason, TraceRecipient, TraceRecord, TraceStep,
 };
 use pennypost_model::{AccountKey, EventId, TenantId, Timestamp, codec};
 use pennypost_ports::{Ids, LogKind, LogRecord, RandomIds};
@@ -357,12 +357,17 @@ async fn letters_to_other_servers_are_told_as_far_as_they_went() {
     let later = it.office.administration.directory().now().plus_millis(3_600_000);
     for step in [
         attempted("other.example", None, &[(a, sent, 250), (b, failed, 550)]),
-        attempted("third.example", Some(later), &[(c, deferred, 451)]),
         // It has been tried since, without news.
         attempted("fifth.example", Some(time.plus_millis(60_000)), &[(e, deferred, 451)]),
     ] {
         it.append(traced(it.home.id, id, time, step)).await;
     }
+    let failure = Some("the server offers no TLS".to_owned());
+    let demand = Some(TlsDemand { reason: TlsReason::MtaSts, is_enforced: true, failure });
+    let step = attempted("third.example", Some(later), &[(c, deferred, 451)]);
+    let held = TraceRecord { demand, ..TraceRecord::new(it.home.id, id, time, step) };
+    let (tenant, value) = (it.home.id, codec::encode(&held));
+    it.append(LogRecord { tenant, kind: LogKind::Trace, id, time, value }).await;
     let whole = it.get(&format!("/letters/{id}")).await;
     let shown = |letter: &Value| -> Vec<(String, String, Value)> {
         let rows = letter["delivery"]["recipients"].as_array().expect("recipients").clone();
@@ -381,6 +386,9 @@ async fn letters_to_other_servers_are_told_as_far_as_they_went() {
     let first = &whole["delivery"]["recipients"][1];
     assert_eq!(first["server"], json!("mx.other.example [192.0.2.1]:25"));
     assert_eq!((&first["tls"], &first["answered"]), (&json!("TLSv1.3 X"), &json!(time.rfc3339())));
+    let demand = json!({ "reason": "mta-sts", "enforced": true, "failure": "the server offers no TLS" });
+    let demands = [1, 3].map(|number| whole["delivery"]["recipients"][number]["tls_demand"].clone());
+    assert_eq!(demands, [Value::Null, demand]);
     assert_eq!((&whole["kind"], &whole["recipients"][1]), (&json!("sent"), &json!(a)));
     // Whoever sees who wrote it sees what came of it, and not who else got it.
     let head = it.head_of_department().await;

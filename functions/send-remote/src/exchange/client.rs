@@ -3,16 +3,18 @@
 
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use pennypost_model::trace::{RemoteAnswer, RemoteOutcome};
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, DuplexStream};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
-use tokio_rustls::TlsConnector;
 
 use super::reply::{Broken, Incoming, Reply};
 use super::route::Hop;
-use super::{Handed, Parcel, Verdict};
+use super::tls::Privacy;
+use super::{Handed, Login, Parcel, Verdict};
 
 /// How long to wait for what. RFC 5321 section 4.5.3.2 says five minutes for most: who takes longer than two is not well.
 #[derive(Debug, Clone, Copy)]
@@ -69,7 +71,11 @@ const SLOWEST: f64 = 100_000.0;
 #[derive(Clone, Copy)]
 pub(super) struct How<'a> {
     pub own_name: &'a str,
-    pub tls: Option<&'a TlsConnector>,
+    pub tls: Option<&'a Privacy>,
+    /// TLS begins with the connection (RFC 8314 section 3.3), and not by STARTTLS.
+    pub is_wrapped: bool,
+    /// What the server wants to know before it takes anything.
+    pub login: Option<&'a Login>,
     pub timing: Timing,
     /// When the message has to be over there.
     pub deadline: Instant,
@@ -84,8 +90,8 @@ pub(super) enum End {
     Over,
     /// This server is no help; another one may be.
     Elsewhere(Verdict),
-    /// It offers TLS and can't do it: a new connection, in the clear.
-    WithoutTls,
+    /// TLS could not be had, and why. Where it need not be, a new connection in the clear is the way.
+    WithoutTls(Verdict),
 }
 
 /// What a server offers.
@@ -95,6 +101,8 @@ struct Offers {
     eight_bit: bool,
     utf8: bool,
     size: Option<u64>,
+    /// Ways to sign in, in upper case.
+    auth: Vec<String>,
 }
 
 impl Offers {
@@ -107,6 +115,7 @@ impl Offers {
                 "STARTTLS" => offers.start_tls = true,
                 "8BITMIME" => offers.eight_bit = true,
                 "SMTPUTF8" => offers.utf8 = true,
+                "AUTH" => offers.auth = words.map(str::to_ascii_uppercase).collect(),
                 // Without a number, or with 0, there is no limit (RFC 1870 section 3).
                 "SIZE" => {
                     let limit = words.next().and_then(|word| word.parse().ok());
@@ -245,48 +254,59 @@ async fn connect(hop: &Hop, how: How<'_>) -> Result<Conversation, End> {
     Err(End::Elsewhere(ours(RemoteOutcome::Deferred, "4.4.1", &text)))
 }
 
+/// Why there is no TLS.
+fn not_private(status: &str, text: &str) -> Verdict {
+    ours(RemoteOutcome::Deferred, status, text)
+}
+
 impl Conversation {
-    /// TLS over the connection, and what is offered then.
-    async fn start_tls(
-        self,
-        tls: &TlsConnector,
-        hop: &Hop,
-        own_name: &str,
-        handed: &mut Handed,
-    ) -> Result<(Conversation, Offers), End> {
-        // What came before TLS is nobody's word (RFC 3207 section 6): it goes with its connection.
-        if !self.incoming.is_empty() {
-            return Err(End::WithoutTls);
-        }
-        let name = ServerName::try_from(hop.host.clone());
-        let name = name.unwrap_or_else(|_| ServerName::from(hop.address.ip()));
-        let patience = self.within(self.timing.command);
-        let private = match tokio::time::timeout(patience, tls.connect(name, self.stream)).await {
-            Ok(Ok(private)) => private,
-            Ok(Err(error)) => {
-                tracing::debug!(host = hop.host, %error, "a server offers TLS and can't do it");
-                return Err(End::WithoutTls);
+    /// TLS over the connection.
+    async fn encrypt(self, tls: &Privacy, hop: &Hop, handed: &mut Handed) -> Result<Conversation, End> {
+        let name = match ServerName::try_from(hop.host.clone()) {
+            Ok(name) => name,
+            // A certificate that holds for the address alone says nothing about the host.
+            Err(_) if tls.judged.is_some() && tls.is_required => {
+                let text = format!("no certificate can hold for {}", hop.host);
+                return Err(End::WithoutTls(not_private("4.7.5", &text)));
             }
-            Err(_) => return Err(End::WithoutTls),
+            Err(_) => ServerName::from(hop.address.ip()),
+        };
+        let patience = self.within(self.timing.command);
+        let failed = |why: &str| {
+            tracing::debug!(host = hop.host, why, "there is no TLS with a server");
+            End::WithoutTls(not_private("4.7.5", why))
+        };
+        let private = match tokio::time::timeout(patience, tls.connector.connect(name, self.stream)).await {
+            Ok(Ok(private)) => private,
+            Ok(Err(error)) => return Err(failed(&error.to_string())),
+            Err(_) => return Err(failed("the server does not answer in time")),
         };
         let (_, connection) = private.get_ref();
         let version = connection.protocol_version().and_then(|version| version.as_str()).unwrap_or("TLS");
         let suite = connection.negotiated_cipher_suite().and_then(|suite| suite.suite().as_str());
         handed.tls = Some(format!("{version} {}", suite.unwrap_or_default()));
         let (stream, incoming) = (Box::new(private), Incoming::default());
-        let mut conversation =
-            Conversation { stream, incoming, timing: self.timing, deadline: self.deadline };
-        let offers = conversation.hello(own_name).await.map_err(|broken| elsewhere(&broken))?;
-        Ok((conversation, offers))
+        Ok(Conversation { stream, incoming, timing: self.timing, deadline: self.deadline })
     }
 }
 
 /// Hands the parcel to one server.
 pub(super) async fn converse(hop: &Hop, parcel: &Parcel<'_>, how: How<'_>, handed: &mut Handed) -> End {
-    match greet(hop, how, handed).await {
-        Ok((conversation, offers)) => hand_in(conversation, &offers, parcel, handed).await,
-        Err(end) => end,
+    let (mut conversation, offers) = match greet(hop, how, handed).await {
+        Ok(greeted) => greeted,
+        Err(end) => return end,
+    };
+    if let Some(login) = how.login {
+        // A password is told to nobody in the clear, whatever asked for TLS before.
+        if handed.tls.is_none() {
+            return End::WithoutTls(not_private("4.7.4", "there is no TLS"));
+        }
+        if let Err(end) = conversation.sign_in(&offers, login, handed).await {
+            conversation.quit().await;
+            return end;
+        }
     }
+    hand_in(conversation, &offers, parcel, handed).await
 }
 
 /// Hands the parcel in where mail of other servers comes in, at the other end of this.
@@ -324,16 +344,94 @@ async fn hand_in(
 async fn greet(hop: &Hop, how: How<'_>, handed: &mut Handed) -> Result<(Conversation, Offers), End> {
     let mut conversation = connect(hop, how).await?;
     handed.host = hop.shown();
-    handed.tls = None;
-    let mut offers = conversation.meet(how).await?;
-    if let Some(tls) = how.tls.filter(|_| offers.start_tls) {
-        let reply = conversation.command("STARTTLS").await.map_err(|_| End::WithoutTls)?;
-        // Whoever can't at present gets it in the clear: it would have been so without the offer.
-        if reply.code == 220 {
-            (conversation, offers) = conversation.start_tls(tls, hop, how.own_name, handed).await?;
-        }
+    (handed.tls, handed.in_the_clear) = (None, None);
+    if let Some(tls) = how.tls.filter(|_| how.is_wrapped) {
+        conversation = conversation.encrypt(tls, hop, handed).await?;
+        let offers = conversation.meet(how).await?;
+        return Ok((conversation, offers));
     }
+    let offers = conversation.meet(how).await?;
+    let Some(tls) = how.tls else { return Ok((conversation, offers)) };
+    // Whoever does not offer it, or can't at present, gets it in the clear, unless that must not be.
+    let why = if offers.start_tls {
+        let reply = conversation.command("STARTTLS").await;
+        let reply = reply.map_err(|broken| End::WithoutTls(not_private("4.7.5", &broken.to_string())))?;
+        if reply.code == 220 {
+            // What came before TLS is nobody's word (RFC 3207 section 6): it goes with its connection.
+            if !conversation.incoming.is_empty() {
+                let text = "somebody speaks in the clear behind STARTTLS";
+                return Err(End::WithoutTls(not_private("4.7.5", text)));
+            }
+            let mut conversation = conversation.encrypt(tls, hop, handed).await?;
+            let offers = conversation.hello(how.own_name).await.map_err(|broken| elsewhere(&broken))?;
+            return Ok((conversation, offers));
+        }
+        let said = reply.verdict().1;
+        format!("the server takes no STARTTLS: {} {} {}", reply.code, said.status, said.text)
+    } else {
+        "the server offers no TLS".to_owned()
+    };
+    if tls.is_required {
+        conversation.quit().await;
+        return Err(End::WithoutTls(not_private("4.7.4", &why)));
+    }
+    handed.in_the_clear = Some(why);
     Ok((conversation, offers))
+}
+
+/// What is said where a server does not let us sign in: it waits, since it is nobody's fault who wrote it.
+fn shut_out(reply: &Reply) -> Verdict {
+    let (_, RemoteAnswer { code, status, text }) = reply.verdict();
+    let status = match status.split_once('.') {
+        Some((_, "0.0")) | None => "4.7.8".to_owned(),
+        Some((_, rest)) => format!("4.{rest}"),
+    };
+    let text = format!("the smart host refuses user and password: {text}");
+    (RemoteOutcome::Deferred, RemoteAnswer { code, status, text })
+}
+
+impl Conversation {
+    /// Signs in (RFC 4954), over TLS. Where it is refused nobody else is asked: each time may count.
+    async fn sign_in(&mut self, offers: &Offers, login: &Login, handed: &mut Handed) -> Result<(), End> {
+        let reply = match self.prove(offers, login).await {
+            Ok(Some(reply)) if reply.code == 235 => return Ok(()),
+            Ok(Some(reply)) => reply,
+            Ok(None) => {
+                let text = "the smart host offers neither AUTH PLAIN nor AUTH LOGIN";
+                tracing::error!(host = handed.host, "{text}: letters wait");
+                return Err(End::Elsewhere(ours(RemoteOutcome::Deferred, "4.7.4", text)));
+            }
+            Err(broken) => return Err(End::Elsewhere(deferred(&broken))),
+        };
+        let verdict = shut_out(&reply);
+        let (host, answer) = (&handed.host, &verdict.1);
+        tracing::error!(host, code = reply.code, answer.text, "the smart host lets nobody in: letters wait");
+        handed.is_shut_out = true;
+        handed.settle_open(&verdict);
+        handed.close();
+        Err(End::Over)
+    }
+
+    /// The last reply to AUTH; none, if there is no way that both know.
+    async fn prove(&mut self, offers: &Offers, login: &Login) -> Result<Option<Reply>, Broken> {
+        let Login { user, password } = login;
+        let offers = |name: &str| offers.auth.iter().any(|offered| offered == name);
+        if offers("PLAIN") {
+            let words = STANDARD.encode(format!("\0{user}\0{password}"));
+            return self.command(&format!("AUTH PLAIN {words}")).await.map(Some);
+        }
+        if !offers("LOGIN") {
+            return Ok(None);
+        }
+        let mut reply = self.command("AUTH LOGIN").await?;
+        for words in [user, password] {
+            if reply.code != 334 {
+                break;
+            }
+            reply = self.command(&STANDARD.encode(words)).await?;
+        }
+        Ok(Some(reply))
+    }
 }
 
 impl Conversation {

@@ -1,26 +1,34 @@
-//! The way to other servers: DNS, SMTP (RFC 5321), TLS where the peer offers it.
+//! The way to other servers: DNS, SMTP (RFC 5321), TLS where the peer offers it, and nothing but TLS where somebody asks for it.
 
 mod client;
+mod demand;
 mod reply;
 mod route;
+mod sts;
 #[cfg(test)]
 mod tests;
 mod tls;
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
+use parking_lot::Mutex;
+use pennypost_lookup::Authorities;
 use pennypost_model::EventId;
-use pennypost_model::trace::{RemoteAnswer, RemoteOutcome};
+use pennypost_model::trace::{RemoteAnswer, RemoteOutcome, TlsDemand};
 use pennypost_ports::Dns;
 use serde::Deserialize;
 use tokio::io::DuplexStream;
 use tokio::time::Instant;
-use tokio_rustls::TlsConnector;
 
 use client::{End, How, Timing, converse, converse_at_home, ours};
-use route::{Hop, route};
+use demand::Demand;
+pub use demand::Login;
+use route::{Hop, NoRoute, route};
+pub use sts::StsPolicies;
+use tls::{Privacy, Trust};
 
 /// What became of a recipient, and what was said.
 pub type Verdict = (RemoteOutcome, RemoteAnswer);
@@ -36,11 +44,32 @@ pub enum Reach {
     Everything,
 }
 
+/// A server that takes everything.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SmartHost {
+    /// Its name, or its address.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// What it wants to know: it is told over TLS with a certificate that holds for the host, and not otherwise.
+    pub login: Option<Login>,
+    /// TLS begins with the connection, and its certificate has to hold, too.
+    pub is_wrapped: bool,
+}
+
+impl SmartHost {
+    /// One that takes mail without a password.
+    #[must_use]
+    pub fn open(host: &str, port: u16) -> SmartHost {
+        SmartHost { host: host.to_owned(), port, login: None, is_wrapped: false }
+    }
+}
+
 /// How the way goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
-    /// Everything goes to this host and port, whatever DNS says.
-    pub smart_host: Option<(String, u16)>,
+    /// Everything goes to this host, whatever DNS says.
+    pub smart_host: Option<SmartHost>,
     /// The port of other servers.
     pub port: u16,
     /// Which addresses are tried.
@@ -89,6 +118,12 @@ pub struct Handed {
     pub host: String,
     /// TLS version and cipher suite.
     pub tls: Option<String>,
+    /// Who asked for TLS with a certificate that holds, and whether it was had.
+    pub demand: Option<TlsDemand>,
+    /// Why there was none, where it need not be.
+    in_the_clear: Option<String>,
+    /// The smart host has refused user and password.
+    is_shut_out: bool,
     verdicts: Vec<Option<Verdict>>,
     /// What was said first of those who were put off, and may have better luck elsewhere.
     put_off: Vec<Option<Verdict>>,
@@ -99,7 +134,15 @@ impl Handed {
     #[must_use]
     pub fn open(recipients: usize) -> Handed {
         let none = vec![None; recipients];
-        Handed { host: String::new(), tls: None, verdicts: none.clone(), put_off: none }
+        Handed {
+            host: String::new(),
+            tls: None,
+            demand: None,
+            in_the_clear: None,
+            is_shut_out: false,
+            verdicts: none.clone(),
+            put_off: none,
+        }
     }
 
     /// Says what became of a recipient. Whom one server has put off the next one can't refuse for ever: it may be one that
@@ -179,17 +222,43 @@ pub struct Exchange {
     dns: Arc<dyn Dns>,
     own_name: String,
     settings: Settings,
-    tls: TlsConnector,
+    /// What does where nobody asks for more.
+    any: Privacy,
+    trust: Trust,
+    policies: Option<StsPolicies>,
     timing: Timing,
     home: Option<Arc<dyn Home>>,
+    /// The smart host has let nobody in, with these words. It is left alone for a while.
+    shut: Mutex<Option<(Instant, Verdict, By)>>,
 }
+
+/// Who has spoken, over which TLS, and whether that was what somebody asked for.
+#[derive(Debug, Clone, Default)]
+struct By {
+    host: String,
+    tls: Option<String>,
+    demand: Option<TlsDemand>,
+}
+
+/// How long a smart host is left alone that refuses user and password: some lock whoever goes on trying.
+const SHUT: Duration = Duration::from_secs(60);
 
 impl Exchange {
     /// Under that name.
     #[must_use]
     pub fn new(dns: Arc<dyn Dns>, own_name: &str, settings: Settings) -> Exchange {
         let (own_name, timing) = (own_name.to_owned(), Timing::default());
-        Exchange { dns, own_name, settings, tls: tls::connector(), timing, home: None }
+        Exchange {
+            dns,
+            own_name,
+            settings,
+            any: Privacy::with_any(),
+            trust: Trust::default(),
+            policies: None,
+            timing,
+            home: None,
+            shut: Mutex::default(),
+        }
     }
 
     /// What is for domains kept here goes there, whatever DNS says, and a smart host gets none of it.
@@ -204,6 +273,34 @@ impl Exchange {
         Exchange { timing: self.timing.divided_by(haste.get()), ..self }
     }
 
+    /// Certificates that have to hold are judged by these authorities.
+    #[must_use]
+    pub fn believing(self, authorities: Authorities) -> Exchange {
+        Exchange { trust: Trust::new(authorities), ..self }
+    }
+
+    /// What other domains' policies ask for is done. Without them TLS is a matter of luck.
+    #[must_use]
+    pub fn with_policies(self, policies: StsPolicies) -> Exchange {
+        Exchange { policies: Some(policies), ..self }
+    }
+
+    /// Who asks for TLS on the way to that destination. To a smart host it is the smart host, or the policy of its own name
+    /// (RFC 8461 section 3.4).
+    async fn demand(&self, destination: &str) -> Result<Option<Demand>, String> {
+        let domain = match &self.settings.smart_host {
+            Some(SmartHost { login, is_wrapped, .. }) if login.is_some() || *is_wrapped => {
+                return Ok(Some(Demand::SmartHost));
+            }
+            Some(SmartHost { host, .. }) => host,
+            None => destination,
+        };
+        let is_literal = domain.starts_with('[') || domain.parse::<std::net::IpAddr>().is_ok();
+        let Some(policies) = self.policies.as_ref().filter(|_| !is_literal) else { return Ok(None) };
+        let policy = policies.of(domain).await.map_err(|error| error.to_string())?;
+        Ok(policy.map(Demand::Policy))
+    }
+
     async fn carry(&self, parcel: &Parcel<'_>, handed: &mut Handed) {
         let deadline = Instant::now() + self.timing.whole;
         if let Some(home) = &self.home {
@@ -213,10 +310,26 @@ impl Exchange {
                 Err(why) => return handed.settle_open(&ours(RemoteOutcome::Deferred, "4.3.0", &why)),
             }
         }
-        let route = route(&*self.dns, &self.settings, &self.own_name, parcel.destination);
+        if let Some((since, verdict, by)) = self.shut.lock().clone()
+            && since.elapsed() < SHUT
+        {
+            by.tell(handed);
+            return handed.settle_open(&verdict);
+        }
+        let demand = match tokio::time::timeout_at(deadline, self.demand(parcel.destination)).await {
+            Ok(Ok(demand)) => demand,
+            // Perhaps it must not go in the clear.
+            Ok(Err(why)) => return handed.settle_open(&ours(RemoteOutcome::Deferred, "4.3.0", &why)),
+            Err(_) => return,
+        };
+        let demand = demand.as_ref();
+        let route = route(&*self.dns, &self.settings, &self.own_name, parcel.destination, demand);
         let hops = match tokio::time::timeout_at(deadline, route).await {
             Ok(Ok(hops)) => hops,
             Ok(Err(why)) => {
+                if matches!(why, NoRoute::Unnamed(_)) {
+                    handed.demand = demand.map(|demand| demand.told(Some(why.to_string())));
+                }
                 let temporary = why.is_temporary();
                 let outcome = if temporary { RemoteOutcome::Deferred } else { RemoteOutcome::Failed };
                 return handed.settle_open(&ours(outcome, why.status(), &why.to_string()));
@@ -224,39 +337,44 @@ impl Exchange {
             Err(_) => return,
         };
         // What is said of those who stay open, and by whom.
-        let mut best: Option<(Verdict, String, Option<String>)> = None;
+        let mut best: Option<(Verdict, By)> = None;
         let mut decided = None;
         for hop in &hops {
             if Instant::now() >= deadline {
                 break;
             }
             let settled = handed.settled();
-            (handed.host, handed.tls) = (String::new(), None);
-            let end = self.try_hop(hop, parcel, deadline, handed).await;
-            let by = (std::mem::take(&mut handed.host), handed.tls.take());
+            By::default().tell(handed);
+            let end = self.try_hop(hop, parcel, (demand, deadline), handed).await;
+            let by = By::of(handed);
             if handed.settled() > settled {
                 decided = Some(by.clone());
             }
             let Some(verdict) = end else { break };
             if best.as_ref().is_none_or(|(known, ..)| weight(&verdict) > weight(known)) {
-                best = Some((verdict, by.0, by.1));
+                best = Some((verdict, by));
             }
         }
         handed.close();
         let by = match best {
-            Some((verdict, host, tls)) => {
+            Some((verdict, by)) => {
                 handed.settle_open(&verdict);
-                Some((host, tls))
+                Some(by)
             }
             None => None,
         };
-        if let Some((host, tls)) = decided.or(by) {
-            (handed.host, handed.tls) = (host, tls);
+        if let Some(by) = decided.or(by) {
+            by.tell(handed);
+        }
+        if std::mem::take(&mut handed.is_shut_out)
+            && let Some(verdict) = handed.verdicts.iter().flatten().next().cloned()
+        {
+            *self.shut.lock() = Some((Instant::now(), verdict, By::of(handed)));
         }
     }
 
     async fn carry_home(&self, home: &dyn Home, parcel: &Parcel<'_>, deadline: Instant, handed: &mut Handed) {
-        let how = How { own_name: &self.own_name, tls: None, timing: self.timing, deadline };
+        let how = self.how(None, deadline);
         let end = converse_at_home(home.connect(parcel.id), parcel, how, handed).await;
         handed.close();
         if let End::Elsewhere(verdict) = end {
@@ -264,30 +382,92 @@ impl Exchange {
         }
     }
 
+    fn how<'a>(&'a self, tls: Option<&'a Privacy>, deadline: Instant) -> How<'a> {
+        let (own_name, timing) = (&*self.own_name, self.timing);
+        How { own_name, tls, is_wrapped: false, login: None, timing, deadline }
+    }
+
     /// Tries one server. A verdict, if another one may do better.
     async fn try_hop(
         &self,
         hop: &Hop,
         parcel: &Parcel<'_>,
-        deadline: Instant,
+        (demand, deadline): (Option<&Demand>, Instant),
         handed: &mut Handed,
     ) -> Option<Verdict> {
-        let (own_name, timing) = (&*self.own_name, self.timing);
-        for tls in [Some(&self.tls), None] {
-            match converse(hop, parcel, How { own_name, tls, timing, deadline }, handed).await {
-                End::Over => return None,
-                End::Elsewhere(verdict) => return Some(verdict),
-                End::WithoutTls => {}
+        let Some(demand) = demand else {
+            return self.speak(hop, parcel, (&self.any, deadline), handed).await.0;
+        };
+        let unnamed = || (!demand.names(&hop.host)).then(|| format!("the policy does not name {}", hop.host));
+        let (verdict, failure) = match self.trust.privacy(demand.is_enforced()) {
+            Ok(privacy) => {
+                let (verdict, failure) = self.speak(hop, parcel, (&privacy, deadline), handed).await;
+                let failure = failure.or_else(|| handed.in_the_clear.take());
+                (verdict, failure.or_else(|| privacy.finding()).or_else(unnamed))
+            }
+            // Where certificates can't be judged nothing goes that they would have to protect.
+            Err(why) if demand.is_enforced() => {
+                (Some(ours(RemoteOutcome::Deferred, "4.7.5", &why)), Some(why))
+            }
+            Err(why) => (self.speak(hop, parcel, (&self.any, deadline), handed).await.0, Some(why)),
+        };
+        handed.demand = Some(demand.told(failure.clone()));
+        match (verdict, failure) {
+            (Some((outcome, mut answer)), Some(why)) if demand.is_enforced() => {
+                let who = demand.who();
+                answer.text =
+                    format!("nothing is sent without TLS with a valid certificate, as {who} asks for: {why}");
+                Some((outcome, answer))
+            }
+            (verdict, _) => verdict,
+        }
+    }
+
+    /// Speaks with a server: a verdict, if another one may do better; and why there was no TLS, where that was tried.
+    async fn speak(
+        &self,
+        hop: &Hop,
+        parcel: &Parcel<'_>,
+        (privacy, deadline): (&Privacy, Instant),
+        handed: &mut Handed,
+    ) -> (Option<Verdict>, Option<String>) {
+        let smart_host = self.settings.smart_host.as_ref();
+        let login = smart_host.and_then(|host| host.login.as_ref());
+        let is_wrapped = smart_host.is_some_and(|host| host.is_wrapped);
+        let mut failure = None;
+        for tls in [Some(privacy), None] {
+            let how = How { is_wrapped, login, ..self.how(tls, deadline) };
+            match converse(hop, parcel, how, handed).await {
+                End::Over => return (None, failure),
+                End::Elsewhere(verdict) => return (Some(verdict), failure),
+                End::WithoutTls(verdict) => {
+                    failure = Some(verdict.1.text.clone());
+                    if privacy.is_required {
+                        return (Some(verdict), failure);
+                    }
+                }
             }
         }
-        None
+        (None, failure)
+    }
+}
+
+impl By {
+    fn of(handed: &Handed) -> By {
+        let Handed { host, tls, demand, .. } = handed;
+        By { host: host.clone(), tls: tls.clone(), demand: demand.clone() }
+    }
+
+    fn tell(self, handed: &mut Handed) {
+        (handed.host, handed.tls, handed.demand) = (self.host, self.tls, self.demand);
     }
 }
 
 /// Which of two verdicts is told. Where one of the servers may be better tomorrow, nothing is decided today; and what a
-/// server has said says more than that none was reached.
-fn weight((outcome, answer): &Verdict) -> (bool, bool) {
-    (*outcome == RemoteOutcome::Deferred, answer.code.is_some())
+/// server has said says more than that none was reached; that one was reached and not trusted, too.
+fn weight((outcome, answer): &Verdict) -> (bool, bool, bool) {
+    let is_of_trust = answer.status.starts_with("4.7.");
+    (*outcome == RemoteOutcome::Deferred, answer.code.is_some(), is_of_trust)
 }
 
 #[async_trait]

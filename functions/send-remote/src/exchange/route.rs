@@ -5,10 +5,13 @@ use std::net::{IpAddr, SocketAddr};
 use pennypost_lookup::is_public;
 use pennypost_ports::{Dns, DnsError, DnsKind, DnsRecord};
 
-use super::{Reach, Settings};
+use super::demand::Demand;
+use super::{Reach, Settings, SmartHost};
 
 /// Hosts that are asked for their addresses.
 const MAX_HOSTS: usize = 8;
+/// Hosts that are shown.
+const MAX_SHOWN: usize = 4;
 /// Addresses that are tried.
 const MAX_ADDRESSES: usize = 8;
 
@@ -37,19 +40,23 @@ pub(crate) enum NoRoute {
     NoHost,
     #[error("the servers of this domain have no address that can be reached from here")]
     Private,
+    #[error("the domain's policy for TLS (MTA-STS) names none of its servers: {0}")]
+    Unnamed(String),
     #[error("the domain's mail would come back to this server, which is not set up for it")]
     Loop,
 }
 
 impl NoRoute {
     pub(crate) const fn is_temporary(&self) -> bool {
-        matches!(self, NoRoute::Dns(_))
+        matches!(self, NoRoute::Dns(_) | NoRoute::Unnamed(_))
     }
 
     /// The status (RFC 3463, RFC 7505).
     pub(crate) const fn status(&self) -> &'static str {
         match self {
             NoRoute::Dns(_) => "4.4.3",
+            // Who can change the answers of DNS could else have everything returned.
+            NoRoute::Unnamed(_) => "4.7.0",
             NoRoute::NullMx => "5.1.10",
             NoRoute::NoHost | NoRoute::Private => "5.1.2",
             NoRoute::Loop => "5.4.6",
@@ -69,10 +76,12 @@ pub(crate) async fn route(
     settings: &Settings,
     own_name: &str,
     destination: &str,
+    demand: Option<&Demand>,
 ) -> Result<Vec<Hop>, NoRoute> {
-    if let Some((host, port)) = &settings.smart_host {
+    if let Some(SmartHost { host, port, .. }) = &settings.smart_host {
+        let hosts = named(vec![host.clone()], demand)?;
         // The operator has named it: it may be anywhere.
-        return hops(dns, vec![host.clone()], *port, Reach::Everything).await;
+        return hops(dns, hosts, *port, Reach::Everything).await;
     }
     let mut exchangers = Vec::new();
     for record in dns.look_up(destination, DnsKind::Mx).await? {
@@ -85,7 +94,19 @@ pub(crate) async fn route(
     } else {
         by_preference(exchangers, own_name)?
     };
-    hops(dns, hosts, settings.port, settings.reach).await
+    hops(dns, named(hosts, demand)?, settings.port, settings.reach).await
+}
+
+/// Those that may take the mail.
+fn named(hosts: Vec<String>, demand: Option<&Demand>) -> Result<Vec<String>, NoRoute> {
+    let Some(demand) = demand else { return Ok(hosts) };
+    let (left_out, named): (Vec<String>, Vec<String>) =
+        hosts.into_iter().partition(|host| demand.leaves_out(host));
+    if named.is_empty() && !left_out.is_empty() {
+        let shown: Vec<String> = left_out.into_iter().take(MAX_SHOWN).collect();
+        return Err(NoRoute::Unnamed(shown.join(", ")));
+    }
+    Ok(named)
 }
 
 /// The hosts in their order; those of the same preference by chance. Where we are among them only those before us count.
@@ -146,6 +167,7 @@ fn address(record: &DnsRecord) -> Option<IpAddr> {
 #[cfg(test)]
 mod tests {
     use async_trait::async_trait;
+    use pennypost_domains::PublishedPolicy;
 
     use super::*;
 
@@ -177,7 +199,15 @@ mod tests {
     }
 
     async fn to(zone: &'static [&'static str], settings: &Settings) -> Result<Vec<String>, NoRoute> {
-        let hops = route(&Zone(zone), settings, "mx.own.example", "d.example").await?;
+        by(zone, settings, None).await
+    }
+
+    async fn by(
+        zone: &'static [&'static str],
+        settings: &Settings,
+        demand: Option<&Demand>,
+    ) -> Result<Vec<String>, NoRoute> {
+        let hops = route(&Zone(zone), settings, "mx.own.example", "d.example", demand).await?;
         Ok(hops.into_iter().map(|hop| format!("{} {}", hop.host, hop.address)).collect())
     }
 
@@ -233,17 +263,41 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn servers_that_a_policy_does_not_name_are_left_out() {
+        let policy = |mode: &str| {
+            let text = format!("version: STSv1\nmode: {mode}\nmx: b.example\nmax_age: 86400\n");
+            Demand::Policy(PublishedPolicy::parse(&text).expect("a policy"))
+        };
+        let zone = &[
+            "MX d.example 10 a.example",
+            "MX d.example 20 b.example",
+            "A a.example 8.8.8.8",
+            "A b.example 9.9.9.9",
+        ];
+        let settings = Settings::default();
+        let (enforced, tested) = (policy("enforce"), policy("testing"));
+        assert_eq!(by(zone, &settings, Some(&enforced)).await.expect("a route"), ["b.example 9.9.9.9:25"]);
+        assert_eq!(by(zone, &settings, Some(&tested)).await.expect("a route").len(), 2);
+        // Also where the domain itself is its server.
+        for zone in [&["MX d.example 10 a.example", "A a.example 8.8.8.8"][..], &["A d.example 8.8.8.8"]] {
+            let found = by(zone, &settings, Some(&enforced)).await.expect_err("no route");
+            assert!(matches!(found, NoRoute::Unnamed(_)) && found.is_temporary(), "{found}");
+            assert_eq!(found.status(), "4.7.0");
+        }
+    }
+
+    #[tokio::test]
     async fn operators_may_allow_private_networks_and_name_a_smart_host() {
         let settings = Settings { reach: Reach::Everything, ..Settings::default() };
         assert_eq!(
             to(&["A d.example 127.0.0.1"], &settings).await.expect("a route"),
             ["d.example 127.0.0.1:25"]
         );
-        let smart_host = Some(("relay.example".to_owned(), 587));
+        let smart_host = Some(SmartHost::open("relay.example", 587));
         let settings = Settings { smart_host, ..Settings::default() };
         let zone = &["MX d.example 0 .", "A relay.example 10.0.0.1"];
         assert_eq!(to(zone, &settings).await.expect("a route"), ["relay.example 10.0.0.1:587"]);
-        let smart_host = Some(("127.0.0.1".to_owned(), 2525));
+        let smart_host = Some(SmartHost::open("127.0.0.1", 2525));
         let settings = Settings { smart_host, ..Settings::default() };
         assert_eq!(to(&[], &settings).await.expect("a route"), ["127.0.0.1 127.0.0.1:2525"]);
     }

@@ -1,5 +1,8 @@
 //! The client against servers that behave in every way.
 
+mod policies;
+mod secured;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -40,6 +43,8 @@ enum Tls {
     Injected,
     /// It says `220`, and then nothing.
     Silent,
+    /// From the first byte on.
+    Wrapped,
 }
 
 /// How a server behaves.
@@ -86,15 +91,23 @@ impl Peer {
     }
 
     async fn at(address: &str, manner: Manner) -> Peer {
+        Peer::with(address, manner, acceptor()).await
+    }
+
+    async fn with(address: &str, manner: Manner, tls: TlsAcceptor) -> Peer {
         let listener = TcpListener::bind(address).await.expect("a port");
         let (port, seen) = (listener.local_addr().expect("an address").port(), Arc::<Mutex<Seen>>::default());
-        let tls = acceptor();
         let known = Arc::clone(&seen);
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 known.lock().connections += 1;
                 let (tls, seen) = (tls.clone(), Arc::clone(&known));
                 tokio::spawn(async move {
+                    if let Tls::Wrapped = manner.tls {
+                        let stream = tls.accept(stream).await?;
+                        talk(stream, Manner { tls: Tls::No, ..manner }, &seen, true).await?;
+                        return Ok(());
+                    }
                     let (mut stream, is_upgraded) = talk(stream, manner, &seen, true).await?;
                     if is_upgraded {
                         if let Tls::Broken = manner.tls {
@@ -124,6 +137,10 @@ impl Peer {
 fn acceptor() -> TlsAcceptor {
     let certified =
         rcgen::generate_simple_self_signed(vec!["nobody.example".to_owned()]).expect("a certificate");
+    acceptor_with(&certified)
+}
+
+fn acceptor_with(certified: &rcgen::CertifiedKey<rcgen::KeyPair>) -> TlsAcceptor {
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(certified.signing_key.serialize_der()));
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ServerConfig::builder_with_provider(provider);

@@ -1,7 +1,11 @@
-//! TLS as far as a peer goes along: any certificate will do, since without one the letter would go in the clear.
+//! TLS as far as a peer goes along: any certificate will do, since without one the letter would go in the clear. Where somebody
+//! asks for more, the certificate is judged as those of the web are.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use parking_lot::Mutex;
+use pennypost_lookup::Authorities;
+use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
@@ -47,15 +51,113 @@ impl ServerCertVerifier for Opportunistic {
     }
 }
 
-/// What makes connections private.
-pub(super) fn connector() -> TlsConnector {
+/// Judges certificates by the authorities. A bad one ends the handshake, or is only noted.
+#[derive(Debug)]
+struct Judge {
+    verifier: Arc<WebPkiServerVerifier>,
+    is_strict: bool,
+    finding: Arc<Mutex<Option<String>>>,
+}
+
+impl ServerCertVerifier for Judge {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let found =
+            self.verifier.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
+        if let Err(error) = &found {
+            *self.finding.lock() = Some(error.to_string());
+        }
+        if self.is_strict { found } else { Ok(ServerCertVerified::assertion()) }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.verifier.verify_tls12_signature(message, certificate, signature)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.verifier.verify_tls13_signature(message, certificate, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.verifier.supported_verify_schemes()
+    }
+}
+
+/// How private a connection has to be.
+#[derive(Clone)]
+pub(super) struct Privacy {
+    pub connector: TlsConnector,
+    /// A certificate that holds for the host is asked for. What was found wrong with one.
+    pub judged: Option<Arc<Mutex<Option<String>>>>,
+    /// Nothing is said without it.
+    pub is_required: bool,
+}
+
+impl Privacy {
+    /// With any certificate.
+    pub(super) fn with_any() -> Privacy {
+        let verifier = Opportunistic(Arc::new(rustls::crypto::ring::default_provider()));
+        Privacy { connector: connector(Arc::new(verifier)), judged: None, is_required: false }
+    }
+
+    pub(super) fn finding(&self) -> Option<String> {
+        self.judged.as_ref().and_then(|finding| finding.lock().clone())
+    }
+}
+
+/// By whose word certificates are judged. Read when it is needed first: most processes never ask.
+#[derive(Default)]
+pub(super) struct Trust {
+    authorities: Authorities,
+    verifier: OnceLock<Result<Arc<WebPkiServerVerifier>, String>>,
+}
+
+impl Trust {
+    pub(super) fn new(authorities: Authorities) -> Trust {
+        Trust { authorities, verifier: OnceLock::new() }
+    }
+
+    /// What judges the certificate of one connection. Each has a judge of its own, so nothing is resumed that another one
+    /// has let pass.
+    ///
+    /// # Errors
+    /// There is nobody by whose word it could be judged.
+    pub(super) fn privacy(&self, is_required: bool) -> Result<Privacy, String> {
+        let verifier = self.verifier.get_or_init(|| {
+            let provider = Arc::new(rustls::crypto::ring::default_provider());
+            let roots = Arc::new(self.authorities.roots());
+            let verifier = WebPkiServerVerifier::builder_with_provider(roots, provider).build();
+            verifier.map_err(|error| format!("this machine believes no authority: {error}"))
+        });
+        let (verifier, finding) = (Arc::clone(verifier.as_ref().map_err(String::clone)?), Arc::default());
+        let judge = Judge { verifier, is_strict: is_required, finding: Arc::clone(&finding) };
+        Ok(Privacy { connector: connector(Arc::new(judge)), judged: Some(finding), is_required })
+    }
+}
+
+fn connector(verifier: Arc<dyn ServerCertVerifier>) -> TlsConnector {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider));
+    let builder = ClientConfig::builder_with_provider(provider);
     let builder = match builder.with_protocol_versions(rustls::DEFAULT_VERSIONS) {
         Ok(builder) => builder,
         Err(error) => unreachable!("ring has the versions of rustls: {error}"),
     };
-    let verifier = Arc::new(Opportunistic(provider));
     let config = builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth();
     TlsConnector::from(Arc::new(config))
 }

@@ -55,12 +55,25 @@ pub(crate) struct LetterRecipient {
     server: Option<String>,
     /// TLS version and cipher suite of the way to it.
     tls: Option<String>,
+    /// Who asked for TLS with a valid certificate on that way; null: nobody did.
+    tls_demand: Option<LetterTlsDemand>,
     /// When it said that.
     answered: Option<String>,
     /// When it is tried again; null: nobody waits, or it has been tried since without news.
     next: Option<String>,
     /// Rules that decided where it went.
     reasons: Vec<String>,
+}
+
+/// TLS with a valid certificate, as it was asked for.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct LetterTlsDemand {
+    /// Who asks for it: `mta-sts` (the other domain's policy: RFC 8461), or `smart-host` (the password that it is told).
+    reason: &'static str,
+    /// Without it nothing is sent, and the letter waits; otherwise it is only told here that there was none.
+    enforced: bool,
+    /// Why it could not be had; null: nothing stood in its way.
+    failure: Option<String>,
 }
 
 /// What authentication found, by RFC 8601.
@@ -152,6 +165,7 @@ fn show_recipient(recipient: &TraceRecipient, letter: &Journey, now: Timestamp) 
         cause: None,
         server: None,
         tls: None,
+        tls_demand: None,
         answered: None,
         next: None,
         reasons: recipient.reasons.clone(),
@@ -171,6 +185,11 @@ fn show_recipient(recipient: &TraceRecipient, letter: &Journey, now: Timestamp) 
             shown.cause = Some(format!("{code}{status} {text}").trim().to_owned());
             shown.server = Some(remote.attempt.host.clone()).filter(|host| !host.is_empty());
             shown.tls.clone_from(&remote.attempt.tls);
+            shown.tls_demand = remote.demand.map(|demand| LetterTlsDemand {
+                reason: demand.reason.name(),
+                enforced: demand.is_enforced,
+                failure: demand.failure.clone(),
+            });
             shown.answered = Some(remote.time.rfc3339());
             let waits = remote.outcome == RemoteOutcome::Deferred;
             // Of later attempts that put it off once more nothing is traced: a time that is past says nothing.
