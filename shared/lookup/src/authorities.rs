@@ -30,16 +30,22 @@ impl Authorities {
         Ok(Authorities(found))
     }
 
-    /// All of them, as they are now: those of the machine are read.
-    #[must_use]
-    pub fn roots(&self) -> RootCertStore {
+    /// All of them, as they are now: those of the machine are read. Is that all there is? Where those of the machine can't be
+    /// read they may be there the next time: who remembers what was found remembers it only if it is whole.
+    ///
+    /// # Errors
+    /// There is none: nothing can be judged at present.
+    pub fn roots(&self) -> Result<(RootCertStore, bool), String> {
         let mut roots = RootCertStore::empty();
         let found = rustls_native_certs::load_native_certs();
         for error in &found.errors {
             tracing::warn!(%error, "an authority of this machine can't be read");
         }
-        roots.add_parsable_certificates(found.certs);
+        let (of_machine, _) = roots.add_parsable_certificates(found.certs);
         roots.add_parsable_certificates(self.0.iter().cloned());
-        roots
+        if roots.is_empty() {
+            return Err("this machine believes no authority at present".to_owned());
+        }
+        Ok((roots, of_machine > 0 || found.errors.is_empty()))
     }
 }

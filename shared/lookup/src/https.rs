@@ -24,7 +24,7 @@ const TRIES: usize = 3;
 /// Documents over HTTPS.
 pub struct Documents {
     dns: Arc<dyn Dns>,
-    /// Made when it is needed: most processes never ask for a document.
+    /// Made when it is needed: most processes never ask for a document. Only with authorities.
     tls: OnceLock<TlsConnector>,
     authorities: Authorities,
     port: u16,
@@ -72,6 +72,18 @@ impl Documents {
         let tls = OnceLock::from(connector(roots));
         let authorities = Authorities::default();
         Documents { dns, tls, authorities, port, is_private_asked, known: Vec::new() }
+    }
+
+    fn tls(&self) -> Result<TlsConnector, FetchError> {
+        if let Some(known) = self.tls.get() {
+            return Ok(known.clone());
+        }
+        let (roots, is_whole) = self.authorities.roots().map_err(FetchError::Connection)?;
+        let tls = connector(roots);
+        if is_whole {
+            let _ = self.tls.set(tls.clone());
+        }
+        Ok(tls)
     }
 
     async fn connect(&self, host: &str, port: u16, is_known: bool) -> Result<TcpStream, FetchError> {
@@ -164,16 +176,12 @@ impl Documents {
     ) -> Result<Vec<u8>, FetchError> {
         let failed = |error: std::io::Error| FetchError::Connection(error.to_string());
         let name = ServerName::try_from(host.to_owned()).map_err(|_| FetchError::NoHost)?;
+        let tls = self.tls()?;
         let stream = self.connect(host, port, is_known).await?;
-        let stream = self
-            .tls
-            .get_or_init(|| connector(self.authorities.roots()))
-            .connect(name, stream)
-            .await
-            .map_err(|error| {
-                let is_of_tls = error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>());
-                if is_of_tls { FetchError::Certificate(error.to_string()) } else { failed(error) }
-            })?;
+        let stream = tls.connect(name, stream).await.map_err(|error| {
+            let is_of_tls = error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>());
+            if is_of_tls { FetchError::Certificate(error.to_string()) } else { failed(error) }
+        })?;
         spoken(stream, request, is_enough).await
     }
 }

@@ -93,3 +93,28 @@ async fn documents_come_from_whom_the_certificate_names() {
     assert_eq!(known.fetch("mta-sts.acme.example", path).await, Err(FetchError::NoHost));
     assert_eq!(careful.fetch("mta-sts.acme.example", path).await, Err(FetchError::NoHost));
 }
+
+/// Authorities that can't be read once are read again: in a process of its own, where they stand elsewhere.
+#[test]
+fn without_authorities_nobody_is_asked_and_with_them_somebody_is() {
+    let bundle = std::env::temp_dir().join(format!("pennypost-authorities-{}.pem", std::process::id()));
+    let program = std::env::current_exe().expect("this program");
+    let mut command = std::process::Command::new(program);
+    command.args(["--exact", "authorities_come_back", "--ignored"]);
+    command.env("SSL_CERT_FILE", &bundle).env_remove("SSL_CERT_DIR");
+    let status = command.status().expect("runs");
+    let _ = std::fs::remove_file(&bundle);
+    assert!(status.success());
+}
+
+#[tokio::test]
+#[ignore = "the machine's authorities are read where the test above says"]
+async fn authorities_come_back() {
+    let bundle = std::env::var_os("SSL_CERT_FILE").expect("by the test above");
+    let documents = Documents::new(Arc::new(Zone(HashMap::new())));
+    let nobody = documents.fetch("mta-sts.acme.example", "/").await;
+    assert!(matches!(&nobody, Err(FetchError::Connection(why)) if why.contains("authority")), "{nobody:?}");
+    let made = rcgen::generate_simple_self_signed(["a.example".to_owned()]).expect("certificate");
+    std::fs::write(&bundle, made.cert.pem()).expect("written");
+    assert_eq!(documents.fetch("mta-sts.acme.example", "/").await, Err(FetchError::NoHost));
+}

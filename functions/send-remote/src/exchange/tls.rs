@@ -121,11 +121,12 @@ impl Privacy {
     }
 }
 
-/// By whose word certificates are judged. Read when it is needed first: most processes never ask.
+/// By whose word certificates are judged. Read when it is needed first: most processes never ask. What can't be read is asked
+/// for again by the next one.
 #[derive(Default)]
 pub(super) struct Trust {
     authorities: Authorities,
-    verifier: OnceLock<Result<Arc<WebPkiServerVerifier>, String>>,
+    verifier: OnceLock<Arc<WebPkiServerVerifier>>,
 }
 
 impl Trust {
@@ -139,15 +140,23 @@ impl Trust {
     /// # Errors
     /// There is nobody by whose word it could be judged.
     pub(super) fn privacy(&self, is_required: bool) -> Result<Privacy, String> {
-        let verifier = self.verifier.get_or_init(|| {
-            let provider = Arc::new(rustls::crypto::ring::default_provider());
-            let roots = Arc::new(self.authorities.roots());
-            let verifier = WebPkiServerVerifier::builder_with_provider(roots, provider).build();
-            verifier.map_err(|error| format!("this machine believes no authority: {error}"))
-        });
-        let (verifier, finding) = (Arc::clone(verifier.as_ref().map_err(String::clone)?), Arc::default());
+        let (verifier, finding) = (self.verifier()?, Arc::default());
         let judge = Judge { verifier, is_strict: is_required, finding: Arc::clone(&finding) };
         Ok(Privacy { connector: connector(Arc::new(judge)), judged: Some(finding), is_required })
+    }
+
+    fn verifier(&self) -> Result<Arc<WebPkiServerVerifier>, String> {
+        if let Some(known) = self.verifier.get() {
+            return Ok(Arc::clone(known));
+        }
+        let (roots, is_whole) = self.authorities.roots()?;
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build();
+        let verifier = verifier.map_err(|error| error.to_string())?;
+        if is_whole {
+            let _ = self.verifier.set(Arc::clone(&verifier));
+        }
+        Ok(verifier)
     }
 }
 
