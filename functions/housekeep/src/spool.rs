@@ -20,8 +20,12 @@ impl Housekeep {
     /// Removes spooled messages that are old and that neither a dead letter nor another server needs. An event that is still tried is younger
     /// than that: one that is given up is a dead letter.
     pub(crate) async fn sweep_spool(&self, tenant: TenantId) -> Result<u64, StoreError> {
+        let Some(outside) = self.needed_outside(tenant).await? else {
+            tracing::warn!(%tenant, "no spooled message is removed: what is on its way to other servers is not all known");
+            return Ok(0);
+        };
         let mut needed = self.needed_by_dead_letters(tenant).await?;
-        needed.extend(self.needed_outside(tenant).await?);
+        needed.extend(outside);
         let mut removed = 0;
         let mut after: Option<String> = None;
         loop {
@@ -40,13 +44,16 @@ impl Housekeep {
         }
     }
 
-    /// Names of the tenant's messages that are on their way to other servers. What has been there for long is forgotten.
-    async fn needed_outside(&self, tenant: TenantId) -> Result<HashSet<String>, StoreError> {
-        let mut needed = HashSet::new();
-        let keep = |item: &Outbound| {
-            if !item.is_over() {
+    /// Names of the tenant's messages that are on their way to other servers; none, where one of them can't be read, and may
+    /// be of a newer program. What has been there for long is forgotten.
+    async fn needed_outside(&self, tenant: TenantId) -> Result<Option<HashSet<String>>, StoreError> {
+        let (mut needed, mut is_known) = (HashSet::new(), true);
+        let keep = |item: Option<&Outbound>| match item {
+            Some(item) if !item.is_over() => {
                 needed.insert(item.object.clone());
             }
+            Some(_) => {}
+            None => is_known = false,
         };
         let outbox = Outbox::new(Arc::clone(&self.control));
         let swept = outbox.sweep(tenant, self.store.clock().now(), keep).await;
@@ -54,7 +61,7 @@ impl Housekeep {
             OutboxError::Port(error) => StoreError::Port(error),
             OutboxError::Item(error) => StoreError::Damaged(error.to_string()),
         })?;
-        Ok(needed)
+        Ok(is_known.then_some(needed))
     }
 
     /// Names of the tenant's spooled messages that dead letters refer to.

@@ -16,8 +16,8 @@ use pennypost_model::{
     AccountId, AccountKey, EventId, FlagSet, MailboxId, Rid, Seq, TenantId, Timestamp, UidSet, codec,
 };
 use pennypost_ports::{
-    Appended, Clock, Consistency, Created, Etag, ObjectInfo, Objects, Outgoing, PortError, PortResult,
-    RandomIds, Replaced,
+    Appended, Clock, Consistency, ControlKey, Created, Etag, Expected, ObjectInfo, Objects, Outgoing,
+    PortError, PortResult, Put, RandomIds, Replaced,
 };
 
 use crate::hints::Hint;
@@ -478,6 +478,22 @@ async fn dead_letters_keep_their_spooled_messages() {
     let left = fixture.store.objects().list(&names::spools(TENANT), None, 100).await.unwrap();
     let left: BTreeSet<String> = left.into_iter().map(|object| object.name).collect();
     assert_eq!(left, kept.into_iter().collect());
+}
+
+#[tokio::test]
+async fn while_a_letter_out_cant_be_read_no_bytes_go() {
+    let fixture = fixture();
+    let id = fixture.store.ids().event(fixture.clock.now());
+    let object = names::spool(TENANT, id);
+    fixture.store.objects().put_unique(&object, vec![1].into()).await.unwrap();
+    // Of a newer program.
+    let key = ControlKey::new(format!("{TENANT}/outbound"), format!("{id}/a.example/0"));
+    let control = fixture.backend.control();
+    let Put::Stored(version) = control.put_if(&key, &[99], Expected::Absent).await.unwrap() else { panic!() };
+    fixture.pass(20 * DAY);
+    assert_eq!(fixture.house.audit(TENANT).await, Ok(Removed::default()));
+    assert_eq!(control.delete_if(&key, version).await, Ok(true));
+    assert_eq!(fixture.house.audit(TENANT).await, Ok(Removed { spooled: 1, ..Removed::default() }));
 }
 
 fn accepted(id: EventId, time: Timestamp, object: String) -> Accepted {

@@ -14,7 +14,7 @@ use pennypost_mailstore::compress::{compress, decompress};
 use pennypost_model::event::{AuthResults, Recipient, Source, Submission, Via};
 use pennypost_model::trace::{Attempt, Submitter, TlsDemand, TlsReason};
 use pennypost_model::{AccountId, AccountKey, EventId, TenantId, Timestamp};
-use pennypost_ports::{LogRecord, PortResult, RandomIds};
+use pennypost_ports::{ControlKey, Expected, LogRecord, PortResult, RandomIds};
 use pennypost_signing::{Algorithm, KeyState};
 
 use super::*;
@@ -476,6 +476,43 @@ async fn what_was_asked_of_the_way_is_traced_whoever_writes_it() {
         .map(|record| codec::decode::<TraceRecord>(&record.value).expect("whole").demand)
         .collect();
     assert_eq!((told, it.tried()), (vec![demand], 1));
+}
+
+#[tokio::test]
+async fn what_a_newer_program_has_written_is_left_to_it() {
+    let it = fixture();
+    it.handle(&it.letter(&["you@a.example"])).await;
+    let (control, partition) = (it.backend.control(), format!("{TENANT}/outbound"));
+    let (sort, item) = control.query(&partition, "", None, 9).await.expect("read").remove(0);
+    let key = ControlKey::new(partition, sort);
+    let write = |value: Vec<u8>| {
+        let (control, key) = (Arc::clone(&control), key.clone());
+        async move { control.put_if(&key, &value, Expected::Any).await.expect("written") }
+    };
+    let mut newer = item.value.to_vec();
+    newer[0] = 99;
+    write(newer).await;
+    it.work().await;
+    it.work().await;
+    assert_eq!(it.tried(), 0);
+    // As if that program had done something with it.
+    write(item.value.to_vec()).await;
+    it.work().await;
+    assert_eq!(it.tried(), 1);
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_certificate_is_cut() {
+    let failure = Some("\u{fc}".repeat(20_000));
+    let demand = Some(TlsDemand { reason: TlsReason::MtaSts, is_enforced: true, failure });
+    let it = with(Town { demand, ..Town::default() }, None);
+    let letter = it.letter(&["you@a.example"]);
+    it.handle(&letter).await;
+    it.work().await;
+    let query = LogQuery { tenant: TENANT, kind: LogKind::Trace, from: letter.id, to: letter.id, limit: 9 };
+    let records = it.backend.log().query(&query).await.expect("reads");
+    let record = codec::decode::<TraceRecord>(&records[0].value).expect("whole");
+    assert_eq!(record.demand.and_then(|demand| demand.failure).map(|failure| failure.len()), Some(500));
 }
 
 #[tokio::test]

@@ -220,7 +220,7 @@ impl SendRemote {
         };
         let Due { tenant, message, destination, .. } = due;
         tracing::warn!(%tenant, %message, destination, %error, "a message for another server waits");
-        if !error.is_temporary() {
+        if !error.is_temporary() && !error.is_of_newer() {
             // Nobody can do anything with it: looking again would not help. Its item stays, and is told of every day.
             let _ = self.0.outbox.forget(due).await;
         }
@@ -442,7 +442,12 @@ impl SendRemote {
             next: (!is_over).then_some(item.next),
             reported: is_told.then(|| self.0.ports.ids.event(now)),
         };
-        item.demand = handed.demand;
+        item.demand = handed.demand.map(|mut demand| {
+            if let Some(failure) = &mut demand.failure {
+                failure.truncate(cut(failure, MAX_SAID).len());
+            }
+            demand
+        });
         item.last = Some((now, attempt));
     }
 

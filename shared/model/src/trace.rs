@@ -49,9 +49,9 @@ impl Versioned for TraceRecord {
     const KIND: &'static str = "trace record";
     const VERSION: u8 = 4;
 
-    /// Programs that read version 3 only go on reading what tells of no demand.
+    /// Programs that read version 3 only go on reading it: the demand stands behind all that they read.
     fn version(&self) -> u8 {
-        if self.demand.is_some() { Self::VERSION } else { 3 }
+        3
     }
 
     fn upgrade(found: u8, body: &[u8]) -> Result<TraceRecord, CodecError> {
@@ -268,7 +268,7 @@ pub enum Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::codec::{decode, encode, encode_plain};
+    use crate::codec::{decode, decode_plain, encode, encode_plain};
 
     #[test]
     fn records_of_earlier_versions_are_read() {
@@ -279,13 +279,14 @@ mod tests {
         assert_eq!(decode(&encode_plain(&(&fields, record.used.clone()), 2)), Ok(record.clone()));
         let before = (fields, record.used.clone(), record.submitter.clone());
         assert_eq!(decode(&encode_plain(&before, 3)), Ok(record.clone()));
-        // What tells of no demand is still written for those who know of none.
-        assert_eq!(encode(&record)[0], 3);
         assert_eq!(decode(&encode(&record)), Ok(record.clone()));
         let failure = Some("it has expired".to_owned());
         let demand = Some(TlsDemand { reason: TlsReason::MtaSts, is_enforced: true, failure });
         let record = TraceRecord { demand, ..record };
-        assert_eq!(decode(&encode(&record)), Ok(record));
+        assert_eq!(decode(&encode(&record)), Ok(record.clone()));
+        // Whoever knows of no demand reads the rest.
+        let written = encode(&record);
+        assert_eq!((written[0], decode_plain(TraceRecord::KIND, &written[1..])), (3, Ok(before)));
         assert!(decode::<TraceRecord>(&[5, 0]).is_err());
         assert!(decode::<TraceRecord>(&[1, 0]).is_err());
     }

@@ -71,9 +71,10 @@ impl Versioned for Outbound {
     const KIND: &'static str = "outbound message";
     const VERSION: u8 = 2;
 
-    /// Programs that read version 1 only go on reading what tells of no demand.
+    /// Programs that read version 1 only, after a rollback or beside this one, have to find what they send: the demand stands
+    /// behind all that they read.
     fn version(&self) -> u8 {
-        if self.demand.is_some() { Self::VERSION } else { 1 }
+        1
     }
 
     fn upgrade(found: u8, body: &[u8]) -> Result<Outbound, CodecError> {
