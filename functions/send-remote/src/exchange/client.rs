@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use pennypost_model::message::cut;
 use pennypost_model::trace::{RemoteAnswer, RemoteOutcome};
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, DuplexStream};
@@ -66,6 +67,8 @@ impl Timing {
 const BLOCK: usize = 64 * 1024;
 /// Bytes in a second that the way of a message has at the least, or it is too slow.
 const SLOWEST: f64 = 100_000.0;
+/// Bytes of what a server was told by which it is known again.
+const MIN_REPEATED: usize = 8;
 
 /// How to speak.
 #[derive(Clone, Copy)]
@@ -379,14 +382,30 @@ async fn greet(hop: &Hop, how: How<'_>, handed: &mut Handed) -> Result<(Conversa
     Ok((conversation, offers))
 }
 
-/// What is said where a server does not let us sign in: it waits, since it is nobody's fault who wrote it.
-fn shut_out(reply: &Reply) -> Verdict {
+/// As AUTH PLAIN tells them (RFC 4616).
+fn plain(Login { user, password }: &Login) -> String {
+    STANDARD.encode(format!("\0{user}\0{password}"))
+}
+
+/// Does the server repeat what it was told? What is long it may have cut short.
+fn repeats(reply: &Reply, login: &Login) -> bool {
+    let Login { user, password } = login;
+    let said = reply.lines.join(" ").to_ascii_lowercase();
+    let told =
+        [user.clone(), password.clone(), STANDARD.encode(user), STANDARD.encode(password), plain(login)];
+    told.iter().any(|told| said.contains(cut(&told.to_ascii_lowercase(), MIN_REPEATED)))
+}
+
+/// What is said where a server does not let us sign in: it waits, since it is nobody's fault who wrote it. Everybody who
+/// has written reads it: what was told to the server is not in it.
+fn shut_out(reply: &Reply, login: &Login) -> Verdict {
     let (_, RemoteAnswer { code, status, text }) = reply.verdict();
     let status = match status.split_once('.') {
         Some((_, "0.0")) | None => "4.7.8".to_owned(),
         Some((_, rest)) => format!("4.{rest}"),
     };
-    let text = format!("the smart host refuses user and password: {text}");
+    let refused = "the smart host refuses user and password";
+    let text = if repeats(reply, login) { refused.to_owned() } else { format!("{refused}: {text}") };
     (RemoteOutcome::Deferred, RemoteAnswer { code, status, text })
 }
 
@@ -394,7 +413,10 @@ impl Conversation {
     /// Signs in (RFC 4954), over TLS. Where it is refused nobody else is asked: each time may count.
     async fn sign_in(&mut self, offers: &Offers, login: &Login, handed: &mut Handed) -> Result<(), End> {
         let reply = match self.prove(offers, login).await {
-            Ok(Some(reply)) if reply.code == 235 => return Ok(()),
+            Ok(Some(reply)) if reply.code == 235 => {
+                handed.admission = Some(Ok(()));
+                return Ok(());
+            }
             Ok(Some(reply)) => reply,
             Ok(None) => {
                 let text = "the smart host offers neither AUTH PLAIN nor AUTH LOGIN";
@@ -403,10 +425,10 @@ impl Conversation {
             }
             Err(broken) => return Err(End::Elsewhere(deferred(&broken))),
         };
-        let verdict = shut_out(&reply);
+        let verdict = shut_out(&reply, login);
         let (host, answer) = (&handed.host, &verdict.1);
         tracing::error!(host, code = reply.code, answer.text, "the smart host lets nobody in: letters wait");
-        handed.is_shut_out = true;
+        handed.admission = Some(Err(verdict.clone()));
         handed.settle_open(&verdict);
         handed.close();
         Err(End::Over)
@@ -417,8 +439,7 @@ impl Conversation {
         let Login { user, password } = login;
         let offers = |name: &str| offers.auth.iter().any(|offered| offered == name);
         if offers("PLAIN") {
-            let words = STANDARD.encode(format!("\0{user}\0{password}"));
-            return self.command(&format!("AUTH PLAIN {words}")).await.map(Some);
+            return self.command(&format!("AUTH PLAIN {}", plain(login))).await.map(Some);
         }
         if !offers("LOGIN") {
             return Ok(None);

@@ -122,8 +122,8 @@ pub struct Handed {
     pub demand: Option<TlsDemand>,
     /// Why there was none, where it need not be.
     in_the_clear: Option<String>,
-    /// The smart host has refused user and password.
-    is_shut_out: bool,
+    /// What the smart host has said last to user and password; an error, where it refused them.
+    admission: Option<Result<(), Verdict>>,
     verdicts: Vec<Option<Verdict>>,
     /// What was said first of those who were put off, and may have better luck elsewhere.
     put_off: Vec<Option<Verdict>>,
@@ -139,7 +139,7 @@ impl Handed {
             tls: None,
             demand: None,
             in_the_clear: None,
-            is_shut_out: false,
+            admission: None,
             verdicts: none.clone(),
             put_off: none,
         }
@@ -297,8 +297,24 @@ impl Exchange {
         };
         let is_literal = domain.starts_with('[') || domain.parse::<std::net::IpAddr>().is_ok();
         let Some(policies) = self.policies.as_ref().filter(|_| !is_literal) else { return Ok(None) };
-        let policy = policies.of(domain).await.map_err(|error| error.to_string())?;
+        let policy = policies.of(domain).await.map_err(|error| {
+            // What the backend says is the operator's; the text is for whoever has written.
+            tracing::warn!(domain, %error, "what is remembered of a domain's policy for TLS can't be read");
+            "the policies for TLS can't be read at present".to_owned()
+        })?;
         Ok(policy.map(Demand::Policy))
+    }
+
+    /// What the smart host has said to user and password, while it is left alone. Then one goes, and the others wait for what it
+    /// hears.
+    fn shut(&self) -> Option<(Verdict, By)> {
+        let mut shut = self.shut.lock();
+        let (since, verdict, by) = shut.as_mut()?;
+        if since.elapsed() >= SHUT {
+            *since = Instant::now();
+            return None;
+        }
+        Some((verdict.clone(), by.clone()))
     }
 
     async fn carry(&self, parcel: &Parcel<'_>, handed: &mut Handed) {
@@ -310,9 +326,7 @@ impl Exchange {
                 Err(why) => return handed.settle_open(&ours(RemoteOutcome::Deferred, "4.3.0", &why)),
             }
         }
-        if let Some((since, verdict, by)) = self.shut.lock().clone()
-            && since.elapsed() < SHUT
-        {
+        if let Some((verdict, by)) = self.shut() {
             by.tell(handed);
             return handed.settle_open(&verdict);
         }
@@ -347,6 +361,11 @@ impl Exchange {
             By::default().tell(handed);
             let end = self.try_hop(hop, parcel, (demand, deadline), handed).await;
             let by = By::of(handed);
+            match handed.admission.take() {
+                Some(Err(verdict)) => *self.shut.lock() = Some((Instant::now(), verdict, by.clone())),
+                Some(Ok(())) => *self.shut.lock() = None,
+                None => {}
+            }
             if handed.settled() > settled {
                 decided = Some(by.clone());
             }
@@ -365,11 +384,6 @@ impl Exchange {
         };
         if let Some(by) = decided.or(by) {
             by.tell(handed);
-        }
-        if std::mem::take(&mut handed.is_shut_out)
-            && let Some(verdict) = handed.verdicts.iter().flatten().next().cloned()
-        {
-            *self.shut.lock() = Some((Instant::now(), verdict, By::of(handed)));
         }
     }
 

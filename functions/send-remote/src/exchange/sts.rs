@@ -61,6 +61,8 @@ struct Known {
     remembered: Option<Remembered>,
     /// The version of its item; none, where there is none.
     version: Option<u64>,
+    /// There is one that can't be read: nobody knows what it forbids.
+    is_unreadable: bool,
     /// When the table was asked last.
     asked: Option<Timestamp>,
     /// The policy that could not be fetched, and when.
@@ -126,6 +128,10 @@ impl StsPolicies {
             self.fetch(domain, id, &mut known, now).await;
         }
         let holding = known.remembered.as_ref().filter(|known| !known.is_over(now));
+        if holding.is_none() && known.is_unreadable {
+            let cause = format!("the policy of {domain}");
+            return Err(PortError::Damaged { port: "control", cause });
+        }
         Ok(holding.map(|known| known.policy.clone()).filter(|policy| policy.mode != TlsMode::None))
     }
 
@@ -167,11 +173,19 @@ impl StsPolicies {
         });
         match policy {
             Ok(policy) => {
-                known.failed = None;
+                (known.failed, known.is_unreadable) = (None, false);
                 let new = Remembered { id, fetched: now, policy };
                 known.remembered = Some(new.clone());
-                if let Err(error) = self.remember(domain, &new, known).await {
-                    tracing::warn!(domain, %error, "a policy for TLS holds in this process only");
+                match self.remember(domain, &new, known).await {
+                    Ok(false) => {}
+                    Ok(true) => {
+                        if let Err(error) = self.tidy(domain).await {
+                            tracing::warn!(domain, %error, "policies for TLS that are over were not removed");
+                        }
+                    }
+                    Err(error) => {
+                        tracing::warn!(domain, %error, "a policy for TLS holds in this process only");
+                    }
                 }
             }
             Err(error) => {
@@ -184,7 +198,8 @@ impl StsPolicies {
         }
     }
 
-    async fn remember(&self, domain: &str, new: &Remembered, known: &mut Known) -> PortResult<()> {
+    /// Writes it. `false` if another process has written one that is as new.
+    async fn remember(&self, domain: &str, new: &Remembered, known: &mut Known) -> PortResult<bool> {
         let key = ControlKey::new(PARTITION, domain);
         let value = codec::encode(new);
         for _ in 0..TRIES {
@@ -192,7 +207,7 @@ impl StsPolicies {
             match self.control.put_if(&key, &value, expected).await? {
                 Put::Stored(version) => {
                     known.version = Some(version);
-                    return self.tidy(domain).await;
+                    return Ok(true);
                 }
                 Put::Conflict(found) => {
                     known.version = found.as_ref().map(|item| item.version);
@@ -200,7 +215,7 @@ impl StsPolicies {
                     // Another process has fetched it, too, at the same time: what it has written stands.
                     if let Some(other) = other.filter(|other| other.fetched >= new.fetched) {
                         known.remembered = Some(other);
-                        return Ok(());
+                        return Ok(false);
                     }
                 }
             }
@@ -227,6 +242,7 @@ impl StsPolicies {
 impl Known {
     fn take(&mut self, domain: &str, found: Option<Item>) {
         self.version = found.as_ref().map(|item| item.version);
+        self.is_unreadable = false;
         let Some(item) = found else { return };
         match codec::decode::<Remembered>(&item.value) {
             // What this process could not write may be newer.
@@ -234,7 +250,10 @@ impl Known {
                 self.remembered = Some(read);
             }
             Ok(_) => {}
-            Err(error) => tracing::warn!(domain, %error, "a policy that was remembered can't be read"),
+            Err(error) => {
+                tracing::warn!(domain, %error, "a policy that was remembered can't be read");
+                self.is_unreadable = true;
+            }
         }
     }
 }

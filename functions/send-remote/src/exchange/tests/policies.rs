@@ -185,6 +185,32 @@ async fn domains_without_a_policy_cost_one_read_and_no_request() {
 }
 
 #[tokio::test]
+async fn a_remembered_policy_that_cant_be_read_is_not_taken_for_none() {
+    let (world, table) = (World::with("enforce", "d.example"), table());
+    damage(&table).await;
+    let policies = world.policies(Arc::clone(&table.control));
+    for record in [Ok(Vec::new()), Err(DnsError("test".to_owned())), Ok(vec!["v=STSv1; id=1"])] {
+        *world.record.lock() = record;
+        let document = std::mem::replace(&mut *world.document.lock(), Err(FetchError::Status(404)));
+        let fresh = world.policies(Arc::clone(&table.control));
+        assert!(policies.of("d.example").await.is_err() && fresh.of("d.example").await.is_err());
+        *world.document.lock() = document;
+    }
+    // One that can be fetched heals it, for all.
+    world.pass(6 * MINUTE);
+    assert_eq!(mode(&policies).await, ENFORCE);
+    *world.record.lock() = Ok(Vec::new());
+    assert_eq!((mode(&policies).await, mode(&world.policies(table.control)).await), (ENFORCE, ENFORCE));
+}
+
+/// What is remembered of the domain is of a version that nobody knows.
+pub(super) async fn damage(table: &Table) {
+    let key = pennypost_ports::ControlKey::new("tls-policies", "d.example");
+    let put = table.control.put_if(&key, &[9, 1, 2, 3], pennypost_ports::Expected::Any).await;
+    assert!(matches!(put, Ok(pennypost_ports::Put::Stored(_))));
+}
+
+#[tokio::test]
 async fn what_is_over_is_removed_by_whoever_writes_beside_it() {
     let (world, table) = (World::with("enforce", "d.example"), table());
     let policies = world.policies(Arc::clone(&table.control));

@@ -5,7 +5,7 @@ use pennypost_model::trace::{TlsDemand, TlsReason};
 use pennypost_ports::FetchError;
 
 use super::super::{Login, SmartHost};
-use super::policies::{World, table};
+use super::policies::{World, damage, table};
 use super::*;
 
 /// A certificate for a name, and who believes in it.
@@ -31,7 +31,11 @@ async fn under_policy(mode: &str, mx: &str, name: &str, manner: Manner) -> (Hand
 }
 
 async fn one_letter(exchange: &Exchange) -> Handed {
-    let recipients = ["a@d.example".to_owned()];
+    letter_to(exchange, &["a@d.example"]).await
+}
+
+async fn letter_to(exchange: &Exchange, recipients: &[&str]) -> Handed {
+    let recipients: Vec<String> = recipients.iter().map(|one| (*one).to_owned()).collect();
     let parcel = Parcel {
         id: EventId::from_parts(Timestamp(1), 1),
         destination: "d.example",
@@ -136,14 +140,67 @@ async fn a_server_that_is_not_trusted_is_told_rather_than_one_that_is_not_reache
     assert_eq!((handed.demand.clone(), handed.verdicts()[0].0), (None, Sent));
 }
 
+#[tokio::test]
+async fn where_nobody_knows_what_a_policy_forbids_the_letter_waits() {
+    let (peer, world, table) = (Peer::start(GOOD).await, World::with("enforce", "d.example"), table());
+    *world.record.lock() = Ok(Vec::new());
+    damage(&table).await;
+    let settings = Settings { port: peer.port, reach: Reach::Everything, ..Settings::default() };
+    let exchange = Exchange::new(Arc::clone(&world) as _, "mx.own.example", settings)
+        .with_policies(world.policies(Arc::clone(&table.control)));
+    let (outcome, answer) = one_letter(&exchange).await.verdicts().remove(0);
+    assert_eq!((outcome, answer.status.as_str(), peer.seen.lock().connections), (Deferred, "4.3.0", 0));
+    assert_eq!(answer.text, "the policies for TLS can't be read at present");
+}
+
+/// A smart host with two addresses.
+struct Twice;
+
+#[async_trait]
+impl Dns for Twice {
+    async fn look_up(&self, _name: &str, kind: DnsKind) -> Result<Vec<DnsRecord>, DnsError> {
+        let address = |last| DnsRecord::Address([127, 0, 0, last].into());
+        Ok(if kind == DnsKind::Address { vec![address(1), address(2)] } else { Vec::new() })
+    }
+}
+
+#[tokio::test]
+async fn what_one_letter_was_refused_for_is_not_said_of_another_that_waits_for_the_smart_host() {
+    let says = &[
+        ("AUTH", "235 2.7.0 welcome"),
+        ("<a@d.example>", "550 5.1.1 nobody here is a@d.example"),
+        ("<b@d.example>", "451 4.3.0 not now"),
+    ];
+    let (acceptor, authorities) = certificate("relay.example");
+    let first = Peer::with("127.0.0.1:0", Manner { says, ..PLAIN }, acceptor.clone()).await;
+    let says = &[("AUTH", "454 4.7.0 not now")];
+    let second = Peer::with(&format!("127.0.0.2:{}", first.port), Manner { says, ..PLAIN }, acceptor).await;
+    let mut exchange = to_smart_host(Arc::new(Twice), first.port, false).believing(authorities);
+    exchange.timing = TIMING;
+    let outcomes =
+        |handed: Handed| handed.verdicts().into_iter().map(|(outcome, answer)| (outcome, answer.code));
+    let handed = letter_to(&exchange, &["a@d.example", "b@d.example"]).await;
+    assert_eq!(outcomes(handed).collect::<Vec<_>>(), [(Failed, Some(550)), (Deferred, Some(454))]);
+    let handed = letter_to(&exchange, &["c@d.example"]).await;
+    assert!(handed.host.starts_with("relay.example [127.0.0.2]"), "{}", handed.host);
+    let (outcome, answer) = handed.verdicts().remove(0);
+    assert_eq!((outcome, answer.code, answer.status.as_str()), (Deferred, Some(454), "4.7.0"));
+    assert!(!answer.text.contains("a@d.example"), "{}", answer.text);
+    assert_eq!((first.commands("AUTH").len(), second.commands("AUTH").len()), (1, 1));
+}
+
+fn to_smart_host(dns: Arc<dyn Dns>, port: u16, is_wrapped: bool) -> Exchange {
+    let login = Some(Login { user: "us".to_owned(), password: "secret".to_owned() });
+    let smart_host = SmartHost { login, is_wrapped, ..SmartHost::open("relay.example", port) };
+    let settings = Settings { smart_host: Some(smart_host), ..Settings::default() };
+    Exchange::new(dns, "mx.own.example", settings)
+}
+
 /// By a smart host with a certificate for that name, which wants to know who is there.
 async fn by_smart_host(name: &str, manner: Manner, is_wrapped: bool) -> (Exchange, Peer) {
     let (acceptor, authorities) = certificate(name);
     let peer = Peer::with("127.0.0.1:0", manner, acceptor).await;
-    let login = Some(Login { user: "us".to_owned(), password: "secret".to_owned() });
-    let smart_host = SmartHost { login, is_wrapped, ..SmartHost::open("relay.example", peer.port) };
-    let settings = Settings { smart_host: Some(smart_host), ..Settings::default() };
-    let mut exchange = Exchange::new(Arc::new(Here), "mx.own.example", settings).believing(authorities);
+    let mut exchange = to_smart_host(Arc::new(Here), peer.port, is_wrapped).believing(authorities);
     exchange.timing = TIMING;
     (exchange, peer)
 }
@@ -201,4 +258,79 @@ async fn a_smart_host_that_lets_nobody_in_holds_the_letter_and_is_left_alone() {
         assert_eq!(answer.text, "the smart host refuses user and password: wrong password");
     }
     assert_eq!((peer.commands("AUTH").len(), peer.commands("MAIL").len()), (1, 0));
+    // After a while one asks again, however many wait.
+    a_while_passes(&exchange);
+    let many = futures::future::join_all((0..5).map(|_| one_letter(&exchange))).await;
+    assert!(many.into_iter().all(|handed| handed.verdicts()[0].1.code == Some(535)));
+    assert_eq!(peer.commands("AUTH").len(), 2);
+}
+
+fn a_while_passes(exchange: &Exchange) {
+    let mut shut = exchange.shut.lock();
+    shut.as_mut().expect("shut").0 -= 2 * super::super::SHUT;
+}
+
+#[tokio::test]
+async fn a_smart_host_that_lets_us_in_again_is_left_alone_no_more() {
+    let (exchange, peer) = by_smart_host("relay.example", PLAIN, false).await;
+    let verdict = super::super::ours(Deferred, "4.7.8", "wrong password");
+    *exchange.shut.lock() = Some((tokio::time::Instant::now(), verdict, super::super::By::default()));
+    assert_eq!(one_letter(&exchange).await.verdicts()[0].0, Deferred);
+    a_while_passes(&exchange);
+    for _ in 0..2 {
+        assert_eq!(one_letter(&exchange).await.verdicts()[0].0, Sent);
+    }
+    assert_eq!(peer.seen.lock().messages.len(), 2);
+}
+
+#[tokio::test]
+async fn what_a_smart_host_repeats_of_the_password_is_told_to_nobody() {
+    for says in [
+        &[("AUTH", "535 5.7.8 what is AUTH PLAIN AHVzAHNlY3JldA==?")],
+        &[("AUTH", "535 5.7.8 what is auth plain ahvzahnl...?")],
+        &[("AUTH", "535-5.7.8 no\r\n535 5.7.8 the password of US is wrong")],
+        &[("AUTH", "535 5.7.8 secret is not it")],
+    ] {
+        let (exchange, _peer) = by_smart_host("relay.example", Manner { says, ..PLAIN }, false).await;
+        let (outcome, answer) = one_letter(&exchange).await.verdicts().remove(0);
+        assert_eq!((outcome, answer.code, answer.status.as_str()), (Deferred, Some(535), "4.7.8"));
+        assert_eq!(answer.text, "the smart host refuses user and password");
+    }
+}
+
+/// Runs the test of that name in a process of its own, where the machine's authorities stand in `bundle`.
+fn with_bundle(test: &str, bundle: &std::path::Path) -> std::process::ExitStatus {
+    let program = std::env::current_exe().expect("this program");
+    let mut command = std::process::Command::new(program);
+    command.args(["--exact", test, "--ignored"]).env("SSL_CERT_FILE", bundle).env_remove("SSL_CERT_DIR");
+    command.status().expect("runs")
+}
+
+#[test]
+fn authorities_that_cant_be_read_are_read_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let test = "exchange::tests::secured::authorities_come_back";
+    assert!(with_bundle(test, &folder.path().join("bundle.pem")).success());
+}
+
+/// In a process of its own: by the test above.
+#[test]
+#[ignore = "the machine's authorities are read where the test above says"]
+fn authorities_come_back() {
+    let bundle = std::env::var_os("SSL_CERT_FILE").expect("by the test above");
+    let trust = super::super::Trust::default();
+    assert!(trust.privacy(true).is_err());
+    let certified = rcgen::generate_simple_self_signed(vec!["a.example".to_owned()]).expect("a certificate");
+    std::fs::write(&bundle, certified.cert.pem()).expect("written");
+    assert!(trust.privacy(true).is_ok());
+    // From then on they are known.
+    std::fs::remove_file(&bundle).expect("removed");
+    assert!(trust.privacy(true).is_ok());
+    // What the operator has named alone holds, and is not taken for all.
+    std::fs::write(&bundle, certified.cert.pem()).expect("written");
+    let named = Authorities::and_of(std::path::Path::new(&bundle)).expect("an authority");
+    let whole = || named.roots().map(|(roots, is_whole)| (roots.len(), is_whole));
+    assert_eq!(whole(), Ok((2, true)));
+    std::fs::remove_file(&bundle).expect("removed");
+    assert_eq!(whole(), Ok((1, false)));
 }
