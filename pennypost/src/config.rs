@@ -228,10 +228,11 @@ impl Config {
             }
         }
         for setting in settings {
-            let wrong = || Failed::Said(say!(text, "config-setting", setting = setting.as_str()));
+            let shown = shown(setting);
+            let wrong = || Failed::Said(say!(text, "config-setting", setting = shown));
             let (key, value) = setting.split_once('=').ok_or_else(wrong)?;
             insert(&mut table, key.trim(), parse_value(value.trim())).ok_or_else(wrong)?;
-            config = with(&table, setting)?;
+            config = with(&table, shown)?;
         }
         config.check(text)?;
         Ok(config)
@@ -271,6 +272,12 @@ fn read(path: &Path, text: &Text) -> Result<Table, Failed> {
     };
     toml::from_str::<Config>(&content).map_err(invalid)?;
     content.parse().map_err(invalid)
+}
+
+/// A setting as errors name it. Of one with a password only its name: it would stand in the journal.
+fn shown(setting: &str) -> &str {
+    let name = setting.split(['=', ' ']).next().unwrap_or_default();
+    if ["password", "secret"].iter().any(|word| setting.contains(word)) { name } else { setting }
 }
 
 /// A value as TOML would read it; anything else is a string.
@@ -323,6 +330,18 @@ mod tests {
         let text = Text::new(Lang::En);
         for bad in ["pipeline", "=1", "pipeline.fusd=true", "pipeline.fused=7", "pipeline.fused.x=1"] {
             assert!(Config::load(None, &[], &[bad.to_owned()], &text).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_password_that_is_no_text_is_not_repeated() {
+        for bad in [
+            "sending.smart_host.password=20261123",
+            "sending.smart_host={address='a:25', user='u', password=20261123}",
+            "sending.smart_host.password 20261123",
+        ] {
+            let said = with(&[bad]).expect_err("no text");
+            assert!(said.contains("sending.smart_host") && !said.contains("20261123"), "{said}");
         }
     }
 

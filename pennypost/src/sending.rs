@@ -19,7 +19,8 @@ use pennypost_outbound::Patience;
 use pennypost_ports::{Dns, DnsError, DnsKind, DnsRecord};
 use pennypost_send_remote::exchange::{self, Exchange, Home, Login, Reach, StsPolicies};
 use pennypost_send_remote::{self as send_remote, SendRemote};
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 use tokio::io::DuplexStream;
 
 use crate::backend::Kind;
@@ -164,10 +165,23 @@ struct SmartHostTable {
     address: String,
     /// The user; the password, or the file in which it stands.
     user: Option<String>,
-    password: Option<String>,
+    password: Option<Password>,
     password_file: Option<PathBuf>,
     /// TLS begins with the connection; if nothing is said, at port 465.
     implicit_tls: Option<bool>,
+}
+
+/// A password as it is written. Of one that is something else nothing is repeated.
+#[derive(Clone, PartialEq, Eq)]
+struct Password(String);
+
+impl<'de> Deserialize<'de> for Password {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Password, D::Error> {
+        match toml::Value::deserialize(deserializer) {
+            Ok(toml::Value::String(text)) => Ok(Password(text)),
+            Ok(_) | Err(_) => Err(D::Error::custom("password is a text in quotes")),
+        }
+    }
 }
 
 impl fmt::Debug for SmartHostTable {
@@ -218,7 +232,7 @@ impl SmartHostTable {
                 // The end of the line is the editor's.
                 Some(text.trim_end_matches(['\r', '\n']).to_owned())
             }
-            (password, None) => password.clone(),
+            (password, None) => password.as_ref().map(|Password(text)| text.clone()),
         };
         match (self.user.clone(), password) {
             (None, None) => Ok(None),
