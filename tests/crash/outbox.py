@@ -209,6 +209,10 @@ class Audit:
                 self._recipient(letter, address, place, (known[0], outcomes.get(address, "not named")), cut_off, give_up)
                 self._told(letter, address, outcomes.get(address, "not named"), reports)
         self.tally.fault("broken peer", *self.town.register.broken)
+        # Who is late in a handshake, since all is in haste here, gets it in the clear: few.
+        private, clear = (self.tally.counts[f"recipients reached {how}"] for how in ("over TLS", "in the clear all the same"))
+        if 9 * clear > private:
+            self.tally.fault("untrue", f"{clear} of {private + clear} were reached in the clear where there is TLS")
 
     def _never_came(self, letter: Letter, reports: list[Report]) -> None:
         if letter.acknowledged:
@@ -243,8 +247,8 @@ class Audit:
                 self.tally.count("recipients whose only attempt that was not cut off came too late")
         if not any(outcome == end and status.startswith(start) for end, start in wanted):
             self.tally.fault("untrue", f"{address} is {outcome}: {status} {text}")
-        if place.server in IN_THE_CLEAR and address in register.over_tls:
-            self.tally.fault("untrue", f"{address} has it over TLS from a server that can't do it")
+        if outcome == SENT and place.server and place.server.has_tls:
+            self._over_tls(address, place, (answers[-1][0], register.copies[key]))
 
         copies, unanswered = register.copies[key], register.unanswered[key]
         told = cut_off[journey["id"], place.domain]
@@ -258,6 +262,18 @@ class Audit:
             self.tally.fault("doubled", f"{address} has {copies} copies, {unanswered} 250s were not heard, {told} attempts cut off")
         if copies > 1:
             self.tally.count(f"recipients with {copies} copies since a 250 was lost")
+
+    def _over_tls(self, address: str, place: Place, sent) -> None:
+        """What its last attempt tells of TLS is what the server has seen."""
+        attempt, copies = sent
+        has_tls, is_spoilt = address in self.town.register.over_tls, place.server in IN_THE_CLEAR
+        # Of several copies only the last is told of.
+        if copies == 1 and has_tls != bool(attempt["tls"]):
+            self.tally.fault("untrue", f"{address}: TLS is told as {attempt['tls']!r}, and was {has_tls}")
+        if is_spoilt and attempt["tls"]:
+            self.tally.fault("untrue", f"{address} has it over TLS from a server that can't do it")
+        if not is_spoilt:
+            self.tally.count("recipients reached over TLS" if has_tls else "recipients reached in the clear all the same")
 
     def _told(self, letter: Letter, address: str, outcome: str, reports: list[Report]) -> None:
         ours = [report for report in reports if report.token == letter.token]
