@@ -242,24 +242,27 @@ class Audit:
             if ended - accepted < give_up - timedelta(seconds=1) or "last answer was" not in text:
                 self.tally.fault("untrue", f"{address} was given up after {ended - accepted}: {text}")
             attempts_ended = answers[-1][0]["attempt"] - cut_off[journey["id"], place.domain]
-            if place.server and place.server.puts_off and attempts_ended <= 1:
+            # Who says 421 to one recipient puts the next one off the next time.
+            together = sum(other == place for other in letter.recipients.values())
+            if place.server and place.server.puts_off and attempts_ended <= together:
                 wanted += ((FAILED, EXPIRED),)
-                self.tally.count("recipients whose only attempt that was not cut off came too late")
+                self.tally.count("recipients with too few attempts, since others were cut off")
         if not any(outcome == end and status.startswith(start) for end, start in wanted):
             self.tally.fault("untrue", f"{address} is {outcome}: {status} {text}")
         if outcome == SENT and place.server and place.server.has_tls:
             self._over_tls(address, place, (answers[-1][0], register.copies[key]))
 
-        copies, unanswered = register.copies[key], register.unanswered[key]
+        copies, withheld, unheard = register.copies[key], register.withheld[key], register.unheard[key]
         told = cut_off[journey["id"], place.domain]
         late = sum(one["status"] == "4.4.2" for _, one in answers)
         if outcome == SENT and copies == 0:
             self.tally.fault("lost", f"{address} is sent, and has nothing")
         # A 250 that was lost brings a letter again: where the server kept it to itself, or the sender was killed before it
-        # was written, which it says when it tries again.
-        lost = max(unanswered, told, late)
+        # was written, which it says when it tries again, or had waited too long. The same letter may meet with both.
+        lost = withheld + max(unheard, told, late - withheld)
         if copies > (1 if outcome == SENT else 0) + lost:
-            self.tally.fault("doubled", f"{address} has {copies} copies, {unanswered} 250s were not heard, {told} attempts cut off")
+            self.tally.fault("doubled", f"{address} has {copies} copies; {withheld} 250s were not said, {unheard} not heard, "
+                                        f"{told} attempts cut off")
         if copies > 1:
             self.tally.count(f"recipients with {copies} copies since a 250 was lost")
 

@@ -33,8 +33,10 @@ class Register:
     def __init__(self):
         #: Whole messages, by token and recipient.
         self.copies: Counter[tuple[str, str]] = Counter()
-        #: Those of them to which nothing was said, or nobody was there any more to hear it.
-        self.unanswered: Counter[tuple[str, str]] = Counter()
+        #: Those of them to which nothing was said.
+        self.withheld: Counter[tuple[str, str]] = Counter()
+        #: Those to which something was said, when nobody was there any more to hear it.
+        self.unheard: Counter[tuple[str, str]] = Counter()
         self.over_tls: set[str] = set()
         self.connections: Counter[str] = Counter()
         self.broken: list[str] = []
@@ -124,14 +126,11 @@ class Peer:
                 self.register.over_tls.add(recipient)
         await self.answer(token)
         if self.reader.at_eof():
-            self.unheard(token)
+            for recipient in self.recipients:
+                self.register.unheard[token, recipient] += 1
 
     async def answer(self, token: str) -> None:
         await self.say("250 2.0.0 taken")
-
-    def unheard(self, token: str) -> None:
-        for recipient in self.recipients:
-            self.register.unanswered[token, recipient] += 1
 
     async def on_quit(self, _: str) -> None:
         await self.say("221 2.0.0 bye")
@@ -215,7 +214,8 @@ class ClosesAfterTheDot(Peer):
 
     async def answer(self, token: str) -> None:
         if any([self.register.is_first("dot", recipient) for recipient in self.recipients]):
-            self.unheard(token)
+            for recipient in self.recipients:
+                self.register.withheld[token, recipient] += 1
             raise Closed
         await super().answer(token)
 
