@@ -266,3 +266,89 @@ async fn members_elsewhere_of_groups_stand_in_the_trace_and_keep_the_bytes() {
         assert_eq!((last.account, &*last.reasons), (ANN, &["group:all@t.test".to_owned()][..]));
     }
 }
+
+/// A rule's folder is found once; a letter for one that is gone by now comes to the Inbox, and its trace says so. Labels for
+/// which there is no room are left out, and the letter comes.
+#[tokio::test]
+async fn a_folder_of_ones_own_is_used_as_long_as_it_is_there() {
+    use pennypost_model::Keyword;
+    use pennypost_model::journal::Protocol;
+    use pennypost_ports::Consistency;
+    let dir = tempfile::tempdir().unwrap();
+    let backend = Embedded::open(dir.path(), &Options::server()).unwrap();
+    let store =
+        Mailstore::new(backend.journal(), backend.objects(), Arc::new(SystemClock), Arc::new(RandomIds));
+    let deliver = Deliver::new(store.clone(), backend.log());
+    let member = pennypost_model::journal::Actor::Member(Protocol::Imap);
+    let load = async || store.load(ANN, Consistency::Strong).await.unwrap();
+    let made = store.commit(ANN, load().await, &member, |draft| draft.create_mailbox("Bills", None)).await;
+    let folder = made.unwrap().value;
+    let letter = |name: &str, labels: &[&str]| {
+        let (mut letter, _) = decided(name);
+        letter.decisions[0].target = Target::Mailbox(folder);
+        let labels = labels.iter().map(|label| Keyword::parse(label).unwrap());
+        letter.decisions[0].flags.keywords = labels.collect();
+        letter
+    };
+    let handle = async |letter: &Decided| {
+        let outcome = deliver.handle(vec![Event::Decided(Box::new(letter.clone()))]).await.remove(0);
+        assert!(outcome.is_ok(), "{outcome:?}");
+        let id = letter.accepted.id;
+        let query = LogQuery { tenant: ANN.tenant, kind: LogKind::Trace, from: id, to: id, limit: 10 };
+        let record = backend.log().query(&query).await.unwrap().remove(0);
+        let trace: TraceRecord = codec::decode(&record.value).unwrap();
+        let TraceStep::Delivered { mut recipients, .. } = trace.step else { panic!("not delivered") };
+        let Journey::Stored { mailbox, .. } = recipients.remove(0).outcome else { panic!("not stored") };
+        let state = load().await;
+        let count = |id| state.mailbox(id).map_or(0, |mailbox| mailbox.rows.len());
+        (mailbox, (count(folder), count(MailboxId::INBOX)))
+    };
+    let (bills, inbox) = (format!("#{}", folder.0), "INBOX".to_owned());
+    let first = letter("first", &["paid"]);
+    assert_eq!(handle(&first).await, (bills.clone(), (1, 0)));
+    assert_eq!(handle(&first).await, (bills.clone(), (1, 0)), "a repetition adds nothing");
+    assert_eq!(handle(&letter("second", &[])).await, (bills.clone(), (2, 0)), "the short way");
+    store.commit(ANN, load().await, &member, |draft| draft.rename_mailbox(folder, "Accounts")).await.unwrap();
+    assert_eq!(handle(&letter("renamed", &[])).await, (bills, (3, 0)));
+    let gone = |draft: &mut pennypost_fold::Draft| draft.delete_mailbox(folder);
+    store.commit(ANN, load().await, &member, gone).await.unwrap();
+    let late = letter("late", &[]);
+    assert_eq!(handle(&late).await, (inbox.clone(), (0, 1)), "what was known is followed");
+    let again = Deliver::new(store.clone(), backend.log());
+    let events = vec![Event::Decided(Box::new(late)), Event::Decided(Box::new(letter("later", &[])))];
+    for outcome in again.handle(events).await {
+        assert!(outcome.is_ok(), "{outcome:?}");
+    }
+    assert_eq!(load().await.mailbox(MailboxId::INBOX).map(|inbox| inbox.rows.len()), Some(2));
+
+    let names: Vec<String> = (0..100).map(|number| format!("label{number}")).collect();
+    for (number, names) in names.chunks(20).enumerate() {
+        let labels: Vec<&str> = names.iter().map(String::as_str).collect();
+        // By one who has to look, and by one who has not.
+        let fresh = Deliver::new(store.clone(), backend.log());
+        let events = vec![Event::Decided(Box::new(letter("labelled", &labels)))];
+        assert!(fresh.handle(events).await[0].is_ok(), "{number}");
+    }
+    let state = load().await;
+    assert_eq!(state.mailbox(MailboxId::INBOX).map(|inbox| inbox.rows.len()), Some(7));
+    assert_eq!(state.keywords().len(), 59);
+}
+
+#[test]
+fn the_trace_says_that_a_folder_is_gone() {
+    let decision = Decision {
+        target: Target::Mailbox(MailboxId(9)),
+        flags: FlagSet::default(),
+        reasons: vec!["member-rule:bills".to_owned()],
+    };
+    let copy = |mailbox| Copy {
+        seq: pennypost_model::Seq(1),
+        uid: pennypost_model::Uid(1),
+        rid: pennypost_model::Rid::new(pennypost_model::Seq(1), 0),
+        mailbox,
+        wants_housekeeping: false,
+    };
+    assert_eq!(reasons(&decision, Some(&copy(MailboxId(9)))), ["member-rule:bills"]);
+    assert_eq!(reasons(&decision, Some(&copy(MailboxId::INBOX))), ["member-rule:bills", FOLDER_GONE_REASON]);
+    assert_eq!(reasons(&decision, None), ["member-rule:bills"]);
+}

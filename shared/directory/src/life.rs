@@ -200,6 +200,7 @@ impl Directory {
         self.check_seat(&account, SeatUse::of(AccountKind::Member, false), check).await?;
         // While it is in the bin nothing opens it.
         self.forget_credentials(key).await?;
+        self.forget_member_rules(key).await?;
         if let Some(credential) = credential {
             self.write(&credential_key(key), &credential, Expected::Any).await?;
         }
@@ -247,6 +248,7 @@ impl Directory {
         self.check_seat(&account, SeatUse::of(AccountKind::Business, false), check).await?;
         // Before it changes: else what was the person's would open the business mailbox if the process died in between.
         self.forget_credentials(key).await?;
+        self.forget_member_rules(key).await?;
         self.try_change_account(key, |account| {
             check(account)?;
             account.kind = AccountKind::Business;
@@ -357,6 +359,7 @@ impl Directory {
             }
             self.forget_users(key).await?;
             self.forget_recovery(key).await?;
+            self.forget_member_rules(key).await?;
             self.forget_password_reminder(key).await?;
             self.forget_cuts(key).await?;
             self.erase(&sent_key(key)).await?;
