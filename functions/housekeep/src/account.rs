@@ -21,6 +21,7 @@ impl Housekeep {
     ///
     /// # Errors
     /// [`StoreError`]; each step stands by itself.
+    #[pennypost_ports::compiled_here]
     pub async fn keep_account(&self, account: AccountKey) -> Result<State, StoreError> {
         let head = self.store.journal().newest(account, 1, Consistency::Strong).await?.head;
         let state = self.store.load(account, Consistency::Strong).await?;

@@ -45,6 +45,7 @@ impl Housekeep {
     ///
     /// # Errors
     /// [`StoreError`]; what was removed before it is removed.
+    #[pennypost_ports::compiled_here]
     pub async fn collect_garbage(&self, tenant: TenantId) -> Result<Removed, StoreError> {
         let mut removed = Removed::default();
         let mut after: Option<String> = None;

@@ -254,6 +254,7 @@ impl Housekeep {
     ///
     /// # Errors
     /// [`StoreError`]; what was removed before it is removed.
+    #[pennypost_ports::compiled_here]
     pub async fn audit(&self, tenant: TenantId) -> Result<Removed, StoreError> {
         // The spool does not wait for the packs to be in order.
         let packs = self.audit_packs(tenant, garbage::AUDIT_PAGE).await;

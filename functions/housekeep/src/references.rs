@@ -34,6 +34,7 @@ impl References<'_> {
     ///
     /// # Errors
     /// Temporary errors of the ports.
+    #[pennypost_ports::compiled_here]
     pub async fn is_dead(&mut self, pack: EventId, entry: &TocEntry) -> Result<bool, StoreError> {
         let hint = Hint { pack, entry: entry.entry };
         for owner in &entry.owners {

@@ -29,6 +29,7 @@ impl Housekeep {
     ///
     /// # Errors
     /// [`StoreError`].
+    #[pennypost_ports::compiled_here]
     pub async fn keep_segments(&self, account: AccountKey) -> Result<Vec<Event>, StoreError> {
         let newest = self.store.journal().newest(account, 1, Consistency::Strong).await?;
         let Some(last) = newest.entries.last() else { return Ok(Vec::new()) };
@@ -47,6 +48,7 @@ impl Housekeep {
     ///
     /// # Errors
     /// [`StoreError`].
+    #[pennypost_ports::compiled_here]
     pub async fn keep_segments_of(
         &self,
         account: AccountKey,

@@ -52,6 +52,7 @@ impl Announcer {
 
     /// Puts down, for each subscription that may want it, that these entries have brought letters. The tenants for which that
     /// did not succeed, or not wholly: their entries are to come again.
+    #[pennypost_ports::compiled_here]
     pub async fn put_down(&self, changed: &[Changed]) -> BTreeMap<TenantId, HookError> {
         let mut by_tenant: BTreeMap<TenantId, BTreeSet<(AccountId, Seq)>> = BTreeMap::new();
         for Changed { account, seq } in changed.iter().copied() {

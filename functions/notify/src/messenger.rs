@@ -111,6 +111,7 @@ impl Messenger {
     }
 
     /// Looks after what is due until `stop` turns true. What is cut off then is told again when its claim is over.
+    #[pennypost_ports::compiled_here]
     pub async fn run(self, bell: Arc<tokio::sync::Notify>, mut stop: watch::Receiver<bool>) {
         let mut turns = JoinSet::new();
         while !*stop.borrow() {
@@ -188,6 +189,7 @@ impl Messenger {
     ///
     /// # Errors
     /// [`HookError`], where the rows can't be read.
+    #[pennypost_ports::compiled_here]
     pub async fn work_off(&self) -> Result<usize, HookError> {
         let rows = self.due().await?;
         for ((tenant, id), due) in &rows {

@@ -93,6 +93,7 @@ impl Schedule {
     ///
     /// # Errors
     /// [`ScheduleError`]; what was sent before it is sent.
+    #[pennypost_ports::compiled_here]
     pub async fn tick(&self, deadline: Option<Instant>) -> Result<Ticked, ScheduleError> {
         let mut ticked = Ticked::default();
         let mut due = self.due(DAY_MILLIS).await?;
@@ -203,6 +204,7 @@ pub fn chores(tenant: TenantId) -> Vec<Event> {
 ///
 /// # Errors
 /// [`DirectoryError`].
+#[pennypost_ports::compiled_here]
 pub async fn tenants(directory: &Directory) -> Result<Vec<TenantId>, DirectoryError> {
     let mut all = Vec::new();
     let mut page = Page::default();

@@ -66,6 +66,7 @@ fn millis(duration: Duration) -> i64 {
 impl SendRemote {
     /// Looks after what is due until `stop` turns true. What is in hand then is waited for a moment; what is cut off is
     /// tried again when its claim is over.
+    #[pennypost_ports::compiled_here]
     pub async fn run(self, mut stop: watch::Receiver<bool>) {
         let mut attempts = JoinSet::new();
         let is_behind = Arc::new(AtomicBool::new(false));
@@ -136,6 +137,7 @@ impl SendRemote {
     ///
     /// # Errors
     /// [`OutboxError`], where the rows can't be read.
+    #[pennypost_ports::compiled_here]
     pub async fn work_off(&self) -> Result<usize, OutboxError> {
         let due = self.0.outbox.due(self.0.ports.clock.now(), None, MOST).await?;
         for row in &due {

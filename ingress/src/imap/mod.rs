@@ -37,6 +37,7 @@ use session::Session;
 use view::RecentMarks;
 
 /// Serves IMAP on `listener` until the adapter's shutdown; returns when all sessions are over.
+#[pennypost_ports::compiled_here]
 pub async fn run(adapter: Arc<Adapter>, listener: TcpListener, tls: TlsMode) {
     let shared = Arc::new(Shared { recent: Arc::clone(&RECENT) });
     serve(adapter, listener, tls, Imap { shared }).await;

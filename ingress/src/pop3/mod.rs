@@ -19,6 +19,7 @@ use tokio::net::TcpListener;
 use crate::net::{Adapter, Protocol, Stream, TlsMode, serve};
 
 /// Serves mailboxes on this listener until the server stops.
+#[pennypost_ports::compiled_here]
 pub async fn run(adapter: Arc<Adapter>, listener: TcpListener, mode: TlsMode) {
     serve(adapter, listener, mode, Pop3).await;
 }

@@ -75,6 +75,7 @@ fn without_delay<T>(len: usize, work: impl FnOnce() -> T) -> T {
 }
 
 /// Takes mail on this listener until the server stops.
+#[pennypost_ports::compiled_here]
 pub async fn run(adapter: Arc<Adapter>, listener: TcpListener) {
     if matches!(adapter.postmaster().await, Ok(Resolved::UnknownDomain)) {
         warn!(
@@ -87,6 +88,7 @@ pub async fn run(adapter: Arc<Adapter>, listener: TcpListener) {
 }
 
 /// Takes mail from members on this listener until the server stops (RFC 6409, RFC 8314).
+#[pennypost_ports::compiled_here]
 pub async fn run_submission(adapter: Arc<Adapter>, listener: TcpListener, mode: TlsMode) {
     serve(adapter, listener, mode, Smtp(Role::Submission)).await;
 }

@@ -88,6 +88,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn accounts(
         &self,
         call: &Call,
@@ -105,6 +106,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn account_at(
         &self,
         call: &Call,
@@ -125,6 +127,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn account(&self, call: &Call, key: AccountKey) -> Result<Account, AdminError> {
         let (account, _) = self.seen(call, Action::AccountRead, key).await?;
         Ok(account)
@@ -134,6 +137,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn account_for(
         &self,
         action: Action,
@@ -186,6 +190,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn add_account(
         &self,
         call: &Call,
@@ -262,6 +267,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn change_account(
         &self,
         call: &Call,
@@ -295,6 +301,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn set_password(
         &self,
         call: &Call,
@@ -315,6 +322,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn account_clients(&self, call: &Call, key: AccountKey) -> Result<Account, AdminError> {
         let (account, _) = self.seen(call, Action::AccountClientsRead, key).await?;
         Ok(account)
@@ -324,6 +332,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn change_account_clients(
         &self,
         call: &Call,
@@ -348,6 +357,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn tokens(&self, call: &Call, key: AccountKey) -> Result<Vec<Token>, AdminError> {
         self.seen(call, Action::TokenRead, key).await?;
         Ok(self.directory.tokens(key).await?)
@@ -357,6 +367,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn add_token(
         &self,
         call: &Call,
@@ -383,6 +394,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn revoke_token(&self, call: &Call, key: AccountKey, id: TokenId) -> Result<(), AdminError> {
         let object = key.account.to_string();
         let about = About::new(Some(key.tenant), Action::TokenRevoke, &object);

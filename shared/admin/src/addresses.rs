@@ -22,6 +22,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn aliases(
         &self,
         call: &Call,
@@ -36,6 +37,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn alias(&self, call: &Call, tenant: TenantId, address: &str) -> Result<Alias, AdminError> {
         call.may(Action::AliasRead, &Scope::Tenant(tenant))?;
         self.stored_alias(tenant, address).await
@@ -51,6 +53,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn add_alias(
         &self,
         call: &Call,
@@ -69,6 +72,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn remove_alias(&self, call: &Call, tenant: TenantId, address: &str) -> Result<(), AdminError> {
         let about = About::new(Some(tenant), Action::AliasRemove, address);
         self.permit(call, &Scope::Tenant(tenant), &about).await?;
@@ -82,6 +86,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn groups(
         &self,
         call: &Call,
@@ -96,6 +101,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn group(&self, call: &Call, tenant: TenantId, address: &str) -> Result<Group, AdminError> {
         call.may(Action::GroupRead, &Scope::Tenant(tenant))?;
         self.stored_group(tenant, address).await
@@ -111,6 +117,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn readdress_group(
         &self,
         call: &Call,
@@ -131,6 +138,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn add_group(
         &self,
         call: &Call,
@@ -151,6 +159,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn change_group(
         &self,
         call: &Call,
@@ -173,6 +182,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn remove_group(&self, call: &Call, tenant: TenantId, address: &str) -> Result<(), AdminError> {
         let about = About::new(Some(tenant), Action::GroupRemove, address);
         self.permit(call, &Scope::Tenant(tenant), &about).await?;

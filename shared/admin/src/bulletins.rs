@@ -195,6 +195,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`Invalid::Bulletin`], [`Invalid::TooMany`], [`DirectoryError::NoTenant`], or others of [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn publish_bulletin(&self, call: &Call, new: &NewBulletin) -> Result<Bulletin, AdminError> {
         let published = self.clock.now();
         let from = new.from.map_or(published, |from| from.max(published));
@@ -273,6 +274,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn published_bulletins(
         &self,
         call: &Call,
@@ -288,6 +290,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError::NotFound`], or others of [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn withdraw_bulletin(&self, call: &Call, id: u64) -> Result<(), AdminError> {
         let object = sort(id);
         let about = About::new(None, Action::BulletinWithdraw, &object);
@@ -318,6 +321,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn bulletins(
         &self,
         call: &Call,
@@ -387,6 +391,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError::NotFound`] for a bulletin that is not for the tenant, or others of [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn mark_bulletins(
         &self,
         call: &Call,

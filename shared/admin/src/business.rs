@@ -33,6 +33,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`]. Of a call that was cut off nothing is left, or the mailbox with its users.
+    #[pennypost_ports::compiled_here]
     pub async fn add_business_mailbox(
         &self,
         call: &Call,
@@ -69,6 +70,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn mailbox_users(&self, call: &Call, key: AccountKey) -> Result<MailboxUsers, AdminError> {
         self.seen(call, Action::MailboxUsersRead, key).await?;
         Ok(self.directory.mailbox_users(key).await?)
@@ -78,6 +80,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn change_mailbox_users(
         &self,
         call: &Call,
@@ -101,6 +104,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn add_mailbox_users(
         &self,
         call: &Call,
@@ -121,6 +125,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn remove_mailbox_users(
         &self,
         call: &Call,
@@ -170,6 +175,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn business_mailboxes(
         &self,
         call: &Call,
@@ -211,6 +217,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn business_tokens(
         &self,
         call: &Call,
@@ -226,6 +233,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn add_business_token(
         &self,
         call: &Call,
@@ -253,6 +261,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn revoke_business_token(
         &self,
         call: &Call,

@@ -104,6 +104,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn admit(
         &self,
         call: &Call,
@@ -155,6 +156,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn record_command(
         &self,
         book: Book,
@@ -169,6 +171,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn record_failed_command(
         &self,
         book: Book,

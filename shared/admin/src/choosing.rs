@@ -76,6 +76,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn choices(&self, call: &Call) -> Result<(Vec<Choice>, Option<String>), AdminError> {
         let (Actor::Person { account, .. }, Some(presence)) = (&call.actor, call.actor.presence()) else {
             return Ok((Vec::new(), None));

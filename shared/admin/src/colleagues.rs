@@ -21,6 +21,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn departments_seen_by(
         &self,
         call: &Call,
@@ -61,6 +62,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn groups_seen_by(
         &self,
         call: &Call,

@@ -66,6 +66,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn contact(&self, call: &Call, book: Book) -> Result<Contact, AdminError> {
         let action = if book.is_some() { Action::TenantContactRead } else { Action::ContactRead };
         call.may(action, &scope_of(book))?;
@@ -76,6 +77,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn contact_to_change(&self, call: &Call, book: Book) -> Result<Contact, AdminError> {
         call.may(change_of(book), &scope_of(book))?;
         self.stored_contact(book).await
@@ -96,6 +98,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`Invalid::ContactField`], or others of [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn change_contact(
         &self,
         call: &Call,

@@ -80,6 +80,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn domain_keys(
         &self,
         call: &Call,
@@ -106,6 +107,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn add_domain_key(
         &self,
         call: &Call,
@@ -129,6 +131,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn withdraw_domain_key(
         &self,
         call: &Call,
@@ -153,6 +156,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn change_key_rotation(
         &self,
         call: &Call,
@@ -266,6 +270,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`]; what was done before it is done.
+    #[pennypost_ports::compiled_here]
     pub async fn look_after_domains(&self, tenant: TenantId, until: Timestamp) -> Result<Worked, AdminError> {
         self.sweep_sign_ups_daily().await?;
         if self.outside.is_none() {

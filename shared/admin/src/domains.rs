@@ -95,6 +95,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn service(&self, call: &Call) -> Result<Option<Service>, AdminError> {
         call.may(Action::ServiceRead, &Scope::Installation)?;
         Ok(self.read::<Service>(&Service::key()).await?.map(|(service, _)| service))
@@ -104,6 +105,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn change_service(
         &self,
         call: &Call,
@@ -141,6 +143,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn domain_rules(&self, call: &Call, tenant: TenantId) -> Result<DomainRules, AdminError> {
         call.may(Action::DomainRead, &Scope::Tenant(tenant))?;
         self.stored_domain_rules(tenant).await
@@ -154,6 +157,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn change_domain_rules(
         &self,
         call: &Call,
@@ -211,6 +215,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn claim_domain(
         &self,
         call: &Call,
@@ -227,6 +232,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn verify_domain(
         &self,
         call: &Call,
@@ -258,6 +264,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn domain_records(
         &self,
         call: &Call,
@@ -287,6 +294,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn check_domain(
         &self,
         call: &Call,
@@ -334,6 +342,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn suspend_domain(
         &self,
         call: &Call,
@@ -352,6 +361,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn set_domain_alias(
         &self,
         call: &Call,
@@ -370,6 +380,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn domain_contents(
         &self,
         call: &Call,
@@ -387,6 +398,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn remove_domain(
         &self,
         call: &Call,

@@ -343,6 +343,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn ending_rules(&self, call: &Call) -> Result<EndingRules, AdminError> {
         call.may(Action::EndingRulesRead, &Scope::Installation)?;
         self.stored_ending_rules().await
@@ -356,6 +357,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`Invalid::Grace`], or others of [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn change_ending_rules(
         &self,
         call: &Call,
@@ -430,6 +432,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn ending(&self, call: &Call, tenant: TenantId) -> Result<Ending, AdminError> {
         call.may(Action::TenantRead, &Scope::Tenant(tenant))?;
         let stored = self.stored_tenant(tenant).await?;
@@ -441,6 +444,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn endings(&self, call: &Call, page: &Page) -> Result<Listed<Ending>, AdminError> {
         call.may(Action::EndingList, &Scope::Installation)?;
         let Listed { items, next } = self.list::<Item>(PARTITION, page).await?;
@@ -483,6 +487,7 @@ impl Administration {
     /// # Errors
     /// [`Conflict::NotConfirmed`], [`Conflict::ErasingBegun`], [`Invalid::Reason`], [`Invalid::OrderDays`], or others of
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn order_erasure(
         &self,
         call: &Call,
@@ -528,6 +533,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`Conflict::ErasingBegun`], or others of [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn withdraw_erasure(&self, call: &Call, tenant: TenantId) -> Result<(), AdminError> {
         let about = About::new(Some(tenant), Action::TenantErasureWithdraw, "erasure")
             .to(json!({ "ordered": false }));
@@ -547,6 +553,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`Conflict::ErasingBegun`], [`Invalid::Reason`], or others of [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn hold_tenant(
         &self,
         call: &Call,
@@ -574,6 +581,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn look_at_end(&self, tenant: TenantId) -> Result<bool, AdminError> {
         let Some(stored) = self.directory.tenant(tenant).await? else { return Ok(false) };
         if stored.state == TenantState::Erasing {
@@ -617,6 +625,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn begin_erasing(&self, tenant: TenantId) -> Result<bool, AdminError> {
         let Some(stored) = self.directory.tenant(tenant).await? else { return Ok(false) };
         if stored.state == TenantState::Erasing {

@@ -164,6 +164,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn release_domains(&self, tenant: TenantId) -> Result<u64, AdminError> {
         Ok(self.directory.release_domains(tenant).await?)
     }
@@ -172,6 +173,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn erase_records(
         &self,
         tenant: TenantId,
@@ -231,6 +233,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn is_kept(&self, tenant: TenantId) -> Result<bool, AdminError> {
         let stored = self.directory.tenant(tenant).await?;
         Ok(stored.is_some_and(|stored| stored.state != TenantState::Erasing))
@@ -241,6 +244,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn note_erased_journal(&self, account: AccountKey) -> Result<(), AdminError> {
         self.write(&journal_key(account), &ErasedJournal, Expected::Any).await.map(drop)
     }
@@ -249,6 +253,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn erased_journals(&self, tenant: TenantId) -> Result<Vec<AccountKey>, AdminError> {
         let found = self.control.query(&journals_of(tenant), "", None, PAGE).await?;
         let accounts = found.into_iter().filter_map(|(sort, _)| sort.parse::<AccountId>().ok());
@@ -259,6 +264,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn forget_erased_journal(&self, account: AccountKey) -> Result<(), AdminError> {
         self.erase(&journal_key(account)).await.map(drop)
     }
@@ -267,6 +273,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn is_last_pass(
         &self,
         tenant: TenantId,
@@ -281,6 +288,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn count_erased(&self, tenant: TenantId, counts: ErasedCounts) -> Result<(), AdminError> {
         self.change_erased(tenant, |item| item.counts += counts).await
     }
@@ -290,6 +298,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn end_erasing(
         &self,
         tenant: TenantId,
@@ -318,6 +327,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn erased_tenants(&self) -> Result<Vec<TenantId>, AdminError> {
         let (mut gone, mut after) = (Vec::new(), None::<String>);
         loop {
@@ -339,6 +349,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn left_of_erased(&self, erased: &[TenantId]) -> Result<Vec<(TenantId, String)>, AdminError> {
         let mut left = Vec::new();
         for tenant in erased {

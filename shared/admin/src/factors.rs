@@ -21,6 +21,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn second_factor(
         &self,
         call: &Call,
@@ -54,6 +55,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn begin_authenticator(
         &self,
         call: &Call,
@@ -70,6 +72,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn finish_authenticator(
         &self,
         call: &Call,
@@ -106,6 +109,7 @@ impl Administration {
     ///
     /// [`Conflict::NoSms`]: crate::Conflict::NoSms
     /// [`Conflict::NoMobile`]: crate::Conflict::NoMobile
+    #[pennypost_ports::compiled_here]
     pub async fn begin_sms_factor(&self, call: &Call, key: AccountKey) -> Result<(), AdminError> {
         let object = key.account.to_string();
         let about = About::new(Some(key.tenant), Action::SecondFactorSet, &object);
@@ -119,6 +123,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn finish_sms_factor(
         &self,
         call: &Call,
@@ -135,6 +140,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn remove_sms_factor(&self, call: &Call, key: AccountKey) -> Result<(), AdminError> {
         let object = key.account.to_string();
         let about = About::new(Some(key.tenant), Action::SecondFactorSet, &object);
@@ -154,6 +160,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn send_confirmation_code(&self, call: &Call, key: AccountKey) -> Result<(), AdminError> {
         let object = key.account.to_string();
         let about = About::new(Some(key.tenant), Action::SessionConfirm, &object);
@@ -170,6 +177,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn new_recovery_codes(&self, call: &Call, key: AccountKey) -> Result<Vec<String>, AdminError> {
         let object = key.account.to_string();
         let about = About::new(Some(key.tenant), Action::SecondFactorSet, &object);
@@ -183,6 +191,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn remove_authenticator(&self, call: &Call, key: AccountKey) -> Result<(), AdminError> {
         let object = key.account.to_string();
         let about = About::new(Some(key.tenant), Action::SecondFactorSet, &object);
@@ -202,6 +211,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn reset_second_factor(&self, call: &Call, key: AccountKey) -> Result<(), AdminError> {
         let object = key.account.to_string();
         let about = About::new(Some(key.tenant), Action::SecondFactorReset, &object);
@@ -223,6 +233,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn confirm(
         &self,
         call: &Call,

@@ -45,6 +45,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn friends(
         &self,
         call: &Call,
@@ -61,6 +62,7 @@ impl Administration {
     /// [`AdminError`]; [`AdminError::TooManyLetters`] if he was invited within the last day, [`Conflict::NotFromHere`] and
     /// [`Conflict::NoPages`] where no letter goes there, or nobody could agree, [`Conflict::WantsNoMore`] for somebody who has
     /// left within the last 90 days. A friend is answered, and not invited again.
+    #[pennypost_ports::compiled_here]
     pub async fn invite_friend(
         &self,
         call: &Call,
@@ -79,6 +81,7 @@ impl Administration {
     /// # Errors
     /// As for [`Administration::invite_friend`], [`Conflict::NeedsSeat`], [`Conflict::SendsInside`], [`Conflict::NotInGroup`],
     /// and [`Conflict::WantsNoMore`] whenever the address's owner has left.
+    #[pennypost_ports::compiled_here]
     pub async fn invite_friend_as_member(
         &self,
         call: &Call,
@@ -201,6 +204,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn forget_friend(
         &self,
         call: &Call,
@@ -220,6 +224,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn seen_friend(&self, text: &str) -> Result<SeenFriend, AdminError> {
         let (tenant, friend, leaves) = self.friend_behind(text).await?;
         let organisation = self.stored_tenant(tenant).await?.name;
@@ -241,6 +246,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn answer_as_friend(
         &self,
         text: &str,

@@ -110,6 +110,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn grants(
         &self,
         call: &Call,
@@ -127,6 +128,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn grants_of(&self, call: &Call, account: AccountKey) -> Result<Grants, AdminError> {
         call.may(Action::GrantRead, &Scope::Tenant(account.tenant))?;
         self.directory.account(account).await?.ok_or(AdminError::NotFound("account"))?;
@@ -139,6 +141,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn change_grants(
         &self,
         call: &Call,
@@ -221,6 +224,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn creator(&self, call: &Call, tenant: TenantId) -> Result<Option<AccountId>, AdminError> {
         call.may(Action::GrantRead, &Scope::Tenant(tenant))?;
         self.creator_of(tenant).await
@@ -236,6 +240,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn change_creator(
         &self,
         call: &Call,

@@ -201,6 +201,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn home(&self, call: &Call, tenant: TenantId) -> Result<Home, AdminError> {
         if call.actor.tenant().is_some_and(|own| own != tenant) {
             return Err(AdminError::NotFound("tenant"));

@@ -77,6 +77,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn invitation_link(&self, invitation: &str) -> Result<Option<String>, AdminError> {
         match self.said_service().await {
             Ok(service) => Ok(service.web.map(|web| format!("https://{web}/join#{invitation}"))),
@@ -91,6 +92,7 @@ impl Administration {
     /// # Errors
     /// [`AdminError`] where it is the same for all, and nothing was sent. Of each: [`Conflict::NotFromHere`] and
     /// [`Conflict::NoSms`] where nothing goes that way, [`AdminError::NotTried`].
+    #[pennypost_ports::compiled_here]
     pub async fn send_member_invitations(
         &self,
         call: &Call,

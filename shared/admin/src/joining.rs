@@ -83,6 +83,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn joining_rules(&self, call: &Call, tenant: TenantId) -> Result<JoiningRules, AdminError> {
         call.may(Action::JoiningRead, &Scope::Tenant(tenant))?;
         Ok(self.directory.joining_rules(tenant).await?)
@@ -92,6 +93,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn joining_rules_for(&self, call: &Call, tenant: TenantId) -> Result<JoiningRules, AdminError> {
         call.may(Action::JoiningChange, &Scope::Tenant(tenant))?;
         Ok(self.directory.joining_rules(tenant).await?)
@@ -101,6 +103,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn change_joining_rules(
         &self,
         call: &Call,
@@ -123,6 +126,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn invitations(&self, call: &Call, tenant: TenantId) -> Result<Vec<Invitation>, AdminError> {
         call.may(Action::InvitationRead, &Scope::Tenant(tenant))?;
         Ok(self.directory.invitations(tenant).await?)
@@ -132,6 +136,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn invitation(
         &self,
         call: &Call,
@@ -151,6 +156,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn invite(
         &self,
         call: &Call,
@@ -171,6 +177,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn invite_colleagues(
         &self,
         call: &Call,
@@ -193,6 +200,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn renew_invitation(
         &self,
         call: &Call,
@@ -217,6 +225,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn revoke_invitation(
         &self,
         call: &Call,
@@ -239,6 +248,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn applications(
         &self,
         call: &Call,
@@ -253,6 +263,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn approve_application(
         &self,
         call: &Call,
@@ -273,6 +284,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn refuse_application(
         &self,
         call: &Call,
@@ -291,6 +303,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn not_joined(
         &self,
         call: &Call,
@@ -308,6 +321,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn invite_member(
         &self,
         call: &Call,
@@ -327,6 +341,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn seen_invitation(&self, text: &str) -> Result<SeenInvitation, AdminError> {
         if Directory::is_member_invitation(text) {
             let (account, until) = self.directory.invited_member(text).await?;
@@ -428,6 +443,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn application_behind(&self, address: &str, receipt: &str) -> Result<Application, AdminError> {
         Ok(self.directory.application_behind(address, receipt).await?)
     }

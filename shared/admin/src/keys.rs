@@ -188,6 +188,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`NotAuthentic`].
+    #[pennypost_ports::compiled_here]
     pub async fn authenticate(&self, text: &str) -> Result<Actor, NotAuthentic> {
         if Directory::is_session(text) {
             return self.authenticate_session(text).await;
@@ -269,6 +270,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn add_key(
         &self,
         call: &Call,
@@ -361,6 +363,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn keys(&self, call: &Call, book: Book, page: &Page) -> Result<Listed<ApiKey>, AdminError> {
         call.may(action(book, Action::KeyRead, Action::OperatorKeyRead), &scope(book))?;
         let Listed { items, next } = self.list::<KeyItem>(&partition(book), page).await?;
@@ -377,6 +380,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn key(&self, call: &Call, book: Book, id: KeyId) -> Result<ApiKey, AdminError> {
         call.may(action(book, Action::KeyRead, Action::OperatorKeyRead), &scope(book))?;
         let stored = self.read::<KeyItem>(&key_key(book, id)).await?;
@@ -393,6 +397,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn revoke_key(&self, call: &Call, book: Book, id: KeyId) -> Result<(), AdminError> {
         let action = action(book, Action::KeyRevoke, Action::OperatorKeyRevoke);
         let object = id.to_string();

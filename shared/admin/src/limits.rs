@@ -38,6 +38,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn change_mail_permission(
         &self,
         call: &Call,
@@ -64,6 +65,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn names(&self, call: &Call, tenant: TenantId) -> Result<Names, AdminError> {
         call.may(Action::NamesRead, &Scope::Tenant(tenant))?;
         let unified = self.stored_tenant(tenant).await?.has_unified_names;
@@ -75,6 +77,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn change_names(
         &self,
         call: &Call,
@@ -102,6 +105,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn nickname(&self, call: &Call, key: AccountKey) -> Result<(String, bool), AdminError> {
         let (account, _) = self.seen(call, Action::NicknameRead, key).await?;
         Ok((account.nickname, self.stored_tenant(key.tenant).await?.has_unified_names))
@@ -112,6 +116,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`Conflict::NamesGiven`] where administrators give the names, or others of [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn change_nickname(
         &self,
         call: &Call,
@@ -141,6 +146,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn block_tenant(
         &self,
         call: &Call,
@@ -167,6 +173,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`Invalid::NotOfAccounts`] for functions that only a tenant has; or others of [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn block_account(
         &self,
         call: &Call,

@@ -73,6 +73,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`]: then there is no account.
+    #[pennypost_ports::compiled_here]
     pub async fn add_member(
         &self,
         call: &Call,
@@ -102,6 +103,7 @@ impl Administration {
     ///
     /// # Errors
     /// Those of [`Administration::add_member`].
+    #[pennypost_ports::compiled_here]
     pub async fn check_new_member(
         &self,
         call: &Call,

@@ -133,6 +133,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn mobile(&self, call: &Call, key: AccountKey) -> Result<Mobile, AdminError> {
         self.seen(call, Action::MobileRead, key).await?;
         Ok(self.directory.mobile(key).await?)
@@ -142,6 +143,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`]; [`Conflict::NoSms`] where no text messages are sent.
+    #[pennypost_ports::compiled_here]
     pub async fn begin_mobile(&self, call: &Call, key: AccountKey, number: &str) -> Result<(), AdminError> {
         let object = key.account.to_string();
         let about = About::new(Some(key.tenant), Action::MobileSet, &object);
@@ -162,6 +164,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn finish_mobile(
         &self,
         call: &Call,
@@ -187,6 +190,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn remove_mobile(&self, call: &Call, key: AccountKey) -> Result<(), AdminError> {
         let object = key.account.to_string();
         let about = About::new(Some(key.tenant), Action::MobileSet, &object);

@@ -401,6 +401,7 @@ impl Administration {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn end(&self, book: Book) -> Result<End, AdminError> {
         let hint = self.read::<Hint>(&hint_key(book)).await?;
         let hinted = hint.map_or(0, |(hint, _)| hint.seq);
@@ -479,6 +480,7 @@ impl Administration {
     ///
     /// # Errors
     /// The port's. What is wrong with the book is no error.
+    #[pennypost_ports::compiled_here]
     pub async fn check_operations(&self, book: Book) -> Result<Checked, AdminError> {
         let mut checked = Checked::default();
         let mut end = End::default();

@@ -223,6 +223,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`Invalid::Order`], [`Invalid::TooMany`], [`Conflict::NoPlan`], [`Conflict::Tried`], or others of [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn submit_order(
         &self,
         call: &Call,
@@ -341,6 +342,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`Conflict::OrderDecided`], or others of [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn withdraw_order(
         &self,
         call: &Call,
@@ -366,6 +368,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`Invalid::Reason`], [`Conflict::OrderDecided`], or others of [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn refuse_order(
         &self,
         call: &Call,
@@ -397,6 +400,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`Invalid::Approval`], [`Conflict::OrderDecided`], or others of [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn approve_order(
         &self,
         call: &Call,
@@ -492,6 +496,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`]: that of the first order that could not be carried out.
+    #[pennypost_ports::compiled_here]
     pub async fn settle_orders(&self, tenant: TenantId) -> Result<(), AdminError> {
         match self.directory.tenant(tenant).await? {
             Some(stored) if stored.state != TenantState::Erasing => {}
@@ -526,6 +531,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn open_orders(
         &self,
         call: &Call,

@@ -19,6 +19,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`Conflict::Readdressed`] for a second time, and for whoever is not the creator; or others of [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn change_own_prefix(
         &self,
         call: &Call,

@@ -63,6 +63,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn passkeys(&self, call: &Call, key: AccountKey) -> Result<Vec<Passkey>, AdminError> {
         self.seen(call, Action::SecondFactorRead, key).await?;
         Ok(self.directory.passkeys(key).await?)
@@ -72,6 +73,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn passkey(&self, call: &Call, key: AccountKey, id: PasskeyId) -> Result<Passkey, AdminError> {
         let found = self.passkeys(call, key).await?.into_iter().find(|passkey| passkey.id == id);
         found.ok_or(AdminError::NotFound("passkey"))
@@ -81,6 +83,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn offer_passkey(&self, call: &Call, key: AccountKey) -> Result<PasskeyOffer, AdminError> {
         let object = key.account.to_string();
         let about = About::new(Some(key.tenant), Action::SecondFactorSet, &object);
@@ -136,6 +139,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn rename_passkey(
         &self,
         call: &Call,
@@ -160,6 +164,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn remove_passkey(
         &self,
         call: &Call,
@@ -186,6 +191,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn request_passkey(&self, call: &Call, key: AccountKey) -> Result<PasskeyRequest, AdminError> {
         let object = key.account.to_string();
         let about = About::new(Some(key.tenant), Action::SessionConfirm, &object);
@@ -235,6 +241,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn request_sign_in_by_passkey(
         &self,
         address: Option<&str>,

@@ -52,6 +52,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn change_person(
         &self,
         call: &Call,
@@ -122,6 +123,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn expire_account(
         &self,
         call: &Call,
@@ -138,6 +140,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn suspend_account(
         &self,
         call: &Call,
@@ -153,6 +156,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn delete_account(
         &self,
         call: &Call,
@@ -172,6 +176,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn leave(&self, call: &Call, key: AccountKey) -> Result<Binned, AdminError> {
         let object = key.account.to_string();
         let about = About::new(Some(key.tenant), Action::AccountLeave, &object);
@@ -190,6 +195,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn recover_account(&self, call: &Call, key: AccountKey) -> Result<String, AdminError> {
         let recovering = async {
             let missing = || DirectoryError::NoAccount(key.to_string());
@@ -218,6 +224,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn recycle_bin(
         &self,
         call: &Call,
@@ -235,6 +242,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn restore_account(&self, call: &Call, key: AccountKey) -> Result<Account, AdminError> {
         let restoring = self.directory.restore_account(key);
         self.upon(call, Action::AccountRestore, key, json!({}), restoring).await?;
@@ -245,6 +253,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn assign_account(
         &self,
         call: &Call,
@@ -273,6 +282,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn convert_account(
         &self,
         call: &Call,
@@ -290,6 +300,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn erase_account(&self, call: &Call, key: AccountKey) -> Result<(), AdminError> {
         self.upon(call, Action::AccountErase, key, json!({}), self.directory.begin_erasing(key)).await
     }

@@ -133,6 +133,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn pickable(
         &self,
         call: &Call,
@@ -220,6 +221,7 @@ impl Administration {
     /// # Errors
     /// [`Invalid::TooMany`] for a selection of more than [`MAX_PICKED`], or of more tags or groups than
     /// [`MAX_PICKED_LISTS`]; [`AdminError::NotFound`] for tags and groups that are not there; or others of [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn selected(
         &self,
         call: &Call,

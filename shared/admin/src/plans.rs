@@ -52,6 +52,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn plan(&self, call: &Call, tenant: TenantId) -> Result<Option<Plan>, AdminError> {
         call.may(Action::PlanRead, &Scope::Tenant(tenant))?;
         Ok(self.stored_tenant(tenant).await?.plan)
@@ -61,6 +62,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn plan_for(&self, call: &Call, tenant: TenantId) -> Result<Option<Plan>, AdminError> {
         call.may(Action::PlanChange, &Scope::Tenant(tenant))?;
         Ok(self.stored_tenant(tenant).await?.plan)
@@ -70,6 +72,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn change_plan(
         &self,
         call: &Call,
@@ -98,6 +101,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn capacities(&self, tenant: TenantId) -> Result<Option<Capacities>, AdminError> {
         Ok(self.stored_tenant(tenant).await?.capacities(self.clock.now()))
     }
@@ -106,6 +110,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn seats(&self, call: &Call, tenant: TenantId) -> Result<Option<Seats>, AdminError> {
         call.may(Action::PlanRead, &Scope::Tenant(tenant))?;
         let Some(plan) = self.stored_tenant(tenant).await?.plan else { return Ok(None) };
@@ -119,6 +124,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn tenant_allowance(
         &self,
         call: &Call,
@@ -134,6 +140,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn account_allowance(
         &self,
         call: &Call,
@@ -154,6 +161,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn set_account_allowance(
         &self,
         call: &Call,
@@ -169,6 +177,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn recount_seats(
         &self,
         call: &Call,
@@ -184,6 +193,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn set_vip(&self, call: &Call, key: AccountKey, is_vip: bool) -> Result<Account, AdminError> {
         let setting = self.directory.set_vip(key, is_vip);
         self.upon(call, Action::AccountVip, key, json!({ "vip": is_vip }), setting).await?;
@@ -194,6 +204,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn vips(
         &self,
         call: &Call,

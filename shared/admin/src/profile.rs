@@ -132,6 +132,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn organisation(&self, call: &Call, tenant: TenantId) -> Result<SeenOrganisation, AdminError> {
         self.organisation_for(Action::OrganisationRead, call, tenant).await
     }
@@ -140,6 +141,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn organisation_for(
         &self,
         action: Action,
@@ -165,6 +167,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn change_profile(
         &self,
         call: &Call,
@@ -202,6 +205,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn organisation_counts(
         &self,
         call: &Call,

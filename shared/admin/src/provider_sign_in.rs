@@ -284,6 +284,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn sign_in_providers(
         &self,
         address: &str,
@@ -298,6 +299,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn begin_sign_in_by_provider(
         &self,
         tenant: TenantId,
@@ -338,6 +340,7 @@ impl Administration {
 
     /// A browser comes back without a code, since the provider has signed nobody in: the request is over. Nobody has guessed
     /// anything, so it counts for nothing.
+    #[pennypost_ports::compiled_here]
     pub async fn decline_provider_sign_in(&self, state: &str, key: &str) -> NotSignedIn {
         let back = ProviderReturn { state, code: "", issuer: None, key };
         match self.take_provider_request(&back).await {
@@ -373,6 +376,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn begin_binding(
         &self,
         call: &Call,
@@ -423,6 +427,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn bindings(&self, call: &Call, key: AccountKey) -> Result<Vec<NamedBinding>, AdminError> {
         self.seen(call, Action::BindingRead, key).await?;
         let providers = self.kept_providers(key.tenant).await?;
@@ -437,6 +442,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn cut_binding(&self, call: &Call, key: AccountKey, id: ProviderId) -> Result<(), AdminError> {
         let object = key.account.to_string();
         let about = About::new(Some(key.tenant), Action::BindingCut, &object);

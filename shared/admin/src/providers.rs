@@ -195,6 +195,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn providers(&self, call: &Call, tenant: TenantId) -> Result<Vec<Provider>, AdminError> {
         call.may(Action::ProviderRead, &Scope::Tenant(tenant))?;
         Ok(self.kept_providers(tenant).await?.iter().map(KeptProvider::shown).collect())
@@ -204,6 +205,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn provider(
         &self,
         call: &Call,
@@ -244,6 +246,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn add_provider(
         &self,
         call: &Call,
@@ -281,6 +284,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn change_provider(
         &self,
         call: &Call,
@@ -325,6 +329,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn remove_provider(
         &self,
         call: &Call,

@@ -33,6 +33,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn provisioner(
         &self,
         call: &Call,
@@ -86,6 +87,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn provided_member(
         &self,
         by: &Provisioner,
@@ -103,6 +105,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn provided_member_at(
         &self,
         by: &Provisioner,
@@ -115,6 +118,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn provided_as(
         &self,
         by: &Provisioner,
@@ -129,6 +133,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn provisioned(&self, by: &Provisioner, what: Provided) -> Result<Provisioned, AdminError> {
         by.call.may(Action::ProvisioningRead, &Scope::Tenant(by.tenant))?;
         Ok(self.directory.provisioned(by.tenant, &by.source, what).await?.unwrap_or_default())
@@ -138,6 +143,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError::Changed`] if it has said something else meanwhile, and others.
+    #[pennypost_ports::compiled_here]
     pub async fn set_provisioned(
         &self,
         by: &Provisioner,
@@ -169,6 +175,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn provided_department(
         &self,
         by: &Provisioner,

@@ -222,6 +222,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`Invalid::Purchase`], or others of [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn add_purchase(
         &self,
         call: &Call,
@@ -255,6 +256,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn purchases(
         &self,
         call: &Call,
@@ -295,6 +297,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn change_purchase(
         &self,
         call: &Call,
@@ -339,6 +342,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn purchase(&self, call: &Call, tenant: TenantId, id: u64) -> Result<Purchase, AdminError> {
         call.may(Action::PurchaseRead, &Scope::Tenant(tenant))?;
         Ok(self.stored_purchase(tenant, id).await?.0)
@@ -348,6 +352,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn purchase_to_change(
         &self,
         call: &Call,
@@ -362,6 +367,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`Conflict::OrderOver`], or others of [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn request_paper(
         &self,
         call: &Call,

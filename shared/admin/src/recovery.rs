@@ -30,6 +30,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn recovery(&self, call: &Call, key: AccountKey) -> Result<Recovery, AdminError> {
         self.seen(call, Action::RecoveryRead, key).await?;
         Ok(self.directory.recovery(key).await?)
@@ -58,6 +59,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`]; [`Conflict::NotFromHere`] for an address elsewhere where nothing is sent there.
+    #[pennypost_ports::compiled_here]
     pub async fn begin_recovery_address(
         &self,
         call: &Call,
@@ -103,6 +105,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn finish_recovery_address(
         &self,
         call: &Call,
@@ -151,6 +154,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn remove_recovery_address(&self, call: &Call, key: AccountKey) -> Result<(), AdminError> {
         let object = key.account.to_string();
         let about = About::new(Some(key.tenant), Action::RecoverySet, &object);
@@ -165,6 +169,7 @@ impl Administration {
 
     /// Sends a letter to whoever has forgotten his password, if he has said where: that is not told, nor that it failed, which
     /// it does mostly where there is something to do.
+    #[pennypost_ports::compiled_here]
     pub async fn begin_password_recovery(&self, login: &str) {
         let (asked, ()) = tokio::join!(self.send_recovery(login), tokio::time::sleep(AT_LEAST));
         if let Err(error) = asked {

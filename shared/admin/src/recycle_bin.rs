@@ -15,6 +15,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn erased_accounts(
         &self,
         call: &Call,
@@ -32,6 +33,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`]: the first temporary one, for another try. What could be erased is erased.
+    #[pennypost_ports::compiled_here]
     pub async fn empty_recycle_bin(&self, tenant: TenantId, until: Timestamp) -> Result<Worked, AdminError> {
         let Some(mail) = &self.mail else { return Ok(Worked::Over) };
         self.directory.forget_erased(tenant).await?;

@@ -136,6 +136,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn put_down(
         &self,
         call: &Call,
@@ -176,6 +177,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn requests(
         &self,
         call: &Call,
@@ -194,6 +196,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn request(&self, call: &Call, tenant: TenantId, id: RequestId) -> Result<Pending, AdminError> {
         call.may(Action::RequestRead, &Scope::Tenant(tenant))?;
         Ok(self.waiting(tenant, id).await?.0.shown(id))
@@ -214,6 +217,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn confirm_request(
         &self,
         call: &Call,
@@ -243,6 +247,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn refuse_request(
         &self,
         call: &Call,

@@ -89,6 +89,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn roles(&self, call: &Call, tenant: TenantId) -> Result<Vec<Role>, AdminError> {
         call.may(Action::RoleRead, &Scope::Tenant(tenant))?;
         self.all_roles(tenant).await
@@ -104,6 +105,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn role(&self, call: &Call, tenant: TenantId, id: RoleId) -> Result<Role, AdminError> {
         call.may(Action::RoleRead, &Scope::Tenant(tenant))?;
         self.stored_role(tenant, id).await?.map(|(role, _)| role).ok_or(AdminError::NotFound("role"))
@@ -121,6 +123,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn add_role(
         &self,
         call: &Call,
@@ -152,6 +155,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn change_role(
         &self,
         call: &Call,
@@ -185,6 +189,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn remove_role(&self, call: &Call, tenant: TenantId, id: RoleId) -> Result<(), AdminError> {
         let object = id.to_string();
         let about = About::new(Some(tenant), Action::RoleRemove, &object);

@@ -39,6 +39,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn secretaries(&self, call: &Call, owner: AccountKey) -> Result<Vec<Deputy>, AdminError> {
         self.seen(call, Action::SecretaryRead, owner).await?;
         let mut deputies = Vec::new();
@@ -57,6 +58,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn secretary_of(&self, call: &Call, secretary: AccountKey) -> Result<Vec<Deputy>, AdminError> {
         self.seen(call, Action::SecretaryRead, secretary).await?;
         let of = self.directory.secretary_of(secretary).await?;
@@ -67,6 +69,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn grant_secretary(
         &self,
         call: &Call,
@@ -96,6 +99,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn end_secretary(
         &self,
         call: &Call,
@@ -145,6 +149,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn apply_as_secretary(
         &self,
         call: &Call,
@@ -174,6 +179,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn resign_as_secretary(
         &self,
         call: &Call,

@@ -112,6 +112,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn security_rules(&self, call: &Call, tenant: TenantId) -> Result<SecurityRules, AdminError> {
         call.may(Action::SecurityRead, &Scope::Tenant(tenant))?;
         self.rules_of(tenant).await
@@ -121,6 +122,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn security_rules_for(
         &self,
         call: &Call,
@@ -134,6 +136,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn change_security_rules(
         &self,
         call: &Call,

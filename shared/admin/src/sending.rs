@@ -62,6 +62,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn sending_rules(&self, call: &Call, tenant: TenantId) -> Result<SendingRules, AdminError> {
         call.may(Action::SendingRulesRead, &Scope::Tenant(tenant))?;
         self.stored_tenant(tenant).await?;
@@ -72,6 +73,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`Invalid::NoAccount`] for an account that is not there, or others of [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn change_sending_rules(
         &self,
         call: &Call,
@@ -99,6 +101,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn account_sending(&self, call: &Call, key: AccountKey) -> Result<Sending, AdminError> {
         let account = self.account(call, key).await?;
         let outward = self.directory.outward(&account).await?;

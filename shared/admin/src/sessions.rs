@@ -165,6 +165,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn sessions(&self, call: &Call, key: AccountKey) -> Result<Vec<Session>, AdminError> {
         self.seen(call, Action::SessionRead, key).await?;
         Ok(self.directory.sessions(key).await?)
@@ -174,6 +175,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn end_session(&self, call: &Call, key: AccountKey, id: SessionId) -> Result<(), AdminError> {
         let object = key.account.to_string();
         let about = About::new(Some(key.tenant), Action::SessionEnd, &object);
@@ -191,6 +193,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn end_sessions(&self, call: &Call, key: AccountKey) -> Result<usize, AdminError> {
         let object = key.account.to_string();
         let about = About::new(Some(key.tenant), Action::SessionEnd, &object);
@@ -205,6 +208,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn sign_out(&self, call: &Call) -> Result<bool, AdminError> {
         match &call.actor {
             Actor::Person { means: Means::Session(presence), account, .. } => {

@@ -81,6 +81,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn sign_in_rules(&self, call: &Call, tenant: TenantId) -> Result<SignInRules, AdminError> {
         call.may(Action::SignInRulesRead, &Scope::Tenant(tenant))?;
         Ok(self.directory.sign_in_rules(tenant).await?)
@@ -91,6 +92,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn change_sign_in_rules(
         &self,
         call: &Call,
@@ -158,6 +160,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn account_rules(&self, call: &Call, key: AccountKey) -> Result<AccountRules, AdminError> {
         self.seen(call, Action::AccountSignInRulesRead, key).await?;
         Ok(self.directory.account_rules(key).await?)
@@ -168,6 +171,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn change_account_rules(
         &self,
         call: &Call,
@@ -195,6 +199,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn set_secure_sign_in(
         &self,
         call: &Call,
@@ -242,6 +247,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn locks(
         &self,
         call: &Call,
@@ -266,6 +272,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn unlock(&self, call: &Call, key: AccountKey) -> Result<(), AdminError> {
         let object = key.account.to_string();
         let about = About::new(Some(key.tenant), Action::LockRemove, &object);
@@ -283,6 +290,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn password_age(
         &self,
         call: &Call,
@@ -296,6 +304,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn unlock_all(&self, call: &Call, keys: &[AccountKey]) -> Result<(), AdminError> {
         for key in keys {
             self.seen(call, Action::LockRemove, *key).await?;
@@ -310,6 +319,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn change_own_password(
         &self,
         call: &Call,
@@ -361,6 +371,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn sign_ins(
         &self,
         call: &Call,

@@ -45,6 +45,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn sign_in_statistics(
         &self,
         call: &Call,
@@ -134,6 +135,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn not_signed_in(
         &self,
         call: &Call,

@@ -242,6 +242,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`Conflict::NoSignUps`], or others of [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn sign_up_offer(&self) -> Result<SignUpOffer, AdminError> {
         Ok(SignUpOffer {
             editions: self.sign_ups()?.editions.clone(),

@@ -164,6 +164,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn subscriptions(
         &self,
         call: &Call,
@@ -179,6 +180,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn subscription(
         &self,
         call: &Call,
@@ -193,6 +195,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn subscription_state(
         &self,
         call: &Call,
@@ -208,6 +211,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`]; [`crate::Conflict::NotInPlan`] where the plan has no interfaces.
+    #[pennypost_ports::compiled_here]
     pub async fn add_subscription(
         &self,
         call: &Call,
@@ -251,6 +255,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn change_subscription(
         &self,
         call: &Call,
@@ -301,6 +306,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn resume_subscription(
         &self,
         call: &Call,
@@ -332,6 +338,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn pause_subscription(
         &self,
         tenant: TenantId,
@@ -367,6 +374,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn remove_subscription(
         &self,
         call: &Call,
@@ -398,6 +406,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn test_subscription(
         &self,
         call: &Call,
@@ -422,6 +431,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`]; [`AdminError::NoMail`] where no mail is at hand.
+    #[pennypost_ports::compiled_here]
     pub async fn unread(&self, call: &Call, key: AccountKey) -> Result<Unread, AdminError> {
         self.seen(call, Action::UnreadRead, key).await?;
         let mail = self.mail.as_ref().ok_or(AdminError::NoMail)?;

@@ -42,6 +42,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn tags(&self, call: &Call, tenant: TenantId) -> Result<Vec<(TagId, String)>, AdminError> {
         call.may(Action::TagRead, &Scope::Tenant(tenant))?;
         Ok(self.directory.tags(tenant).await?)
@@ -51,6 +52,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn tag(&self, call: &Call, tenant: TenantId, id: TagId) -> Result<Tag, AdminError> {
         call.may(Action::TagRead, &Scope::Tenant(tenant))?;
         self.directory.tag_numbered(tenant, id).await?.ok_or(AdminError::NotFound("tag"))
@@ -60,6 +62,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn add_tag(&self, call: &Call, tenant: TenantId, name: &str) -> Result<Tag, AdminError> {
         let about = About::new(Some(tenant), Action::TagAdd, name);
         self.permit(call, &Scope::Tenant(tenant), &about).await?;
@@ -70,6 +73,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn change_tag(
         &self,
         call: &Call,
@@ -96,6 +100,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn remove_tag(&self, call: &Call, tenant: TenantId, id: TagId) -> Result<(), AdminError> {
         let object = format!("#{}", id.0);
         let about = About::new(Some(tenant), Action::TagRemove, &object);
@@ -109,6 +114,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn group_rules(
         &self,
         call: &Call,
@@ -123,6 +129,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn change_group_rules(
         &self,
         call: &Call,

@@ -537,6 +537,7 @@ impl Administration {
     /// # Errors
     /// [`AdminError::File`] for what is no table, [`Invalid::NoRows`], [`Invalid::TooMany`] while too many tasks of the
     /// tenant wait or run, [`DirectoryError::Busy`] while others read theirs; or others of [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn order_import(
         &self,
         call: &Call,
@@ -584,6 +585,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn order_export(
         &self,
         call: &Call,
@@ -735,6 +737,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn tasks(
         &self,
         call: &Call,
@@ -751,6 +754,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn task(&self, call: &Call, tenant: TenantId, id: TaskId) -> Result<Task, AdminError> {
         call.may(Action::TaskRead, &Scope::Tenant(tenant))?;
         Ok(self.stored_task(tenant, id).await?.0.shown(id))
@@ -765,6 +769,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`Conflict::TaskOver`], or others of [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn cancel_task(&self, call: &Call, tenant: TenantId, id: TaskId) -> Result<Task, AdminError> {
         let number = id.to_string();
         let about = About::new(Some(tenant), Action::TaskCancel, &number);
@@ -802,6 +807,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`Conflict::NoResult`], or others of [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn task_result(
         &self,
         call: &Call,
@@ -841,6 +847,7 @@ impl Administration {
     ///
     /// # Errors
     /// The ports'; what was removed before is removed.
+    #[pennypost_ports::compiled_here]
     pub async fn sweep_tasks(&self, tenant: TenantId) -> Result<Swept, AdminError> {
         let (objects, _) = self.workshop()?;
         let mut swept = Swept::default();

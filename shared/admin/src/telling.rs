@@ -83,6 +83,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`]; who was told before it stays so.
+    #[pennypost_ports::compiled_here]
     pub async fn remind_of_passwords(&self, tenant: TenantId) -> Result<usize, AdminError> {
         // Where no letters go nobody is to count as told.
         self.workshop()?;

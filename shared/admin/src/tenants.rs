@@ -50,6 +50,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn tenants(&self, call: &Call, page: &Page) -> Result<Listed<Tenant>, AdminError> {
         call.may(Action::TenantList, &Scope::Installation)?;
         Ok(self.directory.tenants(page).await?)
@@ -59,6 +60,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn add_tenant(&self, call: &Call, name: &str) -> Result<Tenant, AdminError> {
         let about = About::new(None, Action::TenantAdd, name);
         self.permit(call, &Scope::Installation, &about).await?;
@@ -69,6 +71,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn tenant(&self, call: &Call, tenant: TenantId) -> Result<Tenant, AdminError> {
         call.may(Action::TenantRead, &Scope::Tenant(tenant))?;
         self.stored_tenant(tenant).await
@@ -82,6 +85,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn change_tenant(
         &self,
         call: &Call,
@@ -105,6 +109,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn tenant_clients(&self, call: &Call, tenant: TenantId) -> Result<Tenant, AdminError> {
         call.may(Action::TenantClientsRead, &Scope::Tenant(tenant))?;
         self.stored_tenant(tenant).await
@@ -114,6 +119,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn change_tenant_clients(
         &self,
         call: &Call,
@@ -139,6 +145,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn domains(
         &self,
         call: &Call,
@@ -153,6 +160,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn domain(&self, call: &Call, tenant: TenantId, name: &str) -> Result<Domain, AdminError> {
         call.may(Action::DomainRead, &Scope::Tenant(tenant))?;
         self.own(tenant, name).await
@@ -162,6 +170,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn add_domain(&self, call: &Call, tenant: TenantId, name: &str) -> Result<Domain, AdminError> {
         let about = About::new(Some(tenant), Action::DomainAdd, name);
         self.permit(call, &Scope::Tenant(tenant), &about).await?;
@@ -176,6 +185,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn change_domain(
         &self,
         call: &Call,
@@ -203,6 +213,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn policy(&self, call: &Call, tenant: TenantId) -> Result<TenantPolicy, AdminError> {
         call.may(Action::PolicyRead, &Scope::Tenant(tenant))?;
         self.stored_tenant(tenant).await?;
@@ -214,6 +225,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn change_policy(
         &self,
         call: &Call,
@@ -246,6 +258,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn operations(
         &self,
         call: &Call,

@@ -105,6 +105,7 @@ impl Administration {
     /// # Errors
     /// [`Invalid::Name`] for a title that can't be, [`Invalid::Terms`] for a text that is empty or too long; or others of
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn publish_terms(&self, call: &Call, title: &str, text: &str) -> Result<Terms, AdminError> {
         let title = title.trim();
         let is_title =
@@ -141,6 +142,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn published_terms(&self, call: &Call) -> Result<Vec<Terms>, AdminError> {
         call.may(Action::TermsManage, &Scope::Installation)?;
         self.all_terms().await
@@ -150,6 +152,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn terms(&self, call: &Call, tenant: TenantId) -> Result<Vec<Terms>, AdminError> {
         call.may(Action::TermsRead, &Scope::Tenant(tenant))?;
         self.all_terms().await
@@ -159,6 +162,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError::Changed`] if another version holds by now; or others of [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn accept_terms(
         &self,
         call: &Call,
@@ -198,6 +202,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn accepted_terms(
         &self,
         call: &Call,

@@ -60,6 +60,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn add_ticket(&self, call: &Call, key: AccountKey) -> Result<String, AdminError> {
         let object = key.account.to_string();
         let about = About::new(Some(key.tenant), Action::TicketAdd, &object);

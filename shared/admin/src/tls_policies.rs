@@ -65,6 +65,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn domain_tls(&self, call: &Call, tenant: TenantId, name: &str) -> Result<Policed, AdminError> {
         call.may(Action::DomainRead, &Scope::Tenant(tenant))?;
         self.policed(self.own(tenant, name).await?).await
@@ -75,6 +76,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn change_domain_tls(
         &self,
         call: &Call,
@@ -109,6 +111,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn published_tls_policy(&self, domain: &str) -> Result<Option<String>, AdminError> {
         let domain = match self.directory.domain(domain).await {
             Ok(Some(domain)) if domain.state.is_owned() => domain,

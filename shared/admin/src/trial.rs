@@ -125,6 +125,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn trial_domain(&self, call: &Call, tenant: TenantId) -> Result<Option<Trial>, AdminError> {
         call.may(Action::DomainRead, &Scope::Tenant(tenant))?;
         self.trial_of(tenant).await
@@ -148,6 +149,7 @@ impl Administration {
     /// # Errors
     /// [`Conflict::NoTrials`], [`Conflict::TrialGiven`] for one that has or had another one, or has a domain,
     /// [`Invalid::Label`], [`DirectoryError::DomainTaken`], or others of [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn take_trial_domain(
         &self,
         call: &Call,

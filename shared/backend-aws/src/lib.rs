@@ -71,6 +71,7 @@ impl Aws {
     ///
     /// # Errors
     /// [`Error::NoRegion`] when the environment names none.
+    #[pennypost_ports::compiled_here]
     pub async fn connect(settings: Settings) -> Result<Aws, Error> {
         let configuration = clients::configuration().await?;
         Ok(Aws::with_configuration(settings, &configuration))
@@ -100,12 +101,14 @@ impl Aws {
     ///
     /// # Errors
     /// [`pennypost_ports::PortError`] of the port whose table, queue or bucket could not be made.
+    #[pennypost_ports::compiled_here]
     pub async fn create_missing(&self) -> PortResult<()> {
         create::create_missing(&self.settings, &self.clients).await
     }
 
     /// The names of the tables, the queues and the bucket that the services say are not there, of those that a process
     /// needs. Where a service does not answer, or the credentials do not open it, it is not said to be missing.
+    #[pennypost_ports::compiled_here]
     pub async fn missing(&self, needed: &Needed) -> Vec<String> {
         let mut tables = vec![
             (self.journal_table(), schema::JOURNAL),
@@ -155,6 +158,7 @@ impl Aws {
     ///
     /// # Errors
     /// [`pennypost_ports::PortError`] when its queue can't be made or the others can't be told.
+    #[pennypost_ports::compiled_here]
     pub async fn bell(&self) -> PortResult<Bell> {
         Bell::hang(self.clients.sqs.clone(), self.control(), &self.settings.stack).await
     }

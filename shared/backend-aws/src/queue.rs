@@ -141,6 +141,7 @@ impl SqsQueue {
     ///
     /// # Errors
     /// What sending says: then the record must come again.
+    #[pennypost_ports::compiled_here]
     pub async fn take_over(&self, stage: Stage, record: &Record) -> PortResult<Vec<Received>> {
         let (lane, now) = (self.lane(stage), Instant::now());
         lane.in_hand.forget_expired(now);

@@ -189,6 +189,7 @@ impl Directory {
     ///
     /// # Errors
     /// Those of [`Directory::add_account_with`].
+    #[pennypost_ports::compiled_here]
     pub async fn add_account(
         &self,
         address: &str,
@@ -324,6 +325,7 @@ impl Directory {
     ///
     /// # Errors
     /// Those of [`Directory::add_account`].
+    #[pennypost_ports::compiled_here]
     pub async fn check_new_account(
         &self,
         address: &str,
@@ -360,6 +362,7 @@ impl Directory {
     /// # Errors
     /// [`DirectoryError::Address`], [`DirectoryError::UnsuitableAddress`], [`DirectoryError::NoDomain`],
     /// [`DirectoryError::OtherTenant`], [`DirectoryError::AddressTaken`], or the port's.
+    #[pennypost_ports::compiled_here]
     pub async fn check_new_address(&self, tenant: TenantId, address: &str) -> Result<(), DirectoryError> {
         let (owner, address) = self.place_for(address).await?;
         if owner != tenant {
@@ -400,6 +403,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn account(&self, key: AccountKey) -> Result<Option<Account>, DirectoryError> {
         match self.read::<AccountItem>(&account_item_key(key), Consistency::Strong).await? {
             Some(held) => self.if_complete(held.value).await,
@@ -422,6 +426,7 @@ impl Directory {
     ///
     /// # Errors
     /// [`DirectoryError::Address`], or the port's.
+    #[pennypost_ports::compiled_here]
     pub async fn account_at(&self, address: &str) -> Result<Option<Account>, DirectoryError> {
         let address = MailAddress::parse(address)?;
         let Some(tenant) = self.owner(address.domain(), Consistency::Strong).await? else { return Ok(None) };
@@ -435,6 +440,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn tenant_of_address(&self, address: &str) -> Result<Option<TenantId>, DirectoryError> {
         let Ok(address) = MailAddress::parse(address) else { return Ok(None) };
         self.owner(address.domain(), Consistency::Strong).await
@@ -458,6 +464,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn accounts(&self, tenant: TenantId, page: &Page) -> Result<Listed<Account>, DirectoryError> {
         let listed = self.list::<AccountItem>(&accounts_partition(tenant), "", page).await?;
         let mut items = Vec::with_capacity(listed.items.len());
@@ -472,6 +479,7 @@ impl Directory {
     ///
     /// # Errors
     /// [`DirectoryError::NoAccount`], or the port's.
+    #[pennypost_ports::compiled_here]
     pub async fn set_quota(&self, key: AccountKey, quota_bytes: u64) -> Result<(), DirectoryError> {
         self.change_account(key, |account| account.quota_bytes = Some(quota_bytes)).await
     }
@@ -480,6 +488,7 @@ impl Directory {
     ///
     /// # Errors
     /// [`DirectoryError::NoAccount`], or the port's.
+    #[pennypost_ports::compiled_here]
     pub async fn set_account_state(
         &self,
         key: AccountKey,
@@ -492,6 +501,7 @@ impl Directory {
     ///
     /// # Errors
     /// [`DirectoryError::Name`], [`DirectoryError::NoAccount`], or the port's.
+    #[pennypost_ports::compiled_here]
     pub async fn set_display_name(&self, key: AccountKey, name: &str) -> Result<(), DirectoryError> {
         let name = display_name_of(name)?;
         self.change_account(key, |account| account.display_name.clone_from(&name)).await

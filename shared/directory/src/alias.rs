@@ -99,6 +99,7 @@ impl Directory {
     ///
     /// # Errors
     /// [`DirectoryError::Address`], or the port's.
+    #[pennypost_ports::compiled_here]
     pub async fn alias(&self, alias: &str) -> Result<Option<Alias>, DirectoryError> {
         let address = MailAddress::parse(alias)?;
         let Some(tenant) = self.owner(address.domain(), Consistency::Strong).await? else { return Ok(None) };
@@ -112,6 +113,7 @@ impl Directory {
     ///
     /// # Errors
     /// [`DirectoryError::NoAlias`], [`DirectoryError::Contended`], or the port's.
+    #[pennypost_ports::compiled_here]
     pub async fn remove_alias(&self, alias: &str) -> Result<(), DirectoryError> {
         let address = MailAddress::parse(alias)?;
         let missing = || DirectoryError::NoAlias(address.to_string());
@@ -129,6 +131,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn aliases_of(&self, key: AccountKey) -> Result<Vec<MailAddress>, DirectoryError> {
         // What is older than this list is noted together with the cards.
         self.bring_cards_up_to_date(key.tenant).await?;
@@ -191,6 +194,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn aliases(&self, tenant: TenantId, page: &Page) -> Result<Listed<Alias>, DirectoryError> {
         let listed = self.list::<Entry>(&addresses_partition(tenant), "", page).await?;
         let aliases = listed.items.into_iter().filter_map(|(sort, entry)| match entry {

@@ -199,6 +199,7 @@ impl Directory {
     ///
     /// # Errors
     /// [`DirectoryError::Contended`], or the port's: then it may have been counted.
+    #[pennypost_ports::compiled_here]
     pub async fn count_sent(
         &self,
         tenant: TenantId,
@@ -212,6 +213,7 @@ impl Directory {
     ///
     /// # Errors
     /// Those of [`Directory::count_sent`].
+    #[pennypost_ports::compiled_here]
     pub async fn uncount_sent(&self, tenant: TenantId, message: EventId) -> Result<(), DirectoryError> {
         self.change_sent(tenant, |sent| sent.uncount(message)).await
     }
@@ -221,6 +223,7 @@ impl Directory {
     ///
     /// # Errors
     /// Those of [`Directory::count_sent`].
+    #[pennypost_ports::compiled_here]
     pub async fn count_sent_by(
         &self,
         key: AccountKey,
@@ -252,6 +255,7 @@ impl Directory {
     ///
     /// # Errors
     /// Those of [`Directory::count_sent`].
+    #[pennypost_ports::compiled_here]
     pub async fn uncount_sent_by(&self, key: AccountKey, message: EventId) -> Result<(), DirectoryError> {
         let uncount = |counted: &mut SentByAccount| {
             counted.today.sent.uncount(message);
@@ -264,6 +268,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn sent_outside(
         &self,
         key: AccountKey,
@@ -279,6 +284,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn sent_today(&self, tenant: TenantId) -> Result<u64, DirectoryError> {
         let held = self.read::<SentToday>(&tenant_key(tenant), Consistency::Strong).await?;
         Ok(held.map(|held| held.value.on(self.clock.now()).sent.messages).unwrap_or_default())
@@ -288,6 +294,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn account_allowance(&self, key: AccountKey) -> Result<AccountAllowance, DirectoryError> {
         let held = self.read::<SentByAccount>(&account_key(key), Consistency::Strong).await?;
         let SentByAccount { exception, today, .. } = held.map(|held| held.value).unwrap_or_default();
@@ -298,6 +305,7 @@ impl Directory {
     ///
     /// # Errors
     /// [`DirectoryError::Contended`], or the port's.
+    #[pennypost_ports::compiled_here]
     pub async fn set_account_allowance(
         &self,
         key: AccountKey,

@@ -63,6 +63,7 @@ impl Directory {
     ///
     /// # Errors
     /// Those of [`Directory::set_catch_all`].
+    #[pennypost_ports::compiled_here]
     pub async fn amend_domain(
         &self,
         expected: &Domain,

@@ -83,6 +83,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn bindings(&self, key: AccountKey) -> Result<Vec<Binding>, DirectoryError> {
         let page = Page { after: None, limit: 4 * MAX_PROVIDERS };
         let listed = self.list::<Binding>(&bindings(key.tenant), &format!("{}/", key.account), &page).await?;
@@ -93,6 +94,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn bound(
         &self,
         tenant: TenantId,
@@ -111,6 +113,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn bind(&self, key: AccountKey, binding: &Binding) -> Result<bool, DirectoryError> {
         let (provider, subject) = (binding.provider, binding.subject.as_str());
         let leading = subject_key(key.tenant, provider, subject);
@@ -141,6 +144,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn is_found_by_address(&self, key: AccountKey, provider: u64) -> Result<bool, DirectoryError> {
         let (own, cut) = (binding_key(key, provider), cut_key(key, provider));
         let bound = self.read::<Binding>(&own, Consistency::Strong);
@@ -152,6 +156,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn cut_binding(&self, key: AccountKey, provider: u64) -> Result<bool, DirectoryError> {
         let own = binding_key(key, provider);
         let Some(held) = self.read::<Binding>(&own, Consistency::Strong).await? else { return Ok(false) };
@@ -171,6 +176,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn cut_bindings(&self, key: AccountKey) -> Result<(), DirectoryError> {
         // More than the providers that there are: such as were removed.
         let bound = self.list_all::<Binding>(&bindings(key.tenant), &format!("{}/", key.account)).await?;

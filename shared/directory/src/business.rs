@@ -137,6 +137,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn mailbox_users(&self, mailbox: AccountKey) -> Result<MailboxUsers, DirectoryError> {
         let held = self.held_users(mailbox).await?;
         Ok(held.map(|held| held.value).unwrap_or_default())
@@ -247,6 +248,7 @@ impl Directory {
     /// # Errors
     /// [`DirectoryError::TooMany`], [`DirectoryError::NoAccount`], [`DirectoryError::WrongKind`],
     /// [`DirectoryError::NoDepartment`], or the port's.
+    #[pennypost_ports::compiled_here]
     pub async fn check_users(&self, tenant: TenantId, users: &MailboxUsers) -> Result<(), DirectoryError> {
         users.check_number()?;
         if !users.departments.is_empty() {
@@ -274,6 +276,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn uses_mailbox(&self, user: AccountKey, mailbox: AccountKey) -> Result<bool, DirectoryError> {
         if user.tenant != mailbox.tenant {
             return Ok(false);
@@ -318,6 +321,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn mailboxes_used(
         &self,
         user: &Account,
@@ -443,6 +447,7 @@ impl Directory {
     ///
     /// # Errors
     /// [`DirectoryError::TooMany`], and those of [`Directory::add_token`].
+    #[pennypost_ports::compiled_here]
     pub async fn add_user_token(
         &self,
         (user, mailbox): (AccountId, AccountKey),

@@ -29,6 +29,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn forget_numbers_of(&self, tenant: TenantId, limit: usize) -> Result<bool, DirectoryError> {
         let partition = mobile_numbers(tenant);
         let found = self.control.query(&partition, "", None, limit).await?;
@@ -66,6 +67,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn accounts_of_number(&self, number: &MobileNumber) -> Result<Vec<Account>, DirectoryError> {
         let noted = self.control.query(&self.tenants_partition(number).await?, "", None, MAX_CHOICES).await?;
         let mut found = Vec::new();
@@ -81,6 +83,7 @@ impl Directory {
     ///
     /// # Errors
     /// [`SignInError`].
+    #[pennypost_ports::compiled_here]
     pub async fn sign_in_by_choice(
         &self,
         attempt: &Attempt,

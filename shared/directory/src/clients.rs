@@ -216,6 +216,7 @@ impl Directory {
     ///
     /// # Errors
     /// [`DirectoryError::NoAccount`], [`DirectoryError::NoTenant`], or the port's.
+    #[pennypost_ports::compiled_here]
     pub async fn client_rules(&self, key: AccountKey) -> Result<ClientRules, DirectoryError> {
         let tenant = self.tenant(key.tenant).await?;
         let tenant = tenant.ok_or_else(|| DirectoryError::NoTenant(key.tenant.to_string()))?;

@@ -18,6 +18,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn shared_groups(
         &self,
         tenant: TenantId,

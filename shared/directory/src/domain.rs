@@ -177,6 +177,7 @@ impl Directory {
     ///
     /// # Errors
     /// [`DirectoryError::Address`], [`DirectoryError::NoTenant`], [`DirectoryError::DomainTaken`], or the port's.
+    #[pennypost_ports::compiled_here]
     pub async fn add_domain(&self, tenant: TenantId, name: &str) -> Result<Domain, DirectoryError> {
         let name = DomainName::parse(name)?;
         if !self.is_kept(tenant).await? {
@@ -206,6 +207,7 @@ impl Directory {
     ///
     /// # Errors
     /// [`DirectoryError::Address`], or the port's.
+    #[pennypost_ports::compiled_here]
     pub async fn domain(&self, name: &str) -> Result<Option<Domain>, DirectoryError> {
         let name = DomainName::parse(name)?;
         match self.owner(&name, Consistency::Strong).await? {
@@ -218,6 +220,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn domains(&self, tenant: TenantId, page: &Page) -> Result<Listed<Domain>, DirectoryError> {
         let listed = self.list::<Domain>(&tenant.to_string(), DOMAIN_PREFIX, page).await?;
         Ok(Listed { items: listed.items.into_iter().map(|(_, domain)| domain).collect(), next: listed.next })
@@ -228,6 +231,7 @@ impl Directory {
     /// # Errors
     /// [`DirectoryError::NoDomain`], [`DirectoryError::NoAccount`], [`DirectoryError::OtherTenant`], or the
     /// port's.
+    #[pennypost_ports::compiled_here]
     pub async fn set_catch_all(&self, domain: &str, account: Option<&str>) -> Result<(), DirectoryError> {
         self.set_catch_all_where(domain, account, |_| true).await
     }

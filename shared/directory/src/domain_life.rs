@@ -32,6 +32,7 @@ impl Directory {
     /// # Errors
     /// [`DirectoryError::Address`], [`DirectoryError::NoTenant`], [`DirectoryError::TooMany`],
     /// [`DirectoryError::DomainTaken`] where the tenant has it or has claimed it, or the port's.
+    #[pennypost_ports::compiled_here]
     pub async fn claim_domain(
         &self,
         tenant: TenantId,
@@ -60,6 +61,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's. What is no domain is none of the tenant.
+    #[pennypost_ports::compiled_here]
     pub async fn domain_in(&self, tenant: TenantId, name: &str) -> Result<Option<Domain>, DirectoryError> {
         let Ok(name) = DomainName::parse(name) else { return Ok(None) };
         self.domain_of(tenant, &name, Consistency::Strong).await
@@ -70,6 +72,7 @@ impl Directory {
     ///
     /// # Errors
     /// [`DirectoryError::NoDomain`], or the port's.
+    #[pennypost_ports::compiled_here]
     pub async fn prove_domain(&self, tenant: TenantId, name: &DomainName) -> Result<Domain, DirectoryError> {
         if !self.is_kept(tenant).await? {
             return Err(DirectoryError::NoDomain(name.to_string()));
@@ -99,6 +102,7 @@ impl Directory {
     ///
     /// # Errors
     /// [`DirectoryError::NoDomain`], or the port's.
+    #[pennypost_ports::compiled_here]
     pub async fn note_health(
         &self,
         tenant: TenantId,
@@ -127,6 +131,7 @@ impl Directory {
     ///
     /// # Errors
     /// [`DirectoryError::NoDomain`], [`DirectoryError::DomainState`] for a claim, or the port's.
+    #[pennypost_ports::compiled_here]
     pub async fn suspend_domain(
         &self,
         tenant: TenantId,
@@ -175,6 +180,7 @@ impl Directory {
     /// [`DirectoryError::NoDomain`], [`DirectoryError::DomainState`] for a claim, [`DirectoryError::DomainNotEmpty`],
     /// [`DirectoryError::AliasDomain`] where the other one is an alias itself, or the port's. Repeating an interrupted
     /// call completes it.
+    #[pennypost_ports::compiled_here]
     pub async fn set_alias_of(
         &self,
         tenant: TenantId,
@@ -226,6 +232,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn domain_contents(
         &self,
         tenant: TenantId,
@@ -254,6 +261,7 @@ impl Directory {
     ///
     /// # Errors
     /// [`DirectoryError::NoDomain`], [`DirectoryError::DomainNotEmpty`] where another domain stands for it, or the port's.
+    #[pennypost_ports::compiled_here]
     pub async fn remove_domain(
         &self,
         tenant: TenantId,
@@ -294,6 +302,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn close_if_unused(&self, tenant: TenantId, name: &DomainName) -> Result<bool, DirectoryError> {
         if self.stands_for(tenant, name).await? || self.holds_own(tenant, name).await? {
             return Ok(false);

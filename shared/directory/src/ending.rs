@@ -37,6 +37,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn release_domains(&self, tenant: TenantId) -> Result<u64, DirectoryError> {
         let mut released = 0;
         loop {
@@ -102,6 +103,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn forget_tenant(&self, tenant: TenantId) -> Result<(), DirectoryError> {
         let Some(stored) = self.tenant(tenant).await? else { return Ok(()) };
         let key = name_key(&stored.name);

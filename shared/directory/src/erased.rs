@@ -63,6 +63,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn erased(&self, tenant: TenantId, page: &Page) -> Result<Listed<Erased>, DirectoryError> {
         let Listed { items, next } = self.list::<Erased>(&partition(tenant), "", page).await?;
         Ok(Listed { items: items.into_iter().map(|(_, row)| row).collect(), next })
@@ -72,6 +73,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn forget_erased(&self, tenant: TenantId) -> Result<u64, DirectoryError> {
         let now = self.clock.now();
         let mut forgotten = 0;

@@ -253,6 +253,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn friends(&self, tenant: TenantId, page: &Page) -> Result<Listed<Friend>, DirectoryError> {
         let Listed { items, next } = self.list::<FriendItem>(&partition(tenant), "", page).await?;
         Ok(Listed { items: items.iter().map(|(_, item)| item.shown()).collect(), next })
@@ -262,6 +263,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn friend(
         &self,
         tenant: TenantId,
@@ -285,6 +287,7 @@ impl Directory {
     /// # Errors
     /// [`DirectoryError::AddressTaken`] where another address has the same place, [`DirectoryError::Contended`], or the
     /// port's.
+    #[pennypost_ports::compiled_here]
     pub async fn invite_friend(
         &self,
         tenant: TenantId,
@@ -325,6 +328,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn take_friends_invitation_back(
         &self,
         tenant: TenantId,
@@ -342,6 +346,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn forget_friend(
         &self,
         tenant: TenantId,
@@ -358,6 +363,7 @@ impl Directory {
     ///
     /// # Errors
     /// [`DirectoryError::NoInvitation`], [`DirectoryError::InvitationOver`], or the port's.
+    #[pennypost_ports::compiled_here]
     pub async fn invited_friend(&self, invitation: &str) -> Result<(TenantId, Friend), DirectoryError> {
         let (tenant, place, secret) =
             parts(invitation, INVITATION, SECRET).ok_or(DirectoryError::NoInvitation)?;
@@ -381,6 +387,7 @@ impl Directory {
     ///
     /// # Errors
     /// Those of [`Directory::invited_friend`].
+    #[pennypost_ports::compiled_here]
     pub async fn accept_friend(&self, invitation: &str) -> Result<Friend, DirectoryError> {
         let (tenant, place, secret) =
             parts(invitation, INVITATION, SECRET).ok_or(DirectoryError::NoInvitation)?;
@@ -401,6 +408,7 @@ impl Directory {
     ///
     /// # Errors
     /// [`DirectoryError::NoInvitation`] where nobody does, or the port's.
+    #[pennypost_ports::compiled_here]
     pub async fn leaving_friend(&self, leave: &str) -> Result<(TenantId, Friend), DirectoryError> {
         let (tenant, place, secret) = parts(leave, LEAVE, LEAVING).ok_or(DirectoryError::NoInvitation)?;
         let held = self.read::<FriendItem>(&key_at(tenant, place), Consistency::Strong).await?;
@@ -412,6 +420,7 @@ impl Directory {
     ///
     /// # Errors
     /// Those of [`Directory::leaving_friend`].
+    #[pennypost_ports::compiled_here]
     pub async fn leave_as_friend(&self, leave: &str) -> Result<Friend, DirectoryError> {
         let (tenant, place, secret) = parts(leave, LEAVE, LEAVING).ok_or(DirectoryError::NoInvitation)?;
         let now = self.clock.now();
@@ -436,6 +445,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn reach(&self, author: &Account, addresses: &[MailAddress]) -> Result<Reach, DirectoryError> {
         let tenant = author.key.tenant;
         let has_plan = self.tenant(tenant).await?.is_some_and(|tenant| tenant.plan.is_some());
@@ -460,6 +470,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn report_of(&self, address: &str) -> Result<Option<ReportOf>, DirectoryError> {
         let Ok(address) = MailAddress::parse(address) else { return Ok(None) };
         let Some(letters) = address.local().strip_prefix(REPORTS_TO) else { return Ok(None) };
@@ -484,6 +495,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn friend_failed(
         &self,
         tenant: TenantId,

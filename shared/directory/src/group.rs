@@ -120,6 +120,7 @@ impl Directory {
     ///
     /// # Errors
     /// [`DirectoryError::Address`], or the port's.
+    #[pennypost_ports::compiled_here]
     pub async fn group(&self, address: &str) -> Result<Option<Group>, DirectoryError> {
         let address = MailAddress::parse(address)?;
         let Some(tenant) = self.owner(address.domain(), Consistency::Strong).await? else { return Ok(None) };
@@ -133,6 +134,7 @@ impl Directory {
     ///
     /// # Errors
     /// [`DirectoryError::TooMany`] for a group that grew too large, or the port's.
+    #[pennypost_ports::compiled_here]
     pub async fn group_accounts(
         &self,
         tenant: TenantId,
@@ -145,6 +147,7 @@ impl Directory {
     ///
     /// # Errors
     /// [`DirectoryError::TooMany`] for a group that grew too large, or the port's.
+    #[pennypost_ports::compiled_here]
     pub async fn members_elsewhere(
         &self,
         tenant: TenantId,
@@ -157,6 +160,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn groups(&self, tenant: TenantId, page: &Page) -> Result<Listed<Group>, DirectoryError> {
         let listed = self.list::<Entry>(&addresses_partition(tenant), "", page).await?;
         let groups = listed.items.into_iter().filter_map(|(sort, entry)| match entry {
@@ -268,6 +272,7 @@ impl Directory {
     ///
     /// # Errors
     /// [`DirectoryError::NoGroup`], [`DirectoryError::Contended`], or the port's.
+    #[pennypost_ports::compiled_here]
     pub async fn remove_group(&self, group: &str) -> Result<(), DirectoryError> {
         let address = MailAddress::parse(group)?;
         let missing = || DirectoryError::NoGroup(address.to_string());
@@ -322,6 +327,7 @@ impl Directory {
     ///
     /// # Errors
     /// [`DirectoryError::NoAccount`] for one in a domain of the tenant that nobody has, or the port's.
+    #[pennypost_ports::compiled_here]
     pub async fn check_member(&self, tenant: TenantId, address: &str) -> Result<(), DirectoryError> {
         self.find_member(tenant, address).await.map(drop)
     }

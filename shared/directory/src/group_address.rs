@@ -38,6 +38,7 @@ impl Directory {
     /// # Errors
     /// [`DirectoryError::NoGroup`], [`DirectoryError::AddressFixed`] for any other group, and for one whose address was changed
     /// already, [`DirectoryError::UnsuitableAddress`], [`DirectoryError::AddressTaken`], or the port's.
+    #[pennypost_ports::compiled_here]
     pub async fn readdress_group(
         &self,
         tenant: TenantId,
@@ -107,6 +108,7 @@ impl Directory {
     ///
     /// # Errors
     /// Those of [`Directory::readdress_group`].
+    #[pennypost_ports::compiled_here]
     pub async fn check_group_address(
         &self,
         tenant: TenantId,

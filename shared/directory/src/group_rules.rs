@@ -89,6 +89,7 @@ impl Directory {
     ///
     /// # Errors
     /// [`DirectoryError::Address`], or the port's.
+    #[pennypost_ports::compiled_here]
     pub async fn group_rules(&self, group: &str) -> Result<Option<GroupRules>, DirectoryError> {
         let address = MailAddress::parse(group)?;
         let Some(tenant) = self.owner(address.domain(), Consistency::Strong).await? else { return Ok(None) };
@@ -221,6 +222,7 @@ impl Directory {
     /// # Errors
     /// [`DirectoryError::NoDepartment`], [`DirectoryError::NoDomain`], [`DirectoryError::OtherTenant`],
     /// [`DirectoryError::AddressTaken`] if all that was tried is taken, or the port's.
+    #[pennypost_ports::compiled_here]
     pub async fn add_department_group(
         &self,
         tenant: TenantId,
@@ -258,6 +260,7 @@ impl Directory {
     /// # Errors
     /// [`DirectoryError::NoDomain`], [`DirectoryError::OtherTenant`], [`DirectoryError::AddressTaken`] if all that was tried is
     /// taken, or the port's.
+    #[pennypost_ports::compiled_here]
     pub async fn address_for(
         &self,
         tenant: TenantId,
@@ -332,6 +335,7 @@ impl Directory {
     ///
     /// # Errors
     /// [`DirectoryError::TooMany`] for a group that has grown too large, or the port's.
+    #[pennypost_ports::compiled_here]
     pub async fn admission(
         &self,
         tenant: TenantId,
@@ -346,6 +350,7 @@ impl Directory {
     ///
     /// # Errors
     /// As for [`Directory::admission`].
+    #[pennypost_ports::compiled_here]
     pub async fn admission_of(
         &self,
         account: AccountKey,

@@ -92,6 +92,7 @@ impl Directory {
     ///
     /// # Errors
     /// [`DirectoryError::NoAccount`], or the port's.
+    #[pennypost_ports::compiled_here]
     pub async fn set_suspended(&self, key: AccountKey, suspended: bool) -> Result<(), DirectoryError> {
         self.change_account(key, |account| account.suspended = suspended).await
     }
@@ -100,6 +101,7 @@ impl Directory {
     ///
     /// # Errors
     /// [`DirectoryError::NoAccount`], or the port's.
+    #[pennypost_ports::compiled_here]
     pub async fn set_expiry(
         &self,
         key: AccountKey,
@@ -114,6 +116,7 @@ impl Directory {
     /// # Errors
     /// [`DirectoryError::NoAccount`], [`DirectoryError::InBin`], [`DirectoryError::WrongKind`] for a withdrawal of a
     /// member's account and anything else of a business mailbox, or the port's. Repeating an interrupted call completes it.
+    #[pennypost_ports::compiled_here]
     pub async fn bin_account(&self, key: AccountKey, cause: BinCause) -> Result<Binned, DirectoryError> {
         let since = self.clock.now();
         let binned = Binned { cause, since, until: Timestamp(since.0.saturating_add(cause.days() * DAY)) };
@@ -147,6 +150,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn binned(&self, tenant: TenantId, page: &Page) -> Result<Listed<Account>, DirectoryError> {
         let listed = self.list::<BinItem>(&bin_partition(tenant), "", page).await?;
         let keys = listed.items.into_iter().filter_map(|(sort, _)| sort.parse::<AccountId>().ok());
@@ -162,6 +166,7 @@ impl Directory {
     /// [`DirectoryError::NoAccount`], [`DirectoryError::NotInBin`], [`DirectoryError::BinOver`],
     /// [`DirectoryError::WrongKind`] for one that was unbound (it needs an owner: [`Directory::assign_account`]),
     /// [`DirectoryError::NoSeat`], or the port's.
+    #[pennypost_ports::compiled_here]
     pub async fn restore_account(&self, key: AccountKey) -> Result<(), DirectoryError> {
         self.leave_bin(key, |account, binned| {
             if binned.cause == BinCause::Unbound {
@@ -224,6 +229,7 @@ impl Directory {
     /// [`DirectoryError::NoAccount`], [`DirectoryError::WrongKind`], [`DirectoryError::BinOver`],
     /// [`DirectoryError::Name`], [`DirectoryError::NoSeat`] where the plan allows no more business mailboxes, or the member
     /// has no VIP seat, or the port's. Repeating an interrupted call completes it.
+    #[pennypost_ports::compiled_here]
     pub async fn convert_to_business(&self, key: AccountKey, name: &str) -> Result<(), DirectoryError> {
         let name = display_name_of(name)?;
         let now = self.clock.now();
@@ -320,6 +326,7 @@ impl Directory {
     ///
     /// # Errors
     /// [`DirectoryError::NoAccount`], [`DirectoryError::NotInBin`], or the port's.
+    #[pennypost_ports::compiled_here]
     pub async fn begin_erasing(&self, key: AccountKey) -> Result<(), DirectoryError> {
         let now = self.clock.now();
         self.try_change_account(key, |account| {
@@ -336,6 +343,7 @@ impl Directory {
     ///
     /// # Errors
     /// [`DirectoryError::NotInBin`] where it has not begun, or the port's. Repeating an interrupted call completes it.
+    #[pennypost_ports::compiled_here]
     pub async fn erase_account(&self, key: AccountKey) -> Result<(), DirectoryError> {
         if let Some(account) = self.account(key).await? {
             let shown = account.address.to_string();

@@ -195,6 +195,7 @@ impl Directory {
     ///
     /// # Errors
     /// [`DirectoryError::NoAccount`], or the port's.
+    #[pennypost_ports::compiled_here]
     pub async fn change_mail_permission(
         &self,
         key: AccountKey,
@@ -216,6 +217,7 @@ impl Directory {
     ///
     /// # Errors
     /// [`DirectoryError::NoTenant`], or the port's.
+    #[pennypost_ports::compiled_here]
     pub async fn set_unified_names(
         &self,
         tenant: TenantId,
@@ -254,6 +256,7 @@ impl Directory {
     ///
     /// # Errors
     /// [`DirectoryError::NoTenant`], or the port's.
+    #[pennypost_ports::compiled_here]
     pub async fn set_tenant_block(
         &self,
         tenant: TenantId,
@@ -276,6 +279,7 @@ impl Directory {
     ///
     /// # Errors
     /// [`DirectoryError::NoAccount`], or the port's.
+    #[pennypost_ports::compiled_here]
     pub async fn set_account_block(
         &self,
         key: AccountKey,

@@ -72,6 +72,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn locks(&self, tenant: TenantId, page: &Page) -> Result<Listed<Lock>, DirectoryError> {
         let now = self.clock.now();
         let listed = self.list::<LockItem>(&partition(tenant), "", page).await?;
@@ -113,6 +114,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn unlock(&self, key: AccountKey) -> Result<usize, DirectoryError> {
         let (prefix, now) = (counters_prefix(key.account), self.clock.now());
         let counters = counters_partition(key.tenant);

@@ -144,6 +144,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn mobile(&self, key: AccountKey) -> Result<Mobile, DirectoryError> {
         let MobileItem { number, pending, .. } = self.mobile_item(key).await?;
         let now = self.clock.now();
@@ -174,6 +175,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn mobile_owner(
         &self,
         tenant: TenantId,
@@ -190,6 +192,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn begin_mobile(
         &self,
         key: AccountKey,
@@ -209,6 +212,7 @@ impl Directory {
     ///
     /// # Errors
     /// [`DirectoryError::MobileTaken`] for another member's, or the port's.
+    #[pennypost_ports::compiled_here]
     pub async fn finish_mobile(&self, key: AccountKey, said: &str) -> Result<bool, DirectoryError> {
         let Some((number, hash)) = self.said_for(key, said).await? else { return Ok(false) };
         self.take_number(key, &number).await?;
@@ -337,6 +341,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn remove_mobile(&self, key: AccountKey) -> Result<bool, DirectoryError> {
         let item_key = mobile_key(key);
         let item = self.mobile_item(key).await?;
@@ -350,6 +355,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn reached_by_mobile(
         &self,
         tenant: TenantId,

@@ -146,6 +146,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn name_form(&self, tenant: TenantId) -> Result<Option<NameForm>, DirectoryError> {
         let held = self.read::<NamesItem>(&names_key(tenant), Consistency::Strong).await?;
         Ok(held.and_then(|held| held.value.form))
@@ -155,6 +156,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn set_name_form(
         &self,
         tenant: TenantId,
@@ -181,6 +183,7 @@ impl Directory {
     ///
     /// # Errors
     /// [`DirectoryError::Name`] for what is no name, or looks like an address; [`DirectoryError::NoAccount`], or the port's.
+    #[pennypost_ports::compiled_here]
     pub async fn set_nickname(
         &self,
         key: AccountKey,

@@ -60,6 +60,7 @@ impl Directory {
     ///
     /// # Errors
     /// Those of a password that breaks its rules, or the port's.
+    #[pennypost_ports::compiled_here]
     pub async fn check_wished_password(
         &self,
         tenant: TenantId,
@@ -123,6 +124,7 @@ impl Directory {
     /// # Errors
     /// [`DirectoryError::Password`], [`DirectoryError::NoAccount`], [`DirectoryError::WrongKind`] for a business mailbox,
     /// [`DirectoryError::InBin`], or the port's.
+    #[pennypost_ports::compiled_here]
     pub async fn set_password(&self, key: AccountKey, password: &str) -> Result<(), DirectoryError> {
         self.give_password(key, password, false).await
     }
@@ -131,6 +133,7 @@ impl Directory {
     ///
     /// # Errors
     /// Those of [`Directory::set_password`].
+    #[pennypost_ports::compiled_here]
     pub async fn give_password(
         &self,
         key: AccountKey,
@@ -149,6 +152,7 @@ impl Directory {
     ///
     /// # Errors
     /// [`ChangePasswordError`].
+    #[pennypost_ports::compiled_here]
     pub async fn change_own_password(
         &self,
         attempt: &Attempt,
@@ -199,6 +203,7 @@ impl Directory {
     /// # Errors
     /// [`DirectoryError::Password`], [`DirectoryError::NoAccount`], [`DirectoryError::WrongKind`] for a business mailbox,
     /// [`DirectoryError::InBin`], or the port's.
+    #[pennypost_ports::compiled_here]
     pub async fn set_first_password(&self, key: AccountKey, new: &str) -> Result<bool, DirectoryError> {
         let (account, before) = self.passworded(key).await?;
         if before.is_some() {
@@ -212,6 +217,7 @@ impl Directory {
     ///
     /// # Errors
     /// [`DirectoryError::NoAccount`], or the port's.
+    #[pennypost_ports::compiled_here]
     pub async fn password_age(&self, key: AccountKey) -> Result<Option<PasswordAge>, DirectoryError> {
         let account = self.account(key).await?.ok_or_else(|| DirectoryError::NoAccount(key.to_string()))?;
         let held = self.read::<Credential>(&credential_key(key), Consistency::Strong).await?;

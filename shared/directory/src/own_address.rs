@@ -22,6 +22,7 @@ impl Directory {
     /// [`DirectoryError::Address`], [`DirectoryError::UnsuitableAddress`], [`DirectoryError::NoDomain`],
     /// [`DirectoryError::OtherTenant`], [`DirectoryError::NoAccount`], [`DirectoryError::InBin`],
     /// [`DirectoryError::AddressTaken`], or the port's.
+    #[pennypost_ports::compiled_here]
     pub async fn change_address(&self, key: AccountKey, to: &str) -> Result<Account, DirectoryError> {
         let (tenant, address) = self.place_for(to).await?;
         if tenant != key.tenant {
@@ -129,6 +130,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's. To be repeated.
+    #[pennypost_ports::compiled_here]
     pub async fn move_accounts(
         &self,
         tenant: TenantId,

@@ -170,6 +170,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn passkeys(&self, key: AccountKey) -> Result<Vec<Passkey>, DirectoryError> {
         Ok(self.kept_passkeys(key).await?.iter().map(Kept::shown).collect())
     }
@@ -178,6 +179,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn passkey_credentials(&self, key: AccountKey) -> Result<Vec<Vec<u8>>, DirectoryError> {
         Ok(self.kept_passkeys(key).await?.into_iter().map(|one| one.credential).collect())
     }
@@ -191,6 +193,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn challenge_passkey(
         &self,
         tenant: Option<TenantId>,
@@ -221,6 +224,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn take_passkey_challenge(
         &self,
         tenant: Option<TenantId>,
@@ -240,6 +244,7 @@ impl Directory {
     ///
     /// # Errors
     /// [`DirectoryError::Name`], [`DirectoryError::TooMany`], or the port's.
+    #[pennypost_ports::compiled_here]
     pub async fn add_passkey(
         &self,
         key: AccountKey,
@@ -273,6 +278,7 @@ impl Directory {
     ///
     /// # Errors
     /// [`DirectoryError::Name`], or the port's.
+    #[pennypost_ports::compiled_here]
     pub async fn rename_passkey(
         &self,
         key: AccountKey,
@@ -293,6 +299,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn remove_passkey(&self, key: AccountKey, id: PasskeyId) -> Result<bool, DirectoryError> {
         self.change_passkeys(key, |passkeys| {
             let before = passkeys.len();
@@ -307,6 +314,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn remove_passkeys(&self, key: AccountKey) -> Result<(), DirectoryError> {
         self.erase(&passkeys_key(key)).await
     }

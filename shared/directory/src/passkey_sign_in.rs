@@ -30,6 +30,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn begin_passkey_sign_in(
         &self,
         login: Option<&str>,

@@ -58,6 +58,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn expiring_passwords(
         &self,
         tenant: TenantId,
@@ -87,6 +88,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn note_password_reminder(
         &self,
         key: AccountKey,
@@ -107,6 +109,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn take_back_password_reminder(
         &self,
         key: AccountKey,

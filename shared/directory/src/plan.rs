@@ -587,6 +587,7 @@ impl Directory {
     ///
     /// # Errors
     /// [`DirectoryError::Name`], [`DirectoryError::PlanTerm`], [`DirectoryError::NoTenant`], or the port's.
+    #[pennypost_ports::compiled_here]
     pub async fn set_plan(
         &self,
         tenant: TenantId,
@@ -624,6 +625,7 @@ impl Directory {
     ///
     /// # Errors
     /// [`DirectoryError::NoTenant`], or the port's.
+    #[pennypost_ports::compiled_here]
     pub async fn note_paid(&self, tenant: TenantId, order: u64) -> Result<(), DirectoryError> {
         self.change_tenant(tenant, |stored| {
             let plan = stored.plan.as_mut();

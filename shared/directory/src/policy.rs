@@ -17,6 +17,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn policy(&self, tenant: TenantId) -> Result<TenantPolicy, DirectoryError> {
         self.policy_with(tenant, Consistency::Eventual).await
     }

@@ -115,6 +115,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn provisioned(
         &self,
         tenant: TenantId,
@@ -130,6 +131,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn provided_as(
         &self,
         tenant: TenantId,
@@ -149,6 +151,7 @@ impl Directory {
     ///
     /// # Errors
     /// [`DirectoryError::Field`] for what is too long or can't be seen, or the port's.
+    #[pennypost_ports::compiled_here]
     pub async fn set_provisioned(
         &self,
         tenant: TenantId,

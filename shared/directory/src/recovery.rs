@@ -273,6 +273,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn recovery(&self, key: AccountKey) -> Result<Recovery, DirectoryError> {
         let held = self.read::<RecoveryItem>(&recovery_key(key), Consistency::Strong).await?;
         let Some(RecoveryItem { address, pending, .. }) = held.map(|held| held.value) else {
@@ -313,6 +314,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn recovery_mailbox(
         &self,
         address: &MailAddress,
@@ -338,6 +340,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn begin_recovery_address(
         &self,
         key: AccountKey,
@@ -366,6 +369,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn finish_recovery_address(&self, key: AccountKey, code: &str) -> Result<bool, DirectoryError> {
         let (now, said) = (self.clock.now(), hash(code.trim()));
         self.change_recovery(key, |item| {
@@ -390,6 +394,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn remove_recovery_address(&self, key: AccountKey) -> Result<bool, DirectoryError> {
         self.change_recovery(key, |item| {
             let (address, pending) = (item.address.take().is_some(), item.pending.take().is_some());
@@ -418,6 +423,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn begin_password_recovery(
         &self,
         login: &str,
@@ -455,6 +461,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn mobile_recovery_secret(&self, key: AccountKey) -> Result<Option<String>, DirectoryError> {
         let Some((number, since)) = self.mobile(key).await?.number else { return Ok(None) };
         Ok(Some(self.keep_secret(key, Proved::Mobile(number, since)).await?))
@@ -487,6 +494,7 @@ impl Directory {
     ///
     /// # Errors
     /// [`SignInError`]: [`SignInError::Denied`] for a secret that is not good, which counts for the network.
+    #[pennypost_ports::compiled_here]
     pub async fn password_recovery(
         &self,
         attempt: &Attempt,
@@ -548,6 +556,7 @@ impl Directory {
     ///
     /// # Errors
     /// [`ChangePasswordError`].
+    #[pennypost_ports::compiled_here]
     pub async fn recover_password(&self, secret: &str, new: &str) -> Result<(), ChangePasswordError> {
         let denied = || ChangePasswordError::Old(SignInError::Denied);
         let (key, item, version) = self.recovery_behind(secret).await?.ok_or_else(denied)?;

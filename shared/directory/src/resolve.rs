@@ -111,6 +111,7 @@ impl Directory {
     /// # Errors
     /// [`DirectoryError::TooMany`] for a group that grew too large by changes at once, or the port's. What is
     /// no address at all is no error: it is unknown.
+    #[pennypost_ports::compiled_here]
     pub async fn resolve(&self, address: &str) -> Result<Resolved, DirectoryError> {
         self.resolve_mail(address, Incoming::OUTSIDE).await
     }
@@ -119,6 +120,7 @@ impl Directory {
     ///
     /// # Errors
     /// Those of [`Directory::resolve`].
+    #[pennypost_ports::compiled_here]
     pub async fn resolve_from(&self, address: &str, from: TenantId) -> Result<Resolved, DirectoryError> {
         self.resolve_mail(address, Incoming { from: Some(from), ..Incoming::OUTSIDE }).await
     }
@@ -128,6 +130,7 @@ impl Directory {
     ///
     /// # Errors
     /// Those of [`Directory::resolve`].
+    #[pennypost_ports::compiled_here]
     pub async fn resolve_taken(&self, address: &str) -> Result<Resolved, DirectoryError> {
         self.resolve_mail(address, Incoming { is_taken: true, ..Incoming::OUTSIDE }).await
     }

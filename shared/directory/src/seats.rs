@@ -108,6 +108,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn seat_use(&self, tenant: TenantId) -> Result<Option<SeatUse>, DirectoryError> {
         if self.limits(tenant).await?.is_none() {
             return Ok(None);
@@ -422,6 +423,7 @@ impl Directory {
     /// # Errors
     /// [`DirectoryError::Contended`] while accounts are being changed, what was said of an account that can't be read, or
     /// the port's.
+    #[pennypost_ports::compiled_here]
     pub async fn recount_seats(
         &self,
         tenant: TenantId,
@@ -460,6 +462,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn check_seats(&self, tenant: TenantId) -> Result<Option<String>, DirectoryError> {
         let key = book_key(tenant);
         let Some(held) = self.read::<SeatBook>(&key, Consistency::Strong).await? else { return Ok(None) };

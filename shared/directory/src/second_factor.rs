@@ -173,6 +173,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn second_factor(&self, key: AccountKey) -> Result<Option<SecondFactor>, DirectoryError> {
         let held = self.sealed_factor(key).await?;
         Ok(held.and_then(|held| {
@@ -193,6 +194,7 @@ impl Directory {
     ///
     /// # Errors
     /// [`DirectoryError::NoAccount`], or the port's.
+    #[pennypost_ports::compiled_here]
     pub async fn begin_authenticator(&self, key: AccountKey) -> Result<NewAuthenticator, DirectoryError> {
         let account = self.account(key).await?.ok_or_else(|| DirectoryError::NoAccount(key.to_string()))?;
         let bytes: [u8; SECRET] = rand::random();
@@ -227,6 +229,7 @@ impl Directory {
     ///
     /// # Errors
     /// [`SignInError::Denied`] for a wrong code or when no secret waits for one, or as [`Directory::check_code`].
+    #[pennypost_ports::compiled_here]
     pub async fn finish_authenticator(
         &self,
         key: AccountKey,
@@ -256,6 +259,7 @@ impl Directory {
     ///
     /// # Errors
     /// [`SignInError::Denied`] for a wrong code, or as [`Directory::check_code`].
+    #[pennypost_ports::compiled_here]
     pub async fn finish_sms_factor(
         &self,
         key: AccountKey,
@@ -286,6 +290,7 @@ impl Directory {
     /// # Errors
     /// [`SignInError::Denied`] for a wrong code or one that was used, [`SignInError::TooManyFailures`],
     /// [`SignInError::Unavailable`].
+    #[pennypost_ports::compiled_here]
     pub async fn check_code(
         &self,
         key: AccountKey,
@@ -370,6 +375,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn new_recovery_codes(&self, key: AccountKey) -> Result<Option<Vec<String>>, DirectoryError> {
         if !self.has_second_factor(key).await? {
             return Ok(None);
@@ -383,6 +389,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn remove_authenticator(&self, key: AccountKey) -> Result<bool, DirectoryError> {
         self.remove_part(key, |item| item.authenticator.take().is_some()).await
     }
@@ -391,6 +398,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn remove_sms_factor(&self, key: AccountKey) -> Result<bool, DirectoryError> {
         self.remove_part(key, |item| item.sms.take().is_some()).await
     }
@@ -418,6 +426,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn remove_second_factor(&self, key: AccountKey) -> Result<bool, DirectoryError> {
         let was_there = self.has_second_factor(key).await?;
         self.erase(&factor_key(key)).await?;

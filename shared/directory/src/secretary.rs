@@ -211,6 +211,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn secretaries(&self, owner: AccountKey) -> Result<Vec<Secretary>, DirectoryError> {
         let held = self.read::<Secretaries>(&secretaries_key(owner), Consistency::Strong).await?;
         Ok(held.map(|held| held.value.at(self.clock.now()).0).unwrap_or_default())
@@ -223,6 +224,7 @@ impl Directory {
     /// [`DirectoryError::NoAccount`], [`DirectoryError::WrongKind`] for business mailboxes (BIZ-08),
     /// [`DirectoryError::InBin`], [`DirectoryError::SecretaryCycle`], [`DirectoryError::TooMany`],
     /// [`NoSeat::NoSecretaries`] where the plan has VIP seats and the owner has none (PLN-10), or the port's.
+    #[pennypost_ports::compiled_here]
     pub async fn grant_secretary(
         &self,
         owner: AccountKey,
@@ -268,6 +270,7 @@ impl Directory {
     ///
     /// # Errors
     /// Those of [`Directory::grant_secretary`].
+    #[pennypost_ports::compiled_here]
     pub async fn apply_as_secretary(
         &self,
         owner: AccountKey,
@@ -294,6 +297,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn end_secretary(
         &self,
         owner: AccountKey,
@@ -311,6 +315,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn secretary_of(
         &self,
         secretary: AccountKey,
@@ -347,6 +352,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn stands_in_for(&self, secretary: AccountKey) -> Result<Vec<Account>, DirectoryError> {
         let all = self.secretary_of(secretary).await?.into_iter();
         let now = self.clock.now();
@@ -360,6 +366,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn is_full_secretary(
         &self,
         secretary: AccountKey,

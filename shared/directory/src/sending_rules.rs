@@ -217,6 +217,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn sending_rules(&self, tenant: TenantId) -> Result<SendingRules, DirectoryError> {
         let held = self.read::<SendingRules>(&rules_key(tenant), Consistency::Strong).await?;
         Ok(held.map(|held| held.value).unwrap_or_default())
@@ -227,6 +228,7 @@ impl Directory {
     /// # Errors
     /// [`DirectoryError::TooMany`]; [`DirectoryError::NoDepartment`], [`DirectoryError::NoTag`] or
     /// [`DirectoryError::NoAccount`] for somebody who was not named before and is not there; or the port's.
+    #[pennypost_ports::compiled_here]
     pub async fn change_sending_rules(
         &self,
         tenant: TenantId,
@@ -295,6 +297,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn outward(&self, account: &Account) -> Result<Outward, DirectoryError> {
         self.outward_with(account, None).await
     }
@@ -304,6 +307,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn outward_of(&self, standing: &Standing) -> Result<Outward, DirectoryError> {
         self.outward_with(&standing.account, standing.user.as_deref()).await
     }

@@ -334,6 +334,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn session_stands(&self, key: AccountKey, id: SessionId) -> Result<bool, DirectoryError> {
         let held = self.read::<SessionItem>(&session_key(key, id), Consistency::Strong).await?;
         match held {
@@ -347,6 +348,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn session(&self, text: &str) -> Result<Option<(Session, Account)>, DirectoryError> {
         let Some((key, id, secret)) = parts(text) else { return Ok(None) };
         let item_key = session_key(key, id);
@@ -375,6 +377,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn sessions(&self, key: AccountKey) -> Result<Vec<Session>, DirectoryError> {
         let now = self.clock.now();
         let (items, password) = futures::try_join!(self.session_items(key), self.password_digest(key))?;
@@ -389,6 +392,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn end_session(&self, key: AccountKey, id: SessionId) -> Result<bool, DirectoryError> {
         let key = session_key(key, id);
         let is_there = self.control.get(&key, Consistency::Strong).await?.is_some();
@@ -400,6 +404,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn end_sessions(
         &self,
         key: AccountKey,
@@ -419,6 +424,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn end_provider_sessions(&self, tenant: TenantId) -> Result<(), DirectoryError> {
         let partition = partition(tenant);
         let mut page = Page { after: None, limit: MAX_PAGE };
@@ -436,6 +442,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn has_session(&self, key: AccountKey, id: SessionId) -> Result<bool, DirectoryError> {
         Ok(self.sessions(key).await?.iter().any(|session| session.id == id))
     }
@@ -444,6 +451,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn confirm_session(&self, key: AccountKey, id: SessionId) -> Result<bool, DirectoryError> {
         let item_key = session_key(key, id);
         for _ in 0..MAX_ATTEMPTS {

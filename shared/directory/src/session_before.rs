@@ -75,6 +75,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn session_before(
         &self,
         key: AccountKey,

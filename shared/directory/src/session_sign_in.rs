@@ -37,6 +37,7 @@ impl Directory {
     ///
     /// # Errors
     /// [`SignInError`]; of a token, which opens mailboxes for programs and no session, [`SignInError::Denied`].
+    #[pennypost_ports::compiled_here]
     pub async fn sign_in_for_session(
         &self,
         attempt: &Attempt,

@@ -58,6 +58,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn colleague(
         &self,
         tenant: TenantId,
@@ -79,6 +80,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn grantee(
         &self,
         tenant: TenantId,
@@ -103,6 +105,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn identifier(&self, tenant: TenantId, grantee: &Grantee) -> Result<String, DirectoryError> {
         Ok(match grantee {
             Grantee::Anyone => "anyone".to_owned(),
@@ -120,6 +123,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's, and [`DirectoryError::TooMany`] for a group that has grown too large.
+    #[pennypost_ports::compiled_here]
     pub async fn is_in_group(&self, account: AccountKey, group: &str) -> Result<bool, DirectoryError> {
         let tenant = account.tenant;
         let Ok(address) = MailAddress::parse(group) else { return Ok(false) };
@@ -139,6 +143,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's; the call can be repeated.
+    #[pennypost_ports::compiled_here]
     pub async fn index_shares(
         &self,
         owner: AccountKey,
@@ -164,6 +169,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn sharers(&self, account: AccountKey) -> Result<BTreeSet<AccountId>, DirectoryError> {
         let partition = partition(account.tenant);
         let mut owners = BTreeSet::new();

@@ -152,6 +152,7 @@ impl Directory {
     ///
     /// # Errors
     /// [`SignInError`].
+    #[pennypost_ports::compiled_here]
     pub async fn authenticate(
         &self,
         login: &str,
@@ -172,6 +173,7 @@ impl Directory {
     ///
     /// # Errors
     /// [`SignInError`].
+    #[pennypost_ports::compiled_here]
     pub async fn sign_in(
         &self,
         attempt: &Attempt,
@@ -192,6 +194,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn still_stands(&self, standing: &Standing) -> Result<Option<Standing>, DirectoryError> {
         let key = standing.account.key;
         let Some(tenant) = self.active_tenant(key.tenant).await? else { return Ok(None) };
@@ -231,6 +234,7 @@ impl Directory {
     /// # Errors
     /// [`SignInError::TooManyFailures`], [`SignInError::Locked`], [`SignInError::Elsewhere`],
     /// [`SignInError::Unavailable`].
+    #[pennypost_ports::compiled_here]
     pub async fn begin_scram(&self, attempt: &Attempt, login: &str) -> Result<ScramExchange, SignInError> {
         let mut subject = Subject::default();
         let begun = flatten(self.try_begin_scram(attempt, login, &mut subject).await);
@@ -242,6 +246,7 @@ impl Directory {
     ///
     /// # Errors
     /// [`SignInError`].
+    #[pennypost_ports::compiled_here]
     pub async fn finish_scram(
         &self,
         attempt: &Attempt,

@@ -333,6 +333,7 @@ impl SignInLog {
     }
 
     /// Writes what comes, until it is to stop; then all that is left.
+    #[pennypost_ports::compiled_here]
     pub async fn run(self: Arc<SignInLog>, mut stop: watch::Receiver<bool>) {
         while !*stop.borrow() {
             tokio::select! {
@@ -355,6 +356,7 @@ impl SignInLog {
     }
 
     /// Writes everything that is left.
+    #[pennypost_ports::compiled_here]
     pub async fn finish(&self) {
         self.write(true).await;
     }
@@ -398,6 +400,7 @@ impl SignInLog {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn find(
         &self,
         tenant: TenantId,

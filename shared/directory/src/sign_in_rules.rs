@@ -296,6 +296,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn admits_from(&self, key: AccountKey, client: IpAddr) -> Result<bool, DirectoryError> {
         let gate = self.gate(key).await?;
         self.admits(&gate, Some(key), client).await
@@ -305,6 +306,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn would_admit(
         &self,
         rules: &SignInRules,
@@ -322,6 +324,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn last_sign_ins(
         &self,
         accounts: &[AccountKey],
@@ -370,6 +373,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn sign_in_rules(&self, tenant: TenantId) -> Result<SignInRules, DirectoryError> {
         let held = self.read::<SignInRules>(&rules_key(tenant), Consistency::Strong).await?;
         Ok(held.map(|held| SignInRules { version: held.version, ..held.value }).unwrap_or_default())
@@ -380,6 +384,7 @@ impl Directory {
     ///
     /// # Errors
     /// [`DirectoryError::SignInRules`], or the port's.
+    #[pennypost_ports::compiled_here]
     pub async fn set_sign_in_rules(
         &self,
         tenant: TenantId,
@@ -395,6 +400,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn account_rules(&self, key: AccountKey) -> Result<AccountRules, DirectoryError> {
         let held = self.read::<AccountSignIn>(&account_sign_in_key(key), Consistency::Strong).await?;
         Ok(held.map(|held| held.value.rules).unwrap_or_default())
@@ -404,6 +410,7 @@ impl Directory {
     ///
     /// # Errors
     /// [`DirectoryError::SignInRules`], [`DirectoryError::NoAccount`], [`DirectoryError::Contended`], or the port's.
+    #[pennypost_ports::compiled_here]
     pub async fn set_account_rules(
         &self,
         key: AccountKey,

@@ -194,6 +194,7 @@ impl Directory {
     ///
     /// # Errors
     /// [`DirectoryError::Name`], [`DirectoryError::TenantTaken`], or the port's.
+    #[pennypost_ports::compiled_here]
     pub async fn add_tenant(&self, name: &str) -> Result<Tenant, DirectoryError> {
         let name = name_for_people(name, MAX_NAME)?;
         let fresh = NamedTenant { tenant: TenantId(self.ids.random()) };
@@ -221,6 +222,7 @@ impl Directory {
     ///
     /// # Errors
     /// [`DirectoryError::Name`], [`DirectoryError::TenantTaken`], or the port's.
+    #[pennypost_ports::compiled_here]
     pub async fn open_tenant(&self, id: TenantId, name: &str) -> Result<Tenant, DirectoryError> {
         let name = organisation_name(name)?;
         self.mark_cards_written(id).await?;
@@ -248,6 +250,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn tenant(&self, tenant: TenantId) -> Result<Option<Tenant>, DirectoryError> {
         Ok(self.read(&tenant_key(tenant), Consistency::Strong).await?.map(|held| held.value))
     }
@@ -256,6 +259,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn tenant_named(&self, name: &str) -> Result<Option<Tenant>, DirectoryError> {
         if let Ok(wanted) = name_for_people(name, MAX_NAME)
             && let Some(named) = self.read::<NamedTenant>(&name_key(&wanted), Consistency::Strong).await?
@@ -272,6 +276,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn tenants(&self, page: &Page) -> Result<Listed<Tenant>, DirectoryError> {
         let named = self.list::<NamedTenant>(REGISTRY, "", page).await?;
         let mut items = Vec::with_capacity(named.items.len());
@@ -285,6 +290,7 @@ impl Directory {
     ///
     /// # Errors
     /// [`DirectoryError::NoTenant`], or the port's.
+    #[pennypost_ports::compiled_here]
     pub async fn set_tenant_state(&self, tenant: TenantId, state: TenantState) -> Result<(), DirectoryError> {
         self.change_tenant(tenant, |stored| stored.state = state).await
     }

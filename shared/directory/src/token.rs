@@ -241,6 +241,7 @@ impl Directory {
     ///
     /// # Errors
     /// [`DirectoryError::Name`], [`DirectoryError::TooMany`], [`DirectoryError::NoAccount`], or the port's.
+    #[pennypost_ports::compiled_here]
     pub async fn add_token(
         &self,
         key: AccountKey,
@@ -280,6 +281,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn tokens(&self, key: AccountKey) -> Result<Vec<Token>, DirectoryError> {
         let prefix = prefix(key.account);
         let stored = self.list_all::<TokenItem>(&partition(key.tenant), &prefix).await?;
@@ -298,6 +300,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn revoke_token(&self, key: AccountKey, id: TokenId) -> Result<bool, DirectoryError> {
         let item = token_key(key, id);
         let held = self.control.get(&item, Consistency::Strong).await?;
@@ -316,6 +319,7 @@ impl Directory {
     ///
     /// # Errors
     /// [`SignInError`].
+    #[pennypost_ports::compiled_here]
     pub async fn sign_in_with_token(
         &self,
         attempt: &Attempt,

@@ -38,6 +38,7 @@ impl Directory {
     /// # Errors
     /// [`DirectoryError::NoAccount`], [`DirectoryError::NoSeat`] where none is free or the tenant has no plan,
     /// [`DirectoryError::WrongKind`] for a business mailbox, [`DirectoryError::InBin`], or the port's.
+    #[pennypost_ports::compiled_here]
     pub async fn set_vip(&self, key: AccountKey, is_vip: bool) -> Result<(), DirectoryError> {
         if is_vip {
             if self.tenant(key.tenant).await?.is_none_or(|tenant| tenant.plan.is_none()) {
@@ -62,6 +63,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn vips(&self, tenant: TenantId, page: &Page) -> Result<Listed<Account>, DirectoryError> {
         let listed = self.list::<VipItem>(&partition(tenant), "", page).await?;
         let keys = listed.items.into_iter().filter_map(|(sort, _)| sort.parse::<AccountId>().ok());

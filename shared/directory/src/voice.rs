@@ -25,6 +25,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's. What is no address at all is no error: nobody writes as it.
+    #[pennypost_ports::compiled_here]
     pub async fn voice(&self, account: &Account, address: &str) -> Result<Option<Voice>, DirectoryError> {
         let Ok(address) = MailAddress::parse(address) else { return Ok(None) };
         if address == account.address || address.without_tag().as_ref() == Some(&account.address) {

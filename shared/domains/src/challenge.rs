@@ -69,6 +69,7 @@ impl Challenge {
 }
 
 /// Does the zone of the domain show the challenge?
+#[pennypost_ports::compiled_here]
 pub async fn prove(dns: &dyn Dns, domain: &str, challenge: &Challenge, service: &Service) -> Proof {
     let name = Challenge::text_name(domain);
     let checked = Checked::new(Subject::Ownership, &name);

@@ -95,6 +95,7 @@ pub fn signature(secret: &[u8], id: &str, seconds: i64, body: &str) -> String {
 }
 
 /// Tells a receiver. Whatever it answers is no error.
+#[pennypost_ports::compiled_here]
 pub async fn post(
     https: &dyn Https,
     place: &Place,

@@ -73,6 +73,7 @@ impl Hooks {
     ///
     /// # Errors
     /// [`HookError`].
+    #[pennypost_ports::compiled_here]
     pub async fn subscriptions(
         &self,
         tenant: TenantId,
@@ -116,6 +117,7 @@ impl Hooks {
     ///
     /// # Errors
     /// [`HookError`].
+    #[pennypost_ports::compiled_here]
     pub async fn state(
         &self,
         tenant: TenantId,
@@ -131,6 +133,7 @@ impl Hooks {
     ///
     /// # Errors
     /// [`HookError`].
+    #[pennypost_ports::compiled_here]
     pub async fn save_state(
         &self,
         tenant: TenantId,
@@ -149,6 +152,7 @@ impl Hooks {
     ///
     /// # Errors
     /// [`HookError`].
+    #[pennypost_ports::compiled_here]
     pub async fn forget_state(&self, tenant: TenantId, id: SubscriptionId) -> Result<(), HookError> {
         let key = state_key(tenant, id);
         if let Some(item) = self.0.get(&key, Consistency::Strong).await? {
@@ -162,6 +166,7 @@ impl Hooks {
     ///
     /// # Errors
     /// [`HookError`].
+    #[pennypost_ports::compiled_here]
     pub async fn begin_anew(&self, tenant: TenantId, id: SubscriptionId) -> Result<(), HookError> {
         for _ in 0..MAX_ATTEMPTS {
             let (state, seen) = self.state(tenant, id).await?;
@@ -184,6 +189,7 @@ impl Hooks {
     ///
     /// # Errors
     /// [`HookError`]; what could be written is written.
+    #[pennypost_ports::compiled_here]
     pub async fn put_down(
         &self,
         tenant: TenantId,
@@ -213,6 +219,7 @@ impl Hooks {
     ///
     /// # Errors
     /// [`HookError`].
+    #[pennypost_ports::compiled_here]
     pub async fn remind(
         &self,
         tenant: TenantId,
@@ -234,6 +241,7 @@ impl Hooks {
     ///
     /// # Errors
     /// [`HookError`].
+    #[pennypost_ports::compiled_here]
     pub async fn due(&self, now: Timestamp, after: Option<&str>, limit: usize) -> Result<DuePage, HookError> {
         let rows = self.0.query(DUE, "", after, limit).await?;
         let next = rows.last().filter(|_| rows.len() >= limit).map(|(sort, _)| sort.clone());
@@ -255,6 +263,7 @@ impl Hooks {
     ///
     /// # Errors
     /// [`HookError`].
+    #[pennypost_ports::compiled_here]
     pub async fn forget(&self, due: &Due) -> Result<(), HookError> {
         self.0.delete_if(&ControlKey::new(DUE, &*due.sort), due.version).await?;
         Ok(())
@@ -264,6 +273,7 @@ impl Hooks {
     ///
     /// # Errors
     /// [`HookError`].
+    #[pennypost_ports::compiled_here]
     pub async fn waiting(
         &self,
         tenant: TenantId,
@@ -307,6 +317,7 @@ impl Hooks {
     ///
     /// # Errors
     /// [`HookError`].
+    #[pennypost_ports::compiled_here]
     pub async fn keep(
         &self,
         tenant: TenantId,
@@ -334,6 +345,7 @@ impl Hooks {
     ///
     /// # Errors
     /// [`HookError`].
+    #[pennypost_ports::compiled_here]
     pub async fn done(&self, tenant: TenantId, waiting: &Waiting) -> Result<(), HookError> {
         self.0.delete_if(&ControlKey::new(notices(tenant), &*waiting.sort), waiting.version).await?;
         Ok(())
@@ -343,6 +355,7 @@ impl Hooks {
     ///
     /// # Errors
     /// [`HookError`].
+    #[pennypost_ports::compiled_here]
     pub async fn all_done(&self, tenant: TenantId, waiting: &[Waiting]) -> Result<(), HookError> {
         let remove = |one: &Waiting| {
             let (key, version) = (ControlKey::new(notices(tenant), &*one.sort), one.version);
@@ -355,6 +368,7 @@ impl Hooks {
     ///
     /// # Errors
     /// [`HookError`].
+    #[pennypost_ports::compiled_here]
     pub async fn drop_some(
         &self,
         tenant: TenantId,

@@ -94,6 +94,7 @@ impl Counted {
 ///
 /// # Errors
 /// The port's.
+#[pennypost_ports::compiled_here]
 pub async fn count_day(log: &dyn Log, tenant: TenantId, day: i64, most: u64) -> PortResult<Option<Counted>> {
     let begin = Timestamp(day.saturating_mul(DAY_MILLIS));
     let end = begin.plus_millis(DAY_MILLIS - 1);

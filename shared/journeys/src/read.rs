@@ -20,6 +20,7 @@ const WIDEST: i64 = 32 * 24 * 60 * 60 * 1000;
 ///
 /// # Errors
 /// The port's.
+#[pennypost_ports::compiled_here]
 pub async fn journey(log: &dyn Log, tenant: TenantId, id: EventId) -> PortResult<Option<Journey>> {
     let mut found = None;
     read(log, tenant, id, id, &mut |journey| {
@@ -35,6 +36,7 @@ pub async fn journey(log: &dyn Log, tenant: TenantId, id: EventId) -> PortResult
 ///
 /// # Errors
 /// The port's.
+#[pennypost_ports::compiled_here]
 pub async fn read(
     log: &dyn Log,
     tenant: TenantId,
@@ -103,6 +105,7 @@ impl<'a> Backwards<'a> {
     ///
     /// # Errors
     /// The port's; the same window comes again then.
+    #[pennypost_ports::compiled_here]
     pub async fn next(&mut self) -> PortResult<Option<Vec<Journey>>> {
         let mut limit = WINDOW;
         loop {

@@ -54,6 +54,7 @@ impl Mailstore {
     ///
     /// # Errors
     /// [`StoreError`] when a port can't answer; a broken account is no error but a violation.
+    #[pennypost_ports::compiled_here]
     pub async fn check(&self, account: AccountKey, depth: Depth) -> Result<Report, StoreError> {
         let mut checker = Checker { account, report: Report::default(), given: 0, events: BTreeSet::new() };
         let head = self.journal.newest(account, 1, Consistency::Strong).await?.head;

@@ -25,6 +25,7 @@ impl Mailstore {
     ///
     /// # Errors
     /// [`StoreError::Port`], [`StoreError::Journal`].
+    #[pennypost_ports::compiled_here]
     pub async fn load(&self, account: AccountKey, consistency: Consistency) -> Result<State, StoreError> {
         let mut state = self.newest_base(account, consistency).await?;
         self.advance(account, &mut state, consistency).await?;
@@ -57,6 +58,7 @@ impl Mailstore {
     ///
     /// # Errors
     /// [`StoreError::Port`], [`StoreError::Journal`].
+    #[pennypost_ports::compiled_here]
     pub async fn advance(
         &self,
         account: AccountKey,
@@ -91,6 +93,7 @@ impl Mailstore {
     ///
     /// # Errors
     /// [`StoreError::Port`], [`StoreError::Journal`].
+    #[pennypost_ports::compiled_here]
     pub async fn replay(&self, account: AccountKey) -> Result<State, StoreError> {
         let mut state = State::default();
         self.advance(account, &mut state, Consistency::Strong).await?;
@@ -101,6 +104,7 @@ impl Mailstore {
     ///
     /// # Errors
     /// [`StoreError::Port`] when the object port can't answer now.
+    #[pennypost_ports::compiled_here]
     pub async fn load_base(&self, account: AccountKey, head: &Head) -> Result<Option<State>, StoreError> {
         let bytes = match self.objects.get(&head.base).await {
             Ok((bytes, _)) => bytes,
@@ -122,6 +126,7 @@ impl Mailstore {
     ///
     /// # Errors
     /// [`StoreError`]. A base without a hint is an orphan that housekeeping removes.
+    #[pennypost_ports::compiled_here]
     pub async fn build_base(&self, account: AccountKey) -> Result<Option<Head>, StoreError> {
         let newest = self.journal.newest(account, 1, Consistency::Strong).await?;
         let state = self.load(account, Consistency::Strong).await?;
@@ -136,6 +141,7 @@ impl Mailstore {
     ///
     /// # Errors
     /// [`StoreError`]. A base without a hint is an orphan that housekeeping removes.
+    #[pennypost_ports::compiled_here]
     pub async fn build_base_of(
         &self,
         account: AccountKey,

@@ -126,6 +126,7 @@ impl Outbox {
     ///
     /// # Errors
     /// [`OutboxError`].
+    #[pennypost_ports::compiled_here]
     pub async fn due(
         &self,
         now: Timestamp,
@@ -148,6 +149,7 @@ impl Outbox {
     ///
     /// # Errors
     /// [`OutboxError`].
+    #[pennypost_ports::compiled_here]
     pub async fn forget(&self, due: &Due) -> Result<(), OutboxError> {
         self.control.delete_if(&ControlKey::new(DUE, &*due.sort), due.version).await?;
         Ok(())
@@ -157,6 +159,7 @@ impl Outbox {
     ///
     /// # Errors
     /// [`OutboxError`].
+    #[pennypost_ports::compiled_here]
     pub async fn remind(&self, item: &Outbound, at: Timestamp) -> Result<Due, OutboxError> {
         let Outbound { tenant, message, part, size, .. } = *item;
         let key = row(item, at);
@@ -174,6 +177,7 @@ impl Outbox {
     ///
     /// # Errors
     /// [`OutboxError`].
+    #[pennypost_ports::compiled_here]
     pub async fn item(&self, due: &Due) -> Result<Option<(Outbound, u64)>, OutboxError> {
         self.read(&key(due.tenant, due.message, &due.destination, due.part)).await
     }
@@ -182,6 +186,7 @@ impl Outbox {
     ///
     /// # Errors
     /// [`OutboxError`].
+    #[pennypost_ports::compiled_here]
     pub async fn again(&self, item: &Outbound) -> Result<Option<(Outbound, u64)>, OutboxError> {
         self.read(&key_of(item)).await
     }
@@ -190,6 +195,7 @@ impl Outbox {
     ///
     /// # Errors
     /// [`OutboxError`].
+    #[pennypost_ports::compiled_here]
     pub async fn at(
         &self,
         (tenant, message): (TenantId, EventId),
@@ -207,6 +213,7 @@ impl Outbox {
     ///
     /// # Errors
     /// [`OutboxError`].
+    #[pennypost_ports::compiled_here]
     pub async fn row(&self, item: &Outbound, at: Timestamp) -> Result<Option<Due>, OutboxError> {
         let key = row(item, at);
         let found = self.control.get(&key, Consistency::Strong).await?;
@@ -217,6 +224,7 @@ impl Outbox {
     ///
     /// # Errors
     /// [`OutboxError`].
+    #[pennypost_ports::compiled_here]
     pub async fn save(&self, item: &Outbound, version: u64) -> Result<Option<u64>, OutboxError> {
         let key = key_of(item);
         let put = self.control.put_if(&key, &codec::encode(item), Expected::Version(version)).await?;
@@ -230,6 +238,7 @@ impl Outbox {
     ///
     /// # Errors
     /// [`OutboxError`].
+    #[pennypost_ports::compiled_here]
     pub async fn end(&self, item: &Outbound, version: u64) -> Result<bool, OutboxError> {
         if !item.is_over() {
             self.remind(item, item.next).await?;
@@ -241,6 +250,7 @@ impl Outbox {
     ///
     /// # Errors
     /// [`OutboxError`].
+    #[pennypost_ports::compiled_here]
     pub async fn of_message(&self, tenant: TenantId, message: EventId) -> Result<Vec<Outbound>, OutboxError> {
         let mut found = Vec::new();
         let mut after: Option<String> = None;
@@ -303,6 +313,7 @@ impl Outbox {
     ///
     /// # Errors
     /// [`OutboxError`].
+    #[pennypost_ports::compiled_here]
     pub async fn erase(&self, tenant: TenantId, limit: usize) -> Result<u64, OutboxError> {
         let mut erased = 0;
         for (sort, stored) in self.control.query(&partition(tenant), "", None, limit).await? {

@@ -28,6 +28,10 @@ pub use queue::{DeadLetter, DeadLetterId, Depth, Outgoing, Queue, Receipt, Recei
 pub use secrets::Secrets;
 pub use wakeups::Wakeups;
 
+/// Has the body of an `async fn` compiled in the crate where it stands: its future comes in a box. The body of any other
+/// is compiled by every crate that awaits it, with all that it awaits itself: once more in every program and every test.
+pub use async_recursion::async_recursion as compiled_here;
+
 /// May a read miss what was written a moment ago?
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Consistency {

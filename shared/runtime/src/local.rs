@@ -106,6 +106,7 @@ impl Driver {
     }
 
     /// Works all queues until `stop` turns true; then each worker ends what it has in hand.
+    #[pennypost_ports::compiled_here]
     pub async fn run(self, stop: watch::Receiver<bool>) {
         self.run_some(|_| true, stop).await;
     }
@@ -124,6 +125,7 @@ impl Driver {
 
     /// Looks into the queues of some stages only now and then, one queue after the other: for those that nothing is sent
     /// to as long as the stages are joined, but in which something may lie that was sent before, or that was replayed.
+    #[pennypost_ports::compiled_here]
     pub async fn look_into(self, stages: Vec<Stage>, pause: Duration, mut stop: watch::Receiver<bool>) {
         while !stages.is_empty() && !*stop.borrow() {
             for stage in &stages {
@@ -177,6 +179,7 @@ impl Driver {
     }
 
     /// Handles messages that were handed out, and acknowledges, delays or buries each.
+    #[pennypost_ports::compiled_here]
     pub async fn handle(&self, stage: Stage, messages: Vec<Received>) {
         self.handle_received(stage, messages, &Counts::default()).await;
     }

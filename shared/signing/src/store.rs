@@ -50,6 +50,7 @@ impl KeyStore {
     ///
     /// # Errors
     /// [`SigningError`].
+    #[pennypost_ports::compiled_here]
     pub async fn keys(&self, tenant: TenantId, domain: &str) -> Result<DomainKeys, SigningError> {
         Ok(self.load(&key(tenant, domain), Consistency::Strong).await?.0)
     }
@@ -91,6 +92,7 @@ impl KeyStore {
     ///
     /// # Errors
     /// [`SigningError::Waits`], [`SigningError::TooMany`], or the ports'.
+    #[pennypost_ports::compiled_here]
     pub async fn add(
         &self,
         secrets: &dyn Secrets,
@@ -128,6 +130,7 @@ impl KeyStore {
     ///
     /// # Errors
     /// [`SigningError`].
+    #[pennypost_ports::compiled_here]
     pub async fn forget(&self, tenant: TenantId, domain: &str) -> Result<(), SigningError> {
         let key = key(tenant, domain);
         for _ in 0..MAX_ATTEMPTS {
@@ -144,6 +147,7 @@ impl KeyStore {
     ///
     /// # Errors
     /// [`SigningError`].
+    #[pennypost_ports::compiled_here]
     pub async fn signer(
         &self,
         secrets: &dyn Secrets,

@@ -39,6 +39,7 @@ impl Administration {
     /// # Errors
     /// [`AdminError::NotFound`] for a secret that is none, or not any more; [`AdminError::Code`] for a wrong code;
     /// [`DirectoryError::TenantTaken`], [`DirectoryError::DomainTaken`], or others of [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn finish_sign_up(
         &self,
         (text, code): (&str, &str),

@@ -118,6 +118,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn letters(
         &self,
         call: &Call,
@@ -159,6 +160,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn letter(&self, call: &Call, tenant: TenantId, id: EventId) -> Result<Journey, AdminError> {
         let mut sight = Sight::new(self, call, Action::LetterRead, tenant).await?;
         let missing = AdminError::NotFound("letter");

@@ -100,6 +100,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn mail_statistics(
         &self,
         call: &Call,
@@ -179,6 +180,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn member_statistics(
         &self,
         call: &Call,

@@ -81,6 +81,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn keep_mailbox_use(
         &self,
         tenant: TenantId,
@@ -131,6 +132,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn mailbox_use(
         &self,
         call: &Call,

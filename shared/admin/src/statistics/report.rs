@@ -41,6 +41,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn monthly_report(
         &self,
         call: &Call,

@@ -74,6 +74,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`]; what was counted before it stands.
+    #[pennypost_ports::compiled_here]
     pub async fn roll_up(&self, tenant: TenantId, until: Timestamp) -> Result<Worked, AdminError> {
         let now = self.clock.now();
         let today = day_of(now);
@@ -97,6 +98,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`]; what was counted before it stands.
+    #[pennypost_ports::compiled_here]
     pub async fn count_again(&self, tenant: TenantId, from: Timestamp) -> Result<(), AdminError> {
         let today = day_of(self.clock.now());
         let Some(oldest) = self.oldest_trace(tenant).await? else { return Ok(()) };

@@ -38,6 +38,7 @@ impl Administration {
     /// [`DirectoryError::NotInBin`] for an account that is in use and is not to be deleted, [`DirectoryError::BinOver`],
     /// [`Invalid::NoAccount`] for one that mail can't be copied into, [`crate::Conflict::NotInPlan`]; or others of
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn order_backup(
         &self,
         call: &Call,
@@ -230,6 +231,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn waiting_for_backup(&self, tenant: TenantId) -> Result<Vec<AccountId>, AdminError> {
         let mut waiting = Vec::new();
         let mut page = Page::default();

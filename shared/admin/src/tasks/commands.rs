@@ -13,6 +13,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn note_command(
         &self,
         tenant: TenantId,

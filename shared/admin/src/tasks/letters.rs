@@ -107,6 +107,7 @@ impl Administration {
     /// # Errors
     /// [`Invalid::NoLetter`] for one of which no copy came into the account, [`Invalid::TooMany`], [`Invalid::Reason`]; or
     /// others of [`AdminError`].
+    #[pennypost_ports::compiled_here]
     pub async fn order_letter_deed(
         &self,
         call: &Call,

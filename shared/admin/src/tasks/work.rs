@@ -72,6 +72,7 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`]: temporary ones are for another try.
+    #[pennypost_ports::compiled_here]
     pub async fn work_on(
         &self,
         tenant: TenantId,

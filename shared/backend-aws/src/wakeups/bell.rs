@@ -57,6 +57,7 @@ impl Bell {
     }
 
     /// Wakes the sessions of the other adapters.
+    #[pennypost_ports::compiled_here]
     pub async fn others(&self) -> AwsWakeups {
         let id = self.registration.lock().await.id.clone();
         AwsWakeups::new(self.client.clone(), Arc::clone(&self.control), Some(id))
@@ -66,6 +67,7 @@ impl Bell {
     ///
     /// # Errors
     /// When the control table can't be written.
+    #[pennypost_ports::compiled_here]
     pub async fn announce(&self, watched: &[AccountKey]) -> PortResult<()> {
         let mut registration = self.registration.lock().await;
         registration.expires = SystemClock.now().plus_millis(LIFE_MILLIS);
@@ -77,6 +79,7 @@ impl Bell {
     ///
     /// # Errors
     /// When the queue does not answer.
+    #[pennypost_ports::compiled_here]
     pub async fn listen(&self) -> PortResult<Vec<(AccountKey, Seq)>> {
         let url = self.registration.lock().await.url.clone();
         let records =
@@ -94,6 +97,7 @@ impl Bell {
     ///
     /// # Errors
     /// When one of them can't be removed; another adapter does it later.
+    #[pennypost_ports::compiled_here]
     pub async fn take_down(&self) -> PortResult<()> {
         let registration = self.registration.lock().await;
         registration.remove(&*self.control).await?;

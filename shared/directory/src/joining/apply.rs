@@ -638,6 +638,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn applications(
         &self,
         tenant: TenantId,
@@ -653,6 +654,7 @@ impl Directory {
     ///
     /// # Errors
     /// [`DirectoryError::NoApplication`], or the port's.
+    #[pennypost_ports::compiled_here]
     pub async fn application(&self, tenant: TenantId, address: &str) -> Result<Application, DirectoryError> {
         self.application_held(tenant, address).await.map(|held| held.value.shown())
     }
@@ -673,6 +675,7 @@ impl Directory {
     ///
     /// # Errors
     /// [`DirectoryError::NoInvitation`] where it leads to nothing, or the port's.
+    #[pennypost_ports::compiled_here]
     pub async fn application_behind(
         &self,
         address: &str,
@@ -691,6 +694,7 @@ impl Directory {
     /// # Errors
     /// [`DirectoryError::NoApplication`], [`DirectoryError::Decided`], those of [`Directory::add_account_with`], or the
     /// port's.
+    #[pennypost_ports::compiled_here]
     pub async fn approve_application(
         &self,
         tenant: TenantId,
@@ -712,6 +716,7 @@ impl Directory {
     /// # Errors
     /// [`DirectoryError::NoApplication`], [`DirectoryError::Decided`], [`DirectoryError::Name`] for a reason that is none,
     /// [`DirectoryError::Contended`], or the port's.
+    #[pennypost_ports::compiled_here]
     pub async fn refuse_application(
         &self,
         tenant: TenantId,

@@ -189,6 +189,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn invitations(&self, tenant: TenantId) -> Result<Vec<Invitation>, DirectoryError> {
         let items = self.list_all::<InvitationItem>(&partition(tenant), "").await?.into_iter();
         Ok(items.filter_map(|(id, item)| Some(item.shown(id.parse().ok()?))).collect())
@@ -198,6 +199,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn invitation(
         &self,
         tenant: TenantId,
@@ -246,6 +248,7 @@ impl Directory {
     ///
     /// # Errors
     /// Those of [`Directory::invite`].
+    #[pennypost_ports::compiled_here]
     pub async fn check_invitation(
         &self,
         tenant: TenantId,
@@ -260,6 +263,7 @@ impl Directory {
     /// [`DirectoryError::InvitationOver`] where nobody may be invited, [`DirectoryError::InvitationTerms`],
     /// [`DirectoryError::Name`], [`DirectoryError::JoiningDomain`], [`DirectoryError::NoDomain`],
     /// [`DirectoryError::AliasDomain`], [`DirectoryError::NoDepartment`], [`DirectoryError::TooMany`], or the port's.
+    #[pennypost_ports::compiled_here]
     pub async fn invite(
         &self,
         tenant: TenantId,
@@ -296,6 +300,7 @@ impl Directory {
     ///
     /// # Errors
     /// [`DirectoryError::InvitationOver`] where members invite nobody, those of [`Directory::invite`], or the port's.
+    #[pennypost_ports::compiled_here]
     pub async fn invite_colleagues(
         &self,
         member: AccountKey,
@@ -335,6 +340,7 @@ impl Directory {
     ///
     /// # Errors
     /// [`DirectoryError::InvitationOver`] where nobody may be invited, [`DirectoryError::InvitationTerms`], or the port's.
+    #[pennypost_ports::compiled_here]
     pub async fn renew_invitation(
         &self,
         tenant: TenantId,
@@ -361,6 +367,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn revoke_invitation(
         &self,
         tenant: TenantId,
@@ -379,6 +386,7 @@ impl Directory {
     /// # Errors
     /// [`DirectoryError::NoInvitation`] for a text that is none or no longer one, [`DirectoryError::InvitationOver`] where
     /// nobody joins, or the port's.
+    #[pennypost_ports::compiled_here]
     pub async fn invitation_behind(&self, text: &str) -> Result<(Tenant, Invitation), DirectoryError> {
         let (tenant, id, hash) = said(text)?;
         let (_, item) = self.invitation_held(tenant, id, hash).await?;

@@ -92,6 +92,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn not_joined(&self, tenant: TenantId, page: &Page) -> Result<Listed<Account>, DirectoryError> {
         let Listed { items, next } = self.accounts(tenant, page).await?;
         let looks: Vec<_> = items.into_iter().map(|account| self.unless_joined(account)).collect();
@@ -105,6 +106,7 @@ impl Directory {
     /// # Errors
     /// [`DirectoryError::NoAccount`], [`DirectoryError::AlreadyJoined`] for one who has a password, or whom nobody could
     /// give one, [`DirectoryError::InvitationTerms`], or the port's.
+    #[pennypost_ports::compiled_here]
     pub async fn invite_member(
         &self,
         key: AccountKey,
@@ -122,6 +124,7 @@ impl Directory {
     ///
     /// # Errors
     /// Those of [`Directory::invite_member`].
+    #[pennypost_ports::compiled_here]
     pub async fn invite_by_message(
         &self,
         key: AccountKey,
@@ -145,6 +148,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn invitation_was_sent(
         &self,
         text: &str,
@@ -157,6 +161,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn take_invitation_back(&self, text: &str) -> Result<(), DirectoryError> {
         let before = |item: MemberItem| {
             item.before.map(|(hash, until)| MemberItem { hash, until, before: None, sent: None })
@@ -186,6 +191,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn was_invited_by(&self, key: AccountKey, call: &[u8; 32]) -> Result<bool, DirectoryError> {
         let held = self.read::<MemberItem>(&member_key(key), Consistency::Strong).await?;
         Ok(held.is_some_and(|held| held.value.sent.as_ref() == Some(call)))
@@ -195,6 +201,7 @@ impl Directory {
     ///
     /// # Errors
     /// Those of [`Directory::invite_member`].
+    #[pennypost_ports::compiled_here]
     pub async fn check_member_invitation(
         &self,
         key: AccountKey,
@@ -229,6 +236,7 @@ impl Directory {
     /// # Errors
     /// [`DirectoryError::NoInvitation`], [`DirectoryError::InvitationOver`], [`DirectoryError::AlreadyJoined`], or the
     /// port's.
+    #[pennypost_ports::compiled_here]
     pub async fn invited_member(&self, text: &str) -> Result<(Account, Timestamp), DirectoryError> {
         let (tenant, account, secret) = parts(text, MEMBER).ok_or(DirectoryError::NoInvitation)?;
         let account = account.parse().map_err(|_| DirectoryError::NoInvitation)?;
@@ -251,6 +259,7 @@ impl Directory {
     ///
     /// # Errors
     /// Those of [`Directory::join_as_member`].
+    #[pennypost_ports::compiled_here]
     pub async fn check_joining_as_member(
         &self,
         text: &str,
@@ -266,6 +275,7 @@ impl Directory {
     ///
     /// # Errors
     /// Those of [`Directory::invited_member`], [`DirectoryError::Password`], or the port's.
+    #[pennypost_ports::compiled_here]
     pub async fn join_as_member(&self, text: &str, password: &str) -> Result<Account, DirectoryError> {
         let (account, _) = self.invited_member(text).await?;
         let rules = self.sign_in_rules(account.key.tenant).await?.passwords;

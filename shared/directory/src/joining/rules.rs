@@ -47,6 +47,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn joining_rules(&self, tenant: TenantId) -> Result<JoiningRules, DirectoryError> {
         let held = self.read::<JoiningRules>(&rules_key(tenant), Consistency::Strong).await?;
         Ok(held.map(|held| held.value).unwrap_or_default())
@@ -57,6 +58,7 @@ impl Directory {
     /// # Errors
     /// [`DirectoryError::JoiningDomain`], [`DirectoryError::NoDomain`], [`DirectoryError::AliasDomain`],
     /// [`DirectoryError::NoDepartment`], or the port's.
+    #[pennypost_ports::compiled_here]
     pub async fn set_joining_rules(
         &self,
         tenant: TenantId,

@@ -98,6 +98,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn count_sms(
         &self,
         tenant: TenantId,
@@ -130,6 +131,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn count_invitation_letter(&self, key: AccountKey) -> Result<bool, DirectoryError> {
         if !self.count_for(key.tenant, ("i", &format!("i{}", key.account)), &OF_ACCOUNT).await? {
             return Ok(false);
@@ -141,6 +143,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn count_letter_of_day(&self, tenant: TenantId) -> Result<bool, DirectoryError> {
         let now = self.clock.now();
         let of_day = ControlKey::new(sms_partition(tenant), "letters");
@@ -151,6 +154,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn count_wish_letter(&self, key: AccountKey) -> Result<bool, DirectoryError> {
         self.count_for(key.tenant, ("w", &format!("w{}", key.account)), &OF_ACCOUNT).await
     }
@@ -160,6 +164,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn count_sign_up(
         &self,
         tenant: TenantId,

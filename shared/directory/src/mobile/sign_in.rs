@@ -31,6 +31,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn begin_mobile_code(
         &self,
         key: AccountKey,
@@ -69,6 +70,7 @@ impl Directory {
     ///
     /// # Errors
     /// [`SignInError`]: [`SignInError::Denied`], whatever is wrong with number or account.
+    #[pennypost_ports::compiled_here]
     pub async fn sign_in_by_mobile(
         &self,
         attempt: &Attempt,
@@ -92,6 +94,7 @@ impl Directory {
     ///
     /// # Errors
     /// As [`Directory::sign_in_by_mobile`].
+    #[pennypost_ports::compiled_here]
     pub async fn recover_by_mobile(
         &self,
         attempt: &Attempt,

@@ -51,6 +51,7 @@ impl Directory {
     ///
     /// # Errors
     /// Those of [`Directory::change_department`].
+    #[pennypost_ports::compiled_here]
     pub async fn amend_department(
         &self,
         tenant: TenantId,
@@ -75,6 +76,7 @@ impl Directory {
     /// [`DirectoryError::Name`], [`DirectoryError::NoAccount`], [`DirectoryError::NoDepartment`],
     /// [`DirectoryError::TooMany`], [`DirectoryError::WrongKind`] for departments or a profile of a business mailbox, or the
     /// port's.
+    #[pennypost_ports::compiled_here]
     pub async fn amend_person(
         &self,
         expected: &Account,
@@ -105,6 +107,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn search_people(
         &self,
         tenant: TenantId,
@@ -137,6 +140,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn tag_numbered(&self, tenant: TenantId, id: TagId) -> Result<Option<Tag>, DirectoryError> {
         let tags = self.tags(tenant).await?;
         let Some((_, name)) = tags.into_iter().find(|(known, _)| *known == id) else { return Ok(None) };
@@ -148,6 +152,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn tags_numbered(
         &self,
         tenant: TenantId,
@@ -166,6 +171,7 @@ impl Directory {
     /// # Errors
     /// [`DirectoryError::NoDepartment`], [`DirectoryError::NoAccount`] for what it is to mark and is not there, and those
     /// of [`Directory::change_tag`] and [`Directory::rename_tag`].
+    #[pennypost_ports::compiled_here]
     pub async fn amend_tag(
         &self,
         tenant: TenantId,
@@ -211,6 +217,7 @@ impl Directory {
     /// # Errors
     /// [`DirectoryError::NoAccount`] for a representative, [`DirectoryError::NoTag`], and those of
     /// [`Directory::change_group_rules`].
+    #[pennypost_ports::compiled_here]
     pub async fn amend_group_rules(
         &self,
         tenant: TenantId,

@@ -43,6 +43,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn departments(&self, tenant: TenantId) -> Result<DepartmentTree, DirectoryError> {
         let held = self.read::<DepartmentTree>(&tree_key(tenant), Consistency::Strong).await?;
         Ok(held.map(|held| held.value).unwrap_or_default())
@@ -53,6 +54,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn departments_counted(&self, tenant: TenantId) -> Result<DepartmentPage, DirectoryError> {
         self.bring_cards_up_to_date(tenant).await?;
         let tree = self.departments(tenant).await?;
@@ -100,6 +102,7 @@ impl Directory {
     /// [`DirectoryError::NoTenant`], [`DirectoryError::NoDepartment`], [`DirectoryError::DepartmentName`],
     /// [`DirectoryError::DepartmentTaken`], [`DirectoryError::DepartmentDepth`], [`DirectoryError::TooMany`], or the
     /// port's.
+    #[pennypost_ports::compiled_here]
     pub async fn add_department(
         &self,
         tenant: TenantId,
@@ -116,6 +119,7 @@ impl Directory {
     /// # Errors
     /// [`DirectoryError::NoTenant`], [`DirectoryError::Contended`], or the port's. What is wrong with one of them stands in
     /// its outcome, and the others are added.
+    #[pennypost_ports::compiled_here]
     pub async fn ensure_departments(
         &self,
         tenant: TenantId,
@@ -145,6 +149,7 @@ impl Directory {
     ///
     /// # Errors
     /// [`DirectoryError::DepartmentCycle`], and those of [`Directory::add_department`].
+    #[pennypost_ports::compiled_here]
     pub async fn change_department(
         &self,
         tenant: TenantId,
@@ -166,6 +171,7 @@ impl Directory {
     /// # Errors
     /// [`DirectoryError::NoDepartment`], [`DirectoryError::DepartmentNotEmpty`], or the port's. Repeating an interrupted
     /// call completes it.
+    #[pennypost_ports::compiled_here]
     pub async fn remove_department(&self, tenant: TenantId, id: DepartmentId) -> Result<(), DirectoryError> {
         self.bring_cards_up_to_date(tenant).await?;
         let tree = self.departments(tenant).await?;
@@ -196,6 +202,7 @@ impl Directory {
     /// # Errors
     /// [`DirectoryError::NoAccount`], [`DirectoryError::NoDepartment`], [`DirectoryError::TooMany`],
     /// [`DirectoryError::WrongKind`] for a business mailbox, or the port's.
+    #[pennypost_ports::compiled_here]
     pub async fn set_departments(
         &self,
         key: AccountKey,

@@ -40,6 +40,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's. A department that is not there has no members.
+    #[pennypost_ports::compiled_here]
     pub async fn members(
         &self,
         tenant: TenantId,
@@ -57,6 +58,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn find_people(
         &self,
         tenant: TenantId,

@@ -77,6 +77,7 @@ impl Directory {
     ///
     /// # Errors
     /// [`DirectoryError::Name`], [`DirectoryError::TagTaken`], [`DirectoryError::TooMany`], or the port's.
+    #[pennypost_ports::compiled_here]
     pub async fn add_tag(&self, tenant: TenantId, name: &str) -> Result<Tag, DirectoryError> {
         let name = tag_name(name)?;
         let id = self
@@ -97,6 +98,7 @@ impl Directory {
     ///
     /// # Errors
     /// [`DirectoryError::NoTag`], and those of [`Directory::add_tag`].
+    #[pennypost_ports::compiled_here]
     pub async fn rename_tag(&self, tenant: TenantId, tag: &str, name: &str) -> Result<(), DirectoryError> {
         let name = tag_name(name)?;
         self.change_names(tenant, |names| {
@@ -116,6 +118,7 @@ impl Directory {
     ///
     /// # Errors
     /// [`DirectoryError::NoTag`], or the port's.
+    #[pennypost_ports::compiled_here]
     pub async fn remove_tag(&self, tenant: TenantId, tag: &str) -> Result<(), DirectoryError> {
         // First what programs call it: of a tag without a name nobody would find it again.
         let held = self.read::<Names>(&names_key(tenant), Consistency::Strong).await?;
@@ -137,6 +140,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn tags(&self, tenant: TenantId) -> Result<Vec<(TagId, String)>, DirectoryError> {
         let held = self.read::<Names>(&names_key(tenant), Consistency::Strong).await?;
         let mut tags = held.map(|held| held.value.tags).unwrap_or_default();
@@ -148,6 +152,7 @@ impl Directory {
     ///
     /// # Errors
     /// The port's.
+    #[pennypost_ports::compiled_here]
     pub async fn tag(&self, tenant: TenantId, name: &str) -> Result<Option<Tag>, DirectoryError> {
         let held = self.read::<Names>(&names_key(tenant), Consistency::Strong).await?;
         let names = held.map(|held| held.value).unwrap_or_default();

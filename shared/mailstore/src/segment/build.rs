@@ -69,6 +69,7 @@ impl Indexing<'_> {
     ///
     /// # Errors
     /// [`StoreError`]; what was done before it is done.
+    #[pennypost_ports::compiled_here]
     pub async fn step(&self) -> Result<Indexed, StoreError> {
         let segments = self.store.segments(self.account).await?;
         self.store.index_listed(self, &segments).await
@@ -87,6 +88,7 @@ impl Mailstore {
     ///
     /// # Errors
     /// [`StoreError`].
+    #[pennypost_ports::compiled_here]
     pub async fn is_indexed(&self, account: AccountKey, tail: usize) -> Result<bool, StoreError> {
         let segments = self.segments(account).await?;
         let mut reached = Seq::ZERO;

@@ -16,6 +16,7 @@ impl Mailstore {
     ///
     /// # Errors
     /// [`StoreError`] when a port can't answer now.
+    #[pennypost_ports::compiled_here]
     pub async fn check_segments(
         &self,
         account: AccountKey,
