@@ -318,7 +318,7 @@ async fn letters_go_where_their_readers_rules_say() {
     assert_eq!((office.mailbox("eve", "Junk").await.0, office.mailbox("eve", "INBOX").await.0), (3, 0));
     assert_eq!(office.mailbox("ann", "Sent").await.0, 3, "rules are not asked about what one sends");
 
-    // What the folder was for comes to the Inbox when it is gone, and the trace says by what.
+    // What the folder was for comes to the Inbox when it is gone; the trace says by what rule.
     live.refresh().await.unwrap();
     live.change(&member, |draft| draft.delete_mailbox(id)).await.unwrap();
     hand_in(&office, "ann@t.test", &["bob@t.test"], &letter("Another bill")).await;
@@ -331,7 +331,7 @@ async fn letters_go_where_their_readers_rules_say() {
     let trace: TraceRecord = codec::decode(&record.value).unwrap();
     let TraceStep::Delivered { recipients, .. } = trace.step else { panic!("not delivered") };
     let of_bob = recipients.iter().find(|one| one.account == bob).unwrap();
-    let [.., by, version, rule, gone] = &of_bob.reasons[..] else { panic!("{of_bob:?}") };
-    assert_eq!([by, rule, gone], ["rule:submission", "member-rule:bills", "folder-gone"]);
+    let [.., by, version, rule] = &of_bob.reasons[..] else { panic!("{of_bob:?}") };
+    assert_eq!([by, rule], ["rule:submission", "member-rule:bills"]);
     assert!(version.starts_with("member-rules:"), "{version}");
 }

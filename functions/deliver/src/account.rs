@@ -134,7 +134,7 @@ impl Copies<'_> {
         let mut ops = Vec::with_capacity(deliveries.len());
         for (index, delivery) in (0..).zip(deliveries) {
             let target = delivery.decision.target;
-            let Some(mailbox) = self.mailbox_at(mark, target) else { return Ok(None) };
+            let Some(mailbox) = mailbox_of(target).or(mark.transfer) else { return Ok(None) };
             let new = self.new_message(delivery, mailbox);
             used.bytes += new.size;
             used.messages += 1;
@@ -147,20 +147,7 @@ impl Copies<'_> {
         Ok(Some(entry))
     }
 
-    /// The mailbox, if it is known without looking: one that is gone by now is the Inbox.
-    fn mailbox_at(&self, mark: Mark, target: Target) -> Option<MailboxId> {
-        match target {
-            Target::Role(MailboxRole::Transfer) => mark.transfer,
-            Target::Mailbox(mailbox) if !is_standard(mailbox) => {
-                let is_there = self.tips.has_mailbox(self.account, mark.seq, mailbox)?;
-                Some(if is_there { mailbox } else { MailboxId::INBOX })
-            }
-            other => mailbox_of(other),
-        }
-    }
-
-    /// The long way, once for each account that gets mail to unknown addresses, or into a folder of its own: then it is
-    /// known which there are. `None` if `mark` is not the end.
+    /// The long way, once for each account that gets mail to unknown addresses. `None` if `mark` is not the end.
     async fn entry_by_state(
         &self,
         mark: Mark,
@@ -173,13 +160,11 @@ impl Copies<'_> {
         if let Some(transfer) = state.mailbox_with_role(MailboxRole::Transfer) {
             self.tips.learn_transfer(self.account, state.seq, transfer.id);
         }
-        let mailboxes = state.mailboxes().map(|mailbox| mailbox.id).collect();
-        self.tips.learn_mailboxes(self.account, state.seq, mailboxes);
         let mut draft = Draft::new(&state, Actor::Delivery, self.store.clock().now());
         for delivery in deliveries {
             let mailbox = mailbox_in(&mut draft, delivery.decision.target).map_err(refused)?;
             let mut new = self.new_message(delivery, mailbox);
-            // Labels for which the account has no room are left out, as the short way and the fold leave them out.
+            // Labels for which the account has no room are left out, as the fold leaves them out of what goes the short way.
             draft.fit_keywords(&mut new.flags);
             draft.add(new).map_err(refused)?;
         }
@@ -208,13 +193,9 @@ impl Copies<'_> {
     }
 }
 
-/// Has every account that mailbox from the beginning, and for good?
-fn is_standard(mailbox: MailboxId) -> bool {
-    (MailboxId::INBOX..=MailboxId::ARCHIVE).contains(&mailbox)
-}
-
-/// The mailbox, if every account has it from the beginning under a fixed number.
-const fn mailbox_of(target: Target) -> Option<MailboxId> {
+/// The mailbox, if its number is known without looking: the decision names it, or every account has it from the beginning. A
+/// folder that is gone by now is not looked for: every reader puts what would be in it into the Inbox.
+pub const fn mailbox_of(target: Target) -> Option<MailboxId> {
     match target {
         Target::Mailbox(mailbox) => Some(mailbox),
         // Policy decides that of no copy that is kept here; if it did, it would be kept all the same.
@@ -231,8 +212,7 @@ const fn mailbox_of(target: Target) -> Option<MailboxId> {
 /// The mailbox, made if it is missing.
 fn mailbox_in(draft: &mut Draft, target: Target) -> Result<MailboxId, DraftError> {
     if let Some(mailbox) = mailbox_of(target) {
-        let is_there = draft.state().mailbox(mailbox).is_some();
-        return Ok(if is_there { mailbox } else { MailboxId::INBOX });
+        return Ok(mailbox);
     }
     if let Some(mailbox) = draft.state().mailbox_with_role(MailboxRole::Transfer) {
         return Ok(mailbox.id);

@@ -32,7 +32,7 @@ use pennypost_mailstore::summary::Summary;
 use pennypost_mailstore::{Mailstore, StoreError};
 use pennypost_model::codec;
 use pennypost_model::event::{
-    Accepted, Body, Changed, Decided, Decision, Event, House, Recipient, Stage, Target, Via,
+    Accepted, Body, Changed, Decided, Decision, Event, House, Recipient, Stage, Via,
 };
 use pennypost_model::message::{BlobRef, StoredMessage, cut};
 use pennypost_model::trace::{GROUP_REASON, Outcome as Journey, TraceRecipient, TraceRecord, TraceStep};
@@ -58,8 +58,8 @@ const WITH_ENTRIES: usize = 256 * 1024;
 /// Bytes of messages that are in memory at once; the message that passes it is the last of its part.
 const PART_BYTES: u64 = 32 << 20;
 
-/// Why a copy is in the Inbox that a rule puts into a folder which is gone.
-pub const FOLDER_GONE_REASON: &str = "folder-gone";
+/// Why a copy is somewhere else than was decided: it was there already when the event came again, and rules had changed.
+pub const PLACED_BEFORE_REASON: &str = "placed-before";
 
 /// The handler.
 pub struct Deliver {
@@ -482,13 +482,13 @@ fn journey(letter: &Letter, placed: &Found) -> TraceStep {
     }
 }
 
-/// Why the copy is where it is: what was decided, and where that could not be had.
+/// Why the copy is where it is: what was decided, and whether an earlier decision had placed it.
 fn reasons(decision: &Decision, copy: Option<&Copy>) -> Vec<String> {
     let mut reasons = decision.reasons.clone();
-    if let (Target::Mailbox(wanted), Some(copy)) = (decision.target, copy)
+    if let (Some(wanted), Some(copy)) = (account::mailbox_of(decision.target), copy)
         && copy.mailbox != wanted
     {
-        reasons.push(FOLDER_GONE_REASON.to_owned());
+        reasons.push(PLACED_BEFORE_REASON.to_owned());
     }
     reasons
 }

@@ -13,7 +13,7 @@ use pennypost_model::event::{
 };
 use pennypost_model::message::Sidecar;
 use pennypost_model::trace::Submitter;
-use pennypost_model::{AccountId, FlagSet, MailboxId};
+use pennypost_model::{AccountId, FlagSet, MailboxId, MailboxRole};
 use pennypost_ports::{
     Clock, Created, Etag, Ids, LogQuery, ObjectInfo, Objects, PortResult, RandomIds, Replaced, SystemClock,
 };
@@ -267,8 +267,8 @@ async fn members_elsewhere_of_groups_stand_in_the_trace_and_keep_the_bytes() {
     }
 }
 
-/// A rule's folder is found once; a letter for one that is gone by now comes to the Inbox, and its trace says so. Labels for
-/// which there is no room are left out, and the letter comes.
+/// A rule's folder is named by its number, without looking; a letter for one that is gone comes to the Inbox for whoever
+/// reads. Labels for which there is no room are left out, and the letter comes, by the short way and by the long one.
 #[tokio::test]
 async fn a_folder_of_ones_own_is_used_as_long_as_it_is_there() {
     use pennypost_model::Keyword;
@@ -295,49 +295,57 @@ async fn a_folder_of_ones_own_is_used_as_long_as_it_is_there() {
         assert!(outcome.is_ok(), "{outcome:?}");
         let id = letter.accepted.id;
         let query = LogQuery { tenant: ANN.tenant, kind: LogKind::Trace, from: id, to: id, limit: 10 };
-        let record = backend.log().query(&query).await.unwrap().remove(0);
+        let record = backend.log().query(&query).await.unwrap().pop().unwrap();
         let trace: TraceRecord = codec::decode(&record.value).unwrap();
         let TraceStep::Delivered { mut recipients, .. } = trace.step else { panic!("not delivered") };
-        let Journey::Stored { mailbox, .. } = recipients.remove(0).outcome else { panic!("not stored") };
         let state = load().await;
         let count = |id| state.mailbox(id).map_or(0, |mailbox| mailbox.rows.len());
-        (mailbox, (count(folder), count(MailboxId::INBOX)))
+        (recipients.remove(0), (count(folder), count(MailboxId::INBOX)))
     };
-    let (bills, inbox) = (format!("#{}", folder.0), "INBOX".to_owned());
+    let at = |recipient: &TraceRecipient| {
+        let Journey::Stored { mailbox, .. } = &recipient.outcome else { panic!("not stored") };
+        mailbox.clone()
+    };
+    let bills = format!("#{}", folder.0);
     let first = letter("first", &["paid"]);
-    assert_eq!(handle(&first).await, (bills.clone(), (1, 0)));
-    assert_eq!(handle(&first).await, (bills.clone(), (1, 0)), "a repetition adds nothing");
-    assert_eq!(handle(&letter("second", &[])).await, (bills.clone(), (2, 0)), "the short way");
+    let (placed, counts) = handle(&first).await;
+    assert_eq!((at(&placed), counts), (bills.clone(), (1, 0)));
+    let (placed, counts) = handle(&first).await;
+    assert_eq!((at(&placed), counts), (bills.clone(), (1, 0)), "a repetition adds nothing");
+    assert_eq!(placed.reasons, first.decisions[0].reasons);
+    let mut elsewhere = first.clone();
+    elsewhere.decisions[0].target = Target::Role(MailboxRole::Trash);
+    let (_, counts) = handle(&elsewhere).await;
+    assert_eq!(counts, (1, 0), "what is there stays where it is, whatever rules say by now");
     store.commit(ANN, load().await, &member, |draft| draft.rename_mailbox(folder, "Accounts")).await.unwrap();
-    assert_eq!(handle(&letter("renamed", &[])).await, (bills, (3, 0)));
+    assert_eq!(handle(&letter("renamed", &[])).await.1, (2, 0));
     let gone = |draft: &mut pennypost_fold::Draft| draft.delete_mailbox(folder);
     store.commit(ANN, load().await, &member, gone).await.unwrap();
-    let late = letter("late", &[]);
-    assert_eq!(handle(&late).await, (inbox.clone(), (0, 1)), "what was known is followed");
-    let again = Deliver::new(store.clone(), backend.log());
-    let events = vec![Event::Decided(Box::new(late)), Event::Decided(Box::new(letter("later", &[])))];
-    for outcome in again.handle(events).await {
-        assert!(outcome.is_ok(), "{outcome:?}");
-    }
-    assert_eq!(load().await.mailbox(MailboxId::INBOX).map(|inbox| inbox.rows.len()), Some(2));
+    assert_eq!(handle(&letter("late", &[])).await.1, (0, 1), "into the Inbox");
 
     let names: Vec<String> = (0..100).map(|number| format!("label{number}")).collect();
     for (number, names) in names.chunks(20).enumerate() {
         let labels: Vec<&str> = names.iter().map(String::as_str).collect();
-        // By one who has to look, and by one who has not.
+        let labelled = letter("labelled", &labels);
+        // The first of those who know nothing of the account has to look where what came by the catch-all goes.
         let fresh = Deliver::new(store.clone(), backend.log());
-        let events = vec![Event::Decided(Box::new(letter("labelled", &labels)))];
-        assert!(fresh.handle(events).await[0].is_ok(), "{number}");
+        let (mut stray, _) = decided("stray");
+        stray.decisions[0].target = Target::Role(MailboxRole::Transfer);
+        let letters = if number % 2 == 0 { vec![labelled] } else { vec![stray, labelled] };
+        let events = letters.into_iter().map(|letter| Event::Decided(Box::new(letter))).collect();
+        for outcome in fresh.handle(events).await {
+            assert!(outcome.is_ok(), "{number}: {outcome:?}");
+        }
     }
     let state = load().await;
-    assert_eq!(state.mailbox(MailboxId::INBOX).map(|inbox| inbox.rows.len()), Some(7));
+    assert_eq!(state.mailbox(MailboxId::INBOX).map(|inbox| inbox.rows.len()), Some(6));
     assert_eq!(state.keywords().len(), 59);
 }
 
 #[test]
-fn the_trace_says_that_a_folder_is_gone() {
-    let decision = Decision {
-        target: Target::Mailbox(MailboxId(9)),
+fn the_trace_says_that_a_copy_was_placed_before() {
+    let decision = |target| Decision {
+        target,
         flags: FlagSet::default(),
         reasons: vec!["member-rule:bills".to_owned()],
     };
@@ -348,7 +356,12 @@ fn the_trace_says_that_a_folder_is_gone() {
         mailbox,
         wants_housekeeping: false,
     };
-    assert_eq!(reasons(&decision, Some(&copy(MailboxId(9)))), ["member-rule:bills"]);
-    assert_eq!(reasons(&decision, Some(&copy(MailboxId::INBOX))), ["member-rule:bills", FOLDER_GONE_REASON]);
-    assert_eq!(reasons(&decision, None), ["member-rule:bills"]);
+    let (bills, inbox) = (Target::Mailbox(MailboxId(9)), Target::Role(MailboxRole::Inbox));
+    let told = |target, copy: Option<Copy>| reasons(&decision(target), copy.as_ref()).len();
+    assert_eq!(told(bills, Some(copy(MailboxId(9)))), 1);
+    assert_eq!(told(bills, None), 1);
+    assert_eq!(told(Target::Role(MailboxRole::Transfer), Some(copy(MailboxId(9)))), 1);
+    assert_eq!(told(inbox, Some(copy(MailboxId(9)))), 2);
+    let again = reasons(&decision(bills), Some(&copy(MailboxId::INBOX)));
+    assert_eq!(again, ["member-rule:bills", PLACED_BEFORE_REASON]);
 }

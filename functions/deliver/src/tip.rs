@@ -5,7 +5,7 @@
 //! read once, not by each: however much it was, a delivery costs the same. Only entries of deliveries count, since
 //! nobody else's holds an event from the queue.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -118,8 +118,6 @@ struct Tip {
     order: VecDeque<Remembered>,
     /// Those before them.
     past: Past,
-    /// The mailboxes that the account has at the mark, where they were asked for.
-    mailboxes: Option<BTreeSet<MailboxId>>,
 }
 
 impl Tip {
@@ -133,7 +131,6 @@ impl Tip {
             events: HashMap::new(),
             order: VecDeque::new(),
             past: Past::default(),
-            mailboxes: None,
         }
     }
 
@@ -145,9 +142,6 @@ impl Tip {
         let (seq, time) = (entry.seq, entry.time);
         let transfer = entry.ops.iter().fold(self.mark.transfer, transfer_after);
         self.mark = Mark { seq, time, next_uid: entry.next_uid, used: entry.used, transfer };
-        if let Some(mailboxes) = &mut self.mailboxes {
-            entry.ops.iter().for_each(|op| mailboxes_after(mailboxes, op));
-        }
         for (event, copy) in self.copies(entry) {
             self.events.insert(event, copy);
             self.order.push_back(Remembered { event, seq, time });
@@ -216,15 +210,6 @@ const fn transfer_after(before: Option<MailboxId>, op: &Op) -> Option<MailboxId>
         (Op::Mailbox(MailboxOp::Create { id, role: Some(MailboxRole::Transfer), .. }), _) => Some(*id),
         (Op::Mailbox(MailboxOp::Delete { id }), Some(before)) if id.0 == before.0 => None,
         _ => before,
-    }
-}
-
-/// The mailboxes after an op.
-fn mailboxes_after(mailboxes: &mut BTreeSet<MailboxId>, op: &Op) {
-    match op {
-        Op::Mailbox(MailboxOp::Create { id, .. }) => _ = mailboxes.insert(*id),
-        Op::Mailbox(MailboxOp::Delete { id }) => _ = mailboxes.remove(id),
-        _ => {}
     }
 }
 
@@ -370,25 +355,6 @@ impl Tips {
             tip.base_seq = entry.seq;
         }
         placed
-    }
-
-    /// Has the account that mailbox at `seq`? `None`: nobody knows without looking.
-    pub fn has_mailbox(&self, account: AccountKey, seq: Seq, mailbox: MailboxId) -> Option<bool> {
-        let known = self.known.lock().get(&account).cloned()?;
-        let tip = known.lock();
-        let mailboxes = tip.mailboxes.as_ref().filter(|_| tip.mark.seq == seq)?;
-        Some(mailboxes.contains(&mailbox))
-    }
-
-    /// At `seq` the account has these mailboxes.
-    pub fn learn_mailboxes(&self, account: AccountKey, seq: Seq, mailboxes: BTreeSet<MailboxId>) {
-        let known = self.known.lock().get(&account).cloned();
-        if let Some(tip) = known {
-            let mut tip = tip.lock();
-            if tip.mark.seq == seq {
-                tip.mailboxes = Some(mailboxes);
-            }
-        }
     }
 
     /// At `seq` the account has that mailbox for mail to unknown addresses.

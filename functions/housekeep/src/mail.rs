@@ -57,14 +57,20 @@ impl KeptMail {
     /// The newest letters that came, with their cards: the account is loaded, and of its journal read what lies around them.
     async fn newest_cards(&self, account: AccountKey, limit: usize) -> Result<Vec<SeenLetter>, StoreError> {
         let state = self.store.load(account, Consistency::Eventual).await?;
-        let hidden = [MailboxRole::Sent, MailboxRole::Drafts, MailboxRole::Junk];
+        // Nor what came by the catch-all: rules are not asked about it.
+        let hidden = [MailboxRole::Sent, MailboxRole::Drafts, MailboxRole::Junk, MailboxRole::Transfer];
         let came = |role: Option<MailboxRole>| role.is_none_or(|role| !hidden.contains(&role));
         let mut rows: Vec<(&str, Row)> = Vec::new();
         for mailbox in state.mailboxes().filter(|mailbox| came(mailbox.role)) {
-            rows.extend(mailbox.rows.iter().map(|row| (mailbox.name.as_str(), *row)));
+            for row in mailbox.rows.iter() {
+                rows.push((mailbox.name.as_str(), *row));
+                // However many there are, few are held.
+                if rows.len() >= limit.saturating_mul(2).max(SLICE) {
+                    keep_newest(&mut rows, limit);
+                }
+            }
         }
-        rows.sort_unstable_by_key(|(_, row)| std::cmp::Reverse((row.internal_date, row.uid)));
-        rows.truncate(limit);
+        keep_newest(&mut rows, limit);
         let origins: Vec<Rid> = rows.iter().map(|(_, row)| row.origin).collect();
         let cards = self.store.cards(account, &origins).await?;
         let seen = |(mailbox, row): &(&str, Row)| {
@@ -433,6 +439,12 @@ impl Mail for KeptMail {
     async fn newest_letters(&self, account: AccountKey, limit: usize) -> PortResult<Vec<SeenLetter>> {
         self.newest_cards(account, limit).await.map_err(port_error)
     }
+}
+
+/// The newest first, so many of them.
+fn keep_newest(rows: &mut Vec<(&str, Row)>, limit: usize) {
+    rows.sort_unstable_by_key(|(_, row)| std::cmp::Reverse((row.internal_date, row.uid)));
+    rows.truncate(limit);
 }
 
 fn port_error(error: StoreError) -> PortError {

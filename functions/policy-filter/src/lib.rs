@@ -2,7 +2,8 @@
 //!
 //! From a parsed message, the policy of its tenant and the rules of its recipients to a decision for each of them. The decision
 //! itself is [`pennypost_policy::place`]; here stands only how policy and rules are come by. It uses one port: the control
-//! port, through [`PolicySource`]. Rules are read only of those who may have some, which is read with the policy.
+//! port, through [`PolicySource`]. Rules are read only of those who may have some, which is read with the policy; of so many
+//! members at once as are read at once, and between two of them others have their turn.
 //!
 //! Invariants: nothing is written, so an event may be handled any number of times; the reasons name the
 //! version of the policy that decided. A policy, and rules, may be up to [`FRESH`] old. If they cannot be read, nothing is
@@ -12,16 +13,18 @@
 
 mod handler;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use futures::stream::{self, StreamExt, TryStreamExt};
+use futures::stream::{self, StreamExt};
 use parking_lot::Mutex;
 use pennypost_directory::{Directory, DirectoryError, WithRules};
 use pennypost_model::event::{Decided, Parsed, Recipient, SourceKind, Via};
-use pennypost_model::{AccountKey, TenantId};
+use pennypost_model::{AccountKey, TenantId, codec};
 use pennypost_policy::{Personal, TenantPolicy, place};
 
 /// How old a remembered policy may be.
@@ -29,9 +32,11 @@ pub const FRESH: Duration = Duration::from_secs(10);
 
 /// Policies that are remembered at once.
 const MAX_REMEMBERED: usize = 1_000;
-/// Members whose rules are remembered at once.
-const MAX_MEMBERS: usize = 2_000;
-/// Rules that are read at once.
+/// Bytes of members' rules, as they are stored, that are remembered at once; in memory they are a few times that.
+const MAX_RULES: usize = 8 << 20;
+/// What a member counts for whose rules are short, or who has none.
+const LEAST_RULES: usize = 1_024;
+/// Members whose rules are read, and held, at once for a letter.
 const AT_ONCE: usize = 16;
 
 /// Where policies come from.
@@ -92,37 +97,66 @@ type Policies = (TenantPolicy, WithRules);
 
 struct Remembered<T> {
     value: Arc<T>,
+    weight: usize,
     read: Instant,
 }
 
-/// What was read of late.
+/// What was read of late, as much as there is room for.
 struct Memory<K, T> {
     most: usize,
-    known: Mutex<HashMap<K, Remembered<T>>>,
+    weigh: fn(&T) -> usize,
+    known: Mutex<Known<K, T>>,
+}
+
+struct Known<K, T> {
+    by_key: HashMap<K, Remembered<T>>,
+    weight: usize,
 }
 
 impl<K: std::hash::Hash + Eq, T> Memory<K, T> {
-    fn of(most: usize) -> Memory<K, T> {
-        Memory { most, known: Mutex::default() }
+    fn of(most: usize, weigh: fn(&T) -> usize) -> Memory<K, T> {
+        Memory { most, weigh, known: Mutex::new(Known { by_key: HashMap::new(), weight: 0 }) }
     }
 
     fn recall(&self, key: &K) -> Option<Arc<T>> {
         let known = self.known.lock();
-        let known = known.get(key).filter(|known| known.read.elapsed() < FRESH)?;
+        let known = known.by_key.get(key).filter(|known| known.read.elapsed() < FRESH)?;
         Some(Arc::clone(&known.value))
     }
 
     fn keep(&self, key: K, value: T, read: Instant) -> Arc<T> {
+        let weight = (self.weigh)(&value);
         let value = Arc::new(value);
         let mut known = self.known.lock();
-        if known.len() >= self.most {
-            known.retain(|_, known| known.read.elapsed() < FRESH);
+        let known = &mut *known;
+        known.weight -= known.by_key.remove(&key).map_or(0, |before| before.weight);
+        if known.weight + weight > self.most {
+            known.by_key.retain(|_, known| known.read.elapsed() < FRESH);
+            known.weight = known.by_key.values().map(|known| known.weight).sum();
         }
-        if known.len() < self.most {
-            known.insert(key, Remembered { value: Arc::clone(&value), read });
+        if known.weight + weight <= self.most {
+            known.by_key.insert(key, Remembered { value: Arc::clone(&value), weight, read });
+            known.weight += weight;
         }
         value
     }
+}
+
+fn weight_of(personal: &Personal) -> usize {
+    codec::encode(&personal.rules).len().max(LEAST_RULES)
+}
+
+/// Lets others have their turn: whoever asks many rules would hold them up.
+async fn give_way() {
+    let mut has_waited = false;
+    poll_fn(|context| {
+        if std::mem::replace(&mut has_waited, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 /// The handler of stage `filter`.
@@ -136,7 +170,8 @@ impl PolicyFilter {
     /// A filter that asks `source` for policies.
     #[must_use]
     pub fn new(source: Arc<dyn PolicySource>) -> PolicyFilter {
-        PolicyFilter { source, policies: Memory::of(MAX_REMEMBERED), members: Memory::of(MAX_MEMBERS) }
+        let policies = Memory::of(MAX_REMEMBERED, |_| 1);
+        PolicyFilter { source, policies, members: Memory::of(MAX_RULES, weight_of) }
     }
 
     /// Decides for each recipient, in their order.
@@ -146,13 +181,26 @@ impl PolicyFilter {
     pub async fn handle(&self, parsed: Parsed) -> Result<Decided, FilterError> {
         let policies = self.policies(parsed.accepted.tenant).await?;
         let (policy, with_rules) = &*policies;
-        let personal = self.personal(&parsed, with_rules).await?;
-        let recipients = parsed.accepted.recipients.iter();
-        let decide = |recipient: &Recipient| {
-            let personal = personal.get(&recipient.account).filter(|_| is_asked(recipient));
-            place(policy, &parsed, recipient, personal.map(|personal| &**personal))
+        let is_system = parsed.accepted.source.kind == SourceKind::System;
+        let recipients = &parsed.accepted.recipients;
+        let may_have = |recipient: &&Recipient| {
+            !is_system && is_asked(recipient) && with_rules.may_have(recipient.account.account)
         };
-        let decisions = recipients.map(decide).collect();
+        let reads: Vec<_> =
+            recipients.iter().filter(may_have).map(|one| self.rules_of(one.account)).collect();
+        let mut rules = stream::iter(reads).buffered(AT_ONCE);
+        let mut decisions = Vec::with_capacity(recipients.len());
+        for recipient in recipients {
+            let personal = match may_have(&recipient) {
+                true => rules.next().await.transpose()?,
+                false => None,
+            };
+            let personal = personal.filter(|personal| personal.unreadable || personal.version > 0);
+            decisions.push(place(policy, &parsed, recipient, personal.as_deref()));
+            if personal.is_some() {
+                give_way().await;
+            }
+        }
         Ok(Decided { decisions, accepted: parsed.accepted, sidecar: parsed.sidecar })
     }
 
@@ -166,31 +214,14 @@ impl PolicyFilter {
         Ok(self.policies.keep(tenant, policies, read))
     }
 
-    /// The rules of those recipients who have some.
-    async fn personal(
-        &self,
-        parsed: &Parsed,
-        with_rules: &WithRules,
-    ) -> Result<HashMap<AccountKey, Arc<Personal>>, FilterError> {
-        if parsed.accepted.source.kind == SourceKind::System {
-            return Ok(HashMap::new());
-        }
-        let asked = parsed.accepted.recipients.iter().filter(|recipient| is_asked(recipient));
-        let accounts: BTreeSet<AccountKey> = asked.map(|recipient| recipient.account).collect();
-        let ruled = accounts.into_iter().filter(|key| with_rules.may_have(key.account));
-        let reads: Vec<_> = ruled.map(|key| self.rules_of(key)).collect();
-        let found: Vec<_> = stream::iter(reads).buffer_unordered(AT_ONCE).try_collect().await?;
-        Ok(found.into_iter().filter(|(_, personal)| personal.unreadable || personal.version > 0).collect())
-    }
-
-    async fn rules_of(&self, account: AccountKey) -> Result<(AccountKey, Arc<Personal>), FilterError> {
+    async fn rules_of(&self, account: AccountKey) -> Result<Arc<Personal>, FilterError> {
         if let Some(known) = self.members.recall(&account) {
-            return Ok((account, known));
+            return Ok(known);
         }
         let read = Instant::now();
         let personal = self.source.personal(account).await;
         let personal = personal.map_err(|cause| FilterError::Rules { account, cause })?;
-        Ok((account, self.members.keep(account, personal, read)))
+        Ok(self.members.keep(account, personal, read))
     }
 }
 
@@ -339,6 +370,29 @@ mod tests {
         let decided = filter.handle(parsed(TenantId(2))).await.expect("decided");
         assert_eq!(targets(&decided)[0], Target::Role(MailboxRole::Inbox));
         assert_eq!(decided.decisions[0].reasons.last().map(String::as_str), Some("member-rules:unreadable"));
+    }
+
+    /// However much members say, what is remembered of it is bounded; and what is read anew weighs once.
+    #[test]
+    fn rules_are_remembered_by_their_weight() {
+        let memory: Memory<u64, Personal> = Memory::of(5 * LEAST_RULES, weight_of);
+        let held = || (memory.known.lock().by_key.len(), memory.known.lock().weight);
+        for key in [1, 1, 2, 3] {
+            memory.keep(key, Personal::default(), Instant::now());
+        }
+        assert_eq!(held(), (3, 3 * LEAST_RULES));
+        let mut much = blacklisting(1);
+        let sender = much.rules.blacklist.remove(0);
+        much.rules.blacklist = vec![sender; 1_000];
+        let weight = weight_of(&much);
+        assert!(weight > 2 * LEAST_RULES);
+        memory.keep(4, much.clone(), Instant::now());
+        assert_eq!(held(), (3, 3 * LEAST_RULES), "no room");
+        let Some(long_ago) = Instant::now().checked_sub(FRESH) else { return };
+        memory.keep(5, Personal::default(), long_ago);
+        memory.keep(6, Personal::default(), long_ago);
+        memory.keep(7, Personal::default(), Instant::now());
+        assert_eq!(held(), (4, 4 * LEAST_RULES), "what is old makes room");
     }
 
     #[tokio::test]

@@ -272,7 +272,8 @@ fn list(seen: &SeenRules, text: &Text, output: &mut Output<'_>) -> Result<(), Fa
         say!(text, "rules-asks"),
         say!(text, "rules-does"),
     ];
-    Ok(output.table(heads, rows.collect(), &say!(text, "rules-none"))?)
+    let none = if seen.unreadable { say!(text, "rules-unreadable") } else { say!(text, "rules-none") };
+    Ok(output.table(heads, rows.collect(), &none)?)
 }
 
 /// Conditions or actions, as the file calls them.

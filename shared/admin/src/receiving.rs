@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use pennypost_directory::rules::{Applied, Letter, Put, RulesError, RulesFault};
-use pennypost_directory::{DirectoryError, MailAddress, MemberRules};
+use pennypost_directory::{DirectoryError, MailAddress, MemberRules, SaidRules};
 use pennypost_model::message::Facts;
 use pennypost_model::{AccountKey, MailboxId, SystemFlags};
 use serde_json::{Value, json};
@@ -40,6 +40,8 @@ pub struct SeenRules {
     pub rules: MemberRules,
     /// Folders that are named, and gone: their letters come to the Inbox.
     pub gone: Vec<MailboxId>,
+    /// What is stored can't be read: letters go without it, until something else is said.
+    pub unreadable: bool,
 }
 
 /// What rules would do to a letter.
@@ -60,7 +62,8 @@ pub struct Tried {
     pub read: bool,
     /// With a flag.
     pub flagged: bool,
-    /// Only some of its recipients, or not all of its subject, could be looked at.
+    /// Only some of its recipients, or not all of its subject, could be looked at; or a rule asks whether it was for the member,
+    /// and it names none of his addresses: it may have come to another one of them, such as one of an alias domain.
     pub partly: bool,
 }
 
@@ -79,8 +82,8 @@ impl Administration {
     /// [`AdminError`].
     pub async fn member_rules(&self, call: &Call, key: AccountKey) -> Result<SeenRules, AdminError> {
         self.seen(call, Action::RulesRead, key).await?;
-        let stored = self.directory.member_rules(key).await?;
-        let mut seen = SeenRules { rules: stored.clone(), stored, gone: Vec::new() };
+        let SaidRules { rules: stored, unreadable } = self.directory.member_rules(key).await?;
+        let mut seen = SeenRules { rules: stored.clone(), stored, gone: Vec::new(), unreadable };
         let folders = self.folders(key, &seen.rules).await?;
         for (_, folder) in seen.rules.folders_mut() {
             match folders.as_ref().map(|folders| folders.get(&folder.id)) {
@@ -168,7 +171,7 @@ impl Administration {
         .await?;
         let named: Vec<MailboxId> = rules.folders().map(|(_, folder)| folder.id).collect();
         let gone = seen.gone.iter().copied().filter(|id| named.contains(id)).collect();
-        Ok(SeenRules { stored: rules.clone(), rules, gone })
+        Ok(SeenRules { stored: rules.clone(), rules, gone, unreadable: false })
     }
 
     /// What rules would do to the member's newest letters, if these came now as they came then: the member's own, or others.
@@ -230,7 +233,13 @@ fn tried(seen: &SeenRules, letter: SeenLetter, own: &[MailAddress]) -> Tried {
         (Some(Put::Trash), _) => Some("Trash".to_owned()),
         (None, _) => None,
     };
-    let partly = card.to_count as usize > card.to.len() || card.subject.len() >= CUT_SUBJECT;
+    let is_own = |address: &MailAddress| {
+        own.contains(address) || own.iter().any(|one| address.without_tag().as_ref() == Some(one))
+    };
+    let for_own = card.to.iter().filter_map(|to| MailAddress::parse(&to.address).ok()).any(|to| is_own(&to));
+    let partly = card.to_count as usize > card.to.len()
+        || card.subject.len() >= CUT_SUBJECT
+        || (!for_own && rules.asks_for_own_addresses());
     Tried {
         list,
         fired: applied.fired.iter().map(|number| rules.rules[*number].name.clone()).collect(),

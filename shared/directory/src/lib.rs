@@ -159,7 +159,7 @@ pub use joining::{
 pub use life::NewOwner;
 pub use limits::{Block, Blockable, MailPermission, MailReach};
 pub use locks::Lock;
-pub use member_rules::WithRules;
+pub use member_rules::{SaidRules, WithRules};
 pub use mobile::{MOBILE_CODE_MINUTES, Mobile, MobileNumber, MobilePurpose, SmsAsker};
 pub use names::{BadNameForm, MAX_NAME_FORM, NameForm};
 pub use networks::{AddressRule, MAX_NETWORKS, Network, NetworkError, Verdict};

@@ -274,6 +274,8 @@ impl Directory {
             Ok(())
         })
         .await?;
+        // Who was about to say something has written it meanwhile.
+        self.forget_member_rules(key).await?;
         self.erase(&bin_key(key)).await
     }
 
@@ -373,6 +375,8 @@ impl Directory {
             self.erase(&sent_key(key)).await?;
             self.erase(&account_item_key(key)).await?;
         }
+        // Who was about to say something when the account went has written it meanwhile.
+        self.forget_member_rules(key).await?;
         self.erase(&bin_key(key)).await
     }
 }

@@ -1,11 +1,13 @@
 //! What members have said of the letters that they receive (RUL-01, RCV-07, RCV-08), and whose rules are asked.
 //!
-//! `T/rules`/`A` holds what a member has said. The tenant's policy says whether anybody may have said something; then
-//! `T`/`members-with-rules` says who: a bit for each account, by a digest of its id, so that it stays small whoever has rules.
-//! So mail for others costs no read, and in most tenants nothing. Both are set before the rules are written, and never
-//! cleared: a bit may stand for somebody else, too.
+//! `T/rules`/`A` holds what a member has said. `T`/`members-with-rules` says who has said something: a bit for each account, by a
+//! digest of its id, so that it stays small whoever has rules. It is read beside the tenant's policy, and not in it, so that
+//! programs that know nothing of rules go on reading the policy. So mail for others costs no read. A bit is set before the rules are
+//! written, and never cleared: it may stand for somebody else, too.
+//!
+//! What is damaged holds up no mail, and can be said anew: of the bits all count as set then.
 
-use pennypost_model::codec::Versioned;
+use pennypost_model::codec::{CodecError, Versioned, decode};
 use pennypost_model::{AccountId, AccountKey, TenantId};
 use pennypost_policy::{MailAddress, MemberRules, Personal, TenantPolicy};
 use pennypost_ports::{Consistency, ControlKey, Expected};
@@ -57,11 +59,25 @@ impl WithRules {
 
     fn note(&mut self, account: AccountId) {
         let (byte, bit) = Self::place(account);
-        self.bits.resize(BITS / 8, 0);
         if let Some(bits) = self.bits.get_mut(byte) {
             *bits |= bit;
         }
     }
+}
+
+/// What a member has said, as far as it can be read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SaidRules {
+    /// What he has said; nothing, if that can't be read.
+    pub rules: MemberRules,
+    /// It can't be read: his letters go without it, and whatever is said is written over it.
+    pub unreadable: bool,
+}
+
+/// An item that may be damaged, or of a newer program.
+struct Found<T> {
+    value: Result<T, CodecError>,
+    version: u64,
 }
 
 fn rules_key(key: AccountKey) -> ControlKey {
@@ -73,27 +89,43 @@ fn members_key(tenant: TenantId) -> ControlKey {
 }
 
 impl Directory {
-    /// The tenant's policy, as [`Directory::policy`] tells it, and which of its members may have rules.
+    async fn find<T: Versioned>(
+        &self,
+        key: &ControlKey,
+        consistency: Consistency,
+    ) -> Result<Option<Found<T>>, DirectoryError> {
+        let item = self.control.get(key, consistency).await?;
+        Ok(item.map(|item| Found { value: decode(&item.value), version: item.version }))
+    }
+
+    /// The tenant's policy, as [`Directory::policy`] tells it, and which of its members may have rules: all, if that can't be
+    /// read.
     ///
     /// # Errors
     /// The port's.
     pub async fn policies(&self, tenant: TenantId) -> Result<(TenantPolicy, WithRules), DirectoryError> {
-        let policy = self.policy(tenant).await?;
-        if !policy.with_rules {
-            return Ok((policy, WithRules::default()));
-        }
-        let held = self.read::<WithRules>(&members_key(tenant), Consistency::Eventual).await?;
-        // What was written before the policy may still be on its way.
-        Ok((policy, held.map_or_else(WithRules::everybody, |held| held.value)))
+        let place = members_key(tenant);
+        let members = self.find::<WithRules>(&place, Consistency::Eventual);
+        let (policy, members) = futures::try_join!(self.policy(tenant), members)?;
+        let Some(members) = members else { return Ok((policy, WithRules::default())) };
+        let everybody = |error| {
+            tracing::error!(%tenant, %error, "who has rules can't be read: those of all are asked for");
+            WithRules::everybody()
+        };
+        Ok((policy, members.value.unwrap_or_else(everybody)))
     }
 
     /// What a member has said; nothing, if he has said nothing.
     ///
     /// # Errors
     /// The port's.
-    pub async fn member_rules(&self, key: AccountKey) -> Result<MemberRules, DirectoryError> {
-        let held = self.read::<MemberRules>(&rules_key(key), Consistency::Strong).await?;
-        Ok(held.map(|held| held.value).unwrap_or_default())
+    pub async fn member_rules(&self, key: AccountKey) -> Result<SaidRules, DirectoryError> {
+        let found = self.find::<MemberRules>(&rules_key(key), Consistency::Strong).await?;
+        Ok(match found.map(|found| found.value) {
+            None => SaidRules::default(),
+            Some(Ok(rules)) => SaidRules { rules, unreadable: false },
+            Some(Err(_)) => SaidRules { unreadable: true, ..SaidRules::default() },
+        })
     }
 
     /// What holds for a letter that comes to an account. May miss what was said a moment ago. Rules that can't be read are
@@ -102,20 +134,21 @@ impl Directory {
     /// # Errors
     /// The port's.
     pub async fn personal(&self, key: AccountKey) -> Result<Personal, DirectoryError> {
-        let held = match self.read::<MemberRules>(&rules_key(key), Consistency::Eventual).await {
-            Ok(held) => held,
-            Err(DirectoryError::Item(error)) => {
+        let found = self.find::<MemberRules>(&rules_key(key), Consistency::Eventual).await?;
+        let Some(Found { value, version }) = found else { return Ok(Personal::default()) };
+        let mut rules = match value {
+            Ok(rules) => rules,
+            Err(error) => {
                 tracing::error!(account = %key, %error, "rules of a member can't be read");
                 return Ok(Personal { unreadable: true, ..Personal::default() });
             }
-            Err(error) => return Err(error),
         };
-        let Some(held) = held else { return Ok(Personal::default()) };
-        let own = match held.value.asks_for_own_addresses() {
+        rules.fold_words();
+        let own = match rules.asks_for_own_addresses() {
             true => self.own_addresses(key).await?,
             false => Vec::new(),
         };
-        Ok(Personal { version: held.version, rules: held.value, own, unreadable: false })
+        Ok(Personal { version, rules, own, unreadable: false })
     }
 
     /// The address of an account, and those that are noted as its aliases.
@@ -128,10 +161,12 @@ impl Directory {
         Ok(own)
     }
 
-    /// Says something else, if what is there is still as expected; `false` if it is not.
+    /// Says something else, if what is there is still as expected; `false` if it is not. What can't be read counts as nothing,
+    /// and is written over.
     ///
     /// # Errors
-    /// [`DirectoryError::MemberRules`], [`DirectoryError::NoAccount`], [`DirectoryError::Contended`], or the port's.
+    /// [`DirectoryError::MemberRules`], [`DirectoryError::NoAccount`], [`DirectoryError::InBin`],
+    /// [`DirectoryError::Contended`], or the port's.
     pub async fn change_member_rules(
         &self,
         key: AccountKey,
@@ -139,17 +174,21 @@ impl Directory {
         rules: &MemberRules,
     ) -> Result<bool, DirectoryError> {
         rules.check()?;
-        if self.account(key).await?.is_none() {
-            return Err(DirectoryError::NoAccount(key.account.to_string()));
+        // In the bin nobody says anything: what its owner has said goes with him.
+        let account = self.account(key).await?;
+        let account = account.ok_or_else(|| DirectoryError::NoAccount(key.account.to_string()))?;
+        if account.binned.is_some() {
+            return Err(DirectoryError::InBin(account.address.to_string()));
         }
         let place = rules_key(key);
-        let held = self.read::<MemberRules>(&place, Consistency::Strong).await?;
-        let version = held.as_ref().map(|held| held.version);
-        let stored = held.map(|held| held.value).unwrap_or_default();
+        let found = self.find::<MemberRules>(&place, Consistency::Strong).await?;
+        let version = found.as_ref().map(|found| found.version);
+        let is_damaged = found.as_ref().is_some_and(|found| found.value.is_err());
+        let stored = found.and_then(|found| found.value.ok()).unwrap_or_default();
         if stored != *expected {
             return Ok(false);
         }
-        if stored == *rules {
+        if stored == *rules && !is_damaged {
             return Ok(true);
         }
         if !rules.is_empty() {
@@ -166,17 +205,20 @@ impl Directory {
     async fn note_rules(&self, key: AccountKey) -> Result<(), DirectoryError> {
         let place = members_key(key.tenant);
         for _ in 0..MAX_ATTEMPTS {
-            let held = self.read::<WithRules>(&place, Consistency::Strong).await?;
-            let expected = held.as_ref().map_or(Expected::Absent, |held| Expected::Version(held.version));
-            let mut members = held.map(|held| held.value).unwrap_or_default();
-            let is_noted = members.may_have(key.account);
+            let found = self.find::<WithRules>(&place, Consistency::Strong).await?;
+            let expected = found.as_ref().map_or(Expected::Absent, |found| Expected::Version(found.version));
+            let (mut members, is_damaged) = match found.map(|found| found.value) {
+                None => (WithRules::default(), false),
+                Some(Ok(members)) => (members, false),
+                // Whose bits were set nobody knows.
+                Some(Err(_)) => (WithRules::everybody(), true),
+            };
+            if members.may_have(key.account) && !is_damaged {
+                return Ok(());
+            }
             members.note(key.account);
-            if is_noted || self.write(&place, &members, expected).await?.is_some() {
-                let ask = |policy: &mut TenantPolicy| {
-                    policy.with_rules = true;
-                    Ok(())
-                };
-                return self.update_policy(key.tenant, ask).await.map(drop);
+            if self.write(&place, &members, expected).await?.is_some() {
+                return Ok(());
             }
         }
         Err(DirectoryError::Contended)
@@ -203,6 +245,8 @@ mod tests {
         let asked = others.filter(|account| members.may_have(*account)).count();
         assert!(asked < 1_000, "{asked} of 10000 are asked for nothing");
         assert!(pennypost_model::codec::encode(&members).len() < 2_100);
-        assert!(WithRules { bits: Vec::new() }.may_have(AccountId(1)));
+        let mut all = WithRules::everybody();
+        all.note(AccountId(2));
+        assert!(accounts().all(|account| all.may_have(account)), "who is noted takes nobody out");
     }
 }

@@ -50,8 +50,6 @@ impl Directory {
             let mut policy = stored.clone();
             let result = change(&mut policy)?;
             policy.version = stored.version;
-            // Whoever changes something else does not know of it.
-            policy.with_rules |= stored.with_rules;
             if policy == stored {
                 return Ok((result, policy));
             }

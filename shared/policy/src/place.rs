@@ -5,6 +5,7 @@
 use pennypost_model::event::{
     Body, Decision, DmarcPolicy, Parsed, Recipient, SourceKind, Target, Verdict, Via,
 };
+use pennypost_model::message::cut;
 use pennypost_model::{FlagSet, MailboxRole, SystemFlags};
 
 use crate::accept::senders;
@@ -19,6 +20,16 @@ pub const SYSTEM_REASON: &str = "system";
 pub const SENT_REASON: &str = "rule:sent";
 /// What the reason begins with that names a rule of the member.
 pub const MEMBER_RULE_REASON: &str = "member-rule:";
+
+/// What the reason begins with that says how many more rules of the member held than are named.
+pub const MORE_MEMBER_RULES_REASON: &str = "member-rules-more:";
+
+/// Rules that are named of those that held.
+const NAMED: usize = 5;
+/// Bytes of each name.
+const NAME: usize = 40;
+/// Bytes that these reasons take for all recipients of a letter: an event and a trace hold those of all of them.
+const ALL_NAMED: usize = 32_000;
 
 /// Decides where the copy of `recipient` goes, in this order; the first rule that fires wins:
 ///
@@ -38,7 +49,7 @@ pub const MEMBER_RULE_REASON: &str = "member-rule:";
 /// about (RUL-01): they move, delete, label and mark it. What is Junk stays there.
 ///
 /// The reasons begin with the version of the policy and the score, then comes the rule that fired, and where the recipient has
-/// rules or lists their version and those of his rules that fired.
+/// rules or lists their version and the first of his rules that fired, as many as there is room for, with their names cut.
 #[must_use]
 pub fn place(
     policy: &TenantPolicy,
@@ -58,6 +69,8 @@ pub fn place(
         return decision(MailboxRole::Inbox, reasons);
     }
     let senders = senders(&accepted.reverse_path, facts.from.iter().map(|author| author.address.as_str()));
+    // Of what can't be read nothing holds.
+    let said = personal.filter(|personal| !personal.unreadable);
     let blacklists = |personal: &Personal| personal.rules.blacklists(&senders);
     if accepted.source.kind.submission().is_some() {
         let (role, rule, flags) = match recipient.via {
@@ -66,7 +79,7 @@ pub fn place(
             Via::Direct | Via::Alias | Via::Group if policy.filters_subject(&facts.subject) => {
                 (MailboxRole::Junk, "rule:tenant-subject-filter", FlagSet::default())
             }
-            Via::Direct | Via::Alias | Via::Group if personal.is_some_and(blacklists) => {
+            Via::Direct | Via::Alias | Via::Group if said.is_some_and(blacklists) => {
                 (MailboxRole::Junk, "rule:personal-blacklist", FlagSet::default())
             }
             Via::Direct | Via::Alias | Via::Group | Via::Outside => {
@@ -90,9 +103,9 @@ pub fn place(
         (MailboxRole::Junk, "tenant-subject-filter")
     } else if policy.whitelists(&senders) {
         (MailboxRole::Inbox, "tenant-whitelist")
-    } else if personal.is_some_and(|personal| personal.rules.whitelists(&senders)) {
+    } else if said.is_some_and(|personal| personal.rules.whitelists(&senders)) {
         (MailboxRole::Inbox, "personal-whitelist")
-    } else if personal.is_some_and(blacklists) {
+    } else if said.is_some_and(blacklists) {
         (MailboxRole::Junk, "personal-blacklist")
     } else if failed_dmarc && !accepted.auth.trusted {
         (MailboxRole::Junk, "dmarc")
@@ -134,8 +147,19 @@ fn by_rules(
     };
     let letter = Letter { time: accepted.time, size, facts: &parsed.sidecar.facts, own: &own };
     let applied = personal.rules.apply(&letter);
-    let names = applied.fired.iter().map(|number| &personal.rules.rules[*number].name);
-    decided.reasons.extend(names.map(|name| format!("{MEMBER_RULE_REASON}{name}")));
+    let mut room = ALL_NAMED / accepted.recipients.len().max(1);
+    let names = applied.fired.iter().map(|number| cut(&personal.rules.rules[*number].name, NAME));
+    let named = names.map(|name| format!("{MEMBER_RULE_REASON}{name}")).take(NAMED).take_while(|reason| {
+        let fits = reason.len() <= room;
+        room = room.saturating_sub(reason.len());
+        fits
+    });
+    let named: Vec<String> = named.collect();
+    let more = applied.fired.len() - named.len();
+    decided.reasons.extend(named);
+    if more > 0 {
+        decided.reasons.push(format!("{MORE_MEMBER_RULES_REASON}{more}"));
+    }
     decided.target = match applied.put {
         Some(Put::Folder(folder)) => Target::Mailbox(folder.id),
         Some(Put::Trash) => Target::Role(MailboxRole::Trash),
@@ -394,12 +418,93 @@ mod tests {
 
     #[test]
     fn rules_that_cannot_be_read_hold_up_no_letter() {
-        let broken = Personal { unreadable: true, ..personal(|_| {}) };
+        // Nothing is taken from what can't be read, not even if something of it were there.
+        let broken = personal(|personal| personal.unreadable = true);
         let message =
-            parsed("a@any.example", "hello", AuthResults { spf: Verdict::Pass, ..AuthResults::default() });
+            parsed("a@foe.example", "hello", AuthResults { spf: Verdict::Pass, ..AuthResults::default() });
         let decision = place(&policy(), &message, &recipient(Via::Direct), Some(&broken));
         assert_eq!(decision.target, Target::Role(MailboxRole::Inbox));
         assert_eq!(decision.reasons.last().map(String::as_str), Some("member-rules:unreadable"));
+    }
+
+    /// A letter to as many as there may be, with as many rules as there may be, all of which hold, with the longest names.
+    #[test]
+    fn reasons_of_all_recipients_fit_into_an_event_and_a_trace() {
+        use crate::rules::{
+            Condition, Join, MAX_RULE_NAME, MAX_RULES, MemberRules, Moment, Rule, RuleAction,
+        };
+        use pennypost_model::codec::encode;
+        use pennypost_model::event::Decided;
+        use pennypost_model::trace::{Outcome, TraceRecipient, TraceRecord, TraceStep};
+        use pennypost_model::{Rid, Seq, Uid};
+        let rule = |number: usize, name: &str| Rule {
+            name: format!("{number:02}{}", name.repeat(MAX_RULE_NAME - 2)),
+            enabled: true,
+            moment: Moment::Receive,
+            join: Join::Any,
+            conditions: vec![Condition::Size { least: Some(0), below: None }],
+            actions: vec![RuleAction::Flag],
+            stop: false,
+        };
+        let ruled = |name: &str| Personal {
+            version: u64::MAX,
+            rules: MemberRules {
+                rules: (0..MAX_RULES).map(|number| rule(number, name)).collect(),
+                ..MemberRules::default()
+            },
+            ..Personal::default()
+        };
+        let sizes = |count: u64, personal: Option<&Personal>| {
+            let fine = AuthResults { spf: Verdict::Pass, ..AuthResults::default() };
+            let mut message = parsed("a@any.example", "hello", fine);
+            let recipient = |number: u64| Recipient {
+                account: AccountKey { tenant: TenantId(1), account: AccountId(number) },
+                address: format!("somebody.with.a.name.{number}@mail.example.com"),
+                via: Via::Direct,
+            };
+            message.accepted.recipients = (0..count).map(recipient).collect();
+            let to = &message.accepted.recipients;
+            let decisions: Vec<Decision> =
+                to.iter().map(|one| place(&policy(), &message, one, personal)).collect();
+            let recipients = to.iter().zip(&decisions).map(|(one, decision)| TraceRecipient {
+                address: one.address.clone(),
+                account: one.account,
+                reasons: decision.reasons.clone(),
+                outcome: Outcome::Stored {
+                    seq: Seq(1_000_000),
+                    uid: Uid(1_000_000),
+                    rid: Rid::new(Seq(1_000_000), 1),
+                    mailbox: "#1000000".to_owned(),
+                },
+            });
+            let step = TraceStep::Delivered {
+                accepted: Timestamp(1),
+                peer: String::new(),
+                reverse_path: String::new(),
+                subject: String::new(),
+                message_id: String::new(),
+                size: 1,
+                auth: [Verdict::Pass; 3],
+                recipients: recipients.collect(),
+            };
+            let accepted = message.accepted.clone();
+            let trace = encode(&TraceRecord::new(accepted.tenant, accepted.id, Timestamp(1), step)).len();
+            let most = decisions.iter().map(|decision| decision.reasons.len()).max();
+            let decided = Decided { decisions, accepted, sidecar: message.sidecar };
+            (encode(&pennypost_model::event::Event::Decided(Box::new(decided))).len(), trace, most)
+        };
+        let (event, trace, _) = sizes(1_000, None);
+        for name in ["x", "规"] {
+            let ruled = ruled(name);
+            let (with_event, with_trace, _) = sizes(1_000, Some(&ruled));
+            assert!(
+                with_event < 255_000 && with_trace < 380_000,
+                "{with_event} of {event}, {with_trace} of {trace}"
+            );
+            let (.., named) = sizes(1, Some(&ruled));
+            let (.., without) = sizes(1, None);
+            assert_eq!(named.zip(without).map(|(named, without)| named - without), Some(NAMED + 2));
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use pennypost_model::codec::{CodecError, Versioned, decode_plain};
+use pennypost_model::codec::Versioned;
 use serde::{Deserialize, Serialize};
 
 use crate::address::{AddressError, DomainName, MailAddress};
@@ -94,20 +94,6 @@ pub struct TenantPolicy {
     pub dmarc_reject: bool,
     /// Mail with at least so many points goes to the junk folder.
     pub junk_threshold: i32,
-    /// Some members may have rules of their own, which are asked for then. Once so, it stays so.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub with_rules: bool,
-}
-
-/// As stored before members had rules, and of those whose members have none.
-#[derive(Debug, Serialize, Deserialize)]
-struct TenantPolicyV1 {
-    version: u64,
-    blacklist: Vec<SenderPattern>,
-    whitelist: Vec<SenderPattern>,
-    subject_filter: Vec<String>,
-    dmarc_reject: bool,
-    junk_threshold: i32,
 }
 
 impl TenantPolicy {
@@ -200,36 +186,12 @@ impl Default for TenantPolicy {
             subject_filter: Vec::new(),
             dmarc_reject: true,
             junk_threshold: TenantPolicy::DEFAULT_JUNK_THRESHOLD,
-            with_rules: false,
         }
     }
 }
 
 impl Versioned for TenantPolicy {
     const KIND: &'static str = "tenant policy";
-    const VERSION: u8 = 2;
-
-    fn version(&self) -> u8 {
-        if self.with_rules { 2 } else { 1 }
-    }
-
-    fn upgrade(found: u8, bytes: &[u8]) -> Result<TenantPolicy, CodecError> {
-        if found != 1 {
-            return Err(CodecError::Version { kind: Self::KIND, found, known: Self::VERSION });
-        }
-        let TenantPolicyV1 { version, blacklist, whitelist, subject_filter, dmarc_reject, junk_threshold } =
-            decode_plain(Self::KIND, bytes)?;
-        let with_rules = false;
-        Ok(TenantPolicy {
-            version,
-            blacklist,
-            whitelist,
-            subject_filter,
-            dmarc_reject,
-            junk_threshold,
-            with_rules,
-        })
-    }
 }
 
 fn add<T: PartialEq>(list: &mut Vec<T>, entry: T) -> Result<bool, PolicyError> {
@@ -270,22 +232,6 @@ mod tests {
             assert_eq!(pattern.matches(&address), matches, "{pattern} {address}");
         }
         assert!(SenderPattern::parse("not a sender").is_err());
-    }
-
-    #[test]
-    fn a_policy_is_stored_as_before_until_somebody_has_rules() {
-        use pennypost_model::codec::{decode, encode, encode_plain};
-        let mut policy = TenantPolicy { version: 7, junk_threshold: 40, ..TenantPolicy::default() };
-        policy.add_to_blacklist("bad.example").expect("a domain");
-        let TenantPolicy {
-            version, blacklist, whitelist, subject_filter, dmarc_reject, junk_threshold, ..
-        } = policy.clone();
-        let first =
-            TenantPolicyV1 { version, blacklist, whitelist, subject_filter, dmarc_reject, junk_threshold };
-        assert_eq!(encode(&policy), encode_plain(&first, 1));
-        assert_eq!(decode(&encode(&policy)), Ok(policy.clone()));
-        let ruled = TenantPolicy { with_rules: true, ..policy };
-        assert_eq!((encode(&ruled)[0], decode(&encode(&ruled))), (2, Ok(ruled.clone())));
     }
 
     #[test]

@@ -707,6 +707,7 @@ sending-of = { $address } sends outside: { $allowed }
 sending-used = { $sent } sent, begins anew at { $until }
 rules-said = { $member } has { $rules } rules, refuses { $refused } senders and trusts { $trusted }
 rules-none = no rules
+rules-unreadable = what was said is damaged and can't be shown; letters go without it until something else is said
 rules-asks = asks for
 rules-does = does
 rules-by = by

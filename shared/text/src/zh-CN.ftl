@@ -637,6 +637,7 @@ sending-of = { $address } 对外发信：{ $allowed }
 sending-used = 已发送 { $sent } 封，将于 { $until } 重新计数
 rules-said = { $member } 有 { $rules } 条收信规则，黑名单 { $refused } 个，白名单 { $trusted } 个
 rules-none = 没有收信规则
+rules-unreadable = 已保存的规则已损坏，无法显示；重新设置之前，收信时不使用这些规则
 rules-asks = 条件
 rules-does = 动作
 rules-by = 命中

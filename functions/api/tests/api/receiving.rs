@@ -82,9 +82,16 @@ async fn a_member_says_rules_over_the_api() {
         |actions: Value| json!({ "rules": [{ "name": "x", "conditions": ["to-me"], "actions": actions }] });
     let twice = json!({ "name": "x", "conditions": ["to-me"], "actions": ["flag"] });
     let senders: Vec<String> = (0..101).map(|number| format!("{number}.example")).collect();
+    let rule = |number: usize| {
+        let words = json!({ "subject": { "words": vec!["x"; 50] } });
+        json!({ "name": format!("r{number}"), "conditions": [words], "actions": ["flag"] })
+    };
+    let many_words = json!({ "rules": (0..21).map(rule).collect::<Vec<_>>() });
     for (wrong, kind, pointer) in [
         (json!({ "blacklist": ["no sender"] }), "invalid", "/blacklist/0"),
         (json!({ "whitelist": senders }), "invalid", "/whitelist"),
+        (json!({ "blacklist": vec!["a.example"; 1_001] }), "invalid", "/blacklist"),
+        (many_words, "invalid", "/rules/20"),
         (json!({ "rules": [twice.clone(), twice] }), "invalid", "/rules/1/name"),
         (action(json!([])), "invalid", "/rules/0/actions"),
         (action(json!(["delete", { "move": { "folder": "Archive" } }])), "invalid", "/rules/0/actions"),
@@ -103,6 +110,11 @@ async fn a_member_says_rules_over_the_api() {
         ),
         (condition(json!({ "size": {} })), "invalid", "/rules/0/conditions/0/size"),
         (condition(json!({ "time": { "from": "today" } })), "invalid", "/rules/0/conditions/0/time/from"),
+        (
+            condition(json!({ "time": { "from": "2026-01-01T00:00:00+08:00" } })),
+            "invalid",
+            "/rules/0/conditions/0/time/from",
+        ),
         (
             condition(json!({ "hours": { "from": "7:00", "until": "08:00", "zone": "UTC" } })),
             "invalid",
@@ -139,6 +151,10 @@ async fn a_member_says_rules_over_the_api() {
     let wrong = json!({ "rules": { "blacklist": ["no sender"] } });
     let refused = it.office.ask(&chief, "POST", &trial, Some(&wrong)).await.assert_problem(422, "invalid");
     assert_eq!(refused["errors"][0]["pointer"], "/rules/blacklist/0");
+    let wrong = json!({ "rules": action(json!(["flag", { "move": { "folder": "Nowhere" } }])) });
+    let refused = it.office.ask(&chief, "POST", &trial, Some(&wrong)).await;
+    let refused = refused.assert_problem(422, "unknown-reference");
+    assert_eq!(refused["errors"][0]["pointer"], "/rules/rules/0/actions/1/move/folder");
     // Another tenant's are not there.
     let theirs = it.office.tenant("theirs").await;
     let stranger = it.office.session(theirs.member).await;

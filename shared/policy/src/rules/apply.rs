@@ -1,11 +1,23 @@
 //! What rules say of one letter.
+//!
+//! What that takes is bounded by what may be said ([`super::MAX_ALL_WORDS`]) and by what is looked at of a letter: names and
+//! addresses are cut, and the names of one header field are searched as one text.
+
+use std::borrow::Cow;
+use std::cell::OnceCell;
+use std::fmt::Write;
 
 use jiff::tz::TimeZone;
-use pennypost_model::message::{Contact, Facts};
+use pennypost_model::message::{Contact, Facts, cut};
 use pennypost_model::{FlagSet, SystemFlags, Timestamp};
 
-use super::{Condition, Folder, MemberRules, Rule, RuleAction, Words, fold};
+use super::{Condition, Folder, MAX_LETTER_LABELS, MemberRules, Rule, RuleAction, Words, fold};
 use crate::address::{DomainName, MailAddress};
+
+/// Bytes of a name in which words are looked for.
+const NAME: usize = 200;
+/// Bytes of an address in which they are: no address that can be has more.
+const ADDRESS: usize = 320;
 
 /// A letter, as far as rules ask for it.
 #[derive(Debug, Clone, Copy)]
@@ -42,7 +54,7 @@ pub struct Applied<'a> {
 
 impl MemberRules {
     /// Asks the rules in their order, up to the first that stops those below. Of several that say where the letter goes the
-    /// first holds; flags and labels come together.
+    /// first holds; flags and labels come together, [`MAX_LETTER_LABELS`] labels at most.
     #[must_use]
     pub fn apply(&self, letter: &Letter<'_>) -> Applied<'_> {
         let mut applied = Applied::default();
@@ -73,7 +85,8 @@ impl<'a> Applied<'a> {
             RuleAction::Move(folder) => _ = self.put.get_or_insert(Put::Folder(folder)),
             RuleAction::Delete => _ = self.put.get_or_insert(Put::Trash),
             RuleAction::Label(keyword) => {
-                if !self.flags.keywords.contains(keyword) {
+                let room = self.flags.keywords.len() < MAX_LETTER_LABELS;
+                if room && !self.flags.keywords.contains(keyword) {
                     self.flags.keywords.push(keyword.clone());
                 }
             }
@@ -83,19 +96,24 @@ impl<'a> Applied<'a> {
     }
 }
 
-/// A letter with its texts folded, once for all rules.
+/// A letter with its texts folded, once for all rules, and only where one asks for them.
 struct Asked<'a> {
     letter: &'a Letter<'a>,
-    subject: String,
-    senders: Vec<String>,
-    recipients: Vec<String>,
+    subject: OnceCell<String>,
+    senders: OnceCell<String>,
+    recipients: OnceCell<String>,
     /// Addresses in To and Cc; `None` for what is no address.
     to: Vec<Option<MailAddress>>,
     authors: Vec<MailAddress>,
 }
 
-fn folded(contacts: &[Contact]) -> impl Iterator<Item = String> + '_ {
-    contacts.iter().map(|contact| fold(&format!("{} <{}>", contact.name, contact.address)))
+/// Names and addresses as one text: no word goes over the end of a line.
+fn folded<'c>(contacts: impl Iterator<Item = &'c Contact>) -> String {
+    let mut text = String::new();
+    for contact in contacts {
+        let _ = writeln!(text, "{} <{}>", cut(&contact.name, NAME), cut(&contact.address, ADDRESS));
+    }
+    fold(&text).into_owned()
 }
 
 impl<'a> Asked<'a> {
@@ -104,9 +122,9 @@ impl<'a> Asked<'a> {
         let address = |contact: &Contact| MailAddress::parse(&contact.address).ok();
         Asked {
             letter,
-            subject: fold(&facts.subject),
-            senders: folded(&facts.from).collect(),
-            recipients: folded(&facts.to).chain(folded(&facts.cc)).collect(),
+            subject: OnceCell::new(),
+            senders: OnceCell::new(),
+            recipients: OnceCell::new(),
             to: facts.to.iter().chain(&facts.cc).map(address).collect(),
             authors: facts.from.iter().filter_map(address).collect(),
         }
@@ -118,10 +136,15 @@ impl<'a> Asked<'a> {
     }
 
     fn is(&self, condition: &Condition) -> bool {
+        let facts = self.letter.facts;
         match condition {
-            Condition::Sender(words) => has(&self.senders, words),
-            Condition::Recipient(words) => has(&self.recipients, words),
-            Condition::Subject(words) => has(std::slice::from_ref(&self.subject), words),
+            Condition::Sender(words) => has(self.senders.get_or_init(|| folded(facts.from.iter())), words),
+            Condition::Recipient(words) => {
+                has(self.recipients.get_or_init(|| folded(facts.to.iter().chain(&facts.cc))), words)
+            }
+            Condition::Subject(words) => {
+                has(self.subject.get_or_init(|| fold(&facts.subject).into_owned()), words)
+            }
             Condition::SenderDomain(words) => words.join.holds(&words.words, |word| {
                 let Ok(domain) = DomainName::parse(word.trim().trim_start_matches('@')) else { return false };
                 self.authors.iter().any(|author| author.domain().is_within(&domain))
@@ -152,11 +175,11 @@ impl<'a> Asked<'a> {
     }
 }
 
-/// Are the words in one of the texts; each in any, if it takes all of them?
-fn has(texts: &[String], words: &Words) -> bool {
+/// Are the words in the text? Those that were folded when they were read are not written anew.
+fn has(text: &str, words: &Words) -> bool {
     words.join.holds(&words.words, |word| {
-        let word = fold(word.trim());
-        texts.iter().any(|text| text.contains(&word))
+        let word: Cow<'_, str> = fold(word.trim());
+        text.contains(&*word)
     })
 }
 
@@ -230,6 +253,7 @@ mod tests {
             (Condition::Sender(words(all, &["anna@", "nobody"])), false),
             (Condition::Recipient(words(any, &["李四"])), true),
             (Condition::Recipient(words(any, &["anna"])), false),
+            (Condition::Recipient(words(any, &["acme.example> 李四", "acme.example>李四"])), false),
             (Condition::Recipient(words(all, &["li@other", "me+shop"])), true),
             (Condition::SenderDomain(words(any, &["shop.example"])), true),
             (Condition::SenderDomain(words(any, &["@mail.shop.example"])), true),
@@ -339,15 +363,55 @@ mod tests {
             let rules = MemberRules { rules: vec![good(), bad], ..MemberRules::default() };
             assert_eq!(rules.check(), Err(fault.at(at)));
         }
-        let long = vec!["x".repeat(100); 50];
-        let many: Vec<Rule> = (0..20)
-            .map(|number| {
-                let words = Words { join: Join::Any, words: long.clone() };
-                Rule { name: number.to_string(), ..with(vec![Condition::Subject(words)]) }
-            })
-            .collect();
-        let rules = MemberRules { rules: many, ..MemberRules::default() };
+        let many = |rules: usize, word: &str| -> Vec<Rule> {
+            let words = |word: &str| Words { join: Join::Any, words: vec![word.to_owned(); 50] };
+            let rule = |number: usize| Rule {
+                name: number.to_string(),
+                ..with(vec![Condition::Subject(words(word))])
+            };
+            (0..rules).map(rule).collect()
+        };
+        let rules = MemberRules { rules: many(20, "x"), ..MemberRules::default() };
+        assert_eq!(rules.check(), Ok(()));
+        let rules = MemberRules { rules: many(21, "x"), ..MemberRules::default() };
+        assert_eq!(rules.check(), Err(F::AllWords.at("/rules/20")));
+        let rules = MemberRules { rules: many(20, &"x".repeat(100)), ..MemberRules::default() };
         assert_eq!(rules.check(), Err(F::Bytes.at("")));
+    }
+
+    #[test]
+    fn a_letter_gets_some_labels_and_no_more() {
+        let label =
+            |number: usize| RuleAction::Label(Keyword::parse(&format!("label{number}")).expect("a keyword"));
+        let rules = (0..10).map(|number| {
+            let labels = (0..10).map(|one| label(number * 10 + one)).collect();
+            rule(&number.to_string(), vec![Condition::Size { least: Some(0), below: None }], labels)
+        });
+        let facts = facts();
+        let letter = Letter { time: TIME, size: 1, facts: &facts, own: &[] };
+        let rules = of(rules.collect());
+        let applied = rules.apply(&letter);
+        assert_eq!((applied.flags.keywords.len(), applied.fired.len()), (MAX_LETTER_LABELS, 10));
+    }
+
+    /// As many words as may be, in as long a list of recipients as there may be: what it takes does not grow with the names.
+    #[test]
+    fn names_are_cut_and_words_folded_once() {
+        let long = "Ä".repeat(1_000) + "end";
+        let to: Vec<Contact> = (0..200).map(|_| contact(&long, "a@b.example")).collect();
+        assert!(folded(to.iter()).len() < 200 * (NAME + 20));
+        let facts = Facts { to, ..Facts::default() };
+        let letter = Letter { time: TIME, size: 1, facts: &facts, own: &[] };
+        let mut rules = of(["end", "Ää", "b.example"]
+            .map(|word| {
+                rule(word, vec![Condition::Recipient(words(Join::Any, &[word]))], vec![RuleAction::Flag])
+            })
+            .into());
+        assert_eq!(rules.apply(&letter).fired, [1, 2]);
+        rules.fold_words();
+        let Condition::Recipient(folded) = &rules.rules[1].conditions[0] else { panic!("another one") };
+        assert_eq!(folded.words, ["ää"]);
+        assert_eq!(rules.apply(&letter).fired, [1, 2], "as before");
     }
 
     proptest::proptest! {

@@ -21,6 +21,10 @@ pub const MAX_RULE_ACTIONS: usize = 10;
 pub const MAX_RULE_WORDS: usize = 50;
 /// Characters of a word.
 pub const MAX_RULE_WORD: usize = 100;
+/// Words of all conditions together: each is looked for in each letter.
+pub const MAX_ALL_WORDS: usize = 1_000;
+/// Labels that rules give to a letter; an account has room for 59, and what comes beyond this is left out.
+pub const MAX_LETTER_LABELS: usize = 20;
 /// Bytes that all of it takes, as it is stored: it is read when letters come in.
 pub const MAX_RULES_BYTES: usize = 64 * 1024;
 
@@ -61,6 +65,9 @@ pub enum RulesFault {
     /// No word, or too many.
     #[error("a condition has 1 to {MAX_RULE_WORDS} words")]
     Words,
+    /// More words than all rules may have.
+    #[error("all rules together have {MAX_ALL_WORDS} words at most")]
+    AllWords,
     /// A word that can't be.
     #[error("a word has 1 to {MAX_RULE_WORD} characters and no control characters")]
     Word,
@@ -71,7 +78,7 @@ pub enum RulesFault {
     #[error("a size has a least number of bytes, or one that it stays below, or both in that order")]
     Size,
     /// No time, or none that there is.
-    #[error("a time has a beginning, or an end, or both in that order")]
+    #[error("a time has a beginning, or an end, or both in that order, in UTC as 2026-01-31T08:00:00Z")]
     Time,
     /// Hours that are none.
     #[error("hours are two different times of the day as HH:MM")]
@@ -110,10 +117,14 @@ impl RulesFault {
                 format!("每条规则须有 1 至 {MAX_RULE_ACTIONS} 个动作；仅用于停止后续规则时可以没有动作")
             }
             RulesFault::Words => format!("每个条件须有 1 至 {MAX_RULE_WORDS} 个词"),
+            RulesFault::AllWords => format!("全部规则合计最多 {MAX_ALL_WORDS} 个词"),
             RulesFault::Word => format!("每个词须为 1 至 {MAX_RULE_WORD} 个字符，且不含控制字符"),
             RulesFault::Domain(_) => "不是有效的域名".to_owned(),
             RulesFault::Size => "邮件大小须给出下限、上限，或下限小于上限的两者".to_owned(),
-            RulesFault::Time => "时间须给出起点、终点，或起点早于终点的两者".to_owned(),
+            RulesFault::Time => {
+                "时间须给出起点、终点，或起点早于终点的两者，以 UTC 书写，例如 2026-01-31T08:00:00Z"
+                    .to_owned()
+            }
             RulesFault::Hours => "时段须为两个不同的时刻，格式为 HH:MM".to_owned(),
             RulesFault::Zone => "没有这个时区，请使用例如 Asia/Shanghai 的名称".to_owned(),
             RulesFault::Label => {
@@ -153,15 +164,25 @@ impl MemberRules {
             return Err(RulesFault::Rules.at("/rules"));
         }
         let mut names = BTreeSet::new();
+        let mut words = 0;
         for (number, rule) in self.rules.iter().enumerate() {
             let at = format!("/rules/{number}");
             if !is_text(&rule.name, MAX_RULE_NAME) {
                 return Err(RulesFault::Name.at(format!("{at}/name")));
             }
-            if !names.insert(fold(rule.name.trim())) {
+            if !names.insert(fold(rule.name.trim()).into_owned()) {
                 return Err(RulesFault::NameTaken.at(format!("{at}/name")));
             }
             check_rule(rule, &at)?;
+            words += rule
+                .conditions
+                .iter()
+                .filter_map(Condition::words)
+                .map(|words| words.words.len())
+                .sum::<usize>();
+            if words > MAX_ALL_WORDS {
+                return Err(RulesFault::AllWords.at(at));
+            }
         }
         if codec::encode(self).len() > MAX_RULES_BYTES {
             return Err(RulesFault::Bytes.at(""));

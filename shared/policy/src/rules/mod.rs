@@ -6,19 +6,21 @@
 mod apply;
 mod limits;
 
+use std::borrow::Cow;
 use std::fmt;
 
 use pennypost_model::codec::Versioned;
 use pennypost_model::{Keyword, MailboxId, Timestamp};
 use serde::{Deserialize, Serialize};
+use unicode_normalization::IsNormalized;
 
 use crate::address::MailAddress;
 use crate::tenant::SenderPattern;
 
 pub use apply::{Applied, Letter, Put};
 pub use limits::{
-    MAX_CONDITIONS, MAX_RULE_ACTIONS, MAX_RULE_NAME, MAX_RULE_WORD, MAX_RULE_WORDS, MAX_RULES,
-    MAX_RULES_BYTES, MAX_SENDERS, RulesError, RulesFault,
+    MAX_ALL_WORDS, MAX_CONDITIONS, MAX_LETTER_LABELS, MAX_RULE_ACTIONS, MAX_RULE_NAME, MAX_RULE_WORD,
+    MAX_RULE_WORDS, MAX_RULES, MAX_RULES_BYTES, MAX_SENDERS, RulesError, RulesFault,
 };
 
 /// All that a member has said of what he receives. Holds from the next letter on, up to some seconds late.
@@ -48,6 +50,14 @@ impl MemberRules {
     pub fn asks_for_own_addresses(&self) -> bool {
         let is_about_me = |condition: &Condition| matches!(condition, Condition::OnlyToMe | Condition::ToMe);
         self.rules.iter().any(|rule| rule.enabled && rule.conditions.iter().any(is_about_me))
+    }
+
+    /// Has the words as they are compared, so that this needs not be done for each letter. What they say stays the same.
+    pub fn fold_words(&mut self) {
+        let conditions = self.rules.iter_mut().flat_map(|rule| &mut rule.conditions);
+        for word in conditions.filter_map(Condition::words_mut).flat_map(|words| &mut words.words) {
+            *word = fold(word.trim()).into_owned();
+        }
     }
 
     /// The folders that are named, with where they stand.
@@ -92,7 +102,7 @@ fn is_listed(list: &[SenderPattern], senders: &[MailAddress]) -> bool {
 pub struct Personal {
     /// Version of the stored item; 0 if he has said nothing.
     pub version: u64,
-    /// What he has said.
+    /// What he has said, with its words folded.
     pub rules: MemberRules,
     /// His addresses, where a rule asks for them.
     pub own: Vec<MailAddress>,
@@ -195,6 +205,27 @@ pub enum Condition {
     },
 }
 
+impl Condition {
+    /// The words that it looks for, if it looks for words.
+    pub(crate) const fn words(&self) -> Option<&Words> {
+        match self {
+            Condition::Sender(words)
+            | Condition::Recipient(words)
+            | Condition::SenderDomain(words)
+            | Condition::Subject(words) => Some(words),
+            _ => None,
+        }
+    }
+
+    /// Those that are compared as words, to be changed.
+    const fn words_mut(&mut self) -> Option<&mut Words> {
+        match self {
+            Condition::Sender(words) | Condition::Recipient(words) | Condition::Subject(words) => Some(words),
+            _ => None,
+        }
+    }
+}
+
 /// A folder of the member. Its id stays what it is when the folder is renamed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Folder {
@@ -255,7 +286,13 @@ impl fmt::Display for TimeOfDay {
 }
 
 /// A text as it is compared.
-pub(crate) fn fold(text: &str) -> String {
-    use unicode_normalization::UnicodeNormalization;
-    text.nfkc().flat_map(char::to_lowercase).collect()
+pub(crate) fn fold(text: &str) -> Cow<'_, str> {
+    use unicode_normalization::{UnicodeNormalization, is_nfkc_quick};
+    let is_lower = |c: char| !c.is_uppercase() && c.to_lowercase().eq([c]);
+    if text.chars().all(|c| if c.is_ascii() { !c.is_ascii_uppercase() } else { is_lower(c) })
+        && (text.is_ascii() || is_nfkc_quick(text.chars()) == IsNormalized::Yes)
+    {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(text.nfkc().flat_map(char::to_lowercase).collect())
 }

@@ -1,10 +1,10 @@
 //! What a member says of the letters that he receives: lists of senders, and rules; and what these would do.
 
-use pennypost_admin::{Action, SeenRules, Tried};
+use pennypost_admin::{Action, AdminError, SeenRules, Tried};
 use pennypost_directory::rules::{
-    Condition, Folder, Join, Moment, Rule, RuleAction, RulesError, RulesFault, TimeOfDay, Words,
+    Condition, Folder, Join, MAX_SENDERS, Moment, Rule, RuleAction, RulesError, RulesFault, TimeOfDay, Words,
 };
-use pennypost_directory::{MemberRules, SenderPattern};
+use pennypost_directory::{DirectoryError, MemberRules, SenderPattern};
 use pennypost_model::{Keyword, MailboxId, SystemFlags, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -27,9 +27,13 @@ pub struct RulesDocument {
     /// below it, too.
     #[serde(default)]
     blacklist: Vec<String>,
-    /// Rules, 100 at most. They are asked from the first to the last about letters that would go to the Inbox.
+    /// Rules, 100 at most, with 1,000 words at most in all. They are asked from the first to the last about letters that would
+    /// go to the Inbox.
     #[serde(default)]
     rules: Vec<RuleDocument>,
+    /// What was said before is damaged, and can't be shown: letters go without it, until something else is said. Only told.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    unreadable: bool,
 }
 
 /// A rule.
@@ -50,7 +54,8 @@ pub struct RuleDocument {
     join: JoinDocument,
     /// Conditions: 1 to 20.
     conditions: Vec<ConditionDocument>,
-    /// What is done: 10 at most. Of several rules that say where a letter goes the first holds; labels come together.
+    /// What is done: 10 at most. Of several rules that say where a letter goes the first holds; labels come together, 20 at
+    /// most.
     #[serde(default)]
     actions: Vec<ActionDocument>,
     /// The rules below are not asked for the same letter.
@@ -109,10 +114,10 @@ struct SizeDocument {
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "RuleTime")]
 struct TimeDocument {
-    /// Then or later (RFC 3339).
+    /// Then or later, in UTC (RFC 3339, with `Z` at its end).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     from: Option<String>,
-    /// Before that.
+    /// Before that, in UTC likewise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     until: Option<String>,
 }
@@ -233,6 +238,7 @@ impl From<&SeenRules> for RulesDocument {
             whitelist: senders(&seen.rules.whitelist),
             blacklist: senders(&seen.rules.blacklist),
             rules: seen.rules.rules.iter().map(|rule| show_rule(rule, &seen.gone)).collect(),
+            unreadable: seen.unreadable,
         }
     }
 }
@@ -293,13 +299,22 @@ impl RulesDocument {
     /// What can't be, and where.
     pub fn meant(self) -> Result<MemberRules, RulesError> {
         let senders = |name: &str, list: Vec<String>| -> Result<Vec<SenderPattern>, RulesError> {
-            let mut senders: Vec<SenderPattern> = Vec::with_capacity(list.len().min(100));
+            let too_many = || RulesFault::Senders.at(format!("/{name}"));
+            // Some may stand there twice.
+            if list.len() > 10 * MAX_SENDERS {
+                return Err(too_many());
+            }
+            let mut senders: Vec<SenderPattern> = Vec::with_capacity(list.len().min(MAX_SENDERS));
             for (number, text) in list.iter().enumerate() {
                 let sender = SenderPattern::parse(text)
                     .map_err(|error| RulesFault::Sender(error).at(format!("/{name}/{number}")))?;
-                if !senders.contains(&sender) {
-                    senders.push(sender);
+                if senders.contains(&sender) {
+                    continue;
                 }
+                if senders.len() == MAX_SENDERS {
+                    return Err(too_many());
+                }
+                senders.push(sender);
             }
             Ok(senders)
         };
@@ -420,7 +435,8 @@ struct TriedLetter {
     read: bool,
     /// It would be flagged.
     flagged: bool,
-    /// Only some of its recipients, or a part of its subject, were looked at: what comes in is looked at as a whole.
+    /// Only some of its recipients, or a part of its subject, were looked at, or it names none of the member's own addresses
+    /// where a rule asks for them: what comes in is looked at as a whole, with the address to which it came.
     partly: bool,
 }
 
@@ -428,7 +444,8 @@ struct TriedLetter {
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "RulesTrial")]
 struct TrialResult {
-    /// The newest letters that came, 100 at most, wherever they lie now but in Sent, Drafts and Junk; the newest first.
+    /// The newest letters that came, 100 at most, wherever they lie now but in Sent, Drafts, Junk and the folder of the
+    /// catch-all; the newest first. What the organisation's lists and the spam filter would say is not told.
     letters: Vec<TriedLetter>,
 }
 
@@ -452,7 +469,20 @@ fn show_tried(tried: Tried) -> TriedLetter {
 }
 
 fn meant(document: RulesDocument, above: &str) -> Result<MemberRules, Refusal> {
-    document.meant().map_err(|RulesError { at, fault }| rules_error(&fault.at(format!("{above}{at}"))))
+    document.meant().map_err(|error| refusal(error, above))
+}
+
+/// What is wrong with rules that stand below `above` in the body.
+fn refusal(RulesError { at, fault }: RulesError, above: &str) -> Refusal {
+    rules_error(&fault.at(format!("{above}{at}")))
+}
+
+/// The same of what is found when they are asked.
+fn refused(error: AdminError, above: &str) -> Refusal {
+    match error {
+        AdminError::Directory(DirectoryError::MemberRules(error)) => refusal(error, above),
+        other => other.into(),
+    }
 }
 
 pub(super) const OPERATIONS: &[Operation] = &[
@@ -497,7 +527,8 @@ pub(super) const OPERATIONS: &[Operation] = &[
                 let (key, trial): (_, Trial) = (ask.account()?, ask.body()?);
                 let rules = trial.rules.map(|document| meant(document, "/rules")).transpose()?;
                 let limit = pennypost_admin::MAX_TRIED;
-                let tried = ask.administration.try_member_rules(&ask.call, key, rules, limit).await?;
+                let tried = ask.administration.try_member_rules(&ask.call, key, rules, limit).await;
+                let tried = tried.map_err(|error| refused(error, "/rules"))?;
                 Ok(Reply::document(&TrialResult { letters: tried.into_iter().map(show_tried).collect() }))
             })
         },
