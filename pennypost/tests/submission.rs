@@ -255,3 +255,83 @@ async fn a_letter_to_oneself_is_there_twice_and_one_without_a_copy_once() {
     assert_eq!(office.mailbox("ann", "INBOX").await.0, 2);
     assert_eq!(office.mailbox("ann", "Sent").await.0, 1);
 }
+
+/// Feature RUL-01 (part): rules on receiving, several each, over SMTP in and IMAP out; none on sending
+/// Feature RUL-03 (part): moved to an own folder, deleted, labelled, read, flagged; no reply, copy, forwarding
+/// Feature RCV-07 (part): what a member's blacklist names goes to Junk, also a colleague's; it is not refused
+#[tokio::test(flavor = "multi_thread")]
+async fn letters_go_where_their_readers_rules_say() {
+    use pennypost_directory::MemberRules;
+    use pennypost_directory::rules::{Condition, Folder, Join, Moment, Rule, RuleAction, Words};
+    use pennypost_model::Keyword;
+    use pennypost_model::journal::{Actor, Protocol};
+    let office = Office::open().await;
+    let key =
+        async |name: &str| office.directory.account_at(&format!("{name}@t.test")).await.unwrap().unwrap().key;
+    let (bob, eve) = (key("bob").await, key("eve").await);
+    let live = Mailroom::new(office.store.clone()).account(bob).await.unwrap();
+    let member = Actor::Member(Protocol::Imap);
+    let id = live.change(&member, |draft| draft.create_mailbox("Bills", None)).await.unwrap().1;
+    let rule = |name: &str, condition, actions, stop| {
+        let (moment, join) = (Moment::Receive, Join::All);
+        Rule {
+            name: name.to_owned(),
+            enabled: true,
+            moment,
+            join,
+            conditions: vec![condition],
+            actions,
+            stop,
+        }
+    };
+    let subject = |word: &str| Condition::Subject(Words { join: Join::Any, words: vec![word.to_owned()] });
+    let folder = Folder { id, name: "Bills".to_owned() };
+    let label = RuleAction::Label(Keyword::parse("unpaid").unwrap());
+    let rules = MemberRules {
+        rules: vec![
+            rule("bills", subject("bill"), vec![RuleAction::Move(folder), label, RuleAction::MarkRead], true),
+            rule("noise", subject("noise"), vec![RuleAction::Delete], false),
+            rule("mine", Condition::OnlyToMe, vec![RuleAction::Flag], false),
+        ],
+        ..MemberRules::default()
+    };
+    let none = MemberRules::default();
+    assert_eq!(office.directory.change_member_rules(bob, &none, &rules).await, Ok(true));
+    assert_eq!(office.directory.change_member_rules(bob, &none, &rules).await, Ok(false), "seen before");
+    let hates = MemberRules { blacklist: vec!["ann@t.test".parse().unwrap()], ..MemberRules::default() };
+    assert_eq!(office.directory.change_member_rules(eve, &none, &hates).await, Ok(true));
+    let letter = |subject: &str| {
+        format!("From: Ann <ann@t.test>\r\nTo: bob@t.test\r\nSubject: {subject}\r\n\r\nhello")
+    };
+    for subject in ["Your bill", "More noise", "hello"] {
+        hand_in(&office, "ann@t.test", &["bob@t.test", "eve@t.test"], &letter(subject)).await;
+    }
+    let events = office.accepted().await;
+    // Twice at once, and again by others who know nothing of it.
+    office.handle([events.clone(), events.clone()].concat()).await;
+    office.handle(events.clone()).await;
+    let (count, flags) = office.mailbox("bob", "Bills").await;
+    assert_eq!((count, flags.contains("unpaid"), flags.contains("\\Seen")), (1, true, true), "{flags}");
+    assert_eq!(office.mailbox("bob", "Trash").await.0, 1);
+    let (count, flags) = office.mailbox("bob", "INBOX").await;
+    assert_eq!((count, flags.contains("\\Flagged"), flags.contains("\\Seen")), (1, true, false), "{flags}");
+    assert_eq!((office.mailbox("eve", "Junk").await.0, office.mailbox("eve", "INBOX").await.0), (3, 0));
+    assert_eq!(office.mailbox("ann", "Sent").await.0, 3, "rules are not asked about what one sends");
+
+    // What the folder was for comes to the Inbox when it is gone; the trace says by what rule.
+    live.refresh().await.unwrap();
+    live.change(&member, |draft| draft.delete_mailbox(id)).await.unwrap();
+    hand_in(&office, "ann@t.test", &["bob@t.test"], &letter("Another bill")).await;
+    let late = office.accepted().await;
+    office.handle(late.clone()).await;
+    assert_eq!(office.mailbox("bob", "INBOX").await.0, 2);
+    let id = late[0].message().unwrap();
+    let query = LogQuery { tenant: office.tenant, kind: LogKind::Trace, from: id, to: id, limit: 10 };
+    let record = office.backend.log().query(&query).await.unwrap().remove(0);
+    let trace: TraceRecord = codec::decode(&record.value).unwrap();
+    let TraceStep::Delivered { recipients, .. } = trace.step else { panic!("not delivered") };
+    let of_bob = recipients.iter().find(|one| one.account == bob).unwrap();
+    let [.., by, version, rule] = &of_bob.reasons[..] else { panic!("{of_bob:?}") };
+    assert_eq!([by, rule], ["rule:submission", "member-rule:bills"]);
+    assert!(version.starts_with("member-rules:"), "{version}");
+}

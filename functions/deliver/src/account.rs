@@ -163,7 +163,10 @@ impl Copies<'_> {
         let mut draft = Draft::new(&state, Actor::Delivery, self.store.clock().now());
         for delivery in deliveries {
             let mailbox = mailbox_in(&mut draft, delivery.decision.target).map_err(refused)?;
-            draft.add(self.new_message(delivery, mailbox)).map_err(refused)?;
+            let mut new = self.new_message(delivery, mailbox);
+            // Labels for which the account has no room are left out, as the fold leaves them out of what goes the short way.
+            draft.fit_keywords(&mut new.flags);
+            draft.add(new).map_err(refused)?;
         }
         Ok(draft.finish().map(|(entry, _)| entry))
     }
@@ -190,8 +193,9 @@ impl Copies<'_> {
     }
 }
 
-/// The mailbox, if every account has it from the beginning under a fixed number.
-const fn mailbox_of(target: Target) -> Option<MailboxId> {
+/// The mailbox, if its number is known without looking: the decision names it, or every account has it from the beginning. A
+/// folder that is gone by now is not looked for: every reader puts what would be in it into the Inbox.
+pub const fn mailbox_of(target: Target) -> Option<MailboxId> {
     match target {
         Target::Mailbox(mailbox) => Some(mailbox),
         // Policy decides that of no copy that is kept here; if it did, it would be kept all the same.

@@ -31,7 +31,9 @@ use pennypost_mailstore::pack::{MessagePart, PackEntry, SidecarPart};
 use pennypost_mailstore::summary::Summary;
 use pennypost_mailstore::{Mailstore, StoreError};
 use pennypost_model::codec;
-use pennypost_model::event::{Accepted, Body, Changed, Decided, Event, House, Recipient, Stage, Via};
+use pennypost_model::event::{
+    Accepted, Body, Changed, Decided, Decision, Event, House, Recipient, Stage, Via,
+};
 use pennypost_model::message::{BlobRef, StoredMessage, cut};
 use pennypost_model::trace::{GROUP_REASON, Outcome as Journey, TraceRecipient, TraceRecord, TraceStep};
 use pennypost_model::{AccountId, AccountKey, EventId, TenantId, Timestamp};
@@ -41,7 +43,7 @@ use pennypost_runtime::{Failure, Handler, Outcome, was_delivered};
 
 use crate::account::{Copies, Delivery};
 pub use crate::tip::{CLOCK_MARGIN_MS, Memory};
-use crate::tip::{Found, Tips};
+use crate::tip::{Copy, Found, Tips};
 
 /// Accounts that are committed to at the same time.
 const CONCURRENT_ACCOUNTS: usize = 64;
@@ -55,6 +57,9 @@ const WITH_ENTRIES: usize = 256 * 1024;
 
 /// Bytes of messages that are in memory at once; the message that passes it is the last of its part.
 const PART_BYTES: u64 = 32 << 20;
+
+/// Why a copy is somewhere else than was decided: it was there already when the event came again, and rules had changed.
+pub const PLACED_BEFORE_REASON: &str = "placed-before";
 
 /// The handler.
 pub struct Deliver {
@@ -451,7 +456,7 @@ fn journey(letter: &Letter, placed: &Found) -> TraceStep {
     let recipients = recipients.map(|(recipient, decision)| TraceRecipient {
         address: recipient.address.clone(),
         account: recipient.account,
-        reasons: decision.reasons.clone(),
+        reasons: reasons(decision, placed.get(&(recipient.account, accepted.copy_id(recipient)))),
         outcome: match placed.get(&(recipient.account, accepted.copy_id(recipient))) {
             _ if recipient.via == Via::Outside => Journey::Outside,
             Some(copy) => Journey::Stored {
@@ -475,6 +480,17 @@ fn journey(letter: &Letter, placed: &Found) -> TraceStep {
         auth: [accepted.auth.spf, accepted.auth.dkim, accepted.auth.dmarc],
         recipients: recipients.collect(),
     }
+}
+
+/// Why the copy is where it is: what was decided, and whether an earlier decision had placed it.
+fn reasons(decision: &Decision, copy: Option<&Copy>) -> Vec<String> {
+    let mut reasons = decision.reasons.clone();
+    if let (Some(wanted), Some(copy)) = (account::mailbox_of(decision.target), copy)
+        && copy.mailbox != wanted
+    {
+        reasons.push(PLACED_BEFORE_REASON.to_owned());
+    }
+    reasons
 }
 
 /// The members elsewhere of groups, with whose they are.

@@ -13,7 +13,7 @@ use pennypost_model::event::{
 };
 use pennypost_model::message::Sidecar;
 use pennypost_model::trace::Submitter;
-use pennypost_model::{AccountId, FlagSet, MailboxId};
+use pennypost_model::{AccountId, FlagSet, MailboxId, MailboxRole};
 use pennypost_ports::{
     Clock, Created, Etag, Ids, LogQuery, ObjectInfo, Objects, PortResult, RandomIds, Replaced, SystemClock,
 };
@@ -265,4 +265,103 @@ async fn members_elsewhere_of_groups_stand_in_the_trace_and_keep_the_bytes() {
         assert_eq!((last.address.as_str(), &last.outcome), ("bea@other.example", &Journey::Outside));
         assert_eq!((last.account, &*last.reasons), (ANN, &["group:all@t.test".to_owned()][..]));
     }
+}
+
+/// A rule's folder is named by its number, without looking; a letter for one that is gone comes to the Inbox for whoever
+/// reads. Labels for which there is no room are left out, and the letter comes, by the short way and by the long one.
+#[tokio::test]
+async fn a_folder_of_ones_own_is_used_as_long_as_it_is_there() {
+    use pennypost_model::Keyword;
+    use pennypost_model::journal::Protocol;
+    use pennypost_ports::Consistency;
+    let dir = tempfile::tempdir().unwrap();
+    let backend = Embedded::open(dir.path(), &Options::server()).unwrap();
+    let store =
+        Mailstore::new(backend.journal(), backend.objects(), Arc::new(SystemClock), Arc::new(RandomIds));
+    let deliver = Deliver::new(store.clone(), backend.log());
+    let member = pennypost_model::journal::Actor::Member(Protocol::Imap);
+    let load = async || store.load(ANN, Consistency::Strong).await.unwrap();
+    let made = store.commit(ANN, load().await, &member, |draft| draft.create_mailbox("Bills", None)).await;
+    let folder = made.unwrap().value;
+    let letter = |name: &str, labels: &[&str]| {
+        let (mut letter, _) = decided(name);
+        letter.decisions[0].target = Target::Mailbox(folder);
+        let labels = labels.iter().map(|label| Keyword::parse(label).unwrap());
+        letter.decisions[0].flags.keywords = labels.collect();
+        letter
+    };
+    let handle = async |letter: &Decided| {
+        let outcome = deliver.handle(vec![Event::Decided(Box::new(letter.clone()))]).await.remove(0);
+        assert!(outcome.is_ok(), "{outcome:?}");
+        let id = letter.accepted.id;
+        let query = LogQuery { tenant: ANN.tenant, kind: LogKind::Trace, from: id, to: id, limit: 10 };
+        let record = backend.log().query(&query).await.unwrap().pop().unwrap();
+        let trace: TraceRecord = codec::decode(&record.value).unwrap();
+        let TraceStep::Delivered { mut recipients, .. } = trace.step else { panic!("not delivered") };
+        let state = load().await;
+        let count = |id| state.mailbox(id).map_or(0, |mailbox| mailbox.rows.len());
+        (recipients.remove(0), (count(folder), count(MailboxId::INBOX)))
+    };
+    let at = |recipient: &TraceRecipient| {
+        let Journey::Stored { mailbox, .. } = &recipient.outcome else { panic!("not stored") };
+        mailbox.clone()
+    };
+    let bills = format!("#{}", folder.0);
+    let first = letter("first", &["paid"]);
+    let (placed, counts) = handle(&first).await;
+    assert_eq!((at(&placed), counts), (bills.clone(), (1, 0)));
+    let (placed, counts) = handle(&first).await;
+    assert_eq!((at(&placed), counts), (bills.clone(), (1, 0)), "a repetition adds nothing");
+    assert_eq!(placed.reasons, first.decisions[0].reasons);
+    let mut elsewhere = first.clone();
+    elsewhere.decisions[0].target = Target::Role(MailboxRole::Trash);
+    let (_, counts) = handle(&elsewhere).await;
+    assert_eq!(counts, (1, 0), "what is there stays where it is, whatever rules say by now");
+    store.commit(ANN, load().await, &member, |draft| draft.rename_mailbox(folder, "Accounts")).await.unwrap();
+    assert_eq!(handle(&letter("renamed", &[])).await.1, (2, 0));
+    let gone = |draft: &mut pennypost_fold::Draft| draft.delete_mailbox(folder);
+    store.commit(ANN, load().await, &member, gone).await.unwrap();
+    assert_eq!(handle(&letter("late", &[])).await.1, (0, 1), "into the Inbox");
+
+    let names: Vec<String> = (0..100).map(|number| format!("label{number}")).collect();
+    for (number, names) in names.chunks(20).enumerate() {
+        let labels: Vec<&str> = names.iter().map(String::as_str).collect();
+        let labelled = letter("labelled", &labels);
+        // The first of those who know nothing of the account has to look where what came by the catch-all goes.
+        let fresh = Deliver::new(store.clone(), backend.log());
+        let (mut stray, _) = decided("stray");
+        stray.decisions[0].target = Target::Role(MailboxRole::Transfer);
+        let letters = if number % 2 == 0 { vec![labelled] } else { vec![stray, labelled] };
+        let events = letters.into_iter().map(|letter| Event::Decided(Box::new(letter))).collect();
+        for outcome in fresh.handle(events).await {
+            assert!(outcome.is_ok(), "{number}: {outcome:?}");
+        }
+    }
+    let state = load().await;
+    assert_eq!(state.mailbox(MailboxId::INBOX).map(|inbox| inbox.rows.len()), Some(6));
+    assert_eq!(state.keywords().len(), 59);
+}
+
+#[test]
+fn the_trace_says_that_a_copy_was_placed_before() {
+    let decision = |target| Decision {
+        target,
+        flags: FlagSet::default(),
+        reasons: vec!["member-rule:bills".to_owned()],
+    };
+    let copy = |mailbox| Copy {
+        seq: pennypost_model::Seq(1),
+        uid: pennypost_model::Uid(1),
+        rid: pennypost_model::Rid::new(pennypost_model::Seq(1), 0),
+        mailbox,
+        wants_housekeeping: false,
+    };
+    let (bills, inbox) = (Target::Mailbox(MailboxId(9)), Target::Role(MailboxRole::Inbox));
+    let told = |target, copy: Option<Copy>| reasons(&decision(target), copy.as_ref()).len();
+    assert_eq!(told(bills, Some(copy(MailboxId(9)))), 1);
+    assert_eq!(told(bills, None), 1);
+    assert_eq!(told(Target::Role(MailboxRole::Transfer), Some(copy(MailboxId(9)))), 1);
+    assert_eq!(told(inbox, Some(copy(MailboxId(9)))), 2);
+    let again = reasons(&decision(bills), Some(&copy(MailboxId::INBOX)));
+    assert_eq!(again, ["member-rule:bills", PLACED_BEFORE_REASON]);
 }

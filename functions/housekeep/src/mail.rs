@@ -12,12 +12,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use pennypost_admin::{Copied, Copying, LetterDeed, LettersDone, Mail, MailboxCount, NamedLetter, ToCopy};
+use pennypost_admin::{
+    Copied, Copying, LetterDeed, LettersDone, Mail, MailboxCount, NamedLetter, SeenLetter, ToCopy,
+};
 use pennypost_fold::{Draft, DraftError, Row, State, name};
 use pennypost_mailstore::{ChangeError, Incoming, Mailstore, Prepared, StoreError};
 use pennypost_model::journal::{Actor, DeleteReason};
 use pennypost_model::message::BlobRef;
-use pennypost_model::{AccountId, AccountKey, FlagSet, MailboxId, Rid, Seq, Uid, UidSet};
+use pennypost_model::{AccountId, AccountKey, FlagSet, MailboxId, MailboxRole, Rid, Seq, Uid, UidSet};
 use pennypost_ports::{Consistency, Control, PortError, PortResult};
 
 use crate::hints::{Hint, write_hints};
@@ -50,6 +52,33 @@ impl KeptMail {
     #[must_use]
     pub fn new(store: Mailstore, control: Arc<dyn Control>) -> KeptMail {
         KeptMail { store, control }
+    }
+
+    /// The newest letters that came, with their cards: the account is loaded, and of its journal read what lies around them.
+    async fn newest_cards(&self, account: AccountKey, limit: usize) -> Result<Vec<SeenLetter>, StoreError> {
+        let state = self.store.load(account, Consistency::Eventual).await?;
+        // Nor what came by the catch-all: rules are not asked about it.
+        let hidden = [MailboxRole::Sent, MailboxRole::Drafts, MailboxRole::Junk, MailboxRole::Transfer];
+        let came = |role: Option<MailboxRole>| role.is_none_or(|role| !hidden.contains(&role));
+        let mut rows: Vec<(&str, Row)> = Vec::new();
+        for mailbox in state.mailboxes().filter(|mailbox| came(mailbox.role)) {
+            for row in mailbox.rows.iter() {
+                rows.push((mailbox.name.as_str(), *row));
+                // However many there are, few are held.
+                if rows.len() >= limit.saturating_mul(2).max(SLICE) {
+                    keep_newest(&mut rows, limit);
+                }
+            }
+        }
+        keep_newest(&mut rows, limit);
+        let origins: Vec<Rid> = rows.iter().map(|(_, row)| row.origin).collect();
+        let cards = self.store.cards(account, &origins).await?;
+        let seen = |(mailbox, row): &(&str, Row)| {
+            let card = cards.get(&row.origin)?.clone();
+            let (time, size) = (row.internal_date, row.size);
+            Some(SeenLetter { mailbox: (*mailbox).to_owned(), uid: row.uid, time, size, card })
+        };
+        Ok(rows.iter().filter_map(seen).collect())
     }
 
     /// Both accounts.
@@ -398,6 +427,7 @@ impl Mail for KeptMail {
     async fn counts(&self, account: AccountKey) -> PortResult<Vec<MailboxCount>> {
         let state = self.store.load(account, Consistency::Strong).await.map_err(port_error)?;
         let counts = state.mailboxes().map(|mailbox| MailboxCount {
+            id: mailbox.id,
             name: mailbox.name.clone(),
             role: mailbox.role,
             messages: mailbox.rows.len() as u64,
@@ -405,6 +435,16 @@ impl Mail for KeptMail {
         });
         Ok(counts.collect())
     }
+
+    async fn newest_letters(&self, account: AccountKey, limit: usize) -> PortResult<Vec<SeenLetter>> {
+        self.newest_cards(account, limit).await.map_err(port_error)
+    }
+}
+
+/// The newest first, so many of them.
+fn keep_newest(rows: &mut Vec<(&str, Row)>, limit: usize) {
+    rows.sort_unstable_by_key(|(_, row)| std::cmp::Reverse((row.internal_date, row.uid)));
+    rows.truncate(limit);
 }
 
 fn port_error(error: StoreError) -> PortError {

@@ -96,7 +96,7 @@ mod tests {
     use async_trait::async_trait;
     use pennypost_admin::{
         Administration, Copied, Copying, LetterDeed, LettersDone, Mail, MailboxCount, NamedLetter, NewExport,
-        NewLetterDeed, Task, TaskProblem, TaskState, ToCopy, Worked,
+        NewLetterDeed, SeenLetter, Task, TaskProblem, TaskState, ToCopy, Worked,
     };
     use pennypost_directory::Page;
     use pennypost_fold::State;
@@ -274,6 +274,10 @@ mod tests {
 
         async fn counts(&self, account: AccountKey) -> PortResult<Vec<MailboxCount>> {
             self.mail.counts(account).await
+        }
+
+        async fn newest_letters(&self, account: AccountKey, limit: usize) -> PortResult<Vec<SeenLetter>> {
+            self.mail.newest_letters(account, limit).await
         }
     }
 

@@ -1,5 +1,5 @@
 //! `role`, `key`, `log`, `statistics`, `plan`, `sign-in`, `session`, `second-factor`, `security`, `service`, `task`,
-//! `business`, `secretary`, `invitation`, `profile`, `sending`: who may administer what, how people and programs come in, the log of
+//! `business`, `secretary`, `invitation`, `profile`, `sending`, `rules`: who may administer what, how people and programs come in, the log of
 //! operations, statistics of mail, plans of tenants, long operations, business mailboxes and secretaries. All go through
 //! [`pennypost_admin`] as the operator, whom everything is permitted, and what changes something is recorded.
 
@@ -19,6 +19,7 @@ mod order;
 mod plan;
 mod profile;
 mod role;
+mod rules;
 mod second_factor;
 mod secretary;
 mod security;
@@ -57,6 +58,7 @@ pub use order::OrderCommand;
 pub use plan::PlanCommand;
 pub use profile::ProfileCommand;
 pub use role::RoleCommand;
+pub use rules::RulesCommand;
 pub use second_factor::SecondFactorCommand;
 pub use secretary::SecretaryCommand;
 pub use security::SecurityCommand;
@@ -286,6 +288,9 @@ pub enum AdministrationCommand {
     /// Letters to others outside the organisation: who sends none, how often the others may
     #[command(subcommand)]
     Sending(SendingCommand),
+    /// Rules and lists of senders of a member, for the letters that come in
+    #[command(subcommand)]
+    Rules(RulesCommand),
     /// Whose names members' letters bear, and in which form
     #[command(subcommand)]
     Names(NamesCommand),
@@ -327,6 +332,7 @@ pub(crate) async fn run(
         AdministrationCommand::Order(command) => order::run(office, command, text, output).await,
         AdministrationCommand::Letter(command) => Box::pin(letter::run(office, command, text, output)).await,
         AdministrationCommand::Sending(command) => sending::run(office, command, text, output).await,
+        AdministrationCommand::Rules(command) => Box::pin(rules::run(office, command, text, output)).await,
         AdministrationCommand::Names(command) => names::run(office, command, text, output).await,
     }
 }

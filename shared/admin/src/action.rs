@@ -317,6 +317,12 @@ actions! {
     AccountBackup "account.back-up" Members Write Account Nobody NobodyBelow;
     /// Erase an account in the recycle bin with its mail (ORG-23).
     AccountErase "account.erase" Members Write Account Nobody NobodyBelow;
+    /// Look at what a member has said of the letters that he receives: rules, lists of senders.
+    RulesRead "rules.read" Members Read Account Oneself All;
+    /// Say something else (RUL-01, RCV-07, RCV-08).
+    RulesChange "rules.change" Members Write Account Oneself NobodyBelow;
+    /// Look what rules would do to one's own last letters.
+    RulesTry "rules.try" Members Read Account Oneself Owner;
     /// List tags, look at one (ORG-25).
     TagRead "tag.read" Members Read Tenant Nobody All;
     /// Add a tag.

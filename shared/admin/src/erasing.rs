@@ -77,6 +77,7 @@ pub const PARTITIONS: &[&str] = &[
     "requests",
     "requests-for-second",
     "roles",
+    "rules",
     "second-factors",
     "secretaries",
     "secretary-of",

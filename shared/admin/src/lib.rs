@@ -89,6 +89,7 @@ mod provider_sign_in;
 mod providers;
 mod provisioning;
 mod purchases;
+mod receiving;
 mod recovery;
 mod recycle_bin;
 pub mod requests;
@@ -150,7 +151,7 @@ pub use joining::{Accepted, Leads, SeenInvitation};
 pub use keys::{ApiKey, Holder, KeyId, MAX_KEYS, NewKey, NotAuthentic};
 pub use last_week::LastWeek;
 pub use limits::Names;
-pub use mail::{Copied, Copying, LettersDone, Mail, MailboxCount, ToCopy};
+pub use mail::{Copied, Copying, LettersDone, Mail, MailboxCount, SeenLetter, ToCopy};
 pub use members::{MadeMember, NewMember};
 pub use mobiles::MobileLogin;
 pub use notices::NoticeSender;
@@ -175,6 +176,7 @@ pub use provisioning::Provisioner;
 pub use purchases::{
     Application, OrderState, OrderTerms, Paper, PaperState, Purchase, PurchaseChange, PurchaseKind,
 };
+pub use receiving::{MAX_TRIED, SeenRules, Tried};
 pub use requests::{Order, Pending, RequestId};
 pub use roles::{MAX_ROLES, Role, RoleId};
 pub use secretaries::Deputy;

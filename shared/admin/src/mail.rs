@@ -1,7 +1,8 @@
 //! What administration does to mail: whoever keeps the mail does it, in pieces, each of which is durable.
 
 use async_trait::async_trait;
-use pennypost_model::{AccountKey, MailboxRole, Seq};
+use pennypost_model::message::Card;
+use pennypost_model::{AccountKey, MailboxId, MailboxRole, Seq, Timestamp, Uid};
 use pennypost_ports::PortResult;
 
 use crate::{LetterDeed, NamedLetter};
@@ -44,6 +45,10 @@ pub trait Mail: Send + Sync {
 
     /// What the mailboxes of an account hold, in the order in which they were made.
     async fn counts(&self, account: AccountKey) -> PortResult<Vec<MailboxCount>>;
+
+    /// The newest letters that came to an account, wherever they lie now but in Sent, Drafts and Junk: so many at most, the
+    /// newest first, with what lists show of them.
+    async fn newest_letters(&self, account: AccountKey, limit: usize) -> PortResult<Vec<SeenLetter>>;
 }
 
 /// What came of doing something to letters.
@@ -60,6 +65,8 @@ pub enum LettersDone {
 /// What a mailbox holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MailboxCount {
+    /// Which it is.
+    pub id: MailboxId,
     /// Its full name.
     pub name: String,
     /// What the post office itself uses it for.
@@ -68,6 +75,21 @@ pub struct MailboxCount {
     pub messages: u64,
     /// Of these, such as are not read.
     pub unread: u64,
+}
+
+/// A letter as lists show it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SeenLetter {
+    /// The mailbox in which it lies.
+    pub mailbox: String,
+    /// Its UID there.
+    pub uid: Uid,
+    /// When it came.
+    pub time: Timestamp,
+    /// Bytes.
+    pub size: u64,
+    /// Who wrote it to whom about what, cut.
+    pub card: Card,
 }
 
 /// What is copied where.

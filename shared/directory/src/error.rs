@@ -1,6 +1,7 @@
 //! Why the directory did not do what it was asked.
 
 use pennypost_model::codec::CodecError;
+use pennypost_policy::rules::RulesError;
 use pennypost_policy::{AddressError, PolicyError};
 use pennypost_ports::PortError;
 
@@ -48,6 +49,9 @@ pub enum DirectoryError {
     /// No such policy.
     #[error(transparent)]
     Policy(#[from] PolicyError),
+    /// Rules of a member that can't be.
+    #[error(transparent)]
+    MemberRules(#[from] RulesError),
     /// A name of a tenant or person.
     #[error("a name has 1 to {limit} characters and no control characters")]
     Name {
@@ -255,6 +259,7 @@ impl DirectoryError {
             E::Address(_)
             | E::UnsuitableAddress { .. }
             | E::Policy(_)
+            | E::MemberRules(_)
             | E::Name { .. }
             | E::Password(_)
             | E::SignInRules(_)

@@ -9,6 +9,8 @@
 //! | `T` | `tenant` | [`Tenant`], with its [`Plan`] |
 //! | `T` | `names` | the form of the names that members' letters bear (`names`) |
 //! | `T` | `policy` | [`pennypost_policy::TenantPolicy`] |
+//! | `T` | `members-with-rules` | who may have rules of what they receive (`member_rules`) |
+//! | `T/rules` | `A` | what a member has said of what he receives: [`MemberRules`] |
 //! | `T` | `domain/NAME` | [`Domain`] |
 //! | `T/accounts` | `A` | [`Account`] |
 //! | `T/credentials` | `A` | argon2id PHC string and SCRAM keys; never logged, never listed |
@@ -86,6 +88,7 @@ mod joining;
 mod life;
 mod limits;
 mod locks;
+mod member_rules;
 mod mobile;
 mod names;
 mod networks;
@@ -156,6 +159,7 @@ pub use joining::{
 pub use life::NewOwner;
 pub use limits::{Block, Blockable, MailPermission, MailReach};
 pub use locks::Lock;
+pub use member_rules::{SaidRules, WithRules};
 pub use mobile::{MOBILE_CODE_MINUTES, Mobile, MobileNumber, MobilePurpose, SmsAsker};
 pub use names::{BadNameForm, MAX_NAME_FORM, NameForm};
 pub use networks::{AddressRule, MAX_NETWORKS, Network, NetworkError, Verdict};
@@ -171,7 +175,10 @@ pub use passkey::{
 };
 pub use password::{MAX_PASSWORD, MIN_PASSWORD};
 pub use password_rules::{Broken, PasswordRules, Weakness};
-pub use pennypost_policy::{AddressError, DomainName, MailAddress, PolicyError, SenderPattern, TenantPolicy};
+pub use pennypost_policy::{
+    AddressError, DomainName, MailAddress, MemberRules, Personal, PolicyError, SenderPattern, TenantPolicy,
+    rules,
+};
 pub use plan::{
     Capacities, Function, LONG_LOG_DAYS, Limits, NoFunction, Payment, Plan, Untried, Verification,
 };

@@ -205,6 +205,7 @@ impl Directory {
         self.check_seat(&account, SeatUse::of(AccountKind::Member, false), check).await?;
         // While it is in the bin nothing opens it.
         self.forget_credentials(key).await?;
+        self.forget_member_rules(key).await?;
         if let Some(credential) = credential {
             self.write(&credential_key(key), &credential, Expected::Any).await?;
         }
@@ -253,6 +254,7 @@ impl Directory {
         self.check_seat(&account, SeatUse::of(AccountKind::Business, false), check).await?;
         // Before it changes: else what was the person's would open the business mailbox if the process died in between.
         self.forget_credentials(key).await?;
+        self.forget_member_rules(key).await?;
         self.try_change_account(key, |account| {
             check(account)?;
             account.kind = AccountKind::Business;
@@ -272,6 +274,8 @@ impl Directory {
             Ok(())
         })
         .await?;
+        // Who was about to say something has written it meanwhile.
+        self.forget_member_rules(key).await?;
         self.erase(&bin_key(key)).await
     }
 
@@ -365,11 +369,14 @@ impl Directory {
             }
             self.forget_users(key).await?;
             self.forget_recovery(key).await?;
+            self.forget_member_rules(key).await?;
             self.forget_password_reminder(key).await?;
             self.forget_cuts(key).await?;
             self.erase(&sent_key(key)).await?;
             self.erase(&account_item_key(key)).await?;
         }
+        // Who was about to say something when the account went has written it meanwhile.
+        self.forget_member_rules(key).await?;
         self.erase(&bin_key(key)).await
     }
 }

@@ -495,6 +495,17 @@ impl Draft {
         Ok(mailbox.rows.select(uids).map(|(_, row)| row.uid).collect())
     }
 
+    /// Takes those keywords out for which there is no room in the account, the last ones first.
+    pub fn fit_keywords(&self, flags: &mut FlagSet) {
+        let mut room = RowFlags::MAX_KEYWORDS.saturating_sub(self.state.keywords().len());
+        flags.keywords.retain(|keyword| {
+            let is_known = self.state.keyword_bit(keyword).is_some();
+            let fits = is_known || room > 0;
+            room -= usize::from(fits && !is_known);
+            fits
+        });
+    }
+
     fn check_keywords(&self, flags: &FlagSet) -> Result<(), DraftError> {
         let unknown = flags.keywords.iter().filter(|k| self.state.keyword_bit(k).is_none()).count();
         if self.state.keywords().len() + unknown > RowFlags::MAX_KEYWORDS {

@@ -1,11 +1,16 @@
 //! The decision after the `250`: into which mailbox goes a recipient's copy, and why?
 //!
-//! Feature RCV-06: tenant lists before personal ones (which are not built yet)
+//! Feature RCV-06: tenant lists before personal ones
 
-use pennypost_model::event::{Decision, DmarcPolicy, Parsed, Recipient, SourceKind, Target, Verdict, Via};
+use pennypost_model::event::{
+    Body, Decision, DmarcPolicy, Parsed, Recipient, SourceKind, Target, Verdict, Via,
+};
+use pennypost_model::message::cut;
 use pennypost_model::{FlagSet, MailboxRole, SystemFlags};
 
 use crate::accept::senders;
+use crate::address::MailAddress;
+use crate::rules::{Letter, Personal, Put};
 use crate::score::score;
 use crate::tenant::TenantPolicy;
 
@@ -13,23 +18,45 @@ use crate::tenant::TenantPolicy;
 pub const SYSTEM_REASON: &str = "system";
 /// The reason of the copy in Sent.
 pub const SENT_REASON: &str = "rule:sent";
+/// What the reason begins with that names a rule of the member.
+pub const MEMBER_RULE_REASON: &str = "member-rule:";
+
+/// What the reason begins with that says how many more rules of the member held than are named.
+pub const MORE_MEMBER_RULES_REASON: &str = "member-rules-more:";
+
+/// Rules that are named of those that held.
+const NAMED: usize = 5;
+/// Bytes of each name.
+const NAME: usize = 40;
+/// Bytes that these reasons take for all recipients of a letter: an event and a trace hold those of all of them.
+const ALL_NAMED: usize = 32_000;
 
 /// Decides where the copy of `recipient` goes, in this order; the first rule that fires wins:
 ///
 /// 1. made by the system: Inbox; the copy of a member who wrote it: Sent, and seen (SND-16);
 /// 2. came by the catch-all: the folder for wrong addresses (RCV-17); handed in by a member who had signed in: Inbox, since
-///    nobody else can have written it, unless its subject is filtered (listed since then): Junk;
+///    nobody else can have written it, unless its subject is filtered (listed since then), or the recipient has blacklisted
+///    its author: Junk;
 /// 3. blacklisted by the tenant or subject filtered (listed since the message was accepted): Junk;
 /// 4. whitelisted by the tenant: Inbox;
-/// 5. *here the recipient's own lists will stand* (RCV-06: after the tenant's; RCV-07, RCV-08);
+/// 5. the recipient's own lists (RCV-06: after the tenant's): whitelisted (RCV-08): Inbox; else blacklisted (RCV-07): Junk;
 /// 6. DMARC failed and the domain asks for `quarantine`, or for `reject` and it was let in nevertheless: Junk;
 /// 7. the service that received it found that it is spam: Junk;
 /// 8. the score reaches the tenant's threshold: Junk;
 /// 9. Inbox.
 ///
-/// The reasons begin with the version of the policy and the score, and end with the rule that fired.
+/// What would go to the Inbox for another reason than that the system made it is then what the recipient's own rules are asked
+/// about (RUL-01): they move, delete, label and mark it. What is Junk stays there.
+///
+/// The reasons begin with the version of the policy and the score, then comes the rule that fired, and where the recipient has
+/// rules or lists their version and the first of his rules that fired, as many as there is room for, with their names cut.
 #[must_use]
-pub fn place(policy: &TenantPolicy, parsed: &Parsed, recipient: &Recipient) -> Decision {
+pub fn place(
+    policy: &TenantPolicy,
+    parsed: &Parsed,
+    recipient: &Recipient,
+    personal: Option<&Personal>,
+) -> Decision {
     let accepted = &parsed.accepted;
     let facts = &parsed.sidecar.facts;
     let mut reasons = vec![format!("policy-version:{}", policy.version)];
@@ -41,6 +68,10 @@ pub fn place(policy: &TenantPolicy, parsed: &Parsed, recipient: &Recipient) -> D
         reasons.push(SYSTEM_REASON.to_owned());
         return decision(MailboxRole::Inbox, reasons);
     }
+    let senders = senders(&accepted.reverse_path, facts.from.iter().map(|author| author.address.as_str()));
+    // Of what can't be read nothing holds.
+    let said = personal.filter(|personal| !personal.unreadable);
+    let blacklists = |personal: &Personal| personal.rules.blacklists(&senders);
     if accepted.source.kind.submission().is_some() {
         let (role, rule, flags) = match recipient.via {
             Via::Sent => (MailboxRole::Sent, SENT_REASON, FlagSet::system(SystemFlags::SEEN)),
@@ -48,18 +79,20 @@ pub fn place(policy: &TenantPolicy, parsed: &Parsed, recipient: &Recipient) -> D
             Via::Direct | Via::Alias | Via::Group if policy.filters_subject(&facts.subject) => {
                 (MailboxRole::Junk, "rule:tenant-subject-filter", FlagSet::default())
             }
+            Via::Direct | Via::Alias | Via::Group if said.is_some_and(blacklists) => {
+                (MailboxRole::Junk, "rule:personal-blacklist", FlagSet::default())
+            }
             Via::Direct | Via::Alias | Via::Group | Via::Outside => {
                 (MailboxRole::Inbox, "rule:submission", FlagSet::default())
             }
         };
         reasons.push(rule.to_owned());
-        return Decision { flags, ..decision(role, reasons) };
+        return by_rules(personal, parsed, recipient, Decision { flags, ..decision(role, reasons) });
     }
     let score = score(&accepted.auth, facts);
     reasons.push(format!("score:{}", score.points));
     reasons.extend(score.reasons);
 
-    let senders = senders(&accepted.reverse_path, facts.from.iter().map(|author| author.address.as_str()));
     let failed_dmarc =
         accepted.auth.dmarc == Verdict::Fail && accepted.auth.dmarc_policy != DmarcPolicy::None;
     let (role, rule) = if recipient.via == Via::CatchAll {
@@ -70,6 +103,10 @@ pub fn place(policy: &TenantPolicy, parsed: &Parsed, recipient: &Recipient) -> D
         (MailboxRole::Junk, "tenant-subject-filter")
     } else if policy.whitelists(&senders) {
         (MailboxRole::Inbox, "tenant-whitelist")
+    } else if said.is_some_and(|personal| personal.rules.whitelists(&senders)) {
+        (MailboxRole::Inbox, "personal-whitelist")
+    } else if said.is_some_and(blacklists) {
+        (MailboxRole::Junk, "personal-blacklist")
     } else if failed_dmarc && !accepted.auth.trusted {
         (MailboxRole::Junk, "dmarc")
     } else if accepted.source.kind == (SourceKind::Service { spam: Verdict::Fail }) {
@@ -80,7 +117,55 @@ pub fn place(policy: &TenantPolicy, parsed: &Parsed, recipient: &Recipient) -> D
         (MailboxRole::Inbox, "default")
     };
     reasons.push(format!("rule:{rule}"));
-    decision(role, reasons)
+    by_rules(personal, parsed, recipient, decision(role, reasons))
+}
+
+/// The decision as the recipient's own rules change it.
+fn by_rules(
+    personal: Option<&Personal>,
+    parsed: &Parsed,
+    recipient: &Recipient,
+    mut decided: Decision,
+) -> Decision {
+    let Some(personal) = personal else { return decided };
+    if personal.unreadable {
+        decided.reasons.push("member-rules:unreadable".to_owned());
+        return decided;
+    }
+    decided.reasons.push(format!("member-rules:{}", personal.version));
+    if decided.target != Target::Role(MailboxRole::Inbox) {
+        return decided;
+    }
+    let mut own = personal.own.clone();
+    if matches!(recipient.via, Via::Direct | Via::Alias) {
+        own.extend(MailAddress::parse(&recipient.address));
+    }
+    let accepted = &parsed.accepted;
+    let size = match &accepted.body {
+        Body::Inline(message) => message.size,
+        Body::Spooled { size, .. } => *size,
+    };
+    let letter = Letter { time: accepted.time, size, facts: &parsed.sidecar.facts, own: &own };
+    let applied = personal.rules.apply(&letter);
+    let mut room = ALL_NAMED / accepted.recipients.len().max(1);
+    let names = applied.fired.iter().map(|number| cut(&personal.rules.rules[*number].name, NAME));
+    let named = names.map(|name| format!("{MEMBER_RULE_REASON}{name}")).take(NAMED).take_while(|reason| {
+        let fits = reason.len() <= room;
+        room = room.saturating_sub(reason.len());
+        fits
+    });
+    let named: Vec<String> = named.collect();
+    let more = applied.fired.len() - named.len();
+    decided.reasons.extend(named);
+    if more > 0 {
+        decided.reasons.push(format!("{MORE_MEMBER_RULES_REASON}{more}"));
+    }
+    decided.target = match applied.put {
+        Some(Put::Folder(folder)) => Target::Mailbox(folder.id),
+        Some(Put::Trash) => Target::Role(MailboxRole::Trash),
+        None => decided.target,
+    };
+    Decision { flags: applied.flags, ..decided }
 }
 
 fn decision(role: MailboxRole, reasons: Vec<String>) -> Decision {
@@ -166,7 +251,7 @@ mod tests {
             ("a@any.example", "hello", &dmarc(DmarcPolicy::None), Via::Direct, Inbox, "rule:default"),
             ("a@any.example", "hello", &poor, Via::Direct, Junk, "rule:score"),
         ] {
-            let decision = place(&policy(), &parsed(sender, subject, auth.clone()), &recipient(via));
+            let decision = place(&policy(), &parsed(sender, subject, auth.clone()), &recipient(via), None);
             assert_eq!(decision.target, Target::Role(role), "{sender} {subject} {auth:?}");
             assert_eq!(decision.reasons.last().map(String::as_str), Some(rule));
             assert_eq!(decision.reasons.first().map(String::as_str), Some("policy-version:7"));
@@ -185,7 +270,7 @@ mod tests {
         ] {
             let mut message = parsed(sender, "hello", fine.clone());
             message.accepted.source.kind = SourceKind::Service { spam };
-            let decision = place(&policy(), &message, &recipient(Via::Direct));
+            let decision = place(&policy(), &message, &recipient(Via::Direct), None);
             assert_eq!(decision.target, Target::Role(role), "{sender} {spam:?}");
             assert_eq!(decision.reasons.last().map(String::as_str), Some(rule));
         }
@@ -210,23 +295,216 @@ mod tests {
             (Via::CatchAll, Transfer, "rule:catch-all", false),
             (Via::Sent, Sent, SENT_REASON, true),
         ] {
-            let decision = place(&strict, &message, &recipient(via));
+            let decision = place(&strict, &message, &recipient(via), None);
             assert_eq!(decision.target, Target::Role(role), "{via:?}");
             assert_eq!(decision.reasons.last().map(String::as_str), Some(rule));
             assert_eq!(decision.flags.system == SystemFlags::SEEN, is_seen);
         }
         message.sidecar.facts.subject = "A lottery".to_owned();
-        let decision = place(&strict, &message, &recipient(Via::Direct));
+        let decision = place(&strict, &message, &recipient(Via::Direct), None);
         assert_eq!(decision.target, Target::Role(MailboxRole::Junk), "whoever sent it (RCV-05)");
-        assert_eq!(place(&strict, &message, &recipient(Via::Sent)).target, Target::Role(Sent));
+        assert_eq!(place(&strict, &message, &recipient(Via::Sent), None).target, Target::Role(Sent));
     }
 
     #[test]
     fn the_systems_own_mail_reaches_the_inbox() {
         let mut message = parsed("", "", AuthResults::default());
         message.accepted.source.kind = SourceKind::System;
-        let decision = place(&policy(), &message, &recipient(Via::Direct));
+        let decision = place(&policy(), &message, &recipient(Via::Direct), None);
         assert_eq!(decision.target, Target::Role(MailboxRole::Inbox));
+    }
+
+    fn personal(change: impl FnOnce(&mut Personal)) -> Personal {
+        let mut personal = Personal { version: 3, ..Personal::default() };
+        personal.rules.whitelist.push("friend.example".parse().expect("a domain"));
+        personal
+            .rules
+            .blacklist
+            .extend(["foe.example", "good.example"].map(|one| one.parse().expect("a domain")));
+        change(&mut personal);
+        personal
+    }
+
+    /// Feature RCV-06: a tenant's whitelist wins over a member's blacklist, its blacklist over a member's whitelist
+    /// Feature RCV-07 (part): a member's blacklist takes letters to Junk, after the tenant's lists; they are not refused
+    /// Feature RCV-08: what a member's whitelist names is not taken for spam
+    #[test]
+    fn a_members_own_lists_come_after_the_tenants() {
+        use MailboxRole::{Inbox, Junk, Transfer};
+        let fine = AuthResults { spf: Verdict::Pass, ..AuthResults::default() };
+        let poor = AuthResults {
+            spf: Verdict::Fail,
+            dkim: Verdict::Fail,
+            dmarc: Verdict::Fail,
+            ..AuthResults::default()
+        };
+        let both = personal(|personal| {
+            personal.rules.whitelist.push("pal@foe.example".parse().expect("an address"));
+            personal.rules.whitelist.push("bad.example".parse().expect("a domain"));
+        });
+        for (sender, subject, auth, via, role, rule) in [
+            ("a@friend.example", "hello", &poor, Via::Direct, Inbox, "rule:personal-whitelist"),
+            ("a@friend.example", "lottery", &fine, Via::Direct, Junk, "rule:tenant-subject-filter"),
+            ("a@foe.example", "hello", &fine, Via::Group, Junk, "rule:personal-blacklist"),
+            ("pal@foe.example", "hello", &fine, Via::Direct, Inbox, "rule:personal-whitelist"),
+            ("a@good.example", "hello", &fine, Via::Direct, Inbox, "rule:tenant-whitelist"),
+            ("a@bad.example", "hello", &fine, Via::Direct, Junk, "rule:tenant-blacklist"),
+            ("a@foe.example", "hello", &fine, Via::CatchAll, Transfer, "rule:catch-all"),
+            ("a@any.example", "hello", &poor, Via::Direct, Junk, "rule:score"),
+        ] {
+            let message = parsed(sender, subject, auth.clone());
+            let decision = place(&policy(), &message, &recipient(via), Some(&both));
+            assert_eq!(decision.target, Target::Role(role), "{sender} {subject}");
+            let [.., fired, version] = &decision.reasons[..] else { panic!("{decision:?}") };
+            assert_eq!((fired.as_str(), version.as_str()), (rule, "member-rules:3"));
+        }
+    }
+
+    /// Feature RUL-01 (part): several rules of a member on receiving; none on sending
+    #[test]
+    fn a_members_rules_are_asked_about_what_the_inbox_gets() {
+        use crate::rules::{Condition, Folder, Join, Moment, Rule, RuleAction, Words};
+        use pennypost_model::MailboxId;
+        let words = |word: &str| Words { join: Join::Any, words: vec![word.to_owned()] };
+        let rule = |name: &str, conditions, actions| Rule {
+            name: name.to_owned(),
+            enabled: true,
+            moment: Moment::Receive,
+            join: Join::Any,
+            conditions,
+            actions,
+            stop: false,
+        };
+        let bills = Folder { id: MailboxId(9), name: "Bills".to_owned() };
+        let ruled = personal(|personal| {
+            personal.rules.rules = vec![
+                rule("bills", vec![Condition::Subject(words("bill"))], vec![RuleAction::Move(bills)]),
+                rule("size", vec![Condition::Size { least: Some(7), below: None }], vec![RuleAction::Flag]),
+            ];
+        });
+        let decide = |sender: &str, kind: Option<SourceKind>, via| {
+            let mut message =
+                parsed(sender, "Your bill", AuthResults { spf: Verdict::Pass, ..AuthResults::default() });
+            message.accepted.body = Body::Spooled { object: String::new(), size: 7 };
+            message.accepted.source.kind = kind.unwrap_or(SourceKind::Smtp);
+            place(&policy(), &message, &recipient(via), Some(&ruled))
+        };
+        let decision = decide("a@any.example", None, Via::Direct);
+        assert_eq!(decision.target, Target::Mailbox(MailboxId(9)));
+        assert_eq!(decision.flags.system, SystemFlags::FLAGGED);
+        assert!(decision.reasons.ends_with(&[
+            "rule:default".to_owned(),
+            "member-rules:3".to_owned(),
+            "member-rule:bills".to_owned(),
+            "member-rule:size".to_owned(),
+        ]));
+        assert_eq!(decision, decide("a@any.example", None, Via::Direct), "as often as it is asked");
+        assert_eq!(decide("a@friend.example", None, Via::Direct).target, Target::Mailbox(MailboxId(9)));
+        assert_eq!(decide("a@foe.example", None, Via::Direct).target, Target::Role(MailboxRole::Junk));
+        assert_eq!(decide("a@any.example", None, Via::CatchAll).target, Target::Role(MailboxRole::Transfer));
+        let system = decide("", Some(SourceKind::System), Via::Direct);
+        assert_eq!((system.target, system.flags.is_empty()), (Target::Role(MailboxRole::Inbox), true));
+        let submitter = Submitter {
+            account: recipient(Via::Sent).account,
+            address: "a@foe.example".to_owned(),
+            protocol: "ESMTPSA".to_owned(),
+        };
+        let submission = Submission { submitter, bcc: String::new() };
+        let colleague = || Some(SourceKind::Submission(Box::new(submission.clone())));
+        assert_eq!(decide("a@any.example", colleague(), Via::Group).target, Target::Mailbox(MailboxId(9)));
+        assert_eq!(decide("a@foe.example", colleague(), Via::Direct).target, Target::Role(MailboxRole::Junk));
+        assert_eq!(decide("a@foe.example", colleague(), Via::Sent).target, Target::Role(MailboxRole::Sent));
+    }
+
+    #[test]
+    fn rules_that_cannot_be_read_hold_up_no_letter() {
+        // Nothing is taken from what can't be read, not even if something of it were there.
+        let broken = personal(|personal| personal.unreadable = true);
+        let message =
+            parsed("a@foe.example", "hello", AuthResults { spf: Verdict::Pass, ..AuthResults::default() });
+        let decision = place(&policy(), &message, &recipient(Via::Direct), Some(&broken));
+        assert_eq!(decision.target, Target::Role(MailboxRole::Inbox));
+        assert_eq!(decision.reasons.last().map(String::as_str), Some("member-rules:unreadable"));
+    }
+
+    /// A letter to as many as there may be, with as many rules as there may be, all of which hold, with the longest names.
+    #[test]
+    fn reasons_of_all_recipients_fit_into_an_event_and_a_trace() {
+        use crate::rules::{
+            Condition, Join, MAX_RULE_NAME, MAX_RULES, MemberRules, Moment, Rule, RuleAction,
+        };
+        use pennypost_model::codec::encode;
+        use pennypost_model::event::Decided;
+        use pennypost_model::trace::{Outcome, TraceRecipient, TraceRecord, TraceStep};
+        use pennypost_model::{Rid, Seq, Uid};
+        let rule = |number: usize, name: &str| Rule {
+            name: format!("{number:02}{}", name.repeat(MAX_RULE_NAME - 2)),
+            enabled: true,
+            moment: Moment::Receive,
+            join: Join::Any,
+            conditions: vec![Condition::Size { least: Some(0), below: None }],
+            actions: vec![RuleAction::Flag],
+            stop: false,
+        };
+        let ruled = |name: &str| Personal {
+            version: u64::MAX,
+            rules: MemberRules {
+                rules: (0..MAX_RULES).map(|number| rule(number, name)).collect(),
+                ..MemberRules::default()
+            },
+            ..Personal::default()
+        };
+        let sizes = |count: u64, personal: Option<&Personal>| {
+            let fine = AuthResults { spf: Verdict::Pass, ..AuthResults::default() };
+            let mut message = parsed("a@any.example", "hello", fine);
+            let recipient = |number: u64| Recipient {
+                account: AccountKey { tenant: TenantId(1), account: AccountId(number) },
+                address: format!("somebody.with.a.name.{number}@mail.example.com"),
+                via: Via::Direct,
+            };
+            message.accepted.recipients = (0..count).map(recipient).collect();
+            let to = &message.accepted.recipients;
+            let decisions: Vec<Decision> =
+                to.iter().map(|one| place(&policy(), &message, one, personal)).collect();
+            let recipients = to.iter().zip(&decisions).map(|(one, decision)| TraceRecipient {
+                address: one.address.clone(),
+                account: one.account,
+                reasons: decision.reasons.clone(),
+                outcome: Outcome::Stored {
+                    seq: Seq(1_000_000),
+                    uid: Uid(1_000_000),
+                    rid: Rid::new(Seq(1_000_000), 1),
+                    mailbox: "#1000000".to_owned(),
+                },
+            });
+            let step = TraceStep::Delivered {
+                accepted: Timestamp(1),
+                peer: String::new(),
+                reverse_path: String::new(),
+                subject: String::new(),
+                message_id: String::new(),
+                size: 1,
+                auth: [Verdict::Pass; 3],
+                recipients: recipients.collect(),
+            };
+            let accepted = message.accepted.clone();
+            let trace = encode(&TraceRecord::new(accepted.tenant, accepted.id, Timestamp(1), step)).len();
+            let most = decisions.iter().map(|decision| decision.reasons.len()).max();
+            let decided = Decided { decisions, accepted, sidecar: message.sidecar };
+            (encode(&pennypost_model::event::Event::Decided(Box::new(decided))).len(), trace, most)
+        };
+        let (event, trace, _) = sizes(1_000, None);
+        for name in ["x", "规"] {
+            let ruled = ruled(name);
+            let (with_event, with_trace, _) = sizes(1_000, Some(&ruled));
+            assert!(
+                with_event < 255_000 && with_trace < 380_000,
+                "{with_event} of {event}, {with_trace} of {trace}"
+            );
+            let (.., named) = sizes(1, Some(&ruled));
+            let (.., without) = sizes(1, None);
+            assert_eq!(named.zip(without).map(|(named, without)| named - without), Some(NAMED + 2));
+        }
     }
 
     #[test]
@@ -236,10 +514,13 @@ mod tests {
         let strict = TenantPolicy { junk_threshold: 45, ..TenantPolicy::default() };
         let message = parsed("a@any.example", "hello", poor);
         assert_eq!(
-            place(&lenient, &message, &recipient(Via::Direct)).target,
+            place(&lenient, &message, &recipient(Via::Direct), None).target,
             Target::Role(MailboxRole::Inbox)
         );
-        assert_eq!(place(&strict, &message, &recipient(Via::Direct)).target, Target::Role(MailboxRole::Junk));
+        assert_eq!(
+            place(&strict, &message, &recipient(Via::Direct), None).target,
+            Target::Role(MailboxRole::Junk)
+        );
     }
 
     fn verdict() -> impl Strategy<Value = Verdict> {
@@ -256,9 +537,9 @@ mod tests {
             let auth = AuthResults { spf, dkim, dmarc, arc, dmarc_policy: DmarcPolicy::Reject, ..AuthResults::default() };
             let mut message = parsed(&format!("{local}@good.example"), &subject, auth);
             message.sidecar.facts.from[0].name = name;
-            let inbox = place(&policy(), &message, &recipient(Via::Direct));
+            let inbox = place(&policy(), &message, &recipient(Via::Direct), None);
             prop_assert_eq!(inbox.target, Target::Role(MailboxRole::Inbox));
-            let transfer = place(&policy(), &message, &recipient(Via::CatchAll));
+            let transfer = place(&policy(), &message, &recipient(Via::CatchAll), None);
             prop_assert_eq!(transfer.target, Target::Role(MailboxRole::Transfer));
         }
 
@@ -266,8 +547,8 @@ mod tests {
         fn any_sender_and_subject_is_decided_alike_twice(sender in ".{0,80}", subject in ".{0,80}", name in ".{0,80}") {
             let mut message = parsed(&sender, &subject, AuthResults::default());
             message.sidecar.facts.from[0].name = name;
-            let once = place(&policy(), &message, &recipient(Via::Direct));
-            prop_assert_eq!(&once, &place(&policy(), &message, &recipient(Via::Direct)));
+            let once = place(&policy(), &message, &recipient(Via::Direct), None);
+            prop_assert_eq!(&once, &place(&policy(), &message, &recipient(Via::Direct), None));
         }
     }
 }

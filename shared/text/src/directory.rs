@@ -4,7 +4,7 @@ use pennypost_directory::{
     AddressError, Broken, DirectoryError, InvitationEnd, NoSeat, PolicyError, Weakness,
 };
 
-use crate::{Text, say};
+use crate::{Lang, Text, say};
 
 /// A directory error in the person's language.
 #[must_use]
@@ -19,6 +19,13 @@ pub fn directory_message(error: &DirectoryError, text: &Text) -> String {
         E::UnsuitableAddress { address } => say!(text, "error-unsuitable-address", address = address),
         E::Policy(PolicyError::ListFull { limit }) => say!(text, "error-list-full", limit = *limit),
         E::Policy(PolicyError::Keyword { limit }) => say!(text, "error-keyword", limit = *limit),
+        E::MemberRules(error) => {
+            let cause = match text.lang() {
+                Lang::En => error.fault.to_string(),
+                Lang::ZhCn => error.fault.chinese(),
+            };
+            say!(text, "error-member-rules", place = &error.at, cause = cause)
+        }
         E::Name { limit } => say!(text, "error-name", limit = *limit),
         E::Password(weakness) => say!(text, "error-password", broken = broken_rules(weakness, text)),
         E::SignInRules(error) => say!(text, "error-sign-in-rules", cause = error.to_string()),

@@ -19,6 +19,7 @@ mod picker;
 mod plans;
 mod profile;
 mod providers;
+mod receiving;
 mod recovery;
 mod scim;
 mod scim_edges;

@@ -79,6 +79,10 @@ fn body(route: &Route, of: &Tenant) -> Option<Value> {
         "set-password" => json!({ "password": "another long password" }),
         "change-tenant-clients" | "change-account-clients" => clients,
         "add-token" => json!({ "name": "new" }),
+        "change-member-rules" => json!({ "blacklist": ["spam.example"], "rules": [{
+            "name": "new", "conditions": ["to-me"], "actions": ["flag"],
+        }] }),
+        "try-member-rules" => json!({ "rules": null }),
         "add-alias" => {
             json!({ "address": format!("new-alias@{domain}"), "targets": [format!("member@{domain}")] })
         }
@@ -345,6 +349,7 @@ async fn state(office: &Office, of: &Tenant) -> String {
     state += &format!("{:?}", it.mailbox_users(&OPERATOR, of.business).await);
     state += &format!("{:?}", it.secretaries(&OPERATOR, of.member).await);
     state += &format!("{:?}", it.secretary_of(&OPERATOR, of.member).await);
+    state += &format!("{:?}", it.member_rules(&OPERATOR, of.member).await);
     state += &format!("{:?}", it.aliases(&OPERATOR, of.id, &page).await);
     state += &format!("{:?}", it.groups(&OPERATOR, of.id, &page).await);
     state += &format!("{:?}", it.friends(&OPERATOR, of.id, &page).await);

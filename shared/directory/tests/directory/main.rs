@@ -6,6 +6,7 @@ mod entries;
 mod friends;
 mod joining;
 mod life;
+mod member_rules;
 #[allow(dead_code, clippy::allow_attributes, reason = "shared with the tests of administration")]
 mod memory;
 mod organisation;

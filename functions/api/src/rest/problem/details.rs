@@ -1,6 +1,7 @@
 //! What exactly is wrong, in both languages; and what the errors of administration are as problems.
 
 use pennypost_admin::{AdminError, Conflict, Invalid, NotSignedIn, ProviderError, SmsError, Why};
+use pennypost_directory::rules::{RulesError, RulesFault};
 use pennypost_directory::{
     BadFrequency, BadNameForm, DirectoryError, InvitationEnd, Kind as DirectoryKind, MAX_NAME_FORM,
     NetworkError, NoFunction, NoSeat, PolicyError, SignInError, SignInRulesError,
@@ -158,6 +159,7 @@ impl From<DirectoryError> for Refusal {
                 format!("关键词须为 1 至 {limit} 个字符，且不含控制字符"),
             )),
             E::Name { limit } => invalid(name(*limit)),
+            E::MemberRules(error) => rules_error(error),
             E::NoSeat(why) => Refusal::new(Kind::PlanLimit, both(short(&why.to_string()), no_seat(why))),
             E::PlanTerm => {
                 invalid(both("the end has to be later than the beginning", "到期时间须晚于起始时间"))
@@ -225,6 +227,13 @@ pub(crate) fn no_letter() -> Detail {
 pub(crate) fn bad_frequency(error: BadFrequency) -> Detail {
     let (messages, minutes) = BadFrequency::MOST;
     both(error.to_string(), format!("限制须为 1 至 {minutes} 分钟内 1 至 {messages} 封"))
+}
+
+/// What is wrong with a member's rules, and where.
+pub(crate) fn rules_error(error: &RulesError) -> Refusal {
+    let kind = if error.fault == RulesFault::Folder { Kind::Unknown } else { Kind::Invalid };
+    let detail = both(short(&error.fault.to_string()), error.fault.chinese());
+    Refusal::new(kind, detail.clone()).at(error.at.clone(), detail)
 }
 
 pub(crate) fn named_twice() -> Detail {

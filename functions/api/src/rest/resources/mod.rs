@@ -37,6 +37,7 @@ mod policies;
 mod profile;
 pub(crate) mod providers;
 mod purchases;
+pub mod receiving;
 pub(crate) mod recovery;
 pub(crate) mod requests;
 mod roles;
@@ -96,6 +97,7 @@ pub(crate) fn operations() -> impl Iterator<Item = &'static Operation> {
         members::OPERATIONS,
         business::OPERATIONS,
         secretaries::OPERATIONS,
+        receiving::OPERATIONS,
         colleagues::OPERATIONS,
         joining::OPERATIONS,
         inviting::OPERATIONS,

@@ -1,0 +1,258 @@
+//! What rules can't be.
+
+use std::collections::BTreeSet;
+
+use pennypost_model::codec;
+
+use super::{Condition, MemberRules, Rule, RuleAction, TimeOfDay, Words, apply, fold};
+use crate::address::{AddressError, DomainName};
+
+/// Rules of a member.
+pub const MAX_RULES: usize = 100;
+/// Senders of one list (RCV-07).
+pub const MAX_SENDERS: usize = 100;
+/// Characters of a rule's name.
+pub const MAX_RULE_NAME: usize = 60;
+/// Conditions of a rule.
+pub const MAX_CONDITIONS: usize = 20;
+/// Actions of a rule.
+pub const MAX_RULE_ACTIONS: usize = 10;
+/// Words of a condition.
+pub const MAX_RULE_WORDS: usize = 50;
+/// Characters of a word.
+pub const MAX_RULE_WORD: usize = 100;
+/// Words of all conditions together: each is looked for in each letter.
+pub const MAX_ALL_WORDS: usize = 1_000;
+/// Labels that rules give to a letter; an account has room for 59, and what comes beyond this is left out.
+pub const MAX_LETTER_LABELS: usize = 20;
+/// Bytes that all of it takes, as it is stored: it is read when letters come in.
+pub const MAX_RULES_BYTES: usize = 64 * 1024;
+
+/// Rules that can't be, and where they are wrong.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{at}: {fault}")]
+pub struct RulesError {
+    /// JSON pointer into the rules as the API shows them; empty for all of them.
+    pub at: String,
+    /// What is wrong.
+    pub fault: RulesFault,
+}
+
+/// What is wrong with rules.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RulesFault {
+    /// More rules than there may be.
+    #[error("there may be {MAX_RULES} rules at most")]
+    Rules,
+    /// More senders than a list may have.
+    #[error("a list has {MAX_SENDERS} senders at most")]
+    Senders,
+    /// No address and no domain.
+    #[error("{0}")]
+    Sender(AddressError),
+    /// A name that can't be.
+    #[error("a rule's name has 1 to {MAX_RULE_NAME} characters and no control characters")]
+    Name,
+    /// Two rules of one name.
+    #[error("another rule has that name")]
+    NameTaken,
+    /// No condition, or too many.
+    #[error("a rule has 1 to {MAX_CONDITIONS} conditions")]
+    Conditions,
+    /// Too many actions, or nothing that it does.
+    #[error("a rule has 1 to {MAX_RULE_ACTIONS} actions, or none if it only stops those below")]
+    Actions,
+    /// No word, or too many.
+    #[error("a condition has 1 to {MAX_RULE_WORDS} words")]
+    Words,
+    /// More words than all rules may have.
+    #[error("all rules together have {MAX_ALL_WORDS} words at most")]
+    AllWords,
+    /// A word that can't be.
+    #[error("a word has 1 to {MAX_RULE_WORD} characters and no control characters")]
+    Word,
+    /// No domain.
+    #[error("{0}")]
+    Domain(AddressError),
+    /// No size, or none that a letter can have.
+    #[error("a size has a least number of bytes, or one that it stays below, or both in that order")]
+    Size,
+    /// No time, or none that there is.
+    #[error("a time has a beginning, or an end, or both in that order, in UTC as 2026-01-31T08:00:00Z")]
+    Time,
+    /// Hours that are none.
+    #[error("hours are two different times of the day as HH:MM")]
+    Hours,
+    /// A time zone that is not known.
+    #[error("there is no time zone of that name; say one such as Asia/Shanghai")]
+    Zone,
+    /// A label that programs can't show.
+    #[error(
+        "a label has 1 to 100 ASCII letters, digits or signs other than (){{%*\"\\], and is none of IMAP's own flags"
+    )]
+    Label,
+    /// More than one place for a letter.
+    #[error("a letter goes to one place: a rule moves it once, or deletes it")]
+    TwoPlaces,
+    /// No such folder.
+    #[error("there is no such folder")]
+    Folder,
+    /// Too much in all.
+    #[error("all rules and lists together take {MAX_RULES_BYTES} bytes at most")]
+    Bytes,
+}
+
+impl RulesFault {
+    /// For people, in Chinese.
+    #[must_use]
+    pub fn chinese(&self) -> String {
+        match self {
+            RulesFault::Rules => format!("收信规则最多 {MAX_RULES} 条"),
+            RulesFault::Senders => format!("名单最多 {MAX_SENDERS} 个发件人"),
+            RulesFault::Sender(_) => "不是有效的邮件地址或域名".to_owned(),
+            RulesFault::Name => format!("规则名称须为 1 至 {MAX_RULE_NAME} 个字符，且不含控制字符"),
+            RulesFault::NameTaken => "已有同名的规则".to_owned(),
+            RulesFault::Conditions => format!("每条规则须有 1 至 {MAX_CONDITIONS} 个条件"),
+            RulesFault::Actions => {
+                format!("每条规则须有 1 至 {MAX_RULE_ACTIONS} 个动作；仅用于停止后续规则时可以没有动作")
+            }
+            RulesFault::Words => format!("每个条件须有 1 至 {MAX_RULE_WORDS} 个词"),
+            RulesFault::AllWords => format!("全部规则合计最多 {MAX_ALL_WORDS} 个词"),
+            RulesFault::Word => format!("每个词须为 1 至 {MAX_RULE_WORD} 个字符，且不含控制字符"),
+            RulesFault::Domain(_) => "不是有效的域名".to_owned(),
+            RulesFault::Size => "邮件大小须给出下限、上限，或下限小于上限的两者".to_owned(),
+            RulesFault::Time => {
+                "时间须给出起点、终点，或起点早于终点的两者，以 UTC 书写，例如 2026-01-31T08:00:00Z"
+                    .to_owned()
+            }
+            RulesFault::Hours => "时段须为两个不同的时刻，格式为 HH:MM".to_owned(),
+            RulesFault::Zone => "没有这个时区，请使用例如 Asia/Shanghai 的名称".to_owned(),
+            RulesFault::Label => {
+                "标签须为 1 至 100 个 ASCII 字母、数字或符号，不含 (){%*\"\\]，且不是 IMAP 自带的标记"
+                    .to_owned()
+            }
+            RulesFault::TwoPlaces => "一封邮件只能去一处：一条规则只能移动一次，或删除".to_owned(),
+            RulesFault::Folder => "没有这个文件夹".to_owned(),
+            RulesFault::Bytes => format!("全部规则和名单合计最多 {MAX_RULES_BYTES} 字节"),
+        }
+    }
+
+    /// The error at that place.
+    #[must_use]
+    pub fn at(self, at: impl Into<String>) -> RulesError {
+        RulesError { at: at.into(), fault: self }
+    }
+}
+
+fn is_text(text: &str, limit: usize) -> bool {
+    let count = text.chars().count();
+    (1..=limit).contains(&count) && !text.trim().is_empty() && !text.chars().any(char::is_control)
+}
+
+impl MemberRules {
+    /// Can these be somebody's rules? Whether their folders are there is another question.
+    ///
+    /// # Errors
+    /// The first that is wrong.
+    pub fn check(&self) -> Result<(), RulesError> {
+        for (name, list) in [("whitelist", &self.whitelist), ("blacklist", &self.blacklist)] {
+            if list.len() > MAX_SENDERS {
+                return Err(RulesFault::Senders.at(format!("/{name}")));
+            }
+        }
+        if self.rules.len() > MAX_RULES {
+            return Err(RulesFault::Rules.at("/rules"));
+        }
+        let mut names = BTreeSet::new();
+        let mut words = 0;
+        for (number, rule) in self.rules.iter().enumerate() {
+            let at = format!("/rules/{number}");
+            if !is_text(&rule.name, MAX_RULE_NAME) {
+                return Err(RulesFault::Name.at(format!("{at}/name")));
+            }
+            if !names.insert(fold(rule.name.trim()).into_owned()) {
+                return Err(RulesFault::NameTaken.at(format!("{at}/name")));
+            }
+            check_rule(rule, &at)?;
+            words += rule
+                .conditions
+                .iter()
+                .filter_map(Condition::words)
+                .map(|words| words.words.len())
+                .sum::<usize>();
+            if words > MAX_ALL_WORDS {
+                return Err(RulesFault::AllWords.at(at));
+            }
+        }
+        if codec::encode(self).len() > MAX_RULES_BYTES {
+            return Err(RulesFault::Bytes.at(""));
+        }
+        Ok(())
+    }
+}
+
+fn check_rule(rule: &Rule, at: &str) -> Result<(), RulesError> {
+    if !(1..=MAX_CONDITIONS).contains(&rule.conditions.len()) {
+        return Err(RulesFault::Conditions.at(format!("{at}/conditions")));
+    }
+    for (number, condition) in rule.conditions.iter().enumerate() {
+        check_condition(condition, &format!("{at}/conditions/{number}"))?;
+    }
+    let least = usize::from(!rule.stop);
+    if !(least..=MAX_RULE_ACTIONS).contains(&rule.actions.len()) {
+        return Err(RulesFault::Actions.at(format!("{at}/actions")));
+    }
+    if rule.actions.iter().filter(|action| RuleAction::is_place(action)).count() > 1 {
+        return Err(RulesFault::TwoPlaces.at(format!("{at}/actions")));
+    }
+    Ok(())
+}
+
+fn check_condition(condition: &Condition, at: &str) -> Result<(), RulesError> {
+    let in_order = |first: Option<i128>, then: Option<i128>| match (first, then) {
+        (Some(first), Some(then)) => first < then,
+        (first, then) => first.or(then).is_some(),
+    };
+    match condition {
+        Condition::Sender(words) => check_words(words, &format!("{at}/sender")),
+        Condition::Recipient(words) => check_words(words, &format!("{at}/recipient")),
+        Condition::Subject(words) => check_words(words, &format!("{at}/subject")),
+        Condition::SenderDomain(words) => {
+            check_words(words, &format!("{at}/sender-domain"))?;
+            for (number, word) in words.words.iter().enumerate() {
+                if let Err(error) = DomainName::parse(word.trim().trim_start_matches('@')) {
+                    return Err(RulesFault::Domain(error).at(format!("{at}/sender-domain/words/{number}")));
+                }
+            }
+            Ok(())
+        }
+        Condition::OnlyToMe | Condition::ToMe => Ok(()),
+        Condition::Size { least, below } => {
+            let is_good = in_order(least.map(i128::from), below.map(i128::from)) && *below != Some(0);
+            if is_good { Ok(()) } else { Err(RulesFault::Size.at(format!("{at}/size"))) }
+        }
+        Condition::Time { from, until } => {
+            let is_good = in_order(from.map(|time| time.0.into()), until.map(|time| time.0.into()));
+            if is_good { Ok(()) } else { Err(RulesFault::Time.at(format!("{at}/time"))) }
+        }
+        Condition::Hours { from, until, zone } => {
+            if from == until || *from >= TimeOfDay::DAY || *until >= TimeOfDay::DAY {
+                return Err(RulesFault::Hours.at(format!("{at}/hours")));
+            }
+            match apply::zone_named(zone) {
+                Some(_) => Ok(()),
+                None => Err(RulesFault::Zone.at(format!("{at}/hours/zone"))),
+            }
+        }
+    }
+}
+
+fn check_words(words: &Words, at: &str) -> Result<(), RulesError> {
+    if !(1..=MAX_RULE_WORDS).contains(&words.words.len()) {
+        return Err(RulesFault::Words.at(format!("{at}/words")));
+    }
+    match words.words.iter().position(|word| !is_text(word, MAX_RULE_WORD)) {
+        Some(number) => Err(RulesFault::Word.at(format!("{at}/words/{number}"))),
+        None => Ok(()),
+    }
+}
