@@ -221,8 +221,10 @@ pub(super) async fn run(
             let tenant = tenant(office, name.as_deref(), text).await?;
             recount(office, &tenant, text, output).await
         }
-        PlanCommand::Assign { addresses } => set_vip(office, addresses, true, text, output).await,
-        PlanCommand::Withdraw { addresses } => set_vip(office, addresses, false, text, output).await,
+        PlanCommand::Assign { addresses } => Box::pin(set_vip(office, addresses, true, text, output)).await,
+        PlanCommand::Withdraw { addresses } => {
+            Box::pin(set_vip(office, addresses, false, text, output)).await
+        }
         PlanCommand::Vips { tenant: name } => vips(office, name.as_deref(), text, output).await,
     }
 }
