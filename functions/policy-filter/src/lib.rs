@@ -376,7 +376,10 @@ mod tests {
     #[test]
     fn rules_are_remembered_by_their_weight() {
         let memory: Memory<u64, Personal> = Memory::of(5 * LEAST_RULES, weight_of);
-        let held = || (memory.known.lock().by_key.len(), memory.known.lock().weight);
+        let held = || {
+            let known = memory.known.lock();
+            (known.by_key.len(), known.weight)
+        };
         for key in [1, 1, 2, 3] {
             memory.keep(key, Personal::default(), Instant::now());
         }
