@@ -44,7 +44,7 @@ def letters(plan: Plan, connections: int, size: str) -> int:
         return plan.arguments.messages[0]
     if plan.quick:
         return 300
-    return (600 if size == "100k" else 3_000) // (4 if connections == 1 else 1)
+    return (1_500 if size == "100k" else 3_000) // (4 if connections == 1 else 1)
 
 
 def section(plan: Plan, results: Results, cases: list[tuple]) -> str:

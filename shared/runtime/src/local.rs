@@ -1,5 +1,6 @@
 //! The local driver: workers in one process that feed the pipeline from the queue port.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,11 +9,16 @@ use pennypost_model::event::Stage;
 use pennypost_ports::{Clock, Control, Log, Queue, Received};
 use prometheus::{IntCounterVec, Opts, Registry};
 use serde::Deserialize;
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 use tokio::task::JoinSet;
 
 use crate::Pipeline;
 use crate::batch::{Acknowledgement, Desk, Patience};
+
+/// After so long with a batch in hand a worker lets another one of its stage take the next.
+const TURN: Duration = Duration::from_millis(20);
+/// A batch of so many messages shares enough: the next one is taken beside it.
+const LARGE: usize = 16;
 
 /// How the local driver works a queue.
 #[derive(Debug, Clone, Deserialize)]
@@ -116,8 +122,9 @@ impl Driver {
         let mut workers = JoinSet::new();
         for stage in self.desk.pipeline().stages().filter(|stage| is_wanted(*stage)) {
             let count = if stage == Stage::Housekeep { 1 } else { self.settings.workers.max(1) };
+            let turn = Arc::new(Mutex::new(()));
             for _ in 0..count {
-                workers.spawn(self.clone().work(stage, stop.clone()));
+                workers.spawn(self.clone().work(stage, Arc::clone(&turn), stop.clone()));
             }
         }
         while workers.join_next().await.is_some() {}
@@ -154,7 +161,9 @@ impl Driver {
         }
     }
 
-    async fn work(self, stage: Stage, mut stop: watch::Receiver<bool>) {
+    /// Takes batches in turn with the others of its stage: what arrives while one of them has a batch in hand becomes one
+    /// batch, for which syncs, packs and entries are shared. Nobody waits for a batch that takes long, or that is large already.
+    async fn work(self, stage: Stage, turn: Arc<Mutex<()>>, mut stop: watch::Receiver<bool>) {
         let visibility = Duration::from_secs(self.settings.visibility_seconds);
         // A chore may take seconds: whoever stops waits for one only.
         let batch = if stage == Stage::Housekeep { 1 } else { self.settings.batch };
@@ -162,15 +171,26 @@ impl Driver {
             let wait = Duration::from_secs(20);
             let tally = Arc::new(Tally::new());
             let receive = metered(Arc::clone(&tally), self.queue.receive(stage, batch, visibility, wait));
-            let received = tokio::select! {
-                received = receive => received,
+            let taken = async { (turn.lock().await, receive.await) };
+            let (mine, received) = tokio::select! {
+                taken = taken => taken,
                 _ = stop.changed() => break,
             };
             match received {
                 // Looking for work that is not there is nobody's: it costs the same however many tenants there are.
                 Ok(messages) if messages.is_empty() => {}
-                Ok(messages) => self.handle_received(stage, messages, &tally.counts()).await,
+                Ok(messages) => {
+                    let mine = Some(mine).filter(|_| messages.len() < batch.min(LARGE));
+                    let before = tally.counts();
+                    let mut handled = pin!(self.handle_received(stage, messages, &before));
+                    let done = tokio::time::timeout(TURN, &mut handled).await.is_ok();
+                    drop(mine);
+                    if !done {
+                        handled.await;
+                    }
+                }
                 Err(error) => {
+                    drop(mine);
                     tracing::error!(stage = stage.queue(), %error, "the queue does not answer");
                     tokio::time::sleep(Duration::from_secs(1)).await;
                 }
