@@ -31,6 +31,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use futures::StreamExt;
 use parking_lot::Mutex;
 use pennypost_directory::Directory;
 use pennypost_mailstore::names;
@@ -65,6 +66,8 @@ const FIRST_FRIEND: u16 = 10_000;
 const SIGNED_AT_ONCE: usize = 8;
 /// Messages of which it is remembered that they are not over.
 const MAX_OPEN: usize = 1_000;
+/// Messages that are put down at the same time: they wait for the same commits.
+const AT_ONCE: usize = 16;
 /// Recipients of an item: what is said to so many fits into it, whatever it is.
 const PART: usize = 100;
 
@@ -215,6 +218,10 @@ impl SendRemote {
         if parts.is_empty() {
             return Ok(());
         }
+        let _alone = match accepted.body {
+            Body::Spooled { size, .. } => self.alone(size).await,
+            Body::Inline(_) => None,
+        };
         let (object, letter) = self.keep_bytes(&accepted).await?;
         crash::point("send-remote.after-bytes");
         let size = letter.len() as u64;
@@ -393,14 +400,14 @@ impl Handler for SendRemote {
     }
 
     async fn handle(&self, events: Vec<Event>) -> Vec<Outcome> {
-        let mut outcomes = Vec::with_capacity(events.len());
-        for event in events {
-            outcomes.push(match event {
+        let put_down = async |event| {
+            let outcome = match event {
                 Event::Outbound(accepted) => self.put_down(*accepted).await.map(|()| Vec::new()),
                 other => Err(Failure::misrouted(&other, Stage::SendRemote)),
-            });
-        }
-        self.0.bell.notify_one();
-        outcomes
+            };
+            self.0.bell.notify_one();
+            outcome
+        };
+        futures::stream::iter(events).map(put_down).buffered(AT_ONCE).collect().await
     }
 }

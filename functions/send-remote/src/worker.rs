@@ -13,7 +13,7 @@ use pennypost_outbound::{Due, Outbound, OutboxError, retry_after};
 use pennypost_ports::{LogKind, LogRecord, Outgoing, PortError, crash};
 use pennypost_runtime::{Failure, was_delivered};
 use sha2::{Digest, Sha256};
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, SemaphorePermit, watch};
 use tokio::task::JoinSet;
 
 use crate::exchange::{Handed, Parcel, Verdict};
@@ -277,9 +277,12 @@ impl SendRemote {
             tracing::warn!(%tenant, %message, destination, attempt = attempts - 1, "{told}");
         }
         // From here on the row of the claim's end leads to it. One too many says only where to look.
-        let _ = outbox.forget(due).await;
-        crash::point("send-remote.after-old-row");
-        let (handed, verdicts) = self.attempt(&item, letter.get().and_then(Option::as_ref)).await;
+        let forget = async {
+            let _ = outbox.forget(due).await;
+            crash::point("send-remote.after-old-row");
+        };
+        let attempt = self.attempt(&item, letter.get().and_then(Option::as_ref));
+        let ((), (handed, verdicts)) = tokio::join!(forget, attempt);
         crash::point("send-remote.after-attempt");
         self.conclude(&mut item, handed, verdicts);
         if !self.end(&item, version).await? {
@@ -343,8 +346,13 @@ impl SendRemote {
         Ok(shared)
     }
 
+    /// The right to have a message of that size unpacked: large ones take turns.
+    pub(crate) async fn alone(&self, size: u64) -> Option<SemaphorePermit<'_>> {
+        if size < LARGE { None } else { self.0.reading.acquire().await.ok() }
+    }
+
     async fn read(&self, item: &Outbound) -> Result<Option<Letter>, OutboxError> {
-        let _alone = if item.size < LARGE { None } else { self.0.reading.acquire().await.ok() };
+        let _alone = self.alone(item.size).await;
         let bytes = match self.0.ports.objects.get(&item.object).await {
             Ok((bytes, _)) => bytes,
             Err(PortError::NotFound { .. }) => return Ok(None),
