@@ -282,6 +282,7 @@ async fn put_bytes(office: &Office, stage: Stage, tenant: TenantId, body: Vec<u8
 fn accepted_of(event: &mut Event) -> Option<&mut Accepted> {
     match event {
         Event::Accepted(accepted) | Event::Outbound(accepted) => Some(accepted),
+        Event::Forwarding(forwarding) => Some(&mut forwarding.accepted),
         Event::Parsed(parsed) => Some(&mut parsed.accepted),
         Event::Decided(decided) => Some(&mut decided.accepted),
         Event::Changed(_) | Event::House(_) | Event::Notified(_) => None,
