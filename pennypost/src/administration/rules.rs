@@ -342,11 +342,15 @@ impl State {
         switch: impl FnOnce(&mut T, bool),
         text: &Text,
     ) -> Result<(), Failed> {
-        match said {
-            said if self.remove => *said = None,
-            Some(said) if self.on || self.off => switch(said, self.on),
-            _ if is_said => {}
-            _ => return Err(Failed::Said(say!(text, "automatic-nothing"))),
+        if self.remove {
+            *said = None;
+            return Ok(());
+        }
+        if self.on || self.off {
+            let said = said.as_mut().ok_or_else(|| Failed::Said(say!(text, "automatic-nothing")))?;
+            switch(said, self.on);
+        } else if !is_said {
+            return Err(Failed::Said(say!(text, "automatic-nothing")));
         }
         Ok(())
     }
