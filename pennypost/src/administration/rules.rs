@@ -642,4 +642,52 @@ mod tests {
         let log = done(&it, "log list", false).await.expect("listed").join(" ");
         assert!(log.contains("rules.change") && !log.contains("foe@other.example"), "{log}");
     }
+
+    /// Feature RUL-06 (part): said and shown by commands; only the owner confirms an address elsewhere
+    /// Feature RUL-07 (part): said and shown by commands
+    /// Feature RUL-08 (part): the organisation's permission by commands
+    #[tokio::test(flavor = "multi_thread")]
+    async fn answers_and_forwards_are_said_by_commands() {
+        let it = test_office::office().await;
+        let address = it.account.address.to_string();
+        let run = async |line: &str| done(&it, line, true).await.map(|lines| documents(&lines));
+        let said = run(&format!("rules reply {address} --text Away. --from 2026-12-24T18:00 --zone Asia/Shanghai"));
+        let said = said.await.expect("said");
+        assert_eq!((&said[0]["reply"]["text"], &said[0]["reply"]["enabled"]), (&json!("Away."), &json!(true)));
+        assert_eq!(said[0]["reply"]["period"]["from"], "2026-12-24T18:00");
+        let said = run(&format!("rules forward {address} me@far.example --away")).await.expect("said");
+        assert_eq!(said[0]["forward"], json!({ "enabled": true, "to": ["me@far.example"], "keep": false }));
+        assert_eq!(said[0]["targets"], json!([{ "address": "me@far.example", "state": "unconfirmed" }]));
+        let allowed = run("sending forwarding --allow").await.expect("allowed");
+        assert_eq!(allowed, [json!({ "of": "everybody", "allowed": true })]);
+        let but = run(&format!("sending forwarding {address} --forbid")).await.expect("forbidden");
+        assert_eq!(but[0], json!({ "of": { "account": address }, "allowed": false }));
+        let shown = done(&it, &format!("rules automatic {address}"), false).await.expect("shown").join("\n");
+        for part in ["Away.", "2026-12-24T18:00", "me@far.example: unconfirmed", "does not let"] {
+            assert!(shown.contains(part), "{part}: {shown}");
+        }
+        run(&format!("sending forwarding {address} --lift")).await.expect("lifted");
+        let said = run(&format!("rules automatic {address}")).await.expect("shown");
+        assert_eq!(said[0]["may_forward"], json!(true));
+        let said = run(&format!("rules reply {address} --off")).await.expect("off");
+        assert_eq!(said[0]["reply"]["enabled"], json!(false));
+        let said = run(&format!("rules reply {address} --remove")).await.expect("removed");
+        assert_eq!((&said[0]["reply"], &said[0]["forward"]["keep"]), (&json!(null), &json!(false)));
+        // Rules are said beside it.
+        run(&format!("rules refuse {address} spam.example")).await.expect("refused");
+        let said = run(&format!("rules forward {address} --off")).await.expect("off");
+        assert_eq!(said[0]["forward"]["enabled"], json!(false));
+        for (bad, why) in [
+            (format!("rules reply {address} --on"), "nothing"),
+            (format!("rules forward {address} {address}"), "own"),
+            (format!("rules forward {address} a@b.example a@b.example"), "twice"),
+            (format!("rules forward {address} no_address"), "not a mail address"),
+            (format!("rules reply {address} --text Away. --from soon --zone Asia/Shanghai"), "period"),
+        ] {
+            let refused = run(&bad).await.expect_err(&bad);
+            assert!(refused.contains(why), "{bad}: {refused}");
+        }
+        let log = done(&it, "log list", false).await.expect("listed").join(" ");
+        assert!(log.contains("automatic.change") && log.contains("forwarding.change") && !log.contains("Away"), "{log}");
+    }
 }

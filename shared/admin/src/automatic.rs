@@ -115,12 +115,7 @@ impl Administration {
         stored: MemberRules,
         unreadable: bool,
     ) -> Result<SeenAutomatic, AdminError> {
-        let mut ways = self.forward_ways(key, &stored).await?;
-        if !self.sends_out {
-            for way in ways.values_mut().filter(|way| **way == Way::Outside) {
-                *way = Way::Closed(Closed::NotSent);
-            }
-        }
+        let ways = self.forward_ways(key, &stored).await?;
         let targets = self.directory.forward_targets(key).await?;
         let may_forward = self.directory.forwarding_rules(key.tenant).await?.allows(key.account);
         let automatic = stored.automatic.clone().unwrap_or_default();

@@ -106,7 +106,7 @@ pub struct TargetDocument {
     address: String,
     /// `inside`: a colleague's; `confirmed`: elsewhere, and agreed. Otherwise nothing goes there, since it is `unconfirmed`,
     /// `not-allowed` by the organisation, a `group`, `nobody`'s, or the account's own (`oneself`), or since the account sends nothing
-    /// outside the organisation (`kept-inside`), or this post office nothing to other servers (`not-sent`).
+    /// outside the organisation (`kept-inside`).
     state: String,
 }
 
