@@ -472,17 +472,18 @@ mod tests {
     #[test]
     fn whoever_was_answered_is_not_answered_again_for_a_week() {
         let address = |text: &str| MailAddress::parse(text).expect("an address");
-        let (anna, text) = (answer_digest(&address("anna@b.example"), "away"), Timestamp(1_795_000_000_000));
-        let letter = |number| EventId::from_parts(text, number);
+        let anna = answer_digest(&address("anna@b.example"), "away");
+        let now = Timestamp(1_795_000_000_000);
+        let letter = |number| EventId::from_parts(now, number);
         let mut item = AnsweredItem::default();
-        assert_eq!(item.note(anna, letter(1), text), (Answering::Yes, true));
-        assert_eq!(item.note(anna, letter(1), text), (Answering::Yes, false), "the event comes again");
-        let almost = text.plus_millis(ANSWERED - 1);
+        assert_eq!(item.note(anna, letter(1), now), (Answering::Yes, true));
+        assert_eq!(item.note(anna, letter(1), now), (Answering::Yes, false), "the event comes again");
+        let almost = now.plus_millis(ANSWERED - 1);
         assert_eq!(item.note(anna, letter(2), almost), (Answering::Before, false));
-        assert_eq!(item.note(anna, letter(3), text.plus_millis(-DAY)), (Answering::Before, false), "a late one");
+        assert_eq!(item.note(anna, letter(3), now.plus_millis(-DAY)), (Answering::Before, false), "a late one");
         let other = answer_digest(&address("anna@b.example"), "still away");
         assert_eq!(item.note(other, letter(2), almost), (Answering::Yes, true), "another text is news");
-        assert_eq!(item.note(anna, letter(4), text.plus_millis(ANSWERED)), (Answering::Yes, true));
+        assert_eq!(item.note(anna, letter(4), now.plus_millis(ANSWERED)), (Answering::Yes, true));
     }
 
     #[test]

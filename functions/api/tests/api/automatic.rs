@@ -98,7 +98,7 @@ async fn a_member_says_how_letters_are_answered() {
     for (wrong, pointer) in [
         (with("text", json!("x".repeat(401))), "/reply/text"),
         (with("text", json!("")), "/reply/text"),
-        (with("to_colleagues", json!(" ")), "/reply/to-colleagues"),
+        (with("to_colleagues", json!(" ")), "/reply/to_colleagues"),
         (with("subject", json!("x".repeat(101))), "/reply/subject"),
         (period("2026-12-24", "2026-12-23", "Asia/Shanghai"), "/reply/period"),
         (period("tomorrow", "2026-12-23", "Asia/Shanghai"), "/reply/period/from"),

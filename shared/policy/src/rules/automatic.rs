@@ -186,14 +186,14 @@ pub struct Outlets {
 fn is_machines(local: &str) -> bool {
     const WHOLE: [&str; 9] =
         ["mailer-daemon", "listserv", "majordomo", "nobody", "bounce", "bounces", "noreply", "donotreply", "root"];
-    const BEGIN: [&str; 5] = ["owner-", "noreply", "donotreply", "bounce", "msprvs"];
+    const BEGIN: [&str; 6] = ["owner-", "noreply", "donotreply", "bounce", "bounces", "msprvs"];
     const END: [&str; 5] = ["-request", "-owner", "-bounces", "-noreply", "-relay"];
     let local = local.to_ascii_lowercase();
     let letters: String = local.chars().filter(|c| !matches!(c, '-' | '_' | '.')).collect();
     WHOLE.contains(&&*local)
-        || END.iter().any(|end| local.ends_with(end))
+        || END.iter().any(|end| local.ends_with(*end))
         || BEGIN.iter().any(|begin| {
-            let rest = |text: &str| text.strip_prefix(begin).map(|rest| rest.chars().next());
+            let rest = |text: &str| text.strip_prefix(*begin).map(|rest| rest.chars().next());
             let is_apart = |rest: Option<Option<char>>| {
                 rest.is_some_and(|next| begin.ends_with('-') || next.is_none_or(|c| !c.is_alphabetic()))
             };
@@ -336,7 +336,7 @@ impl Automatic {
         if let Some(reply) = &self.reply {
             check_reply(&reply.text, "/reply/text")?;
             if let Some(text) = &reply.to_colleagues {
-                check_reply(text, "/reply/to-colleagues")?;
+                check_reply(text, "/reply/to_colleagues")?;
             }
             if reply.subject.chars().count() > MAX_REPLY_SUBJECT || reply.subject.chars().any(char::is_control) {
                 return Err(RulesFault::ReplySubject.at("/reply/subject"));
@@ -478,7 +478,7 @@ mod tests {
         for (rules, wrong) in [
             (replying(|reply| reply.text = long.clone()), "/reply/text"),
             (replying(|reply| reply.text = " ".to_owned()), "/reply/text"),
-            (replying(|reply| reply.to_colleagues = Some(String::new())), "/reply/to-colleagues"),
+            (replying(|reply| reply.to_colleagues = Some(String::new())), "/reply/to_colleagues"),
             (replying(|reply| reply.subject = "a\nb".to_owned()), "/reply/subject"),
             (
                 replying(|reply| {
