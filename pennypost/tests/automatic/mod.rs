@@ -185,8 +185,8 @@ impl Town {
 
 const LETTER: &str = "From: You <you@theirs.test>\r\nTo: bob@t.test\r\nSubject: hello\r\nMessage-ID: <1@theirs.test>\r\n\r\nhello";
 
-/// Feature RUL-06: forwarded to colleagues, and to addresses elsewhere that have agreed, each once; kept, or in Trash
-/// Feature RUL-08: without the organisation's permission what was said is kept and not carried out
+/// Feature RUL-06 (part): forwarded to colleagues, and to addresses elsewhere that have agreed, each once; kept, or in Trash; no scan, no page
+/// Feature RUL-08 (part): without the organisation's permission what was said is kept and not carried out
 #[tokio::test(flavor = "multi_thread")]
 async fn letters_are_forwarded_to_colleagues_and_to_whoever_has_agreed() {
     let it = Town::open().await;
@@ -289,7 +289,7 @@ async fn forwards_that_lead_back_end() {
     assert_eq!(it.count("bob", "INBOX").await, 1 + 3);
 }
 
-/// Feature RUL-07: each sender is answered once, colleagues and others, and two who are away do not answer each other
+/// Feature RUL-07 (part): each sender is answered once, colleagues and others, and two who are away do not answer each other; address books are missing
 #[tokio::test(flavor = "multi_thread")]
 async fn senders_are_answered_once() {
     let it = Town::open().await;

@@ -331,3 +331,33 @@ pub(crate) fn fold(text: &str) -> Cow<'_, str> {
     }
     Cow::Owned(text.nfkc().flat_map(char::to_lowercase).collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use pennypost_model::codec::{decode, decode_plain, encode, encode_plain};
+
+    use super::*;
+
+    /// As programs of before read and write it.
+    #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+    struct Rules1 {
+        whitelist: Vec<SenderPattern>,
+        blacklist: Vec<SenderPattern>,
+        rules: Vec<Rule>,
+    }
+
+    #[test]
+    fn rules_of_before_are_read_and_those_without_anything_new_are_read_by_them() {
+        let blacklist: Vec<SenderPattern> = vec!["spam.example".parse().expect("a domain")];
+        let before = || Rules1 { whitelist: Vec::new(), blacklist: blacklist.clone(), rules: Vec::new() };
+        let mut rules = MemberRules { blacklist: blacklist.clone(), ..MemberRules::default() };
+        assert_eq!(decode::<MemberRules>(&encode_plain(&before(), 1)), Ok(rules.clone()));
+        let written = encode(&rules);
+        assert_eq!(written[0], 1);
+        assert_eq!(decode_plain::<Rules1>("rules", &written[1..]), Ok(before()));
+        assert_eq!(decode::<MemberRules>(&written), Ok(rules.clone()));
+        rules.automatic = Some(Automatic::default());
+        assert!(encode(&rules)[0] == 2 && decode(&encode(&rules)) == Ok(rules.clone()));
+        assert!(decode::<MemberRules>(&[3]).is_err());
+    }
+}
