@@ -341,7 +341,7 @@ impl Directory {
         let is_allowed = self.forwarding_rules(tenant).await?.allows(account.key.account);
         let mut proved: Option<Vec<(MailAddress, Timestamp)>> = None;
         for target in targets {
-            let way = match self.colleague(account, &target).await? {
+            let way = match self.way_inside(account, &target).await? {
                 Some(way) => way,
                 None => {
                     if proved.is_none() {
@@ -363,7 +363,7 @@ impl Directory {
     }
 
     /// The way to an address of the account's organisation; `None`: it is none of these.
-    async fn colleague(&self, account: &Account, target: &MailAddress) -> Result<Option<Way>, DirectoryError> {
+    async fn way_inside(&self, account: &Account, target: &MailAddress) -> Result<Option<Way>, DirectoryError> {
         let tenant = account.key.tenant;
         Ok(match self.resolve_from(&target.to_string(), tenant).await {
             Ok(Resolved::Local { tenant: of, recipients, elsewhere, .. }) if of == tenant => {
