@@ -12,6 +12,7 @@ use pennypost_api::Api;
 use pennypost_backend_aws::Needed;
 use pennypost_backend_embedded::Options;
 use pennypost_deliver::Deliver;
+use pennypost_held::{self as held, Releaser};
 use pennypost_hooks::Hooks;
 use pennypost_housekeep::Housekeep;
 use pennypost_inbound_parse::InboundParse;
@@ -168,6 +169,8 @@ pub async fn run(place: &Place, args: &ServeArgs, json: bool, text: &Text) -> Re
     } else {
         None
     };
+    // Also where functions handle events: who hands something in here may take it back within seconds.
+    let releasing = tokio::spawn(releaser(&office, &adapter).run(stop_work.subscribe()));
     let sweeper = Sweeper::new(&office, Arc::clone(&pipeline), config.retention.clone());
     // Where functions handle events one of them sweeps; what sessions wish for only this process knows.
     let sweeper =
@@ -230,6 +233,7 @@ pub async fn run(place: &Place, args: &ServeArgs, json: bool, text: &Text) -> Re
     if let Some(working) = working {
         let _ = tokio::time::timeout(Duration::from_secs(20), working).await;
     }
+    let _ = tokio::time::timeout(Duration::from_secs(20), releasing).await;
     if let Some(telling) = telling {
         let _ = tokio::time::timeout(Duration::from_secs(20), telling).await;
     }
@@ -278,6 +282,18 @@ fn setup(office: &Office, config: &Config, bound: &Listen) -> Option<Api> {
             None
         }
     }
+}
+
+/// What lets letters of members go whose time has come.
+fn releaser(office: &Office, adapter: &Adapter) -> Releaser {
+    let ports = held::Ports {
+        directory: office.directory.clone(),
+        objects: office.objects(),
+        queue: office.queue(),
+        clock: Arc::clone(&office.clock),
+        ids: Arc::clone(&office.ids),
+    };
+    Releaser::new(adapter.held.clone(), ports, &adapter.hostname)
 }
 
 /// What tells other programs of new mail; nothing where secrets can't be opened, or the world is not reached.
