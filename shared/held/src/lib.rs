@@ -16,12 +16,16 @@ mod item;
 mod letter;
 mod release;
 mod store;
+mod time;
 
 pub use item::{Cause, Held, State, Why};
 pub use release::{Ports, Releaser};
 pub use store::{Change, Changed, Due, HeldError, HeldLetters, KEPT};
+pub use time::{DEFAULT_ZONE, said_time, shown_time};
 
 /// Letters of an account that wait at once, at most.
 pub const MAX_HELD: usize = 200;
 /// Bytes of them.
 pub const MAX_HELD_BYTES: u64 = 1 << 30;
+/// Days for which a letter is put off at most by whoever says another time; one that was to wait for longer may.
+pub const MAX_DAYS: u16 = 30;
