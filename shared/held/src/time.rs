@@ -1,7 +1,7 @@
 //! The time at which somebody wants a letter to go, as it is written.
 
 use jiff::civil::DateTime;
-use jiff::tz::TimeZone;
+use jiff::tz::{AmbiguousOffset, TimeZone};
 use pennypost_model::Timestamp;
 
 /// Where somebody is who has not said where (SND-08).
@@ -30,7 +30,7 @@ pub fn said_time(text: &str, zone: Option<&str>) -> Option<(Timestamp, String)> 
             let shown = text.parse::<DateTime>().ok()?;
             // An hour that is skipped in spring is shown by no clock; of one that comes twice the first is meant.
             let there = zone.to_ambiguous_zoned(shown);
-            if there.is_gap() {
+            if matches!(there.offset(), AmbiguousOffset::Gap { .. }) {
                 return None;
             }
             there.earlier().ok()?.timestamp().as_millisecond()
