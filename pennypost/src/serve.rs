@@ -324,10 +324,11 @@ fn pipeline(
     (announcer, sender): (Announcer, Option<SendRemote>),
 ) -> Pipeline {
     let parse = InboundParse::new(office.objects(), office.log()).taking(adapter.fresh.clone());
+    let deliver = Deliver::new(office.store.clone(), office.log()).reporting_as(&adapter.hostname);
     let mut handlers: Vec<Arc<dyn Handler>> = vec![
         Arc::new(parse),
         Arc::new(PolicyFilter::new(Arc::new(office.directory.clone()))),
-        Arc::new(Deliver::new(office.store.clone(), office.log()).waking(wakeups)),
+        Arc::new(deliver.waking(wakeups)),
         Arc::new(Notify::new(Arc::new(room.clone()), announcer)),
         Arc::new(housekeep(office, config)),
     ];

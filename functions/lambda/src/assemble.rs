@@ -82,7 +82,7 @@ fn handler(
         Stage::PolicyFilter => Arc::new(PolicyFilter::new(Arc::new(Directory::new(control, clock, ids)))),
         Stage::Deliver => {
             let store = Mailstore::new(ports.journal()?, ports.objects()?, clock, ids);
-            Arc::new(Deliver::new(store, log))
+            Arc::new(Deliver::new(store, log).reporting_as(&environment.hostname))
         }
         Stage::Notify => {
             let announcer = Announcer::new(Hooks::new(control), clock);

@@ -402,7 +402,7 @@ pub const FILTER: Needs = Needs {
     ..Needs::stage(Stage::PolicyFilter, 256, MAIL_SECONDS, LETTERS)
 };
 
-/// deliver: packs, journals, traces; removes spooled letters.
+/// deliver: packs, journals, traces; removes spooled letters; tells senders that a letter was delivered, where they want to hear it.
 pub const DELIVER: Needs = Needs {
     journal: Access::ReadWrite,
     log: Access::ReadWrite,
@@ -412,7 +412,7 @@ pub const DELIVER: Needs = Needs {
         delete: SPOOL.and(ENTRY),
         ..ObjectAccess::NONE
     },
-    sends: Stages::of(&[Stage::Notify, Stage::Housekeep]),
+    sends: Stages::of(&[Stage::InboundParse, Stage::Notify, Stage::Housekeep]),
     ..Needs::stage(Stage::Deliver, 512, MAIL_SECONDS, LETTERS)
 };
 
@@ -552,7 +552,7 @@ mod tests {
             Stages::of(&[Stage::InboundParse, Stage::PolicyFilter, Stage::Deliver, Stage::Notify])
         );
         assert_eq!((inbound.journal, inbound.control), (Access::ReadWrite, Access::ReadWrite));
-        assert_eq!(inbound.sends, Stages::of(&[Stage::Housekeep]));
+        assert_eq!(inbound.sends, Stages::of(&[Stage::InboundParse, Stage::Housekeep]));
         assert!(inbound.wakes && !inbound.dead_letters && inbound.objects.list == Kinds::NONE);
         assert!(inbound.objects.write.has(Kind::Pack) && !inbound.objects.read.has(Kind::Pack));
     }

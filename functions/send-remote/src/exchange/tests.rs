@@ -274,6 +274,7 @@ async fn over(
         None => ("", format!("{head}{message}")),
     };
     let parcel = Parcel {
+        asked: None,
         id: EventId::from_parts(Timestamp(1), 1),
         destination: "d.example",
         reverse_path: "me@own.example",
