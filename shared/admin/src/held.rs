@@ -119,6 +119,7 @@ impl Administration {
         let account = self.permitted(call, &about, key).await?;
         let held = self.held();
         let (seen, _) = held.find(key, letter).await?.ok_or(AdminError::NotFound("letter"))?;
+        over(&seen.state)?;
         let now = self.clock.now();
         let told = match change {
             Change::TakeBack => json!("taken-back"),
@@ -131,7 +132,6 @@ impl Administration {
                 json!(at.rfc3339())
             }
         };
-        over(&seen.state)?;
         let address = account.address.to_string();
         let before = json!({ "letter": letter.to_string(), "time": seen.wanted.rfc3339() });
         let about = About { object: &address, ..about }.from(before).to(json!({ "time": told }));
