@@ -9,7 +9,7 @@ use pennypost_model::trace::{
 };
 use pennypost_model::event::Verdict;
 use pennypost_model::{Rid, Seq, Uid, codec};
-use pennypost_ports::{Ids, LogKind, LogRecord, RandomIds, SystemClock};
+use pennypost_ports::{Ids, LogKind, LogRecord, RandomIds};
 use serde_json::{Value, json};
 
 use crate::support::{Office, Tenant};
@@ -186,9 +186,9 @@ async fn members_see_what_became_of_what_they_sent() {
     let held = pennypost_held::HeldLetters::new(directory.control());
     let ports = Ports {
         directory: directory.clone(),
-        objects: Arc::clone(&it.office.objects) as _,
-        queue: Arc::clone(&it.office.queue) as _,
-        clock: Arc::new(SystemClock),
+        objects: Arc::clone(&it.office.objects),
+        queue: Arc::clone(&it.office.queue),
+        clock: Arc::clone(&it.office.clock) as _,
         ids: Arc::new(RandomIds),
     };
     Releaser::new(held, ports, "mx.example").look().await.expect("looked");

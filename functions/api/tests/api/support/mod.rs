@@ -125,6 +125,7 @@ pub struct Office {
     pub clock: Arc<Ahead>,
     pub log: Arc<dyn Log>,
     pub queue: Arc<dyn Queue>,
+    pub objects: Arc<dyn Objects>,
     pub store: Mailstore,
     router: Router,
 }
@@ -309,7 +310,7 @@ impl Office {
         let directory = directory.sealing(Arc::clone(&ring) as _);
         let administration =
             Administration::new(directory, Arc::clone(&control), Arc::clone(&clock) as _, ids)
-                .with_tasks(objects, Arc::clone(&queue))
+                .with_tasks(Arc::clone(&objects), Arc::clone(&queue))
                 .upon_mail(Arc::new(KeptMail::new(store.clone(), Arc::clone(&control))))
                 .reading(Arc::clone(&log));
         let zone = Arc::new(Zone::default());
