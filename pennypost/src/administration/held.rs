@@ -297,3 +297,83 @@ fn delivery_state(state: DeliveryState, text: &Text) -> String {
         DeliveryState::Failed => say!(text, "state-failed"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::done;
+    use crate::test_office::{self, documents};
+    use pennypost_held::{Cause, Held, HeldLetters, State};
+    use pennypost_model::event::{
+        Accepted, AuthResults, Body, Recipient, Source, SourceKind, Submission, Via,
+    };
+    use pennypost_model::trace::Submitter;
+
+    /// Feature SND-08 (part): by commands, too; no page yet
+    #[tokio::test(flavor = "multi_thread")]
+    async fn letters_that_go_later_are_listed_put_off_and_taken_back_by_commands() {
+        let it = test_office::office().await;
+        let (key, address) = (it.account.key, it.account.address.to_string());
+        assert!(done(&it, &format!("later list {address}"), false).await.expect("listed")[0].contains("no letter"));
+        let now = it.office.clock.now();
+        let mut ids = Vec::new();
+        for _ in 0..2 {
+            let id = it.office.ids.event(now);
+            let submitter =
+                Submitter { account: key, address: address.clone(), protocol: "ESMTPSA".to_owned() };
+            let kind = SourceKind::Submission(Box::new(Submission { submitter, bcc: String::new() }));
+            let accepted = Accepted {
+                id,
+                time: now,
+                tenant: key.tenant,
+                source: Source { kind, ip: None, helo: String::new(), tls: None },
+                auth: AuthResults::default(),
+                reverse_path: address.clone(),
+                recipients: vec![Recipient { account: key, address: address.clone(), via: Via::Direct }],
+                body: Body::Spooled { object: format!("{}/spool/{id}", key.tenant), size: 9 },
+                receipt: String::new(),
+            };
+            let wanted = now.plus_millis(3_600_000);
+            let held = Held {
+                accepted,
+                sender: (key, address.clone()),
+                subject: "hello".to_owned(),
+                cause: Cause::Scheduled,
+                zone: String::new(),
+                wanted,
+                due: wanted,
+                waits: None,
+                refused: Vec::new(),
+                state: State::Waiting,
+            };
+            HeldLetters::new(it.office.control()).add(&held).await.expect("put down");
+            ids.push(id.to_string());
+        }
+        let listed = documents(&done(&it, &format!("later list {address}"), true).await.expect("listed"));
+        assert_eq!((listed.len(), &listed[0]["state"]), (2, &serde_json::json!("scheduled")));
+        let (first, second) = (&ids[0], &ids[1]);
+        let tomorrow = now.plus_millis(24 * 3_600_000).rfc3339();
+        let put_off = format!("later at {address} {first} {} --zone Asia/Tokyo", &tomorrow[..16]);
+        assert!(done(&it, &put_off, false).await.expect("put off")[0].ends_with(":00 Asia/Tokyo"));
+        assert!(done(&it, &format!("later take-back {address} {first}"), false).await.expect("back")[0].contains("Drafts"));
+        done(&it, &format!("later send {address} {second}"), false).await.expect("goes");
+        for (bad, why) in [
+            (format!("later send {address} {first}"), "taken back already"),
+            (format!("later send {address} x"), "no id"),
+            (format!("later at {address} {second} 2020-01-01T08:00"), "30 days"),
+            (format!("later at {address} {second} soon"), "30 days"),
+            (format!("later undo {address} --seconds 3"), "5 to 120"),
+            (format!("later undo {address} --seconds 9 --off"), "--off"),
+        ] {
+            let refused = done(&it, &bad, false).await.expect_err(&bad);
+            assert!(refused.contains(why), "{bad}: {refused}");
+        }
+        assert!(done(&it, &format!("later undo {address}"), false).await.expect("shown")[0].contains("not wait"));
+        let said = done(&it, &format!("later undo {address} --seconds 20"), true).await.expect("said");
+        assert_eq!(documents(&said)[0]["seconds"], 20);
+        done(&it, &format!("later undo {address} --off"), false).await.expect("said");
+        let sent = documents(&done(&it, &format!("later sent {address}"), true).await.expect("listed"));
+        assert_eq!((sent.len(), &sent[0]["state"]), (1, &serde_json::json!("scheduled")));
+        let log = done(&it, "log list", false).await.expect("listed").join(" ");
+        assert!(log.contains("held.change") && log.contains("undo.change"), "{log}");
+    }
+}

@@ -322,7 +322,7 @@ impl Office {
         administration.change_service(&OPERATOR, None, service).await.expect("said");
         let rest = Rest::new(administration.clone(), Arc::clone(&control), Arc::clone(&clock) as _).at(pace);
         let router = admin_routes(rest);
-        Office { zone, _dir: dir, administration, control, dying, clock, log, queue, store, router }
+        Office { zone, _dir: dir, administration, control, dying, clock, log, queue, objects, store, router }
     }
 
     pub async fn account(&self, tenant: TenantId, address: String) -> AccountKey {
