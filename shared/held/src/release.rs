@@ -1,6 +1,6 @@
 //! What lets letters go whose time has come, and does what follows from their end.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use pennypost_directory::{
     Account, Admission, Directory, DirectoryError, MailAddress, MemberLimits, Outward, Reach, Resolved, Tally,
     Tenant,
 };
-use pennypost_mailstore::{accept, compress, names};
+use pennypost_mailstore::{StoreError, accept, compress, names};
 use pennypost_model::event::{
     Accepted, AuthResults, Body, Recipient, Source, SourceKind, Stage, Via,
 };
@@ -38,6 +38,8 @@ const AT_ONCE: usize = 8;
 const FRESH: i64 = 10 * 60_000;
 /// Milliseconds after which a letter goes no more that its sender's allowance does not let through.
 const PATIENCE: i64 = 2 * 24 * 3_600_000;
+/// From so many bytes a letter is written anew beside what else the thread has to do.
+const LARGE: u64 = 128 * 1024;
 /// Milliseconds of a day.
 const DAY: i64 = 24 * 3_600_000;
 
@@ -304,7 +306,7 @@ impl Releaser {
     async fn find_recipients(&self, letter: &mut Held, account: &Account) -> Result<(), HeldError> {
         let directory = &self.ports.directory;
         let (key, path) = (account.key, letter.accepted.reverse_path.clone());
-        let mut found: BTreeMap<String, Result<Vec<Recipient>, Why>> = BTreeMap::new();
+        let mut asked: BTreeSet<String> = BTreeSet::new();
         let mut kept: Vec<Recipient> = Vec::new();
         for recipient in std::mem::take(&mut letter.accepted.recipients) {
             // `postmaster` without a domain is whoever it was.
@@ -314,11 +316,11 @@ impl Releaser {
                 kept.push(recipient);
                 continue;
             }
-            if found.contains_key(&recipient.address) {
+            let address = recipient.address;
+            if !asked.insert(address.clone()) {
                 continue;
             }
-            let address = &recipient.address;
-            let resolved = match directory.resolve_from(address, key.tenant).await {
+            let resolved = match directory.resolve_from(&address, key.tenant).await {
                 Ok(Resolved::Local { tenant, recipients, .. }) if tenant == key.tenant => Ok(recipients),
                 Ok(Resolved::Disabled { .. } | Resolved::Suspended { .. }) => Err(Why::Disabled),
                 Ok(_) => Err(Why::Unknown),
@@ -327,27 +329,26 @@ impl Releaser {
             };
             let resolved = match resolved {
                 Ok(recipients) if recipients.iter().any(|one| one.via == Via::Group) => {
-                    match directory.admission_of(key, address, &path).await? {
+                    match directory.admission_of(key, &address, &path).await? {
                         Admission::Refused => Err(Why::Group),
                         Admission::Open | Admission::Known => Ok(recipients),
                     }
                 }
                 resolved => resolved,
             };
-            match &resolved {
+            match resolved {
                 Ok(recipients) => {
                     for one in recipients {
                         let is_known = |known: &Recipient| {
                             known.account == one.account && !matches!(known.via, Via::Sent | Via::Outside)
                         };
                         if !kept.iter().any(is_known) {
-                            kept.push(one.clone());
+                            kept.push(one);
                         }
                     }
                 }
-                Err(why) => letter.refused.push((address.clone(), *why)),
+                Err(why) => letter.refused.push((address, why)),
             }
-            found.insert(recipient.address, resolved);
         }
         letter.accepted.recipients = kept;
         self.find_friends(letter, account).await
@@ -436,7 +437,7 @@ impl Releaser {
     async fn send(&self, letter: &Held, message: EventId, at: Timestamp) -> Result<(), HeldError> {
         let mut accepted = Accepted { id: message, time: at, ..letter.accepted.clone() };
         if letter.cause == Cause::Scheduled {
-            let Some(body) = self.rewritten(letter, message, |raw| dated(raw, at)).await? else {
+            let Some(body) = self.rewritten(letter, message, move |raw| dated(raw, at)).await? else {
                 // It is removed behind the event.
                 return Ok(());
             };
@@ -453,7 +454,7 @@ impl Releaser {
     async fn draft(&self, letter: &Held, draft: EventId, at: Timestamp) -> Result<(), HeldError> {
         let bcc = letter.accepted.source.kind.submission().map(|submission| submission.bcc.clone());
         let bcc = bcc.unwrap_or_default();
-        let Some(body) = self.rewritten(letter, draft, |raw| with_bcc(raw, &bcc)).await? else { return Ok(()) };
+        let Some(body) = self.rewritten(letter, draft, move |raw| with_bcc(raw, &bcc)).await? else { return Ok(()) };
         let (account, address) = letter.sender.clone();
         let accepted = Accepted {
             id: draft,
@@ -498,12 +499,18 @@ impl Releaser {
         &self,
         letter: &Held,
         id: EventId,
-        write: impl FnOnce(&[u8]) -> Vec<u8> + Send,
+        write: impl FnOnce(&[u8]) -> Vec<u8> + Send + 'static,
     ) -> Result<Option<Body>, HeldError> {
         let _alone = self.writing.acquire().await.ok();
         let Some(stored) = self.stored(letter).await? else { return Ok(None) };
-        let raw = write(&compress::decompress(&stored)?);
-        drop(stored);
+        let is_large = stored.size >= LARGE;
+        let open = move || Ok::<_, StoreError>(write(&compress::decompress(&stored)?));
+        let raw = if is_large {
+            let task = tokio::task::spawn_blocking(open);
+            task.await.unwrap_or_else(|error| Err(StoreError::Damaged(error.to_string())))?
+        } else {
+            open()?
+        };
         let stored = accept::compressed(raw).await?;
         let (object, size) = (names::spool(letter.sender.0.tenant, id), stored.size);
         // If it is there already, it is the same.
