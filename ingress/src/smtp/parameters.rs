@@ -50,7 +50,7 @@ impl Hold {
                 (0..=18, byte) => byte.is_ascii_digit(),
                 (_, byte) => byte.is_ascii_digit() || matches!(byte, b'.' | b'Z' | b'z' | b'+' | b'-' | b':'),
             });
-        let time = std::str::from_utf8(value).ok().filter(|_| is_form);
+        let time = std::str::from_utf8(value).ok().filter(|_| is_form).map(str::to_ascii_uppercase);
         let time = time.and_then(|text| text.parse::<jiff::Timestamp>().ok()).ok_or_else(failed)?;
         Ok(Hold::Until(Timestamp(time.as_millisecond())))
     }

@@ -22,7 +22,6 @@ use pennypost_model::AccountKey;
 use tokio::time::Instant;
 
 pub(super) use destination::{Destination, destination};
-pub(super) use hold::Waits;
 pub(super) use outward::Open;
 
 /// A member who has signed in.
