@@ -9,7 +9,9 @@ pub const DEFAULT_ZONE: &str = "Asia/Shanghai";
 
 fn zone_named(name: &str) -> Option<TimeZone> {
     // Names of the IANA, and nothing of what a machine calls its own.
-    TimeZone::get(name).ok().filter(|zone| zone.iana_name().is_some())
+    let is_name = name.len() <= 64 && name.is_ascii();
+    let zone = is_name.then(|| TimeZone::get(name).ok()).flatten();
+    zone.filter(|zone| zone.iana_name().is_some())
 }
 
 /// A time of RFC 3339, or one without an offset as a clock shows it in that zone. Gives the time, and the zone in which it is
