@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use pennypost_mailstore::accept;
-use pennypost_model::event::{Notify, Stage, Wish};
+use pennypost_model::event::{self, Stage, Wish};
 use pennypost_model::message::{StoredMessage, cut};
 use pennypost_model::trace::{Attempt, RemoteAnswer, RemoteOutcome, RemoteRecipient, TraceRecord, TraceStep};
 use pennypost_model::{EventId, Timestamp, codec};
@@ -444,7 +444,7 @@ impl SendRemote {
             asked.relayed = relayed;
             asked.relayed.retain(|address| asked.wishes.notify(address).success);
         }
-        let is_told_of = |told: RemoteOutcome, wanted: fn(Notify) -> bool| {
+        let is_told_of = |told: RemoteOutcome, wanted: fn(event::Notify) -> bool| {
             recipients.iter().any(|one: &RemoteRecipient| {
                 one.outcome == told && wanted(item.notify(&one.address))
             })
