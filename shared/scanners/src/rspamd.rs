@@ -94,14 +94,12 @@ impl Rspamd {
             Ok(ScanReport { scanner: NAME, version, finding })
         };
         // The connection is driven as long as something is asked over it, and no longer.
-        let (connection, asking) = (std::pin::pin!(connection), std::pin::pin!(asking));
+        let (connection, mut asking) = (std::pin::pin!(connection), std::pin::pin!(asking));
         tokio::select! {
             biased;
-            report = asking => report,
-            ended = connection => match ended {
-                Err(error) => Err(told(error)),
-                Ok(()) => Err("the connection ended without an answer".to_owned()),
-            },
+            report = &mut asking => report,
+            // What had come by then is read; what had not is an error there.
+            _ = connection => asking.await,
         }
     }
 }
