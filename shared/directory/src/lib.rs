@@ -38,6 +38,7 @@
 //! | `T/vip` | `A` | the account may have a VIP seat (`vip`) |
 //! | `T` | `sent-today` | messages sent today, where a plan says how many there may be (`allowance`) |
 //! | `T/sent-today` | account | the same of an account, what is said of its allowance alone, and what it sent outside (`allowance`) |
+//! | `T` | `scan-policy` | what is done with what scanners find (`scan_policy`) |
 //! | `T` | `sending-rules` | who sends nothing outside, and how often others may (`sending_rules`) |
 //! | `T` | `seats` | what is taken of the seats, once the tenant has a plan (`seats`) |
 //! | `T/shares` | whom, owner | who shares mailboxes with whom (`sharing`): an index |
@@ -109,6 +110,7 @@ mod scram;
 mod seats;
 mod second_factor;
 mod secretary;
+mod scan_policy;
 mod sending_rules;
 mod session;
 mod session_before;

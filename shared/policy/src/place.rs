@@ -84,6 +84,10 @@ pub fn place_screened(
     if let Some(screening) = screening {
         reasons.extend(screening.reasons(accepted.recipients.len()));
         if let Some(withheld) = screening.bars(accepted.source.kind.submission().is_some()) {
+            if recipient.via == Via::Sent {
+                // So that it is told as the writer's copy, and not as a recipient.
+                reasons.push(SENT_REASON.to_owned());
+            }
             return withheld_for(withheld, reasons);
         }
     }
