@@ -466,6 +466,8 @@ trace-remote-private = { $by } asks for TLS with a valid certificate, and it was
 trace-remote-not-private = { $by } asks for TLS with a valid certificate, and there was none: { $cause }
 trace-remote-next = tried again at { $time }
 trace-remote-reported = its sender was told by the message { $id }
+trace-being-processed = being processed: { $cause }
+trace-quarantined = { $address }: in quarantine: { $cause }
 trace-refused = ended by an administrator: { $cause }
 replay-message = the message { $id } is in the queue { $queue }; the server (“pennypost serve”) must run for it to be worked on. What arrived already is not doubled.
 replay-event = the event is in the queue { $queue }; the server (“pennypost serve”) must run for it to be worked on
@@ -1064,6 +1066,11 @@ vips-none = nobody has a VIP seat
 
 ## Reports to senders
 
+virus-report-subject = Your message holds a virus and was not sent
+virus-report = Your message "{ $subject }" holds a virus, { $virus }. It was not sent to anybody. Look after the device from which you have sent it, and ask your administrator if you don't know how.
+virus-notice-subject = A message to you holds a virus
+virus-notice-kept = A message to you from { $from }, "{ $subject }", holds a virus, { $virus }. It lies in quarantine for seven days; if you need it, ask your administrator.
+virus-notice-deleted = A message to you from { $from }, "{ $subject }", held a virus, { $virus }. It was deleted, as your organisation has said.
 report-failed-subject = Your message was not delivered
 report-delayed-subject = Your message is delayed
 report-failed = Your message could not be delivered to these addresses, and is not tried again:

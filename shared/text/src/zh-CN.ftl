@@ -399,6 +399,8 @@ trace-remote-private = { $by } 要求使用带有效证书的 TLS，本次符合
 trace-remote-not-private = { $by } 要求使用带有效证书的 TLS，本次不符合要求：{ $cause }
 trace-remote-next = 将于 { $time } 重试
 trace-remote-reported = 已通过邮件 { $id } 告知发件人
+trace-being-processed = 正在处理：{ $cause }
+trace-quarantined = { $address }：已隔离：{ $cause }
 trace-refused = 管理员已终止处理：{ $cause }
 replay-message = 邮件 { $id } 已放入队列 { $queue }；服务器（“pennypost serve”）运行时才会处理。已送达的不会重复。
 replay-event = 事件已放入队列 { $queue }；服务器（“pennypost serve”）运行时才会处理
@@ -991,6 +993,11 @@ vips-none = 没有成员分配 VIP 名额
 
 ## Reports to senders
 
+virus-report-subject = 您的邮件含有病毒，未发送
+virus-report = 您的邮件“{ $subject }”含有病毒 { $virus }，未发送给任何人。请检查您发送该邮件所用的设备；如有疑问，请联系管理员。
+virus-notice-subject = 发给您的一封邮件含有病毒
+virus-notice-kept = { $from } 发给您的邮件“{ $subject }”含有病毒 { $virus }，已隔离保留七天。如有需要，请联系管理员。
+virus-notice-deleted = { $from } 发给您的邮件“{ $subject }”含有病毒 { $virus }，已按您所在组织的设置删除。
 report-failed-subject = 您的邮件未能送达
 report-delayed-subject = 您的邮件延迟送达
 report-failed = 您的邮件无法送达以下地址，系统不再重试：
