@@ -132,7 +132,10 @@ impl TestOffice {
             Arc::new(pennypost_receive::Receive::new(ports, settings)),
             Arc::new(pennypost_inbound_parse::InboundParse::new(office.objects(), office.log())),
             Arc::new(pennypost_policy_filter::PolicyFilter::new(Arc::new(office.directory.clone()))),
-            Arc::new(pennypost_deliver::Deliver::new(office.store.clone(), office.log())),
+            Arc::new(
+                pennypost_deliver::Deliver::new(office.store.clone(), office.log())
+                    .keeping(pennypost_quarantine::Quarantine::new(office.control(), office.objects())),
+            ),
         ];
         pennypost_runtime::Pipeline::new(handlers, pennypost_runtime::Fusing::fused(), office.queue())
     }

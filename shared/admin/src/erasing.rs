@@ -72,6 +72,8 @@ pub const PARTITIONS: &[&str] = &[
     "provider-requests",
     "provider-subjects",
     "provisioned",
+    "quarantine",
+    "quarantined-letters",
     "readdressed",
     "recovery",
     "requests",

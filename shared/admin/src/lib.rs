@@ -89,6 +89,7 @@ mod provider_sign_in;
 mod providers;
 mod provisioning;
 mod purchases;
+mod quarantine;
 mod receiving;
 mod recovery;
 mod recycle_bin;
@@ -172,10 +173,13 @@ pub use provider_sign_in::{
     NamedBinding, PROVIDER_REQUEST_LIFE, ProviderError, ProviderRequest, ProviderReturn, SIGN_IN_RETURN,
 };
 pub use providers::{Matching, NewProvider, Provider, ProviderChange, ProviderId};
+pub use pennypost_policy::{BadPoints, ScanPolicy, Unanswered, VirusAction};
+pub use pennypost_quarantine::{HeldLetter, HeldState};
 pub use provisioning::Provisioner;
 pub use purchases::{
     Application, OrderState, OrderTerms, Paper, PaperState, Purchase, PurchaseChange, PurchaseKind,
 };
+pub use quarantine::SeenHeldLetter;
 pub use receiving::{MAX_TRIED, SeenRules, Tried};
 pub use requests::{Order, Pending, RequestId};
 pub use roles::{MAX_ROLES, Role, RoleId};

@@ -58,7 +58,9 @@ impl LetterQuery {
         let sender = letter.submitter().map(|submitter| submitter.account.account);
         let is_of_kind = match self.kind {
             None => true,
-            Some(LetterKind::Received) if letter.delivery.is_none() => sender.is_none(),
+            Some(LetterKind::Received) if letter.delivery.is_none() => {
+                letter.processing.is_some() && sender.is_none()
+            }
             Some(LetterKind::Received) => letter.recipients().any(|one| one.outcome != Outcome::Outside),
             Some(LetterKind::Sent) => sender.is_some(),
         };
