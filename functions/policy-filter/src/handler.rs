@@ -11,7 +11,7 @@ use pennypost_runtime::{Failure, Handler, Outcome};
 use crate::{FilterError, Filtered, PolicyFilter, notice, screen};
 
 /// A letter that waits for a scanner is tried again so often: soon after that answers again it comes.
-const SCANNER_AGAIN: Duration = Duration::from_secs(60);
+const SCANNER_AGAIN: Duration = Duration::from_secs(30);
 
 /// The decided message, the same for send-remote if it goes to other servers, too, and what people are told of it. All stand
 /// behind the event that they come from: it comes again until they are handled or sent.
