@@ -138,7 +138,7 @@ async fn what_is_deleted_is_gone_and_others_see_nothing() {
     it.ask(&it.session, "POST", &format!("/{spam}/release")).await.assert_problem(404, "not-found");
     assert!(it.office.letters().await.is_empty());
     // What has lain there for seven days is not shown any more.
-    it.office.clock.advance(8 * 86_400_000);
+    it.office.clock.put_forward(8 * 86_400_000);
     let session = it.office.session(home.member).await;
     assert_eq!(it.ask(&session, "GET", "").await.json()["items"], json!([]));
 }
