@@ -328,7 +328,7 @@ impl Deliver {
     /// Puts into quarantine what is to lie there.
     async fn keep(&self, letters: &[(usize, Letter)], placed: &Found, failures: &mut [Option<Failure>]) {
         for (index, letter) in letters {
-            let kept: Vec<HeldLetter> = kept(letter, placed).collect();
+            let kept: Vec<HeldLetter> = kept(letter, placed, self.store.clock().now()).collect();
             if kept.is_empty() || failures[*index].is_some() {
                 continue;
             }
@@ -456,7 +456,7 @@ fn copies(decided: &Decided) -> impl Iterator<Item = &Recipient> {
 }
 
 /// What is to lie in quarantine: for those who have not got the letter.
-fn kept<'a>(letter: &'a Letter, placed: &'a Found) -> impl Iterator<Item = HeldLetter> + 'a {
+fn kept<'a>(letter: &'a Letter, placed: &'a Found, now: Timestamp) -> impl Iterator<Item = HeldLetter> + 'a {
     let accepted = &letter.decided.accepted;
     let facts = &letter.decided.sidecar.facts;
     letter.decided.each().filter_map(move |(recipient, decision)| {
@@ -467,6 +467,7 @@ fn kept<'a>(letter: &'a Letter, placed: &'a Found) -> impl Iterator<Item = HeldL
             account: recipient.account,
             address: recipient.address.clone(),
             accepted: accepted.time,
+            kept: now,
             reverse_path: accepted.reverse_path.clone(),
             from: facts.from.first().cloned().unwrap_or_default(),
             subject: cut(&facts.subject, 200).to_owned(),

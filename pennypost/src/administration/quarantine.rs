@@ -45,6 +45,20 @@ pub enum QuarantineCommand {
         /// The id of the letter
         letter: EventId,
     },
+    /// Say whether an account is told once a day of suspected spam in quarantine; shows what holds, if nothing is said
+    #[command(after_help = "Examples:
+  pennypost quarantine digest ann@example.com --on
+  pennypost quarantine digest ann@example.com")]
+    Digest {
+        /// The address of the account
+        address: String,
+        /// It is told
+        #[arg(long, conflicts_with = "off")]
+        on: bool,
+        /// It is not told
+        #[arg(long)]
+        off: bool,
+    },
     /// Delete a letter from quarantine
     #[command(after_help = "Example:\n  pennypost quarantine delete ann@example.com 01KAEV3Q8WJ7R9T2N5X4M6C0BD")]
     Delete {
@@ -94,6 +108,18 @@ pub async fn run(
             let key = office.account(address, text).await?.key;
             let held = administration.release_quarantined(&OPERATOR, key, *letter).await.map_err(told)?;
             Ok(output.result(&say!(text, "quarantine-released", address = address), &document(&held))?)
+        }
+        QuarantineCommand::Digest { address, on, off } => {
+            let key = office.account(address, text).await?.key;
+            if *on || *off {
+                administration.change_quarantine_digest(&OPERATOR, key, *on).await.map_err(told)?;
+            }
+            let enabled = administration.quarantine_digest(&OPERATOR, key).await.map_err(told)?;
+            let sentence = match enabled {
+                true => say!(text, "quarantine-digest-on", address = address),
+                false => say!(text, "quarantine-digest-off", address = address),
+            };
+            Ok(output.result(&sentence, &json!({ "address": address, "enabled": enabled }))?)
         }
         QuarantineCommand::Delete { address, letter } => {
             let key = office.account(address, text).await?.key;

@@ -127,6 +127,8 @@ actions! {
     QuarantineReleaseVirus "quarantine.release-virus" Members Write Account Nobody All;
     /// Delete a letter that is kept from an account.
     QuarantineDelete "quarantine.delete" Members Write Account Oneself All;
+    /// Say whether an account is told once a day of what is kept from it.
+    QuarantineDigest "quarantine.digest" Members Write Account Oneself All;
     /// Look at the orders of plans (PLN-08).
     PurchaseRead "purchase.read" Tenant Read Tenant Nobody All;
     /// Write an order of a plan down: the operator's word.

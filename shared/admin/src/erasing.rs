@@ -73,6 +73,7 @@ pub const PARTITIONS: &[&str] = &[
     "provider-subjects",
     "provisioned",
     "quarantine",
+    "quarantine-digests",
     "quarantined-letters",
     "readdressed",
     "recovery",

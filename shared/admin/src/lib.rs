@@ -58,6 +58,7 @@ mod choosing;
 mod colleagues;
 mod contact;
 mod departments;
+mod digest;
 mod domain_keys;
 mod domains;
 mod ending;

@@ -166,7 +166,7 @@ impl Administration {
     }
 
     /// The row of a letter that is still shown.
-    async fn held(&self, key: AccountKey, letter: EventId) -> Result<HeldLetter, AdminError> {
+    pub(crate) async fn held(&self, key: AccountKey, letter: EventId) -> Result<HeldLetter, AdminError> {
         let (quarantine, _) = self.quarantine()?;
         let held = quarantine.letter(key, letter).await?;
         let is_shown = |held: &HeldLetter| {
@@ -200,14 +200,16 @@ impl Administration {
         }
         let address = account.address.to_string();
         let about = About { object: &address, ..about }.from(told(&held));
+        self.act(call, &about, self.release_held(key, letter)).await
+    }
+
+    /// Releases it, whoever has permitted that.
+    pub(crate) async fn release_held(&self, key: AccountKey, letter: EventId) -> Result<HeldLetter, AdminError> {
         let (quarantine, queue) = self.quarantine()?;
         let now = self.clock.now();
         let spool = self.ids.event(now);
-        self.act(call, &about, async {
-            let released = quarantine.release(key, letter, &**queue, (now, spool)).await?;
-            released.ok_or(AdminError::NotFound("letter"))
-        })
-        .await
+        let released = quarantine.release(key, letter, &**queue, (now, spool)).await?;
+        released.ok_or(AdminError::NotFound("letter"))
     }
 
     /// Deletes a letter that is kept from an account: nobody sees it any more. What was released stays so.

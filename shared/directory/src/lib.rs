@@ -45,6 +45,7 @@
 //! | `T/sign-in` | account and place, or digest of a login | failed sign-ins (`throttle`) |
 //! | `T/locks` | account and place | what the list of locked accounts tells (`locks`) |
 //! | `T`, `T/sign-in-accounts` | `sign-in-rules`, `A` | rules of signing in (`sign_in_rules`) |
+//! | `T/quarantine-digests` | `A` | whether it is told what is kept from it, and of what came up to when it was (`quarantine_digest`) |
 //! | `T/password-reminders` | `A` | of which end of a password its owner was told (`password_reminder`) |
 //! | `T/token-uses` | `A/ID` | the last use of a token |
 //! | `sign-in/clients` | network | failed sign-ins from there |
@@ -104,6 +105,7 @@ mod password_rules;
 mod plan;
 mod policy;
 mod provisioned;
+mod quarantine_digest;
 mod recovery;
 mod resolve;
 mod scram;

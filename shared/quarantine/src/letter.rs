@@ -20,6 +20,8 @@ pub struct HeldLetter {
     pub address: String,
     /// When it was accepted.
     pub accepted: Timestamp,
+    /// When it came here.
+    pub kept: Timestamp,
     /// Reverse-path.
     pub reverse_path: String,
     /// Its first author.

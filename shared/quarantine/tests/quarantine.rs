@@ -55,6 +55,7 @@ impl Bench {
             account: *account,
             address: "someone@t.test".to_owned(),
             accepted: id.time(),
+            kept: id.time(),
             reverse_path: "bob@sender.test".to_owned(),
             from: Contact::default(),
             subject: "hello".to_owned(),

@@ -1,6 +1,13 @@
 //! What is done with what scanners find, and what lies in quarantine because of it.
 
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::Request;
 use pennypost_admin::Permissions;
+use pennypost_mailstore::compress::decompress;
+use pennypost_model::codec;
+use pennypost_model::event::{Body as Stored, Event, Stage};
 use pennypost_model::scan::HeldFor;
 use pennypost_ports::{Clock, Ids, RandomIds};
 use serde_json::{Value, json};
@@ -51,6 +58,27 @@ async fn what_is_done_with_what_scanners_find_is_said_over_the_api() {
     assert!(log.contains("scan-policy.change"), "{log}");
 }
 
+/// The letters that are in the queue, as they are.
+async fn queued(office: &Office) -> Vec<String> {
+    let (minute, brief) = (Duration::from_secs(60), Duration::from_millis(1));
+    let found = office.queue.receive(Stage::InboundParse, 10, minute, brief).await.expect("queue");
+    let mut letters = Vec::new();
+    for message in found {
+        let Ok(Event::Accepted(accepted)) = codec::decode(&message.body) else { panic!("a letter") };
+        assert!(accepted.names_only_its_tenant());
+        let Stored::Inline(stored) = &accepted.body else { panic!("it is short") };
+        letters.push(String::from_utf8(decompress(stored).expect("whole")).expect("UTF-8"));
+        office.queue.ack(Stage::InboundParse, &[message.receipt]).await.expect("done");
+    }
+    letters
+}
+
+/// A page, as a browser asks for it.
+async fn page(office: &Office, method: &str, path: &str) -> Answer {
+    let request = Request::builder().method(method).uri(path).body(Body::empty()).expect("a request");
+    office.send(request).await
+}
+
 struct Bench {
     office: Office,
     home: Tenant,
@@ -96,12 +124,12 @@ async fn members_release_spam_and_administrators_viruses() {
         let released = it.ask(&it.session, "POST", &format!("/{spam}/release")).await;
         assert_eq!((released.status.as_u16(), &released.json()["state"]), (200, &json!("released")));
     }
-    let letters = it.office.letters().await;
+    let letters = queued(&it.office).await;
     assert_eq!(letters.len(), 1, "it is sent once");
-    assert!(letters[0].1.contains("Subject: Invoice 4711"), "{letters:?}");
+    assert!(letters[0].contains("Subject: Invoice 4711"), "{letters:?}");
     let released = it.ask(&it.admin, "POST", &format!("/{infected}/release")).await;
     assert_eq!(released.json()["state"], "released");
-    assert_eq!(it.office.letters().await.len(), 1);
+    assert_eq!(queued(&it.office).await.len(), 1);
     let all = it.office.ask(&it.admin, "GET", &format!("/tenants/{}/quarantine", it.home.id), None).await;
     assert_eq!(all.json()["items"].as_array().map(Vec::len), Some(2));
     let log = it.office.ask(&it.admin, "GET", &format!("/tenants/{}/operations", it.home.id), None).await.text;
@@ -136,9 +164,56 @@ async fn what_is_deleted_is_gone_and_others_see_nothing() {
     }
     it.ask(&it.session, "GET", &format!("/{spam}")).await.assert_problem(404, "not-found");
     it.ask(&it.session, "POST", &format!("/{spam}/release")).await.assert_problem(404, "not-found");
-    assert!(it.office.letters().await.is_empty());
+    assert!(queued(&it.office).await.is_empty());
     // What has lain there for seven days is not shown any more.
     it.office.clock.put_forward(8 * 86_400_000);
     let session = it.office.session(home.member).await;
     assert_eq!(it.ask(&session, "GET", "").await.json()["items"], json!([]));
+}
+
+/// Feature RCV-11: a member switches a daily summary on, and releases by its links what it tells of; what is kept goes after seven days
+#[tokio::test(flavor = "multi_thread")]
+async fn a_summary_tells_once_of_each_letter_and_its_links_release() {
+    let it = Bench::open().await;
+    let (home, office) = (&it.home, &it.office);
+    let path = format!("/tenants/{}/accounts/{}/quarantine-digest", home.id, home.member.account);
+    let administration = &office.administration;
+    assert_eq!(administration.send_quarantine_digests(home.id).await, Ok(0));
+    assert_eq!(office.ask(&it.session, "GET", &path, None).await.json(), json!({ "enabled": false }));
+    let said = office.ask(&it.session, "PUT", &path, Some(&json!({ "enabled": true }))).await;
+    assert_eq!((said.status.as_u16(), said.json()), (200, json!({ "enabled": true })));
+    assert_eq!(administration.send_quarantine_digests(home.id).await, Ok(1));
+    assert_eq!(administration.send_quarantine_digests(home.id).await, Ok(0), "each letter once");
+    let summaries = office.letters().await;
+    let [(to, body)] = &summaries[..] else { panic!("{summaries:?}") };
+    assert_eq!(to, &[format!("member@{}", home.domain)]);
+    assert!(body.contains("bob@sender.example") && body.contains("Invoice 4711") && body.contains("七天"), "{body}");
+    let links: Vec<&str> = body.lines().filter_map(|line| line.trim().strip_prefix("https://mail.post.example")).collect();
+    let [link] = links[..] else { panic!("one link, and none to a virus: {body}") };
+
+    // Looking does nothing, however often.
+    for _ in 0..2 {
+        let asked = page(office, "GET", link).await;
+        assert!(asked.status.is_success() && asked.text.contains("<form method=\"post\">"), "{}", asked.text);
+    }
+    assert!(queued(office).await.is_empty());
+    for _ in 0..2 {
+        let done = page(office, "POST", link).await;
+        assert!(done.status.is_success() && done.text.contains("Released"), "{}", done.text);
+    }
+    assert_eq!(queued(office).await.len(), 1, "it is sent once");
+    let log = office.ask(&it.admin, "GET", &format!("/tenants/{}/operations", home.id), None).await.text;
+    assert!(log.contains("quarantine.release") && log.contains("quarantine.digest"), "{log}");
+
+    // What is none, or is over, opens nothing.
+    let mut other = link.to_owned();
+    other.pop();
+    for wrong in ["/quarantine/x", "/quarantine/%20", &other] {
+        for method in ["GET", "POST"] {
+            assert_eq!(page(office, method, wrong).await.status.as_u16(), 404, "{wrong}");
+        }
+    }
+    office.clock.put_forward(8 * 86_400_000);
+    assert_eq!(page(office, "GET", link).await.status.as_u16(), 404);
+    assert_eq!(administration.look_after_quarantine(home.id).await, Ok(2));
 }

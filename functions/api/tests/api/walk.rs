@@ -179,6 +179,7 @@ fn body(route: &Route, of: &Tenant) -> Option<Value> {
             "virus": "delete", "without_virus_scanner": "pass", "without_spam_scanner": "hold",
             "junk": 5.5, "quarantine": 10, "delete": null, "tell_recipients": false,
         }),
+        "change-quarantine-digest" => json!({ "enabled": true }),
         "change-names" => json!({ "unified": true, "form": "{name} ({department})" }),
         "assign-account" => json!({ "display_name": "new owner" }),
         "convert-account" => json!({ "name": "sales" }),
@@ -359,6 +360,7 @@ async fn state(office: &Office, of: &Tenant) -> String {
     state += &format!("{:?}", it.friends(&OPERATOR, of.id, &page).await);
     state += &format!("{:?}", it.policy(&OPERATOR, of.id).await);
     state += &format!("{:?}", it.scan_policy(&OPERATOR, of.id).await);
+    state += &format!("{:?}", it.quarantine_digest(&OPERATOR, of.member).await);
     state += &format!("{:?}", it.quarantined(&OPERATOR, of.id, &page).await);
     state += &format!("{:?}", it.sign_in_rules(&OPERATOR, of.id).await);
     state += &format!("{:?}", it.account_rules(&OPERATOR, of.member).await);

@@ -113,6 +113,15 @@ fn meant(policy: &Policy) -> Result<ScanPolicy, Refusal> {
     })
 }
 
+/// Whether somebody is told.
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "QuarantineDigest")]
+struct Digest {
+    /// A letter tells once a day which suspected spam has come into quarantine, with a link for each that releases it.
+    enabled: bool,
+}
+
 /// A letter in quarantine.
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct QuarantinedLetter {
@@ -234,6 +243,35 @@ pub(super) const OPERATIONS: &[Operation] = &[
         },
     )
     .asking(PAGE),
+    Operation::new(
+        (Method::Get, "/tenants/{tenant}/accounts/{account}/quarantine-digest", "read-quarantine-digest"),
+        Action::QuarantineRead,
+        "Whether an account is told once a day of what is kept from it",
+        Good::one(shape::<Digest>),
+        |ask| {
+            Box::pin(async move {
+                let enabled = ask.administration.quarantine_digest(&ask.call, ask.account()?).await?;
+                Ok(Reply::tagged(&Digest { enabled }))
+            })
+        },
+    ),
+    Operation::new(
+        (Method::Put, "/tenants/{tenant}/accounts/{account}/quarantine-digest", "change-quarantine-digest"),
+        Action::QuarantineDigest,
+        "Say whether an account is told once a day of what is kept from it",
+        Good::one(shape::<Digest>),
+        |ask| {
+            Box::pin(async move {
+                let (key, digest): (_, Digest) = (ask.account()?, ask.body()?);
+                let enabled = ask.administration.quarantine_digest(&ask.call, key).await?;
+                ask.must_match(&Digest { enabled })?;
+                ask.administration.change_quarantine_digest(&ask.call, key, digest.enabled).await?;
+                Ok(Reply::tagged(&digest))
+            })
+        },
+    )
+    .with(shape::<Digest>)
+    .update(),
     Operation::new(
         (Method::Get, "/tenants/{tenant}/accounts/{account}/quarantine/{letter}", "read-quarantined-letter"),
         Action::QuarantineRead,

@@ -349,6 +349,7 @@ impl Office {
             account: key,
             address,
             accepted: letter.time(),
+            kept: letter.time(),
             reverse_path: accepted.reverse_path.clone(),
             from: Contact { name: String::new(), address: "bob@sender.example".to_owned() },
             subject: "Invoice 4711".to_owned(),
