@@ -85,7 +85,7 @@ impl Screened {
         self.policy.as_ref().is_some_and(|policy| policy.tell_recipients)
     }
 
-    /// The header field that stands above the letter (RCV-15, RCV-13): which scanners have looked at it, and what they said.
+    /// The header field that stands beside the letter (RCV-15, RCV-13): which scanners have looked at it, and what they said.
     fn field(&self) -> Option<String> {
         let said = self.scanned.reports.iter().map(|report| {
             let found = match &report.finding {

@@ -31,7 +31,7 @@ enum OnVirus {
 enum OnSilence {
     /// Letters wait.
     Hold,
-    /// Letters go on; a header field and the trace say that nothing has looked at them.
+    /// Letters go on; the trace says that nothing has looked at them.
     Pass,
 }
 
