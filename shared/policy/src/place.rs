@@ -356,6 +356,46 @@ mod tests {
     }
 
     #[test]
+    fn a_virus_comes_before_all_lists_and_spam_behind_them() {
+        use crate::scanning::{ScanPolicy, Screening};
+        use pennypost_model::scan::{Finding, HeldFor, Points, ScanReport, Scanned, SpamFinding, Withheld};
+        let fine = AuthResults { spf: Verdict::Pass, ..AuthResults::default() };
+        let report = |finding| Scanned {
+            reports: vec![ScanReport { scanner: "test", version: String::new(), finding }],
+        };
+        let virus = report(Finding::Virus("Eicar".to_owned()));
+        let spam = |points| {
+            report(Finding::Spam(SpamFinding { points: Points(points), ..SpamFinding::default() }))
+        };
+        let (worse, bad) = (spam(2_000), spam(700));
+        let says = ScanPolicy { quarantine: Some(Points(1_000)), ..ScanPolicy::default() };
+        let kept = |held_for| Target::Withheld(Withheld::Quarantined(held_for));
+        let (inbox, junk) = (Target::Role(MailboxRole::Inbox), Target::Role(MailboxRole::Junk));
+        let (anybody, friend, foe) = ("a@any.example", "a@good.example", "a@bad.example");
+        for (sender, scanned, released, via, target) in [
+            (anybody, &virus, false, Via::Direct, kept(HeldFor::Virus)),
+            (friend, &virus, false, Via::Direct, kept(HeldFor::Virus)),
+            (anybody, &virus, false, Via::CatchAll, kept(HeldFor::Virus)),
+            (anybody, &virus, true, Via::Direct, inbox),
+            (anybody, &worse, false, Via::Group, kept(HeldFor::Spam)),
+            (friend, &worse, false, Via::Direct, inbox),
+            (foe, &worse, false, Via::Direct, junk),
+            (anybody, &bad, false, Via::Direct, junk),
+            (anybody, &worse, true, Via::Direct, inbox),
+            (anybody, &bad, true, Via::Direct, inbox),
+        ] {
+            let message = parsed(sender, "hello", fine.clone());
+            let screening = Screening { scanned, policy: &says, kept: None, released };
+            let decision = place_screened(&policy(), &message, &recipient(via), None, Some(&screening));
+            assert_eq!(decision.target, target, "{sender} {scanned:?} {released}");
+            let mut system = message.clone();
+            system.accepted.source.kind = SourceKind::System;
+            let decision = place_screened(&policy(), &system, &recipient(via), None, Some(&screening));
+            assert_eq!(decision.target, inbox);
+        }
+    }
+
+    #[test]
     fn the_systems_own_mail_reaches_the_inbox() {
         let mut message = parsed("", "", AuthResults::default());
         message.accepted.source.kind = SourceKind::System;
