@@ -29,8 +29,8 @@ use tokio::sync::Semaphore;
 
 use crate::{FilterError, Memory, PolicySource};
 
-/// Letters that are with scanners at once.
-pub(crate) const AT_ONCE: usize = 4;
+/// Letters that are with scanners at once: as many as clamd looks at, if nothing is said to it.
+pub(crate) const AT_ONCE: usize = 10;
 /// Kilobytes of letters that are in memory for that at once; one that is larger is there alone.
 const ROOM: usize = 64 * 1024;
 /// For so long a scanner that does not answer is not asked: those that wait would take turns at waiting for it.

@@ -190,6 +190,9 @@ impl Administration {
         if link.until <= self.clock.now() {
             return Err(missing());
         }
+        // Nothing goes to an account that is closed, or gone, by now.
+        let account = self.directory.account(link.account).await?;
+        account.filter(|account| account.is_open(self.clock.now())).ok_or_else(missing)?;
         let held = self.held(link.account, link.letter).await?;
         if held.held_for == HeldFor::Spam { Ok(held) } else { Err(missing()) }
     }

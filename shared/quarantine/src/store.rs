@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use futures::stream::{self, StreamExt, TryStreamExt};
 use pennypost_mailstore::{accept, names};
 use pennypost_model::codec::{self, CodecError};
 use pennypost_model::event::{Accepted, Body, Stage};
@@ -17,8 +18,10 @@ use crate::letter::{Envelope, HeldLetter, HeldState, expires};
 
 /// How often a compare-and-set loop begins again before it gives up.
 const MAX_ATTEMPTS: usize = 32;
-/// Rows and items that are read at once.
+/// Rows and items of a page.
 const PAGE: usize = 100;
+/// Rows that are read or written at once.
+const AT_ONCE: usize = 16;
 
 /// Why something was not done.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -112,11 +115,13 @@ impl Quarantine {
         if self.control.get(&letter_key(tenant, letter), Consistency::Strong).await?.is_none() {
             return Ok(standings);
         }
-        for account in accounts {
-            if let Some((held, _)) = self.row(*account, letter).await? {
+        let reads: Vec<_> = accounts.iter().map(|account| self.row(*account, letter)).collect();
+        let mut reads = stream::iter(reads).buffer_unordered(AT_ONCE);
+        while let Some(row) = reads.next().await {
+            if let Some((held, _)) = row? {
                 let kept = Standing::Kept(held.held_for);
                 let standing = if held.state.is_released() { Standing::Released } else { kept };
-                standings.insert(*account, standing);
+                standings.insert(held.account, standing);
             }
         }
         Ok(standings)
@@ -141,10 +146,13 @@ impl Quarantine {
         crash::point("quarantine.after-letter");
         self.objects.put_unique(&object, codec::encode(message).into()).await?;
         crash::point("quarantine.after-bytes");
-        for held in recipients {
-            let key = row_key(held.account, letter);
-            self.control.put_if(&key, &codec::encode(held), Expected::Absent).await?;
-        }
+        let writes: Vec<_> = recipients.iter().map(|held| self.put_row(held)).collect();
+        stream::iter(writes).buffer_unordered(AT_ONCE).try_collect().await
+    }
+
+    async fn put_row(&self, held: &HeldLetter) -> Result<(), QuarantineError> {
+        let key = row_key(held.account, held.letter);
+        self.control.put_if(&key, &codec::encode(held), Expected::Absent).await?;
         Ok(())
     }
 
