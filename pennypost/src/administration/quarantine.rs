@@ -343,7 +343,7 @@ mod tests {
     }
 
     /// Feature RCV-15 (part): what holds a virus lies in quarantine, and its recipients are told; attachments are not taken out
-    /// Feature RCV-11 (part): what is kept is listed, looked at, released and deleted by commands; no digest
+    /// Feature RCV-11: what is kept is listed, looked at, released and deleted by commands
     #[tokio::test(flavor = "multi_thread")]
     async fn a_virus_is_kept_and_comes_once_when_it_is_released() {
         let bench = Bench::open().await;

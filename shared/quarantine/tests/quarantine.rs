@@ -146,7 +146,7 @@ async fn what_is_deleted_is_not_shown_and_still_kept_from_its_recipient() {
     assert_eq!(page.letters.len() + rest.letters.len(), 2);
 }
 
-/// Feature RCV-11 (part): what is kept is removed after seven natural days; no digest
+/// Feature RCV-11: what is kept is removed after seven natural days
 #[tokio::test]
 async fn what_has_lain_there_for_its_time_goes_and_nothing_else() {
     let bench = Bench::open();

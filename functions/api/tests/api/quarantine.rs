@@ -105,7 +105,7 @@ impl Bench {
     }
 }
 
-/// Feature RCV-11 (part): a member sees what is kept from him, and releases or deletes it; an administrator releases viruses; no digest
+/// Feature RCV-11: a member sees what is kept from him, and releases or deletes it; an administrator releases viruses
 #[tokio::test(flavor = "multi_thread")]
 async fn members_release_spam_and_administrators_viruses() {
     let it = Bench::open().await;
