@@ -309,7 +309,7 @@ mod tests {
         /// How many messages are in a mailbox.
         async fn count(&self, mailbox: MailboxId) -> usize {
             let state = self.it.office.store.load(self.it.account.key, Consistency::Strong).await.expect("state");
-            state.mailboxes().find(|one| one.id == mailbox).map_or(0, |one| one.rows.len())
+            state.mailboxes().find(|one| one.id == mailbox).map_or(0, |one| one.rows.iter().count())
         }
 
         /// Takes the events out of a queue, handling those of the mail path.
