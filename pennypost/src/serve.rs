@@ -312,7 +312,9 @@ fn pipeline(
     let mut handlers: Vec<Arc<dyn Handler>> = vec![
         Arc::new(parse),
         Arc::new(PolicyFilter::new(Arc::new(office.directory.clone())).screening(screen(office, config))),
-        Arc::new(Deliver::new(office.store.clone(), office.log()).keeping(quarantine(office)).waking(wakeups)),
+        Arc::new(
+            Deliver::new(office.store.clone(), office.log()).keeping(quarantine(office)).waking(wakeups),
+        ),
         Arc::new(Notify::new(Arc::new(room.clone()), announcer)),
         Arc::new(housekeep(office, config)),
     ];

@@ -142,12 +142,10 @@ impl TestOffice {
             Arc::new(pennypost_receive::Receive::new(ports, settings)),
             Arc::new(pennypost_inbound_parse::InboundParse::new(office.objects(), office.log())),
             Arc::new(
-                pennypost_policy_filter::PolicyFilter::new(Arc::new(office.directory.clone())).screening(screen),
+                pennypost_policy_filter::PolicyFilter::new(Arc::new(office.directory.clone()))
+                    .screening(screen),
             ),
-            Arc::new(
-                pennypost_deliver::Deliver::new(office.store.clone(), office.log())
-                    .keeping(quarantine),
-            ),
+            Arc::new(pennypost_deliver::Deliver::new(office.store.clone(), office.log()).keeping(quarantine)),
         ];
         pennypost_runtime::Pipeline::new(handlers, pennypost_runtime::Fusing::fused(), office.queue())
     }

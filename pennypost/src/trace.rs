@@ -422,7 +422,9 @@ async fn timeline(
                     Some(cause) => say!(text, "trace-received-held", by = by, id = id, cause = clean(cause)),
                 }
             }
-            TraceStep::Delivered { .. } | TraceStep::Attempted(_) | TraceStep::BeingProcessed { .. } => continue,
+            TraceStep::Delivered { .. } | TraceStep::Attempted(_) | TraceStep::BeingProcessed { .. } => {
+                continue;
+            }
         };
         steps.push(Step(*time, line, below));
     }

@@ -32,9 +32,7 @@ use pennypost_mailstore::pack::{MessagePart, PackEntry, SidecarPart};
 use pennypost_mailstore::summary::Summary;
 use pennypost_mailstore::{Mailstore, StoreError};
 use pennypost_model::codec;
-use pennypost_model::event::{
-    Accepted, Body, Changed, Decided, Decision, Event, House, Recipient, Stage, Target, Via,
-};
+use pennypost_model::event::{Body, Changed, Decided, Decision, Event, House, Recipient, Stage, Target, Via};
 use pennypost_model::message::{BlobRef, StoredMessage, cut};
 use pennypost_model::scan::{HeldFor, Withheld};
 use pennypost_model::trace::{GROUP_REASON, Outcome as Journey, TraceRecipient, TraceRecord, TraceStep};
@@ -338,7 +336,8 @@ impl Deliver {
             };
             if let Err(error) = quarantine.keep(&letter.decided.accepted, &letter.message, &kept).await {
                 let is_temporary = error.is_temporary();
-                let failure = if is_temporary { Failure::temporary(&error) } else { Failure::permanent(&error) };
+                let failure =
+                    if is_temporary { Failure::temporary(&error) } else { Failure::permanent(&error) };
                 failures[*index] = Some(failure);
             }
         }

@@ -70,7 +70,8 @@ impl Environment {
             environment.housekeeping.check().map_err(|error| wrong(HOUSEKEEPING, error.to_string()))?;
         }
         if let Some(text) = given(SCANNER) {
-            environment.scanner = serde_json::from_str(&text).map_err(|error| wrong(SCANNER, error.to_string()))?;
+            environment.scanner =
+                serde_json::from_str(&text).map_err(|error| wrong(SCANNER, error.to_string()))?;
         }
         if let Some(text) = given(HOSTNAME) {
             if !text.bytes().all(|byte| byte.is_ascii_graphic()) {

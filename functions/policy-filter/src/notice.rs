@@ -51,8 +51,10 @@ pub(crate) fn of(decided: &Decided, tells_recipients: bool) -> Result<Option<Acc
             let kept = decided.each().filter(|(_, decision)| is_kept(decision.target));
             let recipients: Vec<Recipient> = kept.map(|(recipient, _)| recipient.clone()).collect();
             let Some(first) = recipients.first() else { return Ok(None) };
-            let is_deleted =
-                decided.decisions.iter().any(|one| one.target == Target::Withheld(Withheld::Deleted(HeldFor::Virus)));
+            let is_deleted = decided
+                .decisions
+                .iter()
+                .any(|one| one.target == Target::Withheld(Withheld::Deleted(HeldFor::Virus)));
             let words = words(decided, &first.address, recipients.len(), virus, is_deleted);
             accepted(decided, recipients, words).map(Some)
         }
@@ -150,7 +152,9 @@ fn report(decided: &Decided, sender: &str, virus: &str) -> String {
     for address in recipients {
         let kind = if address.is_ascii() { "rfc822" } else { "utf-8" };
         // Message refused for what is in it: other or undefined security status (RFC 3463 section 3.8).
-        report.push_str(&format!("\r\nFinal-Recipient: {kind}; {address}\r\nAction: failed\r\nStatus: 5.7.0\r\n"));
+        report.push_str(&format!(
+            "\r\nFinal-Recipient: {kind}; {address}\r\nAction: failed\r\nStatus: 5.7.0\r\n"
+        ));
     }
     report.push_str(&format!("\r\n--{boundary}--\r\n"));
     report

@@ -30,7 +30,9 @@ pub enum QuarantineCommand {
         tenant: Option<String>,
     },
     /// Look at a letter: why it is there, and its header
-    #[command(after_help = "Example:\n  pennypost quarantine show ann@example.com 01KAEV3Q8WJ7R9T2N5X4M6C0BD")]
+    #[command(
+        after_help = "Example:\n  pennypost quarantine show ann@example.com 01KAEV3Q8WJ7R9T2N5X4M6C0BD"
+    )]
     Show {
         /// The address of the account from which it is kept
         address: String,
@@ -38,7 +40,9 @@ pub enum QuarantineCommand {
         letter: EventId,
     },
     /// Release a letter: it comes into the mailbox, whatever scanners say
-    #[command(after_help = "Example:\n  pennypost quarantine release ann@example.com 01KAEV3Q8WJ7R9T2N5X4M6C0BD")]
+    #[command(
+        after_help = "Example:\n  pennypost quarantine release ann@example.com 01KAEV3Q8WJ7R9T2N5X4M6C0BD"
+    )]
     Release {
         /// The address of the account from which it is kept
         address: String,
@@ -60,7 +64,9 @@ pub enum QuarantineCommand {
         off: bool,
     },
     /// Delete a letter from quarantine
-    #[command(after_help = "Example:\n  pennypost quarantine delete ann@example.com 01KAEV3Q8WJ7R9T2N5X4M6C0BD")]
+    #[command(
+        after_help = "Example:\n  pennypost quarantine delete ann@example.com 01KAEV3Q8WJ7R9T2N5X4M6C0BD"
+    )]
     Delete {
         /// The address of the account from which it is kept
         address: String,
@@ -308,7 +314,8 @@ mod tests {
 
         /// How many messages are in a mailbox.
         async fn count(&self, mailbox: MailboxId) -> usize {
-            let state = self.it.office.store.load(self.it.account.key, Consistency::Strong).await.expect("state");
+            let state =
+                self.it.office.store.load(self.it.account.key, Consistency::Strong).await.expect("state");
             state.mailboxes().find(|one| one.id == mailbox).map_or(0, |one| one.rows.iter().count())
         }
 
@@ -317,7 +324,8 @@ mod tests {
             let queue = self.it.office.queue();
             let mut events = Vec::new();
             loop {
-                let (minute, brief) = (std::time::Duration::from_secs(60), std::time::Duration::from_millis(1));
+                let (minute, brief) =
+                    (std::time::Duration::from_secs(60), std::time::Duration::from_millis(1));
                 let received = queue.receive(stage, 10, minute, brief).await.expect("queue");
                 if received.is_empty() {
                     return events;
@@ -330,7 +338,8 @@ mod tests {
         }
 
         async fn trace(&self, id: EventId) -> Value {
-            let journey = pennypost_journeys::journey(&*self.it.office.log(), self.it.account.key.tenant, id).await;
+            let journey =
+                pennypost_journeys::journey(&*self.it.office.log(), self.it.account.key.tenant, id).await;
             let journey = journey.expect("read").expect("a journey");
             let outcomes = journey.delivery.iter().flat_map(|delivery| &delivery.recipients);
             let outcomes: Vec<String> = outcomes.map(|one| format!("{:?}", one.outcome)).collect();
@@ -356,7 +365,11 @@ mod tests {
         assert_eq!(bench.count(MailboxId::INBOX).await, 0);
         assert_eq!(*bench.spam.asked.lock(), 0, "what holds a virus is not asked about further");
         assert_eq!(*bench.viruses.asked.lock(), 1, "what lies there is not asked about again");
-        assert!(bench.trace(letter.id).await["outcomes"][0].as_str().is_some_and(|one| one.contains("virus:Eicar")));
+        assert!(
+            bench.trace(letter.id).await["outcomes"][0]
+                .as_str()
+                .is_some_and(|one| one.contains("virus:Eicar"))
+        );
         // The recipient is told, once.
         let told = bench.queued(Stage::InboundParse).await;
         assert_eq!(told.len(), 1);
@@ -386,15 +399,21 @@ mod tests {
             assert!(bench.run(&letter).await);
         }
         assert_eq!(bench.count(MailboxId::INBOX).await, 2);
-        assert!(bench.trace(letter.id).await["outcomes"][0].as_str().is_some_and(|one| one.starts_with("Stored")));
-        done(&bench.it, &format!("quarantine delete {address} {id}"), false).await.expect("nothing to be done");
+        assert!(
+            bench.trace(letter.id).await["outcomes"][0].as_str().is_some_and(|one| one.starts_with("Stored"))
+        );
+        done(&bench.it, &format!("quarantine delete {address} {id}"), false)
+            .await
+            .expect("nothing to be done");
         assert_eq!(bench.say("quarantine list").await[0]["state"], "released");
         let log = done(&bench.it, "log list", false).await.expect("listed").join(" ");
         assert!(log.contains("quarantine.release-virus"), "{log}");
 
         let another = bench.letter("another");
         assert!(bench.run(&another).await);
-        done(&bench.it, &format!("quarantine delete {address} {}", another.id), false).await.expect("deleted");
+        done(&bench.it, &format!("quarantine delete {address} {}", another.id), false)
+            .await
+            .expect("deleted");
         assert_eq!(bench.say("quarantine list").await.len(), 1);
         assert!(bench.run(&another).await);
         let gone = done(&bench.it, &format!("quarantine release {address} {}", another.id), false).await;
@@ -435,9 +454,13 @@ mod tests {
         }
         assert_eq!((bench.count(MailboxId::INBOX).await, bench.count(MailboxId::JUNK).await), (1, 1));
         let listed = bench.say("quarantine list").await;
-        assert_eq!((listed.len(), &listed[0]["subject"], &listed[0]["held_for"]), (1, &"bad".into(), &"spam".into()));
+        assert_eq!(
+            (listed.len(), &listed[0]["subject"], &listed[0]["held_for"]),
+            (1, &"bad".into(), &"spam".into())
+        );
         // Whom the organisation trusts is not kept.
-        let policy = |policy: &mut pennypost_directory::TenantPolicy| policy.add_to_whitelist("sender.example");
+        let policy =
+            |policy: &mut pennypost_directory::TenantPolicy| policy.add_to_whitelist("sender.example");
         let tenant = bench.it.account.key.tenant;
         bench.it.office.directory.update_policy(tenant, policy).await.expect("listed");
         assert!(bench.run(&bench.letter("trusted")).await);
@@ -466,7 +489,10 @@ mod tests {
         }
         assert_eq!(bench.count(MailboxId::INBOX).await, 1);
         let found = bench.trace(waiting.id).await;
-        assert_eq!((found["outcomes"].as_array().map(Vec::len), found["processing"].is_string()), (Some(0), true));
+        assert_eq!(
+            (found["outcomes"].as_array().map(Vec::len), found["processing"].is_string()),
+            (Some(0), true)
+        );
         bench.viruses.say(Ok(Finding::Clean));
         assert!(bench.run(&waiting).await);
         assert_eq!(bench.count(MailboxId::INBOX).await, 2);
@@ -488,9 +514,11 @@ mod tests {
         let bench = Bench::open().await;
         let bea = bench.it.account("bea@acme.example").await;
         let ann = &bench.it.account;
-        let mut letter = bench.it.accepted(b"From: ann@acme.example\r\nSubject: infected\r\n\r\nhello\r\n", &[&bea]);
+        let mut letter =
+            bench.it.accepted(b"From: ann@acme.example\r\nSubject: infected\r\n\r\nhello\r\n", &[&bea]);
         let address = ann.address.to_string();
-        let submitter = Submitter { account: ann.key, address: address.clone(), protocol: "ESMTPSA".to_owned() };
+        let submitter =
+            Submitter { account: ann.key, address: address.clone(), protocol: "ESMTPSA".to_owned() };
         letter.source.kind = SourceKind::Submission(Box::new(Submission { submitter, bcc: String::new() }));
         let outside = ("you@other.example", Via::Outside);
         for (address, via) in [outside, (address.as_str(), Via::Sent)] {
@@ -505,7 +533,10 @@ mod tests {
         let found = bench.trace(letter.id).await;
         let outcomes = found["outcomes"].as_array().expect("outcomes");
         assert_eq!(outcomes.len(), 3);
-        assert!(outcomes.iter().all(|one| one.as_str().is_some_and(|one| one.starts_with("Refused"))), "{found}");
+        assert!(
+            outcomes.iter().all(|one| one.as_str().is_some_and(|one| one.starts_with("Refused"))),
+            "{found}"
+        );
         assert!(bench.say("quarantine list").await.is_empty());
         let told = bench.queued(Stage::InboundParse).await;
         let results = bench.it.pipeline().run(Stage::InboundParse, told).await;

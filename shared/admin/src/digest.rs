@@ -143,7 +143,8 @@ impl Administration {
             Err(AdminError::Conflict(_)) => None,
             Err(error) => return Err(error),
         };
-        let mut text = both(|text| say!(text, "digest-head", address = address.as_str(), count = count), "\n\n");
+        let mut text =
+            both(|text| say!(text, "digest-head", address = address.as_str(), count = count), "\n\n");
         text.push_str("\n\n");
         text.push_str(&match &pages {
             Some(_) => both(|text| say!(text, "digest-links"), "\n"),
@@ -162,7 +163,10 @@ impl Administration {
             if let Some(pages) = &pages {
                 let link = Link { account: held.account, letter: held.letter, until: held.expires() };
                 let sealed = self.secrets()?.seal(SEALED_FOR, &encode(&link)).await?;
-                text.push_str(&format!("  https://{pages}/quarantine/{}\n", BASE64_URL_SAFE_NO_PAD.encode(sealed)));
+                text.push_str(&format!(
+                    "  https://{pages}/quarantine/{}\n",
+                    BASE64_URL_SAFE_NO_PAD.encode(sealed)
+                ));
             }
         }
         if count > MOST_TOLD {
@@ -183,7 +187,9 @@ impl Administration {
         let opened = match self.secrets()?.open(SEALED_FOR, &sealed).await {
             Ok(opened) => opened,
             // What nobody here has sealed.
-            Err(PortError::NotFound { .. } | PortError::Damaged { .. } | PortError::Refused { .. }) => return Err(missing()),
+            Err(PortError::NotFound { .. } | PortError::Damaged { .. } | PortError::Refused { .. }) => {
+                return Err(missing());
+            }
             Err(error) => return Err(error.into()),
         };
         let link: Link = decode(&opened).map_err(|_| missing())?;
@@ -211,7 +217,11 @@ impl Administration {
     /// # Errors
     /// As for [`Administration::letter_behind_link`].
     #[pennypost_ports::compiled_here]
-    pub async fn release_by_link(&self, text: &str, client: Option<IpAddr>) -> Result<HeldLetter, AdminError> {
+    pub async fn release_by_link(
+        &self,
+        text: &str,
+        client: Option<IpAddr>,
+    ) -> Result<HeldLetter, AdminError> {
         let held = self.behind_link(text).await?;
         if matches!(held.state, HeldState::Released { .. }) {
             return Ok(held);

@@ -165,6 +165,8 @@ pub use pennypost_directory::DepartmentId;
 pub use pennypost_hooks::{
     Attempted, NoticeKind, Pause, PauseCause, State as NoticeState, SubscriptionId, Whose,
 };
+pub use pennypost_policy::{BadPoints, ScanPolicy, Unanswered, VirusAction};
+pub use pennypost_quarantine::{HeldLetter, HeldState};
 pub use people::{Assignment, PersonChange};
 pub use permission::{Area, Level, NoPermission, Permission, Permissions};
 pub use picker::{MAX_PICKED, Named, PickKind, Pickable, Selection};
@@ -174,8 +176,6 @@ pub use provider_sign_in::{
     NamedBinding, PROVIDER_REQUEST_LIFE, ProviderError, ProviderRequest, ProviderReturn, SIGN_IN_RETURN,
 };
 pub use providers::{Matching, NewProvider, Provider, ProviderChange, ProviderId};
-pub use pennypost_policy::{BadPoints, ScanPolicy, Unanswered, VirusAction};
-pub use pennypost_quarantine::{HeldLetter, HeldState};
 pub use provisioning::Provisioner;
 pub use purchases::{
     Application, OrderState, OrderTerms, Paper, PaperState, Purchase, PurchaseChange, PurchaseKind,

@@ -117,7 +117,8 @@ impl Administration {
         call.may(Action::QuarantineList, &Scope::Tenant(tenant))?;
         self.stored_tenant(tenant).await?;
         let (quarantine, _) = self.quarantine()?;
-        let found = quarantine.list(tenant, None, page.after.as_deref(), (self.clock.now(), page.limit)).await?;
+        let found =
+            quarantine.list(tenant, None, page.after.as_deref(), (self.clock.now(), page.limit)).await?;
         Ok(Listed { items: found.letters, next: found.next })
     }
 
@@ -154,8 +155,10 @@ impl Administration {
         self.seen(call, Action::QuarantineRead, key).await?;
         let held = self.held(key, letter).await?;
         let (quarantine, _) = self.quarantine()?;
-        let damaged =
-            |cause: pennypost_mailstore::StoreError| PortError::Damaged { port: "objects", cause: cause.to_string() };
+        let damaged = |cause: pennypost_mailstore::StoreError| PortError::Damaged {
+            port: "objects",
+            cause: cause.to_string(),
+        };
         let header = match quarantine.message(key.tenant, letter).await? {
             Some(message) => header(&message).map_err(damaged)?,
             None => Vec::new(),
@@ -204,7 +207,11 @@ impl Administration {
     }
 
     /// Releases it, whoever has permitted that.
-    pub(crate) async fn release_held(&self, key: AccountKey, letter: EventId) -> Result<HeldLetter, AdminError> {
+    pub(crate) async fn release_held(
+        &self,
+        key: AccountKey,
+        letter: EventId,
+    ) -> Result<HeldLetter, AdminError> {
         let (quarantine, queue) = self.quarantine()?;
         let now = self.clock.now();
         let spool = self.ids.event(now);

@@ -162,8 +162,16 @@ impl Journey {
                 }
             }
             TraceStep::BeingProcessed { reverse_path, subject, message_id, size, recipients, cause } => {
-                let new =
-                    Processing { time, reverse_path, subject, message_id, size, recipients, cause, submitter };
+                let new = Processing {
+                    time,
+                    reverse_path,
+                    subject,
+                    message_id,
+                    size,
+                    recipients,
+                    cause,
+                    submitter,
+                };
                 // By several processes it may be noted several times.
                 let is_later = self.processing.as_ref().is_some_and(|known| known.time <= new.time);
                 if !is_later {

@@ -434,7 +434,8 @@ impl Decided {
     /// Is it a member's, and goes to nobody?
     #[must_use]
     pub fn is_refused(&self) -> bool {
-        let is_refused = |decision: &Decision| matches!(decision.target, Target::Withheld(Withheld::Refused(_)));
+        let is_refused =
+            |decision: &Decision| matches!(decision.target, Target::Withheld(Withheld::Refused(_)));
         self.decisions.iter().any(is_refused)
     }
 

@@ -364,9 +364,8 @@ mod tests {
             reports: vec![ScanReport { scanner: "test", version: String::new(), finding }],
         };
         let virus = report(Finding::Virus("Eicar".to_owned()));
-        let spam = |points| {
-            report(Finding::Spam(SpamFinding { points: Points(points), ..SpamFinding::default() }))
-        };
+        let spam =
+            |points| report(Finding::Spam(SpamFinding { points: Points(points), ..SpamFinding::default() }));
         let (worse, bad) = (spam(2_000), spam(700));
         let says = ScanPolicy { quarantine: Some(Points(1_000)), ..ScanPolicy::default() };
         let kept = |held_for| Target::Withheld(Withheld::Quarantined(held_for));

@@ -82,7 +82,9 @@ pub enum BadPoints {
     #[error("points are between 0.01 and 1000")]
     Range,
     /// Less is done for more points.
-    #[error("points for the junk folder are at most those for quarantine, and these at most those for deleting")]
+    #[error(
+        "points for the junk folder are at most those for quarantine, and these at most those for deleting"
+    )]
     Order,
 }
 
@@ -185,15 +187,20 @@ impl Screening<'_> {
         if let Some(found) = spam {
             reasons.push(format!("{SPAM_REASON}{}", found.points));
         }
-        let mut told: Vec<String> = self.scanned.reports.iter().map(|report| {
-            let found = match &report.finding {
-                Finding::Clean => "clean".to_owned(),
-                Finding::Virus(_) => "virus".to_owned(),
-                Finding::Spam(found) => found.action.clone(),
-                Finding::Unscanned(cause) => format!("not scanned: {cause}"),
-            };
-            format!("{SCANNED_REASON}{} {}: {found}", report.scanner, report.version)
-        }).collect();
+        let mut told: Vec<String> = self
+            .scanned
+            .reports
+            .iter()
+            .map(|report| {
+                let found = match &report.finding {
+                    Finding::Clean => "clean".to_owned(),
+                    Finding::Virus(_) => "virus".to_owned(),
+                    Finding::Spam(found) => found.action.clone(),
+                    Finding::Unscanned(cause) => format!("not scanned: {cause}"),
+                };
+                format!("{SCANNED_REASON}{} {}: {found}", report.scanner, report.version)
+            })
+            .collect();
         if let Some(found) = spam.filter(|found| !found.symbols.is_empty()) {
             told.push(format!("{SYMBOLS_REASON}{}", found.symbols.join(",")));
         }
@@ -291,11 +298,7 @@ mod tests {
         let screening = Screening { scanned: &scanned, policy: &policy, kept: None, released: false };
         assert_eq!(
             screening.reasons(1),
-            [
-                "spam-points:15.50",
-                "scanned:rspamd rspamd/3.8.1: add header",
-                "spam-symbols:GTUBE,R_SPF_FAIL"
-            ]
+            ["spam-points:15.50", "scanned:rspamd rspamd/3.8.1: add header", "spam-symbols:GTUBE,R_SPF_FAIL"]
         );
         assert_eq!(screening.reasons(1_000), ["spam-points:15.50"]);
     }

@@ -276,7 +276,9 @@ impl Quarantine {
         let (account, letter) = (held.account, held.letter);
         let tenant = account.tenant;
         let item = self.control.get(&letter_key(tenant, letter), Consistency::Strong).await?;
-        let (Some(item), Some(message)) = (item, self.message(tenant, letter).await?) else { return Ok(None) };
+        let (Some(item), Some(message)) = (item, self.message(tenant, letter).await?) else {
+            return Ok(None);
+        };
         let Envelope { mut accepted } = codec::decode(&item.value)?;
         accepted.recipients.retain(|recipient| recipient.account == account);
         accepted.body = Body::Inline(message);

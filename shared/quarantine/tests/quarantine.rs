@@ -5,9 +5,7 @@ use std::time::Duration;
 
 use pennypost_backend_embedded::{Embedded, Options};
 use pennypost_mailstore::compress::compress;
-use pennypost_model::event::{
-    Accepted, AuthResults, Body, Event, Recipient, Source, SourceKind, Stage, Via,
-};
+use pennypost_model::event::{Accepted, AuthResults, Body, Event, Recipient, Source, SourceKind, Stage, Via};
 use pennypost_model::message::Contact;
 use pennypost_model::scan::HeldFor;
 use pennypost_model::{AccountId, AccountKey, EventId, TenantId, Timestamp, codec};
@@ -38,7 +36,8 @@ impl Bench {
 
     async fn keep(&self, id: EventId, kept: &[AccountKey]) -> Accepted {
         let message = compress(b"Subject: hello\r\n\r\nhello\r\n").expect("compresses");
-        let recipient = |account| Recipient { account, address: "someone@t.test".to_owned(), via: Via::Direct };
+        let recipient =
+            |account| Recipient { account, address: "someone@t.test".to_owned(), via: Via::Direct };
         let accepted = Accepted {
             id,
             time: id.time(),
@@ -128,13 +127,20 @@ async fn what_is_deleted_is_not_shown_and_still_kept_from_its_recipient() {
     bench.keep(id(2), &[ANN]).await;
     bench.quarantine.delete(ANN, id(1), THEN).await.expect("deleted");
     let listed = |account| bench.quarantine.list(TENANT, account, None, (THEN, 10));
-    let letters = |page: pennypost_quarantine::Page| page.letters.iter().map(|one| one.letter).collect::<Vec<_>>();
+    let letters =
+        |page: pennypost_quarantine::Page| page.letters.iter().map(|one| one.letter).collect::<Vec<_>>();
     assert_eq!(letters(listed(Some(ANN.account)).await.expect("listed")), [id(2)]);
     assert_eq!(letters(listed(None).await.expect("listed")), [id(2), id(1)]);
-    assert_eq!(letters(bench.quarantine.list(TenantId(8), None, None, (THEN, 10)).await.expect("listed")), []);
+    assert_eq!(
+        letters(bench.quarantine.list(TenantId(8), None, None, (THEN, 10)).await.expect("listed")),
+        []
+    );
     let standings = bench.quarantine.standings(TENANT, id(1), &[ANN]).await.expect("read");
     assert_eq!(standings.get(&ANN), Some(&Standing::Kept(HeldFor::Spam)));
-    assert!(matches!(bench.release(ANN, id(1)).await, Some(HeldLetter { state: HeldState::Deleted { .. }, .. })));
+    assert!(matches!(
+        bench.release(ANN, id(1)).await,
+        Some(HeldLetter { state: HeldState::Deleted { .. }, .. })
+    ));
     assert!(bench.sent().await.is_empty());
     // What is released is not deleted.
     bench.release(BEA, id(1)).await.expect("there");

@@ -82,7 +82,8 @@ async fn answer(connection: &mut dyn Connection) -> Result<String, String> {
     let mut said = Vec::new();
     let mut bounded = connection.take(MAX_ANSWER);
     loop {
-        let read = bounded.read_buf(&mut said).await.map_err(|error| format!("no answer: {}", error.kind()))?;
+        let read =
+            bounded.read_buf(&mut said).await.map_err(|error| format!("no answer: {}", error.kind()))?;
         if read == 0 || said.contains(&0) {
             break;
         }
@@ -221,8 +222,10 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_too_large_is_refused_and_what_fails_is_not() {
-        let refused = |scanned: Result<ScanReport, ScanError>| matches!(scanned, Err(ScanError::Refused { .. }));
-        let failed = |scanned: Result<ScanReport, ScanError>| matches!(scanned, Err(ScanError::Unavailable { .. }));
+        let refused =
+            |scanned: Result<ScanReport, ScanError>| matches!(scanned, Err(ScanError::Refused { .. }));
+        let failed =
+            |scanned: Result<ScanReport, ScanError>| matches!(scanned, Err(ScanError::Unavailable { .. }));
         let (place, _told) = clamd(Some("INSTREAM size limit exceeded. ERROR")).await;
         assert!(refused(ClamAv::new(place.clone(), WAIT, 1 << 20).scan(&letter(b"x")).await));
         assert!(refused(ClamAv::new(place, WAIT, 3).scan(&letter(b"four")).await));

@@ -89,7 +89,8 @@ impl Rspamd {
             }
             let server = head.headers.get(hyper::header::SERVER).and_then(|value| value.to_str().ok());
             let version = server.map(word).unwrap_or_default();
-            let answer: Answer = serde_json::from_slice(&body).map_err(|_| "no document of a scan".to_owned())?;
+            let answer: Answer =
+                serde_json::from_slice(&body).map_err(|_| "no document of a scan".to_owned())?;
             let finding = meant(answer).ok_or("no score in its answer")?;
             Ok(ScanReport { scanner: NAME, version, finding })
         };
@@ -111,10 +112,12 @@ fn value(text: &str) -> Option<HeaderValue> {
 
 fn request(letter: &ScanLetter<'_>) -> Result<Request<Full<Bytes>>, String> {
     let body = Full::new(Bytes::copy_from_slice(letter.raw));
-    let mut request = Request::post("/checkv2").header("host", "rspamd").body(body).map_err(|e| e.to_string())?;
+    let mut request =
+        Request::post("/checkv2").header("host", "rspamd").body(body).map_err(|e| e.to_string())?;
     let id = letter.id.to_string();
     let ip = letter.ip.map(|ip| ip.to_string()).unwrap_or_default();
-    let fields = [("queue-id", id.as_str()), ("from", letter.reverse_path), ("ip", &ip), ("helo", letter.helo)];
+    let fields =
+        [("queue-id", id.as_str()), ("from", letter.reverse_path), ("ip", &ip), ("helo", letter.helo)];
     let recipients = letter.recipients.iter().map(|recipient| ("rcpt", *recipient));
     for (name, text) in fields.into_iter().chain(recipients) {
         if let Some(value) = value(text) {
@@ -199,7 +202,13 @@ mod tests {
         assert_eq!(found.symbols, ["GTUBE", "SMALL"]);
         let asked = asked.await.expect("asked").to_lowercase();
         assert!(asked.starts_with("post /checkv2 http/1.1\r\n"), "{asked}");
-        for line in ["from: a@b.example", "rcpt: one@t.test", "rcpt: two@t.test", "ip: 192.0.2.1", "helo: mx.b.example"] {
+        for line in [
+            "from: a@b.example",
+            "rcpt: one@t.test",
+            "rcpt: two@t.test",
+            "ip: 192.0.2.1",
+            "helo: mx.b.example",
+        ] {
             assert!(asked.contains(&format!("{line}\r\n")), "{line}: {asked}");
         }
         assert!(!asked.contains("x: y") && asked.contains("queue-id: "), "{asked}");
@@ -238,7 +247,8 @@ mod tests {
                 }
                 drop(accepted);
             });
-            let scanned = Rspamd::new(place, Duration::from_millis(500), 1 << 20).scan(&letter(b"x", &[])).await;
+            let scanned =
+                Rspamd::new(place, Duration::from_millis(500), 1 << 20).scan(&letter(b"x", &[])).await;
             assert!(matches!(scanned, Err(ScanError::Unavailable { .. })), "{scanned:?}");
             served.abort();
         }

@@ -51,7 +51,8 @@ mod tests {
     #[test]
     fn scanners_are_where_the_operator_says() {
         assert!(Settings::default().scanners().is_empty());
-        let said = r#"{"clamav": "/run/clamav/clamd.ctl", "rspamd": "localhost:11333", "timeout_seconds": 10}"#;
+        let said =
+            r#"{"clamav": "/run/clamav/clamd.ctl", "rspamd": "localhost:11333", "timeout_seconds": 10}"#;
         let settings: Settings = serde_json::from_str(said).expect("settings");
         let names: Vec<&str> = settings.scanners().iter().map(|scanner| scanner.name()).collect();
         assert_eq!(names, ["clamav", "rspamd"]);

@@ -34,7 +34,10 @@ async fn what_is_done_with_what_scanners_find_is_said_over_the_api() {
     let answer = office.ask_with(&key, "PUT", &path, &etag, Some(&said)).await;
     assert_eq!((answer.status.as_u16(), answer.json()), (200, said.clone()));
     office.ask_with(&key, "PUT", &path, &etag, Some(&default)).await.assert_problem(412, "changed");
-    office.ask_with(&key, "PUT", &path, &[], Some(&default)).await.assert_problem(428, "precondition-required");
+    office
+        .ask_with(&key, "PUT", &path, &[], Some(&default))
+        .await
+        .assert_problem(428, "precondition-required");
     for (field, wrong, problem, pointer) in [
         ("junk", json!(0), (422, "invalid"), "/junk"),
         ("junk", json!(1000.01), (422, "invalid"), "/junk"),
@@ -100,7 +103,8 @@ impl Bench {
     }
 
     async fn ask(&self, key: &str, method: &str, below: &str) -> Answer {
-        let path = format!("/tenants/{}/accounts/{}/quarantine{below}", self.home.id, self.home.member.account);
+        let path =
+            format!("/tenants/{}/accounts/{}/quarantine{below}", self.home.id, self.home.member.account);
         self.office.ask(key, method, &path, None).await
     }
 }
@@ -111,12 +115,17 @@ async fn members_release_spam_and_administrators_viruses() {
     let it = Bench::open().await;
     let (spam, infected) = (&it.home.letter, &it.infected);
     let listed = it.ask(&it.session, "GET", "").await.json();
-    let of = |field: &str| listed["items"].as_array().expect("rows").iter().map(|row| row[field].clone()).collect::<Vec<Value>>();
+    let of = |field: &str| {
+        listed["items"].as_array().expect("rows").iter().map(|row| row[field].clone()).collect::<Vec<Value>>()
+    };
     assert_eq!(of("held_for"), ["spam", "virus"]);
     assert_eq!(of("state"), ["held", "held"]);
     let seen = it.ask(&it.session, "GET", &format!("/{spam}")).await.json();
     assert_eq!(seen["header"], "From: bob@sender.example\r\nSubject: Invoice 4711\r\n\r\n");
-    assert_eq!((&seen["id"], &seen["from"], &seen["size"].is_u64()), (&json!(spam), &json!("bob@sender.example"), &true));
+    assert_eq!(
+        (&seen["id"], &seen["from"], &seen["size"].is_u64()),
+        (&json!(spam), &json!("bob@sender.example"), &true)
+    );
 
     let refused = it.ask(&it.session, "POST", &format!("/{infected}/release")).await;
     refused.assert_problem(403, "no-permission");
@@ -132,7 +141,8 @@ async fn members_release_spam_and_administrators_viruses() {
     assert_eq!(queued(&it.office).await.len(), 1);
     let all = it.office.ask(&it.admin, "GET", &format!("/tenants/{}/quarantine", it.home.id), None).await;
     assert_eq!(all.json()["items"].as_array().map(Vec::len), Some(2));
-    let log = it.office.ask(&it.admin, "GET", &format!("/tenants/{}/operations", it.home.id), None).await.text;
+    let log =
+        it.office.ask(&it.admin, "GET", &format!("/tenants/{}/operations", it.home.id), None).await.text;
     for action in ["quarantine.release-virus", "quarantine.release"] {
         assert!(log.contains(action), "{log}");
     }
@@ -187,8 +197,12 @@ async fn a_summary_tells_once_of_each_letter_and_its_links_release() {
     let summaries = office.letters().await;
     let [(to, body)] = &summaries[..] else { panic!("{summaries:?}") };
     assert_eq!(to, &[format!("member@{}", home.domain)]);
-    assert!(body.contains("bob@sender.example") && body.contains("Invoice 4711") && body.contains("七天"), "{body}");
-    let links: Vec<&str> = body.lines().filter_map(|line| line.trim().strip_prefix("https://mail.post.example")).collect();
+    assert!(
+        body.contains("bob@sender.example") && body.contains("Invoice 4711") && body.contains("七天"),
+        "{body}"
+    );
+    let links: Vec<&str> =
+        body.lines().filter_map(|line| line.trim().strip_prefix("https://mail.post.example")).collect();
     let [link] = links[..] else { panic!("one link, and none to a virus: {body}") };
 
     // Looking does nothing, however often.

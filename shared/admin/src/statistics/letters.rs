@@ -99,7 +99,9 @@ async fn seen(letter: Journey, sight: &mut Sight<'_>) -> Result<Option<Journey>,
     let Some(mut delivery) = delivery else {
         let Some(processing) = processing else { return Ok(None) };
         let processing = seen_waiting(processing, sight).await?;
-        return Ok(processing.map(|processing| Journey { processing: Some(processing), ..Journey::new(tenant, id) }));
+        return Ok(
+            processing.map(|processing| Journey { processing: Some(processing), ..Journey::new(tenant, id) })
+        );
     };
     let sender = delivery.submitter.as_ref().map(|submitter| submitter.account);
     let sees_sender = match sender {

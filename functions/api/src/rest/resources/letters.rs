@@ -171,7 +171,11 @@ fn show(letter: &Journey) -> Letter {
         sender: letter.reverse_path().to_owned(),
         recipients,
         subject: letter.subject().to_owned(),
-        size: letter.delivery.as_ref().map(|delivery| delivery.size).or(waiting.map(|processing| processing.size)),
+        size: letter
+            .delivery
+            .as_ref()
+            .map(|delivery| delivery.size)
+            .or(waiting.map(|processing| processing.size)),
         state: match (&letter.delivery, waiting) {
             (Some(_), _) => "processed",
             (None, Some(_)) => "being-processed",
@@ -255,7 +259,9 @@ fn show_delivery(delivery: &Delivery, letter: &Journey, now: Timestamp) -> Lette
 /// What happened beside its delivery.
 fn show_incident((time, step): (Timestamp, TraceStep)) -> Option<LetterIncident> {
     let (step, detail) = match step {
-        TraceStep::Delivered { .. } | TraceStep::Attempted(_) | TraceStep::BeingProcessed { .. } => return None,
+        TraceStep::Delivered { .. } | TraceStep::Attempted(_) | TraceStep::BeingProcessed { .. } => {
+            return None;
+        }
         TraceStep::DeadLettered { queue, cause } => ("dead-lettered", format!("{queue}: {cause}")),
         TraceStep::Replayed { queue } => ("replayed", queue),
         TraceStep::Refused { cause } => ("refused", cause),
