@@ -400,14 +400,13 @@ impl Handler for SendRemote {
     }
 
     async fn handle(&self, events: Vec<Event>) -> Vec<Outcome> {
-        let put_down = async |event| {
-            let outcome = match event {
-                Event::Outbound(accepted) => self.put_down(*accepted).await.map(|()| Vec::new()),
-                other => Err(Failure::misrouted(&other, Stage::SendRemote)),
-            };
-            self.0.bell.notify_one();
-            outcome
+        let put_down = async |event| match event {
+            Event::Outbound(accepted) => self.put_down(*accepted).await.map(|()| Vec::new()),
+            other => Err(Failure::misrouted(&other, Stage::SendRemote)),
         };
-        futures::stream::iter(events).map(put_down).buffered(AT_ONCE).collect().await
+        let outcomes = futures::stream::iter(events).map(put_down).buffered(AT_ONCE).collect().await;
+        // Once for all: each look passes over whatever waits for a slot.
+        self.0.bell.notify_one();
+        outcomes
     }
 }
