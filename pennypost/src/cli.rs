@@ -114,6 +114,8 @@ Mail to other servers goes by MX to port 25; [sending] in the configuration chan
   pennypost serve --set sending.enabled=false
   pennypost serve --set sending.smart_host=relay.example:25
 A smart host with a password is a table, [sending.smart_host]: address, user, password_file.
+Scanners for viruses and spam are asked where [scanner] names them, by HOST:PORT or the path of a socket:
+  pennypost serve --set scanner.clamav=/run/clamav/clamd.ctl --set scanner.rspamd=127.0.0.1:11333
 Text messages go by a program of yours that [sms] names: url, secret, most_per_day, templates.
 Administration commands work while the server runs.")]
 pub struct ServeArgs {

@@ -38,6 +38,8 @@ pub struct Config {
     pub http: Http,
     /// Mail to other servers.
     pub sending: Sending,
+    /// Scanners for viruses and spam; none are asked, if nothing is said.
+    pub scanner: pennypost_scanners::Settings,
     /// In whose name the post office itself writes.
     pub notices: Notices,
     /// Text messages; none are sent, if nothing is said.

@@ -20,8 +20,9 @@ use pennypost_ingress::{imap, pop3, smtp};
 use pennypost_mailstore::Mailroom;
 use pennypost_model::event::Stage;
 use pennypost_notify::{self as notify, Announcer, Messenger, Notify};
-use pennypost_policy_filter::PolicyFilter;
+use pennypost_policy_filter::{PolicyFilter, Screen};
 use pennypost_ports::Wakeups;
+use pennypost_quarantine::Quarantine;
 use pennypost_receive::{self as receive, Receive};
 use pennypost_runtime::local::Driver;
 use pennypost_runtime::{Handler, Pipeline};
@@ -310,8 +311,10 @@ fn pipeline(
     let parse = InboundParse::new(office.objects(), office.log()).taking(adapter.fresh.clone());
     let mut handlers: Vec<Arc<dyn Handler>> = vec![
         Arc::new(parse),
-        Arc::new(PolicyFilter::new(Arc::new(office.directory.clone()))),
-        Arc::new(Deliver::new(office.store.clone(), office.log()).waking(wakeups)),
+        Arc::new(PolicyFilter::new(Arc::new(office.directory.clone())).screening(screen(office, config))),
+        Arc::new(
+            Deliver::new(office.store.clone(), office.log()).keeping(quarantine(office)).waking(wakeups),
+        ),
         Arc::new(Notify::new(Arc::new(room.clone()), announcer)),
         Arc::new(housekeep(office, config)),
     ];
@@ -331,6 +334,16 @@ fn pipeline(
         handlers.push(Arc::new(Receive::new(ports, settings)));
     }
     Pipeline::new(handlers, config.pipeline.fused.clone(), office.queue())
+}
+
+fn quarantine(office: &Office) -> Quarantine {
+    Quarantine::new(office.control(), office.objects())
+}
+
+/// The scanners that the operator has named, if there are any.
+fn screen(office: &Office, config: &Config) -> Option<Screen> {
+    let scanners = config.scanner.scanners();
+    Screen::new(scanners, quarantine(office), office.objects(), office.log(), Arc::clone(&office.clock))
 }
 
 fn housekeep(office: &Office, config: &Config) -> Housekeep {

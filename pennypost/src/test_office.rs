@@ -28,6 +28,8 @@ pub(crate) struct TestOffice {
     pub account: Account,
     pub text: Text,
     pub dir: tempfile::TempDir,
+    /// What is asked about letters before they are placed.
+    pub scanners: Vec<std::sync::Arc<dyn pennypost_ports::Scanner>>,
 }
 
 pub(crate) async fn office() -> TestOffice {
@@ -39,7 +41,7 @@ pub(crate) async fn office() -> TestOffice {
     let account = office.directory.add_account("ann@acme.example", "correct horse", "", None).await;
     let account = account.expect("account");
     Mailroom::new(office.store.clone()).account(account.key).await.expect("journal");
-    TestOffice { office, server, account, text: Text::new(Lang::En), dir }
+    TestOffice { office, server, account, text: Text::new(Lang::En), dir, scanners: Vec::new() }
 }
 
 impl TestOffice {
@@ -114,7 +116,7 @@ impl TestOffice {
         id
     }
 
-    fn pipeline(&self) -> pennypost_runtime::Pipeline {
+    pub(crate) fn pipeline(&self) -> pennypost_runtime::Pipeline {
         use std::sync::Arc;
         let office = &self.server;
         let (raw, bucket) = office.backend.raw_mail().expect("in a directory");
@@ -128,11 +130,22 @@ impl TestOffice {
             ids: Arc::clone(&office.ids),
         };
         let settings = pennypost_receive::Settings { bucket, hostname: "mx.acme.example".to_owned() };
+        let quarantine = pennypost_quarantine::Quarantine::new(office.control(), office.objects());
+        let screen = pennypost_policy_filter::Screen::new(
+            self.scanners.clone(),
+            quarantine.clone(),
+            office.objects(),
+            office.log(),
+            Arc::clone(&office.clock),
+        );
         let handlers: [Arc<dyn pennypost_runtime::Handler>; 4] = [
             Arc::new(pennypost_receive::Receive::new(ports, settings)),
             Arc::new(pennypost_inbound_parse::InboundParse::new(office.objects(), office.log())),
-            Arc::new(pennypost_policy_filter::PolicyFilter::new(Arc::new(office.directory.clone()))),
-            Arc::new(pennypost_deliver::Deliver::new(office.store.clone(), office.log())),
+            Arc::new(
+                pennypost_policy_filter::PolicyFilter::new(Arc::new(office.directory.clone()))
+                    .screening(screen),
+            ),
+            Arc::new(pennypost_deliver::Deliver::new(office.store.clone(), office.log()).keeping(quarantine)),
         ];
         pennypost_runtime::Pipeline::new(handlers, pennypost_runtime::Fusing::fused(), office.queue())
     }

@@ -254,6 +254,7 @@ async fn document(journey: &Journey, copies: &mut Copies<'_>) -> Result<Value, F
             }
             TraceStep::Delivered { .. } => json!({ "step": "delivered" }),
             TraceStep::Attempted(_) => json!({ "step": "attempted" }),
+            TraceStep::BeingProcessed { .. } => json!({ "step": "being-processed" }),
         };
         document["time"] = json!(time.rfc3339());
         document
@@ -264,6 +265,16 @@ async fn document(journey: &Journey, copies: &mut Copies<'_>) -> Result<Value, F
         "incidents": journey.incidents.iter().map(incident).collect::<Vec<_>>(),
         "attempts": journey.attempts.iter().map(attempt_document).collect::<Vec<_>>(),
     });
+    if let Some(processing) = &journey.processing {
+        let recipients: Vec<&String> = processing.recipients.iter().map(|(address, _)| address).collect();
+        document["processing"] = json!({
+            "since": processing.time.rfc3339(),
+            "cause": processing.cause,
+            "over": journey.delivery.is_some(),
+            "subject": processing.subject,
+            "recipients": recipients,
+        });
+    }
     let Some(delivery) = &journey.delivery else { return Ok(document) };
     let mut recipients = Vec::with_capacity(delivery.recipients.len());
     for recipient in &delivery.recipients {
@@ -359,6 +370,10 @@ async fn recipient_document(
             document["outcome"] = json!("refused");
             document["cause"] = json!(cause);
         }
+        Outcome::Quarantined { cause } => {
+            document["outcome"] = json!("quarantined");
+            document["cause"] = json!(cause);
+        }
     }
     Ok(document)
 }
@@ -381,6 +396,13 @@ async fn timeline(
             steps.push(arrival(delivery.time, recipient, copies, text).await?);
         }
     }
+    if let Some(processing) = &journey.processing {
+        if journey.delivery.is_none() {
+            title = format!("{title}  {}", clean(&processing.subject)).trim_end().to_owned();
+        }
+        let cause = clean(&processing.cause);
+        steps.push(Step(processing.time, say!(text, "trace-being-processed", cause = cause), Vec::new()));
+    }
     steps.extend(journey.attempts.iter().map(|tried| attempted(tried, text)));
     for (time, step) in &journey.incidents {
         let mut below = Vec::new();
@@ -400,7 +422,9 @@ async fn timeline(
                     Some(cause) => say!(text, "trace-received-held", by = by, id = id, cause = clean(cause)),
                 }
             }
-            TraceStep::Delivered { .. } | TraceStep::Attempted(_) => continue,
+            TraceStep::Delivered { .. } | TraceStep::Attempted(_) | TraceStep::BeingProcessed { .. } => {
+                continue;
+            }
         };
         steps.push(Step(*time, line, below));
     }
@@ -508,6 +532,9 @@ async fn arrival(
         Outcome::Outside => say!(text, "trace-outside", address = address),
         Outcome::Refused { cause } => {
             say!(text, "trace-not-stored", address = address, cause = clean(cause))
+        }
+        Outcome::Quarantined { cause } => {
+            say!(text, "trace-quarantined", address = address, cause = clean(cause))
         }
     };
     Ok(Step(time, line, below))

@@ -199,7 +199,7 @@ pub const fn mailbox_of(target: Target) -> Option<MailboxId> {
     match target {
         Target::Mailbox(mailbox) => Some(mailbox),
         // Policy decides that of no copy that is kept here; if it did, it would be kept all the same.
-        Target::Role(MailboxRole::Inbox) | Target::Outside => Some(MailboxId::INBOX),
+        Target::Role(MailboxRole::Inbox) | Target::Outside | Target::Withheld(_) => Some(MailboxId::INBOX),
         Target::Role(MailboxRole::Junk) => Some(MailboxId::JUNK),
         Target::Role(MailboxRole::Trash) => Some(MailboxId::TRASH),
         Target::Role(MailboxRole::Sent) => Some(MailboxId::SENT),

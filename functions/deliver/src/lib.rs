@@ -2,14 +2,15 @@
 //!
 //! Owns: the writing of mail into accounts. Ports: objects (one put for each pack that does not go with an entry), journal
 //! (one append for each account of the batch, one read where the account is not known yet), log (one append for each
-//! batch), wake-ups where sessions are in the same process.
+//! batch), wake-ups where sessions are in the same process; control only for what goes into quarantine.
 //!
 //! Invariants: every recipient of an event gets it exactly once, however often the event comes: the event's
 //! id is looked for in the journal back to the event's time less [`CLOCK_MARGIN_MS`] before it is added,
 //! and a lost race is decided anew. The writer's copy in Sent has an id of its own, made of the event's, and comes
 //! exactly once likewise. Recipients of other servers are passed over, and stand in the trace: send-remote looks after them.
 //! Packs are durable before entries refer to them, or with the first that does; the trace is written
-//! after the entries.
+//! after the entries. What is withheld goes into no journal; it lies in quarantine before the trace says so, and only for those who have not
+//! got the letter by an earlier try, at which nothing spoke against it.
 //!
 //! If the process dies: before the pack, nothing happened; after a pack that goes before its entries, it is an orphan and
 //! the event comes again; after some entries, the event comes again and only the others are added; after the trace, it is
@@ -31,13 +32,14 @@ use pennypost_mailstore::pack::{MessagePart, PackEntry, SidecarPart};
 use pennypost_mailstore::summary::Summary;
 use pennypost_mailstore::{Mailstore, StoreError};
 use pennypost_model::codec;
-use pennypost_model::event::{
-    Accepted, Body, Changed, Decided, Decision, Event, House, Recipient, Stage, Via,
-};
+use pennypost_model::event::{Body, Changed, Decided, Decision, Event, House, Recipient, Stage, Target, Via};
 use pennypost_model::message::{BlobRef, StoredMessage, cut};
+use pennypost_model::scan::{HeldFor, Withheld};
 use pennypost_model::trace::{GROUP_REASON, Outcome as Journey, TraceRecipient, TraceRecord, TraceStep};
 use pennypost_model::{AccountId, AccountKey, EventId, TenantId, Timestamp};
+use pennypost_policy::scanning::{SPAM_REASON, VIRUS_REASON};
 use pennypost_ports::{Log, LogKind, LogRecord, NewObject, PortError, Wakeups, crash};
+use pennypost_quarantine::{HeldLetter, HeldState, Quarantine};
 use pennypost_runtime::usage::{self, Part};
 use pennypost_runtime::{Failure, Handler, Outcome, was_delivered};
 
@@ -67,6 +69,7 @@ pub struct Deliver {
     log: Arc<dyn Log>,
     tips: Tips,
     wakeups: Option<Arc<dyn Wakeups>>,
+    quarantine: Option<Quarantine>,
 }
 
 /// A message of the batch, with the number of its event.
@@ -95,7 +98,7 @@ impl Letter {
     fn pack_entry(&self) -> PackEntry<'_> {
         PackEntry {
             event: self.decided.accepted.id,
-            owners: owners(&self.decided.accepted),
+            owners: owners(&self.decided),
             sidecar: SidecarPart::Plain(&self.decided.sidecar),
             message: MessagePart::Stored(&self.message),
         }
@@ -104,7 +107,7 @@ impl Letter {
     fn part(&self) -> Part {
         let size = |length: usize| u32::try_from(length).unwrap_or(u32::MAX);
         let accepted = &self.decided.accepted;
-        let (deliveries, bytes) = (size(copies(accepted).count()), size(self.message.stored_len()));
+        let (deliveries, bytes) = (size(copies(&self.decided).count()), size(self.message.stored_len()));
         Part { tenant: accepted.tenant, deliveries, bytes }
     }
 }
@@ -119,7 +122,13 @@ impl Deliver {
     /// A handler that reads and remembers so much of each account.
     #[must_use]
     pub fn with_memory(store: Mailstore, log: Arc<dyn Log>, memory: Memory) -> Deliver {
-        Deliver { tips: Tips::new(store.clone(), memory), store, log, wakeups: None }
+        Deliver { tips: Tips::new(store.clone(), memory), store, log, wakeups: None, quarantine: None }
+    }
+
+    /// As it is, with a place for what scanners speak against.
+    #[must_use]
+    pub fn keeping(self, quarantine: Quarantine) -> Deliver {
+        Deliver { quarantine: Some(quarantine), ..self }
     }
 
     /// As it is, but where sessions live in the same process they are woken as soon as an entry stands, and need not
@@ -146,6 +155,7 @@ impl Deliver {
         crash::point("deliver.after-pack");
         let placed = self.commit(&letters, packed, found, &mut failures).await;
         crash::point("deliver.after-commits");
+        self.keep(&letters, &placed, &mut failures).await;
         self.trace(&letters, &placed, &mut failures).await;
         crash::point("deliver.after-trace");
         self.drop_spooled(&letters, &failures).await;
@@ -191,7 +201,8 @@ impl Deliver {
         let mut accounts: BTreeMap<AccountKey, Vec<(usize, EventId, Timestamp)>> = BTreeMap::new();
         for (index, letter) in letters {
             let accepted = &letter.decided.accepted;
-            for recipient in copies(accepted) {
+            // Of those, too, from whom it is kept now: they may have got it when nothing spoke against it.
+            for recipient in accepted.recipients.iter().filter(|recipient| recipient.via != Via::Outside) {
                 let copy = accepted.copy_id(recipient);
                 accounts.entry(recipient.account).or_default().push((*index, copy, accepted.earliest()));
             }
@@ -217,7 +228,7 @@ impl Deliver {
         let mut packed = Packed::default();
         let wanting = letters.iter().filter(|(_, letter)| {
             let accepted = &letter.decided.accepted;
-            copies(accepted).any(|r| !found.contains_key(&(r.account, accepted.copy_id(r))))
+            copies(&letter.decided).any(|r| !found.contains_key(&(r.account, accepted.copy_id(r))))
         });
         let (alone, together) = self.by_account(wanting);
         let alone = alone.into_iter().map(|(account, group)| (Some(account), account.tenant, group));
@@ -251,7 +262,7 @@ impl Deliver {
         let (mut together, mut left) = (Vec::new(), WITH_ENTRIES);
         for numbered in letters {
             let (_, letter) = numbered;
-            let mut accounts = copies(&letter.decided.accepted).map(|recipient| recipient.account);
+            let mut accounts = copies(&letter.decided).map(|recipient| recipient.account);
             let first = accounts.next().filter(|first| accounts.all(|account| account == *first));
             let size = letter.message.stored_len();
             let taken = |account: AccountKey| alone.get(&account).map_or(0, |(taken, _)| *taken);
@@ -284,10 +295,9 @@ impl Deliver {
         for (index, letter) in letters {
             let (Some(blob), Some(summary)) = (blobs.get(index), summaries.get(index)) else { continue };
             let decided = &letter.decided;
-            for (recipient, decision) in decided.accepted.recipients.iter().zip(&decided.decisions) {
+            for (recipient, decision) in decided.each() {
                 let event = decided.accepted.copy_id(recipient);
-                let is_ours = recipient.via != Via::Outside;
-                if is_ours && !found.contains_key(&(recipient.account, event)) {
+                if has_copy(recipient, decision) && !found.contains_key(&(recipient.account, event)) {
                     let (index, blob, size) = (*index, *blob, letter.message.size);
                     let delivery =
                         Delivery { index, event, decided, recipient, decision, blob, size, summary };
@@ -313,6 +323,26 @@ impl Deliver {
         found
     }
 
+    /// Puts into quarantine what is to lie there.
+    async fn keep(&self, letters: &[(usize, Letter)], placed: &Found, failures: &mut [Option<Failure>]) {
+        for (index, letter) in letters {
+            let kept: Vec<HeldLetter> = kept(letter, placed, self.store.clock().now()).collect();
+            if kept.is_empty() || failures[*index].is_some() {
+                continue;
+            }
+            let Some(quarantine) = &self.quarantine else {
+                failures[*index] = Some(Failure::temporary("there is no quarantine here"));
+                continue;
+            };
+            if let Err(error) = quarantine.keep(&letter.decided.accepted, &letter.message, &kept).await {
+                let is_temporary = error.is_temporary();
+                let failure =
+                    if is_temporary { Failure::temporary(&error) } else { Failure::permanent(&error) };
+                failures[*index] = Some(failure);
+            }
+        }
+    }
+
     async fn trace(&self, letters: &[(usize, Letter)], placed: &Found, failures: &mut [Option<Failure>]) {
         let time = self.store.clock().now();
         let mut records = Vec::new();
@@ -334,7 +364,7 @@ impl Deliver {
             return;
         }
         // Only what goes to other servers waits for the trace: the next stage follows it.
-        let leaves = letters.iter().any(|(_, letter)| letter.decided.accepted.leaves());
+        let leaves = letters.iter().any(|(_, letter)| letter.decided.leaves());
         let appended =
             if leaves { self.log.append(&records).await } else { self.log.append_unhurried(&records).await };
         if let Err(error) = appended {
@@ -347,7 +377,7 @@ impl Deliver {
     async fn drop_spooled(&self, letters: &[(usize, Letter)], failures: &[Option<Failure>]) {
         for (_, letter) in letters.iter().filter(|(index, _)| failures[*index].is_none()) {
             if let Some(object) = &letter.spooled
-                && !letter.decided.accepted.leaves()
+                && !letter.decided.leaves()
                 && let Err(error) = self.store.objects().delete(object).await
             {
                 tracing::warn!(%error, "a spooled message is left for housekeeping");
@@ -413,15 +443,45 @@ fn readable(event: Event) -> Result<Decided, Failure> {
     Ok(*decided)
 }
 
+/// Does the recipient get a copy here?
+fn has_copy(recipient: &Recipient, decision: &Decision) -> bool {
+    recipient.via != Via::Outside && !matches!(decision.target, Target::Withheld(_))
+}
+
 /// The recipients that get a copy here.
-fn copies(accepted: &Accepted) -> impl Iterator<Item = &Recipient> {
-    accepted.recipients.iter().filter(|recipient| recipient.via != Via::Outside)
+fn copies(decided: &Decided) -> impl Iterator<Item = &Recipient> {
+    let copies = decided.each().filter(|(recipient, decision)| has_copy(recipient, decision));
+    copies.map(|(recipient, _)| recipient)
+}
+
+/// What is to lie in quarantine: for those who have not got the letter.
+fn kept<'a>(letter: &'a Letter, placed: &'a Found, now: Timestamp) -> impl Iterator<Item = HeldLetter> + 'a {
+    let accepted = &letter.decided.accepted;
+    let facts = &letter.decided.sidecar.facts;
+    letter.decided.each().filter_map(move |(recipient, decision)| {
+        let Target::Withheld(Withheld::Quarantined(held_for)) = decision.target else { return None };
+        let has_it = placed.contains_key(&(recipient.account, accepted.copy_id(recipient)));
+        (recipient.via != Via::Outside && !has_it).then(|| HeldLetter {
+            letter: accepted.id,
+            account: recipient.account,
+            address: recipient.address.clone(),
+            accepted: accepted.time,
+            kept: now,
+            reverse_path: accepted.reverse_path.clone(),
+            from: facts.from.first().cloned().unwrap_or_default(),
+            subject: cut(&facts.subject, 200).to_owned(),
+            size: letter.message.size,
+            held_for,
+            reasons: decision.reasons.clone(),
+            state: HeldState::Held,
+        })
+    })
 }
 
 /// The accounts that a pack entry is for, each once.
-fn owners(accepted: &Accepted) -> Vec<AccountId> {
-    let others = |account| copies(accepted).any(|r| r.account == account && r.via != Via::Sent);
-    let once = copies(accepted).filter(|r| r.via != Via::Sent || !others(r.account));
+fn owners(decided: &Decided) -> Vec<AccountId> {
+    let others = |account| copies(decided).any(|r| r.account == account && r.via != Via::Sent);
+    let once = copies(decided).filter(|r| r.via != Via::Sent || !others(r.account));
     once.map(|recipient| recipient.account.account).collect()
 }
 
@@ -458,17 +518,17 @@ fn journey(letter: &Letter, placed: &Found) -> TraceStep {
         account: recipient.account,
         reasons: reasons(decision, placed.get(&(recipient.account, accepted.copy_id(recipient)))),
         outcome: match placed.get(&(recipient.account, accepted.copy_id(recipient))) {
-            _ if recipient.via == Via::Outside => Journey::Outside,
+            _ if recipient.via == Via::Outside => outside(decision),
             Some(copy) => Journey::Stored {
                 seq: copy.seq,
                 uid: copy.uid,
                 rid: copy.rid,
                 mailbox: tip::mailbox_label(copy.mailbox),
             },
-            None => Journey::Refused { cause: "not placed".to_owned() },
+            None => withheld(decision),
         },
     });
-    let recipients = recipients.chain(elsewhere(accepted));
+    let recipients = recipients.chain(elsewhere(&letter.decided));
     let peer = accepted.source.ip.map(|ip| ip.to_string()).unwrap_or_default();
     TraceStep::Delivered {
         accepted: accepted.time,
@@ -480,6 +540,28 @@ fn journey(letter: &Letter, placed: &Found) -> TraceStep {
         auth: [accepted.auth.spf, accepted.auth.dkim, accepted.auth.dmarc],
         recipients: recipients.collect(),
     }
+}
+
+/// What came of a recipient who has no copy.
+fn withheld(decision: &Decision) -> Journey {
+    let Target::Withheld(withheld) = decision.target else {
+        return Journey::Refused { cause: "not placed".to_owned() };
+    };
+    let is_cause = |reason: &&String| reason.starts_with(VIRUS_REASON) || reason.starts_with(SPAM_REASON);
+    let found = decision.reasons.iter().find(is_cause).cloned();
+    let named = |held_for: HeldFor| found.clone().unwrap_or_else(|| held_for.name().to_owned());
+    match withheld {
+        Withheld::Quarantined(held_for) => Journey::Quarantined { cause: named(held_for) },
+        Withheld::Refused(held_for) => Journey::Refused { cause: named(held_for) },
+        Withheld::Deleted(held_for) => {
+            Journey::Refused { cause: format!("deleted, as the organisation says: {}", named(held_for)) }
+        }
+    }
+}
+
+/// The same of one at another server.
+fn outside(decision: &Decision) -> Journey {
+    if matches!(decision.target, Target::Withheld(_)) { withheld(decision) } else { Journey::Outside }
 }
 
 /// Why the copy is where it is: what was decided, and whether an earlier decision had placed it.
@@ -494,14 +576,19 @@ fn reasons(decision: &Decision, copy: Option<&Copy>) -> Vec<String> {
 }
 
 /// The members elsewhere of groups, with whose they are.
-fn elsewhere(accepted: &Accepted) -> impl Iterator<Item = TraceRecipient> {
+fn elsewhere(decided: &Decided) -> impl Iterator<Item = TraceRecipient> {
+    let accepted = &decided.accepted;
+    // What goes to nobody goes to them neither.
+    let refused = decided.decisions.iter().find(|_| decided.is_refused()).map(withheld);
+    let outcome = refused.unwrap_or(Journey::Outside);
     let account = accepted.source.kind.submission().map(|submission| submission.submitter.account);
     accepted.source.kind.groups().iter().flat_map(move |group| {
+        let outcome = outcome.clone();
         group.members.iter().map(move |member| TraceRecipient {
             address: member.address.clone(),
             account: account.unwrap_or_default(),
             reasons: vec![format!("{GROUP_REASON}{}", group.address)],
-            outcome: Journey::Outside,
+            outcome: outcome.clone(),
         })
     })
 }
@@ -509,7 +596,7 @@ fn elsewhere(accepted: &Accepted) -> impl Iterator<Item = TraceRecipient> {
 /// What follows from a delivered message: wake-ups, and housekeeping where a tail has grown long.
 fn follow(decided: &Decided, placed: &Found) -> Vec<Event> {
     let mut events = Vec::new();
-    for recipient in copies(&decided.accepted) {
+    for recipient in copies(decided) {
         let copy = (recipient.account, decided.accepted.copy_id(recipient));
         let Some(copy) = placed.get(&copy) else { continue };
         events.push(Event::Changed(Changed { account: recipient.account, seq: copy.seq }));

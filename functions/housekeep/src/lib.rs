@@ -207,6 +207,10 @@ impl Housekeep {
                 let audited = self.audit(tenant).await;
                 // A damaged pack is no reason to keep old files.
                 self.sweep_tasks(tenant).await?;
+                // What is left in quarantine today goes tomorrow.
+                if let Err(failure) = self.look_after_quarantine(tenant).await {
+                    tracing::warn!(%tenant, cause = failure.cause, "the quarantine was not looked after");
+                }
                 // Who is not reminded today is tomorrow.
                 if let Err(failure) = self.remind_of_passwords(tenant).await {
                     tracing::warn!(%tenant, cause = failure.cause, "nobody was reminded of a password");

@@ -11,8 +11,9 @@ use pennypost_inbound_parse::InboundParse;
 use pennypost_mailstore::Mailstore;
 use pennypost_model::event::Stage;
 use pennypost_notify::{Announcer, Notify};
-use pennypost_policy_filter::PolicyFilter;
+use pennypost_policy_filter::{PolicyFilter, Screen};
 use pennypost_ports::Secrets;
+use pennypost_quarantine::Quarantine;
 use pennypost_receive::{self as receive, Receive};
 use pennypost_runtime::batch::{Acknowledgement, Desk, Patience};
 use pennypost_runtime::needs::Needs;
@@ -78,10 +79,17 @@ fn handler(
         (Arc::clone(&ports.log), Arc::clone(&ports.control), Arc::clone(&ports.queue));
     Ok(match stage {
         Stage::InboundParse => Arc::new(InboundParse::new(ports.objects()?, log)),
-        Stage::PolicyFilter => Arc::new(PolicyFilter::new(Arc::new(Directory::new(control, clock, ids)))),
+        Stage::PolicyFilter => {
+            let (objects, scanners) = (ports.objects()?, environment.scanner.scanners());
+            let quarantine = Quarantine::new(Arc::clone(&control), Arc::clone(&objects));
+            let screen = Screen::new(scanners, quarantine, objects, log, Arc::clone(&clock));
+            let directory = Directory::new(control, clock, ids);
+            Arc::new(PolicyFilter::new(Arc::new(directory)).screening(screen))
+        }
         Stage::Deliver => {
+            let quarantine = Quarantine::new(control, ports.objects()?);
             let store = Mailstore::new(ports.journal()?, ports.objects()?, clock, ids);
-            Arc::new(Deliver::new(store, log))
+            Arc::new(Deliver::new(store, log).keeping(quarantine))
         }
         Stage::Notify => {
             let announcer = Announcer::new(Hooks::new(control), clock);

@@ -2,11 +2,13 @@
 
 use pennypost_housekeep as housekeep;
 use pennypost_runtime::Fusing;
+use pennypost_scanners as scanners;
 
 use crate::FunctionError;
 
 const FUSE: &str = "PENNYPOST_FUSE";
 const HOUSEKEEPING: &str = "PENNYPOST_HOUSEKEEPING";
+const SCANNER: &str = "PENNYPOST_SCANNER";
 const HOSTNAME: &str = "PENNYPOST_HOSTNAME";
 const RUNTIME: &str = "AWS_LAMBDA_RUNTIME_API";
 const MEMORY: &str = "AWS_LAMBDA_FUNCTION_MEMORY_SIZE";
@@ -18,6 +20,8 @@ pub struct Environment {
     pub fusing: Fusing,
     /// What housekeeping waits for (`PENNYPOST_HOUSEKEEPING`, a document in JSON).
     pub housekeeping: housekeep::Settings,
+    /// Scanners for viruses and spam (`PENNYPOST_SCANNER`, a document in JSON); none are asked, if nothing is said.
+    pub scanner: scanners::Settings,
     /// What the post office calls itself in header fields (`PENNYPOST_HOSTNAME`).
     pub hostname: String,
     /// Megabytes of the function; 0 outside the service.
@@ -29,6 +33,7 @@ impl Default for Environment {
         Environment {
             fusing: Fusing::default(),
             housekeeping: housekeep::Settings::default(),
+            scanner: scanners::Settings::default(),
             hostname: "localhost".to_owned(),
             memory_mb: 0,
         }
@@ -64,6 +69,10 @@ impl Environment {
             environment.housekeeping = serde_json::from_value(document.into()).map_err(refused)?;
             environment.housekeeping.check().map_err(|error| wrong(HOUSEKEEPING, error.to_string()))?;
         }
+        if let Some(text) = given(SCANNER) {
+            environment.scanner =
+                serde_json::from_str(&text).map_err(|error| wrong(SCANNER, error.to_string()))?;
+        }
         if let Some(text) = given(HOSTNAME) {
             if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
                 return Err(wrong(HOSTNAME, format!("{text:?} is no host name")));
@@ -97,6 +106,9 @@ mod tests {
         let housekeeping = of(HOUSEKEEPING, r#"{"restore_days": 3}"#).expect("reads").housekeeping;
         assert!((housekeeping.restore_days - 3.0).abs() < f64::EPSILON);
         assert_eq!(housekeeping.index, housekeep::Index::Opened);
+        assert!(of(SCANNER, " ").expect("reads").scanner.scanners().is_empty());
+        let said = of(SCANNER, r#"{"clamav": "clamd.internal:3310"}"#).expect("reads");
+        assert_eq!(said.scanner.scanners().len(), 1);
         let all = of(HOUSEKEEPING, r#"{"index": "all"}"#).expect("reads").housekeeping;
         assert_eq!(all.index, housekeep::Index::All);
     }
@@ -109,6 +121,8 @@ mod tests {
             (HOUSEKEEPING, r#"{"restore_day": 3}"#),
             (HOUSEKEEPING, r#"{"restore_days": 30}"#),
             (HOSTNAME, "mx.example\r\nX: y"),
+            (SCANNER, "clamd:3310"),
+            (SCANNER, r#"{"clamav": "clamd"}"#),
         ] {
             let error = of(name, value).expect_err(value).to_string();
             assert!(error.starts_with(name), "{error}");

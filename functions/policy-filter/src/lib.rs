@@ -2,16 +2,20 @@
 //!
 //! From a parsed message, the policy of its tenant and the rules of its recipients to a decision for each of them. The decision
 //! itself is [`pennypost_policy::place`]; here stands only how policy and rules are come by. It uses one port: the control
-//! port, through [`PolicySource`]. Rules are read only of those who may have some, which is read with the policy; of so many
+//! port, through [`PolicySource`]; and where the operator has named scanners those, and what [`Screen`] takes. Rules are read only of those who may have some, which is read with the policy; of so many
 //! members at once as are read at once, and between two of them others have their turn.
 //!
-//! Invariants: nothing is written, so an event may be handled any number of times; the reasons name the
+//! Invariants: nothing is written but that a letter waits, so an event may be handled any number of times; the reasons name the
 //! version of the policy that decided. A policy, and rules, may be up to [`FRESH`] old. If they cannot be read, nothing is
 //! decided: the event comes again, and no mail slips past a list because of a bad moment. Only rules of a member that are
 //! damaged hold up nobody's mail, his own neither: it goes where it would without them, and its trace says so. If the process dies
 //! at any line, the event is handled again from its beginning.
 
 mod handler;
+mod notice;
+mod screen;
+
+pub use screen::Screen;
 
 use std::collections::HashMap;
 use std::future::poll_fn;
@@ -25,7 +29,10 @@ use parking_lot::Mutex;
 use pennypost_directory::{Directory, DirectoryError, WithRules};
 use pennypost_model::event::{Decided, Parsed, Recipient, SourceKind, Via};
 use pennypost_model::{AccountKey, TenantId, codec};
-use pennypost_policy::{Personal, TenantPolicy, place};
+use pennypost_policy::{Personal, ScanPolicy, TenantPolicy, place_screened};
+use pennypost_ports::Consistency;
+
+use crate::screen::Screened;
 
 /// How old a remembered policy may be.
 pub const FRESH: Duration = Duration::from_secs(10);
@@ -47,6 +54,9 @@ pub trait PolicySource: Send + Sync {
 
     /// The rules of a member.
     async fn personal(&self, key: AccountKey) -> Result<Personal, DirectoryError>;
+
+    /// What a tenant says of what scanners find.
+    async fn scan_policy(&self, tenant: TenantId) -> Result<ScanPolicy, DirectoryError>;
 }
 
 #[async_trait]
@@ -57,6 +67,10 @@ impl PolicySource for Directory {
 
     async fn personal(&self, key: AccountKey) -> Result<Personal, DirectoryError> {
         Directory::personal(self, key).await
+    }
+
+    async fn scan_policy(&self, tenant: TenantId) -> Result<ScanPolicy, DirectoryError> {
+        Directory::scan_policy(self, tenant, Consistency::Eventual).await
     }
 }
 
@@ -79,15 +93,30 @@ pub enum FilterError {
         /// Why.
         cause: DirectoryError,
     },
+    /// A scanner does not answer, and the tenant wants its letters to wait for it.
+    #[error("it waits for a scanner: {cause}")]
+    Waits {
+        /// What the scanner does.
+        cause: String,
+    },
+    /// What a scanner is to look at, or what is in quarantine, can't be read.
+    #[error("a scanner could not be asked: {cause}")]
+    Unread {
+        /// Why.
+        cause: String,
+        /// Can it be read later?
+        temporary: bool,
+    },
 }
 
 impl FilterError {
-    /// Can the same event be handled later? Always: a policy that is damaged today is mended tomorrow, and
-    /// mail has to wait for it.
+    /// Can the same event be handled later? A policy that is damaged today is mended tomorrow, and mail has to wait for it;
+    /// bytes that are damaged stay so.
     #[must_use]
     pub const fn is_temporary(&self) -> bool {
         match self {
-            FilterError::Policy { .. } | FilterError::Rules { .. } => true,
+            FilterError::Policy { .. } | FilterError::Rules { .. } | FilterError::Waits { .. } => true,
+            FilterError::Unread { temporary, .. } => *temporary,
         }
     }
 }
@@ -164,6 +193,13 @@ pub struct PolicyFilter {
     source: Arc<dyn PolicySource>,
     policies: Memory<TenantId, Policies>,
     members: Memory<AccountKey, Personal>,
+    screen: Option<Screen>,
+}
+
+/// A decided message, and whether those are told who don't get it.
+pub(crate) struct Filtered {
+    pub(crate) decided: Decided,
+    pub(crate) tells_recipients: bool,
 }
 
 impl PolicyFilter {
@@ -171,14 +207,32 @@ impl PolicyFilter {
     #[must_use]
     pub fn new(source: Arc<dyn PolicySource>) -> PolicyFilter {
         let policies = Memory::of(MAX_REMEMBERED, |_| 1);
-        PolicyFilter { source, policies, members: Memory::of(MAX_RULES, weight_of) }
+        PolicyFilter { source, policies, members: Memory::of(MAX_RULES, weight_of), screen: None }
+    }
+
+    /// As it is, but scanners are asked before anything is placed.
+    #[must_use]
+    pub fn screening(self, screen: Option<Screen>) -> PolicyFilter {
+        PolicyFilter { screen, ..self }
+    }
+
+    pub(crate) const fn screens(&self) -> bool {
+        self.screen.is_some()
     }
 
     /// Decides for each recipient, in their order.
     ///
     /// # Errors
-    /// [`FilterError::Policy`], [`FilterError::Rules`], temporary.
+    /// [`FilterError`].
     pub async fn handle(&self, parsed: Parsed) -> Result<Decided, FilterError> {
+        Ok(self.filtered(parsed).await?.decided)
+    }
+
+    pub(crate) async fn filtered(&self, mut parsed: Parsed) -> Result<Filtered, FilterError> {
+        let screened = match &self.screen {
+            Some(screen) => screen.look(&mut parsed, &*self.source).await?,
+            None => Screened::default(),
+        };
         let policies = self.policies(parsed.accepted.tenant).await?;
         let (policy, with_rules) = &*policies;
         let is_system = parsed.accepted.source.kind == SourceKind::System;
@@ -196,12 +250,20 @@ impl PolicyFilter {
                 false => None,
             };
             let personal = personal.filter(|personal| personal.unreadable || personal.version > 0);
-            decisions.push(place(policy, &parsed, recipient, personal.as_deref()));
+            let screening = screened.of(recipient.account, recipient.via);
+            decisions.push(place_screened(
+                policy,
+                &parsed,
+                recipient,
+                personal.as_deref(),
+                screening.as_ref(),
+            ));
             if personal.is_some() {
                 give_way().await;
             }
         }
-        Ok(Decided { decisions, accepted: parsed.accepted, sidecar: parsed.sidecar })
+        let decided = Decided { decisions, accepted: parsed.accepted, sidecar: parsed.sidecar };
+        Ok(Filtered { decided, tells_recipients: screened.tells_recipients() })
     }
 
     async fn policies(&self, tenant: TenantId) -> Result<Arc<Policies>, FilterError> {
@@ -273,6 +335,10 @@ mod tests {
             self.asked.lock().push(key);
             let unavailable = PortError::Unavailable { port: "control", cause: "test".to_owned() };
             self.rules.clone().filter(|rules| rules.version != 13).ok_or(unavailable.into())
+        }
+
+        async fn scan_policy(&self, _: TenantId) -> Result<ScanPolicy, DirectoryError> {
+            Ok(ScanPolicy::default())
         }
     }
 

@@ -18,8 +18,10 @@ mod notice;
 mod order;
 mod plan;
 mod profile;
+mod quarantine;
 mod role;
 mod rules;
+mod scanning;
 mod second_factor;
 mod secretary;
 mod security;
@@ -34,7 +36,7 @@ mod terms;
 #[cfg(test)]
 mod tests;
 
-use pennypost_admin::{AdminError, Call, Conflict, Invalid, Permission, Permissions};
+use pennypost_admin::{AdminError, BadPoints, Call, Conflict, Invalid, Permission, Permissions};
 use pennypost_directory::{DirectoryError, Page, Tenant};
 
 use crate::office::Office;
@@ -57,8 +59,10 @@ pub use notice::NoticeCommand;
 pub use order::OrderCommand;
 pub use plan::PlanCommand;
 pub use profile::ProfileCommand;
+pub use quarantine::QuarantineCommand;
 pub use role::RoleCommand;
 pub use rules::RulesCommand;
+pub use scanning::ScanningCommand;
 pub use second_factor::SecondFactorCommand;
 pub use secretary::SecretaryCommand;
 pub use security::SecurityCommand;
@@ -159,6 +163,8 @@ fn refused(error: AdminError, text: &Text) -> Failed {
         AdminError::NoSealing => say!(text, "no-sealing"),
         AdminError::NoKeyMade(cause) => say!(text, "domain-key-not-made", cause = cause),
         AdminError::Conflict(Conflict::KeyWaits) => say!(text, "domain-key-waits"),
+        AdminError::Invalid(Invalid::ScanPoints(BadPoints::Range)) => say!(text, "scanning-points"),
+        AdminError::Invalid(Invalid::ScanPoints(BadPoints::Order)) => say!(text, "scanning-order"),
         AdminError::Invalid(Invalid::TlsPolicy) => say!(text, "domain-tls-bad"),
         AdminError::Invalid(Invalid::KeyRotation) => say!(text, "domain-key-rotation-bad"),
         AdminError::Service(cause) => say!(text, "service-bad", cause = cause),
@@ -291,6 +297,12 @@ pub enum AdministrationCommand {
     /// Rules and lists of senders of a member, for the letters that come in
     #[command(subcommand)]
     Rules(RulesCommand),
+    /// What is done with what scanners for viruses and spam find
+    #[command(subcommand)]
+    Scanning(ScanningCommand),
+    /// Letters in quarantine: list, look, release, delete
+    #[command(subcommand)]
+    Quarantine(QuarantineCommand),
     /// Whose names members' letters bear, and in which form
     #[command(subcommand)]
     Names(NamesCommand),
@@ -327,6 +339,8 @@ pub(crate) async fn run(
         AdministrationCommand::Service(command) => service::run(office, command, text, output).await,
         AdministrationCommand::Task(command) => task::run(office, command, text, output).await,
         AdministrationCommand::Terms(command) => terms::run(office, command, text, output).await,
+        AdministrationCommand::Scanning(command) => scanning::run(office, command, text, output).await,
+        AdministrationCommand::Quarantine(command) => quarantine::run(office, command, text, output).await,
         AdministrationCommand::Bulletin(command) => bulletin::run(office, command, text, output).await,
         AdministrationCommand::Contact(command) => contact::run(office, command, text, output).await,
         AdministrationCommand::Order(command) => order::run(office, command, text, output).await,

@@ -113,6 +113,22 @@ actions! {
     SendingRulesRead "sending-rules.read" Policies Read Tenant Nobody All;
     /// Say who sends nothing outside, and how often the others may (SND-21, SND-22).
     SendingRulesChange "sending-rules.change" Policies Write Tenant Nobody All;
+    /// Look at what is done with what scanners find.
+    ScanPolicyRead "scan-policy.read" Policies Read Tenant Nobody All;
+    /// Say what is done with what scanners find (RCV-13, RCV-15).
+    ScanPolicyChange "scan-policy.change" Policies Write Tenant Nobody All;
+    /// List what lies in quarantine of the whole organisation (RCV-11).
+    QuarantineList "quarantine.list" Members Read Tenant Nobody All;
+    /// List what is kept from an account, look at a letter of it.
+    QuarantineRead "quarantine.read" Members Read Account Oneself All;
+    /// Release a letter that is kept from an account.
+    QuarantineRelease "quarantine.release" Members Write Account Oneself All;
+    /// Release one in which a scanner has found a virus.
+    QuarantineReleaseVirus "quarantine.release-virus" Members Write Account Nobody All;
+    /// Delete a letter that is kept from an account.
+    QuarantineDelete "quarantine.delete" Members Write Account Oneself All;
+    /// Say whether an account is told once a day of what is kept from it.
+    QuarantineDigest "quarantine.digest" Members Write Account Oneself All;
     /// Look at the orders of plans (PLN-08).
     PurchaseRead "purchase.read" Tenant Read Tenant Nobody All;
     /// Write an order of a plan down: the operator's word.

@@ -6,6 +6,7 @@ use pennypost_hooks::HookError;
 use pennypost_model::codec::CodecError;
 use pennypost_organisation::FileError;
 use pennypost_passkeys::Refused;
+use pennypost_policy::BadPoints;
 use pennypost_ports::PortError;
 
 use crate::authorise::Why;
@@ -326,6 +327,9 @@ pub enum Invalid {
         "sessions last 15 minutes to 90 days, and may be idle for 5 minutes at least and not for longer than they last"
     )]
     SessionLife,
+    /// Points of scanners that can't be.
+    #[error("{0}")]
+    ScanPoints(BadPoints),
     /// A policy for TLS that can't be.
     #[error("a policy for TLS is remembered for 86400 to 31557600 seconds")]
     TlsPolicy,

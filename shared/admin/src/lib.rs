@@ -58,6 +58,7 @@ mod choosing;
 mod colleagues;
 mod contact;
 mod departments;
+mod digest;
 mod domain_keys;
 mod domains;
 mod ending;
@@ -89,6 +90,7 @@ mod provider_sign_in;
 mod providers;
 mod provisioning;
 mod purchases;
+mod quarantine;
 mod receiving;
 mod recovery;
 mod recycle_bin;
@@ -163,6 +165,8 @@ pub use pennypost_directory::DepartmentId;
 pub use pennypost_hooks::{
     Attempted, NoticeKind, Pause, PauseCause, State as NoticeState, SubscriptionId, Whose,
 };
+pub use pennypost_policy::{BadPoints, ScanPolicy, Unanswered, VirusAction};
+pub use pennypost_quarantine::{HeldLetter, HeldState};
 pub use people::{Assignment, PersonChange};
 pub use permission::{Area, Level, NoPermission, Permission, Permissions};
 pub use picker::{MAX_PICKED, Named, PickKind, Pickable, Selection};
@@ -176,6 +180,7 @@ pub use provisioning::Provisioner;
 pub use purchases::{
     Application, OrderState, OrderTerms, Paper, PaperState, Purchase, PurchaseChange, PurchaseKind,
 };
+pub use quarantine::SeenHeldLetter;
 pub use receiving::{MAX_TRIED, SeenRules, Tried};
 pub use requests::{Order, Pending, RequestId};
 pub use roles::{MAX_ROLES, Role, RoleId};

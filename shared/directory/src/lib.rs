@@ -38,12 +38,14 @@
 //! | `T/vip` | `A` | the account may have a VIP seat (`vip`) |
 //! | `T` | `sent-today` | messages sent today, where a plan says how many there may be (`allowance`) |
 //! | `T/sent-today` | account | the same of an account, what is said of its allowance alone, and what it sent outside (`allowance`) |
+//! | `T` | `scan-policy` | what is done with what scanners find (`scan_policy`) |
 //! | `T` | `sending-rules` | who sends nothing outside, and how often others may (`sending_rules`) |
 //! | `T` | `seats` | what is taken of the seats, once the tenant has a plan (`seats`) |
 //! | `T/shares` | whom, owner | who shares mailboxes with whom (`sharing`): an index |
 //! | `T/sign-in` | account and place, or digest of a login | failed sign-ins (`throttle`) |
 //! | `T/locks` | account and place | what the list of locked accounts tells (`locks`) |
 //! | `T`, `T/sign-in-accounts` | `sign-in-rules`, `A` | rules of signing in (`sign_in_rules`) |
+//! | `T/quarantine-digests` | `A` | whether it is told what is kept from it, and of what came up to when it was (`quarantine_digest`) |
 //! | `T/password-reminders` | `A` | of which end of a password its owner was told (`password_reminder`) |
 //! | `T/token-uses` | `A/ID` | the last use of a token |
 //! | `sign-in/clients` | network | failed sign-ins from there |
@@ -103,8 +105,10 @@ mod password_rules;
 mod plan;
 mod policy;
 mod provisioned;
+mod quarantine_digest;
 mod recovery;
 mod resolve;
+mod scan_policy;
 mod scram;
 mod seats;
 mod second_factor;

@@ -226,6 +226,7 @@ impl Directory {
 
     /// Forgets what somebody has said who has the account no more.
     pub(crate) async fn forget_member_rules(&self, key: AccountKey) -> Result<(), DirectoryError> {
+        self.forget_quarantine_digest(key).await?;
         self.erase(&rules_key(key)).await
     }
 }

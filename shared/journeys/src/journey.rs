@@ -5,7 +5,7 @@ use pennypost_model::trace::{
     Attempt, Outcome, RemoteAnswer, RemoteOutcome, Submitter, TlsDemand, TraceRecipient, TraceRecord,
     TraceStep,
 };
-use pennypost_model::{EventId, TenantId, Timestamp, codec};
+use pennypost_model::{AccountKey, EventId, TenantId, Timestamp, codec};
 use pennypost_policy::SENT_REASON;
 use pennypost_ports::LogRecord;
 
@@ -22,6 +22,29 @@ pub struct Journey {
     pub attempts: Vec<Tried>,
     /// What else happened, and when; each once, in the order of the records.
     pub incidents: Vec<(Timestamp, TraceStep)>,
+    /// Before its delivery: that it is being processed, and what is known of it.
+    pub processing: Option<Processing>,
+}
+
+/// What [`TraceStep::BeingProcessed`] says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Processing {
+    /// When that was noted first.
+    pub time: Timestamp,
+    /// Reverse-path.
+    pub reverse_path: String,
+    /// Subject, cut.
+    pub subject: String,
+    /// Message-ID, cut.
+    pub message_id: String,
+    /// Bytes.
+    pub size: u64,
+    /// Some of its recipients, with their accounts.
+    pub recipients: Vec<(String, AccountKey)>,
+    /// What it waits for.
+    pub cause: String,
+    /// Who handed it in, if it was a member.
+    pub submitter: Option<Submitter>,
 }
 
 /// What [`TraceStep::Delivered`] says, all records of a message taken together.
@@ -79,7 +102,7 @@ impl Journey {
     /// One of which nothing is known yet.
     #[must_use]
     pub const fn new(tenant: TenantId, id: EventId) -> Journey {
-        Journey { tenant, id, delivery: None, attempts: Vec::new(), incidents: Vec::new() }
+        Journey { tenant, id, delivery: None, attempts: Vec::new(), incidents: Vec::new(), processing: None }
     }
 
     /// What the records of one message say together.
@@ -138,6 +161,23 @@ impl Journey {
                     self.attempts.insert(place, tried);
                 }
             }
+            TraceStep::BeingProcessed { reverse_path, subject, message_id, size, recipients, cause } => {
+                let new = Processing {
+                    time,
+                    reverse_path,
+                    subject,
+                    message_id,
+                    size,
+                    recipients,
+                    cause,
+                    submitter,
+                };
+                // By several processes it may be noted several times.
+                let is_later = self.processing.as_ref().is_some_and(|known| known.time <= new.time);
+                if !is_later {
+                    self.processing = Some(new);
+                }
+            }
             step => {
                 // A notification may come twice; when it first came is enough.
                 let is_received = matches!(step, TraceStep::Received { .. });
@@ -166,19 +206,24 @@ impl Journey {
     /// Who handed it in, if it was a member.
     #[must_use]
     pub fn submitter(&self) -> Option<&Submitter> {
-        self.delivery.as_ref()?.submitter.as_ref()
+        match &self.delivery {
+            Some(delivery) => delivery.submitter.as_ref(),
+            None => self.processing.as_ref()?.submitter.as_ref(),
+        }
     }
 
     /// Its subject, if it is known.
     #[must_use]
     pub fn subject(&self) -> &str {
-        self.delivery.as_ref().map_or("", |delivery| &delivery.subject)
+        let processing = self.processing.as_ref().map_or("", |processing| &processing.subject);
+        self.delivery.as_ref().map_or(processing, |delivery| &delivery.subject)
     }
 
     /// Its reverse-path, if it is known.
     #[must_use]
     pub fn reverse_path(&self) -> &str {
-        self.delivery.as_ref().map_or("", |delivery| &delivery.reverse_path)
+        let processing = self.processing.as_ref().map_or("", |processing| &processing.reverse_path);
+        self.delivery.as_ref().map_or(processing, |delivery| &delivery.reverse_path)
     }
 
     /// Whom it is for, as far as that is known: whoever has the copy in Sent is none of them.
@@ -200,7 +245,13 @@ impl Journey {
         if self.incidents.iter().any(is_unreached) {
             return true;
         }
-        let Some(delivery) = &self.delivery else { return false };
+        let Some(delivery) = &self.delivery else {
+            let Some(processing) = &self.processing else { return false };
+            let texts = [&processing.message_id, &processing.subject, &processing.reverse_path];
+            let addresses = processing.recipients.iter().map(|(address, _)| address);
+            let submitter = processing.submitter.iter().map(|submitter| &submitter.address);
+            return texts.into_iter().chain(addresses).chain(submitter).any(|text| contains(text, wanted));
+        };
         let texts = [&delivery.message_id, &delivery.subject, &delivery.reverse_path];
         let addresses = delivery.recipients.iter().map(|recipient| &recipient.address);
         let submitter = delivery.submitter.iter().map(|submitter| &submitter.address);
@@ -219,6 +270,13 @@ impl Delivery {
             let known = self.recipients.iter_mut().find(is_same);
             match known {
                 Some(known) if matches!(known.outcome, Outcome::Refused { .. }) => *known = recipient,
+                // Released from quarantine.
+                Some(known)
+                    if matches!(known.outcome, Outcome::Quarantined { .. })
+                        && matches!(recipient.outcome, Outcome::Stored { .. }) =>
+                {
+                    *known = recipient;
+                }
                 Some(_) => {}
                 None => self.recipients.push(recipient),
             }

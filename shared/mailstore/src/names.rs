@@ -26,6 +26,12 @@ pub fn spools(tenant: TenantId) -> String {
     format!("{tenant}/spool/")
 }
 
+/// A message in quarantine.
+#[must_use]
+pub fn quarantined(tenant: TenantId, message: EventId) -> String {
+    format!("{tenant}/qn/{}/{message}", message.time().day())
+}
+
 /// A base of an account.
 #[must_use]
 pub fn base(account: AccountKey, seq: Seq, nonce: EventId) -> String {

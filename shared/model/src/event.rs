@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use crate::codec::{self, CodecError, Versioned};
 use crate::message::{Sidecar, StoredMessage};
+use crate::scan::Withheld;
 use crate::trace::Submitter;
 use crate::{AccountKey, EventId, FlagSet, MailboxId, MailboxRole, Seq, TaskId, TenantId, Timestamp};
 
@@ -424,6 +425,27 @@ pub struct Decided {
     pub decisions: Vec<Decision>,
 }
 
+impl Decided {
+    /// The recipients with what was decided for them.
+    pub fn each(&self) -> impl Iterator<Item = (&Recipient, &Decision)> {
+        self.accepted.recipients.iter().zip(&self.decisions)
+    }
+
+    /// Is it a member's, and goes to nobody?
+    #[must_use]
+    pub fn is_refused(&self) -> bool {
+        let is_refused =
+            |decision: &Decision| matches!(decision.target, Target::Withheld(Withheld::Refused(_)));
+        self.decisions.iter().any(is_refused)
+    }
+
+    /// Does it go to other servers, too, and is nothing in the way? Then its bytes are needed until the last of them has it.
+    #[must_use]
+    pub fn leaves(&self) -> bool {
+        self.accepted.leaves() && !self.is_refused()
+    }
+}
+
 /// Where a recipient's copy goes, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Decision {
@@ -444,6 +466,8 @@ pub enum Target {
     Mailbox(MailboxId),
     /// None here: the recipient is another server's.
     Outside,
+    /// None: a scanner spoke against it. This is what is done instead.
+    Withheld(Withheld),
 }
 
 /// Letters came to an account: sessions that watch it are woken, and notices of them put down where somebody has subscribed.

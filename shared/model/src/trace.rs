@@ -172,6 +172,21 @@ pub enum TraceStep {
     },
     /// Another server was tried. Of attempts that only put off once more what was put off before nothing is written.
     Attempted(Attempt),
+    /// It waits for a scanner, or is with it for long (RCV-16): what is known of it before it is delivered.
+    BeingProcessed {
+        /// Reverse-path.
+        reverse_path: String,
+        /// Subject, cut to 100 bytes.
+        subject: String,
+        /// Message-ID, if any, cut to 200 bytes.
+        message_id: String,
+        /// Bytes.
+        size: u64,
+        /// Its recipients with their accounts; of a letter to many the first hundred.
+        recipients: Vec<(String, AccountKey)>,
+        /// What it waits for.
+        cause: String,
+    },
 }
 
 /// An attempt to hand a message to the servers of a destination.
@@ -263,6 +278,11 @@ pub enum Outcome {
     },
     /// It goes to another server: what came of it stands in [`TraceStep::Attempted`], once there was an attempt.
     Outside,
+    /// It lies in quarantine. Released, it is told as stored.
+    Quarantined {
+        /// Why.
+        cause: String,
+    },
 }
 
 #[cfg(test)]

@@ -6,11 +6,13 @@ use pennypost_model::event::{
     Body, Decision, DmarcPolicy, Parsed, Recipient, SourceKind, Target, Verdict, Via,
 };
 use pennypost_model::message::cut;
+use pennypost_model::scan::Withheld;
 use pennypost_model::{FlagSet, MailboxRole, SystemFlags};
 
 use crate::accept::senders;
 use crate::address::MailAddress;
 use crate::rules::{Letter, Personal, Put};
+use crate::scanning::{Screening, Word};
 use crate::score::score;
 use crate::tenant::TenantPolicy;
 
@@ -31,7 +33,21 @@ const NAME: usize = 40;
 /// Bytes that these reasons take for all recipients of a letter: an event and a trace hold those of all of them.
 const ALL_NAMED: usize = 32_000;
 
-/// Decides where the copy of `recipient` goes, in this order; the first rule that fires wins:
+/// As [`place_screened`], where no scanner was asked.
+#[must_use]
+pub fn place(
+    policy: &TenantPolicy,
+    parsed: &Parsed,
+    recipient: &Recipient,
+    personal: Option<&Personal>,
+) -> Decision {
+    place_screened(policy, parsed, recipient, personal, None)
+}
+
+/// Decides where the copy of `recipient` goes, in this order; the first rule that fires wins. Before all of them, but for what the system made, comes what
+/// a scanner has found: a virus keeps it from everybody, as the tenant has said (RCV-15), and so does quarantine in which it lies for
+/// the recipient, unless somebody has released it.
+///
 ///
 /// 1. made by the system: Inbox; the copy of a member who wrote it: Sent, and seen (SND-16);
 /// 2. came by the catch-all: the folder for wrong addresses (RCV-17); handed in by a member who had signed in: Inbox, since
@@ -40,26 +56,41 @@ const ALL_NAMED: usize = 32_000;
 /// 3. blacklisted by the tenant or subject filtered (listed since the message was accepted): Junk;
 /// 4. whitelisted by the tenant: Inbox;
 /// 5. the recipient's own lists (RCV-06: after the tenant's): whitelisted (RCV-08): Inbox; else blacklisted (RCV-07): Junk;
-/// 6. DMARC failed and the domain asks for `quarantine`, or for `reject` and it was let in nevertheless: Junk;
-/// 7. the service that received it found that it is spam: Junk;
-/// 8. the score reaches the tenant's threshold: Junk;
-/// 9. Inbox.
+/// 6. released from quarantine: Inbox; else a scanner finds so much spam that the tenant wants it in quarantine, or deleted (RCV-13):
+///    that;
+/// 7. DMARC failed and the domain asks for `quarantine`, or for `reject` and it was let in nevertheless: Junk;
+/// 8. the service that received it found that it is spam, or a scanner so much that the tenant wants it there: Junk;
+/// 9. the score reaches the tenant's threshold: Junk;
+/// 10. Inbox.
 ///
 /// What would go to the Inbox for another reason than that the system made it is then what the recipient's own rules are asked
 /// about (RUL-01): they move, delete, label and mark it. What is Junk stays there.
 ///
 /// The reasons begin with the version of the policy and the score, then comes the rule that fired, and where the recipient has
-/// rules or lists their version and the first of his rules that fired, as many as there is room for, with their names cut.
+/// rules or lists their version and the first of his rules that fired, as many as there is room for, with their names cut. What scanners
+/// said stands behind the version of the policy.
 #[must_use]
-pub fn place(
+pub fn place_screened(
     policy: &TenantPolicy,
     parsed: &Parsed,
     recipient: &Recipient,
     personal: Option<&Personal>,
+    screening: Option<&Screening<'_>>,
 ) -> Decision {
     let accepted = &parsed.accepted;
     let facts = &parsed.sidecar.facts;
     let mut reasons = vec![format!("policy-version:{}", policy.version)];
+    let screening = screening.filter(|_| accepted.source.kind != SourceKind::System);
+    if let Some(screening) = screening {
+        reasons.extend(screening.reasons(accepted.recipients.len()));
+        if let Some(withheld) = screening.bars(accepted.source.kind.submission().is_some()) {
+            if recipient.via == Via::Sent {
+                // So that it is told as the writer's copy, and not as a recipient.
+                reasons.push(SENT_REASON.to_owned());
+            }
+            return withheld_for(withheld, reasons);
+        }
+    }
     if recipient.via == Via::Outside {
         reasons.push("rule:outside".to_owned());
         return Decision { target: Target::Outside, flags: FlagSet::default(), reasons };
@@ -89,6 +120,8 @@ pub fn place(
         reasons.push(rule.to_owned());
         return by_rules(personal, parsed, recipient, Decision { flags, ..decision(role, reasons) });
     }
+    let is_released = screening.is_some_and(|screening| screening.released);
+    let on_spam = screening.map_or(Word::None, Screening::word_on_spam);
     let score = score(&accepted.auth, facts);
     reasons.push(format!("score:{}", score.points));
     reasons.extend(score.reasons);
@@ -107,10 +140,16 @@ pub fn place(
         (MailboxRole::Inbox, "personal-whitelist")
     } else if said.is_some_and(blacklists) {
         (MailboxRole::Junk, "personal-blacklist")
+    } else if is_released {
+        (MailboxRole::Inbox, "released")
+    } else if let Word::Withheld(withheld) = on_spam {
+        return withheld_for(withheld, reasons);
     } else if failed_dmarc && !accepted.auth.trusted {
         (MailboxRole::Junk, "dmarc")
     } else if accepted.source.kind == (SourceKind::Service { spam: Verdict::Fail }) {
         (MailboxRole::Junk, "service-spam")
+    } else if on_spam == Word::Junk {
+        (MailboxRole::Junk, "scanner-spam")
     } else if score.points >= policy.junk_threshold {
         (MailboxRole::Junk, "score")
     } else {
@@ -166,6 +205,16 @@ fn by_rules(
         None => decided.target,
     };
     Decision { flags: applied.flags, ..decided }
+}
+
+fn withheld_for(withheld: Withheld, mut reasons: Vec<String>) -> Decision {
+    let rule = match withheld {
+        Withheld::Quarantined(_) => "quarantine",
+        Withheld::Refused(_) => "refused",
+        Withheld::Deleted(_) => "deleted",
+    };
+    reasons.push(format!("rule:{rule}"));
+    Decision { target: Target::Withheld(withheld), flags: FlagSet::default(), reasons }
 }
 
 fn decision(role: MailboxRole, reasons: Vec<String>) -> Decision {
@@ -304,6 +353,45 @@ mod tests {
         let decision = place(&strict, &message, &recipient(Via::Direct), None);
         assert_eq!(decision.target, Target::Role(MailboxRole::Junk), "whoever sent it (RCV-05)");
         assert_eq!(place(&strict, &message, &recipient(Via::Sent), None).target, Target::Role(Sent));
+    }
+
+    #[test]
+    fn a_virus_comes_before_all_lists_and_spam_behind_them() {
+        use crate::scanning::{ScanPolicy, Screening};
+        use pennypost_model::scan::{Finding, HeldFor, Points, ScanReport, Scanned, SpamFinding, Withheld};
+        let fine = AuthResults { spf: Verdict::Pass, ..AuthResults::default() };
+        let report = |finding| Scanned {
+            reports: vec![ScanReport { scanner: "test", version: String::new(), finding }],
+        };
+        let virus = report(Finding::Virus("Eicar".to_owned()));
+        let spam =
+            |points| report(Finding::Spam(SpamFinding { points: Points(points), ..SpamFinding::default() }));
+        let (worse, bad) = (spam(2_000), spam(700));
+        let says = ScanPolicy { quarantine: Some(Points(1_000)), ..ScanPolicy::default() };
+        let kept = |held_for| Target::Withheld(Withheld::Quarantined(held_for));
+        let (inbox, junk) = (Target::Role(MailboxRole::Inbox), Target::Role(MailboxRole::Junk));
+        let (anybody, friend, foe) = ("a@any.example", "a@good.example", "a@bad.example");
+        for (sender, scanned, released, via, target) in [
+            (anybody, &virus, false, Via::Direct, kept(HeldFor::Virus)),
+            (friend, &virus, false, Via::Direct, kept(HeldFor::Virus)),
+            (anybody, &virus, false, Via::CatchAll, kept(HeldFor::Virus)),
+            (anybody, &virus, true, Via::Direct, inbox),
+            (anybody, &worse, false, Via::Group, kept(HeldFor::Spam)),
+            (friend, &worse, false, Via::Direct, inbox),
+            (foe, &worse, false, Via::Direct, junk),
+            (anybody, &bad, false, Via::Direct, junk),
+            (anybody, &worse, true, Via::Direct, inbox),
+            (anybody, &bad, true, Via::Direct, inbox),
+        ] {
+            let message = parsed(sender, "hello", fine.clone());
+            let screening = Screening { scanned, policy: &says, kept: None, released };
+            let decision = place_screened(&policy(), &message, &recipient(via), None, Some(&screening));
+            assert_eq!(decision.target, target, "{sender} {scanned:?} {released}");
+            let mut system = message.clone();
+            system.accepted.source.kind = SourceKind::System;
+            let decision = place_screened(&policy(), &system, &recipient(via), None, Some(&screening));
+            assert_eq!(decision.target, inbox);
+        }
     }
 
     #[test]

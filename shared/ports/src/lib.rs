@@ -14,6 +14,7 @@ pub mod log;
 mod object_names;
 pub mod objects;
 pub mod queue;
+pub mod scanner;
 pub mod secrets;
 pub mod wakeups;
 
@@ -25,6 +26,7 @@ pub use log::{Log, LogKind, LogQuery, LogRecord};
 pub use object_names::{BadObjectName, check_object_name, check_object_prefix};
 pub use objects::{Created, Etag, NewObject, ObjectInfo, Objects, Replaced};
 pub use queue::{DeadLetter, DeadLetterId, Depth, Outgoing, Queue, Receipt, Received};
+pub use scanner::{ScanError, ScanLetter, Scanner, ScansFor};
 pub use secrets::Secrets;
 pub use wakeups::Wakeups;
 

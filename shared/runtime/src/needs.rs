@@ -77,12 +77,22 @@ pub enum Kind {
     Entry,
     /// Files of long operations of administration: what they read, and what they leave to be read.
     Task,
+    /// Letters in quarantine.
+    Quarantine,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 7] =
-        [Kind::Pack, Kind::Spool, Kind::Base, Kind::Cards, Kind::Segment, Kind::Entry, Kind::Task];
+    pub const ALL: [Kind; 8] = [
+        Kind::Pack,
+        Kind::Spool,
+        Kind::Base,
+        Kind::Cards,
+        Kind::Segment,
+        Kind::Entry,
+        Kind::Task,
+        Kind::Quarantine,
+    ];
 
     /// The second component of the names of these objects, behind the tenant's id.
     #[must_use]
@@ -95,6 +105,7 @@ impl Kind {
             Kind::Segment => "sg",
             Kind::Entry => "je",
             Kind::Task => "task",
+            Kind::Quarantine => "qn",
         }
     }
 }
@@ -384,6 +395,7 @@ const MAIL_SECONDS: u32 = 60;
 const SPOOL: Kinds = Kinds::of(&[Kind::Spool]);
 const ENTRY: Kinds = Kinds::of(&[Kind::Entry]);
 const TASK: Kinds = Kinds::of(&[Kind::Task]);
+const QUARANTINE: Kinds = Kinds::of(&[Kind::Quarantine]);
 
 /// inbound-parse: reads spooled letters, and in the log whether one was delivered. Spools what grew too large for
 /// the next queue.
@@ -394,21 +406,24 @@ pub const PARSE: Needs = Needs {
     ..Needs::stage(Stage::InboundParse, 512, MAIL_SECONDS, LETTERS)
 };
 
-/// policy-filter: reads policies. Spools what grew too large for the next queue.
+/// policy-filter: reads policies, and where there are scanners what was decided about letters in quarantine, and spooled letters; notes in the
+/// log which letters wait for scanners, and tells members what is withheld. Spools what grew too large for the next queue.
 pub const FILTER: Needs = Needs {
     control: Access::Read,
-    objects: ObjectAccess { write: SPOOL, ..ObjectAccess::NONE },
-    sends: Stages::of(&[Stage::Deliver]),
+    log: Access::ReadWrite,
+    objects: ObjectAccess { read: SPOOL, write: SPOOL, ..ObjectAccess::NONE },
+    sends: Stages::of(&[Stage::InboundParse, Stage::Deliver]),
     ..Needs::stage(Stage::PolicyFilter, 256, MAIL_SECONDS, LETTERS)
 };
 
-/// deliver: packs, journals, traces; removes spooled letters.
+/// deliver: packs, journals, traces; puts into quarantine what scanners speak against; removes spooled letters.
 pub const DELIVER: Needs = Needs {
     journal: Access::ReadWrite,
+    control: Access::ReadWrite,
     log: Access::ReadWrite,
     objects: ObjectAccess {
         read: SPOOL.and(ENTRY),
-        write: Kinds::of(&[Kind::Pack, Kind::Entry]),
+        write: Kinds::of(&[Kind::Pack, Kind::Entry, Kind::Quarantine]),
         delete: SPOOL.and(ENTRY),
         ..ObjectAccess::NONE
     },
@@ -476,7 +491,7 @@ pub const REMOTE: Needs = Needs {
 
 /// api: the admin API, which reads and writes the directory and the log of operations, both in the control table, and the
 /// record of sign-ins and the traces of letters in the log; puts the files of long operations down, sends these to housekeeping, reads what comes
-/// of them, and removes the files of those that are stopped; writes letters to members, which go the way of all mail; looks
+/// of them, and removes the files of those that are stopped; shows and releases letters in quarantine; writes letters to members, which go the way of all mail; looks
 /// into journals how many letters are unread; and what mail programs ask for when they set themselves up. A password is hashed
 /// in 19 MB and needs some of a processor.
 pub const API: Needs = Needs {
@@ -484,8 +499,8 @@ pub const API: Needs = Needs {
     control: Access::ReadWrite,
     log: Access::ReadWrite,
     objects: ObjectAccess {
-        read: TASK.and(ENTRY).and(Kinds::of(&[Kind::Base])),
-        write: TASK,
+        read: TASK.and(ENTRY).and(QUARANTINE).and(Kinds::of(&[Kind::Base])),
+        write: TASK.and(SPOOL),
         delete: TASK,
         ..ObjectAccess::NONE
     },
@@ -551,7 +566,7 @@ mod tests {
             Stages::of(&[Stage::InboundParse, Stage::PolicyFilter, Stage::Deliver, Stage::Notify])
         );
         assert_eq!((inbound.journal, inbound.control), (Access::ReadWrite, Access::ReadWrite));
-        assert_eq!(inbound.sends, Stages::of(&[Stage::Housekeep]));
+        assert_eq!(inbound.sends, Stages::of(&[Stage::InboundParse, Stage::Housekeep]));
         assert!(inbound.wakes && !inbound.dead_letters && inbound.objects.list == Kinds::NONE);
         assert!(inbound.objects.write.has(Kind::Pack) && !inbound.objects.read.has(Kind::Pack));
     }
@@ -579,7 +594,7 @@ mod tests {
         );
         assert_eq!(unfused[1].journal, Access::None);
         let partly = of_queue(Stage::InboundParse, &Fusing::of([Stage::PolicyFilter]));
-        assert_eq!(partly.sends, Stages::of(&[Stage::Deliver]));
+        assert_eq!(partly.sends, Stages::of(&[Stage::InboundParse, Stage::Deliver]));
         assert_eq!((partly.control, partly.journal), (Access::Read, Access::None));
     }
 

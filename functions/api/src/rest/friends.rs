@@ -48,17 +48,17 @@ pub(super) async fn answer(
     }
 }
 
-fn caller(request: &Request) -> (Language, Option<IpAddr>) {
+pub(super) fn caller(request: &Request) -> (Language, Option<IpAddr>) {
     let language = Language::of(request.headers(), request.uri().query());
     (language, request.extensions().get::<Client>().map(|client| client.0))
 }
 
-fn must_not_hurry(rest: &Rest, client: Option<IpAddr>) -> Result<(), Refusal> {
+pub(super) fn must_not_hurry(rest: &Rest, client: Option<IpAddr>) -> Result<(), Refusal> {
     let wait = |seconds| Refusal { retry_after: Some(seconds), ..Refusal::from(Kind::TooManyRequests) };
     rest.limits.knock(client, rest.clock.now()).map_err(wait)
 }
 
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
@@ -111,7 +111,7 @@ fn done(language: Language, seen: &SeenFriend) -> (&'static str, String) {
     (language.say("Done", "已完成"), format!("<p>{text}</p>"))
 }
 
-fn page_of(language: Language, (title, content): &(&str, String)) -> Response {
+pub(super) fn page_of(language: Language, (title, content): &(&str, String)) -> Response {
     let tag = language.tag();
     let page = format!(
         "<!doctype html><html lang=\"{tag}\"><meta charset=\"utf-8\">\

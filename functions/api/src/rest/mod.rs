@@ -24,6 +24,7 @@ mod mta_sts;
 mod operation;
 mod problem;
 mod qr_code;
+mod quarantine_link;
 mod reference;
 mod reply;
 mod resources;
@@ -118,6 +119,7 @@ pub fn routes(rest: Rest) -> Router {
         .route(pennypost_admin::SIGN_IN_RETURN, get(sso::from_provider))
         .route(mta_sts::PATH, get(mta_sts::page))
         .route(friends::PATH, get(friends::page).post(friends::answer))
+        .route(quarantine_link::PATH, get(quarantine_link::page).post(quarantine_link::answer))
         .merge(scim::routes())
         .with_state(rest.clone());
     let router = router.fallback(nothing_here).method_not_allowed_fallback(not_so).with_state(rest);

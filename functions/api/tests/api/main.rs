@@ -19,6 +19,7 @@ mod picker;
 mod plans;
 mod profile;
 mod providers;
+mod quarantine;
 mod receiving;
 mod recovery;
 mod scim;

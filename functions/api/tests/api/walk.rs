@@ -175,6 +175,11 @@ fn body(route: &Route, of: &Tenant) -> Option<Value> {
             "forbidden": [{ "department": of.department }], "everybody": { "messages": 50, "minutes": 60 },
             "limits": [{ "of": { "account": of.member.account.to_string() }, "limit": null }],
         }),
+        "change-scan-policy" => json!({
+            "virus": "delete", "without_virus_scanner": "pass", "without_spam_scanner": "hold",
+            "junk": 5.5, "quarantine": 10, "delete": null, "tell_recipients": false,
+        }),
+        "change-quarantine-digest" => json!({ "enabled": true }),
         "change-names" => json!({ "unified": true, "form": "{name} ({department})" }),
         "assign-account" => json!({ "display_name": "new owner" }),
         "convert-account" => json!({ "name": "sales" }),
@@ -354,6 +359,9 @@ async fn state(office: &Office, of: &Tenant) -> String {
     state += &format!("{:?}", it.groups(&OPERATOR, of.id, &page).await);
     state += &format!("{:?}", it.friends(&OPERATOR, of.id, &page).await);
     state += &format!("{:?}", it.policy(&OPERATOR, of.id).await);
+    state += &format!("{:?}", it.scan_policy(&OPERATOR, of.id).await);
+    state += &format!("{:?}", it.quarantine_digest(&OPERATOR, of.member).await);
+    state += &format!("{:?}", it.quarantined(&OPERATOR, of.id, &page).await);
     state += &format!("{:?}", it.sign_in_rules(&OPERATOR, of.id).await);
     state += &format!("{:?}", it.account_rules(&OPERATOR, of.member).await);
     state += &format!("{:?}", it.roles(&OPERATOR, of.id).await);

@@ -1,6 +1,6 @@
 //! Single letters (LOG-04): found in the traces, newest first, told without what is in them.
 
-use pennypost_journeys::{Backwards, Journey, contains, journey};
+use pennypost_journeys::{Backwards, Journey, Processing, contains, journey};
 use pennypost_model::trace::Outcome;
 use pennypost_model::{AccountId, EventId, TenantId, Timestamp};
 
@@ -58,10 +58,18 @@ impl LetterQuery {
         let sender = letter.submitter().map(|submitter| submitter.account.account);
         let is_of_kind = match self.kind {
             None => true,
+            Some(LetterKind::Received) if letter.delivery.is_none() => {
+                letter.processing.is_some() && sender.is_none()
+            }
             Some(LetterKind::Received) => letter.recipients().any(|one| one.outcome != Outcome::Outside),
             Some(LetterKind::Sent) => sender.is_some(),
         };
-        let recipients = || letter.recipients().map(|recipient| recipient.address.as_str());
+        let waiting = || letter.processing.iter().filter(|_| letter.delivery.is_none());
+        let waiting = || waiting().flat_map(|processing| &processing.recipients);
+        let recipients = || {
+            let waiting = waiting().map(|(address, _)| address.as_str());
+            letter.recipients().map(|recipient| recipient.address.as_str()).chain(waiting)
+        };
         let submitter = || letter.submitter().map(|submitter| submitter.address.as_str());
         let addresses = || recipients().chain([letter.reverse_path()]).chain(submitter());
         let begin = self.from.is_none_or(|from| letter.id.time() >= from);
@@ -71,7 +79,9 @@ impl LetterQuery {
             && is_of_kind
             && self.account.is_none_or(|account| {
                 let mut recipients = letter.recipients();
-                sender == Some(account) || recipients.any(|recipient| recipient.account.account == account)
+                sender == Some(account)
+                    || recipients.any(|recipient| recipient.account.account == account)
+                    || waiting().any(|(_, key)| key.account == account)
             })
             && self.address.as_ref().is_none_or(|wanted| addresses().any(|address| contains(address, wanted)))
             && self.domain.as_ref().is_none_or(|domain| addresses().any(|address| is_in(address, domain)))
@@ -85,8 +95,14 @@ async fn seen(letter: Journey, sight: &mut Sight<'_>) -> Result<Option<Journey>,
         return Ok(Some(letter));
     }
     // Incidents name addresses of the envelope, whosever they are: they are for whoever sees all.
-    let Journey { tenant, id, delivery, mut attempts, .. } = letter;
-    let Some(mut delivery) = delivery else { return Ok(None) };
+    let Journey { tenant, id, delivery, mut attempts, processing, .. } = letter;
+    let Some(mut delivery) = delivery else {
+        let Some(processing) = processing else { return Ok(None) };
+        let processing = seen_waiting(processing, sight).await?;
+        return Ok(
+            processing.map(|processing| Journey { processing: Some(processing), ..Journey::new(tenant, id) })
+        );
+    };
     let sender = delivery.submitter.as_ref().map(|submitter| submitter.account);
     let sees_sender = match sender {
         Some(sender) => sight.sees(sender).await?,
@@ -109,7 +125,33 @@ async fn seen(letter: Journey, sight: &mut Sight<'_>) -> Result<Option<Journey>,
         attempts.clear();
     }
     delivery.recipients = within;
-    Ok(Some(Journey { tenant, id, delivery: Some(delivery), attempts, incidents: Vec::new() }))
+    Ok(Some(Journey { delivery: Some(delivery), attempts, ..Journey::new(tenant, id) }))
+}
+
+/// The same of one that is being processed.
+async fn seen_waiting(
+    mut processing: Processing,
+    sight: &mut Sight<'_>,
+) -> Result<Option<Processing>, AdminError> {
+    let sender = processing.submitter.as_ref().map(|submitter| submitter.account);
+    let sees_sender = match sender {
+        Some(sender) => sight.sees(sender).await?,
+        None => false,
+    };
+    let mut within = Vec::new();
+    for (address, account) in std::mem::take(&mut processing.recipients) {
+        if sight.sees(account).await? {
+            within.push((address, account));
+        }
+    }
+    if !sees_sender {
+        processing.submitter = None;
+        if within.is_empty() {
+            return Ok(None);
+        }
+    }
+    processing.recipients = within;
+    Ok(Some(processing))
 }
 
 impl Administration {

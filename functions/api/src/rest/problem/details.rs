@@ -1,6 +1,6 @@
 //! What exactly is wrong, in both languages; and what the errors of administration are as problems.
 
-use pennypost_admin::{AdminError, Conflict, Invalid, NotSignedIn, ProviderError, SmsError, Why};
+use pennypost_admin::{AdminError, BadPoints, Conflict, Invalid, NotSignedIn, ProviderError, SmsError, Why};
 use pennypost_directory::rules::{RulesError, RulesFault};
 use pennypost_directory::{
     BadFrequency, BadNameForm, DirectoryError, InvitationEnd, Kind as DirectoryKind, MAX_NAME_FORM,
@@ -227,6 +227,14 @@ pub(crate) fn no_letter() -> Detail {
 pub(crate) fn bad_frequency(error: BadFrequency) -> Detail {
     let (messages, minutes) = BadFrequency::MOST;
     both(error.to_string(), format!("限制须为 1 至 {minutes} 分钟内 1 至 {messages} 封"))
+}
+
+pub(crate) fn bad_points(error: BadPoints) -> Detail {
+    let chinese = match error {
+        BadPoints::Range => "分值须在 0.01 至 1000 之间",
+        BadPoints::Order => "进入垃圾箱的分值不得高于隔离的分值，隔离的分值不得高于删除的分值",
+    };
+    both(error.to_string(), chinese)
 }
 
 /// What is wrong with a member's rules, and where.
@@ -547,6 +555,7 @@ impl From<AdminError> for Refusal {
                     "已有同类密钥在等待设置解析记录：请设置后重新检查，或先撤销该密钥",
                 ),
             ),
+            AdminError::Invalid(Invalid::ScanPoints(error)) => invalid(bad_points(error)),
             AdminError::Invalid(Invalid::TlsPolicy) => invalid(both(
                 "a policy for TLS is remembered for 86400 to 31557600 seconds",
                 "TLS 策略的有效期须为 86400 至 31557600 秒",

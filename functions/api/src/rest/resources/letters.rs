@@ -33,6 +33,9 @@ pub(crate) struct Letter {
     subject: String,
     /// Its bytes; null: nothing is known of it but that something went wrong.
     size: Option<u64>,
+    /// `being-processed`: it waits for a scanner, or is with it, and is delivered nowhere yet; `processed`: each recipient has
+    /// an outcome; `unknown`: nothing is known of it but that something went wrong.
+    state: &'static str,
 }
 
 page_of!(Letters, Letter);
@@ -44,7 +47,7 @@ pub(crate) struct LetterRecipient {
     address: String,
     /// The account to which it led.
     account: String,
-    /// `stored` or `refused`; at another server `on-the-way`, `delayed` (the other server does not take it yet, and it is
+    /// `stored`, `refused`, or `quarantined`; at another server `on-the-way`, `delayed` (the other server does not take it yet, and it is
     /// tried again), `sent` (the other server has it) or `failed`.
     outcome: &'static str,
     /// The mailbox into which it came: the name of its use, or its number.
@@ -122,6 +125,15 @@ pub(crate) struct LetterIncident {
     detail: String,
 }
 
+/// What a letter waits for.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct LetterProcessing {
+    /// Since when.
+    since: String,
+    /// For what.
+    cause: String,
+}
+
 /// A letter with what happened to it.
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct LetterJourney {
@@ -132,6 +144,8 @@ pub(crate) struct LetterJourney {
     message_id: String,
     /// Who handed it in; null: it came from outside, or from somebody out of reach.
     submitter: Option<LetterSubmitter>,
+    /// What it waits for while it is being processed; null: nothing.
+    processing: Option<LetterProcessing>,
     /// Its delivery; null: it was not delivered here.
     delivery: Option<LetterDelivery>,
     /// What else happened; told to those only who reach the whole tenant.
@@ -145,6 +159,11 @@ fn show(letter: &Journey) -> Letter {
             recipients.push(recipient.address.clone());
         }
     }
+    let waiting = letter.processing.as_ref().filter(|_| letter.delivery.is_none());
+    if let Some(processing) = waiting {
+        recipients.extend(processing.recipients.iter().map(|(address, _)| address.clone()));
+        recipients.dedup();
+    }
     Letter {
         id: letter.id.to_string(),
         accepted: letter.id.time().rfc3339(),
@@ -152,7 +171,16 @@ fn show(letter: &Journey) -> Letter {
         sender: letter.reverse_path().to_owned(),
         recipients,
         subject: letter.subject().to_owned(),
-        size: letter.delivery.as_ref().map(|delivery| delivery.size),
+        size: letter
+            .delivery
+            .as_ref()
+            .map(|delivery| delivery.size)
+            .or(waiting.map(|processing| processing.size)),
+        state: match (&letter.delivery, waiting) {
+            (Some(_), _) => "processed",
+            (None, Some(_)) => "being-processed",
+            (None, None) => "unknown",
+        },
     }
 }
 
@@ -173,6 +201,9 @@ fn show_recipient(recipient: &TraceRecipient, letter: &Journey, now: Timestamp) 
     match &recipient.outcome {
         Outcome::Stored { mailbox, .. } => (shown.outcome, shown.mailbox) = ("stored", Some(mailbox.clone())),
         Outcome::Refused { cause } => (shown.outcome, shown.cause) = ("refused", Some(cause.clone())),
+        Outcome::Quarantined { cause } => {
+            (shown.outcome, shown.cause) = ("quarantined", Some(cause.clone()));
+        }
         Outcome::Outside => {
             let Some(remote) = letter.remote(&recipient.address) else { return shown };
             shown.outcome = match remote.outcome {
@@ -228,7 +259,9 @@ fn show_delivery(delivery: &Delivery, letter: &Journey, now: Timestamp) -> Lette
 /// What happened beside its delivery.
 fn show_incident((time, step): (Timestamp, TraceStep)) -> Option<LetterIncident> {
     let (step, detail) = match step {
-        TraceStep::Delivered { .. } | TraceStep::Attempted(_) => return None,
+        TraceStep::Delivered { .. } | TraceStep::Attempted(_) | TraceStep::BeingProcessed { .. } => {
+            return None;
+        }
         TraceStep::DeadLettered { queue, cause } => ("dead-lettered", format!("{queue}: {cause}")),
         TraceStep::Replayed { queue } => ("replayed", queue),
         TraceStep::Refused { cause } => ("refused", cause),
@@ -253,11 +286,18 @@ fn show_journey(letter: Journey, now: Timestamp) -> LetterJourney {
         address: submitter.address.clone(),
         protocol: submitter.protocol.clone(),
     });
-    let message_id = letter.delivery.as_ref().map(|delivery| delivery.message_id.clone());
+    let waiting = letter.processing.as_ref().filter(|_| letter.delivery.is_none());
+    let message_id = letter.delivery.as_ref().map(|delivery| &delivery.message_id);
+    let message_id = message_id.or(waiting.map(|processing| &processing.message_id)).cloned();
+    let processing = waiting.map(|processing| LetterProcessing {
+        since: processing.time.rfc3339(),
+        cause: processing.cause.clone(),
+    });
     LetterJourney {
         letter: shown,
         message_id: message_id.unwrap_or_default(),
         submitter,
+        processing,
         delivery: letter.delivery.as_ref().map(|delivery| show_delivery(delivery, &letter, now)),
         incidents: letter.incidents.into_iter().filter_map(show_incident).collect(),
     }

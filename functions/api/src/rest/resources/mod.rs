@@ -37,6 +37,7 @@ mod policies;
 mod profile;
 pub(crate) mod providers;
 mod purchases;
+mod quarantine;
 pub mod receiving;
 pub(crate) mod recovery;
 pub(crate) mod requests;
@@ -94,6 +95,7 @@ pub(crate) fn operations() -> impl Iterator<Item = &'static Operation> {
         life::OPERATIONS,
         limits::OPERATIONS,
         sending::OPERATIONS,
+        quarantine::OPERATIONS,
         members::OPERATIONS,
         business::OPERATIONS,
         secretaries::OPERATIONS,

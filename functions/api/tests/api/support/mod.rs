@@ -38,7 +38,12 @@ use pennypost_directory::{
 use pennypost_housekeep::KeptMail;
 use pennypost_lookup::Documents;
 use pennypost_mailstore::Mailstore;
-use pennypost_model::event::{Body as Stored, Event, Stage, Verdict};
+use pennypost_mailstore::compress::compress;
+use pennypost_model::event::{
+    Accepted, AuthResults, Body as Stored, Event, Recipient, Source, SourceKind, Stage, Verdict, Via,
+};
+use pennypost_model::message::Contact;
+use pennypost_model::scan::HeldFor;
 use pennypost_model::trace::{Outcome as TraceOutcome, TraceRecipient, TraceRecord, TraceStep};
 use pennypost_model::{AccountKey, EventId, Rid, Seq, TaskId, TenantId, Timestamp, Uid, codec};
 use pennypost_organisation::Kind as TableKind;
@@ -47,6 +52,7 @@ use pennypost_ports::{
     Control, Dns, DnsError, DnsKind, DnsRecord, FetchError, Https, HttpsPost, HttpsRequest, Ids, Journal,
     Log, LogKind, LogRecord, Objects, Queue, RandomIds,
 };
+use pennypost_quarantine::{HeldLetter, HeldState, Quarantine};
 use pennypost_sealing::Keyring;
 
 use self::ahead::Ahead;
@@ -122,6 +128,7 @@ pub struct Office {
     pub clock: Arc<Ahead>,
     pub log: Arc<dyn Log>,
     pub queue: Arc<dyn Queue>,
+    pub objects: Arc<dyn Objects>,
     pub store: Mailstore,
     router: Router,
 }
@@ -304,7 +311,7 @@ impl Office {
         let directory = directory.sealing(Arc::clone(&ring) as _);
         let administration =
             Administration::new(directory, Arc::clone(&control), Arc::clone(&clock) as _, ids)
-                .with_tasks(objects, Arc::clone(&queue))
+                .with_tasks(Arc::clone(&objects), Arc::clone(&queue))
                 .upon_mail(Arc::new(KeptMail::new(store.clone(), Arc::clone(&control))))
                 .reading(Arc::clone(&log));
         let zone = Arc::new(Zone::default());
@@ -316,7 +323,42 @@ impl Office {
         administration.change_service(&OPERATOR, None, service).await.expect("said");
         let rest = Rest::new(administration.clone(), Arc::clone(&control), Arc::clone(&clock) as _).at(pace);
         let router = admin_routes(rest);
-        Office { zone, _dir: dir, administration, control, dying, clock, log, queue, store, router }
+        Office { zone, _dir: dir, administration, control, dying, clock, log, queue, objects, store, router }
+    }
+
+    /// Puts a letter to a member into quarantine.
+    pub async fn quarantine(&self, key: AccountKey, letter: EventId, held_for: HeldFor) {
+        let quarantine = Quarantine::new(Arc::clone(&self.control), Arc::clone(&self.objects));
+        let account = self.administration.account(&OPERATOR, key).await.expect("an account");
+        let address = account.address.to_string();
+        let raw = b"From: bob@sender.example\r\nSubject: Invoice 4711\r\n\r\nhello\r\n";
+        let message = compress(raw).expect("compresses");
+        let accepted = Accepted {
+            id: letter,
+            time: letter.time(),
+            tenant: key.tenant,
+            source: Source { kind: SourceKind::Smtp, ip: None, helo: String::new(), tls: None },
+            auth: AuthResults::default(),
+            reverse_path: "bob@sender.example".to_owned(),
+            recipients: vec![Recipient { account: key, address: address.clone(), via: Via::Direct }],
+            body: Stored::Spooled { object: String::new(), size: message.size },
+            receipt: String::new(),
+        };
+        let held = HeldLetter {
+            letter,
+            account: key,
+            address,
+            accepted: letter.time(),
+            kept: letter.time(),
+            reverse_path: accepted.reverse_path.clone(),
+            from: Contact { name: String::new(), address: "bob@sender.example".to_owned() },
+            subject: "Invoice 4711".to_owned(),
+            size: message.size,
+            held_for,
+            reasons: vec!["rule:quarantine".to_owned()],
+            state: HeldState::Held,
+        };
+        quarantine.keep(&accepted, &message, &[held]).await.expect("kept");
     }
 
     pub async fn account(&self, tenant: TenantId, address: String) -> AccountKey {
@@ -434,6 +476,7 @@ impl Office {
         let now = it.directory().now();
         let letter = letter(id, now, &[(member, format!("member@{domain}"))]);
         self.log.append(std::slice::from_ref(&letter)).await.expect("traced");
+        self.quarantine(member, letter.id, HeldFor::Spam).await;
         let letter = letter.id.to_string();
         let home = Tenant {
             id,

@@ -1,0 +1,187 @@
+//! What people are told of letters that a virus keeps from them: a member who has sent one, by a report (RFC 3464), since it goes to nobody;
+//! recipients, by a few words. In English and in Chinese: nobody knows which language a mailbox reads.
+//!
+//! Both are events of the system under an id that is made of the letter's: however often that comes, they come once. Their
+//! text names no address but the recipient's own and the sender's, and of the sender's words only the subject.
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use pennypost_mailstore::StoreError;
+use pennypost_mailstore::compress::compress;
+use pennypost_model::EventId;
+use pennypost_model::event::{
+    Accepted, AuthResults, Body, Decided, Recipient, Source, SourceKind, Target, Via,
+};
+use pennypost_model::message::cut;
+use pennypost_model::scan::{HeldFor, Withheld};
+use pennypost_policy::scanning::VIRUS_REASON;
+use pennypost_text::{Lang, Text, say};
+
+/// Characters of a line of base64 (RFC 2045 section 6.8).
+const LINE: usize = 76;
+/// Bytes of a text in one encoded-word.
+const WORD: usize = 45;
+/// Recipients that a report names.
+const NAMED: usize = 100;
+
+/// The id of what is told of a letter: as old as it, and nobody else's.
+const fn id_of(letter: EventId) -> EventId {
+    let mut bytes = letter.to_bytes();
+    bytes[8] ^= 0x40;
+    EventId::from_bytes(bytes)
+}
+
+/// What is to be told of a letter, if anything.
+pub(crate) fn of(decided: &Decided, tells_recipients: bool) -> Result<Option<Accepted>, StoreError> {
+    let virus = decided.decisions.iter().flat_map(|decision| &decision.reasons);
+    let virus = virus.filter_map(|reason| reason.strip_prefix(VIRUS_REASON)).next();
+    let Some(virus) = virus else { return Ok(None) };
+    match decided.accepted.source.kind.submission() {
+        Some(submission) => {
+            let (account, address) = (submission.submitter.account, submission.submitter.address.clone());
+            let report = report(decided, &address, virus);
+            let recipient = Recipient { account, address, via: Via::Direct };
+            accepted(decided, vec![recipient], report).map(Some)
+        }
+        None if tells_recipients => {
+            let is_kept = |target| {
+                let kept = [Withheld::Quarantined(HeldFor::Virus), Withheld::Deleted(HeldFor::Virus)];
+                kept.map(Target::Withheld).contains(&target)
+            };
+            let kept = decided.each().filter(|(_, decision)| is_kept(decision.target));
+            let recipients: Vec<Recipient> = kept.map(|(recipient, _)| recipient.clone()).collect();
+            let Some(first) = recipients.first() else { return Ok(None) };
+            let is_deleted = decided
+                .decisions
+                .iter()
+                .any(|one| one.target == Target::Withheld(Withheld::Deleted(HeldFor::Virus)));
+            let words = words(decided, &first.address, recipients.len(), virus, is_deleted);
+            accepted(decided, recipients, words).map(Some)
+        }
+        None => Ok(None),
+    }
+}
+
+fn accepted(decided: &Decided, recipients: Vec<Recipient>, raw: String) -> Result<Accepted, StoreError> {
+    let id = id_of(decided.accepted.id);
+    Ok(Accepted {
+        id,
+        time: id.time(),
+        tenant: decided.accepted.tenant,
+        source: Source { kind: SourceKind::System, ip: None, helo: String::new(), tls: None },
+        auth: AuthResults::default(),
+        reverse_path: String::new(),
+        recipients,
+        body: Body::Inline(compress(raw.as_bytes())?),
+        receipt: format!("Received: by the post office id {id};\r\n\t{}\r\n", id.time().rfc5322()),
+    })
+}
+
+fn texts() -> [Text; 2] {
+    [Text::new(Lang::ZhCn), Text::new(Lang::En)]
+}
+
+fn both(say: impl Fn(&Text) -> String, between: &str) -> String {
+    texts().each_ref().map(say).join(between)
+}
+
+/// A text as encoded-words of at most 75 characters, one on each line (RFC 2047 section 2).
+fn encoded_words(text: &str) -> String {
+    let (mut words, mut rest) = (Vec::new(), text);
+    while !rest.is_empty() {
+        let word = cut(rest, WORD);
+        words.push(format!("=?utf-8?B?{}?=", BASE64_STANDARD.encode(word)));
+        rest = rest.get(word.len()..).unwrap_or_default();
+    }
+    words.join("\r\n ")
+}
+
+fn base64_lines(text: &str) -> String {
+    let text = BASE64_STANDARD.encode(text.replace('\n', "\r\n"));
+    let lines: Vec<&str> =
+        (0..text.len()).step_by(LINE).filter_map(|at| text.get(at..text.len().min(at + LINE))).collect();
+    lines.join("\r\n")
+}
+
+fn domain_of(address: &str) -> &str {
+    address.rsplit('@').next().unwrap_or_default()
+}
+
+/// What somebody else has written, on one line.
+fn plain(text: &str, bytes: usize) -> String {
+    cut(text, bytes).chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+fn head(decided: &Decided, domain: &str, to: &str, subject: &str) -> String {
+    let id = id_of(decided.accepted.id);
+    format!(
+        "From: postmaster@{domain}\r\nTo: {to}\r\nSubject: {}\r\nDate: {}\r\nMessage-ID: <{id}@{domain}>\r\n\
+         Auto-Submitted: auto-replied\r\nMIME-Version: 1.0\r\n",
+        encoded_words(subject),
+        id.time().rfc5322(),
+    )
+}
+
+/// The report to the member who has sent it.
+fn report(decided: &Decided, sender: &str, virus: &str) -> String {
+    let id = id_of(decided.accepted.id);
+    let (domain, boundary) = (domain_of(sender), format!("=_{id}"));
+    let subject = both(|text| say!(text, "virus-report-subject"), " / ");
+    let about = plain(&decided.sidecar.facts.subject, 200);
+    let told = both(
+        |text| {
+            let (about, virus) = (about.as_str(), virus);
+            say!(text, "virus-report", subject = about, virus = virus)
+        },
+        "\n\n",
+    );
+    let mut report = head(decided, domain, &format!("<{sender}>"), &subject);
+    report.push_str(&format!(
+        "Content-Type: multipart/report; report-type=delivery-status;\r\n\tboundary=\"{boundary}\"\r\n\r\n\
+         --{boundary}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: base64\r\n\r\n{}\r\n",
+        base64_lines(&told)
+    ));
+    let recipients = decided.accepted.recipients.iter().filter(|one| one.via != Via::Sent).take(NAMED);
+    let recipients: Vec<&str> = recipients.map(|one| one.address.as_str()).collect();
+    let is_ascii = recipients.iter().all(|address| address.is_ascii());
+    let kind = if is_ascii { "message/delivery-status" } else { "message/global-delivery-status" };
+    report.push_str(&format!(
+        "\r\n--{boundary}\r\nContent-Type: {kind}\r\n\r\nReporting-MTA: dns; {domain}\r\nArrival-Date: {}\r\n",
+        decided.accepted.time.rfc5322()
+    ));
+    for address in recipients {
+        let kind = if address.is_ascii() { "rfc822" } else { "utf-8" };
+        // Message refused for what is in it: other or undefined security status (RFC 3463 section 3.8).
+        report.push_str(&format!(
+            "\r\nFinal-Recipient: {kind}; {address}\r\nAction: failed\r\nStatus: 5.7.0\r\n"
+        ));
+    }
+    report.push_str(&format!("\r\n--{boundary}--\r\n"));
+    report
+}
+
+/// A few words to those who don't get it.
+fn words(decided: &Decided, address: &str, recipients: usize, virus: &str, is_deleted: bool) -> String {
+    let facts = &decided.sidecar.facts;
+    let author = facts.from.first().map(|from| from.address.as_str()).filter(|author| !author.is_empty());
+    let from = plain(author.unwrap_or(&decided.accepted.reverse_path), 320);
+    let about = plain(&facts.subject, 200);
+    let subject = both(|text| say!(text, "virus-notice-subject"), " / ");
+    let told = both(
+        |text| {
+            let (from, about, virus) = (from.as_str(), about.as_str(), virus);
+            match is_deleted {
+                true => say!(text, "virus-notice-deleted", from = from, subject = about, virus = virus),
+                false => say!(text, "virus-notice-kept", from = from, subject = about, virus = virus),
+            }
+        },
+        "\n\n",
+    );
+    // Who else was to get it is nobody's business.
+    let to = if recipients == 1 { format!("<{address}>") } else { "undisclosed-recipients:;".to_owned() };
+    format!(
+        "{}Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: base64\r\n\r\n{}\r\n",
+        head(decided, domain_of(address), &to, &subject),
+        base64_lines(&told)
+    )
+}

@@ -1,0 +1,324 @@
+//! Scanners are asked about a letter before it is placed anywhere.
+//!
+//! Only where the operator has named some: without any, nothing here is read, written or asked. A scanner that does not answer
+//! is the tenant's matter ([`ScanPolicy`]): letters wait, and come again until it answers, or go on with a mark. What waits, or is looked at for
+//! long, is noted once in the log as being processed (RCV-16), with who has sent it.
+//!
+//! What a letter says is remembered by nobody: an event that comes again is looked at again, and a scanner may know more by then. That
+//! doubles nothing and loses nothing: what was kept from a recipient stays kept, since that is asked first; what a recipient has
+//! got already `deliver` finds in his journal, and keeps nothing from him.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use pennypost_mailstore::compress::decompress;
+use pennypost_model::event::{Accepted, Body, Parsed, SourceKind, Via};
+use pennypost_model::message::{StoredMessage, cut};
+use pennypost_model::scan::{Finding, ScanReport, Scanned};
+use pennypost_model::trace::{TraceRecord, TraceStep};
+use pennypost_model::{AccountKey, EventId, TenantId, codec};
+use pennypost_policy::{ScanPolicy, Screening, Unanswered};
+use pennypost_ports::{
+    Clock, Log, LogKind, LogRecord, Objects, PortError, ScanError, ScanLetter, Scanner, ScansFor,
+};
+use pennypost_quarantine::{Quarantine, Standing, Standings};
+use pennypost_runtime::was_delivered;
+use tokio::sync::Semaphore;
+
+use crate::{FilterError, Memory, PolicySource};
+
+/// Letters that are with scanners at once: as many as clamd looks at, if nothing is said to it.
+pub(crate) const AT_ONCE: usize = 10;
+/// Kilobytes of letters that are in memory for that at once; one that is larger is there alone.
+const ROOM: usize = 64 * 1024;
+/// For so long a scanner that does not answer is not asked: those that wait would take turns at waiting for it.
+const DOWN: Duration = Duration::from_secs(5);
+/// After so long a letter is told to be with a scanner.
+const LONG: Duration = Duration::from_secs(2);
+/// Letters of which it is remembered that they were told.
+const TOLD: usize = 1_000;
+/// Recipients that a scanner, or a trace of a letter that waits, is told of.
+const RECIPIENTS: usize = 100;
+/// Policies that are remembered at once.
+const MAX_REMEMBERED: usize = 1_000;
+
+/// The scanners, and what is needed to ask them.
+pub struct Screen {
+    /// The scanners.
+    scanners: Vec<Arc<dyn Scanner>>,
+    quarantine: Quarantine,
+    objects: Arc<dyn Objects>,
+    log: Arc<dyn Log>,
+    clock: Arc<dyn Clock>,
+    policies: Memory<TenantId, ScanPolicy>,
+    /// Since when, and why, a scanner does not answer.
+    down: Mutex<HashMap<&'static str, (Instant, ScanError)>>,
+    room: Semaphore,
+    told: Mutex<VecDeque<EventId>>,
+}
+
+/// What is known of a letter by now.
+#[derive(Default)]
+pub(crate) struct Screened {
+    scanned: Scanned,
+    policy: Option<Arc<ScanPolicy>>,
+    standings: Standings,
+}
+
+impl Screened {
+    /// The same as deciding takes it, for one recipient.
+    pub(crate) fn of(&self, account: AccountKey, via: Via) -> Option<Screening<'_>> {
+        let policy = self.policy.as_deref()?;
+        let standing = self.standings.get(&account).filter(|_| via != Via::Outside);
+        let kept = standing.and_then(|standing| match standing {
+            Standing::Kept(held_for) => Some(*held_for),
+            Standing::Released => None,
+        });
+        let released = standing == Some(&Standing::Released);
+        Some(Screening { scanned: &self.scanned, policy, kept, released })
+    }
+
+    /// Are those told who don't get it?
+    pub(crate) fn tells_recipients(&self) -> bool {
+        self.policy.as_ref().is_some_and(|policy| policy.tell_recipients)
+    }
+
+    /// The header field that stands beside the letter (RCV-15, RCV-13): which scanners have looked at it, and what they said.
+    fn field(&self) -> Option<String> {
+        let said = self.scanned.reports.iter().map(|report| {
+            let found = match &report.finding {
+                Finding::Clean => "clean".to_owned(),
+                Finding::Virus(name) => format!("virus {name}"),
+                Finding::Spam(found) => format!("{} points", found.points),
+                Finding::Unscanned(cause) => format!("not scanned, {cause}"),
+            };
+            let said = format!("{} {}: {found}", report.scanner, report.version);
+            said.chars().filter(|c| c.is_ascii_graphic() || *c == ' ').take(300).collect::<String>()
+        });
+        let said: Vec<String> = said.collect();
+        (!said.is_empty()).then(|| format!("X-Pennypost-Scanned: {}\r\n", said.join(";\r\n\t")))
+    }
+}
+
+fn broken(error: &(impl std::fmt::Display + ?Sized), temporary: bool) -> FilterError {
+    FilterError::Unread { cause: error.to_string(), temporary }
+}
+
+impl Screen {
+    /// Over these ports. `None` without a scanner: then nothing is to be done for any.
+    #[must_use]
+    pub fn new(
+        scanners: Vec<Arc<dyn Scanner>>,
+        quarantine: Quarantine,
+        objects: Arc<dyn Objects>,
+        log: Arc<dyn Log>,
+        clock: Arc<dyn Clock>,
+    ) -> Option<Screen> {
+        (!scanners.is_empty()).then(|| Screen {
+            scanners,
+            quarantine,
+            objects,
+            log,
+            clock,
+            policies: Memory::of(MAX_REMEMBERED, |_| 1),
+            down: Mutex::default(),
+            room: Semaphore::new(ROOM),
+            told: Mutex::default(),
+        })
+    }
+
+    /// What scanners and quarantine say of a letter. What was found stands in its header fields then, too.
+    pub(crate) async fn look(
+        &self,
+        parsed: &mut Parsed,
+        source: &dyn PolicySource,
+    ) -> Result<Screened, FilterError> {
+        let accepted = &parsed.accepted;
+        // What the post office writes itself holds nothing that anybody has sent.
+        if matches!(accepted.source.kind, SourceKind::System | SourceKind::Notice(_)) {
+            return Ok(Screened::default());
+        }
+        let policy = self.policy(accepted.tenant, source).await?;
+        let is_members = accepted.source.kind.submission().is_some();
+        let accounts: Vec<AccountKey> =
+            accepted.recipients.iter().filter(|one| one.via != Via::Outside).map(|one| one.account).collect();
+        let mut screened = Screened { policy: Some(Arc::clone(&policy)), ..Screened::default() };
+        // What a member sends lies in no quarantine.
+        if !is_members {
+            let standings = self.quarantine.standings(accepted.tenant, accepted.id, &accounts).await;
+            screened.standings = standings.map_err(|error| broken(&error, error.is_temporary()))?;
+            if accounts.iter().all(|account| screened.standings.contains_key(account)) {
+                return Ok(screened);
+            }
+        }
+        screened.scanned = self.scanned(parsed, &policy, is_members).await?;
+        parsed.sidecar.receipt.extend(screened.field());
+        Ok(screened)
+    }
+
+    async fn policy(
+        &self,
+        tenant: TenantId,
+        source: &dyn PolicySource,
+    ) -> Result<Arc<ScanPolicy>, FilterError> {
+        if let Some(known) = self.policies.recall(&tenant) {
+            return Ok(known);
+        }
+        let read = Instant::now();
+        let policy = source.scan_policy(tenant).await;
+        let policy = policy.map_err(|cause| FilterError::Policy { tenant, cause })?;
+        Ok(self.policies.keep(tenant, policy, read))
+    }
+
+    async fn scanned(
+        &self,
+        parsed: &Parsed,
+        policy: &ScanPolicy,
+        is_members: bool,
+    ) -> Result<Scanned, FilterError> {
+        let accepted = &parsed.accepted;
+        let asks = |scanner: &&Arc<dyn Scanner>| match scanner.scans_for() {
+            ScansFor::Viruses => true,
+            ScansFor::Spam => !is_members && !accepted.auth.trusted,
+        };
+        let scanners: Vec<&Arc<dyn Scanner>> = self.scanners.iter().filter(asks).collect();
+        let mut scanned = Scanned::default();
+        if scanners.is_empty() {
+            return Ok(scanned);
+        }
+        let size = match &accepted.body {
+            Body::Inline(message) => message.size,
+            Body::Spooled { size, .. } => *size,
+        };
+        let kilobytes = u32::try_from(size / 1_024 + 1).unwrap_or(u32::MAX).min(ROOM as u32);
+        let _room = self.room.acquire_many(kilobytes).await.map_err(|error| broken(&error, true))?;
+        let Some(raw) = self.raw(accepted).await? else { return Ok(scanned) };
+        let recipients: Vec<&str> =
+            accepted.recipients.iter().take(RECIPIENTS).map(|one| one.address.as_str()).collect();
+        let letter = ScanLetter {
+            id: accepted.id,
+            raw: &raw,
+            reverse_path: &accepted.reverse_path,
+            recipients: &recipients,
+            ip: accepted.source.ip,
+            helo: &accepted.source.helo,
+        };
+        for scanner in scanners {
+            let report = match self.ask(&**scanner, &letter, parsed).await {
+                Ok(report) => report,
+                Err(error) => {
+                    let said = match scanner.scans_for() {
+                        ScansFor::Viruses => policy.without_virus_scanner,
+                        ScansFor::Spam => policy.without_spam_scanner,
+                    };
+                    // One that will never look at it is not waited for.
+                    if said == Unanswered::Hold && matches!(error, ScanError::Unavailable { .. }) {
+                        self.tell(parsed, &error.to_string()).await;
+                        return Err(FilterError::Waits { cause: error.to_string() });
+                    }
+                    let finding = Finding::Unscanned(error.to_string());
+                    ScanReport { scanner: scanner.name(), version: String::new(), finding }
+                }
+            };
+            scanned.reports.push(report);
+            if scanned.virus().is_some() {
+                break;
+            }
+        }
+        Ok(scanned)
+    }
+
+    /// The bytes of a letter; `None` if they are gone because it has been delivered: then this is a late repetition.
+    async fn raw(&self, accepted: &Accepted) -> Result<Option<Vec<u8>>, FilterError> {
+        let unpacked = |message: &StoredMessage| decompress(message).map_err(|error| broken(&error, false));
+        let object = match &accepted.body {
+            Body::Inline(message) => return unpacked(message).map(Some),
+            Body::Spooled { object, .. } => object,
+        };
+        let bytes = match self.objects.get(object).await {
+            Ok((bytes, _)) => bytes,
+            Err(PortError::NotFound { .. }) => {
+                let delivered = was_delivered(&*self.log, accepted.tenant, accepted.id).await;
+                return match delivered.map_err(|failure| broken(&failure.cause, failure.temporary))? {
+                    true => Ok(None),
+                    false => Err(broken("its bytes are gone", false)),
+                };
+            }
+            Err(error) => return Err(broken(&error, error.is_temporary())),
+        };
+        let message: StoredMessage = codec::decode(&bytes).map_err(|error| broken(&error, false))?;
+        unpacked(&message).map(Some)
+    }
+
+    async fn ask(
+        &self,
+        scanner: &dyn Scanner,
+        letter: &ScanLetter<'_>,
+        parsed: &Parsed,
+    ) -> Result<ScanReport, ScanError> {
+        let name = scanner.name();
+        let down = self.down.lock().get(name).filter(|(since, _)| since.elapsed() < DOWN).cloned();
+        if let Some((_, error)) = down {
+            return Err(error);
+        }
+        let mut scanning = std::pin::pin!(scanner.scan(letter));
+        let scanned = match tokio::time::timeout(LONG, &mut scanning).await {
+            Ok(scanned) => scanned,
+            Err(_) => {
+                self.tell(parsed, &format!("{name} looks at it")).await;
+                scanning.await
+            }
+        };
+        let failed = match &scanned {
+            Err(error @ ScanError::Unavailable { .. }) => Some((Instant::now(), error.clone())),
+            Ok(_) | Err(ScanError::Refused { .. }) => None,
+        };
+        match failed {
+            Some(failed) => {
+                tracing::warn!(scanner = name, error = %failed.1, "a scanner does not answer");
+                self.down.lock().insert(name, failed);
+            }
+            None => {
+                self.down.lock().remove(name);
+            }
+        }
+        scanned
+    }
+
+    /// Notes in the log, once in this process, that a letter is being processed. That it can't be noted stands in no letter's way.
+    async fn tell(&self, parsed: &Parsed, cause: &str) {
+        let accepted = &parsed.accepted;
+        {
+            let mut told = self.told.lock();
+            if told.contains(&accepted.id) {
+                return;
+            }
+            if told.len() >= TOLD {
+                told.pop_front();
+            }
+            told.push_back(accepted.id);
+        }
+        let facts = &parsed.sidecar.facts;
+        let recipients = accepted.recipients.iter().filter(|one| one.via != Via::Sent).take(RECIPIENTS);
+        let step = TraceStep::BeingProcessed {
+            reverse_path: accepted.reverse_path.clone(),
+            subject: cut(&facts.subject, 100).to_owned(),
+            message_id: cut(facts.message_id.as_deref().unwrap_or_default(), 200).to_owned(),
+            size: match &accepted.body {
+                Body::Inline(message) => message.size,
+                Body::Spooled { size, .. } => *size,
+            },
+            recipients: recipients.map(|one| (one.address.clone(), one.account)).collect(),
+            cause: cut(cause, 200).to_owned(),
+        };
+        let (tenant, id, time) = (accepted.tenant, accepted.id, self.clock.now());
+        let submitter = accepted.source.kind.submission().map(|submission| submission.submitter.clone());
+        let record = TraceRecord { submitter, ..TraceRecord::new(tenant, id, time, step) };
+        let record = LogRecord { tenant, kind: LogKind::Trace, id, time, value: codec::encode(&record) };
+        if let Err(error) = self.log.append(&[record]).await {
+            tracing::warn!(%tenant, message = %id, %error, "that a letter is being processed was not noted");
+        }
+    }
+}

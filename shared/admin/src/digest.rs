@@ -1,0 +1,250 @@
+//! Once a day members who want it are told what suspected spam lies in quarantine for them, each letter once, with a link that
+//! releases it (RCV-11).
+//!
+//! A link holds tenant, account, letter and the time until which it is good, sealed: nobody can make one who has not the keys of the installation, and it opens
+//! nothing else. Looking at it does nothing, since programs open links in letters on their own: it is a page with a button. Letters with a
+//! virus are not told of here: their recipients were told when they came, and only administrators release them.
+
+use std::net::IpAddr;
+
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use pennypost_directory::{MailAddress, Page};
+use pennypost_model::codec::{Versioned, decode, encode};
+use pennypost_model::scan::HeldFor;
+use pennypost_model::{AccountKey, EventId, TenantId, Timestamp};
+use pennypost_ports::PortError;
+use pennypost_quarantine::{HeldLetter, HeldState};
+use pennypost_text::say;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::action::Action;
+use crate::call::{About, Call};
+use crate::notices::both;
+use crate::operations::{By, Entry, Origin, Outcome};
+use crate::{AdminError, Administration};
+
+/// Accounts that are looked after at once.
+const PAGE: usize = 200;
+/// Letters that a summary tells of; of the others, how many.
+const MOST_TOLD: usize = 100;
+/// For which place links are sealed.
+const SEALED_FOR: &str = "quarantine-release";
+/// Bytes of a link's last part at most.
+const MAX_LINK: usize = 1_024;
+
+/// What a link releases.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Link {
+    account: AccountKey,
+    letter: EventId,
+    until: Timestamp,
+}
+
+impl Versioned for Link {
+    const KIND: &'static str = "link to a letter in quarantine";
+}
+
+/// Something somebody else has written, on one line and cut.
+fn plain(text: &str, characters: usize) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(characters).collect()
+}
+
+impl Administration {
+    /// Does an account want a summary of what lies in quarantine for it?
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
+    pub async fn quarantine_digest(&self, call: &Call, key: AccountKey) -> Result<bool, AdminError> {
+        self.seen(call, Action::QuarantineRead, key).await?;
+        Ok(self.directory.wants_quarantine_digest(key).await?)
+    }
+
+    /// Says that it wants one, or no more.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
+    pub async fn change_quarantine_digest(
+        &self,
+        call: &Call,
+        key: AccountKey,
+        wanted: bool,
+    ) -> Result<(), AdminError> {
+        let object = key.account.to_string();
+        let about = About::new(Some(key.tenant), Action::QuarantineDigest, &object);
+        let account = self.permitted(call, &about, key).await?;
+        let address = account.address.to_string();
+        let about = About { object: &address, ..about }.to(json!({ "enabled": wanted }));
+        self.act(call, &about, self.directory.want_quarantine_digest(key, wanted)).await
+    }
+
+    /// Tells those who want it what has come into quarantine for them since they were told last; how many were told.
+    ///
+    /// # Errors
+    /// [`AdminError`]; who was told before it stays so.
+    #[pennypost_ports::compiled_here]
+    pub async fn send_quarantine_digests(&self, tenant: TenantId) -> Result<usize, AdminError> {
+        let (mut told, mut page) = (0, Page { after: None, limit: PAGE });
+        loop {
+            let listed = self.directory.quarantine_digests(tenant, &page).await?;
+            for (key, before) in listed.items {
+                told += usize::from(self.send_quarantine_digest(key, before).await?);
+            }
+            page.after = listed.next;
+            if page.after.is_none() {
+                return Ok(told);
+            }
+        }
+    }
+
+    async fn send_quarantine_digest(
+        &self,
+        key: AccountKey,
+        before: Option<Timestamp>,
+    ) -> Result<bool, AdminError> {
+        let now = self.clock.now();
+        let Some(account) = self.directory.account(key).await?.filter(|account| account.is_open(now)) else {
+            return Ok(false);
+        };
+        let (mut news, mut page) = (Vec::new(), Page { after: None, limit: PAGE });
+        loop {
+            let found = self.account_quarantine(&Call::of_operator(), key, &page).await?;
+            let is_news = |held: &HeldLetter| {
+                let is_spam = held.held_for == HeldFor::Spam && held.state == HeldState::Held;
+                is_spam && before.is_none_or(|before| held.kept > before)
+            };
+            news.extend(found.items.into_iter().filter(is_news));
+            page.after = found.next;
+            if page.after.is_none() {
+                break;
+            }
+        }
+        let Some(last) = news.iter().map(|held| held.kept).max() else { return Ok(false) };
+        if !self.directory.note_quarantine_digest(key, before, last).await? {
+            return Ok(false);
+        }
+        let (subject, text) = self.digest(&account.address, &news).await?;
+        self.write_to(key, &account.address, &subject, &text).await;
+        Ok(true)
+    }
+
+    async fn digest(
+        &self,
+        address: &MailAddress,
+        news: &[HeldLetter],
+    ) -> Result<(String, String), AdminError> {
+        let (count, address) = (news.len(), address.to_string());
+        let subject = both(|text| say!(text, "digest-subject", count = count), " / ");
+        let pages = match self.said_service().await {
+            Ok(service) => service.web.filter(|_| self.secrets.is_some()),
+            Err(AdminError::Conflict(_)) => None,
+            Err(error) => return Err(error),
+        };
+        let mut text =
+            both(|text| say!(text, "digest-head", address = address.as_str(), count = count), "\n\n");
+        text.push_str("\n\n");
+        text.push_str(&match &pages {
+            Some(_) => both(|text| say!(text, "digest-links"), "\n"),
+            // Where there are no pages it is released where mail is administered.
+            None => both(|text| say!(text, "digest-no-links"), "\n"),
+        });
+        text.push('\n');
+        for held in news.iter().take(MOST_TOLD) {
+            let from = if held.from.address.is_empty() { &held.reverse_path } else { &held.from.address };
+            text.push_str(&format!(
+                "\n{}  {}\n  {}\n",
+                held.accepted.rfc5322(),
+                plain(from, 320),
+                plain(&held.subject, 200)
+            ));
+            if let Some(pages) = &pages {
+                let link = Link { account: held.account, letter: held.letter, until: held.expires() };
+                let sealed = self.secrets()?.seal(SEALED_FOR, &encode(&link)).await?;
+                text.push_str(&format!(
+                    "  https://{pages}/quarantine/{}\n",
+                    BASE64_URL_SAFE_NO_PAD.encode(sealed)
+                ));
+            }
+        }
+        if count > MOST_TOLD {
+            let more = count - MOST_TOLD;
+            text.push('\n');
+            text.push_str(&both(|text| say!(text, "digest-more", more = more), "\n"));
+        }
+        Ok((subject, text))
+    }
+
+    /// What a link releases, as it stands now.
+    async fn behind_link(&self, text: &str) -> Result<HeldLetter, AdminError> {
+        let missing = || AdminError::NotFound("letter");
+        if text.len() > MAX_LINK {
+            return Err(missing());
+        }
+        let sealed = BASE64_URL_SAFE_NO_PAD.decode(text).map_err(|_| missing())?;
+        let opened = match self.secrets()?.open(SEALED_FOR, &sealed).await {
+            Ok(opened) => opened,
+            // What nobody here has sealed.
+            Err(PortError::NotFound { .. } | PortError::Damaged { .. } | PortError::Refused { .. }) => {
+                return Err(missing());
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let link: Link = decode(&opened).map_err(|_| missing())?;
+        if link.until <= self.clock.now() {
+            return Err(missing());
+        }
+        // Nothing goes to an account that is closed, or gone, by now.
+        let account = self.directory.account(link.account).await?;
+        account.filter(|account| account.is_open(self.clock.now())).ok_or_else(missing)?;
+        let held = self.held(link.account, link.letter).await?;
+        if held.held_for == HeldFor::Spam { Ok(held) } else { Err(missing()) }
+    }
+
+    /// The letter that a link of a summary releases. Looking does nothing.
+    ///
+    /// # Errors
+    /// [`AdminError::NotFound`] for what is no such link, or one that is over.
+    #[pennypost_ports::compiled_here]
+    pub async fn letter_behind_link(&self, text: &str) -> Result<HeldLetter, AdminError> {
+        self.behind_link(text).await
+    }
+
+    /// Releases it. Once more comes to the same.
+    ///
+    /// # Errors
+    /// As for [`Administration::letter_behind_link`].
+    #[pennypost_ports::compiled_here]
+    pub async fn release_by_link(
+        &self,
+        text: &str,
+        client: Option<IpAddr>,
+    ) -> Result<HeldLetter, AdminError> {
+        let held = self.behind_link(text).await?;
+        if matches!(held.state, HeldState::Released { .. }) {
+            return Ok(held);
+        }
+        // Whoever has the link reads the mailbox; who it is was not shown.
+        let entry = Entry {
+            by: By::Invited { invitation: None },
+            origin: Origin::Api(client),
+            action: Action::QuarantineRelease.name().to_owned(),
+            object: held.address.clone(),
+            before: Some(json!({ "letter": held.letter.to_string(), "by": "link" }).to_string()),
+            after: None,
+            outcome: Outcome::Ordered,
+        };
+        let tenant = held.account.tenant;
+        let of = self.append(Some(tenant), entry.clone()).await?;
+        match self.release_held(held.account, held.letter).await {
+            Ok(held) => Ok(held),
+            Err(error) => {
+                let outcome = Outcome::Failed { of, cause: error.to_string() };
+                self.append(Some(tenant), Entry { after: None, outcome, ..entry }).await?;
+                Err(error)
+            }
+        }
+    }
+}
