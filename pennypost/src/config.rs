@@ -246,6 +246,15 @@ impl Config {
         self.setup.settings("localhost", &self.listen).map_err(|error| {
             Failed::Said(say!(text, "config-setting-value", setting = "setup", cause = error.to_string()))
         })?;
+        // Both scanners answer, or are not waited for any more, before the queue hands the letters out again.
+        let visibility = u32::try_from(self.pipeline.driver.visibility_seconds).unwrap_or(u32::MAX);
+        let most = (visibility.saturating_sub(30) / 2).min(pennypost_scanners::MOST_SECONDS);
+        if self.scanner.is_some() {
+            self.scanner.check(most).map_err(|error| {
+                let cause = error.to_string();
+                Failed::Said(say!(text, "config-setting-value", setting = "scanner", cause = cause))
+            })?;
+        }
         self.housekeeping.check().map_err(|error| match error {
             SettingsError::Days { name, value, least } => {
                 let (name, value, least) =
@@ -420,6 +429,15 @@ mod tests {
             let told = config.setup.settings("mx.example", &config.listen).expect("settings");
             assert_eq!(told.outgoing.map(|server| server.port), expected, "{settings:?}");
         }
+        for bad in [["scanner.rspamd=rspamd"], ["scanner.timeout_seconds=0"], ["scanner.clamd=clamd:3310"]] {
+            assert!(with(&bad).is_err(), "{bad:?}");
+        }
+        let slow = |seconds: u32| {
+            let (place, wait) = ("scanner.clamav=clamd:3310", format!("scanner.timeout_seconds={seconds}"));
+            with(&[place, wait.as_str()]).map(|config| config.scanner.scanners().len()).ok()
+        };
+        assert_eq!((slow(45), slow(46)), (Some(1), None));
+        assert!(with(&["pipeline.driver.visibility_seconds=1"]).is_ok(), "without a scanner nothing waits");
         for bad in ["setup.host=a b", "setup.outgoing=smtp.example", "setup.imap=1"] {
             assert!(with(&[bad]).is_err(), "{bad}");
         }

@@ -343,6 +343,15 @@ fn quarantine(office: &Office) -> Quarantine {
 /// The scanners that the operator has named, if there are any.
 fn screen(office: &Office, config: &Config) -> Option<Screen> {
     let scanners = config.scanner.scanners();
+    let largest = config.adapter.limits.smtp.message_size as u64;
+    if !scanners.is_empty() && config.scanner.max_bytes < largest {
+        let max_bytes = config.scanner.max_bytes;
+        tracing::warn!(
+            max_bytes,
+            largest,
+            "letters are taken that no scanner is shown: raise scanner.max_bytes"
+        );
+    }
     Screen::new(scanners, quarantine(office), office.objects(), office.log(), Arc::clone(&office.clock))
 }
 

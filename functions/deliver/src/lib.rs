@@ -10,13 +10,15 @@
 //! exactly once likewise. Recipients of other servers are passed over, and stand in the trace: send-remote looks after them.
 //! Packs are durable before entries refer to them, or with the first that does; the trace is written
 //! after the entries. What is withheld goes into no journal; it lies in quarantine before the trace says so, and only for those who have not
-//! got the letter by an earlier try, at which nothing spoke against it.
+//! got the letter by an earlier try, at which nothing spoke against it. Who doesn't get it because of a virus, or has sent one, is told
+//! behind that: what follows from an event is handed on before the event is done.
 //!
 //! If the process dies: before the pack, nothing happened; after a pack that goes before its entries, it is an orphan and
 //! the event comes again; after some entries, the event comes again and only the others are added; after the trace, it is
 //! written a second time and readers merge.
 
 mod account;
+mod notice;
 mod past;
 #[cfg(test)]
 mod tests;
@@ -158,11 +160,12 @@ impl Deliver {
         self.keep(&letters, &placed, &mut failures).await;
         self.trace(&letters, &placed, &mut failures).await;
         crash::point("deliver.after-trace");
-        self.drop_spooled(&letters, &failures).await;
+        self.drop_spooled(&letters, &placed, &failures).await;
 
         let mut following: BTreeMap<usize, Vec<Event>> = BTreeMap::new();
         for (index, letter) in &letters {
-            following.insert(*index, follow(&letter.decided, &placed));
+            let told = notice::of(&letter.decided, &placed);
+            following.insert(*index, told.into_iter().chain(follow(&letter.decided, &placed)).collect());
         }
         let outcome = |(index, failure): (usize, Option<Failure>)| match failure {
             Some(failure) => Err(failure),
@@ -373,11 +376,13 @@ impl Deliver {
     }
 
     /// A spooled message that lies in a pack now is not needed any more, unless it goes to other servers, too: then
-    /// send-remote removes it.
-    async fn drop_spooled(&self, letters: &[(usize, Letter)], failures: &[Option<Failure>]) {
+    /// send-remote removes it; or somebody is still to be told of it: then its event is to find it if it comes again, and
+    /// housekeeping removes it.
+    async fn drop_spooled(&self, letters: &[(usize, Letter)], placed: &Found, failures: &[Option<Failure>]) {
         for (_, letter) in letters.iter().filter(|(index, _)| failures[*index].is_none()) {
             if let Some(object) = &letter.spooled
                 && !letter.decided.leaves()
+                && notice::of(&letter.decided, placed).is_empty()
                 && let Err(error) = self.store.objects().delete(object).await
             {
                 tracing::warn!(%error, "a spooled message is left for housekeeping");

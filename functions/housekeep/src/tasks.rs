@@ -54,8 +54,10 @@ impl Housekeep {
     /// Removes what has lain in quarantine for its time, and tells those who want it what has come there.
     pub(crate) async fn look_after_quarantine(&self, tenant: TenantId) -> Result<(), Failure> {
         let Some(administration) = &self.administration else { return Ok(()) };
-        let removed = administration.look_after_quarantine(tenant).await.map_err(|error| failed(&error))?;
+        let removed = administration.look_after_quarantine(tenant).await;
+        // Whatever became of that: people are told of what lies there.
         let told = administration.send_quarantine_digests(tenant).await.map_err(|error| failed(&error))?;
+        let removed = removed.map_err(|error| failed(&error))?;
         tracing::info!(%tenant, removed, told, "quarantine looked after");
         Ok(())
     }

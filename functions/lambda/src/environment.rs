@@ -9,6 +9,8 @@ use crate::FunctionError;
 const FUSE: &str = "PENNYPOST_FUSE";
 const HOUSEKEEPING: &str = "PENNYPOST_HOUSEKEEPING";
 const SCANNER: &str = "PENNYPOST_SCANNER";
+/// For so many seconds each scanner may be waited for: both, and delivery, end before the function's time is over.
+const SCANNER_SECONDS: u32 = 20;
 const HOSTNAME: &str = "PENNYPOST_HOSTNAME";
 const RUNTIME: &str = "AWS_LAMBDA_RUNTIME_API";
 const MEMORY: &str = "AWS_LAMBDA_FUNCTION_MEMORY_SIZE";
@@ -72,6 +74,7 @@ impl Environment {
         if let Some(text) = given(SCANNER) {
             environment.scanner =
                 serde_json::from_str(&text).map_err(|error| wrong(SCANNER, error.to_string()))?;
+            environment.scanner.check(SCANNER_SECONDS).map_err(|error| wrong(SCANNER, error.to_string()))?;
         }
         if let Some(text) = given(HOSTNAME) {
             if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
@@ -123,6 +126,7 @@ mod tests {
             (HOSTNAME, "mx.example\r\nX: y"),
             (SCANNER, "clamd:3310"),
             (SCANNER, r#"{"clamav": "clamd"}"#),
+            (SCANNER, r#"{"clamav": "clamd:3310", "timeout_seconds": 21}"#),
         ] {
             let error = of(name, value).expect_err(value).to_string();
             assert!(error.starts_with(name), "{error}");

@@ -1,36 +1,30 @@
 //! The handler's face to the runtime.
 
-use std::time::Duration;
+use std::time::Instant;
 
 use async_trait::async_trait;
 use futures::StreamExt;
 use futures::stream;
-use pennypost_model::event::{Event, Stage, Via};
+use pennypost_model::event::{Decided, Event, Stage, Via};
 use pennypost_runtime::{Failure, Handler, Outcome};
 
-use crate::{FilterError, Filtered, PolicyFilter, notice, screen};
+use crate::{FilterError, PolicyFilter, screen};
 
-/// A letter that waits for a scanner is tried again so often: soon after that answers again it comes.
-const SCANNER_AGAIN: Duration = Duration::from_secs(30);
-
-/// The decided message, the same for send-remote if it goes to other servers, too, and what people are told of it. All stand
-/// behind the event that they come from: it comes again until they are handled or sent.
-fn following(filtered: Filtered) -> Outcome {
-    let Filtered { decided, tells_recipients } = filtered;
+/// The decided message, and the same for send-remote if it goes to other servers, too. Both stand behind the event that they
+/// come from: it comes again until both are handled or sent.
+fn following(decided: Decided) -> Vec<Event> {
     let outbound = decided.leaves().then(|| {
         let mut accepted = decided.accepted.clone();
         accepted.recipients.retain(|recipient| recipient.via == Via::Outside);
         Event::Outbound(Box::new(accepted))
     });
-    let told = notice::of(&decided, tells_recipients).map_err(|error| Failure::permanent(&error))?;
-    let told = told.map(|accepted| Event::Accepted(Box::new(accepted)));
-    Ok(told.into_iter().chain(outbound).chain([Event::Decided(Box::new(decided))]).collect())
+    outbound.into_iter().chain([Event::Decided(Box::new(decided))]).collect()
 }
 
 fn failure(error: &FilterError) -> Failure {
     match error {
-        FilterError::Waits { .. } => {
-            Failure { retry_after: Some(SCANNER_AGAIN), ..Failure::temporary(error) }
+        FilterError::Waits { again, .. } => {
+            Failure { retry_after: Some(*again), ..Failure::temporary(error) }
         }
         _ if error.is_temporary() => Failure::temporary(error),
         _ => Failure::permanent(error),
@@ -38,10 +32,10 @@ fn failure(error: &FilterError) -> Failure {
 }
 
 impl PolicyFilter {
-    async fn handle_one(&self, event: Event) -> Outcome {
+    async fn handle_one(&self, event: Event, begun: Instant) -> Outcome {
         match event {
-            Event::Parsed(parsed) => match self.filtered(*parsed).await {
-                Ok(filtered) => following(filtered),
+            Event::Parsed(parsed) => match self.filtered(*parsed, begun).await {
+                Ok(decided) => Ok(following(decided)),
                 Err(error) => Err(failure(&error)),
             },
             other => Err(Failure::misrouted(&other, Stage::PolicyFilter)),
@@ -58,7 +52,8 @@ impl Handler for PolicyFilter {
     async fn handle(&self, events: Vec<Event>) -> Vec<Outcome> {
         // Where scanners are waited for, some are asked about at once.
         let at_once = if self.screens() { screen::AT_ONCE } else { 1 };
-        let handled: Vec<_> = events.into_iter().map(|event| self.handle_one(event)).collect();
+        let begun = Instant::now();
+        let handled: Vec<_> = events.into_iter().map(|event| self.handle_one(event, begun)).collect();
         stream::iter(handled).buffered(at_once).collect().await
     }
 }

@@ -12,7 +12,6 @@
 //! at any line, the event is handled again from its beginning.
 
 mod handler;
-mod notice;
 mod screen;
 
 pub use screen::Screen;
@@ -98,6 +97,8 @@ pub enum FilterError {
     Waits {
         /// What the scanner does.
         cause: String,
+        /// After so long it is tried again.
+        again: Duration,
     },
     /// What a scanner is to look at, or what is in quarantine, can't be read.
     #[error("a scanner could not be asked: {cause}")]
@@ -196,12 +197,6 @@ pub struct PolicyFilter {
     screen: Option<Screen>,
 }
 
-/// A decided message, and whether those are told who don't get it.
-pub(crate) struct Filtered {
-    pub(crate) decided: Decided,
-    pub(crate) tells_recipients: bool,
-}
-
 impl PolicyFilter {
     /// A filter that asks `source` for policies.
     #[must_use]
@@ -225,12 +220,13 @@ impl PolicyFilter {
     /// # Errors
     /// [`FilterError`].
     pub async fn handle(&self, parsed: Parsed) -> Result<Decided, FilterError> {
-        Ok(self.filtered(parsed).await?.decided)
+        self.filtered(parsed, Instant::now()).await
     }
 
-    pub(crate) async fn filtered(&self, mut parsed: Parsed) -> Result<Filtered, FilterError> {
+    /// The same of one of a batch that was taken in hand then.
+    pub(crate) async fn filtered(&self, mut parsed: Parsed, begun: Instant) -> Result<Decided, FilterError> {
         let screened = match &self.screen {
-            Some(screen) => screen.look(&mut parsed, &*self.source).await?,
+            Some(screen) => screen.look(&mut parsed, &*self.source, begun).await?,
             None => Screened::default(),
         };
         let policies = self.policies(parsed.accepted.tenant).await?;
@@ -262,8 +258,7 @@ impl PolicyFilter {
                 give_way().await;
             }
         }
-        let decided = Decided { decisions, accepted: parsed.accepted, sidecar: parsed.sidecar };
-        Ok(Filtered { decided, tells_recipients: screened.tells_recipients() })
+        Ok(Decided { decisions, accepted: parsed.accepted, sidecar: parsed.sidecar })
     }
 
     async fn policies(&self, tenant: TenantId) -> Result<Arc<Policies>, FilterError> {

@@ -4,11 +4,15 @@
 //! is the tenant's matter ([`ScanPolicy`]): letters wait, and come again until it answers, or go on with a mark. What waits, or is looked at for
 //! long, is noted once in the log as being processed (RCV-16), with who has sent it.
 //!
-//! What a letter says is remembered by nobody: an event that comes again is looked at again, and a scanner may know more by then. That
+//! One letter is in no other's way: only a scanner that can't be reached, or that has said nothing of [`IN_A_ROW`] letters one after the other, is
+//! not asked for a moment. One of which it says nothing again and again while it answers about others goes on with a mark, as one that it never takes.
+//! What a handler has in hand is begun within [`BEGIN_WITHIN`]; what is not by then comes again.
+//!
+//! What a scanner says is remembered by nobody: an event that comes again is looked at again, and a scanner may know more by then. That
 //! doubles nothing and loses nothing: what was kept from a recipient stays kept, since that is asked first; what a recipient has
-//! got already `deliver` finds in his journal, and keeps nothing from him.
+//! got already `deliver` finds in his journal, and keeps nothing from him; and what a member has sent, and somebody has got, is not refused then.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,12 +20,12 @@ use parking_lot::Mutex;
 use pennypost_mailstore::compress::decompress;
 use pennypost_model::event::{Accepted, Body, Parsed, SourceKind, Via};
 use pennypost_model::message::{StoredMessage, cut};
-use pennypost_model::scan::{Finding, ScanReport, Scanned};
-use pennypost_model::trace::{TraceRecord, TraceStep};
+use pennypost_model::scan::{Finding, HeldFor, ScanReport, Scanned};
+use pennypost_model::trace::{Outcome, TraceRecord, TraceStep};
 use pennypost_model::{AccountKey, EventId, TenantId, codec};
 use pennypost_policy::{ScanPolicy, Screening, Unanswered};
 use pennypost_ports::{
-    Clock, Log, LogKind, LogRecord, Objects, PortError, ScanError, ScanLetter, Scanner, ScansFor,
+    Clock, Log, LogKind, LogQuery, LogRecord, Objects, PortError, ScanError, ScanLetter, Scanner, ScansFor,
 };
 use pennypost_quarantine::{Quarantine, Standing, Standings};
 use pennypost_runtime::was_delivered;
@@ -35,6 +39,21 @@ pub(crate) const AT_ONCE: usize = 10;
 const ROOM: usize = 64 * 1024;
 /// For so long a scanner that does not answer is not asked: those that wait would take turns at waiting for it.
 const DOWN: Duration = Duration::from_secs(5);
+/// A scanner that has said nothing of so many letters, and nothing of any other in between, does not answer.
+const IN_A_ROW: usize = 10;
+/// A letter of which a scanner has said nothing so often, while it answered about others, is one that it does not look at.
+const FAILS: u32 = 8;
+/// Letters of which it is remembered how often a scanner has said nothing of them.
+const FAILING: usize = 1_000;
+/// After so long with a batch nothing more of it is begun: the longest wait of two scanners, and delivery, still end before the queue
+/// hands it out again, or a function's time is over.
+const BEGIN_WITHIN: Duration = Duration::from_secs(10);
+/// What was not begun comes again then.
+const NOT_BEGUN: Duration = Duration::from_secs(5);
+/// A letter that waits for a scanner comes again after so long, the longer the longer it waits.
+const AGAIN: [Duration; 2] = [Duration::from_secs(30), Duration::from_secs(300)];
+/// The field that is added to a letter.
+const FIELD: &str = "X-Pennypost-Scanned:";
 /// After so long a letter is told to be with a scanner.
 const LONG: Duration = Duration::from_secs(2);
 /// Letters of which it is remembered that they were told.
@@ -53,10 +72,30 @@ pub struct Screen {
     log: Arc<dyn Log>,
     clock: Arc<dyn Clock>,
     policies: Memory<TenantId, ScanPolicy>,
-    /// Since when, and why, a scanner does not answer.
-    down: Mutex<HashMap<&'static str, (Instant, ScanError)>>,
+    health: Mutex<HashMap<&'static str, Health>>,
+    failing: Mutex<VecDeque<Failing>>,
     room: Semaphore,
     told: Mutex<VecDeque<EventId>>,
+}
+
+/// How a scanner is.
+#[derive(Default)]
+struct Health {
+    /// Since when, and why, it is not asked.
+    down: Option<(Instant, ScanError)>,
+    /// Letters of which it has said nothing since it answered last; [`IN_A_ROW`] of them at most.
+    in_a_row: HashSet<EventId>,
+    /// When it answered last.
+    answered: Option<Instant>,
+}
+
+/// A letter of which a scanner has said nothing.
+struct Failing {
+    scanner: &'static str,
+    letter: EventId,
+    times: u32,
+    /// When it said nothing first.
+    since: Instant,
 }
 
 /// What is known of a letter by now.
@@ -65,6 +104,8 @@ pub(crate) struct Screened {
     scanned: Scanned,
     policy: Option<Arc<ScanPolicy>>,
     standings: Standings,
+    /// It is a member's, and somebody has got it by an earlier try: it is too late to refuse it.
+    is_out: bool,
 }
 
 impl Screened {
@@ -72,17 +113,12 @@ impl Screened {
     pub(crate) fn of(&self, account: AccountKey, via: Via) -> Option<Screening<'_>> {
         let policy = self.policy.as_deref()?;
         let standing = self.standings.get(&account).filter(|_| via != Via::Outside);
-        let kept = standing.and_then(|standing| match standing {
-            Standing::Kept(held_for) => Some(*held_for),
+        let kept: Option<(HeldFor, &[String])> = standing.and_then(|standing| match standing {
+            Standing::Kept { held_for, reasons } => Some((*held_for, reasons.as_slice())),
             Standing::Released => None,
         });
-        let released = standing == Some(&Standing::Released);
+        let released = self.is_out || standing == Some(&Standing::Released);
         Some(Screening { scanned: &self.scanned, policy, kept, released })
-    }
-
-    /// Are those told who don't get it?
-    pub(crate) fn tells_recipients(&self) -> bool {
-        self.policy.as_ref().is_some_and(|policy| policy.tell_recipients)
     }
 
     /// The header field that stands beside the letter (RCV-15, RCV-13): which scanners have looked at it, and what they said.
@@ -98,8 +134,23 @@ impl Screened {
             said.chars().filter(|c| c.is_ascii_graphic() || *c == ' ').take(300).collect::<String>()
         });
         let said: Vec<String> = said.collect();
-        (!said.is_empty()).then(|| format!("X-Pennypost-Scanned: {}\r\n", said.join(";\r\n\t")))
+        (!said.is_empty()).then(|| format!("{FIELD} {}\r\n", said.join(";\r\n\t")))
     }
+}
+
+/// Fields without those that an earlier pass has added: what was replayed has them.
+fn without_field(fields: &str) -> String {
+    let mut kept = String::with_capacity(fields.len());
+    let mut is_ours = false;
+    for line in fields.split_inclusive('\n') {
+        if !line.starts_with([' ', '\t']) {
+            is_ours = line.get(..FIELD.len()).is_some_and(|name| name.eq_ignore_ascii_case(FIELD));
+        }
+        if !is_ours {
+            kept.push_str(line);
+        }
+    }
+    kept
 }
 
 fn broken(error: &(impl std::fmt::Display + ?Sized), temporary: bool) -> FilterError {
@@ -123,17 +174,20 @@ impl Screen {
             log,
             clock,
             policies: Memory::of(MAX_REMEMBERED, |_| 1),
-            down: Mutex::default(),
+            health: Mutex::default(),
+            failing: Mutex::default(),
             room: Semaphore::new(ROOM),
             told: Mutex::default(),
         })
     }
 
     /// What scanners and quarantine say of a letter. What was found stands in its header fields then, too.
+    /// `begun`: when the batch was taken in hand.
     pub(crate) async fn look(
         &self,
         parsed: &mut Parsed,
         source: &dyn PolicySource,
+        begun: Instant,
     ) -> Result<Screened, FilterError> {
         let accepted = &parsed.accepted;
         // What the post office writes itself holds nothing that anybody has sent.
@@ -148,14 +202,37 @@ impl Screen {
         // What a member sends lies in no quarantine.
         if !is_members {
             let standings = self.quarantine.standings(accepted.tenant, accepted.id, &accounts).await;
-            screened.standings = standings.map_err(|error| broken(&error, error.is_temporary()))?;
+            // What a newer program has written, or is damaged, is read another day; and nobody's letter is a dead one for it.
+            screened.standings = standings.map_err(|error| broken(&error, true))?;
             if accounts.iter().all(|account| screened.standings.contains_key(account)) {
                 return Ok(screened);
             }
         }
-        screened.scanned = self.scanned(parsed, &policy, is_members).await?;
-        parsed.sidecar.receipt.extend(screened.field());
+        screened.scanned = self.scanned(parsed, &policy, is_members, begun).await?;
+        if is_members && screened.scanned.virus().is_some() {
+            screened.is_out = self.is_out(accepted).await?;
+        }
+        let field = screened.field();
+        let receipt = &mut parsed.sidecar.receipt;
+        if receipt.contains(FIELD) {
+            *receipt = without_field(receipt);
+        }
+        receipt.extend(field);
         Ok(screened)
+    }
+
+    /// Has somebody got a member's letter by an earlier try of its event, at which nothing spoke against it?
+    async fn is_out(&self, accepted: &Accepted) -> Result<bool, FilterError> {
+        let (tenant, id) = (accepted.tenant, accepted.id);
+        let query = LogQuery { tenant, kind: LogKind::Trace, from: id, to: id, limit: 100 };
+        let records = self.log.query(&query).await.map_err(|error| broken(&error, true))?;
+        Ok(records.iter().any(|record| {
+            let trace = codec::decode::<TraceRecord>(&record.value);
+            let Ok(TraceStep::Delivered { recipients, .. }) = trace.map(|trace| trace.step) else {
+                return false;
+            };
+            recipients.iter().any(|one| matches!(one.outcome, Outcome::Stored { .. } | Outcome::Outside))
+        }))
     }
 
     async fn policy(
@@ -177,6 +254,7 @@ impl Screen {
         parsed: &Parsed,
         policy: &ScanPolicy,
         is_members: bool,
+        begun: Instant,
     ) -> Result<Scanned, FilterError> {
         let accepted = &parsed.accepted;
         let asks = |scanner: &&Arc<dyn Scanner>| match scanner.scans_for() {
@@ -194,6 +272,11 @@ impl Screen {
         };
         let kilobytes = u32::try_from(size / 1_024 + 1).unwrap_or(u32::MAX).min(ROOM as u32);
         let _room = self.room.acquire_many(kilobytes).await.map_err(|error| broken(&error, true))?;
+        if begun.elapsed() > BEGIN_WITHIN {
+            let cause = "others are with the scanners".to_owned();
+            self.tell(parsed, &cause).await;
+            return Err(FilterError::Waits { cause, again: NOT_BEGUN });
+        }
         let Some(raw) = self.raw(accepted).await? else { return Ok(scanned) };
         let recipients: Vec<&str> =
             accepted.recipients.iter().take(RECIPIENTS).map(|one| one.address.as_str()).collect();
@@ -214,9 +297,10 @@ impl Screen {
                         ScansFor::Spam => policy.without_spam_scanner,
                     };
                     // One that will never look at it is not waited for.
-                    if said == Unanswered::Hold && matches!(error, ScanError::Unavailable { .. }) {
+                    if said == Unanswered::Hold && !matches!(error, ScanError::Refused { .. }) {
                         self.tell(parsed, &error.to_string()).await;
-                        return Err(FilterError::Waits { cause: error.to_string() });
+                        let again = self.again(accepted);
+                        return Err(FilterError::Waits { cause: error.to_string(), again });
                     }
                     let finding = Finding::Unscanned(error.to_string());
                     ScanReport { scanner: scanner.name(), version: String::new(), finding }
@@ -258,9 +342,8 @@ impl Screen {
         letter: &ScanLetter<'_>,
         parsed: &Parsed,
     ) -> Result<ScanReport, ScanError> {
-        let name = scanner.name();
-        let down = self.down.lock().get(name).filter(|(since, _)| since.elapsed() < DOWN).cloned();
-        if let Some((_, error)) = down {
+        let (name, id) = (scanner.name(), parsed.accepted.id);
+        if let Some(error) = self.is_hopeless(name, id) {
             return Err(error);
         }
         let mut scanning = std::pin::pin!(scanner.scan(letter));
@@ -271,20 +354,67 @@ impl Screen {
                 scanning.await
             }
         };
-        let failed = match &scanned {
-            Err(error @ ScanError::Unavailable { .. }) => Some((Instant::now(), error.clone())),
-            Ok(_) | Err(ScanError::Refused { .. }) => None,
-        };
-        match failed {
-            Some(failed) => {
-                tracing::warn!(scanner = name, error = %failed.1, "a scanner does not answer");
-                self.down.lock().insert(name, failed);
+        if let Err(error @ (ScanError::Unavailable { .. } | ScanError::Failed { .. })) = &scanned {
+            tracing::warn!(scanner = name, message = %id, %error, "a scanner does not answer");
+        }
+        self.note(name, id, &scanned);
+        scanned
+    }
+
+    /// What is said of a letter without asking: as long as the scanner does not answer, or if it never says anything of this letter.
+    fn is_hopeless(&self, name: &'static str, id: EventId) -> Option<ScanError> {
+        let answered = {
+            let health = self.health.lock();
+            let health = health.get(name)?;
+            if let Some((_, error)) = health.down.as_ref().filter(|(since, _)| since.elapsed() < DOWN) {
+                return Some(error.clone());
             }
-            None => {
-                self.down.lock().remove(name);
+            health.answered?
+        };
+        let failing = self.failing.lock();
+        let failing = failing.iter().find(|one| one.letter == id && one.scanner == name)?;
+        (failing.times >= FAILS && answered > failing.since).then(|| ScanError::Refused {
+            scanner: name,
+            cause: format!("it has said nothing of it {} times", failing.times),
+        })
+    }
+
+    /// What is to be remembered of an answer, or of none.
+    fn note(&self, name: &'static str, id: EventId, scanned: &Result<ScanReport, ScanError>) {
+        let now = Instant::now();
+        let mut health = self.health.lock();
+        let health = health.entry(name).or_default();
+        let mut failing = self.failing.lock();
+        match scanned {
+            Ok(_) | Err(ScanError::Refused { .. }) => {
+                *health = Health { answered: Some(now), ..Health::default() };
+                failing.retain(|one| one.letter != id || one.scanner != name);
+            }
+            Err(error @ ScanError::Unavailable { .. }) => health.down = Some((now, error.clone())),
+            Err(error @ ScanError::Failed { .. }) => {
+                if health.in_a_row.len() < IN_A_ROW {
+                    health.in_a_row.insert(id);
+                }
+                if health.in_a_row.len() >= IN_A_ROW {
+                    health.down = Some((now, error.clone()));
+                }
+                if let Some(known) = failing.iter_mut().find(|one| one.letter == id && one.scanner == name) {
+                    known.times += 1;
+                    return;
+                }
+                if failing.len() >= FAILING {
+                    failing.pop_front();
+                }
+                failing.push_back(Failing { scanner: name, letter: id, times: 1, since: now });
             }
         }
-        scanned
+    }
+
+    /// When a letter that waits is tried again: a quarter of its age, within bounds.
+    fn again(&self, accepted: &Accepted) -> Duration {
+        let age = self.clock.now().0.saturating_sub(accepted.time.0);
+        let [least, most] = AGAIN;
+        Duration::from_millis(u64::try_from(age / 4).unwrap_or_default()).clamp(least, most)
     }
 
     /// Notes in the log, once in this process, that a letter is being processed. That it can't be noted stands in no letter's way.

@@ -14,7 +14,7 @@ use pennypost_runtime::needs::{self, Access, Kind, Kinds, Needs, ObjectAccess, S
 use serde_json::{Value, json};
 
 /// What `serve` does on AWS when functions handle events: accounts and mail in every way but removing bytes of mail, and
-/// it sends what it accepts; it answers the admin API, with the files of long operations; in the log it notes sign-ins. Its
+/// it sends what it accepts; it answers the admin API, with the files of long operations, and letters in quarantine; in the log it notes sign-ins. Its
 /// page for monitoring tells how full queues are.
 fn adapter() -> Needs {
     Needs {
@@ -24,7 +24,14 @@ fn adapter() -> Needs {
         control: Access::ReadWrite,
         log: Access::Write,
         objects: ObjectAccess {
-            read: Kinds::of(&[Kind::Pack, Kind::Base, Kind::Segment, Kind::Entry, Kind::Task]),
+            read: Kinds::of(&[
+                Kind::Pack,
+                Kind::Base,
+                Kind::Segment,
+                Kind::Entry,
+                Kind::Task,
+                Kind::Quarantine,
+            ]),
             write: Kinds::of(&[Kind::Pack, Kind::Spool, Kind::Entry, Kind::Task]),
             delete: Kinds::of(&[Kind::Entry, Kind::Task]),
             list: Kinds::of(&[Kind::Segment]),

@@ -1,5 +1,5 @@
 //! Once a day members who want it are told what suspected spam lies in quarantine for them, each letter once, with a link that
-//! releases it (RCV-11).
+//! releases it (RCV-11). If the process dies while a summary is written it is written once more, under the same id, and comes once.
 //!
 //! A link holds tenant, account, letter and the time until which it is good, sealed: nobody can make one who has not the keys of the installation, and it opens
 //! nothing else. Looking at it does nothing, since programs open links in letters on their own: it is a page with a button. Letters with a
@@ -9,19 +9,19 @@ use std::net::IpAddr;
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use pennypost_directory::{MailAddress, Page};
+use pennypost_directory::{Account, MailAddress, Page, QuarantineTold};
 use pennypost_model::codec::{Versioned, decode, encode};
 use pennypost_model::scan::HeldFor;
 use pennypost_model::{AccountKey, EventId, TenantId, Timestamp};
 use pennypost_ports::PortError;
 use pennypost_quarantine::{HeldLetter, HeldState};
-use pennypost_text::say;
+use pennypost_text::{plain, say};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::action::Action;
 use crate::call::{About, Call};
-use crate::notices::both;
+use crate::notices::{Notice, NoticePlace, NoticeSent, both};
 use crate::operations::{By, Entry, Origin, Outcome};
 use crate::{AdminError, Administration};
 
@@ -29,6 +29,10 @@ use crate::{AdminError, Administration};
 const PAGE: usize = 200;
 /// Letters that a summary tells of; of the others, how many.
 const MOST_TOLD: usize = 100;
+/// What is younger is not told yet: what others write at the same time may be seen a little later, and their clocks differ.
+const SETTLED_MS: i64 = 600_000;
+/// What the ids of summaries have beside the time and the account.
+const ID_BASE: u128 = 0xd16e57 << 56;
 /// For which place links are sealed.
 const SEALED_FOR: &str = "quarantine-release";
 /// Bytes of a link's last part at most.
@@ -44,11 +48,6 @@ struct Link {
 
 impl Versioned for Link {
     const KIND: &'static str = "link to a letter in quarantine";
-}
-
-/// Something somebody else has written, on one line and cut.
-fn plain(text: &str, characters: usize) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(characters).collect()
 }
 
 impl Administration {
@@ -81,17 +80,22 @@ impl Administration {
         self.act(call, &about, self.directory.want_quarantine_digest(key, wanted)).await
     }
 
-    /// Tells those who want it what has come into quarantine for them since they were told last; how many were told.
+    /// Tells those who want it what has come into quarantine for them since they were told last; how many were told. What is
+    /// younger than [`SETTLED_MS`] is told next time. Whose items are damaged is in nobody else's way.
     ///
     /// # Errors
-    /// [`AdminError`]; who was told before it stays so.
+    /// [`AdminError`]; who was told before it stays so, and the others are by the next run.
     #[pennypost_ports::compiled_here]
     pub async fn send_quarantine_digests(&self, tenant: TenantId) -> Result<usize, AdminError> {
         let (mut told, mut page) = (0, Page { after: None, limit: PAGE });
         loop {
             let listed = self.directory.quarantine_digests(tenant, &page).await?;
             for (key, before) in listed.items {
-                told += usize::from(self.send_quarantine_digest(key, before).await?);
+                match self.send_quarantine_digest(key, before).await {
+                    Ok(is_told) => told += usize::from(is_told),
+                    Err(error) if error.is_temporary() => return Err(error),
+                    Err(error) => tracing::warn!(account = %key, %error, "a summary did not go"),
+                }
             }
             page.after = listed.next;
             if page.after.is_none() {
@@ -103,18 +107,20 @@ impl Administration {
     async fn send_quarantine_digest(
         &self,
         key: AccountKey,
-        before: Option<Timestamp>,
+        before: QuarantineTold,
     ) -> Result<bool, AdminError> {
         let now = self.clock.now();
         let Some(account) = self.directory.account(key).await?.filter(|account| account.is_open(now)) else {
             return Ok(false);
         };
+        // One that is perhaps written already is written once more, of the same time.
+        let until = before.telling.unwrap_or(now.plus_millis(-SETTLED_MS));
         let (mut news, mut page) = (Vec::new(), Page { after: None, limit: PAGE });
         loop {
             let found = self.account_quarantine(&Call::of_operator(), key, &page).await?;
             let is_news = |held: &HeldLetter| {
                 let is_spam = held.held_for == HeldFor::Spam && held.state == HeldState::Held;
-                is_spam && before.is_none_or(|before| held.kept > before)
+                is_spam && held.kept <= until && before.told.is_none_or(|told| held.kept > told)
             };
             news.extend(found.items.into_iter().filter(is_news));
             page.after = found.next;
@@ -122,13 +128,31 @@ impl Administration {
                 break;
             }
         }
-        let Some(last) = news.iter().map(|held| held.kept).max() else { return Ok(false) };
-        if !self.directory.note_quarantine_digest(key, before, last).await? {
+        if news.is_empty() && before.telling.is_none() {
             return Ok(false);
         }
-        let (subject, text) = self.digest(&account.address, &news).await?;
-        self.write_to(key, &account.address, &subject, &text).await;
-        Ok(true)
+        if !self.directory.begin_quarantine_digest(key, before, until).await? {
+            return Ok(false);
+        }
+        let is_told = !news.is_empty() && self.write_digest(&account, until, &news).await?;
+        self.directory.end_quarantine_digest(key, before, until).await?;
+        Ok(is_told)
+    }
+
+    /// Writes a summary, under an id that is the account's and that time's alone; `false` if the account takes no letters.
+    async fn write_digest(
+        &self,
+        account: &Account,
+        until: Timestamp,
+        news: &[HeldLetter],
+    ) -> Result<bool, AdminError> {
+        let (key, to) = (account.key, account.address.to_string());
+        let id = EventId::from_parts(until, ID_BASE | u128::from(key.account.0));
+        let (subject, text) = self.digest(&account.address, news).await?;
+        let domain = to.rsplit('@').next().unwrap_or_default();
+        let place = NoticePlace::Mailbox(key);
+        let notice = Notice { domain, to: &to, place, subject: &subject, text: &text };
+        Ok(self.send_notice_as(id, &notice).await? == NoticeSent::Sent)
     }
 
     async fn digest(

@@ -74,6 +74,7 @@ pub const PARTITIONS: &[&str] = &[
     "provisioned",
     "quarantine",
     "quarantine-digests",
+    "quarantine-releases",
     "quarantined-letters",
     "readdressed",
     "recovery",

@@ -233,25 +233,44 @@ impl Administration {
 
     /// Puts a letter into the queue.
     pub(crate) async fn send_notice(&self, notice: &Notice<'_>) -> Result<NoticeSent, AdminError> {
+        self.send_notice_as(self.ids.event(self.clock.now()), notice).await
+    }
+
+    /// The same under an id, by which it comes once, however often it is put there.
+    pub(crate) async fn send_notice_as(
+        &self,
+        id: EventId,
+        notice: &Notice<'_>,
+    ) -> Result<NoticeSent, AdminError> {
         let Some((tenant, recipient, kind)) = self.recipient_of(notice).await? else {
             return Ok(NoticeSent::Unsent);
         };
         let (header, said) = ((notice.domain, notice.to), (notice.subject, notice.text));
         let envelope = Envelope { tenant, recipients: vec![recipient], kind };
-        self.post(header, said, envelope).await?;
+        self.post_as(id, header, said, envelope).await?;
         Ok(NoticeSent::Sent)
     }
 
     /// Puts a letter into the queue: in the name of a domain, with what stands in its field To, and what it is about and says.
     pub(crate) async fn post(
         &self,
+        header: (&str, &str),
+        said: (&str, &str),
+        envelope: Envelope,
+    ) -> Result<(), AdminError> {
+        self.post_as(self.ids.event(self.clock.now()), header, said, envelope).await
+    }
+
+    /// The same under an id.
+    async fn post_as(
+        &self,
+        id: EventId,
         (domain, to): (&str, &str),
         (subject, text): (&str, &str),
         envelope: Envelope,
     ) -> Result<(), AdminError> {
         let (_, queue) = self.workshop()?;
         let now = self.clock.now();
-        let id = self.ids.event(now);
         let damaged = |error: pennypost_mailstore::StoreError| PortError::Damaged {
             port: "queue",
             cause: error.to_string(),

@@ -37,7 +37,7 @@ fn named(account: &Account) -> String {
 
 impl Administration {
     /// Writes to the own mailbox of an account.
-    pub(crate) async fn write_to(&self, key: AccountKey, to: &MailAddress, subject: &str, text: &str) {
+    async fn write_to(&self, key: AccountKey, to: &MailAddress, subject: &str, text: &str) {
         // Where there is no queue nobody is told anything.
         if self.workshop.is_none() {
             return;

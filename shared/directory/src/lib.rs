@@ -187,6 +187,7 @@ pub use plan::{
     Capacities, Function, LONG_LOG_DAYS, Limits, NoFunction, Payment, Plan, Untried, Verification,
 };
 pub use provisioned::{Provided, ProvidedKind, Provisioned};
+pub use quarantine_digest::QuarantineTold;
 pub use recovery::{
     RECOVERY_CODE_MINUTES, RECOVERY_MINUTES, Recovery, RecoveryAddress, RecoveryLetter, RecoveryPlace,
 };

@@ -1,7 +1,8 @@
 //! Who wants a summary of what lies in quarantine for him, once a day (RCV-11).
 //!
-//! Owns the control items `T/quarantine-digests`, `A`: whether it is wanted, and of what came there up to when it was told. That is written before the
-//! summary: who dies in between tells nobody of these letters, which still can be seen, and nobody is told of one twice.
+//! Owns the control items `T/quarantine-digests`, `A`: whether it is wanted, of what came there up to when it was told, and up to when a summary
+//! tells that is being written. That is said before the summary goes, which has an id made of it: who dies in between writes it once more, and it comes
+//! once; and only behind it does it count as told.
 
 use pennypost_model::codec::Versioned;
 use pennypost_model::{AccountKey, TenantId, Timestamp};
@@ -15,6 +16,16 @@ use crate::{Directory, DirectoryError, Listed, Page};
 struct DigestItem {
     wanted: bool,
     told: Option<Timestamp>,
+    telling: Option<Timestamp>,
+}
+
+/// What an account was told of what lies in quarantine for it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct QuarantineTold {
+    /// Of what came there up to then.
+    pub told: Option<Timestamp>,
+    /// Up to when a summary tells that is perhaps written, and perhaps not.
+    pub telling: Option<Timestamp>,
 }
 
 impl Versioned for DigestItem {
@@ -60,7 +71,7 @@ impl Directory {
         Err(DirectoryError::Contended)
     }
 
-    /// Accounts of a page that want one, each with the time up to which it was told.
+    /// Accounts of a page that want one, each with what it was told of.
     ///
     /// # Errors
     /// The port's.
@@ -69,35 +80,67 @@ impl Directory {
         &self,
         tenant: TenantId,
         page: &Page,
-    ) -> Result<Listed<(AccountKey, Option<Timestamp>)>, DirectoryError> {
+    ) -> Result<Listed<(AccountKey, QuarantineTold)>, DirectoryError> {
         let listed = self.list::<DigestItem>(&partition(tenant), "", page).await?;
         let wanted = listed.items.into_iter().filter(|(_, item)| item.wanted);
         let named = wanted.filter_map(|(sort, item)| {
             let account = sort.parse().ok()?;
-            Some((AccountKey { tenant, account }, item.told))
+            let DigestItem { told, telling, .. } = item;
+            Some((AccountKey { tenant, account }, QuarantineTold { told, telling }))
         });
         Ok(Listed { items: named.collect(), next: listed.next })
     }
 
-    /// Notes that an account is told of what came up to then; `false` if somebody else has told it meanwhile, or it wants none any more.
-    ///
-    /// # Errors
-    /// The port's.
-    #[pennypost_ports::compiled_here]
-    pub async fn note_quarantine_digest(
+    /// Changes what an account was told, if it still was told of `before`, and wants it; `false` if not.
+    async fn change_quarantine_told(
         &self,
         key: AccountKey,
-        before: Option<Timestamp>,
-        told: Timestamp,
+        before: QuarantineTold,
+        now: QuarantineTold,
     ) -> Result<bool, DirectoryError> {
         let Some(held) = self.read::<DigestItem>(&digest_key(key), Consistency::Strong).await? else {
             return Ok(false);
         };
-        if !held.value.wanted || held.value.told != before {
+        let DigestItem { wanted, told, telling } = held.value;
+        if !wanted || (QuarantineTold { told, telling }) != before {
             return Ok(false);
         }
-        let item = DigestItem { wanted: true, told: Some(told) };
+        let item = DigestItem { wanted, told: now.told, telling: now.telling };
         Ok(self.write(&digest_key(key), &item, Expected::Version(held.version)).await?.is_some())
+    }
+
+    /// Notes that a summary is being written of what came up to `until`; `false` if somebody else writes, or has written, one meanwhile, or
+    /// none is wanted any more.
+    ///
+    /// # Errors
+    /// The port's.
+    #[pennypost_ports::compiled_here]
+    pub async fn begin_quarantine_digest(
+        &self,
+        key: AccountKey,
+        before: QuarantineTold,
+        until: Timestamp,
+    ) -> Result<bool, DirectoryError> {
+        let now = QuarantineTold { telling: Some(until), ..before };
+        if now == before {
+            return Ok(true);
+        }
+        self.change_quarantine_told(key, before, now).await
+    }
+
+    /// Notes that the summary of what came up to `until` is written; `false` if somebody else has noted it.
+    ///
+    /// # Errors
+    /// The port's.
+    #[pennypost_ports::compiled_here]
+    pub async fn end_quarantine_digest(
+        &self,
+        key: AccountKey,
+        before: QuarantineTold,
+        until: Timestamp,
+    ) -> Result<bool, DirectoryError> {
+        let before = QuarantineTold { telling: Some(until), ..before };
+        self.change_quarantine_told(key, before, QuarantineTold { told: Some(until), telling: None }).await
     }
 
     /// Forgets what was said, with its owner.

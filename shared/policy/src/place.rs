@@ -12,7 +12,7 @@ use pennypost_model::{FlagSet, MailboxRole, SystemFlags};
 use crate::accept::senders;
 use crate::address::MailAddress;
 use crate::rules::{Letter, Personal, Put};
-use crate::scanning::{Screening, Word};
+use crate::scanning::{Screening, TOLD_REASON, Word};
 use crate::score::score;
 use crate::tenant::TenantPolicy;
 
@@ -87,6 +87,9 @@ pub fn place_screened(
             if recipient.via == Via::Sent {
                 // So that it is told as the writer's copy, and not as a recipient.
                 reasons.push(SENT_REASON.to_owned());
+            }
+            if screening.tells(withheld) {
+                reasons.push(TOLD_REASON.to_owned());
             }
             return withheld_for(withheld, reasons);
         }

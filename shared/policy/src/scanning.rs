@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 pub const VIRUS_REASON: &str = "virus:";
 /// What the reason begins with that tells a scanner's points for spam.
 pub const SPAM_REASON: &str = "spam-points:";
+/// The reason that says that the recipient is told of a letter with a virus that he does not get.
+pub const TOLD_REASON: &str = "recipient-told";
 /// What the reason begins with that tells what a scanner said.
 const SCANNED_REASON: &str = "scanned:";
 /// What the reason begins with that tells what a scanner for spam found.
@@ -130,8 +132,8 @@ pub struct Screening<'a> {
     pub scanned: &'a Scanned,
     /// What is thought of it.
     pub policy: &'a ScanPolicy,
-    /// It was kept from the recipient before, for this.
-    pub kept: Option<HeldFor>,
+    /// It was kept from the recipient before, for this, and for these reasons.
+    pub kept: Option<(HeldFor, &'a [String])>,
     /// Somebody has released it for the recipient: nothing that a scanner says counts.
     pub released: bool,
 }
@@ -153,7 +155,7 @@ impl Screening<'_> {
         if self.released {
             return None;
         }
-        if let Some(kept) = self.kept {
+        if let Some((kept, _)) = self.kept {
             return Some(Withheld::Quarantined(kept));
         }
         self.scanned.virus()?;
@@ -176,12 +178,30 @@ impl Screening<'_> {
         }
     }
 
+    /// Is the recipient told that he does not get it, for that?
+    pub(crate) fn tells(&self, withheld: Withheld) -> bool {
+        match withheld {
+            // What was decided then counts: an event that comes again says the same.
+            Withheld::Quarantined(_) if self.kept.is_some() => {
+                self.kept.is_some_and(|(_, reasons)| reasons.iter().any(|reason| reason == TOLD_REASON))
+            }
+            Withheld::Quarantined(HeldFor::Virus) | Withheld::Deleted(HeldFor::Virus) => {
+                self.policy.tell_recipients
+            }
+            _ => false,
+        }
+    }
+
     /// What was found, for the trace: a letter to so many recipients has as much of it for each as there is room for. The virus
     /// and the points always.
     pub(crate) fn reasons(&self, recipients: usize) -> Vec<String> {
         let mut reasons = Vec::new();
-        if let Some(virus) = self.scanned.virus() {
-            reasons.push(format!("{VIRUS_REASON}{}", cut(virus, 60)));
+        let found_before = |(_, reasons): (HeldFor, &[String])| {
+            reasons.iter().find_map(|reason| reason.strip_prefix(VIRUS_REASON)).map(str::to_owned)
+        };
+        let virus = self.kept.and_then(found_before).or_else(|| self.scanned.virus().map(str::to_owned));
+        if let Some(virus) = virus {
+            reasons.push(format!("{VIRUS_REASON}{}", cut(&virus, 60)));
         }
         let spam = self.scanned.spam();
         if let Some(found) = spam {
@@ -286,8 +306,22 @@ mod tests {
         );
         // What was kept stays so, although the scanner finds nothing any more.
         let clean = Scanned::default();
-        let kept = Screening { scanned: &clean, kept: Some(HeldFor::Spam), ..screening };
+        let kept = Screening { scanned: &clean, kept: Some((HeldFor::Spam, &[][..])), ..screening };
         assert_eq!(kept.bars(false), Some(Withheld::Quarantined(HeldFor::Spam)));
+        // Who is told of a virus is told the same when the event comes again, whatever is said by then.
+        let said = ["virus:Eicar".to_owned(), TOLD_REASON.to_owned()];
+        let silent = ScanPolicy { tell_recipients: false, ..ScanPolicy::default() };
+        let kept = Screening { policy: &silent, kept: Some((HeldFor::Virus, &said[..])), ..kept };
+        assert_eq!(
+            (kept.tells(Withheld::Quarantined(HeldFor::Virus)), kept.reasons(1)),
+            (true, vec!["virus:Eicar".to_owned()])
+        );
+        assert!(!Screening { policy: &silent, ..screening }.tells(Withheld::Deleted(HeldFor::Virus)));
+        assert!(screening.tells(Withheld::Deleted(HeldFor::Virus)));
+        assert!(
+            !screening.tells(Withheld::Quarantined(HeldFor::Spam))
+                && !screening.tells(Withheld::Refused(HeldFor::Virus))
+        );
         assert_eq!(Screening { scanned: &clean, ..screening }.bars(false), None);
     }
 

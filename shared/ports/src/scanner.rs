@@ -35,9 +35,18 @@ pub struct ScanLetter<'a> {
 /// Why a scanner said nothing of a letter.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ScanError {
-    /// It can't be reached, took too long, or speaks nonsense: later it may do. No letter's fault.
+    /// It can't be reached: later it may be. No letter's fault, and the same for all of them.
     #[error("{scanner} does not answer: {cause}")]
     Unavailable {
+        /// Which.
+        scanner: &'static str,
+        /// What happened, without secrets and addresses.
+        cause: String,
+    },
+    /// It has the letter, and said nothing of it: it took too long, broke off, or told of an error. That may be the letter's fault, and says
+    /// little of others.
+    #[error("{scanner} does not answer: {cause}")]
+    Failed {
         /// Which.
         scanner: &'static str,
         /// What happened, without secrets and addresses.

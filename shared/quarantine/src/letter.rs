@@ -80,16 +80,16 @@ impl HeldState {
 }
 
 impl HeldLetter {
-    /// Until when it lies there.
+    /// Until when it lies there: however old the letter was when it came here.
     #[must_use]
     pub fn expires(&self) -> Timestamp {
-        expires(self.letter)
+        expires(self.kept)
     }
 }
 
-/// When a letter with that id goes.
-pub(crate) fn expires(letter: EventId) -> Timestamp {
-    letter.time().plus_millis(KEPT_DAYS * 86_400_000)
+/// When what came then goes.
+pub(crate) const fn expires(kept: Timestamp) -> Timestamp {
+    kept.plus_millis(KEPT_DAYS * 86_400_000)
 }
 
 impl Versioned for HeldLetter {
@@ -100,8 +100,21 @@ impl Versioned for HeldLetter {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Envelope {
     pub(crate) accepted: Accepted,
+    /// When it came here first. Rows that came later say so themselves.
+    pub(crate) kept: Timestamp,
 }
 
 impl Versioned for Envelope {
     const KIND: &'static str = "envelope in quarantine";
+}
+
+/// That somebody is releasing a letter for an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Release {
+    /// Since when.
+    pub(crate) at: Timestamp,
+}
+
+impl Versioned for Release {
+    const KIND: &'static str = "release from quarantine";
 }

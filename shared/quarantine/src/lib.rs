@@ -5,10 +5,13 @@
 //! became of it. Items come first, then bytes, then rows: a row says that all is there, and an item without rows that nothing was
 //! decided yet.
 //!
+//! What lies here goes [`KEPT_DAYS`] after it came *here*, however old it was then.
+//!
 //! *Released* is what the row says. The letter then goes through the pipeline once more, under its own id: whoever decides asks
 //! the rows, and delivery, which looks for the id in the journal, gives it once, however often it is sent. A row says
 //! `Releasing` before the letter is in the queue, and `Released` behind it: what a dead process has left is sent again by the next one
-//! that is asked, and by housekeeping.
+//! that is asked, and by housekeeping, which finds it by an item in `T/quarantine-releases` under `ACCOUNT/ID`, written before `Releasing`
+//! and removed behind `Released`. What is on its way to somebody is not removed before that event's life is over.
 //!
 //! Invariants: nothing is removed before [`KEPT_DAYS`], whatever anybody says: what is deleted is only not shown any more, so that an event that
 //! comes late finds what was decided. If the process dies anywhere, the event that brought the letter comes again, and everything here may be

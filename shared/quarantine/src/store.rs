@@ -11,10 +11,10 @@ use pennypost_model::message::StoredMessage;
 use pennypost_model::scan::HeldFor;
 use pennypost_model::{AccountId, AccountKey, EventId, TenantId, Timestamp};
 use pennypost_ports::{
-    Consistency, Control, ControlKey, Expected, Objects, Outgoing, PortError, Put, Queue, crash,
+    Consistency, Control, ControlKey, Expected, Item, Objects, Outgoing, PortError, Put, Queue, crash,
 };
 
-use crate::letter::{Envelope, HeldLetter, HeldState, expires};
+use crate::letter::{Envelope, HeldLetter, HeldState, Release, expires};
 
 /// How often a compare-and-set loop begins again before it gives up.
 const MAX_ATTEMPTS: usize = 32;
@@ -22,6 +22,11 @@ const MAX_ATTEMPTS: usize = 32;
 const PAGE: usize = 100;
 /// Rows that are read or written at once.
 const AT_ONCE: usize = 16;
+/// For so long a released letter may be on its way: as long as any event is tried, and a day. What was decided about it is kept
+/// until then.
+const ON_ITS_WAY_MS: i64 = 72 * 3_600_000;
+/// After so long nobody is about to release a letter who said that he would, and has not.
+const BEGUN_MS: i64 = 3_600_000;
 
 /// Why something was not done.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -50,10 +55,15 @@ impl QuarantineError {
 }
 
 /// What was decided about a recipient of a letter that lies in quarantine.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Standing {
-    /// It is kept from him, for this.
-    Kept(HeldFor),
+    /// It is kept from him.
+    Kept {
+        /// For this.
+        held_for: HeldFor,
+        /// As it was decided then.
+        reasons: Vec<String>,
+    },
     /// It was released: he gets it, whatever a scanner says.
     Released,
 }
@@ -89,6 +99,14 @@ fn letters(tenant: TenantId) -> String {
     format!("{tenant}/quarantined-letters")
 }
 
+fn releases(tenant: TenantId) -> String {
+    format!("{tenant}/quarantine-releases")
+}
+
+fn release_key(account: AccountKey, letter: EventId) -> ControlKey {
+    ControlKey::new(releases(account.tenant), format!("{}/{letter}", account.account))
+}
+
 fn letter_key(tenant: TenantId, letter: EventId) -> ControlKey {
     ControlKey::new(letters(tenant), letter.to_string())
 }
@@ -119,9 +137,10 @@ impl Quarantine {
         let mut reads = stream::iter(reads).buffer_unordered(AT_ONCE);
         while let Some(row) = reads.next().await {
             if let Some((held, _)) = row? {
-                let kept = Standing::Kept(held.held_for);
-                let standing = if held.state.is_released() { Standing::Released } else { kept };
-                standings.insert(held.account, standing);
+                let HeldLetter { account, held_for, reasons, .. } = held;
+                let is_released = held.state.is_released();
+                let kept = Standing::Kept { held_for, reasons };
+                standings.insert(account, if is_released { Standing::Released } else { kept });
             }
         }
         Ok(standings)
@@ -140,7 +159,8 @@ impl Quarantine {
         let (tenant, letter) = (accepted.tenant, accepted.id);
         let object = names::quarantined(tenant, letter);
         let body = Body::Spooled { object: object.clone(), size: message.size };
-        let envelope = Envelope { accepted: Accepted { body, ..without_body(accepted) } };
+        let Some(kept) = recipients.iter().map(|held| held.kept).max() else { return Ok(()) };
+        let envelope = Envelope { accepted: Accepted { body, ..without_body(accepted) }, kept };
         let value = codec::encode(&envelope);
         self.control.put_if(&letter_key(tenant, letter), &value, Expected::Absent).await?;
         crash::point("quarantine.after-letter");
@@ -255,6 +275,14 @@ impl Quarantine {
         queue: &dyn Queue,
         (now, spool): (Timestamp, EventId),
     ) -> Result<Option<HeldLetter>, QuarantineError> {
+        let Some((held, _)) = self.row(account, letter).await? else { return Ok(None) };
+        if !matches!(held.state, HeldState::Held | HeldState::Releasing { .. }) {
+            return Ok(Some(held));
+        }
+        // What can't be read is not said to be released.
+        let Some(accepted) = self.whole(account, letter).await? else { return Ok(None) };
+        let begun = codec::encode(&Release { at: now });
+        self.control.put_if(&release_key(account, letter), &begun, Expected::Any).await?;
         let begin = |state| match state {
             HeldState::Held => Some(HeldState::Releasing { at: now }),
             _ => None,
@@ -262,26 +290,45 @@ impl Quarantine {
         let Some((held, _)) = self.change(account, letter, begin).await? else { return Ok(None) };
         crash::point("quarantine.after-releasing");
         match held.state {
-            HeldState::Releasing { .. } => self.send(held, queue, spool).await,
-            _ => Ok(Some(held)),
+            HeldState::Releasing { .. } => self.send(held, accepted, queue, spool).await,
+            _ => {
+                self.end_release(account, letter).await?;
+                Ok(Some(held))
+            }
         }
     }
 
-    async fn send(
-        &self,
-        held: HeldLetter,
-        queue: &dyn Queue,
-        spool: EventId,
-    ) -> Result<Option<HeldLetter>, QuarantineError> {
-        let (account, letter) = (held.account, held.letter);
+    /// A letter as it goes through the pipeline for one of its recipients; `None` if something of it is gone.
+    async fn whole(&self, account: AccountKey, letter: EventId) -> Result<Option<Accepted>, QuarantineError> {
         let tenant = account.tenant;
         let item = self.control.get(&letter_key(tenant, letter), Consistency::Strong).await?;
         let (Some(item), Some(message)) = (item, self.message(tenant, letter).await?) else {
             return Ok(None);
         };
-        let Envelope { mut accepted } = codec::decode(&item.value)?;
+        let Envelope { mut accepted, .. } = codec::decode(&item.value)?;
         accepted.recipients.retain(|recipient| recipient.account == account);
         accepted.body = Body::Inline(message);
+        Ok(Some(accepted))
+    }
+
+    /// Nobody is releasing it any more.
+    async fn end_release(&self, account: AccountKey, letter: EventId) -> Result<(), QuarantineError> {
+        let key = release_key(account, letter);
+        if let Some(begun) = self.control.get(&key, Consistency::Strong).await? {
+            self.control.delete_if(&key, begun.version).await?;
+        }
+        Ok(())
+    }
+
+    async fn send(
+        &self,
+        held: HeldLetter,
+        accepted: Accepted,
+        queue: &dyn Queue,
+        spool: EventId,
+    ) -> Result<Option<HeldLetter>, QuarantineError> {
+        let (account, letter) = (held.account, held.letter);
+        let tenant = account.tenant;
         let body = accept::for_the_queue(&*self.objects, accepted, spool).await?;
         let message = Outgoing { tenant, body, delay: std::time::Duration::ZERO };
         for sent in queue.send_batch(Stage::InboundParse, vec![message]).await {
@@ -293,6 +340,7 @@ impl Quarantine {
             _ => None,
         };
         let changed = self.change(account, letter, end).await?;
+        self.end_release(account, letter).await?;
         Ok(changed.map(|(held, _)| held))
     }
 
@@ -314,11 +362,12 @@ impl Quarantine {
         Ok(self.change(account, letter, end).await?.map(|(held, _)| held))
     }
 
-    /// Removes the letters of a tenant whose time is over, the oldest first, and sends those that were released and are perhaps
-    /// not in the queue; how many were removed. One query, where there is nothing.
+    /// Sends those letters of a tenant that were released and are perhaps not in the queue, and removes those whose time is over; how many
+    /// were removed. Two queries where there is nothing to be done. What one letter fails for is told in the program's log, and in no
+    /// other's way.
     ///
     /// # Errors
-    /// [`QuarantineError`]; what was removed before it is removed.
+    /// [`QuarantineError`], if the lists themselves can't be read.
     pub async fn look_after(
         &self,
         tenant: TenantId,
@@ -326,31 +375,21 @@ impl Quarantine {
         now: Timestamp,
         fresh: impl Fn() -> EventId + Send,
     ) -> Result<u64, QuarantineError> {
+        self.send_released(tenant, queue, now, fresh).await?;
         let (mut removed, mut after) = (0, None::<String>);
         loop {
             let page = self.control.query(&letters(tenant), "", after.as_deref(), PAGE).await?;
             for (sort, item) in &page {
                 let Ok(letter) = sort.parse::<EventId>() else { continue };
-                let envelope: Envelope = match codec::decode(&item.value) {
-                    Ok(envelope) => envelope,
+                // They are in the order of their ids, and none came here before there was one.
+                if expires(letter.time()) > now {
+                    return Ok(removed);
+                }
+                match self.remove_if_over(tenant, letter, item, now).await {
+                    Ok(is_removed) => removed += u64::from(is_removed),
                     Err(error) => {
                         tracing::warn!(%tenant, %letter, %error, "a letter in quarantine is passed over");
-                        continue;
                     }
-                };
-                let accounts: Vec<AccountKey> =
-                    envelope.accepted.recipients.iter().map(|recipient| recipient.account).collect();
-                let mut waits = false;
-                for account in &accounts {
-                    let Some((held, _)) = self.row(*account, letter).await? else { continue };
-                    if matches!(held.state, HeldState::Releasing { .. }) {
-                        waits = true;
-                        self.send(held, queue, fresh()).await?;
-                    }
-                }
-                if expires(letter) <= now && !waits {
-                    self.remove(tenant, letter, &accounts, item.version).await?;
-                    removed += 1;
                 }
             }
             match page.last() {
@@ -360,21 +399,91 @@ impl Quarantine {
         }
     }
 
-    async fn remove(
+    /// Sends what was released, and is perhaps not in the queue.
+    async fn send_released(
+        &self,
+        tenant: TenantId,
+        queue: &dyn Queue,
+        now: Timestamp,
+        fresh: impl Fn() -> EventId + Send,
+    ) -> Result<(), QuarantineError> {
+        let mut after = None::<String>;
+        loop {
+            let page = self.control.query(&releases(tenant), "", after.as_deref(), PAGE).await?;
+            for (sort, item) in &page {
+                let named = sort.split_once('/').and_then(|(account, letter)| {
+                    let account = AccountKey { tenant, account: account.parse().ok()? };
+                    Some((account, letter.parse::<EventId>().ok()?))
+                });
+                let Some((account, letter)) = named else { continue };
+                // What can't be read was begun long ago.
+                let begun = codec::decode::<Release>(&item.value).map_or(Timestamp(0), |release| release.at);
+                let is_old = begun.plus_millis(BEGUN_MS) <= now;
+                if let Err(error) = self.finish_release(account, letter, is_old, queue, fresh()).await {
+                    tracing::warn!(%tenant, %letter, %error, "a released letter is not sent yet");
+                }
+            }
+            match page.last() {
+                Some((last, _)) if page.len() == PAGE => after = Some(last.clone()),
+                _ => return Ok(()),
+            }
+        }
+    }
+
+    async fn finish_release(
+        &self,
+        account: AccountKey,
+        letter: EventId,
+        is_old: bool,
+        queue: &dyn Queue,
+        spool: EventId,
+    ) -> Result<(), QuarantineError> {
+        match self.row(account, letter).await? {
+            Some((held, _)) if matches!(held.state, HeldState::Releasing { .. }) => {
+                let Some(accepted) = self.whole(account, letter).await? else {
+                    tracing::error!(%account, %letter, "a released letter is gone, and can't be sent");
+                    return self.end_release(account, letter).await;
+                };
+                self.send(held, accepted, queue, spool).await.map(drop)
+            }
+            // Perhaps somebody is about to say that it is released.
+            Some((held, _)) if held.state == HeldState::Held && !is_old => Ok(()),
+            _ => self.end_release(account, letter).await,
+        }
+    }
+
+    /// Removes a letter, if its time is over for all from whom it was kept, and it is on its way to none of them. A read for each recipient
+    /// of one that may go, and none for others.
+    async fn remove_if_over(
         &self,
         tenant: TenantId,
         letter: EventId,
-        accounts: &[AccountKey],
-        version: u64,
-    ) -> Result<(), QuarantineError> {
-        for account in accounts {
-            if let Some((_, version)) = self.row(*account, letter).await? {
-                self.control.delete_if(&row_key(*account, letter), version).await?;
+        item: &Item,
+        now: Timestamp,
+    ) -> Result<bool, QuarantineError> {
+        let envelope: Envelope = codec::decode(&item.value)?;
+        if expires(envelope.kept) > now {
+            return Ok(false);
+        }
+        let mut found = Vec::new();
+        for recipient in &envelope.accepted.recipients {
+            let Some((held, version)) = self.row(recipient.account, letter).await? else { continue };
+            let stays = match held.state {
+                HeldState::Held | HeldState::Deleted { .. } => false,
+                HeldState::Releasing { .. } => self.message(tenant, letter).await?.is_some(),
+                HeldState::Released { at } => at.plus_millis(ON_ITS_WAY_MS) > now,
+            };
+            if stays || held.expires() > now {
+                return Ok(false);
             }
+            found.push((held.account, version));
+        }
+        for (account, version) in found {
+            self.control.delete_if(&row_key(account, letter), version).await?;
         }
         self.objects.delete(&names::quarantined(tenant, letter)).await?;
-        self.control.delete_if(&letter_key(tenant, letter), version).await?;
-        Ok(())
+        self.control.delete_if(&letter_key(tenant, letter), item.version).await?;
+        Ok(true)
     }
 }
 

@@ -35,6 +35,10 @@ impl Bench {
     }
 
     async fn keep(&self, id: EventId, kept: &[AccountKey]) -> Accepted {
+        self.keep_at(id.time(), id, kept).await
+    }
+
+    async fn keep_at(&self, now: Timestamp, id: EventId, kept: &[AccountKey]) -> Accepted {
         let message = compress(b"Subject: hello\r\n\r\nhello\r\n").expect("compresses");
         let recipient =
             |account| Recipient { account, address: "someone@t.test".to_owned(), via: Via::Direct };
@@ -54,7 +58,7 @@ impl Bench {
             account: *account,
             address: "someone@t.test".to_owned(),
             accepted: id.time(),
-            kept: id.time(),
+            kept: now,
             reverse_path: "bob@sender.test".to_owned(),
             from: Contact::default(),
             subject: "hello".to_owned(),
@@ -82,6 +86,26 @@ impl Bench {
         sent
     }
 
+    /// What a process has left that died between saying that a letter is released and sending it.
+    async fn leave_releasing(&self, account: AccountKey, id: EventId) {
+        let name = format!("{}/{id}", account.account);
+        let key = ControlKey::new(format!("{TENANT}/quarantine"), name.clone());
+        let mut held = self.quarantine.letter(account, id).await.expect("read").expect("there");
+        held.state = HeldState::Releasing { at: THEN };
+        self.control.put_if(&key, &codec::encode(&held), Expected::Any).await.expect("written");
+        let key = ControlKey::new(format!("{TENANT}/quarantine-releases"), name);
+        self.control.put_if(&key, b"", Expected::Any).await.expect("written");
+    }
+
+    /// What is noted of letters that are being released.
+    async fn releases(&self) -> usize {
+        self.control
+            .query(&format!("{TENANT}/quarantine-releases"), "", None, 10)
+            .await
+            .expect("listed")
+            .len()
+    }
+
     async fn release(&self, account: AccountKey, id: EventId) -> Option<HeldLetter> {
         let spool = EventId::from_parts(THEN, 99);
         self.quarantine.release(account, id, &*self.queue, (THEN, spool)).await.expect("released")
@@ -91,6 +115,10 @@ impl Bench {
         let fresh = || EventId::from_parts(now, 98);
         self.quarantine.look_after(TENANT, &*self.queue, now, fresh).await.expect("looked after")
     }
+}
+
+fn kept_for_spam() -> Standing {
+    Standing::Kept { held_for: HeldFor::Spam, reasons: Vec::new() }
 }
 
 fn id(number: u128) -> EventId {
@@ -112,7 +140,7 @@ async fn what_is_released_goes_to_its_recipient_alone_and_once() {
     let standings = bench.quarantine.standings(TENANT, id(1), &[ANN, BEA]).await.expect("read");
     assert_eq!(
         (standings.get(&ANN), standings.get(&BEA)),
-        (Some(&Standing::Released), Some(&Standing::Kept(HeldFor::Spam)))
+        (Some(&Standing::Released), Some(&kept_for_spam()))
     );
     assert_eq!(bench.release(ANN, id(9)).await, None);
     let other = AccountKey { tenant: TenantId(8), ..ANN };
@@ -136,7 +164,7 @@ async fn what_is_deleted_is_not_shown_and_still_kept_from_its_recipient() {
         []
     );
     let standings = bench.quarantine.standings(TENANT, id(1), &[ANN]).await.expect("read");
-    assert_eq!(standings.get(&ANN), Some(&Standing::Kept(HeldFor::Spam)));
+    assert_eq!(standings.get(&ANN), Some(&kept_for_spam()));
     assert!(matches!(
         bench.release(ANN, id(1)).await,
         Some(HeldLetter { state: HeldState::Deleted { .. }, .. })
@@ -177,20 +205,95 @@ async fn what_has_lain_there_for_its_time_goes_and_nothing_else() {
 async fn what_was_to_be_released_is_sent_by_the_next_one_who_looks() {
     let bench = Bench::open();
     bench.keep(id(1), &[ANN]).await;
-    let key = ControlKey::new(format!("{TENANT}/quarantine"), format!("{}/{}", ANN.account, id(1)));
-    let mut held = bench.quarantine.letter(ANN, id(1)).await.expect("read").expect("there");
-    held.state = HeldState::Releasing { at: THEN };
-    bench.control.put_if(&key, &codec::encode(&held), Expected::Any).await.expect("written");
-    let end = THEN.plus_millis((KEPT_DAYS + 1) * 86_400_000);
-    assert_eq!(bench.look_after(end).await, 0, "it is not removed before it is sent");
-    assert_eq!(bench.sent().await.len(), 1);
+    bench.leave_releasing(ANN, id(1)).await;
+    let day = THEN.plus_millis(86_400_000);
+    assert_eq!(bench.look_after(day).await, 0);
+    assert_eq!((bench.sent().await.len(), bench.releases().await), (1, 0));
+    let end = THEN.plus_millis(KEPT_DAYS * 86_400_000);
     assert_eq!(bench.look_after(end).await, 1);
     assert!(bench.sent().await.is_empty());
 
     bench.keep(id(2), &[ANN]).await;
-    let key = ControlKey::new(format!("{TENANT}/quarantine"), format!("{}/{}", ANN.account, id(2)));
-    held.letter = id(2);
-    bench.control.put_if(&key, &codec::encode(&held), Expected::Any).await.expect("written");
+    bench.leave_releasing(ANN, id(2)).await;
     let released = bench.release(ANN, id(2)).await.expect("there");
     assert_eq!((released.state, bench.sent().await.len()), (HeldState::Released { at: THEN }, 1));
+    assert_eq!(bench.releases().await, 0);
+}
+
+/// A letter that had waited for days before it came into quarantine was over at once, and gone with the next housekeeping.
+#[tokio::test]
+async fn however_old_a_letter_is_it_lies_there_for_seven_days() {
+    let bench = Bench::open();
+    let late = THEN.plus_millis(8 * 86_400_000);
+    bench.keep_at(late, id(1), &[ANN]).await;
+    assert_eq!(bench.look_after(late).await, 0);
+    let listed = bench.quarantine.list(TENANT, None, None, (late, 10)).await.expect("listed").letters;
+    assert_eq!(
+        listed.iter().map(HeldLetter::expires).collect::<Vec<_>>(),
+        [late.plus_millis(7 * 86_400_000)]
+    );
+    // From one more it is kept later: it stays for him, and no longer for her.
+    let later = late.plus_millis(5 * 86_400_000);
+    bench.keep_at(later, id(1), &[BEA]).await;
+    let end = late.plus_millis(KEPT_DAYS * 86_400_000);
+    assert_eq!(bench.look_after(end).await, 0);
+    let listed = bench.quarantine.list(TENANT, None, None, (end, 10)).await.expect("listed").letters;
+    assert_eq!(listed.iter().map(|held| held.account).collect::<Vec<_>>(), [BEA]);
+    assert!(bench.release(BEA, id(1)).await.expect("there").state.is_released());
+    assert_eq!(bench.sent().await.len(), 1);
+    assert_eq!(bench.look_after(later.plus_millis(KEPT_DAYS * 86_400_000)).await, 1);
+}
+
+/// The row went before the event that was sent because of it: the letter was scanned anew, and kept once more.
+#[tokio::test]
+async fn what_is_released_at_last_stays_until_it_has_come() {
+    let bench = Bench::open();
+    let nearly = THEN.plus_millis(KEPT_DAYS * 86_400_000 - 1_000);
+    bench.keep(id(1), &[ANN]).await;
+    let spool = EventId::from_parts(nearly, 99);
+    bench.quarantine.release(ANN, id(1), &*bench.queue, (nearly, spool)).await.expect("released");
+    for hours in [1, 71] {
+        assert_eq!(bench.look_after(nearly.plus_millis(hours * 3_600_000)).await, 0, "{hours}");
+        let standings = bench.quarantine.standings(TENANT, id(1), &[ANN]).await.expect("read");
+        assert_eq!(standings.get(&ANN), Some(&Standing::Released));
+    }
+    assert_eq!(bench.look_after(nearly.plus_millis(72 * 3_600_000)).await, 1);
+}
+
+/// One row that could not be read ended housekeeping for all that stood behind it.
+#[tokio::test]
+async fn what_cannot_be_read_is_in_no_others_way() {
+    let bench = Bench::open();
+    for number in 1..=4 {
+        bench.keep(id(number), &[ANN]).await;
+    }
+    let row = ControlKey::new(format!("{TENANT}/quarantine"), format!("{}/{}", ANN.account, id(1)));
+    bench.control.put_if(&row, b"\xff\xff", Expected::Any).await.expect("written");
+    let letter = ControlKey::new(format!("{TENANT}/quarantined-letters"), id(2).to_string());
+    bench.control.put_if(&letter, b"\xff\xff", Expected::Any).await.expect("written");
+    for (account, number) in [(ANN, 3), (ANN, 4)] {
+        bench.leave_releasing(account, id(number)).await;
+    }
+    // Its bytes are gone: it can't be sent, and holds nothing back.
+    for object in bench.objects.list("", None, 10).await.expect("listed") {
+        if object.name.ends_with(&id(3).to_string()) {
+            bench.objects.delete(&object.name).await.expect("deleted");
+        }
+    }
+    assert_eq!(bench.release(ANN, id(3)).await, None);
+    let end = THEN.plus_millis(KEPT_DAYS * 86_400_000);
+    assert_eq!(bench.look_after(end).await, 2);
+    let sent: Vec<EventId> = bench.sent().await.iter().map(|accepted| accepted.id).collect();
+    assert_eq!((sent, bench.releases().await), (vec![id(4)], 0));
+    // Somebody is about to release it, or died before he said so.
+    let later = EventId::from_parts(end, 1);
+    bench.keep(later, &[BEA]).await;
+    let key = ControlKey::new(format!("{TENANT}/quarantine-releases"), format!("{}/{later}", BEA.account));
+    bench.control.put_if(&key, b"", Expected::Any).await.expect("written");
+    bench.look_after(end).await;
+    assert_eq!((bench.sent().await.len(), bench.releases().await), (0, 0));
+    assert_eq!(
+        bench.quarantine.letter(BEA, later).await.expect("read").map(|held| held.state),
+        Some(HeldState::Held)
+    );
 }

@@ -4,10 +4,12 @@
 //! [`SUSPECTS`]: the events that are in hand alone. A panic or a bad record fails one event, never its batch. If the
 //! process dies, what it had in hand comes again; an event that was in hand alone too often then is given up.
 
+use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use pennypost_meter::Counts;
 use pennypost_model::codec;
 use pennypost_model::event::{Event, Stage};
@@ -24,6 +26,13 @@ use crate::{Failure, Pipeline};
 
 /// From this try on an event is handled by itself, so that it can't take others with it.
 const ALONE_FROM_TRY: u32 = 3;
+/// After so long with events that are handled by themselves, one after the other, the rest of the batch is left for another time: before
+/// the queue hands it out again, or the time of a function is over.
+const ALONE_FOR: Duration = Duration::from_secs(15);
+/// What was left so comes again then.
+const LEFT: Duration = Duration::from_secs(1);
+/// Events of which it is remembered that they wait for something.
+const WAITING: usize = 10_000;
 
 /// When an event is tried again, and when it is given up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -90,6 +99,9 @@ pub struct Desk {
     queue: Arc<dyn Queue>,
     log: Arc<dyn Log>,
     suspects: Suspects,
+    /// Events that have come to an end here without taking anything with them, and wait for something that their handler has named a time
+    /// for. However often that was, they need not be handled by themselves: of many that wait each would take its time.
+    waiting: Arc<Mutex<VecDeque<String>>>,
     clock: Arc<dyn Clock>,
     patience: Patience,
     acknowledgement: Acknowledgement,
@@ -107,7 +119,8 @@ impl Desk {
         patience: Patience,
         acknowledgement: Acknowledgement,
     ) -> Desk {
-        Desk { pipeline, queue, log, suspects: Suspects(control), clock, patience, acknowledgement }
+        let (suspects, waiting) = (Suspects(control), Arc::default());
+        Desk { pipeline, queue, log, suspects, waiting, clock, patience, acknowledgement }
     }
 
     /// The stages that it handles.
@@ -130,14 +143,47 @@ impl Desk {
     }
 
     async fn handle_each(&self, stage: Stage, messages: Vec<Received>) -> Settled {
-        let (alone, together): (Vec<Received>, Vec<Received>) =
-            messages.into_iter().partition(|message| message.tries >= ALONE_FROM_TRY);
+        let (alone, together): (Vec<Received>, Vec<Received>) = messages
+            .into_iter()
+            .partition(|message| message.tries >= ALONE_FROM_TRY && !self.has_waited(stage, message));
         let at_once = !alone.is_empty();
         let mut settled = self.handle_batch(stage, together, at_once).await;
+        let begun = Instant::now();
         for message in alone {
-            settled.add(self.handle_suspect(stage, message).await);
+            settled.add(match begun.elapsed() < ALONE_FOR {
+                true => self.handle_suspect(stage, message).await,
+                false => self.leave(stage, message).await,
+            });
         }
         settled
+    }
+
+    /// Leaves an event for another time.
+    async fn leave(&self, stage: Stage, message: Received) -> Settled {
+        if let Err(error) = self.queue.retry_later(stage, &message.receipt, LEFT).await {
+            tracing::warn!(stage = stage.queue(), %error, "event stays in flight until its time-out");
+        }
+        Settled { retried: 1, open: vec![message.receipt], ..Settled::default() }
+    }
+
+    /// Has it waited for something when it was tried last? Then it does not count as one that waits any more.
+    fn has_waited(&self, stage: Stage, message: &Received) -> bool {
+        let mut waiting = self.waiting.lock();
+        if waiting.is_empty() {
+            return false;
+        }
+        let key = suspect_key(stage, message).sort;
+        let place = waiting.iter().position(|known| *known == key);
+        place.is_some_and(|place| waiting.remove(place).is_some())
+    }
+
+    /// Notes that it waits for something.
+    fn note_waiting(&self, stage: Stage, message: &Received) {
+        let mut waiting = self.waiting.lock();
+        if waiting.len() >= WAITING {
+            waiting.pop_front();
+        }
+        waiting.push_back(suspect_key(stage, message).sort);
     }
 
     /// Handles an event that has failed before. What is in hand is noted first: an event that is found noted too
@@ -224,6 +270,9 @@ impl Desk {
         };
         let cause = failure.cause.as_str();
         let again = failure.temporary && !exhausted;
+        if again && failure.retry_after.is_some() {
+            self.note_waiting(stage, &message);
+        }
         let result = if again {
             settled.retried += 1;
             let delay = failure.retry_after.unwrap_or_else(|| self.patience.retry_delay(message.tries));

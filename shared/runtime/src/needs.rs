@@ -407,16 +407,16 @@ pub const PARSE: Needs = Needs {
 };
 
 /// policy-filter: reads policies, and where there are scanners what was decided about letters in quarantine, and spooled letters; notes in the
-/// log which letters wait for scanners, and tells members what is withheld. Spools what grew too large for the next queue.
+/// log which letters wait for scanners. Spools what grew too large for the next queue.
 pub const FILTER: Needs = Needs {
     control: Access::Read,
     log: Access::ReadWrite,
     objects: ObjectAccess { read: SPOOL, write: SPOOL, ..ObjectAccess::NONE },
-    sends: Stages::of(&[Stage::InboundParse, Stage::Deliver]),
+    sends: Stages::of(&[Stage::Deliver]),
     ..Needs::stage(Stage::PolicyFilter, 256, MAIL_SECONDS, LETTERS)
 };
 
-/// deliver: packs, journals, traces; puts into quarantine what scanners speak against; removes spooled letters.
+/// deliver: packs, journals, traces; puts into quarantine what scanners speak against, and tells people of it; removes spooled letters.
 pub const DELIVER: Needs = Needs {
     journal: Access::ReadWrite,
     control: Access::ReadWrite,
@@ -427,7 +427,7 @@ pub const DELIVER: Needs = Needs {
         delete: SPOOL.and(ENTRY),
         ..ObjectAccess::NONE
     },
-    sends: Stages::of(&[Stage::Notify, Stage::Housekeep]),
+    sends: Stages::of(&[Stage::InboundParse, Stage::Notify, Stage::Housekeep]),
     ..Needs::stage(Stage::Deliver, 512, MAIL_SECONDS, LETTERS)
 };
 
@@ -594,7 +594,7 @@ mod tests {
         );
         assert_eq!(unfused[1].journal, Access::None);
         let partly = of_queue(Stage::InboundParse, &Fusing::of([Stage::PolicyFilter]));
-        assert_eq!(partly.sends, Stages::of(&[Stage::InboundParse, Stage::Deliver]));
+        assert_eq!(partly.sends, Stages::of(&[Stage::Deliver]));
         assert_eq!((partly.control, partly.journal), (Access::Read, Access::None));
     }
 

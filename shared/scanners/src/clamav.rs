@@ -22,6 +22,8 @@ const MAX_ANSWER: u64 = 4_096;
 const MAX_NAME: usize = 120;
 /// For so long it is believed which version answers.
 const VERSION_KNOWN: Duration = Duration::from_secs(600);
+/// For so long the version is waited for: what was found is known by then.
+const VERSION_WAIT: Duration = Duration::from_secs(2);
 
 /// A clamd.
 pub struct ClamAv {
@@ -49,15 +51,18 @@ impl ClamAv {
             connection.write_all(b"zVERSION\0").await.map_err(|error| error.kind().to_string())?;
             answer(&mut *connection).await
         };
-        let version = asked.await.map(|version| short(&version)).unwrap_or_default();
+        let asked = tokio::time::timeout(VERSION_WAIT, asked).await.unwrap_or_else(|_| Err(String::new()));
+        let version = asked.map(|version| short(&version)).unwrap_or_default();
         // `ClamAV 1.4.3/27400/Mon Nov 23 08:00:00 2026`: the day says nothing that the number does not.
         let version = version.splitn(3, '/').take(2).collect::<Vec<_>>().join("/");
         *self.version.lock() = Some((Instant::now(), version.clone()));
         version
     }
 
-    async fn streamed(&self, raw: &[u8]) -> Result<String, String> {
-        let mut connection = self.place.connect().await?;
+    async fn streamed(&self, raw: &[u8]) -> Result<String, ScanError> {
+        let failed = |cause| ScanError::Failed { scanner: NAME, cause };
+        let connected = self.place.connect().await;
+        let mut connection = connected.map_err(|cause| ScanError::Unavailable { scanner: NAME, cause })?;
         let sent = async {
             connection.write_all(b"zINSTREAM\0").await?;
             for chunk in raw.chunks(CHUNK) {
@@ -71,8 +76,8 @@ impl ClamAv {
         // Who has had enough says so, and takes no more.
         match (answer(&mut *connection).await, sent) {
             (Ok(said), _) => Ok(said),
-            (Err(_), Err(error)) => Err(format!("the connection broke: {}", error.kind())),
-            (Err(cause), Ok(())) => Err(cause),
+            (Err(_), Err(error)) => Err(failed(format!("the connection broke: {}", error.kind()))),
+            (Err(cause), Ok(())) => Err(failed(cause)),
         }
     }
 }
@@ -113,7 +118,7 @@ fn meant(line: &str) -> Result<Finding, ScanError> {
     if said.contains("size limit exceeded") {
         return Err(refused("it is larger than clamd takes"));
     }
-    Err(ScanError::Unavailable { scanner: NAME, cause: short(said) })
+    Err(ScanError::Failed { scanner: NAME, cause: short(said) })
 }
 
 #[async_trait]
@@ -131,15 +136,15 @@ impl Scanner for ClamAv {
             let cause = format!("it has more than {} bytes", self.max_bytes);
             return Err(ScanError::Refused { scanner: NAME, cause });
         }
-        let unavailable = |cause| ScanError::Unavailable { scanner: NAME, cause };
-        let asked = async {
-            let line = self.streamed(letter.raw).await.map_err(unavailable)?;
-            let finding = meant(&line)?;
-            Ok(ScanReport { scanner: NAME, version: self.version().await, finding })
-        };
-        match tokio::time::timeout(self.wait, asked).await {
-            Ok(report) => report,
-            Err(_) => Err(unavailable(format!("it took longer than {} s", self.wait.as_secs()))),
+        match tokio::time::timeout(self.wait, self.streamed(letter.raw)).await {
+            Ok(line) => {
+                let finding = meant(&line?)?;
+                Ok(ScanReport { scanner: NAME, version: self.version().await, finding })
+            }
+            Err(_) => {
+                let cause = format!("it took longer than {} s", self.wait.as_secs());
+                Err(ScanError::Failed { scanner: NAME, cause })
+            }
         }
     }
 }
@@ -225,7 +230,7 @@ mod tests {
         let refused =
             |scanned: Result<ScanReport, ScanError>| matches!(scanned, Err(ScanError::Refused { .. }));
         let failed =
-            |scanned: Result<ScanReport, ScanError>| matches!(scanned, Err(ScanError::Unavailable { .. }));
+            |scanned: Result<ScanReport, ScanError>| matches!(scanned, Err(ScanError::Failed { .. }));
         let (place, _told) = clamd(Some("INSTREAM size limit exceeded. ERROR")).await;
         assert!(refused(ClamAv::new(place.clone(), WAIT, 1 << 20).scan(&letter(b"x")).await));
         assert!(refused(ClamAv::new(place, WAIT, 3).scan(&letter(b"four")).await));
@@ -238,7 +243,8 @@ mod tests {
         let clamav = ClamAv::new(silent.clone(), Duration::from_millis(200), 1 << 20);
         assert!(failed(clamav.scan(&letter(b"x")).await));
         drop(listener);
-        assert!(failed(ClamAv::new(silent, WAIT, 1 << 20).scan(&letter(b"x")).await));
+        let gone = ClamAv::new(silent, WAIT, 1 << 20).scan(&letter(b"x")).await;
+        assert!(matches!(gone, Err(ScanError::Unavailable { .. })), "{gone:?}");
     }
 
     /// clamd stops reading where its limit is, and closes.

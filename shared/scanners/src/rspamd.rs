@@ -15,7 +15,7 @@ use pennypost_model::scan::{Finding, Points, ScanReport, SpamFinding};
 use pennypost_ports::{ScanError, ScanLetter, Scanner, ScansFor};
 use serde::Deserialize;
 
-use crate::place::Place;
+use crate::place::{Connection, Place};
 
 const NAME: &str = "rspamd";
 /// Bytes of an answer at most.
@@ -74,8 +74,19 @@ impl Rspamd {
         Rspamd { place, wait, max_bytes }
     }
 
-    async fn asked(&self, letter: &ScanLetter<'_>) -> Result<ScanReport, String> {
-        let io = TokioIo::new(self.place.connect().await?);
+    async fn asked(&self, letter: &ScanLetter<'_>) -> Result<ScanReport, ScanError> {
+        let connected = self.place.connect().await;
+        let connection = connected.map_err(|cause| ScanError::Unavailable { scanner: NAME, cause })?;
+        let told = self.asked_over(connection, letter).await;
+        told.map_err(|cause| ScanError::Failed { scanner: NAME, cause })
+    }
+
+    async fn asked_over(
+        &self,
+        connection: Box<dyn Connection>,
+        letter: &ScanLetter<'_>,
+    ) -> Result<ScanReport, String> {
+        let io = TokioIo::new(connection);
         let told = |error: hyper::Error| format!("no answer: {error}");
         let (mut sender, connection) = http1::handshake(io).await.map_err(told)?;
         let request = request(letter)?;
@@ -142,10 +153,12 @@ impl Scanner for Rspamd {
             let cause = format!("it has more than {} bytes", self.max_bytes);
             return Err(ScanError::Refused { scanner: NAME, cause });
         }
-        let unavailable = |cause| ScanError::Unavailable { scanner: NAME, cause };
         match tokio::time::timeout(self.wait, self.asked(letter)).await {
-            Ok(report) => report.map_err(unavailable),
-            Err(_) => Err(unavailable(format!("it took longer than {} s", self.wait.as_secs()))),
+            Ok(report) => report,
+            Err(_) => {
+                let cause = format!("it took longer than {} s", self.wait.as_secs());
+                Err(ScanError::Failed { scanner: NAME, cause })
+            }
         }
     }
 }
@@ -225,7 +238,7 @@ mod tests {
         ] {
             let (place, _asked) = rspamd(status, document).await;
             let scanned = scan(place).await;
-            assert!(matches!(scanned, Err(ScanError::Unavailable { .. })), "{document} {scanned:?}");
+            assert!(matches!(scanned, Err(ScanError::Failed { .. })), "{document} {scanned:?}");
         }
         let (place, _asked) = rspamd("200 OK", r#"{"is_skipped":true}"#).await;
         assert!(matches!(scan(place).await, Ok(ScanReport { finding: Finding::Unscanned(_), .. })));
@@ -249,8 +262,12 @@ mod tests {
             });
             let scanned =
                 Rspamd::new(place, Duration::from_millis(500), 1 << 20).scan(&letter(b"x", &[])).await;
-            assert!(matches!(scanned, Err(ScanError::Unavailable { .. })), "{scanned:?}");
+            assert!(matches!(scanned, Err(ScanError::Failed { .. })), "{scanned:?}");
             served.abort();
         }
+        let nobody =
+            Rspamd::new(Place::Unix("/nowhere/rspamd.sock".into()), Duration::from_secs(20), 1 << 20);
+        let scanned = nobody.scan(&letter(b"x", &[])).await;
+        assert!(matches!(scanned, Err(ScanError::Unavailable { .. })), "{scanned:?}");
     }
 }

@@ -11,10 +11,12 @@ use fluent_bundle::concurrent::FluentBundle;
 use fluent_bundle::{FluentArgs, FluentResource, FluentValue};
 
 mod directory;
+mod plain;
 #[cfg(test)]
 mod tests;
 
 pub use directory::directory_message;
+pub use plain::plain;
 
 const EN: &str = include_str!("en.ftl");
 const ZH_CN: &str = include_str!("zh-CN.ftl");

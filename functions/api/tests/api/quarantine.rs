@@ -192,6 +192,8 @@ async fn a_summary_tells_once_of_each_letter_and_its_links_release() {
     assert_eq!(office.ask(&it.session, "GET", &path, None).await.json(), json!({ "enabled": false }));
     let said = office.ask(&it.session, "PUT", &path, Some(&json!({ "enabled": true }))).await;
     assert_eq!((said.status.as_u16(), said.json()), (200, json!({ "enabled": true })));
+    assert_eq!(administration.send_quarantine_digests(home.id).await, Ok(0), "it has only just come");
+    office.clock.put_forward(600_000);
     assert_eq!(administration.send_quarantine_digests(home.id).await, Ok(1));
     assert_eq!(administration.send_quarantine_digests(home.id).await, Ok(0), "each letter once");
     let summaries = office.letters().await;

@@ -1,7 +1,8 @@
 //! What people are told of letters that a virus keeps from them: a member who has sent one, by a report (RFC 3464), since it goes to nobody;
 //! recipients, by a few words. In English and in Chinese: nobody knows which language a mailbox reads.
 //!
-//! Both are events of the system under an id that is made of the letter's: however often that comes, they come once. Their
+//! Told is what came of it, and not what was decided: who has got the letter by an earlier try is in no report, and not told that it is kept from him.
+//! All are events of the system under an id that is made of the letter's: however often that comes, they come once. Their
 //! text names no address but the recipient's own and the sender's, and of the sender's words only the subject.
 
 use base64::Engine;
@@ -10,12 +11,14 @@ use pennypost_mailstore::StoreError;
 use pennypost_mailstore::compress::compress;
 use pennypost_model::EventId;
 use pennypost_model::event::{
-    Accepted, AuthResults, Body, Decided, Recipient, Source, SourceKind, Target, Via,
+    Accepted, AuthResults, Body, Decided, Decision, Event, Recipient, Source, SourceKind, Target, Via,
 };
 use pennypost_model::message::cut;
 use pennypost_model::scan::{HeldFor, Withheld};
-use pennypost_policy::scanning::VIRUS_REASON;
-use pennypost_text::{Lang, Text, say};
+use pennypost_policy::scanning::{TOLD_REASON, VIRUS_REASON};
+use pennypost_text::{Lang, Text, plain, say};
+
+use crate::tip::Found;
 
 /// Characters of a line of base64 (RFC 2045 section 6.8).
 const LINE: usize = 76;
@@ -24,46 +27,99 @@ const WORD: usize = 45;
 /// Recipients that a report names.
 const NAMED: usize = 100;
 
+/// What is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Told {
+    /// A letter lies in quarantine.
+    Kept,
+    /// It was deleted.
+    Deleted,
+    /// It goes to nobody. Of those that members send only this is told.
+    Refused,
+}
+
 /// The id of what is told of a letter: as old as it, and nobody else's.
-const fn id_of(letter: EventId) -> EventId {
+const fn id_of(letter: EventId, told: Told) -> EventId {
     let mut bytes = letter.to_bytes();
-    bytes[8] ^= 0x40;
+    bytes[8] ^= match told {
+        Told::Kept | Told::Refused => 0x40,
+        Told::Deleted => 0x20,
+    };
     EventId::from_bytes(bytes)
 }
 
-/// What is to be told of a letter, if anything.
-pub(crate) fn of(decided: &Decided, tells_recipients: bool) -> Result<Option<Accepted>, StoreError> {
-    let virus = decided.decisions.iter().flat_map(|decision| &decision.reasons);
-    let virus = virus.filter_map(|reason| reason.strip_prefix(VIRUS_REASON)).next();
-    let Some(virus) = virus else { return Ok(None) };
-    match decided.accepted.source.kind.submission() {
-        Some(submission) => {
+/// What is to be told of a letter, of which these have copies.
+pub(crate) fn of(decided: &Decided, placed: &Found) -> Vec<Event> {
+    let accepted = &decided.accepted;
+    let mut told = Vec::new();
+    if let Some(submission) = accepted.source.kind.submission() {
+        let refused =
+            without(decided, placed, |one| matches!(one.target, Target::Withheld(Withheld::Refused(_))));
+        let refused: Vec<&str> =
+            refused.iter().filter(|one| one.via != Via::Sent).map(|one| one.address.as_str()).collect();
+        // Members elsewhere of groups are named by the addresses of these.
+        let groups = accepted.source.kind.groups().iter().map(|group| group.address.as_str());
+        let refused: Vec<&str> = match decided.is_refused() {
+            true if refused.is_empty() => groups.collect(),
+            _ => refused,
+        };
+        if !refused.is_empty() {
             let (account, address) = (submission.submitter.account, submission.submitter.address.clone());
-            let report = report(decided, &address, virus);
+            let report = report(decided, &address, &refused);
             let recipient = Recipient { account, address, via: Via::Direct };
-            accepted(decided, vec![recipient], report).map(Some)
+            told.push(letter(decided, Told::Refused, vec![recipient], report));
         }
-        None if tells_recipients => {
-            let is_kept = |target| {
-                let kept = [Withheld::Quarantined(HeldFor::Virus), Withheld::Deleted(HeldFor::Virus)];
-                kept.map(Target::Withheld).contains(&target)
-            };
-            let kept = decided.each().filter(|(_, decision)| is_kept(decision.target));
-            let recipients: Vec<Recipient> = kept.map(|(recipient, _)| recipient.clone()).collect();
-            let Some(first) = recipients.first() else { return Ok(None) };
-            let is_deleted = decided
-                .decisions
-                .iter()
-                .any(|one| one.target == Target::Withheld(Withheld::Deleted(HeldFor::Virus)));
-            let words = words(decided, &first.address, recipients.len(), virus, is_deleted);
-            accepted(decided, recipients, words).map(Some)
-        }
-        None => Ok(None),
+        return posted(decided, told);
     }
+    let is_told = |one: &Decision, held: Withheld| {
+        one.target == Target::Withheld(held) && one.reasons.iter().any(|reason| reason == TOLD_REASON)
+    };
+    for (what, held) in [
+        (Told::Kept, Withheld::Quarantined(HeldFor::Virus)),
+        (Told::Deleted, Withheld::Deleted(HeldFor::Virus)),
+    ] {
+        let recipients = without(decided, placed, |one| is_told(one, held));
+        let Some(first) = recipients.first() else { continue };
+        let words = words(decided, &first.address, recipients.len(), what);
+        told.push(letter(decided, what, recipients.into_iter().cloned().collect(), words));
+    }
+    posted(decided, told)
 }
 
-fn accepted(decided: &Decided, recipients: Vec<Recipient>, raw: String) -> Result<Accepted, StoreError> {
-    let id = id_of(decided.accepted.id);
+/// Those for whom that was decided and who have no copy.
+fn without<'a>(
+    decided: &'a Decided,
+    placed: &Found,
+    is_meant: impl Fn(&Decision) -> bool,
+) -> Vec<&'a Recipient> {
+    let has_copy = |recipient: &Recipient| {
+        let copy = (recipient.account, decided.accepted.copy_id(recipient));
+        recipient.via != Via::Outside && placed.contains_key(&copy)
+    };
+    let meant = decided.each().filter(|(recipient, decision)| is_meant(decision) && !has_copy(recipient));
+    meant.map(|(recipient, _)| recipient).collect()
+}
+
+fn posted(decided: &Decided, told: Vec<Result<Accepted, StoreError>>) -> Vec<Event> {
+    let message = decided.accepted.id;
+    told.into_iter()
+        .filter_map(|accepted| match accepted {
+            Ok(accepted) => Some(Event::Accepted(Box::new(accepted))),
+            Err(error) => {
+                tracing::error!(%message, %error, "nobody is told of a virus");
+                None
+            }
+        })
+        .collect()
+}
+
+fn letter(
+    decided: &Decided,
+    told: Told,
+    recipients: Vec<Recipient>,
+    raw: String,
+) -> Result<Accepted, StoreError> {
+    let id = id_of(decided.accepted.id, told);
     Ok(Accepted {
         id,
         time: id.time(),
@@ -75,6 +131,13 @@ fn accepted(decided: &Decided, recipients: Vec<Recipient>, raw: String) -> Resul
         body: Body::Inline(compress(raw.as_bytes())?),
         receipt: format!("Received: by the post office id {id};\r\n\t{}\r\n", id.time().rfc5322()),
     })
+}
+
+/// The virus, as it was found.
+fn virus(decided: &Decided) -> String {
+    let reasons = decided.decisions.iter().flat_map(|decision| &decision.reasons);
+    let found = reasons.filter_map(|reason| reason.strip_prefix(VIRUS_REASON)).next();
+    plain(found.unwrap_or("?"), 60)
 }
 
 fn texts() -> [Text; 2] {
@@ -107,13 +170,7 @@ fn domain_of(address: &str) -> &str {
     address.rsplit('@').next().unwrap_or_default()
 }
 
-/// What somebody else has written, on one line.
-fn plain(text: &str, bytes: usize) -> String {
-    cut(text, bytes).chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
-}
-
-fn head(decided: &Decided, domain: &str, to: &str, subject: &str) -> String {
-    let id = id_of(decided.accepted.id);
+fn head(id: EventId, domain: &str, to: &str, subject: &str) -> String {
     format!(
         "From: postmaster@{domain}\r\nTo: {to}\r\nSubject: {}\r\nDate: {}\r\nMessage-ID: <{id}@{domain}>\r\n\
          Auto-Submitted: auto-replied\r\nMIME-Version: 1.0\r\n",
@@ -123,26 +180,25 @@ fn head(decided: &Decided, domain: &str, to: &str, subject: &str) -> String {
 }
 
 /// The report to the member who has sent it.
-fn report(decided: &Decided, sender: &str, virus: &str) -> String {
-    let id = id_of(decided.accepted.id);
+fn report(decided: &Decided, sender: &str, refused: &[&str]) -> String {
+    let id = id_of(decided.accepted.id, Told::Refused);
     let (domain, boundary) = (domain_of(sender), format!("=_{id}"));
     let subject = both(|text| say!(text, "virus-report-subject"), " / ");
-    let about = plain(&decided.sidecar.facts.subject, 200);
+    let (about, virus) = (plain(&decided.sidecar.facts.subject, 200), virus(decided));
     let told = both(
         |text| {
-            let (about, virus) = (about.as_str(), virus);
+            let (about, virus) = (about.as_str(), virus.as_str());
             say!(text, "virus-report", subject = about, virus = virus)
         },
         "\n\n",
     );
-    let mut report = head(decided, domain, &format!("<{sender}>"), &subject);
+    let mut report = head(id, domain, &format!("<{sender}>"), &subject);
     report.push_str(&format!(
         "Content-Type: multipart/report; report-type=delivery-status;\r\n\tboundary=\"{boundary}\"\r\n\r\n\
          --{boundary}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: base64\r\n\r\n{}\r\n",
         base64_lines(&told)
     ));
-    let recipients = decided.accepted.recipients.iter().filter(|one| one.via != Via::Sent).take(NAMED);
-    let recipients: Vec<&str> = recipients.map(|one| one.address.as_str()).collect();
+    let recipients = &refused[..refused.len().min(NAMED)];
     let is_ascii = recipients.iter().all(|address| address.is_ascii());
     let kind = if is_ascii { "message/delivery-status" } else { "message/global-delivery-status" };
     report.push_str(&format!(
@@ -161,16 +217,16 @@ fn report(decided: &Decided, sender: &str, virus: &str) -> String {
 }
 
 /// A few words to those who don't get it.
-fn words(decided: &Decided, address: &str, recipients: usize, virus: &str, is_deleted: bool) -> String {
+fn words(decided: &Decided, address: &str, recipients: usize, what: Told) -> String {
     let facts = &decided.sidecar.facts;
     let author = facts.from.first().map(|from| from.address.as_str()).filter(|author| !author.is_empty());
     let from = plain(author.unwrap_or(&decided.accepted.reverse_path), 320);
-    let about = plain(&facts.subject, 200);
+    let (about, virus) = (plain(&facts.subject, 200), virus(decided));
     let subject = both(|text| say!(text, "virus-notice-subject"), " / ");
     let told = both(
         |text| {
-            let (from, about, virus) = (from.as_str(), about.as_str(), virus);
-            match is_deleted {
+            let (from, about, virus) = (from.as_str(), about.as_str(), virus.as_str());
+            match what == Told::Deleted {
                 true => say!(text, "virus-notice-deleted", from = from, subject = about, virus = virus),
                 false => say!(text, "virus-notice-kept", from = from, subject = about, virus = virus),
             }
@@ -181,7 +237,7 @@ fn words(decided: &Decided, address: &str, recipients: usize, virus: &str, is_de
     let to = if recipients == 1 { format!("<{address}>") } else { "undisclosed-recipients:;".to_owned() };
     format!(
         "{}Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: base64\r\n\r\n{}\r\n",
-        head(decided, domain_of(address), &to, &subject),
+        head(id_of(decided.accepted.id, what), domain_of(address), &to, &subject),
         base64_lines(&told)
     )
 }
