@@ -452,3 +452,6 @@ impl Screen {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -370,11 +370,11 @@ mod tests {
                 .as_str()
                 .is_some_and(|one| one.contains("virus:Eicar"))
         );
-        // The recipient is told, once.
+        // The recipient is told, once: who comes again says the same, under the same id.
         let told = bench.queued(Stage::InboundParse).await;
-        assert_eq!(told.len(), 1);
+        assert_eq!((told.len(), told[0].message()), (2, told[1].message()));
         let pipeline = bench.it.pipeline();
-        let results = pipeline.run(Stage::InboundParse, [told.clone(), told].concat()).await;
+        let results = pipeline.run(Stage::InboundParse, told).await;
         assert!(results.iter().all(Result::is_ok), "{results:?}");
         assert_eq!(bench.count(MailboxId::INBOX).await, 1);
 
@@ -436,6 +436,46 @@ mod tests {
         assert!(bench.run(&kept).await);
         assert_eq!(bench.count(MailboxId::INBOX).await, 1);
         assert_eq!(bench.say("quarantine list").await.len(), 1);
+    }
+
+    /// Everybody was told that a letter is kept from him, also those who had it.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn who_has_got_a_letter_is_not_told_that_it_is_kept_from_him() {
+        let bench = Bench::open().await;
+        let bea = bench.it.account("bea@acme.example").await;
+        let mut letter = bench.letter("known later");
+        assert!(bench.run(&letter).await);
+        letter.recipients.push(Recipient {
+            account: bea.key,
+            address: bea.address.to_string(),
+            via: Via::Direct,
+        });
+        bench.viruses.say(eicar());
+        assert!(bench.run(&letter).await);
+        let told = bench.queued(Stage::InboundParse).await;
+        let [Event::Accepted(told)] = &told[..] else { panic!("{told:?}") };
+        assert_eq!(told.recipients.iter().map(|one| one.account).collect::<Vec<_>>(), [bea.key]);
+        // What is deleted is told as that, to those of whom it was.
+        let mut both = bench.letter("for both");
+        both.recipients = letter.recipients.clone();
+        bench.viruses.say(Ok(Finding::Clean));
+        let first = Accepted { recipients: vec![both.recipients[0].clone()], ..both.clone() };
+        assert!(bench.run(&first).await);
+        bench.viruses.say(eicar());
+        bench.say("scanning set --virus delete").await;
+        assert!(bench.run(&both).await);
+        let told = bench.queued(Stage::InboundParse).await;
+        let [Event::Accepted(told)] = &told[..] else { panic!("{told:?}") };
+        let differs = told.id.to_bytes()[8] ^ both.id.to_bytes()[8];
+        assert_eq!(
+            (told.recipients.len(), differs),
+            (1, 0x20),
+            "another letter than that of one that is kept"
+        );
+        // Nobody is told where the organisation does not want it.
+        bench.say("scanning set --virus quarantine --tell-recipients false").await;
+        assert!(bench.run(&bench.letter("untold")).await);
+        assert!(bench.queued(Stage::InboundParse).await.is_empty());
     }
 
     /// Feature RCV-13: thresholds of a spam scanner for Junk, quarantine and deletion, said by commands
@@ -550,5 +590,12 @@ mod tests {
         assert!(bench.run(&clean).await);
         assert_eq!(bench.count(MailboxId::SENT).await, 1);
         assert_eq!(bench.queued(Stage::SendRemote).await.len(), 1);
+        // What has gone is not told to have gone to nobody, though more is known of it when its event comes again.
+        bench.viruses.say(eicar());
+        assert!(bench.run(&clean).await);
+        assert!(bench.queued(Stage::InboundParse).await.is_empty());
+        let found = bench.trace(clean.id).await;
+        assert!(!found["outcomes"].to_string().contains("Refused"), "{found}");
+        assert_eq!(bench.count(MailboxId::SENT).await, 1);
     }
 }
