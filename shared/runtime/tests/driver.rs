@@ -25,11 +25,14 @@ const FAILS_ONCE: u64 = 3;
 const IS_REFUSED: u64 = 4;
 const NEVER_ENDS: u64 = 5;
 const FAILS_ALWAYS: u64 = 6;
+const WAITS: u64 = 7;
 
 #[derive(Default)]
 struct Moody {
     handled: AtomicUsize,
     failed: AtomicUsize,
+    /// Events of the last batch.
+    together: AtomicUsize,
 }
 
 #[async_trait]
@@ -39,6 +42,7 @@ impl Handler for Moody {
     }
 
     async fn handle(&self, events: Vec<Event>) -> Vec<Outcome> {
+        self.together.store(events.len(), Ordering::Relaxed);
         let mut outcomes = Vec::new();
         for event in &events {
             let Event::House(House::Account(account)) = event else { panic!("another event: {event:?}") };
@@ -48,6 +52,9 @@ impl Handler for Moody {
                     Err(Failure::temporary("not now"))
                 }
                 FAILS_ALWAYS => Err(Failure::temporary("never now")),
+                WAITS => {
+                    Err(Failure { retry_after: Some(Duration::ZERO), ..Failure::temporary("not yet") })
+                }
                 IS_REFUSED => Err(Failure::permanent("never")),
                 NEVER_ENDS => std::future::pending().await,
                 _ => {
@@ -161,6 +168,19 @@ async fn garbage_and_refused_events_are_dead_letters_at_once() {
         bench.turn().await;
     }
     assert_eq!(bench.dead().await.len(), 4);
+}
+
+/// What had waited for something that was gone for minutes was handled one after the other when that came back.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_for_something_is_handled_together_however_often_it_was_tried() {
+    for (mood, then) in [(WAITS, 3), (FAILS_ALWAYS, 1)] {
+        let bench = Bench::new(at_once());
+        bench.send(vec![event(mood); 3]).await;
+        for _ in 0..5 {
+            assert_eq!(bench.turn().await, 3);
+        }
+        assert_eq!((bench.handler.together.load(Ordering::Relaxed), bench.left().await), (then, 3));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

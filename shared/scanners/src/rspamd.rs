@@ -56,7 +56,8 @@ fn word(text: &str) -> String {
 }
 
 fn meant(answer: Answer) -> Option<Finding> {
-    if answer.is_skipped {
+    // By its own test letter it says both: that it has looked no further, and what it thinks of it.
+    if answer.is_skipped && !answer.score.is_some_and(|score| score > 0.0) {
         return Some(Finding::Unscanned("rspamd has passed it over, as its operator has said".to_owned()));
     }
     let points = Points::of(answer.score?)?;
@@ -242,6 +243,12 @@ mod tests {
         }
         let (place, _asked) = rspamd("200 OK", r#"{"is_skipped":true}"#).await;
         assert!(matches!(scan(place).await, Ok(ScanReport { finding: Finding::Unscanned(_), .. })));
+        // What 3.4 says of a GTUBE.
+        let gtube = r#"{"is_skipped":true,"score":15.0,"required_score":15.0,"action":"reject","symbols":
+            {"GTUBE":{"name":"GTUBE","score":0.0,"metric_score":0.0}},"messages":{"smtp_message":"Gtube pattern"}}"#;
+        let (place, _asked) = rspamd("200 OK", gtube).await;
+        let report = scan(place).await.expect("an answer");
+        assert!(matches!(report.finding, Finding::Spam(found) if found.points == Points(1_500)));
         let large = vec![b'x'; 2 << 20];
         let (place, _asked) = rspamd("200 OK", "{}").await;
         let scanned = Rspamd::new(place, Duration::from_secs(1), 1 << 20).scan(&letter(&large, &[])).await;
