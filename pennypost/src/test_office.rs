@@ -24,7 +24,7 @@ pub(crate) struct TestOffice {
     /// As the commands open it: beside the server.
     pub office: Office,
     /// As the server opens it.
-    server: Office,
+    pub server: Office,
     pub account: Account,
     pub text: Text,
     pub dir: tempfile::TempDir,

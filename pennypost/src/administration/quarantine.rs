@@ -321,7 +321,7 @@ mod tests {
 
         /// Takes the events out of a queue, handling those of the mail path.
         async fn queued(&self, stage: Stage) -> Vec<Event> {
-            let queue = self.it.office.queue();
+            let queue = self.it.server.queue();
             let mut events = Vec::new();
             loop {
                 let (minute, brief) =

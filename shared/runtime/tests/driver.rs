@@ -52,9 +52,7 @@ impl Handler for Moody {
                     Err(Failure::temporary("not now"))
                 }
                 FAILS_ALWAYS => Err(Failure::temporary("never now")),
-                WAITS => {
-                    Err(Failure { retry_after: Some(Duration::ZERO), ..Failure::temporary("not yet") })
-                }
+                WAITS => Err(Failure { retry_after: Some(Duration::ZERO), ..Failure::temporary("not yet") }),
                 IS_REFUSED => Err(Failure::permanent("never")),
                 NEVER_ENDS => std::future::pending().await,
                 _ => {

@@ -95,6 +95,8 @@ impl Bench {
     async fn open() -> Bench {
         let office = Office::open().await;
         let home = office.tenant("home").await;
+        // What its members were told of business mailboxes.
+        queued(&office).await;
         let session = office.session(home.member).await;
         let admin = office.key(Some(home.id), None, Permissions::of_tenant()).await;
         let infected = RandomIds.event(office.clock.now());
@@ -159,6 +161,7 @@ async fn what_is_deleted_is_gone_and_others_see_nothing() {
     let another = it.office.session(home.graded).await;
     it.ask(&another, "GET", "").await.assert_problem(403, "no-permission");
     let theirs = it.office.tenant("theirs").await;
+    queued(&it.office).await;
     let stranger = it.office.key(Some(theirs.id), None, Permissions::of_tenant()).await;
     it.ask(&stranger, "GET", "").await.assert_problem(404, "not-found");
     // A letter of another tenant below one's own account.
