@@ -67,7 +67,7 @@ pub(crate) fn of(decided: &Decided, placed: &Found) -> Vec<Event> {
             let (account, address) = (submission.submitter.account, submission.submitter.address.clone());
             let report = report(decided, &address, &refused);
             let recipient = Recipient { account, address, via: Via::Direct };
-            told.push(letter(decided, Told::Refused, vec![recipient], report));
+            told.push(letter(decided, Told::Refused, vec![recipient], &report));
         }
         return posted(decided, told);
     }
@@ -81,7 +81,7 @@ pub(crate) fn of(decided: &Decided, placed: &Found) -> Vec<Event> {
         let recipients = without(decided, placed, |one| is_told(one, held));
         let Some(first) = recipients.first() else { continue };
         let words = words(decided, &first.address, recipients.len(), what);
-        told.push(letter(decided, what, recipients.into_iter().cloned().collect(), words));
+        told.push(letter(decided, what, recipients.into_iter().cloned().collect(), &words));
     }
     posted(decided, told)
 }
@@ -117,7 +117,7 @@ fn letter(
     decided: &Decided,
     told: Told,
     recipients: Vec<Recipient>,
-    raw: String,
+    raw: &str,
 ) -> Result<Accepted, StoreError> {
     let id = id_of(decided.accepted.id, told);
     Ok(Accepted {
