@@ -270,7 +270,7 @@ impl Desk {
         };
         let cause = failure.cause.as_str();
         let again = failure.temporary && !exhausted;
-        if again && failure.retry_after.is_some() {
+        if again && failure.retry_after.is_some() && message.tries + 1 >= ALONE_FROM_TRY {
             self.note_waiting(stage, &message);
         }
         let result = if again {

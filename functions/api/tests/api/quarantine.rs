@@ -184,6 +184,35 @@ async fn what_is_deleted_is_gone_and_others_see_nothing() {
     assert_eq!(it.ask(&session, "GET", "").await.json()["items"], json!([]));
 }
 
+/// Who died between saying of what he tells and telling it left letters of which nobody was told.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_summary_that_was_begun_is_written_again_and_tells_of_the_same_time() {
+    let it = Bench::open().await;
+    let (home, office, administration) = (&it.home, &it.office, &it.office.administration);
+    let path = format!("/tenants/{}/accounts/{}/quarantine-digest", home.id, home.member.account);
+    let said = office.ask(&it.session, "PUT", &path, Some(&json!({ "enabled": true }))).await;
+    assert_eq!(said.status.as_u16(), 200);
+    let until = office.clock.now();
+    let page = pennypost_directory::Page { after: None, limit: 10 };
+    let wanted = administration.directory().quarantine_digests(home.id, &page).await.expect("listed");
+    let [(key, told)] = wanted.items[..] else { panic!("one wants it") };
+    let begun = administration.directory().begin_quarantine_digest(key, told, until).await;
+    assert_eq!((key, begun), (home.member, Ok(true)));
+    office.clock.put_forward(60_000);
+    office.quarantine(home.member, RandomIds.event(office.clock.now()), HeldFor::Spam).await;
+    office.clock.put_forward(600_000);
+    let brief = Duration::from_millis(1);
+    for is_begun in [true, false] {
+        assert_eq!(administration.send_quarantine_digests(home.id).await, Ok(1));
+        let found = office.queue.receive(Stage::InboundParse, 10, Duration::from_secs(60), brief).await;
+        let [message] = &found.expect("queue")[..] else { panic!("one summary") };
+        let Ok(Event::Accepted(accepted)) = codec::decode(&message.body) else { panic!("a letter") };
+        assert_eq!(accepted.id.time() == until, is_begun, "it comes once, however often it is written");
+        office.queue.ack(Stage::InboundParse, std::slice::from_ref(&message.receipt)).await.expect("done");
+    }
+    assert_eq!(administration.send_quarantine_digests(home.id).await, Ok(0));
+}
+
 /// Feature RCV-11: a member switches a daily summary on, and releases by its links what it tells of; what is kept goes after seven days
 #[tokio::test(flavor = "multi_thread")]
 async fn a_summary_tells_once_of_each_letter_and_its_links_release() {
