@@ -608,6 +608,7 @@ administration-missing = there is no such { $what ->
     [provider] provider of identities
     [binding] binding
     [bulletin] bulletin
+    [letter] letter
    *[other] thing
  }
 role-added = made the role “{ $name }”

@@ -538,6 +538,7 @@ administration-missing = 没有该{ $what ->
     [provider] 身份提供方
     [binding] 绑定
     [bulletin] 公告
+    [letter] 邮件
    *[other] 对象
  }
 role-added = 已创建角色“{ $name }”
