@@ -131,6 +131,7 @@ impl Envelope {
         }
         let (accepted, facts): (Accepted, Option<Facts>) = match codec::decode::<Event>(body).ok()? {
             Event::Accepted(accepted) | Event::Outbound(accepted) => (*accepted, None),
+            Event::Forwarding(forwarding) => (forwarding.accepted, None),
             Event::Parsed(parsed) => (parsed.accepted, Some(parsed.sidecar.facts)),
             Event::Decided(decided) => (decided.accepted, Some(decided.sidecar.facts)),
             Event::Changed(_) | Event::House(_) | Event::Notified(_) => return None,

@@ -3,6 +3,9 @@
 
 #![allow(clippy::unwrap_used)] // a test may panic
 
+#[path = "automatic/mod.rs"]
+mod automatic;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -54,7 +57,8 @@ impl Office {
         directory.add_group_with("staff@t.test", "Staff", &members, &rules).await.unwrap();
         let store =
             Mailstore::new(backend.journal(), backend.objects(), Arc::clone(&clock), Arc::clone(&ids));
-        let settings = Settings { hostname: "mx.t.test".to_owned(), ..Settings::default() };
+        let settings =
+            Settings { hostname: "mx.t.test".to_owned(), is_sending: true, ..Settings::default() };
         let tls = load_or_create_tls(&dir.path().join("tls"), "mx.t.test").unwrap();
         let ports = Ports {
             directory: directory.clone(),

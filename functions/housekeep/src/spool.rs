@@ -74,6 +74,7 @@ impl Housekeep {
             for letter in &page {
                 let body = match codec::decode::<Event>(&letter.body) {
                     Ok(Event::Accepted(accepted) | Event::Outbound(accepted)) => accepted.body,
+                    Ok(Event::Forwarding(forwarding)) => forwarding.accepted.body,
                     Ok(Event::Parsed(parsed)) => parsed.accepted.body,
                     Ok(Event::Decided(decided)) => decided.accepted.body,
                     Ok(Event::Changed(_) | Event::House(_) | Event::Notified(_)) | Err(_) => continue,

@@ -31,7 +31,9 @@ pub(crate) fn report(
     let id = attempt.reported.unwrap_or(item.message);
     let boundary = format!("=_{id}");
     let texts = [Text::new(Lang::En), Text::new(Lang::ZhCn)];
+    let is_forwarded = item.is_forwarded();
     let subject = texts.each_ref().map(|text| match is_failure {
+        true if is_forwarded => say!(text, "report-forward-subject"),
         true => say!(text, "report-failed-subject"),
         false => say!(text, "report-delayed-subject"),
     });
@@ -50,6 +52,7 @@ pub(crate) fn report(
     for text in &texts {
         let until = until.rfc5322();
         let line = match is_failure {
+            true if is_forwarded => say!(text, "report-forward"),
             true => say!(text, "report-failed"),
             false => say!(text, "report-delayed", until = until),
         };

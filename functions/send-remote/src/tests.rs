@@ -2,6 +2,7 @@
 
 mod bounds;
 mod calls;
+mod forwards;
 mod friends;
 
 use std::collections::VecDeque;

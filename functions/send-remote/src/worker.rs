@@ -19,7 +19,7 @@ use tokio::task::JoinSet;
 use crate::exchange::{Handed, Parcel, Verdict};
 use crate::letter::{Letter, Shared};
 use crate::slots::{Busy, InHand};
-use crate::{MAX_OPEN, SendRemote, letter, report};
+use crate::{MAX_OPEN, SendRemote, forward, letter, report};
 
 /// For so many milliseconds an attempt is somebody's: longer than any takes, which has 20 minutes up to the end of the
 /// message and 10 for the reply.
@@ -382,6 +382,12 @@ impl SendRemote {
             handed.settle_open(&(RemoteOutcome::Failed, RemoteAnswer { code: None, status, text }));
             return (handed.clone(), handed.verdicts());
         };
+        if forward::is_in_loop(item, &letter.lines) {
+            let mut handed = Handed::open(recipients.len());
+            let (status, text) = (forward::LOOP.0.to_owned(), forward::LOOP.1.to_owned());
+            handed.settle_open(&(RemoteOutcome::Failed, RemoteAnswer { code: None, status, text }));
+            return (handed.clone(), handed.verdicts());
+        }
         let reverse_path = letter::on_the_wire(&item.reverse_path);
         let parcel = Parcel {
             id: parcel_id(item, &recipients),
@@ -438,8 +444,12 @@ impl SendRemote {
         // One report says one thing: what takes long is told after the next attempt then.
         let is_long = now >= item.accepted.plus_millis(millis(patience.tell));
         let takes_long = is_long && !is_over && !has_failed && !item.delay_told;
-        // Nobody is told of what nobody sent (RFC 5321 section 4.5.5).
-        let is_told = (takes_long || has_failed) && !item.reverse_path.is_empty() && !item.is_of_group();
+        // Nobody is told of what nobody sent (RFC 5321 section 4.5.5). Whoever forwards is told what has failed, and did not send it
+        // now: that it takes long is nothing to him.
+        let is_told = match item.is_forwarded() {
+            true => has_failed,
+            false => (takes_long || has_failed) && !item.reverse_path.is_empty() && !item.is_of_group(),
+        };
         item.delay_told |= takes_long;
         let attempt = Attempt {
             destination: item.destination.clone(),

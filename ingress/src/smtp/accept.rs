@@ -178,7 +178,8 @@ impl Session {
             info!(tenant = %tenant.id, ?acceptance, "message is refused");
             return Err(reply);
         }
-        Ok(Judged { raw, kind: SourceKind::Smtp, auth, results, sent: None })
+        let kind = if transaction.is_returned { SourceKind::Returned } else { SourceKind::Smtp };
+        Ok(Judged { raw, kind, auth, results, sent: None })
     }
 
     async fn authenticate(&self, transaction: &mut Transaction, raw: &[u8]) -> (AuthResults, String) {

@@ -36,6 +36,8 @@ pub(crate) struct Transaction {
     pub groups: Vec<(MailAddress, Vec<Reached>)>,
     /// It is a report about a letter to one of them, and has no recipient.
     pub report: Option<ReportOf>,
+    /// It is a report about a forwarded letter, and goes on to its sender elsewhere, who is the only recipient.
+    pub is_returned: bool,
     /// RCPT commands that were accepted.
     pub accepted: usize,
     /// SPF under way.
@@ -104,6 +106,7 @@ impl Transaction {
             recipients: Vec::new(),
             groups: Vec::new(),
             report: None,
+            is_returned: false,
             accepted: 0,
             spf: None,
             open: None,

@@ -321,6 +321,16 @@ actions! {
     RulesRead "rules.read" Members Read Account Oneself All;
     /// Say something else (RUL-01, RCV-07, RCV-08).
     RulesChange "rules.change" Members Write Account Oneself NobodyBelow;
+    /// Look at how letters of a member are answered and forwarded by themselves.
+    AutomaticRead "automatic.read" Members Read Account Oneself All;
+    /// Say how they are (RUL-06, RUL-07).
+    AutomaticChange "automatic.change" Members Write Account Oneself NobodyBelow;
+    /// Have an address elsewhere agree that one's own letters are forwarded there, or take that back.
+    ForwardTargetSet "forward-target.set" Members Write Account Oneself Owner;
+    /// Look who may have letters forwarded by themselves (RUL-08).
+    ForwardingRead "forwarding.read" Policies Read Tenant Nobody All;
+    /// Say who may.
+    ForwardingChange "forwarding.change" Policies Write Tenant Nobody All;
     /// Look what rules would do to one's own last letters.
     RulesTry "rules.try" Members Read Account Oneself Owner;
     /// List tags, look at one (ORG-25).

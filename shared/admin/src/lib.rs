@@ -51,6 +51,7 @@ mod accounts;
 mod action;
 mod addresses;
 mod authorise;
+mod automatic;
 mod bulletins;
 mod business;
 mod call;
@@ -124,6 +125,7 @@ use tokio::sync::Semaphore;
 
 pub use accounts::{AccountChange, NewAccount, NewToken};
 pub use action::{Action, Target};
+pub use automatic::{SeenAutomatic, way_names};
 pub use authorise::{
     Actor, Authority, Decision, Granted, Means, Presence, Reach, Scope, Standing, Why, authorise,
 };

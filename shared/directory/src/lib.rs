@@ -11,6 +11,10 @@
 //! | `T` | `policy` | [`pennypost_policy::TenantPolicy`] |
 //! | `T` | `members-with-rules` | who may have rules of what they receive (`member_rules`) |
 //! | `T/rules` | `A` | what a member has said of what he receives: [`MemberRules`] |
+//! | `T` | `forwarding` | who may forward by itself (`forwarding`) |
+//! | `T` | `forward-key` | what reverse-paths of forwarded letters are marked by (`forward_path`) |
+//! | `T/forward-targets` | `A` | addresses elsewhere whose owners take what is forwarded (`forwarding`) |
+//! | `T/answered` | `A` | whom an account has answered of late (`forwarding`) |
 //! | `T` | `domain/NAME` | [`Domain`] |
 //! | `T/accounts` | `A` | [`Account`] |
 //! | `T/credentials` | `A` | argon2id PHC string and SCRAM keys; never logged, never listed |
@@ -79,6 +83,8 @@ mod ending;
 mod erased;
 mod error;
 mod factor_item;
+mod forward_path;
+mod forwarding;
 mod fresh_password;
 mod friends;
 mod group;
@@ -146,6 +152,10 @@ pub use domain::{CatchAll, Domain, DomainHealth, DomainState};
 pub use domain_life::{DomainContents, MAX_DOMAINS};
 pub use erased::{ERASED_KEPT, Erased};
 pub use error::{DirectoryError, Kind};
+pub use forward_path::ForwardKey;
+pub use forwarding::{
+    ANSWERED, Answering, FORWARD_CODE_MINUTES, ForwardTargets, ForwardingRules, MAX_ANSWERED, MAX_FORWARDING, MAX_PROVED,
+};
 pub use friends::{
     FRIEND_INVITATION_LIFE, Friend, FriendStanding, Reach, Reached, ReportOf, is_of_dead_address, list_id,
 };

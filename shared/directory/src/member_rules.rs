@@ -7,6 +7,8 @@
 //!
 //! What is damaged holds up no mail, and can be said anew: of the bits all count as set then.
 
+use std::collections::BTreeSet;
+
 use pennypost_model::codec::{CodecError, Versioned, decode};
 use pennypost_model::{AccountId, AccountKey, TenantId};
 use pennypost_policy::{MailAddress, MemberRules, Personal, TenantPolicy};
@@ -148,7 +150,16 @@ impl Directory {
             true => self.own_addresses(key).await?,
             false => Vec::new(),
         };
-        Ok(Personal { version, rules, own, unreadable: false })
+        let targets: BTreeSet<MailAddress> = rules.forwards().map(|(_, to)| to.clone()).collect();
+        let mut personal = Personal { version, rules, own, ..Personal::default() };
+        if (!targets.is_empty() || personal.rules.has_replies())
+            && let Some(account) = self.account(key).await?
+        {
+            let (ways, reach) = self.ways_of(&account, targets).await?;
+            (personal.ways, personal.answers_outside) = (ways, reach.holds(false));
+            personal.from = reach.holds(true).then_some((account.address, account.display_name));
+        }
+        Ok(personal)
     }
 
     /// The address of an account, and those that are noted as its aliases.
@@ -226,7 +237,8 @@ impl Directory {
 
     /// Forgets what somebody has said who has the account no more.
     pub(crate) async fn forget_member_rules(&self, key: AccountKey) -> Result<(), DirectoryError> {
-        self.erase(&rules_key(key)).await
+        self.erase(&rules_key(key)).await?;
+        self.forget_forwarding(key).await
     }
 }
 

@@ -77,6 +77,8 @@ pub enum Event {
     Notified(Notified),
     /// For send-remote: a message with its recipients outside, and no others.
     Outbound(Box<Accepted>),
+    /// For send-remote: the same, of a message that accounts forward to addresses elsewhere.
+    Forwarding(Box<Forwarding>),
 }
 
 impl Versioned for Event {
@@ -94,7 +96,7 @@ impl Event {
             Event::Changed(_) => Stage::Notify,
             Event::House(_) => Stage::Housekeep,
             Event::Notified(_) => Stage::Receive,
-            Event::Outbound(_) => Stage::SendRemote,
+            Event::Outbound(_) | Event::Forwarding(_) => Stage::SendRemote,
         }
     }
 
@@ -122,6 +124,7 @@ impl Event {
     pub fn tenant(&self) -> TenantId {
         match self {
             Event::Accepted(accepted) | Event::Outbound(accepted) => accepted.tenant,
+            Event::Forwarding(forwarding) => forwarding.accepted.tenant,
             Event::Parsed(parsed) => parsed.accepted.tenant,
             Event::Decided(decided) => decided.accepted.tenant,
             Event::Changed(changed) => changed.account.tenant,
@@ -144,6 +147,7 @@ impl Event {
     pub fn message(&self) -> Option<EventId> {
         match self {
             Event::Accepted(accepted) | Event::Outbound(accepted) => Some(accepted.id),
+            Event::Forwarding(forwarding) => Some(forwarding.accepted.id),
             Event::Parsed(parsed) => Some(parsed.accepted.id),
             Event::Decided(decided) => Some(decided.accepted.id),
             Event::Changed(_) | Event::House(_) | Event::Notified(_) => None,
@@ -262,6 +266,8 @@ pub enum SourceKind {
     Notice(AccountKey),
     /// As [`SourceKind::Submission`], and groups that it is for have members elsewhere, who get it, too (GRP-03).
     ToGroups(Box<ToGroups>),
+    /// Another server's report about a letter that was forwarded: it goes on to whoever had sent that, elsewhere. From `<>`.
+    Returned,
 }
 
 impl SourceKind {
@@ -271,9 +277,11 @@ impl SourceKind {
         match self {
             SourceKind::Submission(submission) => Some(submission),
             SourceKind::ToGroups(to) => Some(&to.submission),
-            SourceKind::Smtp | SourceKind::System | SourceKind::Service { .. } | SourceKind::Notice(_) => {
-                None
-            }
+            SourceKind::Smtp
+            | SourceKind::System
+            | SourceKind::Service { .. }
+            | SourceKind::Notice(_)
+            | SourceKind::Returned => None,
         }
     }
 
@@ -285,6 +293,36 @@ impl SourceKind {
             _ => &[],
         }
     }
+}
+
+/// A message that accounts forward to addresses elsewhere (RUL-06).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Forwarding {
+    /// The message with the recipients outside that it has itself; none, where it is only forwarded.
+    pub accepted: Accepted,
+    /// Where else it goes: each address once, and none that it has itself.
+    pub forwards: Vec<Forward>,
+}
+
+impl Forwarding {
+    /// As [`Accepted::names_only_its_tenant`].
+    #[must_use]
+    pub fn names_only_its_tenant(&self) -> bool {
+        let tenant = self.accepted.tenant;
+        self.accepted.names_only_its_tenant()
+            && self.forwards.iter().all(|forward| forward.account.tenant == tenant)
+    }
+}
+
+/// An account forwards a message to an address elsewhere.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Forward {
+    /// The account.
+    pub account: AccountKey,
+    /// Its own address: where its owner is told of what fails, and the mark by which a loop is known.
+    pub from: String,
+    /// Where it goes.
+    pub to: String,
 }
 
 /// A message of a member for groups that have members elsewhere.
@@ -503,6 +541,7 @@ mod tests {
             (SourceKind::Service { spam: Verdict::Fail }, 2),
             (SourceKind::Notice(AccountKey::default()), 4),
             (SourceKind::ToGroups(Box::new(ToGroups { submission, groups: Vec::new() })), 5),
+            (SourceKind::Returned, 6),
         ];
         for (kind, place) in kinds {
             let source = Source { kind, ip: None, helo: String::new(), tls: None };

@@ -5,6 +5,10 @@ use pennypost_model::trace::{Attempt, RemoteAnswer, RemoteOutcome, TlsDemand};
 use pennypost_model::{AccountKey, EventId, TenantId, Timestamp};
 use serde::{Deserialize, Serialize};
 
+/// The part that the first address has to which an account forwards a message, each one of its own; those of other recipients
+/// come before.
+pub const FIRST_FORWARD: u16 = 20_000;
+
 /// A recipient with what became of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Addressee {
@@ -39,7 +43,7 @@ pub struct Outbound {
     pub reverse_path: String,
     /// The account of the member who handed it in, and its own address: whoever is told, whatever the reverse-path says. Of
     /// a notice of the post office the account in whose matter it is, and no address: it is from `<>`. No address also of what
-    /// a group sends on: reports come to the group's domain.
+    /// a group sends on: reports come to the group's domain. Of what an account forwards that account, and its own address.
     pub sender: (AccountKey, String),
     /// Where the bytes lie.
     pub object: String,
@@ -101,6 +105,12 @@ impl Outbound {
     #[must_use]
     pub fn is_of_group(&self) -> bool {
         self.sender.1.is_empty() && !self.reverse_path.is_empty()
+    }
+
+    /// Has an account forwarded it there? Then its owner is told of what fails, whoever wrote it.
+    #[must_use]
+    pub const fn is_forwarded(&self) -> bool {
+        self.part >= FIRST_FORWARD
     }
 
     /// Has the last attempt brought anything that nobody knows yet? That a recipient was put off once more is nothing new. The

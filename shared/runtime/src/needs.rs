@@ -394,11 +394,12 @@ pub const PARSE: Needs = Needs {
     ..Needs::stage(Stage::InboundParse, 512, MAIL_SECONDS, LETTERS)
 };
 
-/// policy-filter: reads policies. Spools what grew too large for the next queue.
+/// policy-filter: reads policies and rules, notes who is answered, and sends answers the way of all mail. Spools what grew too
+/// large for the next queue.
 pub const FILTER: Needs = Needs {
-    control: Access::Read,
+    control: Access::ReadWrite,
     objects: ObjectAccess { write: SPOOL, ..ObjectAccess::NONE },
-    sends: Stages::of(&[Stage::Deliver]),
+    sends: Stages::of(&[Stage::InboundParse, Stage::Deliver]),
     ..Needs::stage(Stage::PolicyFilter, 256, MAIL_SECONDS, LETTERS)
 };
 
@@ -551,7 +552,7 @@ mod tests {
             Stages::of(&[Stage::InboundParse, Stage::PolicyFilter, Stage::Deliver, Stage::Notify])
         );
         assert_eq!((inbound.journal, inbound.control), (Access::ReadWrite, Access::ReadWrite));
-        assert_eq!(inbound.sends, Stages::of(&[Stage::Housekeep]));
+        assert_eq!(inbound.sends, Stages::of(&[Stage::InboundParse, Stage::Housekeep]));
         assert!(inbound.wakes && !inbound.dead_letters && inbound.objects.list == Kinds::NONE);
         assert!(inbound.objects.write.has(Kind::Pack) && !inbound.objects.read.has(Kind::Pack));
     }
@@ -579,8 +580,8 @@ mod tests {
         );
         assert_eq!(unfused[1].journal, Access::None);
         let partly = of_queue(Stage::InboundParse, &Fusing::of([Stage::PolicyFilter]));
-        assert_eq!(partly.sends, Stages::of(&[Stage::Deliver]));
-        assert_eq!((partly.control, partly.journal), (Access::Read, Access::None));
+        assert_eq!(partly.sends, Stages::of(&[Stage::InboundParse, Stage::Deliver]));
+        assert_eq!((partly.control, partly.journal), (Access::ReadWrite, Access::None));
     }
 
     #[test]

@@ -719,6 +719,17 @@ rules-into = into
 rules-no-letters = no letters
 rules-no-rule = there is no rule { $name }
 rules-file = { $path } can't be understood: { $cause }
+automatic-reply = answered
+automatic-forward = forwarded
+automatic-target = forwarded to { $address }: { $state }
+automatic-none = no
+automatic-kept = and kept
+automatic-period = from { $from } until { $until } ({ $zone })
+automatic-nothing = nothing is said to be changed: name addresses, or --on, --off or --remove
+automatic-may-not = the organisation does not let { $member } forward: it is kept, and not carried out
+forwarding-everybody = may have letters forwarded by themselves
+forwarding-allowed = may
+forwarding-forbidden = may not
 word-on = on
 word-off = off
 word-time = time
@@ -798,6 +809,15 @@ letter-recovery-changed =
 letter-recovery-removed =
     The recovery address of { $login } was removed.
     If you have not done so, change your password and end your other sessions.
+letter-forward-code-subject = Somebody would like to forward mail to you
+letter-forward-code =
+    The mail of { $login } is to be forwarded to this address.
+    If you want that, tell whoever reads { $login } this code: { $code }. It is good for { $hours } hours.
+    If you do not, there is nothing to do: nothing is forwarded to you.
+letter-forward-subject = Mail may be forwarded to another address
+letter-forward =
+    The mail of { $login } may be forwarded to { $address } from now on: the code that went there was said.
+    If you have not done so, remove that address from your forwarding, change your password and end your other sessions.
 letter-recovery-code-subject = Confirm this address
 letter-recovery-code =
     This address is to be where { $login } is reached when the password is forgotten.
@@ -1064,6 +1084,8 @@ vips-none = nobody has a VIP seat
 
 ## Reports to senders
 
+report-forward-subject = A message was not forwarded
+report-forward = A message that is forwarded for you could not be delivered to these addresses, and is not tried again:
 report-failed-subject = Your message was not delivered
 report-delayed-subject = Your message is delayed
 report-failed = Your message could not be delivered to these addresses, and is not tried again:

@@ -649,6 +649,17 @@ rules-into = 归入
 rules-no-letters = 没有邮件
 rules-no-rule = 没有规则 { $name }
 rules-file = 无法理解 { $path }：{ $cause }
+automatic-reply = 自动回复
+automatic-forward = 自动转发
+automatic-target = 转发至 { $address }：{ $state }
+automatic-none = 否
+automatic-kept = 并保留
+automatic-period = { $from } 至 { $until }（{ $zone }）
+automatic-nothing = 没有要更改的内容：请指定地址，或使用 --on、--off、--remove
+automatic-may-not = 本组织不允许 { $member } 自动转发：设置已保留，但不会执行
+forwarding-everybody = 自动转发
+forwarding-allowed = 允许
+forwarding-forbidden = 禁止
 word-on = 启用
 word-off = 停用
 word-time = 时间
@@ -728,6 +739,15 @@ letter-recovery-changed =
 letter-recovery-removed =
     { $login } 的恢复地址已移除。
     如非本人操作，请修改密码并退出其他会话。
+letter-forward-code-subject = 有人希望将邮件转发给您
+letter-forward-code =
+    { $login } 的邮件将自动转发至此地址。
+    如您同意，请将验证码 { $code } 告知 { $login } 的使用者，{ $hours } 小时内有效。
+    如您不同意，无需理会：不会有邮件转发给您。
+letter-forward-subject = 邮件可转发至新的地址
+letter-forward =
+    { $login } 的邮件今后可转发至 { $address }：该地址收到的验证码已确认。
+    如非本人操作，请从自动转发中移除该地址，修改密码并退出其他会话。
 letter-recovery-code-subject = 确认此地址
 letter-recovery-code =
     此地址将作为 { $login } 忘记密码时的联系地址。
@@ -991,6 +1011,8 @@ vips-none = 没有成员分配 VIP 名额
 
 ## Reports to senders
 
+report-forward-subject = 有邮件未能转发
+report-forward = 一封为您自动转发的邮件无法送达以下地址，系统不再重试：
 report-failed-subject = 您的邮件未能送达
 report-delayed-subject = 您的邮件延迟送达
 report-failed = 您的邮件无法送达以下地址，系统不再重试：

@@ -175,6 +175,14 @@ fn body(route: &Route, of: &Tenant) -> Option<Value> {
             "forbidden": [{ "department": of.department }], "everybody": { "messages": 50, "minutes": 60 },
             "limits": [{ "of": { "account": of.member.account.to_string() }, "limit": null }],
         }),
+        "change-automatic" => json!({
+            "reply": { "text": "Away." }, "forward": { "to": [format!("graded@{domain}")] },
+        }),
+        "begin-forward-target" | "remove-forward-target" => json!({ "address": "me@elsewhere.example" }),
+        "finish-forward-target" => json!({ "code": "00000000" }),
+        "change-forwarding" => json!({
+            "everybody": true, "accounts": [{ "account": of.member.account.to_string(), "allowed": false }],
+        }),
         "change-names" => json!({ "unified": true, "form": "{name} ({department})" }),
         "assign-account" => json!({ "display_name": "new owner" }),
         "convert-account" => json!({ "name": "sales" }),
@@ -528,7 +536,7 @@ async fn everybody_does_what_the_table_says() {
             if may(&actor, &route, &home) {
                 // A role that was removed, a key that was revoked: what was there a moment ago.
                 let is_gone = route.path.starts_with("/keys/")
-                    || ["refuse-request", "end-session"].contains(&&*route.name);
+                    || ["refuse-request", "end-session", "remove-forward-target"].contains(&&*route.name);
                 let is_wrong = [
                     "finish-authenticator",
                     "finish-sms-factor",
@@ -537,6 +545,7 @@ async fn everybody_does_what_the_table_says() {
                     "add-binding",
                     "finish-recovery-address",
                     "finish-mobile",
+                    "finish-forward-target",
                 ]
                 .contains(&&*route.name);
                 let has_no_factor = [
@@ -557,7 +566,7 @@ async fn everybody_does_what_the_table_says() {
                 let is_dumb =
                     ["begin-mobile", "begin-sms-factor", "take-trial-domain"].contains(&&*route.name);
                 // Nor letters to other servers.
-                let is_at_home = ["invite-friend", "invite-friend-as-member"].contains(&&*route.name);
+                let is_at_home = ["invite-friend", "invite-friend-as-member", "begin-forward-target"].contains(&&*route.name);
                 let expected = match route.name.as_str() {
                     // The chief's own order.
                     "confirm-request" if is_of(&actor, home.chief) => 409..=409,

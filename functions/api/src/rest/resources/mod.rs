@@ -2,6 +2,7 @@
 
 mod accounts;
 mod aliases;
+pub mod automatic;
 mod bulletins;
 mod business;
 pub(crate) mod choices;
@@ -98,6 +99,7 @@ pub(crate) fn operations() -> impl Iterator<Item = &'static Operation> {
         business::OPERATIONS,
         secretaries::OPERATIONS,
         receiving::OPERATIONS,
+        automatic::OPERATIONS,
         colleagues::OPERATIONS,
         joining::OPERATIONS,
         inviting::OPERATIONS,
