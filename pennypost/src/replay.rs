@@ -355,7 +355,12 @@ async fn rebuild(
             source: source(delivery),
             auth: auth(delivery),
             reverse_path: delivery.reverse_path.clone(),
-            recipients: delivery.recipients.iter().filter(|one| !is_of_group(one) && !is_forwarded(one)).map(addressee).collect(),
+            recipients: delivery
+                .recipients
+                .iter()
+                .filter(|one| !is_of_group(one) && !is_forwarded(one))
+                .map(addressee)
+                .collect(),
             body: Body::Inline(stored),
             receipt,
         }));

@@ -310,7 +310,9 @@ fn pipeline(
     let parse = InboundParse::new(office.objects(), office.log()).taking(adapter.fresh.clone());
     let mut handlers: Vec<Arc<dyn Handler>> = vec![
         Arc::new(parse),
-        Arc::new(PolicyFilter::new(Arc::new(office.directory.clone())).sending_out(config.adapter.is_sending)),
+        Arc::new(
+            PolicyFilter::new(Arc::new(office.directory.clone())).sending_out(config.adapter.is_sending),
+        ),
         Arc::new(Deliver::new(office.store.clone(), office.log()).waking(wakeups)),
         Arc::new(Notify::new(Arc::new(room.clone()), announcer)),
         Arc::new(housekeep(office, config)),

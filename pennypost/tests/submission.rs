@@ -57,8 +57,7 @@ impl Office {
         directory.add_group_with("staff@t.test", "Staff", &members, &rules).await.unwrap();
         let store =
             Mailstore::new(backend.journal(), backend.objects(), Arc::clone(&clock), Arc::clone(&ids));
-        let settings =
-            Settings { hostname: "mx.t.test".to_owned(), is_sending: true, ..Settings::default() };
+        let settings = Settings { hostname: "mx.t.test".to_owned(), is_sending: true, ..Settings::default() };
         let tls = load_or_create_tls(&dir.path().join("tls"), "mx.t.test").unwrap();
         let ports = Ports {
             directory: directory.clone(),

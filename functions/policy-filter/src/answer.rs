@@ -62,7 +62,8 @@ fn message(
         name => format!("{}\r\n <{address}>", encoded_words(name)),
     };
     let is_id = |id: &&String| {
-        id.len() <= MESSAGE_ID && id.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'<' | b'>'))
+        id.len() <= MESSAGE_ID
+            && id.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'<' | b'>'))
     };
     let answered = facts.message_id.as_ref().filter(is_id);
     let answered =

@@ -50,6 +50,8 @@ const AT_ONCE: usize = 16;
 
 /// Those to whom a letter is forwarded, beside those whom it has itself: an event has to go through a queue with them.
 const MAX_FORWARDS: usize = 300;
+/// Those who get a letter by themselves and by forwarding: its trace has to be one item of the log with them.
+const MAX_GETTING: usize = 800;
 /// Bytes of an address in a reason.
 const NAME: usize = 100;
 /// What the reason begins with that names the answer to the letter.
@@ -269,10 +271,12 @@ impl Getting {
 
     fn has_room(&self) -> bool {
         self.forwarded_by.len() + MAX_LETTER_FORWARDS <= MAX_FORWARDS
+            && self.recipients.len() + MAX_LETTER_FORWARDS <= MAX_GETTING
     }
 
-    /// Adds those to whom a recipient forwards it, unless they get it anyway.
-    fn add(&mut self, forwarder: AccountKey, from: &MailAddress, placed: &Placed) {
+    /// Adds those to whom a recipient forwards it, unless they get it anyway. `false`: all do.
+    fn add(&mut self, forwarder: AccountKey, from: &MailAddress, placed: &Placed) -> bool {
+        let before = self.recipients.len();
         for forward in &placed.forwards {
             let address = forward.to.to_string();
             let recipient = match forward.inside {
@@ -289,6 +293,7 @@ impl Getting {
             self.recipients.push(recipient);
             self.forwarded_by.push(from.to_string());
         }
+        self.recipients.len() > before
     }
 }
 
@@ -342,8 +347,11 @@ impl PolicyFilter {
                 placed.decision.reasons.push(format!("{FORWARD_REASON}{}", cut(by, NAME)));
             }
             if let Some(personal) = &personal {
-                if let Some((from, _)) = &personal.from {
-                    getting.add(recipient.account, from, &placed);
+                let from = personal.from.as_ref();
+                let is_added = from.is_some_and(|(from, _)| getting.add(recipient.account, from, &placed));
+                // Of those who forward to each other, and keep nothing, the last one has it.
+                if let Some(stays) = placed.stays.take().filter(|_| !is_added) {
+                    (placed.decision.target, placed.decision.flags) = stays;
                 }
                 // Whoever gets it by a colleague's word was not written to.
                 if let Some(reply) = placed.reply.take().filter(|_| forwarded_by.is_none()) {
@@ -375,7 +383,14 @@ impl PolicyFilter {
         let accepted = &parsed.accepted;
         let writer = MailAddress::parse(&accepted.reverse_path).ok().filter(MailAddress::is_dot_atom);
         let (Some(writer), Some(from)) = (writer, &personal.from) else { return Ok((None, None)) };
-        let to = self.source.answered(account, &writer).await.map_err(failed)?;
+        let to = match self.source.answered(account, &writer).await {
+            // What is damaged, maybe of somebody else, holds up no mail.
+            Err(error) if !error.is_temporary() => {
+                tracing::error!(%account, message = %accepted.id, %error, "who would be answered can't be read");
+                None
+            }
+            found => found.map_err(failed)?,
+        };
         let reaches = |to: &Recipient| to.via != Via::Outside || self.sends_out && personal.answers_outside;
         let Some(to) = to.filter(reaches) else { return Ok((None, None)) };
         let letter = (accepted.id, accepted.time);
@@ -679,9 +694,8 @@ mod tests {
         use pennypost_runtime::Handler;
         let tenant = TenantId(1);
         let key = |account| AccountKey { tenant, account: AccountId(account) };
-        let way = |account| {
-            Way::Inside(Inside { account: key(account), via: Via::Direct, takes_outside: true })
-        };
+        let way =
+            |account| Way::Inside(Inside { account: key(account), via: Via::Direct, takes_outside: true });
         // Everybody forwards to three: whoever gets it so forwards it to the same.
         let to = [("one@example.com", way(1)), ("two@example.com", way(2)), ("me@far.example", Way::Outside)];
         let source = Arc::new(Told { rules: Some(forwarding(&to)), ..Told::default() });
@@ -695,14 +709,16 @@ mod tests {
         letter.accepted.recipients.push(leaving.clone());
         let event = Event::Parsed(Box::new(letter.clone()));
         let followed = Handler::handle(&filter, vec![event.clone()]).await.remove(0).expect("handled");
-        let [Event::Forwarding(forwarding), Event::Decided(decided), Event::Accepted(answer)] = &*followed else {
+        let [Event::Forwarding(forwarding), Event::Decided(decided), Event::Accepted(answer)] = &*followed
+        else {
             panic!("{followed:?}")
         };
         assert_eq!(forwarding.accepted.recipients, [leaving]);
         let [forward] = &*forwarding.forwards else { panic!("{:?}", forwarding.forwards) };
         assert_eq!((forward.account, forward.to.as_str()), (key(1), "me@far.example"));
         assert_eq!(forward.from, "me@example.com");
-        let got: Vec<_> = decided.accepted.recipients.iter().map(|one| (one.address.as_str(), one.via)).collect();
+        let got: Vec<_> =
+            decided.accepted.recipients.iter().map(|one| (one.address.as_str(), one.via)).collect();
         assert_eq!(
             got,
             [
@@ -713,7 +729,10 @@ mod tests {
             ]
         );
         assert_eq!(decided.decisions.len(), 4);
-        assert_eq!(decided.decisions[2].reasons.last().map(String::as_str), Some("forwarded-by:me@example.com"));
+        assert_eq!(
+            decided.decisions[2].reasons.last().map(String::as_str),
+            Some("forwarded-by:me@example.com")
+        );
         assert!(decided.accepted.names_only_its_tenant() && decided.accepted.leaves());
         // It is decided alike when it comes again, and the answer has the same id.
         let again = Handler::handle(&filter, vec![event]).await.remove(0).expect("handled");

@@ -15,7 +15,8 @@ use crate::SendRemote;
 /// The field of the mark.
 const MARK: &str = "Delivered-To";
 /// The reply to what has been here already (RFC 3463: routing loop detected).
-pub(crate) const LOOP: (&str, &str) = ("5.4.6", "the message was forwarded by this account before: it is in a loop");
+pub(crate) const LOOP: (&str, &str) =
+    ("5.4.6", "the message was forwarded by this account before: it is in a loop");
 
 /// A message that an account forwards.
 pub(crate) struct ToForward {
@@ -56,7 +57,8 @@ impl SendRemote {
         known: &[Outbound],
     ) -> Result<Vec<(u16, ToForward)>, Failure> {
         let known: Vec<&Outbound> = known.iter().filter(|item| item.is_forwarded()).collect();
-        let is_known = |to: &str| known.iter().any(|item| item.recipients.iter().any(|one| one.address == to));
+        let is_known =
+            |to: &str| known.iter().any(|item| item.recipients.iter().any(|one| one.address == to));
         let mut free = (FIRST_FORWARD..).filter(|part| !known.iter().any(|item| item.part == *part));
         let mut fresh = Vec::new();
         for Forward { account, from, to } in forwards.iter().filter(|forward| !is_known(&forward.to)) {

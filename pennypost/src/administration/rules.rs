@@ -651,9 +651,13 @@ mod tests {
         let it = test_office::office().await;
         let address = it.account.address.to_string();
         let run = async |line: &str| done(&it, line, true).await.map(|lines| documents(&lines));
-        let said = run(&format!("rules reply {address} --text Away. --from 2026-12-24T18:00 --zone Asia/Shanghai"));
+        let said =
+            run(&format!("rules reply {address} --text Away. --from 2026-12-24T18:00 --zone Asia/Shanghai"));
         let said = said.await.expect("said");
-        assert_eq!((&said[0]["reply"]["text"], &said[0]["reply"]["enabled"]), (&json!("Away."), &json!(true)));
+        assert_eq!(
+            (&said[0]["reply"]["text"], &said[0]["reply"]["enabled"]),
+            (&json!("Away."), &json!(true))
+        );
         assert_eq!(said[0]["reply"]["period"]["from"], "2026-12-24T18:00");
         let said = run(&format!("rules forward {address} me@far.example --away")).await.expect("said");
         assert_eq!(said[0]["forward"], json!({ "enabled": true, "to": ["me@far.example"], "keep": false }));
@@ -688,6 +692,9 @@ mod tests {
             assert!(refused.contains(why), "{bad}: {refused}");
         }
         let log = done(&it, "log list", false).await.expect("listed").join(" ");
-        assert!(log.contains("automatic.change") && log.contains("forwarding.change") && !log.contains("Away"), "{log}");
+        assert!(
+            log.contains("automatic.change") && log.contains("forwarding.change") && !log.contains("Away"),
+            "{log}"
+        );
     }
 }

@@ -91,8 +91,7 @@ impl Town {
     async fn say(&self, name: &str, reply: Option<AutoReply>, forward: Option<AutoForward>) {
         let key = self.key(name).await;
         let before = self.office.directory.member_rules(key).await.unwrap().rules;
-        let rules =
-            MemberRules { automatic: Some(Automatic { reply, forward }), ..MemberRules::default() };
+        let rules = MemberRules { automatic: Some(Automatic { reply, forward }), ..MemberRules::default() };
         assert_eq!(self.office.directory.change_member_rules(key, &before, &rules).await, Ok(true));
     }
 
@@ -145,9 +144,7 @@ impl Town {
             for _ in 0..2 {
                 let handlers: [Arc<dyn Handler>; 4] = [
                     Arc::new(InboundParse::new(self.office.backend.objects(), self.office.backend.log())),
-                    Arc::new(
-                        PolicyFilter::new(Arc::new(self.office.directory.clone())).sending_out(true),
-                    ),
+                    Arc::new(PolicyFilter::new(Arc::new(self.office.directory.clone())).sending_out(true)),
                     Arc::new(Deliver::new(self.office.store.clone(), self.office.backend.log())),
                     Arc::new(self.sender.clone()),
                 ];
@@ -211,7 +208,8 @@ async fn letters_are_forwarded_to_colleagues_and_to_whoever_has_agreed() {
     }
 
     // A report finds its way back to the sender, and nobody else is written to by it.
-    let report = "From: mailer-daemon@far.test\r\nAuto-Submitted: auto-replied\r\nSubject: failed\r\n\r\nfailed";
+    let report =
+        "From: mailer-daemon@far.test\r\nAuto-Submitted: auto-replied\r\nSubject: failed\r\n\r\nfailed";
     assert!(it.come_in("foe@theirs.test", &path, report).await.starts_with("550 5.7.1"));
     let forged = path.replace("=you@", "=foe@");
     assert!(it.come_in("", &forged, report).await.starts_with("550 5.1.1"));
@@ -275,6 +273,13 @@ async fn forwards_that_lead_back_end() {
     for name in ["bob", "eve", "ann"] {
         assert_eq!(it.count(name, "INBOX").await, 1, "{name}");
     }
+    // What they do not keep, one of them has, whoever was written to.
+    it.forward("bob", &["eve@t.test"], false).await;
+    it.forward("eve", &["bob@t.test"], false).await;
+    it.come_in("you@theirs.test", "bob@t.test", LETTER).await;
+    it.work().await;
+    assert_eq!((it.count("bob", "Trash").await, it.count("eve", "Trash").await), (1, 0));
+    assert_eq!((it.count("bob", "INBOX").await, it.count("eve", "INBOX").await), (1, 2));
     // A server elsewhere sends it back.
     it.prove("bob", "bob@far.test").await;
     it.forward("bob", &["bob@far.test"], true).await;
@@ -295,7 +300,8 @@ async fn senders_are_answered_once() {
     let it = Town::open().await;
     it.reply("bob").await;
     it.reply("ann").await;
-    let letter = "From: Ann <ann@t.test>\r\nTo: bob@t.test\r\nSubject: 你好\r\nMessage-ID: <7@t.test>\r\n\r\nhello";
+    let letter =
+        "From: Ann <ann@t.test>\r\nTo: bob@t.test\r\nSubject: 你好\r\nMessage-ID: <7@t.test>\r\n\r\nhello";
     for _ in 0..2 {
         hand_in(&it.office, "ann@t.test", &["bob@t.test"], letter).await;
         it.work().await;

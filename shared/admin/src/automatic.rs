@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 
 use pennypost_directory::rules::{Automatic, Closed, RulesError, RulesFault, Way, Ways};
 use pennypost_directory::{
-    DirectoryError, FORWARD_CODE_MINUTES, ForwardTargets, ForwardingRules, MailAddress, MemberRules, SaidRules,
+    DirectoryError, FORWARD_CODE_MINUTES, ForwardTargets, ForwardingRules, MailAddress, MemberRules,
+    SaidRules,
 };
 use pennypost_model::{AccountKey, TenantId};
 use pennypost_text::say;

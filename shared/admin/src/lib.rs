@@ -125,10 +125,10 @@ use tokio::sync::Semaphore;
 
 pub use accounts::{AccountChange, NewAccount, NewToken};
 pub use action::{Action, Target};
-pub use automatic::{SeenAutomatic, way_names};
 pub use authorise::{
     Actor, Authority, Decision, Granted, Means, Presence, Reach, Scope, Standing, Why, authorise,
 };
+pub use automatic::{SeenAutomatic, way_names};
 pub use bulletins::{
     Bulletin, BulletinKind, BulletinText, MAX_BULLETIN_TENANTS, MAX_BULLETIN_TEXT, MAX_BULLETIN_TITLE,
     NewBulletin, ReadBulletins, SeenBulletin,

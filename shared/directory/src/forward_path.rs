@@ -76,6 +76,10 @@ impl ForwardKey {
     pub fn forwarded(&self, reverse_path: &str, domain: &DomainName, time: Timestamp) -> Option<String> {
         let sender = MailAddress::parse(reverse_path).ok().filter(MailAddress::is_dot_atom)?;
         let (host, local) = (sender.domain(), sender.local());
+        // One of our own that has come back leads on to the same sender.
+        if self.sender(local, time).is_some() {
+            return Some(format!("{local}@{domain}"));
+        }
         let local = if let Some(rest) = behind(local, "srs0") {
             format!("srs1={}={host}={rest}", self.mark(&format!("1 {host} {rest}")))
         } else if let Some((host, rest)) = behind(local, "srs1").and_then(srs1_parts) {
@@ -167,7 +171,10 @@ mod tests {
         let (ours, theirs) = (ForwardKey { key: [1; 32] }, ForwardKey { key: [2; 32] });
         let here = domain("acme.example");
         let path = ours.forwarded("Bea.Smith+x@Far.example", &here, NOW).expect("a path");
-        assert!(path.starts_with("srs0=") && path.ends_with("=far.example=bea.smith+x@acme.example"), "{path}");
+        assert!(
+            path.starts_with("srs0=") && path.ends_with("=far.example=bea.smith+x@acme.example"),
+            "{path}"
+        );
         let back = |key: &ForwardKey, path: &str, days: i64| {
             key.sender(&local(path), NOW.plus_millis(days * DAY)).map(|sender| sender.to_string())
         };
@@ -178,7 +185,9 @@ mod tests {
         assert_eq!(back(&theirs, &path, 0), None);
         assert_eq!(back(&ours, &path.replace("bea.smith", "eve"), 0), None);
         assert_eq!(back(&ours, &path.replace("far.example", "for.example"), 0), None);
-        for other in ["srs0=x@acme.example", "srs0=a=b=c@acme.example", "srs1=a=b=c@acme.example", "ann@acme.example"] {
+        for other in
+            ["srs0=x@acme.example", "srs0=a=b=c@acme.example", "srs1=a=b=c@acme.example", "ann@acme.example"]
+        {
             assert_eq!(back(&ours, other, 0), None, "{other}");
         }
     }
@@ -197,6 +206,12 @@ mod tests {
         let third = theirs.forwarded(&second, &there, NOW).expect("a path");
         assert_eq!(third.len() - there.as_str().len(), second.len() - here.as_str().len());
         assert_eq!(theirs.sender(&local(&third), NOW).expect("back").to_string(), first);
+        let again = ours.forwarded(&second.to_uppercase(), &there, NOW).expect("a path");
+        assert_eq!(
+            (local(&again), MailAddress::domain_of(&again)),
+            (local(&second), Ok(there.clone())),
+            "ours"
+        );
         let forged = second.replace("far.example", "for.example");
         assert_eq!(ours.sender(&local(&forged), NOW), None);
     }

@@ -363,7 +363,11 @@ impl Directory {
     }
 
     /// The way to an address of the account's organisation; `None`: it is none of these.
-    async fn way_inside(&self, account: &Account, target: &MailAddress) -> Result<Option<Way>, DirectoryError> {
+    async fn way_inside(
+        &self,
+        account: &Account,
+        target: &MailAddress,
+    ) -> Result<Option<Way>, DirectoryError> {
         let tenant = account.key.tenant;
         Ok(match self.resolve_from(&target.to_string(), tenant).await {
             Ok(Resolved::Local { tenant: of, recipients, elsewhere, .. }) if of == tenant => {
@@ -480,7 +484,11 @@ mod tests {
         assert_eq!(item.note(anna, letter(1), now), (Answering::Yes, false), "the event comes again");
         let almost = now.plus_millis(ANSWERED - 1);
         assert_eq!(item.note(anna, letter(2), almost), (Answering::Before, false));
-        assert_eq!(item.note(anna, letter(3), now.plus_millis(-DAY)), (Answering::Before, false), "a late one");
+        assert_eq!(
+            item.note(anna, letter(3), now.plus_millis(-DAY)),
+            (Answering::Before, false),
+            "a late one"
+        );
         let other = answer_digest(&address("anna@b.example"), "still away");
         assert_eq!(item.note(other, letter(2), almost), (Answering::Yes, true), "another text is news");
         assert_eq!(item.note(anna, letter(4), now.plus_millis(ANSWERED)), (Answering::Yes, true));

@@ -154,7 +154,8 @@ pub use erased::{ERASED_KEPT, Erased};
 pub use error::{DirectoryError, Kind};
 pub use forward_path::ForwardKey;
 pub use forwarding::{
-    ANSWERED, Answering, FORWARD_CODE_MINUTES, ForwardTargets, ForwardingRules, MAX_ANSWERED, MAX_FORWARDING, MAX_PROVED,
+    ANSWERED, Answering, FORWARD_CODE_MINUTES, ForwardTargets, ForwardingRules, MAX_ANSWERED, MAX_FORWARDING,
+    MAX_PROVED,
 };
 pub use friends::{
     FRIEND_INVITATION_LIFE, Friend, FriendStanding, Reach, Reached, ReportOf, is_of_dead_address, list_id,

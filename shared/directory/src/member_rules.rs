@@ -11,13 +11,14 @@ use std::collections::BTreeSet;
 
 use pennypost_model::codec::{CodecError, Versioned, decode};
 use pennypost_model::{AccountId, AccountKey, TenantId};
+use pennypost_policy::rules::Ways;
 use pennypost_policy::{MailAddress, MemberRules, Personal, TenantPolicy};
 use pennypost_ports::{Consistency, ControlKey, Expected};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::store::MAX_ATTEMPTS;
-use crate::{Directory, DirectoryError};
+use crate::{Directory, DirectoryError, MailReach};
 
 /// Bits of the item that says whose rules are asked: 2 KB, half a unit of reading.
 const BITS: usize = 16 * 1024;
@@ -155,7 +156,14 @@ impl Directory {
         if (!targets.is_empty() || personal.rules.has_replies())
             && let Some(account) = self.account(key).await?
         {
-            let (ways, reach) = self.ways_of(&account, targets).await?;
+            // What is damaged holds up no mail here, either: it stays, and is neither forwarded nor answered.
+            let (ways, reach) = match self.ways_of(&account, targets).await {
+                Err(error) if !error.is_temporary() => {
+                    tracing::error!(account = %key, %error, "where letters are forwarded can't be read");
+                    (Ways::new(), MailReach::Nobody)
+                }
+                read => read?,
+            };
             (personal.ways, personal.answers_outside) = (ways, reach.holds(false));
             personal.from = reach.holds(true).then_some((account.address, account.display_name));
         }

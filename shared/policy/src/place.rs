@@ -36,13 +36,15 @@ pub struct Placed {
     pub decision: Decision,
     /// Where it is forwarded, each address once.
     pub forwards: Vec<ForwardTo>,
+    /// Where his copy goes, and with which flags, if those to whom it is forwarded get it anyway.
+    pub stays: Option<(Target, FlagSet)>,
     /// What it is answered with, if its writer may be answered and was not answered of late.
     pub reply: Option<Reply>,
 }
 
 impl From<Decision> for Placed {
     fn from(decision: Decision) -> Placed {
-        Placed { decision, forwards: Vec::new(), reply: None }
+        Placed { decision, forwards: Vec::new(), stays: None, reply: None }
     }
 }
 
@@ -194,26 +196,24 @@ fn by_rules(
         decided.reasons.push(format!("{FORWARDED_REASON}{}", forwards.len()));
     }
     decided.reasons.extend(closed.iter().map(|why| format!("{NOT_FORWARDED_REASON}{}", why.name())));
-    let asking = Asking {
-        letter: &letter,
-        reverse_path: &accepted.reverse_path,
-        auth: &accepted.auth,
-        of_colleague,
-    };
+    let asking =
+        Asking { letter: &letter, reverse_path: &accepted.reverse_path, auth: &accepted.auth, of_colleague };
     let is_deleted = applied.put == Some(Put::Trash) && applied.reply.is_none();
     let reply = if is_deleted { None } else { personal.rules.replies(&applied, asking) };
-    let mut flags = applied.flags;
+    let mut flags = applied.flags.clone();
+    let mut stays = None;
     decided.target = match applied.put {
         Some(Put::Folder(folder)) => Target::Mailbox(folder.id),
         Some(Put::Trash) => Target::Role(MailboxRole::Trash),
         // What does not stay in the account can be had back from Trash for a while.
         None if !forwards.is_empty() && personal.rules.forwards_away() => {
+            stays = Some((decided.target, applied.flags));
             flags.system = flags.system.union(SystemFlags::SEEN);
             Target::Role(MailboxRole::Trash)
         }
         None => decided.target,
     };
-    Placed { decision: Decision { flags, ..decided }, forwards, reply }
+    Placed { decision: Decision { flags, ..decided }, forwards, stays, reply }
 }
 
 fn decision(role: MailboxRole, reasons: Vec<String>) -> Decision {
@@ -650,7 +650,8 @@ mod tests {
         let not = "not-forwarded:not-allowed not-forwarded:unconfirmed".to_owned();
         assert_eq!(decide(&forwarding(false, &closed), OPEN), (String::new(), inbox, not));
         let inward = Outlets { outside: false, room: true };
-        let only_near = ("bob@example.com".to_owned(), trash, "forwarded:1 not-forwarded:not-sent".to_owned());
+        let only_near =
+            ("bob@example.com".to_owned(), trash, "forwarded:1 not-forwarded:not-sent".to_owned());
         assert_eq!(decide(&forwarding(false, &open), inward), only_near);
         let only_far = ("me@far.example".to_owned(), inbox, "forwarded:1 not-forwarded:nobody".to_owned());
         assert_eq!(decide(&forwarding(true, &shut), OPEN), only_far);

@@ -113,7 +113,8 @@ async fn a_member_says_how_letters_are_answered() {
     // Rules are said beside it, and do not touch it.
     let rules = it.path("/rules");
     let seen = it.office.ask(&it.session, "GET", &rules, None).await;
-    let rule = json!({ "rules": [{ "name": "x", "conditions": ["to-me"], "actions": [{ "reply": "Later." }] }] });
+    let rule =
+        json!({ "rules": [{ "name": "x", "conditions": ["to-me"], "actions": [{ "reply": "Later." }] }] });
     let put = it
         .office
         .ask_with(&it.session, "PUT", &rules, &[("if-match", seen.header("etag"))], Some(&rule))
@@ -144,10 +145,13 @@ async fn a_member_says_where_letters_are_forwarded() {
     }
     let said = it.say(seen.header("etag"), &forward(&[&colleague, "me@far.example"])).await;
     let states = |answer: &Answer| answer.json()["targets"].clone();
-    let state = |near: &str, far: &str| {
-        json!([{ "address": colleague, "state": near }, { "address": "me@far.example", "state": far }])
-    };
-    assert_eq!((said.status.as_u16(), states(&said)), (200, state("not-allowed", "unconfirmed")), "{}", said.text);
+    let state = |near: &str, far: &str| json!([{ "address": colleague, "state": near }, { "address": "me@far.example", "state": far }]);
+    assert_eq!(
+        (said.status.as_u16(), states(&said)),
+        (200, state("not-allowed", "unconfirmed")),
+        "{}",
+        said.text
+    );
     assert_eq!(it.allow(&json!({ "everybody": true })).await.status, 200);
     assert_eq!(states(&it.read().await), state("inside", "unconfirmed"));
 
@@ -163,7 +167,10 @@ async fn a_member_says_where_letters_are_forwarded() {
     let said = it.post("/forward-targets/confirmation", json!({ "code": code })).await;
     assert_eq!((said.status.as_u16(), states(&said)), (200, state("inside", "confirmed")), "{}", said.text);
     let told = it.letters().await;
-    assert!(matches!(&told[..], [(to, text)] if to.starts_with("member@") && text.contains("me@far.example")), "{told:?}");
+    assert!(
+        matches!(&told[..], [(to, text)] if to.starts_with("member@") && text.contains("me@far.example")),
+        "{told:?}"
+    );
     it.post("/forward-targets/confirmation", json!({ "code": code })).await.assert_problem(422, "wrong-code");
 
     let account = it.home.member.account.to_string();
@@ -171,16 +178,22 @@ async fn a_member_says_where_letters_are_forwarded() {
     assert_eq!(it.allow(&but).await.json(), but);
     let seen = it.read().await;
     assert_eq!(states(&seen), state("not-allowed", "not-allowed"));
-    assert_eq!((&seen.json()["may_forward"], &seen.json()["forward"]["keep"]), (&json!(false), &json!(false)));
+    assert_eq!(
+        (&seen.json()["may_forward"], &seen.json()["forward"]["keep"]),
+        (&json!(false), &json!(false))
+    );
     let twice = json!({ "everybody": true, "accounts": [but["accounts"][0], but["accounts"][0]] });
     it.allow(&twice).await.assert_problem(422, "invalid");
-    let nobody = json!({ "everybody": true, "accounts": [{ "account": "00000000000000ff", "allowed": true }] });
+    let nobody =
+        json!({ "everybody": true, "accounts": [{ "account": "00000000000000ff", "allowed": true }] });
     it.allow(&nobody).await.assert_problem(422, "unknown-reference");
 
     assert_eq!(it.allow(&json!({ "everybody": true })).await.status, 200);
     assert_eq!(it.post("/forward-targets/removal", json!({ "address": "me@far.example" })).await.status, 204);
     assert_eq!(states(&it.read().await), state("inside", "unconfirmed"));
-    it.post("/forward-targets/removal", json!({ "address": "me@far.example" })).await.assert_problem(404, "not-found");
+    it.post("/forward-targets/removal", json!({ "address": "me@far.example" }))
+        .await
+        .assert_problem(404, "not-found");
 }
 
 /// Who administers members may say it, and who does not may not; only the owner proves addresses.

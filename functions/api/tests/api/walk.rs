@@ -566,7 +566,8 @@ async fn everybody_does_what_the_table_says() {
                 let is_dumb =
                     ["begin-mobile", "begin-sms-factor", "take-trial-domain"].contains(&&*route.name);
                 // Nor letters to other servers.
-                let is_at_home = ["invite-friend", "invite-friend-as-member", "begin-forward-target"].contains(&&*route.name);
+                let is_at_home = ["invite-friend", "invite-friend-as-member", "begin-forward-target"]
+                    .contains(&&*route.name);
                 let expected = match route.name.as_str() {
                     // The chief's own order.
                     "confirm-request" if is_of(&actor, home.chief) => 409..=409,

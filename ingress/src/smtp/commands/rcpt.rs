@@ -5,8 +5,8 @@ use std::sync::Arc;
 use pennypost_directory::{
     Admission, Capacities, DirectoryError, Elsewhere, MailAddress, Reach, Reached, Resolved, TenantPolicy,
 };
-use pennypost_model::{AccountKey, TenantId};
 use pennypost_model::event::{AuthResults, Recipient, Verdict, Via};
+use pennypost_model::{AccountKey, TenantId};
 use tokio::time::Instant;
 use tracing::{debug, warn};
 

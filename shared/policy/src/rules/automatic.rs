@@ -184,8 +184,17 @@ pub struct Outlets {
 
 /// Whom nobody answers (RFC 3834 section 2, RFC 5230 section 4.6): what is before the @ is a machine's.
 fn is_machines(local: &str) -> bool {
-    const WHOLE: [&str; 9] =
-        ["mailer-daemon", "listserv", "majordomo", "nobody", "bounce", "bounces", "noreply", "donotreply", "root"];
+    const WHOLE: [&str; 9] = [
+        "mailer-daemon",
+        "listserv",
+        "majordomo",
+        "nobody",
+        "bounce",
+        "bounces",
+        "noreply",
+        "donotreply",
+        "root",
+    ];
     const BEGIN: [&str; 6] = ["owner-", "noreply", "donotreply", "bounce", "bounces", "msprvs"];
     const END: [&str; 5] = ["-request", "-owner", "-bounces", "-noreply", "-relay"];
     let local = local.to_ascii_lowercase();
@@ -230,9 +239,9 @@ impl MemberRules {
         let by_rules = self.rules.iter().enumerate().flat_map(|(rule, asked)| {
             asked.actions.iter().enumerate().flat_map(move |(action, done)| {
                 let to = if let RuleAction::Forward(to) = done { to.as_slice() } else { &[] };
-                to.iter().enumerate().map(move |(number, to)| {
-                    (format!("/rules/{rule}/actions/{action}/forward/{number}"), to)
-                })
+                to.iter()
+                    .enumerate()
+                    .map(move |(number, to)| (format!("/rules/{rule}/actions/{action}/forward/{number}"), to))
             })
         });
         general.chain(by_rules)
@@ -256,9 +265,8 @@ impl MemberRules {
         let by_rule = applied.reply.map(|text| Reply { subject: String::new(), text: text.to_owned() });
         let reply = by_rule.or(general)?;
         let writer = MailAddress::parse(reverse_path).ok()?;
-        let is_forged = !of_colleague
-            && !auth.trusted
-            && (auth.spf == Verdict::Fail || auth.dmarc == Verdict::Fail);
+        let is_forged =
+            !of_colleague && !auth.trusted && (auth.spf == Verdict::Fail || auth.dmarc == Verdict::Fail);
         let facts = letter.facts;
         let to = facts.to.iter().chain(&facts.cc).filter_map(|to| MailAddress::parse(&to.address).ok());
         let is_named = to.into_iter().any(|to| letter.is_own(&to));
@@ -280,7 +288,8 @@ impl MemberRules {
         let automatic = personal.rules.automatic.as_ref();
         let general = automatic.and_then(|automatic| automatic.forward.as_ref());
         let general = general.filter(|forward| forward.enabled && !applied.is_deleted());
-        let wanted = general.into_iter().flat_map(|forward| &forward.to).chain(applied.forwards.iter().copied());
+        let wanted =
+            general.into_iter().flat_map(|forward| &forward.to).chain(applied.forwards.iter().copied());
         let (mut forwards, mut closed): (Vec<ForwardTo>, Vec<Closed>) = (Vec::new(), Vec::new());
         for to in wanted {
             if forwards.iter().any(|known| known.to == *to) {
@@ -338,7 +347,9 @@ impl Automatic {
             if let Some(text) = &reply.to_colleagues {
                 check_reply(text, "/reply/to_colleagues")?;
             }
-            if reply.subject.chars().count() > MAX_REPLY_SUBJECT || reply.subject.chars().any(char::is_control) {
+            if reply.subject.chars().count() > MAX_REPLY_SUBJECT
+                || reply.subject.chars().any(char::is_control)
+            {
                 return Err(RulesFault::ReplySubject.at("/reply/subject"));
             }
             if let Some(Period { from, until, zone }) = &reply.period {
@@ -413,12 +424,13 @@ mod tests {
     #[test]
     fn machines_lists_and_whoever_did_not_name_the_member_are_not_answered() {
         let (rules, fine) = (replying(|_| {}), AuthResults::default());
-        let is_answered = |to: &str, reverse_path: &str| {
-            answer(&rules, &facts(to), reverse_path, &fine, false).is_some()
-        };
-        for (to, reverse_path) in
-            [("me@acme.example", "a@b.example"), ("ME+shop@acme.example", "a@b.example"), ("also@acme.example", "Bouncer@b.example")]
-        {
+        let is_answered =
+            |to: &str, reverse_path: &str| answer(&rules, &facts(to), reverse_path, &fine, false).is_some();
+        for (to, reverse_path) in [
+            ("me@acme.example", "a@b.example"),
+            ("ME+shop@acme.example", "a@b.example"),
+            ("also@acme.example", "Bouncer@b.example"),
+        ] {
             assert!(is_answered(to, reverse_path), "{to} {reverse_path}");
         }
         for (to, reverse_path) in [
@@ -439,7 +451,16 @@ mod tests {
         assert_eq!(answer(&rules, &list, "a@b.example", &fine, false), None);
         let forged = AuthResults { spf: Verdict::Fail, ..AuthResults::default() };
         assert_eq!(answer(&rules, &facts("me@acme.example"), "a@b.example", &forged, false), None);
-        assert_eq!(answer(&replying(|it| it.enabled = false), &facts("me@acme.example"), "a@b.example", &fine, false), None);
+        assert_eq!(
+            answer(
+                &replying(|it| it.enabled = false),
+                &facts("me@acme.example"),
+                "a@b.example",
+                &fine,
+                false
+            ),
+            None
+        );
     }
 
     #[test]

@@ -105,7 +105,9 @@ pub enum RulesFault {
     #[error("the subject of an answer has {MAX_REPLY_SUBJECT} characters at most and no control characters")]
     ReplySubject,
     /// No period.
-    #[error("a period has a beginning, or an end, or both in that order, as 2026-12-24T18:00 in its time zone")]
+    #[error(
+        "a period has a beginning, or an end, or both in that order, as 2026-12-24T18:00 in its time zone"
+    )]
     Period,
     /// Not so many addresses.
     #[error("letters are forwarded to 1 to {MAX_FORWARD_TARGETS} addresses")]
@@ -166,7 +168,8 @@ impl RulesFault {
                 format!("自动回复的主题最多 {MAX_REPLY_SUBJECT} 个字符，且不含控制字符")
             }
             RulesFault::Period => {
-                "有效期须给出起点、终点，或起点早于终点的两者，按所选时区书写，例如 2026-12-24T18:00".to_owned()
+                "有效期须给出起点、终点，或起点早于终点的两者，按所选时区书写，例如 2026-12-24T18:00"
+                    .to_owned()
             }
             RulesFault::Targets => format!("自动转发须有 1 至 {MAX_FORWARD_TARGETS} 个目标地址"),
             RulesFault::Target(_) => "不是有效的邮件地址".to_owned(),

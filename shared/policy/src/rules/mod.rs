@@ -21,8 +21,8 @@ use crate::tenant::SenderPattern;
 pub use apply::{Applied, Letter, Put};
 pub(crate) use automatic::Asking;
 pub use automatic::{
-    AutoForward, AutoReply, Automatic, Closed, ForwardTo, Inside, MAX_FORWARD_TARGETS, MAX_LETTER_FORWARDS, MAX_REPLY,
-    MAX_REPLY_SUBJECT, Outlets, Period, Reply, Way, Ways,
+    AutoForward, AutoReply, Automatic, Closed, ForwardTo, Inside, MAX_FORWARD_TARGETS, MAX_LETTER_FORWARDS,
+    MAX_REPLY, MAX_REPLY_SUBJECT, Outlets, Period, Reply, Way, Ways,
 };
 pub use limits::{
     MAX_ALL_WORDS, MAX_CONDITIONS, MAX_LETTER_LABELS, MAX_RULE_ACTIONS, MAX_RULE_NAME, MAX_RULE_WORD,
@@ -49,7 +49,8 @@ impl Versioned for MemberRules {
     /// Programs that read version 1 only find in it what they know: what is new stands behind all that they read.
     fn version(&self) -> u8 {
         let is_new = |action: &RuleAction| matches!(action, RuleAction::Forward(_) | RuleAction::Reply(_));
-        let has_new = self.automatic.is_some() || self.rules.iter().any(|rule| rule.actions.iter().any(is_new));
+        let has_new =
+            self.automatic.is_some() || self.rules.iter().any(|rule| rule.actions.iter().any(is_new));
         if has_new { 2 } else { 1 }
     }
 
@@ -65,7 +66,8 @@ impl MemberRules {
     /// Has the member said anything?
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        let has_automatic = self.automatic.as_ref().is_some_and(|automatic| *automatic != Automatic::default());
+        let has_automatic =
+            self.automatic.as_ref().is_some_and(|automatic| *automatic != Automatic::default());
         self.whitelist.is_empty() && self.blacklist.is_empty() && self.rules.is_empty() && !has_automatic
     }
 

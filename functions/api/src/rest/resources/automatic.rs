@@ -233,8 +233,10 @@ impl AutomaticDocument {
 }
 
 fn show_forwarding(rules: &ForwardingRules) -> ForwardingDocument {
-    let account =
-        |(account, allowed): (&AccountId, &bool)| AccountDocument { account: account.to_string(), allowed: *allowed };
+    let account = |(account, allowed): (&AccountId, &bool)| AccountDocument {
+        account: account.to_string(),
+        allowed: *allowed,
+    };
     ForwardingDocument { everybody: rules.everybody, accounts: rules.accounts.iter().map(account).collect() }
 }
 

@@ -2,7 +2,8 @@
 
 use pennypost_admin::{Action, AdminError, SeenRules, Tried};
 use pennypost_directory::rules::{
-    Condition, Folder, Join, MAX_FORWARD_TARGETS, MAX_SENDERS, Moment, Rule, RuleAction, RulesError, RulesFault, TimeOfDay, Words,
+    Condition, Folder, Join, MAX_FORWARD_TARGETS, MAX_SENDERS, Moment, Rule, RuleAction, RulesError,
+    RulesFault, TimeOfDay, Words,
 };
 use pennypost_directory::{DirectoryError, MailAddress, MemberRules, SenderPattern};
 use pennypost_model::{Keyword, MailboxId, SystemFlags, Timestamp};
