@@ -701,6 +701,7 @@ mod tests {
         let source = Arc::new(Told { rules: Some(forwarding(&to)), ..Told::default() });
         let filter = PolicyFilter::new(Arc::clone(&source) as Arc<dyn PolicySource>).sending_out(true);
         let mut letter = fine(tenant);
+        letter.accepted.body = Body::Spooled { object: format!("{tenant}/spool/x"), size: 0 };
         let leaving = Recipient {
             address: "you@other.example".to_owned(),
             via: Via::Outside,

@@ -651,9 +651,8 @@ mod tests {
         let it = test_office::office().await;
         let address = it.account.address.to_string();
         let run = async |line: &str| done(&it, line, true).await.map(|lines| documents(&lines));
-        let said =
-            run(&format!("rules reply {address} --text Away. --from 2026-12-24T18:00 --zone Asia/Shanghai"));
-        let said = said.await.expect("said");
+        let line = format!("rules reply {address} --text Away. --from 2026-12-24T18:00 --zone Asia/Shanghai");
+        let said = run(&line).await.expect("said");
         assert_eq!(
             (&said[0]["reply"]["text"], &said[0]["reply"]["enabled"]),
             (&json!("Away."), &json!(true))

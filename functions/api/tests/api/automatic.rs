@@ -212,13 +212,8 @@ async fn who_administers_members_says_it_too() {
     let reader = it.office.key(Some(it.home.id), None, permissions(&["members:read"])).await;
     let refused = it.office.ask_with(&reader, "PUT", &path, &[("if-match", &seen)], Some(&reply)).await;
     assert_eq!(refused.status, 403, "{}", refused.text);
-    let log = it.office.administration.operations(
-        &crate::support::OPERATOR,
-        Some(it.home.id),
-        (None, None),
-        0,
-        500,
-    );
+    let operator = crate::support::OPERATOR;
+    let log = it.office.administration.operations(&operator, Some(it.home.id), (None, None), 0, 500);
     let log = format!("{:?}", log.await.expect("reads").0);
     assert!(log.contains("automatic.change") && !log.contains("Away."), "{log}");
 }
