@@ -260,7 +260,7 @@ async fn a_letter_to_oneself_is_there_twice_and_one_without_a_copy_once() {
 }
 
 /// Feature RUL-01 (part): rules on receiving, several each, over SMTP in and IMAP out; none on sending
-/// Feature RUL-03 (part): moved to an own folder, deleted, labelled, read, flagged; no reply, copy, forwarding
+/// Feature RUL-03 (part): moved to an own folder, deleted, labelled, read, flagged; no copy
 /// Feature RCV-07 (part): what a member's blacklist names goes to Junk, also a colleague's; it is not refused
 #[tokio::test(flavor = "multi_thread")]
 async fn letters_go_where_their_readers_rules_say() {

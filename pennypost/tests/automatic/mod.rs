@@ -3,7 +3,9 @@
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
-use pennypost_directory::rules::{AutoForward, AutoReply, Automatic};
+use pennypost_directory::rules::{
+    AutoForward, AutoReply, Automatic, Condition, Join, Moment, Rule, RuleAction, Words,
+};
 use pennypost_directory::{ForwardingRules, MailAddress, MemberRules, SendingRules, SendingTarget};
 use pennypost_model::AccountKey;
 use pennypost_model::trace::{RemoteAnswer, RemoteOutcome};
@@ -172,11 +174,11 @@ impl Town {
         let query = LogQuery { tenant: self.office.tenant, kind: LogKind::Trace, from, to, limit: 100 };
         let records = self.office.backend.log().query(&query).await.unwrap();
         let last = records.iter().filter_map(|record| codec::decode::<TraceRecord>(&record.value).ok());
-        let delivered = last.filter_map(|trace| match trace.step {
+        let mut delivered = last.filter_map(|trace| match trace.step {
             TraceStep::Delivered { recipients, .. } => recipients.into_iter().next(),
             _ => None,
         });
-        delivered.last().unwrap().reasons
+        delivered.next_back().unwrap().reasons
     }
 }
 
@@ -231,7 +233,7 @@ async fn letters_are_forwarded_to_colleagues_and_to_whoever_has_agreed() {
     assert!(it.reasons().await.contains(&"not-forwarded:not-allowed".to_owned()));
 }
 
-/// Feature SND-22 (part): who sends nothing outside forwards nothing there
+/// Feature SND-22: who sends nothing outside forwards nothing there, and answers nobody
 #[tokio::test(flavor = "multi_thread")]
 async fn who_sends_nothing_outside_forwards_and_answers_nobody_there() {
     let it = Town::open().await;
@@ -247,6 +249,40 @@ async fn who_sends_nothing_outside_forwards_and_answers_nobody_there() {
     it.come_in("you@theirs.test", "ann@t.test", &LETTER.replace("bob@", "ann@")).await;
     it.work().await;
     assert_eq!((it.count("eve", "INBOX").await, it.given().len()), (1, 0));
+}
+
+/// Feature RUL-03 (part): forwarded, and answered with a text of its own, by a rule, also what it deletes
+#[tokio::test(flavor = "multi_thread")]
+async fn rules_forward_and_answer_too() {
+    let it = Town::open().await;
+    let eve = it.key("eve").await;
+    let rule = Rule {
+        name: "bills".to_owned(),
+        enabled: true,
+        moment: Moment::Receive,
+        join: Join::Any,
+        conditions: vec![Condition::Subject(Words { join: Join::Any, words: vec!["bill".to_owned()] })],
+        actions: vec![
+            RuleAction::Forward(vec![address("bob@t.test")]),
+            RuleAction::Reply("Thank you.".to_owned()),
+            RuleAction::Delete,
+        ],
+        stop: false,
+    };
+    let rules = MemberRules { rules: vec![rule], ..MemberRules::default() };
+    let said = it.office.directory.change_member_rules(eve, &MemberRules::default(), &rules).await;
+    assert_eq!(said, Ok(true));
+    let letter = LETTER.replace("bob@", "eve@");
+    it.come_in("you@theirs.test", "eve@t.test", &letter).await;
+    it.come_in("you@theirs.test", "eve@t.test", &letter.replace("hello\r\nM", "Your bill\r\nM")).await;
+    it.work().await;
+    assert_eq!((it.count("eve", "INBOX").await, it.count("eve", "Trash").await), (1, 1));
+    assert_eq!(it.count("bob", "INBOX").await, 1);
+    let given = it.given();
+    let [answered] = &given[..] else { panic!("{given:?}") };
+    assert_eq!(answered.to, ["you@theirs.test"]);
+    assert!(answered.text.contains("\r\nSubject: Auto: Your bill\r\n"), "{}", answered.text);
+    assert!(answered.text.contains("\r\n\r\nVGhhbmsgeW91Lg=="), "{}", answered.text);
 }
 
 /// What fails is told to whoever has it forwarded, and to nobody who wrote it.

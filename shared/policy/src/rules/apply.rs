@@ -313,7 +313,7 @@ mod tests {
         assert!(!fires(&[]) && !fires(&["me@acme.example", "broken"]) && !fires(&["li@other.example"]));
     }
 
-    /// Feature RUL-03 (part): moved, deleted, labelled, marked as read and flagged; no reply, copy or forwarding
+    /// Feature RUL-03 (part): moved, deleted, labelled, marked as read and flagged; no copy
     /// Feature RUL-05: from top to bottom, stopped by one that says so; off ones are not asked
     #[test]
     fn rules_are_asked_in_order_until_one_stops() {
