@@ -304,16 +304,6 @@ pub struct Forwarding {
     pub forwards: Vec<Forward>,
 }
 
-impl Forwarding {
-    /// As [`Accepted::names_only_its_tenant`].
-    #[must_use]
-    pub fn names_only_its_tenant(&self) -> bool {
-        let tenant = self.accepted.tenant;
-        self.accepted.names_only_its_tenant()
-            && self.forwards.iter().all(|forward| forward.account.tenant == tenant)
-    }
-}
-
 /// An account forwards a message to an address elsewhere.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Forward {
