@@ -51,7 +51,7 @@ pub use exchange::{Carrier, Exchange, Home};
 use groups::ToFriend;
 use letter::Letters;
 pub use letter::destination_of;
-use pennypost_outbound::{Addressee, KEPT, Outbound, Outbox, OutboxError, Patience};
+use pennypost_outbound::{Addressee, Asked, KEPT, Outbound, Outbox, OutboxError, Patience};
 use slots::Slots;
 
 /// Trace records of a message that are read.
@@ -231,6 +231,11 @@ impl SendRemote {
         let fields: Vec<Option<Vec<u8>>> = parts.values().map(fields).collect();
         let heads = self.heads(&accepted, letter, fields).await?;
         for (((destination, part), Part { addresses, friend }), head) in parts.into_iter().zip(heads) {
+            let asked = accepted.source.kind.wishes().filter(|_| friend.is_none()).map(|wishes| {
+                let mut wishes = wishes.clone();
+                wishes.recipients.retain(|wish| addresses.contains(&wish.address));
+                Asked { wishes, relayed: Vec::new() }
+            });
             let (reverse_path, sender) = match friend {
                 // Reports come to the group, and the author is not told: whose address has failed is the group's matter.
                 Some(friend) => (friend.reverse_path, (sender.0, String::new())),
@@ -265,6 +270,7 @@ impl SendRemote {
                 delay_told: false,
                 last: None,
                 demand: None,
+                asked,
             };
             let clock = &self.0.ports.clock;
             outbox.add(&item, || clock.now()).await.map_err(|error| failure(&error))?;

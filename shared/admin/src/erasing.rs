@@ -42,6 +42,7 @@ pub const PARTITIONS: &[&str] = &[
     "gc",
     "grants",
     "groups",
+    "held",
     "intents",
     "invitations",
     "joining-numbers",
@@ -95,6 +96,7 @@ pub const PARTITIONS: &[&str] = &[
     "tickets",
     "token-uses",
     "tokens",
+    "undo-windows",
     "user-tokens",
     "vip",
 ];

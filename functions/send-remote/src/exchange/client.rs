@@ -103,6 +103,7 @@ struct Offers {
     start_tls: bool,
     eight_bit: bool,
     utf8: bool,
+    dsn: bool,
     size: Option<u64>,
     /// Ways to sign in, in upper case.
     auth: Vec<String>,
@@ -118,6 +119,7 @@ impl Offers {
                 "STARTTLS" => offers.start_tls = true,
                 "8BITMIME" => offers.eight_bit = true,
                 "SMTPUTF8" => offers.utf8 = true,
+                "DSN" => offers.dsn = true,
                 "AUTH" => offers.auth = words.map(str::to_ascii_uppercase).collect(),
                 // Without a number, or with 0, there is no limit (RFC 1870 section 3).
                 "SIZE" => {
@@ -488,6 +490,8 @@ impl Conversation {
         if offers.utf8 && parcel.is_utf8 {
             mail.push_str(" SMTPUTF8");
         }
+        let asked = parcel.asked.filter(|_| offers.dsn);
+        mail.push_str(&asked.map(|asked| asked.of_mail()).unwrap_or_default());
         let reply = self.command(&mail).await?;
         if reply.is_permanent() {
             handed.settle_open(&reply.verdict());
@@ -512,7 +516,8 @@ impl Conversation {
                 handed.settle(index, ours(RemoteOutcome::Failed, "5.6.7", text));
                 continue;
             }
-            let reply = self.command(&format!("RCPT TO:<{recipient}>")).await?;
+            let parameters = asked.map(|asked| asked.of_recipient(index)).unwrap_or_default();
+            let reply = self.command(&format!("RCPT TO:<{recipient}>{parameters}")).await?;
             if reply.is_good() {
                 accepted.push(index);
             } else if reply.code == 421 {
@@ -548,6 +553,9 @@ impl Conversation {
             return Err(Broken::Unasked);
         }
         let verdict = self.data(parcel).await.unwrap_or_else(|broken| deferred(&broken));
+        if verdict.0 == RemoteOutcome::Sent && !offers.dsn {
+            handed.relayed.extend(&accepted);
+        }
         accepted.into_iter().for_each(|index| handed.settle(index, verdict.clone()));
         handed.close();
         Ok(End::Over)

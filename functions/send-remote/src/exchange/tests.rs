@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
+use pennypost_model::event::{Notify, Wish};
 use pennypost_model::trace::RemoteAnswer;
 use pennypost_model::trace::RemoteOutcome::{self, Deferred, Failed, Sent};
 use pennypost_model::{EventId, Timestamp};
@@ -19,7 +20,7 @@ use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
 use super::client::Timing;
-use super::{Carrier, Exchange, Handed, Parcel, Reach, Settings, Verdict};
+use super::{Carrier, Exchange, Handed, Parcel, Reach, Requests, Settings, Verdict};
 
 /// What a server does behind the message.
 #[derive(Clone, Copy)]
@@ -264,6 +265,15 @@ async fn over(
     recipients: &[&str],
     message: &str,
 ) -> Handed {
+    asking(None, (dns, port, timing), recipients, message).await
+}
+
+async fn asking(
+    asked: Option<Requests<'_>>,
+    (dns, port, timing): (Arc<dyn Dns>, u16, Timing),
+    recipients: &[&str],
+    message: &str,
+) -> Handed {
     let settings = Settings { port, reach: Reach::Everything, ..Settings::default() };
     let mut exchange = Exchange::new(dns, "mx.own.example", settings);
     exchange.timing = timing;
@@ -274,6 +284,7 @@ async fn over(
         None => ("", format!("{head}{message}")),
     };
     let parcel = Parcel {
+        asked,
         id: EventId::from_parts(Timestamp(1), 1),
         destination: "d.example",
         reverse_path: "me@own.example",
@@ -357,6 +368,45 @@ async fn a_message_goes_over_byte_for_byte() {
     let handed = hand_over(&peer, &["a@d.example"], &large).await;
     assert_eq!(handed.verdicts()[0].0, Sent);
     assert_eq!(peer.seen.lock().messages[1], large.replace("\r\n.", "\r\n.."));
+}
+
+#[tokio::test]
+async fn servers_that_tell_senders_are_told_what_these_want_to_hear() {
+    let wish = |address: &str, notify, original: Option<&str>| Wish {
+        address: address.to_owned(),
+        notify,
+        original: original.map(str::to_owned),
+    };
+    let never = Notify { success: false, failure: false, delay: false };
+    let wishes = [
+        wish("a@d.example", Some(never), None),
+        wish("b@d.example", Some(Notify { success: true, ..never }), Some("rfc822;x+y@d.example")),
+    ];
+    let each = [Some(&wishes[0]), Some(&wishes[1]), None];
+    let asked = Requests { full: Some(true), envelope_id: Some("QQ 1"), each: &each };
+    for (offers, is_told) in [(&["DSN", "8BITMIME"][..], true), (&["8BITMIME"], false)] {
+        let peer = Peer::start(Manner { offers, ..GOOD }).await;
+        let recipients = ["a@d.example", "b@d.example", "c@d.example"];
+        let handed = asking(Some(asked), (Arc::new(Here), peer.port, TIMING), &recipients, "x\r\n").await;
+        assert_eq!(handed.relayed, if is_told { vec![] } else { vec![0, 1, 2] });
+        assert!(handed.verdicts().iter().all(|(outcome, _)| *outcome == Sent));
+        let (mail, rcpt) = (peer.commands("MAIL"), peer.commands("RCPT"));
+        let expected = match is_told {
+            true => [
+                "MAIL FROM:<me@own.example> RET=FULL ENVID=QQ+201",
+                "RCPT TO:<a@d.example> NOTIFY=NEVER",
+                "RCPT TO:<b@d.example> NOTIFY=SUCCESS ORCPT=rfc822;x+2By@d.example",
+                "RCPT TO:<c@d.example>",
+            ],
+            false => [
+                "MAIL FROM:<me@own.example>",
+                "RCPT TO:<a@d.example>",
+                "RCPT TO:<b@d.example>",
+                "RCPT TO:<c@d.example>",
+            ],
+        };
+        assert_eq!([mail, rcpt].concat(), expected);
+    }
 }
 
 #[tokio::test]

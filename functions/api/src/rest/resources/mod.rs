@@ -17,6 +17,7 @@ mod ending;
 mod friends;
 mod grants;
 mod groups;
+mod held;
 mod home;
 mod inviting;
 pub(crate) mod joining;
@@ -29,6 +30,7 @@ mod me;
 mod members;
 pub(crate) mod mobiles;
 mod operations;
+mod own_letters;
 pub(crate) mod passkeys;
 mod people;
 mod picker;
@@ -98,6 +100,8 @@ pub(crate) fn operations() -> impl Iterator<Item = &'static Operation> {
         business::OPERATIONS,
         secretaries::OPERATIONS,
         receiving::OPERATIONS,
+        held::OPERATIONS,
+        own_letters::OPERATIONS,
         colleagues::OPERATIONS,
         joining::OPERATIONS,
         inviting::OPERATIONS,
