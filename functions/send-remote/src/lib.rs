@@ -101,7 +101,7 @@ pub struct Settings {
     pub patience: Patience,
     /// Attempts at once.
     pub attempts: usize,
-    /// Attempts at once for one destination.
+    /// Attempts at once for one destination that answers; it begins with five.
     pub attempts_each: usize,
     /// Pauses and claims are divided by it; 1 but in tests.
     pub haste: NonZeroU32,
@@ -114,7 +114,7 @@ impl Default for Settings {
             hostname,
             patience: Patience::default(),
             attempts: 50,
-            attempts_each: 5,
+            attempts_each: 20,
             haste: NonZeroU32::MIN,
         }
     }

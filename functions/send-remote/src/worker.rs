@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 
 use crate::exchange::{Handed, Parcel, Requests, Verdict};
 use crate::letter::{Letter, Shared};
-use crate::slots::{Busy, InHand};
+use crate::slots::{Busy, InHand, Mood};
 use crate::{MAX_OPEN, SendRemote, letter, report};
 
 /// For so many milliseconds an attempt is somebody's: longer than any takes, which has 20 minutes up to the end of the
@@ -96,6 +96,22 @@ pub(crate) enum Look {
 
 fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// What verdicts say of the destination: nothing, if it has put somebody off for a reason of its own.
+fn mood(verdicts: &[Verdict]) -> Option<Mood> {
+    let has_answered =
+        |(outcome, answer): &Verdict| *outcome != RemoteOutcome::Deferred && answer.code.is_some();
+    let is_unwell = |(outcome, answer): &Verdict| {
+        *outcome == RemoteOutcome::Deferred && answer.code.is_none_or(|code| code == 421)
+    };
+    if verdicts.iter().any(has_answered) {
+        Some(Mood::Well)
+    } else if verdicts.iter().all(is_unwell) {
+        Some(Mood::Unwell)
+    } else {
+        None
+    }
 }
 
 impl SendRemote {
@@ -407,7 +423,11 @@ impl SendRemote {
                 || recipients.iter().any(|recipient| !recipient.is_ascii()),
         };
         let handed = self.0.ports.carrier.hand_over(&parcel).await;
-        (handed.clone(), handed.verdicts())
+        let verdicts = handed.clone().verdicts();
+        if let Some(mood) = mood(&verdicts) {
+            self.0.slots.note(&item.destination, mood);
+        }
+        (handed, verdicts)
     }
 
     /// Puts what came of an attempt into the item.

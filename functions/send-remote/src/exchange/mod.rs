@@ -2,6 +2,7 @@
 
 mod client;
 mod demand;
+mod open;
 mod reply;
 mod route;
 mod sts;
@@ -28,6 +29,7 @@ use tokio::time::Instant;
 use client::{End, How, Timing, converse, converse_at_home, ours};
 use demand::Demand;
 pub use demand::Login;
+use open::Open;
 use route::{Hop, NoRoute, route};
 pub use sts::StsPolicies;
 use tls::{Privacy, Trust};
@@ -273,6 +275,8 @@ pub struct Exchange {
     home: Option<Arc<dyn Home>>,
     /// The smart host has let nobody in, with these words. It is left alone for a while.
     shut: Mutex<Option<(Instant, Verdict, By)>>,
+    /// Conversations between two messages.
+    open: Open,
 }
 
 /// Who has spoken, over which TLS, and whether that was what somebody asked for.
@@ -301,6 +305,7 @@ impl Exchange {
             timing,
             home: None,
             shut: Mutex::default(),
+            open: Open::default(),
         }
     }
 
@@ -494,7 +499,7 @@ impl Exchange {
         let mut failure = None;
         for tls in [Some(privacy), None] {
             let how = How { is_wrapped, login, ..self.how(tls, deadline) };
-            match converse(hop, parcel, how, handed).await {
+            match converse(hop, parcel, how, &self.open, handed).await {
                 End::Over => return (None, failure),
                 End::Elsewhere(verdict) => return (Some(verdict), failure),
                 End::WithoutTls(verdict) => {

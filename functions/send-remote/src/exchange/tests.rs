@@ -1,6 +1,7 @@
 //! The client against servers that behave in every way.
 
 mod policies;
+mod reuse;
 mod secured;
 
 use std::sync::Arc;
@@ -30,6 +31,8 @@ enum End {
     Late(Duration),
     /// It closes without a word.
     Close,
+    /// It replies, and closes.
+    Last(&'static str),
     /// A line of ten megabytes.
     Huge,
 }
@@ -61,6 +64,8 @@ struct Manner {
     /// It says this when so many bytes have come, and closes.
     full: Option<(usize, &'static str)>,
     end: End,
+    /// To MAIL behind so many messages of one connection.
+    enough: Option<(usize, &'static str)>,
 }
 
 const GOOD: Manner = Manner {
@@ -71,6 +76,7 @@ const GOOD: Manner = Manner {
     says: &[],
     full: None,
     end: End::Reply("250 2.0.0 queued as 1"),
+    enough: None,
 };
 
 /// What a server has seen.
@@ -168,6 +174,7 @@ async fn talk<S: AsyncRead + AsyncWrite + Unpin>(
             stream.write_all(&[*byte]).await?;
         }
     }
+    let mut messages = 0;
     loop {
         let mut line = String::new();
         if stream.read_line(&mut line).await? == 0 {
@@ -175,6 +182,10 @@ async fn talk<S: AsyncRead + AsyncWrite + Unpin>(
         }
         let line = line.trim_end().to_owned();
         seen.lock().commands.push(line.clone());
+        if let Some((_, reply)) = manner.enough.filter(|(most, _)| line.starts_with("MAIL") && messages >= *most) {
+            stream.write_all(format!("{reply}\r\n").as_bytes()).await?;
+            continue;
+        }
         if let Some((_, reply)) = manner.says.iter().find(|(part, _)| line.contains(part)) {
             if reply.is_empty() {
                 return Ok((stream.into_inner(), false));
@@ -213,6 +224,7 @@ async fn talk<S: AsyncRead + AsyncWrite + Unpin>(
                 }
             }
             seen.lock().messages.push(message);
+            messages += 1;
             match manner.end {
                 End::Reply(reply) => stream.write_all(format!("{reply}\r\n").as_bytes()).await?,
                 End::Late(pause) => {
@@ -220,6 +232,10 @@ async fn talk<S: AsyncRead + AsyncWrite + Unpin>(
                     stream.write_all(b"250 at last\r\n").await?;
                 }
                 End::Close => return Ok((stream.into_inner(), false)),
+                End::Last(reply) => {
+                    stream.write_all(format!("{reply}\r\n").as_bytes()).await?;
+                    return Ok((stream.into_inner(), false));
+                }
                 End::Huge => stream.write_all(&b"2".repeat(10 << 20)).await?,
             }
         } else if line == "QUIT" {
@@ -274,9 +290,22 @@ async fn asking(
     recipients: &[&str],
     message: &str,
 ) -> Handed {
+    hand(&exchange(dns, (port, timing)), asked, recipients, message).await
+}
+
+fn exchange(dns: Arc<dyn Dns>, (port, timing): (u16, Timing)) -> Exchange {
     let settings = Settings { port, reach: Reach::Everything, ..Settings::default() };
     let mut exchange = Exchange::new(dns, "mx.own.example", settings);
     exchange.timing = timing;
+    exchange
+}
+
+async fn hand(
+    exchange: &Exchange,
+    asked: Option<Requests<'_>>,
+    recipients: &[&str],
+    message: &str,
+) -> Handed {
     let recipients: Vec<String> = recipients.iter().map(|one| (*one).to_owned()).collect();
     let (head, message) = message.split_at(message.len() / 2);
     let (head, message) = match head.rfind('\n') {
