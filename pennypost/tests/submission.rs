@@ -379,9 +379,13 @@ async fn letters_that_go_later_come_to_their_readers_or_back_to_drafts() {
     office.handle(events).await;
     // The reports, each of which is the same.
     office.handle(office.accepted().await).await;
-    for (name, mailbox, count) in
-        [("bob", "INBOX", 1), ("ann", "Drafts", 1), ("ann", "Sent", 1), ("ann", "INBOX", 1), ("bob", "Drafts", 0)]
-    {
+    for (name, mailbox, count) in [
+        ("bob", "INBOX", 1),
+        ("ann", "Drafts", 1),
+        ("ann", "Sent", 1),
+        ("ann", "INBOX", 1),
+        ("bob", "Drafts", 0),
+    ] {
         assert_eq!(office.mailbox(name, mailbox).await.0, count, "{name} {mailbox}");
     }
     let (_, flags) = office.mailbox("ann", "Drafts").await;

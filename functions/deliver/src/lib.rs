@@ -32,7 +32,7 @@ use pennypost_mailstore::summary::Summary;
 use pennypost_mailstore::{Mailstore, StoreError, accept, compress};
 use pennypost_model::codec;
 use pennypost_model::event::{
-    Accepted, Body, Changed, Decided, Decision, Event, House, Recipient, Stage, Via,
+    Accepted, Body, Changed, Decided, Decision, Event, House, Recipient, Stage, Via, Wishes,
 };
 use pennypost_model::message::{BlobRef, StoredMessage, cut};
 use pennypost_model::trace::{GROUP_REASON, Outcome as Journey, TraceRecipient, TraceRecord, TraceStep};
@@ -121,7 +121,13 @@ impl Deliver {
     /// A handler that reads and remembers so much of each account.
     #[must_use]
     pub fn with_memory(store: Mailstore, log: Arc<dyn Log>, memory: Memory) -> Deliver {
-        Deliver { tips: Tips::new(store.clone(), memory), store, log, hostname: "localhost".into(), wakeups: None }
+        Deliver {
+            tips: Tips::new(store.clone(), memory),
+            store,
+            log,
+            hostname: "localhost".into(),
+            wakeups: None,
+        }
     }
 
     /// As it is, and reports of what was delivered are in that host's name.
@@ -162,10 +168,7 @@ impl Deliver {
         for (index, letter) in &letters {
             let mut events = follow(&letter.decided, &placed);
             if failures[*index].is_none() {
-                match self.report(letter, &placed).await {
-                    Ok(report) => events.extend(report),
-                    Err(failure) => failures[*index] = Some(failure),
-                }
+                events.extend(self.report(letter, &placed).await);
             }
             following.insert(*index, events);
         }
@@ -177,16 +180,23 @@ impl Deliver {
     }
 
     /// What its sender is told of those who have it here, if he wanted to hear of them (RFC 3461). Made anew it is the same.
-    async fn report(&self, letter: &Letter, placed: &Found) -> Result<Option<Event>, Failure> {
+    async fn report(&self, letter: &Letter, placed: &Found) -> Option<Event> {
         let Letter { decided, message, .. } = letter;
-        let Some(told) = delivered(&decided.accepted, placed) else { return Ok(None) };
-        let header = compress::decompress_header(message).map_err(|error| failure(&error))?;
-        let raw = report_of(&decided.accepted, told, &self.hostname, &header);
-        let Some(submission) = decided.accepted.source.kind.submission() else { return Ok(None) };
+        let told = delivered(&decided.accepted, placed)?;
+        let submission = decided.accepted.source.kind.submission()?;
+        let header = compress::decompress_header(message).ok();
+        let raw = report_of(&decided.accepted, told, &self.hostname, header.as_deref());
         let sender = (submission.submitter.account, submission.submitter.address.clone());
-        let message = accept::compressed(raw).await.map_err(|error| failure(&error))?;
-        let report = pennypost_reports::accepted(sender, decided.accepted.id.report(), &self.hostname, message);
-        Ok(Some(Event::Accepted(Box::new(report))))
+        let id = decided.accepted.id.report();
+        let message = match accept::compressed(raw).await {
+            Ok(message) => message,
+            Err(error) => {
+                tracing::error!(%id, %error, "a report can't be packed");
+                return None;
+            }
+        };
+        let report = pennypost_reports::accepted(sender, id, &self.hostname, message);
+        Some(Event::Accepted(Box::new(report)))
     }
 
     /// The message with its bytes. `None` if its spooled bytes are gone because it has been delivered: then this
@@ -376,6 +386,8 @@ impl Deliver {
         for (_, letter) in letters.iter().filter(|(index, _)| failures[*index].is_none()) {
             if let Some(object) = &letter.spooled
                 && !letter.decided.accepted.leaves()
+                // Its report may still be lost on its way, and is made of it again: housekeeping removes it.
+                && !letter.decided.accepted.source.kind.wishes().is_some_and(Wishes::wants_success)
                 && let Err(error) = self.store.objects().delete(object).await
             {
                 tracing::warn!(%error, "a spooled message is left for housekeeping");
@@ -558,7 +570,7 @@ fn delivered(accepted: &Accepted, placed: &Found) -> Option<Vec<Told>> {
     (!told.is_empty()).then_some(told)
 }
 
-fn report_of(accepted: &Accepted, told: Vec<Told>, hostname: &str, header: &[u8]) -> Vec<u8> {
+fn report_of(accepted: &Accepted, told: Vec<Told>, hostname: &str, header: Option<&[u8]>) -> Vec<u8> {
     let (wishes, submission) = (accepted.source.kind.wishes(), accepted.source.kind.submission());
     let report = Report {
         id: accepted.id.report(),
@@ -570,7 +582,7 @@ fn report_of(accepted: &Accepted, told: Vec<Told>, hostname: &str, header: &[u8]
         envelope_id: wishes.and_then(|wishes| wishes.envelope_id.as_deref()),
         about: About::Success,
         told,
-        letter: Some(header),
+        letter: header,
         is_whole: false,
     };
     report.message()

@@ -110,8 +110,11 @@ impl Schedule {
     pub async fn tick(&self, deadline: Option<Instant>) -> Result<Ticked, ScheduleError> {
         let mut ticked = Ticked::default();
         if let Some(releaser) = &self.releaser {
-            match releaser.look().await {
-                Ok((letters, _)) => ticked.letters = letters,
+            // What tenants need has the other half of the time.
+            let now = Instant::now();
+            let half = deadline.map(|deadline| now + deadline.saturating_duration_since(now) / 2);
+            match releaser.look(half).await {
+                Ok(letters) => ticked.letters = letters,
                 // What tenants need does not wait for it.
                 Err(error) => tracing::warn!(%error, "letters that are due can't be read"),
             }

@@ -473,9 +473,9 @@ impl SendRemote {
             asked.relayed.retain(|address| asked.wishes.notify(address).success);
         }
         let is_told_of = |told: RemoteOutcome, wanted: fn(event::Notify) -> bool| {
-            recipients.iter().any(|one: &RemoteRecipient| {
-                one.outcome == told && wanted(item.notify(&one.address))
-            })
+            recipients
+                .iter()
+                .any(|one: &RemoteRecipient| one.outcome == told && wanted(item.notify(&one.address)))
         };
         let has_failed = is_told_of(RemoteOutcome::Failed, |notify| notify.failure)
             || item.asked.as_ref().is_some_and(|asked| !asked.relayed.is_empty());
@@ -549,7 +549,7 @@ impl SendRemote {
         let damaged = |cause: String| PortError::Damaged { port: "objects", cause };
         let message = accept::compressed(raw).await.map_err(|error| damaged(error.to_string()))?;
         let accepted = pennypost_reports::accepted(item.sender.clone(), id, &settings.hostname, message);
-        let body = accept::for_the_queue(&*ports.objects, accepted, id).await?;
+        let body = accept::again_for_the_queue(&*ports.objects, accepted).await?;
         let outgoing = Outgoing { tenant: item.tenant, body, delay: Duration::ZERO };
         let sent = ports.queue.send_batch(Stage::InboundParse, vec![outgoing]).await;
         let unanswered = || PortError::Unavailable { port: "queue", cause: "it gave no answer".to_owned() };

@@ -238,7 +238,9 @@ fn rcpt(rest: &[u8]) -> Result<Rcpt, Reply> {
     let mut rcpt = Rcpt::default();
     for (name, value) in parameters_of(parameters)? {
         match (&*name.to_ascii_uppercase(), value) {
-            (b"NOTIFY", Some(value)) if rcpt.notify.is_none() => rcpt.notify = Some(parameters::notify(value)?),
+            (b"NOTIFY", Some(value)) if rcpt.notify.is_none() => {
+                rcpt.notify = Some(parameters::notify(value)?)
+            }
             (b"ORCPT", Some(value)) if rcpt.original.is_none() => {
                 rcpt.original = Some(parameters::original(value)?);
             }

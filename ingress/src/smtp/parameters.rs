@@ -33,8 +33,13 @@ impl Hold {
     /// HOLDFOR: one to nine digits.
     pub fn read_for(value: &[u8]) -> Result<Hold, Reply> {
         let is_number = (1..=9).contains(&value.len()) && value.iter().all(u8::is_ascii_digit);
-        let seconds = std::str::from_utf8(value).ok().filter(|_| is_number).and_then(|text| text.parse().ok());
-        seconds.map(Hold::For).ok_or(Reply::new(501, "5.5.4", "HOLDFOR is a number of seconds, of nine digits at most"))
+        let seconds =
+            std::str::from_utf8(value).ok().filter(|_| is_number).and_then(|text| text.parse().ok());
+        seconds.map(Hold::For).ok_or(Reply::new(
+            501,
+            "5.5.4",
+            "HOLDFOR is a number of seconds, of nine digits at most",
+        ))
     }
 
     /// HOLDUNTIL: a time of RFC 3339.
@@ -67,7 +72,8 @@ pub(crate) fn whole(value: &[u8]) -> Result<bool, Reply> {
 
 /// ENVID.
 pub(crate) fn envelope_id(value: &[u8]) -> Result<String, Reply> {
-    let read = std::str::from_utf8(value).ok().filter(|text| !text.is_empty() && text.len() <= MAX_ENVELOPE_ID);
+    let read =
+        std::str::from_utf8(value).ok().filter(|text| !text.is_empty() && text.len() <= MAX_ENVELOPE_ID);
     let failed = || Reply::new(501, "5.5.4", "ENVID is xtext of 1 to 100 characters");
     read.and_then(from_xtext).ok_or_else(failed)
 }
@@ -96,8 +102,10 @@ pub(crate) fn notify(value: &[u8]) -> Result<Notify, Reply> {
 
 /// ORCPT: the type of an address, `;`, and the address, decoded.
 pub(crate) fn original(value: &[u8]) -> Result<String, Reply> {
-    let failed = || Reply::new(501, "5.5.4", "ORCPT is the type of an address, a semicolon, and the address in xtext");
-    let text = std::str::from_utf8(value).ok().filter(|text| text.len() <= MAX_ORIGINAL).ok_or_else(failed)?;
+    let failed =
+        || Reply::new(501, "5.5.4", "ORCPT is the type of an address, a semicolon, and the address in xtext");
+    let text =
+        std::str::from_utf8(value).ok().filter(|text| text.len() <= MAX_ORIGINAL).ok_or_else(failed)?;
     let (kind, address) = text.split_once(';').ok_or_else(failed)?;
     let is_atom = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     let is_kind = !kind.is_empty() && kind.bytes().all(is_atom);
@@ -113,15 +121,26 @@ mod tests {
     #[test]
     fn times_are_read_as_they_may_be_written() {
         let day = Timestamp(1_900_022_400_000); // 2030-03-18T00:00:00Z
-        for text in
-            ["2030-03-18T00:00:00Z", "2030-03-18t00:00:00.000z", "2030-03-18T08:00:00+08:00", "2030-03-17T19:30:00-04:30"]
-        {
+        for text in [
+            "2030-03-18T00:00:00Z",
+            "2030-03-18t00:00:00.000z",
+            "2030-03-18T08:00:00+08:00",
+            "2030-03-17T19:30:00-04:30",
+        ] {
             assert_eq!(Hold::read_until(text.as_bytes()), Ok(Hold::Until(day)), "{text}");
         }
         assert_eq!(Hold::read_for(b"60").map(|hold| hold.time(day)), Ok(day.plus_millis(60_000)));
         for bad in [
-            "", "now", "2030-03-18", "2030-03-18T00:00:00", "2030-02-30T00:00:00Z", "20300318T000000Z",
-            "2030-03-18 00:00:00Z", "2030-03-18T25:00:00Z", "2030-03-18T00:00:00Z[UTC]", "2030-03-18T00:00:00Zx",
+            "",
+            "now",
+            "2030-03-18",
+            "2030-03-18T00:00:00",
+            "2030-02-30T00:00:00Z",
+            "20300318T000000Z",
+            "2030-03-18 00:00:00Z",
+            "2030-03-18T25:00:00Z",
+            "2030-03-18T00:00:00Z[UTC]",
+            "2030-03-18T00:00:00Zx",
         ] {
             let reply = Hold::read_until(bad.as_bytes()).expect_err(bad);
             assert_eq!((reply.code, reply.enhanced), (501, "5.5.4"), "{bad}");
@@ -143,7 +162,9 @@ mod tests {
         assert_eq!((whole(b"full"), whole(b"HDRS")), (Ok(true), Ok(false)));
         assert!(whole(b"NONE").is_err());
         assert_eq!(original(b"rfc822;a+2Bb@x.example").as_deref(), Ok("rfc822;a+b@x.example"));
-        for bad in ["", "rfc822", ";a@b.example", "rfc822;", "rf c;a", "rfc822;a+0D+0Ab", "rfc822;\u{e4}@b.example"] {
+        for bad in
+            ["", "rfc822", ";a@b.example", "rfc822;", "rf c;a", "rfc822;a+0D+0Ab", "rfc822;\u{e4}@b.example"]
+        {
             assert!(original(bad.as_bytes()).is_err(), "{bad}");
         }
         assert_eq!(envelope_id(b"QQ+20314").as_deref(), Ok("QQ 314"));

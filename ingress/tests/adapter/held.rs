@@ -48,7 +48,9 @@ async fn hand_in(client: &mut Client, parameters: &str, recipients: &[&str]) -> 
         client.command(&format!("RCPT TO:<{recipient}>"), "250 ").await;
     }
     client.command("DATA", "354 ").await;
-    let letter = format!("From: Ada <{ADA}>\r\nSubject: =?utf-8?q?sp=C3=A4ter?=\r\nBcc: x@y.example\r\n\r\nhello\r\n.\r\n");
+    let letter = format!(
+        "From: Ada <{ADA}>\r\nSubject: =?utf-8?q?sp=C3=A4ter?=\r\nBcc: x@y.example\r\n\r\nhello\r\n.\r\n"
+    );
     client.send(letter.as_bytes()).await;
     client.line().await.expect("a reply")
 }
@@ -102,15 +104,18 @@ async fn what_is_to_go_later_goes_later() {
     let id = reply.strip_prefix("250 2.0.0 queued as ").expect("taken").to_owned();
     assert_eq!(office.accepted().await.len(), 0);
     let [held] = &office.held().await[..] else { panic!("one letter") };
-    assert_eq!((held.id().to_string(), held.subject.as_str(), held.state.name()), (id.clone(), "später", "scheduled"));
+    assert_eq!(
+        (held.id().to_string(), held.subject.as_str(), held.state.name()),
+        (id.clone(), "später", "scheduled")
+    );
     let releaser = office.releaser();
     let mut sent = office.accepted().await;
     while sent.is_empty() {
-        releaser.look().await.expect("looked");
+        releaser.look(None).await.expect("looked");
         tokio::time::sleep(Duration::from_millis(50)).await;
         sent = office.accepted().await;
     }
-    releaser.look().await.expect("looked");
+    releaser.look(None).await.expect("looked");
     assert_eq!(office.accepted().await.len(), 0, "it goes once");
     let (accepted, raw) = &sent[0];
     let raw = String::from_utf8_lossy(raw);
@@ -148,7 +153,7 @@ async fn who_thinks_better_of_it_has_his_letter_back() {
     };
     assert!(matches!(change(first, Change::TakeBack).await, Changed::Done(_)));
     assert!(matches!(change(second, Change::Now).await, Changed::Done(_)));
-    office.releaser().look().await.expect("looked");
+    office.releaser().look(None).await.expect("looked");
     let sent = office.accepted().await;
     let (drafts, letters): (Vec<_>, Vec<_>) =
         sent.iter().partition(|(accepted, _)| accepted.recipients[0].via == Via::Drafts);
@@ -166,7 +171,9 @@ async fn what_senders_want_to_hear_stands_in_the_event() {
     let office = Office::open(settings()).await;
     let mut client = signed_in(&office, ADA).await;
     client.command(&format!("MAIL FROM:<{ADA}> RET=HDRS ENVID=QQ+2B1"), "250").await;
-    client.command(&format!("RCPT TO:<{BOB}> NOTIFY=SUCCESS,DELAY ORCPT=rfc822;bob+2Bx@acme.example"), "250").await;
+    client
+        .command(&format!("RCPT TO:<{BOB}> NOTIFY=SUCCESS,DELAY ORCPT=rfc822;bob+2Bx@acme.example"), "250")
+        .await;
     client.command("RCPT TO:<all@acme.example> NOTIFY=NEVER", "250").await;
     client.command("RCPT TO:<info@acme.example>", "250").await;
     client.command("DATA", "354 ").await;

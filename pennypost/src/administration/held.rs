@@ -38,7 +38,10 @@ pub enum HeldCommand {
         member: String,
     },
     /// Take a letter back: it does not go, and a copy comes into Drafts
-    #[command(name = "take-back", after_help = "Example:\n  pennypost later take-back ann@example.com 01KAQ…")]
+    #[command(
+        name = "take-back",
+        after_help = "Example:\n  pennypost later take-back ann@example.com 01KAQ…"
+    )]
     TakeBack(Which),
     /// Let a letter go now
     #[command(after_help = "Example:\n  pennypost later send ann@example.com 01KAQ…")]
@@ -116,11 +119,11 @@ async fn list(office: &Office, member: &str, text: &Text, output: &mut Output<'_
         let (letters, next) = found.map_err(|error| refused(error, text))?;
         for seen in &letters {
             let state = state_of(&seen.0.state, text);
-            let goes = seen.local_time().map_or_else(
-                || time(seen.0.wanted),
-                |local| format!("{local} {}", clean(&seen.0.zone)),
-            );
-            let (to, subject) = (fitting(&seen.recipients().join(", "), WIDTH), fitting(&seen.0.subject, WIDTH));
+            let goes = seen
+                .local_time()
+                .map_or_else(|| time(seen.0.wanted), |local| format!("{local} {}", clean(&seen.0.zone)));
+            let (to, subject) =
+                (fitting(&seen.recipients().join(", "), WIDTH), fitting(&seen.0.subject, WIDTH));
             rows.push((vec![goes, state, to, subject, seen.0.id().to_string()], document(seen)));
         }
         after = next;
@@ -182,8 +185,7 @@ async fn change(
     output: &mut Output<'_>,
 ) -> Result<(), Failed> {
     let key = office.account(&which.member, text).await?.key;
-    let letter: EventId =
-        which.letter.parse().map_err(|_| Failed::Said(say!(text, "held-id")))?;
+    let letter: EventId = which.letter.parse().map_err(|_| Failed::Said(say!(text, "held-id")))?;
     let changed = office.administration().change_held_letter(&OPERATOR, key, letter, change).await;
     let changed = changed.map_err(|error| refused(error, text))?;
     let id = letter.to_string();
@@ -313,7 +315,10 @@ mod tests {
     async fn letters_that_go_later_are_listed_put_off_and_taken_back_by_commands() {
         let it = test_office::office().await;
         let (key, address) = (it.account.key, it.account.address.to_string());
-        assert!(done(&it, &format!("later list {address}"), false).await.expect("listed")[0].contains("no letter"));
+        assert!(
+            done(&it, &format!("later list {address}"), false).await.expect("listed")[0]
+                .contains("no letter")
+        );
         let now = it.office.clock.now();
         let mut ids = Vec::new();
         for _ in 0..2 {
@@ -354,7 +359,10 @@ mod tests {
         let tomorrow = now.plus_millis(24 * 3_600_000).rfc3339();
         let put_off = format!("later at {address} {first} {} --zone Asia/Tokyo", &tomorrow[..16]);
         assert!(done(&it, &put_off, false).await.expect("put off")[0].ends_with(":00 Asia/Tokyo"));
-        assert!(done(&it, &format!("later take-back {address} {first}"), false).await.expect("back")[0].contains("Drafts"));
+        assert!(
+            done(&it, &format!("later take-back {address} {first}"), false).await.expect("back")[0]
+                .contains("Drafts")
+        );
         done(&it, &format!("later send {address} {second}"), false).await.expect("goes");
         for (bad, why) in [
             (format!("later send {address} {first}"), "taken back already"),
@@ -367,7 +375,9 @@ mod tests {
             let refused = done(&it, &bad, false).await.expect_err(&bad);
             assert!(refused.contains(why), "{bad}: {refused}");
         }
-        assert!(done(&it, &format!("later undo {address}"), false).await.expect("shown")[0].contains("not wait"));
+        assert!(
+            done(&it, &format!("later undo {address}"), false).await.expect("shown")[0].contains("not wait")
+        );
         let said = done(&it, &format!("later undo {address} --seconds 20"), true).await.expect("said");
         assert_eq!(documents(&said)[0]["seconds"], 20);
         done(&it, &format!("later undo {address} --off"), false).await.expect("said");

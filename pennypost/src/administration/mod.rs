@@ -140,6 +140,9 @@ fn refused(error: AdminError, text: &Text) -> Failed {
         AdminError::Conflict(Conflict::DomainLocked) => say!(text, "domain-locked"),
         AdminError::Conflict(Conflict::NotConfirmed) => say!(text, "not-confirmed"),
         AdminError::Conflict(Conflict::TaskOver) => say!(text, "task-over"),
+        AdminError::Conflict(Conflict::LettersFull { letters, megabytes }) => {
+            say!(text, "held-full", letters = letters, megabytes = megabytes)
+        }
         AdminError::Conflict(Conflict::LetterGone) => say!(text, "held-gone"),
         AdminError::Conflict(Conflict::LetterBack) => say!(text, "held-back"),
         AdminError::Conflict(Conflict::LetterUnsent) => say!(text, "held-unsent"),

@@ -130,6 +130,14 @@ pub enum Conflict {
     /// A long operation that has ended.
     #[error("it has ended")]
     TaskOver,
+    /// As many letters of the account wait as may.
+    #[error("as many letters of the account wait as may")]
+    LettersFull {
+        /// How many may.
+        letters: usize,
+        /// How many MB.
+        megabytes: u64,
+    },
     /// A letter that was to go later has gone.
     #[error("the letter has gone")]
     LetterGone,
@@ -445,7 +453,9 @@ impl From<HeldError> for AdminError {
             HeldError::Port(error) => error.into(),
             HeldError::Item(error) => error.into(),
             HeldError::Directory(error) => error.into(),
-            HeldError::Store(error) => PortError::Damaged { port: "objects", cause: error.to_string() }.into(),
+            HeldError::Store(error) => {
+                PortError::Damaged { port: "objects", cause: error.to_string() }.into()
+            }
             HeldError::Contended => DirectoryError::Contended.into(),
         }
     }

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use pennypost_directory::UndoWindow;
-use pennypost_held::{Change, Changed, Held, HeldLetters, MAX_DAYS, State};
+use pennypost_held::{Cause, Change, Changed, Held, HeldLetters, MAX_DAYS, MAX_HELD, MAX_HELD_BYTES, State};
 use pennypost_model::{AccountKey, EventId, Timestamp};
 use serde_json::json;
 
@@ -128,6 +128,17 @@ impl Administration {
                 let latest = now.plus_millis(i64::from(MAX_DAYS) * DAY).max(seen.wanted);
                 if *at <= now || *at > latest {
                     return Err(Invalid::SendTime { days: MAX_DAYS }.into());
+                }
+                // Of what can be taken back for a moment there may be any number.
+                if seen.cause == Cause::Undo {
+                    let (letters, bytes) = held.waiting(key).await?;
+                    if letters >= MAX_HELD || bytes >= MAX_HELD_BYTES {
+                        let megabytes = MAX_HELD_BYTES >> 20;
+                        return Err(AdminError::Conflict(Conflict::LettersFull {
+                            letters: MAX_HELD,
+                            megabytes,
+                        }));
+                    }
                 }
                 json!(at.rfc3339())
             }

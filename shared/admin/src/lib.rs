@@ -160,8 +160,8 @@ pub use mobiles::MobileLogin;
 pub use notices::NoticeSender;
 pub use operations::{Book, By, Checked, Entry, Origin, Outcome, Record};
 pub use orders::{Approval, NewOrder};
-pub use passkeys::{PasskeyOffer, PasskeyRequest};
 pub use own_letters::{DeliveryState, OwnLetter, RecipientState};
+pub use passkeys::{PasskeyOffer, PasskeyRequest};
 pub use pennypost_connector::SmsError;
 pub use pennypost_directory::DepartmentId;
 pub use pennypost_hooks::{

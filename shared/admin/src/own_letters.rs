@@ -295,7 +295,8 @@ mod tests {
 
     #[test]
     fn of_several_recipients_the_one_counts_that_should_be_known() {
-        let of = |state| RecipientState { address: String::new(), state, since: None, cause: None, next: None };
+        let of =
+            |state| RecipientState { address: String::new(), state, since: None, cause: None, next: None };
         for (states, expected) in [
             (&[DeliveryState::Delivered, DeliveryState::Reached][..], DeliveryState::Reached),
             (&[DeliveryState::Refused, DeliveryState::Delivered], DeliveryState::Refused),

@@ -373,7 +373,7 @@ impl Directory {
             self.forget_users(key).await?;
             self.forget_recovery(key).await?;
             self.forget_member_rules(key).await?;
-        self.forget_undo_window(key).await?;
+            self.forget_undo_window(key).await?;
             self.forget_password_reminder(key).await?;
             self.forget_cuts(key).await?;
             self.erase(&sent_key(key)).await?;

@@ -2,9 +2,14 @@
 
 use pennypost_model::codec::Versioned;
 use pennypost_model::event::{Accepted, Body};
-use pennypost_model::{AccountKey, EventId, Timestamp};
+use pennypost_model::{AccountId, AccountKey, EventId, Timestamp};
 use pennypost_text::{Text, say};
 use serde::{Deserialize, Serialize};
+
+/// From so many bytes a letter is written anew beside what else the thread has to do.
+pub(crate) const LARGE: u64 = 128 * 1024;
+/// Recipients of a letter that has ended, by which its sender knows it again.
+const SHOWN: usize = 20;
 
 /// Why it waits. Stored: new ones at the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,6 +52,8 @@ pub enum Why {
     Frequency,
     /// Its bytes are gone or damaged.
     Lost,
+    /// The groups that it is for have grown so much that it leads to more than one message can.
+    TooMany,
 }
 
 impl Why {
@@ -63,6 +70,7 @@ impl Why {
             Why::Group => "not-to-this-group",
             Why::Frequency => "allowance-used-up",
             Why::Lost => "lost",
+            Why::TooMany => "too-many-recipients",
         }
     }
 
@@ -76,6 +84,7 @@ impl Why {
             Why::Disabled => "5.2.1",
             Why::Frequency => pennypost_reports::EXPIRED,
             Why::Lost => "5.3.0",
+            Why::TooMany => "5.5.3",
         }
     }
 
@@ -92,6 +101,7 @@ impl Why {
             Why::Group => say!(text, "held-why-group"),
             Why::Frequency => say!(text, "held-why-frequency"),
             Why::Lost => say!(text, "held-why-lost"),
+            Why::TooMany => say!(text, "held-why-too-many"),
         }
     }
 }
@@ -175,6 +185,21 @@ pub struct Held {
     pub refused: Vec<(String, Why)>,
     /// What has become of it.
     pub state: State,
+    /// Who wrote it in a business mailbox; what is forbidden to him is forbidden there, too.
+    pub user: Option<AccountId>,
+    /// It was counted against what its sender may send when it was handed in.
+    pub is_counted: bool,
+    /// What follows from its end is done.
+    pub is_settled: bool,
+}
+
+/// How a letter is looked after: what takes long is in no other's way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lane {
+    /// Many at once.
+    Light,
+    /// It is large, and written anew when it goes.
+    Heavy,
 }
 
 impl Versioned for Held {
@@ -201,6 +226,25 @@ impl Held {
             Body::Spooled { object, .. } => Some(object),
             Body::Inline(_) => None,
         }
+    }
+
+    /// How it is looked after.
+    #[must_use]
+    pub fn lane(&self) -> Lane {
+        let is_heavy = self.cause == Cause::Scheduled && self.size() >= LARGE;
+        if is_heavy { Lane::Heavy } else { Lane::Light }
+    }
+
+    /// It as it is remembered when all is done that follows from its end: without what nobody asks for any more.
+    #[must_use]
+    pub fn settled(&self) -> Held {
+        let mut held = Held { is_settled: true, ..self.clone() };
+        held.accepted.recipients.truncate(SHOWN);
+        held.accepted.receipt.clear();
+        if let Some(groups) = held.accepted.source.kind.groups_mut() {
+            groups.clear();
+        }
+        held
     }
 
     /// Its bytes.

@@ -6,8 +6,7 @@ use pennypost_model::Timestamp;
 /// The letter with the time at which it goes as its Date. A letter that somebody has signed stays as it is.
 pub(crate) fn dated(raw: &[u8], at: Timestamp) -> Vec<u8> {
     let block = raw.get(..header_end(raw)).unwrap_or_default();
-    let is_signed =
-        header_fields(block).any(|(name, ..)| name.eq_ignore_ascii_case(b"dkim-signature"));
+    let is_signed = header_fields(block).any(|(name, ..)| name.eq_ignore_ascii_case(b"dkim-signature"));
     if is_signed {
         return raw.to_vec();
     }

@@ -1,7 +1,7 @@
 //! Letters of members that wait for their time: scheduled ones (SND-08, RFC 4865), and those that can be taken back for a moment.
 //!
 //! Owns two kinds of control items. `T/held`, by account and letter: [`Held`], the event as it was accepted with what has
-//! become of it. And `held-due`, which is the installation's: a row for each by the time at which it is to be looked at, as
+//! become of it. And `held-due` and `held-due-large`, which are the installation's: a row for each by the time at which it is to be looked at, as
 //! `outbound-due` has them. The bytes lie in `T/spool`.
 //!
 //! Invariants: a letter that has not ended has a row at its time or earlier, since a row is written before its item and
@@ -18,7 +18,7 @@ mod release;
 mod store;
 mod time;
 
-pub use item::{Cause, Held, State, Why};
+pub use item::{Cause, Held, Lane, State, Why};
 pub use release::{Ports, Releaser};
 pub use store::{Change, Changed, Due, HeldError, HeldLetters, KEPT};
 pub use time::{DEFAULT_ZONE, said_time, shown_time};

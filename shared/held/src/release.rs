@@ -4,27 +4,26 @@ use std::collections::BTreeSet;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use futures::stream;
 use pennypost_directory::{
-    Account, Admission, Directory, DirectoryError, MailAddress, MemberLimits, Outward, Reach, Resolved, Tally,
-    Tenant,
+    Account, Admission, ClientRules, Directory, DirectoryError, MemberLimits, Outward, Reach, Resolved,
+    Tally, Tenant,
 };
 use pennypost_mailstore::{StoreError, accept, compress, names};
-use pennypost_model::event::{
-    Accepted, AuthResults, Body, Recipient, Source, SourceKind, Stage, Via,
-};
+use pennypost_model::event::{Accepted, AuthResults, Body, Recipient, Source, SourceKind, Stage, Via};
 use pennypost_model::message::StoredMessage;
 use pennypost_model::{EventId, Timestamp, codec};
 use pennypost_ports::{Clock, Ids, Objects, Outgoing, PortError, Queue, crash};
 use pennypost_reports::{About, Action, Report, Told};
 use pennypost_text::{Lang, Text};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, SemaphorePermit, watch};
 
+use crate::item::LARGE;
 use crate::letter::{dated, with_bcc};
-use crate::{Cause, Due, Held, HeldError, HeldLetters, State, Why};
+use crate::{Cause, Due, Held, HeldError, HeldLetters, Lane, State, Why};
 
 /// Between two looks, if nobody rings and nothing is due before.
 const PAUSE: Duration = Duration::from_secs(10);
@@ -33,13 +32,22 @@ const LEAST: Duration = Duration::from_millis(100);
 /// Rows that are read at once.
 const PAGE: usize = 100;
 /// Letters at once.
-const AT_ONCE: usize = 8;
+const fn at_once(lane: Lane) -> usize {
+    match lane {
+        Lane::Light => 8,
+        Lane::Heavy => 2,
+    }
+}
 /// Milliseconds within which what was found when a letter was handed in still holds.
 const FRESH: i64 = 10 * 60_000;
 /// Milliseconds after which a letter goes no more that its sender's allowance does not let through.
 const PATIENCE: i64 = 2 * 24 * 3_600_000;
-/// From so many bytes a letter is written anew beside what else the thread has to do.
-const LARGE: u64 = 128 * 1024;
+/// After so long a letter is looked at again of which something can't be done for a reason that does not go by itself.
+const HOPELESS: i64 = 3_600_000;
+/// Bytes of recipients in an event at most, as at RCPT.
+const MAX_RECIPIENT_BYTES: usize = 160 * 1024;
+/// Bytes of a member elsewhere of a group in an event, beside what stands before the @ of its address.
+const GROUP_MEMBER_BYTES: usize = 640;
 /// Milliseconds of a day.
 const DAY: i64 = 24 * 3_600_000;
 
@@ -70,8 +78,12 @@ pub struct Releaser {
 
 /// What is to become of a letter whose time has come.
 enum Verdict {
-    Go { counted: bool },
-    Wait { until: Timestamp },
+    Go {
+        counted: bool,
+    },
+    Wait {
+        until: Timestamp,
+    },
     Stay(Why),
     /// There is nobody any more who could be told.
     Gone,
@@ -89,9 +101,13 @@ impl Releaser {
 
     /// Looks after what is due until `stop` turns true. What is in hand then is done again by whoever looks next.
     #[pennypost_ports::compiled_here]
-    pub async fn run(self, mut stop: watch::Receiver<bool>) {
+    pub async fn run(self, stop: watch::Receiver<bool>) {
+        tokio::join!(self.run_in(Lane::Light, stop.clone()), self.run_in(Lane::Heavy, stop));
+    }
+
+    async fn run_in(&self, lane: Lane, mut stop: watch::Receiver<bool>) {
         while !*stop.borrow() {
-            let next = match self.look().await {
+            let next = match self.look_in(lane, None).await {
                 Ok((_, next)) => next,
                 Err(error) => {
                     tracing::warn!(%error, "letters that are due can't be read");
@@ -104,24 +120,43 @@ impl Releaser {
             tokio::select! {
                 biased;
                 changed = stop.changed() => if changed.is_err() { break },
-                () = self.held.bell().notified() => {}
+                () = self.held.bell(lane).notified() => {}
                 () = tokio::time::sleep(pause) => {}
             }
         }
     }
 
-    /// Looks after all that is due now, once: how many letters there were, and when the next one is due, if that is known.
+    /// Looks after all that is due now, once, and begins nothing behind the deadline: how many letters there were.
     ///
     /// # Errors
     /// [`HeldError`], where the rows can't be read.
     #[pennypost_ports::compiled_here]
-    pub async fn look(&self) -> Result<(usize, Option<Timestamp>), HeldError> {
+    pub async fn look(&self, deadline: Option<Instant>) -> Result<usize, HeldError> {
+        let (light, _) = self.look_in(Lane::Light, deadline).await?;
+        let (heavy, _) = self.look_in(Lane::Heavy, deadline).await?;
+        Ok(light + heavy)
+    }
+
+    /// The same in one lane; and when the next one there is due, if that is known.
+    async fn look_in(
+        &self,
+        lane: Lane,
+        deadline: Option<Instant>,
+    ) -> Result<(usize, Option<Timestamp>), HeldError> {
         let (mut count, mut after): (usize, Option<Due>) = (0, None);
+        let is_over = || deadline.is_some_and(|deadline| Instant::now() >= deadline);
         loop {
-            let (page, next) = self.held.due(self.ports.clock.now(), after.as_ref(), PAGE).await?;
+            if is_over() {
+                return Ok((count, None));
+            }
+            let (page, next) = self.held.due(lane, self.ports.clock.now(), after.as_ref(), PAGE).await?;
             let is_last = page.len() < PAGE || next.is_some();
             count += page.len();
-            let looked = stream::iter(&page).for_each_concurrent(AT_ONCE, |due| self.look_after(due));
+            let looked = stream::iter(&page).for_each_concurrent(at_once(lane), async |due| {
+                if !is_over() {
+                    self.look_after(due).await;
+                }
+            });
             looked.await;
             after = page.into_iter().next_back();
             if is_last {
@@ -136,8 +171,9 @@ impl Releaser {
                 let Due { account, letter, .. } = due;
                 tracing::warn!(%account, %letter, %error, "a letter waits though its time has come");
                 if !error.is_temporary() && !error.is_of_newer() {
-                    // Looking again would not help. Its item stays, and is told of every day.
-                    let _ = self.held.forget(due).await;
+                    // Looking again at once would not help. Whoever mends it need not know of the row.
+                    let later = self.ports.clock.now().plus_millis(HOPELESS);
+                    let _ = self.held.put_off(due, later).await;
                 }
             }
         })
@@ -146,7 +182,7 @@ impl Releaser {
     /// Follows a row to its letter, and does what there is to do.
     async fn follow(&self, due: &Due) -> Result<(), HeldError> {
         let (held, now) = (&self.held, self.ports.clock.now());
-        let Some((mut letter, version)) = held.find(due.account, due.letter).await? else {
+        let Some((mut letter, mut version)) = held.find(due.account, due.letter).await? else {
             // The row is written first: whoever puts the letter down may be about to.
             if due.is_orphan(now) {
                 held.forget(due).await?;
@@ -176,7 +212,7 @@ impl Releaser {
                     let waits = Some(Why::Frequency);
                     letter = Held { due: until, waits, ..as_it_was };
                     held.remind(&letter, until).await?;
-                    if held.save(&letter, version).await? {
+                    if held.save(&letter, version).await?.is_some() {
                         held.forget(due).await?;
                     }
                     return Ok(());
@@ -184,9 +220,8 @@ impl Releaser {
                 Verdict::Stay(why) => {
                     let (draft, report) = (self.ports.ids.event(now), self.ports.ids.event(now));
                     letter.state = State::Unsent { at: now, why, draft, report };
-                    if !held.save(&letter, version).await? {
-                        return Ok(());
-                    }
+                    let Some(saved) = held.save(&letter, version).await? else { return Ok(()) };
+                    version = saved;
                 }
                 Verdict::Go { counted } => {
                     let message = match letter.cause {
@@ -197,19 +232,24 @@ impl Releaser {
                     let has_refused = !letter.refused.is_empty() && !letter.accepted.reverse_path.is_empty();
                     let report = has_refused.then(|| self.ports.ids.event(now));
                     letter.state = State::Sent { at: now, message, report };
-                    if !held.save(&letter, version).await? {
+                    let Some(saved) = held.save(&letter, version).await? else {
                         // It was taken back, or somebody else lets it go, by whom it was counted, too.
                         if counted {
                             self.give_back(&letter).await?;
                         }
                         return Ok(());
-                    }
+                    };
+                    version = saved;
                 }
             }
             crash::point("held.after-end");
         }
-        self.settle(&letter).await?;
-        crash::point("held.after-send");
+        if !letter.is_settled {
+            self.settle(&letter).await?;
+            crash::point("held.after-send");
+            // Whoever has written it meanwhile has done the same.
+            held.save(&letter.settled(), version).await?;
+        }
         held.forget(due).await
     }
 
@@ -239,8 +279,15 @@ impl Releaser {
             if !tenant.is_open(now) || !account.is_open(now) {
                 return Ok(Verdict::Stay(Why::Closed));
             }
+            let user = match letter.user {
+                None => None,
+                Some(user) => match directory.mailbox_user(user, key).await? {
+                    Some(user) => Some(user),
+                    None => return Ok(Verdict::Stay(Why::Forbidden)),
+                },
+            };
             let reach = match directory.client_rules(key).await {
-                Ok(rules) => rules.send,
+                Ok(rules) => user.iter().fold(rules, ClientRules::limited_to).send,
                 Err(error) if error.is_temporary() => return Err(error.into()),
                 Err(_) => return Ok(Verdict::Stay(Why::Closed)),
             };
@@ -249,21 +296,31 @@ impl Releaser {
             }
             let is_fresh = letter.cause == Cause::Undo && now.0 - letter.accepted.time.0 < FRESH;
             if !is_fresh {
-                let Some(stored) = self.stored(letter).await? else { return Ok(Verdict::Stay(Why::Lost)) };
-                if !self.may_write(letter, &account, &stored).await? {
+                let Some(header) = self.header(letter).await? else { return Ok(Verdict::Stay(Why::Lost)) };
+                if !self.may_write(letter, &account, &header).await? {
                     return Ok(Verdict::Stay(Why::Author));
                 }
             }
             let mut limit = None;
             if letter.accepted.leaves() {
-                let outward = if reach.holds(false) { directory.outward(&account).await? } else { Outward::Forbidden };
+                let outward = match reach.holds(false) {
+                    true => directory.outward_for(&account, user.as_ref()).await?,
+                    false => Outward::Forbidden,
+                };
                 match outward {
                     Outward::Open(found) => limit = found,
-                    Outward::Forbidden => refuse(letter, Why::Outside, |recipient| recipient.via == Via::Outside),
+                    Outward::Forbidden => {
+                        refuse(letter, Why::Outside, |recipient| recipient.via == Via::Outside)
+                    }
                 }
             }
             if !is_fresh {
+                let before = (letter.accepted.clone(), letter.refused.clone());
                 self.find_recipients(letter, &account).await?;
+                if weight(&letter.accepted) > MAX_RECIPIENT_BYTES {
+                    (letter.accepted, letter.refused) = before;
+                    return Ok(Verdict::Stay(Why::TooMany));
+                }
             }
             let is_anybody_left = letter.accepted.recipients.iter().any(|one| one.via != Via::Sent)
                 || !letter.accepted.source.kind.groups().is_empty();
@@ -271,8 +328,7 @@ impl Releaser {
                 let why = letter.refused.first().map_or(Why::Unknown, |(_, why)| *why);
                 return Ok(Verdict::Stay(why));
             }
-            // What can be taken back for a moment was counted when it was handed in.
-            if letter.cause == Cause::Undo {
+            if letter.is_counted {
                 return Ok(Verdict::Go { counted: false });
             }
             let outside = limit.filter(|_| letter.accepted.leaves());
@@ -281,19 +337,13 @@ impl Releaser {
     }
 
     /// May its sender still write as those whom it names?
-    async fn may_write(
-        &self,
-        letter: &Held,
-        account: &Account,
-        stored: &StoredMessage,
-    ) -> Result<bool, HeldError> {
+    async fn may_write(&self, letter: &Held, account: &Account, header: &[u8]) -> Result<bool, HeldError> {
         let directory = &self.ports.directory;
         let path = &letter.accepted.reverse_path;
         if !path.is_empty() && directory.voice(account, path).await?.is_none() {
             return Ok(false);
         }
-        let header = compress::decompress_header(stored)?;
-        let (_, facts) = pennypost_mime::parse(&header);
+        let (_, facts) = pennypost_mime::parse(header);
         for author in &facts.from {
             if directory.voice(account, &author.address).await?.is_none() {
                 return Ok(false);
@@ -354,24 +404,63 @@ impl Releaser {
         self.find_friends(letter, account).await
     }
 
-    /// Members elsewhere of groups who want no more since get nothing.
+    /// Members elsewhere of groups get nothing who have left since, or want no more; nor do any where the group takes nothing from
+    /// its sender now.
     async fn find_friends(&self, letter: &mut Held, account: &Account) -> Result<(), HeldError> {
+        let path = letter.accepted.reverse_path.clone();
         let Some(groups) = letter.accepted.source.kind.groups_mut() else { return Ok(()) };
-        for group in groups.iter_mut() {
-            let addresses = group.members.iter().filter_map(|member| MailAddress::parse(&member.address).ok());
-            let addresses: Vec<MailAddress> = addresses.collect();
-            let left = match self.ports.directory.reach(account, &addresses).await? {
-                Reach::Friends(friends) => friends,
-                Reach::NoSeat | Reach::Strangers(_) => {
-                    letter.refused.push((group.address.clone(), Why::Group));
-                    Vec::new()
+        let mut kept = Vec::with_capacity(groups.len());
+        for mut group in std::mem::take(groups) {
+            match self.friends_of(&group.address, account, &path).await? {
+                Ok(left) => group.members.retain(|member| left.contains(&member.address)),
+                Err(why) => {
+                    let is_told = letter.refused.iter().any(|(address, _)| *address == group.address);
+                    if !is_told {
+                        letter.refused.push((group.address, why));
+                    }
+                    continue;
                 }
-            };
-            let left: Vec<String> = left.iter().map(|friend| friend.address().to_string()).collect();
-            group.members.retain(|member| left.contains(&member.address));
+            }
+            if !group.members.is_empty() {
+                kept.push(group);
+            }
         }
-        groups.retain(|group| !group.members.is_empty());
+        if let Some(groups) = letter.accepted.source.kind.groups_mut() {
+            *groups = kept;
+        }
         Ok(())
+    }
+
+    /// The members elsewhere of a group who get what the account sends there; or why none does.
+    async fn friends_of(
+        &self,
+        group: &str,
+        account: &Account,
+        path: &str,
+    ) -> Result<Result<Vec<String>, Why>, HeldError> {
+        let (directory, key) = (&self.ports.directory, account.key);
+        let mut members = match directory.resolve_from(group, key.tenant).await {
+            Ok(Resolved::Local { tenant, elsewhere, .. }) if tenant == key.tenant => {
+                elsewhere.map(|elsewhere| elsewhere.addresses).unwrap_or_default()
+            }
+            Ok(Resolved::Disabled { .. } | Resolved::Suspended { .. }) => return Ok(Err(Why::Disabled)),
+            Ok(_) => return Ok(Err(Why::Unknown)),
+            Err(DirectoryError::TooMany { .. }) => return Ok(Err(Why::Group)),
+            Err(error) => return Err(error.into()),
+        };
+        if directory.admission_of(key, group, path).await? == Admission::Refused {
+            return Ok(Err(Why::Group));
+        }
+        loop {
+            match directory.reach(account, &members).await? {
+                Reach::Friends(friends) => {
+                    return Ok(Ok(friends.iter().map(|friend| friend.address().to_string()).collect()));
+                }
+                Reach::NoSeat => return Ok(Err(Why::Group)),
+                // Who has not agreed gets nothing; the others do.
+                Reach::Strangers(strangers) => members.retain(|member| !strangers.contains(member)),
+            }
+        }
     }
 
     /// Counts it against what its sender, and the organisation, may send (PLN-11, SND-21), as a letter of now.
@@ -406,7 +495,9 @@ impl Releaser {
         }
         Ok(match wait {
             None => Verdict::Go { counted: is_counted || of_tenant.is_some() },
-            Some(until) if until.0 > letter.wanted.0.saturating_add(PATIENCE) => Verdict::Stay(Why::Frequency),
+            Some(until) if until.0 > letter.wanted.0.saturating_add(PATIENCE) => {
+                Verdict::Stay(Why::Frequency)
+            }
             Some(until) => Verdict::Wait { until },
         })
     }
@@ -454,7 +545,9 @@ impl Releaser {
     async fn draft(&self, letter: &Held, draft: EventId, at: Timestamp) -> Result<(), HeldError> {
         let bcc = letter.accepted.source.kind.submission().map(|submission| submission.bcc.clone());
         let bcc = bcc.unwrap_or_default();
-        let Some(body) = self.rewritten(letter, draft, move |raw| with_bcc(raw, &bcc)).await? else { return Ok(()) };
+        let Some(body) = self.rewritten(letter, draft, move |raw| with_bcc(raw, &bcc)).await? else {
+            return Ok(());
+        };
         let (account, address) = letter.sender.clone();
         let accepted = Accepted {
             id: draft,
@@ -475,6 +568,24 @@ impl Releaser {
         match letter.object() {
             Some(object) => Ok(self.ports.objects.delete(object).await?),
             None => Ok(()),
+        }
+    }
+
+    /// The right to have the letter in memory: large ones are there one after the other.
+    async fn alone(&self, letter: &Held) -> Option<SemaphorePermit<'_>> {
+        if letter.size() < LARGE { None } else { self.writing.acquire().await.ok() }
+    }
+
+    /// Its header; `None` if its bytes are gone or damaged.
+    async fn header(&self, letter: &Held) -> Result<Option<Vec<u8>>, HeldError> {
+        let _alone = self.alone(letter).await;
+        let Some(stored) = self.stored(letter).await? else { return Ok(None) };
+        match compress::decompress_header(&stored) {
+            Ok(header) => Ok(Some(header)),
+            Err(error) => {
+                tracing::error!(letter = %letter.id(), %error, "a letter that waits is damaged");
+                Ok(None)
+            }
         }
     }
 
@@ -501,7 +612,7 @@ impl Releaser {
         id: EventId,
         write: impl FnOnce(&[u8]) -> Vec<u8> + Send + 'static,
     ) -> Result<Option<Body>, HeldError> {
-        let _alone = self.writing.acquire().await.ok();
+        let _alone = self.alone(letter).await;
         let Some(stored) = self.stored(letter).await? else { return Ok(None) };
         let is_large = stored.size >= LARGE;
         let open = move || Ok::<_, StoreError>(write(&compress::decompress(&stored)?));
@@ -520,8 +631,8 @@ impl Releaser {
     }
 
     async fn put_into_queue(&self, accepted: Accepted) -> Result<(), HeldError> {
-        let (tenant, id) = (accepted.tenant, accepted.id);
-        let body = accept::for_the_queue(&*self.ports.objects, accepted, id).await?;
+        let tenant = accepted.tenant;
+        let body = accept::again_for_the_queue(&*self.ports.objects, accepted).await?;
         let outgoing = Outgoing { tenant, body, delay: Duration::ZERO };
         let sent = self.ports.queue.send_batch(Stage::InboundParse, vec![outgoing]).await;
         let unanswered = || PortError::Unavailable { port: "queue", cause: "it gave no answer".to_owned() };
@@ -529,13 +640,7 @@ impl Releaser {
     }
 
     /// Tells its sender who does not get it.
-    async fn report(
-        &self,
-        letter: &Held,
-        id: EventId,
-        at: Timestamp,
-        about: About,
-    ) -> Result<(), HeldError> {
+    async fn report(&self, letter: &Held, id: EventId, at: Timestamp, about: About) -> Result<(), HeldError> {
         let texts = [Text::new(Lang::En), Text::new(Lang::ZhCn)];
         let wishes = letter.accepted.source.kind.wishes();
         let told = |address: &str, why: Why| Told {
@@ -548,8 +653,7 @@ impl Releaser {
             tried: Some(at),
         };
         let is_wanted = |address: &str| wishes.is_none_or(|wishes| wishes.notify(address).failure);
-        let mut all: Vec<Told> =
-            letter.refused.iter().map(|(address, why)| told(address, *why)).collect();
+        let mut all: Vec<Told> = letter.refused.iter().map(|(address, why)| told(address, *why)).collect();
         if let State::Unsent { why, .. } = &letter.state {
             let mut known: Vec<&str> = letter.refused.iter().map(|(address, _)| address.as_str()).collect();
             for recipient in letter.accepted.recipients.iter().filter(|one| one.via != Via::Sent) {
@@ -563,8 +667,7 @@ impl Releaser {
         if all.is_empty() {
             return Ok(());
         }
-        let stored = self.stored(letter).await?;
-        let header = stored.as_ref().map(compress::decompress_header).transpose()?;
+        let header = self.header(letter).await?;
         let report = Report {
             id,
             time: at,
@@ -585,6 +688,15 @@ impl Releaser {
 
 fn daily(tenant: &Tenant) -> Option<u64> {
     tenant.plan.as_ref().and_then(|plan| plan.account_daily_messages)
+}
+
+/// Bytes of recipients in its event, as they are counted at RCPT.
+fn weight(accepted: &Accepted) -> usize {
+    let local = |address: &str| address.split('@').next().map_or(0, str::len);
+    let elsewhere = accepted.source.kind.groups().iter().flat_map(|group| &group.members);
+    let recipients = accepted.recipients.iter().map(|recipient| recipient.address.len() + 24);
+    recipients.sum::<usize>()
+        + elsewhere.map(|member| local(&member.address) + GROUP_MEMBER_BYTES).sum::<usize>()
 }
 
 /// Takes recipients out who do not get it; those elsewhere of groups with those outside.

@@ -9,10 +9,15 @@ use pennypost_model::{AccountKey, EventId, TenantId, Timestamp};
 use pennypost_ports::{Consistency, Control, ControlKey, Expected, Ids, PortError, Put, crash};
 use tokio::sync::Notify;
 
-use crate::{Cause, Held, State};
+use crate::{Cause, Held, Lane, MAX_HELD, MAX_HELD_BYTES, State};
 
-/// Partition of the control table with the rows. They are the installation's, no tenant's.
-const DUE: &str = "held-due";
+/// Partition of the control table with the rows of a lane. They are the installation's, no tenant's.
+const fn due_in(lane: Lane) -> &'static str {
+    match lane {
+        Lane::Light => "held-due",
+        Lane::Heavy => "held-due-large",
+    }
+}
 /// Items that are read at once.
 const PAGE: usize = 200;
 /// Milliseconds for which a scheduled letter is remembered when it has ended, so that whoever asks learns what became of it.
@@ -75,6 +80,7 @@ pub struct Due {
     pub account: AccountKey,
     /// Which.
     pub letter: EventId,
+    lane: Lane,
     sort: String,
     version: u64,
 }
@@ -86,12 +92,12 @@ impl Due {
         self.at.plus_millis(ORPHANED).0 < now.0
     }
 
-    fn read(sort: String, version: u64) -> Option<Due> {
+    fn read(lane: Lane, sort: String, version: u64) -> Option<Due> {
         let mut parts = sort.splitn(4, '/');
         let at = parts.next()?.parse().ok().map(Timestamp)?;
         let (tenant, account) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
         let letter = parts.next()?.parse().ok()?;
-        Some(Due { at, account: AccountKey { tenant, account }, letter, sort, version })
+        Some(Due { at, account: AccountKey { tenant, account }, letter, lane, sort, version })
     }
 }
 
@@ -117,9 +123,9 @@ pub enum Changed {
     Missing,
 }
 
-fn row(account: AccountKey, letter: EventId, at: Timestamp) -> ControlKey {
+fn row(lane: Lane, account: AccountKey, letter: EventId, at: Timestamp) -> ControlKey {
     let AccountKey { tenant, account } = account;
-    ControlKey::new(DUE, format!("{:014}/{tenant}/{account}/{letter}", at.0.max(0)))
+    ControlKey::new(due_in(lane), format!("{:014}/{tenant}/{account}/{letter}", at.0.max(0)))
 }
 
 fn partition(tenant: TenantId) -> String {
@@ -134,19 +140,22 @@ fn key(account: AccountKey, letter: EventId) -> ControlKey {
 #[derive(Clone)]
 pub struct HeldLetters {
     control: Arc<dyn Control>,
-    bell: Arc<Notify>,
+    bells: Arc<[Notify; 2]>,
 }
 
 impl HeldLetters {
     /// Over that port.
     #[must_use]
     pub fn new(control: Arc<dyn Control>) -> HeldLetters {
-        HeldLetters { control, bell: Arc::default() }
+        HeldLetters { control, bells: Arc::default() }
     }
 
-    /// Rung when a letter has come, or another time was said.
-    pub(crate) fn bell(&self) -> &Notify {
-        &self.bell
+    /// Rung when a letter of that lane has come, or another time was said.
+    pub(crate) fn bell(&self, lane: Lane) -> &Notify {
+        match lane {
+            Lane::Light => &self.bells[0],
+            Lane::Heavy => &self.bells[1],
+        }
     }
 
     /// Puts a letter down whose bytes lie in the spool. When this returns it is durable.
@@ -166,11 +175,11 @@ impl HeldLetters {
             Put::Conflict(_) => return Err(HeldError::Contended),
         }
         crash::point("held.after-item");
-        self.bell.notify_one();
+        self.bell(held.lane()).notify_one();
         Ok(())
     }
 
-    /// The rows whose time has come behind the last one of the page before, those that have waited longest first; and when
+    /// The rows of a lane whose time has come behind the last one of the page before, those that have waited longest first; and when
     /// the next one comes, where that is known.
     ///
     /// # Errors
@@ -178,15 +187,16 @@ impl HeldLetters {
     #[pennypost_ports::compiled_here]
     pub async fn due(
         &self,
+        lane: Lane,
         now: Timestamp,
         after: Option<&Due>,
         limit: usize,
     ) -> Result<(Vec<Due>, Option<Timestamp>), HeldError> {
         let after = after.map(|due| due.sort.as_str());
-        let rows = self.control.query(DUE, "", after, limit).await?;
+        let rows = self.control.query(due_in(lane), "", after, limit).await?;
         let mut due = Vec::with_capacity(rows.len());
         for (sort, item) in rows {
-            match Due::read(sort.clone(), item.version) {
+            match Due::read(lane, sort.clone(), item.version) {
                 Some(row) if row.at > now => return Ok((due, Some(row.at))),
                 Some(row) => due.push(row),
                 None => tracing::warn!(sort, "a row of what waits can't be read"),
@@ -201,7 +211,7 @@ impl HeldLetters {
     /// [`HeldError`].
     #[pennypost_ports::compiled_here]
     pub async fn forget(&self, due: &Due) -> Result<(), HeldError> {
-        self.control.delete_if(&ControlKey::new(DUE, &*due.sort), due.version).await?;
+        self.control.delete_if(&ControlKey::new(due_in(due.lane), &*due.sort), due.version).await?;
         Ok(())
     }
 
@@ -211,9 +221,19 @@ impl HeldLetters {
     /// [`HeldError`].
     #[pennypost_ports::compiled_here]
     pub async fn remind(&self, held: &Held, at: Timestamp) -> Result<(), HeldError> {
-        let key = row(held.sender.0, held.id(), at);
+        let key = row(held.lane(), held.sender.0, held.id(), at);
         self.control.put_if(&key, &[1], Expected::Any).await?;
         Ok(())
+    }
+
+    /// Writes a row in the place of another one: what it leads to is looked at later.
+    ///
+    /// # Errors
+    /// [`HeldError`].
+    #[pennypost_ports::compiled_here]
+    pub async fn put_off(&self, due: &Due, at: Timestamp) -> Result<(), HeldError> {
+        self.control.put_if(&row(due.lane, due.account, due.letter, at), &[1], Expected::Any).await?;
+        self.forget(due).await
     }
 
     /// A letter of an account with the version of its item, as it stands now.
@@ -226,15 +246,18 @@ impl HeldLetters {
         found.map(|item| Ok((codec::decode(&item.value)?, item.version))).transpose()
     }
 
-    /// Writes a letter over the version that was read. `false` if somebody else has written it since.
+    /// Writes a letter over the version that was read: its version now, or none if somebody else has written it since.
     ///
     /// # Errors
     /// [`HeldError`].
     #[pennypost_ports::compiled_here]
-    pub async fn save(&self, held: &Held, version: u64) -> Result<bool, HeldError> {
+    pub async fn save(&self, held: &Held, version: u64) -> Result<Option<u64>, HeldError> {
         let key = key(held.sender.0, held.id());
         let put = self.control.put_if(&key, &codec::encode(held), Expected::Version(version)).await?;
-        Ok(matches!(put, Put::Stored(_)))
+        Ok(match put {
+            Put::Stored(version) => Some(version),
+            Put::Conflict(_) => None,
+        })
     }
 
     /// Removes a letter of which nothing is to be told: its account is gone.
@@ -276,7 +299,7 @@ impl HeldLetters {
         Ok((letters, last.filter(|_| is_full)))
     }
 
-    /// How many letters of an account wait, and their bytes.
+    /// How many letters of an account wait, and their bytes, up to what may.
     ///
     /// # Errors
     /// [`HeldError`].
@@ -289,7 +312,7 @@ impl HeldLetters {
                 count += 1;
                 bytes = bytes.saturating_add(held.size());
             }
-            if next.is_none() {
+            if next.is_none() || count >= MAX_HELD || bytes >= MAX_HELD_BYTES {
                 return Ok((count, bytes));
             }
             after = next;
@@ -316,7 +339,6 @@ impl HeldLetters {
             if !held.is_waiting() {
                 return Ok(Changed::Over(Box::new(held)));
             }
-            let before = held.due;
             match change {
                 Change::TakeBack => {
                     held.state = State::TakenBack { at: now, draft: ids.event(now) };
@@ -333,25 +355,19 @@ impl HeldLetters {
             // Whoever dies behind this leaves a row that leads to the letter as it was.
             self.remind(&held, held.due).await?;
             crash::point("held.after-other-row");
-            if !self.save(&held, version).await? {
+            if self.save(&held, version).await?.is_none() {
                 continue;
             }
             crash::point("held.after-change");
-            self.bell.notify_one();
-            // One too many says only where to look.
-            if before != held.due {
-                let old = row(account, letter, before);
-                if let Ok(Some(item)) = self.control.get(&old, Consistency::Strong).await {
-                    let _ = self.control.delete_if(&old, item.version).await;
-                }
-            }
+            self.bell(held.lane()).notify_one();
+            // The row of before stays: somebody else may have said that time again. It says only where to look.
             return Ok(Changed::Done(Box::new(held)));
         }
         Err(HeldError::Contended)
     }
 
     /// Hands out every letter of a tenant, nothing for one that can't be read, and removes those that have been over for long
-    /// enough. One that should have gone a day ago gets another row: somebody has removed the one that it had.
+    /// enough. One of which something should have been done a day ago gets another row: somebody has removed the one that it had.
     ///
     /// # Errors
     /// [`HeldError`].
@@ -380,10 +396,12 @@ impl HeldLetters {
                 each(Some(&held));
                 let kept = if held.cause == Cause::Undo { KEPT_UNDO } else { KEPT };
                 match held.state.ended() {
-                    Some(ended) if ended.plus_millis(kept) < now => {
+                    Some(ended) if held.is_settled && ended.plus_millis(kept) < now => {
                         removed += u64::from(self.control.delete_if(&key, stored.version).await?);
                     }
-                    None if held.due.plus_millis(DAY) < now => self.remind(&held, held.due).await?,
+                    _ if !held.is_settled && held.due.plus_millis(DAY) < now => {
+                        self.remind(&held, held.due).await?;
+                    }
                     Some(_) | None => {}
                 }
             }

@@ -211,7 +211,8 @@ impl World {
             queue: self.backend.queue(),
         });
         let held = HeldLetters::new(Arc::clone(&mortal) as _);
-        let (clock, ids): (Arc<dyn Clock>, Arc<dyn Ids>) = (Arc::clone(&self.clock) as _, Arc::new(RandomIds));
+        let (clock, ids): (Arc<dyn Clock>, Arc<dyn Ids>) =
+            (Arc::clone(&self.clock) as _, Arc::new(RandomIds));
         let directory = Directory::new(Arc::clone(&mortal) as _, Arc::clone(&clock), Arc::clone(&ids));
         let ports = Ports {
             directory,
@@ -258,6 +259,9 @@ impl World {
             waits: None,
             refused: Vec::new(),
             state: State::Waiting,
+            user: None,
+            is_counted: cause == Cause::Undo,
+            is_settled: false,
         }
     }
 
@@ -311,15 +315,16 @@ async fn try_at(calls: i64, is_behind: bool, cause: Cause, takes_back: bool) -> 
     let told = hand_in(&life, &letter).await.is_ok();
     let mut back = None;
     if takes_back {
-        let change = life.held.change(world.ann, letter.id(), &Change::TakeBack, world.clock.now(), &RandomIds);
+        let change =
+            life.held.change(world.ann, letter.id(), &Change::TakeBack, world.clock.now(), &RandomIds);
         back = Some(change.await);
     }
     world.clock.0.fetch_add(61_000, Ordering::SeqCst);
-    let _ = life.releaser.look().await;
+    let _ = life.releaser.look(None).await;
     let has_died = life.mortal.is_dead.load(Ordering::SeqCst);
     // Others come, twice, and later once more for what is nobody's.
     for _ in 0..3 {
-        world.life(i64::MAX, false).releaser.look().await.unwrap();
+        world.life(i64::MAX, false).releaser.look(None).await.unwrap();
         world.clock.0.fetch_add(11 * 60_000, Ordering::SeqCst);
     }
     let sent = world.sent().await;
@@ -376,7 +381,7 @@ async fn taking_back_and_going_are_decided_by_one_write() {
         let (one, two) = tokio::join!(life.releaser.look(), third.releaser.look());
         (one.unwrap(), two.unwrap());
         let back = back.await.unwrap().unwrap();
-        life.releaser.look().await.unwrap();
+        life.releaser.look(None).await.unwrap();
         let (letters, drafts) = kinds(&world.sent().await);
         match back {
             Changed::Done(_) => assert_eq!((letters.len(), drafts.len()), (0, 1)),
@@ -398,7 +403,7 @@ async fn what_held_when_it_was_handed_in_has_to_hold_when_it_goes() {
     let disabled = pennypost_directory::AccountState::Disabled;
     world.directory().set_account_state(world.ann, disabled).await.unwrap();
     world.clock.0.fetch_add(61_000, Ordering::SeqCst);
-    life.releaser.look().await.unwrap();
+    life.releaser.look(None).await.unwrap();
     let sent = world.sent().await;
     assert_eq!(sent.len(), 2, "{sent:?}");
     let report = world.text(&sent[0]).await;
@@ -416,30 +421,35 @@ async fn what_held_when_it_was_handed_in_has_to_hold_when_it_goes() {
     let disabled = pennypost_directory::AccountState::Disabled;
     world.directory().set_account_state(world.bob, disabled).await.unwrap();
     world.clock.0.fetch_add(61_000, Ordering::SeqCst);
-    life.releaser.look().await.unwrap();
-    life.releaser.look().await.unwrap();
+    life.releaser.look(None).await.unwrap();
+    life.releaser.look(None).await.unwrap();
     let sent = world.sent().await;
     assert_eq!(sent.len(), 2, "{sent:?}");
     assert!(world.text(&sent[0]).await.contains("Status: 5.2.1"));
     // Nobody is left of the account: nothing is told, and nothing stays.
     let letter = world.letter(Cause::Scheduled);
     hand_in(&life, &letter).await.unwrap();
-    world.backend.control().delete_if(
-        &ControlKey::new(format!("{}/accounts", world.ann.tenant), world.ann.account.to_string()),
-        world
-            .backend
-            .control()
-            .get(
-                &ControlKey::new(format!("{}/accounts", world.ann.tenant), world.ann.account.to_string()),
-                Consistency::Strong,
-            )
-            .await
-            .unwrap()
-            .unwrap()
-            .version,
-    ).await.unwrap();
+    world
+        .backend
+        .control()
+        .delete_if(
+            &ControlKey::new(format!("{}/accounts", world.ann.tenant), world.ann.account.to_string()),
+            world
+                .backend
+                .control()
+                .get(
+                    &ControlKey::new(format!("{}/accounts", world.ann.tenant), world.ann.account.to_string()),
+                    Consistency::Strong,
+                )
+                .await
+                .unwrap()
+                .unwrap()
+                .version,
+        )
+        .await
+        .unwrap();
     world.clock.0.fetch_add(61_000, Ordering::SeqCst);
-    life.releaser.look().await.unwrap();
+    life.releaser.look(None).await.unwrap();
     assert_eq!((world.sent().await.len(), world.rows().await), (0, 0));
     assert_eq!(life.held.find(world.ann, letter.id()).await.unwrap(), None);
     assert!(world.backend.objects().get(letter.object().unwrap()).await.is_err());

@@ -594,7 +594,13 @@ mod tests {
             (SourceKind::System, 1),
             (SourceKind::Service { spam: Verdict::Fail }, 2),
             (SourceKind::Notice(AccountKey::default()), 4),
-            (SourceKind::ToGroups(Box::new(ToGroups { submission: submission.clone(), groups: Vec::new() })), 5),
+            (
+                SourceKind::ToGroups(Box::new(ToGroups {
+                    submission: submission.clone(),
+                    groups: Vec::new(),
+                })),
+                5,
+            ),
             (
                 SourceKind::Requested(Box::new(Requested {
                     to: ToGroups { submission, groups: Vec::new() },

@@ -206,7 +206,8 @@ impl Report<'_> {
     /// The message, or its header.
     fn returned(&self, boundary: &str) -> String {
         let Some(letter) = self.letter else { return String::new() };
-        let part = |kind: &str, text: &str| format!("\r\n--{boundary}\r\nContent-Type: {kind}\r\n\r\n{text}\r\n");
+        let part =
+            |kind: &str, text: &str| format!("\r\n--{boundary}\r\nContent-Type: {kind}\r\n\r\n{text}\r\n");
         let whole = self.is_whole.then_some(letter).filter(|letter| letter.len() <= MAX_WHOLE);
         // What is no UTF-8 would come back as something else: its header tells which letter it was.
         if let Some(whole) = whole.and_then(|whole| std::str::from_utf8(whole).ok())

@@ -46,9 +46,12 @@ mod tests {
 
     #[test]
     fn xtext_is_read_as_it_is_written() {
-        for (text, written) in
-            [("", ""), ("QQ314159", "QQ314159"), ("a+b=c d", "a+2Bb+3Dc+20d"), ("me@x.example", "me@x.example")]
-        {
+        for (text, written) in [
+            ("", ""),
+            ("QQ314159", "QQ314159"),
+            ("a+b=c d", "a+2Bb+3Dc+20d"),
+            ("me@x.example", "me@x.example"),
+        ] {
             assert_eq!(to_xtext(text), written);
             assert_eq!(from_xtext(written).as_deref(), Some(text));
         }

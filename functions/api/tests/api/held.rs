@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use pennypost_held::{Ports, Releaser, State};
+use pennypost_model::event::Verdict;
 use pennypost_model::trace::{
     Attempt, Outcome, RemoteAnswer, RemoteOutcome, RemoteRecipient, Submitter, TraceRecipient, TraceRecord,
     TraceStep,
 };
-use pennypost_model::event::Verdict;
 use pennypost_model::{Rid, Seq, Uid, codec};
 use pennypost_ports::{Ids, LogKind, LogRecord, RandomIds};
 use serde_json::{Value, json};
@@ -62,8 +62,16 @@ async fn letters_that_go_later_are_in_their_writers_hands() {
     let body = json!({ "time": tomorrow[..16], "zone": "Asia/Tokyo" });
     let put_off = it.office.ask(&it.session, "PUT", &format!("{path}/time"), Some(&body)).await.json();
     let local = put_off["local_time"].as_str().expect("a time");
-    assert_eq!((local.replace(' ', "T"), &put_off["zone"]), (format!("{}:00", &tomorrow[..16]), &json!("Asia/Tokyo")));
-    for (wrong, zone) in [("2020-01-01T08:00", None), ("2099-01-01T08:00", None), ("soon", None), (&*tomorrow, Some("Asia/Nowhere"))] {
+    assert_eq!(
+        (local.replace(' ', "T"), &put_off["zone"]),
+        (format!("{}:00", &tomorrow[..16]), &json!("Asia/Tokyo"))
+    );
+    for (wrong, zone) in [
+        ("2020-01-01T08:00", None),
+        ("2099-01-01T08:00", None),
+        ("soon", None),
+        (&*tomorrow, Some("Asia/Nowhere")),
+    ] {
         let body = json!({ "time": wrong, "zone": zone });
         let refused = it.office.ask(&it.session, "PUT", &format!("{path}/time"), Some(&body)).await;
         refused.assert_problem(422, "invalid");
@@ -76,7 +84,8 @@ async fn letters_that_go_later_are_in_their_writers_hands() {
         let again = it.office.ask(&it.session, "POST", &format!("{path}/{deed}"), None).await;
         again.assert_problem(409, "other-state");
     }
-    let now = it.office.ask(&it.session, "POST", &format!("{}/held-letters/{second}/sent", it.account), None).await;
+    let now =
+        it.office.ask(&it.session, "POST", &format!("{}/held-letters/{second}/sent", it.account), None).await;
     assert_eq!((now.status.as_u16(), &now.json()["state"]), (200, &json!("scheduled")), "{}", now.text);
     let missing = format!("{}/held-letters/{}", it.account, it.home.letter);
     it.office.ask(&it.session, "GET", &missing, None).await.assert_problem(404, "not-found");
@@ -156,7 +165,8 @@ async fn members_see_what_became_of_what_they_sent() {
         next: Some(now.plus_millis(3_600_000)),
         reported: None,
     });
-    let submitter = Submitter { account: member, address: format!("member@{domain}"), protocol: "ESMTPSA".to_owned() };
+    let submitter =
+        Submitter { account: member, address: format!("member@{domain}"), protocol: "ESMTPSA".to_owned() };
     let records: Vec<LogRecord> = [delivered, attempted]
         .into_iter()
         .map(|step| {
@@ -174,7 +184,8 @@ async fn members_see_what_became_of_what_they_sent() {
     assert_eq!(items.len(), 2, "what one gets is not among them: {listed}");
     assert_eq!((&items[0]["id"], &items[0]["state"]), (&json!(waiting), &json!("scheduled")));
     assert_eq!((&items[1]["id"], &items[1]["state"]), (&json!(id.to_string()), &json!("redelivering")));
-    let states: Vec<&Value> = items[1]["recipients"].as_array().expect("some").iter().map(|one| &one["state"]).collect();
+    let states: Vec<&Value> =
+        items[1]["recipients"].as_array().expect("some").iter().map(|one| &one["state"]).collect();
     assert_eq!(states, ["delivered", "redelivering", "processing"]);
     assert_eq!(items[1]["recipients"][1]["cause"], "450 4.2.0 later");
     let wrong = format!("{}/sent-letters?days=91", it.account);

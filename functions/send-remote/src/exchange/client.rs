@@ -12,10 +12,10 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, DuplexStream};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
+use super::open::{Open, Parked, Way};
 use super::reply::{Broken, Incoming, Reply};
 use super::route::Hop;
 use super::tls::Privacy;
-use super::open::{Open, Parked, Way};
 use super::{Handed, Login, Parcel, Verdict};
 
 /// How long to wait for what. RFC 5321 section 4.5.3.2 says five minutes for most: who takes longer than two is not well.
@@ -147,7 +147,14 @@ pub(super) struct Conversation {
 
 impl Conversation {
     fn over(stream: impl Duplex + 'static, How { timing, deadline, .. }: How<'_>) -> Conversation {
-        Conversation { stream: Box::new(stream), incoming: Incoming::default(), timing, deadline, is_lost: false, is_used: false }
+        Conversation {
+            stream: Box::new(stream),
+            incoming: Incoming::default(),
+            timing,
+            deadline,
+            is_lost: false,
+            is_used: false,
+        }
     }
 
     /// So long, or as long as there is time.
@@ -205,7 +212,10 @@ impl Conversation {
         let reply = self.command(&format!("EHLO {}", how.own_name)).await;
         self.timing = how.timing;
         reply.is_ok_and(|reply| {
-            reply.is_good() && reply.lines.len() > 1 && self.incoming.is_empty() && Offers::read(&reply) == *offers
+            reply.is_good()
+                && reply.lines.len() > 1
+                && self.incoming.is_empty()
+                && Offers::read(&reply) == *offers
         })
     }
 

@@ -134,7 +134,8 @@ impl Requests<'_> {
         let mut parameters = String::new();
         if let Some(Notify { success, failure, delay }) = notify {
             let words = [(*success, "SUCCESS"), (*failure, "FAILURE"), (*delay, "DELAY")];
-            let words: Vec<&str> = words.into_iter().filter(|(said, _)| *said).map(|(_, word)| word).collect();
+            let words: Vec<&str> =
+                words.into_iter().filter(|(said, _)| *said).map(|(_, word)| word).collect();
             let words = if words.is_empty() { "NEVER".to_owned() } else { words.join(",") };
             parameters.push_str(&format!(" NOTIFY={words}"));
         }

@@ -182,7 +182,9 @@ async fn talk<S: AsyncRead + AsyncWrite + Unpin>(
         }
         let line = line.trim_end().to_owned();
         seen.lock().commands.push(line.clone());
-        if let Some((_, reply)) = manner.enough.filter(|(most, _)| line.starts_with("MAIL") && messages >= *most) {
+        if let Some((_, reply)) =
+            manner.enough.filter(|(most, _)| line.starts_with("MAIL") && messages >= *most)
+        {
             stream.write_all(format!("{reply}\r\n").as_bytes()).await?;
             continue;
         }

@@ -67,7 +67,8 @@ impl Session {
     /// Has the member room for one more message of so many bytes that waits?
     pub(in crate::smtp) async fn has_room_to_wait(&self, size: usize) -> Result<(), Reply> {
         let Some(member) = &self.member else { return Err(self.sign_in_first()) };
-        let (count, bytes) = self.adapter.held.waiting(member.key()).await.map_err(|error| later_reply(&error))?;
+        let (count, bytes) =
+            self.adapter.held.waiting(member.key()).await.map_err(|error| later_reply(&error))?;
         if count >= MAX_HELD || bytes.saturating_add(size as u64) > MAX_HELD_BYTES {
             let text = format!(
                 "as many messages of yours wait to be sent later as may: {MAX_HELD}, or {} MB",
@@ -89,7 +90,9 @@ impl Session {
         let (tenant, id) = (accepted.tenant, accepted.id);
         let stored = async {
             if let Body::Inline(stored) = &accepted.body {
-                let (object, size) = (names::spool(tenant, id), stored.size);
+                // Whoever sweeps old objects goes by the time in their name: it waits longer than others lie.
+                let object = names::spool(tenant, self.adapter.ids.event(waits.until));
+                let size = stored.size;
                 let put = self.adapter.objects.put_unique(&object, codec::encode(stored).into()).await?;
                 if put == Created::Exists {
                     let cause = "a fresh id was taken".to_owned();
@@ -108,6 +111,9 @@ impl Session {
                 waits: None,
                 refused: Vec::new(),
                 state: State::Waiting,
+                user: member.standing.user(),
+                is_counted: waits.cause == Cause::Undo,
+                is_settled: false,
                 accepted,
             };
             self.adapter.held.add(&held).await

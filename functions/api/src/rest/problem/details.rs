@@ -86,7 +86,9 @@ pub(crate) fn send_time(days: u16) -> Detail {
         format!(
             "a letter goes later at a time to come within {days} days: a time of RFC 3339, or one without an offset as clocks show it in the time zone that is named"
         ),
-        format!("定时发送的时间须在未来 {days} 天之内，格式为 RFC 3339 时间，或不带时差的当地时间和有效的时区名称"),
+        format!(
+            "定时发送的时间须在未来 {days} 天之内，格式为 RFC 3339 时间，或不带时差的当地时间和有效的时区名称"
+        ),
     )
 }
 
@@ -437,12 +439,22 @@ impl From<AdminError> for Refusal {
                     "请先查看将一并删除的内容，并提交其中的确认码",
                 ),
             ),
+            AdminError::Conflict(Conflict::LettersFull { letters, megabytes }) => Refusal::new(
+                Kind::OtherState,
+                both(
+                    format!("as many letters wait to go later as may: {letters}, or {megabytes} MB"),
+                    format!("等待定时发送的邮件已达上限：{letters} 封或 {megabytes} MB"),
+                ),
+            ),
             AdminError::Conflict(Conflict::LetterGone) => {
                 Refusal::new(Kind::OtherState, both("the letter has gone already", "邮件已经发出"))
             }
             AdminError::Conflict(Conflict::LetterBack) => Refusal::new(
                 Kind::OtherState,
-                both("the letter was taken back already: a copy is in Drafts", "邮件已取消发送，副本在草稿箱中"),
+                both(
+                    "the letter was taken back already: a copy is in Drafts",
+                    "邮件已取消发送，副本在草稿箱中",
+                ),
             ),
             AdminError::Conflict(Conflict::LetterUnsent) => Refusal::new(
                 Kind::OtherState,

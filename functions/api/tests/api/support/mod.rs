@@ -35,12 +35,13 @@ use pennypost_directory::{
     MailboxUsers, NewApplication, NewInvitation, NewSession, SecretaryScope, SecretaryTerm, SessionLife,
     SignInLog, SignedInBy, TokenScope,
 };
+use pennypost_held::{Cause, Held, HeldLetters, State};
 use pennypost_housekeep::KeptMail;
 use pennypost_lookup::Documents;
 use pennypost_mailstore::Mailstore;
-use pennypost_held::{Cause, Held, HeldLetters, State};
 use pennypost_model::event::{
-    Accepted, AuthResults, Body as Stored, Event, Recipient, Source, SourceKind, Stage, Submission, Verdict, Via,
+    Accepted, AuthResults, Body as Stored, Event, Recipient, Source, SourceKind, Stage, Submission, Verdict,
+    Via,
 };
 use pennypost_model::trace::{Outcome as TraceOutcome, Submitter, TraceRecipient, TraceRecord, TraceStep};
 use pennypost_model::{AccountKey, EventId, Rid, Seq, TaskId, TenantId, Timestamp, Uid, codec};
@@ -486,7 +487,8 @@ impl Office {
     pub async fn hold(&self, member: AccountKey, domain: &str, state: State) -> String {
         let (now, address) = (self.administration.directory().now(), format!("member@{domain}"));
         let id = RandomIds.event(now);
-        let submitter = Submitter { account: member, address: address.clone(), protocol: "ESMTPSA".to_owned() };
+        let submitter =
+            Submitter { account: member, address: address.clone(), protocol: "ESMTPSA".to_owned() };
         let submission = Submission { submitter, bcc: String::new() };
         let recipient = Recipient { account: member, address: format!("bob@{domain}"), via: Via::Direct };
         let object = format!("{}/spool/{id}", member.tenant);
@@ -518,6 +520,9 @@ impl Office {
             waits: None,
             refused: Vec::new(),
             state,
+            user: None,
+            is_counted: false,
+            is_settled: false,
         };
         let letters = HeldLetters::new(self.administration.directory().control());
         letters.add(&held).await.expect("put down");

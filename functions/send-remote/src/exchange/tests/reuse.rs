@@ -23,7 +23,7 @@ async fn what_goes_the_same_way_goes_in_one_conversation() {
         assert_eq!(several(&peer, 5).await, vec![both(Sent, "2.0.0"); 5]);
         // One letter alone leaves nothing open behind it.
         assert_eq!(peer.seen.lock().connections, 2);
-        assert_eq!((peer.seen.lock().messages.len(), peer.commands("MAIL").len()), (5, 5));
+        assert_eq!(peer.seen.lock().messages.len(), 5);
     }
 }
 
@@ -65,7 +65,9 @@ async fn a_conversation_that_the_server_has_ended_loses_nothing() {
 async fn who_says_one_reply_too_many_is_not_misunderstood() {
     let expected = vec![vec![(Failed, "5.1.1".to_owned()), (Sent, "2.0.0".to_owned())]; 4];
     let says = &[("<a@", "550 5.1.1 nobody")];
-    for reply in ["250 2.0.0 queued\r\n250 2.0.0 indeed", "250 2.0.0 queued\r\n250-peer.example\r\n250 STARTTLS"] {
+    for reply in
+        ["250 2.0.0 queued\r\n250 2.0.0 indeed", "250 2.0.0 queued\r\n250-peer.example\r\n250 STARTTLS"]
+    {
         let peer = Peer::start(Manner { says, end: End::Reply(reply), ..GOOD }).await;
         assert_eq!(several(&peer, 4).await, expected);
         assert_eq!(peer.seen.lock().messages.len(), 4);
