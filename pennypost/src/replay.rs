@@ -443,6 +443,7 @@ fn addressee(recipient: &TraceRecipient) -> Recipient {
         address: recipient.address.clone(),
         via: match (is_catch_all, trace::is_sent_copy(recipient)) {
             _ if recipient.outcome == Outcome::Outside => Via::Outside,
+            _ if pennypost_journeys::is_draft(recipient) => Via::Drafts,
             (_, true) => Via::Sent,
             (true, false) => Via::CatchAll,
             (false, false) => Via::Direct,

@@ -9,7 +9,7 @@
 //! and a lost race is decided anew. The writer's copy in Sent has an id of its own, made of the event's, and comes
 //! exactly once likewise. Recipients of other servers are passed over, and stand in the trace: send-remote looks after them.
 //! Packs are durable before entries refer to them, or with the first that does; the trace is written
-//! after the entries.
+//! after the entries. Of what was delivered its sender is told, if he wanted that, by a message whose id is made of the event's.
 //!
 //! If the process dies: before the pack, nothing happened; after a pack that goes before its entries, it is an orphan and
 //! the event comes again; after some entries, the event comes again and only the others are added; after the trace, it is
@@ -29,15 +29,16 @@ use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt};
 use pennypost_mailstore::pack::{MessagePart, PackEntry, SidecarPart};
 use pennypost_mailstore::summary::Summary;
-use pennypost_mailstore::{Mailstore, StoreError};
+use pennypost_mailstore::{Mailstore, StoreError, accept, compress};
 use pennypost_model::codec;
 use pennypost_model::event::{
-    Accepted, Body, Changed, Decided, Decision, Event, House, Recipient, Stage, Via,
+    Accepted, Body, Changed, Decided, Decision, Event, House, Recipient, Stage, Via, Wishes,
 };
 use pennypost_model::message::{BlobRef, StoredMessage, cut};
 use pennypost_model::trace::{GROUP_REASON, Outcome as Journey, TraceRecipient, TraceRecord, TraceStep};
 use pennypost_model::{AccountId, AccountKey, EventId, TenantId, Timestamp};
 use pennypost_ports::{Log, LogKind, LogRecord, NewObject, PortError, Wakeups, crash};
+use pennypost_reports::{About, Action, Report, Told};
 use pennypost_runtime::usage::{self, Part};
 use pennypost_runtime::{Failure, Handler, Outcome, was_delivered};
 
@@ -66,6 +67,7 @@ pub struct Deliver {
     store: Mailstore,
     log: Arc<dyn Log>,
     tips: Tips,
+    hostname: Arc<str>,
     wakeups: Option<Arc<dyn Wakeups>>,
 }
 
@@ -119,7 +121,19 @@ impl Deliver {
     /// A handler that reads and remembers so much of each account.
     #[must_use]
     pub fn with_memory(store: Mailstore, log: Arc<dyn Log>, memory: Memory) -> Deliver {
-        Deliver { tips: Tips::new(store.clone(), memory), store, log, wakeups: None }
+        Deliver {
+            tips: Tips::new(store.clone(), memory),
+            store,
+            log,
+            hostname: "localhost".into(),
+            wakeups: None,
+        }
+    }
+
+    /// As it is, and reports of what was delivered are in that host's name.
+    #[must_use]
+    pub fn reporting_as(self, hostname: &str) -> Deliver {
+        Deliver { hostname: hostname.into(), ..self }
     }
 
     /// As it is, but where sessions live in the same process they are woken as soon as an entry stands, and need not
@@ -152,13 +166,37 @@ impl Deliver {
 
         let mut following: BTreeMap<usize, Vec<Event>> = BTreeMap::new();
         for (index, letter) in &letters {
-            following.insert(*index, follow(&letter.decided, &placed));
+            let mut events = follow(&letter.decided, &placed);
+            if failures[*index].is_none() {
+                events.extend(self.report(letter, &placed).await);
+            }
+            following.insert(*index, events);
         }
         let outcome = |(index, failure): (usize, Option<Failure>)| match failure {
             Some(failure) => Err(failure),
             None => Ok(following.remove(&index).unwrap_or_default()),
         };
         failures.into_iter().enumerate().map(outcome).collect()
+    }
+
+    /// What its sender is told of those who have it here, if he wanted to hear of them (RFC 3461). Made anew it is the same.
+    async fn report(&self, letter: &Letter, placed: &Found) -> Option<Event> {
+        let Letter { decided, message, .. } = letter;
+        let told = delivered(&decided.accepted, placed)?;
+        let submission = decided.accepted.source.kind.submission()?;
+        let header = compress::decompress_header(message).ok();
+        let raw = report_of(&decided.accepted, told, &self.hostname, header.as_deref());
+        let sender = (submission.submitter.account, submission.submitter.address.clone());
+        let id = decided.accepted.id.report();
+        let message = match accept::compressed(raw).await {
+            Ok(message) => message,
+            Err(error) => {
+                tracing::error!(%id, %error, "a report can't be packed");
+                return None;
+            }
+        };
+        let report = pennypost_reports::accepted(sender, id, &self.hostname, message);
+        Some(Event::Accepted(Box::new(report)))
     }
 
     /// The message with its bytes. `None` if its spooled bytes are gone because it has been delivered: then this
@@ -348,6 +386,8 @@ impl Deliver {
         for (_, letter) in letters.iter().filter(|(index, _)| failures[*index].is_none()) {
             if let Some(object) = &letter.spooled
                 && !letter.decided.accepted.leaves()
+                // Its report may still be lost on its way, and is made of it again: housekeeping removes it.
+                && !letter.decided.accepted.source.kind.wishes().is_some_and(Wishes::wants_success)
                 && let Err(error) = self.store.objects().delete(object).await
             {
                 tracing::warn!(%error, "a spooled message is left for housekeeping");
@@ -504,6 +544,48 @@ fn elsewhere(accepted: &Accepted) -> impl Iterator<Item = TraceRecipient> {
             outcome: Journey::Outside,
         })
     })
+}
+
+/// Those recipients who have the message here and of whom its sender wanted to hear that: each address once, if all behind it
+/// have it. `None`: there are none, or nobody is to be told.
+fn delivered(accepted: &Accepted, placed: &Found) -> Option<Vec<Told>> {
+    let wishes = accepted.source.kind.wishes().filter(|_| !accepted.reverse_path.is_empty())?;
+    let has_it = |one: &&Recipient| placed.contains_key(&(one.account, accepted.copy_id(one)));
+    let told = wishes.recipients.iter().filter(|wish| wish.notify.is_some_and(|notify| notify.success));
+    let told = told.filter_map(|wish| {
+        let behind = || copies(accepted).filter(|one| one.via != Via::Sent && one.address == wish.address);
+        let is_group = behind().any(|one| one.via == Via::Group);
+        let is_there = behind().next().is_some() && behind().all(|one| has_it(&one));
+        is_there.then(|| Told {
+            address: wish.address.clone(),
+            original: wish.original.clone(),
+            action: if is_group { Action::Expanded } else { Action::Delivered },
+            status: "2.1.5".to_owned(),
+            cause: [String::new(), String::new()],
+            server: None,
+            tried: None,
+        })
+    });
+    let told: Vec<Told> = told.collect();
+    (!told.is_empty()).then_some(told)
+}
+
+fn report_of(accepted: &Accepted, told: Vec<Told>, hostname: &str, header: Option<&[u8]>) -> Vec<u8> {
+    let (wishes, submission) = (accepted.source.kind.wishes(), accepted.source.kind.submission());
+    let report = Report {
+        id: accepted.id.report(),
+        // The time of the message, so that one that is made anew is the same.
+        time: accepted.time,
+        hostname,
+        to: submission.map_or("", |submission| &submission.submitter.address),
+        arrived: accepted.time,
+        envelope_id: wishes.and_then(|wishes| wishes.envelope_id.as_deref()),
+        about: About::Success,
+        told,
+        letter: header,
+        is_whole: false,
+    };
+    report.message()
 }
 
 /// What follows from a delivered message: wake-ups, and housekeeping where a tail has grown long.

@@ -431,7 +431,7 @@ impl PolicyFilter {
 fn is_asked(recipient: &Recipient) -> bool {
     match recipient.via {
         Via::Direct | Via::Alias | Via::Group => true,
-        Via::Sent | Via::Outside | Via::CatchAll => false,
+        Via::Sent | Via::Outside | Via::CatchAll | Via::Drafts => false,
     }
 }
 

@@ -54,7 +54,7 @@ use forward::ToForward;
 use groups::ToFriend;
 use letter::Letters;
 pub use letter::destination_of;
-use pennypost_outbound::{Addressee, KEPT, Outbound, Outbox, OutboxError, Patience};
+use pennypost_outbound::{Addressee, Asked, KEPT, Outbound, Outbox, OutboxError, Patience};
 use slots::Slots;
 
 /// Trace records of a message that are read.
@@ -104,7 +104,7 @@ pub struct Settings {
     pub patience: Patience,
     /// Attempts at once.
     pub attempts: usize,
-    /// Attempts at once for one destination.
+    /// Attempts at once for one destination that answers; it begins with five.
     pub attempts_each: usize,
     /// Pauses and claims are divided by it; 1 but in tests.
     pub haste: NonZeroU32,
@@ -117,7 +117,7 @@ impl Default for Settings {
             hostname,
             patience: Patience::default(),
             attempts: 50,
-            attempts_each: 5,
+            attempts_each: 20,
             haste: NonZeroU32::MIN,
         }
     }
@@ -265,6 +265,11 @@ impl SendRemote {
         let fields: Vec<Option<Vec<u8>>> = parts.values().map(fields).collect();
         let heads = self.heads(&accepted, letter, fields).await?;
         for (((destination, part), Part { addresses, own }), head) in parts.into_iter().zip(heads) {
+            let asked = accepted.source.kind.wishes().filter(|_| own.is_none()).map(|wishes| {
+                let mut wishes = wishes.clone();
+                wishes.recipients.retain(|wish| addresses.contains(&wish.address));
+                Asked { wishes, relayed: Vec::new() }
+            });
             let (reverse_path, sender) = match own {
                 // Reports come to the group, and the author is not told: whose address has failed is the group's matter.
                 Some(Own::Friend(friend)) => (friend.reverse_path, (sender.0, String::new())),
@@ -300,6 +305,7 @@ impl SendRemote {
                 delay_told: false,
                 last: None,
                 demand: None,
+                asked,
             };
             let clock = &self.0.ports.clock;
             outbox.add(&item, || clock.now()).await.map_err(|error| failure(&error))?;

@@ -44,6 +44,7 @@ pub const PARTITIONS: &[&str] = &[
     "gc",
     "grants",
     "groups",
+    "held",
     "intents",
     "invitations",
     "joining-numbers",
@@ -97,6 +98,7 @@ pub const PARTITIONS: &[&str] = &[
     "tickets",
     "token-uses",
     "tokens",
+    "undo-windows",
     "user-tokens",
     "vip",
 ];

@@ -11,6 +11,7 @@
 //! | `T` | `policy` | [`pennypost_policy::TenantPolicy`] |
 //! | `T` | `members-with-rules` | who may have rules of what they receive (`member_rules`) |
 //! | `T/rules` | `A` | what a member has said of what he receives: [`MemberRules`] |
+//! | `T/undo-windows` | `A` | for how long a member's letters wait, so that he can take them back: [`UndoWindow`] |
 //! | `T` | `forwarding` | who may forward by itself (`forwarding`) |
 //! | `T` | `forward-key` | what reverse-paths of forwarded letters are marked by (`forward_path`) |
 //! | `T/forward-targets` | `A` | addresses elsewhere whose owners take what is forwarded (`forwarding`) |
@@ -129,6 +130,7 @@ mod store;
 mod tenant;
 mod throttle;
 mod token;
+mod undo;
 mod vip;
 mod voice;
 
@@ -218,6 +220,7 @@ pub use standing::{AccessTokens, Attempt, ClientProtocol, PasswordState, SignInK
 pub use store::{Listed, MAX_PAGE, Page, fold_name};
 pub use tenant::{Tenant, TenantState, organisation_name};
 pub use token::{MAX_TOKENS, Token, TokenId, TokenScope, TokenUse};
+pub use undo::UndoWindow;
 pub use voice::Voice;
 
 /// The directory of the post office. Cheap to clone; clones share the memory of sign-ins.
@@ -237,6 +240,12 @@ pub struct Directory {
 }
 
 impl Directory {
+    /// The control port on which it stands, for what stands beside it.
+    #[must_use]
+    pub fn control(&self) -> Arc<dyn Control> {
+        Arc::clone(&self.control)
+    }
+
     /// A directory over these ports.
     #[must_use]
     pub fn new(control: Arc<dyn Control>, clock: Arc<dyn Clock>, ids: Arc<dyn Ids>) -> Directory {

@@ -51,6 +51,14 @@ pub fn decompress(stored: &StoredMessage) -> Result<Vec<u8>, StoreError> {
     Ok(raw)
 }
 
+/// The header block of a message as received.
+///
+/// # Errors
+/// As for [`decompress`].
+pub fn decompress_header(stored: &StoredMessage) -> Result<Vec<u8>, StoreError> {
+    decompress_block(&stored.header, stored.header_len.min(2 << 30) as usize)
+}
+
 /// What [`keep_onto`] puts before the bytes of a frame, and before each of its blocks.
 const KEPT_HEAD: usize = 9;
 const KEPT_BLOCK: usize = 3;

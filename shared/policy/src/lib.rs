@@ -17,7 +17,7 @@ pub mod tenant;
 
 pub use accept::{Acceptance, accept, submit};
 pub use address::{AddressError, DomainName, MailAddress};
-pub use place::{Placed, SENT_REASON, SYSTEM_REASON, place};
+pub use place::{DRAFT_REASON, Placed, SENT_REASON, SYSTEM_REASON, place};
 pub use rules::{MemberRules, Personal};
 pub use score::{Score, score};
 pub use tenant::{PolicyError, SenderPattern, TenantPolicy};

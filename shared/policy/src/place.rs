@@ -18,6 +18,8 @@ use crate::tenant::TenantPolicy;
 pub const SYSTEM_REASON: &str = "system";
 /// The reason of the copy in Sent.
 pub const SENT_REASON: &str = "rule:sent";
+/// The reason of a letter that comes back to Drafts.
+pub const DRAFT_REASON: &str = "rule:drafts";
 /// What the reason begins with that names a rule of the member.
 pub const MEMBER_RULE_REASON: &str = "member-rule:";
 
@@ -57,7 +59,7 @@ const ALL_NAMED: usize = 32_000;
 
 /// Decides where the copy of `recipient` goes, in this order; the first rule that fires wins:
 ///
-/// 1. made by the system: Inbox; the copy of a member who wrote it: Sent, and seen (SND-16);
+/// 1. taken back by its writer before it went (SND-08): Drafts; made by the system: Inbox; the copy of a member who wrote it: Sent, and seen (SND-16);
 /// 2. came by the catch-all: the folder for wrong addresses (RCV-17); handed in by a member who had signed in: Inbox, since
 ///    nobody else can have written it, unless its subject is filtered (listed since then), or the recipient has blacklisted
 ///    its author: Junk;
@@ -92,6 +94,11 @@ pub fn place(
         reasons.push("rule:outside".to_owned());
         return Decision { target: Target::Outside, flags: FlagSet::default(), reasons }.into();
     }
+    if recipient.via == Via::Drafts {
+        reasons.push(DRAFT_REASON.to_owned());
+        let flags = FlagSet::system(SystemFlags(SystemFlags::SEEN.0 | SystemFlags::DRAFT.0));
+        return Decision { flags, ..decision(MailboxRole::Drafts, reasons) }.into();
+    }
     if accepted.source.kind == SourceKind::System {
         reasons.push(SYSTEM_REASON.to_owned());
         return decision(MailboxRole::Inbox, reasons).into();
@@ -110,7 +117,7 @@ pub fn place(
             Via::Direct | Via::Alias | Via::Group if said.is_some_and(blacklists) => {
                 (MailboxRole::Junk, "rule:personal-blacklist", FlagSet::default())
             }
-            Via::Direct | Via::Alias | Via::Group | Via::Outside => {
+            Via::Direct | Via::Alias | Via::Group | Via::Outside | Via::Drafts => {
                 (MailboxRole::Inbox, "rule:submission", FlagSet::default())
             }
         };

@@ -403,7 +403,7 @@ pub const FILTER: Needs = Needs {
     ..Needs::stage(Stage::PolicyFilter, 256, MAIL_SECONDS, LETTERS)
 };
 
-/// deliver: packs, journals, traces; removes spooled letters.
+/// deliver: packs, journals, traces; removes spooled letters; tells senders that a letter was delivered, where they want to hear it.
 pub const DELIVER: Needs = Needs {
     journal: Access::ReadWrite,
     log: Access::ReadWrite,
@@ -413,7 +413,7 @@ pub const DELIVER: Needs = Needs {
         delete: SPOOL.and(ENTRY),
         ..ObjectAccess::NONE
     },
-    sends: Stages::of(&[Stage::Notify, Stage::Housekeep]),
+    sends: Stages::of(&[Stage::InboundParse, Stage::Notify, Stage::Housekeep]),
     ..Needs::stage(Stage::Deliver, 512, MAIL_SECONDS, LETTERS)
 };
 
@@ -438,14 +438,15 @@ pub const HOUSE: Needs = Needs {
     ..Needs::stage(Stage::Housekeep, 1024, 900, Batch { size: 10, window_seconds: 5, maximum_concurrency: 5 })
 };
 
-/// schedule: sends every account and every tenant to housekeeping once a day.
+/// schedule: sends every account and every tenant to housekeeping once a day; lets letters of members go whose time has come,
+/// up to eight at once, of which one is written anew.
 pub const SCHEDULE: Needs = Needs {
     journal: Access::Read,
     control: Access::ReadWrite,
-    objects: ObjectAccess { read: ENTRY, ..ObjectAccess::NONE },
-    sends: Stages::of(&[Stage::Housekeep]),
+    objects: ObjectAccess { read: ENTRY.and(SPOOL), write: SPOOL, delete: SPOOL, ..ObjectAccess::NONE },
+    sends: Stages::of(&[Stage::InboundParse, Stage::Housekeep]),
     measures: Stages::of(&[Stage::Housekeep]),
-    ..Needs::new("schedule", Trigger::Schedule { minutes: 15 }, 256, 300)
+    ..Needs::new("schedule", Trigger::Schedule { minutes: 15 }, 512, 300)
 };
 
 /// receive: mail that another service has received and put into the bucket of raw mail becomes accepted messages. In the

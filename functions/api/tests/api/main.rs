@@ -9,6 +9,7 @@ mod colleagues;
 mod domains;
 mod ending;
 mod friends;
+mod held;
 mod home;
 mod joining;
 mod limits;

@@ -146,6 +146,8 @@ fn body(route: &Route, of: &Tenant) -> Option<Value> {
         "back-up-account" => json!({ "to": of.newcomer.account.to_string(), "delete": true }),
         "change-mail-permission" => json!({ "send": "inside", "receive": "anyone" }),
         "block-tenant" | "block-account" => json!({ "functions": ["sending"], "reason": "spam" }),
+        "put-off-held-letter" => json!({ "time": "2030-01-31T08:00" }),
+        "change-undo-window" => json!({ "seconds": 20 }),
         "hide-letters" | "show-letters" | "delete-letters" => {
             json!({ "letters": [of.letter], "reason": "a complaint" })
         }
@@ -321,6 +323,7 @@ fn words(route: &Route, of: &Tenant) -> BTreeMap<&'static str, String> {
         ("request", of.request.clone()),
         ("task", of.task.clone()),
         ("letter", of.letter.clone()),
+        ("held", of.held.clone()),
         ("order", of.order.clone()),
         ("bulletin", of.bulletin.clone()),
         ("number", of.terms.to_string()),
@@ -338,6 +341,7 @@ fn marks(of: &Tenant) -> Vec<String> {
     marks.extend([of.session.clone(), of.request.clone(), of.task.clone(), of.business_token.clone()]);
     marks.extend([of.passkey.clone(), of.provider.clone(), of.subscription.clone()]);
     marks.push(of.letter.clone());
+    marks.push(of.held.clone());
     marks.push(of.invitation.clone());
     marks.extend(accounts);
     marks
@@ -556,8 +560,16 @@ async fn everybody_does_what_the_table_says() {
                     "send-confirmation-code",
                 ];
                 // The order is a record of the operator's own.
-                let has_ended = ["cancel-task", "withdraw-order", "approve-order", "refuse-order"]
-                    .contains(&&*route.name);
+                let has_ended = [
+                    "cancel-task",
+                    "withdraw-order",
+                    "approve-order",
+                    "refuse-order",
+                    "put-off-held-letter",
+                    "send-held-letter",
+                    "take-held-letter-back",
+                ]
+                .contains(&&*route.name);
                 // The member is not the creator.
                 let is_not_his = route.name == "change-own-prefix";
                 // Nobody answers at its address.

@@ -12,6 +12,7 @@ use tracing::{debug, warn};
 
 use crate::smtp::Role;
 use crate::smtp::authenticate::{Sender, SpfAnswer};
+use crate::smtp::command::Rcpt;
 use crate::smtp::reply::Reply;
 use crate::smtp::session::Session;
 use crate::smtp::submission::{Destination, destination};
@@ -64,7 +65,11 @@ struct Found {
 }
 
 impl Session {
-    pub(super) async fn rcpt(&mut self, address: String) {
+    pub(super) async fn rcpt(&mut self, rcpt: Rcpt) {
+        if rcpt.is_extended() && self.role != Role::Submission {
+            return self.mistake(&Reply::new(555, "5.5.4", "unknown RCPT parameter"));
+        }
+        let address = rcpt.address.clone();
         let Some(transaction) = &self.transaction else {
             return self.mistake(&Reply::bad_sequence("say MAIL first"));
         };
@@ -84,7 +89,12 @@ impl Session {
             return self.reply(&Reply::new(452, "4.5.3", "too many recipients, send the rest separately"));
         }
         match self.admit(&address).await {
-            Ok(()) => self.reply(&Reply::new(250, "2.1.5", "ok")),
+            Ok(()) => {
+                if let Some(transaction) = &mut self.transaction {
+                    transaction.wish(rcpt);
+                }
+                self.reply(&Reply::new(250, "2.1.5", "ok"));
+            }
             Err(Refusal(reason, reply)) => self.refuse_recipient(reason, &reply).await,
         }
     }

@@ -18,6 +18,7 @@ mod ending;
 mod friends;
 mod grants;
 mod groups;
+mod held;
 mod home;
 mod inviting;
 pub(crate) mod joining;
@@ -30,6 +31,7 @@ mod me;
 mod members;
 pub(crate) mod mobiles;
 mod operations;
+mod own_letters;
 pub(crate) mod passkeys;
 mod people;
 mod picker;
@@ -99,6 +101,8 @@ pub(crate) fn operations() -> impl Iterator<Item = &'static Operation> {
         business::OPERATIONS,
         secretaries::OPERATIONS,
         receiving::OPERATIONS,
+        held::OPERATIONS,
+        own_letters::OPERATIONS,
         automatic::OPERATIONS,
         colleagues::OPERATIONS,
         joining::OPERATIONS,

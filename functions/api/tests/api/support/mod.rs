@@ -35,11 +35,15 @@ use pennypost_directory::{
     MailboxUsers, NewApplication, NewInvitation, NewSession, SecretaryScope, SecretaryTerm, SessionLife,
     SignInLog, SignedInBy, TokenScope,
 };
+use pennypost_held::{Cause, Held, HeldLetters, State};
 use pennypost_housekeep::KeptMail;
 use pennypost_lookup::Documents;
 use pennypost_mailstore::Mailstore;
-use pennypost_model::event::{Body as Stored, Event, Stage, Verdict};
-use pennypost_model::trace::{Outcome as TraceOutcome, TraceRecipient, TraceRecord, TraceStep};
+use pennypost_model::event::{
+    Accepted, AuthResults, Body as Stored, Event, Recipient, Source, SourceKind, Stage, Submission, Verdict,
+    Via,
+};
+use pennypost_model::trace::{Outcome as TraceOutcome, Submitter, TraceRecipient, TraceRecord, TraceStep};
 use pennypost_model::{AccountKey, EventId, Rid, Seq, TaskId, TenantId, Timestamp, Uid, codec};
 use pennypost_organisation::Kind as TableKind;
 use pennypost_passkeys::{NewPasskey, PublicKey};
@@ -122,6 +126,7 @@ pub struct Office {
     pub clock: Arc<Ahead>,
     pub log: Arc<dyn Log>,
     pub queue: Arc<dyn Queue>,
+    pub objects: Arc<dyn Objects>,
     pub store: Mailstore,
     router: Router,
 }
@@ -161,6 +166,8 @@ pub struct Tenant {
     pub task: String,
     /// A letter that the member got.
     pub letter: String,
+    /// One that he has sent, some time after he had written it.
+    pub held: String,
     /// An order of a plan, and a version of the terms of service.
     pub order: String,
     pub terms: u32,
@@ -304,7 +311,7 @@ impl Office {
         let directory = directory.sealing(Arc::clone(&ring) as _);
         let administration =
             Administration::new(directory, Arc::clone(&control), Arc::clone(&clock) as _, ids)
-                .with_tasks(objects, Arc::clone(&queue))
+                .with_tasks(Arc::clone(&objects), Arc::clone(&queue))
                 .upon_mail(Arc::new(KeptMail::new(store.clone(), Arc::clone(&control))))
                 .reading(Arc::clone(&log));
         let zone = Arc::new(Zone::default());
@@ -316,7 +323,7 @@ impl Office {
         administration.change_service(&OPERATOR, None, service).await.expect("said");
         let rest = Rest::new(administration.clone(), Arc::clone(&control), Arc::clone(&clock) as _).at(pace);
         let router = admin_routes(rest);
-        Office { zone, _dir: dir, administration, control, dying, clock, log, queue, store, router }
+        Office { zone, _dir: dir, administration, control, dying, clock, log, queue, objects, store, router }
     }
 
     pub async fn account(&self, tenant: TenantId, address: String) -> AccountKey {
@@ -435,6 +442,8 @@ impl Office {
         let letter = letter(id, now, &[(member, format!("member@{domain}"))]);
         self.log.append(std::slice::from_ref(&letter)).await.expect("traced");
         let letter = letter.id.to_string();
+        let gone = State::Sent { at: now, message: RandomIds.event(now), report: None };
+        let held = self.hold(member, &domain, gone).await;
         let home = Tenant {
             id,
             name,
@@ -460,6 +469,7 @@ impl Office {
             request,
             task,
             letter,
+            held,
             order,
             terms,
             newcomer,
@@ -471,6 +481,52 @@ impl Office {
         };
         let request = self.request(&home).await;
         Tenant { request, ..home }
+    }
+
+    /// Puts a letter of a member down that goes in an hour, or has ended: its id.
+    pub async fn hold(&self, member: AccountKey, domain: &str, state: State) -> String {
+        let (now, address) = (self.administration.directory().now(), format!("member@{domain}"));
+        let id = RandomIds.event(now);
+        let submitter =
+            Submitter { account: member, address: address.clone(), protocol: "ESMTPSA".to_owned() };
+        let submission = Submission { submitter, bcc: String::new() };
+        let recipient = Recipient { account: member, address: format!("bob@{domain}"), via: Via::Direct };
+        let object = format!("{}/spool/{id}", member.tenant);
+        let accepted = Accepted {
+            id,
+            time: now,
+            tenant: member.tenant,
+            source: Source {
+                kind: SourceKind::Submission(Box::new(submission)),
+                ip: None,
+                helo: String::new(),
+                tls: None,
+            },
+            auth: AuthResults::default(),
+            reverse_path: address.clone(),
+            recipients: vec![recipient],
+            body: Stored::Spooled { object, size: 9 },
+            receipt: String::new(),
+        };
+        let wanted = now.plus_millis(3_600_000);
+        let held = Held {
+            accepted,
+            sender: (member, address),
+            subject: "later".to_owned(),
+            cause: Cause::Scheduled,
+            zone: String::new(),
+            wanted,
+            due: wanted,
+            waits: None,
+            refused: Vec::new(),
+            state,
+            user: None,
+            is_counted: false,
+            is_settled: false,
+        };
+        let letters = HeldLetters::new(self.administration.directory().control());
+        letters.add(&held).await.expect("put down");
+        id.to_string()
     }
 
     /// A tenant whose member has a passkey and a binding with a provider that nobody needs.
