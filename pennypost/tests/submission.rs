@@ -374,7 +374,7 @@ async fn letters_that_go_later_come_to_their_readers_or_back_to_drafts() {
         clock: Arc::clone(&office.adapter.clock),
         ids: Arc::clone(&office.adapter.ids),
     };
-    Releaser::new(held.clone(), ports, "mx.t.test").look().await.unwrap();
+    Releaser::new(held.clone(), ports, "mx.t.test").look(None).await.unwrap();
     let events = office.accepted().await;
     assert_eq!(events.len(), 2);
     // Twice in one batch, and again by others who know nothing of it.
