@@ -10,7 +10,7 @@ use std::io;
 use clap::Subcommand;
 use pennypost_mailstore::compress::decompress;
 use pennypost_model::codec;
-use pennypost_model::event::{Accepted, Body, Event};
+use pennypost_model::event::{Accepted, Body, Event, Forward, Forwarding, Recipient, Via};
 use pennypost_model::message::{Facts, StoredMessage};
 use pennypost_model::trace::TraceStep;
 use pennypost_model::{EventId, Timestamp};
@@ -131,6 +131,13 @@ impl Envelope {
         }
         let (accepted, facts): (Accepted, Option<Facts>) = match codec::decode::<Event>(body).ok()? {
             Event::Accepted(accepted) | Event::Outbound(accepted) => (*accepted, None),
+            Event::Forwarding(forwarding) => {
+                let Forwarding { mut accepted, forwards } = *forwarding;
+                let to =
+                    |Forward { account, to: address, .. }| Recipient { account, address, via: Via::Outside };
+                accepted.recipients.extend(forwards.into_iter().map(to));
+                (accepted, None)
+            }
             Event::Parsed(parsed) => (parsed.accepted, Some(parsed.sidecar.facts)),
             Event::Decided(decided) => (decided.accepted, Some(decided.sidecar.facts)),
             Event::Changed(_) | Event::House(_) | Event::Notified(_) => return None,

@@ -282,6 +282,7 @@ async fn put_bytes(office: &Office, stage: Stage, tenant: TenantId, body: Vec<u8
 fn accepted_of(event: &mut Event) -> Option<&mut Accepted> {
     match event {
         Event::Accepted(accepted) | Event::Outbound(accepted) => Some(accepted),
+        Event::Forwarding(forwarding) => Some(&mut forwarding.accepted),
         Event::Parsed(parsed) => Some(&mut parsed.accepted),
         Event::Decided(decided) => Some(&mut decided.accepted),
         Event::Changed(_) | Event::House(_) | Event::Notified(_) => None,
@@ -354,7 +355,12 @@ async fn rebuild(
             source: source(delivery),
             auth: auth(delivery),
             reverse_path: delivery.reverse_path.clone(),
-            recipients: delivery.recipients.iter().filter(|one| !is_of_group(one)).map(addressee).collect(),
+            recipients: delivery
+                .recipients
+                .iter()
+                .filter(|one| !is_of_group(one) && !is_forwarded(one))
+                .map(addressee)
+                .collect(),
             body: Body::Inline(stored),
             receipt,
         }));
@@ -425,6 +431,11 @@ fn is_of_group(recipient: &TraceRecipient) -> bool {
         && recipient.reasons.iter().any(|reason| reason.starts_with(pennypost_model::trace::GROUP_REASON))
 }
 
+/// Does it get the message because somebody forwards it? A replay asks anew whether he does, and whoever has it gets it no more.
+fn is_forwarded(recipient: &TraceRecipient) -> bool {
+    recipient.reasons.iter().any(|reason| reason.starts_with(pennypost_model::trace::FORWARD_REASON))
+}
+
 fn addressee(recipient: &TraceRecipient) -> Recipient {
     let is_catch_all = recipient.reasons.iter().any(|reason| reason == "rule:catch-all");
     Recipient {
@@ -432,6 +443,7 @@ fn addressee(recipient: &TraceRecipient) -> Recipient {
         address: recipient.address.clone(),
         via: match (is_catch_all, trace::is_sent_copy(recipient)) {
             _ if recipient.outcome == Outcome::Outside => Via::Outside,
+            _ if pennypost_journeys::is_draft(recipient) => Via::Drafts,
             (_, true) => Via::Sent,
             (true, false) => Via::CatchAll,
             (false, false) => Via::Direct,

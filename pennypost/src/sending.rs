@@ -67,7 +67,7 @@ impl Default for Sending {
             give_up_hours: positive(5 * 24),
             tell_after_hours: positive(4),
             attempts: positive(50),
-            attempts_per_domain: positive(5),
+            attempts_per_domain: positive(20),
             haste: NonZeroU32::MIN,
         }
     }

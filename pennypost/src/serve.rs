@@ -12,6 +12,7 @@ use pennypost_api::Api;
 use pennypost_backend_aws::Needed;
 use pennypost_backend_embedded::Options;
 use pennypost_deliver::Deliver;
+use pennypost_held::{self as held, Releaser};
 use pennypost_hooks::Hooks;
 use pennypost_housekeep::Housekeep;
 use pennypost_inbound_parse::InboundParse;
@@ -169,6 +170,8 @@ pub async fn run(place: &Place, args: &ServeArgs, json: bool, text: &Text) -> Re
     } else {
         None
     };
+    // Also where functions handle events: who hands something in here may take it back within seconds.
+    let releasing = tokio::spawn(releaser(&office, &adapter).run(stop_work.subscribe()));
     let sweeper = Sweeper::new(&office, Arc::clone(&pipeline), config.retention.clone());
     // Where functions handle events one of them sweeps; what sessions wish for only this process knows.
     let sweeper =
@@ -231,6 +234,7 @@ pub async fn run(place: &Place, args: &ServeArgs, json: bool, text: &Text) -> Re
     if let Some(working) = working {
         let _ = tokio::time::timeout(Duration::from_secs(20), working).await;
     }
+    let _ = tokio::time::timeout(Duration::from_secs(20), releasing).await;
     if let Some(telling) = telling {
         let _ = tokio::time::timeout(Duration::from_secs(20), telling).await;
     }
@@ -281,6 +285,18 @@ fn setup(office: &Office, config: &Config, bound: &Listen) -> Option<Api> {
     }
 }
 
+/// What lets letters of members go whose time has come.
+fn releaser(office: &Office, adapter: &Adapter) -> Releaser {
+    let ports = held::Ports {
+        directory: office.directory.clone(),
+        objects: office.objects(),
+        queue: office.queue(),
+        clock: Arc::clone(&office.clock),
+        ids: Arc::clone(&office.ids),
+    };
+    Releaser::new(adapter.held.clone(), ports, &adapter.hostname)
+}
+
 /// What tells other programs of new mail; nothing where secrets can't be opened, or the world is not reached.
 fn messenger(office: &Office) -> Option<Messenger> {
     let (Some(https), Some(secrets)) = (office.https(), office.secrets()) else {
@@ -309,12 +325,15 @@ fn pipeline(
     (announcer, sender): (Announcer, Option<SendRemote>),
 ) -> Pipeline {
     let parse = InboundParse::new(office.objects(), office.log()).taking(adapter.fresh.clone());
+    let deliver = Deliver::new(office.store.clone(), office.log()).reporting_as(&adapter.hostname);
     let mut handlers: Vec<Arc<dyn Handler>> = vec![
         Arc::new(parse),
-        Arc::new(PolicyFilter::new(Arc::new(office.directory.clone())).screening(screen(office, config))),
         Arc::new(
-            Deliver::new(office.store.clone(), office.log()).keeping(quarantine(office)).waking(wakeups),
+            PolicyFilter::new(Arc::new(office.directory.clone()))
+                .sending_out(config.adapter.is_sending)
+                .screening(screen(office, config)),
         ),
+        Arc::new(deliver.keeping(quarantine(office)).waking(wakeups)),
         Arc::new(Notify::new(Arc::new(room.clone()), announcer)),
         Arc::new(housekeep(office, config)),
     ];

@@ -3,6 +3,9 @@
 
 #![allow(clippy::unwrap_used)] // a test may panic
 
+#[path = "automatic/mod.rs"]
+mod automatic;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -54,7 +57,7 @@ impl Office {
         directory.add_group_with("staff@t.test", "Staff", &members, &rules).await.unwrap();
         let store =
             Mailstore::new(backend.journal(), backend.objects(), Arc::clone(&clock), Arc::clone(&ids));
-        let settings = Settings { hostname: "mx.t.test".to_owned(), ..Settings::default() };
+        let settings = Settings { hostname: "mx.t.test".to_owned(), is_sending: true, ..Settings::default() };
         let tls = load_or_create_tls(&dir.path().join("tls"), "mx.t.test").unwrap();
         let ports = Ports {
             directory: directory.clone(),
@@ -257,7 +260,7 @@ async fn a_letter_to_oneself_is_there_twice_and_one_without_a_copy_once() {
 }
 
 /// Feature RUL-01 (part): rules on receiving, several each, over SMTP in and IMAP out; none on sending
-/// Feature RUL-03 (part): moved to an own folder, deleted, labelled, read, flagged; no reply, copy, forwarding
+/// Feature RUL-03 (part): moved to an own folder, deleted, labelled, read, flagged; no copy
 /// Feature RCV-07 (part): what a member's blacklist names goes to Junk, also a colleague's; it is not refused
 #[tokio::test(flavor = "multi_thread")]
 async fn letters_go_where_their_readers_rules_say() {
@@ -334,4 +337,66 @@ async fn letters_go_where_their_readers_rules_say() {
     let [.., by, version, rule] = &of_bob.reasons[..] else { panic!("{of_bob:?}") };
     assert_eq!([by, rule], ["rule:submission", "member-rule:bills"]);
     assert!(version.starts_with("member-rules:"), "{version}");
+}
+
+/// What is taken back comes into Drafts, once, and is no letter that anybody got; what goes comes to its reader, and senders
+/// who want to hear that are told.
+///
+/// Feature SND-08 (part): from a mail program into the Drafts of the same one, and to its reader with a report; no page yet
+#[tokio::test(flavor = "multi_thread")]
+async fn letters_that_go_later_come_to_their_readers_or_back_to_drafts() {
+    use pennypost_held::{Change, Changed, Ports as HeldPorts, Releaser};
+    let office = Office::open().await;
+    let ann = office.directory.account_at("ann@t.test").await.unwrap().unwrap().key;
+    let mut client = Client::connect(office.submission).await;
+    client.say("EHLO laptop.t.test", "250 ").await;
+    client.say(&format!("AUTH PLAIN {ANN}"), "235 ").await;
+    for subject in ["back", "on"] {
+        client.say("MAIL FROM:<ann@t.test> HOLDFOR=3600", "250 ").await;
+        client.say("RCPT TO:<bob@t.test> NOTIFY=SUCCESS", "250 ").await;
+        client.say("DATA", "354 ").await;
+        let letter = format!("From: ann@t.test\r\nBcc: eve@t.test\r\nSubject: {subject}\r\n\r\nhello");
+        client.say(&format!("{letter}\r\n."), "250 2.0.0 queued as ").await;
+    }
+    assert_eq!(office.accepted().await, []);
+    let held = &office.adapter.held;
+    let (letters, _) = held.of_account(ann, None, 10).await.unwrap();
+    let (now, ids) = (office.adapter.clock.now(), &*office.adapter.ids);
+    for letter in &letters {
+        let change = if letter.subject == "back" { Change::TakeBack } else { Change::Now };
+        let changed = held.change(ann, letter.id(), &change, now, ids).await.unwrap();
+        assert!(matches!(changed, Changed::Done(_)), "{changed:?}");
+    }
+    let ports = HeldPorts {
+        directory: office.directory.clone(),
+        objects: Arc::clone(&office.adapter.objects),
+        queue: Arc::clone(&office.adapter.queue),
+        clock: Arc::clone(&office.adapter.clock),
+        ids: Arc::clone(&office.adapter.ids),
+    };
+    Releaser::new(held.clone(), ports, "mx.t.test").look(None).await.unwrap();
+    let events = office.accepted().await;
+    assert_eq!(events.len(), 2);
+    // Twice in one batch, and again by others who know nothing of it.
+    office.handle([events.clone(), events.clone()].concat()).await;
+    office.handle(events).await;
+    // The reports, each of which is the same.
+    office.handle(office.accepted().await).await;
+    for (name, mailbox, count) in [
+        ("bob", "INBOX", 1),
+        ("ann", "Drafts", 1),
+        ("ann", "Sent", 1),
+        ("ann", "INBOX", 1),
+        ("bob", "Drafts", 0),
+    ] {
+        assert_eq!(office.mailbox(name, mailbox).await.0, count, "{name} {mailbox}");
+    }
+    let (_, flags) = office.mailbox("ann", "Drafts").await;
+    assert!(flags.contains("\\Draft") && flags.contains("\\Seen"), "{flags}");
+    let draft = office.text("ann", "Drafts").await;
+    assert!(draft.contains("Subject: back") && draft.contains("Bcc: eve@t.test"), "{draft}");
+    let report = office.text("ann", "INBOX").await;
+    assert!(report.contains("Action: delivered") && report.contains("Subject: on"), "{report}");
+    let spooled = office.backend.objects().list("", None, 100).await.unwrap();
+    assert!(!spooled.iter().any(|object| object.name.contains("/spool/")), "{spooled:?}");
 }

@@ -187,6 +187,7 @@ impl Copies<'_> {
             card: delivery.summary.card().clone(),
             receipt: match (accepted.source.kind.submission(), delivery.recipient.via) {
                 (Some(submission), Via::Sent) => submission.bcc.clone(),
+                (_, Via::Drafts) => String::new(),
                 _ => format!("Delivered-To: {}\r\n", delivery.recipient.address),
             },
         }

@@ -11,7 +11,8 @@
 //! Packs are durable before entries refer to them, or with the first that does; the trace is written
 //! after the entries. What is withheld goes into no journal; it lies in quarantine before the trace says so, and only for those who have not
 //! got the letter by an earlier try, at which nothing spoke against it. Who doesn't get it because of a virus, or has sent one, is told
-//! behind that: what follows from an event is handed on before the event is done.
+//! behind that, and whoever wanted to hear that it was delivered, by messages whose ids are made of the event's: what follows from an event
+//! is handed on before the event is done.
 //!
 //! If the process dies: before the pack, nothing happened; after a pack that goes before its entries, it is an orphan and
 //! the event comes again; after some entries, the event comes again and only the others are added; after the trace, it is
@@ -32,9 +33,11 @@ use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt};
 use pennypost_mailstore::pack::{MessagePart, PackEntry, SidecarPart};
 use pennypost_mailstore::summary::Summary;
-use pennypost_mailstore::{Mailstore, StoreError};
+use pennypost_mailstore::{Mailstore, StoreError, accept, compress};
 use pennypost_model::codec;
-use pennypost_model::event::{Body, Changed, Decided, Decision, Event, House, Recipient, Stage, Target, Via};
+use pennypost_model::event::{
+    Accepted, Body, Changed, Decided, Decision, Event, House, Recipient, Stage, Target, Via, Wishes,
+};
 use pennypost_model::message::{BlobRef, StoredMessage, cut};
 use pennypost_model::scan::{HeldFor, Withheld};
 use pennypost_model::trace::{GROUP_REASON, Outcome as Journey, TraceRecipient, TraceRecord, TraceStep};
@@ -42,6 +45,7 @@ use pennypost_model::{AccountId, AccountKey, EventId, TenantId, Timestamp};
 use pennypost_policy::scanning::{SPAM_REASON, VIRUS_REASON};
 use pennypost_ports::{Log, LogKind, LogRecord, NewObject, PortError, Wakeups, crash};
 use pennypost_quarantine::{HeldLetter, HeldState, Quarantine};
+use pennypost_reports::{About, Action, Report, Told};
 use pennypost_runtime::usage::{self, Part};
 use pennypost_runtime::{Failure, Handler, Outcome, was_delivered};
 
@@ -70,6 +74,7 @@ pub struct Deliver {
     store: Mailstore,
     log: Arc<dyn Log>,
     tips: Tips,
+    hostname: Arc<str>,
     wakeups: Option<Arc<dyn Wakeups>>,
     quarantine: Option<Quarantine>,
 }
@@ -124,13 +129,26 @@ impl Deliver {
     /// A handler that reads and remembers so much of each account.
     #[must_use]
     pub fn with_memory(store: Mailstore, log: Arc<dyn Log>, memory: Memory) -> Deliver {
-        Deliver { tips: Tips::new(store.clone(), memory), store, log, wakeups: None, quarantine: None }
+        Deliver {
+            tips: Tips::new(store.clone(), memory),
+            store,
+            log,
+            hostname: "localhost".into(),
+            wakeups: None,
+            quarantine: None,
+        }
     }
 
     /// As it is, with a place for what scanners speak against.
     #[must_use]
     pub fn keeping(self, quarantine: Quarantine) -> Deliver {
         Deliver { quarantine: Some(quarantine), ..self }
+    }
+
+    /// As it is, and reports of what was delivered are in that host's name.
+    #[must_use]
+    pub fn reporting_as(self, hostname: &str) -> Deliver {
+        Deliver { hostname: hostname.into(), ..self }
     }
 
     /// As it is, but where sessions live in the same process they are woken as soon as an entry stands, and need not
@@ -164,14 +182,38 @@ impl Deliver {
 
         let mut following: BTreeMap<usize, Vec<Event>> = BTreeMap::new();
         for (index, letter) in &letters {
-            let told = notice::of(&letter.decided, &placed);
-            following.insert(*index, told.into_iter().chain(follow(&letter.decided, &placed)).collect());
+            let mut events = notice::of(&letter.decided, &placed);
+            events.extend(follow(&letter.decided, &placed));
+            if failures[*index].is_none() {
+                events.extend(self.report(letter, &placed).await);
+            }
+            following.insert(*index, events);
         }
         let outcome = |(index, failure): (usize, Option<Failure>)| match failure {
             Some(failure) => Err(failure),
             None => Ok(following.remove(&index).unwrap_or_default()),
         };
         failures.into_iter().enumerate().map(outcome).collect()
+    }
+
+    /// What its sender is told of those who have it here, if he wanted to hear of them (RFC 3461). Made anew it is the same.
+    async fn report(&self, letter: &Letter, placed: &Found) -> Option<Event> {
+        let Letter { decided, message, .. } = letter;
+        let told = delivered(&decided.accepted, placed)?;
+        let submission = decided.accepted.source.kind.submission()?;
+        let header = compress::decompress_header(message).ok();
+        let raw = report_of(&decided.accepted, told, &self.hostname, header.as_deref());
+        let sender = (submission.submitter.account, submission.submitter.address.clone());
+        let id = decided.accepted.id.report();
+        let message = match accept::compressed(raw).await {
+            Ok(message) => message,
+            Err(error) => {
+                tracing::error!(%id, %error, "a report can't be packed");
+                return None;
+            }
+        };
+        let report = pennypost_reports::accepted(sender, id, &self.hostname, message);
+        Some(Event::Accepted(Box::new(report)))
     }
 
     /// The message with its bytes. `None` if its spooled bytes are gone because it has been delivered: then this
@@ -383,6 +425,8 @@ impl Deliver {
             if let Some(object) = &letter.spooled
                 && !letter.decided.leaves()
                 && notice::of(&letter.decided, placed).is_empty()
+                // Its report may still be lost on its way, and is made of it again: housekeeping removes it.
+                && !letter.decided.accepted.source.kind.wishes().is_some_and(Wishes::wants_success)
                 && let Err(error) = self.store.objects().delete(object).await
             {
                 tracing::warn!(%error, "a spooled message is left for housekeeping");
@@ -596,6 +640,48 @@ fn elsewhere(decided: &Decided) -> impl Iterator<Item = TraceRecipient> {
             outcome: outcome.clone(),
         })
     })
+}
+
+/// Those recipients who have the message here and of whom its sender wanted to hear that: each address once, if all behind it
+/// have it. `None`: there are none, or nobody is to be told.
+fn delivered(accepted: &Accepted, placed: &Found) -> Option<Vec<Told>> {
+    let wishes = accepted.source.kind.wishes().filter(|_| !accepted.reverse_path.is_empty())?;
+    let has_it = |one: &&Recipient| placed.contains_key(&(one.account, accepted.copy_id(one)));
+    let told = wishes.recipients.iter().filter(|wish| wish.notify.is_some_and(|notify| notify.success));
+    let told = told.filter_map(|wish| {
+        let behind = || copies(accepted).filter(|one| one.via != Via::Sent && one.address == wish.address);
+        let is_group = behind().any(|one| one.via == Via::Group);
+        let is_there = behind().next().is_some() && behind().all(|one| has_it(&one));
+        is_there.then(|| Told {
+            address: wish.address.clone(),
+            original: wish.original.clone(),
+            action: if is_group { Action::Expanded } else { Action::Delivered },
+            status: "2.1.5".to_owned(),
+            cause: [String::new(), String::new()],
+            server: None,
+            tried: None,
+        })
+    });
+    let told: Vec<Told> = told.collect();
+    (!told.is_empty()).then_some(told)
+}
+
+fn report_of(accepted: &Accepted, told: Vec<Told>, hostname: &str, header: Option<&[u8]>) -> Vec<u8> {
+    let (wishes, submission) = (accepted.source.kind.wishes(), accepted.source.kind.submission());
+    let report = Report {
+        id: accepted.id.report(),
+        // The time of the message, so that one that is made anew is the same.
+        time: accepted.time,
+        hostname,
+        to: submission.map_or("", |submission| &submission.submitter.address),
+        arrived: accepted.time,
+        envelope_id: wishes.and_then(|wishes| wishes.envelope_id.as_deref()),
+        about: About::Success,
+        told,
+        letter: header,
+        is_whole: false,
+    };
+    report.message()
 }
 
 /// What follows from a delivered message: wake-ups, and housekeeping where a tail has grown long.

@@ -365,3 +365,56 @@ fn the_trace_says_that_a_copy_was_placed_before() {
     let again = reasons(&decision(bills), Some(&copy(MailboxId::INBOX)));
     assert_eq!(again, ["member-rule:bills", PLACED_BEFORE_REASON]);
 }
+
+#[tokio::test]
+async fn senders_hear_of_deliveries_if_they_asked_for_it_and_hear_the_same_again() {
+    use pennypost_model::event::{Notify, Requested, Wish, Wishes};
+    let dir = tempfile::tempdir().unwrap();
+    let backend = Embedded::open(dir.path(), &Options::server()).unwrap();
+    let store =
+        Mailstore::new(backend.journal(), backend.objects(), Arc::new(SystemClock), Arc::new(RandomIds));
+    let deliver = || Deliver::new(store.clone(), backend.log()).reporting_as("mx.t.test");
+    let (mut letter, _) = decided("asked for");
+    let submitter =
+        Submitter { account: ANN, address: "ann@t.test".to_owned(), protocol: "ESMTPSA".to_owned() };
+    let asking = |success| {
+        let notify = Some(Notify { success, failure: true, delay: false });
+        let wish = |address: &str| Wish {
+            address: address.to_owned(),
+            notify,
+            original: Some("rfc822;ann+x@t.test".to_owned()),
+        };
+        let wishes = Wishes {
+            envelope_id: Some("QQ".to_owned()),
+            recipients: vec![wish("ann@t.test"), wish("you@far.example")],
+            ..Wishes::default()
+        };
+        let submission = Submission { submitter: submitter.clone(), bcc: String::new() };
+        let to = ToGroups { submission, groups: Vec::new() };
+        SourceKind::Requested(Box::new(Requested { to, wishes }))
+    };
+    letter.accepted.reverse_path = "ann@t.test".to_owned();
+    let mut told = Vec::new();
+    for success in [true, true, false] {
+        let mut letter = letter.clone();
+        letter.accepted.source.kind = asking(success);
+        let events = deliver().handle(vec![Event::Decided(Box::new(letter))]).await.remove(0).unwrap();
+        told.push(events.into_iter().find_map(|event| match event {
+            Event::Accepted(report) => Some(*report),
+            _ => None,
+        }));
+    }
+    let [Some(report), Some(again), None] = &told[..] else { panic!("{told:?}") };
+    assert_eq!((report.id, report), (letter.accepted.id.report(), again));
+    assert_eq!((report.reverse_path.as_str(), report.recipients[0].account), ("", ANN));
+    let Body::Inline(message) = &report.body else { panic!("too large") };
+    let text = String::from_utf8(compress::decompress(message).unwrap()).unwrap();
+    for part in [
+        "Original-Envelope-Id: QQ\r\nReporting-MTA: dns; mx.t.test",
+        "Original-Recipient: rfc822; ann+x@t.test\r\nFinal-Recipient: rfc822; ann@t.test\r\nAction: delivered\r\nStatus: 2.1.5",
+        "Subject: asked for",
+    ] {
+        assert!(text.contains(part), "{part}\n{text}");
+    }
+    assert!(!text.contains("far.example"), "{text}");
+}

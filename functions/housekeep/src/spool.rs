@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use pennypost_held::{Held, HeldError, HeldLetters};
 use pennypost_mailstore::{StoreError, names};
 use pennypost_model::TenantId;
 use pennypost_model::codec;
@@ -17,15 +18,19 @@ const PAGE: usize = 500;
 const LETTERS: usize = 50;
 
 impl Housekeep {
-    /// Removes spooled messages that are old and that neither a dead letter nor another server needs. An event that is still tried is younger
+    /// Removes spooled messages that are old and that neither a dead letter nor another server needs, nor a letter that goes later. An event that is still tried is younger
     /// than that: one that is given up is a dead letter.
     pub(crate) async fn sweep_spool(&self, tenant: TenantId) -> Result<u64, StoreError> {
         let Some(outside) = self.needed_outside(tenant).await? else {
             tracing::warn!(%tenant, "no spooled message is removed: what is on its way to other servers is not all known");
             return Ok(0);
         };
+        let Some(held) = self.needed_later(tenant).await? else {
+            tracing::warn!(%tenant, "no spooled message is removed: what goes later is not all known");
+            return Ok(0);
+        };
         let mut needed = self.needed_by_dead_letters(tenant).await?;
-        needed.extend(outside);
+        needed.extend(outside.into_iter().chain(held));
         let mut removed = 0;
         let mut after: Option<String> = None;
         loop {
@@ -64,6 +69,21 @@ impl Housekeep {
         Ok(is_known.then_some(needed))
     }
 
+    /// The same of letters that wait for their time, or have ended of late.
+    async fn needed_later(&self, tenant: TenantId) -> Result<Option<HashSet<String>>, StoreError> {
+        let (mut needed, mut is_known) = (HashSet::new(), true);
+        let keep = |item: Option<&Held>| match item {
+            Some(item) => needed.extend(item.object().map(str::to_owned)),
+            None => is_known = false,
+        };
+        let held = HeldLetters::new(Arc::clone(&self.control));
+        held.sweep(tenant, self.store.clock().now(), keep).await.map_err(|error| match error {
+            HeldError::Port(error) => StoreError::Port(error),
+            other => StoreError::Damaged(other.to_string()),
+        })?;
+        Ok(is_known.then_some(needed))
+    }
+
     /// Names of the tenant's spooled messages that dead letters refer to.
     async fn needed_by_dead_letters(&self, tenant: TenantId) -> Result<HashSet<String>, StoreError> {
         let ours = names::spools(tenant);
@@ -74,6 +94,7 @@ impl Housekeep {
             for letter in &page {
                 let body = match codec::decode::<Event>(&letter.body) {
                     Ok(Event::Accepted(accepted) | Event::Outbound(accepted)) => accepted.body,
+                    Ok(Event::Forwarding(forwarding)) => forwarding.accepted.body,
                     Ok(Event::Parsed(parsed)) => parsed.accepted.body,
                     Ok(Event::Decided(decided)) => decided.accepted.body,
                     Ok(Event::Changed(_) | Event::House(_) | Event::Notified(_)) | Err(_) => continue,

@@ -391,6 +391,7 @@ fn outbound(sender: AccountKey, next: Timestamp, object: &str) -> Outbound {
         delay_told: false,
         last: None,
         demand: None,
+        asked: None,
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use pennypost_admin::Administration;
 use pennypost_deliver::Deliver;
 use pennypost_directory::Directory;
+use pennypost_held::{self as held, HeldLetters, Releaser};
 use pennypost_hooks::Hooks;
 use pennypost_housekeep::Housekeep;
 use pennypost_inbound_parse::InboundParse;
@@ -89,7 +90,7 @@ fn handler(
         Stage::Deliver => {
             let quarantine = Quarantine::new(control, ports.objects()?);
             let store = Mailstore::new(ports.journal()?, ports.objects()?, clock, ids);
-            Arc::new(Deliver::new(store, log).keeping(quarantine))
+            Arc::new(Deliver::new(store, log).keeping(quarantine).reporting_as(&environment.hostname))
         }
         Stage::Notify => {
             let announcer = Announcer::new(Hooks::new(control), clock);
@@ -153,11 +154,21 @@ pub fn queue_function(
 ///
 /// # Errors
 /// [`FunctionError::NoPort`].
-pub fn tick_function(ports: &Ports) -> Result<TickFunction, FunctionError> {
+pub fn tick_function(ports: &Ports, environment: &Environment) -> Result<TickFunction, FunctionError> {
     let (clock, ids) = (Arc::clone(&ports.clock), Arc::clone(&ports.ids));
     let (control, queue) = (Arc::clone(&ports.control), Arc::clone(&ports.queue));
     let directory = Directory::new(Arc::clone(&control), Arc::clone(&clock), ids);
     // It only sends: nothing is joined to it.
     let pipeline = Pipeline::new([], Fusing::unfused(), Arc::clone(&queue));
-    Ok(TickFunction(Schedule::new(directory, ports.journal()?, control, queue, clock, pipeline)))
+    let held = HeldLetters::new(Arc::clone(&control));
+    let letters = held::Ports {
+        directory: directory.clone(),
+        objects: ports.objects()?,
+        queue: Arc::clone(&queue),
+        clock: Arc::clone(&clock),
+        ids: Arc::clone(&ports.ids),
+    };
+    let releaser = Releaser::new(held, letters, &environment.hostname);
+    let schedule = Schedule::new(directory, ports.journal()?, control, queue, clock, pipeline);
+    Ok(TickFunction(schedule.releasing(releaser)))
 }

@@ -19,6 +19,7 @@ pub(crate) struct Spool {
 fn accepted_of(event: &mut Event) -> Option<&mut Accepted> {
     match event {
         Event::Accepted(accepted) | Event::Outbound(accepted) => Some(accepted),
+        Event::Forwarding(forwarding) => Some(&mut forwarding.accepted),
         Event::Parsed(parsed) => Some(&mut parsed.accepted),
         Event::Decided(decided) => Some(&mut decided.accepted),
         Event::Changed(_) | Event::House(_) | Event::Notified(_) => None,

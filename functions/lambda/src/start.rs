@@ -39,8 +39,8 @@ async fn start_queue(stage: Stage) -> Result<(), FunctionError> {
 
 async fn start_schedule() -> Result<(), FunctionError> {
     start_logging();
-    Environment::read()?;
-    run(&SCHEDULE, tick_function(&Ports::on_aws(&SCHEDULE).await?)?).await
+    let environment = Environment::read()?;
+    run(&SCHEDULE, tick_function(&Ports::on_aws(&SCHEDULE).await?, &environment)?).await
 }
 
 async fn start_api() -> Result<(), FunctionError> {

@@ -5,20 +5,27 @@ use std::time::Instant;
 use async_trait::async_trait;
 use futures::StreamExt;
 use futures::stream;
-use pennypost_model::event::{Decided, Event, Stage, Via};
+use pennypost_model::event::{Event, Forwarding, Stage, Via};
 use pennypost_runtime::{Failure, Handler, Outcome};
 
-use crate::{FilterError, PolicyFilter, screen};
+use crate::{FilterError, Filtered, PolicyFilter, screen};
 
-/// The decided message, and the same for send-remote if it goes to other servers, too. Both stand behind the event that they
-/// come from: it comes again until both are handled or sent.
-fn following(decided: Decided) -> Vec<Event> {
+/// The decided message, the same for send-remote if it goes to other servers, too, and answers to it. All stand behind the event
+/// that they come from: it comes again until all are handled or sent.
+fn following(filtered: Filtered) -> Vec<Event> {
+    let Filtered { decided, own, forwards, answers } = filtered;
     let outbound = decided.leaves().then(|| {
         let mut accepted = decided.accepted.clone();
+        // Where it is forwarded stands beside its own recipients.
+        accepted.recipients.truncate(own);
         accepted.recipients.retain(|recipient| recipient.via == Via::Outside);
-        Event::Outbound(Box::new(accepted))
+        match forwards.is_empty() {
+            true => Event::Outbound(Box::new(accepted)),
+            false => Event::Forwarding(Box::new(Forwarding { accepted, forwards })),
+        }
     });
-    outbound.into_iter().chain([Event::Decided(Box::new(decided))]).collect()
+    let answers = answers.into_iter().map(|answer| Event::Accepted(Box::new(answer)));
+    outbound.into_iter().chain([Event::Decided(Box::new(decided))]).chain(answers).collect()
 }
 
 fn failure(error: &FilterError) -> Failure {
@@ -35,7 +42,7 @@ impl PolicyFilter {
     async fn handle_one(&self, event: Event, begun: Instant) -> Outcome {
         match event {
             Event::Parsed(parsed) => match self.filtered(*parsed, begun).await {
-                Ok(decided) => Ok(following(decided)),
+                Ok(filtered) => Ok(following(filtered)),
                 Err(error) => Err(failure(&error)),
             },
             other => Err(Failure::misrouted(&other, Stage::PolicyFilter)),

@@ -1,22 +1,29 @@
 //! Handler: the decision where each recipient's copy goes, and why.
 //!
 //! From a parsed message, the policy of its tenant and the rules of its recipients to a decision for each of them. The decision
-//! itself is [`pennypost_policy::place`]; here stands only how policy and rules are come by. It uses one port: the control
-//! port, through [`PolicySource`]; and where the operator has named scanners those, and what [`Screen`] takes. Rules are read only of those who may have some, which is read with the policy; of so many
+//! itself is [`pennypost_policy::place`]; here stands only how policy and rules are come by, and what follows where a letter is
+//! forwarded (RUL-06) or answered (RUL-07). It uses one port: the control port, through [`PolicySource`]; and where the operator has
+//! named scanners those, and what [`Screen`] takes. Rules are read only of those who may have some, which is read with the policy; of so many
 //! members at once as are read at once, and between two of them others have their turn.
 //!
-//! Invariants: nothing is written but that a letter waits, so an event may be handled any number of times; the reasons name the
-//! version of the policy that decided. A policy, and rules, may be up to [`FRESH`] old. If they cannot be read, nothing is
+//! To whom a letter is forwarded gets it as one more recipient of the same event, each account and each address once: an account
+//! here is asked for its rules in turn, so that two who forward to each other end where they began; what goes to other servers
+//! goes with the letter's own recipients there.
+//!
+//! Invariants: nothing is written but who was answered, and with which letter, and that a letter waits, so an event may be handled any
+//! number of times and answers have the same ids; the reasons name the version of the policy that decided. A policy, and rules, may be up
+//! to [`FRESH`] old. If they cannot be read, nothing is
 //! decided: the event comes again, and no mail slips past a list because of a bad moment. Only rules of a member that are
 //! damaged hold up nobody's mail, his own neither: it goes where it would without them, and its trace says so. If the process dies
 //! at any line, the event is handled again from its beginning.
 
+mod answer;
 mod handler;
 mod screen;
 
 pub use screen::Screen;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::Poll;
@@ -25,10 +32,13 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use futures::stream::{self, StreamExt};
 use parking_lot::Mutex;
-use pennypost_directory::{Directory, DirectoryError, WithRules};
-use pennypost_model::event::{Decided, Parsed, Recipient, SourceKind, Via};
-use pennypost_model::{AccountKey, TenantId, codec};
-use pennypost_policy::{Personal, ScanPolicy, TenantPolicy, place_screened};
+use pennypost_directory::{Answering, Directory, DirectoryError, MailAddress, WithRules};
+use pennypost_model::event::{Accepted, Decided, Forward, Parsed, Recipient, SourceKind, Via};
+use pennypost_model::message::cut;
+use pennypost_model::trace::FORWARD_REASON;
+use pennypost_model::{AccountKey, EventId, TenantId, Timestamp, codec};
+use pennypost_policy::rules::{MAX_LETTER_FORWARDS, Outlets, Reply};
+use pennypost_policy::{Personal, Placed, ScanPolicy, TenantPolicy, place_screened};
 use pennypost_ports::Consistency;
 
 use crate::screen::Screened;
@@ -45,6 +55,19 @@ const LEAST_RULES: usize = 1_024;
 /// Members whose rules are read, and held, at once for a letter.
 const AT_ONCE: usize = 16;
 
+/// Those to whom a letter is forwarded, beside those whom it has itself: an event has to go through a queue with them.
+const MAX_FORWARDS: usize = 300;
+/// Those who get a letter by themselves and by forwarding: its trace has to be one item of the log with them.
+const MAX_GETTING: usize = 800;
+/// Bytes of an address in a reason.
+const NAME: usize = 100;
+/// What the reason begins with that names the answer to the letter.
+pub const ANSWER_REASON: &str = "answered:";
+/// The reason that its writer was answered of late.
+pub const ANSWERED_BEFORE_REASON: &str = "answered-before";
+/// The reason that the account has answered as many as it may.
+pub const ANSWERED_MANY_REASON: &str = "answered-too-many";
+
 /// Where policies come from.
 #[async_trait]
 pub trait PolicySource: Send + Sync {
@@ -56,6 +79,20 @@ pub trait PolicySource: Send + Sync {
 
     /// What a tenant says of what scanners find.
     async fn scan_policy(&self, tenant: TenantId) -> Result<ScanPolicy, DirectoryError>;
+    /// Who gets an account's answer to whoever has this address; `None`: nobody, or several.
+    async fn answered(
+        &self,
+        from: AccountKey,
+        writer: &MailAddress,
+    ) -> Result<Option<Recipient>, DirectoryError>;
+
+    /// Notes that an account answers its letter to that writer with this text, unless it has of late.
+    async fn note_answer(
+        &self,
+        from: AccountKey,
+        answer: (&MailAddress, &str),
+        letter: (EventId, Timestamp),
+    ) -> Result<Answering, DirectoryError>;
 }
 
 #[async_trait]
@@ -71,6 +108,23 @@ impl PolicySource for Directory {
     async fn scan_policy(&self, tenant: TenantId) -> Result<ScanPolicy, DirectoryError> {
         Directory::scan_policy(self, tenant, Consistency::Eventual).await
     }
+
+    async fn answered(
+        &self,
+        from: AccountKey,
+        writer: &MailAddress,
+    ) -> Result<Option<Recipient>, DirectoryError> {
+        Directory::answered(self, from, writer).await
+    }
+
+    async fn note_answer(
+        &self,
+        from: AccountKey,
+        answer: (&MailAddress, &str),
+        letter: (EventId, Timestamp),
+    ) -> Result<Answering, DirectoryError> {
+        Directory::note_answer(self, from, answer, letter).await
+    }
 }
 
 /// Why no decision was made.
@@ -81,6 +135,14 @@ pub enum FilterError {
     Policy {
         /// The tenant.
         tenant: TenantId,
+        /// Why.
+        cause: DirectoryError,
+    },
+    /// Whether a letter's writer is answered can't be told.
+    #[error("an answer of {account} can't be noted: {cause}")]
+    Answer {
+        /// Whose.
+        account: AccountKey,
         /// Why.
         cause: DirectoryError,
     },
@@ -116,7 +178,10 @@ impl FilterError {
     #[must_use]
     pub const fn is_temporary(&self) -> bool {
         match self {
-            FilterError::Policy { .. } | FilterError::Rules { .. } | FilterError::Waits { .. } => true,
+            FilterError::Policy { .. }
+            | FilterError::Rules { .. }
+            | FilterError::Answer { .. }
+            | FilterError::Waits { .. } => true,
             FilterError::Unread { temporary, .. } => *temporary,
         }
     }
@@ -195,14 +260,84 @@ pub struct PolicyFilter {
     policies: Memory<TenantId, Policies>,
     members: Memory<AccountKey, Personal>,
     screen: Option<Screen>,
+    sends_out: bool,
+}
+
+/// A decided message, and what follows from it.
+pub(crate) struct Filtered {
+    /// With those behind its own recipients to whom it is forwarded.
+    pub(crate) decided: Decided,
+    /// How many of its recipients are its own.
+    pub(crate) own: usize,
+    /// Where it is forwarded to other servers.
+    pub(crate) forwards: Vec<Forward>,
+    /// Answers to it.
+    pub(crate) answers: Vec<Accepted>,
+}
+
+/// Those who get a message: its own recipients, then those to whom it is forwarded.
+struct Getting {
+    recipients: Vec<Recipient>,
+    own: usize,
+    here: BTreeSet<AccountKey>,
+    elsewhere: BTreeSet<MailAddress>,
+    /// Who forwards it, for each that is not its own.
+    forwarded_by: Vec<String>,
+    forwards: Vec<Forward>,
+}
+
+impl Getting {
+    fn of(accepted: &Accepted) -> Getting {
+        let is_copy = |one: &&Recipient| !matches!(one.via, Via::Outside | Via::Sent);
+        let recipients = &accepted.recipients;
+        let outside = recipients.iter().filter(|one| one.via == Via::Outside).map(|one| &one.address);
+        let groups = accepted.source.kind.groups().iter().flat_map(|group| &group.members);
+        let elsewhere = outside.chain(groups.map(|member| &member.address));
+        Getting {
+            own: recipients.len(),
+            here: recipients.iter().filter(is_copy).map(|one| one.account).collect(),
+            elsewhere: elsewhere.filter_map(|address| MailAddress::parse(address).ok()).collect(),
+            forwarded_by: Vec::new(),
+            forwards: Vec::new(),
+            recipients: recipients.clone(),
+        }
+    }
+
+    fn has_room(&self) -> bool {
+        self.forwarded_by.len() + MAX_LETTER_FORWARDS <= MAX_FORWARDS
+            && self.recipients.len() + MAX_LETTER_FORWARDS <= MAX_GETTING
+    }
+
+    /// Adds those to whom a recipient forwards it, unless they get it anyway. `false`: all do.
+    fn add(&mut self, forwarder: AccountKey, from: &MailAddress, placed: &Placed) -> bool {
+        let before = self.recipients.len();
+        for forward in &placed.forwards {
+            let address = forward.to.to_string();
+            let recipient = match forward.inside {
+                Some(inside) if self.here.insert(inside.account) => {
+                    Recipient { account: inside.account, address, via: inside.via }
+                }
+                None if self.elsewhere.insert(forward.to.clone()) => {
+                    let (from, to) = (from.to_string(), address.clone());
+                    self.forwards.push(Forward { account: forwarder, from, to });
+                    Recipient { account: forwarder, address, via: Via::Outside }
+                }
+                _ => continue,
+            };
+            self.recipients.push(recipient);
+            self.forwarded_by.push(from.to_string());
+        }
+        self.recipients.len() > before
+    }
 }
 
 impl PolicyFilter {
-    /// A filter that asks `source` for policies.
+    /// A filter that asks `source` for policies. Nothing goes to other servers by its word.
     #[must_use]
     pub fn new(source: Arc<dyn PolicySource>) -> PolicyFilter {
         let policies = Memory::of(MAX_REMEMBERED, |_| 1);
-        PolicyFilter { source, policies, members: Memory::of(MAX_RULES, weight_of), screen: None }
+        let members = Memory::of(MAX_RULES, weight_of);
+        PolicyFilter { source, policies, members, sends_out: false, screen: None }
     }
 
     /// As it is, but scanners are asked before anything is placed.
@@ -215,16 +350,22 @@ impl PolicyFilter {
         self.screen.is_some()
     }
 
-    /// Decides for each recipient, in their order.
+    /// As it is, where letters go to other servers: those that are forwarded there, and answers.
+    #[must_use]
+    pub fn sending_out(self, sends_out: bool) -> PolicyFilter {
+        PolicyFilter { sends_out, ..self }
+    }
+
+    /// Decides for each recipient, in their order, and behind them for each to whom it is forwarded.
     ///
     /// # Errors
     /// [`FilterError`].
     pub async fn handle(&self, parsed: Parsed) -> Result<Decided, FilterError> {
-        self.filtered(parsed, Instant::now()).await
+        Ok(self.filtered(parsed, Instant::now()).await?.decided)
     }
 
-    /// The same of one of a batch that was taken in hand then.
-    pub(crate) async fn filtered(&self, mut parsed: Parsed, begun: Instant) -> Result<Decided, FilterError> {
+    /// The same of one of a batch that was taken in hand then, with what follows from it.
+    pub(crate) async fn filtered(&self, mut parsed: Parsed, begun: Instant) -> Result<Filtered, FilterError> {
         let screened = match &self.screen {
             Some(screen) => screen.look(&mut parsed, &*self.source, begun).await?,
             None => Screened::default(),
@@ -232,33 +373,87 @@ impl PolicyFilter {
         let policies = self.policies(parsed.accepted.tenant).await?;
         let (policy, with_rules) = &*policies;
         let is_system = parsed.accepted.source.kind == SourceKind::System;
-        let recipients = &parsed.accepted.recipients;
         let may_have = |recipient: &&Recipient| {
             !is_system && is_asked(recipient) && with_rules.may_have(recipient.account.account)
         };
-        let reads: Vec<_> =
-            recipients.iter().filter(may_have).map(|one| self.rules_of(one.account)).collect();
+        let own = parsed.accepted.recipients.iter().filter(may_have);
+        let reads: Vec<_> = own.map(|one| self.rules_of(one.account)).collect();
         let mut rules = stream::iter(reads).buffered(AT_ONCE);
-        let mut decisions = Vec::with_capacity(recipients.len());
-        for recipient in recipients {
-            let personal = match may_have(&recipient) {
+        let mut getting = Getting::of(&parsed.accepted);
+        let (mut decisions, mut answers) = (Vec::with_capacity(getting.own), Vec::new());
+        while let Some(recipient) = getting.recipients.get(decisions.len()).cloned() {
+            let forwarded_by = decisions.len().checked_sub(getting.own);
+            let personal = match may_have(&&recipient) {
+                true if forwarded_by.is_some() => Some(self.rules_of(recipient.account).await?),
                 true => rules.next().await.transpose()?,
                 false => None,
             };
             let personal = personal.filter(|personal| personal.unreadable || personal.version > 0);
+            let outlets = Outlets { outside: self.sends_out, room: getting.has_room() };
             let screening = screened.of(recipient.account, recipient.via);
-            decisions.push(place_screened(
-                policy,
-                &parsed,
-                recipient,
-                personal.as_deref(),
-                screening.as_ref(),
-            ));
-            if personal.is_some() {
+            let said = (personal.as_deref(), screening.as_ref());
+            let mut placed = place_screened(policy, &parsed, &recipient, said, outlets);
+            if let Some(by) = forwarded_by.and_then(|number| getting.forwarded_by.get(number)) {
+                placed.decision.reasons.push(format!("{FORWARD_REASON}{}", cut(by, NAME)));
+            }
+            if let Some(personal) = &personal {
+                let from = personal.from.as_ref();
+                let is_added = from.is_some_and(|(from, _)| getting.add(recipient.account, from, &placed));
+                // Of those who forward to each other, and keep nothing, the last one has it.
+                if let Some(stays) = placed.stays.take().filter(|_| !is_added) {
+                    (placed.decision.target, placed.decision.flags) = stays;
+                }
+                // Whoever gets it by a colleague's word was not written to.
+                if let Some(reply) = placed.reply.take().filter(|_| forwarded_by.is_none()) {
+                    let (answer, reason) = self.answer(&parsed, &recipient, personal, &reply).await?;
+                    answers.extend(answer);
+                    placed.decision.reasons.extend(reason);
+                }
                 give_way().await;
             }
+            decisions.push(placed.decision);
         }
-        Ok(Decided { decisions, accepted: parsed.accepted, sidecar: parsed.sidecar })
+        let Getting { recipients, own, forwards, .. } = getting;
+        drop(rules);
+        parsed.accepted.recipients = recipients;
+        let decided = Decided { decisions, accepted: parsed.accepted, sidecar: parsed.sidecar };
+        Ok(Filtered { decided, own, forwards, answers })
+    }
+
+    /// The answer to a letter, if its writer gets one, and what is to be said of it in the trace.
+    async fn answer(
+        &self,
+        parsed: &Parsed,
+        recipient: &Recipient,
+        personal: &Personal,
+        reply: &Reply,
+    ) -> Result<(Option<Accepted>, Option<String>), FilterError> {
+        let account = recipient.account;
+        let failed = |cause| FilterError::Answer { account, cause };
+        let accepted = &parsed.accepted;
+        let writer = MailAddress::parse(&accepted.reverse_path).ok().filter(MailAddress::is_dot_atom);
+        let (Some(writer), Some(from)) = (writer, &personal.from) else { return Ok((None, None)) };
+        let to = match self.source.answered(account, &writer).await {
+            // What is damaged, maybe of somebody else, holds up no mail.
+            Err(error) if !error.is_temporary() => {
+                tracing::error!(%account, message = %accepted.id, %error, "who would be answered can't be read");
+                None
+            }
+            found => found.map_err(failed)?,
+        };
+        let reaches = |to: &Recipient| to.via != Via::Outside || self.sends_out && personal.answers_outside;
+        let Some(to) = to.filter(reaches) else { return Ok((None, None)) };
+        let letter = (accepted.id, accepted.time);
+        let noted = self.source.note_answer(account, (&writer, &reply.text), letter).await.map_err(failed)?;
+        Ok(match noted {
+            Answering::Yes => {
+                let answer = answer::answer(parsed, account, from, (&writer, to), reply).await;
+                let reason = answer.as_ref().map(|answer| format!("{ANSWER_REASON}{}", answer.id));
+                (answer, reason)
+            }
+            Answering::Before => (None, Some(ANSWERED_BEFORE_REASON.to_owned())),
+            Answering::Full => (None, Some(ANSWERED_MANY_REASON.to_owned())),
+        })
     }
 
     async fn policies(&self, tenant: TenantId) -> Result<Arc<Policies>, FilterError> {
@@ -286,7 +481,7 @@ impl PolicyFilter {
 fn is_asked(recipient: &Recipient) -> bool {
     match recipient.via {
         Via::Direct | Via::Alias | Via::Group => true,
-        Via::Sent | Via::Outside | Via::CatchAll => false,
+        Via::Sent | Via::Outside | Via::CatchAll | Via::Drafts => false,
     }
 }
 
@@ -309,6 +504,7 @@ mod tests {
         failing: u64,
         rules: Option<Personal>,
         asked: Mutex<Vec<AccountKey>>,
+        noted: Mutex<Option<EventId>>,
     }
 
     #[async_trait]
@@ -334,6 +530,25 @@ mod tests {
 
         async fn scan_policy(&self, _: TenantId) -> Result<ScanPolicy, DirectoryError> {
             Ok(ScanPolicy::default())
+        }
+
+        async fn answered(
+            &self,
+            from: AccountKey,
+            writer: &MailAddress,
+        ) -> Result<Option<Recipient>, DirectoryError> {
+            Ok(Some(Recipient { account: from, address: writer.to_string(), via: Via::Outside }))
+        }
+
+        async fn note_answer(
+            &self,
+            _: AccountKey,
+            _: (&MailAddress, &str),
+            letter: (EventId, Timestamp),
+        ) -> Result<Answering, DirectoryError> {
+            let mut noted = self.noted.lock();
+            let is_first = *noted.get_or_insert(letter.0) == letter.0;
+            Ok(if is_first { Answering::Yes } else { Answering::Before })
         }
     }
 
@@ -488,5 +703,122 @@ mod tests {
         assert_eq!(targets(decided)[2], Target::Outside);
         let staying = Event::Parsed(Box::new(parsed(TenantId(1))));
         assert_eq!(Handler::handle(&filter, vec![staying]).await[0].as_ref().map(Vec::len), Ok(1));
+    }
+
+    fn forwarding(to: &[(&str, pennypost_policy::rules::Way)]) -> Personal {
+        use pennypost_policy::rules::{AutoForward, AutoReply, Automatic};
+        let address = |text: &str| MailAddress::parse(text).expect("an address");
+        let mut personal = Personal { version: 1, answers_outside: true, ..Personal::default() };
+        personal.from = Some((address("me@example.com"), "Me".to_owned()));
+        personal.own = vec![address("me@example.com")];
+        let targets = to.iter().map(|(to, _)| address(to)).collect();
+        let forward = Some(AutoForward { enabled: true, to: targets, keep: true });
+        let reply = Some(AutoReply {
+            enabled: true,
+            subject: String::new(),
+            text: "我不在".to_owned(),
+            to_colleagues: None,
+            only_colleagues: false,
+            period: None,
+        });
+        personal.rules.automatic = Some(Automatic { reply, forward });
+        personal.ways = to.iter().map(|(to, way)| (address(to), *way)).collect();
+        personal
+    }
+
+    fn fine(tenant: TenantId) -> Parsed {
+        let mut parsed = parsed(tenant);
+        parsed.accepted.auth = AuthResults { spf: Verdict::Pass, ..AuthResults::default() };
+        parsed.accepted.recipients.truncate(1);
+        let contact = |address: &str| pennypost_model::message::Contact {
+            name: String::new(),
+            address: address.to_owned(),
+        };
+        parsed.sidecar.facts.to = vec![contact("me@example.com")];
+        parsed.sidecar.facts.message_id = Some("7@any.example".to_owned());
+        parsed.sidecar.facts.subject = "你好".to_owned();
+        parsed
+    }
+
+    /// Feature RUL-06 (part): each account and each address gets what is forwarded once, and two who forward to each other end
+    #[tokio::test]
+    async fn whoever_is_forwarded_to_gets_it_once() {
+        use pennypost_model::event::Event;
+        use pennypost_policy::rules::{Inside, Way};
+        use pennypost_runtime::Handler;
+        let tenant = TenantId(1);
+        let key = |account| AccountKey { tenant, account: AccountId(account) };
+        let way =
+            |account| Way::Inside(Inside { account: key(account), via: Via::Direct, takes_outside: true });
+        // Everybody forwards to three: whoever gets it so forwards it to the same.
+        let to = [("one@example.com", way(1)), ("two@example.com", way(2)), ("me@far.example", Way::Outside)];
+        let source = Arc::new(Told { rules: Some(forwarding(&to)), ..Told::default() });
+        let filter = PolicyFilter::new(Arc::clone(&source) as Arc<dyn PolicySource>).sending_out(true);
+        let mut letter = fine(tenant);
+        letter.accepted.body = Body::Spooled { object: format!("{tenant}/spool/x"), size: 0 };
+        let leaving = Recipient {
+            address: "you@other.example".to_owned(),
+            via: Via::Outside,
+            ..letter.accepted.recipients[0].clone()
+        };
+        letter.accepted.recipients.push(leaving.clone());
+        let event = Event::Parsed(Box::new(letter.clone()));
+        let followed = Handler::handle(&filter, vec![event.clone()]).await.remove(0).expect("handled");
+        let [Event::Forwarding(forwarding), Event::Decided(decided), Event::Accepted(answer)] = &*followed
+        else {
+            panic!("{followed:?}")
+        };
+        assert_eq!(forwarding.accepted.recipients, [leaving]);
+        let [forward] = &*forwarding.forwards else { panic!("{:?}", forwarding.forwards) };
+        assert_eq!((forward.account, forward.to.as_str()), (key(1), "me@far.example"));
+        assert_eq!(forward.from, "me@example.com");
+        let got: Vec<_> =
+            decided.accepted.recipients.iter().map(|one| (one.address.as_str(), one.via)).collect();
+        assert_eq!(
+            got,
+            [
+                ("me@example.com", Via::Direct),
+                ("you@other.example", Via::Outside),
+                ("two@example.com", Via::Direct),
+                ("me@far.example", Via::Outside),
+            ]
+        );
+        assert_eq!(decided.decisions.len(), 4);
+        assert_eq!(
+            decided.decisions[2].reasons.last().map(String::as_str),
+            Some("forwarded-by:me@example.com")
+        );
+        assert!(decided.accepted.names_only_its_tenant() && decided.accepted.leaves());
+        // It is decided alike when it comes again, and the answer has the same id.
+        let again = Handler::handle(&filter, vec![event]).await.remove(0).expect("handled");
+        assert_eq!(again, followed);
+        assert_eq!((answer.reverse_path.as_str(), answer.recipients[0].via), ("", Via::Outside));
+        assert_eq!(answer.source.kind, SourceKind::Notice(key(1)));
+        let Body::Inline(stored) = &answer.body else { panic!("small") };
+        let text = pennypost_mailstore::compress::decompress(stored).expect("whole");
+        let text = String::from_utf8(text).expect("text");
+        for field in [
+            "To: <a@any.example>\r\n",
+            "Subject: Auto: =?utf-8?B?5L2g5aW9?=\r\n",
+            "In-Reply-To: <7@any.example>\r\n",
+            "Auto-Submitted: auto-replied\r\n",
+        ] {
+            assert!(text.contains(field), "{field}: {text}");
+        }
+        // Another letter of the same writer is not answered; its trace says so.
+        letter.accepted.id = EventId::from_parts(Timestamp(1), 2);
+        let filtered = filter.filter(letter).await.expect("decided");
+        assert!(filtered.answers.is_empty());
+        assert!(filtered.decided.decisions[0].reasons.contains(&ANSWERED_BEFORE_REASON.to_owned()));
+    }
+
+    #[tokio::test]
+    async fn where_nothing_is_sent_nothing_is_forwarded_there_nor_answered() {
+        use pennypost_policy::rules::Way;
+        let source = Told { rules: Some(forwarding(&[("me@far.example", Way::Outside)])), ..Told::default() };
+        let filter = PolicyFilter::new(Arc::new(source));
+        let filtered = filter.filter(fine(TenantId(1))).await.expect("decided");
+        assert_eq!((filtered.forwards.len(), filtered.answers.len()), (0, 0));
+        assert!(filtered.decided.decisions[0].reasons.contains(&"not-forwarded:not-sent".to_owned()));
     }
 }

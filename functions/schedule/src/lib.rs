@@ -5,6 +5,9 @@
 //! here they all come once a day, for what has passed its window. A server that runs all the time looks more closely
 //! (`pennypost/src/sweep.rs`), with what is public here.
 //!
+//! Letters of members that go later are let go, too, where their time has come: servers do it sooner, and where none runs it is
+//! done here.
+//!
 //! If the process dies in the middle of a tenant, all of it is sent again at the next tick; housekeeping can do
 //! everything twice. A tick that has no time left leaves the other tenants to the next one.
 
@@ -13,6 +16,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use pennypost_directory::{Directory, DirectoryError, Page, TenantState};
+use pennypost_held::Releaser;
 use pennypost_model::codec::{self, Versioned};
 use pennypost_model::event::{Event, House, Stage};
 use pennypost_model::{TenantId, Timestamp};
@@ -63,6 +67,8 @@ pub struct Ticked {
     pub events: usize,
     /// Tenants that are due and were left to the next tick.
     pub left: usize,
+    /// Letters that were due.
+    pub letters: usize,
 }
 
 /// The schedule.
@@ -73,6 +79,7 @@ pub struct Schedule {
     queue: Arc<dyn Queue>,
     clock: Arc<dyn Clock>,
     pipeline: Pipeline,
+    releaser: Option<Releaser>,
 }
 
 impl Schedule {
@@ -86,7 +93,13 @@ impl Schedule {
         clock: Arc<dyn Clock>,
         pipeline: Pipeline,
     ) -> Schedule {
-        Schedule { directory, journal, control, queue, clock, pipeline }
+        Schedule { directory, journal, control, queue, clock, pipeline, releaser: None }
+    }
+
+    /// The same, and letters go whose time has come.
+    #[must_use]
+    pub fn releasing(self, releaser: Releaser) -> Schedule {
+        Schedule { releaser: Some(releaser), ..self }
     }
 
     /// Sends what is due, tenant by tenant, until `deadline`.
@@ -96,6 +109,16 @@ impl Schedule {
     #[pennypost_ports::compiled_here]
     pub async fn tick(&self, deadline: Option<Instant>) -> Result<Ticked, ScheduleError> {
         let mut ticked = Ticked::default();
+        if let Some(releaser) = &self.releaser {
+            // What tenants need has the other half of the time.
+            let now = Instant::now();
+            let half = deadline.map(|deadline| now + deadline.saturating_duration_since(now) / 2);
+            match releaser.look(half).await {
+                Ok(letters) => ticked.letters = letters,
+                // What tenants need does not wait for it.
+                Err(error) => tracing::warn!(%error, "letters that are due can't be read"),
+            }
+        }
         let mut due = self.due(DAY_MILLIS).await?;
         // What is still waiting would only be sent a second time.
         if !due.is_empty() && self.housekeeping_is_busy().await? {

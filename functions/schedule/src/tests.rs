@@ -82,7 +82,7 @@ impl Fixture {
 async fn every_tenant_and_account_is_sent_once_a_day() {
     let fixture = fixture();
     let (acme, other) = (fixture.tenant("acme", 2).await, fixture.tenant("other", 1).await);
-    assert_eq!(fixture.tick().await, Ticked { tenants: 2, events: 11, left: 0 });
+    assert_eq!(fixture.tick().await, Ticked { tenants: 2, events: 11, left: 0, letters: 0 });
     let sent = fixture.sent().await;
     for tenant in [acme, other] {
         for chore in [
@@ -100,10 +100,10 @@ async fn every_tenant_and_account_is_sent_once_a_day() {
     assert_eq!(fixture.tick().await, Ticked::default());
     // A tenant that is new does not wait for the others.
     fixture.tenant("third", 0).await;
-    assert_eq!(fixture.tick().await, Ticked { tenants: 1, events: 4, left: 0 });
+    assert_eq!(fixture.tick().await, Ticked { tenants: 1, events: 4, left: 0, letters: 0 });
     fixture.sent().await;
     fixture.clock.0.fetch_add(HOUR, Ordering::SeqCst);
-    assert_eq!(fixture.tick().await, Ticked { tenants: 2, events: 11, left: 0 });
+    assert_eq!(fixture.tick().await, Ticked { tenants: 2, events: 11, left: 0, letters: 0 });
 }
 
 #[tokio::test]
@@ -111,7 +111,7 @@ async fn of_a_tenant_that_is_being_erased_nothing_but_that_is_asked_for() {
     let fixture = fixture();
     let acme = fixture.tenant("acme", 2).await;
     assert_eq!(fixture.directory.begin_erasing_tenant(acme, |_| true).await, Ok(true));
-    assert_eq!(fixture.tick().await, Ticked { tenants: 1, events: 1, left: 0 });
+    assert_eq!(fixture.tick().await, Ticked { tenants: 1, events: 1, left: 0, letters: 0 });
     assert_eq!(fixture.sent().await, [House::Erase(acme)]);
     assert_eq!(fixture.tick().await, Ticked::default(), "once a day");
 }
@@ -125,12 +125,12 @@ async fn nothing_piles_up_and_what_there_is_no_time_for_comes_next() {
     assert_eq!(fixture.tick().await, Ticked { left: 1, ..Ticked::default() }, "housekeeping is busy");
     // Something in the queue that goes on for hours holds nothing up for longer than that.
     fixture.clock.0.fetch_add(5 * HOUR, Ordering::SeqCst);
-    assert_eq!(fixture.tick().await, Ticked { tenants: 1, events: 5, left: 0 });
+    assert_eq!(fixture.tick().await, Ticked { tenants: 1, events: 5, left: 0, letters: 0 });
     fixture.clock.0.fetch_add(25 * HOUR, Ordering::SeqCst);
     assert_eq!(fixture.tick().await, Ticked { left: 1, ..Ticked::default() });
     fixture.sent().await;
     fixture.tenant("other", 1).await;
     let ticked = fixture.schedule.tick(Some(Instant::now())).await.expect("ticks");
     assert_eq!(ticked, Ticked { left: 2, ..Ticked::default() });
-    assert_eq!(fixture.tick().await, Ticked { tenants: 2, events: 10, left: 0 });
+    assert_eq!(fixture.tick().await, Ticked { tenants: 2, events: 10, left: 0, letters: 0 });
 }

@@ -9,7 +9,7 @@ use pennypost_outbound::{Outbound, OutboxError};
 use pennypost_ports::{Consistency, PortError};
 use pennypost_runtime::Failure;
 
-use crate::{SendRemote, port_failure, report};
+use crate::{SendRemote, port_failure};
 
 /// A member elsewhere of a group, to whom a message goes.
 pub(crate) struct ToFriend {
@@ -80,7 +80,7 @@ impl SendRemote {
     pub(crate) async fn note_failure(&self, item: &Outbound, attempt: &Attempt) -> Result<(), OutboxError> {
         for RemoteRecipient { address, outcome, answer } in &attempt.recipients {
             // What never was at a server says nothing of the address, nor does what a server has against us or the letter.
-            let is_servers = answer.code.is_some() || answer.status == report::EXPIRED;
+            let is_servers = answer.code.is_some() || answer.status == pennypost_reports::EXPIRED;
             let is_addresss = is_servers && is_of_dead_address(&answer.status);
             if *outcome != RemoteOutcome::Failed || !is_addresss {
                 continue;

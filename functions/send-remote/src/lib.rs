@@ -11,13 +11,15 @@
 //! and then does what follows from that (trace, report, removal of the bytes), which is repeated until it is done.
 //!
 //! Invariants: each recipient has one end, that it was sent or that it failed, and it stands in the trace; the sender is told
-//! of a failure once, in his own mailbox, and never if the reverse-path is empty; the bytes lie where they lie until the
+//! of a failure once, in his own mailbox, and never if the reverse-path is empty; of what an account forwards its owner is told
+//! instead; the bytes lie where they lie until the
 //! last destination is over. A message goes twice to a server only where its `250` did not come to be written here.
 //!
 //! If the process dies: before the items, the event comes again; with an attempt in hand, it is made again when the claim
 //! is over; behind what came of it, the row is still there and leads to what has to follow.
 
 pub mod exchange;
+mod forward;
 mod groups;
 mod letter;
 mod report;
@@ -33,13 +35,13 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures::StreamExt;
 use parking_lot::Mutex;
-use pennypost_directory::Directory;
+use pennypost_directory::{Directory, ForwardKey};
 use pennypost_mailstore::names;
 use pennypost_model::codec;
-use pennypost_model::event::{Accepted, Body, Event, SourceKind, Stage};
+use pennypost_model::event::{Accepted, Body, Event, Forward, Forwarding, SourceKind, Stage};
 use pennypost_model::message::StoredMessage;
 use pennypost_model::trace::{RemoteAnswer, RemoteOutcome, TraceRecord, TraceStep};
-use pennypost_model::{EventId, TenantId};
+use pennypost_model::{AccountKey, EventId, TenantId};
 use pennypost_ports::{
     Clock, Control, Ids, Log, LogKind, LogQuery, Objects, PortError, Queue, Secrets, crash,
 };
@@ -48,10 +50,11 @@ use pennypost_signing::{KeyStore, Signer, SigningError};
 use tokio::sync::{Notify, Semaphore};
 
 pub use exchange::{Carrier, Exchange, Home};
+use forward::ToForward;
 use groups::ToFriend;
 use letter::Letters;
 pub use letter::destination_of;
-use pennypost_outbound::{Addressee, KEPT, Outbound, Outbox, OutboxError, Patience};
+use pennypost_outbound::{Addressee, Asked, KEPT, Outbound, Outbox, OutboxError, Patience};
 use slots::Slots;
 
 /// Trace records of a message that are read.
@@ -101,7 +104,7 @@ pub struct Settings {
     pub patience: Patience,
     /// Attempts at once.
     pub attempts: usize,
-    /// Attempts at once for one destination.
+    /// Attempts at once for one destination that answers; it begins with five.
     pub attempts_each: usize,
     /// Pauses and claims are divided by it; 1 but in tests.
     pub haste: NonZeroU32,
@@ -114,7 +117,7 @@ impl Default for Settings {
             hostname,
             patience: Patience::default(),
             attempts: 50,
-            attempts_each: 5,
+            attempts_each: 20,
             haste: NonZeroU32::MIN,
         }
     }
@@ -123,8 +126,16 @@ impl Default for Settings {
 /// Recipients of one item.
 struct Part {
     addresses: Vec<String>,
+    /// What is its own of it, beside what all of the message have.
+    own: Option<Own>,
+}
+
+/// What a part has of its own.
+enum Own {
     /// It is for one member elsewhere of a group.
-    friend: Option<ToFriend>,
+    Friend(ToFriend),
+    /// An account forwards it there.
+    Forward(ToForward),
 }
 
 /// By destination and part.
@@ -149,6 +160,8 @@ struct Inner {
     reading: Semaphore,
     /// Rung when something is due.
     bell: Notify,
+    /// What marks reverse-paths of what tenants forward: it never changes.
+    forward_keys: Mutex<HashMap<TenantId, ForwardKey>>,
 }
 
 impl SendRemote {
@@ -172,21 +185,32 @@ impl SendRemote {
             open: Mutex::default(),
             reading,
             bell,
+            forward_keys: Mutex::default(),
         }))
     }
 
     /// Puts a message down: its bytes, then an item for each part of each destination that has none yet.
-    async fn put_down(&self, accepted: Accepted) -> Result<(), Failure> {
+    async fn put_down(&self, accepted: Accepted, forwards: &[Forward]) -> Result<(), Failure> {
         let sender = match (accepted.source.kind.submission(), &accepted.source.kind) {
             (Some(submission), _) => (submission.submitter.account, submission.submitter.address.clone()),
             // From nobody: there is no address at which anybody would be told.
             (None, SourceKind::Notice(about)) if accepted.reverse_path.is_empty() => (*about, String::new()),
+            (None, SourceKind::Returned) if accepted.reverse_path.is_empty() => {
+                (AccountKey { tenant: accepted.tenant, ..AccountKey::default() }, String::new())
+            }
+            // Whoever forwards it answers for each of its parts.
+            (None, _) if accepted.recipients.is_empty() && !forwards.is_empty() => {
+                (AccountKey { tenant: accepted.tenant, ..AccountKey::default() }, String::new())
+            }
             (None, _) => {
-                let cause = "only what members hand in, and notices from nobody, go to other servers";
+                let cause =
+                    "only what members hand in or forward, and what comes from nobody, goes to other servers";
                 return Err(Failure::permanent(cause));
             }
         };
-        if sender.0.tenant != accepted.tenant || !accepted.names_only_its_tenant() {
+        let is_ours = accepted.names_only_its_tenant()
+            && forwards.iter().all(|forward| forward.account.tenant == accepted.tenant);
+        if sender.0.tenant != accepted.tenant || !is_ours {
             return Err(Failure::permanent("the event names something of another tenant"));
         }
         let nowhere = || Failure::permanent("a recipient has no domain that mail could go to");
@@ -200,20 +224,26 @@ impl SendRemote {
         let mut parts: Parts = BTreeMap::new();
         for (destination, addresses) in destinations {
             for (part, addresses) in (0..).zip(addresses.chunks(PART)) {
-                let part_of = Part { addresses: addresses.to_vec(), friend: None };
+                let part_of = Part { addresses: addresses.to_vec(), own: None };
                 parts.insert((destination.clone(), part), part_of);
             }
         }
         for (part, friend) in (FIRST_FRIEND..).zip(ToFriend::all(accepted.source.kind.groups())) {
             let destination = destination_of(&friend.address).ok_or_else(nowhere)?;
             let addresses = vec![friend.address.clone()];
-            parts.insert((destination, part), Part { addresses, friend: Some(friend) });
+            parts.insert((destination, part), Part { addresses, own: Some(Own::Friend(friend)) });
         }
-        let items = u32::try_from(parts.len()).unwrap_or(u32::MAX);
         let is_known = |(destination, part): &(String, u16)| {
             known.iter().any(|item| item.destination == *destination && item.part == *part)
         };
         parts.retain(|key, _| !is_known(key));
+        let fresh = self.forwarded(&accepted, forwards, &known).await?;
+        let items = u32::try_from(known.len() + parts.len() + fresh.len()).unwrap_or(u32::MAX);
+        for (number, forward) in fresh {
+            let destination = destination_of(&forward.to).ok_or_else(nowhere)?;
+            let addresses = vec![forward.to.clone()];
+            parts.insert((destination, number), Part { addresses, own: Some(Own::Forward(forward)) });
+        }
         self.leave_out_ended(&accepted, &mut parts).await?;
         if parts.is_empty() {
             return Ok(());
@@ -225,15 +255,25 @@ impl SendRemote {
         let (object, letter) = self.keep_bytes(&accepted).await?;
         crash::point("send-remote.after-bytes");
         let size = letter.len() as u64;
-        let has_friends = parts.values().any(|part| part.friend.is_some());
+        let has_friends = parts.values().any(|part| matches!(part.own, Some(Own::Friend(_))));
         let pages = if has_friends { self.pages().await? } else { None };
-        let fields = |part: &Part| part.friend.as_ref().map(|friend| friend.fields(pages.as_deref()));
+        let fields = |part: &Part| match &part.own {
+            None => None,
+            Some(Own::Friend(friend)) => Some(friend.fields(pages.as_deref())),
+            Some(Own::Forward(forward)) => Some(forward.fields()),
+        };
         let fields: Vec<Option<Vec<u8>>> = parts.values().map(fields).collect();
         let heads = self.heads(&accepted, letter, fields).await?;
-        for (((destination, part), Part { addresses, friend }), head) in parts.into_iter().zip(heads) {
-            let (reverse_path, sender) = match friend {
+        for (((destination, part), Part { addresses, own }), head) in parts.into_iter().zip(heads) {
+            let asked = accepted.source.kind.wishes().filter(|_| own.is_none()).map(|wishes| {
+                let mut wishes = wishes.clone();
+                wishes.recipients.retain(|wish| addresses.contains(&wish.address));
+                Asked { wishes, relayed: Vec::new() }
+            });
+            let (reverse_path, sender) = match own {
                 // Reports come to the group, and the author is not told: whose address has failed is the group's matter.
-                Some(friend) => (friend.reverse_path, (sender.0, String::new())),
+                Some(Own::Friend(friend)) => (friend.reverse_path, (sender.0, String::new())),
+                Some(Own::Forward(forward)) => (forward.reverse_path, (forward.account, forward.from)),
                 None => (accepted.reverse_path.clone(), sender.clone()),
             };
             let addressee = |address| Addressee {
@@ -265,6 +305,7 @@ impl SendRemote {
                 delay_told: false,
                 last: None,
                 demand: None,
+                asked,
             };
             let clock = &self.0.ports.clock;
             outbox.add(&item, || clock.now()).await.map_err(|error| failure(&error))?;
@@ -345,6 +386,12 @@ impl SendRemote {
 
     /// What signs for the message's domain; none, where nothing does. One read for a letter.
     async fn signer(&self, accepted: &Accepted, letter: &[u8]) -> Result<Option<Signer>, Failure> {
+        // What anybody has written who did not sign in says of itself from whom it is: nobody here vouches for that, though it
+        // be forwarded. Its own signatures stay good, since its bytes stay what they are.
+        let is_ours = matches!(accepted.source.kind, SourceKind::Notice(_));
+        if accepted.source.kind.submission().is_none() && !is_ours {
+            return Ok(None);
+        }
         let Some(domain) = letter::signing_domain(letter) else { return Ok(None) };
         // Without the signature that its domain promises it would be taken for forged: it waits until that can be made.
         let later = |error: SigningError| Failure::temporary(&error);
@@ -401,7 +448,11 @@ impl Handler for SendRemote {
 
     async fn handle(&self, events: Vec<Event>) -> Vec<Outcome> {
         let put_down = async |event| match event {
-            Event::Outbound(accepted) => self.put_down(*accepted).await.map(|()| Vec::new()),
+            Event::Outbound(accepted) => self.put_down(*accepted, &[]).await.map(|()| Vec::new()),
+            Event::Forwarding(forwarding) => {
+                let Forwarding { accepted, forwards } = *forwarding;
+                self.put_down(accepted, &forwards).await.map(|()| Vec::new())
+            }
             other => Err(Failure::misrouted(&other, Stage::SendRemote)),
         };
         let outcomes = futures::stream::iter(events).map(put_down).buffered(AT_ONCE).collect().await;

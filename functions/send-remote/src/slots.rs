@@ -1,6 +1,9 @@
 //! How many attempts a process makes at once, in all, for each destination and for each tenant, and how many bytes of large
 //! messages they keep in memory.
 //!
+//! A destination has few at first, and more for each that it answers; one that can't be reached, or says that it has too much to
+//! do, has half as many from then on: in the end it is tried by one alone, and slows down nothing else.
+//!
 //! A tenant has at most half of what the others leave free, everywhere: whoever sends to servers that take their time, or
 //! sends large messages, leaves room for the next one.
 
@@ -15,6 +18,10 @@ use pennypost_outbound::Due;
 const ROOM: u64 = 128 << 20;
 /// From so many bytes a message is large.
 const LARGE: u64 = 1 << 20;
+/// Attempts at once for a destination of which nothing is known.
+const FIRST: usize = 5;
+/// Destinations of which something is remembered.
+const KNOWN: usize = 10_000;
 
 /// An item in hand.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +44,17 @@ pub(crate) struct Slots {
     in_hand: Arc<Mutex<Vec<InHand>>>,
     all: usize,
     each: usize,
+    /// How many each destination has at once, where that is not what it has at first, in hundredths.
+    windows: Mutex<HashMap<String, usize>>,
+}
+
+/// What an attempt tells of its destination.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mood {
+    /// It has answered.
+    Well,
+    /// It was not reached, or has too much to do.
+    Unwell,
 }
 
 /// The right to make an attempt; given back when dropped.
@@ -63,11 +81,33 @@ const fn share(free: usize) -> usize {
 
 impl Slots {
     pub fn new(all: usize, each: usize) -> Slots {
-        Slots { in_hand: Arc::default(), all: all.max(1), each: each.max(1) }
+        Slots { in_hand: Arc::default(), all: all.max(1), each: each.max(1), windows: Mutex::default() }
+    }
+
+    /// How many attempts a destination has at once now.
+    pub fn window(&self, destination: &str) -> usize {
+        let found = self.windows.lock().get(destination).copied();
+        found.map_or(FIRST, |hundredths| hundredths / 100).clamp(1, self.each)
+    }
+
+    /// Notes what an attempt has shown: with each good one there may be a part of one more, with each bad one half as many.
+    pub fn note(&self, destination: &str, mood: Mood) {
+        let (least, first, most) = (100, 100 * FIRST.min(self.each), 100 * self.each);
+        let mut windows = self.windows.lock();
+        let window = windows.get(destination).copied().unwrap_or(first);
+        let window = match mood {
+            Mood::Well => (window + 10_000 / window.max(1)).min(most),
+            Mood::Unwell => (window / 2).max(least),
+        };
+        if windows.len() >= KNOWN && !windows.contains_key(destination) {
+            // All begin anew: nothing hangs upon what is remembered.
+            windows.clear();
+        }
+        windows.insert(destination.to_owned(), window);
     }
 
     pub fn take(&self, item: InHand) -> Result<Slot, Busy> {
-        let tenant = item.tenant;
+        let (tenant, each) = (item.tenant, self.window(&item.destination));
         let mut in_hand = self.in_hand.lock();
         if in_hand.contains(&item) {
             return Err(Busy::InHand);
@@ -78,7 +118,7 @@ impl Slots {
         let ours = in_hand.iter().filter(|known| known.tenant == tenant).count();
         let here = || in_hand.iter().filter(|known| known.destination == item.destination);
         let ours_here = here().filter(|known| known.tenant == tenant).count();
-        let free_here = self.each.saturating_sub(here().count() - ours_here);
+        let free_here = each.saturating_sub(here().count() - ours_here);
         if ours >= share(self.all - (in_hand.len() - ours))
             || ours_here >= share(free_here)
             || !has_room(&in_hand, &item)

@@ -2,6 +2,7 @@
 
 mod bounds;
 mod calls;
+mod forwards;
 mod friends;
 
 use std::collections::VecDeque;
@@ -11,7 +12,9 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use pennypost_backend_embedded::{Embedded, Options};
 use pennypost_mailstore::compress::{compress, decompress};
-use pennypost_model::event::{AuthResults, Recipient, Source, Submission, Via};
+use pennypost_model::event::{
+    AuthResults, Recipient, Requested, Source, Submission, ToGroups, Via, Wish, Wishes,
+};
 use pennypost_model::trace::{Attempt, Submitter, TlsDemand, TlsReason};
 use pennypost_model::{AccountId, AccountKey, EventId, TenantId, Timestamp};
 use pennypost_ports::{ControlKey, Expected, LogRecord, PortResult, RandomIds};
@@ -47,6 +50,8 @@ struct Town {
     is_deaf: bool,
     /// What was asked of the way.
     demand: Option<TlsDemand>,
+    /// It tells nobody of what becomes of a message.
+    is_silent: bool,
 }
 
 fn verdict(outcome: RemoteOutcome, code: u16, status: &str) -> Verdict {
@@ -66,6 +71,7 @@ impl Carrier for Town {
         let mut handed = Handed::open(parcel.recipients.len());
         handed.host = "mx.a.example [192.0.2.1]:25".to_owned();
         handed.demand = self.demand.clone();
+        handed.relayed = if self.is_silent { (0..parcel.recipients.len()).collect() } else { Vec::new() };
         handed.settle_open(&answer.unwrap_or_else(|| verdict(RemoteOutcome::Sent, 250, "2.0.0")));
         handed
     }
@@ -614,5 +620,76 @@ async fn addresses_of_any_script_are_reported_as_they_are() {
         "Diagnostic-Code: smtp; 550 5.1.1 nobody?\r\n",
     ] {
         assert!(text.contains(part), "{part}\n{text}");
+    }
+}
+
+/// The letter with what its sender wants to hear of.
+fn asking(letter: Accepted, wishes: Wishes) -> Accepted {
+    let submission = letter.source.kind.submission().expect("a member's").clone();
+    let to = ToGroups { submission, groups: Vec::new() };
+    let kind = SourceKind::Requested(Box::new(Requested { to, wishes }));
+    Accepted { source: Source { kind, ..letter.source.clone() }, ..letter }
+}
+
+fn wish(address: &str, (success, failure, delay): (bool, bool, bool)) -> Wish {
+    let notify = Some(pennypost_model::event::Notify { success, failure, delay });
+    Wish { address: address.to_owned(), notify, original: Some(format!("rfc822;first+{address}")) }
+}
+
+#[tokio::test]
+async fn senders_hear_of_what_they_asked_for_and_of_nothing_else() {
+    let all = ["no@a.example", "yes@a.example", "usual@a.example"];
+    let wishes = |full| Wishes {
+        full,
+        envelope_id: Some("QQ 1".to_owned()),
+        recipients: vec![
+            wish("no@a.example", (false, false, false)),
+            wish("yes@a.example", (true, true, false)),
+        ],
+    };
+    // Of failures those hear who want to; the message comes back as they said.
+    for (full, has_body) in [(Some(true), true), (Some(false), false), (None, false)] {
+        let answers = Mutex::new([verdict(RemoteOutcome::Failed, 550, "5.1.1")].into());
+        let town = Town { answers, ..Town::default() };
+        let it = with(town, None);
+        it.handle(&asking(it.letter(&all), wishes(full))).await;
+        it.work().await;
+        let [(_, text)] = &it.reports().await[..] else { panic!("one report") };
+        for part in [
+            "Original-Envelope-Id: QQ 1\r\nReporting-MTA",
+            "Original-Recipient: rfc822; first+yes@a.example\r\nFinal-Recipient: rfc822; yes@a.example\r\nAction: failed",
+            "Final-Recipient: rfc822; usual@a.example",
+        ] {
+            assert!(text.contains(part), "{part}\n{text}");
+        }
+        assert!(!text.contains("rfc822; no@a.example"), "{text}");
+        assert_eq!(text.contains("Subject: hello\r\n\r\nhello"), has_body, "{text}");
+    }
+    // A server that tells nothing has it: that is told, once.
+    let it = with(Town { is_silent: true, ..Town::default() }, None);
+    it.handle(&asking(it.letter(&all), wishes(None))).await;
+    it.work().await;
+    it.work().await;
+    let [(_, text)] = &it.reports().await[..] else { panic!("one report") };
+    assert!(text.contains("rfc822; yes@a.example\r\nAction: relayed\r\nStatus: 2.6.0"), "{text}");
+    assert!(!text.contains("usual@a.example") && !text.contains("rfc822; no@a.example"), "{text}");
+    // One that tells itself: nothing.
+    let it = fixture();
+    it.handle(&asking(it.letter(&all), wishes(None))).await;
+    it.work().await;
+    assert_eq!(it.reports().await.len(), 0);
+    // Who wants to hear of no delay hears of none.
+    let later = || verdict(RemoteOutcome::Deferred, 450, "4.2.0");
+    for (delay, reports) in [(false, 0), (true, 1)] {
+        let answers = Mutex::new((0..40).map(|_| later()).collect());
+        let it = with(Town { answers, ..Town::default() }, None);
+        let wishes =
+            Wishes { recipients: vec![wish("yes@a.example", (true, true, delay))], ..Wishes::default() };
+        it.handle(&asking(it.letter(&["yes@a.example"]), wishes)).await;
+        for _ in 0..12 {
+            it.work().await;
+            it.pass(3_600_000);
+        }
+        assert_eq!(it.reports().await.len(), reports);
     }
 }

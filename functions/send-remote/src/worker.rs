@@ -5,21 +5,21 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use pennypost_mailstore::accept;
-use pennypost_model::event::Stage;
+use pennypost_model::event::{self, Stage, Wish};
 use pennypost_model::message::{StoredMessage, cut};
 use pennypost_model::trace::{Attempt, RemoteAnswer, RemoteOutcome, RemoteRecipient, TraceRecord, TraceStep};
 use pennypost_model::{EventId, Timestamp, codec};
-use pennypost_outbound::{Due, Outbound, OutboxError, retry_after};
+use pennypost_outbound::{Asked, Due, Outbound, OutboxError, retry_after};
 use pennypost_ports::{LogKind, LogRecord, Outgoing, PortError, crash};
 use pennypost_runtime::{Failure, was_delivered};
 use sha2::{Digest, Sha256};
 use tokio::sync::{Notify, SemaphorePermit, watch};
 use tokio::task::JoinSet;
 
-use crate::exchange::{Handed, Parcel, Verdict};
+use crate::exchange::{Handed, Parcel, Requests, Verdict};
 use crate::letter::{Letter, Shared};
-use crate::slots::{Busy, InHand};
-use crate::{MAX_OPEN, SendRemote, letter, report};
+use crate::slots::{Busy, InHand, Mood};
+use crate::{MAX_OPEN, SendRemote, forward, letter, report};
 
 /// For so many milliseconds an attempt is somebody's: longer than any takes, which has 20 minutes up to the end of the
 /// message and 10 for the reply.
@@ -96,6 +96,22 @@ pub(crate) enum Look {
 
 fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// What verdicts say of the destination: nothing, if it has put somebody off for a reason of its own.
+fn mood(verdicts: &[Verdict]) -> Option<Mood> {
+    let has_answered =
+        |(outcome, answer): &Verdict| *outcome != RemoteOutcome::Deferred && answer.code.is_some();
+    let is_unwell = |(outcome, answer): &Verdict| {
+        *outcome == RemoteOutcome::Deferred && answer.code.is_none_or(|code| code == 421)
+    };
+    if verdicts.iter().any(has_answered) {
+        Some(Mood::Well)
+    } else if verdicts.iter().all(is_unwell) {
+        Some(Mood::Unwell)
+    } else {
+        None
+    }
 }
 
 impl SendRemote {
@@ -382,8 +398,24 @@ impl SendRemote {
             handed.settle_open(&(RemoteOutcome::Failed, RemoteAnswer { code: None, status, text }));
             return (handed.clone(), handed.verdicts());
         };
+        if forward::is_in_loop(item, &letter.lines) {
+            let mut handed = Handed::open(recipients.len());
+            let (status, text) = (forward::LOOP.0.to_owned(), forward::LOOP.1.to_owned());
+            handed.settle_open(&(RemoteOutcome::Failed, RemoteAnswer { code: None, status, text }));
+            return (handed.clone(), handed.verdicts());
+        }
         let reverse_path = letter::on_the_wire(&item.reverse_path);
+        let each: Vec<Option<&Wish>> = item
+            .waiting()
+            .map(|one| item.asked.as_ref().and_then(|asked| asked.wishes.of(&one.address)))
+            .collect();
+        let asked = item.asked.as_ref().map(|Asked { wishes, .. }| Requests {
+            full: wishes.full,
+            envelope_id: wishes.envelope_id.as_deref(),
+            each: &each,
+        });
         let parcel = Parcel {
+            asked,
             id: parcel_id(item, &recipients),
             destination: &item.destination,
             reverse_path: &reverse_path,
@@ -397,7 +429,11 @@ impl SendRemote {
                 || recipients.iter().any(|recipient| !recipient.is_ascii()),
         };
         let handed = self.0.ports.carrier.hand_over(&parcel).await;
-        (handed.clone(), handed.verdicts())
+        let verdicts = handed.clone().verdicts();
+        if let Some(mood) = mood(&verdicts) {
+            self.0.slots.note(&item.destination, mood);
+        }
+        (handed, verdicts)
     }
 
     /// Puts what came of an attempt into the item.
@@ -406,8 +442,12 @@ impl SendRemote {
         let patience = self.0.settings.patience;
         let until = item.accepted.plus_millis(millis(patience.give_up));
         let mut recipients = Vec::with_capacity(verdicts.len());
+        let mut relayed = Vec::new();
         let waiting = item.recipients.iter_mut().filter(|one| one.outcome == RemoteOutcome::Deferred);
-        for (addressee, (mut outcome, mut answer)) in waiting.zip(verdicts) {
+        for (index, (addressee, (mut outcome, mut answer))) in waiting.zip(verdicts).enumerate() {
+            if outcome == RemoteOutcome::Sent && handed.relayed.contains(&index) {
+                relayed.push(addressee.address.clone());
+            }
             answer.text.truncate(cut(&answer.text, MAX_SAID).len());
             if answer.code.is_some() {
                 let host = handed.host.split(' ').next().unwrap_or_default();
@@ -421,7 +461,7 @@ impl SendRemote {
                     answer.status, answer.text
                 );
                 answer.text.truncate(cut(&answer.text, MAX_SAID).len());
-                answer.status = report::EXPIRED.to_owned();
+                answer.status = pennypost_reports::EXPIRED.to_owned();
             }
             (addressee.outcome, addressee.answer) = (outcome, answer.clone());
             recipients.push(RemoteRecipient { address: addressee.address.clone(), outcome, answer });
@@ -434,12 +474,30 @@ impl SendRemote {
         } else {
             now.plus_millis(millis(self.hurried(retry_after(item.attempts, fastrand::f64())))).min(until)
         };
-        let has_failed = recipients.iter().any(|one| one.outcome == RemoteOutcome::Failed);
+        if let Some(asked) = &mut item.asked {
+            asked.relayed = relayed;
+            asked.relayed.retain(|address| asked.wishes.notify(address).success);
+        }
+        let is_told_of = |told: RemoteOutcome, wanted: fn(event::Notify) -> bool| {
+            recipients
+                .iter()
+                .any(|one: &RemoteRecipient| one.outcome == told && wanted(item.notify(&one.address)))
+        };
+        let has_failed = is_told_of(RemoteOutcome::Failed, |notify| notify.failure)
+            || item.asked.as_ref().is_some_and(|asked| !asked.relayed.is_empty());
         // One report says one thing: what takes long is told after the next attempt then.
         let is_long = now >= item.accepted.plus_millis(millis(patience.tell));
-        let takes_long = is_long && !is_over && !has_failed && !item.delay_told;
-        // Nobody is told of what nobody sent (RFC 5321 section 4.5.5).
-        let is_told = (takes_long || has_failed) && !item.reverse_path.is_empty() && !item.is_of_group();
+        let takes_long = is_long
+            && !is_over
+            && !has_failed
+            && !item.delay_told
+            && is_told_of(RemoteOutcome::Deferred, |notify| notify.delay);
+        // Nobody is told of what nobody sent (RFC 5321 section 4.5.5). Whoever forwards is told what has failed, and did not send it
+        // now: that it takes long is nothing to him.
+        let is_told = match item.is_forwarded() {
+            true => has_failed,
+            false => (takes_long || has_failed) && !item.reverse_path.is_empty() && !item.is_of_group(),
+        };
         item.delay_told |= takes_long;
         let attempt = Attempt {
             destination: item.destination.clone(),
@@ -500,8 +558,8 @@ impl SendRemote {
         let raw = report::report(item, (time, attempt), &settings.hostname, until, letter);
         let damaged = |cause: String| PortError::Damaged { port: "objects", cause };
         let message = accept::compressed(raw).await.map_err(|error| damaged(error.to_string()))?;
-        let accepted = report::accepted(item, id, &settings.hostname, message);
-        let body = accept::for_the_queue(&*ports.objects, accepted, id).await?;
+        let accepted = pennypost_reports::accepted(item.sender.clone(), id, &settings.hostname, message);
+        let body = accept::again_for_the_queue(&*ports.objects, accepted).await?;
         let outgoing = Outgoing { tenant: item.tenant, body, delay: Duration::ZERO };
         let sent = ports.queue.send_batch(Stage::InboundParse, vec![outgoing]).await;
         let unanswered = || PortError::Unavailable { port: "queue", cause: "it gave no answer".to_owned() };

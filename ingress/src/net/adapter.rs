@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use pennypost_directory::{Directory, DirectoryError, Resolved};
+use pennypost_held::HeldLetters;
 use pennypost_mailstore::Mailroom;
 use pennypost_mailstore::fresh::Fresh;
 use pennypost_ports::{Clock, Ids, Objects, Queue};
@@ -82,6 +83,8 @@ pub struct Adapter {
     pub queue: Arc<dyn Queue>,
     /// Where large messages are spooled.
     pub objects: Arc<dyn Objects>,
+    /// Messages of members that go later.
+    pub held: HeldLetters,
     /// What was accepted a moment ago, for whoever parses it in this process.
     pub fresh: Fresh,
     /// The time.
@@ -131,6 +134,7 @@ impl Adapter {
         let memory = Memory::new(limits.bytes_in_flight, largest, metrics.bytes_in_flight.clone());
         let smtp = smtp::Shared::new(&limits, &dns).map_err(AdapterError::Setting)?;
         Ok(Arc::new(Adapter {
+            held: HeldLetters::new(directory.control()),
             directory,
             mailroom,
             queue,

@@ -158,6 +158,8 @@ pub struct SubmissionLimits {
     pub recipients: usize,
     /// Messages a minute of one account; 0 is no limit.
     pub messages_per_minute_and_account: u32,
+    /// Days for which a message is held at most that is to go later (FUTURERELEASE, RFC 4865).
+    pub hold_days: u16,
 }
 
 impl Default for SubmissionLimits {
@@ -166,6 +168,7 @@ impl Default for SubmissionLimits {
             login: Duration::from_secs(60),
             recipients: 500,
             messages_per_minute_and_account: 60,
+            hold_days: 30,
         }
     }
 }

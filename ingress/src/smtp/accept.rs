@@ -1,10 +1,11 @@
 //! From a message that has arrived to its event in the queue: the last look at it, and the durable step.
 
-use pennypost_directory::ReportOf;
+use pennypost_directory::{MemberLimits, ReportOf};
+use pennypost_held::Cause;
 use pennypost_mailstore::accept;
 use pennypost_model::EventId;
 use pennypost_model::event::{
-    Accepted, AuthResults, Body as EventBody, Recipient, Source, SourceKind, Stage,
+    Accepted, AuthResults, Body as EventBody, Recipient, Requested, Source, SourceKind, Stage, ToGroups,
 };
 use pennypost_ports::{Outgoing, PortError};
 use tokio::time::Instant;
@@ -34,6 +35,22 @@ pub(super) struct Judged {
     pub results: String,
     /// Who has written it, for the copy in Sent.
     pub sent: Option<Recipient>,
+    /// Its subject, if a member has written it.
+    pub subject: String,
+}
+
+/// The source of a member's message with what he has said of reports.
+fn with_wishes(kind: SourceKind, transaction: &mut Transaction) -> SourceKind {
+    if !transaction.has_wishes() {
+        return kind;
+    }
+    let to = match kind {
+        SourceKind::Submission(submission) => ToGroups { submission: *submission, groups: Vec::new() },
+        SourceKind::ToGroups(to) => *to,
+        other => return other,
+    };
+    let wishes = std::mem::take(&mut transaction.wishes);
+    SourceKind::Requested(Box::new(Requested { to, wishes }))
 }
 
 impl Session {
@@ -80,6 +97,15 @@ impl Session {
             // The transaction may have been open for hours.
             self.look_again().await?;
         }
+        let waits = match self.role {
+            Role::Submission => self.waits(transaction.hold, &transaction.reverse_path, time).await?,
+            Role::Exchange | Role::Home(_) => None,
+        };
+        // It counts when it goes: until then it has its room.
+        let is_scheduled = waits.is_some_and(|waits| waits.cause == Cause::Scheduled);
+        if is_scheduled {
+            self.has_room_to_wait(raw.len()).await?;
+        }
         let judged = match self.role {
             Role::Exchange | Role::Home(_) => self.judge(&mut transaction, &tenant, raw).await?,
             Role::Submission => {
@@ -87,7 +113,8 @@ impl Session {
                 self.prepare((id, time), protocol, policy, to, raw).await?
             }
         };
-        let Judged { raw, kind, auth, results, sent } = judged;
+        let Judged { raw, kind, auth, results, sent, subject } = judged;
+        let kind = with_wishes(kind, &mut transaction);
 
         let size = raw.len();
         let (stored, raw) = accept::compressed_beside(raw).await.map_err(|error| {
@@ -127,7 +154,23 @@ impl Session {
         let recipients = accepted.recipients.len();
         // Where the recipient outside was refused for something else after all, the message stays inside.
         let leaves = accepted.leaves();
-        let counted = self.count_against_allowance(id, transaction.open.filter(|_| leaves)).await?;
+        let counted = match is_scheduled {
+            true => MemberLimits::default(),
+            false => self.count_against_allowance(id, transaction.open.filter(|_| leaves)).await?,
+        };
+        if let Some(waits) = waits {
+            if let Err(reply) = self.hold(accepted, &subject, waits).await {
+                if !is_scheduled {
+                    self.give_allowance_back(id, counted).await;
+                }
+                return Err(reply);
+            }
+            drop((share, raw));
+            pennypost_ports::crash::point("accept.before-reply");
+            self.adapter.metrics.accepted.inc();
+            self.adapter.metrics.accepted_bytes.inc_by(size as u64);
+            return Ok(id);
+        }
         // The event may be handed out before this session hears that it was sent.
         self.adapter.fresh.keep(id, raw);
         if let Err(error) = self.send(accepted, fresh).await {
@@ -178,7 +221,8 @@ impl Session {
             info!(tenant = %tenant.id, ?acceptance, "message is refused");
             return Err(reply);
         }
-        Ok(Judged { raw, kind: SourceKind::Smtp, auth, results, sent: None })
+        let kind = if transaction.is_returned { SourceKind::Returned } else { SourceKind::Smtp };
+        Ok(Judged { raw, kind, auth, results, sent: None, subject: String::new() })
     }
 
     async fn authenticate(&self, transaction: &mut Transaction, raw: &[u8]) -> (AuthResults, String) {

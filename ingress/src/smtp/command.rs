@@ -2,6 +2,9 @@
 //! exact reply. Strict where leniency would be guessing, except for a space behind `FROM:` and `TO:`, which
 //! real clients send.
 
+use pennypost_model::event::Notify;
+
+use super::parameters::{self, Hold};
 use super::path::{self, PathError};
 use super::reply::Reply;
 
@@ -11,7 +14,7 @@ pub(crate) enum Command {
     Helo(String),
     Ehlo(String),
     Mail(Mail),
-    Rcpt(String),
+    Rcpt(Rcpt),
     Data,
     Bdat { len: u64, last: bool },
     Rset,
@@ -52,8 +55,38 @@ pub(crate) struct Mail {
     pub utf8: bool,
     /// AUTH (RFC 4954 section 5): who handed it in elsewhere. It is not believed.
     pub auth: bool,
+    /// RET (RFC 3461): the whole message comes back, or its header alone.
+    pub whole: Option<bool>,
+    /// ENVID (RFC 3461).
+    pub envelope_id: Option<String>,
+    /// HOLDFOR, HOLDUNTIL (RFC 4865).
+    pub hold: Option<Hold>,
     /// There was any parameter.
     pub extended: bool,
+}
+
+impl Mail {
+    /// Is there a parameter that only members' programs use?
+    pub const fn is_members(&self) -> bool {
+        self.auth || self.whole.is_some() || self.envelope_id.is_some() || self.hold.is_some()
+    }
+}
+
+/// RCPT TO with its parameters.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Rcpt {
+    pub address: String,
+    /// NOTIFY (RFC 3461).
+    pub notify: Option<Notify>,
+    /// ORCPT (RFC 3461).
+    pub original: Option<String>,
+}
+
+impl Rcpt {
+    /// Was anything said but the address?
+    pub const fn is_extended(&self) -> bool {
+        self.notify.is_some() || self.original.is_some()
+    }
 }
 
 impl Command {
@@ -176,7 +209,17 @@ fn mail(rest: &[u8]) -> Result<Mail, Reply> {
             },
             (b"SMTPUTF8", None) => mail.utf8 = true,
             (b"AUTH", Some(mailbox)) if !mailbox.is_empty() => mail.auth = true,
-            (b"SIZE" | b"BODY" | b"SMTPUTF8" | b"AUTH", _) => {
+            (b"RET", Some(value)) if mail.whole.is_none() => mail.whole = Some(parameters::whole(value)?),
+            (b"ENVID", Some(value)) if mail.envelope_id.is_none() => {
+                mail.envelope_id = Some(parameters::envelope_id(value)?);
+            }
+            // One of both, and once (RFC 4865 section 4).
+            (b"HOLDFOR", Some(value)) if mail.hold.is_none() => mail.hold = Some(Hold::read_for(value)?),
+            (b"HOLDUNTIL", Some(value)) if mail.hold.is_none() => mail.hold = Some(Hold::read_until(value)?),
+            (
+                b"SIZE" | b"BODY" | b"SMTPUTF8" | b"AUTH" | b"RET" | b"ENVID" | b"HOLDFOR" | b"HOLDUNTIL",
+                _,
+            ) => {
                 return Err(Reply::new(501, "5.5.4", "a MAIL parameter has a bad value"));
             }
             _ => return Err(Reply::new(555, "5.5.4", "unknown MAIL parameter")),
@@ -188,18 +231,31 @@ fn mail(rest: &[u8]) -> Result<Mail, Reply> {
     Ok(mail)
 }
 
-fn rcpt(rest: &[u8]) -> Result<String, Reply> {
-    let syntax = || Reply::new(501, "5.5.4", "the syntax is RCPT TO:<address>");
+fn rcpt(rest: &[u8]) -> Result<Rcpt, Reply> {
+    let syntax = || Reply::new(501, "5.5.4", "the syntax is RCPT TO:<address> [parameters]");
     let rest = after_keyword(rest, b"TO:").ok_or_else(syntax)?;
     let (path, parameters) = path::split_path(rest).map_err(|_| syntax())?;
-    if parameters_of(parameters)?.next().is_some() {
-        return Err(Reply::new(555, "5.5.4", "RCPT takes no parameters here"));
-    }
-    if path::is_postmaster(path) {
-        return Ok("postmaster".to_owned());
+    let mut rcpt = Rcpt::default();
+    for (name, value) in parameters_of(parameters)? {
+        match (&*name.to_ascii_uppercase(), value) {
+            (b"NOTIFY", Some(value)) if rcpt.notify.is_none() => {
+                rcpt.notify = Some(parameters::notify(value)?)
+            }
+            (b"ORCPT", Some(value)) if rcpt.original.is_none() => {
+                rcpt.original = Some(parameters::original(value)?);
+            }
+            (b"NOTIFY" | b"ORCPT", _) => {
+                return Err(Reply::new(501, "5.5.4", "an RCPT parameter has a bad value"));
+            }
+            _ => return Err(Reply::new(555, "5.5.4", "unknown RCPT parameter")),
+        }
     }
     let failed = |error: PathError| Reply::owned(553, "5.1.3", format!("bad recipient address: {error}"));
-    path::mailbox(path).map(str::to_owned).map_err(failed)
+    rcpt.address = match path::is_postmaster(path) {
+        true => "postmaster".to_owned(),
+        false => path::mailbox(path).map_err(failed)?.to_owned(),
+    };
+    Ok(rcpt)
 }
 
 /// `SP name[=value]` …; the part behind the path must be empty or begin with a space.
@@ -247,6 +303,7 @@ mod tests {
     #[test]
     fn commands_are_understood() {
         let mail = |reverse_path: &str| Mail { reverse_path: reverse_path.to_owned(), ..Mail::default() };
+        let rcpt = |address: &str| Rcpt { address: address.to_owned(), ..Rcpt::default() };
         let auth = |mechanism: &str, initial: Option<&str>| {
             Command::Auth(Auth { mechanism: mechanism.to_owned(), initial: initial.map(str::to_owned) })
         };
@@ -275,8 +332,26 @@ mod tests {
             ),
             ("auth LOGIN", auth("LOGIN", None)),
             ("AUTH SCRAM-SHA-256-PLUS =", auth("SCRAM-SHA-256-PLUS", Some("="))),
-            ("RCPT TO:<a@b.example>", Command::Rcpt("a@b.example".to_owned())),
-            ("RCPT TO:<PostMaster>", Command::Rcpt("postmaster".to_owned())),
+            (
+                "MAIL FROM:<a@b.example> RET=HDRS ENVID=QQ+2B1 HOLDFOR=60",
+                Command::Mail(Mail {
+                    whole: Some(false),
+                    envelope_id: Some("QQ+1".to_owned()),
+                    hold: Some(Hold::For(60)),
+                    extended: true,
+                    ..mail("a@b.example")
+                }),
+            ),
+            ("RCPT TO:<a@b.example>", Command::Rcpt(rcpt("a@b.example"))),
+            ("RCPT TO:<PostMaster>", Command::Rcpt(rcpt("postmaster"))),
+            (
+                "RCPT TO:<a@b.example> NOTIFY=NEVER ORCPT=rfc822;x@y.example",
+                Command::Rcpt(Rcpt {
+                    notify: Some(Notify { success: false, failure: false, delay: false }),
+                    original: Some("rfc822;x@y.example".to_owned()),
+                    ..rcpt("a@b.example")
+                }),
+            ),
             ("DATA", Command::Data),
             ("DATA ", Command::Data),
             ("BDAT 0 LAST", Command::Bdat { len: 0, last: true }),
@@ -316,7 +391,16 @@ mod tests {
             ("MAIL FROM:<a@b.example> BODY=BINARYMIME", 555, "5.5.4"),
             ("MAIL FROM:<a@b.example> AUTH", 501, "5.5.4"),
             ("MAIL FROM:<a@b.example> AUTH=", 501, "5.5.4"),
-            ("RCPT TO:<a@b.example> NOTIFY=NEVER", 555, "5.5.4"),
+            ("MAIL FROM:<a@b.example> RET=ALL", 501, "5.5.4"),
+            ("MAIL FROM:<a@b.example> RET=FULL RET=FULL", 501, "5.5.4"),
+            ("MAIL FROM:<a@b.example> ENVID=+", 501, "5.5.4"),
+            ("MAIL FROM:<a@b.example> HOLDFOR=1 HOLDUNTIL=2030-01-01T00:00:00Z", 501, "5.5.4"),
+            ("MAIL FROM:<a@b.example> HOLDFOR=soon", 501, "5.5.4"),
+            ("RCPT TO:<a@b.example> NOTIFY=SOMETIMES", 501, "5.5.4"),
+            ("RCPT TO:<a@b.example> NOTIFY", 501, "5.5.4"),
+            ("RCPT TO:<a@b.example> ORCPT=a@b.example", 501, "5.5.4"),
+            ("RCPT TO:<a@b.example> NOTIFY=NEVER NOTIFY=NEVER", 501, "5.5.4"),
+            ("RCPT TO:<a@b.example> FROB=1", 555, "5.5.4"),
             ("RCPT TO:<>", 553, "5.1.3"),
             ("RCPT TO:<a>", 553, "5.1.3"),
             ("BDAT", 501, "5.5.4"),

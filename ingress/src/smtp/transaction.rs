@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use pennypost_directory::{MailAddress, Reached, ReportOf, TenantPolicy};
 use pennypost_model::TenantId;
-use pennypost_model::event::{Recipient, Via};
+use pennypost_model::event::{Recipient, Via, Wish, Wishes};
 use tokio::task::JoinHandle;
 
 use super::authenticate::SpfAnswer;
+use super::command::Rcpt;
 use super::decoder::Decoder;
+use super::parameters::Hold;
 use super::submission::Open;
 use crate::net::Share;
 
@@ -36,6 +38,8 @@ pub(crate) struct Transaction {
     pub groups: Vec<(MailAddress, Vec<Reached>)>,
     /// It is a report about a letter to one of them, and has no recipient.
     pub report: Option<ReportOf>,
+    /// It is a report about a forwarded letter, and goes on to its sender elsewhere, who is the only recipient.
+    pub is_returned: bool,
     /// RCPT commands that were accepted.
     pub accepted: usize,
     /// SPF under way.
@@ -44,6 +48,10 @@ pub(crate) struct Transaction {
     pub open: Option<Open>,
     /// The message so far, when it comes in chunks.
     pub chunks: Option<Body>,
+    /// Of what its sender wants to hear.
+    pub wishes: Wishes,
+    /// When it is to go.
+    pub hold: Option<Hold>,
     recipient_bytes: usize,
 }
 
@@ -104,12 +112,30 @@ impl Transaction {
             recipients: Vec::new(),
             groups: Vec::new(),
             report: None,
+            is_returned: false,
             accepted: 0,
             spf: None,
             open: None,
             chunks: None,
+            wishes: Wishes { full: None, envelope_id: None, recipients: Vec::new() },
+            hold: None,
             recipient_bytes: 0,
         }
+    }
+
+    /// Notes what was said of a recipient who was accepted: at first, if that is said twice.
+    pub fn wish(&mut self, rcpt: Rcpt) {
+        let is_known = self.wishes.of(&rcpt.address).is_some();
+        if rcpt.is_extended() && !is_known {
+            let Rcpt { address, notify, original } = rcpt;
+            self.recipient_bytes += address.len() + original.as_ref().map_or(0, String::len) + 16;
+            self.wishes.recipients.push(Wish { address, notify, original });
+        }
+    }
+
+    /// Did its sender say anything of reports?
+    pub fn has_wishes(&self) -> bool {
+        self.wishes != Wishes::default()
     }
 
     /// Who gets it, if it is one alone: what tells of him is told to nobody else. Members elsewhere of groups get it, too.

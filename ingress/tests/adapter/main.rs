@@ -8,6 +8,7 @@ mod dialogues;
 mod dns;
 mod groups;
 mod groups_elsewhere;
+mod held;
 mod home;
 mod hostile;
 mod mailbox;

@@ -1,5 +1,5 @@
 //! `role`, `key`, `log`, `statistics`, `plan`, `sign-in`, `session`, `second-factor`, `security`, `service`, `task`,
-//! `business`, `secretary`, `invitation`, `profile`, `sending`, `rules`: who may administer what, how people and programs come in, the log of
+//! `business`, `secretary`, `invitation`, `profile`, `sending`, `rules`, `later`: who may administer what, how people and programs come in, the log of
 //! operations, statistics of mail, plans of tenants, long operations, business mailboxes and secretaries. All go through
 //! [`pennypost_admin`] as the operator, whom everything is permitted, and what changes something is recorded.
 
@@ -9,6 +9,7 @@ mod contact;
 mod domain;
 mod domain_keys;
 mod ending;
+mod held;
 mod invitation;
 mod key;
 mod letter;
@@ -50,6 +51,7 @@ pub use domain::RecordsCommand;
 pub(crate) use domain::run as domain;
 pub use domain_keys::DkimCommand;
 pub use ending::EndingCommand;
+pub use held::HeldCommand;
 pub use invitation::InvitationCommand;
 pub use key::KeyCommand;
 pub use letter::LetterCommand;
@@ -142,6 +144,16 @@ fn refused(error: AdminError, text: &Text) -> Failed {
         AdminError::Conflict(Conflict::DomainLocked) => say!(text, "domain-locked"),
         AdminError::Conflict(Conflict::NotConfirmed) => say!(text, "not-confirmed"),
         AdminError::Conflict(Conflict::TaskOver) => say!(text, "task-over"),
+        AdminError::Conflict(Conflict::LettersFull { letters, megabytes }) => {
+            say!(text, "held-full", letters = letters, megabytes = megabytes)
+        }
+        AdminError::Conflict(Conflict::LetterGone) => say!(text, "held-gone"),
+        AdminError::Conflict(Conflict::LetterBack) => say!(text, "held-back"),
+        AdminError::Conflict(Conflict::LetterUnsent) => say!(text, "held-unsent"),
+        AdminError::Invalid(Invalid::SendTime { days }) => say!(text, "held-time", days = days),
+        AdminError::Invalid(Invalid::UndoWindow { least, most }) => {
+            say!(text, "held-window", least = least, most = most)
+        }
         AdminError::Conflict(Conflict::NoResult) => say!(text, "task-no-result"),
         AdminError::File { name, error } => error.message(text, &name),
         AdminError::Invalid(Invalid::NoRows) => say!(text, "task-no-rows"),
@@ -294,6 +306,9 @@ pub enum AdministrationCommand {
     /// Letters to others outside the organisation: who sends none, how often the others may
     #[command(subcommand)]
     Sending(SendingCommand),
+    /// Letters of a member that go later, what became of those that he has sent, and for how long he can take them back
+    #[command(subcommand)]
+    Later(HeldCommand),
     /// Rules and lists of senders of a member, for the letters that come in
     #[command(subcommand)]
     Rules(RulesCommand),
@@ -347,6 +362,7 @@ pub(crate) async fn run(
         AdministrationCommand::Letter(command) => Box::pin(letter::run(office, command, text, output)).await,
         AdministrationCommand::Sending(command) => sending::run(office, command, text, output).await,
         AdministrationCommand::Rules(command) => Box::pin(rules::run(office, command, text, output)).await,
+        AdministrationCommand::Later(command) => Box::pin(held::run(office, command, text, output)).await,
         AdministrationCommand::Names(command) => names::run(office, command, text, output).await,
     }
 }

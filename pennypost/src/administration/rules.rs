@@ -1,14 +1,15 @@
 //! `pennypost rules …`: what a member says of the letters that he receives: rules (RUL-01 … RUL-05) and lists of senders
-//! (RCV-07, RCV-08). Files hold what the API takes and shows.
+//! (RCV-07, RCV-08), and how they are answered and forwarded by themselves (RUL-06, RUL-07). Files hold what the API takes and
+//! shows.
 
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
-use pennypost_admin::{AdminError, MAX_TRIED, SeenRules, Tried};
-use pennypost_api::{RuleDocument, RulesDocument};
-use pennypost_directory::rules::{RulesError, RulesFault};
-use pennypost_directory::{DirectoryError, MemberRules, SenderPattern};
-use pennypost_model::AccountKey;
+use pennypost_admin::{AdminError, MAX_TRIED, SeenAutomatic, SeenRules, Tried, way_names};
+use pennypost_api::{AutomaticDocument, RuleDocument, RulesDocument};
+use pennypost_directory::rules::{AutoForward, AutoReply, Automatic, Period, RulesError, RulesFault};
+use pennypost_directory::{DirectoryError, MailAddress, MemberRules, SenderPattern};
+use pennypost_model::{AccountKey, Timestamp};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
@@ -38,6 +39,64 @@ pub struct Senders {
     /// Take them out of the list
     #[arg(long)]
     lift: bool,
+}
+
+/// How letters are answered.
+#[derive(Debug, Args)]
+pub struct ReplyArgs {
+    /// The address of the member
+    member: String,
+    /// What they are answered with, 400 characters at most
+    #[arg(long)]
+    text: Option<String>,
+    /// What the answer is about; what the letter is about, if nothing is said
+    #[arg(long, requires = "text")]
+    subject: Option<String>,
+    /// What members of the organisation are answered
+    #[arg(long, requires = "text")]
+    to_colleagues: Option<String>,
+    /// Answer members of the organisation only
+    #[arg(long, requires = "text")]
+    only_colleagues: bool,
+    /// From then on, in the time zone
+    #[arg(long, requires_all = ["text", "zone"])]
+    from: Option<String>,
+    /// Until then, in the time zone
+    #[arg(long, requires_all = ["text", "zone"])]
+    until: Option<String>,
+    /// The time zone
+    #[arg(long, requires = "text")]
+    zone: Option<String>,
+    #[command(flatten)]
+    state: State,
+}
+
+/// What becomes of what was said before.
+#[derive(Debug, Args)]
+pub struct State {
+    /// Go on with what was said before
+    #[arg(long)]
+    on: bool,
+    /// Stop, and keep what was said
+    #[arg(long, conflicts_with = "on")]
+    off: bool,
+    /// Forget what was said
+    #[arg(long, conflicts_with_all = ["on", "off"])]
+    remove: bool,
+}
+
+/// Where letters are forwarded.
+#[derive(Debug, Args)]
+pub struct ForwardArgs {
+    /// The address of the member
+    member: String,
+    /// Addresses, 3 at most
+    to: Vec<String>,
+    /// They do not stay in the mailbox, but lie in Trash
+    #[arg(long, requires = "to")]
+    away: bool,
+    #[command(flatten)]
+    state: State,
 }
 
 /// Subcommands of `rules`.
@@ -104,6 +163,25 @@ The file holds one rule, as `set` has several.")]
     /// Put senders into a member's whitelist: their letters are not taken for spam
     #[command(after_help = "Example:\n  pennypost rules trust ann@example.com friend@example.org")]
     Trust(Senders),
+    /// Show how a member's letters are answered and forwarded by themselves, and what of it is carried out
+    #[command(after_help = "Example:\n  pennypost rules automatic ann@example.com")]
+    Automatic {
+        /// The address of the member
+        member: String,
+    },
+    /// Answer a member's letters by themselves: each sender once in seven days
+    #[command(after_help = "Examples:
+  pennypost rules reply ann@example.com --text 'I am away until Monday.'
+  pennypost rules reply ann@example.com --text 'At the sea.' --from 2026-12-24T18:00 --until 2027-01-04 --zone Asia/Shanghai
+  pennypost rules reply ann@example.com --off")]
+    Reply(ReplyArgs),
+    /// Forward a member's letters by themselves; an address elsewhere gets them when its owner has agreed
+    #[command(after_help = "Examples:
+  pennypost rules forward ann@example.com bob@example.com
+  pennypost rules forward ann@example.com ann@elsewhere.example --away
+  pennypost rules forward ann@example.com --off
+An organisation lets its members forward by `pennypost sending forwarding`.")]
+    Forward(ForwardArgs),
     /// Show what rules would do to a member's last letters; nothing is changed
     #[command(after_help = "Examples:
   pennypost rules check ann@example.com
@@ -180,6 +258,18 @@ pub async fn run(
             let put = |said: &mut MemberRules| senders.put(&mut said.whitelist, "whitelist", text);
             change(office, &senders.member, put, text, output).await
         }
+        RulesCommand::Automatic { member } => {
+            let seen = seen_automatic(office, office.account(member, text).await?.key, text).await?;
+            show_automatic(member, &seen, text, output)
+        }
+        RulesCommand::Reply(args) => {
+            let say = |automatic: &mut Automatic| args.say(&mut automatic.reply, text);
+            change_automatic(office, &args.member, say, text, output).await
+        }
+        RulesCommand::Forward(args) => {
+            let say = |automatic: &mut Automatic| args.say(&mut automatic.forward, text);
+            change_automatic(office, &args.member, say, text, output).await
+        }
         RulesCommand::Check { member, file, letters } => {
             let key = office.account(member, text).await?.key;
             let rules = file.as_deref().map(|file| rules_in(file, text)).transpose()?;
@@ -201,6 +291,122 @@ impl Senders {
         }
         Ok(())
     }
+}
+
+impl ReplyArgs {
+    fn say(&self, reply: &mut Option<AutoReply>, text: &Text) -> Result<(), Failed> {
+        if let Some(said) = &self.text {
+            let period = match &self.zone {
+                None => None,
+                Some(zone) => {
+                    let moment = |moment: &Option<String>, name: &str| {
+                        let wrong = || bad(RulesFault::Period.at(format!("/reply/period/{name}")), text);
+                        moment.as_ref().map(|it| Period::moment(it, zone).ok_or_else(wrong)).transpose()
+                    };
+                    let (from, until) = (moment(&self.from, "from")?, moment(&self.until, "until")?);
+                    Some(Period { from, until, zone: zone.clone() })
+                }
+            };
+            *reply = Some(AutoReply {
+                enabled: true,
+                subject: self.subject.clone().unwrap_or_default(),
+                text: said.trim().to_owned(),
+                to_colleagues: self.to_colleagues.clone(),
+                only_colleagues: self.only_colleagues,
+                period,
+            });
+        }
+        self.state.say(reply, self.text.is_some(), |reply, on| reply.enabled = on, text)
+    }
+}
+
+impl ForwardArgs {
+    fn say(&self, forward: &mut Option<AutoForward>, text: &Text) -> Result<(), Failed> {
+        if !self.to.is_empty() {
+            let target = |(number, to): (usize, &String)| {
+                let wrong = |error| bad(RulesFault::Target(error).at(format!("/forward/to/{number}")), text);
+                MailAddress::parse(to).map_err(wrong)
+            };
+            let to = self.to.iter().enumerate().map(target).collect::<Result<_, Failed>>()?;
+            *forward = Some(AutoForward { enabled: true, to, keep: !self.away });
+        }
+        self.state.say(forward, !self.to.is_empty(), |forward, on| forward.enabled = on, text)
+    }
+}
+
+impl State {
+    fn say<T>(
+        &self,
+        said: &mut Option<T>,
+        is_said: bool,
+        switch: impl FnOnce(&mut T, bool),
+        text: &Text,
+    ) -> Result<(), Failed> {
+        if self.remove {
+            *said = None;
+            return Ok(());
+        }
+        if self.on || self.off {
+            let said = said.as_mut().ok_or_else(|| Failed::Said(say!(text, "automatic-nothing")))?;
+            switch(said, self.on);
+        } else if !is_said {
+            return Err(Failed::Said(say!(text, "automatic-nothing")));
+        }
+        Ok(())
+    }
+}
+
+async fn seen_automatic(office: &Office, key: AccountKey, text: &Text) -> Result<SeenAutomatic, Failed> {
+    office.administration().automatic(&OPERATOR, key).await.map_err(|error| refused(error, text))
+}
+
+/// Changes how letters are answered and forwarded, and shows it.
+async fn change_automatic(
+    office: &Office,
+    member: &str,
+    change: impl FnOnce(&mut Automatic) -> Result<(), Failed>,
+    text: &Text,
+    output: &mut Output<'_>,
+) -> Result<(), Failed> {
+    let key = office.account(member, text).await?.key;
+    let seen = seen_automatic(office, key, text).await?;
+    let mut automatic = seen.automatic.clone();
+    change(&mut automatic)?;
+    let changed = office.administration().change_automatic(&OPERATOR, key, &seen, &automatic).await;
+    show_automatic(member, &changed.map_err(|error| refused(error, text))?, text, output)
+}
+
+fn show_automatic(
+    member: &str,
+    seen: &SeenAutomatic,
+    text: &Text,
+    output: &mut Output<'_>,
+) -> Result<(), Failed> {
+    let Automatic { reply, forward } = &seen.automatic;
+    let state = |on: Option<bool>| match on {
+        None => say!(text, "automatic-none"),
+        Some(true) => say!(text, "word-on"),
+        Some(false) => say!(text, "word-off"),
+    };
+    let answered = state(reply.as_ref().map(|reply| reply.enabled));
+    let mut lines = vec![format!("{}: {answered}", say!(text, "automatic-reply"))];
+    if let Some(period) = reply.as_ref().and_then(|reply| reply.period.as_ref()) {
+        let shown = |moment: Option<Timestamp>| moment.map_or_else(|| "–".to_owned(), |it| period.shown(it));
+        let (from, until, zone) = (shown(period.from), shown(period.until), period.zone.as_str());
+        lines.push(say!(text, "automatic-period", from = from, until = until, zone = zone));
+    }
+    lines.extend(reply.iter().map(|reply| clean(&reply.text)));
+    let forwarded = state(forward.as_ref().map(|forward| forward.enabled));
+    let is_kept = forward.as_ref().is_some_and(|forward| forward.enabled && forward.keep);
+    let kept = if is_kept { format!(" {}", say!(text, "automatic-kept")) } else { String::new() };
+    lines.push(format!("{}: {forwarded}{kept}", say!(text, "automatic-forward")));
+    for (address, state) in way_names(&seen.ways) {
+        lines.push(say!(text, "automatic-target", address = address, state = state));
+    }
+    if forward.is_some() && !seen.may_forward {
+        lines.push(say!(text, "automatic-may-not", member = member));
+    }
+    Ok(output.result(&lines.join("\n"), &json!(AutomaticDocument::from(seen)))?)
 }
 
 fn bad(error: RulesError, text: &Text) -> Failed {
@@ -435,5 +641,59 @@ mod tests {
         }
         let log = done(&it, "log list", false).await.expect("listed").join(" ");
         assert!(log.contains("rules.change") && !log.contains("foe@other.example"), "{log}");
+    }
+
+    /// Feature RUL-06 (part): said and shown by commands; only the owner confirms an address elsewhere
+    /// Feature RUL-07 (part): said and shown by commands
+    /// Feature RUL-08 (part): the organisation's permission by commands
+    #[tokio::test(flavor = "multi_thread")]
+    async fn answers_and_forwards_are_said_by_commands() {
+        let it = test_office::office().await;
+        let address = it.account.address.to_string();
+        let run = async |line: &str| done(&it, line, true).await.map(|lines| documents(&lines));
+        let line = format!("rules reply {address} --text Away. --from 2026-12-24T18:00 --zone Asia/Shanghai");
+        let said = run(&line).await.expect("said");
+        assert_eq!(
+            (&said[0]["reply"]["text"], &said[0]["reply"]["enabled"]),
+            (&json!("Away."), &json!(true))
+        );
+        assert_eq!(said[0]["reply"]["period"]["from"], "2026-12-24T18:00");
+        let said = run(&format!("rules forward {address} me@far.example --away")).await.expect("said");
+        assert_eq!(said[0]["forward"], json!({ "enabled": true, "to": ["me@far.example"], "keep": false }));
+        assert_eq!(said[0]["targets"], json!([{ "address": "me@far.example", "state": "unconfirmed" }]));
+        let allowed = run("sending forwarding --allow").await.expect("allowed");
+        assert_eq!(allowed, [json!({ "of": "everybody", "allowed": true })]);
+        let but = run(&format!("sending forwarding {address} --forbid")).await.expect("forbidden");
+        assert_eq!(but[0], json!({ "of": { "account": address }, "allowed": false }));
+        let shown = done(&it, &format!("rules automatic {address}"), false).await.expect("shown").join("\n");
+        for part in ["Away.", "2026-12-24T18:00", "me@far.example: unconfirmed", "does not let"] {
+            assert!(shown.contains(part), "{part}: {shown}");
+        }
+        run(&format!("sending forwarding {address} --lift")).await.expect("lifted");
+        let said = run(&format!("rules automatic {address}")).await.expect("shown");
+        assert_eq!(said[0]["may_forward"], json!(true));
+        let said = run(&format!("rules reply {address} --off")).await.expect("off");
+        assert_eq!(said[0]["reply"]["enabled"], json!(false));
+        let said = run(&format!("rules reply {address} --remove")).await.expect("removed");
+        assert_eq!((&said[0]["reply"], &said[0]["forward"]["keep"]), (&json!(null), &json!(false)));
+        // Rules are said beside it.
+        run(&format!("rules refuse {address} spam.example")).await.expect("refused");
+        let said = run(&format!("rules forward {address} --off")).await.expect("off");
+        assert_eq!(said[0]["forward"]["enabled"], json!(false));
+        for (bad, why) in [
+            (format!("rules reply {address} --on"), "nothing"),
+            (format!("rules forward {address} {address}"), "own"),
+            (format!("rules forward {address} a@b.example a@b.example"), "twice"),
+            (format!("rules forward {address} no_address"), "not a mail address"),
+            (format!("rules reply {address} --text Away. --from soon --zone Asia/Shanghai"), "period"),
+        ] {
+            let refused = run(&bad).await.expect_err(&bad);
+            assert!(refused.contains(why), "{bad}: {refused}");
+        }
+        let log = done(&it, "log list", false).await.expect("listed").join(" ");
+        assert!(
+            log.contains("automatic.change") && log.contains("forwarding.change") && !log.contains("Away"),
+            "{log}"
+        );
     }
 }

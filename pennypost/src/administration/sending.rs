@@ -56,6 +56,25 @@ pub struct LimitArgs {
     lift: bool,
 }
 
+/// Who may forward.
+#[derive(Debug, Args)]
+pub struct ForwardingArgs {
+    /// Addresses of accounts
+    accounts: Vec<String>,
+    /// They may
+    #[arg(long)]
+    allow: bool,
+    /// They may not: what they have said is kept
+    #[arg(long, conflicts_with = "allow")]
+    forbid: bool,
+    /// Nothing is said of these accounts any more
+    #[arg(long, conflicts_with_all = ["allow", "forbid"], requires = "accounts")]
+    lift: bool,
+    /// Name or id of the tenant; may be left out if there is only one
+    #[arg(long)]
+    tenant: Option<String>,
+}
+
 /// Subcommands of `sending`.
 #[derive(Debug, Subcommand)]
 pub enum SendingCommand {
@@ -86,6 +105,14 @@ pub enum SendingCommand {
   pennypost sending limit --department Sales --lift
 The word about an account goes before that about its tags, that before the nearest of its departments, that before everybody.")]
     Limit(LimitArgs),
+    /// Show or say who may have letters forwarded by themselves: nobody may unless it is said
+    #[command(after_help = "Examples:
+  pennypost sending forwarding
+  pennypost sending forwarding --allow
+  pennypost sending forwarding ann@example.com --allow
+  pennypost sending forwarding ann@example.com --lift
+Without addresses it is said of everybody of whom nothing else is said.")]
+    Forwarding(ForwardingArgs),
     /// Show what holds for an account, and how many it has sent outside of late
     #[command(after_help = "Example:\n  pennypost sending of ann@example.com")]
     Of {
@@ -119,8 +146,54 @@ pub async fn run(
             changed(office, &tenant, change, text, output).await
         }
         SendingCommand::Limit(args) => limit(office, args, text, output).await,
+        SendingCommand::Forwarding(args) => forwarding(office, args, text, output).await,
         SendingCommand::Of { address } => of(office, address, text, output).await,
     }
+}
+
+async fn forwarding(
+    office: &Office,
+    args: &ForwardingArgs,
+    text: &Text,
+    output: &mut Output<'_>,
+) -> Result<(), Failed> {
+    let tenant = tenant(office, args.tenant.as_deref(), text).await?;
+    let administration = office.administration();
+    let told = |error: AdminError| refused(error, text);
+    let seen = administration.forwarding_rules(&OPERATOR, tenant.id).await.map_err(told)?;
+    let mut rules = seen.clone();
+    for address in &args.accounts {
+        let key = office.account(address, text).await?.key;
+        if key.tenant != tenant.id {
+            return Err(DirectoryError::OtherTenant(address.clone()).into());
+        }
+        match args.allow || args.forbid {
+            true => rules.accounts.insert(key.account, args.allow),
+            false if args.lift => rules.accounts.remove(&key.account),
+            false => None,
+        };
+    }
+    if args.accounts.is_empty() && (args.allow || args.forbid) {
+        rules.everybody = args.allow;
+    }
+    if rules != seen {
+        administration.change_forwarding_rules(&OPERATOR, tenant.id, &seen, &rules).await.map_err(told)?;
+    }
+    let may = |allowed: bool| match allowed {
+        true => say!(text, "forwarding-allowed"),
+        false => say!(text, "forwarding-forbidden"),
+    };
+    let mut rows = Vec::new();
+    for (account, allowed) in &rules.accounts {
+        let found = office.directory.account(AccountKey { tenant: tenant.id, account: *account }).await?;
+        let address = found.map_or_else(|| account.to_string(), |found| found.address.to_string());
+        let row = json!({ "of": { "account": address }, "allowed": allowed });
+        rows.push((vec![address, may(*allowed)], row));
+    }
+    let row = json!({ "of": "everybody", "allowed": rules.everybody });
+    rows.push((vec![say!(text, "word-everybody"), may(rules.everybody)], row));
+    let heads = vec![say!(text, "sending-who"), say!(text, "forwarding-everybody")];
+    Ok(output.table(heads, rows, "")?)
 }
 
 async fn limit(

@@ -337,8 +337,28 @@ actions! {
     RulesRead "rules.read" Members Read Account Oneself All;
     /// Say something else (RUL-01, RCV-07, RCV-08).
     RulesChange "rules.change" Members Write Account Oneself NobodyBelow;
+    /// Look at how letters of a member are answered and forwarded by themselves.
+    AutomaticRead "automatic.read" Members Read Account Oneself All;
+    /// Say how they are (RUL-06, RUL-07).
+    AutomaticChange "automatic.change" Members Write Account Oneself NobodyBelow;
+    /// Have an address elsewhere agree that one's own letters are forwarded there, or take that back.
+    ForwardTargetSet "forward-target.set" Members Write Account Oneself Owner;
+    /// Look who may have letters forwarded by themselves (RUL-08).
+    ForwardingRead "forwarding.read" Policies Read Tenant Nobody All;
+    /// Say who may.
+    ForwardingChange "forwarding.change" Policies Write Tenant Nobody All;
     /// Look what rules would do to one's own last letters.
     RulesTry "rules.try" Members Read Account Oneself Owner;
+    /// Look at letters of a member that go later, and at those that were to (SND-08).
+    HeldRead "held.read" Log Read Account Oneself All;
+    /// Take such a letter back, or let it go at another time, or now.
+    HeldChange "held.change" Members Write Account Oneself NobodyBelow;
+    /// Look at how long a member's letters wait, so that he can take them back.
+    UndoRead "undo.read" Members Read Account Oneself All;
+    /// Say how long they wait.
+    UndoChange "undo.change" Members Write Account Oneself NobodyBelow;
+    /// Look at the letters that a member has sent, and at what became of them (DLV-01, DLV-05).
+    OwnLetterRead "own-letter.read" Log Read Account Oneself All;
     /// List tags, look at one (ORG-25).
     TagRead "tag.read" Members Read Tenant Nobody All;
     /// Add a tag.

@@ -257,8 +257,8 @@ fn members_have_their_own() {
     let own = AccountKey { tenant: OURS, account: AccountId(9) };
     let authority = Authority::default();
     let scope = Scope::Account { key: own, departments: &[], authority: &authority };
-    let member = person(Authority::default(), of(&["members:write", "notices:write"]));
-    let reader = person(Authority::default(), of(&["members:read", "notices:read"]));
+    let member = person(Authority::default(), of(&["members:write", "notices:write", "log:read"]));
+    let reader = person(Authority::default(), of(&["members:read", "notices:read", "log:read"]));
     for action in Action::ALL.iter().copied().filter(|action| action.target() == Target::Account) {
         let allowed = authorise(&member, action, &scope) == Decision::Allow;
         let is_for_keys = action.is_ones_own() && !action.is_owners();

@@ -2,6 +2,7 @@
 
 use pennypost_connector::SmsError;
 use pennypost_directory::{DirectoryError, Function, SignInError};
+use pennypost_held::HeldError;
 use pennypost_hooks::HookError;
 use pennypost_model::codec::CodecError;
 use pennypost_organisation::FileError;
@@ -130,6 +131,23 @@ pub enum Conflict {
     /// A long operation that has ended.
     #[error("it has ended")]
     TaskOver,
+    /// As many letters of the account wait as may.
+    #[error("as many letters of the account wait as may")]
+    LettersFull {
+        /// How many may.
+        letters: usize,
+        /// How many MB.
+        megabytes: u64,
+    },
+    /// A letter that was to go later has gone.
+    #[error("the letter has gone")]
+    LetterGone,
+    /// A letter that was to go later was taken back.
+    #[error("the letter was taken back")]
+    LetterBack,
+    /// A letter that was to go later could not go.
+    #[error("the letter could not go, and its writer was told")]
+    LetterUnsent,
     /// The operator has not said where the pages for people are, for which passkeys are made.
     #[error("the operator has not said yet where the pages for people are")]
     NoPages,
@@ -322,6 +340,20 @@ pub enum Invalid {
     /// A time that has passed.
     #[error("the end has passed")]
     Past,
+    /// A time at which no letter goes.
+    #[error("a letter goes later at a time to come within {days} days")]
+    SendTime {
+        /// Days.
+        days: u16,
+    },
+    /// For how long no letter waits.
+    #[error("letters wait for {least} to {most} seconds, or not at all")]
+    UndoWindow {
+        /// Seconds at least.
+        least: u16,
+        /// Seconds at most.
+        most: u16,
+    },
     /// A life of sessions that can't be.
     #[error(
         "sessions last 15 minutes to 90 days, and may be idle for 5 minutes at least and not for longer than they last"
@@ -416,6 +448,20 @@ impl From<PortError> for AdminError {
 impl From<CodecError> for AdminError {
     fn from(error: CodecError) -> AdminError {
         AdminError::Directory(error.into())
+    }
+}
+
+impl From<HeldError> for AdminError {
+    fn from(error: HeldError) -> AdminError {
+        match error {
+            HeldError::Port(error) => error.into(),
+            HeldError::Item(error) => error.into(),
+            HeldError::Directory(error) => error.into(),
+            HeldError::Store(error) => {
+                PortError::Damaged { port: "objects", cause: error.to_string() }.into()
+            }
+            HeldError::Contended => DirectoryError::Contended.into(),
+        }
     }
 }
 

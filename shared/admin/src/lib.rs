@@ -51,6 +51,7 @@ mod accounts;
 mod action;
 mod addresses;
 mod authorise;
+mod automatic;
 mod bulletins;
 mod business;
 mod call;
@@ -67,6 +68,7 @@ mod error;
 mod factors;
 mod friends;
 mod grants;
+mod held;
 mod home;
 mod inviting;
 mod joining;
@@ -79,6 +81,7 @@ mod mobiles;
 mod notices;
 pub mod operations;
 mod orders;
+mod own_letters;
 mod own_prefix;
 mod passkeys;
 mod people;
@@ -129,6 +132,7 @@ pub use action::{Action, Target};
 pub use authorise::{
     Actor, Authority, Decision, Granted, Means, Presence, Reach, Scope, Standing, Why, authorise,
 };
+pub use automatic::{SeenAutomatic, way_names};
 pub use bulletins::{
     Bulletin, BulletinKind, BulletinText, MAX_BULLETIN_TENANTS, MAX_BULLETIN_TEXT, MAX_BULLETIN_TITLE,
     NewBulletin, ReadBulletins, SeenBulletin,
@@ -147,6 +151,7 @@ pub use erasing::{KEPT as KEPT_PARTITIONS, PARTITIONS};
 pub use error::{AdminError, Conflict, Invalid};
 pub use friends::SeenFriend;
 pub use grants::{Grant, Grants, MAX_GRANTS, MAX_REACH};
+pub use held::SeenHeld;
 pub use home::{Before, BulletinsOnHome, DomainOnHome, EditionCard, GuideStep, Home, PlanCard, Reminder};
 pub use inviting::{InvitationWay, MAX_INVITED};
 pub use joining::{Accepted, Leads, SeenInvitation};
@@ -159,6 +164,7 @@ pub use mobiles::MobileLogin;
 pub use notices::NoticeSender;
 pub use operations::{Book, By, Checked, Entry, Origin, Outcome, Record};
 pub use orders::{Approval, NewOrder};
+pub use own_letters::{DeliveryState, OwnLetter, RecipientState};
 pub use passkeys::{PasskeyOffer, PasskeyRequest};
 pub use pennypost_connector::SmsError;
 pub use pennypost_directory::DepartmentId;

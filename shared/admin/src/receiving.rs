@@ -157,8 +157,11 @@ impl Administration {
         let object = key.account.to_string();
         let about = About::new(Some(key.tenant), Action::RulesChange, &object);
         let account = self.permitted(call, &about, key).await?;
+        // That is said apart.
+        rules.automatic.clone_from(&seen.stored.automatic);
         rules.check().map_err(DirectoryError::from)?;
         self.find_folders(key, seen, &mut rules).await?;
+        self.check_forwards(key, &seen.stored, &rules).await?;
         let address = account.address.to_string();
         let about = About { object: &address, ..about }.from(counts(&seen.stored)).to(counts(&rules));
         self.act(call, &about, async {

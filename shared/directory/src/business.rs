@@ -491,6 +491,19 @@ impl Directory {
         Ok(())
     }
 
+    /// The account of who uses a business mailbox, if he still does and may be here at all.
+    ///
+    /// # Errors
+    /// The port's.
+    #[pennypost_ports::compiled_here]
+    pub async fn mailbox_user(
+        &self,
+        user: AccountId,
+        mailbox: AccountKey,
+    ) -> Result<Option<Account>, DirectoryError> {
+        self.standing_user(user, mailbox).await
+    }
+
     /// The account of who made a token, if he still uses the mailbox and may be here at all.
     pub(crate) async fn standing_user(
         &self,

@@ -11,6 +11,11 @@
 //! | `T` | `policy` | [`pennypost_policy::TenantPolicy`] |
 //! | `T` | `members-with-rules` | who may have rules of what they receive (`member_rules`) |
 //! | `T/rules` | `A` | what a member has said of what he receives: [`MemberRules`] |
+//! | `T/undo-windows` | `A` | for how long a member's letters wait, so that he can take them back: [`UndoWindow`] |
+//! | `T` | `forwarding` | who may forward by itself (`forwarding`) |
+//! | `T` | `forward-key` | what reverse-paths of forwarded letters are marked by (`forward_path`) |
+//! | `T/forward-targets` | `A` | addresses elsewhere whose owners take what is forwarded (`forwarding`) |
+//! | `T/answered` | `A` | whom an account has answered of late (`forwarding`) |
 //! | `T` | `domain/NAME` | [`Domain`] |
 //! | `T/accounts` | `A` | [`Account`] |
 //! | `T/credentials` | `A` | argon2id PHC string and SCRAM keys; never logged, never listed |
@@ -81,6 +86,8 @@ mod ending;
 mod erased;
 mod error;
 mod factor_item;
+mod forward_path;
+mod forwarding;
 mod fresh_password;
 mod friends;
 mod group;
@@ -127,6 +134,7 @@ mod store;
 mod tenant;
 mod throttle;
 mod token;
+mod undo;
 mod vip;
 mod voice;
 
@@ -150,6 +158,11 @@ pub use domain::{CatchAll, Domain, DomainHealth, DomainState};
 pub use domain_life::{DomainContents, MAX_DOMAINS};
 pub use erased::{ERASED_KEPT, Erased};
 pub use error::{DirectoryError, Kind};
+pub use forward_path::ForwardKey;
+pub use forwarding::{
+    ANSWERED, Answering, FORWARD_CODE_MINUTES, ForwardTargets, ForwardingRules, MAX_ANSWERED, MAX_FORWARDING,
+    MAX_PROVED,
+};
 pub use friends::{
     FRIEND_INVITATION_LIFE, Friend, FriendStanding, Reach, Reached, ReportOf, is_of_dead_address, list_id,
 };
@@ -212,6 +225,7 @@ pub use standing::{AccessTokens, Attempt, ClientProtocol, PasswordState, SignInK
 pub use store::{Listed, MAX_PAGE, Page, fold_name};
 pub use tenant::{Tenant, TenantState, organisation_name};
 pub use token::{MAX_TOKENS, Token, TokenId, TokenScope, TokenUse};
+pub use undo::UndoWindow;
 pub use voice::Voice;
 
 /// The directory of the post office. Cheap to clone; clones share the memory of sign-ins.
@@ -231,6 +245,12 @@ pub struct Directory {
 }
 
 impl Directory {
+    /// The control port on which it stands, for what stands beside it.
+    #[must_use]
+    pub fn control(&self) -> Arc<dyn Control> {
+        Arc::clone(&self.control)
+    }
+
     /// A directory over these ports.
     #[must_use]
     pub fn new(control: Arc<dyn Control>, clock: Arc<dyn Clock>, ids: Arc<dyn Ids>) -> Directory {

@@ -206,6 +206,7 @@ impl Directory {
         // While it is in the bin nothing opens it.
         self.forget_credentials(key).await?;
         self.forget_member_rules(key).await?;
+        self.forget_undo_window(key).await?;
         if let Some(credential) = credential {
             self.write(&credential_key(key), &credential, Expected::Any).await?;
         }
@@ -255,6 +256,7 @@ impl Directory {
         // Before it changes: else what was the person's would open the business mailbox if the process died in between.
         self.forget_credentials(key).await?;
         self.forget_member_rules(key).await?;
+        self.forget_undo_window(key).await?;
         self.try_change_account(key, |account| {
             check(account)?;
             account.kind = AccountKind::Business;
@@ -276,6 +278,7 @@ impl Directory {
         .await?;
         // Who was about to say something has written it meanwhile.
         self.forget_member_rules(key).await?;
+        self.forget_undo_window(key).await?;
         self.erase(&bin_key(key)).await
     }
 
@@ -370,6 +373,7 @@ impl Directory {
             self.forget_users(key).await?;
             self.forget_recovery(key).await?;
             self.forget_member_rules(key).await?;
+            self.forget_undo_window(key).await?;
             self.forget_password_reminder(key).await?;
             self.forget_cuts(key).await?;
             self.erase(&sent_key(key)).await?;
@@ -377,6 +381,7 @@ impl Directory {
         }
         // Who was about to say something when the account went has written it meanwhile.
         self.forget_member_rules(key).await?;
+        self.forget_undo_window(key).await?;
         self.erase(&bin_key(key)).await
     }
 }

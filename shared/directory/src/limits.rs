@@ -181,7 +181,8 @@ impl ClientRules {
     }
 
     /// These, with what is said about an account by itself: of a business mailbox also about the one who uses it.
-    pub(crate) fn limited_to(mut self, account: &Account) -> ClientRules {
+    #[must_use]
+    pub fn limited_to(mut self, account: &Account) -> ClientRules {
         if account.is_blocked(Blockable::MailPrograms) {
             (self.imap.open, self.pop3.open) = (false, false);
         }

@@ -7,15 +7,18 @@
 //!
 //! What is damaged holds up no mail, and can be said anew: of the bits all count as set then.
 
+use std::collections::BTreeSet;
+
 use pennypost_model::codec::{CodecError, Versioned, decode};
 use pennypost_model::{AccountId, AccountKey, TenantId};
+use pennypost_policy::rules::Ways;
 use pennypost_policy::{MailAddress, MemberRules, Personal, TenantPolicy};
 use pennypost_ports::{Consistency, ControlKey, Expected};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::store::MAX_ATTEMPTS;
-use crate::{Directory, DirectoryError};
+use crate::{Directory, DirectoryError, MailReach};
 
 /// Bits of the item that says whose rules are asked: 2 KB, half a unit of reading.
 const BITS: usize = 16 * 1024;
@@ -148,7 +151,23 @@ impl Directory {
             true => self.own_addresses(key).await?,
             false => Vec::new(),
         };
-        Ok(Personal { version, rules, own, unreadable: false })
+        let targets: BTreeSet<MailAddress> = rules.forwards().map(|(_, to)| to.clone()).collect();
+        let mut personal = Personal { version, rules, own, ..Personal::default() };
+        if (!targets.is_empty() || personal.rules.has_replies())
+            && let Some(account) = self.account(key).await?
+        {
+            // What is damaged holds up no mail here, either: it stays, and is neither forwarded nor answered.
+            let (ways, reach) = match self.ways_of(&account, targets).await {
+                Err(error) if !error.is_temporary() => {
+                    tracing::error!(account = %key, %error, "where letters are forwarded can't be read");
+                    (Ways::new(), MailReach::Nobody)
+                }
+                read => read?,
+            };
+            (personal.ways, personal.answers_outside) = (ways, reach.holds(false));
+            personal.from = reach.holds(true).then_some((account.address, account.display_name));
+        }
+        Ok(personal)
     }
 
     /// The address of an account, and those that are noted as its aliases.
@@ -227,7 +246,8 @@ impl Directory {
     /// Forgets what somebody has said who has the account no more.
     pub(crate) async fn forget_member_rules(&self, key: AccountKey) -> Result<(), DirectoryError> {
         self.forget_quarantine_digest(key).await?;
-        self.erase(&rules_key(key)).await
+        self.erase(&rules_key(key)).await?;
+        self.forget_forwarding(key).await
     }
 }
 

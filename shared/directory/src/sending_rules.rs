@@ -312,6 +312,19 @@ impl Directory {
         self.outward_with(&standing.account, standing.user.as_deref()).await
     }
 
+    /// The same for an account, where somebody else perhaps uses it.
+    ///
+    /// # Errors
+    /// The port's.
+    #[pennypost_ports::compiled_here]
+    pub async fn outward_for(
+        &self,
+        account: &Account,
+        user: Option<&Account>,
+    ) -> Result<Outward, DirectoryError> {
+        self.outward_with(account, user).await
+    }
+
     async fn outward_with(
         &self,
         account: &Account,

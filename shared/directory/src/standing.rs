@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use pennypost_model::AccountKey;
+use pennypost_model::{AccountId, AccountKey};
 use sha2::{Digest, Sha256};
 
 use crate::password::Credential;
@@ -216,6 +216,12 @@ impl Standing {
             self.rules = self.rules.limited_to(user);
             self.user = Some(Box::new(user.clone()));
         }
+    }
+
+    /// Who uses it, where it is a business mailbox.
+    #[must_use]
+    pub fn user(&self) -> Option<AccountId> {
+        self.user.as_ref().map(|user| user.key.account)
     }
 
     /// Was it the account's password that was shown?

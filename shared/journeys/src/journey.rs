@@ -6,7 +6,7 @@ use pennypost_model::trace::{
     TraceStep,
 };
 use pennypost_model::{AccountKey, EventId, TenantId, Timestamp, codec};
-use pennypost_policy::SENT_REASON;
+use pennypost_policy::{DRAFT_REASON, SENT_REASON};
 use pennypost_ports::LogRecord;
 
 /// The way of one message.
@@ -226,10 +226,10 @@ impl Journey {
         self.delivery.as_ref().map_or(processing, |delivery| &delivery.reverse_path)
     }
 
-    /// Whom it is for, as far as that is known: whoever has the copy in Sent is none of them.
+    /// Whom it is for, as far as that is known: whoever has the copy in Sent, or has it back in Drafts, is none of them.
     pub fn recipients(&self) -> impl Iterator<Item = &TraceRecipient> {
         let recipients = self.delivery.iter().flat_map(|delivery| &delivery.recipients);
-        recipients.filter(|recipient| !is_sent_copy(recipient))
+        recipients.filter(|recipient| !is_sent_copy(recipient) && !is_draft(recipient))
     }
 
     /// Is `wanted` (in lower case) in its Message-ID, subject, sender, a recipient's address, or what the service that
@@ -288,6 +288,12 @@ impl Delivery {
 #[must_use]
 pub fn is_sent_copy(recipient: &TraceRecipient) -> bool {
     recipient.reasons.iter().any(|reason| reason == SENT_REASON)
+}
+
+/// Is it the copy of whoever has taken the message back?
+#[must_use]
+pub fn is_draft(recipient: &TraceRecipient) -> bool {
+    recipient.reasons.iter().any(|reason| reason == DRAFT_REASON)
 }
 
 /// Does `text` contain `wanted`, which is in lower case?

@@ -10,5 +10,5 @@ mod journey;
 mod read;
 
 pub use count::{Counted, Counts, DAY_MILLIS, count_day, day_of};
-pub use journey::{Delivery, Journey, Processing, Remote, Tried, contains, is_sent_copy};
+pub use journey::{Delivery, Journey, Processing, Remote, Tried, contains, is_draft, is_sent_copy};
 pub use read::{Backwards, journey, read};

@@ -42,10 +42,23 @@ pub async fn compressed_beside(raw: Vec<u8>) -> Result<(StoredMessage, Vec<u8>),
 ///
 /// # Errors
 /// The port's.
-pub async fn for_the_queue(
+pub async fn for_the_queue(objects: &dyn Objects, accepted: Accepted, spool: EventId) -> PortResult<Vec<u8>> {
+    encoded(objects, accepted, (spool, false)).await
+}
+
+/// The same of a letter of our own whose id was fixed before: what an earlier try has put down under it is as good.
+///
+/// # Errors
+/// The port's.
+pub async fn again_for_the_queue(objects: &dyn Objects, accepted: Accepted) -> PortResult<Vec<u8>> {
+    let spool = accepted.id;
+    encoded(objects, accepted, (spool, true)).await
+}
+
+async fn encoded(
     objects: &dyn Objects,
     mut accepted: Accepted,
-    spool: EventId,
+    spool: (EventId, bool),
 ) -> PortResult<Vec<u8>> {
     let is_large = matches!(&accepted.body, Body::Inline(stored) if stored.stored_len() > Body::INLINE_LIMIT);
     if is_large {
@@ -63,17 +76,21 @@ pub async fn for_the_queue(
     Ok(codec::encode(&event))
 }
 
-async fn put_aside(objects: &dyn Objects, accepted: &mut Accepted, spool: EventId) -> PortResult<()> {
+async fn put_aside(
+    objects: &dyn Objects,
+    accepted: &mut Accepted,
+    (spool, may_be_there): (EventId, bool),
+) -> PortResult<()> {
     let Body::Inline(stored) = &accepted.body else { return Ok(()) };
     let object = names::spool(accepted.tenant, spool);
     let (size, bytes) = (stored.size, codec::encode(stored));
     match objects.put_unique(&object, bytes.into()).await? {
-        Created::Stored => {
+        Created::Exists if !may_be_there => {
+            Err(PortError::Unavailable { port: "objects", cause: "a fresh id was taken".to_owned() })
+        }
+        Created::Stored | Created::Exists => {
             accepted.body = Body::Spooled { object, size };
             Ok(())
-        }
-        Created::Exists => {
-            Err(PortError::Unavailable { port: "objects", cause: "a fresh id was taken".to_owned() })
         }
     }
 }

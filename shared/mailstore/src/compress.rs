@@ -55,7 +55,7 @@ pub fn decompress(stored: &StoredMessage) -> Result<Vec<u8>, StoreError> {
 ///
 /// # Errors
 /// [`StoreError::Damaged`] if it is not what was compressed.
-pub fn header(stored: &StoredMessage) -> Result<Vec<u8>, StoreError> {
+pub fn decompress_header(stored: &StoredMessage) -> Result<Vec<u8>, StoreError> {
     decompress_block(&stored.header, stored.header_len.min(2 << 30) as usize)
 }
 

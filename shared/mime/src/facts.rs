@@ -226,7 +226,8 @@ fn find_preview(raw: &[u8], structure: &Structure, places: &[Place]) -> String {
     String::new()
 }
 
-/// Auto-Submitted (RFC 3834 section 5), Precedence as lists and bulk mailers set it, List-Id (RFC 2919).
+/// Auto-Submitted (RFC 3834 section 5), Precedence as lists and bulk mailers set it, List-Id (RFC 2919)
+/// and other fields of lists (RFC 2369).
 fn is_automatic(fields: &Fields<'_>) -> bool {
     let word = |value: &[u8]| {
         let text = unfold(value, 100).to_ascii_lowercase();
@@ -235,6 +236,7 @@ fn is_automatic(fields: &Fields<'_>) -> bool {
     fields.auto_submitted.map(word).is_some_and(|kind| !kind.is_empty() && kind != b"no")
         || fields.precedence.map(word).is_some_and(|kind| matches!(&*kind, b"bulk" | b"list" | b"junk"))
         || fields.list_id.is_some()
+        || fields.is_of_list
 }
 
 #[cfg(test)]
@@ -297,6 +299,8 @@ mod tests {
             ("Precedence: list", true),
             ("Precedence: first-class", false),
             ("List-Id: x", true),
+            ("LIST-Unsubscribe: <mailto:x@y.example>", true),
+            ("Listen: x", false),
         ] {
             assert_eq!(parse(format!("{header}\r\n\r\n").as_bytes()).1.automatic, automatic, "{header}");
         }

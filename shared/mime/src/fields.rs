@@ -33,6 +33,8 @@ pub(crate) struct Fields<'a> {
     pub auto_submitted: Option<&'a [u8]>,
     pub precedence: Option<&'a [u8]>,
     pub list_id: Option<&'a [u8]>,
+    /// There are other fields of lists (RFC 2369, RFC 8058).
+    pub is_of_list: bool,
 }
 
 impl<'a> Fields<'a> {
@@ -73,6 +75,7 @@ impl<'a> Fields<'a> {
             b"to" => return push(&mut self.to, value),
             b"cc" => return push(&mut self.cc, value),
             b"bcc" => return push(&mut self.bcc, value),
+            name if name.starts_with(b"list-") => return self.is_of_list = true,
             _ => return,
         };
         once.get_or_insert(value);

@@ -88,6 +88,18 @@ pub fn decode_without_last<T: DeserializeOwned>(kind: &'static str, body: &[u8])
     decode_plain(kind, &[body, &[0]].concat())
 }
 
+/// The same of a value that had all but the last `missing` ones.
+///
+/// # Errors
+/// [`CodecError::Damaged`].
+pub fn decode_without<T: DeserializeOwned>(
+    kind: &'static str,
+    body: &[u8],
+    missing: usize,
+) -> Result<T, CodecError> {
+    decode_plain(kind, &[body, &vec![0; missing]].concat())
+}
+
 /// The value in `bytes`.
 ///
 /// # Errors

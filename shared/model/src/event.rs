@@ -78,6 +78,8 @@ pub enum Event {
     Notified(Notified),
     /// For send-remote: a message with its recipients outside, and no others.
     Outbound(Box<Accepted>),
+    /// For send-remote: the same, of a message that accounts forward to addresses elsewhere.
+    Forwarding(Box<Forwarding>),
 }
 
 impl Versioned for Event {
@@ -95,7 +97,7 @@ impl Event {
             Event::Changed(_) => Stage::Notify,
             Event::House(_) => Stage::Housekeep,
             Event::Notified(_) => Stage::Receive,
-            Event::Outbound(_) => Stage::SendRemote,
+            Event::Outbound(_) | Event::Forwarding(_) => Stage::SendRemote,
         }
     }
 
@@ -123,6 +125,7 @@ impl Event {
     pub fn tenant(&self) -> TenantId {
         match self {
             Event::Accepted(accepted) | Event::Outbound(accepted) => accepted.tenant,
+            Event::Forwarding(forwarding) => forwarding.accepted.tenant,
             Event::Parsed(parsed) => parsed.accepted.tenant,
             Event::Decided(decided) => decided.accepted.tenant,
             Event::Changed(changed) => changed.account.tenant,
@@ -145,6 +148,7 @@ impl Event {
     pub fn message(&self) -> Option<EventId> {
         match self {
             Event::Accepted(accepted) | Event::Outbound(accepted) => Some(accepted.id),
+            Event::Forwarding(forwarding) => Some(forwarding.accepted.id),
             Event::Parsed(parsed) => Some(parsed.accepted.id),
             Event::Decided(decided) => Some(decided.accepted.id),
             Event::Changed(_) | Event::House(_) | Event::Notified(_) => None,
@@ -183,7 +187,7 @@ impl Accepted {
     pub const fn copy_id(&self, recipient: &Recipient) -> EventId {
         match recipient.via {
             Via::Sent => self.id.sent_copy(),
-            Via::Direct | Via::Alias | Via::Group | Via::CatchAll | Via::Outside => self.id,
+            Via::Direct | Via::Alias | Via::Group | Via::CatchAll | Via::Outside | Via::Drafts => self.id,
         }
     }
 
@@ -263,6 +267,10 @@ pub enum SourceKind {
     Notice(AccountKey),
     /// As [`SourceKind::Submission`], and groups that it is for have members elsewhere, who get it, too (GRP-03).
     ToGroups(Box<ToGroups>),
+    /// As [`SourceKind::ToGroups`], perhaps without groups, and its sender has said of what he wants to hear (RFC 3461).
+    Requested(Box<Requested>),
+    /// Another server's report about a letter that was forwarded: it goes on to whoever had sent that, elsewhere. From `<>`.
+    Returned,
 }
 
 impl SourceKind {
@@ -272,9 +280,12 @@ impl SourceKind {
         match self {
             SourceKind::Submission(submission) => Some(submission),
             SourceKind::ToGroups(to) => Some(&to.submission),
-            SourceKind::Smtp | SourceKind::System | SourceKind::Service { .. } | SourceKind::Notice(_) => {
-                None
-            }
+            SourceKind::Requested(requested) => Some(&requested.to.submission),
+            SourceKind::Smtp
+            | SourceKind::System
+            | SourceKind::Service { .. }
+            | SourceKind::Notice(_)
+            | SourceKind::Returned => None,
         }
     }
 
@@ -283,9 +294,116 @@ impl SourceKind {
     pub fn groups(&self) -> &[GroupElsewhere] {
         match self {
             SourceKind::ToGroups(to) => &to.groups,
+            SourceKind::Requested(requested) => &requested.to.groups,
             _ => &[],
         }
     }
+
+    /// The same groups, to be changed.
+    pub fn groups_mut(&mut self) -> Option<&mut Vec<GroupElsewhere>> {
+        match self {
+            SourceKind::ToGroups(to) => Some(&mut to.groups),
+            SourceKind::Requested(requested) => Some(&mut requested.to.groups),
+            _ => None,
+        }
+    }
+
+    /// Of what its sender wants to hear, if he has said anything.
+    #[must_use]
+    pub fn wishes(&self) -> Option<&Wishes> {
+        match self {
+            SourceKind::Requested(requested) => Some(&requested.wishes),
+            _ => None,
+        }
+    }
+}
+
+/// A message of a member who has said of what he wants to hear.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Requested {
+    /// What is known of it otherwise.
+    pub to: ToGroups,
+    /// Of what.
+    pub wishes: Wishes,
+}
+
+/// Of what the sender of a message wants to hear (RFC 3461).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wishes {
+    /// With a failure the whole message comes back, or its header alone (RET); `None`: nothing was said.
+    pub full: Option<bool>,
+    /// What the sender calls the envelope (ENVID), decoded.
+    pub envelope_id: Option<String>,
+    /// Recipients of whom something was said, each once.
+    pub recipients: Vec<Wish>,
+}
+
+impl Wishes {
+    /// What was said of the recipient at that address of RCPT TO.
+    #[must_use]
+    pub fn of(&self, address: &str) -> Option<&Wish> {
+        self.recipients.iter().find(|wish| wish.address == address)
+    }
+
+    /// Of what is to be told about that recipient: failures and delays, if nothing was said.
+    #[must_use]
+    pub fn notify(&self, address: &str) -> Notify {
+        self.of(address).and_then(|wish| wish.notify).unwrap_or_default()
+    }
+
+    /// Does somebody want to hear of deliveries?
+    #[must_use]
+    pub fn wants_success(&self) -> bool {
+        self.recipients.iter().any(|wish| wish.notify.is_some_and(|notify| notify.success))
+    }
+}
+
+/// What was said of a recipient.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wish {
+    /// The address in RCPT TO.
+    pub address: String,
+    /// Of what is to be told (NOTIFY).
+    pub notify: Option<Notify>,
+    /// The address to which the sender had written (ORCPT): its type, `;`, and the address, decoded.
+    pub original: Option<String>,
+}
+
+/// Of what is to be told; of nothing: NEVER.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Notify {
+    /// That it was delivered.
+    pub success: bool,
+    /// That it was not.
+    pub failure: bool,
+    /// That it takes long.
+    pub delay: bool,
+}
+
+impl Default for Notify {
+    fn default() -> Notify {
+        Notify { success: false, failure: true, delay: true }
+    }
+}
+
+/// A message that accounts forward to addresses elsewhere (RUL-06).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Forwarding {
+    /// The message with the recipients outside that it has itself; none, where it is only forwarded.
+    pub accepted: Accepted,
+    /// Where else it goes: each address once, and none that it has itself.
+    pub forwards: Vec<Forward>,
+}
+
+/// An account forwards a message to an address elsewhere.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Forward {
+    /// The account.
+    pub account: AccountKey,
+    /// Its own address: where its owner is told of what fails, and the mark by which a loop is known.
+    pub from: String,
+    /// Where it goes.
+    pub to: String,
 }
 
 /// A message of a member for groups that have members elsewhere.
@@ -403,6 +521,8 @@ pub enum Via {
     Sent,
     /// To none: the address is another server's.
     Outside,
+    /// It wrote the message, and has it back: the copy is for Drafts (SND-08).
+    Drafts,
 }
 
 /// An accepted message with what parsing found.
@@ -526,7 +646,21 @@ mod tests {
             (SourceKind::System, 1),
             (SourceKind::Service { spam: Verdict::Fail }, 2),
             (SourceKind::Notice(AccountKey::default()), 4),
-            (SourceKind::ToGroups(Box::new(ToGroups { submission, groups: Vec::new() })), 5),
+            (
+                SourceKind::ToGroups(Box::new(ToGroups {
+                    submission: submission.clone(),
+                    groups: Vec::new(),
+                })),
+                5,
+            ),
+            (
+                SourceKind::Requested(Box::new(Requested {
+                    to: ToGroups { submission, groups: Vec::new() },
+                    wishes: Wishes { full: Some(true), ..Wishes::default() },
+                })),
+                6,
+            ),
+            (SourceKind::Returned, 7),
         ];
         for (kind, place) in kinds {
             let source = Source { kind, ip: None, helo: String::new(), tls: None };

@@ -317,6 +317,14 @@ impl EventId {
         EventId(bytes)
     }
 
+    /// The id of the report that a message with this id was delivered: as [`EventId::sent_copy`].
+    #[must_use]
+    pub const fn report(self) -> EventId {
+        let mut bytes = self.0;
+        bytes[8] ^= 0x40;
+        EventId(bytes)
+    }
+
     /// When the id was made.
     #[must_use]
     pub fn time(self) -> Timestamp {

@@ -244,6 +244,9 @@ pub struct RemoteAnswer {
 /// What the reason of a recipient begins with whom a group leads to that has members elsewhere; behind it stands the group.
 pub const GROUP_REASON: &str = "group:";
 
+/// What the reason of a recipient begins with to whom an account forwards the message, followed by its address.
+pub const FORWARD_REASON: &str = "forwarded-by:";
+
 /// What happened for one recipient.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TraceRecipient {

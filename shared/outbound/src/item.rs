@@ -1,9 +1,14 @@
 //! One message for one destination.
 
 use pennypost_model::codec::{self, CodecError, Versioned};
+use pennypost_model::event::{Notify, Wishes};
 use pennypost_model::trace::{Attempt, RemoteAnswer, RemoteOutcome, TlsDemand};
 use pennypost_model::{AccountKey, EventId, TenantId, Timestamp};
 use serde::{Deserialize, Serialize};
+
+/// The part that the first address has to which an account forwards a message, each one of its own; those of other recipients
+/// come before.
+pub const FIRST_FORWARD: u16 = 20_000;
 
 /// A recipient with what became of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,7 +44,7 @@ pub struct Outbound {
     pub reverse_path: String,
     /// The account of the member who handed it in, and its own address: whoever is told, whatever the reverse-path says. Of
     /// a notice of the post office the account in whose matter it is, and no address: it is from `<>`. No address also of what
-    /// a group sends on: reports come to the group's domain.
+    /// a group sends on: reports come to the group's domain. Of what an account forwards that account, and its own address.
     pub sender: (AccountKey, String),
     /// Where the bytes lie.
     pub object: String,
@@ -65,21 +70,33 @@ pub struct Outbound {
     pub last: Option<(Timestamp, Attempt)>,
     /// Why the way had to be private in that attempt, and whether it was.
     pub demand: Option<TlsDemand>,
+    /// Of what its sender wants to hear, if he has said anything.
+    pub asked: Option<Asked>,
+}
+
+/// Of what the sender of a message wants to hear (RFC 3461), as far as it is about these recipients.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asked {
+    /// What he has said.
+    pub wishes: Wishes,
+    /// Recipients whose server has taken the message in the last attempt and tells nothing of what becomes of it.
+    pub relayed: Vec<String>,
 }
 
 impl Versioned for Outbound {
     const KIND: &'static str = "outbound message";
-    const VERSION: u8 = 2;
+    const VERSION: u8 = 3;
 
-    /// Programs that read version 1 only, after a rollback or beside this one, have to find what they send: the demand stands
-    /// behind all that they read.
+    /// Programs that read version 1 only, after a rollback or beside this one, have to find what they send: the demand, and what
+    /// was asked for, stand behind all that they read.
     fn version(&self) -> u8 {
         1
     }
 
     fn upgrade(found: u8, body: &[u8]) -> Result<Outbound, CodecError> {
         match found {
-            1 => codec::decode_without_last(Self::KIND, body),
+            1 => codec::decode_without(Self::KIND, body, 2),
+            2 => codec::decode_without(Self::KIND, body, 1),
             _ => Err(CodecError::Version { kind: Self::KIND, found, known: Self::VERSION }),
         }
     }
@@ -97,10 +114,22 @@ impl Outbound {
         self.recipients.iter().filter(|recipient| recipient.outcome == RemoteOutcome::Deferred)
     }
 
+    /// Of what is to be told about a recipient.
+    #[must_use]
+    pub fn notify(&self, address: &str) -> Notify {
+        self.asked.as_ref().map(|asked| asked.wishes.notify(address)).unwrap_or_default()
+    }
+
     /// Did a group send it on to a member elsewhere? Then its author is not told of what becomes of it.
     #[must_use]
     pub fn is_of_group(&self) -> bool {
         self.sender.1.is_empty() && !self.reverse_path.is_empty()
+    }
+
+    /// Has an account forwarded it there? Then its owner is told of what fails, whoever wrote it.
+    #[must_use]
+    pub const fn is_forwarded(&self) -> bool {
+        self.part >= FIRST_FORWARD
     }
 
     /// Has the last attempt brought anything that nobody knows yet? That a recipient was put off once more is nothing new. The

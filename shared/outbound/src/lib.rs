@@ -16,6 +16,6 @@ mod item;
 mod outbox;
 mod retry;
 
-pub use item::{Addressee, Outbound};
+pub use item::{Addressee, Asked, FIRST_FORWARD, Outbound};
 pub use outbox::{Due, KEPT, Outbox, OutboxError};
 pub use retry::{Patience, retry_after};

@@ -343,11 +343,12 @@ impl Outbox {
 #[cfg(test)]
 mod tests {
     use pennypost_backend_embedded::{Embedded, Options};
+    use pennypost_model::event::Wishes;
     use pennypost_model::trace::{RemoteAnswer, RemoteOutcome, TlsDemand, TlsReason};
     use pennypost_model::{AccountId, AccountKey};
 
     use super::*;
-    use crate::Addressee;
+    use crate::{Addressee, Asked};
 
     fn item(number: u128, next: i64) -> Outbound {
         let tenant = TenantId(1);
@@ -379,6 +380,7 @@ mod tests {
             delay_told: false,
             last: None,
             demand: None,
+            asked: None,
         }
     }
 
@@ -391,12 +393,15 @@ mod tests {
         let before = item(1, 2);
         let written = codec::encode(&before);
         assert_eq!(codec::decode(&written), Ok(before.clone()));
-        // As it was written when there were no demands: without the last field.
-        let (none, fields) = written.split_last().expect("bytes");
-        assert_eq!((written[0], *none), (1, 0));
+        // As it was written when there were no demands, and when nobody asked for anything: without the last fields.
+        let (fields, none) = written.split_at(written.len() - 2);
+        assert_eq!((written[0], none), (1, &[0, 0][..]));
         assert_eq!(codec::decode(fields), Ok(before.clone()));
+        assert_eq!(codec::decode(&written[..written.len() - 1]), Ok(before.clone()));
         let demand = Some(TlsDemand { reason: TlsReason::SmartHost, is_enforced: true, failure: None });
-        let now = Outbound { demand, ..before };
+        let wishes = Wishes { envelope_id: Some("QQ".to_owned()), ..Wishes::default() };
+        let asked = Some(Asked { wishes, relayed: Vec::new() });
+        let now = Outbound { demand, asked, ..before };
         let written = codec::encode(&now);
         // Programs of that time go on reading it: the fields that they know stand first.
         assert!(written.starts_with(fields) && written.len() > fields.len());

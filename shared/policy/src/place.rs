@@ -11,7 +11,7 @@ use pennypost_model::{FlagSet, MailboxRole, SystemFlags};
 
 use crate::accept::senders;
 use crate::address::MailAddress;
-use crate::rules::{Letter, Personal, Put};
+use crate::rules::{Asking, ForwardTo, Letter, MemberRules, Outlets, Personal, Put, Reply};
 use crate::scanning::{Screening, TOLD_REASON, Word};
 use crate::score::score;
 use crate::tenant::TenantPolicy;
@@ -20,11 +20,37 @@ use crate::tenant::TenantPolicy;
 pub const SYSTEM_REASON: &str = "system";
 /// The reason of the copy in Sent.
 pub const SENT_REASON: &str = "rule:sent";
+/// The reason of a letter that comes back to Drafts.
+pub const DRAFT_REASON: &str = "rule:drafts";
 /// What the reason begins with that names a rule of the member.
 pub const MEMBER_RULE_REASON: &str = "member-rule:";
 
 /// What the reason begins with that says how many more rules of the member held than are named.
 pub const MORE_MEMBER_RULES_REASON: &str = "member-rules-more:";
+
+/// What the reason begins with that says to how many addresses the recipient forwards it.
+pub const FORWARDED_REASON: &str = "forwarded:";
+/// What the reason begins with that says why it is not forwarded to others.
+pub const NOT_FORWARDED_REASON: &str = "not-forwarded:";
+
+/// What becomes of a letter for one of its recipients.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Placed {
+    /// Where his copy goes, and why.
+    pub decision: Decision,
+    /// Where it is forwarded, each address once.
+    pub forwards: Vec<ForwardTo>,
+    /// Where his copy goes, and with which flags, if those to whom it is forwarded get it anyway.
+    pub stays: Option<(Target, FlagSet)>,
+    /// What it is answered with, if its writer may be answered and was not answered of late.
+    pub reply: Option<Reply>,
+}
+
+impl From<Decision> for Placed {
+    fn from(decision: Decision) -> Placed {
+        Placed { decision, forwards: Vec::new(), stays: None, reply: None }
+    }
+}
 
 /// Rules that are named of those that held.
 const NAMED: usize = 5;
@@ -40,8 +66,9 @@ pub fn place(
     parsed: &Parsed,
     recipient: &Recipient,
     personal: Option<&Personal>,
-) -> Decision {
-    place_screened(policy, parsed, recipient, personal, None)
+    outlets: Outlets,
+) -> Placed {
+    place_screened(policy, parsed, recipient, (personal, None), outlets)
 }
 
 /// Decides where the copy of `recipient` goes, in this order; the first rule that fires wins. Before all of them, but for what the system made, comes what
@@ -49,7 +76,7 @@ pub fn place(
 /// the recipient, unless somebody has released it.
 ///
 ///
-/// 1. made by the system: Inbox; the copy of a member who wrote it: Sent, and seen (SND-16);
+/// 1. taken back by its writer before it went (SND-08): Drafts; made by the system: Inbox; the copy of a member who wrote it: Sent, and seen (SND-16);
 /// 2. came by the catch-all: the folder for wrong addresses (RCV-17); handed in by a member who had signed in: Inbox, since
 ///    nobody else can have written it, unless its subject is filtered (listed since then), or the recipient has blacklisted
 ///    its author: Junk;
@@ -69,14 +96,17 @@ pub fn place(
 /// The reasons begin with the version of the policy and the score, then comes the rule that fired, and where the recipient has
 /// rules or lists their version and the first of his rules that fired, as many as there is room for, with their names cut. What scanners
 /// said stands behind the version of the policy.
+///
+/// What is asked about rules is also forwarded (RUL-06) and answered (RUL-07), as far as there are `outlets`; what a rule
+/// deletes is neither by the general settings.
 #[must_use]
 pub fn place_screened(
     policy: &TenantPolicy,
     parsed: &Parsed,
     recipient: &Recipient,
-    personal: Option<&Personal>,
-    screening: Option<&Screening<'_>>,
-) -> Decision {
+    (personal, screening): (Option<&Personal>, Option<&Screening<'_>>),
+    outlets: Outlets,
+) -> Placed {
     let accepted = &parsed.accepted;
     let facts = &parsed.sidecar.facts;
     let mut reasons = vec![format!("policy-version:{}", policy.version)];
@@ -91,16 +121,21 @@ pub fn place_screened(
             if screening.tells(withheld) {
                 reasons.push(TOLD_REASON.to_owned());
             }
-            return withheld_for(withheld, reasons);
+            return withheld_for(withheld, reasons).into();
         }
     }
     if recipient.via == Via::Outside {
         reasons.push("rule:outside".to_owned());
-        return Decision { target: Target::Outside, flags: FlagSet::default(), reasons };
+        return Decision { target: Target::Outside, flags: FlagSet::default(), reasons }.into();
+    }
+    if recipient.via == Via::Drafts {
+        reasons.push(DRAFT_REASON.to_owned());
+        let flags = FlagSet::system(SystemFlags(SystemFlags::SEEN.0 | SystemFlags::DRAFT.0));
+        return Decision { flags, ..decision(MailboxRole::Drafts, reasons) }.into();
     }
     if accepted.source.kind == SourceKind::System {
         reasons.push(SYSTEM_REASON.to_owned());
-        return decision(MailboxRole::Inbox, reasons);
+        return decision(MailboxRole::Inbox, reasons).into();
     }
     let senders = senders(&accepted.reverse_path, facts.from.iter().map(|author| author.address.as_str()));
     // Of what can't be read nothing holds.
@@ -116,12 +151,13 @@ pub fn place_screened(
             Via::Direct | Via::Alias | Via::Group if said.is_some_and(blacklists) => {
                 (MailboxRole::Junk, "rule:personal-blacklist", FlagSet::default())
             }
-            Via::Direct | Via::Alias | Via::Group | Via::Outside => {
+            Via::Direct | Via::Alias | Via::Group | Via::Outside | Via::Drafts => {
                 (MailboxRole::Inbox, "rule:submission", FlagSet::default())
             }
         };
         reasons.push(rule.to_owned());
-        return by_rules(personal, parsed, recipient, Decision { flags, ..decision(role, reasons) });
+        let decided = Decision { flags, ..decision(role, reasons) };
+        return by_rules(personal, parsed, recipient, decided, outlets);
     }
     let is_released = screening.is_some_and(|screening| screening.released);
     let on_spam = screening.map_or(Word::None, Screening::word_on_spam);
@@ -146,7 +182,7 @@ pub fn place_screened(
     } else if is_released {
         (MailboxRole::Inbox, "released")
     } else if let Word::Withheld(withheld) = on_spam {
-        return withheld_for(withheld, reasons);
+        return withheld_for(withheld, reasons).into();
     } else if failed_dmarc && !accepted.auth.trusted {
         (MailboxRole::Junk, "dmarc")
     } else if accepted.source.kind == (SourceKind::Service { spam: Verdict::Fail }) {
@@ -159,7 +195,7 @@ pub fn place_screened(
         (MailboxRole::Inbox, "default")
     };
     reasons.push(format!("rule:{rule}"));
-    by_rules(personal, parsed, recipient, decision(role, reasons))
+    by_rules(personal, parsed, recipient, decision(role, reasons), outlets)
 }
 
 /// The decision as the recipient's own rules change it.
@@ -168,15 +204,16 @@ fn by_rules(
     parsed: &Parsed,
     recipient: &Recipient,
     mut decided: Decision,
-) -> Decision {
-    let Some(personal) = personal else { return decided };
+    outlets: Outlets,
+) -> Placed {
+    let Some(personal) = personal else { return decided.into() };
     if personal.unreadable {
         decided.reasons.push("member-rules:unreadable".to_owned());
-        return decided;
+        return decided.into();
     }
     decided.reasons.push(format!("member-rules:{}", personal.version));
     if decided.target != Target::Role(MailboxRole::Inbox) {
-        return decided;
+        return decided.into();
     }
     let mut own = personal.own.clone();
     if matches!(recipient.via, Via::Direct | Via::Alias) {
@@ -202,12 +239,30 @@ fn by_rules(
     if more > 0 {
         decided.reasons.push(format!("{MORE_MEMBER_RULES_REASON}{more}"));
     }
+    let of_colleague = accepted.source.kind.submission().is_some();
+    let (forwards, closed) = MemberRules::forwarded(&applied, personal, of_colleague, outlets);
+    if !forwards.is_empty() {
+        decided.reasons.push(format!("{FORWARDED_REASON}{}", forwards.len()));
+    }
+    decided.reasons.extend(closed.iter().map(|why| format!("{NOT_FORWARDED_REASON}{}", why.name())));
+    let asking =
+        Asking { letter: &letter, reverse_path: &accepted.reverse_path, auth: &accepted.auth, of_colleague };
+    let is_deleted = applied.put == Some(Put::Trash) && applied.reply.is_none();
+    let reply = if is_deleted { None } else { personal.rules.replies(&applied, asking) };
+    let mut flags = applied.flags.clone();
+    let mut stays = None;
     decided.target = match applied.put {
         Some(Put::Folder(folder)) => Target::Mailbox(folder.id),
         Some(Put::Trash) => Target::Role(MailboxRole::Trash),
+        // What does not stay in the account can be had back from Trash for a while.
+        None if !forwards.is_empty() && personal.rules.forwards_away() => {
+            stays = Some((decided.target, applied.flags));
+            flags.system = flags.system.union(SystemFlags::SEEN);
+            Target::Role(MailboxRole::Trash)
+        }
         None => decided.target,
     };
-    Decision { flags: applied.flags, ..decided }
+    Placed { decision: Decision { flags, ..decided }, forwards, stays, reply }
 }
 
 fn withheld_for(withheld: Withheld, mut reasons: Vec<String>) -> Decision {
@@ -227,12 +282,25 @@ fn decision(role: MailboxRole, reasons: Vec<String>) -> Decision {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rules::{AutoForward, Automatic, Closed, Inside, Way};
     use pennypost_model::event::{Accepted, AuthResults, Body, Source, Submission};
     use pennypost_model::message::{Contact, Facts, Sidecar};
     use pennypost_model::structure::Structure;
     use pennypost_model::trace::Submitter;
     use pennypost_model::{AccountId, AccountKey, EventId, TenantId, Timestamp};
     use proptest::prelude::*;
+
+    const OPEN: Outlets = Outlets { outside: true, room: true };
+
+    /// The decision alone.
+    fn place(
+        policy: &TenantPolicy,
+        parsed: &Parsed,
+        recipient: &Recipient,
+        personal: Option<&Personal>,
+    ) -> Decision {
+        super::place(policy, parsed, recipient, personal, OPEN).decision
+    }
 
     fn parsed(sender: &str, subject: &str, auth: AuthResults) -> Parsed {
         let facts = Facts {
@@ -641,5 +709,57 @@ mod tests {
             let once = place(&policy(), &message, &recipient(Via::Direct), None);
             prop_assert_eq!(&once, &place(&policy(), &message, &recipient(Via::Direct), None));
         }
+    }
+
+    /// Feature RUL-06 (part): where a letter is forwarded, and when it is not; what does not stay lies in Trash, seen
+    #[test]
+    fn letters_are_forwarded_as_far_as_they_may_be() {
+        let fine = AuthResults { spf: Verdict::Pass, ..AuthResults::default() };
+        let letter = parsed("a@any.example", "hello", fine);
+        let address = |text: &str| MailAddress::parse(text).expect("an address");
+        let (near, far) = (address("bob@example.com"), address("me@far.example"));
+        let inside = Inside {
+            account: AccountKey { tenant: TenantId(1), account: AccountId(2) },
+            via: Via::Direct,
+            takes_outside: true,
+        };
+        let forwarding = |keep, ways: &[(&MailAddress, Way)]| {
+            personal(|personal| {
+                let to = vec![near.clone(), far.clone()];
+                let forward = Some(AutoForward { enabled: true, to, keep });
+                personal.rules.automatic = Some(Automatic { reply: None, forward });
+                personal.ways = ways.iter().map(|(to, way)| ((*to).clone(), *way)).collect();
+            })
+        };
+        let open = [(&near, Way::Inside(inside)), (&far, Way::Outside)];
+        let closed = [(&near, Way::Closed(Closed::NotAllowed)), (&far, Way::Closed(Closed::Unconfirmed))];
+        let shut = [(&near, Way::Inside(Inside { takes_outside: false, ..inside })), (&far, Way::Outside)];
+        let decide = |personal: &Personal, outlets| {
+            let placed = super::place(&policy(), &letter, &recipient(Via::Direct), Some(personal), outlets);
+            let to: Vec<String> = placed.forwards.iter().map(|forward| forward.to.to_string()).collect();
+            let reasons: Vec<String> =
+                placed.decision.reasons.iter().filter(|it| it.contains("forwarded")).cloned().collect();
+            (to.join(" "), placed.decision.target, reasons.join(" "))
+        };
+        let (inbox, trash) = (Target::Role(MailboxRole::Inbox), Target::Role(MailboxRole::Trash));
+        let both = "bob@example.com me@far.example".to_owned();
+        assert_eq!(decide(&forwarding(true, &open), OPEN), (both.clone(), inbox, "forwarded:2".to_owned()));
+        assert_eq!(decide(&forwarding(false, &open), OPEN), (both, trash, "forwarded:2".to_owned()));
+        let not = "not-forwarded:not-allowed not-forwarded:unconfirmed".to_owned();
+        assert_eq!(decide(&forwarding(false, &closed), OPEN), (String::new(), inbox, not));
+        let inward = Outlets { outside: false, room: true };
+        let only_near =
+            ("bob@example.com".to_owned(), trash, "forwarded:1 not-forwarded:not-sent".to_owned());
+        assert_eq!(decide(&forwarding(false, &open), inward), only_near);
+        let only_far = ("me@far.example".to_owned(), inbox, "forwarded:1 not-forwarded:nobody".to_owned());
+        assert_eq!(decide(&forwarding(true, &shut), OPEN), only_far);
+        let full = Outlets { outside: true, room: false };
+        let left_out = (String::new(), inbox, "not-forwarded:too-many".to_owned());
+        assert_eq!(decide(&forwarding(false, &open), full), left_out);
+        // What is taken for spam is forwarded nowhere.
+        let spam = parsed("a@bad.example", "hello", AuthResults::default());
+        let kept = forwarding(true, &open);
+        let placed = super::place(&policy(), &spam, &recipient(Via::Direct), Some(&kept), OPEN);
+        assert_eq!((placed.decision.target, placed.forwards.len()), (Target::Role(MailboxRole::Junk), 0));
     }
 }

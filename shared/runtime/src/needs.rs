@@ -406,17 +406,19 @@ pub const PARSE: Needs = Needs {
     ..Needs::stage(Stage::InboundParse, 512, MAIL_SECONDS, LETTERS)
 };
 
-/// policy-filter: reads policies, and where there are scanners what was decided about letters in quarantine, and spooled letters; notes in the
-/// log which letters wait for scanners. Spools what grew too large for the next queue.
+/// policy-filter: reads policies and rules, notes who is answered, and sends answers the way of all mail; where there are scanners reads what
+/// was decided about letters in quarantine, and spooled letters, and notes in the log which letters wait for scanners. Spools what grew too
+/// large for the next queue.
 pub const FILTER: Needs = Needs {
-    control: Access::Read,
+    control: Access::ReadWrite,
     log: Access::ReadWrite,
     objects: ObjectAccess { read: SPOOL, write: SPOOL, ..ObjectAccess::NONE },
-    sends: Stages::of(&[Stage::Deliver]),
+    sends: Stages::of(&[Stage::InboundParse, Stage::Deliver]),
     ..Needs::stage(Stage::PolicyFilter, 256, MAIL_SECONDS, LETTERS)
 };
 
-/// deliver: packs, journals, traces; puts into quarantine what scanners speak against, and tells people of it; removes spooled letters.
+/// deliver: packs, journals, traces; puts into quarantine what scanners speak against, and tells people of it; removes spooled letters; tells
+/// senders that a letter was delivered, where they want to hear it.
 pub const DELIVER: Needs = Needs {
     journal: Access::ReadWrite,
     control: Access::ReadWrite,
@@ -452,14 +454,15 @@ pub const HOUSE: Needs = Needs {
     ..Needs::stage(Stage::Housekeep, 1024, 900, Batch { size: 10, window_seconds: 5, maximum_concurrency: 5 })
 };
 
-/// schedule: sends every account and every tenant to housekeeping once a day.
+/// schedule: sends every account and every tenant to housekeeping once a day; lets letters of members go whose time has come,
+/// up to eight at once, of which one is written anew.
 pub const SCHEDULE: Needs = Needs {
     journal: Access::Read,
     control: Access::ReadWrite,
-    objects: ObjectAccess { read: ENTRY, ..ObjectAccess::NONE },
-    sends: Stages::of(&[Stage::Housekeep]),
+    objects: ObjectAccess { read: ENTRY.and(SPOOL), write: SPOOL, delete: SPOOL, ..ObjectAccess::NONE },
+    sends: Stages::of(&[Stage::InboundParse, Stage::Housekeep]),
     measures: Stages::of(&[Stage::Housekeep]),
-    ..Needs::new("schedule", Trigger::Schedule { minutes: 15 }, 256, 300)
+    ..Needs::new("schedule", Trigger::Schedule { minutes: 15 }, 512, 300)
 };
 
 /// receive: mail that another service has received and put into the bucket of raw mail becomes accepted messages. In the
@@ -594,8 +597,8 @@ mod tests {
         );
         assert_eq!(unfused[1].journal, Access::None);
         let partly = of_queue(Stage::InboundParse, &Fusing::of([Stage::PolicyFilter]));
-        assert_eq!(partly.sends, Stages::of(&[Stage::Deliver]));
-        assert_eq!((partly.control, partly.journal), (Access::Read, Access::None));
+        assert_eq!(partly.sends, Stages::of(&[Stage::InboundParse, Stage::Deliver]));
+        assert_eq!((partly.control, partly.journal), (Access::ReadWrite, Access::None));
     }
 
     #[test]

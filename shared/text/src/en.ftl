@@ -747,6 +747,17 @@ rules-into = into
 rules-no-letters = no letters
 rules-no-rule = there is no rule { $name }
 rules-file = { $path } can't be understood: { $cause }
+automatic-reply = answered
+automatic-forward = forwarded
+automatic-target = forwarded to { $address }: { $state }
+automatic-none = no
+automatic-kept = and kept
+automatic-period = from { $from } until { $until } ({ $zone })
+automatic-nothing = nothing is said to be changed: name addresses, or --on, --off or --remove
+automatic-may-not = the organisation does not let { $member } forward: it is kept, and not carried out
+forwarding-everybody = may have letters forwarded by themselves
+forwarding-allowed = may
+forwarding-forbidden = may not
 word-on = on
 word-off = off
 word-time = time
@@ -826,6 +837,15 @@ letter-recovery-changed =
 letter-recovery-removed =
     The recovery address of { $login } was removed.
     If you have not done so, change your password and end your other sessions.
+letter-forward-code-subject = Somebody would like to forward mail to you
+letter-forward-code =
+    The mail of { $login } is to be forwarded to this address.
+    If you want that, tell whoever reads { $login } this code: { $code }. It is good for { $hours } hours.
+    If you do not, there is nothing to do: nothing is forwarded to you.
+letter-forward-subject = Mail may be forwarded to another address
+letter-forward =
+    The mail of { $login } may be forwarded to { $address } from now on: the code that went there was said.
+    If you have not done so, remove that address from your forwarding, change your password and end your other sessions.
 letter-recovery-code-subject = Confirm this address
 letter-recovery-code =
     This address is to be where { $login } is reached when the password is forgotten.
@@ -1092,6 +1112,8 @@ vips-none = nobody has a VIP seat
 
 ## Reports to senders
 
+report-forward-subject = A message was not forwarded
+report-forward = A message that is forwarded for you could not be delivered to these addresses, and is not tried again:
 virus-report-subject = Your message holds a virus and was not sent
 virus-report = Your message "{ $subject }" holds a virus, { $virus }. It was not sent to anybody. Look after the device from which you have sent it, and ask your administrator if you don't know how.
 virus-notice-subject = A message to you holds a virus
@@ -1108,3 +1130,49 @@ report-failed = Your message could not be delivered to these addresses, and is n
 report-delayed = Your message has not reached these addresses yet. It is tried again until { $until }; you need not do anything:
 report-failed-one = { $address }: { $cause }
 report-delayed-one = { $address }: { $cause }
+report-sent-subject = Your message was delivered
+report-sent = You wanted to hear of these addresses:
+report-delivered-one = { $address }: delivered
+report-relayed-one = { $address }: handed to another server, which tells nothing of what becomes of it
+report-unsent-subject = Your message was not sent
+report-unsent = Your message was to go later, and was not sent to these addresses. A copy is in Drafts:
+held-why-closed = your account, or your organisation, is closed
+held-why-forbidden = sending has been closed for your account
+held-why-author = you may no longer write as its author
+held-why-outside = you may send within your organisation only
+held-why-unknown = nobody has this address any more
+held-why-disabled = this mailbox takes no mail
+held-why-group = you may no longer send to this group
+held-why-frequency = as many messages were sent as may be, and none could go for two days
+held-why-lost = the message's bytes are gone or damaged
+held-why-too-many = the groups that it is for have grown: it would go to more recipients than one message can have
+held-full = as many letters wait to go later as may: { $letters }, or { $megabytes } MB
+held-gone = the letter has gone already
+held-back = the letter was taken back already: a copy is in Drafts
+held-unsent = the letter could not go: its writer was told why, and a copy is in Drafts
+held-time = a letter goes later at a time to come within { $days } days: 2030-01-31T08:00 in the time zone that is named, or with an offset
+held-window = letters wait for { $least } to { $most } seconds, or not at all
+held-id = that is no id of a letter: see the list
+held-none = no letter goes later
+held-head-goes = goes
+held-head-state = state
+held-head-to = to
+held-head-subject = subject
+held-head-id = id
+held-taken-back = the letter { $id } does not go: a copy comes into Drafts
+held-goes = the letter { $id } goes at { $time }
+held-now = the letter { $id } goes now
+held-undo-on = letters of { $address } wait for { $seconds } seconds
+held-undo-off = letters of { $address } do not wait
+own-none = nothing was sent
+own-head-time = handed in
+state-scheduled = goes later
+state-sent = has gone
+state-taken-back = taken back
+state-unsent = could not go
+state-processing = being processed
+state-redelivering = the other server has not answered in time, or not taken it; it is tried again
+state-delivered = in the mailbox
+state-reached-server = the other server has it
+state-refused = refused or returned
+state-failed = did not get there

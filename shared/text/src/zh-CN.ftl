@@ -677,6 +677,17 @@ rules-into = 归入
 rules-no-letters = 没有邮件
 rules-no-rule = 没有规则 { $name }
 rules-file = 无法理解 { $path }：{ $cause }
+automatic-reply = 自动回复
+automatic-forward = 自动转发
+automatic-target = 转发至 { $address }：{ $state }
+automatic-none = 否
+automatic-kept = 并保留
+automatic-period = { $from } 至 { $until }（{ $zone }）
+automatic-nothing = 没有要更改的内容：请指定地址，或使用 --on、--off、--remove
+automatic-may-not = 本组织不允许 { $member } 自动转发：设置已保留，但不会执行
+forwarding-everybody = 自动转发
+forwarding-allowed = 允许
+forwarding-forbidden = 禁止
 word-on = 启用
 word-off = 停用
 word-time = 时间
@@ -756,6 +767,15 @@ letter-recovery-changed =
 letter-recovery-removed =
     { $login } 的恢复地址已移除。
     如非本人操作，请修改密码并退出其他会话。
+letter-forward-code-subject = 有人希望将邮件转发给您
+letter-forward-code =
+    { $login } 的邮件将自动转发至此地址。
+    如您同意，请将验证码 { $code } 告知 { $login } 的使用者，{ $hours } 小时内有效。
+    如您不同意，无需理会：不会有邮件转发给您。
+letter-forward-subject = 邮件可转发至新的地址
+letter-forward =
+    { $login } 的邮件今后可转发至 { $address }：该地址收到的验证码已确认。
+    如非本人操作，请从自动转发中移除该地址，修改密码并退出其他会话。
 letter-recovery-code-subject = 确认此地址
 letter-recovery-code =
     此地址将作为 { $login } 忘记密码时的联系地址。
@@ -1019,6 +1039,8 @@ vips-none = 没有成员分配 VIP 名额
 
 ## Reports to senders
 
+report-forward-subject = 有邮件未能转发
+report-forward = 一封为您自动转发的邮件无法送达以下地址，系统不再重试：
 virus-report-subject = 您的邮件含有病毒，未发送
 virus-report = 您的邮件“{ $subject }”含有病毒 { $virus }，未发送给任何人。请检查您发送该邮件所用的设备；如有疑问，请联系管理员。
 virus-notice-subject = 发给您的一封邮件含有病毒
@@ -1035,3 +1057,49 @@ report-failed = 您的邮件无法送达以下地址，系统不再重试：
 report-delayed = 您的邮件尚未送达以下地址。系统将重试至 { $until }，您无需操作：
 report-failed-one = { $address }：{ $cause }
 report-delayed-one = { $address }：{ $cause }
+report-sent-subject = 您的邮件已送达
+report-sent = 您要求告知以下地址的投递结果：
+report-delivered-one = { $address }：已送达
+report-relayed-one = { $address }：已交给对方服务器，该服务器不提供后续投递状态
+report-unsent-subject = 您的邮件未发出
+report-unsent = 您的定时邮件未能发往以下地址，副本已存入草稿箱：
+held-why-closed = 您的账号或所属企业已停用
+held-why-forbidden = 您的账号已被禁止发信
+held-why-author = 您已不能以该发件人的名义发信
+held-why-outside = 您只能向企业内部发信
+held-why-unknown = 该地址已不存在
+held-why-disabled = 该邮箱不接收邮件
+held-why-group = 您已不能向该邮件群组发信
+held-why-frequency = 发信数量已达上限，两天内未能发出
+held-why-lost = 邮件内容已丢失或损坏
+held-why-too-many = 收件群组的成员增多，收件人数超过一封邮件的上限
+held-full = 等待定时发送的邮件已达上限：{ $letters } 封或 { $megabytes } MB
+held-gone = 邮件已经发出
+held-back = 邮件已取消发送，副本在草稿箱中
+held-unsent = 邮件未能发出，系统已向发件人说明原因，副本在草稿箱中
+held-time = 定时发送的时间须在未来 { $days } 天之内：写作 2030-01-31T08:00 并指定时区，或带上时差
+held-window = 撤销发送的等待时间须为 { $least } 至 { $most } 秒，或关闭
+held-id = 这不是邮件编号，请查看列表
+held-none = 没有定时发送的邮件
+held-head-goes = 发送时间
+held-head-state = 状态
+held-head-to = 收件人
+held-head-subject = 主题
+held-head-id = 编号
+held-taken-back = 邮件 { $id } 已取消发送，副本将存入草稿箱
+held-goes = 邮件 { $id } 将于 { $time } 发送
+held-now = 邮件 { $id } 即将发送
+held-undo-on = { $address } 的邮件等待 { $seconds } 秒后发送
+held-undo-off = { $address } 的邮件立即发送
+own-none = 没有发送过邮件
+own-head-time = 提交时间
+state-scheduled = 定时发送
+state-sent = 已发出
+state-taken-back = 已取消发送
+state-unsent = 未能发出
+state-processing = 正在处理
+state-redelivering = 对方服务器未及时响应，正在重新投递
+state-delivered = 已投递到邮箱
+state-reached-server = 已投递到对方服务器
+state-refused = 被对方拒收或退回
+state-failed = 投递失败

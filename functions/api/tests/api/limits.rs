@@ -178,7 +178,7 @@ async fn backups_are_ordered_of_accounts_that_go() {
 /// Feature ORG-03: the creator’s mailbox by one call, its address the name in pinyin
 /// Feature ORG-04: a member with a mobile number and an invitation by which the first password is set
 /// Feature ORG-05: a member with an initial password, which is to be changed in the browser
-/// Feature ORG-06 (part): an account with profile, departments, aliases, groups, permissions and a first password or an invitation, by one call; permission to forward comes with forwarding
+/// Feature ORG-06 (part): an account with profile, departments, aliases, groups, permissions and a first password or an invitation, by one call; permission to forward is said apart
 #[tokio::test(flavor = "multi_thread")]
 async fn a_member_is_added_with_all_that_belongs_to_it() {
     let it = bench().await;

@@ -1,5 +1,6 @@
 //! The API, by its own router on a store on disk: one program, so that the whole is linked once.
 
+mod automatic;
 mod bulletins;
 mod business;
 mod calls;
@@ -8,6 +9,7 @@ mod colleagues;
 mod domains;
 mod ending;
 mod friends;
+mod held;
 mod home;
 mod joining;
 mod limits;

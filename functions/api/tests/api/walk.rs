@@ -146,6 +146,8 @@ fn body(route: &Route, of: &Tenant) -> Option<Value> {
         "back-up-account" => json!({ "to": of.newcomer.account.to_string(), "delete": true }),
         "change-mail-permission" => json!({ "send": "inside", "receive": "anyone" }),
         "block-tenant" | "block-account" => json!({ "functions": ["sending"], "reason": "spam" }),
+        "put-off-held-letter" => json!({ "time": "2030-01-31T08:00" }),
+        "change-undo-window" => json!({ "seconds": 20 }),
         "hide-letters" | "show-letters" | "delete-letters" => {
             json!({ "letters": [of.letter], "reason": "a complaint" })
         }
@@ -180,6 +182,14 @@ fn body(route: &Route, of: &Tenant) -> Option<Value> {
             "junk": 5.5, "quarantine": 10, "delete": null, "tell_recipients": false,
         }),
         "change-quarantine-digest" => json!({ "enabled": true }),
+        "change-automatic" => json!({
+            "reply": { "text": "Away." }, "forward": { "to": [format!("graded@{domain}")] },
+        }),
+        "begin-forward-target" | "remove-forward-target" => json!({ "address": "me@elsewhere.example" }),
+        "finish-forward-target" => json!({ "code": "00000000" }),
+        "change-forwarding" => json!({
+            "everybody": true, "accounts": [{ "account": of.member.account.to_string(), "allowed": false }],
+        }),
         "change-names" => json!({ "unified": true, "form": "{name} ({department})" }),
         "assign-account" => json!({ "display_name": "new owner" }),
         "convert-account" => json!({ "name": "sales" }),
@@ -318,6 +328,7 @@ fn words(route: &Route, of: &Tenant) -> BTreeMap<&'static str, String> {
         ("request", of.request.clone()),
         ("task", of.task.clone()),
         ("letter", of.letter.clone()),
+        ("held", of.held.clone()),
         ("order", of.order.clone()),
         ("bulletin", of.bulletin.clone()),
         ("number", of.terms.to_string()),
@@ -335,6 +346,7 @@ fn marks(of: &Tenant) -> Vec<String> {
     marks.extend([of.session.clone(), of.request.clone(), of.task.clone(), of.business_token.clone()]);
     marks.extend([of.passkey.clone(), of.provider.clone(), of.subscription.clone()]);
     marks.push(of.letter.clone());
+    marks.push(of.held.clone());
     marks.push(of.invitation.clone());
     marks.extend(accounts);
     marks
@@ -536,7 +548,7 @@ async fn everybody_does_what_the_table_says() {
             if may(&actor, &route, &home) {
                 // A role that was removed, a key that was revoked: what was there a moment ago.
                 let is_gone = route.path.starts_with("/keys/")
-                    || ["refuse-request", "end-session"].contains(&&*route.name);
+                    || ["refuse-request", "end-session", "remove-forward-target"].contains(&&*route.name);
                 let is_wrong = [
                     "finish-authenticator",
                     "finish-sms-factor",
@@ -545,6 +557,7 @@ async fn everybody_does_what_the_table_says() {
                     "add-binding",
                     "finish-recovery-address",
                     "finish-mobile",
+                    "finish-forward-target",
                 ]
                 .contains(&&*route.name);
                 let has_no_factor = [
@@ -555,8 +568,16 @@ async fn everybody_does_what_the_table_says() {
                     "send-confirmation-code",
                 ];
                 // The order is a record of the operator's own.
-                let has_ended = ["cancel-task", "withdraw-order", "approve-order", "refuse-order"]
-                    .contains(&&*route.name);
+                let has_ended = [
+                    "cancel-task",
+                    "withdraw-order",
+                    "approve-order",
+                    "refuse-order",
+                    "put-off-held-letter",
+                    "send-held-letter",
+                    "take-held-letter-back",
+                ]
+                .contains(&&*route.name);
                 // The member is not the creator.
                 let is_not_his = route.name == "change-own-prefix";
                 // Nobody answers at its address.
@@ -565,7 +586,8 @@ async fn everybody_does_what_the_table_says() {
                 let is_dumb =
                     ["begin-mobile", "begin-sms-factor", "take-trial-domain"].contains(&&*route.name);
                 // Nor letters to other servers.
-                let is_at_home = ["invite-friend", "invite-friend-as-member"].contains(&&*route.name);
+                let is_at_home = ["invite-friend", "invite-friend-as-member", "begin-forward-target"]
+                    .contains(&&*route.name);
                 let expected = match route.name.as_str() {
                     // The chief's own order.
                     "confirm-request" if is_of(&actor, home.chief) => 409..=409,

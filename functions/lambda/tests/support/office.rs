@@ -173,7 +173,7 @@ impl Office {
 
     /// Invokes the function that the clock starts.
     pub async fn tick(&self, tick: Tick) -> Ticked {
-        let function = tick_function(&self.ports(&needs::SCHEDULE)).unwrap();
+        let function = tick_function(&self.ports(&needs::SCHEDULE), &Environment::default()).unwrap();
         function.invoke(tick, Invocation { deadline: None }).await.unwrap().answer
     }
 

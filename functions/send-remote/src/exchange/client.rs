@@ -12,6 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, DuplexStream};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
+use super::open::{Open, Parked, Way};
 use super::reply::{Broken, Incoming, Reply};
 use super::route::Hop;
 use super::tls::Privacy;
@@ -98,11 +99,12 @@ pub(super) enum End {
 }
 
 /// What a server offers.
-#[derive(Debug, Default)]
-struct Offers {
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Offers {
     start_tls: bool,
     eight_bit: bool,
     utf8: bool,
+    dsn: bool,
     size: Option<u64>,
     /// Ways to sign in, in upper case.
     auth: Vec<String>,
@@ -118,6 +120,7 @@ impl Offers {
                 "STARTTLS" => offers.start_tls = true,
                 "8BITMIME" => offers.eight_bit = true,
                 "SMTPUTF8" => offers.utf8 = true,
+                "DSN" => offers.dsn = true,
                 "AUTH" => offers.auth = words.map(str::to_ascii_uppercase).collect(),
                 // Without a number, or with 0, there is no limit (RFC 1870 section 3).
                 "SIZE" => {
@@ -131,16 +134,27 @@ impl Offers {
     }
 }
 
-struct Conversation {
+pub(super) struct Conversation {
     stream: Box<dyn Duplex>,
     incoming: Incoming,
     timing: Timing,
     deadline: Instant,
+    /// It broke off, or is about to: nothing more is said.
+    is_lost: bool,
+    /// It has had a message before this one.
+    is_used: bool,
 }
 
 impl Conversation {
     fn over(stream: impl Duplex + 'static, How { timing, deadline, .. }: How<'_>) -> Conversation {
-        Conversation { stream: Box::new(stream), incoming: Incoming::default(), timing, deadline }
+        Conversation {
+            stream: Box::new(stream),
+            incoming: Incoming::default(),
+            timing,
+            deadline,
+            is_lost: false,
+            is_used: false,
+        }
     }
 
     /// So long, or as long as there is time.
@@ -190,6 +204,21 @@ impl Conversation {
         if reply.is_good() { Ok(Offers::default()) } else { Err(Ok(reply)) }
     }
 
+    /// Begins anew between two messages. Does the server offer what it did? Else something else is said than what was asked.
+    async fn begins_anew(&mut self, how: How<'_>, offers: &Offers) -> bool {
+        (self.timing, self.deadline, self.is_used) = (how.timing, how.deadline, true);
+        // It may be gone long since: whoever is there answers soon.
+        self.timing.command = self.timing.connect.min(self.timing.command);
+        let reply = self.command(&format!("EHLO {}", how.own_name)).await;
+        self.timing = how.timing;
+        reply.is_ok_and(|reply| {
+            reply.is_good()
+                && reply.lines.len() > 1
+                && self.incoming.is_empty()
+                && Offers::read(&reply) == *offers
+        })
+    }
+
     /// The message with its dots doubled, and its end.
     async fn message(&mut self, parcel: &Parcel<'_>) -> Result<(), Broken> {
         let mut block = Vec::with_capacity(BLOCK + 1024);
@@ -212,8 +241,8 @@ impl Conversation {
         self.write(&block, self.within(self.timing.block)).await
     }
 
-    async fn quit(mut self) {
-        if self.write(b"QUIT\r\n", self.timing.quit).await.is_ok() {
+    pub(super) async fn quit(mut self) {
+        if !self.is_lost && self.write(b"QUIT\r\n", self.timing.quit).await.is_ok() {
             let _ = self.reply(self.timing.quit).await;
         }
     }
@@ -289,12 +318,42 @@ impl Conversation {
         let suite = connection.negotiated_cipher_suite().and_then(|suite| suite.suite().as_str());
         handed.tls = Some(format!("{version} {}", suite.unwrap_or_default()));
         let (stream, incoming) = (Box::new(private), Incoming::default());
-        Ok(Conversation { stream, incoming, timing: self.timing, deadline: self.deadline })
+        let (timing, deadline) = (self.timing, self.deadline);
+        Ok(Conversation { stream, incoming, timing, deadline, is_lost: false, is_used: false })
     }
 }
 
-/// Hands the parcel to one server.
-pub(super) async fn converse(hop: &Hop, parcel: &Parcel<'_>, how: How<'_>, handed: &mut Handed) -> End {
+/// Hands the parcel to one server, in a conversation that is open if there is one.
+pub(super) async fn converse(
+    hop: &Hop,
+    parcel: &Parcel<'_>,
+    how: How<'_>,
+    open: &Open,
+    handed: &mut Handed,
+) -> End {
+    let way = Way::of(hop, how);
+    let is_busy = open.is_busy(&way);
+    if let Some(mut known) = open.take(&way) {
+        if known.conversation.begins_anew(how, &known.offers).await {
+            handed.host = hop.shown();
+            (handed.tls, handed.in_the_clear) = (known.tls.clone(), known.in_the_clear.clone());
+            match known.conversation.transact(parcel, &known.offers, handed).await {
+                Ok(End::Over) => {
+                    known.part(open, way, is_busy).await;
+                    return End::Over;
+                }
+                Ok(end) => {
+                    let has_enough = known.conversation.is_lost;
+                    known.conversation.quit().await;
+                    if !has_enough {
+                        return end;
+                    }
+                }
+                // The message had not begun. What is open for long may break off at any time: that says nothing of the server.
+                Err(_) => {}
+            }
+        }
+    }
     let (mut conversation, offers) = match greet(hop, how, handed).await {
         Ok(greeted) => greeted,
         Err(end) => return end,
@@ -309,7 +368,31 @@ pub(super) async fn converse(hop: &Hop, parcel: &Parcel<'_>, how: How<'_>, hande
             return end;
         }
     }
-    hand_in(conversation, &offers, parcel, handed).await
+    match conversation.transact(parcel, &offers, handed).await {
+        Ok(End::Over) => {
+            // A certificate that was only complained of is complained of each time.
+            let is_as_asked = how.tls.is_none_or(|tls| tls.finding().is_none());
+            Parked::new(conversation, offers, handed).part(open, way, is_busy && is_as_asked).await;
+            End::Over
+        }
+        Ok(end) => {
+            conversation.quit().await;
+            end
+        }
+        // The message had not begun.
+        Err(broken) => End::Elsewhere(deferred(&broken)),
+    }
+}
+
+impl Parked {
+    /// Ends it, or leaves it open for the next message.
+    async fn part(self, open: &Open, way: Way, stays: bool) {
+        if stays && !self.conversation.is_lost && self.conversation.incoming.is_empty() {
+            open.park(way, self).await;
+        } else {
+            self.conversation.quit().await;
+        }
+    }
 }
 
 /// Hands the parcel in where mail of other servers comes in, at the other end of this.
@@ -321,19 +404,11 @@ pub(super) async fn converse_at_home(
 ) -> End {
     let mut conversation = Conversation::over(stream, how);
     how.own_name.clone_into(&mut handed.host);
-    match conversation.meet(how).await {
-        Ok(offers) => hand_in(conversation, &offers, parcel, handed).await,
-        Err(end) => end,
-    }
-}
-
-async fn hand_in(
-    mut conversation: Conversation,
-    offers: &Offers,
-    parcel: &Parcel<'_>,
-    handed: &mut Handed,
-) -> End {
-    match conversation.transact(parcel, offers, handed).await {
+    let offers = match conversation.meet(how).await {
+        Ok(offers) => offers,
+        Err(end) => return end,
+    };
+    match conversation.transact(parcel, &offers, handed).await {
         Ok(end) => {
             conversation.quit().await;
             end
@@ -488,12 +563,19 @@ impl Conversation {
         if offers.utf8 && parcel.is_utf8 {
             mail.push_str(" SMTPUTF8");
         }
+        let asked = parcel.asked.filter(|_| offers.dsn);
+        mail.push_str(&asked.map(|asked| asked.of_mail()).unwrap_or_default());
         let reply = self.command(&mail).await?;
+        // It may be one message too many, or a sender too many, for one conversation.
+        if self.is_used && !reply.is_good() {
+            return Err(Broken::Closed);
+        }
         if reply.is_permanent() {
             handed.settle_open(&reply.verdict());
             return Ok(End::Over);
         }
         if !reply.is_good() {
+            self.is_lost |= reply.code == 421;
             return Ok(End::Elsewhere(reply.verdict()));
         }
         let needed = self.timing.message(parcel.bytes());
@@ -512,10 +594,12 @@ impl Conversation {
                 handed.settle(index, ours(RemoteOutcome::Failed, "5.6.7", text));
                 continue;
             }
-            let reply = self.command(&format!("RCPT TO:<{recipient}>")).await?;
+            let parameters = asked.map(|asked| asked.of_recipient(index)).unwrap_or_default();
+            let reply = self.command(&format!("RCPT TO:<{recipient}>{parameters}")).await?;
             if reply.is_good() {
                 accepted.push(index);
             } else if reply.code == 421 {
+                self.is_lost = true;
                 return Ok(End::Elsewhere(reply.verdict()));
             } else if reply.is_permanent() && (reply.code != 552 || accepted.is_empty()) {
                 handed.settle(index, reply.verdict());
@@ -541,13 +625,24 @@ impl Conversation {
             }
             // `250` to DATA is no word about the message.
             let verdict = if reply.refuses() { reply.verdict() } else { deferred(&Broken::NoSmtp) };
+            self.is_lost |= reply.code == 421;
             return Ok(End::Elsewhere(verdict));
         }
         // What is said before the message is no word about it.
         if !self.incoming.is_empty() {
             return Err(Broken::Unasked);
         }
-        let verdict = self.data(parcel).await.unwrap_or_else(|broken| deferred(&broken));
+        let verdict = match self.data(parcel).await {
+            Ok(verdict) => verdict,
+            Err(broken) => {
+                self.is_lost = true;
+                deferred(&broken)
+            }
+        };
+        self.is_lost |= verdict.1.code == Some(421);
+        if verdict.0 == RemoteOutcome::Sent && !offers.dsn {
+            handed.relayed.extend(&accepted);
+        }
         accepted.into_iter().for_each(|index| handed.settle(index, verdict.clone()));
         handed.close();
         Ok(End::Over)
@@ -558,10 +653,13 @@ impl Conversation {
         match self.message(parcel).await {
             Ok(()) => Ok(self.reply(self.timing.end).await?.verdict()),
             // Some say why, and close, before they have read it all.
-            Err(broken) => match self.reply(self.timing.quit).await {
-                Ok(reply) if reply.refuses() => Ok(reply.verdict()),
-                _ => Err(broken),
-            },
+            Err(broken) => {
+                self.is_lost = true;
+                match self.reply(self.timing.quit).await {
+                    Ok(reply) if reply.refuses() => Ok(reply.verdict()),
+                    _ => Err(broken),
+                }
+            }
         }
     }
 }

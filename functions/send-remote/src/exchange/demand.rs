@@ -6,7 +6,7 @@ use pennypost_domains::{PublishedPolicy, TlsMode};
 use pennypost_model::trace::{TlsDemand, TlsReason};
 
 /// What a smart host wants to know before it takes anything. Told to nobody else, nor shown.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Login {
     /// The user.
     pub user: String,

@@ -2,6 +2,7 @@
 
 mod client;
 mod demand;
+mod open;
 mod reply;
 mod route;
 mod sts;
@@ -17,8 +18,10 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use pennypost_lookup::Authorities;
 use pennypost_model::EventId;
+use pennypost_model::event::{Notify, Wish};
 use pennypost_model::trace::{RemoteAnswer, RemoteOutcome, TlsDemand};
 use pennypost_ports::Dns;
+use pennypost_reports::to_xtext;
 use serde::Deserialize;
 use tokio::io::DuplexStream;
 use tokio::time::Instant;
@@ -26,6 +29,7 @@ use tokio::time::Instant;
 use client::{End, How, Timing, converse, converse_at_home, ours};
 use demand::Demand;
 pub use demand::Login;
+use open::Open;
 use route::{Hop, NoRoute, route};
 pub use sts::StsPolicies;
 use tls::{Privacy, Trust};
@@ -101,6 +105,45 @@ pub struct Parcel<'a> {
     pub is_eight_bit: bool,
     /// An address of its envelope or its header has.
     pub is_utf8: bool,
+    /// Of what its sender wants to hear.
+    pub asked: Option<Requests<'a>>,
+}
+
+/// Of what the sender of a parcel wants to hear (RFC 3461): what a server is told that tells him.
+#[derive(Debug, Clone, Copy)]
+pub struct Requests<'a> {
+    /// The whole message comes back, or its header.
+    pub full: Option<bool>,
+    /// What he calls the envelope.
+    pub envelope_id: Option<&'a str>,
+    /// What he has said of each recipient, in their order.
+    pub each: &'a [Option<&'a Wish>],
+}
+
+impl Requests<'_> {
+    /// Parameters of MAIL.
+    fn of_mail(&self) -> String {
+        let full = self.full.map(|full| if full { " RET=FULL" } else { " RET=HDRS" });
+        let id = self.envelope_id.map(|id| format!(" ENVID={}", to_xtext(id)));
+        format!("{}{}", full.unwrap_or_default(), id.unwrap_or_default())
+    }
+
+    /// Parameters of RCPT for that recipient.
+    fn of_recipient(&self, index: usize) -> String {
+        let Some(Some(Wish { notify, original, .. })) = self.each.get(index) else { return String::new() };
+        let mut parameters = String::new();
+        if let Some(Notify { success, failure, delay }) = notify {
+            let words = [(*success, "SUCCESS"), (*failure, "FAILURE"), (*delay, "DELAY")];
+            let words: Vec<&str> =
+                words.into_iter().filter(|(said, _)| *said).map(|(_, word)| word).collect();
+            let words = if words.is_empty() { "NEVER".to_owned() } else { words.join(",") };
+            parameters.push_str(&format!(" NOTIFY={words}"));
+        }
+        if let Some((kind, address)) = original.as_ref().and_then(|original| original.split_once(';')) {
+            parameters.push_str(&format!(" ORCPT={kind};{}", to_xtext(address)));
+        }
+        parameters
+    }
 }
 
 impl Parcel<'_> {
@@ -127,6 +170,8 @@ pub struct Handed {
     verdicts: Vec<Option<Verdict>>,
     /// What was said first of those who were put off, and may have better luck elsewhere.
     put_off: Vec<Option<Verdict>>,
+    /// Recipients whose server has the message and tells nothing of what becomes of it, by their places.
+    pub relayed: Vec<usize>,
 }
 
 impl Handed {
@@ -142,6 +187,7 @@ impl Handed {
             admission: None,
             verdicts: none.clone(),
             put_off: none,
+            relayed: Vec::new(),
         }
     }
 
@@ -230,6 +276,8 @@ pub struct Exchange {
     home: Option<Arc<dyn Home>>,
     /// The smart host has let nobody in, with these words. It is left alone for a while.
     shut: Mutex<Option<(Instant, Verdict, By)>>,
+    /// Conversations between two messages.
+    open: Open,
 }
 
 /// Who has spoken, over which TLS, and whether that was what somebody asked for.
@@ -258,6 +306,7 @@ impl Exchange {
             timing,
             home: None,
             shut: Mutex::default(),
+            open: Open::default(),
         }
     }
 
@@ -451,7 +500,7 @@ impl Exchange {
         let mut failure = None;
         for tls in [Some(privacy), None] {
             let how = How { is_wrapped, login, ..self.how(tls, deadline) };
-            match converse(hop, parcel, how, handed).await {
+            match converse(hop, parcel, how, &self.open, handed).await {
                 End::Over => return (None, failure),
                 End::Elsewhere(verdict) => return (Some(verdict), failure),
                 End::WithoutTls(verdict) => {

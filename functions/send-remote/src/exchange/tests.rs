@@ -1,6 +1,7 @@
 //! The client against servers that behave in every way.
 
 mod policies;
+mod reuse;
 mod secured;
 
 use std::sync::Arc;
@@ -8,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
+use pennypost_model::event::{Notify, Wish};
 use pennypost_model::trace::RemoteAnswer;
 use pennypost_model::trace::RemoteOutcome::{self, Deferred, Failed, Sent};
 use pennypost_model::{EventId, Timestamp};
@@ -19,7 +21,7 @@ use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
 use super::client::Timing;
-use super::{Carrier, Exchange, Handed, Parcel, Reach, Settings, Verdict};
+use super::{Carrier, Exchange, Handed, Parcel, Reach, Requests, Settings, Verdict};
 
 /// What a server does behind the message.
 #[derive(Clone, Copy)]
@@ -29,6 +31,8 @@ enum End {
     Late(Duration),
     /// It closes without a word.
     Close,
+    /// It replies, and closes.
+    Last(&'static str),
     /// A line of ten megabytes.
     Huge,
 }
@@ -60,6 +64,8 @@ struct Manner {
     /// It says this when so many bytes have come, and closes.
     full: Option<(usize, &'static str)>,
     end: End,
+    /// To MAIL behind so many messages of one connection.
+    enough: Option<(usize, &'static str)>,
 }
 
 const GOOD: Manner = Manner {
@@ -70,6 +76,7 @@ const GOOD: Manner = Manner {
     says: &[],
     full: None,
     end: End::Reply("250 2.0.0 queued as 1"),
+    enough: None,
 };
 
 /// What a server has seen.
@@ -167,6 +174,7 @@ async fn talk<S: AsyncRead + AsyncWrite + Unpin>(
             stream.write_all(&[*byte]).await?;
         }
     }
+    let mut messages = 0;
     loop {
         let mut line = String::new();
         if stream.read_line(&mut line).await? == 0 {
@@ -174,6 +182,12 @@ async fn talk<S: AsyncRead + AsyncWrite + Unpin>(
         }
         let line = line.trim_end().to_owned();
         seen.lock().commands.push(line.clone());
+        if let Some((_, reply)) =
+            manner.enough.filter(|(most, _)| line.starts_with("MAIL") && messages >= *most)
+        {
+            stream.write_all(format!("{reply}\r\n").as_bytes()).await?;
+            continue;
+        }
         if let Some((_, reply)) = manner.says.iter().find(|(part, _)| line.contains(part)) {
             if reply.is_empty() {
                 return Ok((stream.into_inner(), false));
@@ -212,6 +226,7 @@ async fn talk<S: AsyncRead + AsyncWrite + Unpin>(
                 }
             }
             seen.lock().messages.push(message);
+            messages += 1;
             match manner.end {
                 End::Reply(reply) => stream.write_all(format!("{reply}\r\n").as_bytes()).await?,
                 End::Late(pause) => {
@@ -219,6 +234,10 @@ async fn talk<S: AsyncRead + AsyncWrite + Unpin>(
                     stream.write_all(b"250 at last\r\n").await?;
                 }
                 End::Close => return Ok((stream.into_inner(), false)),
+                End::Last(reply) => {
+                    stream.write_all(format!("{reply}\r\n").as_bytes()).await?;
+                    return Ok((stream.into_inner(), false));
+                }
                 End::Huge => stream.write_all(&b"2".repeat(10 << 20)).await?,
             }
         } else if line == "QUIT" {
@@ -264,9 +283,31 @@ async fn over(
     recipients: &[&str],
     message: &str,
 ) -> Handed {
+    asking(None, (dns, port, timing), recipients, message).await
+}
+
+async fn asking(
+    asked: Option<Requests<'_>>,
+    (dns, port, timing): (Arc<dyn Dns>, u16, Timing),
+    recipients: &[&str],
+    message: &str,
+) -> Handed {
+    hand(&exchange(dns, (port, timing)), asked, recipients, message).await
+}
+
+fn exchange(dns: Arc<dyn Dns>, (port, timing): (u16, Timing)) -> Exchange {
     let settings = Settings { port, reach: Reach::Everything, ..Settings::default() };
     let mut exchange = Exchange::new(dns, "mx.own.example", settings);
     exchange.timing = timing;
+    exchange
+}
+
+async fn hand(
+    exchange: &Exchange,
+    asked: Option<Requests<'_>>,
+    recipients: &[&str],
+    message: &str,
+) -> Handed {
     let recipients: Vec<String> = recipients.iter().map(|one| (*one).to_owned()).collect();
     let (head, message) = message.split_at(message.len() / 2);
     let (head, message) = match head.rfind('\n') {
@@ -274,6 +315,7 @@ async fn over(
         None => ("", format!("{head}{message}")),
     };
     let parcel = Parcel {
+        asked,
         id: EventId::from_parts(Timestamp(1), 1),
         destination: "d.example",
         reverse_path: "me@own.example",
@@ -357,6 +399,45 @@ async fn a_message_goes_over_byte_for_byte() {
     let handed = hand_over(&peer, &["a@d.example"], &large).await;
     assert_eq!(handed.verdicts()[0].0, Sent);
     assert_eq!(peer.seen.lock().messages[1], large.replace("\r\n.", "\r\n.."));
+}
+
+#[tokio::test]
+async fn servers_that_tell_senders_are_told_what_these_want_to_hear() {
+    let wish = |address: &str, notify, original: Option<&str>| Wish {
+        address: address.to_owned(),
+        notify,
+        original: original.map(str::to_owned),
+    };
+    let never = Notify { success: false, failure: false, delay: false };
+    let wishes = [
+        wish("a@d.example", Some(never), None),
+        wish("b@d.example", Some(Notify { success: true, ..never }), Some("rfc822;x+y@d.example")),
+    ];
+    let each = [Some(&wishes[0]), Some(&wishes[1]), None];
+    let asked = Requests { full: Some(true), envelope_id: Some("QQ 1"), each: &each };
+    for (offers, is_told) in [(&["DSN", "8BITMIME"][..], true), (&["8BITMIME"], false)] {
+        let peer = Peer::start(Manner { offers, ..GOOD }).await;
+        let recipients = ["a@d.example", "b@d.example", "c@d.example"];
+        let handed = asking(Some(asked), (Arc::new(Here), peer.port, TIMING), &recipients, "x\r\n").await;
+        assert_eq!(handed.relayed, if is_told { vec![] } else { vec![0, 1, 2] });
+        assert!(handed.verdicts().iter().all(|(outcome, _)| *outcome == Sent));
+        let (mail, rcpt) = (peer.commands("MAIL"), peer.commands("RCPT"));
+        let expected = match is_told {
+            true => [
+                "MAIL FROM:<me@own.example> RET=FULL ENVID=QQ+201",
+                "RCPT TO:<a@d.example> NOTIFY=NEVER",
+                "RCPT TO:<b@d.example> NOTIFY=SUCCESS ORCPT=rfc822;x+2By@d.example",
+                "RCPT TO:<c@d.example>",
+            ],
+            false => [
+                "MAIL FROM:<me@own.example>",
+                "RCPT TO:<a@d.example>",
+                "RCPT TO:<b@d.example>",
+                "RCPT TO:<c@d.example>",
+            ],
+        };
+        assert_eq!([mail, rcpt].concat(), expected);
+    }
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use pennypost_ports::{Consistency, ControlKey, Expected, Item, Put};
 
 use super::*;
-use crate::slots::{Busy, InHand};
+use crate::slots::{Busy, InHand, Mood};
 use crate::worker::{Look, Room};
 
 /// A control table that fails so often when the end of an attempt is written: at first before it is written, the last time
@@ -67,6 +67,27 @@ fn a_slow_destination_holds_up_no_other_nor_a_tenant_another() {
     assert_eq!(take(5, "i", 7).err(), Some(Busy::All));
     drop(first);
     assert!(take(5, "i", 7).is_ok());
+}
+
+#[test]
+fn who_answers_has_more_at_once_and_who_does_not_has_one_in_the_end() {
+    let slots = Slots::new(50, 20);
+    assert_eq!(slots.window("a"), 5);
+    (0..5).for_each(|_| slots.note("a", Mood::Well));
+    assert_eq!(slots.window("a"), 5, "a letter is no proof");
+    slots.note("a", Mood::Well);
+    assert_eq!(slots.window("a"), 6);
+    (0..500).for_each(|_| slots.note("a", Mood::Well));
+    assert_eq!((slots.window("a"), slots.window("b")), (20, 5), "no more than may be, and nobody else");
+    for expected in [10, 5, 2, 1, 1] {
+        slots.note("a", Mood::Unwell);
+        assert_eq!(slots.window("a"), expected);
+    }
+    slots.note("a", Mood::Well);
+    assert_eq!(slots.window("a"), 2, "it is back");
+    let few = Slots::new(8, 2);
+    (0..9).for_each(|_| few.note("a", Mood::Well));
+    assert_eq!(few.window("a"), 2);
 }
 
 #[test]

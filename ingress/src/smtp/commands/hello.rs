@@ -1,5 +1,8 @@
 //! EHLO and HELO (RFC 5321 section 4.1.1.1).
 
+use pennypost_model::Timestamp;
+
+use super::limits_of_hold;
 use crate::sasl;
 use crate::smtp::Role;
 use crate::smtp::reply::Reply;
@@ -25,6 +28,14 @@ impl Session {
             let mechanisms = sasl::mechanisms(&self.stream);
             if self.role == Role::Submission && !mechanisms.is_empty() {
                 lines.push(format!("AUTH {}", mechanisms.join(" ")));
+            }
+            if self.role == Role::Submission {
+                let limits = &self.adapter.limits.submission;
+                let latest = limits_of_hold(self.adapter.clock.now(), limits);
+                // In whole seconds (RFC 4865 section 4).
+                let latest = Timestamp(latest.0.div_euclid(1_000) * 1_000).rfc3339().replace(".000Z", "Z");
+                lines.push("DSN".to_owned());
+                lines.push(format!("FUTURERELEASE {} {latest}", u64::from(limits.hold_days) * 24 * 3_600));
             }
             for line in lines {
                 self.stream.write(format!("250-{line}\r\n").as_bytes());

@@ -9,6 +9,7 @@ mod rcpt;
 mod start_tls;
 
 pub(super) use mail::Admitted;
+use mail::limits_of_hold;
 
 use super::Role;
 use super::command::Command;
@@ -32,7 +33,7 @@ impl Session {
                     self.begin(mail, admitted);
                 }
             }
-            Command::Rcpt(address) => Box::pin(self.rcpt(address)).await,
+            Command::Rcpt(rcpt) => Box::pin(self.rcpt(rcpt)).await,
             Command::Data => return Box::pin(self.data()).await,
             Command::Bdat { len, last } => return Box::pin(self.bdat(len, last)).await,
             Command::StartTls => return Box::pin(self.start_tls()).await,

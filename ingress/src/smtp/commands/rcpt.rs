@@ -5,13 +5,14 @@ use std::sync::Arc;
 use pennypost_directory::{
     Admission, Capacities, DirectoryError, Elsewhere, MailAddress, Reach, Reached, Resolved, TenantPolicy,
 };
-use pennypost_model::TenantId;
 use pennypost_model::event::{AuthResults, Recipient, Verdict, Via};
+use pennypost_model::{AccountKey, TenantId};
 use tokio::time::Instant;
 use tracing::{debug, warn};
 
 use crate::smtp::Role;
 use crate::smtp::authenticate::{Sender, SpfAnswer};
+use crate::smtp::command::Rcpt;
 use crate::smtp::reply::Reply;
 use crate::smtp::session::Session;
 use crate::smtp::submission::{Destination, destination};
@@ -42,6 +43,19 @@ fn named(strangers: &[MailAddress]) -> String {
 /// A refusal with its reason for the metrics.
 struct Refusal(&'static str, Reply);
 
+fn is_outside(recipient: &Recipient) -> bool {
+    recipient.via == Via::Outside
+}
+
+fn not_alone() -> Refusal {
+    let text = "a report about a letter comes alone, send the rest separately";
+    Refusal("report", Reply::new(452, "4.5.3", text))
+}
+
+fn only_reports() -> Refusal {
+    Refusal("report", Reply::new(550, "5.7.1", "only reports from <> go to this address"))
+}
+
 /// Where an address leads.
 struct Found {
     tenant: TenantId,
@@ -51,7 +65,11 @@ struct Found {
 }
 
 impl Session {
-    pub(super) async fn rcpt(&mut self, address: String) {
+    pub(super) async fn rcpt(&mut self, rcpt: Rcpt) {
+        if rcpt.is_extended() && self.role != Role::Submission {
+            return self.mistake(&Reply::new(555, "5.5.4", "unknown RCPT parameter"));
+        }
+        let address = rcpt.address.clone();
         let Some(transaction) = &self.transaction else {
             return self.mistake(&Reply::bad_sequence("say MAIL first"));
         };
@@ -71,7 +89,12 @@ impl Session {
             return self.reply(&Reply::new(452, "4.5.3", "too many recipients, send the rest separately"));
         }
         match self.admit(&address).await {
-            Ok(()) => self.reply(&Reply::new(250, "2.1.5", "ok")),
+            Ok(()) => {
+                if let Some(transaction) = &mut self.transaction {
+                    transaction.wish(rcpt);
+                }
+                self.reply(&Reply::new(250, "2.1.5", "ok"));
+            }
             Err(Refusal(reason, reply)) => self.refuse_recipient(reason, &reply).await,
         }
     }
@@ -95,8 +118,16 @@ impl Session {
         if self.role != Role::Submission && self.admit_report(address).await? {
             return Ok(());
         }
-        let Found { tenant, recipients, elsewhere, capacities } = self.resolve(address).await?;
-        if recipients.iter().any(|recipient| recipient.via == Via::Outside) {
+        let returned = if self.role == Role::Submission { None } else { self.returned(address).await? };
+        let is_returned = returned.as_ref().is_some_and(|found| found.recipients.iter().any(is_outside));
+        if !is_returned && self.transaction.as_ref().is_some_and(|transaction| transaction.is_returned) {
+            return Err(not_alone());
+        }
+        let Found { tenant, recipients, elsewhere, capacities } = match returned {
+            Some(found) => found,
+            None => self.resolve(address).await?,
+        };
+        if recipients.iter().any(is_outside) {
             self.admit_outside().await.map_err(|(reason, reply)| Refusal(reason, reply))?;
         }
         let Some(transaction) = &self.transaction else { return Ok(()) };
@@ -142,6 +173,7 @@ impl Session {
             let reply = Reply::new(452, "4.5.3", "too many recipients, send the rest separately");
             return Err(Refusal("recipients", reply));
         }
+        transaction.is_returned |= is_returned;
         transaction.tenant = Some(Tenant { id: tenant, policy });
         transaction.spf = spf.or(transaction.spf.take());
         Ok(())
@@ -216,22 +248,48 @@ impl Session {
             Refusal("directory", Reply::later())
         })?;
         let Some(transaction) = &mut self.transaction else { return Ok(false) };
-        let text = "a report about a letter comes alone, send the rest separately";
-        let not_alone = || Refusal("report", Reply::new(452, "4.5.3", text));
         let Some(report) = found else {
             return if transaction.report.is_none() { Ok(false) } else { Err(not_alone()) };
         };
         if !transaction.reverse_path.is_empty() {
-            return Err(Refusal(
-                "report",
-                Reply::new(550, "5.7.1", "only reports from <> go to this address"),
-            ));
+            return Err(only_reports());
         }
         if transaction.accepted > 0 {
             return Err(not_alone());
         }
         (transaction.report, transaction.accepted) = (Some(report), 1);
         Ok(true)
+    }
+
+    /// A report about a letter that was forwarded goes on to whoever had sent it: to a member here as any letter does, or alone to
+    /// another server. `None`: it is none.
+    async fn returned(&self, address: &str) -> Result<Option<Found>, Refusal> {
+        let found = self.adapter.directory.returns_to(address).await.map_err(|error| {
+            warn!(%error, "where a report goes back to can't be looked up");
+            Refusal("directory", Reply::later())
+        })?;
+        let (Some((tenant, sender)), Some(transaction)) = (found, &self.transaction) else { return Ok(None) };
+        if !transaction.reverse_path.is_empty() {
+            return Err(only_reports());
+        }
+        let sender = sender.to_string();
+        let of = self.adapter.directory.tenant_of_address(&sender).await.map_err(|error| {
+            warn!(%error, "where a report goes back to can't be looked up");
+            Refusal("directory", Reply::later())
+        })?;
+        if of == Some(tenant) {
+            return self.resolve(&sender).await.map(Some);
+        }
+        if !self.adapter.is_sending {
+            let text = "this post office does not send to other servers";
+            return Err(Refusal("relay", Reply::new(550, "5.7.1", text)));
+        }
+        if transaction.accepted > 0 {
+            return Err(not_alone());
+        }
+        let account = AccountKey { tenant, ..AccountKey::default() };
+        let recipients = vec![Recipient { account, address: sender, via: Via::Outside }];
+        Ok(Some(Found { tenant, recipients, elsewhere: None, capacities: None }))
     }
 
     /// Those elsewhere whom a group leads to get what members write who have signed in, and nothing else (GRP-07): whoever

@@ -57,6 +57,7 @@ impl Session {
             auth: AuthResults::default(),
             results: results_field(&self.adapter.hostname, account),
             sent: member.standing.rules.sent_copies.then_some(sent),
+            subject: header.subject,
         })
     }
 

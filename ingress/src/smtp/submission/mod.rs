@@ -9,10 +9,13 @@ mod destination;
 mod from;
 mod groups;
 mod header;
+mod hold;
 mod letter;
 mod outward;
 mod reach;
 mod sender;
+
+use std::time::Duration;
 
 use pennypost_directory::{Account, Standing};
 use pennypost_model::AccountKey;
@@ -27,11 +30,13 @@ pub(crate) struct Member {
     pub standing: Standing,
     /// When that was looked at.
     checked: Instant,
+    /// For how long his messages wait, and when that was asked.
+    window: Option<(Instant, Option<Duration>)>,
 }
 
 impl Member {
     pub fn new(standing: Standing) -> Member {
-        Member { standing, checked: Instant::now() }
+        Member { standing, checked: Instant::now(), window: None }
     }
 
     pub const fn key(&self) -> AccountKey {

@@ -48,6 +48,10 @@ pub struct Applied<'a> {
     pub put: Option<Put<'a>>,
     /// Flags and labels.
     pub flags: FlagSet,
+    /// Where it is forwarded.
+    pub forwards: Vec<&'a MailAddress>,
+    /// What it is answered with, by the first rule that says it.
+    pub reply: Option<&'a str>,
     /// The rules whose conditions held, by their numbers.
     pub fired: Vec<usize>,
 }
@@ -92,7 +96,22 @@ impl<'a> Applied<'a> {
             }
             RuleAction::MarkRead => self.flags.system = self.flags.system.union(SystemFlags::SEEN),
             RuleAction::Flag => self.flags.system = self.flags.system.union(SystemFlags::FLAGGED),
+            RuleAction::Forward(to) => self.forwards.extend(to),
+            RuleAction::Reply(text) => _ = self.reply.get_or_insert(text),
         }
+    }
+
+    /// Does a rule delete it?
+    pub(super) const fn is_deleted(&self) -> bool {
+        matches!(self.put, Some(Put::Trash))
+    }
+}
+
+impl Letter<'_> {
+    /// Is that one of the member's addresses, with or without a tag?
+    pub(super) fn is_own(&self, address: &MailAddress) -> bool {
+        let base = address.without_tag();
+        self.own.iter().any(|own| own == address || base.as_ref() == Some(own))
     }
 }
 
@@ -169,9 +188,7 @@ impl<'a> Asked<'a> {
     }
 
     fn is_mine(&self, address: Option<&MailAddress>) -> bool {
-        let Some(address) = address else { return false };
-        let base = address.without_tag();
-        self.letter.own.iter().any(|own| own == address || base.as_ref() == Some(own))
+        address.is_some_and(|address| self.letter.is_own(address))
     }
 }
 
@@ -296,7 +313,7 @@ mod tests {
         assert!(!fires(&[]) && !fires(&["me@acme.example", "broken"]) && !fires(&["li@other.example"]));
     }
 
-    /// Feature RUL-03 (part): moved, deleted, labelled, marked as read and flagged; no reply, copy or forwarding
+    /// Feature RUL-03 (part): moved, deleted, labelled, marked as read and flagged; no copy
     /// Feature RUL-05: from top to bottom, stopped by one that says so; off ones are not asked
     #[test]
     fn rules_are_asked_in_order_until_one_stops() {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use pennypost_model::codec;
 
+use super::automatic::{self, MAX_FORWARD_TARGETS, MAX_REPLY, MAX_REPLY_SUBJECT};
 use super::{Condition, MemberRules, Rule, RuleAction, TimeOfDay, Words, apply, fold};
 use crate::address::{AddressError, DomainName};
 
@@ -97,6 +98,35 @@ pub enum RulesFault {
     /// No such folder.
     #[error("there is no such folder")]
     Folder,
+    /// No answer, or one that is too long.
+    #[error("an answer has 1 to {MAX_REPLY} characters, and no control characters but ends of lines")]
+    Reply,
+    /// What an answer can't be about.
+    #[error("the subject of an answer has {MAX_REPLY_SUBJECT} characters at most and no control characters")]
+    ReplySubject,
+    /// No period.
+    #[error(
+        "a period has a beginning, or an end, or both in that order, as 2026-12-24T18:00 in its time zone"
+    )]
+    Period,
+    /// Not so many addresses.
+    #[error("letters are forwarded to 1 to {MAX_FORWARD_TARGETS} addresses")]
+    Targets,
+    /// No address.
+    #[error("{0}")]
+    Target(AddressError),
+    /// One address twice.
+    #[error("this address is named twice")]
+    TargetTwice,
+    /// A group of the organisation.
+    #[error("this address is a group of the organisation: letters are forwarded to single addresses")]
+    TargetGroup,
+    /// The own address.
+    #[error("this address is the account's own")]
+    TargetOwn,
+    /// Nobody's.
+    #[error("nobody in the organisation has this address, or its owner takes no mail")]
+    TargetNobody,
     /// Too much in all.
     #[error("all rules and lists together take {MAX_RULES_BYTES} bytes at most")]
     Bytes,
@@ -133,6 +163,20 @@ impl RulesFault {
             }
             RulesFault::TwoPlaces => "一封邮件只能去一处：一条规则只能移动一次，或删除".to_owned(),
             RulesFault::Folder => "没有这个文件夹".to_owned(),
+            RulesFault::Reply => format!("自动回复须为 1 至 {MAX_REPLY} 个字符，除换行外不含控制字符"),
+            RulesFault::ReplySubject => {
+                format!("自动回复的主题最多 {MAX_REPLY_SUBJECT} 个字符，且不含控制字符")
+            }
+            RulesFault::Period => {
+                "有效期须给出起点、终点，或起点早于终点的两者，按所选时区书写，例如 2026-12-24T18:00"
+                    .to_owned()
+            }
+            RulesFault::Targets => format!("自动转发须有 1 至 {MAX_FORWARD_TARGETS} 个目标地址"),
+            RulesFault::Target(_) => "不是有效的邮件地址".to_owned(),
+            RulesFault::TargetTwice => "该地址重复指定".to_owned(),
+            RulesFault::TargetGroup => "该地址是本组织的群组，自动转发的目标须为单个地址".to_owned(),
+            RulesFault::TargetOwn => "该地址属于本帐号自身".to_owned(),
+            RulesFault::TargetNobody => "本组织内没有人使用该地址，或其主人不收信".to_owned(),
             RulesFault::Bytes => format!("全部规则和名单合计最多 {MAX_RULES_BYTES} 字节"),
         }
     }
@@ -184,6 +228,9 @@ impl MemberRules {
                 return Err(RulesFault::AllWords.at(at));
             }
         }
+        if let Some(automatic) = &self.automatic {
+            automatic.check()?;
+        }
         if codec::encode(self).len() > MAX_RULES_BYTES {
             return Err(RulesFault::Bytes.at(""));
         }
@@ -201,6 +248,14 @@ fn check_rule(rule: &Rule, at: &str) -> Result<(), RulesError> {
     let least = usize::from(!rule.stop);
     if !(least..=MAX_RULE_ACTIONS).contains(&rule.actions.len()) {
         return Err(RulesFault::Actions.at(format!("{at}/actions")));
+    }
+    for (number, action) in rule.actions.iter().enumerate() {
+        let at = format!("{at}/actions/{number}");
+        match action {
+            RuleAction::Reply(text) => automatic::check_reply(text, &format!("{at}/reply"))?,
+            RuleAction::Forward(to) => automatic::check_targets(to, &format!("{at}/forward"))?,
+            _ => {}
+        }
     }
     if rule.actions.iter().filter(|action| RuleAction::is_place(action)).count() > 1 {
         return Err(RulesFault::TwoPlaces.at(format!("{at}/actions")));

@@ -4,12 +4,13 @@
 //! letter ([`MemberRules::apply`]). Words are kept as they were written, and compared folded: NFKC, lower case.
 
 mod apply;
+mod automatic;
 mod limits;
 
 use std::borrow::Cow;
 use std::fmt;
 
-use pennypost_model::codec::Versioned;
+use pennypost_model::codec::{CodecError, Versioned, decode_without_last};
 use pennypost_model::{Keyword, MailboxId, Timestamp};
 use serde::{Deserialize, Serialize};
 use unicode_normalization::IsNormalized;
@@ -18,6 +19,11 @@ use crate::address::MailAddress;
 use crate::tenant::SenderPattern;
 
 pub use apply::{Applied, Letter, Put};
+pub(crate) use automatic::Asking;
+pub use automatic::{
+    AutoForward, AutoReply, Automatic, Closed, ForwardTo, Inside, MAX_FORWARD_TARGETS, MAX_LETTER_FORWARDS,
+    MAX_REPLY, MAX_REPLY_SUBJECT, Outlets, Period, Reply, Way, Ways,
+};
 pub use limits::{
     MAX_ALL_WORDS, MAX_CONDITIONS, MAX_LETTER_LABELS, MAX_RULE_ACTIONS, MAX_RULE_NAME, MAX_RULE_WORD,
     MAX_RULE_WORDS, MAX_RULES, MAX_RULES_BYTES, MAX_SENDERS, RulesError, RulesFault,
@@ -32,24 +38,45 @@ pub struct MemberRules {
     pub blacklist: Vec<SenderPattern>,
     /// Rules, in the order in which they are asked (RUL-05).
     pub rules: Vec<Rule>,
+    /// How letters are answered and forwarded beside that (RUL-06, RUL-07).
+    pub automatic: Option<Automatic>,
 }
 
 impl Versioned for MemberRules {
     const KIND: &'static str = "member rules";
+    const VERSION: u8 = 2;
+
+    /// Programs that read version 1 only find in it what they know: what is new stands behind all that they read.
+    fn version(&self) -> u8 {
+        let is_new = |action: &RuleAction| matches!(action, RuleAction::Forward(_) | RuleAction::Reply(_));
+        let has_new =
+            self.automatic.is_some() || self.rules.iter().any(|rule| rule.actions.iter().any(is_new));
+        if has_new { 2 } else { 1 }
+    }
+
+    fn upgrade(found: u8, body: &[u8]) -> Result<MemberRules, CodecError> {
+        match found {
+            1 => decode_without_last(Self::KIND, body),
+            _ => Err(CodecError::Version { kind: Self::KIND, found, known: Self::VERSION }),
+        }
+    }
 }
 
 impl MemberRules {
     /// Has the member said anything?
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.whitelist.is_empty() && self.blacklist.is_empty() && self.rules.is_empty()
+        let has_automatic =
+            self.automatic.as_ref().is_some_and(|automatic| *automatic != Automatic::default());
+        self.whitelist.is_empty() && self.blacklist.is_empty() && self.rules.is_empty() && !has_automatic
     }
 
     /// Must it be known which addresses are the member's own?
     #[must_use]
     pub fn asks_for_own_addresses(&self) -> bool {
         let is_about_me = |condition: &Condition| matches!(condition, Condition::OnlyToMe | Condition::ToMe);
-        self.rules.iter().any(|rule| rule.enabled && rule.conditions.iter().any(is_about_me))
+        let asks = self.rules.iter().any(|rule| rule.enabled && rule.conditions.iter().any(is_about_me));
+        asks || self.has_replies()
     }
 
     /// Has the words as they are compared, so that this needs not be done for each letter. What they say stays the same.
@@ -104,8 +131,14 @@ pub struct Personal {
     pub version: u64,
     /// What he has said, with its words folded.
     pub rules: MemberRules,
-    /// His addresses, where a rule asks for them.
+    /// His addresses, where a rule asks for them, or letters are answered.
     pub own: Vec<MailAddress>,
+    /// The account's own address, and its name for people, where letters are answered or forwarded.
+    pub from: Option<(MailAddress, String)>,
+    /// Where targets of forwarding lead.
+    pub ways: Ways,
+    /// Answers may go outside the organisation.
+    pub answers_outside: bool,
     /// What he has said can't be read: his letters go where they would without it, and their traces say so.
     pub unreadable: bool,
 }
@@ -248,6 +281,10 @@ pub enum RuleAction {
     MarkRead,
     /// With a flag.
     Flag,
+    /// Forwarded to these addresses (RUL-06).
+    Forward(Vec<MailAddress>),
+    /// Answered with that (RUL-07).
+    Reply(String),
 }
 
 impl RuleAction {
@@ -295,4 +332,34 @@ pub(crate) fn fold(text: &str) -> Cow<'_, str> {
         return Cow::Borrowed(text);
     }
     Cow::Owned(text.nfkc().flat_map(char::to_lowercase).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use pennypost_model::codec::{decode, decode_plain, encode, encode_plain};
+
+    use super::*;
+
+    /// As programs of before read and write it.
+    #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+    struct Rules1 {
+        whitelist: Vec<SenderPattern>,
+        blacklist: Vec<SenderPattern>,
+        rules: Vec<Rule>,
+    }
+
+    #[test]
+    fn rules_of_before_are_read_and_those_without_anything_new_are_read_by_them() {
+        let blacklist: Vec<SenderPattern> = vec!["spam.example".parse().expect("a domain")];
+        let before = || Rules1 { whitelist: Vec::new(), blacklist: blacklist.clone(), rules: Vec::new() };
+        let mut rules = MemberRules { blacklist: blacklist.clone(), ..MemberRules::default() };
+        assert_eq!(decode::<MemberRules>(&encode_plain(&before(), 1)), Ok(rules.clone()));
+        let written = encode(&rules);
+        assert_eq!(written[0], 1);
+        assert_eq!(decode_plain::<Rules1>("rules", &written[1..]), Ok(before()));
+        assert_eq!(decode::<MemberRules>(&written), Ok(rules.clone()));
+        rules.automatic = Some(Automatic::default());
+        assert!(encode(&rules)[0] == 2 && decode(&encode(&rules)) == Ok(rules.clone()));
+        assert!(decode::<MemberRules>(&[3]).is_err());
+    }
 }

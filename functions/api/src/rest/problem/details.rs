@@ -75,9 +75,22 @@ pub(crate) fn no_such(what: &str) -> Detail {
         "terms" | "number" => "服务协议",
         "order" => "订单",
         "bulletin" => "公告",
+        "forward target" => "转发地址",
         _ => "对象",
     };
     both(format!("there is no such {what} here"), format!("此处没有该{chinese}"))
+}
+
+/// A time at which no letter goes.
+pub(crate) fn send_time(days: u16) -> Detail {
+    both(
+        format!(
+            "a letter goes later at a time to come within {days} days: a time of RFC 3339, or one without an offset as clocks show it in the time zone that is named"
+        ),
+        format!(
+            "定时发送的时间须在未来 {days} 天之内，格式为 RFC 3339 时间，或不带时差的当地时间和有效的时区名称"
+        ),
+    )
 }
 
 /// What a reader of JSON has put between its quotes.
@@ -435,6 +448,35 @@ impl From<AdminError> for Refusal {
                     "请先查看将一并删除的内容，并提交其中的确认码",
                 ),
             ),
+            AdminError::Conflict(Conflict::LettersFull { letters, megabytes }) => Refusal::new(
+                Kind::OtherState,
+                both(
+                    format!("as many letters wait to go later as may: {letters}, or {megabytes} MB"),
+                    format!("等待定时发送的邮件已达上限：{letters} 封或 {megabytes} MB"),
+                ),
+            ),
+            AdminError::Conflict(Conflict::LetterGone) => {
+                Refusal::new(Kind::OtherState, both("the letter has gone already", "邮件已经发出"))
+            }
+            AdminError::Conflict(Conflict::LetterBack) => Refusal::new(
+                Kind::OtherState,
+                both(
+                    "the letter was taken back already: a copy is in Drafts",
+                    "邮件已取消发送，副本在草稿箱中",
+                ),
+            ),
+            AdminError::Conflict(Conflict::LetterUnsent) => Refusal::new(
+                Kind::OtherState,
+                both(
+                    "the letter could not go: its writer was told why, and a copy is in Drafts",
+                    "邮件未能发出，系统已向发件人说明原因，副本在草稿箱中",
+                ),
+            ),
+            AdminError::Invalid(Invalid::SendTime { days }) => invalid(send_time(days)),
+            AdminError::Invalid(Invalid::UndoWindow { least, most }) => invalid(both(
+                format!("letters wait for {least} to {most} seconds, or not at all"),
+                format!("撤销发送的等待时间须为 {least} 至 {most} 秒，或关闭"),
+            )),
             AdminError::Conflict(Conflict::TaskOver) => {
                 Refusal::new(Kind::OtherState, both("the task has ended", "该任务已结束"))
             }

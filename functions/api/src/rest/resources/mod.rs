@@ -2,6 +2,7 @@
 
 mod accounts;
 mod aliases;
+pub mod automatic;
 mod bulletins;
 mod business;
 pub(crate) mod choices;
@@ -17,6 +18,7 @@ mod ending;
 mod friends;
 mod grants;
 mod groups;
+mod held;
 mod home;
 mod inviting;
 pub(crate) mod joining;
@@ -29,6 +31,7 @@ mod me;
 mod members;
 pub(crate) mod mobiles;
 mod operations;
+mod own_letters;
 pub(crate) mod passkeys;
 mod people;
 mod picker;
@@ -100,6 +103,9 @@ pub(crate) fn operations() -> impl Iterator<Item = &'static Operation> {
         business::OPERATIONS,
         secretaries::OPERATIONS,
         receiving::OPERATIONS,
+        held::OPERATIONS,
+        own_letters::OPERATIONS,
+        automatic::OPERATIONS,
         colleagues::OPERATIONS,
         joining::OPERATIONS,
         inviting::OPERATIONS,

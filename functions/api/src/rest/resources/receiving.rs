@@ -2,9 +2,10 @@
 
 use pennypost_admin::{Action, AdminError, SeenRules, Tried};
 use pennypost_directory::rules::{
-    Condition, Folder, Join, MAX_SENDERS, Moment, Rule, RuleAction, RulesError, RulesFault, TimeOfDay, Words,
+    Condition, Folder, Join, MAX_FORWARD_TARGETS, MAX_SENDERS, Moment, Rule, RuleAction, RulesError,
+    RulesFault, TimeOfDay, Words,
 };
-use pennypost_directory::{DirectoryError, MemberRules, SenderPattern};
+use pennypost_directory::{DirectoryError, MailAddress, MemberRules, SenderPattern};
 use pennypost_model::{Keyword, MailboxId, SystemFlags, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -187,6 +188,11 @@ enum ActionDocument {
     MarkRead,
     /// With a flag.
     Flag,
+    /// Forwarded to these addresses: 1 to 3, no groups of the organisation. One elsewhere gets nothing before its owner has agreed
+    /// (`forward-targets`), and nobody does unless the organisation lets the member forward.
+    Forward(Vec<String>),
+    /// Answered with that, 1 to 400 characters: each sender once in seven days at most.
+    Reply(String),
 }
 
 const fn yes() -> bool {
@@ -289,6 +295,8 @@ fn show_action(action: &RuleAction, gone: &[MailboxId]) -> ActionDocument {
         RuleAction::Label(label) => ActionDocument::Label(label.as_str().to_owned()),
         RuleAction::MarkRead => ActionDocument::MarkRead,
         RuleAction::Flag => ActionDocument::Flag,
+        RuleAction::Forward(to) => ActionDocument::Forward(to.iter().map(ToString::to_string).collect()),
+        RuleAction::Reply(text) => ActionDocument::Reply(text.clone()),
     }
 }
 
@@ -324,6 +332,8 @@ impl RulesDocument {
             whitelist: senders("whitelist", self.whitelist)?,
             blacklist: senders("blacklist", self.blacklist)?,
             rules: rules.collect::<Result<_, RulesError>>()?,
+            // That is said apart.
+            automatic: None,
         };
         rules.check()?;
         Ok(rules)
@@ -395,7 +405,24 @@ fn meant_action(action: ActionDocument, at: &str) -> Result<RuleAction, RulesErr
         }
         ActionDocument::MarkRead => RuleAction::MarkRead,
         ActionDocument::Flag => RuleAction::Flag,
+        ActionDocument::Forward(to) => RuleAction::Forward(targets(&to, &format!("{at}/forward"))?),
+        ActionDocument::Reply(text) => RuleAction::Reply(one_line_ends(&text)),
     })
+}
+
+/// Addresses to which letters are forwarded, which stand there.
+pub(super) fn targets(to: &[String], at: &str) -> Result<Vec<MailAddress>, RulesError> {
+    // More than there may be are counted where they are checked.
+    let targets = to.iter().take(MAX_FORWARD_TARGETS + 1).enumerate();
+    let target = |(number, to): (usize, &String)| {
+        MailAddress::parse(to).map_err(|error| RulesFault::Target(error).at(format!("{at}/{number}")))
+    };
+    targets.map(target).collect()
+}
+
+/// A text of several lines, as it is kept.
+pub(super) fn one_line_ends(text: &str) -> String {
+    text.replace("\r\n", "\n").trim().to_owned()
 }
 
 /// Rules to be tried.

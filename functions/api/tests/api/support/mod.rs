@@ -35,16 +35,18 @@ use pennypost_directory::{
     MailboxUsers, NewApplication, NewInvitation, NewSession, SecretaryScope, SecretaryTerm, SessionLife,
     SignInLog, SignedInBy, TokenScope,
 };
+use pennypost_held::{Cause, Held, HeldLetters, State};
 use pennypost_housekeep::KeptMail;
 use pennypost_lookup::Documents;
 use pennypost_mailstore::Mailstore;
 use pennypost_mailstore::compress::compress;
 use pennypost_model::event::{
-    Accepted, AuthResults, Body as Stored, Event, Recipient, Source, SourceKind, Stage, Verdict, Via,
+    Accepted, AuthResults, Body as Stored, Event, Recipient, Source, SourceKind, Stage, Submission, Verdict,
+    Via,
 };
 use pennypost_model::message::Contact;
 use pennypost_model::scan::HeldFor;
-use pennypost_model::trace::{Outcome as TraceOutcome, TraceRecipient, TraceRecord, TraceStep};
+use pennypost_model::trace::{Outcome as TraceOutcome, Submitter, TraceRecipient, TraceRecord, TraceStep};
 use pennypost_model::{AccountKey, EventId, Rid, Seq, TaskId, TenantId, Timestamp, Uid, codec};
 use pennypost_organisation::Kind as TableKind;
 use pennypost_passkeys::{NewPasskey, PublicKey};
@@ -168,6 +170,8 @@ pub struct Tenant {
     pub task: String,
     /// A letter that the member got.
     pub letter: String,
+    /// One that he has sent, some time after he had written it.
+    pub held: String,
     /// An order of a plan, and a version of the terms of service.
     pub order: String,
     pub terms: u32,
@@ -478,6 +482,8 @@ impl Office {
         self.log.append(std::slice::from_ref(&letter)).await.expect("traced");
         self.quarantine(member, letter.id, HeldFor::Spam).await;
         let letter = letter.id.to_string();
+        let gone = State::Sent { at: now, message: RandomIds.event(now), report: None };
+        let held = self.hold(member, &domain, gone).await;
         let home = Tenant {
             id,
             name,
@@ -503,6 +509,7 @@ impl Office {
             request,
             task,
             letter,
+            held,
             order,
             terms,
             newcomer,
@@ -514,6 +521,52 @@ impl Office {
         };
         let request = self.request(&home).await;
         Tenant { request, ..home }
+    }
+
+    /// Puts a letter of a member down that goes in an hour, or has ended: its id.
+    pub async fn hold(&self, member: AccountKey, domain: &str, state: State) -> String {
+        let (now, address) = (self.administration.directory().now(), format!("member@{domain}"));
+        let id = RandomIds.event(now);
+        let submitter =
+            Submitter { account: member, address: address.clone(), protocol: "ESMTPSA".to_owned() };
+        let submission = Submission { submitter, bcc: String::new() };
+        let recipient = Recipient { account: member, address: format!("bob@{domain}"), via: Via::Direct };
+        let object = format!("{}/spool/{id}", member.tenant);
+        let accepted = Accepted {
+            id,
+            time: now,
+            tenant: member.tenant,
+            source: Source {
+                kind: SourceKind::Submission(Box::new(submission)),
+                ip: None,
+                helo: String::new(),
+                tls: None,
+            },
+            auth: AuthResults::default(),
+            reverse_path: address.clone(),
+            recipients: vec![recipient],
+            body: Stored::Spooled { object, size: 9 },
+            receipt: String::new(),
+        };
+        let wanted = now.plus_millis(3_600_000);
+        let held = Held {
+            accepted,
+            sender: (member, address),
+            subject: "later".to_owned(),
+            cause: Cause::Scheduled,
+            zone: String::new(),
+            wanted,
+            due: wanted,
+            waits: None,
+            refused: Vec::new(),
+            state,
+            user: None,
+            is_counted: false,
+            is_settled: false,
+        };
+        let letters = HeldLetters::new(self.administration.directory().control());
+        letters.add(&held).await.expect("put down");
+        id.to_string()
     }
 
     /// A tenant whose member has a passkey and a binding with a provider that nobody needs.

@@ -37,6 +37,7 @@ async fn one_letter(exchange: &Exchange) -> Handed {
 async fn letter_to(exchange: &Exchange, recipients: &[&str]) -> Handed {
     let recipients: Vec<String> = recipients.iter().map(|one| (*one).to_owned()).collect();
     let parcel = Parcel {
+        asked: None,
         id: EventId::from_parts(Timestamp(1), 1),
         destination: "d.example",
         reverse_path: "me@own.example",

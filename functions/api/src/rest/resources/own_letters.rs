@@ -1,0 +1,108 @@
+//! The letters that a member has sent, and what became of them (DLV-01, DLV-02, DLV-05).
+
+use pennypost_admin::{Action, OwnLetter, RecipientState};
+use pennypost_directory::Listed;
+use pennypost_model::{EventId, Timestamp};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::page_of;
+use super::sign_ins::wrong;
+use crate::rest::ask::rows;
+use crate::rest::operation::{Good, Method, Operation, PAGE, Query, shape};
+use crate::rest::reply::Reply;
+
+/// What has become of a letter for one address.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct DeliveryOfRecipient {
+    /// The address to which it was written.
+    address: String,
+    /// `scheduled` (it goes later), `processing`, `redelivering` (another server has not answered in time, or not taken it yet; it
+    /// is tried again), `delivered` (in the mailbox, of the same organisation), `reached-server` (another server has it, and
+    /// answers for it), `refused` (by that server, or the recipient's mailbox), `failed` (it did not get there).
+    state: &'static str,
+    /// Since when; null: that is not known.
+    since: Option<String>,
+    /// What another server said, or why it is so.
+    cause: Option<String>,
+    /// When it goes, or is tried again.
+    next: Option<String>,
+}
+
+/// A letter that a member has sent.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct SentLetter {
+    /// Its id.
+    id: String,
+    /// When it was handed in; of one that went later, when it went.
+    accepted: String,
+    /// When it goes; null: it has gone.
+    goes: Option<String>,
+    /// Its subject, cut.
+    subject: String,
+    /// Its Message-ID; empty while it waits.
+    message_id: String,
+    /// Its bytes.
+    size: u64,
+    /// Of what has become of it for its recipients what should be known first.
+    state: &'static str,
+    /// What has become of it for each.
+    recipients: Vec<DeliveryOfRecipient>,
+}
+
+page_of!(SentLetters, SentLetter);
+
+fn show_recipient(one: RecipientState) -> DeliveryOfRecipient {
+    DeliveryOfRecipient {
+        address: one.address,
+        state: one.state.name(),
+        since: one.since.map(Timestamp::rfc3339),
+        cause: one.cause,
+        next: one.next.map(Timestamp::rfc3339),
+    }
+}
+
+fn show(letter: OwnLetter) -> SentLetter {
+    SentLetter {
+        id: letter.id.to_string(),
+        accepted: letter.time.rfc3339(),
+        goes: letter.goes.map(Timestamp::rfc3339),
+        subject: letter.subject,
+        message_id: letter.message_id,
+        size: letter.size,
+        state: letter.state.name(),
+        recipients: letter.recipients.into_iter().map(show_recipient).collect(),
+    }
+}
+
+const LIST: &[Query] = &[
+    PAGE[0],
+    PAGE[1],
+    Query { name: "days", about: "Of how many days: 1 to 90; 30, if nothing is said.", is_number: true },
+];
+
+pub(super) const OPERATIONS: &[Operation] = &[Operation::new(
+    (Method::Get, "/tenants/{tenant}/accounts/{account}/sent-letters", "list-sent-letters"),
+    Action::OwnLetterRead,
+    "Letters that a member has sent, and what became of them; the newest first, and before them those that go later",
+    Good::list(shape::<SentLetters>),
+    |ask| {
+        Box::pin(async move {
+            let (key, page) = (ask.account()?, ask.page()?);
+            let days = match ask.parameter("days") {
+                None => 30,
+                Some(text) => text
+                    .parse::<u16>()
+                    .ok()
+                    .filter(|days| (1..=90).contains(days))
+                    .ok_or_else(|| wrong("days"))?,
+            };
+            let below = page.after.map(|text| text.parse::<EventId>().map_err(|_| wrong("after")));
+            let found = ask.administration.own_letters(&ask.call, key, Some(days), below.transpose()?, page.limit);
+            let (items, next) = found.await?;
+            let next = next.map(|next| next.to_string());
+            Ok(Reply::document(&rows(Listed { items, next }, show)))
+        })
+    },
+)
+.asking(LIST)];

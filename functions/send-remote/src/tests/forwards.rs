@@ -1,0 +1,134 @@
+//! What accounts forward to addresses elsewhere.
+
+use pennypost_model::event::{Forward, Forwarding};
+
+use super::*;
+
+impl Fixture {
+    async fn forward(&self, letter: &Accepted, to: &[&str]) {
+        let account = AccountKey { tenant: TENANT, account: AccountId(3) };
+        let from = "bob@t.example".to_owned();
+        let forward = |to: &&str| Forward { account, from: from.clone(), to: (*to).to_owned() };
+        let forwards = to.iter().map(forward).collect();
+        let event = Event::Forwarding(Box::new(Forwarding { accepted: letter.clone(), forwards }));
+        assert_eq!(self.sender.handle(vec![event]).await, [Ok(Vec::new())]);
+    }
+}
+
+/// Somebody else's letter, which came in.
+fn incoming(it: &Fixture, to: &[&str]) -> Accepted {
+    let mut letter = it.letter(to);
+    letter.source.kind = SourceKind::Smtp;
+    letter.reverse_path = "you@far.example".to_owned();
+    letter
+}
+
+/// Feature RUL-06 (part): what is forwarded goes once to each address, whatever is forwarded when the event comes again
+#[tokio::test]
+async fn each_address_gets_what_is_forwarded_once() {
+    let it = fixture();
+    let letter = incoming(&it, &[]);
+    it.forward(&letter, &["bob@a.example", "cy@a.example"]).await;
+    it.forward(&letter, &["bob@a.example", "cy@a.example"]).await;
+    it.work().await;
+    // What is said was changed meanwhile.
+    it.forward(&letter, &["dan@a.example", "cy@a.example"]).await;
+    it.work().await;
+    let mut to: Vec<String> =
+        it.town.handed.lock().iter().map(|(_, recipients, _)| recipients.join(" ")).collect();
+    to.sort();
+    assert_eq!(to, ["bob@a.example", "cy@a.example", "dan@a.example"]);
+    let handed = it.town.handed.lock().clone();
+    assert!(handed.iter().all(|(_, _, text)| text.contains("\r\nDelivered-To: bob@t.example\r\nFrom: ")));
+    assert_eq!(it.objects().await, 0, "nobody needs the bytes any more");
+}
+
+/// A member's own letter goes to his recipients as it does, and what a colleague forwards of it beside them.
+#[tokio::test]
+async fn what_a_member_sends_is_forwarded_beside_his_own_recipients() {
+    let it = fixture();
+    let letter = it.letter(&["you@a.example"]);
+    it.forward(&letter, &["bob@b.example"]).await;
+    it.town.answers.lock().push_back(verdict(RemoteOutcome::Failed, 550, "5.1.1"));
+    it.town.answers.lock().push_back(verdict(RemoteOutcome::Failed, 550, "5.1.1"));
+    it.work().await;
+    it.work().await;
+    let handed = it.town.handed.lock().clone();
+    let marked: Vec<bool> = handed.iter().map(|(_, _, text)| text.contains("Delivered-To")).collect();
+    assert_eq!(marked, [false, true]);
+    // Each is told what has failed of his.
+    let mut told: Vec<(String, bool)> = it
+        .reports()
+        .await
+        .into_iter()
+        .map(|(report, text)| (report.recipients[0].address.clone(), text.contains("forwarded for you")))
+        .collect();
+    told.sort();
+    assert_eq!(told, [("ann@t.example".to_owned(), false), ("bob@t.example".to_owned(), true)]);
+}
+
+#[tokio::test]
+async fn what_comes_back_is_not_forwarded_again() {
+    let it = fixture();
+    let mut letter = incoming(&it, &[]);
+    let marked = format!("Received: from far\r\nDelivered-To: <BOB@t.example>\r\n{LETTER}");
+    letter.body = Body::Inline(compress(marked.as_bytes()).expect("compressed"));
+    it.forward(&letter, &["bob@a.example"]).await;
+    it.work().await;
+    it.work().await;
+    assert_eq!((it.tried(), it.reports().await.len(), it.objects().await), (0, 1, 0));
+    let [attempt] = &*it.attempts(&letter).await else { panic!("one attempt") };
+    assert_eq!(attempt.recipients[0].answer.status, "5.4.6");
+}
+
+/// Nobody here vouches for what somebody says of himself who has not signed in.
+#[tokio::test]
+async fn what_others_have_written_is_not_signed() {
+    let secrets: Arc<dyn Secrets> = Arc::new(
+        pennypost_sealing::Keyring::parse(&pennypost_sealing::Keyring::fresh().expect("a key"))
+            .expect("a ring"),
+    );
+    let it = with(Town::default(), Some(Arc::clone(&secrets)));
+    let keys = KeyStore::new(it.backend.control());
+    let now = it.clock.now();
+    keys.add(&*secrets, (TENANT, "t.example"), Algorithm::Ed25519, now).await.expect("a key");
+    let activated = keys.change(TENANT, "t.example", |keys| {
+        keys.keys.iter_mut().for_each(|key| key.state = KeyState::Active);
+        Ok::<_, SigningError>(())
+    });
+    activated.await.expect("active");
+    // It says that it is from Ann of t.example.
+    it.forward(&incoming(&it, &[]), &["bob@a.example"]).await;
+    let mut returned = it.letter(&["you@b.example"]);
+    (returned.source.kind, returned.reverse_path) = (SourceKind::Returned, String::new());
+    returned.id = EventId::from_parts(it.clock.now(), 6);
+    it.handle(&returned).await;
+    let mut own = it.letter(&["you@c.example"]);
+    own.id = EventId::from_parts(it.clock.now(), 7);
+    it.forward(&own, &["bob@d.example"]).await;
+    it.work().await;
+    let handed = it.town.handed.lock().clone();
+    let mut signed: Vec<(String, bool)> =
+        handed.iter().map(|(to, _, text)| (to.clone(), text.contains("DKIM-Signature:"))).collect();
+    signed.sort();
+    let expected = [("a.example", false), ("b.example", false), ("c.example", true), ("d.example", true)];
+    assert_eq!(signed, expected.map(|(to, is_signed)| (to.to_owned(), is_signed)));
+}
+
+#[tokio::test]
+async fn who_forwards_for_another_tenant_forwards_nothing() {
+    let it = fixture();
+    let account = AccountKey { tenant: TenantId(99), account: AccountId(3) };
+    let forward = Forward { account, from: "x@t.example".to_owned(), to: "y@a.example".to_owned() };
+    let accepted = incoming(&it, &[]);
+    for (accepted, forwards) in [
+        (accepted.clone(), vec![forward]),
+        // Somebody else's letter for somebody else, whom nobody forwards it to.
+        (incoming(&it, &["you@a.example"]), Vec::new()),
+    ] {
+        let event = Event::Forwarding(Box::new(Forwarding { accepted, forwards }));
+        let outcome = it.sender.handle(vec![event]).await;
+        assert!(matches!(&outcome[..], [Err(failure)] if !failure.temporary), "{outcome:?}");
+    }
+    assert_eq!(it.objects().await, 0);
+}
