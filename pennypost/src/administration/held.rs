@@ -349,6 +349,9 @@ mod tests {
                 waits: None,
                 refused: Vec::new(),
                 state: State::Waiting,
+                user: None,
+                is_counted: false,
+                is_settled: false,
             };
             HeldLetters::new(it.office.control()).add(&held).await.expect("put down");
             ids.push(id.to_string());

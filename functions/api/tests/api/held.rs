@@ -202,7 +202,7 @@ async fn members_see_what_became_of_what_they_sent() {
         clock: Arc::clone(&it.office.clock) as _,
         ids: Arc::new(RandomIds),
     };
-    Releaser::new(held, ports, "mx.example").look().await.expect("looked");
+    Releaser::new(held, ports, "mx.example").look(None).await.expect("looked");
     let shown = it.read(&format!("held-letters/{waiting}")).await;
     // Its bytes were never there.
     assert_eq!((&shown["state"], &shown["why"]), (&json!("unsent"), &json!("lost")));
