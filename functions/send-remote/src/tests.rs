@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use pennypost_backend_embedded::{Embedded, Options};
+use pennypost_mailstore::accept;
 use pennypost_mailstore::compress::{compress, decompress};
 use pennypost_model::event::{
     AuthResults, Recipient, Requested, Source, Submission, ToGroups, Via, Wish, Wishes,
@@ -692,4 +693,20 @@ async fn senders_hear_of_what_they_asked_for_and_of_nothing_else() {
         }
         assert_eq!(it.reports().await.len(), reports);
     }
+}
+
+#[tokio::test]
+async fn a_large_report_that_is_made_again_finds_what_it_has_put_down() {
+    let it = fixture();
+    let objects = it.backend.objects();
+    let noise: Vec<u8> = std::iter::repeat_with(|| fastrand::u8(b'!'..)).take(400_000).collect();
+    let stored = compress(&[b"Subject: hello\r\n\r\n", &noise[..]].concat()).expect("packed");
+    let report = Accepted { body: Body::Inline(stored), ..it.letter(&["you@a.example"]) };
+    let first = accept::again_for_the_queue(&*objects, report.clone()).await.expect("put down");
+    assert!(first.len() < 10_000, "it lies aside");
+    assert_eq!(accept::again_for_the_queue(&*objects, report.clone()).await, Ok(first));
+    // Of anything else an id that was taken is somebody's.
+    let id = report.id;
+    let taken = accept::for_the_queue(&*objects, report, id).await;
+    assert!(taken.is_err_and(|error| error.is_temporary()));
 }

@@ -8,12 +8,12 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use pennypost_backend_embedded::{Embedded, Options};
 use pennypost_directory::Directory;
-use pennypost_held::{Cause, Change, Changed, Held, HeldError, HeldLetters, Ports, Releaser, State};
+use pennypost_held::{Cause, Change, Changed, Held, HeldError, HeldLetters, Lane, Ports, Releaser, State};
 use pennypost_mailstore::{compress, names};
 use pennypost_model::event::{
     Accepted, AuthResults, Body, Event, Recipient, Source, SourceKind, Stage, Submission, Via,
@@ -378,7 +378,7 @@ async fn taking_back_and_going_are_decided_by_one_write() {
             async move { other.held.change(ann, id, &Change::TakeBack, now, &RandomIds).await }
         });
         let third = world.life(i64::MAX, false);
-        let (one, two) = tokio::join!(life.releaser.look(), third.releaser.look());
+        let (one, two) = tokio::join!(life.releaser.look(None), third.releaser.look(None));
         (one.unwrap(), two.unwrap());
         let back = back.await.unwrap().unwrap();
         life.releaser.look(None).await.unwrap();
@@ -391,6 +391,33 @@ async fn taking_back_and_going_are_decided_by_one_write() {
             }
             Changed::Missing => panic!("the letter is there"),
         }
+    }
+}
+
+/// Those that are large wait apart, and go in the same way; one that was put off and back again goes in its time.
+#[tokio::test(flavor = "multi_thread")]
+async fn large_ones_and_those_that_were_put_off_and_back_go_in_their_time() {
+    let world = World::open().await;
+    let (life, mut large) = (world.life(i64::MAX, false), world.letter(Cause::Scheduled));
+    let object = large.object().unwrap().to_owned();
+    large.accepted.body = Body::Spooled { object, size: 4_000_000 };
+    hand_in(&life, &large).await.unwrap();
+    assert_eq!((large.lane(), world.rows().await), (Lane::Heavy, 0));
+    let letter = world.letter(Cause::Scheduled);
+    hand_in(&life, &letter).await.unwrap();
+    for at in [letter.due.plus_millis(3_600_000), letter.due] {
+        let change = Change::At(at, String::new());
+        life.held.change(world.ann, letter.id(), &change, world.clock.now(), &RandomIds).await.unwrap();
+    }
+    life.releaser.look(None).await.unwrap();
+    assert_eq!(world.sent().await.len(), 0);
+    world.clock.0.fetch_add(61_000, Ordering::SeqCst);
+    assert_eq!(life.releaser.look(Some(Instant::now())).await.unwrap(), 0, "there is no time");
+    life.releaser.look(None).await.unwrap();
+    assert_eq!(world.sent().await.len(), 2);
+    for id in [large.id(), letter.id()] {
+        let (held, _) = life.held.find(world.ann, id).await.unwrap().unwrap();
+        assert_eq!((held.state.name(), held.is_settled), ("sent", true));
     }
 }
 
