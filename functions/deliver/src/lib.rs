@@ -645,11 +645,13 @@ fn elsewhere(decided: &Decided) -> impl Iterator<Item = TraceRecipient> {
 /// Those recipients who have the message here and of whom its sender wanted to hear that: each address once, if all behind it
 /// have it. `None`: there are none, or nobody is to be told.
 fn delivered(accepted: &Accepted, placed: &Found) -> Option<Vec<Told>> {
+    // Those from whom it is kept are behind their addresses, too.
+    let is_copy = |one: &&Recipient| !matches!(one.via, Via::Outside | Via::Sent);
     let wishes = accepted.source.kind.wishes().filter(|_| !accepted.reverse_path.is_empty())?;
     let has_it = |one: &&Recipient| placed.contains_key(&(one.account, accepted.copy_id(one)));
     let told = wishes.recipients.iter().filter(|wish| wish.notify.is_some_and(|notify| notify.success));
     let told = told.filter_map(|wish| {
-        let behind = || copies(accepted).filter(|one| one.via != Via::Sent && one.address == wish.address);
+        let behind = || accepted.recipients.iter().filter(is_copy).filter(|one| one.address == wish.address);
         let is_group = behind().any(|one| one.via == Via::Group);
         let is_there = behind().next().is_some() && behind().all(|one| has_it(&one));
         is_there.then(|| Told {

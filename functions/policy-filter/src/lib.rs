@@ -33,7 +33,7 @@ use async_trait::async_trait;
 use futures::stream::{self, StreamExt};
 use parking_lot::Mutex;
 use pennypost_directory::{Answering, Directory, DirectoryError, MailAddress, WithRules};
-use pennypost_model::event::{Accepted, Decided, Forward, Parsed, Recipient, SourceKind, Via};
+use pennypost_model::event::{Accepted, Decided, Forward, Parsed, Recipient, SourceKind, Target, Via};
 use pennypost_model::message::cut;
 use pennypost_model::trace::FORWARD_REASON;
 use pennypost_model::{AccountKey, EventId, TenantId, Timestamp, codec};
@@ -264,6 +264,7 @@ pub struct PolicyFilter {
 }
 
 /// A decided message, and what follows from it.
+#[derive(Debug)]
 pub(crate) struct Filtered {
     /// With those behind its own recipients to whom it is forwarded.
     pub(crate) decided: Decided,
@@ -413,8 +414,16 @@ impl PolicyFilter {
             }
             decisions.push(placed.decision);
         }
-        let Getting { recipients, own, forwards, .. } = getting;
+        let Getting { recipients, own, mut forwards, .. } = getting;
         drop(rules);
+        // What a member has had released is for himself.
+        let is_withheld = |to: &str| {
+            let mut added = recipients.iter().zip(&decisions).skip(own);
+            added.any(|(one, decision)| {
+                one.via == Via::Outside && one.address == to && matches!(decision.target, Target::Withheld(_))
+            })
+        };
+        forwards.retain(|forward| !is_withheld(&forward.to));
         parsed.accepted.recipients = recipients;
         let decided = Decided { decisions, accepted: parsed.accepted, sidecar: parsed.sidecar };
         Ok(Filtered { decided, own, forwards, answers })
@@ -807,7 +816,7 @@ mod tests {
         }
         // Another letter of the same writer is not answered; its trace says so.
         letter.accepted.id = EventId::from_parts(Timestamp(1), 2);
-        let filtered = filter.filter(letter).await.expect("decided");
+        let filtered = filter.filtered(letter, Instant::now()).await.expect("decided");
         assert!(filtered.answers.is_empty());
         assert!(filtered.decided.decisions[0].reasons.contains(&ANSWERED_BEFORE_REASON.to_owned()));
     }
@@ -817,7 +826,7 @@ mod tests {
         use pennypost_policy::rules::Way;
         let source = Told { rules: Some(forwarding(&[("me@far.example", Way::Outside)])), ..Told::default() };
         let filter = PolicyFilter::new(Arc::new(source));
-        let filtered = filter.filter(fine(TenantId(1))).await.expect("decided");
+        let filtered = filter.filtered(fine(TenantId(1)), Instant::now()).await.expect("decided");
         assert_eq!((filtered.forwards.len(), filtered.answers.len()), (0, 0));
         assert!(filtered.decided.decisions[0].reasons.contains(&"not-forwarded:not-sent".to_owned()));
     }

@@ -54,7 +54,7 @@ impl SeenHeld {
 }
 
 impl Administration {
-    fn held(&self) -> HeldLetters {
+    fn waiting_letters(&self) -> HeldLetters {
         HeldLetters::new(Arc::clone(&self.control))
     }
 
@@ -71,7 +71,7 @@ impl Administration {
         limit: usize,
     ) -> Result<(Vec<SeenHeld>, Option<EventId>), AdminError> {
         self.seen(call, Action::HeldRead, key).await?;
-        let (letters, next) = self.held().of_account(key, after, limit).await?;
+        let (letters, next) = self.waiting_letters().of_account(key, after, limit).await?;
         Ok((letters.into_iter().map(SeenHeld).collect(), next))
     }
 
@@ -81,7 +81,7 @@ impl Administration {
         key: AccountKey,
         after: Option<EventId>,
     ) -> Result<(Vec<SeenHeld>, Option<EventId>), AdminError> {
-        let (letters, next) = self.held().of_account(key, after, PAGE).await?;
+        let (letters, next) = self.waiting_letters().of_account(key, after, PAGE).await?;
         Ok((letters.into_iter().map(SeenHeld).collect(), next))
     }
 
@@ -97,7 +97,7 @@ impl Administration {
         letter: EventId,
     ) -> Result<SeenHeld, AdminError> {
         self.seen(call, Action::HeldRead, key).await?;
-        let found = self.held().find(key, letter).await?;
+        let found = self.waiting_letters().find(key, letter).await?;
         found.map(|(held, _)| SeenHeld(held)).ok_or(AdminError::NotFound("letter"))
     }
 
@@ -117,7 +117,7 @@ impl Administration {
         let object = key.account.to_string();
         let about = About::new(Some(key.tenant), Action::HeldChange, &object);
         let account = self.permitted(call, &about, key).await?;
-        let held = self.held();
+        let held = self.waiting_letters();
         let (seen, _) = held.find(key, letter).await?.ok_or(AdminError::NotFound("letter"))?;
         over(&seen.state)?;
         let now = self.clock.now();

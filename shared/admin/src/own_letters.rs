@@ -165,6 +165,14 @@ fn of_recipient(recipient: &TraceRecipient, letter: &Journey, now: Timestamp) ->
             cause: Some(cause.clone()),
             next: None,
         },
+        // It may still be released, and is told then as any that was delivered.
+        Outcome::Quarantined { .. } => RecipientState {
+            address,
+            state: DeliveryState::Refused,
+            since,
+            cause: Some("5.7.1 quarantined".to_owned()),
+            next: None,
+        },
         Outcome::Outside => RecipientState { address, ..of_remote(letter.remote(&recipient.address), now) },
     }
 }

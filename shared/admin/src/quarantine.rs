@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use pennypost_directory::{Listed, Page};
-use pennypost_mailstore::compress::header;
+use pennypost_mailstore::compress::decompress_header;
 use pennypost_model::scan::HeldFor;
 use pennypost_model::{AccountKey, EventId, TenantId};
 use pennypost_policy::{ScanPolicy, Unanswered, VirusAction};
@@ -160,7 +160,7 @@ impl Administration {
             cause: cause.to_string(),
         };
         let header = match quarantine.message(key.tenant, letter).await? {
-            Some(message) => header(&message).map_err(damaged)?,
+            Some(message) => decompress_header(&message).map_err(damaged)?,
             None => Vec::new(),
         };
         let header = String::from_utf8_lossy(&header);

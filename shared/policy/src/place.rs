@@ -456,11 +456,13 @@ mod tests {
         ] {
             let message = parsed(sender, "hello", fine.clone());
             let screening = Screening { scanned, policy: &says, kept: None, released };
-            let decision = place_screened(&policy(), &message, &recipient(via), None, Some(&screening));
+            let decision =
+                place_screened(&policy(), &message, &recipient(via), (None, Some(&screening)), OPEN).decision;
             assert_eq!(decision.target, target, "{sender} {scanned:?} {released}");
             let mut system = message.clone();
             system.accepted.source.kind = SourceKind::System;
-            let decision = place_screened(&policy(), &system, &recipient(via), None, Some(&screening));
+            let decision =
+                place_screened(&policy(), &system, &recipient(via), (None, Some(&screening)), OPEN).decision;
             assert_eq!(decision.target, inbox);
         }
     }

@@ -1,12 +1,12 @@
 use async_trait::async_trait;
 use pennypost_backend_embedded::{Embedded, Options};
-use pennypost_directory::{DirectoryError, WithRules};
+use pennypost_directory::{Answering, DirectoryError, MailAddress, WithRules};
 use pennypost_mailstore::compress::compress;
 use pennypost_model::event::{AuthResults, Event, Recipient, Source, Target};
 use pennypost_model::message::{Facts, Sidecar};
 use pennypost_model::scan::Withheld;
 use pennypost_model::structure::Structure;
-use pennypost_model::{AccountId, MailboxRole};
+use pennypost_model::{AccountId, MailboxRole, Timestamp};
 use pennypost_policy::{Personal, TenantPolicy};
 use pennypost_ports::{Control, ControlKey, Expected, SystemClock};
 use pennypost_runtime::Handler;
@@ -31,6 +31,19 @@ impl PolicySource for Says {
 
     async fn scan_policy(&self, _: TenantId) -> Result<ScanPolicy, DirectoryError> {
         Ok(ScanPolicy::default())
+    }
+
+    async fn answered(&self, _: AccountKey, _: &MailAddress) -> Result<Option<Recipient>, DirectoryError> {
+        Ok(None)
+    }
+
+    async fn note_answer(
+        &self,
+        _: AccountKey,
+        _: (&MailAddress, &str),
+        _: (EventId, Timestamp),
+    ) -> Result<Answering, DirectoryError> {
+        Ok(Answering::Before)
     }
 }
 
