@@ -378,7 +378,7 @@ async fn taking_back_and_going_are_decided_by_one_write() {
             async move { other.held.change(ann, id, &Change::TakeBack, now, &RandomIds).await }
         });
         let third = world.life(i64::MAX, false);
-        let (one, two) = tokio::join!(life.releaser.look(), third.releaser.look());
+        let (one, two) = tokio::join!(life.releaser.look(None), third.releaser.look(None));
         (one.unwrap(), two.unwrap());
         let back = back.await.unwrap().unwrap();
         life.releaser.look(None).await.unwrap();
