@@ -37,7 +37,7 @@ use pennypost_model::event::{Accepted, Decided, Forward, Parsed, Recipient, Sour
 use pennypost_model::message::cut;
 use pennypost_model::trace::FORWARD_REASON;
 use pennypost_model::{AccountKey, EventId, TenantId, Timestamp, codec};
-use pennypost_policy::rules::{MAX_LETTER_FORWARDS, Outlets, Reply};
+use pennypost_policy::rules::{MAX_LETTER_FORWARDS, Outlets, Reply, are_related};
 use pennypost_policy::{Personal, Placed, ScanPolicy, TenantPolicy, place_screened};
 use pennypost_ports::Consistency;
 
@@ -68,11 +68,25 @@ pub const ANSWERED_BEFORE_REASON: &str = "answered-before";
 /// The reason that the account has answered as many as it may.
 pub const ANSWERED_MANY_REASON: &str = "answered-too-many";
 
+/// The reason that the letter came too long ago: its writer waits for no answer.
+pub const ANSWERED_LATE_REASON: &str = "answered-late";
+/// The reason that nobody could note the answer.
+pub const NOT_ANSWERED_REASON: &str = "not-answered";
+/// Milliseconds for which letters are answered: old ones come again where an operator has that done.
+const ANSWERABLE: i64 = 2 * 24 * 3_600_000;
+/// Milliseconds for which a letter waits until its answer can be noted: who may not write could not for long.
+const PATIENCE: i64 = 10 * 60_000;
+/// Milliseconds for which they are tried at other servers.
+const TRIED: i64 = 5 * 24 * 3_600_000;
+
 /// Where policies come from.
 #[async_trait]
 pub trait PolicySource: Send + Sync {
     /// The policy of a tenant with its version, the default for a tenant that has set none; and who of it may have rules.
     async fn policies(&self, tenant: TenantId) -> Result<(TenantPolicy, WithRules), DirectoryError>;
+
+    /// The time.
+    fn now(&self) -> Timestamp;
 
     /// The rules of a member.
     async fn personal(&self, key: AccountKey) -> Result<Personal, DirectoryError>;
@@ -86,11 +100,11 @@ pub trait PolicySource: Send + Sync {
         writer: &MailAddress,
     ) -> Result<Option<Recipient>, DirectoryError>;
 
-    /// Notes that an account answers its letter to that writer with this text, unless it has of late.
+    /// Notes that an account answers its letter to that writer, by what he is known, with this text, unless it has of late.
     async fn note_answer(
         &self,
         from: AccountKey,
-        answer: (&MailAddress, &str),
+        answer: (&str, &str),
         letter: (EventId, Timestamp),
     ) -> Result<Answering, DirectoryError>;
 }
@@ -99,6 +113,10 @@ pub trait PolicySource: Send + Sync {
 impl PolicySource for Directory {
     async fn policies(&self, tenant: TenantId) -> Result<(TenantPolicy, WithRules), DirectoryError> {
         Directory::policies(self, tenant).await
+    }
+
+    fn now(&self) -> Timestamp {
+        Directory::now(self)
     }
 
     async fn personal(&self, key: AccountKey) -> Result<Personal, DirectoryError> {
@@ -120,7 +138,7 @@ impl PolicySource for Directory {
     async fn note_answer(
         &self,
         from: AccountKey,
-        answer: (&MailAddress, &str),
+        answer: (&str, &str),
         letter: (EventId, Timestamp),
     ) -> Result<Answering, DirectoryError> {
         Directory::note_answer(self, from, answer, letter).await
@@ -381,6 +399,7 @@ impl PolicyFilter {
         let reads: Vec<_> = own.map(|one| self.rules_of(one.account)).collect();
         let mut rules = stream::iter(reads).buffered(AT_ONCE);
         let mut getting = Getting::of(&parsed.accepted);
+        let age = self.source.now().0.saturating_sub(parsed.accepted.time.0);
         let (mut decisions, mut answers) = (Vec::with_capacity(getting.own), Vec::new());
         while let Some(recipient) = getting.recipients.get(decisions.len()).cloned() {
             let forwarded_by = decisions.len().checked_sub(getting.own);
@@ -390,7 +409,7 @@ impl PolicyFilter {
                 false => None,
             };
             let personal = personal.filter(|personal| personal.unreadable || personal.version > 0);
-            let outlets = Outlets { outside: self.sends_out, room: getting.has_room() };
+            let outlets = Outlets { outside: self.sends_out, room: getting.has_room(), late: age > TRIED };
             let screening = screened.of(recipient.account, recipient.via);
             let said = (personal.as_deref(), screening.as_ref());
             let mut placed = place_screened(policy, &parsed, &recipient, said, outlets);
@@ -442,6 +461,10 @@ impl PolicyFilter {
         let accepted = &parsed.accepted;
         let writer = MailAddress::parse(&accepted.reverse_path).ok().filter(MailAddress::is_dot_atom);
         let (Some(writer), Some(from)) = (writer, &personal.from) else { return Ok((None, None)) };
+        let age = self.source.now().0.saturating_sub(accepted.time.0);
+        if age > ANSWERABLE {
+            return Ok((None, Some(ANSWERED_LATE_REASON.to_owned())));
+        }
         let to = match self.source.answered(account, &writer).await {
             // What is damaged, maybe of somebody else, holds up no mail.
             Err(error) if !error.is_temporary() => {
@@ -453,7 +476,15 @@ impl PolicyFilter {
         let reaches = |to: &Recipient| to.via != Via::Outside || self.sends_out && personal.answers_outside;
         let Some(to) = to.filter(reaches) else { return Ok((None, None)) };
         let letter = (accepted.id, accepted.time);
-        let noted = self.source.note_answer(account, (&writer, &reply.text), letter).await.map_err(failed)?;
+        let known = known_by(parsed, &writer);
+        let noted = match self.source.note_answer(account, (&known, &reply.text), letter).await {
+            // Nor does what can't be noted: it may be long before it can be.
+            Err(error) if !error.is_temporary() || error == DirectoryError::Contended || age > PATIENCE => {
+                tracing::error!(%account, message = %accepted.id, %error, "an answer can't be noted");
+                return Ok((None, Some(NOT_ANSWERED_REASON.to_owned())));
+            }
+            noted => noted.map_err(failed)?,
+        };
         Ok(match noted {
             Answering::Yes => {
                 let answer = answer::answer(parsed, account, from, (&writer, to), reply).await;
@@ -486,6 +517,18 @@ impl PolicyFilter {
     }
 }
 
+/// What whoever is answered is known by: as the author, if his domain is that of the reverse-path, which may be another one for
+/// each letter; else by its domain.
+fn known_by(parsed: &Parsed, writer: &MailAddress) -> String {
+    let authors = &parsed.sidecar.facts.from;
+    let only = if let [author] = &authors[..] { MailAddress::parse(&author.address).ok() } else { None };
+    if parsed.accepted.source.kind.submission().is_some() {
+        return writer.to_string();
+    }
+    let author = only.filter(|author| are_related(author.domain(), writer.domain()));
+    author.map_or_else(|| writer.domain().to_string(), |author| author.to_string())
+}
+
 /// Are the recipient's rules asked? Not about what he sends, what others get, and what nobody was meant to get.
 fn is_asked(recipient: &Recipient) -> bool {
     match recipient.via {
@@ -514,6 +557,8 @@ mod tests {
         rules: Option<Personal>,
         asked: Mutex<Vec<AccountKey>>,
         noted: Mutex<Option<EventId>>,
+        now: Mutex<i64>,
+        unnoted: Mutex<Option<DirectoryError>>,
     }
 
     #[async_trait]
@@ -529,6 +574,10 @@ mod tests {
             }
             let with_rules = self.rules.as_ref().map(|_| WithRules::everybody());
             Ok((policy, with_rules.unwrap_or_default()))
+        }
+
+        fn now(&self) -> Timestamp {
+            Timestamp(*self.now.lock())
         }
 
         async fn personal(&self, key: AccountKey) -> Result<Personal, DirectoryError> {
@@ -552,9 +601,12 @@ mod tests {
         async fn note_answer(
             &self,
             _: AccountKey,
-            _: (&MailAddress, &str),
+            _: (&str, &str),
             letter: (EventId, Timestamp),
         ) -> Result<Answering, DirectoryError> {
+            if let Some(error) = self.unnoted.lock().clone() {
+                return Err(error);
+            }
             let mut noted = self.noted.lock();
             let is_first = *noted.get_or_insert(letter.0) == letter.0;
             Ok(if is_first { Answering::Yes } else { Answering::Before })
@@ -829,5 +881,54 @@ mod tests {
         let filtered = filter.filtered(fine(TenantId(1)), Instant::now()).await.expect("decided");
         assert_eq!((filtered.forwards.len(), filtered.answers.len()), (0, 0));
         assert!(filtered.decided.decisions[0].reasons.contains(&"not-forwarded:not-sent".to_owned()));
+    }
+
+    /// What can't be noted, and what came long ago, is not answered, and holds up nothing; nor is it forwarded to other servers.
+    #[tokio::test]
+    async fn answers_that_cannot_be_hold_up_no_letter() {
+        use pennypost_policy::rules::Way;
+        let personal = forwarding(&[("me@far.example", Way::Outside)]);
+        let source = Arc::new(Told { rules: Some(personal), ..Told::default() });
+        let filter = PolicyFilter::new(Arc::clone(&source) as Arc<dyn PolicySource>).sending_out(true);
+        let outcome = async || {
+            let filtered = filter.filter(fine(TenantId(1))).await?;
+            let reasons = filtered.decided.decisions[0].reasons.clone();
+            Ok::<_, FilterError>((filtered.answers.len(), filtered.forwards.len(), reasons))
+        };
+        let refused = PortError::Refused { port: "control", cause: "test".to_owned() };
+        let away = PortError::Unavailable { port: "control", cause: "test".to_owned() };
+        for (error, age) in
+            [(DirectoryError::Contended, 0), (refused.into(), 0), (away.clone().into(), PATIENCE + 2)]
+        {
+            *source.now.lock() = age;
+            *source.unnoted.lock() = Some(error.clone());
+            let (answers, forwards, reasons) = outcome().await.expect("decided");
+            assert_eq!((answers, forwards), (0, 1), "{error}");
+            assert!(reasons.contains(&NOT_ANSWERED_REASON.to_owned()), "{reasons:?}");
+        }
+        *source.now.lock() = PATIENCE;
+        *source.unnoted.lock() = Some(away.into());
+        assert!(outcome().await.expect_err("it comes again").is_temporary());
+        *source.unnoted.lock() = None;
+        *source.now.lock() = ANSWERABLE + 2;
+        let (answers, forwards, reasons) = outcome().await.expect("decided");
+        assert_eq!((answers, forwards), (0, 1));
+        assert!(reasons.contains(&ANSWERED_LATE_REASON.to_owned()), "{reasons:?}");
+        *source.now.lock() = TRIED + 2;
+        let (_, forwards, reasons) = outcome().await.expect("decided");
+        assert_eq!(forwards, 0);
+        assert!(reasons.contains(&"not-forwarded:late".to_owned()), "{reasons:?}");
+    }
+
+    #[test]
+    fn whoever_writes_by_another_path_each_time_is_known_by_one_name() {
+        let known = |author: &str, reverse_path: &str| {
+            let mut letter = fine(TenantId(1));
+            letter.sidecar.facts.from =
+                vec![pennypost_model::message::Contact { name: String::new(), address: author.to_owned() }];
+            known_by(&letter, &MailAddress::parse(reverse_path).expect("an address"))
+        };
+        assert_eq!(known("a@b.example", "0100-7@bounces.b.example"), "a@b.example");
+        assert_eq!(known("a@b.example", "0100-7@ses.example"), "ses.example");
     }
 }

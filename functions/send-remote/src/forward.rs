@@ -64,7 +64,10 @@ impl SendRemote {
         for Forward { account, from, to } in forwards.iter().filter(|forward| !is_known(&forward.to)) {
             let reverse_path = self.forwarded_path(accepted, from).await?;
             let (account, from, to) = (*account, from.clone(), to.clone());
-            let part = free.next().ok_or_else(|| Failure::permanent("it is forwarded to too many"))?;
+            let Some(part) = free.next() else {
+                tracing::error!(message = %accepted.id, "it is forwarded to too many");
+                break;
+            };
             fresh.push((part, ToForward { account, from, to, reverse_path }));
         }
         Ok(fresh)
@@ -77,7 +80,15 @@ impl SendRemote {
         let Some(domain) = domain.ok().filter(|_| !accepted.reverse_path.is_empty()) else {
             return Ok(String::new());
         };
-        let key = self.forward_key(accepted.tenant).await?;
+        let key = match self.forward_key(accepted.tenant).await {
+            Ok(key) => key,
+            // It arrives all the same, and so does what the event has beside it.
+            Err(failure) if !failure.temporary => {
+                tracing::error!(tenant = %accepted.tenant, cause = %failure.cause, "what marks reverse-paths can't be read");
+                return Ok(String::new());
+            }
+            Err(failure) => return Err(failure),
+        };
         Ok(key.forwarded(&accepted.reverse_path, &domain, accepted.time).unwrap_or_default())
     }
 

@@ -238,9 +238,15 @@ impl SendRemote {
         };
         parts.retain(|key, _| !is_known(key));
         let fresh = self.forwarded(&accepted, forwards, &known).await?;
-        let items = u32::try_from(known.len() + parts.len() + fresh.len()).unwrap_or(u32::MAX);
+        let counted = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        let own_known = known.iter().filter(|item| !item.is_forwarded()).count();
+        let items = counted(own_known + parts.len());
         for (number, forward) in fresh {
-            let destination = destination_of(&forward.to).ok_or_else(nowhere)?;
+            // The letter's own recipients get it, whatever becomes of what is forwarded.
+            let Some(destination) = destination_of(&forward.to) else {
+                tracing::error!(account = %forward.account, message = %accepted.id, "a target of forwarding has no domain");
+                continue;
+            };
             let addresses = vec![forward.to.clone()];
             parts.insert((destination, number), Part { addresses, own: Some(Own::Forward(forward)) });
         }
@@ -252,7 +258,15 @@ impl SendRemote {
             Body::Spooled { size, .. } => self.alone(size).await,
             Body::Inline(_) => None,
         };
-        let (object, letter) = self.keep_bytes(&accepted).await?;
+        let is_forward = |part: &&Part| matches!(part.own, Some(Own::Forward(_)));
+        let forwarded = counted(parts.values().filter(is_forward).count());
+        let (object, letter) = self.keep_bytes(&accepted, parts.len() > forwarded as usize).await?;
+        // Whether it is forwarded may be decided otherwise when the event comes again, and what is its own may end before: what is
+        // forwarded has bytes of its own.
+        let forward_object = match forwarded {
+            0 => String::new(),
+            _ => self.keep_more_bytes(&accepted).await?,
+        };
         crash::point("send-remote.after-bytes");
         let size = letter.len() as u64;
         let has_friends = parts.values().any(|part| matches!(part.own, Some(Own::Friend(_))));
@@ -270,6 +284,10 @@ impl SendRemote {
                 wishes.recipients.retain(|wish| addresses.contains(&wish.address));
                 Asked { wishes, relayed: Vec::new() }
             });
+            let (object, items, is_shared) = match &own {
+                Some(Own::Forward(_)) => (forward_object.clone(), forwarded, false),
+                _ => (object.clone(), items, matches!(accepted.body, Body::Spooled { .. })),
+            };
             let (reverse_path, sender) = match own {
                 // Reports come to the group, and the author is not told: whose address has failed is the group's matter.
                 Some(Own::Friend(friend)) => (friend.reverse_path, (sender.0, String::new())),
@@ -293,8 +311,8 @@ impl SendRemote {
                 accepted: accepted.time,
                 reverse_path,
                 sender,
-                object: object.clone(),
-                is_shared: matches!(accepted.body, Body::Spooled { .. }),
+                object,
+                is_shared,
                 head: head.to_vec(),
                 recipients: addresses.into_iter().map(addressee).collect(),
                 attempts: 0,
@@ -338,11 +356,12 @@ impl SendRemote {
         Ok(())
     }
 
-    /// Where the bytes lie until the last destination is over, and the message as it goes out.
-    async fn keep_bytes(&self, accepted: &Accepted) -> Result<(String, Vec<u8>), Failure> {
+    /// Where the bytes lie until the last of its own destinations is over, if it has any, and the message as it goes out.
+    async fn keep_bytes(&self, accepted: &Accepted, has_own: bool) -> Result<(String, Vec<u8>), Failure> {
         let ports = &self.0.ports;
         let (object, stored) = match &accepted.body {
             Body::Spooled { object, .. } => (object.clone(), self.stored(object).await?),
+            Body::Inline(stored) if !has_own => (String::new(), stored.clone()),
             Body::Inline(stored) => {
                 // A dead letter comes again years later: housekeeping would take a name of its day for a forgotten one.
                 let is_recent = ports.clock.now() < accepted.time.plus_millis(RECENT);
@@ -356,6 +375,22 @@ impl SendRemote {
         };
         let letter = letter::opened(stored).await.map_err(|error| Failure::permanent(&error))?;
         Ok((object, letter))
+    }
+
+    /// The bytes once more, for what is forwarded: nobody else knows their name, and the last that is forwarded takes them along.
+    /// If the process dies before its items, housekeeping does.
+    async fn keep_more_bytes(&self, accepted: &Accepted) -> Result<String, Failure> {
+        let ports = &self.0.ports;
+        let object = names::spool(accepted.tenant, ports.ids.event(ports.clock.now()));
+        let bytes = match &accepted.body {
+            Body::Inline(stored) => codec::encode(stored).into(),
+            Body::Spooled { object, .. } => {
+                let found = ports.objects.get(object).await;
+                found.map_err(|error| port_failure(&error))?.0
+            }
+        };
+        ports.objects.put_unique(&object, bytes).await.map_err(|error| port_failure(&error))?;
+        Ok(object)
     }
 
     async fn stored(&self, object: &str) -> Result<StoredMessage, Failure> {

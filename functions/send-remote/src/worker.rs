@@ -574,10 +574,13 @@ impl SendRemote {
         if let Some((destination, part)) = open
             && let Some(open) = self.0.outbox.at(message, (&destination, part)).await?
             && !open.is_over()
+            && open.object == item.object
         {
             return Ok(false);
         }
-        let all = self.0.outbox.of_message(item.tenant, item.message).await?;
+        let mut all = self.0.outbox.of_message(item.tenant, item.message).await?;
+        // What is forwarded has bytes of its own.
+        all.retain(|one| one.object == item.object);
         let mut remembered = self.0.open.lock();
         remembered.remove(&message);
         // They are tried in their order: the last one has the longest to go.

@@ -1,12 +1,14 @@
 //! From a message that has arrived to its event in the queue: the last look at it, and the durable step.
 
-use pennypost_directory::{MemberLimits, ReportOf};
+use pennypost_directory::{MemberLimits, ReportOf, TenantPolicy};
 use pennypost_held::Cause;
 use pennypost_mailstore::accept;
 use pennypost_model::EventId;
 use pennypost_model::event::{
     Accepted, AuthResults, Body as EventBody, Recipient, Requested, Source, SourceKind, Stage, ToGroups,
 };
+use pennypost_model::message::Facts;
+use pennypost_model::structure::{Part, Structure};
 use pennypost_ports::{Outgoing, PortError};
 use tokio::time::Instant;
 use tracing::{info, warn};
@@ -22,6 +24,9 @@ use super::without_delay;
 
 /// Bytes of a header block that is looked through for signatures.
 const MAX_VERIFIED_HEADER: usize = 1 << 20;
+
+/// Bytes of a report that goes back to a sender elsewhere: servers return the header, or cut what they return.
+const MAX_RETURNED: usize = 256 * 1024;
 
 /// A message that nothing speaks against.
 pub(super) struct Judged {
@@ -51,6 +56,29 @@ fn with_wishes(kind: SourceKind, transaction: &mut Transaction) -> SourceKind {
     };
     let wishes = std::mem::take(&mut transaction.wishes);
     SourceKind::Requested(Box::new(Requested { to, wishes }))
+}
+
+/// May it go back to whoever sent what was forwarded? Whoever has seen such a path could send him anything by it.
+fn check_returned(
+    raw: &[u8],
+    structure: &Structure,
+    facts: &Facts,
+    points: i32,
+    policy: &TenantPolicy,
+) -> Result<(), Reply> {
+    if raw.len() > MAX_RETURNED {
+        return Err(Reply::new(552, "5.3.4", "a report that goes back to a sender has 256 KiB at most"));
+    }
+    let is_type = |root: &Part| root.media_type.0 == "multipart" && root.media_type.1 == "report";
+    let is_report = structure.root().is_some_and(is_type);
+    if !is_report && !facts.automatic {
+        return Err(Reply::new(550, "5.7.1", "only reports go to this address"));
+    }
+    // It would lie in Junk, if it were for somebody here.
+    if points >= policy.junk_threshold {
+        return Err(Reply::new(550, "5.7.1", "this report is taken for spam"));
+    }
+    Ok(())
 }
 
 impl Session {
@@ -212,7 +240,7 @@ impl Session {
     ) -> Result<Judged, Reply> {
         let (auth, results) = self.authenticate(transaction, &raw).await;
         let header = &raw[..pennypost_mime::header_end(&raw)];
-        let (_, facts) = without_delay(header.len(), || pennypost_mime::parse(header));
+        let (structure, facts) = without_delay(header.len(), || pennypost_mime::parse(header));
         let authors = facts.from.iter().map(|contact| contact.address.as_str());
         let reverse_path = &transaction.reverse_path;
         let acceptance =
@@ -220,6 +248,15 @@ impl Session {
         if let Some(reply) = Reply::refusal(&acceptance) {
             info!(tenant = %tenant.id, ?acceptance, "message is refused");
             return Err(reply);
+        }
+        if transaction.is_returned {
+            check_returned(
+                &raw,
+                &structure,
+                &facts,
+                pennypost_policy::score(&auth, &facts).points,
+                &tenant.policy,
+            )?;
         }
         let kind = if transaction.is_returned { SourceKind::Returned } else { SourceKind::Smtp };
         Ok(Judged { raw, kind, auth, results, sent: None, subject: String::new() })

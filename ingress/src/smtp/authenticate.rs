@@ -187,8 +187,13 @@ impl Authenticator {
         spf: Option<&SpfAnswer>,
         deadline: Instant,
     ) -> (AuthResults, String) {
-        let (Some(dns), Some(SpfAnswer(spf))) = (&self.dns, spf) else {
+        let Some(SpfAnswer(spf)) = spf else {
             return (AuthResults::default(), none_field(sender.hostname));
+        };
+        // Of whoever has signed in here that much is known without DNS.
+        let Some(dns) = &self.dns else {
+            let results = AuthResults { spf: spf_verdict(spf.result()), ..AuthResults::default() };
+            return (results, field(sender, spf, &[], "", None, None));
         };
         // Hashes the body.
         let Some(mut message) = without_delay(raw.len(), || AuthenticatedMessage::parse(raw)) else {

@@ -46,12 +46,16 @@ use crate::net::{Adapter, Limits, Protocol, Stream, TlsMode, serve};
 /// Bytes on their way within the process.
 const AT_HOME: usize = 64 * 1024;
 
+/// Reports that go back to one sender elsewhere in an hour.
+const RETURNED: u32 = 10;
+
 /// What SMTP sessions share beside the adapter's ports.
 pub(crate) struct Shared {
     authenticator: Arc<authenticate::Authenticator>,
     by_address: rate::Buckets<IpAddr>,
     by_tenant: rate::Buckets<TenantId>,
     by_account: rate::Buckets<AccountKey>,
+    by_return_path: rate::Buckets<(TenantId, String)>,
     quotas: quota::Quotas,
 }
 
@@ -64,6 +68,7 @@ impl Shared {
             by_address: rate::Buckets::new(limits.smtp.messages_per_minute_and_ip),
             by_tenant: rate::Buckets::new(limits.smtp.messages_per_minute_and_tenant),
             by_account: rate::Buckets::new(limits.submission.messages_per_minute_and_account),
+            by_return_path: rate::Buckets::in_an_hour(RETURNED),
             quotas: quota::Quotas::default(),
         })
     }

@@ -9,10 +9,11 @@ use tokio::time::Instant;
 /// Buckets that are remembered at once; beyond that the full ones, which say nothing, are forgotten.
 const MAX_BUCKETS: usize = 50_000;
 
-/// A bucket per key: it holds one minute's worth, and refills steadily.
+/// A bucket per key: it holds one minute's worth, or an hour's, and refills steadily.
 #[derive(Debug)]
 pub(crate) struct Buckets<K> {
     per_minute: f64,
+    most: f64,
     buckets: Mutex<HashMap<K, Bucket>>,
 }
 
@@ -25,7 +26,14 @@ struct Bucket {
 impl<K: Hash + Eq> Buckets<K> {
     /// 0 is no limit.
     pub fn new(per_minute: u32) -> Buckets<K> {
-        Buckets { per_minute: f64::from(per_minute), buckets: Mutex::default() }
+        let per_minute = f64::from(per_minute);
+        Buckets { per_minute, most: per_minute, buckets: Mutex::default() }
+    }
+
+    /// So many in an hour; 0 is no limit.
+    pub fn in_an_hour(count: u32) -> Buckets<K> {
+        let most = f64::from(count);
+        Buckets { per_minute: most / 60.0, most, buckets: Mutex::default() }
     }
 
     /// Takes one token of `key`; `false` when there is none.
@@ -33,20 +41,20 @@ impl<K: Hash + Eq> Buckets<K> {
         if self.per_minute == 0.0 {
             return true;
         }
-        let per_minute = self.per_minute;
+        let (per_minute, most) = (self.per_minute, self.most);
         let refilled = |bucket: &Bucket| {
             let minutes = now.saturating_duration_since(bucket.at).as_secs_f64() / 60.0;
-            (bucket.tokens + minutes * per_minute).min(per_minute)
+            (bucket.tokens + minutes * per_minute).min(most)
         };
         let mut buckets = self.buckets.lock();
         if buckets.len() >= MAX_BUCKETS && !buckets.contains_key(&key) {
-            buckets.retain(|_, bucket| refilled(bucket) < per_minute);
+            buckets.retain(|_, bucket| refilled(bucket) < most);
             if buckets.len() >= MAX_BUCKETS {
                 // So many senders at once that nothing can be said of any: memory has its bound all the same.
                 buckets.clear();
             }
         }
-        let bucket = buckets.entry(key).or_insert(Bucket { tokens: per_minute, at: now });
+        let bucket = buckets.entry(key).or_insert(Bucket { tokens: most, at: now });
         bucket.tokens = refilled(bucket);
         bucket.at = now;
         let is_there = bucket.tokens >= 1.0;
@@ -71,6 +79,9 @@ mod tests {
         assert!(buckets.take("b", now), "another key has its own");
         assert!(!buckets.take("a", now + Duration::from_secs(9)));
         assert!(buckets.take("a", now + Duration::from_secs(20)));
+        let hourly = Buckets::in_an_hour(10);
+        assert!((0..10).all(|_| hourly.take("a", now)) && !hourly.take("a", now + Duration::from_secs(300)));
+        assert!(hourly.take("a", now + Duration::from_secs(400)));
         let unlimited = Buckets::new(0);
         assert!((0..10_000).all(|_| unlimited.take("a", now)));
     }

@@ -215,6 +215,7 @@ fn refused(error: AdminError, text: &Text) -> Failed {
             say!(text, "recovery-refused")
         }
         AdminError::Conflict(Conflict::NotFromHere) => say!(text, "recovery-elsewhere"),
+        AdminError::Conflict(Conflict::MayNotForward) => say!(text, "forward-not-allowed"),
         AdminError::Conflict(Conflict::PasswordSet) => say!(text, "sign-in-old-password"),
         AdminError::Invalid(Invalid::NoMailbox) => say!(text, "recovery-no-mailbox"),
         AdminError::Invalid(Invalid::OwnAddress) => say!(text, "recovery-own-address"),

@@ -133,7 +133,8 @@ impl Town {
             return reply;
         }
         client.say("DATA", "354 ").await;
-        client.say(&format!("{letter}\r\n."), "250 2.0.0 queued as ").await.pop().unwrap()
+        client.0.get_mut().write_all(format!("{letter}\r\n.\r\n").as_bytes()).await.unwrap();
+        client.line().await
     }
 
     /// Handles what was accepted, twice, and all that follows, as processes do that know nothing of what others did.
@@ -191,7 +192,7 @@ async fn letters_are_forwarded_to_colleagues_and_to_whoever_has_agreed() {
     let it = Town::open().await;
     it.prove("bob", "bob@far.test").await;
     it.forward("bob", &["eve@t.test", "bob@far.test", "stranger@far.test"], false).await;
-    it.come_in("You@theirs.test", "bob@t.test", LETTER).await;
+    assert!(it.come_in("You@theirs.test", "bob@t.test", LETTER).await.starts_with("250 2.0.0 "));
     it.work().await;
     let (count, flags) = it.office.mailbox("bob", "Trash").await;
     assert_eq!((it.count("bob", "INBOX").await, count, flags.contains("\\Seen")), (0, 1, true), "{flags}");
@@ -215,19 +216,43 @@ async fn letters_are_forwarded_to_colleagues_and_to_whoever_has_agreed() {
     assert!(it.come_in("foe@theirs.test", &path, report).await.starts_with("550 5.7.1"));
     let forged = path.replace("=you@", "=foe@");
     assert!(it.come_in("", &forged, report).await.starts_with("550 5.1.1"));
-    it.come_in("", &path.to_uppercase(), report).await;
+    assert!(it.come_in("", &path.to_uppercase(), report).await.starts_with("250 2.0.0 "));
     it.work().await;
     let given = it.given();
     let [returned] = &given[..] else { panic!("{given:?}") };
     assert_eq!((&returned.to[..], returned.reverse_path.as_str()), (&["you@theirs.test".to_owned()][..], ""));
     assert!(returned.text.contains("\r\nSubject: failed\r\n"), "{}", returned.text);
 
+    // Nothing else goes that way, and not much of it.
+    let refused = it.come_in("", &path, LETTER).await;
+    assert!(refused.starts_with("550 5.7.1 only reports"), "{refused}");
+    let long = format!("{report}{}", "\r\nagain and again".repeat(20_000));
+    assert!(it.come_in("", &path, &long).await.starts_with("552 5.3.4"));
+    let mut replies = Vec::new();
+    for _ in 0..8 {
+        replies.push(it.come_in("", &path, report).await);
+    }
+    let (last, others) = replies.split_last().unwrap();
+    assert!(others.iter().all(|reply| reply.starts_with("250 ")), "{replies:?}");
+    assert!(last.starts_with("451 4.7.1 too many reports"), "{replies:?}");
+    it.work().await;
+    assert_eq!(it.given().len(), 7);
+    let block = pennypost_directory::Block {
+        functions: [pennypost_directory::Blockable::Sending].into(),
+        reason: "spam".to_owned(),
+        since: Timestamp(0),
+    };
+    let tenant = it.office.tenant;
+    it.office.directory.set_tenant_block(tenant, None, Some(block.clone())).await.unwrap();
+    assert!(it.come_in("", &path, report).await.starts_with("450 4.2.1"));
+    it.office.directory.set_tenant_block(tenant, Some(&block), None).await.unwrap();
+
     // The organisation forbids it, and what was said is kept.
     let (none, rules) = (ForwardingRules::default(), it.office.directory.forwarding_rules(it.office.tenant));
     let rules = rules.await.unwrap();
     let said = it.office.directory.change_forwarding_rules(it.office.tenant, &rules, &none).await;
     assert_eq!(said, Ok(true));
-    it.come_in("you@theirs.test", "bob@t.test", LETTER).await;
+    assert!(it.come_in("you@theirs.test", "bob@t.test", LETTER).await.starts_with("250 2.0.0 "));
     it.work().await;
     assert_eq!((it.count("bob", "INBOX").await, it.count("eve", "INBOX").await, it.given().len()), (1, 1, 0));
     assert!(it.reasons().await.contains(&"not-forwarded:not-allowed".to_owned()));
@@ -245,8 +270,12 @@ async fn who_sends_nothing_outside_forwards_and_answers_nobody_there() {
     let rules = SendingRules { forbidden, ..SendingRules::default() };
     let none = SendingRules::default();
     assert_eq!(it.office.directory.change_sending_rules(it.office.tenant, &none, &rules).await, Ok(true));
-    it.come_in("you@theirs.test", "bob@t.test", LETTER).await;
-    it.come_in("you@theirs.test", "ann@t.test", &LETTER.replace("bob@", "ann@")).await;
+    assert!(it.come_in("you@theirs.test", "bob@t.test", LETTER).await.starts_with("250 2.0.0 "));
+    assert!(
+        it.come_in("you@theirs.test", "ann@t.test", &LETTER.replace("bob@", "ann@"))
+            .await
+            .starts_with("250 2.0.0 ")
+    );
     it.work().await;
     assert_eq!((it.count("eve", "INBOX").await, it.given().len()), (1, 0));
 }
@@ -273,8 +302,12 @@ async fn rules_forward_and_answer_too() {
     let said = it.office.directory.change_member_rules(eve, &MemberRules::default(), &rules).await;
     assert_eq!(said, Ok(true));
     let letter = LETTER.replace("bob@", "eve@");
-    it.come_in("you@theirs.test", "eve@t.test", &letter).await;
-    it.come_in("you@theirs.test", "eve@t.test", &letter.replace("hello\r\nM", "Your bill\r\nM")).await;
+    assert!(it.come_in("you@theirs.test", "eve@t.test", &letter).await.starts_with("250 2.0.0 "));
+    assert!(
+        it.come_in("you@theirs.test", "eve@t.test", &letter.replace("hello\r\nM", "Your bill\r\nM"))
+            .await
+            .starts_with("250 2.0.0 ")
+    );
     it.work().await;
     assert_eq!((it.count("eve", "INBOX").await, it.count("eve", "Trash").await), (1, 1));
     assert_eq!(it.count("bob", "INBOX").await, 1);
@@ -292,7 +325,7 @@ async fn whoever_forwards_is_told_of_what_fails() {
     it.prove("bob", "bob@far.test").await;
     it.forward("bob", &["bob@far.test"], true).await;
     it.world.refusing.lock().push("bob@far.test".to_owned());
-    it.come_in("you@theirs.test", "bob@t.test", LETTER).await;
+    assert!(it.come_in("you@theirs.test", "bob@t.test", LETTER).await.starts_with("250 2.0.0 "));
     it.work().await;
     assert_eq!((it.given().len(), it.count("bob", "INBOX").await), (1, 2));
 }
@@ -304,7 +337,7 @@ async fn forwards_that_lead_back_end() {
     it.forward("bob", &["eve@t.test"], true).await;
     it.forward("eve", &["bob@t.test", "ann@t.test"], true).await;
     it.forward("ann", &["bob@t.test"], true).await;
-    it.come_in("you@theirs.test", "bob@t.test", LETTER).await;
+    assert!(it.come_in("you@theirs.test", "bob@t.test", LETTER).await.starts_with("250 2.0.0 "));
     it.work().await;
     for name in ["bob", "eve", "ann"] {
         assert_eq!(it.count(name, "INBOX").await, 1, "{name}");
@@ -312,18 +345,22 @@ async fn forwards_that_lead_back_end() {
     // What they do not keep, one of them has, whoever was written to.
     it.forward("bob", &["eve@t.test"], false).await;
     it.forward("eve", &["bob@t.test"], false).await;
-    it.come_in("you@theirs.test", "bob@t.test", LETTER).await;
+    assert!(it.come_in("you@theirs.test", "bob@t.test", LETTER).await.starts_with("250 2.0.0 "));
     it.work().await;
     assert_eq!((it.count("bob", "Trash").await, it.count("eve", "Trash").await), (1, 0));
     assert_eq!((it.count("bob", "INBOX").await, it.count("eve", "INBOX").await), (1, 2));
     // A server elsewhere sends it back.
     it.prove("bob", "bob@far.test").await;
     it.forward("bob", &["bob@far.test"], true).await;
-    it.come_in("you@theirs.test", "bob@t.test", LETTER).await;
+    assert!(it.come_in("you@theirs.test", "bob@t.test", LETTER).await.starts_with("250 2.0.0 "));
     it.work().await;
     let given = it.given();
     let [forwarded] = &given[..] else { panic!("{given:?}") };
-    it.come_in("back+1@far.test", "bob@t.test", forwarded.text.trim_end()).await;
+    assert!(
+        it.come_in("back+1@far.test", "bob@t.test", forwarded.text.trim_end())
+            .await
+            .starts_with("250 2.0.0 ")
+    );
     it.work().await;
     assert!(it.given().is_empty(), "not again");
     // The letter, the letter again, and the report.
@@ -355,17 +392,25 @@ async fn senders_are_answered_once() {
     ] {
         assert!(answer.lines().any(|line| line == field), "{field}: {answer}");
     }
-    it.come_in("you@theirs.test", "bob@t.test", LETTER).await;
-    it.come_in("you@theirs.test", "bob@t.test", LETTER).await;
+    assert!(it.come_in("you@theirs.test", "bob@t.test", LETTER).await.starts_with("250 2.0.0 "));
+    assert!(it.come_in("you@theirs.test", "bob@t.test", LETTER).await.starts_with("250 2.0.0 "));
     it.work().await;
     let given = it.given();
     let [answered] = &given[..] else { panic!("{given:?}") };
     assert_eq!((&answered.to[..], answered.reverse_path.as_str()), (&["you@theirs.test".to_owned()][..], ""));
     // Their own answer, a list, and a letter that does not name him.
     let list = LETTER.replace("Subject", "List-Unsubscribe: <mailto:x@theirs.test>\r\nSubject");
-    it.come_in("", "bob@t.test", &answered.text.replace("To: <you@theirs.test>", "To: <bob@t.test>")).await;
-    it.come_in("list@theirs.test", "bob@t.test", &list).await;
-    it.come_in("other@theirs.test", "bob@t.test", &LETTER.replace("bob@", "all@")).await;
+    assert!(
+        it.come_in("", "bob@t.test", &answered.text.replace("To: <you@theirs.test>", "To: <bob@t.test>"))
+            .await
+            .starts_with("250 2.0.0 ")
+    );
+    assert!(it.come_in("list@theirs.test", "bob@t.test", &list).await.starts_with("250 2.0.0 "));
+    assert!(
+        it.come_in("other@theirs.test", "bob@t.test", &LETTER.replace("bob@", "all@"))
+            .await
+            .starts_with("250 2.0.0 ")
+    );
     it.work().await;
     assert!(it.given().is_empty());
 }

@@ -3,9 +3,11 @@
 //! What a member says of it stands with his rules, and is said upon what was seen likewise. An address elsewhere gets nothing
 //! before the code was said that went there; only the account's owner asks for it, in a session, and says it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use pennypost_directory::rules::{Automatic, Closed, RulesError, RulesFault, Way, Ways};
+use pennypost_directory::rules::{
+    AutoReply, Automatic, Closed, Rule, RuleAction, RulesError, RulesFault, Way, Ways,
+};
 use pennypost_directory::{
     DirectoryError, FORWARD_CODE_MINUTES, ForwardTargets, ForwardingRules, MailAddress, MemberRules,
     SaidRules,
@@ -15,7 +17,7 @@ use pennypost_text::say;
 use serde_json::{Value, json};
 
 use crate::action::Action;
-use crate::authorise::Scope;
+use crate::authorise::{Actor, Scope, Why};
 use crate::call::{About, Call};
 use crate::notices::{Notice, NoticePlace, NoticeSent, both};
 use crate::{AdminError, Administration, Conflict, Invalid};
@@ -47,6 +49,38 @@ fn told(automatic: &Automatic) -> Value {
         "reply": reply, "forward": forward.map(|forward| forward.enabled),
         "targets": forward.map_or(0, |forward| forward.to.len()), "keep": forward.map(|forward| forward.keep),
     })
+}
+
+/// Does it say no more than what was said before: are there no other texts or targets, and is nothing switched on?
+fn says_no_more(before: &MemberRules, after: &MemberRules) -> bool {
+    let (old, new) =
+        (before.automatic.clone().unwrap_or_default(), after.automatic.clone().unwrap_or_default());
+    let reply_is_known = new.reply.as_ref().is_none_or(|new| {
+        old.reply.as_ref().is_some_and(|old| {
+            (old.enabled || !new.enabled) && *new == AutoReply { enabled: new.enabled, ..old.clone() }
+        })
+    });
+    let forward_is_known = new.forward.as_ref().is_none_or(|new| {
+        old.forward.as_ref().is_some_and(|old| {
+            (old.enabled || !new.enabled)
+                && (new.keep || !old.keep)
+                && new.to.iter().all(|to| old.to.contains(to))
+        })
+    });
+    let sent = |rule: &Rule| -> Vec<RuleAction> {
+        let is_sent = |action: &&RuleAction| matches!(action, RuleAction::Reply(_) | RuleAction::Forward(_));
+        rule.actions.iter().filter(is_sent).cloned().collect()
+    };
+    let is_rule_known = |rule: &Rule| {
+        sent(rule).is_empty()
+            || before.rules.iter().any(|old| {
+                let known = sent(old);
+                (old.enabled || !rule.enabled)
+                    && (old.moment, old.join, &old.conditions) == (rule.moment, rule.join, &rule.conditions)
+                    && sent(rule).iter().all(|action| known.contains(action))
+            })
+    };
+    reply_is_known && forward_is_known && after.rules.iter().all(is_rule_known)
 }
 
 fn difference(said: &ForwardingRules, other: &ForwardingRules) -> Value {
@@ -99,6 +133,50 @@ impl Administration {
         Ok(())
     }
 
+    /// May the actor say that in the member's name? The owner may; whoever runs the program on the machine may, too, as it has
+    /// all mail anyway, and the owner is told; others take away and switch off only: they would read what is not theirs. Gives
+    /// the addresses of which the owner is to be told.
+    pub(crate) async fn said_by(
+        &self,
+        call: &Call,
+        about: &About<'_>,
+        (key, before, after): (AccountKey, &MemberRules, &MemberRules),
+    ) -> Result<Vec<String>, AdminError> {
+        match &call.actor {
+            Actor::Person { account, .. } if *account == key => Ok(Vec::new()),
+            Actor::Operator => {
+                let known: BTreeSet<&MailAddress> = before.open_forwards().collect();
+                let fresh: BTreeSet<&MailAddress> =
+                    after.open_forwards().filter(|to| !known.contains(to)).collect();
+                Ok(fresh.into_iter().map(ToString::to_string).collect())
+            }
+            _ if says_no_more(before, after) => Ok(Vec::new()),
+            _ => {
+                self.note_denied(call, about, Why::NoPermission).await?;
+                Err(AdminError::Denied(Why::NoPermission))
+            }
+        }
+    }
+
+    /// Tells the owner where his letters are forwarded to since somebody else has said so.
+    pub(crate) async fn tell_forwards(&self, key: AccountKey, login: &str, targets: &[String]) {
+        if targets.is_empty() {
+            return;
+        }
+        let domain = login.rsplit('@').next().unwrap_or_default();
+        let subject = both(|text| say!(text, "letter-forward-set-subject"), " / ");
+        let targets = targets.join(", ");
+        let body =
+            both(|text| say!(text, "letter-forward-set", login = login, targets = targets.as_str()), "\n\n");
+        let notice =
+            Notice { domain, to: login, place: NoticePlace::Mailbox(key), subject: &subject, text: &body };
+        match self.send_notice(&notice).await {
+            Ok(NoticeSent::Sent) => {}
+            Ok(NoticeSent::Unsent) => tracing::warn!(account = %key, "the account takes no letters"),
+            Err(error) => tracing::warn!(account = %key, %error, "the letter about forwarding did not go"),
+        }
+    }
+
     /// How letters of a member are answered and forwarded by themselves.
     ///
     /// # Errors
@@ -144,7 +222,11 @@ impl Administration {
         rules.check().map_err(DirectoryError::from)?;
         self.check_forwards(key, &seen.stored, &rules).await?;
         let address = account.address.to_string();
-        let after = told(&rules.automatic.clone().unwrap_or_default());
+        let fresh = self.said_by(call, &about, (key, &seen.stored, &rules)).await?;
+        let mut after = told(&rules.automatic.clone().unwrap_or_default());
+        if !fresh.is_empty() {
+            after["to"] = fresh.clone().into();
+        }
         let about = About { object: &address, ..about }.from(told(&seen.automatic)).to(after);
         self.act(call, &about, async {
             match self.directory.change_member_rules(key, &seen.stored, &rules).await {
@@ -154,6 +236,7 @@ impl Administration {
             }
         })
         .await?;
+        self.tell_forwards(key, &address, &fresh).await;
         self.shown_automatic(key, rules, false).await
     }
 
@@ -175,6 +258,9 @@ impl Administration {
         let address = MailAddress::parse(address).map_err(DirectoryError::from)?;
         let to = address.to_string();
         self.must_be_outside(key.tenant, &address).await?;
+        if !self.directory.may_forward_outside(key).await? {
+            return Err(AdminError::Conflict(Conflict::MayNotForward));
+        }
         let about = About { object: &login, ..about }.to(json!({ "forward_target": to, "code": "sent" }));
         let sending = async {
             let code = self.directory.begin_forward_target(key, &address).await?;

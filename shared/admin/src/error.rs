@@ -157,6 +157,9 @@ pub enum Conflict {
     /// Nothing is sent to addresses elsewhere from here, or that one is another organisation's here.
     #[error("no letter goes to that address from here")]
     NotFromHere,
+    /// The account may forward nothing to other servers (RUL-08, ORG-07, SND-22).
+    #[error("the account may forward nothing to other servers")]
+    MayNotForward,
     /// Only members with a VIP seat do that, where there is a plan (PLN-10).
     #[error("only members with a VIP seat do that")]
     NeedsSeat,

@@ -163,7 +163,12 @@ impl Administration {
         self.find_folders(key, seen, &mut rules).await?;
         self.check_forwards(key, &seen.stored, &rules).await?;
         let address = account.address.to_string();
-        let about = About { object: &address, ..about }.from(counts(&seen.stored)).to(counts(&rules));
+        let fresh = self.said_by(call, &about, (key, &seen.stored, &rules)).await?;
+        let mut after = counts(&rules);
+        if !fresh.is_empty() {
+            after["to"] = fresh.clone().into();
+        }
+        let about = About { object: &address, ..about }.from(counts(&seen.stored)).to(after);
         self.act(call, &about, async {
             match self.directory.change_member_rules(key, &seen.stored, &rules).await {
                 Ok(true) => Ok(()),
@@ -172,6 +177,7 @@ impl Administration {
             }
         })
         .await?;
+        self.tell_forwards(key, &address, &fresh).await;
         let named: Vec<MailboxId> = rules.folders().map(|(_, folder)| folder.id).collect();
         let gone = seen.gone.iter().copied().filter(|id| named.contains(id)).collect();
         Ok(SeenRules { stored: rules.clone(), rules, gone, unreadable: false })

@@ -14,10 +14,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use futures::stream::{self, StreamExt, TryStreamExt};
 use pennypost_model::codec::Versioned;
 use pennypost_model::event::{Recipient, Via};
 use pennypost_model::{AccountId, AccountKey, EventId, TenantId, Timestamp};
-use pennypost_policy::rules::{Closed, Inside, Way, Ways};
+use pennypost_policy::rules::{Closed, Inside, MAX_ALL_TARGETS, Way, Ways};
 use pennypost_ports::{Consistency, ControlKey, Expected};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -30,6 +31,8 @@ const DAY: i64 = 24 * 60 * MINUTE;
 /// Minutes that a code waits, and how often it may be said wrongly.
 pub const FORWARD_CODE_MINUTES: i64 = 24 * 60;
 const TRIES: u8 = 5;
+/// Targets that are looked up at once.
+const LOOKUPS: usize = 16;
 /// Letters with codes that go within an hour.
 const LETTERS: usize = 3;
 /// Addresses elsewhere that are known as proved: of more the oldest is forgotten.
@@ -101,6 +104,15 @@ impl Versioned for AnsweredItem {
     const KIND: &'static str = "answered senders";
 }
 
+/// What is asked of targets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Told {
+    /// Where a letter goes: nothing is looked up for whoever may forward nothing.
+    WhatHolds,
+    /// What is wrong with each.
+    All,
+}
+
 /// Whether a letter is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answering {
@@ -129,7 +141,7 @@ fn hash(text: &str) -> [u8; 32] {
 }
 
 /// What a writer and what he is answered with are noted as: another text is another answer.
-fn answer_digest(writer: &MailAddress, text: &str) -> u64 {
+fn answer_digest(writer: &str, text: &str) -> u64 {
     let digest = hash(&format!("{writer}\n{text}"));
     digest.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
@@ -209,13 +221,18 @@ impl Directory {
         Ok(ForwardTargets { proved, pending })
     }
 
-    /// Changes them by compare-and-set, if `change` says that it has changed something.
+    /// Changes them by compare-and-set, of an account that is not in the bin, if `change` says that it has changed something.
     async fn change_targets<R>(
         &self,
         key: AccountKey,
         mut change: impl FnMut(&mut TargetsItem) -> (R, bool),
     ) -> Result<R, DirectoryError> {
         let place = targets_key(key);
+        let account = self.account(key).await?;
+        let account = account.ok_or_else(|| DirectoryError::NoAccount(key.account.to_string()))?;
+        if account.binned.is_some() {
+            return Err(DirectoryError::InBin(account.address.to_string()));
+        }
         for _ in 0..MAX_ATTEMPTS {
             let held = self.read::<TargetsItem>(&place, Consistency::Strong).await?;
             let expected = held.as_ref().map_or(Expected::Absent, |held| Expected::Version(held.version));
@@ -323,7 +340,8 @@ impl Directory {
         Ok(reach)
     }
 
-    /// Where targets of forwarding lead, and to whom what the account sends by itself may go.
+    /// Where targets of forwarding lead, and to whom what the account sends by itself may go. Of so many targets as rules may
+    /// have, several at once: a letter waits for it.
     ///
     /// # Errors
     /// The port's.
@@ -331,35 +349,47 @@ impl Directory {
         &self,
         account: &Account,
         targets: BTreeSet<MailAddress>,
+        told: Told,
     ) -> Result<(Ways, MailReach), DirectoryError> {
         let reach = self.reach_of(account).await?;
-        let mut ways = Ways::new();
         if targets.is_empty() {
-            return Ok((ways, reach));
+            return Ok((Ways::new(), reach));
         }
-        let tenant = account.key.tenant;
-        let is_allowed = self.forwarding_rules(tenant).await?.allows(account.key.account);
-        let mut proved: Option<Vec<(MailAddress, Timestamp)>> = None;
-        for target in targets {
-            let way = match self.way_inside(account, &target).await? {
-                Some(way) => way,
-                None => {
-                    if proved.is_none() {
-                        proved = Some(self.forward_targets(account.key).await?.proved);
-                    }
-                    let is_proved = proved.iter().flatten().any(|(known, _)| *known == target);
-                    if is_proved { Way::Outside } else { Way::Closed(Closed::Unconfirmed) }
+        let rules = self.forwarding_rules(account.key.tenant).await?;
+        let may = rules.allows(account.key.account) && reach.holds(true);
+        if !may && told == Told::WhatHolds {
+            let closed = targets.into_iter().map(|target| (target, Way::Closed(Closed::NotAllowed)));
+            return Ok((closed.collect(), reach));
+        }
+        let looks: Vec<_> = targets
+            .into_iter()
+            .enumerate()
+            .map(async |(number, target)| {
+                if number >= MAX_ALL_TARGETS {
+                    return Ok((target, Some(Way::Closed(Closed::TooMany))));
                 }
-            };
-            let way = match way {
-                Way::Closed(_) => way,
-                _ if !is_allowed || !reach.holds(true) => Way::Closed(Closed::NotAllowed),
+                let way = self.way_inside(account, &target).await?;
+                Ok::<_, DirectoryError>((target, way))
+            })
+            .collect();
+        let found: Vec<(MailAddress, Option<Way>)> =
+            stream::iter(looks).buffered(LOOKUPS).try_collect().await?;
+        let proved = match found.iter().any(|(_, way)| way.is_none()) {
+            true => self.forward_targets(account.key).await?.proved,
+            false => Vec::new(),
+        };
+        let ways = found.into_iter().map(|(target, way)| {
+            let is_proved = proved.iter().any(|(known, _)| *known == target);
+            let elsewhere = if is_proved { Way::Outside } else { Way::Closed(Closed::Unconfirmed) };
+            let way = match way.unwrap_or(elsewhere) {
+                closed @ Way::Closed(_) => closed,
+                _ if !may => Way::Closed(Closed::NotAllowed),
                 Way::Outside if !reach.holds(false) => Way::Closed(Closed::KeptInside),
                 open => open,
             };
-            ways.insert(target, way);
-        }
-        Ok((ways, reach))
+            (target, way)
+        });
+        Ok((ways.collect(), reach))
     }
 
     /// The way to an address of the account's organisation; `None`: it is none of these.
@@ -396,6 +426,19 @@ impl Directory {
         })
     }
 
+    /// May an account forward to other servers (RUL-08, ORG-07, SND-22)?
+    ///
+    /// # Errors
+    /// The port's.
+    #[pennypost_ports::compiled_here]
+    pub async fn may_forward_outside(&self, key: AccountKey) -> Result<bool, DirectoryError> {
+        let Some(account) = self.account(key).await? else { return Ok(false) };
+        if !self.forwarding_rules(key.tenant).await?.allows(key.account) {
+            return Ok(false);
+        }
+        Ok(self.reach_of(&account).await?.holds(false))
+    }
+
     /// Where targets of an account's forwarding lead today.
     ///
     /// # Errors
@@ -408,7 +451,7 @@ impl Directory {
     ) -> Result<Ways, DirectoryError> {
         let account = self.account(key).await?;
         let account = account.ok_or_else(|| DirectoryError::NoAccount(key.account.to_string()))?;
-        Ok(self.ways_of(&account, targets.iter().cloned().collect()).await?.0)
+        Ok(self.ways_of(&account, targets.iter().cloned().collect(), Told::All).await?.0)
     }
 
     /// Who gets an answer to a letter from this address of the account's organisation, or of elsewhere; `None`: it leads to
@@ -449,7 +492,7 @@ impl Directory {
     pub async fn note_answer(
         &self,
         key: AccountKey,
-        (writer, text): (&MailAddress, &str),
+        (writer, text): (&str, &str),
         (message, time): (EventId, Timestamp),
     ) -> Result<Answering, DirectoryError> {
         let (place, digest) = (answered_key(key), answer_digest(writer, text));
@@ -475,8 +518,7 @@ mod tests {
 
     #[test]
     fn whoever_was_answered_is_not_answered_again_for_a_week() {
-        let address = |text: &str| MailAddress::parse(text).expect("an address");
-        let anna = answer_digest(&address("anna@b.example"), "away");
+        let anna = answer_digest("anna@b.example", "away");
         let now = Timestamp(1_795_000_000_000);
         let letter = |number| EventId::from_parts(now, number);
         let mut item = AnsweredItem::default();
@@ -489,7 +531,7 @@ mod tests {
             (Answering::Before, false),
             "a late one"
         );
-        let other = answer_digest(&address("anna@b.example"), "still away");
+        let other = answer_digest("anna@b.example", "still away");
         assert_eq!(item.note(other, letter(2), almost), (Answering::Yes, true), "another text is news");
         assert_eq!(item.note(anna, letter(4), now.plus_millis(ANSWERED)), (Answering::Yes, true));
     }

@@ -220,7 +220,9 @@ impl Directory {
             account.mail = MailPermission::default();
             Ok(())
         })
-        .await
+        .await?;
+        // Whoever was about to say a code while it left the bin has said it for nothing.
+        self.forget_forwarding(key).await
     }
 
     /// Turns a member's account, or one that was unbound, into a business mailbox (BIZ-03): what was the person's is

@@ -17,6 +17,7 @@ use pennypost_ports::{Consistency, ControlKey, Expected};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::forwarding::Told;
 use crate::store::MAX_ATTEMPTS;
 use crate::{Directory, DirectoryError, MailReach};
 
@@ -151,13 +152,13 @@ impl Directory {
             true => self.own_addresses(key).await?,
             false => Vec::new(),
         };
-        let targets: BTreeSet<MailAddress> = rules.forwards().map(|(_, to)| to.clone()).collect();
+        let targets: BTreeSet<MailAddress> = rules.open_forwards().cloned().collect();
         let mut personal = Personal { version, rules, own, ..Personal::default() };
         if (!targets.is_empty() || personal.rules.has_replies())
             && let Some(account) = self.account(key).await?
         {
             // What is damaged holds up no mail here, either: it stays, and is neither forwarded nor answered.
-            let (ways, reach) = match self.ways_of(&account, targets).await {
+            let (ways, reach) = match self.ways_of(&account, targets, Told::WhatHolds).await {
                 Err(error) if !error.is_temporary() => {
                     tracing::error!(account = %key, %error, "where letters are forwarded can't be read");
                     (Ways::new(), MailReach::Nobody)

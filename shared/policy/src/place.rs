@@ -11,7 +11,7 @@ use pennypost_model::{FlagSet, MailboxRole, SystemFlags};
 
 use crate::accept::senders;
 use crate::address::MailAddress;
-use crate::rules::{Asking, ForwardTo, Letter, MemberRules, Outlets, Personal, Put, Reply};
+use crate::rules::{Asking, ForwardTo, Letter, MemberRules, Outlets, Personal, Put, Reply, may_align};
 use crate::scanning::{Screening, TOLD_REASON, Word};
 use crate::score::score;
 use crate::tenant::TenantPolicy;
@@ -240,7 +240,18 @@ fn by_rules(
         decided.reasons.push(format!("{MORE_MEMBER_RULES_REASON}{more}"));
     }
     let of_colleague = accepted.source.kind.submission().is_some();
-    let (forwards, closed) = MemberRules::forwarded(&applied, personal, of_colleague, outlets);
+    // As it goes out its reverse-path is the account's domain's, and other servers would take it for ours.
+    let is_ours = |address: &str| {
+        let author = MailAddress::parse(address).ok().zip(personal.from.as_ref());
+        author.is_some_and(|(author, (ours, _))| may_align(author.domain(), ours.domain()))
+    };
+    let auth = &accepted.auth;
+    let is_forged = !of_colleague
+        && !auth.trusted
+        && auth.dmarc != Verdict::Pass
+        && parsed.sidecar.facts.from.iter().any(|author| is_ours(&author.address));
+    let (forwards, closed) = MemberRules::forwarded(&applied, personal, (of_colleague, is_forged), outlets);
+    let by_setting = forwards.iter().any(|forward| forward.by_setting);
     if !forwards.is_empty() {
         decided.reasons.push(format!("{FORWARDED_REASON}{}", forwards.len()));
     }
@@ -255,7 +266,7 @@ fn by_rules(
         Some(Put::Folder(folder)) => Target::Mailbox(folder.id),
         Some(Put::Trash) => Target::Role(MailboxRole::Trash),
         // What does not stay in the account can be had back from Trash for a while.
-        None if !forwards.is_empty() && personal.rules.forwards_away() => {
+        None if by_setting && personal.rules.forwards_away() => {
             stays = Some((decided.target, applied.flags));
             flags.system = flags.system.union(SystemFlags::SEEN);
             Target::Role(MailboxRole::Trash)
@@ -282,7 +293,9 @@ fn decision(role: MailboxRole, reasons: Vec<String>) -> Decision {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rules::{AutoForward, Automatic, Closed, Inside, Way};
+    use crate::rules::{
+        AutoForward, Automatic, Closed, Condition, Inside, Join, Moment, Rule, RuleAction, Way,
+    };
     use pennypost_model::event::{Accepted, AuthResults, Body, Source, Submission};
     use pennypost_model::message::{Contact, Facts, Sidecar};
     use pennypost_model::structure::Structure;
@@ -290,7 +303,7 @@ mod tests {
     use pennypost_model::{AccountId, AccountKey, EventId, TenantId, Timestamp};
     use proptest::prelude::*;
 
-    const OPEN: Outlets = Outlets { outside: true, room: true };
+    const OPEN: Outlets = Outlets { outside: true, room: true, late: false };
 
     /// The decision alone.
     fn place(
@@ -749,15 +762,53 @@ mod tests {
         assert_eq!(decide(&forwarding(false, &open), OPEN), (both, trash, "forwarded:2".to_owned()));
         let not = "not-forwarded:not-allowed not-forwarded:unconfirmed".to_owned();
         assert_eq!(decide(&forwarding(false, &closed), OPEN), (String::new(), inbox, not));
-        let inward = Outlets { outside: false, room: true };
+        let inward = Outlets { outside: false, ..OPEN };
         let only_near =
             ("bob@example.com".to_owned(), trash, "forwarded:1 not-forwarded:not-sent".to_owned());
         assert_eq!(decide(&forwarding(false, &open), inward), only_near);
         let only_far = ("me@far.example".to_owned(), inbox, "forwarded:1 not-forwarded:nobody".to_owned());
         assert_eq!(decide(&forwarding(true, &shut), OPEN), only_far);
-        let full = Outlets { outside: true, room: false };
+        let full = Outlets { room: false, ..OPEN };
         let left_out = (String::new(), inbox, "not-forwarded:too-many".to_owned());
         assert_eq!(decide(&forwarding(false, &open), full), left_out);
+        let late = Outlets { late: true, ..OPEN };
+        let inward = ("bob@example.com".to_owned(), trash, "forwarded:1 not-forwarded:late".to_owned());
+        assert_eq!(decide(&forwarding(false, &open), late), inward);
+        // The setting forwards it nowhere, though a rule does.
+        let ruled = |is_also_set: bool| {
+            let mut personal = forwarding(false, &[(&near, Way::Inside(inside)), closed[1]]);
+            let forward = personal.rules.automatic.as_mut().and_then(|automatic| automatic.forward.as_mut());
+            if !is_also_set {
+                forward.expect("said").to.remove(0);
+            }
+            personal.rules.rules = vec![Rule {
+                name: "all".to_owned(),
+                enabled: true,
+                moment: Moment::default(),
+                join: Join::All,
+                conditions: vec![Condition::Size { least: Some(0), below: None }],
+                actions: vec![RuleAction::Forward(vec![near.clone()])],
+                stop: false,
+            }];
+            let (to, target, _) = decide(&personal, OPEN);
+            (to, target)
+        };
+        assert_eq!(ruled(false), (near.to_string(), inbox));
+        assert_eq!(ruled(true), (near.to_string(), trash));
+        // What says that it is ours, and can't prove it, goes to no other server.
+        let from = |author: &str, auth: AuthResults| {
+            let mut letter = parsed("a@any.example", "hello", auth);
+            letter.sidecar.facts.from[0].address = author.to_owned();
+            let mut personal = forwarding(true, &open);
+            personal.from = Some((address("me@mail.example.com"), String::new()));
+            let placed = super::place(&policy(), &letter, &recipient(Via::Direct), Some(&personal), OPEN);
+            placed.forwards.len()
+        };
+        let spf = AuthResults { spf: Verdict::Pass, ..AuthResults::default() };
+        let dmarc = AuthResults { dmarc: Verdict::Pass, ..spf.clone() };
+        assert_eq!(from("ceo@shop.example.com", spf.clone()), 1);
+        assert_eq!(from("ceo@shop.example.com", dmarc), 2);
+        assert_eq!(from("ceo@any.example", spf), 2);
         // What is taken for spam is forwarded nowhere.
         let spam = parsed("a@bad.example", "hello", AuthResults::default());
         let kept = forwarding(true, &open);

@@ -837,6 +837,11 @@ letter-recovery-changed =
 letter-recovery-removed =
     The recovery address of { $login } was removed.
     If you have not done so, change your password and end your other sessions.
+forward-not-allowed = the organisation does not let this account forward mail to other servers
+letter-forward-set-subject = Your mail is forwarded
+letter-forward-set =
+    Whoever runs this post office has said that mail of { $login } is forwarded to { $targets }.
+    Your settings show all addresses to which your mail goes. If you did not want that, take them away there.
 letter-forward-code-subject = Somebody would like to forward mail to you
 letter-forward-code =
     The mail of { $login } is to be forwarded to this address.

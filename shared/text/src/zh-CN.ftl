@@ -767,6 +767,11 @@ letter-recovery-changed =
 letter-recovery-removed =
     { $login } 的恢复地址已移除。
     如非本人操作，请修改密码并退出其他会话。
+forward-not-allowed = 本组织不允许此帐号将邮件自动转发至外部地址
+letter-forward-set-subject = 您的邮件将被自动转发
+letter-forward-set =
+    邮件系统的运营者已设置将 { $login } 的邮件自动转发至 { $targets }。
+    您可在设置中查看邮件转发至哪些地址；如非所愿，请在设置中将其移除。
 letter-forward-code-subject = 有人希望将邮件转发给您
 letter-forward-code =
     { $login } 的邮件将自动转发至此地址。

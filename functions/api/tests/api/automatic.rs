@@ -152,6 +152,9 @@ async fn a_member_says_where_letters_are_forwarded() {
         "{}",
         said.text
     );
+    it.post("/forward-targets", json!({ "address": "me@far.example" }))
+        .await
+        .assert_problem(409, "other-state");
     assert_eq!(it.allow(&json!({ "everybody": true })).await.status, 200);
     assert_eq!(states(&it.read().await), state("inside", "unconfirmed"));
 
@@ -196,24 +199,71 @@ async fn a_member_says_where_letters_are_forwarded() {
         .assert_problem(404, "not-found");
 }
 
-/// Who administers members may say it, and who does not may not; only the owner proves addresses.
+/// Who administers members takes away and switches off: what is written and where letters go is for the owner alone to say.
 #[tokio::test(flavor = "multi_thread")]
-async fn who_administers_members_says_it_too() {
+async fn who_administers_members_takes_away_only() {
     let it = Bench::open().await;
     let key = it.office.key(Some(it.home.id), None, permissions(&["members:write"])).await;
-    let seen = it.office.ask(&key, "GET", &it.path("/automatic"), None).await;
+    let path = it.path("/automatic");
+    let as_key = async |body: &Value| {
+        let seen = it.office.ask(&key, "GET", &path, None).await;
+        it.office.ask_with(&key, "PUT", &path, &[("if-match", seen.header("etag"))], Some(body)).await
+    };
+    let said = |text: &str, reply: bool, to: &[&str], forward: bool, keep: bool| {
+        json!({
+            "reply": { "enabled": reply, "text": text },
+            "forward": { "enabled": forward, "to": to, "keep": keep },
+        })
+    };
+    let (one, two) = (format!("graded@{}", it.home.domain), "me@far.example");
     let reply = json!({ "reply": { "text": "Away." } });
-    let (path, seen) = (it.path("/automatic"), seen.header("etag").to_owned());
-    let put = it.office.ask_with(&key, "PUT", &path, &[("if-match", &seen)], Some(&reply)).await;
-    assert_eq!(put.status, 200, "{}", put.text);
+    assert_eq!(as_key(&reply).await.status, 403);
+    let own = it.say(it.read().await.header("etag"), &said("Away.", true, &[&one, two], true, true)).await;
+    assert_eq!(own.status, 200, "{}", own.text);
+    for refused in [
+        said("Other.", true, &[&one, two], true, true),
+        said("Away.", true, &[&one, "else@far.example"], true, true),
+        said("Away.", true, &[&one, two], true, false),
+    ] {
+        let answer = as_key(&refused).await;
+        assert_eq!(answer.status, 403, "{}", answer.text);
+    }
+    for taken in [said("Away.", true, &[&one], true, true), said("Away.", false, &[&one], false, true)] {
+        let answer = as_key(&taken).await;
+        assert_eq!(answer.status, 200, "{}", answer.text);
+    }
+    assert_eq!(as_key(&said("Away.", true, &[&one], false, true)).await.status, 403, "it is off");
+    let rules_path = it.path("/rules");
+    let rule = json!({ "rules": [{
+        "name": "all", "conditions": ["to-me"], "actions": [{ "forward": [one] }],
+    }] });
+    let seen = it.office.ask(&key, "GET", &rules_path, None).await;
+    let etag = [("if-match", seen.header("etag"))];
+    let refused = it.office.ask_with(&key, "PUT", &rules_path, &etag, Some(&rule)).await;
+    assert_eq!(refused.status, 403, "{}", refused.text);
     let target = json!({ "address": "me@far.example" });
     let refused = it.office.ask(&key, "POST", &it.path("/forward-targets"), Some(&target)).await;
     assert_eq!(refused.status, 403, "{}", refused.text);
     let reader = it.office.key(Some(it.home.id), None, permissions(&["members:read"])).await;
-    let refused = it.office.ask_with(&reader, "PUT", &path, &[("if-match", &seen)], Some(&reply)).await;
+    let seen = it.read().await;
+    let refused =
+        it.office.ask_with(&reader, "PUT", &path, &[("if-match", seen.header("etag"))], Some(&reply)).await;
     assert_eq!(refused.status, 403, "{}", refused.text);
     let operator = crate::support::OPERATOR;
     let log = it.office.administration.operations(&operator, Some(it.home.id), (None, None), 0, 500);
     let log = format!("{:?}", log.await.expect("reads").0);
     assert!(log.contains("automatic.change") && !log.contains("Away."), "{log}");
+
+    // Whoever runs the program says it for him, and he is told.
+    it.letters().await;
+    let account = it.home.member;
+    let seen = it.office.administration.automatic(&operator, account).await.expect("reads");
+    let mut automatic = seen.automatic.clone();
+    automatic.forward.as_mut().expect("said").enabled = true;
+    it.office.administration.change_automatic(&operator, account, &seen, &automatic).await.expect("said");
+    let told = it.letters().await;
+    assert!(
+        matches!(&told[..], [(to, text)] if to.starts_with("member@") && text.contains(&one)),
+        "{told:?}"
+    );
 }

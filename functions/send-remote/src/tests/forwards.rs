@@ -132,3 +132,40 @@ async fn who_forwards_for_another_tenant_forwards_nothing() {
     }
     assert_eq!(it.objects().await, 0);
 }
+
+/// What is its own ends first, the other stands; and what is forwarded stands when delivery lets the letter's bytes go, since it
+/// knows of no forward when the event comes again.
+#[tokio::test]
+async fn what_is_forwarded_has_bytes_of_its_own() {
+    let it = fixture();
+    let mut letter = it.letter(&["you@a.example"]);
+    it.forward(&letter, &["bob@b.example"]).await;
+    it.forward(&letter, &["cy@c.example"]).await;
+    assert_eq!(it.objects().await, 3);
+    it.work().await;
+    assert_eq!((it.tried(), it.objects().await), (3, 0));
+
+    let Body::Inline(stored) = letter.body.clone() else { panic!("it is short") };
+    letter = incoming(&it, &[]);
+    letter.id = EventId::from_parts(it.clock.now(), 9);
+    let object = names::spool(TENANT, letter.id);
+    it.backend.objects().put_unique(&object, codec::encode(&stored).into()).await.expect("spooled");
+    letter.body = Body::Spooled { object: object.clone(), size: 9 };
+    it.forward(&letter, &["bob@b.example"]).await;
+    it.backend.objects().delete(&object).await.expect("let go");
+    it.work().await;
+    assert_eq!((it.tried(), it.objects().await), (4, 0));
+}
+
+/// What marks reverse-paths is damaged: what is forwarded is from nobody, and the letter's own recipients get it as they do.
+#[tokio::test]
+async fn a_damaged_key_holds_up_nothing() {
+    let it = fixture();
+    let key = pennypost_ports::ControlKey::new(TENANT.to_string(), "forward-key");
+    let control = it.backend.control();
+    let put = control.put_if(&key, &[0xff; 3], pennypost_ports::Expected::Absent);
+    put.await.expect("written");
+    it.forward(&it.letter(&["you@a.example"]), &["bob@b.example"]).await;
+    it.work().await;
+    assert_eq!(it.tried(), 2);
+}

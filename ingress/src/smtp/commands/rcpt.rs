@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use pennypost_directory::{
-    Admission, Capacities, DirectoryError, Elsewhere, MailAddress, Reach, Reached, Resolved, TenantPolicy,
+    Admission, Blockable, Capacities, DirectoryError, Elsewhere, MailAddress, Reach, Reached, Resolved,
+    TenantPolicy,
 };
 use pennypost_model::event::{AuthResults, Recipient, Verdict, Via};
 use pennypost_model::{AccountKey, TenantId};
@@ -286,6 +287,22 @@ impl Session {
         }
         if transaction.accepted > 0 {
             return Err(not_alone());
+        }
+        let of = self.adapter.directory.tenant(tenant).await.map_err(|error| {
+            warn!(%tenant, %error, "whose a report would go back from can't be looked up");
+            Refusal("directory", Reply::later())
+        })?;
+        let is_blocked = |of: &pennypost_directory::Tenant| {
+            of.is_blocked(Blockable::Sending) || of.is_blocked(Blockable::ReceivingFromOutside)
+        };
+        if !of.is_some_and(|of| of.is_open(self.adapter.clock.now()) && !is_blocked(&of)) {
+            let text = "the organisation takes no mail at present, try again later";
+            return Err(Refusal("suspended", Reply::new(450, "4.2.1", text)));
+        }
+        let path = (tenant, address.to_ascii_lowercase());
+        if !self.adapter.smtp.by_return_path.take(path, Instant::now()) {
+            let text = "too many reports for this address, try again later";
+            return Err(Refusal("rate", Reply::new(451, "4.7.1", text)));
         }
         let account = AccountKey { tenant, ..AccountKey::default() };
         let recipients = vec![Recipient { account, address: sender, via: Via::Outside }];

@@ -88,7 +88,11 @@ async fn nobody_in_the_bin_says_rules() {
     let ann = directory.add_account("ann@acme.example", PASSWORD, "", None).await.expect("ann").key;
     let (none, some) = (MemberRules::default(), refusing(&["spam.example"]));
     assert_eq!(directory.change_member_rules(ann, &none, &some).await, Ok(true));
+    let far = pennypost_directory::MailAddress::parse("me@far.example").expect("an address");
+    let code = directory.begin_forward_target(ann, &far).await.expect("written").expect("a code");
     directory.bin_account(ann, BinCause::Deleted).await.expect("in the bin");
+    let error = directory.finish_forward_target(ann, &code).await;
+    assert!(matches!(error, Err(DirectoryError::InBin(_))), "{error:?}");
     let error = directory.change_member_rules(ann, &some, &none).await;
     assert!(matches!(error, Err(DirectoryError::InBin(_))), "{error:?}");
     assert_eq!(directory.member_rules(ann).await.expect("read").rules, some, "restored with the account");

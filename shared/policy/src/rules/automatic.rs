@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::apply::{Applied, Letter, zone_named};
 use super::{MemberRules, Personal, RuleAction, RulesError, RulesFault};
-use crate::address::MailAddress;
+use crate::address::{DomainName, MailAddress};
 
 /// Characters of what letters are answered with.
 pub const MAX_REPLY: usize = 400;
@@ -136,6 +136,10 @@ pub enum Closed {
     NotSent,
     /// The letter is forwarded to as many as it can be.
     TooMany,
+    /// It says that it is from the account's own domain, and nothing proves that: another server would take our word for it.
+    Forged,
+    /// It came so long ago that nothing of it goes to other servers any more.
+    Late,
 }
 
 impl Closed {
@@ -151,6 +155,8 @@ impl Closed {
             Closed::KeptInside => "kept-inside",
             Closed::NotSent => "not-sent",
             Closed::TooMany => "too-many",
+            Closed::Forged => "forged",
+            Closed::Late => "late",
         }
     }
 }
@@ -162,6 +168,8 @@ pub struct ForwardTo {
     pub to: MailAddress,
     /// The account, if it is one here; `None`: it is another server's.
     pub inside: Option<Inside>,
+    /// The general setting says it, whatever rules say.
+    pub by_setting: bool,
 }
 
 /// What a letter is to be answered with.
@@ -180,6 +188,8 @@ pub struct Outlets {
     pub outside: bool,
     /// There is room for more who get the letter.
     pub room: bool,
+    /// It came long ago, and comes again.
+    pub late: bool,
 }
 
 /// Whom nobody answers (RFC 3834 section 2, RFC 5230 section 4.6): what is before the @ is a machine's.
@@ -198,8 +208,11 @@ fn is_machines(local: &str) -> bool {
     const BEGIN: [&str; 6] = ["owner-", "noreply", "donotreply", "bounce", "bounces", "msprvs"];
     const END: [&str; 5] = ["-request", "-owner", "-bounces", "-noreply", "-relay"];
     let local = local.to_ascii_lowercase();
+    // Paths of forwarders and of lists, one for each letter.
+    let is_path = ["srs0", "srs1", "prvs="].iter().any(|begin| local.starts_with(begin));
     let letters: String = local.chars().filter(|c| !matches!(c, '-' | '_' | '.')).collect();
-    WHOLE.contains(&&*local)
+    is_path
+        || WHOLE.contains(&&*local)
         || END.iter().any(|end| local.ends_with(*end))
         || BEGIN.iter().any(|begin| {
             let rest = |text: &str| text.strip_prefix(*begin).map(|rest| rest.chars().next());
@@ -208,6 +221,24 @@ fn is_machines(local: &str) -> bool {
             };
             is_apart(rest(&local)) || is_apart(rest(&letters))
         })
+}
+
+/// Is one of them within the other?
+#[must_use]
+pub fn are_related(one: &DomainName, other: &DomainName) -> bool {
+    one.is_within(other) || other.is_within(one)
+}
+
+/// May one owner have both, as DMARC aligns them (RFC 7489 section 3.1)? Without a list of the domains that registries give: under
+/// a short name as of `com.cn` it takes one more. Rather too many.
+#[must_use]
+pub fn may_align(one: &DomainName, other: &DomainName) -> bool {
+    let owner = |domain: &DomainName| -> Vec<String> {
+        let labels: Vec<&str> = domain.as_str().rsplit('.').collect();
+        let count = if labels.get(1).is_some_and(|label| label.len() <= 3) { 3 } else { 2 };
+        labels.iter().take(count).map(|label| (*label).to_owned()).collect()
+    };
+    are_related(one, other) || owner(one) == owner(other)
 }
 
 /// What is asked of a letter before it is answered.
@@ -247,6 +278,18 @@ impl MemberRules {
         general.chain(by_rules)
     }
 
+    /// The addresses to which letters may be forwarded as it is said now: those of what is off are not asked.
+    pub fn open_forwards(&self) -> impl Iterator<Item = &MailAddress> {
+        let general = self.automatic.iter().filter_map(|automatic| automatic.forward.as_ref());
+        let general = general.filter(|forward| forward.enabled).flat_map(|forward| &forward.to);
+        let actions = self.rules.iter().filter(|rule| rule.enabled).flat_map(|rule| &rule.actions);
+        let by_rules = actions.flat_map(|action| match action {
+            RuleAction::Forward(to) => to.as_slice(),
+            _ => &[],
+        });
+        general.chain(by_rules)
+    }
+
     /// What a letter is answered with (RFC 3834): by the first rule that says it, else by the general setting. Nobody is
     /// answered who is a machine or a list, whose letter does not name the member, or who may have written nothing.
     pub(crate) fn replies(&self, applied: &Applied<'_>, asking: Asking<'_>) -> Option<Reply> {
@@ -265,15 +308,22 @@ impl MemberRules {
         let by_rule = applied.reply.map(|text| Reply { subject: String::new(), text: text.to_owned() });
         let reply = by_rule.or(general)?;
         let writer = MailAddress::parse(reverse_path).ok()?;
-        let is_forged =
-            !of_colleague && !auth.trusted && (auth.spf == Verdict::Fail || auth.dmarc == Verdict::Fail);
         let facts = letter.facts;
+        let authors: Vec<MailAddress> =
+            facts.from.iter().filter_map(|author| MailAddress::parse(&author.address).ok()).collect();
+        // Whoever is answered has to have written it: DMARC says that of the author alone.
+        let is_authors = |author: &MailAddress| are_related(author.domain(), writer.domain());
+        let by_author = auth.dmarc == Verdict::Pass && authors.iter().any(is_authors);
+        let is_proved = of_colleague
+            || auth.trusted
+            || auth.dmarc != Verdict::Fail && (auth.spf == Verdict::Pass || by_author);
         let to = facts.to.iter().chain(&facts.cc).filter_map(|to| MailAddress::parse(&to.address).ok());
         let is_named = to.into_iter().any(|to| letter.is_own(&to));
         let may = !facts.automatic
-            && !is_forged
+            && is_proved
             && is_named
             && !is_machines(writer.local())
+            && !authors.iter().any(|author| is_machines(author.local()))
             && !letter.is_own(&writer);
         may.then_some(reply)
     }
@@ -282,16 +332,16 @@ impl MemberRules {
     pub(crate) fn forwarded(
         applied: &Applied<'_>,
         personal: &Personal,
-        of_colleague: bool,
+        (of_colleague, is_forged): (bool, bool),
         outlets: Outlets,
     ) -> (Vec<ForwardTo>, Vec<Closed>) {
         let automatic = personal.rules.automatic.as_ref();
         let general = automatic.and_then(|automatic| automatic.forward.as_ref());
         let general = general.filter(|forward| forward.enabled && !applied.is_deleted());
-        let wanted =
-            general.into_iter().flat_map(|forward| &forward.to).chain(applied.forwards.iter().copied());
+        let general = general.into_iter().flat_map(|forward| &forward.to).map(|to| (to, true));
+        let wanted = general.chain(applied.forwards.iter().map(|to| (*to, false)));
         let (mut forwards, mut closed): (Vec<ForwardTo>, Vec<Closed>) = (Vec::new(), Vec::new());
-        for to in wanted {
+        for (to, by_setting) in wanted {
             if forwards.iter().any(|known| known.to == *to) {
                 continue;
             }
@@ -300,12 +350,14 @@ impl MemberRules {
                 _ if !outlets.room || forwards.len() >= MAX_LETTER_FORWARDS => Err(Closed::TooMany),
                 Way::Closed(why) => Err(why),
                 Way::Outside if !outlets.outside => Err(Closed::NotSent),
+                Way::Outside if outlets.late => Err(Closed::Late),
+                Way::Outside if is_forged => Err(Closed::Forged),
                 Way::Outside => Ok(None),
                 Way::Inside(inside) if !of_colleague && !inside.takes_outside => Err(Closed::Nobody),
                 Way::Inside(inside) => Ok(Some(inside)),
             };
             match inside {
-                Ok(inside) => forwards.push(ForwardTo { to: to.clone(), inside }),
+                Ok(inside) => forwards.push(ForwardTo { to: to.clone(), inside, by_setting }),
                 Err(why) => closed.push(why),
             }
         }
@@ -380,6 +432,7 @@ mod tests {
     use pennypost_model::message::{Contact, Facts};
 
     use super::*;
+    use crate::rules::{Condition, Join, MAX_ALL_TARGETS, Rule};
 
     fn address(text: &str) -> MailAddress {
         MailAddress::parse(text).expect("an address")
@@ -423,7 +476,8 @@ mod tests {
     /// Feature RUL-07 (part): whom nobody answers (RFC 3834)
     #[test]
     fn machines_lists_and_whoever_did_not_name_the_member_are_not_answered() {
-        let (rules, fine) = (replying(|_| {}), AuthResults::default());
+        let fine = AuthResults { spf: Verdict::Pass, ..AuthResults::default() };
+        let rules = replying(|_| {});
         let is_answered =
             |to: &str, reverse_path: &str| answer(&rules, &facts(to), reverse_path, &fine, false).is_some();
         for (to, reverse_path) in [
@@ -444,13 +498,35 @@ mod tests {
             ("me@acme.example", "do-not-reply@b.example"),
             ("me@acme.example", "bounces+1=2@b.example"),
             ("me@acme.example", "me+x@acme.example"),
+            ("me@acme.example", "SRS0=x=y=far.example=a@b.example"),
+            ("me@acme.example", "prvs=0123abcdef=a@b.example"),
         ] {
             assert!(!is_answered(to, reverse_path), "{to} {reverse_path}");
         }
         let list = Facts { automatic: true, ..facts("me@acme.example") };
         assert_eq!(answer(&rules, &list, "a@b.example", &fine, false), None);
-        let forged = AuthResults { spf: Verdict::Fail, ..AuthResults::default() };
-        assert_eq!(answer(&rules, &facts("me@acme.example"), "a@b.example", &forged, false), None);
+        let from = |author: &str| Facts {
+            from: vec![Contact { name: String::new(), address: author.to_owned() }],
+            ..facts("me@acme.example")
+        };
+        // Whoever is answered has to have written it.
+        let auth = |spf, dmarc| AuthResults { spf, dmarc, ..AuthResults::default() };
+        let (pass, none) = (Verdict::Pass, Verdict::None);
+        for (author, spf, dmarc, expected) in [
+            ("a@b.example", Verdict::Fail, none, false),
+            ("a@b.example", Verdict::SoftFail, none, false),
+            ("a@b.example", Verdict::TempError, none, false),
+            ("a@b.example", none, none, false),
+            ("a@b.example", pass, Verdict::Fail, false),
+            ("a@b.example", pass, none, true),
+            ("a@mail.b.example", Verdict::SoftFail, pass, true),
+            ("x@evil.example", none, pass, false),
+            ("no-reply@b.example", pass, pass, false),
+        ] {
+            let answered = answer(&rules, &from(author), "a@b.example", &auth(spf, dmarc), false);
+            assert_eq!(answered.is_some(), expected, "{author} {spf:?} {dmarc:?}");
+        }
+        assert!(answer(&rules, &from("a@b.example"), "a@b.example", &auth(none, none), true).is_some());
         assert_eq!(
             answer(
                 &replying(|it| it.enabled = false),
@@ -465,7 +541,7 @@ mod tests {
 
     #[test]
     fn answers_keep_to_their_time_and_to_whom_they_are_for() {
-        let fine = AuthResults::default();
+        let fine = AuthResults { spf: Verdict::Pass, ..AuthResults::default() };
         let ask = |rules: &MemberRules, of_colleague| {
             answer(rules, &facts("me@acme.example"), "a@b.example", &fine, of_colleague)
         };
@@ -526,6 +602,21 @@ mod tests {
         assert_eq!(at(&forward(&["a@b.example", "b@b.example", "c@b.example"])), Ok(()));
         assert_eq!(at(&forward(&[])), Err("/forward/to".to_owned()));
         assert_eq!(at(&forward(&["a@b.example", "A@b.example"])), Err("/forward/to/1".to_owned()));
+        let ruled = |count: usize| {
+            let rule = |number: usize| Rule {
+                name: number.to_string(),
+                enabled: false,
+                moment: crate::rules::Moment::default(),
+                join: Join::All,
+                conditions: vec![Condition::ToMe],
+                actions: vec![RuleAction::Forward(vec![address(&format!("a{number}@b.example"))])],
+                stop: false,
+            };
+            MemberRules { rules: (0..count).map(rule).collect(), ..forward(&["a0@b.example"]) }
+        };
+        assert_eq!(at(&ruled(MAX_ALL_TARGETS)), Ok(()));
+        assert_eq!(ruled(MAX_ALL_TARGETS).open_forwards().count(), 1, "what is off is not asked");
+        assert_eq!(at(&ruled(MAX_ALL_TARGETS + 1)), Err("/rules/30/actions/0/forward/0".to_owned()));
         let four = forward(&["a@b.example", "b@b.example", "c@b.example", "d@b.example"]);
         assert_eq!(at(&four), Err("/forward/to".to_owned()));
     }

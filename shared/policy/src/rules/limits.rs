@@ -26,6 +26,8 @@ pub const MAX_RULE_WORD: usize = 100;
 pub const MAX_ALL_WORDS: usize = 1_000;
 /// Labels that rules give to a letter; an account has room for 59, and what comes beyond this is left out.
 pub const MAX_LETTER_LABELS: usize = 20;
+/// Addresses to which all rules and the general setting together forward: each is looked up when letters come in.
+pub const MAX_ALL_TARGETS: usize = 30;
 /// Bytes that all of it takes, as it is stored: it is read when letters come in.
 pub const MAX_RULES_BYTES: usize = 64 * 1024;
 
@@ -112,6 +114,9 @@ pub enum RulesFault {
     /// Not so many addresses.
     #[error("letters are forwarded to 1 to {MAX_FORWARD_TARGETS} addresses")]
     Targets,
+    /// More addresses than all rules may have.
+    #[error("all rules together forward to {MAX_ALL_TARGETS} addresses at most")]
+    AllTargets,
     /// No address.
     #[error("{0}")]
     Target(AddressError),
@@ -172,6 +177,7 @@ impl RulesFault {
                     .to_owned()
             }
             RulesFault::Targets => format!("自动转发须有 1 至 {MAX_FORWARD_TARGETS} 个目标地址"),
+            RulesFault::AllTargets => format!("全部规则合计最多转发至 {MAX_ALL_TARGETS} 个地址"),
             RulesFault::Target(_) => "不是有效的邮件地址".to_owned(),
             RulesFault::TargetTwice => "该地址重复指定".to_owned(),
             RulesFault::TargetGroup => "该地址是本组织的群组，自动转发的目标须为单个地址".to_owned(),
@@ -230,6 +236,13 @@ impl MemberRules {
         }
         if let Some(automatic) = &self.automatic {
             automatic.check()?;
+        }
+        let mut targets = BTreeSet::new();
+        for (at, to) in self.forwards() {
+            targets.insert(to);
+            if targets.len() > MAX_ALL_TARGETS {
+                return Err(RulesFault::AllTargets.at(at));
+            }
         }
         if codec::encode(self).len() > MAX_RULES_BYTES {
             return Err(RulesFault::Bytes.at(""));

@@ -22,11 +22,11 @@ pub use apply::{Applied, Letter, Put};
 pub(crate) use automatic::Asking;
 pub use automatic::{
     AutoForward, AutoReply, Automatic, Closed, ForwardTo, Inside, MAX_FORWARD_TARGETS, MAX_LETTER_FORWARDS,
-    MAX_REPLY, MAX_REPLY_SUBJECT, Outlets, Period, Reply, Way, Ways,
+    MAX_REPLY, MAX_REPLY_SUBJECT, Outlets, Period, Reply, Way, Ways, are_related, may_align,
 };
 pub use limits::{
-    MAX_ALL_WORDS, MAX_CONDITIONS, MAX_LETTER_LABELS, MAX_RULE_ACTIONS, MAX_RULE_NAME, MAX_RULE_WORD,
-    MAX_RULE_WORDS, MAX_RULES, MAX_RULES_BYTES, MAX_SENDERS, RulesError, RulesFault,
+    MAX_ALL_TARGETS, MAX_ALL_WORDS, MAX_CONDITIONS, MAX_LETTER_LABELS, MAX_RULE_ACTIONS, MAX_RULE_NAME,
+    MAX_RULE_WORD, MAX_RULE_WORDS, MAX_RULES, MAX_RULES_BYTES, MAX_SENDERS, RulesError, RulesFault,
 };
 
 /// All that a member has said of what he receives. Holds from the next letter on, up to some seconds late.

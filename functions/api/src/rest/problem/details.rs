@@ -662,6 +662,13 @@ impl From<AdminError> for Refusal {
                     "此处无法向该地址发送邮件：请使用本组织的邮箱地址",
                 ),
             ),
+            AdminError::Conflict(Conflict::MayNotForward) => Refusal::new(
+                Kind::OtherState,
+                both(
+                    "the organisation does not let this account forward mail to other servers",
+                    "本组织不允许此帐号将邮件自动转发至外部地址",
+                ),
+            ),
             AdminError::Conflict(Conflict::NeedsSeat) => Refusal::new(
                 Kind::OtherState,
                 both("only members with a VIP seat do that", "仅 VIP 成员可执行此操作"),
