@@ -891,7 +891,7 @@ mod tests {
         let source = Arc::new(Told { rules: Some(personal), ..Told::default() });
         let filter = PolicyFilter::new(Arc::clone(&source) as Arc<dyn PolicySource>).sending_out(true);
         let outcome = async || {
-            let filtered = filter.filter(fine(TenantId(1))).await?;
+            let filtered = filter.filtered(fine(TenantId(1)), Instant::now()).await?;
             let reasons = filtered.decided.decisions[0].reasons.clone();
             Ok::<_, FilterError>((filtered.answers.len(), filtered.forwards.len(), reasons))
         };

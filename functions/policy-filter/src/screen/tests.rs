@@ -25,6 +25,10 @@ impl PolicySource for Says {
         Ok(Default::default())
     }
 
+    fn now(&self) -> Timestamp {
+        Timestamp(0)
+    }
+
     async fn personal(&self, _: AccountKey) -> Result<Personal, DirectoryError> {
         Ok(Personal::default())
     }
@@ -40,7 +44,7 @@ impl PolicySource for Says {
     async fn note_answer(
         &self,
         _: AccountKey,
-        _: (&MailAddress, &str),
+        _: (&str, &str),
         _: (EventId, Timestamp),
     ) -> Result<Answering, DirectoryError> {
         Ok(Answering::Before)
