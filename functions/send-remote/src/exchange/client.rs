@@ -333,25 +333,25 @@ pub(super) async fn converse(
 ) -> End {
     let way = Way::of(hop, how);
     let is_busy = open.is_busy(&way);
-    if let Some(mut known) = open.take(&way) {
-        if known.conversation.begins_anew(how, &known.offers).await {
-            handed.host = hop.shown();
-            (handed.tls, handed.in_the_clear) = (known.tls.clone(), known.in_the_clear.clone());
-            match known.conversation.transact(parcel, &known.offers, handed).await {
-                Ok(End::Over) => {
-                    known.part(open, way, is_busy).await;
-                    return End::Over;
-                }
-                Ok(end) => {
-                    let has_enough = known.conversation.is_lost;
-                    known.conversation.quit().await;
-                    if !has_enough {
-                        return end;
-                    }
-                }
-                // The message had not begun. What is open for long may break off at any time: that says nothing of the server.
-                Err(_) => {}
+    if let Some(mut known) = open.take(&way)
+        && known.conversation.begins_anew(how, &known.offers).await
+    {
+        handed.host = hop.shown();
+        (handed.tls, handed.in_the_clear) = (known.tls.clone(), known.in_the_clear.clone());
+        match known.conversation.transact(parcel, &known.offers, handed).await {
+            Ok(End::Over) => {
+                known.part(open, way, is_busy).await;
+                return End::Over;
             }
+            Ok(end) => {
+                let has_enough = known.conversation.is_lost;
+                known.conversation.quit().await;
+                if !has_enough {
+                    return end;
+                }
+            }
+            // The message had not begun. What is open for long may break off at any time: that says nothing of the server.
+            Err(_) => {}
         }
     }
     let (mut conversation, offers) = match greet(hop, how, handed).await {
