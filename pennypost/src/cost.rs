@@ -5,6 +5,7 @@
 
 mod calls;
 mod letters;
+mod outbound;
 mod page;
 mod run;
 mod scene;
@@ -65,6 +66,8 @@ enum CostCommand {
     Page(page::PageArgs),
     /// Look addresses up, sign in and administer, count every call, and price it
     Calls(calls::CallsArgs),
+    /// Send letters to other servers, count every call of each step, and price it
+    Outbound(outbound::OutboundArgs),
 }
 
 impl PriceArgs {
@@ -103,6 +106,9 @@ pub(crate) async fn run(args: &CostArgs, kind: Kind, json: bool, text: &Text) ->
         }
         Some(CostCommand::Calls(calls)) => {
             write_steps(Box::pin(calls::measure(calls, kind)).await?, &prices, json, &mut out)?;
+        }
+        Some(CostCommand::Outbound(outbound)) => {
+            write_steps(Box::pin(outbound::measure(outbound, kind)).await?, &prices, json, &mut out)?;
         }
         Some(CostCommand::WhatIf(load)) => what_if::show(load, &prices, json, text, &mut out)?,
         None => {}

@@ -303,7 +303,7 @@ fn state(domain: &Domain, text: &Text) -> String {
     say!(text, "domain-state", state = domain.state.name())
 }
 
-fn pick(titles: (&'static str, &'static str), text: &Text) -> &'static str {
+pub(super) fn pick(titles: (&'static str, &'static str), text: &Text) -> &'static str {
     match text.lang() {
         Lang::En => titles.0,
         Lang::ZhCn => titles.1,
@@ -311,7 +311,7 @@ fn pick(titles: (&'static str, &'static str), text: &Text) -> &'static str {
 }
 
 /// What is wrong, in the person's language: the sentences stand beside what finds it, for the API says them, too.
-fn said(fault: &Fault, text: &Text) -> String {
+pub(super) fn said(fault: &Fault, text: &Text) -> String {
     clean(&match text.lang() {
         Lang::En => fault.english(),
         Lang::ZhCn => fault.chinese(),
@@ -343,7 +343,7 @@ fn report(records: &DomainRecords, text: &Text, output: &mut Output<'_>) -> Resu
     Ok(())
 }
 
-fn found(checked: &Checked) -> Value {
+pub(super) fn found(checked: &Checked) -> Value {
     let faults = checked.faults.iter();
     let faults: Vec<Value> =
         faults.map(|fault| json!({ "en": fault.english(), "zh-CN": fault.chinese() })).collect();

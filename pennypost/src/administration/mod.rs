@@ -6,6 +6,7 @@
 mod bulletin;
 mod business;
 mod contact;
+mod doctor;
 mod domain;
 mod domain_keys;
 mod ending;
@@ -47,6 +48,7 @@ use crate::{Failed, say};
 pub use bulletin::BulletinCommand;
 pub use business::BusinessCommand;
 pub use contact::ContactCommand;
+pub use doctor::DoctorArgs;
 pub use domain::RecordsCommand;
 pub(crate) use domain::run as domain;
 pub use domain_keys::DkimCommand;
@@ -286,6 +288,8 @@ pub enum AdministrationCommand {
     /// Under which names the world reaches this post office: what domains have to point at
     #[command(subcommand)]
     Service(ServiceCommand),
+    /// Say what receivers dislike about the letters of a domain, and what to do about it
+    Doctor(DoctorArgs),
     /// Long operations: how far they have come, and what came of them
     #[command(subcommand)]
     Task(TaskCommand),
@@ -353,6 +357,7 @@ pub(crate) async fn run(
         AdministrationCommand::Ending(command) => ending::run(office, command, text, output).await,
         AdministrationCommand::Profile(command) => profile::run(office, command, text, output).await,
         AdministrationCommand::Service(command) => service::run(office, command, text, output).await,
+        AdministrationCommand::Doctor(args) => Box::pin(doctor::run(office, args, text, output)).await,
         AdministrationCommand::Task(command) => task::run(office, command, text, output).await,
         AdministrationCommand::Terms(command) => terms::run(office, command, text, output).await,
         AdministrationCommand::Scanning(command) => scanning::run(office, command, text, output).await,

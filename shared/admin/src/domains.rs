@@ -12,8 +12,8 @@ use pennypost_directory::{
     DirectoryError, Domain, DomainContents, DomainHealth, DomainName, DomainState, Function, MAX_PAGE, Page,
 };
 use pennypost_domains::{
-    Challenge, Checked, Importance, Proof, Question, Report, Service, Subject, Verdict, Wanted, check, prove,
-    wanted,
+    Challenge, Checked, Importance, Lists, Proof, Question, Report, Service, Subject, Verdict, Wanted, check,
+    prove, reception, wanted,
 };
 use pennypost_model::TenantId;
 use pennypost_model::codec::Versioned;
@@ -304,6 +304,28 @@ impl Administration {
         call.may(Action::DomainCheck, &Scope::Tenant(tenant))?;
         let domain = self.own(tenant, name).await?;
         self.look_at(Some(call), domain).await
+    }
+
+    /// The same, and what receivers judge the domain's letters by beside: the hosts that bring them, lists, the logo. That is
+    /// not kept.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
+    pub async fn examine_domain(
+        &self,
+        call: &Call,
+        tenant: TenantId,
+        name: &str,
+        lists: &Lists,
+    ) -> Result<(DomainRecords, Vec<Checked>), AdminError> {
+        let records = self.check_domain(call, tenant, name).await?;
+        let Some(report) = &records.report else { return Ok((records, Vec::new())) };
+        let service = self.said_service().await?;
+        let Outside { dns, https } = self.outside()?;
+        let of = (records.domain.name.as_str(), &service, report);
+        let more = reception(&**dns, &**https, of, lists).await;
+        Ok((records, more))
     }
 
     /// Looks at a domain for whoever asks, or because it is due: notes what is found, and goes on with its keys.

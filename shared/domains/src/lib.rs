@@ -7,11 +7,13 @@
 //! 4.6.4 bounds them); that DNS did not answer is never told as if there were no record. If the process dies, a check is
 //! simply made again.
 
+mod bimi;
 mod challenge;
 mod check;
 mod dmarc;
 mod mta_sts;
 mod published;
+mod reception;
 mod report;
 mod say;
 mod service;
@@ -23,6 +25,7 @@ mod wanted;
 pub use challenge::{Challenge, Proof, prove};
 pub use check::{DkimRecord, Question, check};
 pub use published::{BadPolicy, POLICY_PATH, PublishedPolicy, policy_id};
+pub use reception::{Lists, reception};
 pub use report::{Checked, Fault, Report, Subject, Verdict};
 pub use service::{BadService, MailHost, Server, Service};
 pub use tls_policy::{BadTlsPolicy, TlsMode, TlsPolicy};

@@ -46,11 +46,19 @@ pub enum Subject {
     WebHost,
     /// The host of the policy for TLS (RFC 8461).
     MtaStsHost,
+    /// A host from which letters are brought to others.
+    Sender,
+    /// The name of its address.
+    Reverse,
+    /// A list of those from whom others take nothing (RFC 5782).
+    Blocklist,
+    /// The logo that others show beside letters.
+    Bimi,
 }
 
 impl Subject {
     /// Every one.
-    pub const ALL: [Subject; 17] = [
+    pub const ALL: [Subject; 21] = [
         Subject::Ownership,
         Subject::Mx,
         Subject::Spf,
@@ -68,6 +76,10 @@ impl Subject {
         Subject::SmtpHost,
         Subject::WebHost,
         Subject::MtaStsHost,
+        Subject::Sender,
+        Subject::Reverse,
+        Subject::Blocklist,
+        Subject::Bimi,
     ];
 
     /// Its name for programs.
@@ -91,6 +103,10 @@ impl Subject {
             Subject::SmtpHost => "smtp-host",
             Subject::WebHost => "web-host",
             Subject::MtaStsHost => "mta-sts-host",
+            Subject::Sender => "sender",
+            Subject::Reverse => "reverse",
+            Subject::Blocklist => "blocklist",
+            Subject::Bimi => "bimi",
         }
     }
 }
@@ -195,6 +211,28 @@ pub enum Fault {
     OldPolicy,
     /// Another policy is published than the one here.
     OtherPolicy,
+    /// The address is one of a network of one's own.
+    NotPublic,
+    /// The address has no name.
+    NoReverse,
+    /// The name of the address leads elsewhere.
+    ReverseElsewhere(String),
+    /// It is on the list; what the list says of it.
+    Listed(String),
+    /// The list answers to nothing that it has to have, or to what it can't have: it tells nothing.
+    ListTellsNothing,
+    /// A logo is shown of those alone whose forged mail is not delivered.
+    LogoNeedsDmarc,
+    /// The domain says that it shows no logo.
+    LogoDeclined,
+    /// The logo can't be had.
+    LogoNotThere(String),
+    /// The picture is not of the kind that others show.
+    LogoNotShown(String),
+    /// The picture has more bytes than others take.
+    LogoIsLarge(usize),
+    /// Nobody has certified whose logo it is.
+    NoCertificate,
 }
 
 /// One of the things that were looked at.

@@ -70,6 +70,34 @@ impl Fault {
                 "another policy is published there than the one that is set here".to_owned()
             }
             Fault::NoLongerUsed => "the key is no longer used: this record may be deleted".to_owned(),
+            Fault::NotPublic => "the address is one of a network of one's own: others are not reached from it".to_owned(),
+            Fault::NoReverse => {
+                "the address has no name (PTR): many servers take nothing from it; have its provider set one".to_owned()
+            }
+            Fault::ReverseElsewhere(name) => {
+                format!("its name {name} does not lead back to it: let that name have this address")
+            }
+            Fault::Listed(said) if said.is_empty() => {
+                "it is on this list: servers that ask the list take nothing from it".to_owned()
+            }
+            Fault::Listed(said) => {
+                format!("it is on this list, and servers that ask the list take nothing from it: {said}")
+            }
+            Fault::ListTellsNothing => {
+                "the list does not answer as lists do; many answer to no public DNS server: ask by one of your own".to_owned()
+            }
+            Fault::LogoNeedsDmarc => {
+                "others show a logo only where forged mail is not delivered: set p=quarantine or p=reject of DMARC, for all of the mail".to_owned()
+            }
+            Fault::LogoDeclined => "the domain says that no logo is to be shown".to_owned(),
+            Fault::LogoNotThere(cause) => format!("the logo can't be had: {cause}"),
+            Fault::LogoNotShown(cause) => {
+                format!("others do not show this picture, which has to be SVG Tiny PS: {cause}")
+            }
+            Fault::LogoIsLarge(bytes) => format!("the picture has {bytes} bytes; others take 32768"),
+            Fault::NoCertificate => {
+                "nobody has certified whose logo it is (a=): the large services then do not show it".to_owned()
+            }
         }
     }
 
@@ -117,6 +145,23 @@ impl Fault {
             Fault::OldPolicy => "记录指向旧的策略，对方不会获取新策略".to_owned(),
             Fault::OtherPolicy => "该处发布的策略与此处设置的不一致".to_owned(),
             Fault::NoLongerUsed => "该密钥已不再使用，可以删除此记录".to_owned(),
+            Fault::NotPublic => "这是内网地址，无法由此到达其他服务器".to_owned(),
+            Fault::NoReverse => "该地址没有反向解析（PTR），许多服务器会拒收，请让地址提供商设置".to_owned(),
+            Fault::ReverseElsewhere(name) => format!("反向解析名 {name} 没有指回该地址，请为其设置该地址"),
+            Fault::Listed(said) if said.is_empty() => "已被列入该名单，使用该名单的服务器会拒收".to_owned(),
+            Fault::Listed(said) => format!("已被列入该名单，使用该名单的服务器会拒收：{said}"),
+            Fault::ListTellsNothing => {
+                "该名单没有正常应答；许多名单不应答公共 DNS 服务器，请使用自己的 DNS 服务器查询".to_owned()
+            }
+            Fault::LogoNeedsDmarc => {
+                "只有不投递伪造邮件的域名才会显示徽标，请将 DMARC 设为对全部邮件 p=quarantine 或 p=reject"
+                    .to_owned()
+            }
+            Fault::LogoDeclined => "该域名声明不显示徽标".to_owned(),
+            Fault::LogoNotThere(cause) => format!("无法获取徽标：{cause}"),
+            Fault::LogoNotShown(cause) => format!("对方不会显示此图片，须为 SVG Tiny PS 格式：{cause}"),
+            Fault::LogoIsLarge(bytes) => format!("图片有 {bytes} 字节，对方最多接受 32768 字节"),
+            Fault::NoCertificate => "徽标没有经过认证（a=），大型邮件服务不会显示".to_owned(),
         }
     }
 }
@@ -143,6 +188,10 @@ impl Subject {
             Subject::SmtpHost => ("SMTP host", "SMTP 主机名"),
             Subject::WebHost => ("webmail host", "网页邮箱主机名"),
             Subject::MtaStsHost => ("MTA-STS host", "MTA-STS 主机名"),
+            Subject::Sender => ("sending host", "发信主机"),
+            Subject::Reverse => ("reverse name", "反向解析"),
+            Subject::Blocklist => ("blocklist", "黑名单"),
+            Subject::Bimi => ("BIMI", "BIMI 徽标"),
         }
     }
 }

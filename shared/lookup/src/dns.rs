@@ -112,6 +112,7 @@ fn shown(data: &RData, kind: RecordType) -> Option<DnsRecord> {
             let bytes = text.txt_data.concat();
             Some(DnsRecord::Txt(String::from_utf8_lossy(&bytes).into_owned()))
         }
+        (RData::PTR(name), RecordType::PTR) => Some(DnsRecord::Pointer(host(&name.0))),
         (RData::SRV(srv), RecordType::SRV) => Some(DnsRecord::Srv {
             priority: srv.priority,
             weight: srv.weight,
@@ -142,6 +143,7 @@ impl Dns for Resolver {
             DnsKind::Mx => self.ask(&name, RecordType::MX, &mut found).await?,
             DnsKind::Txt => self.ask(&name, RecordType::TXT, &mut found).await?,
             DnsKind::Srv => self.ask(&name, RecordType::SRV, &mut found).await?,
+            DnsKind::Pointer => self.ask(&name, RecordType::PTR, &mut found).await?,
         }
         Ok(found)
     }

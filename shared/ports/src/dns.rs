@@ -17,6 +17,8 @@ pub enum DnsKind {
     Txt,
     /// Servers of a service.
     Srv,
+    /// Names of an address, at its reverse name.
+    Pointer,
 }
 
 /// A record. Names are in lower case, without the dot at the end; the root is an empty name.
@@ -35,6 +37,8 @@ pub enum DnsRecord {
     },
     /// A text, its pieces put together; what is not UTF-8 is replaced.
     Txt(String),
+    /// A name that an address has.
+    Pointer(String),
     /// A server.
     Srv {
         /// Lower ones come first.

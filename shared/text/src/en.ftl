@@ -941,6 +941,17 @@ domain-state = { $state ->
  }
 domain-found = { "  " }found: { $value }
 domain-set = { "  " }set:   { $line }
+doctor-good = as it should be: { $list }
+doctor-comma = { ", " }
+doctor-problems = { $count ->
+    [one] letters of { $name } are refused or put aside for one thing
+   *[other] letters of { $name } are refused or put aside for { $count } things
+ }
+doctor-fine = { $unknown ->
+    [0] nothing was found that receivers dislike about { $name }
+    [one] nothing was found that receivers dislike about { $name }; one point could not be looked at
+   *[other] nothing was found that receivers dislike about { $name }; { $unknown } points could not be looked at
+ }
 domain-alias = { $name } stands for { $of } from now on
 domain-no-alias = { $name } stands for itself
 domain-removed = { $name } is removed; its accounts are in the recycle bin

@@ -871,6 +871,13 @@ domain-state = { $state ->
  }
 domain-found = { "  " }现有：{ $value }
 domain-set = { "  " }应设：{ $line }
+doctor-good = 正常：{ $list }
+doctor-comma = 、
+doctor-problems = { $name } 的邮件会因 { $count } 个问题被拒收或隔离
+doctor-fine = { $unknown ->
+    [0] 没有发现收信方会不满意 { $name } 的地方
+   *[other] 没有发现收信方会不满意 { $name } 的地方；有 { $unknown } 项无法检查
+ }
 domain-alias = { $name } 今后作为 { $of } 的别名域
 domain-no-alias = { $name } 不再是别名域
 domain-removed = { $name } 已注销，其账号已移入回收站

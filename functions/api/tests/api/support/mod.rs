@@ -79,6 +79,7 @@ impl Zone {
             DnsRecord::Mx { .. } => DnsKind::Mx,
             DnsRecord::Txt(_) => DnsKind::Txt,
             DnsRecord::Srv { .. } => DnsKind::Srv,
+            DnsRecord::Pointer(_) => DnsKind::Pointer,
         };
         self.0.lock().insert((name.to_owned(), kind), vec![record]);
     }
