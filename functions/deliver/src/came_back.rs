@@ -19,7 +19,7 @@ use pennypost_model::trace::{
 };
 use pennypost_model::{EventId, codec};
 use pennypost_policy::MailAddress;
-use pennypost_ports::{LogKind, LogRecord, crash};
+use pennypost_ports::{LogKind, LogRecord};
 use pennypost_reports::{Heard, heard, is_report};
 use pennypost_runtime::Failure;
 
@@ -52,15 +52,16 @@ fn is_same(one: &str, other: &str) -> bool {
 /// Has whoever gets the report sent that letter?
 fn is_for_sender(report: &Accepted, letter: &Journey) -> bool {
     let Some(submitter) = letter.submitter() else { return false };
-    let is_path = |address: &str| !letter.reverse_path().is_empty() && is_same(address, letter.reverse_path());
-    let mut own = report.recipients.iter().filter(|one| !matches!(one.via, Via::Outside | Via::Sent | Via::Drafts));
+    let is_path =
+        |address: &str| !letter.reverse_path().is_empty() && is_same(address, letter.reverse_path());
+    let mut own =
+        report.recipients.iter().filter(|one| !matches!(one.via, Via::Outside | Via::Sent | Via::Drafts));
     own.any(|one| one.account == submitter.account || is_path(&one.address))
 }
 
 /// Did the member write to that address himself, at another server?
 fn is_written_to(recipient: &TraceRecipient) -> bool {
-    let is_others =
-        |reason: &String| reason.starts_with(GROUP_REASON) || reason.starts_with(FORWARD_REASON);
+    let is_others = |reason: &String| reason.starts_with(GROUP_REASON) || reason.starts_with(FORWARD_REASON);
     recipient.outcome == Outcome::Outside && !recipient.reasons.iter().any(is_others)
 }
 
@@ -128,7 +129,6 @@ impl Deliver {
             return Ok(());
         }
         self.log.append(&records).await.map_err(|error| failure(&error.into()))?;
-        crash::point("deliver.after-came-back");
         let (tenant, message, report) = (sent.tenant, sent.id, accepted.id);
         tracing::info!(%tenant, %message, %report, recipients = records.len(), "a letter has come back");
         Ok(())
@@ -149,7 +149,9 @@ impl Deliver {
         if accepted.auth.dmarc == Verdict::Fail {
             return Ok(None);
         }
-        let Some(message_id) = heard.message_id.as_deref().filter(|id| !id.is_empty()) else { return Ok(None) };
+        let Some(message_id) = heard.message_id.as_deref().filter(|id| !id.is_empty()) else {
+            return Ok(None);
+        };
         for id in &heard.ids {
             let found = self.sent_by(accepted, *id).await?;
             let is_it = |letter: &Journey| {

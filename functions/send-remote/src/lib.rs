@@ -55,9 +55,9 @@ pub use exchange::{Carrier, Exchange, Home};
 use forward::ToForward;
 use groups::ToFriend;
 use letter::Letters;
-use seal::Sealers;
 pub use letter::destination_of;
 use pennypost_outbound::{Addressee, Asked, KEPT, Outbound, Outbox, OutboxError, Patience};
+use seal::Sealers;
 use slots::Slots;
 
 /// Trace records of a message that are read.

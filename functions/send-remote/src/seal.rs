@@ -50,7 +50,9 @@ impl SendRemote {
         accepted: &Accepted,
         forwarding: Vec<Option<String>>,
     ) -> Result<Option<Sealers>, Failure> {
-        let (Some(secrets), Some(results)) = (&self.0.ports.secrets, results(accepted)) else { return Ok(None) };
+        let (Some(secrets), Some(results)) = (&self.0.ports.secrets, results(accepted)) else {
+            return Ok(None);
+        };
         let parts: Vec<Option<String>> =
             forwarding.into_iter().map(|from| letter::destination_of(&from?)).collect();
         let mut signers = BTreeMap::new();
@@ -119,13 +121,17 @@ mod tests {
         };
         let arc = |arc| AuthResults { arc, ..AuthResults::default() };
         let passed = "Received: x\r\nAuthentication-Results: mx.t.example;\r\n\tspf=pass;\r\n\tarc=pass smtp.remote-ip=192.0.2.1\r\n";
-        for (verdict, expected) in
-            [(Verdict::Pass, true), (Verdict::Neutral, true), (Verdict::Fail, false), (Verdict::TempError, false)]
-        {
+        for (verdict, expected) in [
+            (Verdict::Pass, true),
+            (Verdict::Neutral, true),
+            (Verdict::Fail, false),
+            (Verdict::TempError, false),
+        ] {
             assert_eq!(found(SourceKind::Smtp, passed, arc(verdict)), Some(expected), "{verdict:?}");
         }
         // What a sender calls himself is no result.
-        let quoted = "Authentication-Results: mx.t.example;\r\n\tspf=pass smtp.mailfrom=\"; arc=pass\"@x.example\r\n";
+        let quoted =
+            "Authentication-Results: mx.t.example;\r\n\tspf=pass smtp.mailfrom=\"; arc=pass\"@x.example\r\n";
         assert_eq!(found(SourceKind::Smtp, quoted, arc(Verdict::Neutral)), Some(false));
         assert_eq!(found(SourceKind::Returned, passed, arc(Verdict::Pass)), None);
         assert_eq!(found(SourceKind::System, passed, arc(Verdict::Pass)), None);

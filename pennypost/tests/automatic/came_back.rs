@@ -38,8 +38,7 @@ impl Town {
 
     async fn sent(&self) -> Journey {
         let traces = self.traces().await;
-        let is_it =
-            |trace: &&TraceRecord| matches!(&trace.step, TraceStep::Delivered { message_id, .. } if message_id == "9@t.test");
+        let is_it = |trace: &&TraceRecord| matches!(&trace.step, TraceStep::Delivered { message_id, .. } if message_id == "9@t.test");
         let id = traces.iter().find(is_it).unwrap().message;
         journey(&*self.office.backend.log(), self.office.tenant, id).await.unwrap().unwrap()
     }
@@ -65,7 +64,8 @@ async fn letters_that_come_back_later_are_known_by_their_reports() {
     // Made up: it does not know the letter, is somebody else's, comes from somebody, or says nothing of an address that has failed
     // elsewhere.
     let other = header.replace("<9@t.test>", "<8@t.test>");
-    let unknown = header.replace(&it.sent().await.id.to_string(), &EventId::from_parts(Timestamp(1), 1).to_string());
+    let unknown =
+        header.replace(&it.sent().await.id.to_string(), &EventId::from_parts(Timestamp(1), 1).to_string());
     let named = |id: &str| format!("Original-Envelope-Id: {id}\r\n");
     let envelope = sent.envelope_id.clone().unwrap();
     let forged = format!("{}x", &envelope[..envelope.len() - 1]);
@@ -88,7 +88,12 @@ async fn letters_that_come_back_later_are_known_by_their_reports() {
     // By what the letter says of itself, and by what its envelope is called; each twice, and each counts once.
     for _ in 0..2 {
         it.report("", "ann@t.test", &report("", "you@FAR.test", "failed", header)).await;
-        it.report("", "ann+x@t.test", &report(&named(&envelope), "friend@far.test", "failed", "Subject: hello")).await;
+        it.report(
+            "",
+            "ann+x@t.test",
+            &report(&named(&envelope), "friend@far.test", "failed", "Subject: hello"),
+        )
+        .await;
     }
     let back = it.came_back().await;
     let [first, second] = &back[..] else { panic!("{back:?}") };

@@ -161,9 +161,14 @@ fn of_recipient(recipient: &TraceRecipient, letter: &Journey, now: Timestamp) ->
     let since = letter.delivery.as_ref().map(|delivery| delivery.time);
     match &recipient.outcome {
         // Which of his folders it is in is the recipient's.
-        Outcome::Stored { .. } => {
-            RecipientState { address, state: DeliveryState::Delivered, since, cause: None, reporter: None, next: None }
-        }
+        Outcome::Stored { .. } => RecipientState {
+            address,
+            state: DeliveryState::Delivered,
+            since,
+            cause: None,
+            reporter: None,
+            next: None,
+        },
         Outcome::Refused { cause } => RecipientState {
             address,
             state: DeliveryState::Refused,

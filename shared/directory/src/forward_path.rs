@@ -262,7 +262,10 @@ mod tests {
         let (ours, theirs) = (ForwardKey { key: [1; 32] }, ForwardKey { key: [2; 32] });
         let letter = EventId::from_parts(NOW, 7);
         let id = ours.envelope_id(letter);
-        assert!(id.len() <= 100 && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'.'), "{id}");
+        assert!(
+            id.len() <= 100 && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'.'),
+            "{id}"
+        );
         assert_eq!(ours.letter_of(&format!(" {} ", id.to_uppercase())), Some(letter));
         assert_eq!(theirs.letter_of(&id), None);
         let other = id.replace(&letter.to_string(), &EventId::from_parts(NOW, 8).to_string());

@@ -2,8 +2,8 @@
 
 use pennypost_model::event::Verdict;
 use pennypost_model::trace::{
-    Attempt, CameBack, Outcome, RemoteAnswer, RemoteOutcome, Submitter, TlsDemand, TraceRecipient, TraceRecord,
-    TraceStep,
+    Attempt, CameBack, Outcome, RemoteAnswer, RemoteOutcome, Submitter, TlsDemand, TraceRecipient,
+    TraceRecord, TraceStep,
 };
 use pennypost_model::{AccountKey, EventId, TenantId, Timestamp, codec};
 use pennypost_policy::{DRAFT_REASON, SENT_REASON};

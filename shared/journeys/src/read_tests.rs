@@ -4,8 +4,8 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use pennypost_model::event::Verdict;
 use pennypost_model::trace::{
-    Attempt, CameBack, Outcome, RemoteAnswer, RemoteOutcome, RemoteRecipient, Submitter, TraceRecipient, TraceRecord,
-    TraceStep,
+    Attempt, CameBack, Outcome, RemoteAnswer, RemoteOutcome, RemoteRecipient, Submitter, TraceRecipient,
+    TraceRecord, TraceStep,
 };
 use pennypost_model::{AccountId, AccountKey, Rid, Seq, Uid, codec};
 use proptest::prelude::*;

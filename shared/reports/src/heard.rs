@@ -136,7 +136,8 @@ fn plain(said: &str) -> String {
 }
 
 fn recipient(fields: &[(String, String)]) -> HeardOf {
-    let addresses = ["original-recipient", "final-recipient"].into_iter().filter_map(|name| value(fields, name));
+    let addresses =
+        ["original-recipient", "final-recipient"].into_iter().filter_map(|name| value(fields, name));
     let addresses = addresses.map(|said| behind_type(said).trim_matches(['<', '>']).to_owned());
     let first = |name: &str| {
         // A comment may follow.
@@ -240,7 +241,10 @@ mod tests {
         ] {
             let heard = read(&report(&returned)).expect("a report");
             assert_eq!(heard.envelope_id, Some(format!("{ID}.abc")));
-            assert_eq!((heard.reporter.as_str(), heard.message_id.as_deref()), ("mx.far.example", Some("1@acme.example")));
+            assert_eq!(
+                (heard.reporter.as_str(), heard.message_id.as_deref()),
+                ("mx.far.example", Some("1@acme.example"))
+            );
             assert_eq!(heard.ids, [ID.parse().expect("an id")]);
             let [first, second, third] = &*heard.recipients else { panic!("{heard:?}") };
             assert_eq!(first.addresses, ["You@far.example", "other@inner.example"]);
@@ -267,6 +271,21 @@ mod tests {
             String::new(),
         ] {
             assert_eq!(read(&other), None, "{other}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn whatever_it_says_it_is_read(status in "(?s).{0,300}", fields in "(Received|Message-ID|id|:|;| |\n|\r|[ -~]){0,80}") {
+            for kind in ["message/rfc822", "text/rfc822-headers", "message/global-headers"] {
+                let returned = format!("Content-Type: {kind}\n\n{fields}");
+                let text = report(&returned).replace("Status: 5.1.1 (gone)", &status);
+                let raw = text.into_bytes();
+                let (structure, _) = parse(&raw);
+                let Some(heard) = heard(&raw, &structure) else { continue };
+                assert!(heard.ids.len() <= MAX_IDS && heard.recipients.len() <= MAX_RECIPIENTS);
+                assert!(heard.recipients.iter().all(|one| one.answer.text.len() <= MAX_SAID));
+            }
         }
     }
 

@@ -205,6 +205,15 @@ mod tests {
         assert_eq!(sets("ARC-Seal: a=b\r\n"), None);
     }
 
+    proptest::proptest! {
+        #[test]
+        fn whatever_fields_say_a_chain_is_whole_or_none(text in "(ARC-Seal|ARC-Message-Signature|ARC-Authentication-Results|i=1|i=2|i=|=|:|;| |\r\n|[ -~]){0,60}") {
+            let own = fields(&text);
+            let own: Vec<Field<'_>> = own.iter().map(|(name, value)| (&**name, &**value)).collect();
+            assert!(chain(&own).is_none_or(|chain| chain.len() <= MAX_SETS));
+        }
+    }
+
     #[test]
     fn fields_are_chosen_from_the_last_one_on() {
         let fields = fields("A: 1\r\nB: x\r\na: 2\r\n");

@@ -239,7 +239,8 @@ async fn seals_pass_at_another_server_and_what_does_not_pass_is_not_sealed() {
     let it = bench();
     it.add(Algorithm::Ed25519).await;
     it.see(Seen::Published).await;
-    let results = "mx.acme.example;\r\n\tspf=pass smtp.mailfrom=ann@acme.example;\r\n\tdkim=pass header.d=acme.example";
+    let results =
+        "mx.acme.example;\r\n\tspf=pass smtp.mailfrom=ann@acme.example;\r\n\tdkim=pass header.d=acme.example";
     let found = |has_intact_chain| Found { results, has_intact_chain };
     let signer = it.store.signer(&it.ring, ACME, DOMAIN).await.expect("a signer");
     assert_eq!(signer.seal(LETTER, found(false), NOW), Ok(None), "many don't know Ed25519");
@@ -252,13 +253,17 @@ async fn seals_pass_at_another_server_and_what_does_not_pass_is_not_sealed() {
     let seal = |letter: &[u8], is_intact| signer.seal(letter, found(is_intact), NOW).expect("sealed");
     let first = [&seal(&letter, false).expect("a set")[..], &letter].concat();
     let text = String::from_utf8(first.clone()).expect("text");
-    assert!(text.starts_with("ARC-Seal: i=1; a=rsa-sha256; t=1795305600; cv=none; d=acme.example; s=r20261122;"), "{text}");
+    assert!(
+        text.starts_with("ARC-Seal: i=1; a=rsa-sha256; t=1795305600; cv=none; d=acme.example; s=r20261122;"),
+        "{text}"
+    );
     assert!(text.contains("\r\nARC-Authentication-Results: i=1; mx.acme.example;\r\n\tspf=pass"), "{text}");
     assert_eq!(chain(&zone, &first).await, (true, 1), "{text}");
     assert_eq!(checked(&zone, &first).await, [true, true]);
 
     // Passed on by somebody else, who puts his own fields before it.
-    let received = [b"Received: from mx.acme.example\r\nDelivered-To: bob@b.example\r\n", &first[..]].concat();
+    let received =
+        [b"Received: from mx.acme.example\r\nDelivered-To: bob@b.example\r\n", &first[..]].concat();
     assert_eq!(chain(&zone, &received).await, (true, 1));
     let second = [&seal(&received, true).expect("a set")[..], &received].concat();
     let text = String::from_utf8(second.clone()).expect("text");
@@ -267,7 +272,10 @@ async fn seals_pass_at_another_server_and_what_does_not_pass_is_not_sealed() {
     for (what, forged) in [
         ("the body", text.replace("Hello", "Goodbye")),
         ("a field", text.replace("a  folded", "another")),
-        ("what was found", text.replacen("i=1; mx.acme.example;\r\n\tspf=pass", "i=1; mx.acme.example;\r\n\tspf=fail", 1)),
+        (
+            "what was found",
+            text.replacen("i=1; mx.acme.example;\r\n\tspf=pass", "i=1; mx.acme.example;\r\n\tspf=fail", 1),
+        ),
         ("another sender", text.replace("To: bob", "From: eve@evil.example\r\nTo: bob")),
         ("a signature", text.replace("s=e20261122; d=acme", "s=e20261122; d=evil")),
     ] {

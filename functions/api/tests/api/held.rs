@@ -5,8 +5,8 @@ use std::sync::Arc;
 use pennypost_held::{Ports, Releaser, State};
 use pennypost_model::event::Verdict;
 use pennypost_model::trace::{
-    Attempt, CameBack, Outcome, RemoteAnswer, RemoteOutcome, RemoteRecipient, Submitter, TraceRecipient, TraceRecord,
-    TraceStep,
+    Attempt, CameBack, Outcome, RemoteAnswer, RemoteOutcome, RemoteRecipient, Submitter, TraceRecipient,
+    TraceRecord, TraceStep,
 };
 use pennypost_model::{Rid, Seq, Uid, codec};
 use pennypost_ports::{Ids, LogKind, LogRecord, RandomIds};
@@ -181,7 +181,11 @@ async fn members_see_what_became_of_what_they_sent() {
     });
     let back = TraceStep::CameBack(CameBack {
         address: "gone@near.example".to_owned(),
-        answer: RemoteAnswer { code: None, status: "5.1.1".to_owned(), text: "nobody is called so".to_owned() },
+        answer: RemoteAnswer {
+            code: None,
+            status: "5.1.1".to_owned(),
+            text: "nobody is called so".to_owned(),
+        },
         reporter: "inner.near.example".to_owned(),
         report: id.report(),
     });
@@ -209,7 +213,10 @@ async fn members_see_what_became_of_what_they_sent() {
     assert_eq!(states, ["delivered", "redelivering", "processing", "refused"]);
     assert_eq!(items[1]["recipients"][1]["cause"], "450 4.2.0 later");
     let back = &items[1]["recipients"][3];
-    assert_eq!((&back["cause"], &back["reported_by"]), (&json!("5.1.1 nobody is called so"), &json!("inner.near.example")));
+    assert_eq!(
+        (&back["cause"], &back["reported_by"]),
+        (&json!("5.1.1 nobody is called so"), &json!("inner.near.example"))
+    );
     assert_eq!(items[1]["recipients"][1]["reported_by"], json!(null));
     let wrong = format!("{}/sent-letters?days=91", it.account);
     it.office.ask(&it.session, "GET", &wrong, None).await.assert_problem(400, "bad-parameter");

@@ -130,7 +130,8 @@ async fn what_is_forwarded_is_sealed_by_the_domain_of_whoever_does() {
         Ok::<_, SigningError>(())
     });
     activated.await.expect("active");
-    let receipt = "Received: from far\r\n\tby mx.t.example\r\nAuthentication-Results: mx.t.example;\r\n\tspf=pass";
+    let receipt =
+        "Received: from far\r\n\tby mx.t.example\r\nAuthentication-Results: mx.t.example;\r\n\tspf=pass";
     let number = std::cell::Cell::new(10);
     let letter = |to: &[&str], receipt: &str, before: &str, arc| {
         let mut letter = incoming(&it, to);
@@ -149,7 +150,10 @@ async fn what_is_forwarded_is_sealed_by_the_domain_of_whoever_does() {
         let seals: Vec<Option<String>> = handed
             .iter()
             .map(|(_, _, text)| {
-                assert!(text.contains("\r\nDelivered-To: bob@t.example\r\n") && text.ends_with(LETTER), "{text}");
+                assert!(
+                    text.contains("\r\nDelivered-To: bob@t.example\r\n") && text.ends_with(LETTER),
+                    "{text}"
+                );
                 let (first, rest) = text.split_once("\r\n").expect("lines");
                 let is_sealed = first.starts_with("ARC-Seal: ");
                 assert_eq!(is_sealed, rest.contains("ARC-Message-Signature: "), "{text}");
@@ -161,7 +165,10 @@ async fn what_is_forwarded_is_sealed_by_the_domain_of_whoever_does() {
         seals[0].clone()
     };
     let first = sealed(&letter(&[], receipt, "", Found::None)).await.expect("sealed");
-    assert!(first.starts_with("ARC-Seal: i=1; a=rsa-sha256; t=1795000000; cv=none; d=t.example; s=r"), "{first}");
+    assert!(
+        first.starts_with("ARC-Seal: i=1; a=rsa-sha256; t=1795000000; cv=none; d=t.example; s=r"),
+        "{first}"
+    );
     // One that has a chain: it passed, though nobody believes who sealed it; it did not; nobody knows.
     let chain = "ARC-Seal: i=1; cv=none; b=x\r\nARC-Message-Signature: i=1; b=x\r\nARC-Authentication-Results: i=1; far; none\r\n";
     let passed = format!("{receipt};\r\n\tarc=pass smtp.remote-ip=192.0.2.1");
