@@ -67,7 +67,7 @@ impl Signer {
             folded(&names)
         );
         let mut input = selected(&fields, &names);
-        relaxed(FIELDS[1], &signature, &mut input);
+        relaxed(named(FIELDS[1], &signature), &mut input);
         signature.push_str(&signed(key, &input)?);
 
         let validation = if chain.is_empty() { "none" } else { "pass" };
@@ -75,10 +75,9 @@ impl Signer {
             " i={instance}; a=rsa-sha256; t={time}; cv={validation}; d={domain}; s={selector};\r\n\tb="
         );
         let mut input = Vec::new();
-        Canonicalization::Relaxed.canonicalize_headers(chain.into_iter().flatten(), &mut input);
-        relaxed(FIELDS[0], &results, &mut input);
-        relaxed(FIELDS[1], &signature, &mut input);
-        relaxed(FIELDS[2], &seal, &mut input);
+        chain.into_iter().flatten().for_each(|field| relaxed(field, &mut input));
+        let own = [named(FIELDS[0], &results), named(FIELDS[1], &signature), named(FIELDS[2], &seal)];
+        own.into_iter().for_each(|field| relaxed(field, &mut input));
         seal.push_str(&signed(key, &input)?);
 
         let set = [(FIELDS[2], &seal), (FIELDS[1], &signature), (FIELDS[0], &results)];
@@ -87,10 +86,11 @@ impl Signer {
     }
 }
 
-/// A field as it is hashed.
-fn relaxed(name: &str, value: &str, onto: &mut Vec<u8>) {
-    let field = std::iter::once((name.as_bytes(), value.as_bytes()));
+/// A field as it is hashed (RFC 6376 section 3.4.2).
+fn relaxed((name, value): Field<'_>, onto: &mut Vec<u8>) {
+    let field = std::iter::once((name, value.trim_ascii_end()));
     Canonicalization::Relaxed.canonicalize_headers(field, onto);
+    onto.extend_from_slice(b"\r\n");
 }
 
 /// The signature over fields of which the last one stands without its line end (RFC 6376 section 3.7), on lines of its own.
@@ -112,6 +112,10 @@ fn names(letter: &[u8], fields: &[Field<'_>]) -> Result<Vec<&'static str>, Signi
     Ok(names)
 }
 
+const fn named<'a>(name: &'static str, value: &'a str) -> Field<'a> {
+    (name.as_bytes(), value.as_bytes())
+}
+
 fn is_named(name: &[u8], wanted: &str) -> bool {
     name.eq_ignore_ascii_case(wanted.as_bytes())
 }
@@ -122,8 +126,9 @@ fn selected(fields: &[Field<'_>], names: &[&str]) -> Vec<u8> {
     for (place, wanted) in names.iter().enumerate() {
         let before = names.iter().take(place).filter(|name| name.eq_ignore_ascii_case(wanted)).count();
         let mut of_name = fields.iter().rev().filter(|(name, _)| is_named(name, wanted));
-        let field = of_name.nth(before).copied();
-        Canonicalization::Relaxed.canonicalize_headers(field.into_iter(), &mut input);
+        if let Some(field) = of_name.nth(before) {
+            relaxed(*field, &mut input);
+        }
     }
     input
 }
