@@ -325,7 +325,9 @@ fn pipeline(
     (announcer, sender): (Announcer, Option<SendRemote>),
 ) -> Pipeline {
     let parse = InboundParse::new(office.objects(), office.log()).taking(adapter.fresh.clone());
-    let deliver = Deliver::new(office.store.clone(), office.log()).reporting_as(&adapter.hostname);
+    let deliver = Deliver::new(office.store.clone(), office.log())
+        .knowing(office.directory.clone())
+        .reporting_as(&adapter.hostname);
     let mut handlers: Vec<Arc<dyn Handler>> = vec![
         Arc::new(parse),
         Arc::new(

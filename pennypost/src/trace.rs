@@ -16,8 +16,8 @@ use pennypost_journeys::Tried;
 use pennypost_model::event::Verdict;
 use pennypost_model::journal::DeleteReason;
 use pennypost_model::trace::{
-    Outcome, RemoteAnswer, RemoteOutcome, RemoteRecipient, TlsDemand, TlsReason, TraceRecipient, TraceRecord,
-    TraceStep,
+    CameBack, Outcome, RemoteAnswer, RemoteOutcome, RemoteRecipient, TlsDemand, TlsReason, TraceRecipient,
+    TraceRecord, TraceStep,
 };
 use pennypost_model::{AccountKey, EventId, Rid, SystemFlags, TenantId, Timestamp, codec};
 use pennypost_ports::{Consistency, LogKind, LogRecord};
@@ -255,6 +255,7 @@ async fn document(journey: &Journey, copies: &mut Copies<'_>) -> Result<Value, F
             TraceStep::Delivered { .. } => json!({ "step": "delivered" }),
             TraceStep::Attempted(_) => json!({ "step": "attempted" }),
             TraceStep::BeingProcessed { .. } => json!({ "step": "being-processed" }),
+            TraceStep::CameBack(_) => json!({ "step": "came-back" }),
         };
         document["time"] = json!(time.rfc3339());
         document
@@ -264,6 +265,7 @@ async fn document(journey: &Journey, copies: &mut Copies<'_>) -> Result<Value, F
         "tenant": journey.tenant.to_string(),
         "incidents": journey.incidents.iter().map(incident).collect::<Vec<_>>(),
         "attempts": journey.attempts.iter().map(attempt_document).collect::<Vec<_>>(),
+        "came_back": journey.came_back.iter().map(came_back_document).collect::<Vec<_>>(),
     });
     if let Some(processing) = &journey.processing {
         let recipients: Vec<&String> = processing.recipients.iter().map(|(address, _)| address).collect();
@@ -337,6 +339,19 @@ fn attempt_document(Tried { time, attempt, demand }: &Tried) -> Value {
     })
 }
 
+fn came_back_document((time, back): &(Timestamp, CameBack)) -> Value {
+    let RemoteAnswer { code, status, text } = &back.answer;
+    json!({
+        "time": time.rfc3339(),
+        "address": back.address,
+        "code": code,
+        "status": status,
+        "text": text,
+        "reported_by": back.reporter,
+        "report": back.report,
+    })
+}
+
 async fn recipient_document(
     recipient: &TraceRecipient,
     remote: Option<RemoteOutcome>,
@@ -404,6 +419,7 @@ async fn timeline(
         steps.push(Step(processing.time, say!(text, "trace-being-processed", cause = cause), Vec::new()));
     }
     steps.extend(journey.attempts.iter().map(|tried| attempted(tried, text)));
+    steps.extend(journey.came_back.iter().map(|back| came_back(back, text)));
     for (time, step) in &journey.incidents {
         let mut below = Vec::new();
         let line = match step {
@@ -422,7 +438,10 @@ async fn timeline(
                     Some(cause) => say!(text, "trace-received-held", by = by, id = id, cause = clean(cause)),
                 }
             }
-            TraceStep::Delivered { .. } | TraceStep::Attempted(_) | TraceStep::BeingProcessed { .. } => {
+            TraceStep::Delivered { .. }
+            | TraceStep::Attempted(_)
+            | TraceStep::BeingProcessed { .. }
+            | TraceStep::CameBack(_) => {
                 continue;
             }
         };
@@ -437,6 +456,15 @@ async fn timeline(
         }
     }
     Ok(())
+}
+
+fn came_back((time, back): &(Timestamp, CameBack), text: &Text) -> Step {
+    let RemoteAnswer { code, status, text: said } = &back.answer;
+    let code = code.map(|code| format!("{code} ")).unwrap_or_default();
+    let (address, answer) = (clean(&back.address), clean(&format!("{code}{status} {said}")));
+    let reporter = clean(&back.reporter);
+    let line = say!(text, "trace-came-back", address = address, answer = answer, reporter = reporter);
+    Step(*time, line, vec![say!(text, "trace-remote-reported", id = back.report.to_string())])
 }
 
 fn attempted(Tried { time, attempt, demand }: &Tried, text: &Text) -> Step {

@@ -377,6 +377,12 @@ async fn letters_that_go_later_come_to_their_readers_or_back_to_drafts() {
     Releaser::new(held.clone(), ports, "mx.t.test").look(None).await.unwrap();
     let events = office.accepted().await;
     assert_eq!(events.len(), 2);
+    // What the one that goes is called on its way is what its trace is called.
+    let is_named = |event: &&Event| match event {
+        Event::Accepted(accepted) => accepted.receipt.contains(&format!(" id {}", accepted.id)),
+        _ => false,
+    };
+    assert_eq!(events.iter().filter(is_named).count(), 1, "{events:?}");
     // Twice in one batch, and again by others who know nothing of it.
     office.handle([events.clone(), events.clone()].concat()).await;
     office.handle(events).await;

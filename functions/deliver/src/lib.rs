@@ -2,7 +2,8 @@
 //!
 //! Owns: the writing of mail into accounts. Ports: objects (one put for each pack that does not go with an entry), journal
 //! (one append for each account of the batch, one read where the account is not known yet), log (one append for each
-//! batch), wake-ups where sessions are in the same process; control only for what goes into quarantine.
+//! batch), wake-ups where sessions are in the same process; control only for what goes into quarantine, and for
+//! reports that name envelopes.
 //!
 //! Invariants: every recipient of an event gets it exactly once, however often the event comes: the event's
 //! id is looked for in the journal back to the event's time less [`CLOCK_MARGIN_MS`] before it is added,
@@ -12,13 +13,15 @@
 //! after the entries. What is withheld goes into no journal; it lies in quarantine before the trace says so, and only for those who have not
 //! got the letter by an earlier try, at which nothing spoke against it. Who doesn't get it because of a virus, or has sent one, is told
 //! behind that, and whoever wanted to hear that it was delivered, by messages whose ids are made of the event's: what follows from an event
-//! is handed on before the event is done.
+//! is handed on before the event is done. What another server's report says of a member's letter is noted behind the trace, in that
+//! of the letter, once.
 //!
 //! If the process dies: before the pack, nothing happened; after a pack that goes before its entries, it is an orphan and
 //! the event comes again; after some entries, the event comes again and only the others are added; after the trace, it is
 //! written a second time and readers merge.
 
 mod account;
+mod came_back;
 mod notice;
 mod past;
 #[cfg(test)]
@@ -31,6 +34,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt};
+use pennypost_directory::Directory;
 use pennypost_mailstore::pack::{MessagePart, PackEntry, SidecarPart};
 use pennypost_mailstore::summary::Summary;
 use pennypost_mailstore::{Mailstore, StoreError, accept, compress};
@@ -77,6 +81,7 @@ pub struct Deliver {
     hostname: Arc<str>,
     wakeups: Option<Arc<dyn Wakeups>>,
     quarantine: Option<Quarantine>,
+    directory: Option<Directory>,
 }
 
 /// A message of the batch, with the number of its event.
@@ -136,6 +141,7 @@ impl Deliver {
             hostname: "localhost".into(),
             wakeups: None,
             quarantine: None,
+            directory: None,
         }
     }
 
@@ -143,6 +149,12 @@ impl Deliver {
     #[must_use]
     pub fn keeping(self, quarantine: Quarantine) -> Deliver {
         Deliver { quarantine: Some(quarantine), ..self }
+    }
+
+    /// As it is, and it knows how the envelopes of the tenants' letters are called before other servers.
+    #[must_use]
+    pub fn knowing(self, directory: Directory) -> Deliver {
+        Deliver { directory: Some(directory), ..self }
     }
 
     /// As it is, and reports of what was delivered are in that host's name.
@@ -178,6 +190,7 @@ impl Deliver {
         self.keep(&letters, &placed, &mut failures).await;
         self.trace(&letters, &placed, &mut failures).await;
         crash::point("deliver.after-trace");
+        self.note_what_came_back(&letters, &mut failures).await;
         self.drop_spooled(&letters, &placed, &failures).await;
 
         let mut following: BTreeMap<usize, Vec<Event>> = BTreeMap::new();

@@ -88,9 +88,11 @@ fn handler(
             Arc::new(PolicyFilter::new(Arc::new(directory)).screening(screen))
         }
         Stage::Deliver => {
-            let quarantine = Quarantine::new(control, ports.objects()?);
+            let quarantine = Quarantine::new(Arc::clone(&control), ports.objects()?);
+            let directory = Directory::new(control, Arc::clone(&clock), Arc::clone(&ids));
             let store = Mailstore::new(ports.journal()?, ports.objects()?, clock, ids);
-            Arc::new(Deliver::new(store, log).keeping(quarantine).reporting_as(&environment.hostname))
+            let deliver = Deliver::new(store, log).keeping(quarantine).knowing(directory);
+            Arc::new(deliver.reporting_as(&environment.hostname))
         }
         Stage::Notify => {
             let announcer = Announcer::new(Hooks::new(control), clock);

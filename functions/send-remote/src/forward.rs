@@ -92,7 +92,7 @@ impl SendRemote {
         Ok(key.forwarded(&accepted.reverse_path, &domain, accepted.time).unwrap_or_default())
     }
 
-    async fn forward_key(&self, tenant: TenantId) -> Result<ForwardKey, Failure> {
+    pub(crate) async fn forward_key(&self, tenant: TenantId) -> Result<ForwardKey, Failure> {
         if let Some(known) = self.0.forward_keys.lock().get(&tenant).cloned() {
             return Ok(known);
         }

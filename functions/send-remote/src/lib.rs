@@ -18,11 +18,13 @@
 //! If the process dies: before the items, the event comes again; with an attempt in hand, it is made again when the claim
 //! is over; behind what came of it, the row is still there and leads to what has to follow.
 
+mod envelope;
 pub mod exchange;
 mod forward;
 mod groups;
 mod letter;
 mod report;
+mod seal;
 mod slots;
 #[cfg(test)]
 mod tests;
@@ -55,6 +57,7 @@ use groups::ToFriend;
 use letter::Letters;
 pub use letter::destination_of;
 use pennypost_outbound::{Addressee, Asked, KEPT, Outbound, Outbox, OutboxError, Patience};
+use seal::Sealers;
 use slots::Slots;
 
 /// Trace records of a message that are read.
@@ -277,7 +280,12 @@ impl SendRemote {
             Some(Own::Forward(forward)) => Some(forward.fields()),
         };
         let fields: Vec<Option<Vec<u8>>> = parts.values().map(fields).collect();
-        let heads = self.heads(&accepted, letter, fields).await?;
+        let forwarding = parts.values().map(|part| match &part.own {
+            Some(Own::Forward(forward)) => Some(forward.from.clone()),
+            _ => None,
+        });
+        let sealers = self.sealers(&accepted, forwarding.collect()).await?;
+        let heads = self.heads(&accepted, letter, (fields, sealers)).await?;
         for (((destination, part), Part { addresses, own }), head) in parts.into_iter().zip(heads) {
             let asked = accepted.source.kind.wishes().filter(|_| own.is_none()).map(|wishes| {
                 let mut wishes = wishes.clone();
@@ -398,19 +406,29 @@ impl SendRemote {
         codec::decode(&bytes).map_err(|error| Failure::permanent(&error))
     }
 
-    /// What goes in front of the message for each part: how it came, the signatures of its domain, and a friend's fields, which
-    /// are signed, too (RFC 8058 section 4). Parts without fields have the same.
+    /// What goes in front of the message for each part: the seal of whoever forwards it, how it came, the signatures of its domain,
+    /// and a friend's fields, which are signed, too (RFC 8058 section 4). Parts without fields have the same.
     async fn heads(
         &self,
         accepted: &Accepted,
         letter: Vec<u8>,
-        fields: Vec<Option<Vec<u8>>>,
+        (fields, sealers): (Vec<Option<Vec<u8>>>, Option<Sealers>),
     ) -> Result<Vec<Arc<[u8]>>, Failure> {
+        let now = self.0.ports.clock.now();
         let received = letter::received(accepted);
         let signer = self.signer(accepted, &letter).await?;
         // Reading a long letter takes a while, and so do two signatures for each of a hundred.
         let is_long = letter.len() as u64 >= letter::LARGE || fields.len() > SIGNED_AT_ONCE;
-        let make = move || heads(signer.as_ref(), (&received, &letter), &fields);
+        let make = move || {
+            let heads = heads(signer.as_ref(), (&received, &letter), &fields)?;
+            let Some(sealers) = sealers else { return Ok(heads) };
+            let sealed = sealers.seals(&letter, now).into_iter().zip(heads);
+            let before = |(seal, head): (Vec<u8>, Arc<[u8]>)| match seal.is_empty() {
+                true => head,
+                false => Arc::from([&*seal, &*head].concat()),
+            };
+            Ok::<_, SigningError>(sealed.map(before).collect())
+        };
         let made = if is_long {
             tokio::task::spawn_blocking(make).await.map_err(|error| Failure::temporary(&error))?
         } else {

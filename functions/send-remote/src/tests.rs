@@ -14,7 +14,7 @@ use pennypost_backend_embedded::{Embedded, Options};
 use pennypost_mailstore::accept;
 use pennypost_mailstore::compress::{compress, decompress};
 use pennypost_model::event::{
-    AuthResults, Recipient, Requested, Source, Submission, ToGroups, Via, Wish, Wishes,
+    AuthResults, Recipient, Requested, Source, Submission, ToGroups, Verdict as Found, Via, Wish, Wishes,
 };
 use pennypost_model::trace::{Attempt, Submitter, TlsDemand, TlsReason};
 use pennypost_model::{AccountId, AccountKey, EventId, TenantId, Timestamp};

@@ -409,9 +409,11 @@ impl SendRemote {
             .waiting()
             .map(|one| item.asked.as_ref().and_then(|asked| asked.wishes.of(&one.address)))
             .collect();
-        let asked = item.asked.as_ref().map(|Asked { wishes, .. }| Requests {
-            full: wishes.full,
-            envelope_id: wishes.envelope_id.as_deref(),
+        let wishes = item.asked.as_ref().map(|Asked { wishes, .. }| wishes);
+        let envelope_id = self.envelope_id(item).await;
+        let asked = (wishes.is_some() || envelope_id.is_some()).then(|| Requests {
+            full: wishes.and_then(|wishes| wishes.full),
+            envelope_id: envelope_id.as_deref(),
             each: &each,
         });
         let parcel = Parcel {

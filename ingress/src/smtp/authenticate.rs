@@ -231,7 +231,7 @@ impl Authenticator {
                 Policy::Quarantine => DmarcPolicy::Quarantine,
                 Policy::None | Policy::Unspecified => DmarcPolicy::None,
             },
-            arc: self.believed(&message, dkim_verdict(arc.result())),
+            arc: self.believed(&message, arc_verdict(arc.result())),
             trusted: false,
         };
         let arc = (*arc.result() != DkimResult::None).then_some(&arc);
@@ -310,6 +310,15 @@ fn dkim_verdict(result: &DkimResult) -> Verdict {
         DkimResult::PermError(_) => Verdict::PermError,
         DkimResult::TempError(_) => Verdict::TempError,
         DkimResult::None => Verdict::None,
+    }
+}
+
+/// A chain passes or fails (RFC 8617 section 4.4), whatever broke it: [`Verdict::Neutral`] is one that passes and is not
+/// believed.
+fn arc_verdict(result: &DkimResult) -> Verdict {
+    match result {
+        DkimResult::Neutral(_) | DkimResult::PermError(_) => Verdict::Fail,
+        other => dkim_verdict(other),
     }
 }
 

@@ -1,46 +1,14 @@
 //! Does a report tell that something has failed for good (RFC 3464)? Without I/O.
 
 use pennypost_directory::is_of_dead_address;
-use pennypost_mime::decode_part;
-use pennypost_model::structure::{Content, Part, Structure};
-
-/// Bytes of what a report tells programs that are read.
-const MAX_STATUS: usize = 256 * 1024;
 
 /// Does it tell that the address takes nothing? What is delayed, relayed or delivered has not failed, nor has what somebody's
 /// program answers; and what is wrong with the letter, or with whoever sends, says nothing of the address. A report in another
 /// form than that of RFC 3464 says nothing that could be relied upon.
 pub(super) fn tells_of_failure(raw: &[u8]) -> bool {
     let (structure, _) = pennypost_mime::parse(raw);
-    let Some(status) = status_part(&structure) else { return false };
-    let bytes = |end: u64| usize::try_from(end).unwrap_or(usize::MAX);
-    let body = raw.get(bytes(status.body.start)..bytes(status.body.end)).unwrap_or_default();
-    let body = decode_part(status, body);
-    let body = body.get(..MAX_STATUS).unwrap_or(&body);
-    let text = String::from_utf8_lossy(body).replace("\r\n", "\n").to_ascii_lowercase();
-    // The fields of a recipient stand together (RFC 3464 section 2.1).
-    text.split("\n\n").any(|fields| {
-        let field = |wanted: &str| {
-            let mut fields = fields.lines().filter_map(|line| line.split_once(':'));
-            fields.find(|(name, _)| name.trim_end() == wanted).map_or("", |(_, value)| value.trim())
-        };
-        // A comment may follow.
-        let status = field("status").split_ascii_whitespace().next().unwrap_or_default();
-        field("action") == "failed" && is_of_dead_address(status)
-    })
-}
-
-/// What a report tells programs: one of its own parts (RFC 6522 section 3), not something in the message that it returns.
-fn status_part(structure: &Structure) -> Option<&Part> {
-    let root = structure.root()?;
-    let is =
-        |part: &Part, kind: &str, subtype: &str| part.media_type.0 == kind && part.media_type.1 == subtype;
-    let Content::Multipart(parts) = &root.content else { return None };
-    let mut parts = parts.iter().filter_map(|index| structure.parts.get(*index as usize));
-    let is_status = |part: &&Part| {
-        is(part, "message", "delivery-status") || is(part, "message", "global-delivery-status")
-    };
-    parts.find(is_status).filter(|_| is(root, "multipart", "report"))
+    let Some(heard) = pennypost_reports::heard(raw, &structure) else { return false };
+    heard.recipients.iter().any(|one| one.action == "failed" && is_of_dead_address(&one.answer.status))
 }
 
 #[cfg(test)]

@@ -263,6 +263,7 @@ fn sent_row(letter: &OwnLetter, text: &Text) -> (Vec<String>, Value) {
                 "state": one.state.name(),
                 "since": one.since.map(Timestamp::rfc3339),
                 "cause": one.cause,
+                "reported_by": one.reporter,
                 "next": one.next.map(Timestamp::rfc3339),
             })
         })

@@ -1,6 +1,8 @@
 //! What members have done with their letters by themselves: from SMTP in through the pipeline to IMAP, and to what goes to other
 //! servers.
 
+mod came_back;
+
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use pennypost_directory::rules::{
@@ -20,6 +22,8 @@ struct Given {
     reverse_path: String,
     to: Vec<String>,
     text: String,
+    /// What its envelope is called, for servers that hear of that.
+    envelope_id: Option<String>,
 }
 
 /// Other servers: they take everything but what is for these.
@@ -35,7 +39,8 @@ impl Carrier for World {
         let text = String::from_utf8([parcel.head, parcel.message].concat()).unwrap();
         let (reverse_path, to) = (parcel.reverse_path.to_owned(), parcel.recipients.to_vec());
         let is_refused = to.iter().any(|to| self.refusing.lock().contains(to));
-        self.given.lock().push(Given { reverse_path, to, text });
+        let envelope_id = parcel.asked.and_then(|asked| asked.envelope_id).map(str::to_owned);
+        self.given.lock().push(Given { reverse_path, to, text, envelope_id });
         let mut handed = Handed::open(parcel.recipients.len());
         handed.host = "mx.far.test".to_owned();
         let (outcome, code, status) = match is_refused {
@@ -148,7 +153,10 @@ impl Town {
                 let handlers: [Arc<dyn Handler>; 4] = [
                     Arc::new(InboundParse::new(self.office.backend.objects(), self.office.backend.log())),
                     Arc::new(PolicyFilter::new(Arc::new(self.office.directory.clone())).sending_out(true)),
-                    Arc::new(Deliver::new(self.office.store.clone(), self.office.backend.log())),
+                    Arc::new(
+                        Deliver::new(self.office.store.clone(), self.office.backend.log())
+                            .knowing(self.office.directory.clone()),
+                    ),
                     Arc::new(self.sender.clone()),
                 ];
                 let fused = Fusing::of([Stage::PolicyFilter, Stage::Deliver, Stage::SendRemote]);

@@ -35,7 +35,7 @@ pub enum DeliveryState {
     Delivered,
     /// Another server has it.
     Reached,
-    /// It was refused by the other server, or by the recipient's mailbox.
+    /// It was refused by the other server, at once or in a later report, or by the recipient's mailbox.
     Refused,
     /// It did not get there.
     Failed,
@@ -92,6 +92,8 @@ pub struct RecipientState {
     pub since: Option<Timestamp>,
     /// What another server said, or why it is so.
     pub cause: Option<String>,
+    /// Who has reported that it came back, after another server had taken it.
+    pub reporter: Option<String>,
     /// When it is tried again.
     pub next: Option<Timestamp>,
 }
@@ -129,11 +131,14 @@ fn of_remote(remote: Option<Remote<'_>>, now: Timestamp) -> RecipientState {
             state: DeliveryState::Processing,
             since: None,
             cause: None,
+            reporter: None,
             next: None,
         };
     };
     let RemoteAnswer { code, status, text } = remote.answer;
     let state = match (remote.outcome, code) {
+        // Whoever reports may tell no code: it was a server behind the first that did not take it.
+        _ if remote.came_back.is_some() => DeliveryState::Refused,
         (RemoteOutcome::Sent, _) => DeliveryState::Reached,
         (RemoteOutcome::Deferred, _) => DeliveryState::Redelivering,
         (RemoteOutcome::Failed, Some(_)) => DeliveryState::Refused,
@@ -146,6 +151,7 @@ fn of_remote(remote: Option<Remote<'_>>, now: Timestamp) -> RecipientState {
         state,
         since: Some(remote.time),
         cause: Some(format!("{code}{status} {text}").trim().to_owned()).filter(|cause| !cause.is_empty()),
+        reporter: remote.came_back.map(|back| back.reporter.clone()),
         next: remote.attempt.next.filter(|next| is_waiting && *next > now),
     }
 }
@@ -155,14 +161,20 @@ fn of_recipient(recipient: &TraceRecipient, letter: &Journey, now: Timestamp) ->
     let since = letter.delivery.as_ref().map(|delivery| delivery.time);
     match &recipient.outcome {
         // Which of his folders it is in is the recipient's.
-        Outcome::Stored { .. } => {
-            RecipientState { address, state: DeliveryState::Delivered, since, cause: None, next: None }
-        }
+        Outcome::Stored { .. } => RecipientState {
+            address,
+            state: DeliveryState::Delivered,
+            since,
+            cause: None,
+            reporter: None,
+            next: None,
+        },
         Outcome::Refused { cause } => RecipientState {
             address,
             state: DeliveryState::Refused,
             since,
             cause: Some(cause.clone()),
+            reporter: None,
             next: None,
         },
         // It may still be released, and is told then as any that was delivered.
@@ -171,6 +183,7 @@ fn of_recipient(recipient: &TraceRecipient, letter: &Journey, now: Timestamp) ->
             state: DeliveryState::Refused,
             since,
             cause: Some("5.7.1 quarantined".to_owned()),
+            reporter: None,
             next: None,
         },
         Outcome::Outside => RecipientState { address, ..of_remote(letter.remote(&recipient.address), now) },
@@ -226,6 +239,7 @@ fn waiting(held: &SeenHeld) -> OwnLetter {
         state: DeliveryState::Scheduled,
         since: Some(held.0.accepted.time),
         cause: None,
+        reporter: None,
         next: Some(held.0.due),
     });
     OwnLetter {
@@ -303,8 +317,14 @@ mod tests {
 
     #[test]
     fn of_several_recipients_the_one_counts_that_should_be_known() {
-        let of =
-            |state| RecipientState { address: String::new(), state, since: None, cause: None, next: None };
+        let of = |state| RecipientState {
+            address: String::new(),
+            state,
+            since: None,
+            cause: None,
+            reporter: None,
+            next: None,
+        };
         for (states, expected) in [
             (&[DeliveryState::Delivered, DeliveryState::Reached][..], DeliveryState::Reached),
             (&[DeliveryState::Refused, DeliveryState::Delivered], DeliveryState::Refused),

@@ -1,15 +1,15 @@
 //! Reverse-paths of what is forwarded to other servers (SRS, the sender rewriting scheme): in a domain of ours, since SPF of
 //! the sender's domain knows nothing of us, and such that a report about it finds its way back to the sender.
 //!
-//! Owns the control item `T`, `forward-key`: what these paths are marked by. It is made when the first letter is forwarded, and
-//! stays. A path holds all that the way back takes, so that nothing is stored for a letter: the domain and the local part of the
+//! Owns the control item `T`, `forward-key`: what these paths are marked by, and the names of envelopes (ENVID). It is made when
+//! the first letter goes to another server, and stays. A path holds all that the way back takes, so that nothing is stored for a letter: the domain and the local part of the
 //! sender, the day, and 40 bits of an HMAC over them, so that nobody makes one of another sender. What has been forwarded before
 //! by somebody who does the same is named by whom to ask (SRS1), so that paths do not grow. All of it is compared in small
 //! letters, as servers on the way may write it. Whatever does not fit into the 64 octets before the @ (RFC 5321 section
 //! 4.5.3.1.1) has no such path.
 
 use pennypost_model::codec::Versioned;
-use pennypost_model::{TenantId, Timestamp};
+use pennypost_model::{EventId, TenantId, Timestamp};
 use pennypost_ports::{Consistency, ControlKey, Expected};
 use ring::hmac;
 use serde::{Deserialize, Serialize};
@@ -91,6 +91,19 @@ impl ForwardKey {
         (local.len() <= MailAddress::MAX_LOCAL).then(|| format!("{local}@{domain}"))
     }
 
+    /// What the envelope of a letter is called before other servers (ENVID: RFC 3461 section 4.4): their reports name it, and
+    /// whoever has only seen the letter does not know it.
+    #[must_use]
+    pub fn envelope_id(&self, letter: EventId) -> String {
+        format!("{letter}.{}", self.mark(&envelope(letter)))
+    }
+
+    /// The letter whose envelope is called so; `None`, if it is none of ours.
+    fn letter_of(&self, envelope_id: &str) -> Option<EventId> {
+        let (letter, mark) = split_envelope_id(envelope_id)?;
+        (self.mark(&envelope(letter)) == mark.to_ascii_lowercase()).then_some(letter)
+    }
+
     /// To whom a report goes on that comes to such a path; `None`, if it is none of ours, or too old.
     #[must_use]
     pub fn sender(&self, local: &str, now: Timestamp) -> Option<MailAddress> {
@@ -107,6 +120,16 @@ impl ForwardKey {
         };
         MailAddress::parse(&sender).ok()
     }
+}
+
+/// What is marked of an envelope.
+fn envelope(letter: EventId) -> String {
+    format!("envelope {letter}")
+}
+
+fn split_envelope_id(envelope_id: &str) -> Option<(EventId, &str)> {
+    let (letter, mark) = envelope_id.trim().split_once('.')?;
+    Some((letter.parse().ok()?, mark))
 }
 
 /// Host, and what is behind `SRS0` there, of what is behind `SRS1`.
@@ -133,6 +156,24 @@ impl Directory {
             }
         }
         Err(DirectoryError::Contended)
+    }
+
+    /// The letter of a tenant whose envelope was called so before other servers; `None`, if it was none of ours. One read, of what
+    /// looks like one.
+    ///
+    /// # Errors
+    /// The port's.
+    #[pennypost_ports::compiled_here]
+    pub async fn letter_of_envelope(
+        &self,
+        tenant: TenantId,
+        envelope_id: &str,
+    ) -> Result<Option<EventId>, DirectoryError> {
+        if split_envelope_id(envelope_id).is_none() {
+            return Ok(None);
+        }
+        let held = self.read::<ForwardKey>(&key_of(tenant), Consistency::Eventual).await?;
+        Ok(held.and_then(|held| held.value.letter_of(envelope_id)))
     }
 
     /// To whom a report goes on that comes to this address, and whose address that is; `None`: it is an address like others.
@@ -214,6 +255,23 @@ mod tests {
         );
         let forged = second.replace("far.example", "for.example");
         assert_eq!(ours.sender(&local(&forged), NOW), None);
+    }
+
+    #[test]
+    fn envelopes_are_called_what_nobody_makes_up() {
+        let (ours, theirs) = (ForwardKey { key: [1; 32] }, ForwardKey { key: [2; 32] });
+        let letter = EventId::from_parts(NOW, 7);
+        let id = ours.envelope_id(letter);
+        assert!(
+            id.len() <= 100 && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'.'),
+            "{id}"
+        );
+        assert_eq!(ours.letter_of(&format!(" {} ", id.to_uppercase())), Some(letter));
+        assert_eq!(theirs.letter_of(&id), None);
+        let other = id.replace(&letter.to_string(), &EventId::from_parts(NOW, 8).to_string());
+        for wrong in [&*other, &letter.to_string(), "", ".", "QQ314159", "x.y"] {
+            assert_eq!(ours.letter_of(wrong), None, "{wrong}");
+        }
     }
 
     #[test]

@@ -533,6 +533,8 @@ impl Releaser {
                 return Ok(());
             };
             accepted.body = body;
+            // What its Received field calls it is what its trace is called: other servers' reports name it.
+            accepted.receipt = accepted.receipt.replace(&letter.id().to_string(), &message.to_string());
         }
         self.put_into_queue(accepted).await?;
         if letter.cause == Cause::Scheduled {

@@ -2,8 +2,8 @@
 
 use pennypost_model::event::Verdict;
 use pennypost_model::trace::{
-    Attempt, Outcome, RemoteAnswer, RemoteOutcome, Submitter, TlsDemand, TraceRecipient, TraceRecord,
-    TraceStep,
+    Attempt, CameBack, Outcome, RemoteAnswer, RemoteOutcome, Submitter, TlsDemand, TraceRecipient,
+    TraceRecord, TraceStep,
 };
 use pennypost_model::{AccountKey, EventId, TenantId, Timestamp, codec};
 use pennypost_policy::{DRAFT_REASON, SENT_REASON};
@@ -20,6 +20,8 @@ pub struct Journey {
     pub delivery: Option<Delivery>,
     /// Attempts at other servers that brought something new; each once, in the order in which they were made.
     pub attempts: Vec<Tried>,
+    /// What came back from servers behind those that had taken it, and when: of each address what was reported first.
+    pub came_back: Vec<(Timestamp, CameBack)>,
     /// What else happened, and when; each once, in the order of the records.
     pub incidents: Vec<(Timestamp, TraceStep)>,
     /// Before its delivery: that it is being processed, and what is known of it.
@@ -96,13 +98,23 @@ pub struct Remote<'a> {
     pub attempt: &'a Attempt,
     /// Why the way had to be private, and whether it was.
     pub demand: Option<&'a TlsDemand>,
+    /// The report by which it came back from there: then it has failed though it was sent.
+    pub came_back: Option<&'a CameBack>,
 }
 
 impl Journey {
     /// One of which nothing is known yet.
     #[must_use]
     pub const fn new(tenant: TenantId, id: EventId) -> Journey {
-        Journey { tenant, id, delivery: None, attempts: Vec::new(), incidents: Vec::new(), processing: None }
+        Journey {
+            tenant,
+            id,
+            delivery: None,
+            attempts: Vec::new(),
+            came_back: Vec::new(),
+            incidents: Vec::new(),
+            processing: None,
+        }
     }
 
     /// What the records of one message say together.
@@ -178,6 +190,13 @@ impl Journey {
                     self.processing = Some(new);
                 }
             }
+            TraceStep::CameBack(back) => {
+                match self.came_back.iter_mut().find(|(_, known)| known.address == back.address) {
+                    Some(known) if known.0 <= time => {}
+                    Some(known) => *known = (time, back),
+                    None => self.came_back.push((time, back)),
+                }
+            }
             step => {
                 // A notification may come twice; when it first came is enough.
                 let is_received = matches!(step, TraceStep::Received { .. });
@@ -191,16 +210,26 @@ impl Journey {
     }
 
     /// What became of a recipient at another server: its end, else what the last attempt that is told of came to. `None`
-    /// before the first.
+    /// before the first. What was sent and came back has failed; nothing else does by a report.
     #[must_use]
     pub fn remote(&self, address: &str) -> Option<Remote<'_>> {
         let of_recipient = self.attempts.iter().filter_map(|Tried { time, attempt, demand }| {
             let recipient = attempt.recipients.iter().find(|recipient| recipient.address == address)?;
             let (outcome, answer) = (recipient.outcome, &recipient.answer);
-            Some(Remote { time: *time, outcome, answer, attempt, demand: demand.as_ref() })
+            Some(Remote { time: *time, outcome, answer, attempt, demand: demand.as_ref(), came_back: None })
         });
-        of_recipient
-            .reduce(|known, later| if known.outcome == RemoteOutcome::Deferred { later } else { known })
+        let end = of_recipient
+            .reduce(|known, later| if known.outcome == RemoteOutcome::Deferred { later } else { known })?;
+        match self.came_back.iter().find(|(_, back)| back.address == address) {
+            Some((time, back)) if end.outcome == RemoteOutcome::Sent => Some(Remote {
+                time: *time,
+                outcome: RemoteOutcome::Failed,
+                answer: &back.answer,
+                came_back: Some(back),
+                ..end
+            }),
+            _ => Some(end),
+        }
     }
 
     /// Who handed it in, if it was a member.

@@ -4,8 +4,8 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use pennypost_model::event::Verdict;
 use pennypost_model::trace::{
-    Attempt, Outcome, RemoteAnswer, RemoteOutcome, RemoteRecipient, Submitter, TraceRecipient, TraceRecord,
-    TraceStep,
+    Attempt, CameBack, Outcome, RemoteAnswer, RemoteOutcome, RemoteRecipient, Submitter, TraceRecipient,
+    TraceRecord, TraceStep,
 };
 use pennypost_model::{AccountId, AccountKey, Rid, Seq, Uid, codec};
 use proptest::prelude::*;
@@ -102,6 +102,12 @@ async fn ids_backwards(log: &Memory, begin: i64, end: i64) -> Vec<EventId> {
         assert!(below.is_none_or(|below| found.iter().all(|id| *id >= below)));
     }
     found
+}
+
+fn came_back(id: EventId, time: i64, address: &str) -> LogRecord {
+    let answer = RemoteAnswer { text: format!("back at {time}"), ..RemoteAnswer::default() };
+    let (address, reporter) = (address.to_owned(), "mx.other.example".to_owned());
+    traced(id, time, TraceStep::CameBack(CameBack { address, answer, reporter, report: id }))
 }
 
 #[tokio::test]
@@ -249,17 +255,28 @@ fn recipients_elsewhere_have_the_end_that_they_came_to_in_whatever_order_it_is_r
         attempt(3, &[("a@other.example", RemoteOutcome::Sent)]),
         attempt(3, &[("a@other.example", RemoteOutcome::Sent)]),
         attempt(2, &[("c@other.example", RemoteOutcome::Deferred)]),
+        attempt(4, &[("e@other.example", RemoteOutcome::Sent)]),
+        // Reported twice, and of whom it means nothing.
+        came_back(id, 9, "e@other.example"),
+        came_back(id, 8, "e@other.example"),
+        came_back(id, 8, "b@other.example"),
+        came_back(id, 8, "c@other.example"),
+        came_back(id, 8, "d@other.example"),
     ];
     for turn in 0..records.len() {
         records.rotate_left(1);
         let journey = Journey::of(TENANT, id, &records);
-        assert_eq!(journey.attempts.len(), 3, "{turn}");
+        assert_eq!(journey.attempts.len(), 4, "{turn}");
         let found =
             |address| journey.remote(address).map(|remote| (remote.outcome, remote.answer.text.as_str()));
         assert_eq!(found("a@other.example"), Some((RemoteOutcome::Sent, "answer 3")));
         assert_eq!(found("b@other.example"), Some((RemoteOutcome::Failed, "answer 1")));
         assert_eq!(found("c@other.example"), Some((RemoteOutcome::Deferred, "answer 2")));
         assert_eq!(found("d@other.example"), None);
+        assert_eq!(found("e@other.example"), Some((RemoteOutcome::Failed, "back at 8")));
+        let remote = journey.remote("e@other.example").expect("tried");
+        assert_eq!((remote.time, remote.attempt.number), (Timestamp(8), 4));
+        assert_eq!(remote.came_back.map(|back| back.reporter.as_str()), Some("mx.other.example"));
         // It was sent once, and nobody here has received it.
         let mut counted = Counted::default();
         counted.take(&journey);

@@ -59,6 +59,23 @@ pub fn decompress_header(stored: &StoredMessage) -> Result<Vec<u8>, StoreError> 
     decompress_block(&stored.header, stored.header_len.min(2 << 30) as usize)
 }
 
+/// The beginning of a message: its header, and of what follows at least `wanted` bytes, if it has so many. Whether it is whole is
+/// not looked at.
+///
+/// # Errors
+/// [`StoreError::Damaged`] if that is not what was compressed.
+pub fn decompress_begin(stored: &StoredMessage, wanted: usize) -> Result<Vec<u8>, StoreError> {
+    let mut begin = decompress_header(stored)?;
+    let enough = begin.len().saturating_add(wanted);
+    for frame in &stored.frames {
+        if begin.len() >= enough {
+            break;
+        }
+        decompress_onto(frame, FRAME_LEN, &mut begin)?;
+    }
+    Ok(begin)
+}
+
 /// What [`keep_onto`] puts before the bytes of a frame, and before each of its blocks.
 const KEPT_HEAD: usize = 9;
 const KEPT_BLOCK: usize = 3;

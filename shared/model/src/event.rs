@@ -489,7 +489,7 @@ pub struct AuthResults {
     pub dmarc: Verdict,
     /// What the domain in From asks for.
     pub dmarc_policy: DmarcPolicy,
-    /// ARC (RFC 8617) chain.
+    /// ARC (RFC 8617) chain; neutral: it passes, and whoever sealed it last is not believed.
     pub arc: Verdict,
     /// The peer is in a trusted network: nothing was tested.
     pub trusted: bool,

@@ -187,6 +187,21 @@ pub enum TraceStep {
         /// What it waits for.
         cause: String,
     },
+    /// Another server had taken it, and a report has come that it goes no further.
+    CameBack(CameBack),
+}
+
+/// What a report says of a recipient whose server had taken the message (RFC 3464).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CameBack {
+    /// The address in RCPT TO.
+    pub address: String,
+    /// What the server said that did not take it from the other one; the code and the text only if it is told.
+    pub answer: RemoteAnswer,
+    /// Who reports, as it calls itself.
+    pub reporter: String,
+    /// The report, which is a letter.
+    pub report: EventId,
 }
 
 /// An attempt to hand a message to the servers of a destination.

@@ -1,4 +1,4 @@
-//! Keys of domains with which letters are signed (DKIM: RFC 6376, RFC 8463), and signatures.
+//! Keys of domains with which letters are signed (DKIM: RFC 6376, RFC 8463), signatures, and seals (ARC: RFC 8617).
 //!
 //! Owns the control items `T/domain-keys` by the name of a domain: all keys of the domain, and the rule of their rotation
 //! ([`DomainKeys`]), so that each change of them is one conditional write. Private keys are sealed
@@ -12,6 +12,7 @@
 
 mod key;
 mod make;
+mod seal;
 mod sign;
 mod store;
 
@@ -19,6 +20,7 @@ use pennypost_model::codec::CodecError;
 use pennypost_ports::PortError;
 
 pub use key::{Algorithm, BadRotation, DomainKey, DomainKeys, KeyState, MAX_KEYS, Moved, Rotation, Seen};
+pub use seal::Found;
 pub use sign::{Copies, Signer};
 pub use store::KeyStore;
 

@@ -45,8 +45,8 @@ const IF_THERE: [&str; 14] = [
 
 /// Signs letters of a domain with each of its active keys. May be kept for minutes: keys stay published for days.
 pub struct Signer {
-    domain: String,
-    keys: Vec<(String, DkimKey)>,
+    pub(crate) domain: String,
+    pub(crate) keys: Vec<(String, DkimKey)>,
 }
 
 impl Signer {
@@ -158,7 +158,7 @@ impl SigningKey for KnownBody<'_> {
 
 /// The names of the fields that are signed, of fields and the letter behind them: what is named once more than it stands
 /// there is signed as missing.
-fn signed_names(parts: [&[u8]; 2]) -> Result<Vec<&'static str>, SigningError> {
+pub(crate) fn signed_names(parts: [&[u8]; 2]) -> Result<Vec<&'static str>, SigningError> {
     let mut is_letter = false;
     let mut there = [false; IF_THERE.len()];
     let is_field = |line: &&[u8]| !line.is_empty() && *line != b"\r";
@@ -181,6 +181,6 @@ fn signed_names(parts: [&[u8]; 2]) -> Result<Vec<&'static str>, SigningError> {
     Ok(twice.chain(found).collect())
 }
 
-fn failed(error: &mail_auth::Error) -> SigningError {
+pub(crate) fn failed(error: &mail_auth::Error) -> SigningError {
     SigningError::Crypto(error.to_string())
 }

@@ -14,7 +14,7 @@ use pennypost_backend_embedded::{Embedded, Options};
 use pennypost_model::{TenantId, Timestamp};
 use pennypost_ports::PortError;
 use pennypost_sealing::Keyring;
-use pennypost_signing::{Algorithm, KeyState, KeyStore, Rotation, Seen, SigningError};
+use pennypost_signing::{Algorithm, Found, KeyState, KeyStore, Rotation, Seen, SigningError};
 
 const ACME: TenantId = TenantId(7);
 const DOMAIN: &str = "acme.example";
@@ -223,4 +223,79 @@ async fn two_at_once_make_one_key_and_what_is_refused_is_not_written() {
     assert_eq!((keys.rotation, keys.keys.len()), (Rotation::default(), 1));
     let empty = it.store.signer(&it.ring, ACME, DOMAIN).await.expect("a signer").sign(b"no letter\r\n");
     assert_eq!(empty, Err(SigningError::NoHeader));
+}
+
+/// What another server says of the chain, and how many sets it has.
+async fn chain(zone: &Zone, letter: &[u8]) -> (bool, usize) {
+    let config = ResolverConfig::from_parts(None, Vec::new(), Vec::new());
+    let asker = MessageAuthenticator::new(config, ResolverOpts::default()).expect("an asker");
+    let message = AuthenticatedMessage::parse(letter).expect("a letter");
+    let output = asker.verify_arc(Parameters::new(&message).with_txt_cache(zone)).await;
+    (*output.result() == DkimResult::Pass, message.as_headers.len())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn seals_pass_at_another_server_and_what_does_not_pass_is_not_sealed() {
+    let it = bench();
+    it.add(Algorithm::Ed25519).await;
+    it.see(Seen::Published).await;
+    let results =
+        "mx.acme.example;\r\n\tspf=pass smtp.mailfrom=ann@acme.example;\r\n\tdkim=pass header.d=acme.example";
+    let found = |has_intact_chain| Found { results, has_intact_chain };
+    let signer = it.store.signer(&it.ring, ACME, DOMAIN).await.expect("a signer");
+    assert_eq!(signer.seal(LETTER, found(false), NOW), Ok(None), "many don't know Ed25519");
+    it.add(Algorithm::Rsa).await;
+    it.see(Seen::Published).await;
+    let signer = it.store.signer(&it.ring, ACME, DOMAIN).await.expect("a signer");
+    let zone = it.zone().await;
+    let letter = it.sign(LETTER).await;
+
+    let seal = |letter: &[u8], is_intact| signer.seal(letter, found(is_intact), NOW).expect("sealed");
+    let first = [&seal(&letter, false).expect("a set")[..], &letter].concat();
+    let text = String::from_utf8(first.clone()).expect("text");
+    assert!(
+        text.starts_with("ARC-Seal: i=1; a=rsa-sha256; t=1795305600; cv=none; d=acme.example; s=r20261122;"),
+        "{text}"
+    );
+    assert!(text.contains("\r\nARC-Authentication-Results: i=1; mx.acme.example;\r\n\tspf=pass"), "{text}");
+    assert_eq!(chain(&zone, &first).await, (true, 1), "{text}");
+    assert_eq!(checked(&zone, &first).await, [true, true]);
+
+    // Passed on by somebody else, who puts his own fields before it.
+    let received =
+        [b"Received: from mx.acme.example\r\nDelivered-To: bob@b.example\r\n", &first[..]].concat();
+    assert_eq!(chain(&zone, &received).await, (true, 1));
+    let second = [&seal(&received, true).expect("a set")[..], &received].concat();
+    let text = String::from_utf8(second.clone()).expect("text");
+    assert!(text.starts_with("ARC-Seal: i=2; ") && text.contains("; cv=pass; "), "{text}");
+    assert_eq!(chain(&zone, &second).await, (true, 2), "{text}");
+    for (what, forged) in [
+        ("the body", text.replace("Hello", "Goodbye")),
+        ("a field", text.replace("a  folded", "another")),
+        (
+            "what was found",
+            text.replacen("i=1; mx.acme.example;\r\n\tspf=pass", "i=1; mx.acme.example;\r\n\tspf=fail", 1),
+        ),
+        ("another sender", text.replace("To: bob", "From: eve@evil.example\r\nTo: bob")),
+        ("a signature", text.replace("s=e20261122; d=acme", "s=e20261122; d=evil")),
+    ] {
+        assert_ne!(forged, text, "{what}");
+        assert!(!chain(&zone, forged.as_bytes()).await.0, "{what}");
+    }
+
+    // What was broken when it came, what is no chain, and what can't be said in ASCII.
+    assert_eq!(seal(&received, false), None);
+    let without = String::from_utf8_lossy(&first).replace("ARC-Seal: i=1", "ARC-Seal: i=2");
+    assert_eq!(seal(without.as_bytes(), true), None);
+    for results in ["mx.acme.example; spf=pass smtp.mailfrom=\u{f6}@acme.example", " "] {
+        let found = Found { results, has_intact_chain: false };
+        assert_eq!(signer.seal(&letter, found, NOW), Ok(None), "{results}");
+    }
+    let mut last = first;
+    for number in 2..=50 {
+        last = [&seal(&last, true).expect("a set")[..], &last].concat();
+        assert!(last.starts_with(format!("ARC-Seal: i={number}; ").as_bytes()));
+    }
+    assert_eq!(chain(&zone, &last).await, (true, 50));
+    assert_eq!(seal(&last, true), None, "no more than fifty");
 }

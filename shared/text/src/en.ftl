@@ -460,6 +460,7 @@ trace-remote = attempt { $number } at { $destination }, { $host }, TLS: { $tls }
 trace-remote-sent = { $address }: the other server has taken it: { $answer }
 trace-remote-deferred = { $address }: not taken yet: { $answer }
 trace-remote-failed = { $address }: failed: { $answer }
+trace-came-back = { $address }: taken, and come back later: { $answer }, reported by { $reporter }
 trace-remote-smart-host = the smart host
 trace-remote-demand = { $by } asks for TLS with a valid certificate
 trace-remote-private = { $by } asks for TLS with a valid certificate, and it was so

@@ -393,6 +393,7 @@ trace-remote = 第 { $number } 次尝试投递到 { $destination }，{ $host }�
 trace-remote-sent = { $address }：对方服务器已接收：{ $answer }
 trace-remote-deferred = { $address }：对方暂未接收：{ $answer }
 trace-remote-failed = { $address }：投递失败：{ $answer }
+trace-came-back = { $address }：对方接收后又退回：{ $answer }，由 { $reporter } 报告
 trace-remote-smart-host = 中继服务器
 trace-remote-demand = { $by } 要求使用带有效证书的 TLS
 trace-remote-private = { $by } 要求使用带有效证书的 TLS，本次符合要求

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use pennypost_held::{Ports, Releaser, State};
 use pennypost_model::event::Verdict;
 use pennypost_model::trace::{
-    Attempt, Outcome, RemoteAnswer, RemoteOutcome, RemoteRecipient, Submitter, TraceRecipient, TraceRecord,
-    TraceStep,
+    Attempt, CameBack, Outcome, RemoteAnswer, RemoteOutcome, RemoteRecipient, Submitter, TraceRecipient,
+    TraceRecord, TraceStep,
 };
 use pennypost_model::{Rid, Seq, Uid, codec};
 use pennypost_ports::{Ids, LogKind, LogRecord, RandomIds};
@@ -149,6 +149,7 @@ async fn members_see_what_became_of_what_they_sent() {
             recipient(&format!("bob@{domain}"), stored),
             recipient("slow@far.example", Outcome::Outside),
             recipient("new@far.example", Outcome::Outside),
+            recipient("gone@near.example", Outcome::Outside),
         ],
     };
     let (status, text) = ("4.2.0".to_owned(), "later".to_owned());
@@ -165,9 +166,32 @@ async fn members_see_what_became_of_what_they_sent() {
         next: Some(now.plus_millis(3_600_000)),
         reported: None,
     });
+    let taken = TraceStep::Attempted(Attempt {
+        destination: "near.example".to_owned(),
+        number: 1,
+        host: "mx.near.example".to_owned(),
+        tls: None,
+        recipients: vec![RemoteRecipient {
+            address: "gone@near.example".to_owned(),
+            outcome: RemoteOutcome::Sent,
+            answer: RemoteAnswer { code: Some(250), status: "2.0.0".to_owned(), text: "taken".to_owned() },
+        }],
+        next: None,
+        reported: None,
+    });
+    let back = TraceStep::CameBack(CameBack {
+        address: "gone@near.example".to_owned(),
+        answer: RemoteAnswer {
+            code: None,
+            status: "5.1.1".to_owned(),
+            text: "nobody is called so".to_owned(),
+        },
+        reporter: "inner.near.example".to_owned(),
+        report: id.report(),
+    });
     let submitter =
         Submitter { account: member, address: format!("member@{domain}"), protocol: "ESMTPSA".to_owned() };
-    let records: Vec<LogRecord> = [delivered, attempted]
+    let records: Vec<LogRecord> = [delivered, attempted, taken, back]
         .into_iter()
         .map(|step| {
             let record = TraceRecord {
@@ -183,11 +207,17 @@ async fn members_see_what_became_of_what_they_sent() {
     let items = listed["items"].as_array().expect("a list");
     assert_eq!(items.len(), 2, "what one gets is not among them: {listed}");
     assert_eq!((&items[0]["id"], &items[0]["state"]), (&json!(waiting), &json!("scheduled")));
-    assert_eq!((&items[1]["id"], &items[1]["state"]), (&json!(id.to_string()), &json!("redelivering")));
+    assert_eq!((&items[1]["id"], &items[1]["state"]), (&json!(id.to_string()), &json!("refused")));
     let states: Vec<&Value> =
         items[1]["recipients"].as_array().expect("some").iter().map(|one| &one["state"]).collect();
-    assert_eq!(states, ["delivered", "redelivering", "processing"]);
+    assert_eq!(states, ["delivered", "redelivering", "processing", "refused"]);
     assert_eq!(items[1]["recipients"][1]["cause"], "450 4.2.0 later");
+    let back = &items[1]["recipients"][3];
+    assert_eq!(
+        (&back["cause"], &back["reported_by"]),
+        (&json!("5.1.1 nobody is called so"), &json!("inner.near.example"))
+    );
+    assert_eq!(items[1]["recipients"][1]["reported_by"], json!(null));
     let wrong = format!("{}/sent-letters?days=91", it.account);
     it.office.ask(&it.session, "GET", &wrong, None).await.assert_problem(400, "bad-parameter");
 

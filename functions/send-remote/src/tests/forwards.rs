@@ -97,7 +97,7 @@ async fn what_others_have_written_is_not_signed() {
         Ok::<_, SigningError>(())
     });
     activated.await.expect("active");
-    // It says that it is from Ann of t.example.
+    // It says that it is from Ann of t.example. Ed25519 alone seals nothing.
     it.forward(&incoming(&it, &[]), &["bob@a.example"]).await;
     let mut returned = it.letter(&["you@b.example"]);
     (returned.source.kind, returned.reverse_path) = (SourceKind::Returned, String::new());
@@ -113,6 +113,75 @@ async fn what_others_have_written_is_not_signed() {
     signed.sort();
     let expected = [("a.example", false), ("b.example", false), ("c.example", true), ("d.example", true)];
     assert_eq!(signed, expected.map(|(to, is_signed)| (to.to_owned(), is_signed)));
+}
+
+/// What was found when it came in is sealed for whoever it goes on to, and for nobody else.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_forwarded_is_sealed_by_the_domain_of_whoever_does() {
+    let secrets: Arc<dyn Secrets> = Arc::new(
+        pennypost_sealing::Keyring::parse(&pennypost_sealing::Keyring::fresh().expect("a key"))
+            .expect("a ring"),
+    );
+    let it = with(Town::default(), Some(Arc::clone(&secrets)));
+    let keys = KeyStore::new(it.backend.control());
+    keys.add(&*secrets, (TENANT, "t.example"), Algorithm::Rsa, it.clock.now()).await.expect("a key");
+    let activated = keys.change(TENANT, "t.example", |keys| {
+        keys.keys.iter_mut().for_each(|key| key.state = KeyState::Active);
+        Ok::<_, SigningError>(())
+    });
+    activated.await.expect("active");
+    let receipt =
+        "Received: from far\r\n\tby mx.t.example\r\nAuthentication-Results: mx.t.example;\r\n\tspf=pass";
+    let number = std::cell::Cell::new(10);
+    let letter = |to: &[&str], receipt: &str, before: &str, arc| {
+        let mut letter = incoming(&it, to);
+        number.set(number.get() + 1);
+        letter.id = EventId::from_parts(it.clock.now(), number.get());
+        letter.receipt = format!("{receipt}\r\n");
+        letter.auth.arc = arc;
+        letter.body = Body::Inline(compress(format!("{before}{LETTER}").as_bytes()).expect("compressed"));
+        letter
+    };
+    let sealed = async |letter: &Accepted| {
+        it.forward(letter, &["bob@b.example", "cy@c.example"]).await;
+        it.work().await;
+        let handed = std::mem::take(&mut *it.town.handed.lock());
+        assert_eq!(handed.len(), 2);
+        let seals: Vec<Option<String>> = handed
+            .iter()
+            .map(|(_, _, text)| {
+                assert!(
+                    text.contains("\r\nDelivered-To: bob@t.example\r\n") && text.ends_with(LETTER),
+                    "{text}"
+                );
+                let (head, _) = text.split_once("Delivered-To: ").expect("marked");
+                let (first, rest) = head.split_once("\r\n").expect("lines");
+                let is_sealed = first.starts_with("ARC-Seal: ");
+                assert_eq!(is_sealed, rest.contains("ARC-Message-Signature: "), "{text}");
+                assert_eq!(is_sealed, rest.contains(" mx.t.example;\r\n\tspf=pass"), "{text}");
+                is_sealed.then(|| first.to_owned())
+            })
+            .collect();
+        assert_eq!(seals[0], seals[1], "one for all of a domain");
+        seals[0].clone()
+    };
+    let first = sealed(&letter(&[], receipt, "", Found::None)).await.expect("sealed");
+    assert!(
+        first.starts_with("ARC-Seal: i=1; a=rsa-sha256; t=1795000000; cv=none; d=t.example; s=r"),
+        "{first}"
+    );
+    // One that has a chain: it passed, though nobody believes who sealed it; it did not; nobody knows.
+    let chain = "ARC-Seal: i=1; cv=none; b=x\r\nARC-Message-Signature: i=1; b=x\r\nARC-Authentication-Results: i=1; far; none\r\n";
+    let passed = format!("{receipt};\r\n\tarc=pass smtp.remote-ip=192.0.2.1");
+    let second = sealed(&letter(&[], &passed, chain, Found::Neutral)).await.expect("sealed");
+    assert!(second.starts_with("ARC-Seal: i=2; ") && second.contains("; cv=pass; "), "{second}");
+    let failed = format!("{receipt};\r\n\tarc=fail smtp.remote-ip=192.0.2.1");
+    for (receipt, arc) in [(&*failed, Found::Fail), (receipt, Found::None), (&*passed, Found::TempError)] {
+        assert_eq!(sealed(&letter(&[], receipt, chain, arc)).await, None, "{arc:?}");
+    }
+    // Where nothing was looked for there is nothing to tell.
+    let nothing = "Received: from far\r\nAuthentication-Results: mx.t.example; none";
+    assert_eq!(sealed(&letter(&[], nothing, "", Found::None)).await, None);
 }
 
 #[tokio::test]

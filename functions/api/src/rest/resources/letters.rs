@@ -48,7 +48,7 @@ pub(crate) struct LetterRecipient {
     /// The account to which it led.
     account: String,
     /// `stored`, `refused`, or `quarantined`; at another server `on-the-way`, `delayed` (the other server does not take it yet, and it is
-    /// tried again), `sent` (the other server has it) or `failed`.
+    /// tried again), `sent` (the other server has it) or `failed` (also by a report that came later).
     outcome: &'static str,
     /// The mailbox into which it came: the name of its use, or its number.
     mailbox: Option<String>,
@@ -62,6 +62,8 @@ pub(crate) struct LetterRecipient {
     tls_demand: Option<LetterTlsDemand>,
     /// When it said that.
     answered: Option<String>,
+    /// Who has reported that it came back after that server had taken it, as he calls himself; null: nobody has.
+    reported_by: Option<String>,
     /// When it is tried again; null: nobody waits, or it has been tried since without news.
     next: Option<String>,
     /// Rules that decided where it went.
@@ -195,6 +197,7 @@ fn show_recipient(recipient: &TraceRecipient, letter: &Journey, now: Timestamp) 
         tls: None,
         tls_demand: None,
         answered: None,
+        reported_by: None,
         next: None,
         reasons: recipient.reasons.clone(),
     };
@@ -222,6 +225,7 @@ fn show_recipient(recipient: &TraceRecipient, letter: &Journey, now: Timestamp) 
                 failure: demand.failure.clone(),
             });
             shown.answered = Some(remote.time.rfc3339());
+            shown.reported_by = remote.came_back.map(|back| back.reporter.clone());
             let waits = remote.outcome == RemoteOutcome::Deferred;
             // Of later attempts that put it off once more nothing is traced: a time that is past says nothing.
             shown.next = remote.attempt.next.filter(|next| waits && *next > now).map(Timestamp::rfc3339);
@@ -259,7 +263,10 @@ fn show_delivery(delivery: &Delivery, letter: &Journey, now: Timestamp) -> Lette
 /// What happened beside its delivery.
 fn show_incident((time, step): (Timestamp, TraceStep)) -> Option<LetterIncident> {
     let (step, detail) = match step {
-        TraceStep::Delivered { .. } | TraceStep::Attempted(_) | TraceStep::BeingProcessed { .. } => {
+        TraceStep::Delivered { .. }
+        | TraceStep::Attempted(_)
+        | TraceStep::BeingProcessed { .. }
+        | TraceStep::CameBack(_) => {
             return None;
         }
         TraceStep::DeadLettered { queue, cause } => ("dead-lettered", format!("{queue}: {cause}")),

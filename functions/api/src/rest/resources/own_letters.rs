@@ -19,12 +19,15 @@ pub(crate) struct DeliveryOfRecipient {
     address: String,
     /// `scheduled` (it goes later), `processing`, `redelivering` (another server has not answered in time, or not taken it yet; it
     /// is tried again), `delivered` (in the mailbox, of the same organisation), `reached-server` (another server has it, and
-    /// answers for it), `refused` (by that server, or the recipient's mailbox), `failed` (it did not get there).
+    /// answers for it), `refused` (by that server, at once or in a later report, or by the recipient's mailbox), `failed` (it did not
+    /// get there).
     state: &'static str,
     /// Since when; null: that is not known.
     since: Option<String>,
     /// What another server said, or why it is so.
     cause: Option<String>,
+    /// Who has reported that it came back after another server had taken it, as that server calls itself; null: nobody has.
+    reported_by: Option<String>,
     /// When it goes, or is tried again.
     next: Option<String>,
 }
@@ -58,6 +61,7 @@ fn show_recipient(one: RecipientState) -> DeliveryOfRecipient {
         state: one.state.name(),
         since: one.since.map(Timestamp::rfc3339),
         cause: one.cause,
+        reported_by: one.reporter,
         next: one.next.map(Timestamp::rfc3339),
     }
 }
