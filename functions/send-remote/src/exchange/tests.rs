@@ -316,6 +316,7 @@ async fn hand(
     };
     let parcel = Parcel {
         asked,
+        is_tls_report: false,
         id: EventId::from_parts(Timestamp(1), 1),
         destination: "d.example",
         reverse_path: "me@own.example",

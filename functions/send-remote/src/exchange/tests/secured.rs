@@ -38,6 +38,7 @@ async fn letter_to(exchange: &Exchange, recipients: &[&str]) -> Handed {
     let recipients: Vec<String> = recipients.iter().map(|one| (*one).to_owned()).collect();
     let parcel = Parcel {
         asked: None,
+        is_tls_report: false,
         id: EventId::from_parts(Timestamp(1), 1),
         destination: "d.example",
         reverse_path: "me@own.example",
