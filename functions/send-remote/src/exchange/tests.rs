@@ -1,5 +1,6 @@
 //! The client against servers that behave in every way.
 
+mod dane;
 mod policies;
 mod reuse;
 mod secured;

@@ -156,9 +156,10 @@ impl Sums {
             known.successes = known.successes.saturating_add(new.successes);
             known.failed = known.failed.saturating_add(new.failed);
             for (failure, count) in new.failures {
+                let has_room = known.failures.len() < MAX_FAILURES;
                 match known.failures.iter_mut().find(|(known, _)| known.is_like(&failure)) {
                     Some((_, known)) => *known = known.saturating_add(count),
-                    None if known.failures.len() < MAX_FAILURES => known.failures.push((failure, count)),
+                    None if has_room => known.failures.push((failure, count)),
                     None => {}
                 }
             }

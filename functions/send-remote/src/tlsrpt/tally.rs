@@ -92,6 +92,19 @@ impl Tally {
         }
     }
 
+    /// What was counted of a domain and not put down: the policy, good and bad conversations, what was wrong.
+    #[cfg(test)]
+    pub(crate) fn counted(&self, domain: &str) -> Vec<(&'static str, u64, u64, Vec<&'static str>)> {
+        let counted = self.counted.lock();
+        let sums =
+            counted.iter().filter(|((_, known), _)| known == domain).flat_map(|(_, sums)| &sums.policies);
+        sums.map(|one| {
+            let faults = one.failures.iter().map(|(failure, _)| failure.fault.name()).collect();
+            (one.policy.kind.name(), one.successes, one.failed, faults)
+        })
+        .collect()
+    }
+
     fn keep(&self, place: (i64, String), sums: Sums) {
         if place.0 + 2 * self.period > self.clock.now().0 {
             self.counted.lock().entry(place).or_default().merge(sums);
