@@ -497,7 +497,6 @@ impl Exchange {
             Some(Err(why)) => {
                 // Perhaps it must not go in the clear, nor to whoever is there (RFC 7672 section 2.1.2).
                 let demand = Demand::UnknownDane;
-                handed.host = hop.shown();
                 handed.demand = Some(demand.told(Some(why.clone())));
                 let session = Session::failed(TlsFault::DnssecInvalid, why);
                 self.count((hop, parcel), Some(&demand), Some(session), None);

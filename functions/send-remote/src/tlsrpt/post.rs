@@ -20,6 +20,8 @@ use super::tally::PARTITION;
 const PAGE: usize = 200;
 /// Between two times that what was counted is added to the items, at most.
 const PAUSE: Duration = Duration::from_secs(600);
+/// How long the last time takes at most, when the process stops.
+const FAREWELL: Duration = Duration::from_secs(5);
 /// After so many periods nobody wants to hear of one any more.
 const TOO_OLD: i64 = 4;
 
@@ -51,18 +53,20 @@ impl TlsReports {
         let period = Duration::from_millis(u64::try_from(self.tally.period()).unwrap_or(u64::MAX));
         let pause = PAUSE.min(period / 8);
         while !*stop.borrow() {
+            let work = async {
+                tokio::time::sleep(pause).await;
+                self.tally.put_down().await;
+                if let Err(error) = self.send_due().await {
+                    tracing::warn!(%error, "reports of TLS wait");
+                }
+            };
             tokio::select! {
                 biased;
                 changed = stop.changed() => if changed.is_err() { break },
-                () = tokio::time::sleep(pause) => {
-                    self.tally.put_down().await;
-                    if let Err(error) = self.send_due().await {
-                        tracing::warn!(%error, "reports of TLS wait");
-                    }
-                }
+                () = work => {}
             }
         }
-        self.tally.put_down().await;
+        let _ = tokio::time::timeout(FAREWELL, self.tally.put_down()).await;
     }
 
     /// Sends a report of each domain whose period is over, a while after it: what other processes have counted comes first, and
@@ -88,7 +92,6 @@ impl TlsReports {
                 }
                 if let Err(error) = self.send(start, domain, &item).await {
                     tracing::warn!(domain, %error, "a report of TLS waits");
-                    continue;
                 }
             }
             if is_last {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::StreamExt;
 use parking_lot::Mutex;
 use pennypost_model::{Timestamp, codec};
 use pennypost_policy::MailAddress;
@@ -22,6 +23,8 @@ const MAX_DOMAINS: usize = 10_000;
 const MAX_PLACES: usize = 4;
 /// How often an item is written that another process has overtaken.
 const TRIES: usize = 5;
+/// Domains that are asked at the same time.
+const AT_ONCE: usize = 16;
 
 /// By period and domain.
 type Counted = BTreeMap<(i64, String), Sums>;
@@ -73,22 +76,25 @@ impl Tally {
     }
 
     /// Adds what was counted to the items. What nobody wants to hear of is dropped; what can't be added now is kept for a period
-    /// more.
+    /// more. If the future is dropped, what it had in hand is counted nowhere.
     pub(super) async fn put_down(&self) {
-        let counted: Counted = std::mem::take(&mut *self.counted.lock());
-        for (place, sums) in counted {
-            let is_wanted = match self.places(&place.1).await {
-                Ok(places) => !places.is_empty(),
-                Err(error) => {
-                    tracing::debug!(domain = place.1, %error, "whether a domain wants reports of TLS is not known");
-                    self.keep(place, sums);
-                    continue;
-                }
-            };
-            if is_wanted && let Err(error) = self.add(&place, &sums).await {
-                tracing::warn!(domain = place.1, %error, "results of TLS were not put down");
-                self.keep(place, sums);
+        let places: Vec<(i64, String)> = self.counted.lock().keys().cloned().collect();
+        let put = futures::stream::iter(places).map(|place| self.put_one(place));
+        put.buffer_unordered(AT_ONCE).collect::<()>().await;
+    }
+
+    async fn put_one(&self, place: (i64, String)) {
+        let Some(sums) = self.counted.lock().remove(&place) else { return };
+        let is_wanted = match self.places(&place.1).await {
+            Ok(places) => !places.is_empty(),
+            Err(error) => {
+                tracing::debug!(domain = place.1, %error, "whether a domain wants reports of TLS is not known");
+                return self.keep(place, sums);
             }
+        };
+        if is_wanted && let Err(error) = self.add(&place, &sums).await {
+            tracing::warn!(domain = place.1, %error, "results of TLS were not put down");
+            self.keep(place, sums);
         }
     }
 
