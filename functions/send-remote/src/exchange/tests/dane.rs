@@ -164,8 +164,7 @@ async fn what_is_published_goes_before_the_policy_of_the_domain() {
     let settings = Settings { port: peer.port, reach: Reach::Everything, ..Settings::default() };
     let with = |signed: Signed| {
         let policies = world.policies(Arc::clone(&table.control));
-        let dns = Arc::clone(&world) as _;
-        let mut exchange = Exchange::new(dns, "mx.own.example", settings.clone())
+        let mut exchange = Exchange::new(Arc::clone(&world) as _, "mx.own.example", settings.clone())
             .believing(Authorities::default())
             .with_policies(policies)
             .proving(Arc::new(signed));
