@@ -13,12 +13,12 @@ use pennypost_connector::WebhookSettings;
 use pennypost_directory::{DirectoryError, Resolved};
 use pennypost_ingress::net::Adapter;
 use pennypost_ingress::smtp::{self, DnsServers};
-use pennypost_lookup::{Authorities, Documents};
+use pennypost_lookup::{Authorities, Believed, Documents, Proving};
 use pennypost_model::EventId;
 use pennypost_outbound::Patience;
-use pennypost_ports::{Dns, DnsError, DnsKind, DnsRecord};
+use pennypost_ports::{Dns, DnsError, DnsKind, DnsRecord, ProvingDns};
 use pennypost_send_remote::exchange::{self, Exchange, Home, Login, Reach, StsPolicies};
-use pennypost_send_remote::{self as send_remote, SendRemote};
+use pennypost_send_remote::{self as send_remote, SendRemote, Tally, TlsReports};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use tokio::io::DuplexStream;
@@ -38,6 +38,13 @@ pub struct Sending {
     pub smart_host: Option<SmartHost>,
     /// A file of PEM with authorities by which certificates are believed beside those of this machine.
     pub authorities: Option<AuthorityFile>,
+    /// Whose word counts that DNSSEC proves an answer: by it servers are known (DANE).
+    pub dnssec: Dnssec,
+    /// The address of an account here, in whose name other domains are told what becomes of TLS with their servers (TLSRPT); if
+    /// nothing is said, nobody is.
+    pub tls_reports_from: Option<String>,
+    /// Each tells of so many seconds: a day. Less is for tests.
+    pub tls_reports_seconds: NonZeroU32,
     /// The port of other servers.
     pub port: u16,
     /// This machine and private networks are tried, too, where DNS leads there: for networks of one's own, and tests.
@@ -62,6 +69,9 @@ impl Default for Sending {
             enabled: None,
             smart_host: None,
             authorities: None,
+            dnssec: Dnssec::default(),
+            tls_reports_from: None,
+            tls_reports_seconds: positive(86_400),
             port: 25,
             private_networks: false,
             give_up_hours: positive(5 * 24),
@@ -69,6 +79,45 @@ impl Default for Sending {
             attempts: positive(50),
             attempts_per_domain: positive(20),
             haste: NonZeroU32::MIN,
+        }
+    }
+}
+
+/// Whose word counts that DNSSEC proves an answer. A name server that validates says so with each (the AD bit).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Dnssec {
+    /// That of name servers on this machine: nobody is between them and us.
+    #[default]
+    Local,
+    /// That of whichever are asked: the operator trusts the way to them.
+    Trusted,
+    /// Nobody's.
+    Off,
+}
+
+impl Dnssec {
+    /// Who says what is proved, of those who are asked anyway.
+    fn proving(self, servers: &DnsServers) -> Option<Arc<dyn ProvingDns>> {
+        let believed = match self {
+            Dnssec::Local => Believed::OfThisMachine,
+            Dnssec::Trusted => Believed::OfAll,
+            Dnssec::Off => return None,
+        };
+        let found = match servers {
+            DnsServers::These(servers) => Proving::over(servers, believed),
+            DnsServers::System | DnsServers::Off => Proving::of_system(believed),
+        };
+        match found {
+            Ok(Some(proving)) => Some(Arc::new(proving)),
+            Ok(None) => {
+                tracing::info!("no name server is believed about DNSSEC: servers are not known by DANE");
+                None
+            }
+            Err(error) => {
+                tracing::warn!(%error, "servers are not known by DANE");
+                None
+            }
         }
     }
 }
@@ -328,11 +377,21 @@ pub(crate) fn sender(office: &Office, config: &Config, adapter: &Arc<Adapter>) -
     let documents = Documents::with(Arc::clone(&dns), authorities.clone(), said.private_networks);
     let policies =
         StsPolicies::new(Arc::clone(&dns), Arc::new(documents), office.control(), Arc::clone(&office.clock));
-    let exchange = Exchange::new(dns, &hostname, settings)
+    let tally = said.tls_reports_from.as_ref().map(|_| {
+        let period = Duration::from_secs(said.tls_reports_seconds.get().into());
+        Arc::new(Tally::new(office.control(), Arc::clone(&dns), Arc::clone(&office.clock), period))
+    });
+    let mut exchange = Exchange::new(dns, &hostname, settings)
         .believing(authorities)
         .with_policies(policies)
         .with_home(Arc::new(FrontDoor(Arc::clone(adapter))))
         .in_haste(said.haste);
+    if let Some(proving) = said.dnssec.proving(&config.adapter.dns.servers) {
+        exchange = exchange.proving(proving);
+    }
+    if let Some(tally) = &tally {
+        exchange = exchange.counting(Arc::clone(tally));
+    }
     let ports = send_remote::Ports {
         control: office.control(),
         objects: office.objects(),
@@ -347,10 +406,17 @@ pub(crate) fn sender(office: &Office, config: &Config, adapter: &Arc<Adapter>) -
     let patience = Patience { give_up: hours(said.give_up_hours), tell: hours(said.tell_after_hours) };
     let count = |number: NonZeroU32| usize::try_from(number.get()).unwrap_or(usize::MAX);
     let (attempts, attempts_each) = (count(said.attempts), count(said.attempts_per_domain));
-    Ok(SendRemote::new(
+    let sender = SendRemote::new(
         ports,
         send_remote::Settings { hostname, patience, attempts, attempts_each, haste: said.haste },
-    ))
+    );
+    Ok(match tally.zip(said.tls_reports_from.as_ref()) {
+        Some((tally, from)) => {
+            let ways = (office.queue(), office.objects());
+            sender.reporting(TlsReports::new(tally, office.directory.clone(), ways, from))
+        }
+        None => sender,
+    })
 }
 
 #[cfg(test)]

@@ -28,11 +28,12 @@ mod seal;
 mod slots;
 #[cfg(test)]
 mod tests;
+mod tlsrpt;
 mod worker;
 
 use std::collections::{BTreeMap, HashMap};
 use std::num::NonZeroU32;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use futures::StreamExt;
@@ -59,6 +60,7 @@ pub use letter::destination_of;
 use pennypost_outbound::{Addressee, Asked, KEPT, Outbound, Outbox, OutboxError, Patience};
 use seal::Sealers;
 use slots::Slots;
+pub use tlsrpt::{Tally, TlsReports};
 
 /// Trace records of a message that are read.
 const RECORDS: usize = 10_000;
@@ -165,6 +167,8 @@ struct Inner {
     bell: Notify,
     /// What marks reverse-paths of what tenants forward: it never changes.
     forward_keys: Mutex<HashMap<TenantId, ForwardKey>>,
+    /// What tells other domains what becomes of TLS with their servers.
+    reports: OnceLock<TlsReports>,
 }
 
 impl SendRemote {
@@ -189,7 +193,15 @@ impl SendRemote {
             reading,
             bell,
             forward_keys: Mutex::default(),
+            reports: OnceLock::new(),
         }))
+    }
+
+    /// The same; while it runs, reports of TLS are sent.
+    #[must_use]
+    pub fn reporting(self, reports: TlsReports) -> SendRemote {
+        let _ = self.0.reports.set(reports);
+        self
     }
 
     /// Puts a message down: its bytes, then an item for each part of each destination that has none yet.

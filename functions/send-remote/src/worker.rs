@@ -8,7 +8,7 @@ use pennypost_mailstore::accept;
 use pennypost_model::event::{self, Stage, Wish};
 use pennypost_model::message::{StoredMessage, cut};
 use pennypost_model::trace::{Attempt, RemoteAnswer, RemoteOutcome, RemoteRecipient, TraceRecord, TraceStep};
-use pennypost_model::{EventId, Timestamp, codec};
+use pennypost_model::{AccountId, EventId, Timestamp, codec};
 use pennypost_outbound::{Asked, Due, Outbound, OutboxError, retry_after};
 use pennypost_ports::{LogKind, LogRecord, Outgoing, PortError, crash};
 use pennypost_runtime::{Failure, was_delivered};
@@ -19,7 +19,7 @@ use tokio::task::JoinSet;
 use crate::exchange::{Handed, Parcel, Requests, Verdict};
 use crate::letter::{Letter, Shared};
 use crate::slots::{Busy, InHand, Mood};
-use crate::{MAX_OPEN, SendRemote, forward, letter, report};
+use crate::{MAX_OPEN, SendRemote, forward, letter, report, tlsrpt};
 
 /// For so many milliseconds an attempt is somebody's: longer than any takes, which has 20 minutes up to the end of the
 /// message and 10 for the reply.
@@ -128,7 +128,16 @@ impl SendRemote {
     /// Looks after what is due until `stop` turns true. What is in hand then is waited for a moment; what is cut off is
     /// tried again when its claim is over.
     #[pennypost_ports::compiled_here]
-    pub async fn run(self, mut stop: watch::Receiver<bool>) {
+    pub async fn run(self, stop: watch::Receiver<bool>) {
+        let reporting = async {
+            if let Some(reports) = self.0.reports.get().cloned() {
+                reports.run(stop.clone()).await;
+            }
+        };
+        tokio::join!(self.clone().attend(stop.clone()), reporting);
+    }
+
+    async fn attend(self, mut stop: watch::Receiver<bool>) {
         let mut attempts = JoinSet::new();
         let room = Arc::<Room>::default();
         let (mut place, mut look) = (None, Look::Whole);
@@ -418,6 +427,11 @@ impl SendRemote {
         });
         let parcel = Parcel {
             asked,
+            // What others have written, and what comes back to them, names no account of ours.
+            is_tls_report: item.reverse_path.is_empty()
+                && item.sender.1.is_empty()
+                && item.sender.0.account != AccountId::default()
+                && tlsrpt::is_report(&letter.lines),
             id: parcel_id(item, &recipients),
             destination: &item.destination,
             reverse_path: &reverse_path,

@@ -11,7 +11,7 @@ use hickory_resolver::{TokioResolver, system_conf};
 use pennypost_ports::{Dns, DnsError, DnsKind, DnsRecord};
 
 /// How long to wait for one answer.
-const WAIT: Duration = Duration::from_secs(3);
+pub(crate) const WAIT: Duration = Duration::from_secs(3);
 /// Whoever has just set a record wants to see it.
 const OLDEST: Duration = Duration::from_secs(60);
 
@@ -46,14 +46,8 @@ impl Resolver {
     /// # Errors
     /// [`DnsError`].
     pub fn over(servers: &[SocketAddr]) -> Result<Resolver, DnsError> {
-        let of = |server: &SocketAddr| {
-            let connections = [ConnectionConfig::udp(), ConnectionConfig::tcp()].map(|mut connection| {
-                connection.port = server.port();
-                connection
-            });
-            NameServerConfig::new(server.ip(), true, connections.to_vec())
-        };
-        let config = ResolverConfig::from_parts(None, Vec::new(), servers.iter().map(of).collect());
+        let servers = servers.iter().map(name_server).collect();
+        let config = ResolverConfig::from_parts(None, Vec::new(), servers);
         Resolver::build(config, ResolverOpts::default())
     }
 
@@ -95,7 +89,17 @@ impl Resolver {
     }
 }
 
-fn host(name: &Name) -> String {
+/// How a server is asked.
+pub(crate) fn name_server(server: &SocketAddr) -> NameServerConfig {
+    let connections = [ConnectionConfig::udp(), ConnectionConfig::tcp()].map(|mut connection| {
+        connection.port = server.port();
+        connection
+    });
+    NameServerConfig::new(server.ip(), true, connections.to_vec())
+}
+
+/// A name as records here have it.
+pub(crate) fn host(name: &Name) -> String {
     name.to_ascii().trim_end_matches('.').to_ascii_lowercase()
 }
 

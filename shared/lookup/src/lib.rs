@@ -7,6 +7,7 @@
 mod authorities;
 mod dns;
 mod https;
+mod proving;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 pub use authorities::Authorities;
 pub use dns::{BadServer, Resolver};
 pub use https::{Documents, is_public};
+pub use proving::{Believed, Proving};
 
 /// Where the operator names hosts (`HOST[:PORT]`, 443 by default), separated by commas, that are asked on whatever network they are: providers of
 /// identities within the organisation. Names of tenants are not among them unless somebody here has written them down.

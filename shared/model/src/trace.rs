@@ -105,6 +105,8 @@ pub enum TlsReason {
     MtaSts,
     /// The smart host, to which a password is told.
     SmartHost,
+    /// What is published of the server, and proved (DANE: RFC 7672).
+    Dane,
 }
 
 impl TlsReason {
@@ -114,6 +116,7 @@ impl TlsReason {
         match self {
             TlsReason::MtaSts => "mta-sts",
             TlsReason::SmartHost => "smart-host",
+            TlsReason::Dane => "dane",
         }
     }
 }

@@ -1129,6 +1129,7 @@ vips-none = nobody has a VIP seat
 
 ## Reports to senders
 
+tls-report = What became of TLS with the mail servers of { $domain } from { $start } to { $end }: { $good } conversations had it as they should, { $bad } had not. The attachment says more (RFC 8460).
 report-forward-subject = A message was not forwarded
 report-forward = A message that is forwarded for you could not be delivered to these addresses, and is not tried again:
 virus-report-subject = Your message holds a virus and was not sent

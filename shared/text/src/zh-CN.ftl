@@ -1052,6 +1052,7 @@ vips-none = 没有成员分配 VIP 名额
 
 ## Reports to senders
 
+tls-report = { $start } 至 { $end } 期间与 { $domain } 的邮件服务器建立 TLS 的情况：{ $good } 次会话符合要求，{ $bad } 次不符合要求。详情见附件（RFC 8460）。
 report-forward-subject = 有邮件未能转发
 report-forward = 一封为您自动转发的邮件无法送达以下地址，系统不再重试：
 virus-report-subject = 您的邮件含有病毒，未发送

@@ -15,8 +15,10 @@ use tokio::time::Instant;
 use super::open::{Open, Parked, Way};
 use super::reply::{Broken, Incoming, Reply};
 use super::route::Hop;
-use super::tls::Privacy;
+use super::session::Session;
+use super::tls::{Finding, Privacy};
 use super::{Handed, Login, Parcel, Verdict};
+use crate::tlsrpt::TlsFault;
 
 /// How long to wait for what. RFC 5321 section 4.5.3.2 says five minutes for most: who takes longer than two is not well.
 #[derive(Debug, Clone, Copy)]
@@ -286,6 +288,13 @@ async fn connect(hop: &Hop, how: How<'_>) -> Result<Conversation, End> {
     Err(End::Elsewhere(ours(RemoteOutcome::Deferred, "4.4.1", &text)))
 }
 
+/// What is wrong with a handshake that broke off.
+fn broken_handshake(error: &std::io::Error) -> Finding {
+    let of_tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    let fault = of_tls.map_or(TlsFault::Validation, TlsFault::of);
+    Finding { fault, text: error.to_string() }
+}
+
 /// Why there is no TLS.
 fn not_private(status: &str, text: &str) -> Verdict {
     ours(RemoteOutcome::Deferred, status, text)
@@ -294,25 +303,34 @@ fn not_private(status: &str, text: &str) -> Verdict {
 impl Conversation {
     /// TLS over the connection.
     async fn encrypt(self, tls: &Privacy, hop: &Hop, handed: &mut Handed) -> Result<Conversation, End> {
-        let name = match ServerName::try_from(hop.host.clone()) {
+        let name = match ServerName::try_from(hop.name().to_owned()) {
             Ok(name) => name,
             // A certificate that holds for the address alone says nothing about the host.
-            Err(_) if tls.judged.is_some() && tls.is_required => {
+            Err(_) if tls.needs_name => {
                 let text = format!("no certificate can hold for {}", hop.host);
+                handed.session = Some(Session::failed(TlsFault::Validation, &text));
                 return Err(End::WithoutTls(not_private("4.7.5", &text)));
             }
             Err(_) => ServerName::from(hop.address.ip()),
         };
         let patience = self.within(self.timing.command);
-        let failed = |why: &str| {
-            tracing::debug!(host = hop.host, why, "there is no TLS with a server");
-            End::WithoutTls(not_private("4.7.5", why))
+        let mut failed = |Finding { fault, text }: Finding| {
+            tracing::debug!(host = hop.host, why = text, "there is no TLS with a server");
+            handed.session = Some(Session::failed(fault, &text));
+            End::WithoutTls(not_private("4.7.5", &text))
         };
         let private = match tokio::time::timeout(patience, tls.connector.connect(name, self.stream)).await {
             Ok(Ok(private)) => private,
-            Ok(Err(error)) => return Err(failed(&error.to_string())),
-            Err(_) => return Err(failed("the server does not answer in time")),
+            Ok(Err(error)) => {
+                let finding = tls.finding().unwrap_or_else(|| broken_handshake(&error));
+                return Err(failed(finding));
+            }
+            Err(_) => {
+                let text = "the server does not answer in time".to_owned();
+                return Err(failed(Finding { fault: TlsFault::Validation, text }));
+            }
         };
+        handed.session = Some(Session::Private);
         let (_, connection) = private.get_ref();
         let version = connection.protocol_version().and_then(|version| version.as_str()).unwrap_or("TLS");
         let suite = connection.negotiated_cipher_suite().and_then(|suite| suite.suite().as_str());
@@ -431,13 +449,17 @@ async fn greet(hop: &Hop, how: How<'_>, handed: &mut Handed) -> Result<(Conversa
     let offers = conversation.meet(how).await?;
     let Some(tls) = how.tls else { return Ok((conversation, offers)) };
     // Whoever does not offer it, or can't at present, gets it in the clear, unless that must not be.
-    let why = if offers.start_tls {
+    let (fault, why) = if offers.start_tls {
         let reply = conversation.command("STARTTLS").await;
-        let reply = reply.map_err(|broken| End::WithoutTls(not_private("4.7.5", &broken.to_string())))?;
+        let reply = reply.map_err(|broken| {
+            handed.session = Some(Session::failed(TlsFault::Validation, &broken.to_string()));
+            End::WithoutTls(not_private("4.7.5", &broken.to_string()))
+        })?;
         if reply.code == 220 {
             // What came before TLS is nobody's word (RFC 3207 section 6): it goes with its connection.
             if !conversation.incoming.is_empty() {
                 let text = "somebody speaks in the clear behind STARTTLS";
+                handed.session = Some(Session::failed(TlsFault::Validation, text));
                 return Err(End::WithoutTls(not_private("4.7.5", text)));
             }
             let mut conversation = conversation.encrypt(tls, hop, handed).await?;
@@ -445,10 +467,12 @@ async fn greet(hop: &Hop, how: How<'_>, handed: &mut Handed) -> Result<(Conversa
             return Ok((conversation, offers));
         }
         let said = reply.verdict().1;
-        format!("the server takes no STARTTLS: {} {} {}", reply.code, said.status, said.text)
+        let why = format!("the server takes no STARTTLS: {} {} {}", reply.code, said.status, said.text);
+        (TlsFault::Validation, why)
     } else {
-        "the server offers no TLS".to_owned()
+        (TlsFault::NotSupported, "the server offers no TLS".to_owned())
     };
+    handed.session = Some(Session::failed(fault, &why));
     if tls.is_required {
         conversation.quit().await;
         return Err(End::WithoutTls(not_private("4.7.4", &why)));

@@ -1,9 +1,13 @@
 //! Who asks for TLS with a certificate that holds.
 
 use std::fmt;
+use std::sync::Arc;
 
 use pennypost_domains::{PublishedPolicy, TlsMode};
 use pennypost_model::trace::{TlsDemand, TlsReason};
+
+use super::dane::Dane;
+use crate::tlsrpt::{Policy, PolicyKind};
 
 /// What a smart host wants to know before it takes anything. Told to nobody else, nor shown.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -27,13 +31,17 @@ pub(super) enum Demand {
     SmartHost,
     /// The domain's policy.
     Policy(PublishedPolicy),
+    /// What is published of the server; it goes before the domain's policy (RFC 8461 section 2).
+    Dane(Arc<Dane>),
+    /// What is published of the server can't be known at present.
+    UnknownDane,
 }
 
 impl Demand {
     /// Is nothing sent without it?
     pub(super) fn is_enforced(&self) -> bool {
         match self {
-            Demand::SmartHost => true,
+            Demand::SmartHost | Demand::Dane(_) | Demand::UnknownDane => true,
             Demand::Policy(policy) => policy.mode == TlsMode::Enforce,
         }
     }
@@ -41,7 +49,7 @@ impl Demand {
     /// May that host take the mail?
     pub(super) fn names(&self, host: &str) -> bool {
         match self {
-            Demand::SmartHost => true,
+            Demand::SmartHost | Demand::Dane(_) | Demand::UnknownDane => true,
             Demand::Policy(policy) => policy.names(host),
         }
     }
@@ -56,6 +64,7 @@ impl Demand {
         match self {
             Demand::SmartHost => "the smart host",
             Demand::Policy(_) => "the domain's policy (MTA-STS)",
+            Demand::Dane(_) | Demand::UnknownDane => "DANE",
         }
     }
 
@@ -64,7 +73,24 @@ impl Demand {
         let reason = match self {
             Demand::SmartHost => TlsReason::SmartHost,
             Demand::Policy(_) => TlsReason::MtaSts,
+            Demand::Dane(_) | Demand::UnknownDane => TlsReason::Dane,
         };
         TlsDemand { reason, is_enforced: self.is_enforced(), failure }
+    }
+
+    /// As reports of TLS name it; none, where it is nobody's policy.
+    pub(super) fn policy(&self, host: &str) -> Option<Policy> {
+        let of_host = |strings| Policy { kind: PolicyKind::Tlsa, strings, hosts: vec![host.to_owned()] };
+        match self {
+            Demand::SmartHost => None,
+            Demand::Policy(policy) => {
+                let mut strings = vec!["version: STSv1".to_owned(), format!("mode: {}", policy.mode.name())];
+                strings.extend(policy.hosts.iter().map(|host| format!("mx: {host}")));
+                strings.push(format!("max_age: {}", policy.max_age));
+                Some(Policy { kind: PolicyKind::Sts, strings, hosts: policy.hosts.clone() })
+            }
+            Demand::Dane(dane) => Some(of_host(dane.shown())),
+            Demand::UnknownDane => Some(of_host(Vec::new())),
+        }
     }
 }

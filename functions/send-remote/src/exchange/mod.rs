@@ -1,10 +1,12 @@
 //! The way to other servers: DNS, SMTP (RFC 5321), TLS where the peer offers it, and nothing but TLS where somebody asks for it.
 
 mod client;
+mod dane;
 mod demand;
 mod open;
 mod reply;
 mod route;
+mod session;
 mod sts;
 #[cfg(test)]
 mod tests;
@@ -20,7 +22,7 @@ use pennypost_lookup::Authorities;
 use pennypost_model::EventId;
 use pennypost_model::event::{Notify, Wish};
 use pennypost_model::trace::{RemoteAnswer, RemoteOutcome, TlsDemand};
-use pennypost_ports::Dns;
+use pennypost_ports::{Dns, ProvingDns};
 use pennypost_reports::to_xtext;
 use serde::Deserialize;
 use tokio::io::DuplexStream;
@@ -30,9 +32,12 @@ use client::{End, How, Timing, converse, converse_at_home, ours};
 use demand::Demand;
 pub use demand::Login;
 use open::Open;
-use route::{Hop, NoRoute, route};
+use route::{Hop, Names, NoRoute, route};
+use session::Session;
 pub use sts::StsPolicies;
 use tls::{Privacy, Trust};
+
+use crate::tlsrpt::{Tally, TlsFault};
 
 /// What became of a recipient, and what was said.
 pub type Verdict = (RemoteOutcome, RemoteAnswer);
@@ -107,6 +112,8 @@ pub struct Parcel<'a> {
     pub is_utf8: bool,
     /// Of what its sender wants to hear.
     pub asked: Option<Requests<'a>>,
+    /// It tells of TLS that fails: it goes whatever becomes of TLS, and is not told of itself (RFC 8460 section 3).
+    pub is_tls_report: bool,
 }
 
 /// Of what the sender of a parcel wants to hear (RFC 3461): what a server is told that tells him.
@@ -165,6 +172,8 @@ pub struct Handed {
     pub demand: Option<TlsDemand>,
     /// Why there was none, where it need not be.
     in_the_clear: Option<String>,
+    /// What became of TLS in the conversation that was begun last.
+    session: Option<Session>,
     /// What the smart host has said last to user and password; an error, where it refused them.
     admission: Option<Result<(), Verdict>>,
     verdicts: Vec<Option<Verdict>>,
@@ -184,6 +193,7 @@ impl Handed {
             tls: None,
             demand: None,
             in_the_clear: None,
+            session: None,
             admission: None,
             verdicts: none.clone(),
             put_off: none,
@@ -272,6 +282,10 @@ pub struct Exchange {
     any: Privacy,
     trust: Trust,
     policies: Option<StsPolicies>,
+    /// Who says what is proved of servers.
+    proving: Option<Arc<dyn ProvingDns>>,
+    /// What became of TLS is counted here.
+    tally: Option<Arc<Tally>>,
     timing: Timing,
     home: Option<Arc<dyn Home>>,
     /// The smart host has let nobody in, with these words. It is left alone for a while.
@@ -303,6 +317,8 @@ impl Exchange {
             any: Privacy::with_any(),
             trust: Trust::default(),
             policies: None,
+            proving: None,
+            tally: None,
             timing,
             home: None,
             shut: Mutex::default(),
@@ -332,6 +348,18 @@ impl Exchange {
     #[must_use]
     pub fn with_policies(self, policies: StsPolicies) -> Exchange {
         Exchange { policies: Some(policies), ..self }
+    }
+
+    /// Servers are known by what their domains have published and these name servers say is proved (DANE: RFC 7672).
+    #[must_use]
+    pub fn proving(self, dns: Arc<dyn ProvingDns>) -> Exchange {
+        Exchange { proving: Some(dns), ..self }
+    }
+
+    /// What becomes of TLS is counted there.
+    #[must_use]
+    pub fn counting(self, tally: Arc<Tally>) -> Exchange {
+        Exchange { tally: Some(tally), ..self }
     }
 
     /// Who asks for TLS on the way to that destination. To a smart host it is the smart host, or the policy of its own name
@@ -379,14 +407,20 @@ impl Exchange {
             by.tell(handed);
             return handed.settle_open(&verdict);
         }
-        let demand = match tokio::time::timeout_at(deadline, self.demand(parcel.destination)).await {
+        let demand = match parcel.is_tls_report && self.settings.smart_host.is_none() {
+            true => Ok(Ok(None)),
+            false => tokio::time::timeout_at(deadline, self.demand(parcel.destination)).await,
+        };
+        let demand = match demand {
             Ok(Ok(demand)) => demand,
             // Perhaps it must not go in the clear.
             Ok(Err(why)) => return handed.settle_open(&ours(RemoteOutcome::Deferred, "4.3.0", &why)),
             Err(_) => return,
         };
         let demand = demand.as_ref();
-        let route = route(&*self.dns, &self.settings, &self.own_name, parcel.destination, demand);
+        let proving = self.proving.as_deref().filter(|_| !parcel.is_tls_report);
+        let names = Names { dns: &*self.dns, proving };
+        let route = route(names, &self.settings, &self.own_name, parcel.destination, demand);
         let hops = match tokio::time::timeout_at(deadline, route).await {
             Ok(Ok(hops)) => hops,
             Ok(Err(why)) => {
@@ -458,15 +492,36 @@ impl Exchange {
         (demand, deadline): (Option<&Demand>, Instant),
         handed: &mut Handed,
     ) -> Option<Verdict> {
-        let Some(demand) = demand else {
-            return self.speak(hop, parcel, (&self.any, deadline), handed).await.0;
+        let of_server = match &hop.dane {
+            Some(Ok(dane)) => Some(Demand::Dane(Arc::clone(dane))),
+            Some(Err(why)) => {
+                // Perhaps it must not go in the clear, nor to whoever is there (RFC 7672 section 2.1.2).
+                let demand = Demand::UnknownDane;
+                handed.demand = Some(demand.told(Some(why.clone())));
+                let session = Session::failed(TlsFault::DnssecInvalid, why);
+                self.count((hop, parcel), Some(&demand), Some(session), None);
+                return Some(ours(RemoteOutcome::Deferred, "4.7.5", why));
+            }
+            None => None,
+        };
+        handed.session = None;
+        let Some(demand) = of_server.as_ref().or(demand) else {
+            let (verdict, _) = self.speak(hop, parcel, (&self.any, deadline), handed).await;
+            self.count((hop, parcel), None, handed.session.take(), None);
+            return verdict;
         };
         let unnamed = || (!demand.names(&hop.host)).then(|| format!("the policy does not name {}", hop.host));
-        let (verdict, failure) = match self.trust.privacy(demand.is_enforced()) {
+        let privacy = match demand {
+            Demand::Dane(dane) => Ok(dane.privacy()),
+            _ => self.trust.privacy(demand.is_enforced()),
+        };
+        let (verdict, failure) = match privacy {
             Ok(privacy) => {
                 let (verdict, failure) = self.speak(hop, parcel, (&privacy, deadline), handed).await;
                 let failure = failure.or_else(|| handed.in_the_clear.take());
-                (verdict, failure.or_else(|| privacy.finding()).or_else(unnamed))
+                let finding = privacy.finding();
+                self.count((hop, parcel), Some(demand), handed.session.take(), finding.as_ref());
+                (verdict, failure.or_else(|| finding.map(|finding| finding.text)).or_else(unnamed))
             }
             // Where certificates can't be judged nothing goes that they would have to protect.
             Err(why) if demand.is_enforced() => {

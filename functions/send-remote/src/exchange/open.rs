@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::client::{Conversation, How, Offers};
+use super::dane::Dane;
 use super::route::Hop;
 use super::{Handed, Login};
 
@@ -36,6 +37,8 @@ pub(super) struct Way {
     login: Option<Login>,
     /// TLS was tried, with a certificate that was judged, and without which nothing would have been said.
     tls: Option<(bool, bool)>,
+    /// By what the certificate was judged, where that was published.
+    dane: Option<Arc<Dane>>,
 }
 
 impl Way {
@@ -46,6 +49,7 @@ impl Way {
             is_wrapped: how.is_wrapped,
             login: how.login.cloned(),
             tls: how.tls.map(|tls| (tls.judged.is_some(), tls.is_required)),
+            dane: hop.dane.as_ref().and_then(|dane| dane.as_ref().ok()).cloned(),
         }
     }
 }

@@ -1,10 +1,12 @@
 //! Which hosts take mail for a destination, in which order (RFC 5321 section 5.1, RFC 7505).
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use pennypost_lookup::is_public;
-use pennypost_ports::{Dns, DnsError, DnsKind, DnsRecord};
+use pennypost_ports::{Dns, DnsError, DnsKind, DnsRecord, ProvingDns};
 
+use super::dane::Dane;
 use super::demand::Demand;
 use super::{Reach, Settings, SmartHost};
 
@@ -20,9 +22,19 @@ const MAX_ADDRESSES: usize = 8;
 pub(crate) struct Hop {
     pub host: String,
     pub address: SocketAddr,
+    /// What is published of it and proved, or why that can't be known.
+    pub dane: Option<Result<Arc<Dane>, String>>,
 }
 
 impl Hop {
+    /// By what name it is called in the handshake.
+    pub(crate) fn name(&self) -> &str {
+        match &self.dane {
+            Some(Ok(dane)) => &dane.base,
+            _ => &self.host,
+        }
+    }
+
     /// As traces show it.
     pub(crate) fn shown(&self) -> String {
         format!("{} [{}]:{}", self.host, self.address.ip(), self.address.port())
@@ -70,31 +82,59 @@ impl From<DnsError> for NoRoute {
     }
 }
 
+/// Who is asked for names.
+#[derive(Clone, Copy)]
+pub(crate) struct Names<'a> {
+    pub dns: &'a dyn Dns,
+    /// Who says what is proved, too: servers are known by it.
+    pub proving: Option<&'a dyn ProvingDns>,
+}
+
 /// The addresses to try, one after the other.
 pub(crate) async fn route(
-    dns: &dyn Dns,
+    names: Names<'_>,
     settings: &Settings,
     own_name: &str,
     destination: &str,
     demand: Option<&Demand>,
 ) -> Result<Vec<Hop>, NoRoute> {
+    let dns = names.dns;
     if let Some(SmartHost { host, port, .. }) = &settings.smart_host {
         let hosts = named(vec![host.clone()], demand)?;
         // The operator has named it: it may be anywhere.
         return hops(dns, hosts, *port, Reach::Everything).await;
     }
-    let mut exchangers = Vec::new();
-    for record in dns.look_up(destination, DnsKind::Mx).await? {
-        if let DnsRecord::Mx { preference, host } = record {
-            exchangers.push((preference, fastrand::u32(..), host));
-        }
-    }
+    let (exchangers, proving) = exchangers(names, destination).await?;
     let hosts = if exchangers.is_empty() {
         vec![destination.to_owned()]
     } else {
         by_preference(exchangers, own_name)?
     };
-    hops(dns, named(hosts, demand)?, settings.port, settings.reach).await
+    match proving {
+        Some(proving) => proved_hops(proving, hosts, settings, destination, demand).await,
+        None => hops(dns, named(hosts, demand)?, settings.port, settings.reach).await,
+    }
+}
+
+/// The mail exchangers of a destination, and who says what is proved of them, if they are proved themselves.
+async fn exchangers<'a>(
+    Names { dns, proving }: Names<'a>,
+    destination: &str,
+) -> Result<(Vec<(u16, u32, String)>, Option<&'a dyn ProvingDns>), NoRoute> {
+    let ordered = |(preference, host)| (preference, fastrand::u32(..), host);
+    if let Some(proving) = proving {
+        let known = proving.exchangers(destination).await?;
+        // Where there are none the addresses of the domain itself are proved, or not.
+        let is_secure = known.is_secure || known.found.is_empty();
+        let exchangers = known.found.into_iter().map(ordered).collect();
+        return Ok((exchangers, is_secure.then_some(proving)));
+    }
+    let found = dns.look_up(destination, DnsKind::Mx).await?.into_iter();
+    let found = found.filter_map(|record| match record {
+        DnsRecord::Mx { preference, host } => Some(ordered((preference, host))),
+        _ => None,
+    });
+    Ok((found.collect(), None))
 }
 
 /// Those that may take the mail.
@@ -147,11 +187,57 @@ async fn hops(dns: &dyn Dns, hosts: Vec<String>, port: u16, reach: Reach) -> Res
                 Reach::Everything => true,
             };
             if is_reached {
-                hops.push(Hop { host: host.clone(), address: SocketAddr::new(ip, port) });
+                hops.push(Hop { host: host.clone(), address: SocketAddr::new(ip, port), dane: None });
             } else if why == NoRoute::NoHost {
                 why = NoRoute::Private;
             }
         }
+    }
+    hops.truncate(MAX_ADDRESSES);
+    if hops.is_empty() { Err(why) } else { Ok(hops) }
+}
+
+/// The same of hosts that are proved to be those of the destination, with what is published of each. A host of which something
+/// is published may take the mail whether or not the domain's policy names it.
+async fn proved_hops(
+    dns: &dyn ProvingDns,
+    hosts: Vec<String>,
+    settings: &Settings,
+    destination: &str,
+    demand: Option<&Demand>,
+) -> Result<Vec<Hop>, NoRoute> {
+    let (mut hops, mut left_out) = (Vec::new(), Vec::new());
+    let mut why = NoRoute::NoHost;
+    for host in hosts.into_iter().take(MAX_HOSTS) {
+        let (found, dane) = match host.parse::<IpAddr>() {
+            Ok(literal) => (vec![literal], None),
+            Err(_) => match dns.addresses(&host).await {
+                Ok(known) => {
+                    let dane = Dane::of(dns, (&host, settings.port), &known, destination).await;
+                    (known.found, dane)
+                }
+                Err(error) => {
+                    why = error.into();
+                    continue;
+                }
+            },
+        };
+        if dane.is_none() && demand.is_some_and(|demand| demand.leaves_out(&host)) {
+            left_out.push(host);
+            continue;
+        }
+        for ip in found {
+            if settings.reach == Reach::Everything || is_public(ip) {
+                let address = SocketAddr::new(ip, settings.port);
+                hops.push(Hop { host: host.clone(), address, dane: dane.clone() });
+            } else if why == NoRoute::NoHost {
+                why = NoRoute::Private;
+            }
+        }
+    }
+    if hops.is_empty() && why == NoRoute::NoHost && !left_out.is_empty() {
+        left_out.truncate(MAX_SHOWN);
+        why = NoRoute::Unnamed(left_out.join(", "));
     }
     hops.truncate(MAX_ADDRESSES);
     if hops.is_empty() { Err(why) } else { Ok(hops) }
@@ -207,7 +293,8 @@ mod tests {
         settings: &Settings,
         demand: Option<&Demand>,
     ) -> Result<Vec<String>, NoRoute> {
-        let hops = route(&Zone(zone), settings, "mx.own.example", "d.example", demand).await?;
+        let names = Names { dns: &Zone(zone), proving: None };
+        let hops = route(names, settings, "mx.own.example", "d.example", demand).await?;
         Ok(hops.into_iter().map(|hop| format!("{} {}", hop.host, hop.address)).collect())
     }
 

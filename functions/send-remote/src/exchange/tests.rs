@@ -1,5 +1,6 @@
 //! The client against servers that behave in every way.
 
+mod dane;
 mod policies;
 mod reuse;
 mod secured;
@@ -316,6 +317,7 @@ async fn hand(
     };
     let parcel = Parcel {
         asked,
+        is_tls_report: false,
         id: EventId::from_parts(Timestamp(1), 1),
         destination: "d.example",
         reverse_path: "me@own.example",

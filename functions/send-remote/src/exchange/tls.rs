@@ -12,6 +12,23 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
 use tokio_rustls::TlsConnector;
 
+use crate::tlsrpt::TlsFault;
+
+/// What is wrong with a certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Finding {
+    /// As reports count it.
+    pub fault: TlsFault,
+    /// As people read it.
+    pub text: String,
+}
+
+impl Finding {
+    pub(super) fn of(error: &Error) -> Finding {
+        Finding { fault: TlsFault::of(error), text: error.to_string() }
+    }
+}
+
 /// Takes any certificate, of which the peer has to have the key (RFC 7435).
 #[derive(Debug)]
 struct Opportunistic(Arc<CryptoProvider>);
@@ -56,7 +73,7 @@ impl ServerCertVerifier for Opportunistic {
 struct Judge {
     verifier: Arc<WebPkiServerVerifier>,
     is_strict: bool,
-    finding: Arc<Mutex<Option<String>>>,
+    finding: Arc<Mutex<Option<Finding>>>,
 }
 
 impl ServerCertVerifier for Judge {
@@ -71,7 +88,7 @@ impl ServerCertVerifier for Judge {
         let found =
             self.verifier.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
         if let Err(error) = &found {
-            *self.finding.lock() = Some(error.to_string());
+            *self.finding.lock() = Some(Finding::of(error));
         }
         if self.is_strict { found } else { Ok(ServerCertVerified::assertion()) }
     }
@@ -104,19 +121,22 @@ impl ServerCertVerifier for Judge {
 pub(super) struct Privacy {
     pub connector: TlsConnector,
     /// A certificate that holds for the host is asked for. What was found wrong with one.
-    pub judged: Option<Arc<Mutex<Option<String>>>>,
+    pub judged: Option<Arc<Mutex<Option<Finding>>>>,
     /// Nothing is said without it.
     pub is_required: bool,
+    /// It has to hold for a name: without one there is none.
+    pub needs_name: bool,
 }
 
 impl Privacy {
     /// With any certificate.
     pub(super) fn with_any() -> Privacy {
         let verifier = Opportunistic(Arc::new(rustls::crypto::ring::default_provider()));
-        Privacy { connector: connector(Arc::new(verifier)), judged: None, is_required: false }
+        let connector = connector(Arc::new(verifier));
+        Privacy { connector, judged: None, is_required: false, needs_name: false }
     }
 
-    pub(super) fn finding(&self) -> Option<String> {
+    pub(super) fn finding(&self) -> Option<Finding> {
         self.judged.as_ref().and_then(|finding| finding.lock().clone())
     }
 }
@@ -142,7 +162,8 @@ impl Trust {
     pub(super) fn privacy(&self, is_required: bool) -> Result<Privacy, String> {
         let (verifier, finding) = (self.verifier()?, Arc::default());
         let judge = Judge { verifier, is_strict: is_required, finding: Arc::clone(&finding) };
-        Ok(Privacy { connector: connector(Arc::new(judge)), judged: Some(finding), is_required })
+        let connector = connector(Arc::new(judge));
+        Ok(Privacy { connector, judged: Some(finding), is_required, needs_name: is_required })
     }
 
     fn verifier(&self) -> Result<Arc<WebPkiServerVerifier>, String> {
@@ -160,7 +181,8 @@ impl Trust {
     }
 }
 
-fn connector(verifier: Arc<dyn ServerCertVerifier>) -> TlsConnector {
+/// What begins TLS, with certificates judged so.
+pub(super) fn connector(verifier: Arc<dyn ServerCertVerifier>) -> TlsConnector {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider);
     let builder = match builder.with_protocol_versions(rustls::DEFAULT_VERSIONS) {

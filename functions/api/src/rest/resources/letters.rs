@@ -73,7 +73,8 @@ pub(crate) struct LetterRecipient {
 /// TLS with a valid certificate, as it was asked for.
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct LetterTlsDemand {
-    /// Who asks for it: `mta-sts` (the other domain's policy: RFC 8461), or `smart-host` (the password that it is told).
+    /// Who asks for it: `dane` (what its domain has published of the server, proved by DNSSEC: RFC 7672), `mta-sts` (the other domain's policy:
+    /// RFC 8461), or `smart-host` (the password that it is told).
     reason: &'static str,
     /// Without it nothing is sent, and the letter waits; otherwise it is only told here that there was none.
     enforced: bool,

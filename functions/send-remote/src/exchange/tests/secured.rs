@@ -30,7 +30,7 @@ async fn under_policy(mode: &str, mx: &str, name: &str, manner: Manner) -> (Hand
     (one_letter(&exchange).await, peer)
 }
 
-async fn one_letter(exchange: &Exchange) -> Handed {
+pub(super) async fn one_letter(exchange: &Exchange) -> Handed {
     letter_to(exchange, &["a@d.example"]).await
 }
 
@@ -38,6 +38,7 @@ async fn letter_to(exchange: &Exchange, recipients: &[&str]) -> Handed {
     let recipients: Vec<String> = recipients.iter().map(|one| (*one).to_owned()).collect();
     let parcel = Parcel {
         asked: None,
+        is_tls_report: false,
         id: EventId::from_parts(Timestamp(1), 1),
         destination: "d.example",
         reverse_path: "me@own.example",
@@ -50,12 +51,12 @@ async fn letter_to(exchange: &Exchange, recipients: &[&str]) -> Handed {
     exchange.hand_over(&parcel).await
 }
 
-fn demand(handed: &Handed) -> (TlsReason, bool, Option<&str>) {
+pub(super) fn demand(handed: &Handed) -> (TlsReason, bool, Option<&str>) {
     let TlsDemand { reason, is_enforced, failure } = handed.demand.as_ref().expect("a demand");
     (*reason, *is_enforced, failure.as_deref())
 }
 
-const PRIVATE: Manner = Manner { tls: Tls::Good, ..GOOD };
+pub(super) const PRIVATE: Manner = Manner { tls: Tls::Good, ..GOOD };
 
 #[tokio::test]
 async fn a_policy_that_is_met_changes_nothing() {

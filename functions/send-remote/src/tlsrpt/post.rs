@@ -1,0 +1,207 @@
+//! What sends the reports.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use pennypost_directory::{Directory, Resolved};
+use pennypost_mailstore::accept;
+use pennypost_model::event::{Accepted, AuthResults, Body, Recipient, Source, SourceKind, Stage, Via};
+use pennypost_model::{AccountKey, EventId, Timestamp, codec};
+use pennypost_ports::{ControlKey, Item, Objects, Outgoing, PortError, PortResult, Queue};
+use sha2::{Digest, Sha256};
+use tokio::sync::watch;
+
+use super::Tally;
+use super::letter::TlsReport;
+use super::sums::Sums;
+use super::tally::PARTITION;
+
+/// Items that are read at once.
+const PAGE: usize = 200;
+/// Between two times that what was counted is added to the items, at most.
+const PAUSE: Duration = Duration::from_secs(600);
+/// How long the last time takes at most, when the process stops.
+const FAREWELL: Duration = Duration::from_secs(5);
+/// After so many periods nobody wants to hear of one any more.
+const TOO_OLD: i64 = 4;
+
+/// What counts, and tells.
+#[derive(Clone)]
+pub struct TlsReports {
+    tally: Arc<Tally>,
+    directory: Directory,
+    queue: Arc<dyn Queue>,
+    objects: Arc<dyn Objects>,
+    /// The address of an account here, in whose name reports are written.
+    from: String,
+}
+
+impl TlsReports {
+    /// Reports of what is counted there, in the name of that address, which is an account's here: the keys of its domain sign.
+    #[must_use]
+    pub fn new(
+        tally: Arc<Tally>,
+        directory: Directory,
+        (queue, objects): (Arc<dyn Queue>, Arc<dyn Objects>),
+        from: &str,
+    ) -> TlsReports {
+        TlsReports { tally, directory, queue, objects, from: from.to_owned() }
+    }
+
+    /// Adds what was counted from time to time, and sends what is to be sent, until `stop` turns true.
+    pub(crate) async fn run(self, mut stop: watch::Receiver<bool>) {
+        let period = Duration::from_millis(u64::try_from(self.tally.period()).unwrap_or(u64::MAX));
+        let pause = PAUSE.min(period / 8);
+        while !*stop.borrow() {
+            let work = async {
+                tokio::time::sleep(pause).await;
+                self.tally.put_down().await;
+                if let Err(error) = self.send_due().await {
+                    tracing::warn!(%error, "reports of TLS wait");
+                }
+            };
+            tokio::select! {
+                biased;
+                changed = stop.changed() => if changed.is_err() { break },
+                () = work => {}
+            }
+        }
+        let _ = tokio::time::timeout(FAREWELL, self.tally.put_down()).await;
+    }
+
+    /// Sends a report of each domain whose period is over, a while after it: what other processes have counted comes first, and
+    /// not all reports of the world go at the same time (section 4.1).
+    pub(super) async fn send_due(&self) -> PortResult<()> {
+        let (now, period) = (self.tally.now(), self.tally.period());
+        let mut after: Option<String> = None;
+        loop {
+            let page = self.tally.control().query(PARTITION, "", after.as_deref(), PAGE).await?;
+            let is_last = page.len() < PAGE;
+            for (sort, item) in page {
+                after = Some(sort.clone());
+                let parts =
+                    sort.split_once('/').and_then(|(start, domain)| Some((start.parse().ok()?, domain)));
+                let Some((start, domain)) = parts else { continue };
+                let start: i64 = start;
+                if start + period > now.0 {
+                    return Ok(());
+                }
+                let [byte, ..] = <[u8; 32]>::from(Sha256::digest(domain));
+                if start + period + delay(period, byte) > now.0 {
+                    continue;
+                }
+                if let Err(error) = self.send(start, domain, &item).await {
+                    tracing::warn!(domain, %error, "a report of TLS waits");
+                }
+            }
+            if is_last {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Sends one, and removes its item.
+    async fn send(&self, start: i64, domain: &str, item: &Item) -> PortResult<()> {
+        let key = super::tally::key(start, domain);
+        let (now, period) = (self.tally.now(), self.tally.period());
+        let is_too_old = start + TOO_OLD * period < now.0;
+        let sums = match codec::decode::<Sums>(&item.value) {
+            Ok(sums) => sums,
+            Err(_) if is_too_old => return self.remove(&key, item).await,
+            Err(error) => return Err(PortError::Damaged { port: "control", cause: error.to_string() }),
+        };
+        let places = match self.tally.places(domain).await {
+            Ok(places) => places,
+            Err(_) if is_too_old => return self.remove(&key, item).await,
+            Err(error) => return Err(unavailable("dns", error.to_string())),
+        };
+        let account = match self.writer().await {
+            Ok(account) => account,
+            Err(_) if is_too_old => return self.remove(&key, item).await,
+            Err(error) => return Err(error),
+        };
+        if !places.is_empty() {
+            let to: Vec<String> = places.iter().map(ToString::to_string).collect();
+            let id = id(start, period, domain);
+            let report = TlsReport {
+                id,
+                domain,
+                from: &self.from,
+                to: &to,
+                period: (Timestamp(start), Timestamp(start + period - 1_000)),
+                now,
+                sums: &sums,
+            };
+            let damaged = |cause: String| PortError::Damaged { port: "queue", cause };
+            let raw = report.message().map_err(|error| damaged(error.to_string()))?;
+            let stored = accept::compressed(raw).await.map_err(|error| damaged(error.to_string()))?;
+            let recipient = |address| Recipient { account, address, via: Via::Outside };
+            let accepted = Accepted {
+                id,
+                time: now,
+                tenant: account.tenant,
+                source: Source {
+                    kind: SourceKind::Notice(account),
+                    ip: None,
+                    helo: String::new(),
+                    tls: None,
+                },
+                auth: AuthResults::default(),
+                reverse_path: String::new(),
+                recipients: to.into_iter().map(recipient).collect(),
+                body: Body::Inline(stored),
+                receipt: format!("Received: by {} id {id};\r\n\t{}\r\n", self.domain(), now.rfc5322()),
+            };
+            let body = accept::again_for_the_queue(&*self.objects, accepted).await?;
+            let outgoing = Outgoing { tenant: account.tenant, body, delay: Duration::ZERO };
+            for sent in self.queue.send_batch(Stage::InboundParse, vec![outgoing]).await {
+                sent?;
+            }
+        }
+        self.remove(&key, item).await
+    }
+
+    async fn remove(&self, key: &ControlKey, item: &Item) -> PortResult<()> {
+        self.tally.control().delete_if(key, item.version).await?;
+        Ok(())
+    }
+
+    fn domain(&self) -> &str {
+        self.from.rsplit_once('@').map_or("localhost", |(_, domain)| domain)
+    }
+
+    /// The account in whose name they go.
+    async fn writer(&self) -> PortResult<AccountKey> {
+        let found = self.directory.resolve(&self.from).await;
+        match found.map_err(|error| unavailable("directory", error.to_string()))? {
+            Resolved::Local { recipients, .. } if recipients.len() == 1 => {
+                Ok(recipients.first().map(|one| one.account).unwrap_or_default())
+            }
+            _ => {
+                let cause = format!("{} is no account's address here", self.from);
+                Err(unavailable("directory", cause))
+            }
+        }
+    }
+}
+
+fn unavailable(port: &'static str, cause: String) -> PortError {
+    PortError::Unavailable { port, cause }
+}
+
+/// How long behind the end of its period a report is sent: from an hour up to four of those of a day.
+fn delay(period: i64, byte: u8) -> i64 {
+    period / 24 + period / 8 * i64::from(byte) / 256
+}
+
+/// The id of the report about a domain and a period: the same whoever sends it.
+fn id(start: i64, period: i64, domain: &str) -> EventId {
+    let mut hash = Sha256::new();
+    hash.update(b"tls-report");
+    hash.update(start.to_be_bytes());
+    hash.update(period.to_be_bytes());
+    hash.update(domain);
+    let [a, b, c, d, e, f, g, h, i, j, ..] = <[u8; 32]>::from(hash.finalize());
+    let random = u128::from_be_bytes([0, 0, 0, 0, 0, 0, a, b, c, d, e, f, g, h, i, j]);
+    EventId::from_parts(Timestamp(start + period), random)
+}
