@@ -6,6 +6,7 @@
 mod apply;
 mod automatic;
 mod limits;
+pub mod sieve;
 
 use std::borrow::Cow;
 use std::fmt;
