@@ -24,6 +24,7 @@ mod garbage;
 mod hints;
 mod mail;
 mod references;
+mod rules;
 #[cfg(test)]
 mod segment_tests;
 mod segments;

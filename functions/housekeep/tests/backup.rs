@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use pennypost_admin::{
     Administration, By, Call, Copied, Copying, LetterDeed, LettersDone, Mail, MailboxCount, NamedLetter,
-    NewBackup, SeenLetter, Task, TaskProblem, TaskState, ToCopy, Worked,
+    NewBackup, RulesRan, RulesRun, RunPlace, SeenLetter, Task, TaskProblem, TaskState, ToCopy, Worked,
 };
 use pennypost_backend_embedded::{Embedded, Options};
 use pennypost_directory::{BinCause, Directory, DirectoryError, Page};
@@ -343,6 +343,10 @@ impl Mail for Meddled {
 
     async fn counts(&self, account: AccountKey) -> PortResult<Vec<MailboxCount>> {
         self.mail.counts(account).await
+    }
+
+    async fn run_rules(&self, run: &RulesRun, place: Option<RunPlace>) -> PortResult<Option<RulesRan>> {
+        self.mail.run_rules(run, place).await
     }
 
     async fn newest_letters(&self, account: AccountKey, limit: usize) -> PortResult<Vec<SeenLetter>> {

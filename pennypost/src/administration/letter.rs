@@ -96,7 +96,8 @@ mod tests {
     use async_trait::async_trait;
     use pennypost_admin::{
         Administration, Copied, Copying, LetterDeed, LettersDone, Mail, MailboxCount, NamedLetter, NewExport,
-        NewLetterDeed, SeenLetter, Task, TaskProblem, TaskState, ToCopy, Worked,
+        NewLetterDeed, RulesRan, RulesRun, RunPlace, SeenLetter, Task, TaskProblem, TaskState, ToCopy,
+        Worked,
     };
     use pennypost_directory::Page;
     use pennypost_fold::State;
@@ -274,6 +275,10 @@ mod tests {
 
         async fn counts(&self, account: AccountKey) -> PortResult<Vec<MailboxCount>> {
             self.mail.counts(account).await
+        }
+
+        async fn run_rules(&self, run: &RulesRun, place: Option<RunPlace>) -> PortResult<Option<RulesRan>> {
+            self.mail.run_rules(run, place).await
         }
 
         async fn newest_letters(&self, account: AccountKey, limit: usize) -> PortResult<Vec<SeenLetter>> {

@@ -349,6 +349,8 @@ actions! {
     ForwardingChange "forwarding.change" Policies Write Tenant Nobody All;
     /// Look what rules would do to one's own last letters.
     RulesTry "rules.try" Members Read Account Oneself Owner;
+    /// Run one's own rules on mail that lies in a folder, or stop that (RUL-04).
+    RulesRun "rules.run" Members Write Account Oneself Owner;
     /// Look at letters of a member that go later, and at those that were to (SND-08).
     HeldRead "held.read" Log Read Account Oneself All;
     /// Take such a letter back, or let it go at another time, or now.

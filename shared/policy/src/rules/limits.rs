@@ -100,6 +100,14 @@ pub enum RulesFault {
     /// No such folder.
     #[error("there is no such folder")]
     Folder,
+    /// No such rule.
+    #[error("there is no such rule")]
+    NoRule,
+    /// Rules that do nothing with mail that has come before.
+    #[error(
+        "no rule that is on moves, deletes, labels or marks; mail that has come before is neither forwarded nor answered"
+    )]
+    NothingForOld,
     /// No answer, or one that is too long.
     #[error("an answer has 1 to {MAX_REPLY} characters, and no control characters but ends of lines")]
     Reply,
@@ -168,6 +176,11 @@ impl RulesFault {
             }
             RulesFault::TwoPlaces => "一封邮件只能去一处：一条规则只能移动一次，或删除".to_owned(),
             RulesFault::Folder => "没有这个文件夹".to_owned(),
+            RulesFault::NoRule => "没有这条规则".to_owned(),
+            RulesFault::NothingForOld => {
+                "没有已启用的规则会移动、删除、加标签或标记邮件；对历史邮件不会转发，也不会自动回复"
+                    .to_owned()
+            }
             RulesFault::Reply => format!("自动回复须为 1 至 {MAX_REPLY} 个字符，除换行外不含控制字符"),
             RulesFault::ReplySubject => {
                 format!("自动回复的主题最多 {MAX_REPLY_SUBJECT} 个字符，且不含控制字符")

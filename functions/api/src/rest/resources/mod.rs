@@ -46,6 +46,7 @@ pub(crate) mod recovery;
 pub(crate) mod requests;
 mod roles;
 mod rules;
+mod rules_runs;
 mod second_factors;
 mod secretaries;
 mod security;
@@ -103,6 +104,7 @@ pub(crate) fn operations() -> impl Iterator<Item = &'static Operation> {
         business::OPERATIONS,
         secretaries::OPERATIONS,
         receiving::OPERATIONS,
+        rules_runs::OPERATIONS,
         held::OPERATIONS,
         own_letters::OPERATIONS,
         automatic::OPERATIONS,

@@ -505,7 +505,7 @@ fn refusal(RulesError { at, fault }: RulesError, above: &str) -> Refusal {
 }
 
 /// The same of what is found when they are asked.
-fn refused(error: AdminError, above: &str) -> Refusal {
+pub(super) fn refused(error: AdminError, above: &str) -> Refusal {
     match error {
         AdminError::Directory(DirectoryError::MemberRules(error)) => refusal(error, above),
         other => other.into(),
