@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use pennypost_admin::{AdminError, NewRulesRun, TaskState};
+use pennypost_admin::{AdminError, Administration, NewRulesRun, TaskState};
 use pennypost_api::RulesDocument;
+use pennypost_directory::DirectoryError;
 use pennypost_directory::rules::RuleAction;
 use pennypost_directory::rules::sieve::{self, SieveError};
-use pennypost_directory::{DirectoryError, MemberRules};
 use pennypost_model::Timestamp;
 use serde_json::json;
 
@@ -93,7 +93,7 @@ async fn import(
     let seen = administration.member_rules(&OPERATOR, key).await.map_err(|error| refused(error, text))?;
     let own = administration.directory().own_addresses(key).await?;
     let read = sieve::read(&script, &own).map_err(|errors| told(&errors, text))?;
-    let rules = MemberRules { rules: read.rules.clone(), ..seen.rules.clone() };
+    let rules = Administration::by_script(&seen, read.rules.clone());
     let changed = administration.change_member_rules(&OPERATOR, key, &seen, rules).await;
     let changed = changed.map_err(|error| match error {
         AdminError::Directory(DirectoryError::MemberRules(error)) => told(&[read.error(error)], text),

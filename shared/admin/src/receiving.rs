@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use pennypost_directory::rules::{Applied, Letter, Put, RulesError, RulesFault, sieve};
+use pennypost_directory::rules::{Applied, Letter, Moment, Put, Rule, RulesError, RulesFault, sieve};
 use pennypost_directory::{DirectoryError, MailAddress, MemberRules, SaidRules};
 use pennypost_model::message::Facts;
 use pennypost_model::{AccountKey, MailboxId, SystemFlags};
@@ -196,6 +196,14 @@ impl Administration {
     #[must_use]
     pub fn rules_script(&self, seen: &SeenRules, own: &[MailAddress]) -> String {
         sieve::write(&seen.rules.rules, own, self.clock.now())
+    }
+
+    /// What is said if a script says the rules on receiving: those on sending stay, behind them, and so do lists.
+    #[must_use]
+    pub fn by_script(seen: &SeenRules, rules: Vec<Rule>) -> MemberRules {
+        let sending = seen.rules.rules.iter().filter(|rule| rule.moment == Moment::Send);
+        let rules = rules.into_iter().chain(sending.cloned()).collect();
+        MemberRules { rules, ..seen.rules.clone() }
     }
 
     /// What rules would do to the member's newest letters, if these came now as they came then: the member's own, or others.

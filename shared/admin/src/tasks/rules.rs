@@ -5,7 +5,7 @@
 //! meanwhile was asked when it came. A step that is done again finds no more to do: what it has moved is gone from the folder, and flags
 //! are there. Nothing is forwarded or answered: whoever wrote the letter long ago expects nothing of it any more.
 
-use pennypost_directory::rules::{Rule, RuleAction, RulesError, RulesFault};
+use pennypost_directory::rules::{Moment, Rule, RuleAction, RulesError, RulesFault};
 use pennypost_directory::{DirectoryError, Listed, MemberRules, Page};
 use pennypost_model::codec::{decode, encode};
 use pennypost_model::{AccountId, AccountKey, TaskId, TenantId, Timestamp};
@@ -31,7 +31,7 @@ pub struct NewRulesRun {
     pub account: AccountKey,
     /// On the mail in which of his folders: its full name.
     pub folder: String,
-    /// Which rules, by their names, in the order in which they are asked anyway, whether or not they are on. Empty: all that are.
+    /// Which rules, by their names, in the order in which they are asked anyway, whether or not they are on. Empty: all on receiving that are.
     pub rules: Vec<String>,
 }
 
@@ -53,11 +53,12 @@ fn chosen(seen: &SeenRules, names: &[String]) -> Result<Vec<Rule>, AdminError> {
         }
     }
     let is_meant = |rule: &&Rule| match names {
-        [] => rule.enabled,
+        [] => rule.enabled && rule.moment == Moment::Receive,
         names => names.iter().any(|name| is_called(rule, name)),
     };
     let rules = seen.rules.rules.iter().filter(is_meant).cloned();
-    let rules: Vec<Rule> = rules.map(|rule| Rule { enabled: true, ..rule }).collect();
+    let at_once = |rule| Rule { enabled: true, moment: Moment::Receive, ..rule };
+    let rules: Vec<Rule> = rules.map(at_once).collect();
     if !rules.iter().flat_map(|rule| &rule.actions).any(is_for_old) {
         return Err(wrong(RulesFault::NothingForOld, "/rules"));
     }

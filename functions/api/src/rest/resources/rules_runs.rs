@@ -1,8 +1,8 @@
 //! Rules of a member, run on mail that lies in a folder (RUL-04), and as a script of Sieve.
 
-use pennypost_admin::{Action, AdminError, NewRulesRun, SeenRules, Task as Stored};
+use pennypost_admin::{Action, AdminError, Administration, NewRulesRun, SeenRules, Task as Stored};
 use pennypost_directory::rules::sieve::{self, SieveError};
-use pennypost_directory::{DirectoryError, MailAddress, MemberRules};
+use pennypost_directory::{DirectoryError, MailAddress};
 use pennypost_model::{AccountKey, TaskId, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -196,7 +196,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
                 let (now, own) = script_of(ask, key, &seen).await?;
                 ask.must_match(&now)?;
                 let read = sieve::read(script, &own).map_err(|errors| sieve_refusal(&errors))?;
-                let rules = MemberRules { rules: read.rules.clone(), ..seen.rules.clone() };
+                let rules = Administration::by_script(&seen, read.rules.clone());
                 let changing = ask.administration.change_member_rules(&ask.call, key, &seen, rules).await;
                 let seen = changing.map_err(|error| match error {
                     AdminError::Directory(DirectoryError::MemberRules(error)) => {
