@@ -24,6 +24,7 @@ mod providers;
 mod quarantine;
 mod receiving;
 mod recovery;
+mod rules_runs;
 mod scim;
 mod scim_edges;
 mod secretaries;
