@@ -2,9 +2,9 @@
 
 use pennypost_model::{Keyword, MailboxId, SystemFlags};
 
-use super::ANSWER_DAYS;
 use super::fault::{Position, SieveError, SieveFault};
 use super::syntax::{Argument, Command, Piece, Value};
+use super::{ANSWER_DAYS, DELETE};
 use crate::address::MailAddress;
 use crate::rules::{Folder, MAX_FORWARD_TARGETS, RuleAction, RulesFault};
 
@@ -111,7 +111,10 @@ impl Done {
                     },
                     _ => return Err(SieveFault::Argument(tag.clone()).at(argument.at)),
                 },
-                Value::Texts(pieces) if folder.is_none() && pieces.len() == 1 => folder = pieces.first(),
+                Value::Texts(pieces) if folder.is_none() && pieces.len() == 1 => {
+                    folder = pieces.first();
+                    is_trash |= argument.notes.iter().any(|note| note.text.trim() == DELETE);
+                }
                 _ => return Err(arguments(command).at(argument.at)),
             }
         }

@@ -14,7 +14,7 @@
 //! | `currentdate :zone "+0000" :value "ge"` or `"lt" "iso8601"` (RFC 5260) | time |
 //! | `currentdate :zone "+0800" /* Asia/Shanghai */ :value "ge"` or `"lt" "time"` | hours |
 //! | `allof`, `anyof`: of conditions; in a condition, of words | all, any |
-//! | `fileinto`, `discard`, `fileinto :specialuse "\\Trash"` (RFC 8579) | move, delete |
+//! | `fileinto`; `fileinto /* delete */`, `discard`, `fileinto :specialuse "\\Trash"` (RFC 8579) | move; delete |
 //! | `addflag`, `fileinto :flags` (RFC 5232) | label, read, flag |
 //! | `redirect :copy` (RFC 3894); `redirect` alone | forward; and delete |
 //! | `vacation` (RFC 5230) with a text, each seven days | reply |
@@ -57,6 +57,8 @@ const KNOWN: &[&str] = &[
     "special-use",
     "vacation",
 ];
+/// What a comment before the name of a folder says that stands for Trash, whatever that is called.
+const DELETE: &str = "delete";
 /// Days that lie between two answers to one sender.
 const ANSWER_DAYS: u64 = 7;
 

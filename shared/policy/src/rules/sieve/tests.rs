@@ -87,7 +87,7 @@ fn what_is_written_reads_as_people_would_write_it() {
     let script = script.split_once("require").expect("a require").1.replace("\r\n", "\n");
     assert_eq!(
         script,
-        r#" ["date", "fileinto", "imap4flags", "relational", "special-use"];
+        r#" ["date", "fileinto", "imap4flags", "relational"];
 
 # rule:[Bills]
 if allof (header :contains "subject" ["invoice", "say \"bill\""], allof (header :contains "from" "shop", header :contains "from" "店"), address :domain :matches "from" ["shop.example", "*.shop.example"], allof (currentdate :zone "+0800" /* Asia/Shanghai */ :value "ge" "time" "08:00:00", currentdate :zone "+0800" /* Asia/Shanghai */ :value "lt" "time" "18:00:00"))
@@ -100,7 +100,7 @@ if allof (header :contains "subject" ["invoice", "say \"bill\""], allof (header 
 # rule:[Old [one]]
 if false # allof (address :matches ["to", "cc"] ["ann@acme.example", "ann+*@acme.example", "a\\*b@acme.example", "a\\*b+*@acme.example"])
 {
-    fileinto :specialuse "\\Trash" "Trash";
+    fileinto /* delete */ "Trash";
 }
 "#
     );

@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use pennypost_model::Timestamp;
 
-use super::{ANSWER_DAYS, own_patterns};
+use super::{ANSWER_DAYS, DELETE, own_patterns};
 use crate::address::{DomainName, MailAddress};
 use crate::rules::apply::zone_named;
 use crate::rules::{Condition, Join, Moment, Rule, RuleAction, TimeOfDay, Words};
@@ -94,8 +94,9 @@ impl Writer<'_> {
                 format!("fileinto {};", quoted(&folder.name))
             }
             RuleAction::Delete => {
-                self.required.extend(["fileinto", "special-use"]);
-                format!("fileinto :specialuse {} \"Trash\";", quoted("\\Trash"))
+                self.required.insert("fileinto");
+                // `discard` would be for good, and few servers know `:specialuse`.
+                format!("fileinto /* {DELETE} */ \"Trash\";")
             }
             RuleAction::Label(keyword) => self.flag(keyword.as_str()),
             RuleAction::MarkRead => self.flag("\\Seen"),
