@@ -82,7 +82,7 @@ fn bills() -> Value {
     }])
 }
 
-/// Feature RUL-04: a member runs rules on the mail of a folder, as a task with progress, over the API; it goes on after a crash, is stopped, and changes nothing when it is run again
+/// Feature RUL-04 (part): a member runs rules on the mail of a folder, as a task with progress, over the API; it goes on after a crash, is stopped, and changes nothing when it is run again; nothing is forwarded or answered; no page
 #[tokio::test(flavor = "multi_thread")]
 async fn rules_are_run_on_the_mail_of_a_folder() {
     let it = Bench::open().await;
@@ -157,7 +157,7 @@ async fn rules_are_run_on_the_mail_of_a_folder() {
     assert_eq!(refused["errors"][0]["pointer"], "/rules");
 }
 
-/// Feature RUL-01: a member's rules as a script of Sieve, over the API, and rules on sending beside them
+/// Feature RUL-01 (part): a member's rules as a script of Sieve, over the API, and rules on sending beside them
 #[tokio::test(flavor = "multi_thread")]
 async fn rules_are_read_and_said_as_a_script() {
     let it = Bench::open().await;
