@@ -200,7 +200,7 @@ impl Administration {
         let TaskKind::Rules { account, folder, .. } = item.kind else { return Ok(Worked::Over) };
         let key = AccountKey { tenant, account };
         let Some(rules) = self.rules_of_run(tenant, id, &item.file).await? else {
-            return self.give_up_run(tenant, id, TaskProblem::NoFile).await;
+            return self.give_up_run(tenant, id, &TaskProblem::NoFile).await;
         };
         let mut run = RulesRun { account: key, folder, rules, own: Vec::new() };
         run.rules.fold_words();
@@ -215,14 +215,14 @@ impl Administration {
             }
             // In the bin nothing of it is changed.
             if self.directory.account(key).await?.is_none_or(|account| account.binned.is_some()) {
-                return self.give_up_run(tenant, id, TaskProblem::NoAccount).await;
+                return self.give_up_run(tenant, id, &TaskProblem::NoAccount).await;
             }
             let Some(claim) = self.claim_step(tenant, id, &item, &[]).await? else {
                 return Ok(Worked::Over);
             };
             let place = item.after.as_deref().and_then(read_place);
             let Some(ran) = mail.run_rules(&run, place).await? else {
-                return self.give_up_run(tenant, id, TaskProblem::NoFolder).await;
+                return self.give_up_run(tenant, id, &TaskProblem::NoFolder).await;
             };
             let counts = TaskCounts { skipped: ran.unchanged, refused: ran.damaged, ..TaskCounts::default() };
             let done = StepDone {
@@ -244,9 +244,9 @@ impl Administration {
         &self,
         tenant: TenantId,
         id: TaskId,
-        problem: TaskProblem,
+        problem: &TaskProblem,
     ) -> Result<Worked, AdminError> {
-        self.end_task(tenant, id, TaskState::Failed, Some(&problem)).await
+        self.end_task(tenant, id, TaskState::Failed, Some(problem)).await
     }
 
     /// The rules as they were when it was ordered; `None` if they are gone.

@@ -73,7 +73,7 @@ fn show(task: Stored) -> RulesRun {
         total: task.total,
         changed: task.done.saturating_sub(task.counts.skipped + task.counts.refused),
         damaged: task.counts.refused,
-        problem: task.problem.as_ref().map(problem_of),
+        problem: task.problem.map(|problem| problem_of(&problem)),
         ordered: task.created.rfc3339(),
         begun: task.begun.map(Timestamp::rfc3339),
         ended: task.ended.map(Timestamp::rfc3339),

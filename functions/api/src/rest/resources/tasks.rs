@@ -179,7 +179,7 @@ fn show(task: pennypost_admin::Task) -> Task {
         done: task.done,
         total: task.total,
         counts: TaskCounts { departments, people, groups, skipped, refused },
-        problem: task.problem.as_ref().map(problem_of),
+        problem: task.problem.map(|problem| problem_of(&problem)),
         ordered: task.created.rfc3339(),
         begun: task.begun.map(Timestamp::rfc3339),
         ended: task.ended.map(Timestamp::rfc3339),
