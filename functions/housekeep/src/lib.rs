@@ -22,6 +22,7 @@ mod domains;
 mod erasing;
 mod garbage;
 mod hints;
+mod junk;
 mod mail;
 mod references;
 mod rules;

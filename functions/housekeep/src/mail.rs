@@ -13,8 +13,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use pennypost_admin::{
-    Copied, Copying, LetterDeed, LettersDone, Mail, MailboxCount, NamedLetter, RulesRan, RulesRun, RunPlace,
-    SeenLetter, ToCopy,
+    Copied, Copying, FoundLetter, LetterDeed, LettersDone, Mail, MailboxCount, NamedLetter, RulesRan,
+    RulesRun, RunPlace, SeenLetter, ToCopy,
 };
 use pennypost_fold::{Draft, DraftError, Row, State, name};
 use pennypost_mailstore::{ChangeError, Incoming, Mailstore, Prepared, StoreError};
@@ -427,6 +427,14 @@ impl Mail for KeptMail {
 
     async fn run_rules(&self, run: &RulesRun, place: Option<RunPlace>) -> PortResult<Option<RulesRan>> {
         crate::rules::run(&self.store, run, place).await.map_err(port_error)
+    }
+
+    async fn letter(&self, account: AccountKey, folder: &str, uid: Uid) -> PortResult<Option<FoundLetter>> {
+        crate::junk::letter(&self.store, account, folder, uid).await.map_err(port_error)
+    }
+
+    async fn into_junk(&self, account: AccountKey, letter: Rid) -> PortResult<bool> {
+        crate::junk::into_junk(&self.store, account, letter).await.map_err(port_error)
     }
 
     async fn counts(&self, account: AccountKey) -> PortResult<Vec<MailboxCount>> {

@@ -159,7 +159,8 @@ pub use keys::{ApiKey, Holder, KeyId, MAX_KEYS, NewKey, NotAuthentic};
 pub use last_week::LastWeek;
 pub use limits::Names;
 pub use mail::{
-    Copied, Copying, LettersDone, Mail, MailboxCount, RulesRan, RulesRun, RunPlace, SeenLetter, ToCopy,
+    Copied, Copying, FoundLetter, LettersDone, Mail, MailboxCount, RulesRan, RulesRun, RunPlace, SeenLetter,
+    ToCopy,
 };
 pub use members::{MadeMember, NewMember};
 pub use mobiles::MobileLogin;
@@ -207,7 +208,7 @@ pub use statistics::{
 pub use subscriptions::{NewSubscription, SeenSubscription, SubscriptionChange, Unread};
 pub use tags::senders_name;
 pub use tasks::{
-    LetterDeed, MAX_LETTERS_AT_ONCE, NamedLetter, NewBackup, NewExport, NewImport, NewLetterDeed,
+    LetterDeed, MAX_LETTERS_AT_ONCE, NamedByUid, NamedLetter, NewBackup, NewExport, NewImport, NewLetterDeed,
     NewRulesRun, Swept, Table, Task, TaskCounts, TaskKind, TaskProblem, TaskState, Worked,
 };
 pub use tenants::TenantChange;

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use pennypost_directory::{MailAddress, MemberRules};
 use pennypost_model::message::Card;
-use pennypost_model::{AccountKey, MailboxId, MailboxRole, Seq, Timestamp, Uid};
+use pennypost_model::{AccountKey, MailboxId, MailboxRole, Rid, Seq, Timestamp, Uid};
 use pennypost_ports::PortResult;
 
 use crate::{LetterDeed, NamedLetter};
@@ -48,6 +48,12 @@ pub trait Mail: Send + Sync {
     /// and found to be done if it is run there again. `None` where the folder is not there.
     async fn run_rules(&self, run: &RulesRun, place: Option<RunPlace>) -> PortResult<Option<RulesRan>>;
 
+    /// A letter, by the full name of its folder and its UID there.
+    async fn letter(&self, account: AccountKey, folder: &str, uid: Uid) -> PortResult<Option<FoundLetter>>;
+
+    /// Moves a letter into Junk, wherever it is; `false` if it is there already, or nowhere.
+    async fn into_junk(&self, account: AccountKey, letter: Rid) -> PortResult<bool>;
+
     /// What the mailboxes of an account hold, in the order in which they were made.
     async fn counts(&self, account: AccountKey) -> PortResult<Vec<MailboxCount>>;
 
@@ -65,6 +71,15 @@ pub enum LettersDone {
     Some,
     /// Somebody else has changed the account meanwhile, and nothing was done.
     Overtaken,
+}
+
+/// A letter of a member.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundLetter {
+    /// What it is known by, wherever it is moved.
+    pub rid: Rid,
+    /// Who wrote it to whom about what, cut.
+    pub card: Card,
 }
 
 /// Rules that are run on a folder.

@@ -17,6 +17,7 @@ mod export;
 mod import;
 mod letters;
 mod rules;
+mod spam;
 mod work;
 
 use std::sync::Arc;
@@ -25,7 +26,7 @@ use std::time::Duration;
 use pennypost_directory::{DepartmentId, DirectoryError, Listed, Page};
 use pennypost_model::codec::{Versioned, encode};
 use pennypost_model::event::{Event, House, Stage};
-use pennypost_model::{AccountId, MailboxId, TaskId, TenantId, Timestamp};
+use pennypost_model::{AccountId, MailboxId, Rid, TaskId, TenantId, Timestamp};
 use pennypost_organisation::{Kind, READING, Rows};
 use pennypost_ports::{ControlKey, Expected, Objects, Outgoing, PortError, Queue};
 use pennypost_text::{Lang, Text, say};
@@ -42,6 +43,7 @@ use crate::{AdminError, Administration, Conflict, Invalid};
 pub use backup::NewBackup;
 pub use letters::{LetterDeed, MAX_LETTERS_AT_ONCE, NamedLetter, NewLetterDeed};
 pub use rules::NewRulesRun;
+pub use spam::NamedByUid;
 pub use work::Worked;
 
 /// Bytes of a file that is imported.
@@ -136,6 +138,21 @@ pub enum TaskKind {
         /// The rules, by their names then.
         rules: Vec<String>,
     },
+    /// Moves a letter into Junk that a member has reported as spam (RCV-10).
+    Spam {
+        /// Whose.
+        account: AccountId,
+        /// Its address.
+        address: String,
+        /// The letter.
+        rid: Rid,
+        /// Its author's address, as its card has it.
+        from: String,
+        /// Its subject likewise.
+        subject: String,
+        /// Its author was put into the blacklist.
+        refused: bool,
+    },
 }
 
 /// A kind of table.
@@ -179,6 +196,7 @@ impl TaskKind {
             TaskKind::Letters { deed: LetterDeed::Show, .. } => "letters-shown",
             TaskKind::Letters { deed: LetterDeed::Delete, .. } => "letters-deleted",
             TaskKind::Rules { .. } => "rules",
+            TaskKind::Spam { .. } => "spam-report",
         }
     }
 
@@ -194,7 +212,8 @@ impl TaskKind {
             },
             TaskKind::Backup { address, .. }
             | TaskKind::Letters { address, .. }
-            | TaskKind::Rules { address, .. } => address,
+            | TaskKind::Rules { address, .. }
+            | TaskKind::Spam { address, .. } => address,
         }
     }
 
@@ -202,8 +221,9 @@ impl TaskKind {
         matches!(self, TaskKind::Letters { .. })
     }
 
-    const fn is_of_rules(&self) -> bool {
-        matches!(self, TaskKind::Rules { .. })
+    /// Do members order it of their own mail?
+    const fn is_of_members(&self) -> bool {
+        matches!(self, TaskKind::Rules { .. } | TaskKind::Spam { .. })
     }
 
     /// What it is in the log of operations.
@@ -214,6 +234,7 @@ impl TaskKind {
             TaskKind::Backup { .. } => Action::AccountBackup,
             TaskKind::Letters { deed, .. } => deed.action(),
             TaskKind::Rules { .. } => Action::RulesRun,
+            TaskKind::Spam { .. } => Action::SpamReport,
         }
     }
 
@@ -232,6 +253,7 @@ impl TaskKind {
             (TaskKind::Letters { deed: LetterDeed::Show, .. }, _) => &[Action::LetterShow],
             (TaskKind::Letters { deed: LetterDeed::Delete, .. }, _) => &[Action::LetterDelete],
             (TaskKind::Rules { .. }, _) => &[Action::RulesRun],
+            (TaskKind::Spam { .. }, _) => &[Action::SpamReport],
         }
     }
 }
@@ -666,11 +688,12 @@ impl Administration {
             return Ok(item.clone().shown(id));
         }
         rules::may_run(&kind, &newest, now)?;
+        spam::may_report(&kind, &newest, now)?;
         // What the operator does to letters neither waits for the tenant's own tasks, nor keeps these waiting; nor do members.
         let is_like = |item: &Item| {
             item.kind.is_of_letters() == kind.is_of_letters()
-                && !item.kind.is_of_rules()
-                && !kind.is_of_rules()
+                && !item.kind.is_of_members()
+                && !kind.is_of_members()
         };
         if newest.iter().filter(|(_, item)| !item.state.is_over() && is_like(item)).count() >= MAX_OPEN {
             return Err(Invalid::TooMany { limit: MAX_OPEN }.into());

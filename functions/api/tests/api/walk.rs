@@ -84,6 +84,7 @@ fn body(route: &Route, of: &Tenant) -> Option<Value> {
         }] }),
         "try-member-rules" => json!({ "rules": null }),
         "run-member-rules" => json!({ "folder": "INBOX" }),
+        "report-spam" | "refuse-sender" => json!({ "folder": "INBOX", "uid": 1 }),
         "change-member-rules-script" => json!("if true { addflag \"new\"; }"),
         "add-alias" => {
             json!({ "address": format!("new-alias@{domain}"), "targets": [format!("member@{domain}")] })
@@ -568,8 +569,10 @@ async fn everybody_does_what_the_table_says() {
                     "finish-recovery-address",
                     "finish-mobile",
                     "finish-forward-target",
-                    // There are no rules yet.
+                    // There are no rules yet, and no letters.
                     "run-member-rules",
+                    "report-spam",
+                    "refuse-sender",
                 ]
                 .contains(&&*route.name);
                 let has_no_factor = [

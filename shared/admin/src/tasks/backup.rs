@@ -243,7 +243,8 @@ impl Administration {
                 TaskKind::Import { .. }
                 | TaskKind::Export { .. }
                 | TaskKind::Letters { .. }
-                | TaskKind::Rules { .. } => None,
+                | TaskKind::Rules { .. }
+                | TaskKind::Spam { .. } => None,
             }));
             let Some(next) = next else { return Ok(waiting) };
             page.after = Some(next);

@@ -31,7 +31,11 @@ pub struct NamedByUid {
 }
 
 /// Some reports of an account in a day.
-pub(super) fn may_report(kind: &TaskKind, newest: &[(String, Item)], now: Timestamp) -> Result<(), AdminError> {
+pub(super) fn may_report(
+    kind: &TaskKind,
+    newest: &[(String, Item)],
+    now: Timestamp,
+) -> Result<(), AdminError> {
     let TaskKind::Spam { account, .. } = kind else { return Ok(()) };
     let is_own = |item: &Item| matches!(item.kind, TaskKind::Spam { account: of, .. } if of == *account);
     let is_recent = |item: &Item| now.0.saturating_sub(item.created.0) < DAY;
@@ -153,9 +157,7 @@ impl Administration {
             return Ok(Worked::More);
         }
         if self.directory.account(key).await?.is_none_or(|account| account.binned.is_some()) {
-            return self
-                .end_task(tenant, id, TaskState::Failed, Some(&TaskProblem::NoAccount))
-                .await;
+            return self.end_task(tenant, id, TaskState::Failed, Some(&TaskProblem::NoAccount)).await;
         }
         let Some(claim) = self.claim_step(tenant, id, item, &[]).await? else { return Ok(Worked::Over) };
         let is_moved = self.mail()?.into_junk(key, rid).await?;

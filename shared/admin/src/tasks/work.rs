@@ -105,6 +105,7 @@ impl Administration {
             TaskKind::Backup { .. } => self.back_up(tenant, id, &item, until).await,
             TaskKind::Letters { .. } => self.do_to_letters(tenant, id, &item, until).await,
             TaskKind::Rules { .. } => Box::pin(self.run_rules(tenant, id, &item, until)).await,
+            TaskKind::Spam { .. } => Box::pin(self.move_spam(tenant, id, &item, until)).await,
         };
         match worked {
             Err(AdminError::Directory(DirectoryError::NoDepartment(name))) => {
@@ -130,6 +131,9 @@ impl Administration {
         };
         if let TaskKind::Rules { account, .. } = item.kind {
             return Ok(Administration::may_still_run_rules(&actor, AccountKey { tenant, account }));
+        }
+        if let TaskKind::Spam { account, .. } = item.kind {
+            return Ok(Administration::may_still_report(&actor, AccountKey { tenant, account }));
         }
         if let TaskKind::Backup { from, to, .. } = item.kind {
             let call = Call { actor, origin: item.origin };

@@ -56,6 +56,7 @@ pub(crate) mod sessions;
 mod sign_in_rules;
 mod sign_ins;
 pub(crate) mod sign_ups;
+mod spam;
 mod statistics;
 mod subscriptions;
 mod tags;
@@ -105,6 +106,7 @@ pub(crate) fn operations() -> impl Iterator<Item = &'static Operation> {
         secretaries::OPERATIONS,
         receiving::OPERATIONS,
         rules_runs::OPERATIONS,
+        spam::OPERATIONS,
         held::OPERATIONS,
         own_letters::OPERATIONS,
         automatic::OPERATIONS,
