@@ -33,6 +33,7 @@ mod sessions;
 mod sign_in;
 mod sign_ups;
 mod sms_factor;
+mod spam;
 mod statistics;
 mod subscriptions;
 mod support;
