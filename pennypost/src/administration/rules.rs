@@ -183,6 +183,7 @@ The file holds one rule, as `set` has several.")]
   pennypost rules forward ann@example.com --off
 An organisation lets its members forward by `pennypost sending forwarding`.")]
     Forward(ForwardArgs),
+    /// As a script, and on mail that lies in a folder
     #[command(flatten)]
     Script(ScriptCommand),
     /// Show what rules would do to a member's last letters; nothing is changed

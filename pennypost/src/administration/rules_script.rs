@@ -244,15 +244,15 @@ mod tests {
             (&ran[0]["state"], &ran[0]["folder"], &ran[0]["looked_at"], &ran[0]["changed"]),
             (&json!("done"), &json!("INBOX"), &json!(11), &json!(6))
         );
-        let state = state(&it).await;
-        let rows = |id| state.mailbox(id).expect("a folder").rows.len();
+        let after = state(&it).await;
+        let rows = |id| after.mailbox(id).expect("a folder").rows.len();
         assert_eq!((rows(MailboxId::INBOX), rows(bills), rows(MailboxId::TRASH)), (5, 5, 1));
-        let label = |flags| state.flags(flags).keywords.iter().any(|keyword| keyword.as_str() == "unpaid");
-        assert!(state.mailbox(bills).expect("a folder").rows.iter().all(|row| label(row.flags)));
+        let label = |flags| after.flags(flags).keywords.iter().any(|keyword| keyword.as_str() == "unpaid");
+        assert!(after.mailbox(bills).expect("a folder").rows.iter().all(|row| label(row.flags)));
         // Again, it changes nothing; and a rule that is off is run where it is named.
         let again = run(&it, &format!("run {address} INBOX")).await.expect("run");
         assert_eq!((&again[0]["looked_at"], &again[0]["changed"]), (&json!(5), &json!(0)));
-        assert_eq!(state(&it).await.seq, state.seq, "nothing was written");
+        assert_eq!(state(&it).await.seq, after.seq, "nothing was written");
         let named = run(&it, &format!("run {address} INBOX --rule off")).await.expect("run");
         assert_eq!(named[0]["changed"], json!(5));
         let said = done(&it, &format!("rules run {address} Bills"), false).await.expect("run").join("\n");

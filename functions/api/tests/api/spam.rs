@@ -25,9 +25,9 @@ async fn letters_are_reported_and_senders_refused() {
         let raw = format!("From: {from}\r\nSubject: {subject}\r\n\r\nhello\r\n");
         let event = RandomIds.event(office.clock.now());
         let letter = Incoming::prepare(raw.as_bytes(), event, FlagSet::default(), Timestamp(77_000));
-        let (actor, letter) = (Actor::Member(Protocol::Import), letter.expect("prepares"));
+        let (actor, letters) = (Actor::Member(Protocol::Import), [letter.expect("prepares")]);
         let storing =
-            office.store.store(member, state().await, &actor, MailboxId::INBOX, &[letter], |_| Ok(()));
+            office.store.store(member, state().await, &actor, MailboxId::INBOX, &letters, |_| Ok(()));
         storing.await.expect("stores");
     }
     let uids: Vec<u32> = {
