@@ -183,7 +183,8 @@ The file holds one rule, as `set` has several.")]
   pennypost rules forward ann@example.com --off
 An organisation lets its members forward by `pennypost sending forwarding`.")]
     Forward(ForwardArgs),
-    /// As a script, and on mail that lies in a folder
+    // Each of its commands says what it is.
+    #[allow(missing_docs)]
     #[command(flatten)]
     Script(ScriptCommand),
     /// Show what rules would do to a member's last letters; nothing is changed
