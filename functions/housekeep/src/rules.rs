@@ -19,7 +19,7 @@ use pennypost_ports::Consistency;
 /// Letters of an entry.
 const SLICE: usize = 100;
 /// Letters that are looked at for one load of the account.
-const AT_ONCE: u64 = 2_000;
+const AT_ONCE: u64 = 1_000;
 
 /// What rules do to letters of a slice.
 #[derive(Default)]
