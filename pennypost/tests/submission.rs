@@ -259,7 +259,7 @@ async fn a_letter_to_oneself_is_there_twice_and_one_without_a_copy_once() {
     assert_eq!(office.mailbox("ann", "Sent").await.0, 1);
 }
 
-/// Feature RUL-01 (part): rules on receiving, several each, over SMTP in and IMAP out
+/// Feature RUL-01: rules on receiving, several each, over SMTP in and IMAP out
 /// Feature RUL-03 (part): moved to an own folder, deleted, labelled, read, flagged; no copy
 /// Feature RCV-07 (part): what a member's blacklist names goes to Junk, also a colleague's; it is not refused
 #[tokio::test(flavor = "multi_thread")]
@@ -339,7 +339,7 @@ async fn letters_go_where_their_readers_rules_say() {
     assert!(version.starts_with("member-rules:"), "{version}");
 }
 
-/// Feature RUL-01 (part): a rule on sending puts the writer's copy into his own folder, over SMTP in and IMAP out
+/// Feature RUL-01: a rule on sending puts the writer's copy into his own folder, over SMTP in and IMAP out
 /// Feature RUL-03 (part): on sending: moved to an own folder, labelled, flagged; no copy to others
 #[tokio::test(flavor = "multi_thread")]
 async fn copies_of_what_one_sends_go_where_ones_rules_say() {

@@ -549,7 +549,7 @@ mod tests {
     use super::super::tests::done;
     use crate::test_office::{self, documents};
 
-    /// Feature RUL-01 (part): said and shown by commands, too
+    /// Feature RUL-01: said and shown by commands, too
     /// Feature RUL-04 (part): what rules would do to the last letters is shown
     /// Feature RUL-05: the order is changed, a rule switched off and removed
     #[tokio::test(flavor = "multi_thread")]

@@ -177,7 +177,7 @@ mod tests {
         path.display().to_string()
     }
 
-    /// Feature RUL-01 (part): rules are exported as a script of Sieve and imported from one, by commands
+    /// Feature RUL-01: rules are exported as a script of Sieve and imported from one, by commands
     #[tokio::test(flavor = "multi_thread")]
     async fn rules_go_out_as_a_script_and_come_back() {
         let it = test_office::office().await;

@@ -572,7 +572,7 @@ mod tests {
         }
     }
 
-    /// Feature RUL-01 (part): several rules of a member on receiving, and on sending about the copy in Sent
+    /// Feature RUL-01: several rules of a member on receiving, and on sending about the copy in Sent
     #[test]
     fn a_members_rules_are_asked_about_what_the_inbox_gets() {
         use crate::rules::{Condition, Folder, Join, Moment, Rule, RuleAction, Words};

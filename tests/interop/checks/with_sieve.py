@@ -1,4 +1,4 @@
-# Feature RUL-01 (part): rules are exported as a script that Pigeonhole (RFC 5228) compiles and carries out alike
+# Feature RUL-01: rules are exported as a script that Pigeonhole (RFC 5228) compiles and carries out alike
 """A member's rules as Debian's Pigeonhole understands them: the script is compiled, and asked about letters."""
 
 import json

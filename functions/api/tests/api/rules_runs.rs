@@ -157,7 +157,7 @@ async fn rules_are_run_on_the_mail_of_a_folder() {
     assert_eq!(refused["errors"][0]["pointer"], "/rules");
 }
 
-/// Feature RUL-01 (part): a member's rules as a script of Sieve, over the API, and rules on sending beside them
+/// Feature RUL-01: a member's rules as a script of Sieve, over the API, and rules on sending beside them
 #[tokio::test(flavor = "multi_thread")]
 async fn rules_are_read_and_said_as_a_script() {
     let it = Bench::open().await;

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::support::{Office, permissions};
 
-/// Feature RCV-10 (part): a member reports a letter, which goes into Junk, and refuses its sender in the same step; reports are listed for him and for administrators, over the API; scanners do not learn from it, no page
+/// Feature RCV-10: a member reports a letter, which goes into Junk, and refuses its sender in the same step; reports are listed for him and for administrators, over the API; no page shows it yet
 /// Feature RCV-19 (part): a sender is refused by his letter, over the API; contacts are missing
 /// Feature RCV-07 (part): also from reporting spam and by a letter, over the API
 #[tokio::test(flavor = "multi_thread")]
