@@ -259,7 +259,7 @@ async fn a_letter_to_oneself_is_there_twice_and_one_without_a_copy_once() {
     assert_eq!(office.mailbox("ann", "Sent").await.0, 1);
 }
 
-/// Feature RUL-01 (part): rules on receiving, several each, over SMTP in and IMAP out; none on sending
+/// Feature RUL-01: rules on receiving, several each, over SMTP in and IMAP out
 /// Feature RUL-03 (part): moved to an own folder, deleted, labelled, read, flagged; no copy
 /// Feature RCV-07 (part): what a member's blacklist names goes to Junk, also a colleague's; it is not refused
 #[tokio::test(flavor = "multi_thread")]
@@ -337,6 +337,52 @@ async fn letters_go_where_their_readers_rules_say() {
     let [.., by, version, rule] = &of_bob.reasons[..] else { panic!("{of_bob:?}") };
     assert_eq!([by, rule], ["rule:submission", "member-rule:bills"]);
     assert!(version.starts_with("member-rules:"), "{version}");
+}
+
+/// Feature RUL-01: a rule on sending puts the writer's copy into his own folder, over SMTP in and IMAP out
+/// Feature RUL-03 (part): on sending: moved to an own folder, labelled, flagged; no copy to others
+#[tokio::test(flavor = "multi_thread")]
+async fn copies_of_what_one_sends_go_where_ones_rules_say() {
+    use pennypost_directory::MemberRules;
+    use pennypost_directory::rules::{Condition, Folder, Join, Moment, Rule, RuleAction, Words};
+    use pennypost_model::Keyword;
+    use pennypost_model::journal::{Actor, Protocol};
+    let office = Office::open().await;
+    let ann = office.directory.account_at("ann@t.test").await.unwrap().unwrap().key;
+    let live = Mailroom::new(office.store.clone()).account(ann).await.unwrap();
+    let member = Actor::Member(Protocol::Imap);
+    let id = live.change(&member, |draft| draft.create_mailbox("Clients", None)).await.unwrap().1;
+    let rule = |moment, actions| Rule {
+        name: format!("{moment:?}"),
+        enabled: true,
+        moment,
+        join: Join::All,
+        conditions: vec![Condition::Recipient(Words { join: Join::Any, words: vec!["bob@".to_owned()] })],
+        actions,
+        stop: true,
+    };
+    let label = RuleAction::Label(Keyword::parse("offer").unwrap());
+    let folder = RuleAction::Move(Folder { id, name: "Clients".to_owned() });
+    let rules = MemberRules {
+        rules: vec![
+            rule(Moment::Receive, vec![RuleAction::Delete]),
+            rule(Moment::Send, vec![label, RuleAction::Flag, folder]),
+        ],
+        ..MemberRules::default()
+    };
+    assert_eq!(office.directory.change_member_rules(ann, &MemberRules::default(), &rules).await, Ok(true));
+    for to in ["bob@t.test", "eve@t.test"] {
+        let letter = format!("From: Ann <ann@t.test>\r\nTo: {to}\r\nSubject: offer\r\n\r\nhello");
+        hand_in(&office, "ann@t.test", &[to], &letter).await;
+    }
+    let events = office.accepted().await;
+    office.handle([events.clone(), events.clone()].concat()).await;
+    office.handle(events).await;
+    let (count, flags) = office.mailbox("ann", "Clients").await;
+    let has = |flag: &str| flags.contains(flag);
+    assert_eq!((count, has("offer"), has("\\Flagged"), has("\\Seen")), (1, true, true, true), "{flags}");
+    assert_eq!((office.mailbox("ann", "Sent").await.0, office.mailbox("ann", "Trash").await.0), (1, 0));
+    assert_eq!((office.mailbox("bob", "INBOX").await.0, office.mailbox("eve", "INBOX").await.0), (1, 1));
 }
 
 /// What is taken back comes into Drafts, once, and is no letter that anybody got; what goes comes to its reader, and senders

@@ -22,8 +22,10 @@ mod domains;
 mod erasing;
 mod garbage;
 mod hints;
+mod junk;
 mod mail;
 mod references;
+mod rules;
 #[cfg(test)]
 mod segment_tests;
 mod segments;

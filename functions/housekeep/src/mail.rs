@@ -13,7 +13,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use pennypost_admin::{
-    Copied, Copying, LetterDeed, LettersDone, Mail, MailboxCount, NamedLetter, SeenLetter, ToCopy,
+    Copied, Copying, FoundLetter, LetterDeed, LettersDone, Mail, MailboxCount, NamedLetter, RulesRan,
+    RulesRun, RunPlace, SeenLetter, ToCopy,
 };
 use pennypost_fold::{Draft, DraftError, Row, State, name};
 use pennypost_mailstore::{ChangeError, Incoming, Mailstore, Prepared, StoreError};
@@ -422,6 +423,18 @@ impl Mail for KeptMail {
         let state = self.store.load(account, Consistency::Strong).await.map_err(port_error)?;
         let held = held_of(&state, letters);
         Ok(held.into_iter().filter(|held| held.is_after(deed)).count() as u64)
+    }
+
+    async fn run_rules(&self, run: &RulesRun, place: Option<RunPlace>) -> PortResult<Option<RulesRan>> {
+        crate::rules::run(&self.store, run, place).await.map_err(port_error)
+    }
+
+    async fn letter(&self, account: AccountKey, folder: &str, uid: Uid) -> PortResult<Option<FoundLetter>> {
+        crate::junk::letter(&self.store, account, folder, uid).await.map_err(port_error)
+    }
+
+    async fn into_junk(&self, account: AccountKey, letter: Rid) -> PortResult<bool> {
+        crate::junk::into_junk(&self.store, account, letter).await.map_err(port_error)
     }
 
     async fn counts(&self, account: AccountKey) -> PortResult<Vec<MailboxCount>> {

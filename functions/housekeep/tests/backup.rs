@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use pennypost_admin::{
-    Administration, By, Call, Copied, Copying, LetterDeed, LettersDone, Mail, MailboxCount, NamedLetter,
-    NewBackup, SeenLetter, Task, TaskProblem, TaskState, ToCopy, Worked,
+    Administration, By, Call, Copied, Copying, FoundLetter, LetterDeed, LettersDone, Mail, MailboxCount,
+    NamedLetter, NewBackup, RulesRan, RulesRun, RunPlace, SeenLetter, Task, TaskProblem, TaskState, ToCopy,
+    Worked,
 };
 use pennypost_backend_embedded::{Embedded, Options};
 use pennypost_directory::{BinCause, Directory, DirectoryError, Page};
@@ -19,7 +20,7 @@ use pennypost_mailstore::{Incoming, Mailroom, Mailstore, Prepared, names};
 use pennypost_model::event::{Event, House};
 use pennypost_model::journal::{Actor, Protocol};
 use pennypost_model::message::Sidecar;
-use pennypost_model::{AccountKey, FlagSet, MailboxId, Seq, SystemFlags, TenantId, Timestamp};
+use pennypost_model::{AccountKey, FlagSet, MailboxId, Rid, Seq, SystemFlags, TenantId, Timestamp, Uid};
 use pennypost_ports::{Clock, Consistency, Ids, PortResult, RandomIds};
 use pennypost_runtime::Handler;
 
@@ -343,6 +344,18 @@ impl Mail for Meddled {
 
     async fn counts(&self, account: AccountKey) -> PortResult<Vec<MailboxCount>> {
         self.mail.counts(account).await
+    }
+
+    async fn run_rules(&self, run: &RulesRun, place: Option<RunPlace>) -> PortResult<Option<RulesRan>> {
+        self.mail.run_rules(run, place).await
+    }
+
+    async fn letter(&self, account: AccountKey, folder: &str, uid: Uid) -> PortResult<Option<FoundLetter>> {
+        self.mail.letter(account, folder, uid).await
+    }
+
+    async fn into_junk(&self, account: AccountKey, letter: Rid) -> PortResult<bool> {
+        self.mail.into_junk(account, letter).await
     }
 
     async fn newest_letters(&self, account: AccountKey, limit: usize) -> PortResult<Vec<SeenLetter>> {

@@ -6,7 +6,9 @@ use pennypost_directory::{Account, DepartmentId, DepartmentTree, Directory, Dire
 use pennypost_hooks::{Notice, NoticeKind, Subscription, Waiting, WaitingFor};
 use pennypost_mailstore::{Mailstore, StoreError};
 use pennypost_model::journal::{Add, Op};
-use pennypost_model::{AccountId, AccountKey, MailboxId, MailboxRole, Rid, Seq, TenantId, Timestamp};
+use pennypost_model::{
+    AccountId, AccountKey, MailboxId, MailboxRole, Rid, Seq, SystemFlags, TenantId, Timestamp,
+};
 use pennypost_ports::Consistency;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
@@ -116,6 +118,11 @@ impl<'a> Letters<'a> {
             Op::Add(add) if ![MailboxId::SENT, MailboxId::DRAFTS].contains(&add.mailbox) => Some(add),
             _ => None,
         });
+        // Nor does their copy of it that a rule on sending has put elsewhere.
+        let is_copy = |add: &Add| {
+            add.flags.system.contains(SystemFlags::SEEN) && !add.receipt.starts_with("Delivered-To:")
+        };
+        let added = added.filter(|add| !is_copy(add));
         let notice = |add: &Add| {
             let rid = Rid::new(seq, add.index);
             let mut data = about(key, known);

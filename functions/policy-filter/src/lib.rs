@@ -529,11 +529,11 @@ fn known_by(parsed: &Parsed, writer: &MailAddress) -> String {
     author.map_or_else(|| writer.domain().to_string(), |author| author.to_string())
 }
 
-/// Are the recipient's rules asked? Not about what he sends, what others get, and what nobody was meant to get.
+/// Are the recipient's rules asked? Not about what others get, and what nobody was meant to get.
 fn is_asked(recipient: &Recipient) -> bool {
     match recipient.via {
-        Via::Direct | Via::Alias | Via::Group => true,
-        Via::Sent | Via::Outside | Via::CatchAll | Via::Drafts => false,
+        Via::Direct | Via::Alias | Via::Group | Via::Sent => true,
+        Via::Outside | Via::CatchAll | Via::Drafts => false,
     }
 }
 

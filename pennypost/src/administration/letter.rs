@@ -95,15 +95,16 @@ mod tests {
 
     use async_trait::async_trait;
     use pennypost_admin::{
-        Administration, Copied, Copying, LetterDeed, LettersDone, Mail, MailboxCount, NamedLetter, NewExport,
-        NewLetterDeed, SeenLetter, Task, TaskProblem, TaskState, ToCopy, Worked,
+        Administration, Copied, Copying, FoundLetter, LetterDeed, LettersDone, Mail, MailboxCount,
+        NamedLetter, NewExport, NewLetterDeed, RulesRan, RulesRun, RunPlace, SeenLetter, Task, TaskProblem,
+        TaskState, ToCopy, Worked,
     };
     use pennypost_directory::Page;
     use pennypost_fold::State;
     use pennypost_housekeep::KeptMail;
     use pennypost_mailstore::Mailroom;
     use pennypost_model::journal::{Actor, DeleteReason, Protocol};
-    use pennypost_model::{AccountKey, EventId, MailboxId, Seq, TaskId, Timestamp, UidSet};
+    use pennypost_model::{AccountKey, EventId, MailboxId, Rid, Seq, TaskId, Timestamp, Uid, UidSet};
     use pennypost_organisation::Kind;
     use pennypost_ports::{Consistency, PortError, PortResult};
 
@@ -274,6 +275,23 @@ mod tests {
 
         async fn counts(&self, account: AccountKey) -> PortResult<Vec<MailboxCount>> {
             self.mail.counts(account).await
+        }
+
+        async fn run_rules(&self, run: &RulesRun, place: Option<RunPlace>) -> PortResult<Option<RulesRan>> {
+            self.mail.run_rules(run, place).await
+        }
+
+        async fn letter(
+            &self,
+            account: AccountKey,
+            folder: &str,
+            uid: Uid,
+        ) -> PortResult<Option<FoundLetter>> {
+            self.mail.letter(account, folder, uid).await
+        }
+
+        async fn into_junk(&self, account: AccountKey, letter: Rid) -> PortResult<bool> {
+            self.mail.into_junk(account, letter).await
         }
 
         async fn newest_letters(&self, account: AccountKey, limit: usize) -> PortResult<Vec<SeenLetter>> {

@@ -23,6 +23,7 @@ mod profile;
 mod quarantine;
 mod role;
 mod rules;
+mod rules_script;
 mod scanning;
 mod second_factor;
 mod secretary;
@@ -146,6 +147,7 @@ fn refused(error: AdminError, text: &Text) -> Failed {
         AdminError::Conflict(Conflict::DomainLocked) => say!(text, "domain-locked"),
         AdminError::Conflict(Conflict::NotConfirmed) => say!(text, "not-confirmed"),
         AdminError::Conflict(Conflict::TaskOver) => say!(text, "task-over"),
+        AdminError::Conflict(Conflict::RulesRunning) => say!(text, "rules-running"),
         AdminError::Conflict(Conflict::LettersFull { letters, megabytes }) => {
             say!(text, "held-full", letters = letters, megabytes = megabytes)
         }

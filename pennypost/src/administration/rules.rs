@@ -13,6 +13,7 @@ use pennypost_model::{AccountKey, Timestamp};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use super::rules_script::{self, ScriptCommand};
 use super::{OPERATOR, refused};
 use crate::office::Office;
 use crate::print::{Output, clean, time};
@@ -182,6 +183,10 @@ The file holds one rule, as `set` has several.")]
   pennypost rules forward ann@example.com --off
 An organisation lets its members forward by `pennypost sending forwarding`.")]
     Forward(ForwardArgs),
+    // Each of its commands says what it is.
+    #[allow(missing_docs)]
+    #[command(flatten)]
+    Script(ScriptCommand),
     /// Show what rules would do to a member's last letters; nothing is changed
     #[command(after_help = "Examples:
   pennypost rules check ann@example.com
@@ -270,6 +275,7 @@ pub async fn run(
             let say = |automatic: &mut Automatic| args.say(&mut automatic.forward, text);
             change_automatic(office, &args.member, say, text, output).await
         }
+        RulesCommand::Script(command) => rules_script::run(office, command, text, output).await,
         RulesCommand::Check { member, file, letters } => {
             let key = office.account(member, text).await?.key;
             let rules = file.as_deref().map(|file| rules_in(file, text)).transpose()?;
@@ -543,8 +549,8 @@ mod tests {
     use super::super::tests::done;
     use crate::test_office::{self, documents};
 
-    /// Feature RUL-01 (part): said and shown by commands, too; rules on sending are missing
-    /// Feature RUL-04 (part): what rules would do to the last letters is shown; old mail is not moved
+    /// Feature RUL-01: said and shown by commands, too
+    /// Feature RUL-04 (part): what rules would do to the last letters is shown
     /// Feature RUL-05: the order is changed, a rule switched off and removed
     #[tokio::test(flavor = "multi_thread")]
     async fn rules_are_said_tried_and_taken_away_by_commands() {

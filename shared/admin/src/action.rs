@@ -349,6 +349,14 @@ actions! {
     ForwardingChange "forwarding.change" Policies Write Tenant Nobody All;
     /// Look what rules would do to one's own last letters.
     RulesTry "rules.try" Members Read Account Oneself Owner;
+    /// Run one's own rules on mail that lies in a folder, or stop that (RUL-04).
+    RulesRun "rules.run" Members Write Account Oneself Owner;
+    /// Report one's own letter as spam, or refuse its sender (RCV-10, RCV-19).
+    SpamReport "spam.report" Members Write Account Oneself Owner;
+    /// Look at the letters that a member has reported as spam.
+    SpamReportRead "spam-report.read" Members Read Account Oneself All;
+    /// Look at those that all members have.
+    SpamReportList "spam-report.list" Log Read Tenant Nobody All;
     /// Look at letters of a member that go later, and at those that were to (SND-08).
     HeldRead "held.read" Log Read Account Oneself All;
     /// Take such a letter back, or let it go at another time, or now.

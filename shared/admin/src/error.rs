@@ -131,6 +131,9 @@ pub enum Conflict {
     /// A long operation that has ended.
     #[error("it has ended")]
     TaskOver,
+    /// Rules are run on mail of the account already.
+    #[error("rules are run on mail of the account already")]
+    RulesRunning,
     /// As many letters of the account wait as may.
     #[error("as many letters of the account wait as may")]
     LettersFull {

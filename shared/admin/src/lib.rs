@@ -158,7 +158,10 @@ pub use joining::{Accepted, Leads, SeenInvitation};
 pub use keys::{ApiKey, Holder, KeyId, MAX_KEYS, NewKey, NotAuthentic};
 pub use last_week::LastWeek;
 pub use limits::Names;
-pub use mail::{Copied, Copying, LettersDone, Mail, MailboxCount, SeenLetter, ToCopy};
+pub use mail::{
+    Copied, Copying, FoundLetter, LettersDone, Mail, MailboxCount, RulesRan, RulesRun, RunPlace, SeenLetter,
+    ToCopy,
+};
 pub use members::{MadeMember, NewMember};
 pub use mobiles::MobileLogin;
 pub use notices::NoticeSender;
@@ -205,8 +208,8 @@ pub use statistics::{
 pub use subscriptions::{NewSubscription, SeenSubscription, SubscriptionChange, Unread};
 pub use tags::senders_name;
 pub use tasks::{
-    LetterDeed, MAX_LETTERS_AT_ONCE, NamedLetter, NewBackup, NewExport, NewImport, NewLetterDeed, Swept,
-    Table, Task, TaskCounts, TaskKind, TaskProblem, TaskState, Worked,
+    LetterDeed, MAX_LETTERS_AT_ONCE, NamedByUid, NamedLetter, NewBackup, NewExport, NewImport, NewLetterDeed,
+    NewRulesRun, Swept, Table, Task, TaskCounts, TaskKind, TaskProblem, TaskState, Worked,
 };
 pub use tenants::TenantChange;
 pub use terms::{Acceptance, MAX_TERMS, Terms};

@@ -1,8 +1,9 @@
 //! What administration does to mail: whoever keeps the mail does it, in pieces, each of which is durable.
 
 use async_trait::async_trait;
+use pennypost_directory::{MailAddress, MemberRules};
 use pennypost_model::message::Card;
-use pennypost_model::{AccountKey, MailboxId, MailboxRole, Seq, Timestamp, Uid};
+use pennypost_model::{AccountKey, MailboxId, MailboxRole, Rid, Seq, Timestamp, Uid};
 use pennypost_ports::PortResult;
 
 use crate::{LetterDeed, NamedLetter};
@@ -43,6 +44,16 @@ pub trait Mail: Send + Sync {
         deed: LetterDeed,
     ) -> PortResult<u64>;
 
+    /// Runs rules on some letters of a folder, behind a place; on the first ones, if none is said. What they change is durable,
+    /// and found to be done if it is run there again. `None` where the folder is not there.
+    async fn run_rules(&self, run: &RulesRun, place: Option<RunPlace>) -> PortResult<Option<RulesRan>>;
+
+    /// A letter, by the full name of its folder and its UID there.
+    async fn letter(&self, account: AccountKey, folder: &str, uid: Uid) -> PortResult<Option<FoundLetter>>;
+
+    /// Moves a letter into Junk, wherever it is; `false` if it is there already, or nowhere.
+    async fn into_junk(&self, account: AccountKey, letter: Rid) -> PortResult<bool>;
+
     /// What the mailboxes of an account hold, in the order in which they were made.
     async fn counts(&self, account: AccountKey) -> PortResult<Vec<MailboxCount>>;
 
@@ -60,6 +71,54 @@ pub enum LettersDone {
     Some,
     /// Somebody else has changed the account meanwhile, and nothing was done.
     Overtaken,
+}
+
+/// A letter of a member.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundLetter {
+    /// What it is known by, wherever it is moved.
+    pub rid: Rid,
+    /// Who wrote it to whom about what, cut.
+    pub card: Card,
+}
+
+/// Rules that are run on a folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RulesRun {
+    /// Whose.
+    pub account: AccountKey,
+    /// Which folder.
+    pub folder: MailboxId,
+    /// The rules, with their words folded. Nothing is forwarded or answered.
+    pub rules: MemberRules,
+    /// The account's addresses, if a rule asks for them.
+    pub own: Vec<MailAddress>,
+}
+
+/// How far rules have been run on a folder.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RunPlace {
+    /// Up to this UID.
+    pub uid: u32,
+    /// The last one that is looked at: what comes behind it has come since.
+    pub upto: u32,
+}
+
+/// What came of running rules on some letters.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RulesRan {
+    /// How far they have come.
+    pub place: RunPlace,
+    /// Letters in the folder, where this was the beginning.
+    pub total: Option<u64>,
+    /// Letters that were looked at.
+    pub looked_at: u64,
+    /// Of these, such as stay as they were.
+    pub unchanged: u64,
+    /// Of these, such as are damaged, and stay.
+    pub damaged: u64,
+    /// Nothing is left.
+    pub is_last: bool,
 }
 
 /// What a mailbox holds.

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use pennypost_directory::rules::{Applied, Letter, Put, RulesError, RulesFault};
+use pennypost_directory::rules::{Applied, Letter, Moment, Put, Rule, RulesError, RulesFault, sieve};
 use pennypost_directory::{DirectoryError, MailAddress, MemberRules, SaidRules};
 use pennypost_model::message::Facts;
 use pennypost_model::{AccountKey, MailboxId, SystemFlags};
@@ -101,15 +101,24 @@ impl Administration {
         key: AccountKey,
         rules: &MemberRules,
     ) -> Result<Option<BTreeMap<MailboxId, String>>, AdminError> {
-        let Some(mail) = self.mail.as_ref().filter(|_| rules.folders().next().is_some()) else {
+        if self.mail.is_none() || rules.folders().next().is_none() {
             return Ok(None);
-        };
+        }
+        self.all_folders(key).await.map(Some)
+    }
+
+    /// The folders that there are.
+    pub(crate) async fn all_folders(
+        &self,
+        key: AccountKey,
+    ) -> Result<BTreeMap<MailboxId, String>, AdminError> {
+        let mail = self.mail.as_ref().ok_or(AdminError::NoMail)?;
         let folders = mail.counts(key).await?.into_iter().map(|mailbox| (mailbox.id, mailbox.name));
         let mut folders: BTreeMap<MailboxId, String> = folders.collect();
         for (id, name) in FROM_THE_BEGINNING {
             folders.entry(id).or_insert_with(|| name.to_owned());
         }
-        Ok(Some(folders))
+        Ok(folders)
     }
 
     /// Finds the folders that are named. One that is gone may stay in a rule in which it was.
@@ -181,6 +190,20 @@ impl Administration {
         let named: Vec<MailboxId> = rules.folders().map(|(_, folder)| folder.id).collect();
         let gone = seen.gone.iter().copied().filter(|id| named.contains(id)).collect();
         Ok(SeenRules { stored: rules.clone(), rules, gone, unreadable: false })
+    }
+
+    /// The rules as a script of Sieve; `own` are the member's addresses.
+    #[must_use]
+    pub fn rules_script(&self, seen: &SeenRules, own: &[MailAddress]) -> String {
+        sieve::write(&seen.rules.rules, own, self.clock.now())
+    }
+
+    /// What is said if a script says the rules on receiving: those on sending stay, behind them, and so do lists.
+    #[must_use]
+    pub fn by_script(seen: &SeenRules, rules: Vec<Rule>) -> MemberRules {
+        let sending = seen.rules.rules.iter().filter(|rule| rule.moment == Moment::Send);
+        let rules = rules.into_iter().chain(sending.cloned()).collect();
+        MemberRules { rules, ..seen.rules.clone() }
     }
 
     /// What rules would do to the member's newest letters, if these came now as they came then: the member's own, or others.

@@ -16,6 +16,8 @@ mod commands;
 mod export;
 mod import;
 mod letters;
+mod rules;
+mod spam;
 mod work;
 
 use std::sync::Arc;
@@ -24,7 +26,7 @@ use std::time::Duration;
 use pennypost_directory::{DepartmentId, DirectoryError, Listed, Page};
 use pennypost_model::codec::{Versioned, encode};
 use pennypost_model::event::{Event, House, Stage};
-use pennypost_model::{AccountId, TaskId, TenantId, Timestamp};
+use pennypost_model::{AccountId, MailboxId, Rid, TaskId, TenantId, Timestamp};
 use pennypost_organisation::{Kind, READING, Rows};
 use pennypost_ports::{ControlKey, Expected, Objects, Outgoing, PortError, Queue};
 use pennypost_text::{Lang, Text, say};
@@ -40,6 +42,8 @@ use crate::{AdminError, Administration, Conflict, Invalid};
 
 pub use backup::NewBackup;
 pub use letters::{LetterDeed, MAX_LETTERS_AT_ONCE, NamedLetter, NewLetterDeed};
+pub use rules::NewRulesRun;
+pub use spam::NamedByUid;
 pub use work::Worked;
 
 /// Bytes of a file that is imported.
@@ -121,6 +125,34 @@ pub enum TaskKind {
         /// Why.
         reason: String,
     },
+    /// Runs rules of a member on the mail in one of his folders (RUL-04).
+    Rules {
+        /// Whose.
+        account: AccountId,
+        /// Its address.
+        address: String,
+        /// The folder.
+        folder: MailboxId,
+        /// What it was called when it was ordered.
+        name: String,
+        /// The rules, by their names then.
+        rules: Vec<String>,
+    },
+    /// Moves a letter into Junk that a member has reported as spam (RCV-10).
+    Spam {
+        /// Whose.
+        account: AccountId,
+        /// Its address.
+        address: String,
+        /// The letter.
+        rid: Rid,
+        /// Its author's address, as its card has it.
+        from: String,
+        /// Its subject likewise.
+        subject: String,
+        /// Its author was put into the blacklist.
+        refused: bool,
+    },
 }
 
 /// A kind of table.
@@ -163,6 +195,8 @@ impl TaskKind {
             TaskKind::Letters { deed: LetterDeed::Hide, .. } => "letters-hidden",
             TaskKind::Letters { deed: LetterDeed::Show, .. } => "letters-shown",
             TaskKind::Letters { deed: LetterDeed::Delete, .. } => "letters-deleted",
+            TaskKind::Rules { .. } => "rules",
+            TaskKind::Spam { .. } => "spam-report",
         }
     }
 
@@ -176,12 +210,20 @@ impl TaskKind {
                 Table::People => "people",
                 Table::Groups => "groups",
             },
-            TaskKind::Backup { address, .. } | TaskKind::Letters { address, .. } => address,
+            TaskKind::Backup { address, .. }
+            | TaskKind::Letters { address, .. }
+            | TaskKind::Rules { address, .. }
+            | TaskKind::Spam { address, .. } => address,
         }
     }
 
     const fn is_of_letters(&self) -> bool {
         matches!(self, TaskKind::Letters { .. })
+    }
+
+    /// Do members order it of their own mail?
+    const fn is_of_members(&self) -> bool {
+        matches!(self, TaskKind::Rules { .. } | TaskKind::Spam { .. })
     }
 
     /// What it is in the log of operations.
@@ -191,6 +233,8 @@ impl TaskKind {
             TaskKind::Export { .. } => Action::OrganisationExport,
             TaskKind::Backup { .. } => Action::AccountBackup,
             TaskKind::Letters { deed, .. } => deed.action(),
+            TaskKind::Rules { .. } => Action::RulesRun,
+            TaskKind::Spam { .. } => Action::SpamReport,
         }
     }
 
@@ -208,6 +252,8 @@ impl TaskKind {
             (TaskKind::Letters { deed: LetterDeed::Hide, .. }, _) => &[Action::LetterHide],
             (TaskKind::Letters { deed: LetterDeed::Show, .. }, _) => &[Action::LetterShow],
             (TaskKind::Letters { deed: LetterDeed::Delete, .. }, _) => &[Action::LetterDelete],
+            (TaskKind::Rules { .. }, _) => &[Action::RulesRun],
+            (TaskKind::Spam { .. }, _) => &[Action::SpamReport],
         }
     }
 }
@@ -279,6 +325,8 @@ pub enum TaskProblem {
     NewerOrder,
     /// None of its letters can be brought into that state.
     NoLetters,
+    /// The folder is not there any more.
+    NoFolder,
 }
 
 impl TaskProblem {
@@ -301,6 +349,7 @@ impl TaskProblem {
             TaskProblem::NoAccount => say!(text, "task-no-account"),
             TaskProblem::NewerOrder => say!(text, "task-newer-order"),
             TaskProblem::NoLetters => say!(text, "task-no-letters"),
+            TaskProblem::NoFolder => say!(text, "task-no-folder"),
             TaskProblem::NoRoom { needed, free } => {
                 say!(text, "task-no-room", needed = needed.to_string(), free = free.to_string())
             }
@@ -317,9 +366,9 @@ pub struct TaskCounts {
     pub people: u64,
     /// Groups.
     pub groups: u64,
-    /// Rows of what was there already.
+    /// Rows of what was there already; letters that rules have left as they were.
     pub skipped: u64,
-    /// Rows that were refused; of a backup, messages that are damaged.
+    /// Rows that were refused; of a backup, and of a run of rules, messages that are damaged.
     pub refused: u64,
 }
 
@@ -638,8 +687,14 @@ impl Administration {
             self.tell(tenant, id).await?;
             return Ok(item.clone().shown(id));
         }
-        // What the operator does to letters neither waits for the tenant's own tasks, nor keeps these waiting.
-        let is_like = |item: &Item| item.kind.is_of_letters() == kind.is_of_letters();
+        rules::may_run(&kind, &newest, now)?;
+        spam::may_report(&kind, &newest, now)?;
+        // What the operator does to letters neither waits for the tenant's own tasks, nor keeps these waiting; nor do members.
+        let is_like = |item: &Item| {
+            item.kind.is_of_letters() == kind.is_of_letters()
+                && !item.kind.is_of_members()
+                && !kind.is_of_members()
+        };
         if newest.iter().filter(|(_, item)| !item.state.is_over() && is_like(item)).count() >= MAX_OPEN {
             return Err(Invalid::TooMany { limit: MAX_OPEN }.into());
         }
@@ -779,10 +834,22 @@ impl Administration {
             // What the operator has ordered no administrator of the tenant stops.
             call.may(deed.action(), &Scope::SomeAccount(tenant))?;
         }
+        let about = about.from(json!({ "kind": item.kind.name(), "object": item.kind.object() }));
+        self.stop_task(call, tenant, id, &item, &about).await
+    }
+
+    /// Stops a task whose caller may do so, as `item` has it.
+    async fn stop_task(
+        &self,
+        call: &Call,
+        tenant: TenantId,
+        id: TaskId,
+        item: &Item,
+        about: &About<'_>,
+    ) -> Result<Task, AdminError> {
         if item.state.is_over() {
             return Err(AdminError::Conflict(Conflict::TaskOver));
         }
-        let about = about.from(json!({ "kind": item.kind.name(), "object": item.kind.object() }));
         let cancelling = self.change_task(tenant, id, |item, now| {
             if item.state.is_over() {
                 return Err(AdminError::Conflict(Conflict::TaskOver));
@@ -793,7 +860,7 @@ impl Administration {
             }
             Ok(())
         });
-        let item = self.act(call, &about, cancelling).await?;
+        let item = self.act(call, about, cancelling).await?;
         if item.state.is_over() {
             self.remove_input(tenant, id).await;
         } else if let Err(error) = self.tell(tenant, id).await {

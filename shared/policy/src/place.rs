@@ -11,7 +11,9 @@ use pennypost_model::{FlagSet, MailboxRole, SystemFlags};
 
 use crate::accept::senders;
 use crate::address::MailAddress;
-use crate::rules::{Asking, ForwardTo, Letter, MemberRules, Outlets, Personal, Put, Reply, may_align};
+use crate::rules::{
+    Applied, Asking, ForwardTo, Letter, MemberRules, Moment, Outlets, Personal, Put, Reply, may_align,
+};
 use crate::scanning::{Screening, TOLD_REASON, Word};
 use crate::score::score;
 use crate::tenant::TenantPolicy;
@@ -157,6 +159,9 @@ pub fn place_screened(
         };
         reasons.push(rule.to_owned());
         let decided = Decision { flags, ..decision(role, reasons) };
+        if recipient.via == Via::Sent {
+            return by_rules_on_sending(personal, parsed, decided).into();
+        }
         return by_rules(personal, parsed, recipient, decided, outlets);
     }
     let is_released = screening.is_some_and(|screening| screening.released);
@@ -220,25 +225,9 @@ fn by_rules(
         own.extend(MailAddress::parse(&recipient.address));
     }
     let accepted = &parsed.accepted;
-    let size = match &accepted.body {
-        Body::Inline(message) => message.size,
-        Body::Spooled { size, .. } => *size,
-    };
-    let letter = Letter { time: accepted.time, size, facts: &parsed.sidecar.facts, own: &own };
+    let letter = letter_of(parsed, &own);
     let applied = personal.rules.apply(&letter);
-    let mut room = ALL_NAMED / accepted.recipients.len().max(1);
-    let names = applied.fired.iter().map(|number| cut(&personal.rules.rules[*number].name, NAME));
-    let named = names.map(|name| format!("{MEMBER_RULE_REASON}{name}")).take(NAMED).take_while(|reason| {
-        let fits = reason.len() <= room;
-        room = room.saturating_sub(reason.len());
-        fits
-    });
-    let named: Vec<String> = named.collect();
-    let more = applied.fired.len() - named.len();
-    decided.reasons.extend(named);
-    if more > 0 {
-        decided.reasons.push(format!("{MORE_MEMBER_RULES_REASON}{more}"));
-    }
+    decided.reasons.extend(fired(&applied, personal, parsed));
     let of_colleague = accepted.source.kind.submission().is_some();
     // As it goes out its reverse-path is the account's domain's, and other servers would take it for ours.
     let is_ours = |address: &str| {
@@ -274,6 +263,55 @@ fn by_rules(
         None => decided.target,
     };
     Placed { decision: Decision { flags, ..decided }, forwards, stays, reply }
+}
+
+/// The letter as rules ask about it.
+fn letter_of<'a>(parsed: &'a Parsed, own: &'a [MailAddress]) -> Letter<'a> {
+    let size = match &parsed.accepted.body {
+        Body::Inline(message) => message.size,
+        Body::Spooled { size, .. } => *size,
+    };
+    Letter { time: parsed.accepted.time, size, facts: &parsed.sidecar.facts, own }
+}
+
+/// The rules that held, as the trace tells them.
+fn fired(applied: &Applied<'_>, personal: &Personal, parsed: &Parsed) -> Vec<String> {
+    let mut room = ALL_NAMED / parsed.accepted.recipients.len().max(1);
+    let names = applied.fired.iter().map(|number| cut(&personal.rules.rules[*number].name, NAME));
+    let named = names.map(|name| format!("{MEMBER_RULE_REASON}{name}")).take(NAMED).take_while(|reason| {
+        let fits = reason.len() <= room;
+        room = room.saturating_sub(reason.len());
+        fits
+    });
+    let mut told: Vec<String> = named.collect();
+    let more = applied.fired.len() - told.len();
+    if more > 0 {
+        told.push(format!("{MORE_MEMBER_RULES_REASON}{more}"));
+    }
+    told
+}
+
+/// Where the copy of a letter that a member has sent lies, as his own rules on sending say (RUL-01).
+fn by_rules_on_sending(personal: Option<&Personal>, parsed: &Parsed, mut decided: Decision) -> Decision {
+    let Some(personal) = personal else { return decided };
+    if personal.unreadable {
+        decided.reasons.push("member-rules:unreadable".to_owned());
+        return decided;
+    }
+    if !personal.rules.has_sending() {
+        return decided;
+    }
+    decided.reasons.push(format!("member-rules:{}", personal.version));
+    let applied = personal.rules.apply_at(Moment::Send, &letter_of(parsed, &personal.own));
+    decided.reasons.extend(fired(&applied, personal, parsed));
+    decided.target = match applied.put {
+        Some(Put::Folder(folder)) => Target::Mailbox(folder.id),
+        Some(Put::Trash) => Target::Role(MailboxRole::Trash),
+        None => decided.target,
+    };
+    decided.flags.system = decided.flags.system.union(applied.flags.system);
+    decided.flags.keywords = applied.flags.keywords;
+    decided
 }
 
 fn withheld_for(withheld: Withheld, mut reasons: Vec<String>) -> Decision {
@@ -534,7 +572,7 @@ mod tests {
         }
     }
 
-    /// Feature RUL-01 (part): several rules of a member on receiving; none on sending
+    /// Feature RUL-01: several rules of a member on receiving, and on sending about the copy in Sent
     #[test]
     fn a_members_rules_are_asked_about_what_the_inbox_gets() {
         use crate::rules::{Condition, Folder, Join, Moment, Rule, RuleAction, Words};
@@ -588,6 +626,21 @@ mod tests {
         assert_eq!(decide("a@any.example", colleague(), Via::Group).target, Target::Mailbox(MailboxId(9)));
         assert_eq!(decide("a@foe.example", colleague(), Via::Direct).target, Target::Role(MailboxRole::Junk));
         assert_eq!(decide("a@foe.example", colleague(), Via::Sent).target, Target::Role(MailboxRole::Sent));
+        // Rules on sending are about the writer's own copy, and about nothing else.
+        let flag =
+            Rule { actions: vec![RuleAction::Flag], moment: Moment::Send, ..ruled.rules.rules[0].clone() };
+        let sending =
+            Rule { name: "sent bills".to_owned(), moment: Moment::Send, ..ruled.rules.rules[0].clone() };
+        let both = personal(|personal| personal.rules.rules = vec![flag, sending]);
+        let mut message = parsed("me@example.com", "Your bill", AuthResults::default());
+        message.accepted.source.kind = SourceKind::Submission(Box::new(submission));
+        let copy = place(&policy(), &message, &recipient(Via::Sent), Some(&both));
+        assert_eq!(copy.target, Target::Mailbox(MailboxId(9)));
+        assert_eq!(copy.flags.system, SystemFlags::SEEN.union(SystemFlags::FLAGGED));
+        assert!(copy.reasons.contains(&SENT_REASON.to_owned()));
+        assert_eq!(copy.reasons.last().map(String::as_str), Some("member-rule:sent bills"));
+        let other = place(&policy(), &message, &recipient(Via::Group), Some(&both));
+        assert_eq!((other.target, other.flags.is_empty()), (Target::Role(MailboxRole::Inbox), true));
     }
 
     #[test]

@@ -149,6 +149,13 @@ fn described(operation: &Operation, generator: &mut SchemaGenerator) -> Value {
             "content": { "application/json": { "schema": schema } },
         });
     }
+    if operation.is_script() {
+        let script = json!({ "application/sieve": { "schema": { "type": "string" } } });
+        if operation.body.is_some() {
+            described["requestBody"]["content"] = script.clone();
+        }
+        described["responses"]["200"]["content"] = script;
+    }
     described
 }
 

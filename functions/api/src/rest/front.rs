@@ -81,7 +81,11 @@ async fn answered(
         return Err(Refusal::new(Kind::PreconditionRequired, how));
     }
     if operation.body.is_some() {
-        is_json(&parts.headers)?;
+        if operation.is_script() {
+            is_media(&parts.headers, &["application/sieve", "text/plain"])?;
+        } else {
+            is_json(&parts.headers)?;
+        }
         let most = operation.most_body();
         let read = to_bytes(body, most).await;
         let too_large = || {
@@ -183,10 +187,13 @@ pub(super) fn text(headers: &HeaderMap, name: &str) -> Option<String> {
 }
 
 pub(super) fn is_json(headers: &HeaderMap) -> Result<(), Refusal> {
+    is_media(headers, &["application/json", "application/merge-patch+json"])
+}
+
+fn is_media(headers: &HeaderMap, known: &[&str]) -> Result<(), Refusal> {
     let said = text(headers, header::CONTENT_TYPE.as_str()).unwrap_or_default();
     let media = said.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    let is_json = ["application/json", "application/merge-patch+json"].contains(&media.as_str());
-    if is_json { Ok(()) } else { Err(Kind::OtherMedia.into()) }
+    if known.contains(&media.as_str()) { Ok(()) } else { Err(Kind::OtherMedia.into()) }
 }
 
 /// What stands at the names in braces, decoded.

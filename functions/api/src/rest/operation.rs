@@ -174,6 +174,11 @@ impl Operation {
         }
     }
 
+    /// Is it about a script of Sieve, and not about a document?
+    pub(crate) fn is_script(&self) -> bool {
+        self.path.ends_with(".sieve")
+    }
+
     /// The names in braces.
     pub(crate) fn parameters(&self) -> impl Iterator<Item = &'static str> {
         self.path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))

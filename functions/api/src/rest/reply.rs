@@ -99,6 +99,13 @@ impl Reply {
         }
     }
 
+    /// A script of Sieve (RFC 5228 section 7), which may be changed.
+    pub(crate) fn script(body: String) -> Reply {
+        let media_type = "application/sieve; charset=utf-8".to_owned();
+        let status = StatusCode::OK.as_u16();
+        Reply { status, tag: Some(tag_of(&body)), media_type, body, ..Reply::nothing() }
+    }
+
     pub(crate) fn into_response(self, is_repeated: bool) -> Response {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = (status, self.body).into_response();

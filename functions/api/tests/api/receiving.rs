@@ -58,7 +58,7 @@ fn rules() -> Value {
     })
 }
 
-/// Feature RUL-01 (part): a member says several rules on receiving, over the API; no page shows it yet, and none is on sending
+/// Feature RUL-01: a member says several rules, over the API; no page shows it yet
 /// Feature RUL-05: order, stop, editing, switching off and deleting, over the API
 /// Feature RCV-07 (part): addresses and domains, 100 at most, over the API; letters go to Junk and are not refused
 /// Feature RCV-08: a member's whitelist, over the API

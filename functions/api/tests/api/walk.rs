@@ -83,6 +83,9 @@ fn body(route: &Route, of: &Tenant) -> Option<Value> {
             "name": "new", "conditions": ["to-me"], "actions": ["flag"],
         }] }),
         "try-member-rules" => json!({ "rules": null }),
+        "run-member-rules" => json!({ "folder": "INBOX" }),
+        "report-spam" | "refuse-sender" => json!({ "folder": "INBOX", "uid": 1 }),
+        "change-member-rules-script" => json!("if true { addflag \"new\"; }"),
         "add-alias" => {
             json!({ "address": format!("new-alias@{domain}"), "targets": [format!("member@{domain}")] })
         }
@@ -547,7 +550,15 @@ async fn everybody_does_what_the_table_says() {
             if may(&actor, &route, &home) {
                 // A role that was removed, a key that was revoked: what was there a moment ago.
                 let is_gone = route.path.starts_with("/keys/")
-                    || ["refuse-request", "end-session", "remove-forward-target"].contains(&&*route.name);
+                    || [
+                        "refuse-request",
+                        "end-session",
+                        "remove-forward-target",
+                        // It is an export.
+                        "read-rules-run",
+                        "cancel-rules-run",
+                    ]
+                    .contains(&&*route.name);
                 let is_wrong = [
                     "finish-authenticator",
                     "finish-sms-factor",
@@ -557,6 +568,10 @@ async fn everybody_does_what_the_table_says() {
                     "finish-recovery-address",
                     "finish-mobile",
                     "finish-forward-target",
+                    // There are no rules yet, and no letters.
+                    "run-member-rules",
+                    "report-spam",
+                    "refuse-sender",
                 ]
                 .contains(&&*route.name);
                 let has_no_factor = [
@@ -591,6 +606,8 @@ async fn everybody_does_what_the_table_says() {
                     // The chief's own order.
                     "confirm-request" if is_of(&actor, home.chief) => 409..=409,
                     "refuse-request" if is_of(&actor, home.chief) => 204..=204,
+                    // What others say of it is only less.
+                    "change-automatic" if !is_of(&actor, home.member) => 403..=403,
                     _ if is_gone => 404..=404,
                     _ if is_wrong => 422..=422,
                     _ if has_ended => 409..=409,

@@ -240,7 +240,11 @@ impl Administration {
             let open = items.into_iter().filter(|(_, item)| !item.state.is_over());
             waiting.extend(open.filter_map(|(_, item)| match item.kind {
                 TaskKind::Backup { from, .. } => Some(from),
-                TaskKind::Import { .. } | TaskKind::Export { .. } | TaskKind::Letters { .. } => None,
+                TaskKind::Import { .. }
+                | TaskKind::Export { .. }
+                | TaskKind::Letters { .. }
+                | TaskKind::Rules { .. }
+                | TaskKind::Spam { .. } => None,
             }));
             let Some(next) = next else { return Ok(waiting) };
             page.after = Some(next);

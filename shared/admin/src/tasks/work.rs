@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use pennypost_directory::{Account, AccountKind, DirectoryError, SessionId};
-use pennypost_model::{TaskId, TenantId, Timestamp};
+use pennypost_model::{AccountKey, TaskId, TenantId, Timestamp};
 use pennypost_ports::{Expected, Objects};
 
 use super::{
@@ -104,6 +104,8 @@ impl Administration {
             TaskKind::Export { .. } => self.export(tenant, id, &item, until).await,
             TaskKind::Backup { .. } => self.back_up(tenant, id, &item, until).await,
             TaskKind::Letters { .. } => self.do_to_letters(tenant, id, &item, until).await,
+            TaskKind::Rules { .. } => Box::pin(self.run_rules(tenant, id, &item, until)).await,
+            TaskKind::Spam { .. } => Box::pin(self.move_spam(tenant, id, &item, until)).await,
         };
         match worked {
             Err(AdminError::Directory(DirectoryError::NoDepartment(name))) => {
@@ -127,6 +129,12 @@ impl Administration {
             Err(NotAuthentic::Unknown) => return Ok(false),
             Err(NotAuthentic::Failed(error)) => return Err(error),
         };
+        if let TaskKind::Rules { account, .. } = item.kind {
+            return Ok(Administration::may_still_run_rules(&actor, AccountKey { tenant, account }));
+        }
+        if let TaskKind::Spam { account, .. } = item.kind {
+            return Ok(Administration::may_still_report(&actor, AccountKey { tenant, account }));
+        }
         if let TaskKind::Backup { from, to, .. } = item.kind {
             let call = Call { actor, origin: item.origin };
             return self.may_still_back_up(&call, (tenant, from, to), item).await;

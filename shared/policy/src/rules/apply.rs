@@ -11,7 +11,7 @@ use jiff::tz::TimeZone;
 use pennypost_model::message::{Contact, Facts, cut};
 use pennypost_model::{FlagSet, SystemFlags, Timestamp};
 
-use super::{Condition, Folder, MAX_LETTER_LABELS, MemberRules, Rule, RuleAction, Words, fold};
+use super::{Condition, Folder, MAX_LETTER_LABELS, MemberRules, Moment, Rule, RuleAction, Words, fold};
 use crate::address::{DomainName, MailAddress};
 
 /// Bytes of a name in which words are looked for.
@@ -61,8 +61,15 @@ impl MemberRules {
     /// first holds; flags and labels come together, [`MAX_LETTER_LABELS`] labels at most.
     #[must_use]
     pub fn apply(&self, letter: &Letter<'_>) -> Applied<'_> {
+        self.apply_at(Moment::Receive, letter)
+    }
+
+    /// The same with the rules of a moment.
+    #[must_use]
+    pub fn apply_at(&self, moment: Moment, letter: &Letter<'_>) -> Applied<'_> {
         let mut applied = Applied::default();
-        let enabled = self.rules.iter().enumerate().filter(|(_, rule)| rule.enabled);
+        let rules = self.rules.iter().enumerate();
+        let enabled = rules.filter(|(_, rule)| rule.enabled && rule.moment == moment);
         if self.rules.is_empty() {
             return applied;
         }
@@ -215,7 +222,7 @@ fn minute_of_day(time: Timestamp, zone: &str) -> Option<u16> {
 mod tests {
     use pennypost_model::{Keyword, MailboxId};
 
-    use super::super::{Join, Moment};
+    use super::super::Join;
     use super::*;
 
     fn contact(name: &str, address: &str) -> Contact {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use pennypost_model::codec;
 
 use super::automatic::{self, MAX_FORWARD_TARGETS, MAX_REPLY, MAX_REPLY_SUBJECT};
-use super::{Condition, MemberRules, Rule, RuleAction, TimeOfDay, Words, apply, fold};
+use super::{Condition, MemberRules, Moment, Rule, RuleAction, TimeOfDay, Words, apply, fold};
 use crate::address::{AddressError, DomainName};
 
 /// Rules of a member.
@@ -100,6 +100,19 @@ pub enum RulesFault {
     /// No such folder.
     #[error("there is no such folder")]
     Folder,
+    /// A letter that is sent is neither forwarded nor answered by a rule.
+    #[error(
+        "a rule on sending moves, deletes, labels or marks the copy in Sent, and neither forwards nor answers"
+    )]
+    OnSending,
+    /// No such rule.
+    #[error("there is no such rule")]
+    NoRule,
+    /// Rules that do nothing with mail that has come before.
+    #[error(
+        "no rule that is on moves, deletes, labels or marks; mail that has come before is neither forwarded nor answered"
+    )]
+    NothingForOld,
     /// No answer, or one that is too long.
     #[error("an answer has 1 to {MAX_REPLY} characters, and no control characters but ends of lines")]
     Reply,
@@ -168,6 +181,14 @@ impl RulesFault {
             }
             RulesFault::TwoPlaces => "一封邮件只能去一处：一条规则只能移动一次，或删除".to_owned(),
             RulesFault::Folder => "没有这个文件夹".to_owned(),
+            RulesFault::OnSending => {
+                "发信规则只能移动、删除“已发送”中的副本，或为其加标签、作标记，不能转发或自动回复".to_owned()
+            }
+            RulesFault::NoRule => "没有这条规则".to_owned(),
+            RulesFault::NothingForOld => {
+                "没有已启用的规则会移动、删除、加标签或标记邮件；对历史邮件不会转发，也不会自动回复"
+                    .to_owned()
+            }
             RulesFault::Reply => format!("自动回复须为 1 至 {MAX_REPLY} 个字符，除换行外不含控制字符"),
             RulesFault::ReplySubject => {
                 format!("自动回复的主题最多 {MAX_REPLY_SUBJECT} 个字符，且不含控制字符")
@@ -264,6 +285,9 @@ fn check_rule(rule: &Rule, at: &str) -> Result<(), RulesError> {
     }
     for (number, action) in rule.actions.iter().enumerate() {
         let at = format!("{at}/actions/{number}");
+        if rule.moment == Moment::Send && matches!(action, RuleAction::Reply(_) | RuleAction::Forward(_)) {
+            return Err(RulesFault::OnSending.at(at));
+        }
         match action {
             RuleAction::Reply(text) => automatic::check_reply(text, &format!("{at}/reply"))?,
             RuleAction::Forward(to) => automatic::check_targets(to, &format!("{at}/forward"))?,

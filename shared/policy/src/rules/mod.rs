@@ -6,11 +6,12 @@
 mod apply;
 mod automatic;
 mod limits;
+pub mod sieve;
 
 use std::borrow::Cow;
 use std::fmt;
 
-use pennypost_model::codec::{CodecError, Versioned, decode_without_last};
+use pennypost_model::codec::{CodecError, Versioned, decode_plain, decode_without_last};
 use pennypost_model::{Keyword, MailboxId, Timestamp};
 use serde::{Deserialize, Serialize};
 use unicode_normalization::IsNormalized;
@@ -44,19 +45,24 @@ pub struct MemberRules {
 
 impl Versioned for MemberRules {
     const KIND: &'static str = "member rules";
-    const VERSION: u8 = 2;
+    const VERSION: u8 = 3;
 
     /// Programs that read version 1 only find in it what they know: what is new stands behind all that they read.
     fn version(&self) -> u8 {
         let is_new = |action: &RuleAction| matches!(action, RuleAction::Forward(_) | RuleAction::Reply(_));
         let has_new =
             self.automatic.is_some() || self.rules.iter().any(|rule| rule.actions.iter().any(is_new));
-        if has_new { 2 } else { 1 }
+        match (self.has_sending(), has_new) {
+            (true, _) => 3,
+            (false, true) => 2,
+            (false, false) => 1,
+        }
     }
 
     fn upgrade(found: u8, body: &[u8]) -> Result<MemberRules, CodecError> {
         match found {
             1 => decode_without_last(Self::KIND, body),
+            2 => decode_plain(Self::KIND, body),
             _ => Err(CodecError::Version { kind: Self::KIND, found, known: Self::VERSION }),
         }
     }
@@ -69,6 +75,12 @@ impl MemberRules {
         let has_automatic =
             self.automatic.as_ref().is_some_and(|automatic| *automatic != Automatic::default());
         self.whitelist.is_empty() && self.blacklist.is_empty() && self.rules.is_empty() && !has_automatic
+    }
+
+    /// Is there a rule about what the member sends?
+    #[must_use]
+    pub fn has_sending(&self) -> bool {
+        self.rules.iter().any(|rule| rule.moment == Moment::Send)
     }
 
     /// Must it be known which addresses are the member's own?
@@ -168,6 +180,8 @@ pub enum Moment {
     /// When a letter comes in.
     #[default]
     Receive,
+    /// When the member has sent a letter: about his copy of it.
+    Send,
 }
 
 /// How conditions, or words of one condition, are joined.
@@ -336,7 +350,7 @@ pub(crate) fn fold(text: &str) -> Cow<'_, str> {
 
 #[cfg(test)]
 mod tests {
-    use pennypost_model::codec::{decode, decode_plain, encode, encode_plain};
+    use pennypost_model::codec::{decode, encode, encode_plain};
 
     use super::*;
 
@@ -360,6 +374,17 @@ mod tests {
         assert_eq!(decode::<MemberRules>(&written), Ok(rules.clone()));
         rules.automatic = Some(Automatic::default());
         assert!(encode(&rules)[0] == 2 && decode(&encode(&rules)) == Ok(rules.clone()));
-        assert!(decode::<MemberRules>(&[3]).is_err());
+        let rule = Rule {
+            name: "sent".to_owned(),
+            enabled: true,
+            moment: Moment::Send,
+            join: Join::All,
+            conditions: vec![Condition::ToMe],
+            actions: vec![RuleAction::Flag],
+            stop: false,
+        };
+        rules.rules.push(rule);
+        assert!(encode(&rules)[0] == 3 && decode(&encode(&rules)) == Ok(rules));
+        assert!(decode::<MemberRules>(&[4]).is_err());
     }
 }

@@ -252,9 +252,14 @@ pub(crate) fn bad_points(error: BadPoints) -> Detail {
 
 /// What is wrong with a member's rules, and where.
 pub(crate) fn rules_error(error: &RulesError) -> Refusal {
-    let kind = if error.fault == RulesFault::Folder { Kind::Unknown } else { Kind::Invalid };
+    let is_missing = matches!(error.fault, RulesFault::Folder | RulesFault::NoRule);
+    let kind = if is_missing { Kind::Unknown } else { Kind::Invalid };
     let detail = both(short(&error.fault.to_string()), error.fault.chinese());
     Refusal::new(kind, detail.clone()).at(error.at.clone(), detail)
+}
+
+pub(crate) fn not_text() -> Detail {
+    both("a script is text in UTF-8", "脚本须为 UTF-8 文本")
 }
 
 pub(crate) fn named_twice() -> Detail {
@@ -480,6 +485,10 @@ impl From<AdminError> for Refusal {
             AdminError::Conflict(Conflict::TaskOver) => {
                 Refusal::new(Kind::OtherState, both("the task has ended", "该任务已结束"))
             }
+            AdminError::Conflict(Conflict::RulesRunning) => Refusal::new(
+                Kind::OtherState,
+                both("rules are run on mail of the account already", "该帐号正在对历史邮件执行规则"),
+            ),
             AdminError::Conflict(Conflict::NoResult) => Refusal::new(
                 Kind::OtherState,
                 both(

@@ -46,6 +46,7 @@ pub(crate) mod recovery;
 pub(crate) mod requests;
 mod roles;
 mod rules;
+mod rules_runs;
 mod second_factors;
 mod secretaries;
 mod security;
@@ -55,6 +56,7 @@ pub(crate) mod sessions;
 mod sign_in_rules;
 mod sign_ins;
 pub(crate) mod sign_ups;
+mod spam;
 mod statistics;
 mod subscriptions;
 mod tags;
@@ -103,6 +105,8 @@ pub(crate) fn operations() -> impl Iterator<Item = &'static Operation> {
         business::OPERATIONS,
         secretaries::OPERATIONS,
         receiving::OPERATIONS,
+        rules_runs::OPERATIONS,
+        spam::OPERATIONS,
         held::OPERATIONS,
         own_letters::OPERATIONS,
         automatic::OPERATIONS,

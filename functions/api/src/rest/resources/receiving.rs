@@ -72,6 +72,8 @@ enum MomentDocument {
     /// When a letter comes in.
     #[default]
     Receive,
+    /// When the member has sent a letter: about his copy in Sent, which is moved, deleted, labelled or marked.
+    Send,
 }
 
 /// Whether one is enough, or it takes all.
@@ -250,11 +252,13 @@ impl From<&SeenRules> for RulesDocument {
 }
 
 fn show_rule(rule: &Rule, gone: &[MailboxId]) -> RuleDocument {
-    let Moment::Receive = rule.moment;
     RuleDocument {
         name: rule.name.clone(),
         enabled: rule.enabled,
-        moment: MomentDocument::Receive,
+        moment: match rule.moment {
+            Moment::Receive => MomentDocument::Receive,
+            Moment::Send => MomentDocument::Send,
+        },
         join: rule.join.into(),
         conditions: rule.conditions.iter().map(show_condition).collect(),
         actions: rule.actions.iter().map(|action| show_action(action, gone)).collect(),
@@ -346,7 +350,6 @@ impl RuleDocument {
     /// # Errors
     /// What can't be, and where.
     pub fn meant_at(self, at: &str) -> Result<Rule, RulesError> {
-        let MomentDocument::Receive = self.moment;
         let conditions = self.conditions.into_iter().enumerate();
         let conditions = conditions
             .map(|(number, condition)| meant_condition(condition, &format!("{at}/conditions/{number}")));
@@ -355,7 +358,10 @@ impl RuleDocument {
         Ok(Rule {
             name: self.name.trim().to_owned(),
             enabled: self.enabled,
-            moment: Moment::Receive,
+            moment: match self.moment {
+                MomentDocument::Receive => Moment::Receive,
+                MomentDocument::Send => Moment::Send,
+            },
             join: self.join.into(),
             conditions: conditions.collect::<Result<_, RulesError>>()?,
             actions: actions.collect::<Result<_, RulesError>>()?,
@@ -505,7 +511,7 @@ fn refusal(RulesError { at, fault }: RulesError, above: &str) -> Refusal {
 }
 
 /// The same of what is found when they are asked.
-fn refused(error: AdminError, above: &str) -> Refusal {
+pub(super) fn refused(error: AdminError, above: &str) -> Refusal {
     match error {
         AdminError::Directory(DirectoryError::MemberRules(error)) => refusal(error, above),
         other => other.into(),

@@ -97,9 +97,9 @@ pub(crate) struct TaskCounts {
     people: u64,
     /// Groups.
     groups: u64,
-    /// Rows of what was there already.
+    /// Rows of what was there already; letters that rules have left as they were.
     skipped: u64,
-    /// Rows that were refused; messages of a backup that are damaged.
+    /// Rows that were refused; messages of a backup, or of a run of rules, that are damaged.
     refused: u64,
 }
 
@@ -117,7 +117,7 @@ pub(crate) struct TaskProblem {
 pub(crate) struct Task {
     /// 16 hex digits.
     id: String,
-    /// `import`, `export`, `backup`, or what the operator does: `letters-hidden`, `letters-shown`, `letters-deleted`.
+    /// `import`, `export`, `backup`, `rules`, `spam-report`, or what the operator does: `letters-hidden`, `letters-shown`, `letters-deleted`.
     kind: String,
     /// The name of the file, what the table is of, or the address of the account.
     object: String,
@@ -149,32 +149,37 @@ pub(crate) struct Task {
 
 page_of!(Tasks, Task);
 
-fn show(task: pennypost_admin::Task) -> Task {
-    use pennypost_admin::{TaskKind, TaskState as State};
-    let state = match task.state {
+pub(super) const fn state_of(state: pennypost_admin::TaskState) -> TaskState {
+    use pennypost_admin::TaskState as State;
+    match state {
         State::Queued => TaskState::Queued,
         State::Running => TaskState::Running,
         State::Done => TaskState::Done,
         State::Failed => TaskState::Failed,
         State::Cancelled => TaskState::Cancelled,
-    };
+    }
+}
+
+pub(super) fn problem_of(problem: &pennypost_admin::TaskProblem) -> TaskProblem {
+    let [english, chinese] = problem.messages();
+    TaskProblem { english, chinese }
+}
+
+fn show(task: pennypost_admin::Task) -> Task {
+    use pennypost_admin::TaskKind;
     let pennypost_admin::TaskCounts { departments, people, groups, skipped, refused } = task.counts;
-    let problem = task.problem.map(|problem| {
-        let [english, chinese] = problem.messages();
-        TaskProblem { english, chinese }
-    });
     Task {
         id: task.id.to_string(),
         kind: task.kind.name().to_owned(),
         object: task.kind.object().to_owned(),
         dry_run: matches!(task.kind, TaskKind::Import { dry_run: true, .. }),
         by: task.by.shown(),
-        state,
+        state: state_of(task.state),
         stopped: task.is_cancelled,
         done: task.done,
         total: task.total,
         counts: TaskCounts { departments, people, groups, skipped, refused },
-        problem,
+        problem: task.problem.map(|problem| problem_of(&problem)),
         ordered: task.created.rfc3339(),
         begun: task.begun.map(Timestamp::rfc3339),
         ended: task.ended.map(Timestamp::rfc3339),

@@ -756,10 +756,15 @@ impl Office {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
+        let is_script = path.ends_with(".sieve");
         if body.is_some() {
-            request = request.header("content-type", "application/json");
+            let media = if is_script { "application/sieve" } else { "application/json" };
+            request = request.header("content-type", media);
         }
-        let body = body.map_or_else(Body::empty, |body| Body::from(body.to_string()));
+        let body = body.map_or_else(Body::empty, |body| match body {
+            Value::String(script) if is_script => Body::from(script.clone()),
+            document => Body::from(document.to_string()),
+        });
         let mut request = request.body(body).expect("a request");
         request.extensions_mut().insert(Client(IpAddr::from([192, 0, 2, 9])));
         self.send(request).await
