@@ -13,6 +13,8 @@ use pennypost_backend_aws::Needed;
 use pennypost_backend_embedded::Options;
 use pennypost_deliver::Deliver;
 use pennypost_held::{self as held, Releaser};
+use pennypost_mailings::Runner;
+use pennypost_outbound::Outbox;
 use pennypost_hooks::Hooks;
 use pennypost_housekeep::Housekeep;
 use pennypost_inbound_parse::InboundParse;
@@ -171,7 +173,11 @@ pub async fn run(place: &Place, args: &ServeArgs, json: bool, text: &Text) -> Re
         None
     };
     // Also where functions handle events: who hands something in here may take it back within seconds.
-    let releasing = tokio::spawn(releaser(&office, &adapter).run(stop_work.subscribe()));
+    let releaser = releaser(&office, &adapter);
+    let outbox = Outbox::new(office.control());
+    let runner = Runner::new(adapter.mailings.clone(), outbox, releaser.clone(), adapter.is_sending);
+    let (letters, mailings) = (releaser.run(stop_work.subscribe()), runner.run(stop_work.subscribe()));
+    let releasing = tokio::spawn(async { tokio::join!(letters, mailings) });
     let sweeper = Sweeper::new(&office, Arc::clone(&pipeline), config.retention.clone());
     // Where functions handle events one of them sweeps; what sessions wish for only this process knows.
     let sweeper =

@@ -178,7 +178,7 @@ fn of_recipient(recipient: &TraceRecipient, letter: &Journey, now: Timestamp) ->
 }
 
 /// What became of a letter that the member has sent; `None` if it is somebody else's.
-fn own(letter: &Journey, key: AccountKey, now: Timestamp) -> Option<OwnLetter> {
+pub(crate) fn own(letter: &Journey, key: AccountKey, now: Timestamp) -> Option<OwnLetter> {
     let delivery = letter.delivery.as_ref()?;
     if letter.submitter()?.account != key {
         return None;

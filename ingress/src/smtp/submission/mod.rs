@@ -10,6 +10,7 @@ mod from;
 mod groups;
 mod header;
 mod hold;
+mod individual;
 mod letter;
 mod outward;
 mod reach;
@@ -21,6 +22,7 @@ use pennypost_directory::{Account, Standing};
 use pennypost_model::AccountKey;
 use tokio::time::Instant;
 
+pub(super) use individual::Alone;
 pub(super) use destination::{Destination, destination};
 pub(super) use outward::Open;
 

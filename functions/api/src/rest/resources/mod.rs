@@ -27,6 +27,7 @@ mod letter_deeds;
 mod letters;
 mod life;
 mod limits;
+mod mailings;
 mod me;
 mod members;
 pub(crate) mod mobiles;
@@ -104,6 +105,7 @@ pub(crate) fn operations() -> impl Iterator<Item = &'static Operation> {
         secretaries::OPERATIONS,
         receiving::OPERATIONS,
         held::OPERATIONS,
+        mailings::OPERATIONS,
         own_letters::OPERATIONS,
         automatic::OPERATIONS,
         colleagues::OPERATIONS,
