@@ -428,3 +428,61 @@ fn saved_document(saved: &Saved) -> Value {
         "saved": saved.saved.rfc3339(),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::done;
+    use crate::test_office::{self, documents};
+
+    /// Feature PMG-01 (part): by commands, too; no page yet
+    #[tokio::test(flavor = "multi_thread")]
+    async fn mailings_are_made_looked_at_and_let_go_by_commands() {
+        let it = test_office::office().await;
+        let address = it.account.address.to_string();
+        let file = |name: &str, text: &str| {
+            let path = it.dir.path().join(name);
+            std::fs::write(&path, text).expect("written");
+            path.display().to_string()
+        };
+        let table = file("guests.csv", &format!("name,email\nAnn,{address}\nBob,nobody@far.example\n"));
+        let bad = file("bad.csv", &format!("name,email\nAnn,{address}\nBob,\n"));
+        let html = file("letter.html", "<p>Dear {{name}}</p>");
+        let none = done(&it, &format!("mailing list {address}"), false).await.expect("listed");
+        assert!(none[0].contains("no mailing"), "{none:?}");
+        let add = format!("mailing add {address} --subject Dear_{{{{name}}}} --table");
+        for (more, why) in [
+            (bad.clone(), "line 3"),
+            (format!("{table} --html {table}x"), "guests.csvx"),
+            (format!("{table} --attach {html}:text"), "media type"),
+        ] {
+            let refused = done(&it, &format!("{add} {more}"), false).await.expect_err(&more);
+            assert!(refused.contains(why), "{refused}");
+        }
+        let added = done(&it, &format!("{add} {table} --html {html}"), true).await.expect("made");
+        let added = documents(&added).remove(0);
+        assert_eq!((&added["recipients"], &added["state"]), (&2.into(), &"draft".into()));
+        let id = added["id"].as_str().expect("an id");
+        let shown = done(&it, &format!("mailing preview {address} {id} 1"), false).await.expect("shown");
+        assert!(shown.join("\n").contains("Dear Ann"), "{shown:?}");
+        done(&it, &format!("mailing preview {address} {id} 3"), false).await.expect_err("no such row");
+        let tried = done(&it, &format!("mailing try {address} {id} 1"), false).await.expect("tried");
+        assert!(tried[0].contains(&address), "{tried:?}");
+        let goes = done(&it, &format!("mailing send {address} {id}"), false).await.expect("goes");
+        assert!(goes[0].contains("2 recipients"), "{goes:?}");
+        let again = done(&it, &format!("mailing send {address} {id}"), false).await.expect_err("goes");
+        assert!(again.contains("already"), "{again}");
+        let listed = documents(&done(&it, &format!("mailing list {address}"), true).await.expect("listed"));
+        assert_eq!((listed.len(), &listed[0]["state"]), (1, &"going".into()));
+        done(&it, &format!("mailing stop {address} {id}"), false).await.expect("stopped");
+        let letters = documents(&done(&it, &format!("mailing show {address} {id}"), true).await.expect("shown"));
+        assert_eq!((letters.len(), &letters[1]["to"]), (2, &"nobody@far.example".into()));
+        let keep = format!("mailing keep {address} Invitation --subject Dear_{{{{name}}}} --html {html}");
+        let kept = documents(&done(&it, &keep, true).await.expect("kept")).remove(0);
+        let template = kept["id"].as_str().expect("an id");
+        done(&it, &format!("{add} {table} --template {template}"), false).await.expect("made");
+        let listed = done(&it, &format!("mailing templates {address}"), false).await.expect("listed");
+        assert!(listed[1].contains("Invitation"), "{listed:?}");
+        done(&it, &format!("mailing forget {address} {template}"), false).await.expect("forgotten");
+        done(&it, &format!("mailing forget {address} {template}"), false).await.expect_err("gone");
+    }
+}

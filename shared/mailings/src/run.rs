@@ -198,7 +198,11 @@ impl Runner {
             let rows = of_tenant.into_values().collect::<Vec<_>>().into_iter();
             chosen.extend(rows.cycle().skip(turn % count.max(1)).take(count.min(AT_ONCE.1)));
         }
-        let steps = stream::iter(&chosen).map(|due| self.look_after(due)).buffer_unordered(AT_ONCE.0);
+        let steps = stream::iter(chosen).map(|due| {
+            let this = self.clone();
+            async move { this.look_after(&due).await }
+        });
+        let steps = steps.buffer_unordered(AT_ONCE.0);
         let steps: Vec<Step> = steps.collect().await;
         let mut looked = Looked { next, ..Looked::default() };
         for step in steps {
