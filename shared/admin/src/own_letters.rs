@@ -199,6 +199,10 @@ pub(crate) fn own(letter: &Journey, key: AccountKey, now: Timestamp) -> Option<O
     }
     let mut recipients: Vec<RecipientState> =
         order.into_iter().filter_map(|address| by_address.remove(address)).collect();
+    // The copy in Sent of a mailing is none of its letters.
+    if recipients.is_empty() {
+        return None;
+    }
     let given_up = letter.incidents.iter().find_map(|(time, step)| match step {
         TraceStep::Refused { cause } => Some((*time, cause)),
         _ => None,
