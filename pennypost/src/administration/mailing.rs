@@ -3,9 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use pennypost_admin::{
-    Attachment, DeliveryState, Fate, Mailing, MailingLetter, NewBody, NewMailing, Saved,
-};
+use pennypost_admin::{Attachment, DeliveryState, Fate, Mailing, MailingLetter, NewBody, NewMailing, Saved};
 use pennypost_model::{EventId, Timestamp};
 use serde_json::{Value, json};
 
@@ -140,7 +138,8 @@ pub async fn run(
         MailingCommand::List { member } => list(office, member, text, output).await,
         MailingCommand::Show(which) => show(office, which, text, output).await,
         MailingCommand::Add { member, table, said, template, attach } => {
-            add(office, member, (table, said, template.as_deref(), attach), text, output).await
+            add(office, member, (table.as_path(), said, template.as_deref(), attach.as_slice()), text, output)
+                .await
         }
         MailingCommand::Preview { which, row } => preview(office, which, *row, text, output).await,
         MailingCommand::Try { which, row } => {
@@ -169,8 +168,7 @@ pub async fn run(
             let key = office.account(member, text).await?.key;
             let subject = said.subject.clone().unwrap_or_default();
             let body = body_of(said, text)?.unwrap_or_default();
-            let kept =
-                office.administration().keep_mail_template(&OPERATOR, key, name, &subject, body).await;
+            let kept = office.administration().keep_mail_template(&OPERATOR, key, name, &subject, body).await;
             let kept = kept.map_err(|error| refused(error, text))?;
             let sentence = say!(text, "mailing-saved", id = kept.id.to_string());
             Ok(output.result(&sentence, &saved_document(&kept))?)
@@ -474,7 +472,8 @@ mod tests {
         let listed = documents(&done(&it, &format!("mailing list {address}"), true).await.expect("listed"));
         assert_eq!((listed.len(), &listed[0]["state"]), (1, &"going".into()));
         done(&it, &format!("mailing stop {address} {id}"), false).await.expect("stopped");
-        let letters = documents(&done(&it, &format!("mailing show {address} {id}"), true).await.expect("shown"));
+        let letters =
+            documents(&done(&it, &format!("mailing show {address} {id}"), true).await.expect("shown"));
         assert_eq!((letters.len(), &letters[1]["to"]), (2, &"nobody@far.example".into()));
         let keep = format!("mailing keep {address} Invitation --subject Dear_{{{{name}}}} --html {html}");
         let kept = documents(&done(&it, &keep, true).await.expect("kept")).remove(0);

@@ -11,9 +11,9 @@ use pennypost_directory::{Account, DirectoryError, MailAddress};
 use pennypost_held::Why;
 use pennypost_journeys::Backwards;
 use pennypost_mailings::{
-    Attachment, Body, Content, Counts, Fate, Kind, MAX_ATTACHED, MAX_ATTACHMENTS, MAX_BODY, MAX_OPEN, MAX_SAVED,
-    Mailing, Mailings, Personal, Recipients, RowProblem, Said, Saved, Stamp, State, TableProblem, Template,
-    TemplateProblem,
+    Attachment, Body, Content, Counts, Fate, Kind, MAX_ATTACHED, MAX_ATTACHMENTS, MAX_BODY, MAX_OPEN,
+    MAX_SAVED, Mailing, Mailings, Personal, Recipients, RowProblem, Said, Saved, Stamp, State, TableProblem,
+    Template, TemplateProblem,
 };
 use pennypost_mailstore::accept;
 use pennypost_model::event::{
@@ -106,7 +106,12 @@ impl MailingProblem {
             MailingProblem::Subject => say!(text, "mailing-subject", limit = MAX_SUBJECT),
             MailingProblem::Body => say!(text, "mailing-body", limit = MAX_BODY / 1_000),
             MailingProblem::Attachments => {
-                say!(text, "mailing-attachments", count = MAX_ATTACHMENTS, megabytes = MAX_ATTACHED / 1_000_000)
+                say!(
+                    text,
+                    "mailing-attachments",
+                    count = MAX_ATTACHMENTS,
+                    megabytes = MAX_ATTACHED / 1_000_000
+                )
             }
             MailingProblem::Name => say!(text, "mailing-name", limit = MAX_NAME),
             MailingProblem::NoRow => say!(text, "mailing-no-row"),
@@ -446,7 +451,7 @@ impl Administration {
         let mut states = HashMap::new();
         let Some(log) = &self.log else { return Ok(states) };
         let (begin, now) = (mailing.ordered.unwrap_or(mailing.created), self.clock.now());
-        let mut backwards = Backwards::new(&**log, mailing.sender.0.tenant, begin, begin.plus_millis(1));
+        let mut backwards = Backwards::new(&**log, mailing.sender.0.tenant, begin, begin);
         while let Some(window) = backwards.next().await? {
             for letter in &window {
                 if let Some(own) = own(letter, mailing.sender.0, now) {
@@ -514,8 +519,7 @@ impl Administration {
         let account = self.permitted(call, &about, key).await?;
         let preview = self.preview(key, (id, row)).await?;
         let address = account.address.to_string();
-        let about =
-            About { object: &address, ..about }.to(json!({ "mailing": id.to_string(), "row": row }));
+        let about = About { object: &address, ..about }.to(json!({ "mailing": id.to_string(), "row": row }));
         self.act(call, &about, async {
             let now = self.clock.now();
             let message = self.ids.event(now);
@@ -606,7 +610,8 @@ impl Administration {
             return Err(MailingProblem::Over.into());
         }
         self.act(call, &about, async {
-            mailings.stop(key, id, self.clock.now()).await?.ok_or_else(|| MailingProblem::Over.into())
+            let stopped = mailings.stop(key, id, self.clock.now()).await?;
+            stopped.ok_or_else(|| AdminError::from(MailingProblem::Over))
         })
         .await
     }

@@ -27,9 +27,7 @@ mod store;
 mod table;
 mod template;
 
-pub use content::{
-    Attachment, Body, Content, Individual, MAX_ATTACHED, MAX_ATTACHMENTS, MAX_BODY, Personal,
-};
+pub use content::{Attachment, Body, Content, Individual, MAX_ATTACHED, MAX_ATTACHMENTS, MAX_BODY, Personal};
 pub use item::{Counts, Fate, Kind, Mailing, Saved, State};
 pub use message::{Said, Stamp, for_one};
 pub use run::{Looked, Runner};

@@ -150,11 +150,11 @@ impl Personal {
                 (Some(html), Some(text))
             }
             Body::Template { html, text } => {
-                let filled = |said: &Option<String>, into| match said {
-                    Some(said) => Ok(Some(Template::read(said, headings)?.fill(cells, into))),
-                    None => Ok(None),
+                let filled = |said: Option<&str>, fill| -> Result<Option<String>, TemplateProblem> {
+                    let template = said.map(|said| Template::read(said, headings)).transpose()?;
+                    Ok(template.map(|template| template.fill(cells, fill)))
                 };
-                (filled(html, Fill::Html)?, filled(text, Fill::Plain)?)
+                (filled(html.as_deref(), Fill::Html)?, filled(text.as_deref(), Fill::Plain)?)
             }
         };
         Ok(Said { subject, html, text })

@@ -6,9 +6,7 @@ use pennypost_held::HeldError;
 use pennypost_mailstore::names;
 use pennypost_model::codec;
 use pennypost_model::{AccountKey, EventId, TenantId, Timestamp};
-use pennypost_ports::{
-    Consistency, Control, ControlKey, Created, Expected, Objects, PortError, Put, crash,
-};
+use pennypost_ports::{Consistency, Control, ControlKey, Created, Expected, Objects, PortError, Put, crash};
 use tokio::sync::Notify;
 
 use crate::content::Content;
@@ -142,8 +140,7 @@ impl Mailings {
         match put {
             Put::Stored(_) => {}
             // Written by a try of ours whose answer was lost.
-            Put::Conflict(Some(found))
-                if codec::decode::<Mailing>(&found.value).as_ref() == Ok(mailing) => {}
+            Put::Conflict(Some(found)) if codec::decode::<Mailing>(&found.value).as_ref() == Ok(mailing) => {}
             Put::Conflict(_) => return Err(HeldError::Contended),
         }
         crash::point("mailing.after-item");
@@ -360,9 +357,10 @@ impl Mailings {
         let tenant = mailing.sender.0.tenant;
         let end = from.saturating_add(u32::try_from(count).unwrap_or(u32::MAX));
         let (mut fates, mut after) = (Vec::new(), after);
+        let limit = count.clamp(1, PAGE);
         loop {
-            let page = self.control.query(&letters(tenant), &prefix, after.as_deref(), PAGE.min(count)).await?;
-            let is_last = page.len() < PAGE.min(count);
+            let page = self.control.query(&letters(tenant), &prefix, after.as_deref(), limit).await?;
+            let is_last = page.len() < limit;
             for (sort, item) in page {
                 let row = sort.strip_prefix(&*prefix).and_then(|row| row.parse().ok());
                 after = Some(sort);
@@ -371,7 +369,7 @@ impl Mailings {
                     _ => return Ok(fates),
                 }
             }
-            if is_last {
+            if is_last || fates.len() >= count {
                 return Ok(fates);
             }
         }
@@ -445,9 +443,7 @@ impl Mailings {
                 let kept = if mailing.kind == crate::item::Kind::Individual { KEPT_INDIVIDUAL } else { KEPT };
                 let is_forgotten = match mailing.ended {
                     Some(ended) => ended.plus_millis(kept) < now,
-                    None => {
-                        mailing.state == State::Draft && mailing.created.plus_millis(DRAFT_KEPT) < now
-                    }
+                    None => mailing.state == State::Draft && mailing.created.plus_millis(DRAFT_KEPT) < now,
                 };
                 if is_forgotten {
                     self.remove(&mailing, stored.version).await?;

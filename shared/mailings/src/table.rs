@@ -12,19 +12,10 @@ pub const MAX_TABLE: usize = 3_000_000;
 /// Bytes of a workbook's parts, unpacked.
 const MAX_UNPACKED: usize = 48_000_000;
 /// Characters that no name of a column may have: the table's own rule, and the marks of variables.
-const SPECIAL: &[char] =
-    &['\'', '"', '<', '>', '(', ')', '.', '[', ']', '?', '\\', '^', '{', '}', '|'];
+const SPECIAL: &[char] = &['\'', '"', '<', '>', '(', ')', '.', '[', ']', '?', '\\', '^', '{', '}', '|'];
 /// Names of the column with addresses, the first of them that is there counts.
-const ADDRESS: [&str; 8] = [
-    "邮箱地址",
-    "地址",
-    "email address",
-    "e-mail address",
-    "mail address",
-    "email",
-    "e-mail",
-    "address",
-];
+const ADDRESS: [&str; 8] =
+    ["邮箱地址", "地址", "email address", "e-mail address", "mail address", "email", "e-mail", "address"];
 /// Characters of what is said back of a cell.
 const SHOWN: usize = 80;
 
@@ -176,7 +167,7 @@ impl Recipients {
             }
         }
         let named = |wanted: &&str| headings.iter().position(|name| name.to_lowercase() == **wanted);
-        let column = ADDRESS.iter().find_map(|wanted| named(wanted)).ok_or(TableProblem::NoColumn)?;
+        let column = ADDRESS.iter().find_map(named).ok_or(TableProblem::NoColumn)?;
         if sheet.rows.len() > MAX_RECIPIENTS {
             return Err(TableProblem::TooMany(sheet.rows.len()));
         }

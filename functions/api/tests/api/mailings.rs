@@ -125,7 +125,9 @@ async fn a_table_that_breaks_the_rules_is_refused_line_by_line() {
         answer.assert_problem(422, "invalid");
         assert!(answer.text.contains(part), "{part}: {}", answer.text);
     }
-    it.add("邮箱地址\nmember@\n", json!({ "subject": "x", "table": "%" })).await.assert_problem(400, "bad-body");
+    it.add("邮箱地址\nmember@\n", json!({ "subject": "x", "table": "%" }))
+        .await
+        .assert_problem(400, "bad-body");
     let listed = it.read("mailings").await;
     assert_eq!(listed["items"].as_array().expect("a list").len(), 1, "the one that was there: {listed}");
     assert_eq!(it.handed_in().await.len(), 0);
@@ -140,7 +142,10 @@ async fn a_table_that_breaks_the_rules_is_refused_line_by_line() {
 async fn a_mailing_is_looked_at_tried_and_let_go() {
     let it = Bench::open().await;
     let added = it
-        .add("姓名,邮箱地址,工资\n\"甲\r\nBcc: evil\",member@,=1+1\n乙<b>,chief@,2\n丙,nobody@,3\n", json!({}))
+        .add(
+            "姓名,邮箱地址,工资\n\"甲\r\nBcc: evil\",member@,=1+1\n乙<b>,chief@,2\n丙,nobody@,3\n",
+            json!({}),
+        )
         .await;
     assert_eq!(added.status.as_u16(), 201, "{}", added.text);
     let mailing = added.json();
@@ -148,7 +153,10 @@ async fn a_mailing_is_looked_at_tried_and_let_go() {
     let id = mailing["id"].as_str().expect("an id").to_owned();
     assert!(added.header("location").ends_with(&id));
     let preview = it.read(&format!("mailings/{id}/preview?row=2")).await;
-    assert_eq!((&preview["to"], &preview["subject"]), (&json!(format!("chief@{}", it.home.domain)), &json!("乙<b>的邀请")));
+    assert_eq!(
+        (&preview["to"], &preview["subject"]),
+        (&json!(format!("chief@{}", it.home.domain)), &json!("乙<b>的邀请"))
+    );
     assert!(preview["html"].as_str().expect("HTML").contains("<td>乙&lt;b&gt;</td>"), "{preview}");
     assert!(preview["text"].as_str().expect("text").contains("工资: 2"), "{preview}");
     let wrong = format!("{}/mailings/{id}/preview?row=4", it.account);

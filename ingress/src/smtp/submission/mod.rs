@@ -22,8 +22,8 @@ use pennypost_directory::{Account, Standing};
 use pennypost_model::AccountKey;
 use tokio::time::Instant;
 
-pub(super) use individual::Alone;
 pub(super) use destination::{Destination, destination};
+pub(super) use individual::Alone;
 pub(super) use outward::Open;
 
 /// A member who has signed in.

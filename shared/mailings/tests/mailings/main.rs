@@ -393,6 +393,46 @@ async fn each_recipient_gets_a_letter_of_his_own() {
     assert_eq!((found.state, found.counts.sent, found.counts.refused), (State::Done, 2, 1));
 }
 
+/// Feature SND-21 (part): each letter of a mailing counts; what is too much waits for the next time
+/// Feature SND-22 (part): who may not send outside sends no mailing there
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mailing_waits_for_what_its_writer_may_send() {
+    use pennypost_directory::{Frequency, SendingRules, SendingTarget};
+    let world = World::open().await;
+    let life = world.immortal();
+    let directory =
+        Directory::new(world.backend.control(), Arc::clone(&world.clock) as _, Arc::new(RandomIds));
+    let none = SendingRules::default();
+    let rules = SendingRules { everybody: Frequency::new(3, 60).ok(), ..SendingRules::default() };
+    assert_eq!(directory.change_sending_rules(world.ann.tenant, &none, &rules).await, Ok(true));
+    let table = format!("email\n{}", "x@far.example\n".repeat(7));
+    let Content::Personal(mut content) = personal(1, &[]) else { panic!("personal") };
+    content.recipients = Recipients::read(table.as_bytes()).unwrap();
+    content.subject = "hello".to_owned();
+    let mailing = world.mailing(Kind::Table, 7);
+    life.mailings.add(&mailing, &Content::Personal(content.clone())).await.unwrap();
+    let found = async || life.mailings.find(world.ann, mailing.id).await.unwrap().unwrap().0;
+    for (sent, state) in [(3, State::Going), (6, State::Going), (7, State::Done)] {
+        // However often it is looked at.
+        life.runner.work(None).await.unwrap();
+        life.runner.work(None).await.unwrap();
+        let found = found().await;
+        assert_eq!((found.counts.sent, found.state), (sent, state), "{found:?}");
+        assert_eq!(found.waits.is_some(), state == State::Going, "{found:?}");
+        world.clock.0.fetch_add(61 * 60_000, Ordering::SeqCst);
+    }
+    assert_eq!(ids(&world.sent().await).len(), 8);
+
+    let target = SendingTarget::Account(world.ann.account);
+    let closed = SendingRules { forbidden: [target].into(), ..SendingRules::default() };
+    assert_eq!(directory.change_sending_rules(world.ann.tenant, &rules, &closed).await, Ok(true));
+    let mailing = world.mailing(Kind::Table, 7);
+    life.mailings.add(&mailing, &Content::Personal(content)).await.unwrap();
+    life.runner.work(None).await.unwrap();
+    let (found, _) = life.mailings.find(world.ann, mailing.id).await.unwrap().unwrap();
+    assert_eq!((found.counts.refused, found.state), (7, State::Done), "{found:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_over_for_long_is_forgotten_with_what_it_said() {
     let world = World::open().await;

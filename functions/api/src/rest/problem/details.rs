@@ -1,8 +1,8 @@
 //! What exactly is wrong, in both languages; and what the errors of administration are as problems.
 
 use pennypost_admin::{
-    AdminError, BadPoints, Conflict, Invalid, MailingProblem, NotSignedIn, ProviderError, SmsError, TableProblem,
-    Why, say_row,
+    AdminError, BadPoints, Conflict, Invalid, MailingProblem, NotSignedIn, ProviderError, SmsError,
+    TableProblem, Why, say_row,
 };
 use pennypost_directory::rules::{RulesError, RulesFault};
 use pennypost_directory::{

@@ -263,7 +263,8 @@ async fn add(ask: &Ask) -> Result<Reply, Refusal> {
     let (mut subject, mut body) = (subject, None);
     if let Some(template) = template {
         let detail = both("there is no such body", "没有这个模版");
-        let missing = || Refusal::new(Kind::Unknown, detail.clone()).at("/template".to_owned(), detail.clone());
+        let missing =
+            || Refusal::new(Kind::Unknown, detail.clone()).at("/template".to_owned(), detail.clone());
         let id: EventId = template.parse().map_err(|_| missing())?;
         let found = ask.administration.mail_template(&ask.call, key, id).await;
         let Saved { subject: said, html, text, .. } = match found {
@@ -276,16 +277,10 @@ async fn add(ask: &Ask) -> Result<Reply, Refusal> {
     if html.is_some() || text.is_some() {
         body = Some(NewBody { html, text });
     }
-    let new = NewMailing {
-        file: file_name,
-        table,
-        subject: subject.unwrap_or_default(),
-        body,
-        attachments: files,
-    };
+    let new =
+        NewMailing { file: file_name, table, subject: subject.unwrap_or_default(), body, attachments: files };
     let mailing = ask.administration.add_mailing(&ask.call, key, new).await?;
-    let location =
-        format!("/api/v1/tenants/{}/accounts/{}/mailings/{}", key.tenant, key.account, mailing.id);
+    let location = format!("/api/v1/tenants/{}/accounts/{}/mailings/{}", key.tenant, key.account, mailing.id);
     Ok(Reply::made(&show(&mailing), location))
 }
 

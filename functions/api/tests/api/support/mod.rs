@@ -23,8 +23,9 @@ use axum::http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt;
 use pennypost_admin::{
     Administration, Bulletin, BulletinKind, BulletinText, Call, Grant, Grants, Holder, Matching, NewAccount,
-    NewBulletin, NewBody, NewBusinessMailbox, NewExport, NewKey, NewMailing, NewProvider, NewSubscription, NewToken, NoticeKind,
-    OrderTerms, Permission, Permissions, ProviderId, PurchaseKind, Reach, SignUpSettings, Whose, Worked,
+    NewBody, NewBulletin, NewBusinessMailbox, NewExport, NewKey, NewMailing, NewProvider, NewSubscription,
+    NewToken, NoticeKind, OrderTerms, Permission, Permissions, ProviderId, PurchaseKind, Reach,
+    SignUpSettings, Whose, Worked,
 };
 use pennypost_api::rest::Pace;
 use pennypost_api::{Client, Rest, admin_routes};
