@@ -456,3 +456,60 @@ async fn each_recipient_gets_a_letter_of_his_own() {
     }
     assert_eq!(office.accepted().await.len(), 1);
 }
+
+/// Feature PMG-01 (part): each row comes to its reader alone, and the first one's to Sent, once
+#[tokio::test(flavor = "multi_thread")]
+async fn each_row_of_a_table_comes_to_its_reader() {
+    use pennypost_admin::{Administration, Call, NewBody, NewMailing};
+    use pennypost_held::{Ports as HeldPorts, Releaser};
+    use pennypost_mailings::Runner;
+    use pennypost_outbound::Outbox;
+    let office = Office::open().await;
+    let ann = office.directory.account_at("ann@t.test").await.unwrap().unwrap().key;
+    let (clock, ids) = (Arc::clone(&office.adapter.clock), Arc::clone(&office.adapter.ids));
+    let ports = HeldPorts {
+        directory: office.directory.clone(),
+        objects: Arc::clone(&office.adapter.objects),
+        queue: Arc::clone(&office.adapter.queue),
+        clock: Arc::clone(&clock),
+        ids: Arc::clone(&ids),
+    };
+    let control = office.backend.control();
+    let administration = Administration::new(office.directory.clone(), Arc::clone(&control), clock, ids)
+        .with_tasks(office.backend.objects(), office.backend.queue());
+    let new = NewMailing {
+        file: "pay.csv".to_owned(),
+        table: "邮箱地址,姓名,pay\nbob@t.test,Bob,2000\neve@t.test,Eve,3000\n".into(),
+        subject: "Pay of {{姓名}}".to_owned(),
+        body: Some(NewBody { html: None, text: Some("{{姓名}}: {{pay}}".to_owned()) }),
+        ..NewMailing::default()
+    };
+    let operator = Call::of_operator();
+    let mailing = administration.add_mailing(&operator, ann, new).await.unwrap();
+    administration.try_mailing(&operator, ann, mailing.id, 2).await.unwrap();
+    administration.send_mailing(&operator, ann, mailing.id).await.unwrap();
+    let releaser = Releaser::new(office.adapter.held.clone(), ports, "mx.t.test");
+    let runner = Runner::new(office.adapter.mailings.clone(), Outbox::new(control), releaser, true);
+    runner.work(None).await.unwrap();
+    let events = office.accepted().await;
+    assert_eq!(events.len(), 4, "one that was tried, the copy, two letters");
+    office.handle([events.clone(), events.clone()].concat()).await;
+    office.handle(events).await;
+    for (name, mailbox, subject) in [
+        ("bob", "INBOX", "Pay of Bob"),
+        ("eve", "INBOX", "Pay of Eve"),
+        ("ann", "INBOX", "Pay of Eve"),
+        ("ann", "Sent", "Pay of Bob"),
+    ] {
+        assert_eq!(office.mailbox(name, mailbox).await.0, 1, "{name} {mailbox}");
+        let text = office.text(name, mailbox).await;
+        assert!(text.contains(&format!("Subject: {subject}\n")), "{name}: {text}");
+    }
+    let (letters, _) = administration
+        .reading(office.backend.log())
+        .mailing_letters(&operator, ann, mailing.id, 0, 9)
+        .await
+        .unwrap();
+    let states: Vec<_> = letters.iter().map(|letter| letter.state.map(|state| state.name())).collect();
+    assert_eq!(states, [Some("delivered"), Some("delivered")]);
+}

@@ -3,12 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use pennypost_admin::{Attachment, DeliveryState, Fate, Mailing, MailingLetter, NewBody, NewMailing, Saved};
+use pennypost_admin::{
+    Attachment, DeliveryState, Fate, Mailing, MailingLetter, MailingRules, NewBody, NewMailing, Saved,
+};
 use pennypost_model::{EventId, Timestamp};
 use serde_json::{Value, json};
 
 use super::held::delivery_state;
-use super::{OPERATOR, refused};
+use super::{OPERATOR, refused, tenant};
 use crate::office::Office;
 use crate::print::{Output, clean, fitting, time};
 use crate::text::Text;
@@ -99,6 +101,18 @@ pub enum MailingCommand {
     /// Stop a mailing: what is not handed in does not go
     #[command(after_help = "Example:\n  pennypost mailing stop ann@example.com 01KAQ…")]
     Stop(Which),
+    /// Show, or say, how many recipients a mailing of an organisation has at most
+    #[command(
+        after_help = "Examples:\n  pennypost mailing limit\n  pennypost mailing limit --recipients 200"
+    )]
+    Limit {
+        /// So many, 1 to 1,000
+        #[arg(long)]
+        recipients: Option<u32>,
+        /// Name or id of the tenant; may be left out if there is only one
+        #[arg(long)]
+        tenant: Option<String>,
+    },
     /// List the bodies that a member keeps for mailings
     #[command(after_help = "Example:\n  pennypost mailing templates ann@example.com")]
     Templates {
@@ -162,6 +176,19 @@ pub async fn run(
             let mailing = mailing.map_err(|error| refused(error, text))?;
             let sentence = say!(text, "mailing-stopped", id = id.to_string());
             Ok(output.result(&sentence, &document(&mailing))?)
+        }
+        MailingCommand::Limit { recipients, tenant: name } => {
+            let tenant = tenant(office, name.as_deref(), text).await?;
+            let administration = office.administration();
+            let seen = administration.mailing_rules(&OPERATOR, tenant.id).await;
+            let mut rules = seen.map_err(|error| refused(error, text))?;
+            if let Some(recipients) = *recipients {
+                let meant = MailingRules { recipients };
+                let changed = administration.change_mailing_rules(&OPERATOR, tenant.id, rules, meant).await;
+                rules = changed.map_err(|error| refused(error, text))?;
+            }
+            let sentence = say!(text, "mailing-limit", limit = rules.recipients);
+            Ok(output.result(&sentence, &json!({ "recipients": rules.recipients }))?)
         }
         MailingCommand::Templates { member } => templates(office, member, text, output).await,
         MailingCommand::Keep { member, name, said } => {
@@ -475,6 +502,13 @@ mod tests {
         let letters =
             documents(&done(&it, &format!("mailing show {address} {id}"), true).await.expect("shown"));
         assert_eq!((letters.len(), &letters[1]["to"]), (2, &"nobody@far.example".into()));
+        done(&it, "mailing limit --recipients 0", false).await.expect_err("too few");
+        for line in ["mailing limit --recipients 1", "mailing limit"] {
+            assert!(done(&it, line, false).await.expect("said")[0].ends_with("at most: 1"));
+        }
+        let refused = done(&it, &format!("{add} {table}"), false).await.expect_err("too many");
+        assert!(refused.contains("2 recipients"), "{refused}");
+        done(&it, "mailing limit --recipients 1000", false).await.expect("said");
         let keep = format!("mailing keep {address} Invitation --subject Dear_{{{{name}}}} --html {html}");
         let kept = documents(&done(&it, &keep, true).await.expect("kept")).remove(0);
         let template = kept["id"].as_str().expect("an id");

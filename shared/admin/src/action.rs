@@ -359,6 +359,10 @@ actions! {
     UndoChange "undo.change" Members Write Account Oneself NobodyBelow;
     /// Look at the letters that a member has sent, and at what became of them (DLV-01, DLV-05).
     OwnLetterRead "own-letter.read" Log Read Account Oneself All;
+    /// Look at how many recipients a mailing of the organisation has at most.
+    MailingRulesRead "mailing-rules.read" Policies Read Tenant Nobody All;
+    /// Say how many (PMG-06).
+    MailingRulesChange "mailing-rules.change" Policies Write Tenant Nobody All;
     /// Look at the mailings of a member, to whom they go and what became of that (PMG-08, DLV-02).
     MailingRead "mailing.read" Log Read Account Oneself All;
     /// Make a mailing of a table; nothing goes yet (PMG-01).

@@ -173,7 +173,7 @@ pub use pennypost_directory::DepartmentId;
 pub use pennypost_hooks::{
     Attempted, NoticeKind, Pause, PauseCause, State as NoticeState, SubscriptionId, Whose,
 };
-pub use pennypost_mailings::{Attachment, Fate, Mailing, Saved, TableProblem, say_row};
+pub use pennypost_mailings::{Attachment, Fate, Mailing, MailingRules, Saved, TableProblem, say_row};
 pub use pennypost_policy::{BadPoints, ScanPolicy, Unanswered, VirusAction};
 pub use pennypost_quarantine::{HeldLetter, HeldState};
 pub use people::{Assignment, PersonChange};

@@ -12,8 +12,8 @@ use pennypost_held::Why;
 use pennypost_journeys::Backwards;
 use pennypost_mailings::{
     Attachment, Body, Content, Counts, Fate, Kind, MAX_ATTACHED, MAX_ATTACHMENTS, MAX_BODY, MAX_OPEN,
-    MAX_SAVED, Mailing, Mailings, Personal, Recipients, RowProblem, Said, Saved, Stamp, State, TableProblem,
-    Template, TemplateProblem,
+    MAX_RECIPIENTS, MAX_SAVED, Mailing, MailingRules, Mailings, Personal, Recipients, RowProblem, Said,
+    Saved, Stamp, State, TableProblem, Template, TemplateProblem,
 };
 use pennypost_mailstore::accept;
 use pennypost_model::event::{
@@ -21,12 +21,13 @@ use pennypost_model::event::{
 };
 use pennypost_model::message::cut;
 use pennypost_model::trace::Submitter;
-use pennypost_model::{AccountKey, EventId, Timestamp};
+use pennypost_model::{AccountKey, EventId, TenantId, Timestamp};
 use pennypost_ports::{Outgoing, PortError};
 use pennypost_text::{Text, say};
 use serde_json::json;
 
 use crate::action::Action;
+use crate::authorise::Scope;
 use crate::call::{About, Call};
 use crate::operations::Origin;
 use crate::own_letters::own;
@@ -64,6 +65,17 @@ pub enum MailingProblem {
         /// What is wrong.
         problem: TemplateProblem,
     },
+    /// It has more recipients than the organisation lets one have.
+    #[error("the table has more recipients than the organisation lets one have")]
+    Recipients {
+        /// How many it has.
+        count: usize,
+        /// How many it may have.
+        most: u32,
+    },
+    /// The organisation's own number of recipients.
+    #[error("as many recipients can't be")]
+    Rules,
     /// Its subject.
     #[error("the subject is missing or too long")]
     Subject,
@@ -103,6 +115,10 @@ impl MailingProblem {
         match self {
             MailingProblem::Table { file, problem } => problem.message(text, file),
             MailingProblem::Template { problem, .. } => problem.message(text),
+            MailingProblem::Recipients { count, most } => {
+                say!(text, "mailing-table-many", count = *count, limit = *most)
+            }
+            MailingProblem::Rules => say!(text, "mailing-rules", limit = MAX_RECIPIENTS),
             MailingProblem::Subject => say!(text, "mailing-subject", limit = MAX_SUBJECT),
             MailingProblem::Body => say!(text, "mailing-body", limit = MAX_BODY / 1_000),
             MailingProblem::Attachments => {
@@ -275,6 +291,10 @@ impl Administration {
         }
         check_attachments(&attachments)?;
         let recipients = self.recipients_of(&file, table).await?;
+        let (count, most) = (recipients.rows.len(), mailings.rules(key.tenant).await?.0.recipients);
+        if count > most as usize {
+            return Err(MailingProblem::Recipients { count, most }.into());
+        }
         // Whoever runs a command does not know what the server does that lets them go.
         if call.origin != Origin::Command {
             self.check_reach(&account, &file, &recipients).await?;
@@ -371,6 +391,46 @@ impl Administration {
             return Ok(());
         }
         Err(MailingProblem::Table { file: shown(file, 200), problem: TableProblem::Rows(wrong) }.into())
+    }
+
+    /// How many recipients a mailing of an organisation has at most.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    #[pennypost_ports::compiled_here]
+    pub async fn mailing_rules(&self, call: &Call, tenant: TenantId) -> Result<MailingRules, AdminError> {
+        call.may(Action::MailingRulesRead, &Scope::Tenant(tenant))?;
+        self.stored_tenant(tenant).await?;
+        Ok(self.mailings_here()?.rules(tenant).await?.0)
+    }
+
+    /// Says how many, if what holds is still as expected.
+    ///
+    /// # Errors
+    /// [`MailingProblem::Rules`], or others of [`AdminError`].
+    #[pennypost_ports::compiled_here]
+    pub async fn change_mailing_rules(
+        &self,
+        call: &Call,
+        tenant: TenantId,
+        expected: MailingRules,
+        rules: MailingRules,
+    ) -> Result<MailingRules, AdminError> {
+        let document = |rules: MailingRules| json!({ "recipients": rules.recipients });
+        let about = About::new(Some(tenant), Action::MailingRulesChange, "mailing-rules");
+        let about = about.from(document(expected)).to(document(rules));
+        self.permit(call, &Scope::Tenant(tenant), &about).await?;
+        self.stored_tenant(tenant).await?;
+        if !(1..=MAX_RECIPIENTS).contains(&(rules.recipients as usize)) {
+            return Err(MailingProblem::Rules.into());
+        }
+        let mailings = self.mailings_here()?;
+        self.act(call, &about, async {
+            let (seen, version) = mailings.rules(tenant).await?;
+            let is_changed = seen == expected && mailings.change_rules(tenant, rules, version).await?;
+            is_changed.then_some(rules).ok_or(AdminError::Changed)
+        })
+        .await
     }
 
     /// Mailings of a member, the newest first, behind that one; letters to each of several alone among them.

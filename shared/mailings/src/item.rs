@@ -221,6 +221,17 @@ impl Versioned for Saved {
     const KIND: &'static str = "template of a mailing";
 }
 
+/// What an organisation says of mailings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MailingRules {
+    /// Recipients that a mailing has at most.
+    pub recipients: u32,
+}
+
+impl Versioned for MailingRules {
+    const KIND: &'static str = "rules of mailings";
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

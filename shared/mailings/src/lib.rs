@@ -7,6 +7,7 @@
 //! | `T/mailings` | `A`, id, the newest first | a [`Mailing`]: whose it is, how far it has come |
 //! | `T/mailing-letters` | id, row | a [`Fate`]: what became of one letter of it |
 //! | `T/mail-templates` | `A`, id | a body that a member keeps ([`Saved`]) |
+//! | `T` | `mailing-rules` | what the organisation says of mailings ([`MailingRules`]) |
 //! | `mailing-due` | time, `T`, `A`, id | where to look and when; the installation's |
 //!
 //! and one object for each mailing in `T/spool`: its [`Content`].
@@ -28,7 +29,7 @@ mod table;
 mod template;
 
 pub use content::{Attachment, Body, Content, Individual, MAX_ATTACHED, MAX_ATTACHMENTS, MAX_BODY, Personal};
-pub use item::{Counts, Fate, Kind, Mailing, Saved, State};
+pub use item::{Counts, Fate, Kind, Mailing, MailingRules, Saved, State};
 pub use message::{Said, Stamp, for_one};
 pub use run::{Looked, Runner};
 pub use store::{DRAFT_KEPT, Due, KEPT, MAX_OPEN, MAX_SAVED, Mailings};

@@ -10,7 +10,8 @@ use pennypost_ports::{Consistency, Control, ControlKey, Created, Expected, Objec
 use tokio::sync::Notify;
 
 use crate::content::Content;
-use crate::item::{Fate, Mailing, Saved, State};
+use crate::item::{Fate, Mailing, MailingRules, Saved, State};
+use crate::table::MAX_RECIPIENTS;
 
 /// Partition of the control table with the rows of what is due. They are the installation's, no tenant's.
 const DUE: &str = "mailing-due";
@@ -95,6 +96,10 @@ fn saved_in(tenant: TenantId) -> String {
 
 fn saved_key(account: AccountKey, saved: EventId) -> ControlKey {
     ControlKey::new(saved_in(account.tenant), format!("{}/{saved}", account.account))
+}
+
+fn rules_key(tenant: TenantId) -> ControlKey {
+    ControlKey::new(tenant.to_string(), "mailing-rules")
 }
 
 /// The mailings. Cheap to clone; clones ring the same bell.
@@ -460,6 +465,35 @@ impl Mailings {
                 return Ok(removed);
             }
         }
+    }
+
+    /// What an organisation says of mailings, as it stands now; as many recipients as any may have, if it has said nothing.
+    ///
+    /// # Errors
+    /// [`HeldError`].
+    #[pennypost_ports::compiled_here]
+    pub async fn rules(&self, tenant: TenantId) -> Result<(MailingRules, Expected), HeldError> {
+        let found = self.control.get(&rules_key(tenant), Consistency::Strong).await?;
+        let unsaid = MailingRules { recipients: u32::try_from(MAX_RECIPIENTS).unwrap_or(u32::MAX) };
+        match found {
+            Some(item) => Ok((codec::decode(&item.value)?, Expected::Version(item.version))),
+            None => Ok((unsaid, Expected::Absent)),
+        }
+    }
+
+    /// Says something else, if what holds is what was read. `false` if somebody else has said something since.
+    ///
+    /// # Errors
+    /// [`HeldError`].
+    #[pennypost_ports::compiled_here]
+    pub async fn change_rules(
+        &self,
+        tenant: TenantId,
+        rules: MailingRules,
+        expected: Expected,
+    ) -> Result<bool, HeldError> {
+        let put = self.control.put_if(&rules_key(tenant), &codec::encode(&rules), expected).await?;
+        Ok(matches!(put, Put::Stored(_)))
     }
 
     /// Keeps a body for other mailings. `false` if the account keeps as many as it may.

@@ -1246,3 +1246,5 @@ mailing-fate-waiting = waits
 mailing-fate-sent = handed in
 mailing-fate-refused = did not go
 mailing-fate-stopped = stopped
+mailing-rules = a mailing has 1 to { $limit } recipients
+mailing-limit = recipients of a mailing at most: { $limit }

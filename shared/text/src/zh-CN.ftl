@@ -1170,3 +1170,5 @@ mailing-fate-waiting = 等待发送
 mailing-fate-sent = 已提交
 mailing-fate-refused = 未发送
 mailing-fate-stopped = 已停止
+mailing-rules = 每次群发的收件人数上限须为 1 至 { $limit }
+mailing-limit = 每次群发最多 { $limit } 位收件人

@@ -150,6 +150,7 @@ fn body(route: &Route, of: &Tenant) -> Option<Value> {
             "file_name": "guests.csv", "table": BASE64_STANDARD.encode(format!("email\nmember@{domain}\n")),
             "subject": "hello",
         }),
+        "change-mailing-rules" => json!({ "recipients": 500 }),
         "try-mailing" => json!({ "row": 1 }),
         "add-mail-template" => json!({ "name": "new", "subject": "hello", "text": "hello" }),
         "put-off-held-letter" => json!({ "time": "2030-01-31T08:00" }),

@@ -117,7 +117,8 @@ fn mailing_refused(problem: &MailingProblem) -> Refusal {
             });
             return Refusal { wrong: wrong.collect(), ..refusal };
         }
-        MailingProblem::Table { .. } => "/table",
+        MailingProblem::Table { .. } | MailingProblem::Recipients { .. } => "/table",
+        MailingProblem::Rules => "/recipients",
         MailingProblem::Template { place: "subject", .. } | MailingProblem::Subject => "/subject",
         MailingProblem::Template { place: "html", .. } | MailingProblem::Body => "/html",
         MailingProblem::Template { .. } => "/text",

@@ -3,7 +3,8 @@
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use pennypost_admin::{
-    Action, Attachment, Fate, Mailing as Stored, MailingLetter, NewBody, NewMailing, Preview, Saved,
+    Action, Attachment, Fate, Mailing as Stored, MailingLetter, MailingRules, NewBody, NewMailing, Preview,
+    Saved,
 };
 use pennypost_directory::Listed;
 use pennypost_model::{AccountKey, EventId, Timestamp};
@@ -185,6 +186,15 @@ pub(crate) struct MailTemplate {
 
 page_of!(MailTemplates, MailTemplate);
 
+/// What an organisation says of mailings.
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "MailingRules")]
+pub(crate) struct Rules {
+    /// Recipients that a mailing has at most: 1 to 1,000.
+    recipients: u32,
+}
+
 fn show(mailing: &Stored) -> Mailing {
     let waits = mailing.waits.filter(|_| !mailing.state.is_over());
     Mailing {
@@ -292,6 +302,37 @@ const LETTERS: &[Query] = &[
 const ROW: &[Query] = &[Query { name: "row", about: "Which letter, from 1.", is_number: true }];
 
 pub(super) const OPERATIONS: &[Operation] = &[
+    Operation::new(
+        (Method::Get, "/tenants/{tenant}/mailing-rules", "read-mailing-rules"),
+        Action::MailingRulesRead,
+        "How many recipients a mailing of the organisation has at most",
+        Good::one(shape::<Rules>),
+        |ask| {
+            Box::pin(async move {
+                let found = ask.administration.mailing_rules(&ask.call, ask.tenant()?).await?;
+                Ok(Reply::tagged(&Rules { recipients: found.recipients }))
+            })
+        },
+    ),
+    Operation::new(
+        (Method::Put, "/tenants/{tenant}/mailing-rules", "change-mailing-rules"),
+        Action::MailingRulesChange,
+        "Say how many recipients a mailing of the organisation has at most",
+        Good::one(shape::<Rules>),
+        |ask| {
+            Box::pin(async move {
+                let (tenant, said): (_, Rules) = (ask.tenant()?, ask.body()?);
+                let seen = ask.administration.mailing_rules(&ask.call, tenant).await?;
+                ask.must_match(&Rules { recipients: seen.recipients })?;
+                let meant = MailingRules { recipients: said.recipients };
+                let changed = ask.administration.change_mailing_rules(&ask.call, tenant, seen, meant).await?;
+                Ok(Reply::tagged(&Rules { recipients: changed.recipients }))
+            })
+        },
+    )
+    .with(shape::<Rules>)
+    .update()
+    .refusing(&[Kind::Invalid]),
     Operation::new(
         (Method::Get, "/tenants/{tenant}/accounts/{account}/mailings", "list-mailings"),
         Action::MailingRead,
