@@ -504,7 +504,7 @@ pub const API: Needs = Needs {
     objects: ObjectAccess {
         read: TASK.and(ENTRY).and(QUARANTINE).and(SPOOL).and(Kinds::of(&[Kind::Base])),
         write: TASK.and(SPOOL),
-        delete: TASK.and(SPOOL),
+        delete: TASK,
         ..ObjectAccess::NONE
     },
     sends: Stages::of(&[Stage::InboundParse, Stage::Housekeep]),

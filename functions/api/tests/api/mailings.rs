@@ -29,7 +29,10 @@ impl Bench {
         let home = office.tenant("home").await;
         let session = office.session(home.member).await;
         let account = format!("/tenants/{}/accounts/{}", home.id, home.member.account);
-        Bench { office, home, session, account }
+        let it = Bench { office, home, session, account };
+        // What its users were told when it was set up.
+        it.handed_in().await;
+        it
     }
 
     async fn post(&self, path: &str, body: Option<Value>) -> Answer {
@@ -137,7 +140,6 @@ async fn a_table_that_breaks_the_rules_is_refused_line_by_line() {
 /// Feature PMG-02: each gets the headings and his row, as HTML and as text
 /// Feature PMG-05 (part): each letter is shown as it will be, one is tried, then all are let go; no page yet
 /// Feature PMG-08 (part): each recipient with what became of his letter; Sent holds the first recipient's; no page yet
-/// Feature DLV-06 (part): what became of each letter of a mailing, not whether it was read
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mailing_is_looked_at_tried_and_let_go() {
     let it = Bench::open().await;
