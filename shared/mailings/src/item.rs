@@ -11,6 +11,8 @@ use sha2::{Digest, Sha256};
 const COPY: u32 = u32::MAX;
 /// The number that stands for the report of what did not go.
 const REPORT: u32 = u32::MAX - 1;
+/// The number that stands for the copy in Drafts of what was stopped before it went.
+const DRAFT: u32 = u32::MAX - 2;
 
 /// What kind of mailing it is. Stored: new ones at the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -151,6 +153,12 @@ impl Mailing {
         }
     }
 
+    /// The id of the copy in Drafts, if it was stopped before any of it went.
+    #[must_use]
+    pub fn draft(&self) -> EventId {
+        self.letter(DRAFT)
+    }
+
     /// The id of the report of what did not go.
     #[must_use]
     pub fn report(&self) -> EventId {
@@ -261,7 +269,7 @@ mod tests {
         };
         let (one, other) = (mailing(1), mailing(2));
         assert_eq!(one.letter(0), codec::decode::<Mailing>(&codec::encode(&one)).expect("read").letter(0));
-        let ids = [one.letter(0), one.letter(1), other.letter(0), one.copy(), one.report()];
+        let ids = [one.letter(0), one.letter(1), other.letter(0), one.copy(), one.report(), one.draft()];
         let known: std::collections::BTreeSet<_> = ids.iter().collect();
         assert_eq!(known.len(), ids.len());
         assert!(ids.iter().all(|id| id.time() == Timestamp(9)));

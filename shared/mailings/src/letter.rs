@@ -155,6 +155,29 @@ pub(crate) async fn copy(
     }))
 }
 
+/// What was handed in for each alone and was stopped before any of it went, for Drafts: as its writer had it. What was made of a
+/// table lies with the table.
+pub(crate) async fn draft(
+    mailing: &Mailing,
+    content: &Content,
+    time: Timestamp,
+) -> Result<Option<Accepted>, HeldError> {
+    let Content::Individual(individual) = content else { return Ok(None) };
+    let raw = [&b"X-Pennypost-Individual: yes\r\n"[..], individual.bcc.as_bytes(), &individual.raw].concat();
+    let (account, address) = mailing.sender.clone();
+    Ok(Some(Accepted {
+        id: mailing.draft(),
+        time,
+        tenant: account.tenant,
+        source: Source { kind: SourceKind::System, ip: None, helo: String::new(), tls: None },
+        auth: AuthResults::default(),
+        reverse_path: String::new(),
+        recipients: vec![Recipient { account, address, via: Via::Drafts }],
+        body: Body::Inline(accept::compressed(raw).await?),
+        receipt: String::new(),
+    }))
+}
+
 /// The event with a member as its writer, and members elsewhere of a group.
 pub(crate) fn with_groups(mailing: &Mailing, accepted: Accepted, groups: Vec<GroupElsewhere>) -> Accepted {
     let (account, address) = mailing.sender.clone();

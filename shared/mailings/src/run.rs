@@ -361,6 +361,10 @@ impl Runner {
                 bodies.extend(self.made(&mailing, content, row, fate).await?);
             }
         }
+        if let Some(content) = content.as_ref().filter(|_| mailing.counts.sent == 0) {
+            let draft = letter::draft(&mailing, content, mailing.due).await?;
+            bodies.extend(self.body(draft).await?);
+        }
         self.send(&mailing, bodies).await?;
         if let Some(content) = &content {
             self.tell(&mailing, content).await?;

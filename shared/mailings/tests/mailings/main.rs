@@ -391,6 +391,22 @@ async fn each_recipient_gets_a_letter_of_his_own() {
     assert_eq!(seen.len(), 4, "{seen:?}");
     let (found, _) = life.mailings.find(world.ann, mailing.id).await.unwrap().unwrap();
     assert_eq!((found.state, found.counts.sent, found.counts.refused), (State::Done, 2, 1));
+
+    // Stopped before any of it goes it comes back to Drafts, as its writer had it.
+    let mut later = world.mailing(Kind::Individual, 3);
+    later.due = later.due.plus_millis(60_000);
+    life.mailings.add(&later, &content).await.unwrap();
+    life.runner.work(None).await.unwrap();
+    assert_eq!(world.sent().await.len(), 0);
+    life.mailings.stop(world.ann, later.id, world.clock.now()).await.unwrap().unwrap();
+    life.runner.work(None).await.unwrap();
+    let sent = world.sent().await;
+    let [draft] = &sent[..] else { panic!("one letter: {sent:?}") };
+    assert_eq!(draft.recipients[0].via, Via::Drafts);
+    let text = world.text(draft).await;
+    assert!(text.starts_with("X-Pennypost-Individual: yes\r\nBcc: nobody@t.test\r\nFrom:"), "{text}");
+    let (found, _) = life.mailings.find(world.ann, later.id).await.unwrap().unwrap();
+    assert_eq!((found.state, found.counts.stopped), (State::Stopped, 3));
 }
 
 /// Feature SND-21 (part): each letter of a mailing counts; what is too much waits for the next time
