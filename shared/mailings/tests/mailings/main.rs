@@ -25,7 +25,7 @@ use pennypost_model::message::StoredMessage;
 use pennypost_model::trace::Submitter;
 use pennypost_model::{AccountKey, EventId, Timestamp, codec};
 use pennypost_outbound::Outbox;
-use pennypost_ports::{Clock, Ids, Outgoing, Queue, RandomIds};
+use pennypost_ports::{Clock, Ids, Outgoing, RandomIds};
 
 struct World {
     _dir: tempfile::TempDir,
@@ -293,8 +293,8 @@ async fn a_single_letter_goes_before_nearly_all_of_a_mailing() {
     let mut rounds = 0;
     while rounds < 10_000 {
         rounds += 1;
-        let received =
-            world.backend.queue().receive(Stage::InboundParse, 10, Duration::from_secs(600), Duration::ZERO);
+        let (queue, hidden) = (world.backend.queue(), Duration::from_secs(600));
+        let received = queue.receive(Stage::InboundParse, 10, hidden, Duration::ZERO);
         let received = received.await.unwrap();
         if received.is_empty() && life.runner.look().await.unwrap().moved == 0 {
             break;
