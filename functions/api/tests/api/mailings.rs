@@ -137,7 +137,7 @@ async fn a_table_that_breaks_the_rules_is_refused_line_by_line() {
 }
 
 /// Feature PMG-01 (part): over the API and by commands; no page yet
-/// Feature PMG-02: each gets the headings and his row, as HTML and as text
+/// Feature PMG-02 (part): each gets the headings and his row, as HTML and as text; no page yet
 /// Feature PMG-05 (part): each letter is shown as it will be, one is tried, then all are let go; no page yet
 /// Feature PMG-08 (part): each recipient with what became of his letter; Sent holds the first recipient's; no page yet
 #[tokio::test(flavor = "multi_thread")]
@@ -209,8 +209,8 @@ async fn a_mailing_is_looked_at_tried_and_let_go() {
     }
 }
 
-/// Feature PMG-03: the columns are variables of a text, as HTML and as text
-/// Feature PMG-07: bodies are kept, listed, used and removed
+/// Feature PMG-03 (part): the columns are variables of a text, as HTML and as text; no page yet
+/// Feature PMG-07 (part): bodies are kept, listed, used and removed; no page yet
 #[tokio::test(flavor = "multi_thread")]
 async fn bodies_are_kept_and_used() {
     let it = Bench::open().await;

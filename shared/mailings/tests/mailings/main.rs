@@ -273,7 +273,7 @@ async fn wherever_the_process_dies_each_row_is_one_letter() {
     }
 }
 
-/// Feature PMG-06: of 2,000 letters of two mailings that wait a single letter of another organisation, and one of the same, go before nearly all
+/// Of 2,000 letters of two mailings that wait, nearly all go behind a single letter of another organisation, and one of the same.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_single_letter_goes_before_nearly_all_of_a_mailing() {
     let world = World::open().await;
