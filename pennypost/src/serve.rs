@@ -18,9 +18,11 @@ use pennypost_housekeep::Housekeep;
 use pennypost_inbound_parse::InboundParse;
 use pennypost_ingress::net::{Adapter, Ports, TlsMode, load_or_create_tls};
 use pennypost_ingress::{imap, pop3, smtp};
+use pennypost_mailings::Runner;
 use pennypost_mailstore::Mailroom;
 use pennypost_model::event::Stage;
 use pennypost_notify::{self as notify, Announcer, Messenger, Notify};
+use pennypost_outbound::Outbox;
 use pennypost_policy_filter::{PolicyFilter, Screen};
 use pennypost_ports::Wakeups;
 use pennypost_quarantine::Quarantine;
@@ -171,7 +173,11 @@ pub async fn run(place: &Place, args: &ServeArgs, json: bool, text: &Text) -> Re
         None
     };
     // Also where functions handle events: who hands something in here may take it back within seconds.
-    let releasing = tokio::spawn(releaser(&office, &adapter).run(stop_work.subscribe()));
+    let releaser = releaser(&office, &adapter);
+    let outbox = Outbox::new(office.control());
+    let runner = Runner::new(adapter.mailings.clone(), outbox, releaser.clone(), adapter.is_sending);
+    let (letters, mailings) = (releaser.run(stop_work.subscribe()), runner.run(stop_work.subscribe()));
+    let releasing = tokio::spawn(async { tokio::join!(letters, mailings) });
     let sweeper = Sweeper::new(&office, Arc::clone(&pipeline), config.retention.clone());
     // Where functions handle events one of them sweeps; what sessions wish for only this process knows.
     let sweeper =

@@ -453,3 +453,115 @@ async fn letters_that_go_later_come_to_their_readers_or_back_to_drafts() {
     // The bytes of the one of which its sender wanted to hear are left to housekeeping.
     assert_eq!(spooled.iter().filter(|object| object.name.contains("/spool/")).count(), 1, "{spooled:?}");
 }
+
+/// Feature SND-04 (part): a mail program says it by a field; each gets a letter of his own and sees himself alone; no page yet
+#[tokio::test(flavor = "multi_thread")]
+async fn each_recipient_gets_a_letter_of_his_own() {
+    use pennypost_held::{Ports as HeldPorts, Releaser};
+    use pennypost_mailings::Runner;
+    use pennypost_outbound::Outbox;
+    let office = Office::open().await;
+    let letter = "From: Ann <ann@t.test>\r\nTo: bob@t.test\r\nCc: eve@t.test\r\nX-Pennypost-Individual: Yes\r\nSubject: alone\r\n\r\nhello";
+    hand_in(&office, "ann@t.test", &["bob@t.test", "eve@t.test", "x@far.example"], letter).await;
+    assert_eq!(office.accepted().await, [], "nothing goes before it is its turn");
+    let ports = HeldPorts {
+        directory: office.directory.clone(),
+        objects: Arc::clone(&office.adapter.objects),
+        queue: Arc::clone(&office.adapter.queue),
+        clock: Arc::clone(&office.adapter.clock),
+        ids: Arc::clone(&office.adapter.ids),
+    };
+    let releaser = Releaser::new(office.adapter.held.clone(), ports, "mx.t.test");
+    let outbox = Outbox::new(office.backend.control());
+    let runner = Runner::new(office.adapter.mailings.clone(), outbox, releaser, true);
+    runner.work(None).await.unwrap();
+    let events = office.accepted().await;
+    // Three letters, and the copy in Sent.
+    assert_eq!(events.len(), 4);
+    // Twice in one batch, and again by others who know nothing of it.
+    office.handle([events.clone(), events.clone()].concat()).await;
+    office.handle(events).await;
+    for (name, mailbox) in [("bob", "INBOX"), ("eve", "INBOX"), ("ann", "Sent")] {
+        assert_eq!(office.mailbox(name, mailbox).await.0, 1, "{name} {mailbox}");
+        let text = office.text(name, mailbox).await;
+        assert!(!text.contains("X-Pennypost-Individual"), "{text}");
+        assert!(text.contains("Subject: alone") && text.contains("Date: "), "{text}");
+        let named = ["bob@", "eve@", "far.example"].into_iter().filter(|word| text.contains(word));
+        let named: Vec<&str> = named.collect();
+        match name {
+            "ann" => assert_eq!(named, ["bob@", "eve@"], "{text}"),
+            name => assert_eq!(named, [format!("{name}@")], "{text}"),
+        }
+    }
+    assert_eq!(office.mailbox("ann", "INBOX").await.0, 0, "nothing went wrong");
+
+    // Said otherwise it is refused, or goes as any letter, without the field.
+    let mut client = Client::connect(office.submission).await;
+    client.say("EHLO laptop.t.test", "250 ").await;
+    client.say(&format!("AUTH PLAIN {ANN}"), "235 ").await;
+    for (word, reply) in [("maybe", "550 5.6.0 "), ("no", "250 2.0.0 ")] {
+        client.say("MAIL FROM:<ann@t.test>", "250 ").await;
+        client.say("RCPT TO:<bob@t.test>", "250 ").await;
+        client.say("DATA", "354 ").await;
+        let letter = format!("From: ann@t.test\r\nX-Pennypost-Individual: {word}\r\n\r\nhello");
+        client.say(&format!("{letter}\r\n."), reply).await;
+    }
+    assert_eq!(office.accepted().await.len(), 1);
+}
+
+/// Feature PMG-01 (part): each row comes to its reader alone, and the first one's to Sent, once
+#[tokio::test(flavor = "multi_thread")]
+async fn each_row_of_a_table_comes_to_its_reader() {
+    use pennypost_admin::{Administration, Call, NewBody, NewMailing};
+    use pennypost_held::{Ports as HeldPorts, Releaser};
+    use pennypost_mailings::Runner;
+    use pennypost_outbound::Outbox;
+    let office = Office::open().await;
+    let ann = office.directory.account_at("ann@t.test").await.unwrap().unwrap().key;
+    let (clock, ids) = (Arc::clone(&office.adapter.clock), Arc::clone(&office.adapter.ids));
+    let ports = HeldPorts {
+        directory: office.directory.clone(),
+        objects: Arc::clone(&office.adapter.objects),
+        queue: Arc::clone(&office.adapter.queue),
+        clock: Arc::clone(&clock),
+        ids: Arc::clone(&ids),
+    };
+    let control = office.backend.control();
+    let administration = Administration::new(office.directory.clone(), Arc::clone(&control), clock, ids)
+        .with_tasks(office.backend.objects(), office.backend.queue());
+    let new = NewMailing {
+        file: "pay.csv".to_owned(),
+        table: "邮箱地址,姓名,pay\nbob@t.test,Bob,2000\neve@t.test,Eve,3000\n".into(),
+        subject: "Pay of {{姓名}}".to_owned(),
+        body: Some(NewBody { html: None, text: Some("{{姓名}}: {{pay}}".to_owned()) }),
+        ..NewMailing::default()
+    };
+    let operator = Call::of_operator();
+    let mailing = administration.add_mailing(&operator, ann, new).await.unwrap();
+    administration.try_mailing(&operator, ann, mailing.id, 2).await.unwrap();
+    administration.send_mailing(&operator, ann, mailing.id).await.unwrap();
+    let releaser = Releaser::new(office.adapter.held.clone(), ports, "mx.t.test");
+    let runner = Runner::new(office.adapter.mailings.clone(), Outbox::new(control), releaser, true);
+    runner.work(None).await.unwrap();
+    let events = office.accepted().await;
+    assert_eq!(events.len(), 4, "one that was tried, the copy, two letters");
+    office.handle([events.clone(), events.clone()].concat()).await;
+    office.handle(events).await;
+    for (name, mailbox, subject) in [
+        ("bob", "INBOX", "Pay of Bob"),
+        ("eve", "INBOX", "Pay of Eve"),
+        ("ann", "INBOX", "Pay of Eve"),
+        ("ann", "Sent", "Pay of Bob"),
+    ] {
+        assert_eq!(office.mailbox(name, mailbox).await.0, 1, "{name} {mailbox}");
+        let text = office.text(name, mailbox).await;
+        assert!(text.contains(&format!("Subject: {subject}\n")), "{name}: {text}");
+    }
+    let (letters, _) = administration
+        .reading(office.backend.log())
+        .mailing_letters(&operator, ann, mailing.id, 0, 9)
+        .await
+        .unwrap();
+    let states: Vec<_> = letters.iter().map(|letter| letter.state.map(|state| state.name())).collect();
+    assert_eq!(states, [Some("delivered"), Some("delivered")]);
+}

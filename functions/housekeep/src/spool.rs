@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use pennypost_held::{Held, HeldError, HeldLetters};
+use pennypost_mailings::{Mailing, Mailings};
 use pennypost_mailstore::{StoreError, names};
 use pennypost_model::TenantId;
 use pennypost_model::codec;
@@ -30,7 +31,11 @@ impl Housekeep {
             return Ok(0);
         };
         let mut needed = self.needed_by_dead_letters(tenant).await?;
-        needed.extend(outside.into_iter().chain(held));
+        let Some(mailings) = self.needed_by_mailings(tenant).await? else {
+            tracing::warn!(%tenant, "no spooled message is removed: what mailings say is not all known");
+            return Ok(0);
+        };
+        needed.extend(outside.into_iter().chain(held).chain(mailings));
         let mut removed = 0;
         let mut after: Option<String> = None;
         loop {
@@ -78,6 +83,23 @@ impl Housekeep {
         };
         let held = HeldLetters::new(Arc::clone(&self.control));
         held.sweep(tenant, self.store.clock().now(), keep).await.map_err(|error| match error {
+            HeldError::Port(error) => StoreError::Port(error),
+            other => StoreError::Damaged(other.to_string()),
+        })?;
+        Ok(is_known.then_some(needed))
+    }
+
+    /// The same of what mailings say. What has been over for long is forgotten.
+    async fn needed_by_mailings(&self, tenant: TenantId) -> Result<Option<HashSet<String>>, StoreError> {
+        let (mut needed, mut is_known) = (HashSet::new(), true);
+        let keep = |mailing: Option<&Mailing>| match mailing {
+            Some(mailing) => {
+                needed.insert(mailing.object.clone());
+            }
+            None => is_known = false,
+        };
+        let mailings = Mailings::new(Arc::clone(&self.control), self.store.shared_objects());
+        mailings.sweep(tenant, self.store.clock().now(), keep).await.map_err(|error| match error {
             HeldError::Port(error) => StoreError::Port(error),
             other => StoreError::Damaged(other.to_string()),
         })?;

@@ -9,9 +9,11 @@ use pennypost_held::{self as held, HeldLetters, Releaser};
 use pennypost_hooks::Hooks;
 use pennypost_housekeep::Housekeep;
 use pennypost_inbound_parse::InboundParse;
+use pennypost_mailings::{Mailings, Runner};
 use pennypost_mailstore::Mailstore;
 use pennypost_model::event::Stage;
 use pennypost_notify::{Announcer, Notify};
+use pennypost_outbound::Outbox;
 use pennypost_policy_filter::{PolicyFilter, Screen};
 use pennypost_ports::Secrets;
 use pennypost_quarantine::Quarantine;
@@ -171,6 +173,10 @@ pub fn tick_function(ports: &Ports, environment: &Environment) -> Result<TickFun
         ids: Arc::clone(&ports.ids),
     };
     let releaser = Releaser::new(held, letters, &environment.hostname);
+    let mailings = Mailings::new(Arc::clone(&control), ports.objects()?);
+    let outbox = Outbox::new(Arc::clone(&control));
+    // Whoever took them has asked whether letters go to other servers.
+    let runner = Runner::new(mailings, outbox, releaser.clone(), true);
     let schedule = Schedule::new(directory, ports.journal()?, control, queue, clock, pipeline);
-    Ok(TickFunction(schedule.releasing(releaser)))
+    Ok(TickFunction(schedule.releasing(releaser).mailing(runner)))
 }

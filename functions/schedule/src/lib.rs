@@ -17,6 +17,7 @@ use std::time::Instant;
 
 use pennypost_directory::{Directory, DirectoryError, Page, TenantState};
 use pennypost_held::Releaser;
+use pennypost_mailings::Runner;
 use pennypost_model::codec::{self, Versioned};
 use pennypost_model::event::{Event, House, Stage};
 use pennypost_model::{TenantId, Timestamp};
@@ -80,6 +81,7 @@ pub struct Schedule {
     clock: Arc<dyn Clock>,
     pipeline: Pipeline,
     releaser: Option<Releaser>,
+    mailings: Option<Runner>,
 }
 
 impl Schedule {
@@ -93,13 +95,19 @@ impl Schedule {
         clock: Arc<dyn Clock>,
         pipeline: Pipeline,
     ) -> Schedule {
-        Schedule { directory, journal, control, queue, clock, pipeline, releaser: None }
+        Schedule { directory, journal, control, queue, clock, pipeline, releaser: None, mailings: None }
     }
 
     /// The same, and letters go whose time has come.
     #[must_use]
     pub fn releasing(self, releaser: Releaser) -> Schedule {
         Schedule { releaser: Some(releaser), ..self }
+    }
+
+    /// The same, and letters of mailings go.
+    #[must_use]
+    pub fn mailing(self, runner: Runner) -> Schedule {
+        Schedule { mailings: Some(runner), ..self }
     }
 
     /// Sends what is due, tenant by tenant, until `deadline`.
@@ -117,6 +125,13 @@ impl Schedule {
                 Ok(letters) => ticked.letters = letters,
                 // What tenants need does not wait for it.
                 Err(error) => tracing::warn!(%error, "letters that are due can't be read"),
+            }
+        }
+        if let Some(runner) = &self.mailings {
+            let now = Instant::now();
+            let half = deadline.map(|deadline| now + deadline.saturating_duration_since(now) / 2);
+            if let Err(error) = runner.work(half).await {
+                tracing::warn!(%error, "mailings that are due can't be read");
             }
         }
         let mut due = self.due(DAY_MILLIS).await?;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use pennypost_directory::{Directory, DirectoryError, Resolved};
 use pennypost_held::HeldLetters;
+use pennypost_mailings::Mailings;
 use pennypost_mailstore::Mailroom;
 use pennypost_mailstore::fresh::Fresh;
 use pennypost_ports::{Clock, Ids, Objects, Queue};
@@ -85,6 +86,8 @@ pub struct Adapter {
     pub objects: Arc<dyn Objects>,
     /// Messages of members that go later.
     pub held: HeldLetters,
+    /// Messages of members that go to each of their recipients alone.
+    pub mailings: Mailings,
     /// What was accepted a moment ago, for whoever parses it in this process.
     pub fresh: Fresh,
     /// The time.
@@ -135,6 +138,7 @@ impl Adapter {
         let smtp = smtp::Shared::new(&limits, &dns).map_err(AdapterError::Setting)?;
         Ok(Arc::new(Adapter {
             held: HeldLetters::new(directory.control()),
+            mailings: Mailings::new(directory.control(), Arc::clone(&objects)),
             directory,
             mailroom,
             queue,

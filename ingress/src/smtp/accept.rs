@@ -19,6 +19,7 @@ use super::received::{Received, Spoken, protocol};
 use super::reply::Reply;
 use super::report::tells_of_failure;
 use super::session::Session;
+use super::submission::Alone;
 use super::transaction::{Body, Tenant, Transaction};
 use super::without_delay;
 
@@ -42,6 +43,8 @@ pub(super) struct Judged {
     pub sent: Option<Recipient>,
     /// Its subject, if a member has written it.
     pub subject: String,
+    /// Each of its recipients gets a letter of his own.
+    pub is_individual: bool,
 }
 
 /// The source of a member's message with what he has said of reports.
@@ -141,14 +144,9 @@ impl Session {
                 self.prepare((id, time), protocol, policy, to, raw).await?
             }
         };
-        let Judged { raw, kind, auth, results, sent, subject } = judged;
-        let kind = with_wishes(kind, &mut transaction);
+        let Judged { raw, kind, auth, results, sent, subject, is_individual } = judged;
 
         let size = raw.len();
-        let (stored, raw) = accept::compressed_beside(raw).await.map_err(|error| {
-            warn!(%error, "a message can't be compressed");
-            Reply::later()
-        })?;
         let helo = self.hello.as_ref().map(|hello| hello.name.clone()).unwrap_or_default();
         let received = Received {
             helo: &helo,
@@ -161,6 +159,20 @@ impl Session {
             time,
         };
         let receipt = received.field() + &results;
+        if is_individual {
+            let letter = Alone { id, time, tenant: tenant.id, raw, receipt, kind, subject };
+            self.set_out(letter, &mut transaction, sent.is_some(), waits).await?;
+            drop(share);
+            pennypost_ports::crash::point("accept.before-reply");
+            self.adapter.metrics.accepted.inc();
+            self.adapter.metrics.accepted_bytes.inc_by(size as u64);
+            return Ok(id);
+        }
+        let kind = with_wishes(kind, &mut transaction);
+        let (stored, raw) = accept::compressed_beside(raw).await.map_err(|error| {
+            warn!(%error, "a message can't be compressed");
+            Reply::later()
+        })?;
         let mut recipients = std::mem::take(&mut transaction.recipients);
         recipients.extend(sent);
         let accepted = Accepted {
@@ -259,7 +271,7 @@ impl Session {
             )?;
         }
         let kind = if transaction.is_returned { SourceKind::Returned } else { SourceKind::Smtp };
-        Ok(Judged { raw, kind, auth, results, sent: None, subject: String::new() })
+        Ok(Judged { raw, kind, auth, results, sent: None, subject: String::new(), is_individual: false })
     }
 
     async fn authenticate(&self, transaction: &mut Transaction, raw: &[u8]) -> (AuthResults, String) {

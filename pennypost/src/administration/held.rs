@@ -289,7 +289,7 @@ fn sent_row(letter: &OwnLetter, text: &Text) -> (Vec<String>, Value) {
     (cells, document)
 }
 
-fn delivery_state(state: DeliveryState, text: &Text) -> String {
+pub(super) fn delivery_state(state: DeliveryState, text: &Text) -> String {
     match state {
         DeliveryState::Scheduled => say!(text, "state-scheduled"),
         DeliveryState::Processing => say!(text, "state-processing"),

@@ -15,6 +15,7 @@ mod invitation;
 mod key;
 mod letter;
 mod log;
+mod mailing;
 mod names;
 mod notice;
 mod order;
@@ -59,6 +60,7 @@ pub use invitation::InvitationCommand;
 pub use key::KeyCommand;
 pub use letter::LetterCommand;
 pub use log::LogCommand;
+pub use mailing::MailingCommand;
 pub use names::NamesCommand;
 pub use notice::NoticeCommand;
 pub use order::OrderCommand;
@@ -160,6 +162,7 @@ fn refused(error: AdminError, text: &Text) -> Failed {
         }
         AdminError::Conflict(Conflict::NoResult) => say!(text, "task-no-result"),
         AdminError::File { name, error } => error.message(text, &name),
+        AdminError::Mailing(problem) => problem.message(text),
         AdminError::Invalid(Invalid::NoRows) => say!(text, "task-no-rows"),
         AdminError::NoTasks => say!(text, "task-nowhere"),
         AdminError::NoTraces => say!(text, "statistics-nowhere"),
@@ -316,6 +319,9 @@ pub enum AdministrationCommand {
     /// Letters of a member that go later, what became of those that he has sent, and for how long he can take them back
     #[command(subcommand)]
     Later(HeldCommand),
+    /// Personalised mass mail of a member: a letter for each row of a table
+    #[command(subcommand)]
+    Mailing(MailingCommand),
     /// Rules and lists of senders of a member, for the letters that come in
     #[command(subcommand)]
     Rules(RulesCommand),
@@ -371,6 +377,9 @@ pub(crate) async fn run(
         AdministrationCommand::Sending(command) => sending::run(office, command, text, output).await,
         AdministrationCommand::Rules(command) => Box::pin(rules::run(office, command, text, output)).await,
         AdministrationCommand::Later(command) => Box::pin(held::run(office, command, text, output)).await,
+        AdministrationCommand::Mailing(command) => {
+            Box::pin(mailing::run(office, command, text, output)).await
+        }
         AdministrationCommand::Names(command) => names::run(office, command, text, output).await,
     }
 }

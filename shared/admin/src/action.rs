@@ -367,6 +367,26 @@ actions! {
     UndoChange "undo.change" Members Write Account Oneself NobodyBelow;
     /// Look at the letters that a member has sent, and at what became of them (DLV-01, DLV-05).
     OwnLetterRead "own-letter.read" Log Read Account Oneself All;
+    /// Look at how many recipients a mailing of the organisation has at most.
+    MailingRulesRead "mailing-rules.read" Policies Read Tenant Nobody All;
+    /// Say how many (PMG-06).
+    MailingRulesChange "mailing-rules.change" Policies Write Tenant Nobody All;
+    /// Look at the mailings of a member, to whom they go and what became of that (PMG-08, DLV-02).
+    MailingRead "mailing.read" Log Read Account Oneself All;
+    /// Make a mailing of a table; nothing goes yet (PMG-01).
+    MailingAdd "mailing.add" Members Write Account Oneself NobodyBelow;
+    /// Look at what its letters will say (PMG-05).
+    MailingPreview "mailing.preview" Members Write Account Oneself NobodyBelow;
+    /// Send one of them to the member alone (PMG-05).
+    MailingTry "mailing.try" Members Write Account Oneself NobodyBelow;
+    /// Let a mailing go.
+    MailingSend "mailing.send" Members Write Account Oneself NobodyBelow;
+    /// Stop it.
+    MailingStop "mailing.stop" Members Write Account Oneself NobodyBelow;
+    /// Look at the bodies that a member keeps for mailings (PMG-07).
+    MailTemplateRead "mail-template.read" Members Read Account Oneself All;
+    /// Keep one, or keep it no longer.
+    MailTemplateChange "mail-template.change" Members Write Account Oneself NobodyBelow;
     /// List tags, look at one (ORG-25).
     TagRead "tag.read" Members Read Tenant Nobody All;
     /// Add a tag.

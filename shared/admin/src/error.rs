@@ -11,6 +11,7 @@ use pennypost_policy::BadPoints;
 use pennypost_ports::PortError;
 
 use crate::authorise::Why;
+use crate::mailings::MailingProblem;
 use crate::provider_sign_in::ProviderError;
 
 /// Why administration did not do what it was asked.
@@ -90,6 +91,9 @@ pub enum AdminError {
     /// Mail can't be looked at here: HTTP 503.
     #[error("mail can't be looked at here")]
     NoMail,
+    /// A mailing can't be made, or is not in the state for it: HTTP 422, or 409.
+    #[error("{0}")]
+    Mailing(MailingProblem),
     /// A second administrator has to confirm it (ADM-13): HTTP 202.
     #[error("a second administrator has to confirm it")]
     NeedsSecond,

@@ -76,6 +76,7 @@ mod keys;
 mod last_week;
 mod limits;
 mod mail;
+mod mailings;
 mod members;
 mod mobiles;
 mod notices;
@@ -162,6 +163,7 @@ pub use mail::{
     Copied, Copying, FoundLetter, LettersDone, Mail, MailboxCount, RulesRan, RulesRun, RunPlace, SeenLetter,
     ToCopy,
 };
+pub use mailings::{MailingLetter, MailingProblem, NewBody, NewMailing, Preview};
 pub use members::{MadeMember, NewMember};
 pub use mobiles::MobileLogin;
 pub use notices::NoticeSender;
@@ -174,6 +176,7 @@ pub use pennypost_directory::DepartmentId;
 pub use pennypost_hooks::{
     Attempted, NoticeKind, Pause, PauseCause, State as NoticeState, SubscriptionId, Whose,
 };
+pub use pennypost_mailings::{Attachment, Fate, Mailing, MailingRules, Saved, TableProblem, say_row};
 pub use pennypost_policy::{BadPoints, ScanPolicy, Unanswered, VirusAction};
 pub use pennypost_quarantine::{HeldLetter, HeldState};
 pub use people::{Assignment, PersonChange};

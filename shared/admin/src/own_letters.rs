@@ -191,7 +191,7 @@ fn of_recipient(recipient: &TraceRecipient, letter: &Journey, now: Timestamp) ->
 }
 
 /// What became of a letter that the member has sent; `None` if it is somebody else's.
-fn own(letter: &Journey, key: AccountKey, now: Timestamp) -> Option<OwnLetter> {
+pub(crate) fn own(letter: &Journey, key: AccountKey, now: Timestamp) -> Option<OwnLetter> {
     let delivery = letter.delivery.as_ref()?;
     if letter.submitter()?.account != key {
         return None;
@@ -212,6 +212,10 @@ fn own(letter: &Journey, key: AccountKey, now: Timestamp) -> Option<OwnLetter> {
     }
     let mut recipients: Vec<RecipientState> =
         order.into_iter().filter_map(|address| by_address.remove(address)).collect();
+    // The copy in Sent of a mailing is none of its letters.
+    if recipients.is_empty() {
+        return None;
+    }
     let given_up = letter.incidents.iter().find_map(|(time, step)| match step {
         TraceStep::Refused { cause } => Some((*time, cause)),
         _ => None,

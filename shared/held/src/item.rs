@@ -54,6 +54,8 @@ pub enum Why {
     Lost,
     /// The groups that it is for have grown so much that it leads to more than one message can.
     TooMany,
+    /// The organisation does not let such subjects through.
+    Subject,
 }
 
 impl Why {
@@ -71,6 +73,7 @@ impl Why {
             Why::Frequency => "allowance-used-up",
             Why::Lost => "lost",
             Why::TooMany => "too-many-recipients",
+            Why::Subject => "subject-refused",
         }
     }
 
@@ -78,7 +81,7 @@ impl Why {
     #[must_use]
     pub const fn status(self) -> &'static str {
         match self {
-            Why::Closed | Why::Forbidden | Why::Author | Why::Outside => "5.7.1",
+            Why::Closed | Why::Forbidden | Why::Author | Why::Outside | Why::Subject => "5.7.1",
             Why::Group => "5.7.2",
             Why::Unknown => "5.1.1",
             Why::Disabled => "5.2.1",
@@ -102,6 +105,7 @@ impl Why {
             Why::Frequency => say!(text, "held-why-frequency"),
             Why::Lost => say!(text, "held-why-lost"),
             Why::TooMany => say!(text, "held-why-too-many"),
+            Why::Subject => say!(text, "held-why-subject"),
         }
     }
 }

@@ -13,12 +13,14 @@
 //! row leads whoever looks next to the item, and what follows is done again.
 
 mod item;
+mod judge;
 mod letter;
 mod release;
 mod store;
 mod time;
 
 pub use item::{Cause, Held, Lane, State, Why};
+pub use judge::Judgement;
 pub use release::{Ports, Releaser};
 pub use store::{Change, Changed, Due, HeldError, HeldLetters, KEPT};
 pub use time::{DEFAULT_ZONE, said_time, shown_time};

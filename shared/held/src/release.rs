@@ -15,7 +15,7 @@ use pennypost_directory::{
 use pennypost_mailstore::{StoreError, accept, compress, names};
 use pennypost_model::event::{Accepted, AuthResults, Body, Recipient, Source, SourceKind, Stage, Via};
 use pennypost_model::message::StoredMessage;
-use pennypost_model::{EventId, Timestamp, codec};
+use pennypost_model::{AccountKey, EventId, Timestamp, codec};
 use pennypost_ports::{Clock, Ids, Objects, Outgoing, PortError, Queue, crash};
 use pennypost_reports::{About, Action, Report, Told};
 use pennypost_text::{Lang, Text};
@@ -70,14 +70,14 @@ pub struct Ports {
 #[derive(Clone)]
 pub struct Releaser {
     held: HeldLetters,
-    ports: Ports,
-    hostname: Arc<str>,
+    pub(crate) ports: Ports,
+    pub(crate) hostname: Arc<str>,
     /// Letters are written anew one after the other: each may have 50 MB.
     writing: Arc<Semaphore>,
 }
 
 /// What is to become of a letter whose time has come.
-enum Verdict {
+pub(crate) enum Verdict {
     Go {
         counted: bool,
     },
@@ -90,7 +90,7 @@ enum Verdict {
 }
 
 /// A part of a future that is one for the compiler only once.
-type Working<'a, T> = Pin<Box<dyn Future<Output = Result<T, HeldError>> + Send + 'a>>;
+pub(crate) type Working<'a, T> = Pin<Box<dyn Future<Output = Result<T, HeldError>> + Send + 'a>>;
 
 impl Releaser {
     /// What lets these letters go.
@@ -200,7 +200,7 @@ impl Releaser {
         if letter.is_waiting() {
             // Who waits once more is asked for once more.
             let as_it_was = letter.clone();
-            match self.verdict(&mut letter, now).await? {
+            match self.verdict(&mut letter, None, now).await? {
                 Verdict::Gone => {
                     if let Some(object) = letter.object() {
                         self.ports.objects.delete(object).await?;
@@ -260,6 +260,11 @@ impl Releaser {
         if found.is_some_and(|(found, _)| matches!(found.state, State::Sent { .. })) {
             return Ok(());
         }
+        self.uncount(account, id).await
+    }
+
+    /// Takes back that a letter was counted.
+    pub(crate) async fn uncount(&self, account: AccountKey, id: EventId) -> Result<(), HeldError> {
         self.ports.directory.uncount_sent_by(account, id).await?;
         let tenant = self.ports.directory.tenant(account.tenant).await?;
         if tenant.and_then(|tenant| tenant.plan?.daily_allowance()).is_some() {
@@ -268,9 +273,14 @@ impl Releaser {
         Ok(())
     }
 
-    /// What is to become of a letter: all that was asked when it was handed in is asked again. Recipients who do not get it are
-    /// taken out of its event, and noted.
-    fn verdict<'a>(&'a self, letter: &'a mut Held, now: Timestamp) -> Working<'a, Verdict> {
+    /// What is to become of a letter, whose header may be known: all that was asked when it was handed in is asked again. Recipients
+    /// who do not get it are taken out of its event, and noted.
+    pub(crate) fn verdict<'a>(
+        &'a self,
+        letter: &'a mut Held,
+        header: Option<&'a [u8]>,
+        now: Timestamp,
+    ) -> Working<'a, Verdict> {
         Box::pin(async move {
             let directory = &self.ports.directory;
             let key = letter.sender.0;
@@ -296,8 +306,9 @@ impl Releaser {
             }
             let is_fresh = letter.cause == Cause::Undo && now.0 - letter.accepted.time.0 < FRESH;
             if !is_fresh {
-                let Some(header) = self.header(letter).await? else { return Ok(Verdict::Stay(Why::Lost)) };
-                if !self.may_write(letter, &account, &header).await? {
+                let read = if header.is_none() { self.header(letter).await? } else { None };
+                let Some(header) = header.or(read.as_deref()) else { return Ok(Verdict::Stay(Why::Lost)) };
+                if !self.may_write(letter, &account, header).await? {
                     return Ok(Verdict::Stay(Why::Author));
                 }
             }

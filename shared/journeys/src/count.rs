@@ -70,13 +70,16 @@ impl Counted {
     pub fn take(&mut self, journey: &Journey) {
         self.letters += 1;
         let Some(delivery) = &journey.delivery else { return };
+        // What is a mailing's copy in Sent alone was not sent: its letters were.
+        let mut is_to_anybody = false;
         for recipient in journey.recipients() {
+            is_to_anybody = true;
             if matches!(recipient.outcome, Outcome::Stored { .. }) {
                 let counts = Counts::of_received(delivery.size);
                 self.add(recipient.account.account, &recipient.address, counts);
             }
         }
-        if let Some(submitter) = &delivery.submitter {
+        if let Some(submitter) = delivery.submitter.as_ref().filter(|_| is_to_anybody) {
             self.add(submitter.account.account, &submitter.address, Counts::of_sent(delivery.size));
         }
     }

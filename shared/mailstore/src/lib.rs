@@ -75,6 +75,12 @@ impl Mailstore {
         &*self.objects
     }
 
+    /// The same, for whoever keeps it.
+    #[must_use]
+    pub fn shared_objects(&self) -> Arc<dyn Objects> {
+        Arc::clone(&self.objects)
+    }
+
     /// The clock.
     #[must_use]
     pub fn clock(&self) -> &dyn Clock {

@@ -7,7 +7,7 @@ use pennypost_directory::MailAddress;
 use crate::columns::{Column, Kind};
 use crate::reason::{FileError, Reason};
 use crate::rows::{Cells, DepartmentRow, GroupRow, PersonRow};
-use crate::table::{self, Row};
+use crate::table::{self, Formulas, Row};
 
 /// Where a row stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,7 +48,8 @@ impl Rows {
         unpacked: usize,
         refused: &mut Vec<Refused>,
     ) -> Result<(), FileError> {
-        let tables = table::read(bytes, unpacked).map_err(|error| FileError::of(error, unpacked))?;
+        let tables = table::read(bytes, unpacked, Formulas::Named);
+        let tables = tables.map_err(|error| FileError::of(error, unpacked))?;
         for table in tables {
             let file = match &table.sheet {
                 Some(sheet) => format!("{name} [{sheet}]"),

@@ -35,6 +35,15 @@ pub(crate) struct Row {
     pub is_merged: bool,
 }
 
+/// What a cell with a formula is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Formulas {
+    /// The formula, with a `=` in front.
+    Named,
+    /// What it came to when the file was written.
+    Values,
+}
+
 /// Why a file is no table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TableError {
@@ -55,12 +64,12 @@ pub(crate) enum TableError {
 /// Reads the tables of a file.
 ///
 /// The files of a workbook may have `unpacked` bytes together when they are unpacked, and so may the texts of its cells.
-pub(crate) fn read(bytes: &[u8], unpacked: usize) -> Result<Vec<Table>, TableError> {
+pub(crate) fn read(bytes: &[u8], unpacked: usize, formulas: Formulas) -> Result<Vec<Table>, TableError> {
     if bytes.len() as u64 > MAX_BYTES {
         return Err(TableError::Bytes);
     }
     if zip::is_archive(bytes) {
-        return workbook::read(bytes, unpacked);
+        return workbook::read(bytes, unpacked, formulas);
     }
     Ok(vec![parse(&decode(bytes).ok_or(TableError::Encoding)?)?])
 }

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use quick_xml::Reader;
 use quick_xml::events::{BytesRef, BytesStart, Event};
 
-use crate::table::{MAX_ROWS, Row, Table, TableError};
+use crate::table::{Formulas, MAX_ROWS, Row, Table, TableError};
 use crate::zip::{Archive, Unread};
 
 /// Bytes of the files of a workbook, unpacked, where nobody wants less.
@@ -63,7 +63,7 @@ impl Room {
 
 /// The tables of a workbook: its sheets that are not empty. Its files may have `unpacked` bytes together, and so may the
 /// texts of its cells.
-pub(super) fn read(bytes: &[u8], unpacked: usize) -> Result<Vec<Table>, TableError> {
+pub(super) fn read(bytes: &[u8], unpacked: usize, formulas: Formulas) -> Result<Vec<Table>, TableError> {
     let archive = Archive::open(bytes).ok_or(TableError::Workbook)?;
     let mut room = Room { files: unpacked, texts: unpacked, rows: MAX_ROWS };
     let workbook = room.file(&archive, "xl/workbook.xml")?.ok_or(TableError::Workbook)?;
@@ -87,7 +87,7 @@ pub(super) fn read(bytes: &[u8], unpacked: usize) -> Result<Vec<Table>, TableErr
             None => format!("xl/{target}"),
         };
         let sheet = room.file(&archive, &name)?.ok_or(TableError::Workbook)?;
-        let mut table = sheet_table(&sheet, &texts, &mut room)?;
+        let mut table = sheet_table(&sheet, (&texts, formulas), &mut room)?;
         table.sheet = Some(sheet_name);
         if !table.head.is_empty() {
             tables.push(table);
@@ -186,9 +186,14 @@ struct Cell {
 
 impl Cell {
     /// What it shows; `None` if that is not there.
-    fn text<'a>(&'a self, texts: &'a [String]) -> Option<Cow<'a, str>> {
-        if let Some(formula) = &self.formula {
-            return Some(format!("={formula}").into());
+    fn text<'a>(&'a self, texts: &'a [String], formulas: Formulas) -> Option<Cow<'a, str>> {
+        match (&self.formula, formulas) {
+            (Some(formula), Formulas::Named) => return Some(format!("={formula}").into()),
+            // Nobody has calculated it: what it shows is not in the file.
+            (Some(_), Formulas::Values) if self.value.is_empty() && matches!(&*self.kind, "" | "n") => {
+                return Some("\u{fffd}".into());
+            }
+            (Some(_), Formulas::Values) | (None, _) => {}
         }
         Some(match self.kind.as_str() {
             "s" => texts.get(self.value.trim().parse::<usize>().ok()?)?.as_str().into(),
@@ -226,7 +231,11 @@ enum Inside {
     Value,
 }
 
-fn sheet_table(xml: &[u8], texts: &[String], room: &mut Room) -> Result<Table, TableError> {
+fn sheet_table(
+    xml: &[u8],
+    (texts, formulas): (&[String], Formulas),
+    room: &mut Room,
+) -> Result<Table, TableError> {
     let broken = || TableError::Workbook;
     let mut reader = Reader::from_reader(xml);
     let mut table = Table { sheet: None, head: Vec::new(), rows: Vec::new() };
@@ -281,7 +290,7 @@ fn sheet_table(xml: &[u8], texts: &[String], room: &mut Room) -> Result<Table, T
                 b"c" => {
                     if let Some(read) = cell.take() {
                         let column = read.column;
-                        let text = read.text(texts).ok_or_else(broken)?;
+                        let text = read.text(texts, formulas).ok_or_else(broken)?;
                         let text = text.trim();
                         // Also of what takes the place of another.
                         room.keep(text.len())?;
@@ -355,6 +364,10 @@ fn mark_merged(table: &mut Table, mut regions: Vec<(u64, u64)>) {
 mod tests {
     use super::*;
     use crate::zip::tests::archive;
+
+    fn read(bytes: &[u8], unpacked: usize) -> Result<Vec<Table>, TableError> {
+        super::read(bytes, unpacked, Formulas::Named)
+    }
 
     const RELATIONS: &str = "<Relationships><Relationship Id=\"rId7\" Target=\"worksheets/sheet1.xml\"/>\
         <Relationship Id=\"rId8\" Target=\"/xl/worksheets/sheet2.xml\"/></Relationships>";
@@ -494,5 +507,21 @@ mod tests {
                 row(6, "|n@acme.example|研发", true),
             ]
         );
+    }
+
+    #[test]
+    fn whoever_wants_values_gets_what_formulas_came_to() {
+        let sheet = "<worksheet><sheetData><row><c t=\"inlineStr\"><is><t>a</t></is></c></row>\
+            <row><c t=\"str\"><f>A1</f><v>shown</v></c><c><f>1+1</f><v>2</v></c><c><f>1+1</f></c>\
+            <c t=\"str\"><f>B1</f><v></v></c><c t=\"inlineStr\"><is><t>=text</t></is></c></row></sheetData></worksheet>";
+        let files = [
+            ("xl/workbook.xml", WORKBOOK),
+            ("xl/_rels/workbook.xml.rels", RELATIONS),
+            ("xl/sharedStrings.xml", TEXTS),
+            ("xl/worksheets/sheet1.xml", sheet),
+            ("xl/worksheets/sheet2.xml", "<worksheet><sheetData/></worksheet>"),
+        ];
+        let tables = super::read(&archive(&files, true), MAX_UNPACKED, Formulas::Values).expect("read");
+        assert_eq!(tables[0].rows[0].cells, ["shown", "2", "\u{fffd}", "", "=text"]);
     }
 }

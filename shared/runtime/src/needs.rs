@@ -455,13 +455,13 @@ pub const HOUSE: Needs = Needs {
 };
 
 /// schedule: sends every account and every tenant to housekeeping once a day; lets letters of members go whose time has come,
-/// up to eight at once, of which one is written anew.
+/// up to eight at once, of which one is written anew; and letters of mailings, while few wait in front of them.
 pub const SCHEDULE: Needs = Needs {
     journal: Access::Read,
     control: Access::ReadWrite,
     objects: ObjectAccess { read: ENTRY.and(SPOOL), write: SPOOL, delete: SPOOL, ..ObjectAccess::NONE },
     sends: Stages::of(&[Stage::InboundParse, Stage::Housekeep]),
-    measures: Stages::of(&[Stage::Housekeep]),
+    measures: Stages::of(&[Stage::InboundParse, Stage::Housekeep]),
     ..Needs::new("schedule", Trigger::Schedule { minutes: 15 }, 512, 300)
 };
 
@@ -502,7 +502,7 @@ pub const API: Needs = Needs {
     control: Access::ReadWrite,
     log: Access::ReadWrite,
     objects: ObjectAccess {
-        read: TASK.and(ENTRY).and(QUARANTINE).and(Kinds::of(&[Kind::Base])),
+        read: TASK.and(ENTRY).and(QUARANTINE).and(SPOOL).and(Kinds::of(&[Kind::Base])),
         write: TASK.and(SPOOL),
         delete: TASK,
         ..ObjectAccess::NONE

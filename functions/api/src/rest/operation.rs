@@ -169,7 +169,7 @@ impl Operation {
     /// Bytes that its body has at most.
     pub(crate) fn most_body(&self) -> usize {
         match self.action {
-            Some(Action::OrganisationImport) => MOST_FILE,
+            Some(Action::OrganisationImport | Action::MailingAdd) => MOST_FILE,
             _ => MOST_BODY,
         }
     }

@@ -13,6 +13,7 @@ mod held;
 mod home;
 mod joining;
 mod limits;
+mod mailings;
 mod mobiles;
 mod orders;
 mod organisation;

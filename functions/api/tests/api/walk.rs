@@ -149,6 +149,13 @@ fn body(route: &Route, of: &Tenant) -> Option<Value> {
         "back-up-account" => json!({ "to": of.newcomer.account.to_string(), "delete": true }),
         "change-mail-permission" => json!({ "send": "inside", "receive": "anyone" }),
         "block-tenant" | "block-account" => json!({ "functions": ["sending"], "reason": "spam" }),
+        "add-mailing" => json!({
+            "file_name": "guests.csv", "table": BASE64_STANDARD.encode(format!("email\nmember@{domain}\n")),
+            "subject": "hello",
+        }),
+        "change-mailing-rules" => json!({ "recipients": 500 }),
+        "try-mailing" => json!({ "row": 1 }),
+        "add-mail-template" => json!({ "name": "new", "subject": "hello", "text": "hello" }),
         "put-off-held-letter" => json!({ "time": "2030-01-31T08:00" }),
         "change-undo-window" => json!({ "seconds": 20 }),
         "hide-letters" | "show-letters" | "delete-letters" => {
@@ -331,6 +338,8 @@ fn words(route: &Route, of: &Tenant) -> BTreeMap<&'static str, String> {
         ("task", of.task.clone()),
         ("letter", of.letter.clone()),
         ("held", of.held.clone()),
+        ("mailing", of.mailing.clone()),
+        ("template", of.template.clone()),
         ("order", of.order.clone()),
         ("bulletin", of.bulletin.clone()),
         ("number", of.terms.to_string()),
@@ -349,6 +358,7 @@ fn marks(of: &Tenant) -> Vec<String> {
     marks.extend([of.passkey.clone(), of.provider.clone(), of.subscription.clone()]);
     marks.push(of.letter.clone());
     marks.push(of.held.clone());
+    marks.extend([of.mailing.clone(), of.template.clone()]);
     marks.push(of.invitation.clone());
     marks.extend(accounts);
     marks
@@ -369,6 +379,8 @@ async fn state(office: &Office, of: &Tenant) -> String {
     state += &format!("{:?}", it.secretaries(&OPERATOR, of.member).await);
     state += &format!("{:?}", it.secretary_of(&OPERATOR, of.member).await);
     state += &format!("{:?}", it.member_rules(&OPERATOR, of.member).await);
+    state += &format!("{:?}", it.mailings(&OPERATOR, of.member, None, 10).await);
+    state += &format!("{:?}", it.mail_templates(&OPERATOR, of.member).await);
     state += &format!("{:?}", it.aliases(&OPERATOR, of.id, &page).await);
     state += &format!("{:?}", it.groups(&OPERATOR, of.id, &page).await);
     state += &format!("{:?}", it.friends(&OPERATOR, of.id, &page).await);

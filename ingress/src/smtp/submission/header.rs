@@ -29,6 +29,8 @@ pub(super) struct Header {
     pub has_message_id: bool,
     /// The Bcc fields as they stand there, if they are not too long to be kept.
     pub bcc: String,
+    /// Each recipient is to get a letter of his own (SND-04).
+    pub is_individual: bool,
 }
 
 /// What is added.
@@ -42,6 +44,9 @@ pub(super) struct Additions {
     /// It goes to a list of ours, whose own fields stand there once (RFC 2369 section 4): those of others are taken out.
     pub is_for_list: bool,
 }
+
+/// The field by which a program says that each recipient is to get a letter of his own (SND-04): `yes` or `no`.
+const INDIVIDUAL: &[u8] = b"x-pennypost-individual";
 
 /// Fields that lists add.
 const OF_LISTS: [&[u8]; 9] = [
@@ -65,7 +70,7 @@ impl Header {
     pub fn read(raw: &[u8]) -> Result<Header, Reply> {
         let block = &raw[..header_end(raw)];
         let (mut froms, mut senders, mut has_date, mut has_message_id) = (0, 0, false, false);
-        let mut bcc: Vec<u8> = Vec::new();
+        let (mut bcc, mut is_individual): (Vec<u8>, bool) = (Vec::new(), false);
         for (name, value, span) in header_fields(block) {
             match &*name.to_ascii_lowercase() {
                 b"from" if value.len() > MAX_FROM => return Err(malformed("the From field is too long")),
@@ -73,6 +78,10 @@ impl Header {
                 b"sender" => senders += 1,
                 b"date" => has_date = true,
                 b"message-id" => has_message_id = true,
+                INDIVIDUAL => {
+                    let text = "X-Pennypost-Individual is yes or no";
+                    is_individual = said(value).ok_or_else(|| malformed(text))?;
+                }
                 b"bcc" => bcc.extend_from_slice(&block[span.start as usize..span.end as usize]),
                 _ => {}
             }
@@ -108,8 +117,16 @@ impl Header {
         }
         let bcc = Some(bcc).filter(|bcc| bcc.len() <= MAX_BCC).and_then(|bcc| String::from_utf8(bcc).ok());
         let bcc = bcc.unwrap_or_default();
-        Ok(Header { from, names, sender, subject: facts.subject, has_date, has_message_id, bcc })
+        let subject = facts.subject;
+        Ok(Header { from, names, sender, subject, has_date, has_message_id, bcc, is_individual })
     }
+}
+
+/// A yes or a no.
+fn said(value: &[u8]) -> Option<bool> {
+    let word = value.trim_ascii();
+    let is_any = |words: [&str; 3]| words.iter().any(|known| word.eq_ignore_ascii_case(known.as_bytes()));
+    if is_any(["yes", "true", "1"]) { Some(true) } else { is_any(["no", "false", "0"]).then_some(false) }
 }
 
 /// The message as it is accepted.
@@ -126,7 +143,7 @@ pub(super) fn put_in_order(raw: &[u8], additions: &Additions) -> Vec<u8> {
         end = span.end as usize;
         // Of Return-Path, which delivery adds, RFC 5321 section 4.4.
         let name = name.to_ascii_lowercase();
-        let is_taken_out = matches!(&*name, b"bcc" | b"resent-bcc" | b"return-path")
+        let is_taken_out = matches!(&*name, b"bcc" | b"resent-bcc" | b"return-path" | INDIVIDUAL)
             || *is_for_list && OF_LISTS.contains(&&*name);
         if let (b"from", Some(from)) = (&*name, from) {
             ordered.extend_from_slice(format!("From: {from}\r\n").as_bytes());

@@ -58,6 +58,7 @@ impl Session {
             results: results_field(&self.adapter.hostname, account),
             sent: member.standing.rules.sent_copies.then_some(sent),
             subject: header.subject,
+            is_individual: header.is_individual,
         })
     }
 

@@ -10,6 +10,7 @@ mod from;
 mod groups;
 mod header;
 mod hold;
+mod individual;
 mod letter;
 mod outward;
 mod reach;
@@ -22,6 +23,7 @@ use pennypost_model::AccountKey;
 use tokio::time::Instant;
 
 pub(super) use destination::{Destination, destination};
+pub(super) use individual::Alone;
 pub(super) use outward::Open;
 
 /// A member who has signed in.

@@ -1,6 +1,9 @@
 //! What exactly is wrong, in both languages; and what the errors of administration are as problems.
 
-use pennypost_admin::{AdminError, BadPoints, Conflict, Invalid, NotSignedIn, ProviderError, SmsError, Why};
+use pennypost_admin::{
+    AdminError, BadPoints, Conflict, Invalid, MailingProblem, NotSignedIn, ProviderError, SmsError,
+    TableProblem, Why, say_row,
+};
 use pennypost_directory::rules::{RulesError, RulesFault};
 use pennypost_directory::{
     BadFrequency, BadNameForm, DirectoryError, InvitationEnd, Kind as DirectoryKind, MAX_NAME_FORM,
@@ -10,7 +13,7 @@ use pennypost_passkeys::Refused;
 use pennypost_text::{Lang, Text};
 
 use crate::language::Language;
-use crate::rest::problem::{Kind, Refusal};
+use crate::rest::problem::{Kind, Refusal, Wrong};
 
 /// A sentence in both languages.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,6 +71,8 @@ pub(crate) fn no_such(what: &str) -> Detail {
         "binding" => "绑定",
         "request" => "待确认的操作",
         "letter" => "邮件",
+        "mailing" => "群发邮件",
+        "template" => "模版",
         "invitation" => "邀请",
         "application" => "加入申请",
         "subscription" => "订阅",
@@ -91,6 +96,42 @@ pub(crate) fn send_time(days: u16) -> Detail {
             "定时发送的时间须在未来 {days} 天之内，格式为 RFC 3339 时间，或不带时差的当地时间和有效的时区名称"
         ),
     )
+}
+
+/// Rows of a table that are told at once.
+const MOST_ROWS: usize = 200;
+
+/// Why a mailing is not made, or not in the state for what is asked: each row of its table that is wrong with its line.
+fn mailing_refused(problem: &MailingProblem) -> Refusal {
+    let texts = [Text::new(Lang::En), Text::new(Lang::ZhCn)];
+    let [english, chinese] = texts.each_ref().map(|text| problem.message(text));
+    let kind = if problem.is_state() { Kind::OtherState } else { Kind::Invalid };
+    let detail = both(english, chinese);
+    let refusal = Refusal::new(kind, detail.clone());
+    let pointer = match problem {
+        MailingProblem::Table { problem: TableProblem::Rows(rows), .. } => {
+            let wrong = rows.iter().take(MOST_ROWS).map(|(line, problem)| {
+                let said = texts.each_ref().map(|text| say_row(*line, problem, text));
+                let [english, chinese] = said;
+                Wrong { pointer: "/table".to_owned(), detail: both(english, chinese) }
+            });
+            return Refusal { wrong: wrong.collect(), ..refusal };
+        }
+        MailingProblem::Table { .. } | MailingProblem::Recipients { .. } => "/table",
+        MailingProblem::Rules => "/recipients",
+        MailingProblem::Template { place: "subject", .. } | MailingProblem::Subject => "/subject",
+        MailingProblem::Template { place: "html", .. } | MailingProblem::Body => "/html",
+        MailingProblem::Template { .. } => "/text",
+        MailingProblem::Attachments => "/attachments",
+        MailingProblem::Name => "/name",
+        MailingProblem::NoRow
+        | MailingProblem::Full
+        | MailingProblem::Kept
+        | MailingProblem::NotDraft
+        | MailingProblem::Over
+        | MailingProblem::Gone => return refusal,
+    };
+    refusal.at(pointer.to_owned(), detail)
 }
 
 /// What a reader of JSON has put between its quotes.
@@ -496,6 +537,7 @@ impl From<AdminError> for Refusal {
                     "没有可读取的结果：任务尚未结束，或结果已过保留期",
                 ),
             ),
+            AdminError::Mailing(problem) => mailing_refused(&problem),
             AdminError::File { name, error } => {
                 let said = |lang| error.message(&Text::new(lang), &name);
                 invalid(both(said(Lang::En), said(Lang::ZhCn)))

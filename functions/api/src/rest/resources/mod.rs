@@ -27,6 +27,7 @@ mod letter_deeds;
 mod letters;
 mod life;
 mod limits;
+mod mailings;
 mod me;
 mod members;
 pub(crate) mod mobiles;
@@ -108,6 +109,7 @@ pub(crate) fn operations() -> impl Iterator<Item = &'static Operation> {
         rules_runs::OPERATIONS,
         spam::OPERATIONS,
         held::OPERATIONS,
+        mailings::OPERATIONS,
         own_letters::OPERATIONS,
         automatic::OPERATIONS,
         colleagues::OPERATIONS,

@@ -23,8 +23,9 @@ use axum::http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt;
 use pennypost_admin::{
     Administration, Bulletin, BulletinKind, BulletinText, Call, Grant, Grants, Holder, Matching, NewAccount,
-    NewBulletin, NewBusinessMailbox, NewExport, NewKey, NewProvider, NewSubscription, NewToken, NoticeKind,
-    OrderTerms, Permission, Permissions, ProviderId, PurchaseKind, Reach, SignUpSettings, Whose, Worked,
+    NewBody, NewBulletin, NewBusinessMailbox, NewExport, NewKey, NewMailing, NewProvider, NewSubscription,
+    NewToken, NoticeKind, OrderTerms, Permission, Permissions, ProviderId, PurchaseKind, Reach,
+    SignUpSettings, Whose, Worked,
 };
 use pennypost_api::rest::Pace;
 use pennypost_api::{Client, Rest, admin_routes};
@@ -173,6 +174,9 @@ pub struct Tenant {
     pub letter: String,
     /// One that he has sent, some time after he had written it.
     pub held: String,
+    /// A mailing of his that has not been let go, and a body that he keeps.
+    pub mailing: String,
+    pub template: String,
     /// An order of a plan, and a version of the terms of service.
     pub order: String,
     pub terms: u32,
@@ -485,6 +489,17 @@ impl Office {
         let letter = letter.id.to_string();
         let gone = State::Sent { at: now, message: RandomIds.event(now), report: None };
         let held = self.hold(member, &domain, gone).await;
+        let table = format!("email,name\nmember@{domain},Ann\n").into_bytes();
+        let new = NewMailing {
+            file: "guests.csv".to_owned(),
+            table,
+            subject: "Dear {{name}}".to_owned(),
+            ..NewMailing::default()
+        };
+        let mailing = it.add_mailing(&OPERATOR, member, new).await.expect("a mailing").id.to_string();
+        let body = NewBody { html: None, text: Some("Hello".to_owned()) };
+        let template = it.keep_mail_template(&OPERATOR, member, "spare", "Hello", body).await;
+        let template = template.expect("kept").id.to_string();
         let home = Tenant {
             id,
             name,
@@ -511,6 +526,8 @@ impl Office {
             task,
             letter,
             held,
+            mailing,
+            template,
             order,
             terms,
             newcomer,
