@@ -1,11 +1,13 @@
+# Feature RUL-04 (part): rules are run on old mail beside a session of IMAP, which sees it; nothing is forwarded or answered
 # Feature RUL-01: rules are exported as a script that Pigeonhole (RFC 5228) compiles and carries out alike
 """A member's rules as Debian's Pigeonhole understands them: the script is compiled, and asked about letters."""
 
 import json
 import os
+import time
 
 from . import Context, check
-from .tools import run_program
+from .tools import messages, open_mailbox, run_program, send, wait_for
 
 RULES = {
     "rules": [
@@ -86,3 +88,42 @@ def exported(context: Context) -> None:
     context.office.run_ok("rules", "import", member.address, str(script))
     after = json.loads(context.office.run_ok("rules", "show", member.address))
     assert after == before, (before, after)
+
+
+def run_rules(context: Context, member) -> tuple[int, int]:
+    """How many letters were looked at and changed, whoever did it: the command, or the server beside it."""
+    told = json.loads(context.office.run_ok("rules", "run", member.address, "INBOX", "--json"))
+    tenant = member.address.split("@")[1].split(".")[0]
+    while True:
+        task = json.loads(context.office.run_ok("task", "show", told["task"], "--tenant", tenant, "--json"))
+        if task["state"] not in ("queued", "running"):
+            break
+        time.sleep(0.1)
+    assert task["state"] == "done", task
+    return task["done"], task["done"] - task["counts"]["skipped"] - task["counts"]["refused"]
+
+
+@check("rules: run on old mail, which a session of IMAP sees go")
+def on_old_mail(context: Context) -> None:
+    member = context.account("oldmail")
+    for number in range(6):
+        subject = "bill" if number % 2 else "news"
+        send(context.office, member, letter("a@any.example", member.address, f"{subject} {number}"))
+    wait_for(context.office, member, 6)
+    folder = context.folder("oldmail")
+    file = folder / "rules.sieve"
+    file.write_text(
+        'require ["fileinto", "imap4flags"];\n# rule:[Bills]\n'
+        'if header :contains "subject" "BILL" { addflag "unpaid"; fileinto "Archive"; }\n', encoding="utf-8",
+    )
+    context.office.run_ok("rules", "import", member.address, str(file))
+    session = open_mailbox(context.office, member)
+    assert run_rules(context, member) == (6, 3)
+    _, responses = session.command(b"NOOP")
+    gone = [response for response in responses if b"EXPUNGE" in bytes(str(response), "utf-8")]
+    session.close()
+    assert len(gone) == 3, responses
+    archived = messages(context.office, member, "Archive")
+    assert len(archived) == 3 and all("unpaid" in flags for flags, _ in archived.values()), archived
+    assert len(messages(context.office, member)) == 3
+    assert run_rules(context, member) == (3, 0), "run again, they change nothing"

@@ -57,13 +57,13 @@ impl Bench {
         self.state().await.mailbox(folder).expect("a folder").rows.len()
     }
 
-    async fn say(&self, rules: Value) {
+    async fn say(&self, rules: &Value) {
         let said = self.ask("PUT", "/rules", Some(&json!({ "rules": rules }))).await;
         assert_eq!(said.status, 200, "{}", said.text);
     }
 
-    async fn order(&self, body: Value) -> TaskId {
-        let ordered = self.ask("POST", "/rules/runs", Some(&body)).await;
+    async fn order(&self, body: &Value) -> TaskId {
+        let ordered = self.ask("POST", "/rules/runs", Some(body)).await;
         assert_eq!(ordered.status, 202, "{}", ordered.text);
         let id = ordered.json()["id"].as_str().expect("an id").to_owned();
         assert_eq!(ordered.header("location"), format!("/api/v1{}/rules/runs/{id}", self.path));
@@ -86,11 +86,11 @@ fn bills() -> Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn rules_are_run_on_the_mail_of_a_folder() {
     let it = Bench::open().await;
-    it.say(bills()).await;
+    it.say(&bills()).await;
     let inbox = json!({ "folder": "inbox" });
     // More than one step, and more than one entry in each.
     it.put(MailboxId::INBOX, 2_150).await;
-    let id = it.order(inbox.clone()).await;
+    let id = it.order(&inbox).await;
     let queued = it.run(id).await;
     assert_eq!((&queued["state"], &queued["folder"]), (&json!("queued"), &json!("INBOX")));
     assert_eq!((&queued["rules"], &queued["total"]), (&json!(["Bills"]), &Value::Null));
@@ -102,7 +102,7 @@ async fn rules_are_run_on_the_mail_of_a_folder() {
     assert_eq!(told, [&json!("done"), &json!(2_150), &json!(2_150), &json!(1_075), &json!(0)]);
     assert_eq!((it.count(MailboxId::INBOX).await, it.count(MailboxId::ARCHIVE).await), (1_075, 1_075));
     let before = it.state().await;
-    let again = it.order(inbox.clone()).await;
+    let again = it.order(&inbox).await;
     it.office.work_on(it.home.id, again).await;
     assert_eq!((&it.run(again).await["changed"], it.state().await.seq), (&json!(0), before.seq));
 
@@ -110,7 +110,7 @@ async fn rules_are_run_on_the_mail_of_a_folder() {
     for writes in 0..5 {
         it.put(MailboxId::INBOX, 10).await;
         let (inbox_before, archived) = (it.count(MailboxId::INBOX).await, it.count(MailboxId::ARCHIVE).await);
-        let id = it.order(inbox.clone()).await;
+        let id = it.order(&inbox).await;
         it.office.dying.after(writes);
         let _ = it.office.administration.work_on(it.home.id, id, Timestamp(i64::MAX)).await;
         it.office.dying.after(i64::MAX);
@@ -124,7 +124,7 @@ async fn rules_are_run_on_the_mail_of_a_folder() {
     // Stopped before it was begun, nothing is done.
     it.put(MailboxId::INBOX, 2).await;
     let before = it.state().await.seq;
-    let id = it.order(inbox.clone()).await;
+    let id = it.order(&inbox).await;
     let stop = format!("/rules/runs/{id}/cancellation");
     assert_eq!(it.ask("POST", &stop, None).await.json()["state"], "cancelled");
     it.ask("POST", &stop, None).await.assert_problem(409, "other-state");
@@ -152,7 +152,7 @@ async fn rules_are_run_on_the_mail_of_a_folder() {
         let refused = it.ask("POST", "/rules/runs", Some(&body)).await.assert_problem(422, kind);
         assert_eq!(refused["errors"][0]["pointer"], pointer);
     }
-    it.say(json!([{ "name": "Answer", "conditions": ["to-me"], "actions": [{ "reply": "Hello." }] }])).await;
+    it.say(&json!([{ "name": "Answer", "conditions": ["to-me"], "actions": [{ "reply": "Hello." }] }])).await;
     let refused = it.ask("POST", "/rules/runs", Some(&inbox)).await.assert_problem(422, "invalid");
     assert_eq!(refused["errors"][0]["pointer"], "/rules");
 }

@@ -618,8 +618,6 @@ async fn everybody_does_what_the_table_says() {
                     // The chief's own order.
                     "confirm-request" if is_of(&actor, home.chief) => 409..=409,
                     "refuse-request" if is_of(&actor, home.chief) => 204..=204,
-                    // What others say of it is only less.
-                    "change-automatic" if !is_of(&actor, home.member) => 403..=403,
                     _ if is_gone => 404..=404,
                     _ if is_wrong => 422..=422,
                     _ if has_ended => 409..=409,
