@@ -379,7 +379,8 @@ async fn taking_back_and_going_are_decided_by_one_write() {
         });
         let third = world.life(i64::MAX, false);
         let (one, two) = tokio::join!(life.releaser.look(None), third.releaser.look(None));
-        (one.unwrap(), two.unwrap());
+        one.unwrap();
+        two.unwrap();
         let back = back.await.unwrap().unwrap();
         life.releaser.look(None).await.unwrap();
         let (letters, drafts) = kinds(&world.sent().await);

@@ -182,9 +182,8 @@ fn body(route: &Route, of: &Tenant) -> Option<Value> {
             "junk": 5.5, "quarantine": 10, "delete": null, "tell_recipients": false,
         }),
         "change-quarantine-digest" => json!({ "enabled": true }),
-        "change-automatic" => json!({
-            "reply": { "text": "Away." }, "forward": { "to": [format!("graded@{domain}")] },
-        }),
+        // More than this is for the owner alone to say; whoever administrates him may take away.
+        "change-automatic" => json!({ "reply": null, "forward": null }),
         "begin-forward-target" | "remove-forward-target" => json!({ "address": "me@elsewhere.example" }),
         "finish-forward-target" => json!({ "code": "00000000" }),
         "change-forwarding" => json!({
