@@ -2,7 +2,7 @@
 
 use pennypost_model::codec::{self, CodecError, Versioned};
 use pennypost_model::event::{Notify, Wishes};
-use pennypost_model::trace::{Attempt, RemoteAnswer, RemoteOutcome, TlsDemand};
+use pennypost_model::trace::{Attempt, RemoteAnswer, RemoteOutcome, TlsDemand, TlsReason};
 use pennypost_model::{AccountKey, EventId, TenantId, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -85,18 +85,23 @@ pub struct Asked {
 
 impl Versioned for Outbound {
     const KIND: &'static str = "outbound message";
-    const VERSION: u8 = 3;
+    const VERSION: u8 = 4;
 
     /// Programs that read version 1 only, after a rollback or beside this one, have to find what they send: the demand, and what
-    /// was asked for, stand behind all that they read.
+    /// was asked for, stand behind all that they read. A demand of DANE those that know of demands would take for damage: they
+    /// leave it to a newer one.
     fn version(&self) -> u8 {
-        1
+        match &self.demand {
+            Some(demand) if demand.reason == TlsReason::Dane => Self::VERSION,
+            _ => 1,
+        }
     }
 
     fn upgrade(found: u8, body: &[u8]) -> Result<Outbound, CodecError> {
         match found {
             1 => codec::decode_without(Self::KIND, body, 2),
             2 => codec::decode_without(Self::KIND, body, 1),
+            3 => codec::decode_plain(Self::KIND, body),
             _ => Err(CodecError::Version { kind: Self::KIND, found, known: Self::VERSION }),
         }
     }

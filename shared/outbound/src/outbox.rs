@@ -405,7 +405,13 @@ mod tests {
         let written = codec::encode(&now);
         // Programs of that time go on reading it: the fields that they know stand first.
         assert!(written.starts_with(fields) && written.len() > fields.len());
-        assert_eq!(codec::decode(&written), Ok(now));
+        assert_eq!(codec::decode(&written), Ok(now.clone()));
+        // What they would take for damage they leave to this one.
+        let demand = Some(TlsDemand { reason: TlsReason::Dane, is_enforced: true, failure: None });
+        let now = Outbound { demand, ..now };
+        let written = codec::encode(&now);
+        assert_eq!((written[0], codec::decode(&written)), (4, Ok(now.clone())));
+        assert_eq!(codec::decode(&[&[3][..], &written[1..]].concat()), Ok(now));
     }
 
     #[tokio::test]
