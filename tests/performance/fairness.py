@@ -83,7 +83,7 @@ class PostOffice:
             zone.add(f"mx.{name}", "A", "127.0.0.1")
         settings = (
             "sending.enabled=true", f"sending.port={sink}", "sending.private_networks=true", "adapter.hostname=mx.performance.test",
-            f'adapter.dns.servers=["127.0.0.1:{zone.port}"]', "adapter.limits.submission.messages_per_minute_and_account=0",
+            f'adapter.dns.servers=["127.0.0.1:{zone.port}"]', "adapter.limits.submission.messages_per_minute_and_account=0", "adapter.limits.smtp.messages_per_session=1000000",
         )
         self.office = Pennypost(plan.server, root / "office", (*settings, *plan.arguments.set))
         self.office.start()
