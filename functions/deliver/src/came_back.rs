@@ -10,6 +10,8 @@
 //! What is not a report costs nothing. A report costs one query of the log for each id that it names, two at most, and a write if
 //! it is news; one read, where it names an envelope of ours.
 
+use std::collections::BTreeMap;
+
 use pennypost_journeys::{Journey, journey};
 use pennypost_mailstore::compress::decompress_begin;
 use pennypost_model::event::{Accepted, SourceKind, Verdict, Via};
@@ -20,7 +22,7 @@ use pennypost_model::trace::{
 use pennypost_model::{EventId, codec};
 use pennypost_policy::MailAddress;
 use pennypost_ports::{LogKind, LogRecord};
-use pennypost_reports::{Heard, heard, is_report};
+use pennypost_reports::{Heard, HeardOf, heard, is_report};
 use pennypost_runtime::Failure;
 
 use crate::{Deliver, Letter, failure};
@@ -41,19 +43,17 @@ fn may_report(letter: &Letter) -> bool {
     is_from_outside && accepted.reverse_path.is_empty() && is_report(&letter.decided.sidecar.structure)
 }
 
-/// Are these the same? Servers on the way may write it otherwise.
-fn is_same(one: &str, other: &str) -> bool {
-    let plain = |address: &str| {
-        MailAddress::parse(address).map_or_else(|_| address.trim().to_owned(), |known| known.to_string())
-    };
-    plain(one).eq_ignore_ascii_case(&plain(other))
+/// An address as it is compared: servers on the way may write it otherwise.
+fn plain(address: &str) -> String {
+    let known = MailAddress::parse(address);
+    known.map_or_else(|_| address.trim().to_owned(), |known| known.to_string()).to_ascii_lowercase()
 }
 
 /// Has whoever gets the report sent that letter?
 fn is_for_sender(report: &Accepted, letter: &Journey) -> bool {
     let Some(submitter) = letter.submitter() else { return false };
-    let is_path =
-        |address: &str| !letter.reverse_path().is_empty() && is_same(address, letter.reverse_path());
+    let path = plain(letter.reverse_path());
+    let is_path = |address: &str| !path.is_empty() && plain(address) == path;
     let mut own =
         report.recipients.iter().filter(|one| !matches!(one.via, Via::Outside | Via::Sent | Via::Drafts));
     own.any(|one| one.account == submitter.account || is_path(&one.address))
@@ -67,12 +67,16 @@ fn is_written_to(recipient: &TraceRecipient) -> bool {
 
 /// What of the report is news of that letter.
 fn news(report: EventId, heard: &Heard, letter: &Journey) -> Vec<CameBack> {
+    let mut failed: BTreeMap<String, &HeardOf> = BTreeMap::new();
+    for one in heard.recipients.iter().filter(|one| one.action == "failed") {
+        for address in &one.addresses {
+            failed.entry(plain(address)).or_insert(one);
+        }
+    }
     let mut news: Vec<CameBack> = Vec::new();
     for recipient in letter.recipients().filter(|recipient| is_written_to(recipient)) {
         let address = &recipient.address;
-        let is_about = |named: &String| is_same(named, address);
-        let failed = heard.recipients.iter().filter(|one| one.action == "failed");
-        let Some(told) = failed.into_iter().find(|one| one.addresses.iter().any(is_about)) else { continue };
+        let Some(told) = failed.get(&plain(address)) else { continue };
         // What has failed, or has come back, has its end. That it was taken may be written only behind the report of a server that
         // was fast: whoever reads the trace looks at both.
         let has_failed = letter.remote(address).is_some_and(|remote| remote.outcome == RemoteOutcome::Failed);
@@ -86,18 +90,24 @@ fn news(report: EventId, heard: &Heard, letter: &Journey) -> Vec<CameBack> {
 }
 
 impl Deliver {
-    /// Notes what reports say. One that can't be noted now comes again; one that can't be read is a letter and no more.
+    /// Notes what reports say. One that can't be noted now comes again; one that can't be read, or never be noted, is a letter and
+    /// no more: it is delivered.
     pub(crate) async fn note_what_came_back(
         &self,
         letters: &[(usize, Letter)],
         failures: &mut [Option<Failure>],
     ) {
         for (index, letter) in letters {
-            if failures[*index].is_none()
-                && may_report(letter)
-                && let Err(failure) = self.note_report(letter).await
-            {
-                failures[*index] = Some(failure);
+            if failures[*index].is_some() || !may_report(letter) {
+                continue;
+            }
+            match self.note_report(letter).await {
+                Ok(()) => {}
+                Err(failure) if failure.temporary => failures[*index] = Some(failure),
+                Err(failure) => {
+                    let Accepted { tenant, id, .. } = &letter.decided.accepted;
+                    tracing::error!(%tenant, message = %id, cause = failure.cause, "what a report says can't be noted");
+                }
             }
         }
     }
@@ -172,5 +182,53 @@ impl Deliver {
         }
         let found = journey(&*self.log, report.tenant, id).await.map_err(|error| failure(&error.into()))?;
         Ok(found.filter(|letter| is_for_sender(report, letter)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pennypost_journeys::Delivery;
+    use pennypost_model::trace::RemoteAnswer;
+    use pennypost_model::{AccountKey, TenantId, Timestamp};
+
+    use super::*;
+
+    #[test]
+    fn of_an_address_the_first_failure_counts_however_it_is_written() {
+        let id = EventId::from_parts(Timestamp(1), 1);
+        let recipient = |address: &str| TraceRecipient {
+            address: address.to_owned(),
+            account: AccountKey::default(),
+            reasons: Vec::new(),
+            outcome: Outcome::Outside,
+        };
+        let delivery = Delivery {
+            time: Timestamp(1),
+            accepted: Timestamp(1),
+            peer: String::new(),
+            reverse_path: String::new(),
+            subject: String::new(),
+            message_id: String::new(),
+            size: 0,
+            auth: [Verdict::None; 3],
+            recipients: Vec::from(["You@far.example", "b@far.example", "c@far.example"].map(recipient)),
+            submitter: None,
+        };
+        let letter = Journey { delivery: Some(delivery), ..Journey::new(TenantId(1), id) };
+        let told = |addresses: &[&str], action: &str, text: &str| HeardOf {
+            addresses: addresses.iter().map(|one| (*one).to_owned()).collect(),
+            action: action.to_owned(),
+            answer: RemoteAnswer { text: text.to_owned(), ..RemoteAnswer::default() },
+        };
+        let recipients = vec![
+            told(&["b@far.example"], "delayed", "one"),
+            told(&["x@inner.example", "\"you\"@FAR.example"], "failed", "two"),
+            told(&["you@far.example", "c@far.example"], "failed", "three"),
+        ];
+        let heard = Heard { recipients, ..Heard::default() };
+        let found = news(id, &heard, &letter);
+        let found: Vec<_> =
+            found.iter().map(|back| (back.address.as_str(), back.answer.text.as_str())).collect();
+        assert_eq!(found, [("You@far.example", "two"), ("c@far.example", "three")]);
     }
 }

@@ -104,6 +104,9 @@ impl Documents {
     }
 
     async fn document(&self, host: &str, path: &str) -> Result<Vec<u8>, FetchError> {
+        if !is_path(path) {
+            return Err(FetchError::Answer);
+        }
         // HTTP/1.0: the answer comes in one piece, and its end is that of the connection.
         let request = format!(
             "GET {path} HTTP/1.0\r\nHost: {host}\r\nUser-Agent: pennypost\r\nAccept: text/plain\r\n\r\n"
@@ -346,6 +349,8 @@ pub fn is_public(ip: IpAddr) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use pennypost_ports::DnsError;
+
     use super::*;
 
     #[test]
@@ -361,6 +366,23 @@ mod tests {
             b"",
         ] {
             assert_eq!(body(bad), Err(FetchError::Answer));
+        }
+    }
+
+    struct Nobody;
+
+    #[async_trait]
+    impl Dns for Nobody {
+        async fn look_up(&self, name: &str, _kind: DnsKind) -> Result<Vec<DnsRecord>, DnsError> {
+            unreachable!("{name} is looked up")
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_no_path_is_asked_of_nobody() {
+        let documents = Documents::new(Arc::new(Nobody));
+        for path in ["/a b", "/a\r\nHost: b.example", "/\u{e9}"] {
+            assert_eq!(documents.fetch("a.example", path).await, Err(FetchError::Answer), "{path:?}");
         }
     }
 

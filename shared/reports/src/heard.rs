@@ -16,6 +16,8 @@ const MAX_RECIPIENTS: usize = 200;
 const MAX_RECEIVED: usize = 20;
 /// Ids that they may name.
 const MAX_IDS: usize = 2;
+/// Bytes of an address: 64 of the local part, 255 of the domain. What is longer is none.
+const MAX_ADDRESS: usize = 320;
 /// Bytes of a text, and of a name.
 const MAX_SAID: usize = 500;
 
@@ -138,7 +140,8 @@ fn plain(said: &str) -> String {
 fn recipient(fields: &[(String, String)]) -> HeardOf {
     let addresses =
         ["original-recipient", "final-recipient"].into_iter().filter_map(|name| value(fields, name));
-    let addresses = addresses.map(|said| behind_type(said).trim_matches(['<', '>']).to_owned());
+    let addresses = addresses.map(|said| behind_type(said).trim_matches(['<', '>']));
+    let addresses = addresses.filter(|address| address.len() <= MAX_ADDRESS).map(str::to_owned);
     let first = |name: &str| {
         // A comment may follow.
         let word = value(fields, name).and_then(|value| value.split_ascii_whitespace().next());
@@ -262,6 +265,14 @@ mod tests {
     }
 
     #[test]
+    fn what_is_too_long_is_no_address() {
+        let long = format!("rfc822; {}@far.example\n", "x".repeat(MAX_ADDRESS));
+        let text = report("Content-Type: text/plain\n\nx").replace("rfc822; other@inner.example\n", &long);
+        let heard = read(&text).expect("a report");
+        assert_eq!(heard.recipients[0].addresses, ["You@far.example"]);
+    }
+
+    #[test]
     fn other_messages_are_none() {
         let text = report("Content-Type: text/plain\n\nx");
         for other in [
@@ -285,6 +296,8 @@ mod tests {
                 let Some(heard) = heard(&raw, &structure) else { continue };
                 assert!(heard.ids.len() <= MAX_IDS && heard.recipients.len() <= MAX_RECIPIENTS);
                 assert!(heard.recipients.iter().all(|one| one.answer.text.len() <= MAX_SAID));
+                let mut addresses = heard.recipients.iter().flat_map(|one| &one.addresses);
+                assert!(addresses.all(|address| address.len() <= MAX_ADDRESS));
             }
         }
     }

@@ -13,6 +13,8 @@ use crate::{Signer, SigningError};
 
 /// Sets that a chain has at most (RFC 8617 section 4.2.1).
 const MAX_SETS: usize = 50;
+/// DKIM signatures of a letter that is sealed, each of which is named: whoever has more of them wants something else.
+const MAX_SIGNATURES: usize = 20;
 /// Characters of a line of what is folded.
 const LINE: usize = 72;
 /// The fields of a set, in the order in which they are sealed (RFC 8617 section 5.1.1).
@@ -34,8 +36,8 @@ type Field<'a> = (&'a [u8], &'a [u8]);
 
 impl Signer {
     /// The fields of the next set of the letter's chain, each with its line end, to stand in front of it: `None`, where it has none.
-    /// What does not pass is not extended, nor is what has as many sets as there may be; and without an RSA key there is none, since
-    /// many do not know Ed25519, and would take the whole chain for broken. The letter has CRLF ends of lines, and goes out as it
+    /// What does not pass is not extended, nor is what has as many sets as there may be, or more than 20 DKIM signatures; and without
+    /// an RSA key there is none, since many do not know Ed25519, and would take the whole chain for broken. The letter has CRLF ends of lines, and goes out as it
     /// is given here; of the fields that come before it none is signed.
     ///
     /// # Errors
@@ -53,12 +55,14 @@ impl Signer {
         let Some(chain) = chain(&fields) else { return Ok(None) };
         // Names of senders may be in it as they are written: what goes out would need another way (RFC 6531).
         let is_plain = found.results.is_ascii() && !found.results.trim().is_empty();
-        if !is_plain || chain.len() >= MAX_SETS || (!chain.is_empty() && !found.has_intact_chain) {
+        let signatures = fields.iter().filter(|(name, _)| is_named(name, SIGNATURES)).count();
+        let has_room = chain.len() < MAX_SETS && signatures <= MAX_SIGNATURES;
+        if !is_plain || !has_room || (!chain.is_empty() && !found.has_intact_chain) {
             return Ok(None);
         }
         let (instance, time) = (chain.len() + 1, now.0.max(0) / 1_000);
         let (domain, results) = (self.domain.as_str(), found.results.trim());
-        let names = names(letter, &fields)?;
+        let names = names(letter, signatures)?;
         let hash = STANDARD.encode(key.hash(Canonicalization::Relaxed.canonical_body(body, 0)).as_ref());
 
         let results = format!(" i={instance}; {results}");
@@ -105,9 +109,8 @@ fn signed(key: &DkimKey, input: &[u8]) -> Result<String, SigningError> {
 }
 
 /// The names that are signed: each stands for one field, from the last one of that name on.
-fn names(letter: &[u8], fields: &[Field<'_>]) -> Result<Vec<&'static str>, SigningError> {
+fn names(letter: &[u8], signatures: usize) -> Result<Vec<&'static str>, SigningError> {
     let mut names = signed_names([b"".as_slice(), letter])?;
-    let signatures = fields.iter().filter(|(name, _)| is_named(name, SIGNATURES)).count();
     names.extend(std::iter::repeat_n(SIGNATURES, signatures));
     Ok(names)
 }

@@ -298,4 +298,8 @@ async fn seals_pass_at_another_server_and_what_does_not_pass_is_not_sealed() {
     }
     assert_eq!(chain(&zone, &last).await, (true, 50));
     assert_eq!(seal(&last, true), None, "no more than fifty");
+    for (signatures, is_sealed) in [(20, true), (21, false), (60_000, false)] {
+        let many = ["DKIM-Signature: v=1; b=x\r\n".repeat(signatures).as_bytes(), LETTER].concat();
+        assert_eq!(seal(&many, false).is_some(), is_sealed, "{signatures} signatures");
+    }
 }

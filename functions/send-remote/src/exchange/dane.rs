@@ -32,13 +32,15 @@ pub(crate) struct Dane {
     names: Vec<String>,
     /// The records that say something; where there are none, nobody has to be anybody, and nothing goes in the clear.
     usable: Vec<Association>,
-    /// All of them.
+    /// All of them, in one order, whatever DNS gives first.
     published: Vec<Association>,
 }
 
 impl Dane {
     /// By the records at that base, of a server of a destination that is called so by its MX record.
-    pub(super) fn new(base: &str, host: &str, destination: &str, published: Vec<Association>) -> Dane {
+    pub(super) fn new(base: &str, host: &str, destination: &str, mut published: Vec<Association>) -> Dane {
+        published.sort_unstable();
+        published.dedup();
         let mut names: Vec<String> = Vec::new();
         for name in [base, host, destination] {
             if !names.iter().any(|known| known == name) {
@@ -357,6 +359,16 @@ mod tests {
         assert_eq!(judged(says_nothing.clone(), &chain, &[]), Ok(()), "TLS, with anybody");
         let wrong = named(&chain.authority, 3, 1, 1);
         assert!(judged([says_nothing, vec![wrong]].concat(), &chain, &[]).is_err());
+    }
+
+    #[test]
+    fn the_same_records_in_another_order_are_the_same() {
+        let one = Association { usage: 3, selector: 1, matching: 1, data: vec![1; 32] };
+        let other = Association { data: vec![2; 32], ..one.clone() };
+        let dane = |published| Dane::new("mx.d.test", "mx.d.test", "d.test", published);
+        let known = dane(vec![one.clone(), other.clone()]);
+        assert_eq!(dane(vec![other.clone(), one, other]), known);
+        assert_eq!(known.shown().len(), 2);
     }
 
     #[test]

@@ -35,7 +35,7 @@ use open::Open;
 use route::{Hop, Names, NoRoute, route};
 use session::Session;
 pub use sts::StsPolicies;
-use tls::{Privacy, Trust};
+use tls::{Finding, Privacy, Trust};
 
 use crate::tlsrpt::{Tally, TlsFault};
 
@@ -426,6 +426,7 @@ impl Exchange {
             Ok(Err(why)) => {
                 if matches!(why, NoRoute::Unnamed(_)) {
                     handed.demand = demand.map(|demand| demand.told(Some(why.to_string())));
+                    self.count_uncalled(parcel, demand);
                 }
                 let temporary = why.is_temporary();
                 let outcome = if temporary { RemoteOutcome::Deferred } else { RemoteOutcome::Failed };
@@ -510,7 +511,10 @@ impl Exchange {
             self.count((hop, parcel), None, handed.session.take(), None);
             return verdict;
         };
-        let unnamed = || (!demand.names(&hop.host)).then(|| format!("the policy does not name {}", hop.host));
+        let unnamed = || {
+            let text = format!("the policy does not name {}", hop.host);
+            (!demand.names(&hop.host)).then_some(Finding { fault: TlsFault::Validation, text })
+        };
         let privacy = match demand {
             Demand::Dane(dane) => Ok(dane.privacy()),
             _ => self.trust.privacy(demand.is_enforced()),
@@ -519,9 +523,9 @@ impl Exchange {
             Ok(privacy) => {
                 let (verdict, failure) = self.speak(hop, parcel, (&privacy, deadline), handed).await;
                 let failure = failure.or_else(|| handed.in_the_clear.take());
-                let finding = privacy.finding();
+                let finding = privacy.finding().or_else(unnamed);
                 self.count((hop, parcel), Some(demand), handed.session.take(), finding.as_ref());
-                (verdict, failure.or_else(|| finding.map(|finding| finding.text)).or_else(unnamed))
+                (verdict, failure.or_else(|| finding.map(|finding| finding.text)))
             }
             // Where certificates can't be judged nothing goes that they would have to protect.
             Err(why) if demand.is_enforced() => {

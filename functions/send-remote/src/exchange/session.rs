@@ -4,7 +4,7 @@ use super::demand::Demand;
 use super::route::Hop;
 use super::tls::Finding;
 use super::{Exchange, Parcel};
-use crate::tlsrpt::{Policy, TlsFailure, TlsFault};
+use crate::tlsrpt::{Policy, Tally, TlsFailure, TlsFault};
 
 /// What became of TLS in a conversation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,8 +28,7 @@ impl Exchange {
         session: Option<Session>,
         complaint: Option<&Finding>,
     ) {
-        let is_told = self.settings.smart_host.is_none() && !parcel.is_tls_report;
-        let Some((tally, session)) = self.tally.as_ref().filter(|_| is_told).zip(session) else { return };
+        let Some((tally, session)) = self.tally_of(parcel).zip(session) else { return };
         let policy = demand.map_or_else(|| Some(Policy::none()), |demand| demand.policy(&hop.host));
         let Some(policy) = policy else { return };
         let finding = match &session {
@@ -43,5 +42,19 @@ impl Exchange {
             cause: text.clone(),
         });
         tally.note(parcel.destination, policy, failure);
+    }
+
+    /// Counts that the policy names no server of the domain, so that none is called: there is none to tell of.
+    pub(super) fn count_uncalled(&self, parcel: &Parcel<'_>, demand: Option<&Demand>) {
+        let policy = demand.and_then(|demand| demand.policy(parcel.destination));
+        if let Some((tally, policy)) = self.tally_of(parcel).zip(policy) {
+            tally.note_uncalled(parcel.destination, policy);
+        }
+    }
+
+    /// Where a parcel is counted.
+    fn tally_of(&self, parcel: &Parcel<'_>) -> Option<&Tally> {
+        let is_told = self.settings.smart_host.is_none() && !parcel.is_tls_report;
+        self.tally.as_deref().filter(|_| is_told)
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::StreamExt;
 use pennypost_directory::{Directory, Resolved};
 use pennypost_mailstore::accept;
 use pennypost_model::event::{Accepted, AuthResults, Body, Recipient, Source, SourceKind, Stage, Via};
@@ -22,6 +23,10 @@ const PAGE: usize = 200;
 const PAUSE: Duration = Duration::from_secs(600);
 /// How long the last time takes at most, when the process stops.
 const FAREWELL: Duration = Duration::from_secs(5);
+/// Reports that are sent at the same time.
+const AT_ONCE: usize = 16;
+/// How long one report takes at most; then it waits for the next time.
+const PATIENCE: Duration = Duration::from_secs(20);
 /// After so many periods nobody wants to hear of one any more.
 const TOO_OLD: i64 = 4;
 
@@ -52,21 +57,35 @@ impl TlsReports {
     pub(crate) async fn run(self, mut stop: watch::Receiver<bool>) {
         let period = Duration::from_millis(u64::try_from(self.tally.period()).unwrap_or(u64::MAX));
         let pause = PAUSE.min(period / 8);
-        while !*stop.borrow() {
-            let work = async {
-                tokio::time::sleep(pause).await;
-                self.tally.put_down().await;
-                if let Err(error) = self.send_due().await {
-                    tracing::warn!(%error, "reports of TLS wait");
-                }
-            };
-            tokio::select! {
-                biased;
-                changed = stop.changed() => if changed.is_err() { break },
-                () = work => {}
-            }
+        let end = async {
+            let _ = stop.wait_for(|stop| *stop).await;
+        };
+        // What is counted does not wait until every domain has its report.
+        tokio::select! {
+            biased;
+            () = end => {}
+            () = self.add(pause) => {}
+            () = self.tell(pause) => {}
         }
         let _ = tokio::time::timeout(FAREWELL, self.tally.put_down()).await;
+    }
+
+    /// Adds what was counted, again and again.
+    async fn add(&self, pause: Duration) {
+        loop {
+            tokio::time::sleep(pause).await;
+            self.tally.put_down().await;
+        }
+    }
+
+    /// Sends what is to be sent, again and again.
+    async fn tell(&self, pause: Duration) {
+        loop {
+            tokio::time::sleep(pause).await;
+            if let Err(error) = self.send_due().await {
+                tracing::warn!(%error, "reports of TLS wait");
+            }
+        }
     }
 
     /// Sends a report of each domain whose period is over, a while after it: what other processes have counted comes first, and
@@ -76,7 +95,8 @@ impl TlsReports {
         let mut after: Option<String> = None;
         loop {
             let page = self.tally.control().query(PARTITION, "", after.as_deref(), PAGE).await?;
-            let is_last = page.len() < PAGE;
+            let mut is_last = page.len() < PAGE;
+            let mut due: Vec<(i64, String, Item)> = Vec::new();
             for (sort, item) in page {
                 after = Some(sort.clone());
                 let parts =
@@ -84,42 +104,43 @@ impl TlsReports {
                 let Some((start, domain)) = parts else { continue };
                 let start: i64 = start;
                 if start + period > now.0 {
-                    return Ok(());
+                    is_last = true;
+                    break;
                 }
                 let [byte, ..] = <[u8; 32]>::from(Sha256::digest(domain));
                 if start + period + delay(period, byte) > now.0 {
                     continue;
                 }
-                if let Err(error) = self.send(start, domain, &item).await {
-                    tracing::warn!(domain, %error, "a report of TLS waits");
-                }
+                due.push((start, domain.to_owned(), item));
             }
+            let sent = futures::stream::iter(due).map(|one| self.send_in_time(one));
+            sent.buffer_unordered(AT_ONCE).collect::<()>().await;
             if is_last {
                 return Ok(());
             }
         }
     }
 
-    /// Sends one, and removes its item.
+    async fn send_in_time(&self, (start, domain, item): (i64, String, Item)) {
+        match tokio::time::timeout(PATIENCE, self.send(start, &domain, &item)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(domain, %error, "a report of TLS waits"),
+            Err(_) => tracing::warn!(domain, "a report of TLS takes too long, and waits"),
+        }
+    }
+
+    /// Sends one, and removes its item. One that is too old is removed, and nobody asked.
     async fn send(&self, start: i64, domain: &str, item: &Item) -> PortResult<()> {
         let key = super::tally::key(start, domain);
         let (now, period) = (self.tally.now(), self.tally.period());
-        let is_too_old = start + TOO_OLD * period < now.0;
-        let sums = match codec::decode::<Sums>(&item.value) {
-            Ok(sums) => sums,
-            Err(_) if is_too_old => return self.remove(&key, item).await,
-            Err(error) => return Err(PortError::Damaged { port: "control", cause: error.to_string() }),
-        };
-        let places = match self.tally.places(domain).await {
-            Ok(places) => places,
-            Err(_) if is_too_old => return self.remove(&key, item).await,
-            Err(error) => return Err(unavailable("dns", error.to_string())),
-        };
-        let account = match self.writer().await {
-            Ok(account) => account,
-            Err(_) if is_too_old => return self.remove(&key, item).await,
-            Err(error) => return Err(error),
-        };
+        if start + TOO_OLD * period < now.0 {
+            return self.remove(&key, item).await;
+        }
+        let sums = codec::decode::<Sums>(&item.value)
+            .map_err(|error| PortError::Damaged { port: "control", cause: error.to_string() })?;
+        let places = self.tally.places(domain).await;
+        let places = places.map_err(|error| unavailable("dns", error.to_string()))?;
+        let account = self.writer().await?;
         if !places.is_empty() {
             let to: Vec<String> = places.iter().map(ToString::to_string).collect();
             let id = id(start, period, domain);

@@ -144,6 +144,12 @@ impl Sums {
         self.merge(Sums { policies: vec![PolicySums { policy, successes: 1 - failed, failed, failures }] });
     }
 
+    /// One more conversation that there would have been with any of the servers.
+    pub(super) fn add_failed(&mut self, policy: Policy) {
+        let failed = PolicySums { policy, successes: 0, failed: 1, failures: Vec::new() };
+        self.merge(Sums { policies: vec![failed] });
+    }
+
     /// Those of another process.
     pub(super) fn merge(&mut self, other: Sums) {
         for new in other.policies {

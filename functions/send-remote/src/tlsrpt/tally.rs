@@ -66,13 +66,22 @@ impl Tally {
 
     /// Counts a conversation with a server of a domain.
     pub(crate) fn note(&self, domain: &str, policy: Policy, failure: Option<TlsFailure>) {
+        self.sum(domain, |sums| sums.add(policy, failure));
+    }
+
+    /// Counts that no server of a domain may be called.
+    pub(crate) fn note_uncalled(&self, domain: &str, policy: Policy) {
+        self.sum(domain, |sums| sums.add_failed(policy));
+    }
+
+    fn sum(&self, domain: &str, add: impl FnOnce(&mut Sums)) {
         let now = self.clock.now().0;
         let place = (now - now.rem_euclid(self.period), domain.to_owned());
         let mut counted = self.counted.lock();
         if counted.len() >= MAX_DOMAINS && !counted.contains_key(&place) {
             return;
         }
-        counted.entry(place).or_default().add(policy, failure);
+        add(counted.entry(place).or_default());
     }
 
     /// Adds what was counted to the items. What nobody wants to hear of is dropped; what can't be added now is kept for a period

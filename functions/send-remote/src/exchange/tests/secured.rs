@@ -7,6 +7,7 @@ use pennypost_ports::FetchError;
 use super::super::{Login, SmartHost};
 use super::policies::{World, damage, table};
 use super::*;
+use crate::Tally;
 
 /// A certificate for a name, and who believes in it.
 fn certificate(name: &str) -> (TlsAcceptor, Authorities) {
@@ -116,6 +117,29 @@ async fn while_a_policy_is_tested_the_letter_goes_and_what_was_wrong_is_told() {
         assert!(failure.is_some_and(|failure| failure.contains(cause)), "{failure:?} {cause}");
         assert_eq!(handed.tls.is_some(), is_private);
         assert_eq!(handed.verdicts()[0].0, Sent, "{cause}");
+    }
+}
+
+#[tokio::test]
+async fn servers_that_a_policy_does_not_name_are_counted_as_failures() {
+    for (mode, faults) in [("testing", vec!["validation-failure"]), ("enforce", Vec::new())] {
+        let (acceptor, authorities) = certificate("d.example");
+        let peer = Peer::with("127.0.0.1:0", PRIVATE, acceptor).await;
+        let (world, table) = (World::with(mode, "mx.d.example"), table());
+        let settings = Settings { port: peer.port, reach: Reach::Everything, ..Settings::default() };
+        let tally = Arc::new(Tally::new(
+            Arc::clone(&table.control),
+            Arc::clone(&world) as _,
+            Arc::clone(&world) as _,
+            Duration::from_secs(86_400),
+        ));
+        let mut exchange = Exchange::new(Arc::clone(&world) as _, "mx.own.example", settings)
+            .believing(authorities)
+            .with_policies(world.policies(Arc::clone(&table.control)))
+            .counting(Arc::clone(&tally));
+        exchange.timing = TIMING;
+        one_letter(&exchange).await;
+        assert_eq!(tally.counted("d.example"), [("sts", 0, 1, faults)], "{mode}");
     }
 }
 
