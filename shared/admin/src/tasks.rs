@@ -23,12 +23,12 @@ mod work;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pennypost_directory::{DepartmentId, DirectoryError, Listed, Page};
-use pennypost_model::codec::{Versioned, encode};
+use pennypost_directory::{DepartmentId, DirectoryError, Listed, MAX_PAGE, Page};
+use pennypost_model::codec::{Versioned, decode, encode};
 use pennypost_model::event::{Event, House, Stage};
 use pennypost_model::{AccountId, MailboxId, Rid, TaskId, TenantId, Timestamp};
 use pennypost_organisation::{Kind, READING, Rows};
-use pennypost_ports::{ControlKey, Expected, Objects, Outgoing, PortError, Queue};
+use pennypost_ports::{Consistency, ControlKey, Expected, Objects, Outgoing, PortError, Queue};
 use pennypost_text::{Lang, Text, say};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -52,8 +52,10 @@ const MAX_FILE: usize = 4_000_000;
 const MAX_UNPACKED: usize = 48_000_000;
 /// Tasks of a tenant that wait or run at once; and as many that the operator has ordered about letters.
 const MAX_OPEN: usize = 20;
-/// Tasks among which those that wait or run, and one that was ordered before, are looked for.
+/// Tasks that are read at once where those that wait or run, and one that was ordered before, are looked for: those of a day.
 const LOOKED_AT: usize = 200;
+/// Of how many of a day, at most.
+const MAX_LOOKED_AT: usize = 5_000;
 /// How long what comes of a task can be read.
 const RESULT_KEPT: i64 = 7 * DAY;
 /// How long a task is remembered (LOG-08).
@@ -676,8 +678,7 @@ impl Administration {
         let Wish { kind, has_groups, bytes, once } = wish;
         let file: [u8; 32] = bytes.as_ref().map(|bytes| Sha256::digest(bytes).into()).unwrap_or_default();
         let now = self.clock.now();
-        let page = Page { after: None, limit: LOOKED_AT };
-        let newest = self.list::<Item>(&partition(tenant), &page).await?.items;
+        let newest = self.newest_tasks(tenant, now).await?;
         let is_same = |item: &Item| {
             let is_recent = now.0.saturating_sub(item.created.0) < SAME_ORDER;
             once.is_some() && item.once == once && is_recent && item.kind == kind && item.file == file
@@ -700,6 +701,8 @@ impl Administration {
         }
         let id = fresh_id(now, self.ids.random());
         let order = self.record_order(call, about).await?;
+        // It never has files.
+        let is_swept = bytes.is_none() && matches!(kind, TaskKind::Spam { .. });
         let item = Item {
             kind,
             has_groups,
@@ -725,7 +728,7 @@ impl Administration {
             taken: Vec::new(),
             after: None,
             parts: Vec::new(),
-            is_swept: false,
+            is_swept,
         };
         let put_down = async {
             if let Some(bytes) = bytes {
@@ -800,9 +803,50 @@ impl Administration {
         page: &Page,
     ) -> Result<Listed<Task>, AdminError> {
         call.may(Action::TaskRead, &Scope::Tenant(tenant))?;
-        let Listed { items, next } = self.list::<Item>(&partition(tenant), page).await?;
+        let Listed { items, next } = self.stored_tasks(tenant, page).await?;
         let items = items.into_iter().filter_map(|(id, item)| Some(item.shown(id.parse().ok()?))).collect();
         Ok(Listed { items, next })
+    }
+
+    /// A page of a tenant's tasks, the newest first. What can't be read is left out: most likely it is of a newer program.
+    async fn stored_tasks(
+        &self,
+        tenant: TenantId,
+        page: &Page,
+    ) -> Result<Listed<(String, Item)>, AdminError> {
+        let limit = page.limit.clamp(1, MAX_PAGE);
+        let rows = self.control.query(&partition(tenant), "", page.after.as_deref(), limit).await?;
+        let next = if rows.len() >= limit { rows.last().map(|(sort, _)| sort.clone()) } else { None };
+        let mut items = Vec::with_capacity(rows.len());
+        for (id, row) in rows {
+            match decode::<Item>(&row.value) {
+                Ok(item) => items.push((id, item)),
+                Err(error) => tracing::warn!(%tenant, task = %id, %error, "a task can't be read"),
+            }
+        }
+        Ok(Listed { items, next })
+    }
+
+    /// A tenant's tasks of the last day, the newest first, and some before them; of very many not all.
+    async fn newest_tasks(
+        &self,
+        tenant: TenantId,
+        now: Timestamp,
+    ) -> Result<Vec<(String, Item)>, AdminError> {
+        let mut page = Page { after: None, limit: LOOKED_AT };
+        let (mut newest, mut looked_at) = (Vec::new(), 0);
+        loop {
+            let Listed { items, next } = self.stored_tasks(tenant, &page).await?;
+            looked_at += LOOKED_AT;
+            newest.extend(items);
+            let is_old = |(_, item): &(String, Item)| now.0.saturating_sub(item.created.0) >= DAY;
+            match next {
+                Some(next) if looked_at < MAX_LOOKED_AT && !newest.last().is_some_and(is_old) => {
+                    page.after = Some(next);
+                }
+                _ => return Ok(newest),
+            }
+        }
     }
 
     /// A task.
@@ -922,7 +966,7 @@ impl Administration {
         let is_past = |time: Timestamp, span: i64| now.0.saturating_sub(time.0) > span;
         let mut page = Page::default();
         loop {
-            let Listed { items, next } = self.list::<Item>(&partition(tenant), &page).await?;
+            let Listed { items, next } = self.stored_tasks(tenant, &page).await?;
             for (id, item) in items {
                 let Ok(id) = id.parse::<TaskId>() else { continue };
                 if !item.state.is_over() {
@@ -986,7 +1030,8 @@ impl Administration {
                 }
                 let is_known = match last {
                     Some((last, is_known)) if last == id => is_known,
-                    _ => self.read::<Item>(&task_key(tenant, id)).await?.is_some(),
+                    // Also one that can't be read keeps its files.
+                    _ => self.control.get(&task_key(tenant, id), Consistency::Strong).await?.is_some(),
                 };
                 last = Some((id, is_known));
                 if !is_known {

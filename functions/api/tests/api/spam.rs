@@ -70,6 +70,11 @@ async fn letters_are_reported_and_senders_refused() {
     let reader = office.key(Some(home.id), None, permissions(&["log:read"])).await;
     assert_eq!(office.ask(&reader, "GET", &list, None).await.json()["items"], own["items"]);
     office.ask(&session, "GET", &list, None).await.assert_problem(403, "no-permission");
+    // They tell of letters: who may read the log looks at them, not who manages members.
+    let of_member = format!("{path}/spam-reports");
+    assert_eq!(office.ask(&reader, "GET", &of_member, None).await.json()["items"], own["items"]);
+    let manager = office.key(Some(home.id), None, permissions(&["members:write"])).await;
+    office.ask(&manager, "GET", &of_member, None).await.assert_problem(403, "no-permission");
     let admin = office.key(Some(home.id), None, Permissions::of_tenant()).await;
     let body = json!({ "folder": "INBOX", "uid": uids[1] });
     let by_other = office.ask(&admin, "POST", &format!("{path}/spam-reports"), Some(&body)).await;

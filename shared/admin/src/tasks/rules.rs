@@ -5,7 +5,7 @@
 //! meanwhile was asked when it came. A step that is done again finds no more to do: what it has moved is gone from the folder, and flags
 //! are there. Nothing is forwarded or answered: whoever wrote the letter long ago expects nothing of it any more.
 
-use pennypost_directory::rules::{Moment, Rule, RuleAction, RulesError, RulesFault};
+use pennypost_directory::rules::{MAX_RULES, Moment, Rule, RuleAction, RulesError, RulesFault};
 use pennypost_directory::{DirectoryError, Listed, MemberRules, Page};
 use pennypost_model::codec::{decode, encode};
 use pennypost_model::{AccountId, AccountKey, TaskId, TenantId, Timestamp};
@@ -14,11 +14,10 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::work::{StepDone, Worked};
-use super::{DAY, Item, Task, TaskCounts, TaskKind, TaskProblem, TaskState, Wish, input_name, partition};
+use super::{DAY, Item, Task, TaskCounts, TaskKind, TaskProblem, TaskState, Wish, input_name};
 use crate::action::Action;
 use crate::authorise::{Actor, Decision, Scope, authorise};
 use crate::call::{About, Call};
-use crate::receiving::SeenRules;
 use crate::{AdminError, Administration, Conflict, Invalid, RulesRun, RunPlace};
 
 /// Runs of an account that are ordered in a day.
@@ -44,11 +43,14 @@ fn wrong(fault: RulesFault, at: &str) -> AdminError {
     DirectoryError::from(RulesError { at: at.to_owned(), fault }).into()
 }
 
-/// The rules that are meant.
-fn chosen(seen: &SeenRules, names: &[String]) -> Result<Vec<Rule>, AdminError> {
+/// The rules that are meant, of those that there are.
+fn chosen(said: &[Rule], names: &[String]) -> Result<Vec<Rule>, AdminError> {
+    if names.len() > MAX_RULES {
+        return Err(wrong(RulesFault::Rules, "/rules"));
+    }
     let is_called = |rule: &Rule, name: &str| rule.name.trim().to_lowercase() == name.trim().to_lowercase();
     for (number, name) in names.iter().enumerate() {
-        if !seen.rules.rules.iter().any(|rule| is_called(rule, name)) {
+        if !said.iter().any(|rule| is_called(rule, name)) {
             return Err(wrong(RulesFault::NoRule, &format!("/rules/{number}")));
         }
     }
@@ -56,9 +58,15 @@ fn chosen(seen: &SeenRules, names: &[String]) -> Result<Vec<Rule>, AdminError> {
         [] => rule.enabled && rule.moment == Moment::Receive,
         names => names.iter().any(|name| is_called(rule, name)),
     };
-    let rules = seen.rules.rules.iter().filter(is_meant).cloned();
-    let at_once = |rule| Rule { enabled: true, moment: Moment::Receive, ..rule };
-    let rules: Vec<Rule> = rules.map(at_once).collect();
+    let at_once = |rule: &Rule| {
+        let mut rule = Rule { enabled: true, moment: Moment::Receive, ..rule.clone() };
+        // What it forwards it deletes since it lies elsewhere then. Old mail does not.
+        if rule.actions.iter().any(|action| matches!(action, RuleAction::Forward(_))) {
+            rule.actions.retain(|action| *action != RuleAction::Delete);
+        }
+        rule
+    };
+    let rules: Vec<Rule> = said.iter().filter(is_meant).map(at_once).collect();
     if !rules.iter().flat_map(|rule| &rule.actions).any(is_for_old) {
         return Err(wrong(RulesFault::NothingForOld, "/rules"));
     }
@@ -112,7 +120,7 @@ impl Administration {
             return Err(DirectoryError::InBin(address).into());
         }
         let seen = self.member_rules(&Call::of_operator(), key).await?;
-        let rules = chosen(&seen, &names)?;
+        let rules = chosen(&seen.rules.rules, &names)?;
         let folders = self.all_folders(key).await?;
         let is_called = |name: &str| name == folder || name == "INBOX" && folder.eq_ignore_ascii_case(name);
         let found = folders.into_iter().find(|(_, name)| is_called(name));
@@ -127,7 +135,7 @@ impl Administration {
         self.order(call, key.tenant, wish, &about).await
     }
 
-    /// Runs of a member's rules, the newest first. A page may hold few of them, even none, though more follow.
+    /// Runs of one's own rules, the newest first. A page may hold few of them, even none, though more follow.
     ///
     /// # Errors
     /// [`AdminError`].
@@ -138,20 +146,20 @@ impl Administration {
         key: AccountKey,
         page: &Page,
     ) -> Result<Listed<Task>, AdminError> {
-        self.seen(call, Action::RulesRead, key).await?;
-        let Listed { items, next } = self.list::<Item>(&partition(key.tenant), page).await?;
+        self.seen(call, Action::RulesRun, key).await?;
+        let Listed { items, next } = self.stored_tasks(key.tenant, page).await?;
         let own = items.into_iter().filter(|(_, item)| item.runs_rules_of(key.account));
         let items = own.filter_map(|(id, item)| Some(item.shown(id.parse().ok()?))).collect();
         Ok(Listed { items, next })
     }
 
-    /// A run of a member's rules.
+    /// A run of one's own rules.
     ///
     /// # Errors
     /// [`AdminError`].
     #[pennypost_ports::compiled_here]
     pub async fn rules_run(&self, call: &Call, key: AccountKey, id: TaskId) -> Result<Task, AdminError> {
-        self.seen(call, Action::RulesRead, key).await?;
+        self.seen(call, Action::RulesRun, key).await?;
         Ok(self.stored_run(key, id).await?.shown(id))
     }
 
@@ -285,5 +293,37 @@ impl TaskKind {
             TaskKind::Rules { name, rules, .. } => Some((name, rules)),
             _ => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pennypost_directory::MailAddress;
+    use pennypost_directory::rules::Join;
+
+    use super::*;
+
+    fn rule(name: &str, actions: Vec<RuleAction>) -> Rule {
+        let (name, moment, join) = (name.to_owned(), Moment::Receive, Join::All);
+        Rule { name, enabled: true, moment, join, conditions: Vec::new(), actions, stop: false }
+    }
+
+    #[test]
+    fn what_is_not_forwarded_is_not_deleted() {
+        let away = RuleAction::Forward(vec![MailAddress::parse("ann@far.example").expect("an address")]);
+        let said = [
+            rule("away", vec![away.clone(), RuleAction::Delete]),
+            rule("read", vec![away.clone(), RuleAction::MarkRead, RuleAction::Delete]),
+            rule("gone", vec![RuleAction::Delete]),
+        ];
+        let named = |names: &[&str]| {
+            let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+            let rules = chosen(&said, &names);
+            rules.map(|rules| rules.into_iter().map(|rule| rule.actions).collect::<Vec<_>>())
+        };
+        let read = vec![away, RuleAction::MarkRead];
+        assert_eq!(named(&["read", "gone"]), Ok(vec![read, vec![RuleAction::Delete]]));
+        assert_eq!(named(&["Away"]), Err(wrong(RulesFault::NothingForOld, "/rules")));
+        assert_eq!(named(&["gone"; MAX_RULES + 1]), Err(wrong(RulesFault::Rules, "/rules")));
     }
 }

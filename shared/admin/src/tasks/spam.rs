@@ -4,12 +4,13 @@
 //! all tasks are, and that is the list of reports. The letter is known by an id that stays when it is moved: done again, the task
 //! finds it in Junk. The sender is put into the blacklist before the report is ordered: of a report that failed it may be there.
 
-use pennypost_directory::{DirectoryError, Listed, MailAddress, Page, SenderPattern};
+use pennypost_directory::{AddressError, DirectoryError, Listed, MailAddress, Page, SenderPattern};
 use pennypost_model::{AccountKey, TaskId, TenantId, Timestamp, Uid};
+use pennypost_ports::PortError;
 use serde_json::json;
 
 use super::work::{StepDone, Worked};
-use super::{DAY, Item, Task, TaskCounts, TaskKind, TaskProblem, TaskState, Wish, partition};
+use super::{DAY, Item, Task, TaskCounts, TaskKind, TaskProblem, TaskState, Wish};
 use crate::action::Action;
 use crate::authorise::{Actor, Scope};
 use crate::call::{About, Call};
@@ -18,6 +19,8 @@ use crate::{AdminError, Administration, FoundLetter, Invalid};
 
 /// Reports of an account in a day.
 const REPORTS_A_DAY: usize = 100;
+/// Bytes from which on an address on a card may be the beginning of one.
+const MAYBE_CUT: usize = 97;
 
 /// A letter of a member, as programs see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,8 +91,9 @@ impl Administration {
     /// Puts the author of a letter into the member's blacklist.
     ///
     /// # Errors
-    /// [`Invalid::NoLetter`], or [`DirectoryError::MemberRules`] for a letter without an author's address, and a list that is full;
-    /// or others of [`AdminError`].
+    /// [`Invalid::NoLetter`]; [`DirectoryError::Address`] for a letter without an author's address, and for one that is very long;
+    /// [`DirectoryError::MemberRules`] for a list that is full; [`DirectoryError::Port`] if what the member has said can't be
+    /// read; or others of [`AdminError`].
     #[pennypost_ports::compiled_here]
     pub async fn refuse_sender(&self, call: &Call, named: &NamedByUid) -> Result<SeenRules, AdminError> {
         let object = named.account.account.to_string();
@@ -105,9 +109,20 @@ impl Administration {
         key: AccountKey,
         found: &FoundLetter,
     ) -> Result<SeenRules, AdminError> {
-        let author = MailAddress::parse(&found.card.from.address).map_err(DirectoryError::from)?;
+        let author = &found.card.from.address;
+        if author.len() >= MAYBE_CUT {
+            // The beginning of an address may be another one.
+            let error = AddressError::Shape(author.chars().take(80).collect());
+            return Err(DirectoryError::from(error).into());
+        }
+        let author = MailAddress::parse(author).map_err(DirectoryError::from)?;
         let pattern = SenderPattern::parse(&author.to_string()).map_err(DirectoryError::from)?;
         let seen = self.member_rules(call, key).await?;
+        if seen.unreadable {
+            // Who says rules anew writes over them knowingly; this would lose them.
+            let cause = format!("rules of {key} can't be read: no sender is added to them");
+            return Err(PortError::Damaged { port: "control", cause }.into());
+        }
         let mut rules = seen.rules.clone();
         if rules.blacklist.contains(&pattern) {
             return Ok(seen);
@@ -133,7 +148,7 @@ impl Administration {
             Some(key) => drop(self.seen(call, Action::SpamReportRead, key).await?),
             None => call.may(Action::SpamReportList, &Scope::Tenant(tenant))?,
         }
-        let Listed { items, next } = self.list::<Item>(&partition(tenant), page).await?;
+        let Listed { items, next } = self.stored_tasks(tenant, page).await?;
         let is_meant = |item: &Item| match (&item.kind, account) {
             (TaskKind::Spam { account, .. }, Some(key)) => *account == key.account,
             (TaskKind::Spam { .. }, None) => true,

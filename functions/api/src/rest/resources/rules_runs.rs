@@ -128,8 +128,8 @@ pub(super) const OPERATIONS: &[Operation] = &[
     .refusing(&[Kind::Invalid, Kind::Unknown]),
     Operation::new(
         (Method::Get, "/tenants/{tenant}/accounts/{account}/rules/runs", "list-rules-runs"),
-        Action::RulesRead,
-        "Runs of a member's rules on mail that lay in a folder, of the last 180 days, the newest first",
+        Action::RulesRun,
+        "Runs of one's own rules on mail that lay in a folder, of the last 180 days, the newest first",
         Good::list(shape::<RulesRuns>),
         |ask| {
             Box::pin(async move {
@@ -142,8 +142,8 @@ pub(super) const OPERATIONS: &[Operation] = &[
     .asking(PAGE),
     Operation::new(
         (Method::Get, "/tenants/{tenant}/accounts/{account}/rules/runs/{task}", "read-rules-run"),
-        Action::RulesRead,
-        "A run of a member's rules, and how far it has come",
+        Action::RulesRun,
+        "A run of one's own rules, and how far it has come",
         Good::told(shape::<RulesRun>),
         |ask| {
             Box::pin(async move {

@@ -6,7 +6,10 @@ use super::fault::{Position, SieveError, SieveFault};
 use super::syntax::{Argument, Command, Piece, Value};
 use super::{ANSWER_DAYS, DELETE};
 use crate::address::MailAddress;
-use crate::rules::{Folder, MAX_FORWARD_TARGETS, RuleAction, RulesFault};
+use crate::rules::{Folder, MAX_FORWARD_TARGETS, MAX_RULE_ACTIONS, RuleAction, RulesFault};
+
+/// More than a rule does.
+const TOO_MANY: SieveFault = SieveFault::Rules(RulesFault::Actions);
 
 /// What the commands of a rule say.
 #[derive(Debug, Default)]
@@ -15,8 +18,10 @@ pub(super) struct Done {
     /// Where each of them stands.
     pub(super) places: Vec<Position>,
     pub(super) stop: bool,
-    /// It is said to stay in the Inbox.
-    is_kept: bool,
+    /// Where it is said to stay in the Inbox.
+    pub(super) kept: Option<Position>,
+    /// The last action is to delete, since it is forwarded without a copy: nothing else says so.
+    pub(super) is_away: bool,
     /// Where it was forwarded without a copy.
     away: Option<Position>,
 }
@@ -33,21 +38,32 @@ pub(super) fn actions<'a>(
             break;
         }
         if let Err(error) = done.take(command) {
+            let is_full = error.fault == TOO_MANY;
             errors.push(error);
+            if is_full {
+                break;
+            }
         }
     }
     let has_place = done.actions.iter().any(RuleAction::is_place);
-    if let Some(at) = done.away.filter(|_| !done.is_kept && !has_place) {
+    if let Some(at) = done.away.filter(|_| done.kept.is_none() && !has_place) {
         // What is forwarded and not kept lies in Trash.
-        done.push(RuleAction::Delete, at);
+        match done.push(RuleAction::Delete, at) {
+            Ok(()) => done.is_away = true,
+            Err(error) => errors.push(error),
+        }
     }
     done
 }
 
 impl Done {
-    fn push(&mut self, action: RuleAction, at: Position) {
+    fn push(&mut self, action: RuleAction, at: Position) -> Result<(), SieveError> {
+        if self.actions.len() >= MAX_RULE_ACTIONS {
+            return Err(TOO_MANY.at(at));
+        }
         self.actions.push(action);
         self.places.push(at);
+        Ok(())
     }
 
     fn take(&mut self, command: &Command) -> Result<(), SieveError> {
@@ -65,7 +81,7 @@ impl Done {
                 if self.actions.iter().any(RuleAction::is_place) {
                     return Err(SieveFault::TwoPlaces.at(at));
                 }
-                self.is_kept = true;
+                self.kept = Some(at);
             }
             "discard" if has_none => self.put(RuleAction::Delete, at)?,
             "keep" | "stop" | "discard" => return Err(arguments(command).at(at)),
@@ -82,11 +98,10 @@ impl Done {
     }
 
     fn put(&mut self, action: RuleAction, at: Position) -> Result<(), SieveError> {
-        if self.is_kept || self.actions.iter().any(RuleAction::is_place) {
+        if self.kept.is_some() || self.actions.iter().any(RuleAction::is_place) {
             return Err(SieveFault::TwoPlaces.at(at));
         }
-        self.push(action, at);
-        Ok(())
+        self.push(action, at)
     }
 
     fn file(&mut self, command: &Command) -> Result<(), SieveError> {
@@ -141,7 +156,7 @@ impl Done {
                         RuleAction::Label(Keyword::parse(flag).ok_or(wrong)?)
                     }
                 };
-                self.push(action, *at);
+                self.push(action, *at)?;
             }
         }
         Ok(())
@@ -168,10 +183,10 @@ impl Done {
                 if targets.len() < MAX_FORWARD_TARGETS && !targets.contains(&to) =>
             {
                 targets.push(to);
+                Ok(())
             }
             _ => self.push(RuleAction::Forward(vec![to]), *at),
         }
-        Ok(())
     }
 
     fn answer(&mut self, command: &Command) -> Result<(), SieveError> {
@@ -190,8 +205,7 @@ impl Done {
             }
         }
         let Some(Piece { text, at }) = said else { return Err(arguments(command).at(command.at)) };
-        self.push(RuleAction::Reply(text.replace("\r\n", "\n").trim().to_owned()), *at);
-        Ok(())
+        self.push(RuleAction::Reply(text.replace("\r\n", "\n").trim().to_owned()), *at)
     }
 }
 

@@ -9,7 +9,7 @@ use super::own_patterns;
 use super::syntax::{Argument, Piece, Test, Value};
 use crate::address::{DomainName, MailAddress};
 use crate::rules::apply::zone_named;
-use crate::rules::{Condition, Join, TimeOfDay, Words};
+use crate::rules::{Condition, Join, MAX_CONDITIONS, MAX_RULE_WORDS, RulesFault, TimeOfDay, Words};
 
 /// What a test says: a condition, or a half of one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +44,10 @@ pub(super) fn conditions(
     if tests.is_empty() || is_join && !test.arguments.is_empty() {
         errors.push(SieveFault::Arguments(test.name.clone()).at(test.at));
     }
+    if tests.len() > MAX_CONDITIONS {
+        errors.push(SieveFault::Rules(RulesFault::Conditions).at(test.at));
+        return (join, Vec::new());
+    }
     let mut conditions = Vec::with_capacity(tests.len());
     for test in tests {
         match condition(test, own) {
@@ -62,6 +66,10 @@ fn condition(test: &Test, own: &[MailAddress]) -> Result<Condition, SieveError> 
     };
     if let Some(argument) = test.arguments.first() {
         return Err(SieveFault::Arguments(test.name.clone()).at(argument.at));
+    }
+    // Each says a word at least, or half of a condition.
+    if test.tests.len() > MAX_RULE_WORDS {
+        return Err(SieveFault::Rules(RulesFault::Words).at(test.at));
     }
     let parts = test.tests.iter().map(|test| part(test, own)).collect::<Result<Vec<Part>, _>>()?;
     joined(is_all, parts, test.at)
@@ -265,6 +273,10 @@ fn lower(pieces: &[Piece]) -> BTreeSet<String> {
     pieces.iter().map(|piece| piece.text.to_lowercase()).collect()
 }
 
+fn check_keys(keys: &[Piece], limit: usize, at: Position) -> Result<(), SieveError> {
+    if keys.len() > limit { Err(SieveFault::Rules(RulesFault::Words).at(at)) } else { Ok(()) }
+}
+
 fn is_recipients(names: &BTreeSet<String>) -> bool {
     names.len() == 2 && names.contains("to") && names.contains("cc")
 }
@@ -281,6 +293,7 @@ fn header(test: &Test) -> Result<Part, SieveError> {
     }
     asked.check_comparator(CASELESS)?;
     let (names, keys) = asked.lists()?;
+    check_keys(keys, MAX_RULE_WORDS, test.at)?;
     let words = Words { join: Join::Any, words: keys.iter().map(|key| key.text.clone()).collect() };
     let names_said = lower(names);
     let is_one = |name: &str| names_said.len() == 1 && names_said.contains(name);
@@ -317,6 +330,8 @@ fn address(test: &Test, own: &[MailAddress]) -> Result<Part, SieveError> {
         if !asked.has(":matches") || asked.has(":is") || asked.has(":all") || !is_author {
             return Err(wrong());
         }
+        // Two for each domain.
+        check_keys(keys, 2 * MAX_RULE_WORDS, test.at)?;
         return domains(keys).map(Part::Whole);
     }
     if asked.has(":is") && asked.has(":matches") || !is_recipients(&names_said) {
@@ -345,8 +360,7 @@ fn domains(keys: &[Piece]) -> Result<Condition, SieveError> {
         if !said.contains(&other) {
             return Err(SieveFault::Addresses.at(key.at));
         }
-        DomainName::parse(domain)
-            .map_err(|error| SieveFault::Rules(crate::rules::RulesFault::Domain(error)).at(key.at))?;
+        DomainName::parse(domain).map_err(|error| SieveFault::Rules(RulesFault::Domain(error)).at(key.at))?;
         if !words.iter().any(|word| word == domain) {
             words.push(domain.to_owned());
         }

@@ -18,7 +18,7 @@
 //! | `addflag`, `fileinto :flags` (RFC 5232) | label, read, flag |
 //! | `redirect :copy` (RFC 3894); `redirect` alone | forward; and delete |
 //! | `vacation` (RFC 5230) with a text, each seven days | reply |
-//! | `keep`, `stop` | nothing; stop |
+//! | `keep`, `stop` | nothing, and what is forwarded is not deleted; stop |
 //!
 //! Invariants: pure functions; nothing panics, whatever a script holds; what that takes is bounded by [`MAX_SCRIPT`] and a depth
 //! of [`syntax::MAX_DEPTH`].

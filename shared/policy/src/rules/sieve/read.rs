@@ -7,7 +7,7 @@ use super::lexer::Note;
 use super::syntax::{Block, Command, Test, Value, commands, test_in};
 use super::{KNOWN, MAX_ERRORS, MAX_SCRIPT};
 use crate::address::MailAddress;
-use crate::rules::{Join, MAX_RULES, MemberRules, Moment, Rule, RulesError, RulesFault, fold};
+use crate::rules::{Join, MAX_RULES, MemberRules, Moment, Rule, RuleAction, RulesError, RulesFault, fold};
 
 /// Rules as a script says them, and where each stands in it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -22,6 +22,20 @@ pub struct Imported {
 struct Place {
     rule: Position,
     actions: Vec<Position>,
+    /// The last action is to delete, since nothing keeps what is forwarded.
+    is_away: bool,
+}
+
+/// A `keep`: the letter lies in the Inbox, wherever else it goes.
+#[derive(Debug, Clone, Copy)]
+struct Kept {
+    at: Position,
+    /// So many rules stand before it.
+    before: usize,
+    /// Where those behind it begin, if it does not stop.
+    behind: Option<usize>,
+    /// It is said of every letter.
+    is_always: bool,
 }
 
 impl Imported {
@@ -53,8 +67,9 @@ pub fn read(script: &str, own: &[MailAddress]) -> Result<Imported, Vec<SieveErro
     let script = script.strip_prefix('\u{feff}').unwrap_or(script);
     let script = script.replace("\r\n", "\n");
     let commands = commands(&script).map_err(|error| vec![error])?;
-    let mut reading = Reading { own, imported: Imported::default(), errors: Vec::new() };
+    let mut reading = Reading { own, imported: Imported::default(), kept: Vec::new(), errors: Vec::new() };
     reading.all(&commands);
+    reading.keep();
     let Reading { mut imported, mut errors, .. } = reading;
     if errors.is_empty() {
         name_all(&mut imported.rules);
@@ -74,6 +89,7 @@ pub fn read(script: &str, own: &[MailAddress]) -> Result<Imported, Vec<SieveErro
 struct Reading<'a> {
     own: &'a [MailAddress],
     imported: Imported,
+    kept: Vec<Kept>,
     errors: Vec<SieveError>,
 }
 
@@ -126,7 +142,12 @@ impl Reading<'_> {
         let Some(first) = commands.first() else { return };
         let done = actions(commands, &mut self.errors);
         if done.actions.is_empty() && !done.stop {
-            // Only `keep`, which is what happens anyway.
+            // Only `keep`, which is what happens anyway, unless another rule says where it goes.
+            let before = self.imported.rules.len();
+            let is_known = self.kept.last().is_some_and(|last| last.before == before);
+            if let Some(at) = done.kept.filter(|_| !is_known) {
+                self.kept.push(Kept { at, before, behind: Some(before), is_always: true });
+            }
             return;
         }
         let rule = Rule {
@@ -138,7 +159,7 @@ impl Reading<'_> {
             actions: done.actions,
             stop: done.stop,
         };
-        self.imported.push(rule, Place { rule: first.at, actions: done.places });
+        self.take(rule, first.at, done.places, (done.kept, done.is_away));
     }
 
     fn rule(&mut self, command: &Command) {
@@ -154,7 +175,51 @@ impl Reading<'_> {
         let name = named(&command.notes).unwrap_or_default();
         let (moment, stop) = (Moment::Receive, done.stop);
         let rule = Rule { name, enabled, moment, join, conditions, actions: done.actions, stop };
-        self.imported.push(rule, Place { rule: command.at, actions: done.places });
+        self.take(rule, command.at, done.places, (done.kept, done.is_away));
+    }
+
+    fn take(
+        &mut self,
+        rule: Rule,
+        at: Position,
+        actions: Vec<Position>,
+        (kept, is_away): (Option<Position>, bool),
+    ) {
+        if let Some(at) = kept {
+            let before = self.imported.rules.len();
+            let behind = (!rule.stop).then_some(before + 1);
+            let is_always = rule.enabled && rule.conditions == [always()];
+            self.kept.push(Kept { at, before, behind, is_always });
+        }
+        self.imported.push(rule, Place { rule: at, actions, is_away });
+    }
+
+    /// What is kept lies in the Inbox, also if another rule says where it goes (RFC 5228 section 4.3): rules put a letter in one
+    /// place, so they can say it only of what is forwarded, which then is not deleted.
+    fn keep(&mut self) {
+        let Reading { imported: Imported { rules, places }, kept, errors, .. } = self;
+        for one in kept.iter().filter(|one| one.is_always) {
+            // From rules that stop, and from those before them, no letter comes to it.
+            let first = rules.iter().take(one.before).rposition(|rule| rule.stop).map_or(0, |last| last + 1);
+            for (number, (rule, place)) in rules.iter_mut().zip(places.iter_mut()).enumerate() {
+                let meets = (first..one.before).contains(&number)
+                    || one.behind.is_some_and(|behind| number >= behind);
+                if meets && place.is_away {
+                    rule.actions.pop();
+                    place.actions.pop();
+                    place.is_away = false;
+                }
+            }
+        }
+        for one in kept.iter() {
+            let two = rules.iter().zip(places.iter()).enumerate().find_map(|(number, (rule, place))| {
+                let put = *place.actions.get(rule.actions.iter().position(RuleAction::is_place)?)?;
+                let is_behind = one.behind.is_some_and(|behind| number >= behind);
+                let is_before = number < one.before && !rule.stop;
+                if is_before { Some(one.at) } else { is_behind.then_some(put) }
+            });
+            errors.extend(two.map(|at| SieveFault::TwoPlaces.at(at)));
+        }
     }
 
     /// The test, and whether the rule is on: one that is off has its test in a comment behind `false`.

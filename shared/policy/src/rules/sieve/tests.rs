@@ -115,7 +115,7 @@ if anyof (header :contains ["To","Cc"] "team@", header :comparator "i;ascii-case
         fileinto :create :flags "$Work \\Seen" "Team";
         stop;
 }
-if size :over 1M { discard; }
+if size :over 1M { discard; stop; }
 /* nothing */
 if header :contains "from" "boss" { redirect "ann@far.example"; keep; addflag ["\\Flagged"]; }
 if header :contains "from" "other" { redirect "ann@far.example"; }
@@ -136,10 +136,54 @@ keep;
     assert_eq!(rules[1].actions, [RuleAction::Delete]);
     let to = RuleAction::Forward(vec![MailAddress::parse("ann@far.example").expect("an address")]);
     assert_eq!(rules[2].actions, [to.clone(), RuleAction::Flag]);
-    assert_eq!(rules[3].actions, [to, RuleAction::Delete], "what is not kept lies in Trash");
+    assert_eq!(rules[3].actions, [to.clone()], "what stands at the end keeps it");
     assert_eq!(rules[4].actions, [RuleAction::Reply("Away.\n.dots".to_owned())]);
     assert_eq!(rules[4].conditions, [Condition::Size { least: Some(0), below: None }]);
     assert!(good("\u{feff}# nothing\r\nkeep;").is_empty() && good("").is_empty());
+    let away = "if size :over 1M { redirect \"ann@far.example\"; }";
+    assert_eq!(good(away)[0].actions, [to.clone(), RuleAction::Delete], "what is not kept lies in Trash");
+    assert_eq!(good(&format!("keep; {away}"))[0].actions, [to]);
+}
+
+#[test]
+fn what_is_kept_and_put_elsewhere_cannot_be_said() {
+    let header = "if header :contains \"from\" \"a\"";
+    for (script, column) in [
+        ("if size :over 1M { fileinto \"A\"; }\nkeep;".to_owned(), 1),
+        ("if size :over 1M { discard; }\naddflag \"a\"; keep;".to_owned(), 14),
+        (
+            format!(
+                "if size :over 1M {{ redirect \"b@far.example\"; }}\n{header} {{ keep; addflag \"a\"; }}"
+            ),
+            34,
+        ),
+        (format!("if size :over 1M {{ redirect \"b@far.example\"; }}\n{header} {{ keep; stop; }}"), 34),
+        (format!("{header} {{ keep; addflag \"a\"; }}\nif true {{ fileinto \"A\"; }}"), 20),
+    ] {
+        assert_eq!(wrong(&script), [(2, column, SieveFault::TwoPlaces)], "{script}");
+    }
+    // What stops is not filed by what stands behind it, nor kept by it.
+    assert_eq!(good(&format!("{header} {{ keep; stop; }} if true {{ fileinto \"A\"; }}")).len(), 2);
+    assert_eq!(good(&format!("{header} {{ fileinto \"A\"; stop; }} keep;")).len(), 1);
+    let away = good(&format!("{header} {{ redirect \"b@far.example\"; stop; }} keep;"));
+    assert_eq!(away[0].actions.len(), 2);
+}
+
+#[test]
+fn long_lists_are_refused_where_they_are_too_long() {
+    let keys = ["\"a.example\", \"*.a.example\""; 60].join(", ");
+    let flags = "x ".repeat(100_000);
+    let tests = "true, ".repeat(30_000);
+    for (script, column, fault) in [
+        (format!("addflag \"{flags}\";"), 9, RulesFault::Actions),
+        ("addflag \"x\"; ".repeat(11), 139, RulesFault::Actions),
+        (format!("if anyof ({tests}true) {{ stop; }}"), 4, RulesFault::Conditions),
+        (format!("if allof (true, anyof ({tests}true)) {{ stop; }}"), 17, RulesFault::Words),
+        (format!("if header :contains \"from\" [{keys}] {{ stop; }}"), 4, RulesFault::Words),
+        (format!("if address :domain :matches \"from\" [{keys}] {{ stop; }}"), 4, RulesFault::Words),
+    ] {
+        assert_eq!(wrong(&script), [(1, column, SieveFault::Rules(fault))]);
+    }
 }
 
 #[test]
