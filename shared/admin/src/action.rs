@@ -354,7 +354,7 @@ actions! {
     /// Report one's own letter as spam, or refuse its sender (RCV-10, RCV-19).
     SpamReport "spam.report" Members Write Account Oneself Owner;
     /// Look at the letters that a member has reported as spam.
-    SpamReportRead "spam-report.read" Members Read Account Oneself All;
+    SpamReportRead "spam-report.read" Log Read Account Oneself All;
     /// Look at those that all members have.
     SpamReportList "spam-report.list" Log Read Tenant Nobody All;
     /// Look at letters of a member that go later, and at those that were to (SND-08).
@@ -384,7 +384,7 @@ actions! {
     /// Stop it.
     MailingStop "mailing.stop" Members Write Account Oneself NobodyBelow;
     /// Look at the bodies that a member keeps for mailings (PMG-07).
-    MailTemplateRead "mail-template.read" Members Read Account Oneself All;
+    MailTemplateRead "mail-template.read" Members Write Account Oneself NobodyBelow;
     /// Keep one, or keep it no longer.
     MailTemplateChange "mail-template.change" Members Write Account Oneself NobodyBelow;
     /// List tags, look at one (ORG-25).

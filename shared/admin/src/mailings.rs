@@ -11,9 +11,9 @@ use pennypost_directory::{Account, DirectoryError, MailAddress};
 use pennypost_held::Why;
 use pennypost_journeys::Backwards;
 use pennypost_mailings::{
-    Attachment, Body, Content, Counts, Fate, Kind, MAX_ATTACHED, MAX_ATTACHMENTS, MAX_BODY, MAX_OPEN,
-    MAX_RECIPIENTS, MAX_SAVED, Mailing, MailingRules, Mailings, Personal, Recipients, RowProblem, Said,
-    Saved, Stamp, State, TableProblem, Template, TemplateProblem,
+    Attachment, Body, Content, Counts, Fate, Kind, MAX_ATTACHED, MAX_ATTACHMENTS, MAX_BODY, MAX_KEPT,
+    MAX_OPEN, MAX_RECIPIENTS, MAX_SAVED, Mailing, MailingRules, Mailings, Personal, Recipients, RowProblem,
+    Said, Saved, Stamp, State, TableProblem, TemplateProblem,
 };
 use pennypost_mailstore::accept;
 use pennypost_model::event::{
@@ -25,6 +25,7 @@ use pennypost_model::{AccountKey, EventId, TenantId, Timestamp};
 use pennypost_ports::{Outgoing, PortError};
 use pennypost_text::{Text, say};
 use serde_json::json;
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::action::Action;
 use crate::authorise::Scope;
@@ -60,7 +61,7 @@ pub enum MailingProblem {
     /// A variable.
     #[error("a variable is wrong")]
     Template {
-        /// Where: `subject`, `html` or `text`.
+        /// Where: `subject`, `html`, `text` or `table`.
         place: &'static str,
         /// What is wrong.
         problem: TemplateProblem,
@@ -131,7 +132,7 @@ impl MailingProblem {
             }
             MailingProblem::Name => say!(text, "mailing-name", limit = MAX_NAME),
             MailingProblem::NoRow => say!(text, "mailing-no-row"),
-            MailingProblem::Full => say!(text, "mailing-full", limit = MAX_OPEN),
+            MailingProblem::Full => say!(text, "mailing-full", limit = MAX_OPEN, kept = MAX_KEPT),
             MailingProblem::Kept => say!(text, "mailing-kept", limit = MAX_SAVED),
             MailingProblem::NotDraft => say!(text, "mailing-not-draft"),
             MailingProblem::Over => say!(text, "mailing-over"),
@@ -203,7 +204,7 @@ pub struct MailingLetter {
     pub row: u32,
     /// The line of the table on which it stands; 0: there is none.
     pub line: u64,
-    /// To whom.
+    /// To whom; of a draft that was stopped nothing.
     pub to: String,
     /// What was decided of it; none: it waits.
     pub fate: Option<Fate>,
@@ -248,19 +249,6 @@ fn check_attachments(attachments: &[Attachment]) -> Result<(), MailingProblem> {
     let bytes: usize = attachments.iter().map(|attachment| attachment.bytes.len()).sum();
     let is_small = attachments.len() <= MAX_ATTACHMENTS && bytes <= MAX_ATTACHED;
     if is_small && attachments.iter().all(is_good) { Ok(()) } else { Err(MailingProblem::Attachments) }
-}
-
-fn check_variables(content: &Personal) -> Result<(), MailingProblem> {
-    let headings = &content.recipients.headings;
-    let mut texts = vec![("subject", &content.subject)];
-    if let Body::Template { html, text } = &content.body {
-        texts.extend(html.iter().map(|html| ("html", html)));
-        texts.extend(text.iter().map(|text| ("text", text)));
-    }
-    for (place, text) in texts {
-        Template::read(text, headings).map_err(|problem| MailingProblem::Template { place, problem })?;
-    }
-    Ok(())
 }
 
 impl Administration {
@@ -309,7 +297,7 @@ impl Administration {
         };
         let name = account.display_name.clone();
         let content = Personal { recipients, name, subject, body, attachments };
-        check_variables(&content)?;
+        content.check().map_err(|(place, problem)| MailingProblem::Template { place, problem })?;
         if !mailings.has_room(key).await? {
             return Err(MailingProblem::Full.into());
         }
@@ -348,8 +336,7 @@ impl Administration {
 
     /// The table of a file. Reading it is done beside what answers requests, of a few files at a time.
     async fn recipients_of(&self, file: &str, table: Vec<u8>) -> Result<Recipients, AdminError> {
-        let turn = tokio::time::timeout(PATIENCE, Arc::clone(&self.reading).acquire_owned()).await;
-        let Ok(Ok(turn)) = turn else { return Err(DirectoryError::Busy.into()) };
+        let turn = self.turn().await?;
         let reading = tokio::task::spawn_blocking(move || {
             let read = Recipients::read(&table);
             drop(turn);
@@ -357,6 +344,17 @@ impl Administration {
         });
         let read = reading.await.map_err(|_| DirectoryError::Busy)?;
         read.map_err(|problem| MailingProblem::Table { file: shown(file, 200), problem }.into())
+    }
+
+    async fn turn(&self) -> Result<OwnedSemaphorePermit, AdminError> {
+        let turn = tokio::time::timeout(PATIENCE, Arc::clone(&self.reading).acquire_owned()).await;
+        let Ok(Ok(turn)) = turn else { return Err(DirectoryError::Busy.into()) };
+        Ok(turn)
+    }
+
+    /// A letter to each alone may be large: a few of them are in memory at once.
+    async fn turn_of(&self, mailing: &Mailing) -> Result<Option<OwnedSemaphorePermit>, AdminError> {
+        Ok(if mailing.kind == Kind::Individual { Some(self.turn().await?) } else { None })
     }
 
     /// Can letters go to all of them, as far as that is known of their domains?
@@ -479,7 +477,13 @@ impl Administration {
         self.seen(call, Action::MailingRead, key).await?;
         let (mailing, _) = self.found(key, id).await?;
         let mailings = self.mailings_here()?;
-        let content = mailings.content(&mailing).await?.ok_or(MailingProblem::Gone)?;
+        let _turn = self.turn_of(&mailing).await?;
+        let content = mailings.content(&mailing).await?;
+        // Of a draft that was stopped nothing is kept but how many there were.
+        let is_dropped = mailing.state == State::Stopped && mailing.ordered.is_none();
+        if content.is_none() && !is_dropped {
+            return Err(MailingProblem::Gone.into());
+        }
         let fates = mailings.fates(&mailing, from, limit).await?;
         let mut fates: HashMap<u32, Fate> = fates.into_iter().collect();
         let mut states = if fates.is_empty() { HashMap::new() } else { self.states_of(&mailing).await? };
@@ -488,8 +492,10 @@ impl Administration {
         for row in from..end {
             let place = usize::try_from(row).unwrap_or(usize::MAX);
             let line = match &content {
-                Content::Personal(personal) => personal.recipients.rows.get(place).map_or(0, |row| row.line),
-                Content::Individual(_) => 0,
+                Some(Content::Personal(personal)) => {
+                    personal.recipients.rows.get(place).map_or(0, |row| row.line)
+                }
+                Some(Content::Individual(_)) | None => 0,
             };
             let undecided = mailing.state == State::Stopped || mailing.state == State::Failed;
             let fate = fates.remove(&row).or_else(|| undecided.then_some(Fate::Stopped));
@@ -500,7 +506,7 @@ impl Administration {
                 Some(Fate::Sent { partly, .. }) => *partly,
                 Some(Fate::Stopped) | None => None,
             };
-            let to = content.address(place).to_owned();
+            let to = content.as_ref().map_or("", |content| content.address(place)).to_owned();
             letters.push(MailingLetter { row: row + 1, line, to, fate, letter, state, why });
         }
         Ok((letters, (end < mailing.rows).then_some(end)))
@@ -542,6 +548,7 @@ impl Administration {
 
     async fn preview(&self, key: AccountKey, (id, row): (EventId, u32)) -> Result<Preview, AdminError> {
         let (mailing, _) = self.found(key, id).await?;
+        let _turn = self.turn_of(&mailing).await?;
         let content = self.mailings_here()?.content(&mailing).await?.ok_or(MailingProblem::Gone)?;
         let place = row.checked_sub(1).filter(|place| *place < mailing.rows).ok_or(MailingProblem::NoRow)?;
         let place = usize::try_from(place).unwrap_or(usize::MAX);
@@ -682,7 +689,9 @@ impl Administration {
     /// [`AdminError`].
     #[pennypost_ports::compiled_here]
     pub async fn mail_templates(&self, call: &Call, key: AccountKey) -> Result<Vec<Saved>, AdminError> {
-        self.seen(call, Action::MailTemplateRead, key).await?;
+        let object = key.account.to_string();
+        let about = About::new(Some(key.tenant), Action::MailTemplateRead, &object);
+        self.permitted(call, &about, key).await?;
         Ok(self.mailings_here()?.saved(key).await?)
     }
 
@@ -697,7 +706,9 @@ impl Administration {
         key: AccountKey,
         id: EventId,
     ) -> Result<Saved, AdminError> {
-        self.seen(call, Action::MailTemplateRead, key).await?;
+        let object = key.account.to_string();
+        let about = About::new(Some(key.tenant), Action::MailTemplateRead, &object);
+        self.permitted(call, &about, key).await?;
         self.mailings_here()?.find_saved(key, id).await?.ok_or(AdminError::NotFound("template"))
     }
 

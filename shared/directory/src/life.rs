@@ -20,7 +20,7 @@ use crate::seats::SeatUse;
 use crate::sign_in_rules::account_sign_in_key;
 use crate::{
     Account, AccountKind, BinCause, Binned, DEFAULT_QUOTA, DepartmentId, Directory, DirectoryError, Listed,
-    MailPermission, NoSeat, Page, Profile,
+    MAX_PAGE, MailPermission, NoSeat, Page, Profile,
 };
 
 const DAY: i64 = 24 * 60 * 60 * 1000;
@@ -376,6 +376,7 @@ impl Directory {
             self.forget_recovery(key).await?;
             self.forget_member_rules(key).await?;
             self.forget_undo_window(key).await?;
+            self.forget_mail_templates(key).await?;
             self.forget_password_reminder(key).await?;
             self.forget_cuts(key).await?;
             self.erase(&sent_key(key)).await?;
@@ -384,6 +385,17 @@ impl Directory {
         // Who was about to say something when the account went has written it meanwhile.
         self.forget_member_rules(key).await?;
         self.forget_undo_window(key).await?;
+        self.forget_mail_templates(key).await?;
         self.erase(&bin_key(key)).await
+    }
+
+    /// The bodies that it kept for mailings (PMG-07), which are items of `pennypost-mailings`: a few dozen at most.
+    async fn forget_mail_templates(&self, key: AccountKey) -> Result<(), DirectoryError> {
+        let partition = format!("{}/mail-templates", key.tenant);
+        let prefix = format!("{}/", key.account);
+        for (sort, _) in self.control.query(&partition, &prefix, None, MAX_PAGE).await? {
+            self.erase(&ControlKey::new(&*partition, sort)).await?;
+        }
+        Ok(())
     }
 }

@@ -113,7 +113,7 @@ pub struct Mailing {
     pub keeps_copy: bool,
     /// When it was made.
     pub created: Timestamp,
-    /// When its writer let it go.
+    /// When its writer let it go; of letters to each alone when they go.
     pub ordered: Option<Timestamp>,
     /// When it is looked at next.
     pub due: Timestamp,
@@ -135,13 +135,17 @@ impl Mailing {
     /// The id of a letter: of this mailing and this place in it, whoever makes it and however often.
     #[must_use]
     pub fn letter(&self, row: u32) -> EventId {
+        self.id_of(row, self.ordered.unwrap_or(self.created))
+    }
+
+    fn id_of(&self, row: u32, time: Timestamp) -> EventId {
         let mut hash = Sha256::new();
         hash.update(self.id.to_bytes());
         hash.update(self.sender.0.tenant.to_string());
         hash.update(row.to_be_bytes());
         let [a, b, c, d, e, f, g, h, i, j, ..] = <[u8; 32]>::from(hash.finalize());
         let random = u128::from_be_bytes([0, 0, 0, 0, 0, 0, a, b, c, d, e, f, g, h, i, j]);
-        EventId::from_parts(self.ordered.unwrap_or(self.created), random)
+        EventId::from_parts(time, random)
     }
 
     /// The id of the copy in Sent.
@@ -153,10 +157,10 @@ impl Mailing {
         }
     }
 
-    /// The id of the copy in Drafts, if it was stopped before any of it went.
+    /// The id of the copy in Drafts, if it was stopped before any of it went: it is due since then.
     #[must_use]
     pub fn draft(&self) -> EventId {
-        self.letter(DRAFT)
+        self.id_of(DRAFT, self.due)
     }
 
     /// The id of the report of what did not go.

@@ -102,7 +102,10 @@ fn receipt(mailing: &Mailing, content: &Content, (id, time): (EventId, Timestamp
                 time.rfc5322()
             )
         }
-        Content::Individual(individual) => individual.receipt.clone(),
+        // Each letter's names that letter.
+        Content::Individual(individual) => {
+            individual.receipt.replace(&mailing.id.to_string(), &id.to_string())
+        }
     }
 }
 

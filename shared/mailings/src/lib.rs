@@ -32,6 +32,6 @@ pub use content::{Attachment, Body, Content, Individual, MAX_ATTACHED, MAX_ATTAC
 pub use item::{Counts, Fate, Kind, Mailing, MailingRules, Saved, State};
 pub use message::{Said, Stamp, for_one};
 pub use run::{Looked, Runner};
-pub use store::{DRAFT_KEPT, Due, KEPT, MAX_OPEN, MAX_SAVED, Mailings};
+pub use store::{DRAFT_KEPT, Due, KEPT, MAX_KEPT, MAX_OPEN, MAX_SAVED, Mailings};
 pub use table::{MAX_RECIPIENTS, MAX_TABLE, Recipients, Row, RowProblem, TableProblem, say_row};
-pub use template::{Fill, Template, TemplateProblem, escaped};
+pub use template::{Fill, MAX_FILLED, Template, TemplateProblem, escaped};

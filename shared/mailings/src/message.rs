@@ -7,7 +7,8 @@ use pennypost_model::message::cut;
 use pennypost_model::{EventId, Timestamp};
 
 use crate::content::{Attachment, Body, Personal};
-use crate::template::{Fill, Template, TemplateProblem, escaped, one_line};
+use crate::table::{Recipients, Row};
+use crate::template::{Fill, MAX_FILLED, Template, TemplateProblem, escaped, escaped_length, one_line};
 
 /// Bytes of a name in one encoded word: with what stands around them 75 characters (RFC 2047 section 2).
 const WORD: usize = 45;
@@ -123,6 +124,13 @@ fn table(headings: &[String], cells: &[String]) -> (String, String) {
     (html, lines.collect())
 }
 
+/// Bytes of that, and no fewer than it has; nothing is made for it.
+fn table_length(headings: &[String], cells: &[String]) -> usize {
+    let tags = "<th></th>: \n".len();
+    let lengths = headings.iter().chain(cells).map(|cell| escaped_length(cell).saturating_add(cell.len()));
+    lengths.fold(200, |sum, length| sum.saturating_add(length).saturating_add(tags))
+}
+
 /// What a letter says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Said {
@@ -135,26 +143,57 @@ pub struct Said {
 }
 
 impl Personal {
+    /// Can all its letters be made? It makes none for that.
+    ///
+    /// # Errors
+    /// [`TemplateProblem`], and of what: `subject`, `html`, `text` or `table`.
+    pub fn check(&self) -> Result<(), (&'static str, TemplateProblem)> {
+        let Recipients { headings, rows, .. } = &self.recipients;
+        let mut texts = vec![("subject", &self.subject, Fill::Line)];
+        if let Body::Template { html, text } = &self.body {
+            texts.extend(html.iter().map(|html| ("html", html, Fill::Html)));
+            texts.extend(text.iter().map(|text| ("text", text, Fill::Plain)));
+        }
+        for (place, text, fill) in texts {
+            let template = Template::read(text, headings).map_err(|problem| (place, problem))?;
+            let limit = fill.most();
+            if let Some(row) = rows.iter().find(|row| template.length(&row.cells, fill) > limit) {
+                return Err((place, TemplateProblem::Long { line: row.line, limit }));
+            }
+        }
+        let is_long = |row: &&Row| table_length(headings, &row.cells) > MAX_FILLED;
+        match rows.iter().filter(|_| self.body == Body::Table).find(is_long) {
+            Some(row) => Err(("table", TemplateProblem::Long { line: row.line, limit: MAX_FILLED })),
+            None => Ok(()),
+        }
+    }
+
     /// What the letter of a row says.
     ///
     /// # Errors
     /// [`TemplateProblem`], which was looked for when the mailing was made.
     pub fn said(&self, row: usize) -> Result<Said, TemplateProblem> {
         let headings = &self.recipients.headings;
-        let cells = self.recipients.rows.get(row).map_or(&[] as &[String], |row| &row.cells);
-        let subject = Template::read(&self.subject, headings)?.fill(cells, Fill::Line);
+        let row = self.recipients.rows.get(row);
+        let (line, cells) = row.map_or((0, &[] as &[String]), |row| (row.line, row.cells.as_slice()));
+        let filled = |said: &str, fill: Fill| -> Result<String, TemplateProblem> {
+            let filled = Template::read(said, headings)?.fill(cells, fill);
+            filled.ok_or(TemplateProblem::Long { line, limit: fill.most() })
+        };
+        let subject = filled(&self.subject, Fill::Line)?;
         let subject = cut(one_line(&subject).trim(), MAX_SUBJECT).to_owned();
         let (html, text) = match &self.body {
+            Body::Table if table_length(headings, cells) > MAX_FILLED => {
+                return Err(TemplateProblem::Long { line, limit: MAX_FILLED });
+            }
             Body::Table => {
                 let (html, text) = table(headings, cells);
                 (Some(html), Some(text))
             }
             Body::Template { html, text } => {
-                let filled = |said: Option<&str>, fill| -> Result<Option<String>, TemplateProblem> {
-                    let template = said.map(|said| Template::read(said, headings)).transpose()?;
-                    Ok(template.map(|template| template.fill(cells, fill)))
-                };
-                (filled(html.as_deref(), Fill::Html)?, filled(text.as_deref(), Fill::Plain)?)
+                let html = html.as_deref().map(|html| filled(html, Fill::Html)).transpose()?;
+                let text = text.as_deref().map(|text| filled(text, Fill::Plain)).transpose()?;
+                (html, text)
             }
         };
         Ok(Said { subject, html, text })
@@ -221,7 +260,6 @@ pub fn for_one(raw: &[u8], address: &str) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::table::{Recipients, Row};
     use proptest::prelude::*;
 
     fn personal(subject: &str, body: Body, cells: [&str; 3]) -> Personal {
@@ -256,6 +294,24 @@ mod tests {
         assert!(text.contains("姓名: 王<小>明") && text.contains("工资: =1+1"), "{text}");
         let said = row.said(0).expect("said");
         assert!(said.html.expect("HTML").contains("<td>王&lt;小&gt;明</td>"));
+    }
+
+    #[test]
+    fn letters_that_would_be_too_long_are_not_made() {
+        let cell = "x".repeat(20_000);
+        let html = "{{工资}}".repeat(51);
+        let body = Body::Template { html: Some(html), text: None };
+        for (subject, body, cell, place) in [
+            ("a", body, &*cell, "html"),
+            ("{{工资}}", Body::Table, &*cell, "subject"),
+            ("a", Body::Table, &*"x".repeat(MAX_FILLED), "table"),
+        ] {
+            let row = personal(subject, body, ["Ann", "ann@acme.example", cell]);
+            let (found, problem) = row.check().expect_err("too long");
+            assert_eq!(found, place);
+            assert_eq!(row.said(0), Err(problem));
+        }
+        assert_eq!(personal("{{姓名}}", Body::Table, ["Ann", "ann@acme.example", &cell]).check(), Ok(()));
     }
 
     #[test]

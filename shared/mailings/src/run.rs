@@ -25,7 +25,7 @@ use pennypost_policy::Acceptance;
 use pennypost_ports::{Outgoing, PortError, crash};
 use pennypost_reports::{About, Action, Report, Told};
 use pennypost_text::{Lang, Text};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, SemaphorePermit, watch};
 
 use crate::content::Content;
 use crate::item::{Fate, Mailing, State};
@@ -52,6 +52,10 @@ const LEASE: i64 = 60_000;
 const STUCK: i64 = 5 * 60_000;
 /// Milliseconds after which a slice goes, however long the queue is: what is tried again for hours is in it, too.
 const TRICKLE: i64 = 30_000;
+/// Milliseconds for which a mailing is left alone that can't be looked after.
+const PUT_OFF: i64 = 60 * 60_000;
+/// Milliseconds behind which a letter's own id is no name for what is spooled: housekeeping takes it for old.
+const DAY: i64 = 24 * 60 * 60_000;
 /// Contents that are remembered, and bytes that each of them may have.
 const REMEMBERED: (usize, u64) = (8, 4 << 20);
 /// From so many bytes on mailings are in memory one after the other.
@@ -73,6 +77,8 @@ pub struct Runner {
 struct Memory {
     contents: Mutex<Vec<(EventId, Arc<Content>)>>,
     looks: AtomicUsize,
+    /// Looks in which something moved.
+    turns: AtomicUsize,
     passed: Mutex<Timestamp>,
     alone: Semaphore,
 }
@@ -87,6 +93,9 @@ pub struct Looked {
     /// When the next one is due, if that is known.
     pub next: Option<Timestamp>,
 }
+
+/// Leave to be the only one that has something large in memory; none for what is small.
+type Alone<'a> = Option<SemaphorePermit<'a>>;
 
 /// What came of looking at one.
 enum Step {
@@ -119,6 +128,7 @@ impl Runner {
         let memory = Memory {
             contents: Mutex::default(),
             looks: AtomicUsize::new(0),
+            turns: AtomicUsize::new(0),
             passed: Mutex::new(now),
             alone: Semaphore::new(1),
         };
@@ -193,7 +203,11 @@ impl Runner {
         // Who comes first is another one each time.
         let turn = self.memory.looks.fetch_add(1, Ordering::Relaxed);
         let mut chosen = Vec::new();
-        for of_tenant in of_tenants.into_values() {
+        let mut of_tenants: Vec<_> = of_tenants.into_values().collect();
+        // While little gets through, it is the first one's: who that is changes whenever something has.
+        let first = self.memory.turns.load(Ordering::Relaxed) % of_tenants.len().max(1);
+        of_tenants.rotate_left(first);
+        for of_tenant in of_tenants {
             let count = of_tenant.len();
             let rows = of_tenant.into_values().collect::<Vec<_>>().into_iter();
             chosen.extend(rows.cycle().skip(turn % count.max(1)).take(count.min(AT_ONCE.1)));
@@ -212,6 +226,9 @@ impl Runner {
                 Step::Nothing => {}
             }
         }
+        if looked.moved > 0 {
+            self.memory.turns.fetch_add(1, Ordering::Relaxed);
+        }
         Ok(looked)
     }
 
@@ -225,7 +242,14 @@ impl Runner {
             Err(error) => {
                 let Due { account, mailing, .. } = due;
                 tracing::warn!(%account, %mailing, %error, "a mailing waits");
-                Step::Waits
+                if error.is_temporary() || error.is_of_newer() {
+                    return Step::Waits;
+                }
+                // It would fail again, and those behind it would wait for it.
+                match self.mailings.put_off(due, self.now().plus_millis(PUT_OFF)).await {
+                    Ok(()) => Step::Moved,
+                    Err(_) => Step::Waits,
+                }
             }
         }
     }
@@ -274,7 +298,7 @@ impl Runner {
             let Some(saved) = self.mailings.save(&mailing, version).await? else { return Ok(Step::Nothing) };
             version = saved;
         }
-        let Some(content) = self.content(&mailing).await? else {
+        let Some((content, _alone)) = self.content(&mailing).await? else {
             (mailing.state, mailing.ended) = (State::Failed, Some(now));
             let open = mailing.rows - mailing.next;
             mailing.counts.refused += open;
@@ -282,12 +306,7 @@ impl Runner {
             self.mailings.forget(due).await?;
             return Ok(Step::Moved);
         };
-        let _alone = self.alone(&content).await;
         let mut bodies = Vec::new();
-        if mailing.next == 0 && mailing.keeps_copy {
-            let copy = letter::copy(&mailing, &content, self.releaser.hostname()).await?;
-            bodies.extend(self.body(copy).await?);
-        }
         let known = self.mailings.fates(&mailing, mailing.next, SLICE as usize).await?;
         let known: BTreeMap<u32, Fate> = known.into_iter().collect();
         let end = mailing.rows.min(mailing.next.saturating_add(SLICE));
@@ -309,11 +328,16 @@ impl Runner {
                 }
                 Decided::Fate(fate) => {
                     count(&mut counts, &fate);
-                    has_moved = true;
+                    // What is refused moves nothing: after two days in which none could go the others can't, either.
+                    has_moved |= matches!(fate, Fate::Sent { .. });
                     bodies.extend(self.made(&mailing, &content, next, fate).await?);
                 }
             }
             next += 1;
+        }
+        if mailing.keeps_copy && mailing.counts.sent == 0 && counts.sent > 0 {
+            let copy = letter::copy(&mailing, &content, self.releaser.hostname()).await?;
+            bodies.extend(self.body(copy).await?);
         }
         crash::point("mailing.after-fates");
         self.send(&mailing, bodies).await?;
@@ -345,7 +369,8 @@ impl Runner {
     /// done here: what he has decided goes, and nothing else.
     async fn stop(&self, mut mailing: Mailing, version: u64, due: &Due) -> Result<Step, HeldError> {
         let now = self.now();
-        let content = self.content(&mailing).await?;
+        let (content, _alone) = self.content(&mailing).await?.unzip();
+        let had_sent = mailing.counts.sent > 0;
         let end = mailing.rows.min(mailing.next.saturating_add(SLICE));
         let mut bodies = Vec::new();
         for row in mailing.next..end {
@@ -354,12 +379,13 @@ impl Runner {
                 count(&mut mailing.counts, &fate);
             }
             if let Some(content) = &content {
-                if mailing.next == 0 && mailing.keeps_copy && bodies.is_empty() && fate != Fate::Stopped {
-                    let copy = letter::copy(&mailing, content, self.releaser.hostname()).await?;
-                    bodies.extend(self.body(copy).await?);
-                }
                 bodies.extend(self.made(&mailing, content, row, fate).await?);
             }
+        }
+        let begins = mailing.keeps_copy && !had_sent && mailing.counts.sent > 0;
+        if let Some(content) = content.as_ref().filter(|_| begins) {
+            let copy = letter::copy(&mailing, content, self.releaser.hostname()).await?;
+            bodies.extend(self.body(copy).await?);
         }
         if let Some(content) = content.as_ref().filter(|_| mailing.counts.sent == 0) {
             let draft = letter::draft(&mailing, content, mailing.due).await?;
@@ -380,15 +406,26 @@ impl Runner {
     /// Have the letters before got through?
     async fn has_way(&self, mailing: &Mailing, now: Timestamp) -> Result<bool, HeldError> {
         let depth = self.releaser.ports().queue.depth(Stage::InboundParse).await?;
-        if depth.waiting + depth.in_flight > BUSY {
-            let mut passed = self.memory.passed.lock();
-            if now.0 < passed.plus_millis(TRICKLE).0 {
-                return Ok(false);
-            }
-            *passed = now;
-        } else {
+        let is_busy = depth.waiting + depth.in_flight > BUSY;
+        let is_early = |passed: Timestamp| is_busy && now.0 < passed.plus_millis(TRICKLE).0;
+        if !is_busy {
             *self.memory.passed.lock() = now;
         }
+        let passed = *self.memory.passed.lock();
+        // The slice that may go all the same is for one that can go.
+        if is_early(passed) || !self.has_window(mailing, now).await? {
+            return Ok(false);
+        }
+        let mut passed = self.memory.passed.lock();
+        if is_early(*passed) {
+            return Ok(false);
+        }
+        *passed = now;
+        Ok(true)
+    }
+
+    /// Have the letters to other servers been tried that went some places before?
+    async fn has_window(&self, mailing: &Mailing, now: Timestamp) -> Result<bool, HeldError> {
         let Some(row) = mailing.next.checked_sub(WINDOW) else { return Ok(true) };
         let fates = self.mailings.fates(mailing, row, 1).await?;
         let Some((_, fate @ Fate::Sent { at, .. })) = fates.first() else { return Ok(true) };
@@ -401,12 +438,17 @@ impl Runner {
     }
 
     /// What it says, from memory if it is there.
-    async fn content(&self, mailing: &Mailing) -> Result<Option<Arc<Content>>, HeldError> {
+    async fn content(&self, mailing: &Mailing) -> Result<Option<(Arc<Content>, Alone<'_>)>, HeldError> {
         let known = self.memory.contents.lock().iter().find(|(id, _)| *id == mailing.id).cloned();
         if let Some((_, content)) = known {
-            return Ok(Some(content));
+            let is_large = content.bytes() >= LARGE;
+            let alone = if is_large { self.memory.alone.acquire().await.ok() } else { None };
+            return Ok(Some((content, alone)));
         }
+        // How large it is shows when it is there.
+        let alone = self.memory.alone.acquire().await.ok();
         let Some(content) = self.mailings.content(mailing).await? else { return Ok(None) };
+        let alone = alone.filter(|_| content.bytes() >= LARGE);
         let content = Arc::new(content);
         if content.bytes() <= REMEMBERED.1 {
             let mut contents = self.memory.contents.lock();
@@ -415,11 +457,7 @@ impl Runner {
             }
             contents.push((mailing.id, Arc::clone(&content)));
         }
-        Ok(Some(content))
-    }
-
-    async fn alone(&self, content: &Content) -> Option<tokio::sync::SemaphorePermit<'_>> {
-        if content.bytes() < LARGE { None } else { self.memory.alone.acquire().await.ok() }
+        Ok(Some((content, alone)))
     }
 
     /// Decides what becomes of a letter of which nobody has decided yet.
@@ -534,7 +572,13 @@ impl Runner {
 
     async fn body(&self, accepted: Option<Accepted>) -> Result<Option<Vec<u8>>, HeldError> {
         let Some(accepted) = accepted else { return Ok(None) };
-        Ok(Some(accept::again_for_the_queue(&*self.releaser.ports().objects, accepted).await?))
+        let (ports, now) = (self.releaser.ports(), self.now());
+        let objects = &*ports.objects;
+        if accepted.id.time().plus_millis(DAY) < now {
+            // Under a name of today: neither is it taken, nor does housekeeping remove it too soon.
+            return Ok(Some(accept::for_the_queue(objects, accepted, ports.ids.event(now)).await?));
+        }
+        Ok(Some(accept::again_for_the_queue(objects, accepted).await?))
     }
 
     async fn send(&self, mailing: &Mailing, bodies: Vec<Vec<u8>>) -> Result<(), HeldError> {
@@ -595,12 +639,16 @@ impl Runner {
         let id = mailing.report();
         let copy = letter::copy_bytes(mailing, content);
         let hostname = self.releaser.hostname();
+        let arrived = match content {
+            Content::Individual(_) => mailing.created,
+            Content::Personal(_) => mailing.ordered.unwrap_or(mailing.created),
+        };
         let report = Report {
             id,
             time: id.time(),
             hostname,
             to: &mailing.sender.1,
-            arrived: mailing.ordered.unwrap_or(mailing.created),
+            arrived,
             envelope_id: wishes.and_then(|wishes| wishes.envelope_id.as_deref()),
             about: About::Failure,
             told,

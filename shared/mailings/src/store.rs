@@ -19,6 +19,8 @@ const DUE: &str = "mailing-due";
 const PAGE: usize = 200;
 /// Mailings of an account that are drafts, or go, at most.
 pub const MAX_OPEN: usize = 50;
+/// Mailings of an account at all, those that are over and still kept among them.
+pub const MAX_KEPT: usize = 500;
 /// Bodies that an account keeps.
 pub const MAX_SAVED: usize = 50;
 /// How often a change begins anew before it gives up.
@@ -64,9 +66,8 @@ impl Due {
     }
 }
 
-fn due_key(mailing: &Mailing, at: Timestamp) -> ControlKey {
-    let AccountKey { tenant, account } = mailing.sender.0;
-    ControlKey::new(DUE, format!("{:014}/{tenant}/{account}/{}", at.0.max(0), mailing.id))
+fn due_key(AccountKey { tenant, account }: AccountKey, mailing: EventId, at: Timestamp) -> ControlKey {
+    ControlKey::new(DUE, format!("{:014}/{tenant}/{account}/{mailing}", at.0.max(0)))
 }
 
 fn partition(tenant: TenantId) -> String {
@@ -162,13 +163,17 @@ impl Mailings {
     /// What a mailing says; `None` if its bytes are gone or damaged.
     ///
     /// # Errors
-    /// The port's.
+    /// The port's, and where a newer program has written it.
     #[pennypost_ports::compiled_here]
     pub async fn content(&self, mailing: &Mailing) -> Result<Option<Content>, HeldError> {
         match self.objects.get(&mailing.object).await {
             Ok((bytes, _)) => match codec::decode(&bytes) {
                 Ok(content) => Ok(Some(content)),
                 Err(error) => {
+                    let error = HeldError::from(error);
+                    if error.is_of_newer() {
+                        return Err(error);
+                    }
                     tracing::error!(object = mailing.object, %error, "a mailing is damaged");
                     Ok(None)
                 }
@@ -256,6 +261,12 @@ impl Mailings {
                 State::Done | State::Stopped | State::Failed => return Ok(None),
             }
             if self.save(&mailing, version).await?.is_some() {
+                // What a draft said nobody needs any more. If it stays, it goes with the item.
+                if mailing.state == State::Stopped
+                    && let Err(error) = self.drop_content(&mailing).await
+                {
+                    tracing::warn!(mailing = %mailing.id, %error, "what a mailing said stays");
+                }
                 self.bell.notify_one();
                 return Ok(Some(mailing));
             }
@@ -291,14 +302,25 @@ impl Mailings {
         Ok((found, last.filter(|_| is_full)))
     }
 
-    /// Has the account room for one more, of the newest that are looked at?
+    /// Has the account room for one more?
     ///
     /// # Errors
     /// [`HeldError`].
     #[pennypost_ports::compiled_here]
     pub async fn has_room(&self, account: AccountKey) -> Result<bool, HeldError> {
-        let (newest, _) = self.of_account(account, None, PAGE).await?;
-        Ok(newest.iter().filter(|mailing| !mailing.state.is_over()).count() < MAX_OPEN)
+        let (mut after, mut open, mut kept) = (None, 0, 0);
+        loop {
+            let (page, last) = self.of_account(account, after, PAGE).await?;
+            open += page.iter().filter(|mailing| !mailing.state.is_over()).count();
+            kept += page.len();
+            if open >= MAX_OPEN || kept >= MAX_KEPT {
+                return Ok(false);
+            }
+            if last.is_none() {
+                return Ok(true);
+            }
+            after = last;
+        }
     }
 
     /// The rows whose time has come, those that have waited longest first; and when the next one comes, where that is known.
@@ -331,8 +353,18 @@ impl Mailings {
     /// [`HeldError`].
     #[pennypost_ports::compiled_here]
     pub async fn remind(&self, mailing: &Mailing, at: Timestamp) -> Result<(), HeldError> {
-        self.control.put_if(&due_key(mailing, at), &[1], Expected::Any).await?;
+        self.control.put_if(&due_key(mailing.sender.0, mailing.id, at), &[1], Expected::Any).await?;
         Ok(())
+    }
+
+    /// Writes a row for a later time in the place of this one.
+    ///
+    /// # Errors
+    /// [`HeldError`]; then this one is still there.
+    #[pennypost_ports::compiled_here]
+    pub async fn put_off(&self, due: &Due, at: Timestamp) -> Result<(), HeldError> {
+        self.control.put_if(&due_key(due.account, due.mailing, at), &[1], Expected::Any).await?;
+        self.forget(due).await
     }
 
     /// Removes a row. One that was written anew meanwhile stays.

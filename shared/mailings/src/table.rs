@@ -11,6 +11,8 @@ pub const MAX_RECIPIENTS: usize = 1_000;
 pub const MAX_TABLE: usize = 3_000_000;
 /// Bytes of a workbook's parts, unpacked.
 const MAX_UNPACKED: usize = 48_000_000;
+/// Columns of a table.
+const MAX_COLUMNS: usize = 100;
 /// Characters that no name of a column may have: the table's own rule, and the marks of variables.
 const SPECIAL: &[char] = &['\'', '"', '<', '>', '(', ')', '.', '[', ']', '?', '\\', '^', '{', '}', '|'];
 /// Names of the column with addresses, the first of them that is there counts.
@@ -73,6 +75,8 @@ pub enum TableProblem {
     TooMany(usize),
     /// No column is named so that it holds addresses.
     NoColumn,
+    /// It has so many columns, which is too many.
+    Columns(usize),
     /// A column between others has no name.
     NoHeading(usize),
     /// The name of a column has one of the special characters.
@@ -112,6 +116,9 @@ impl TableProblem {
                 say!(text, "mailing-table-many", count = *count, limit = MAX_RECIPIENTS)
             }
             TableProblem::NoColumn => say!(text, "mailing-table-column"),
+            TableProblem::Columns(count) => {
+                say!(text, "mailing-table-columns", count = *count, limit = MAX_COLUMNS)
+            }
             TableProblem::NoHeading(column) => say!(text, "mailing-heading-none", column = *column),
             TableProblem::Heading(name) => say!(text, "mailing-heading-special", name = name),
             TableProblem::Twice(name) => say!(text, "mailing-heading-twice", name = name),
@@ -154,6 +161,9 @@ impl Recipients {
         let mut headings: Vec<String> = sheet.head.iter().map(|name| name.trim().to_owned()).collect();
         while headings.last().is_some_and(String::is_empty) {
             headings.pop();
+        }
+        if headings.len() > MAX_COLUMNS {
+            return Err(TableProblem::Columns(headings.len()));
         }
         for (number, name) in headings.iter().enumerate() {
             if name.is_empty() {
@@ -247,10 +257,12 @@ mod tests {
 
     #[test]
     fn tables_that_break_the_rules_are_refused() {
+        let wide = format!("email{}\nx@y.example\n", ",a".repeat(MAX_COLUMNS));
         for (table, expected) in [
             ("", TableProblem::Empty),
             ("email\n", TableProblem::Empty),
             ("name\nann\n", TableProblem::NoColumn),
+            (&*wide, TableProblem::Columns(MAX_COLUMNS + 1)),
             ("email,a.b\nx@y.example,1\n", TableProblem::Heading("a.b".to_owned())),
             ("email,a|b\nx@y.example,1\n", TableProblem::Heading("a|b".to_owned())),
             ("email,,b\nx@y.example,1,2\n", TableProblem::NoHeading(2)),

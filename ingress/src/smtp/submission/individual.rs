@@ -2,7 +2,7 @@
 //! they go.
 
 use pennypost_held::HeldError;
-use pennypost_mailings::{Content, Counts, Individual, Kind, MAX_OPEN, Mailing, Mailings, State};
+use pennypost_mailings::{Content, Counts, Individual, Kind, MAX_KEPT, MAX_OPEN, Mailing, Mailings, State};
 use pennypost_model::event::SourceKind;
 use pennypost_model::message::cut;
 use pennypost_model::{EventId, TenantId, Timestamp};
@@ -46,7 +46,9 @@ impl Session {
         let mailings = &self.adapter.mailings;
         let has_room = mailings.has_room(key).await.map_err(|error| later(&error))?;
         if !has_room {
-            let text = format!("as many messages to each recipient alone wait as may: {MAX_OPEN}");
+            let text = format!(
+                "as many messages to each recipient alone wait or are kept as may: {MAX_OPEN}, {MAX_KEPT}"
+            );
             return Err(Reply::owned(452, "4.3.1", text));
         }
         let direct = transaction.recipients.iter().map(|recipient| recipient.address.clone());
@@ -72,7 +74,8 @@ impl Session {
             counts: Counts::default(),
             keeps_copy,
             created: time,
-            ordered: Some(time),
+            // Its letters are as old as that.
+            ordered: Some(due),
             due,
             waits: None,
             moved: due,

@@ -25,7 +25,7 @@ use pennypost_model::message::StoredMessage;
 use pennypost_model::trace::Submitter;
 use pennypost_model::{AccountKey, EventId, Timestamp, codec};
 use pennypost_outbound::Outbox;
-use pennypost_ports::{Clock, Ids, Outgoing, RandomIds};
+use pennypost_ports::{Clock, ControlKey, Expected, Ids, Outgoing, RandomIds};
 
 struct World {
     _dir: tempfile::TempDir,
@@ -447,6 +447,37 @@ async fn a_mailing_waits_for_what_its_writer_may_send() {
     life.runner.work(None).await.unwrap();
     let (found, _) = life.mailings.find(world.ann, mailing.id).await.unwrap().unwrap();
     assert_eq!((found.counts.refused, found.state), (7, State::Done), "{found:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mailing_that_cannot_be_read_holds_up_no_other() {
+    let world = World::open().await;
+    let life = world.immortal();
+    life.mailings.add(&world.mailing(Kind::Table, 2), &personal(2, &[])).await.unwrap();
+    let (control, partition) = (world.backend.control(), format!("{}/mailings", world.ann.tenant));
+    for (sort, _) in control.query(&partition, "", None, 9).await.unwrap() {
+        control.put_if(&ControlKey::new(&*partition, sort), &[1, 255], Expected::Any).await.unwrap();
+    }
+    world.clock.0.fetch_add(1, Ordering::SeqCst);
+    let mailing = world.mailing(Kind::Table, 2);
+    life.mailings.add(&mailing, &personal(2, &[])).await.unwrap();
+    life.runner.work(None).await.unwrap();
+    let (found, _) = life.mailings.find(world.ann, mailing.id).await.unwrap().unwrap();
+    assert_eq!(found.state, State::Done);
+    // It is looked at again later.
+    assert_eq!(world.rows().await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_draft_that_is_stopped_nothing_is_kept_that_it_said() {
+    let world = World::open().await;
+    let life = world.immortal();
+    let mut draft = world.mailing(Kind::Table, 2);
+    draft.state = State::Draft;
+    life.mailings.add(&draft, &personal(2, &[])).await.unwrap();
+    let stopped = life.mailings.stop(world.ann, draft.id, world.clock.now()).await.unwrap().unwrap();
+    assert_eq!(stopped.state, State::Stopped);
+    assert!(world.backend.objects().get(&draft.object).await.is_err());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -117,7 +117,9 @@ fn mailing_refused(problem: &MailingProblem) -> Refusal {
             });
             return Refusal { wrong: wrong.collect(), ..refusal };
         }
-        MailingProblem::Table { .. } | MailingProblem::Recipients { .. } => "/table",
+        MailingProblem::Table { .. }
+        | MailingProblem::Recipients { .. }
+        | MailingProblem::Template { place: "table", .. } => "/table",
         MailingProblem::Rules => "/recipients",
         MailingProblem::Template { place: "subject", .. } | MailingProblem::Subject => "/subject",
         MailingProblem::Template { place: "html", .. } | MailingProblem::Body => "/html",
