@@ -189,7 +189,8 @@ proptest! {
             for (account, _) in recipients {
                 count(*account, Counts { received: 1, received_bytes: *size, ..Counts::default() });
             }
-            if let Some(sender) = sender {
+            // What nobody got was not sent.
+            if let (Some(sender), false) = (sender, recipients.is_empty()) {
                 count(*sender, Counts { sent: 1, sent_bytes: *size, ..Counts::default() });
             }
             if !recipients.is_empty() || sender.is_some() {

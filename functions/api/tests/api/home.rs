@@ -5,7 +5,7 @@ use pennypost_directory::{
     DomainHealth, DomainName, NewSession, Plan, SessionLife, SignInKind, SignInOutcome, SignInRecord,
     SignedInBy,
 };
-use pennypost_model::trace::{Submitter, TraceRecord, TraceStep};
+use pennypost_model::trace::{Outcome, Submitter, TraceRecipient, TraceRecord, TraceStep};
 use pennypost_model::{AccountKey, Timestamp, codec};
 use pennypost_ports::{Consistency, ControlKey, Ids, LogKind, LogRecord, RandomIds};
 use serde_json::{Value, json};
@@ -47,6 +47,13 @@ impl Bench {
         };
         reverse_path.clone_from(&address);
         recipients[0].reasons = vec!["rule:sent".to_owned()];
+        let outside = TraceRecipient {
+            address: "you@elsewhere.example".to_owned(),
+            account: member,
+            reasons: vec!["rule:outside".to_owned()],
+            outcome: Outcome::Outside,
+        };
+        recipients.push(outside);
         record.submitter = Some(Submitter { account: member, address, protocol: "ESMTPSA".to_owned() });
         let sent = LogRecord { value: codec::encode(&record), ..copy };
         let signed_in = SignInRecord {

@@ -96,6 +96,13 @@ impl Bench {
         };
         (*reverse_path, *said, *size) = (self.address(local), subject.to_owned(), 500);
         recipients[0].reasons = vec!["rule:sent".to_owned()];
+        let outside = TraceRecipient {
+            address: "you@elsewhere.example".to_owned(),
+            account: account,
+            reasons: vec!["rule:outside".to_owned()],
+            outcome: Outcome::Outside,
+        };
+        recipients.push(outside);
         let (address, protocol) = (self.address(local), "ESMTPSA".to_owned());
         record.submitter = Some(Submitter { account, address, protocol });
         let (id, value) = (record.message, codec::encode(&record));
@@ -299,7 +306,13 @@ async fn letters_are_found_by_what_is_known_of_them() {
     assert_eq!(one["delivery"]["recipients"][0]["outcome"], json!("stored"));
     let one = it.get(&format!("/letters/{sent}")).await;
     assert_eq!(one["submitter"]["account"], json!(chief.account.to_string()));
-    assert_eq!((&one["recipients"], &one["incidents"]), (&json!([]), &json!([])), "Sent is no recipient");
+    let to: Vec<&Value> =
+        one["recipients"].as_array().expect("recipients").iter().map(|to| &to["address"]).collect();
+    assert_eq!(
+        (to, &one["incidents"]),
+        (vec![&json!("you@elsewhere.example")], &json!([])),
+        "Sent is no recipient"
+    );
     let csv = it.csv("/letters?kind=sent").await;
     assert_eq!(csv[0], "id,accepted,kind,sender,recipients,subject,size");
     assert!(csv[1].contains(",sent,") && csv[1].contains("Angebot 报价"), "{csv:?}");
