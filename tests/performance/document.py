@@ -14,6 +14,8 @@ HEADINGS = {
     "pop3": "POP3",
     "idle": "Idle connections",
     "outbound": "Letters out",
+    "fairness": "Single letters behind very many",
+    "waiting": "A long queue",
     "growth": "Cost grows with the work, not with the past",
     "profile": "Where the time goes",
 }
