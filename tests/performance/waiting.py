@@ -13,7 +13,7 @@ def measure(plan: Plan) -> tuple[Results, str]:
     numbers = plan.arguments.messages or ([200] if plan.quick else [10_000, 100_000])
     for number in numbers:
         with outbound.running("pennypost", plan) as (server, sink):
-            results.add(outbound.wait(plan, server, sink, number), number)
+            results.add(outbound.wait(plan, server, sink, number, until_quiet=False), number)
         figures = results[number]
         say(f"{number} waiting: {figures['', 'memory_waiting'] / 1024:.0f} MB, {figures['', 'sent']:.0f} sent/s to others")
     return results, section(plan, results, numbers)
