@@ -25,7 +25,11 @@ pub(crate) async fn letter(
 }
 
 /// Moves a letter into Junk, wherever it is. `false`: it is there already, or nowhere.
-pub(crate) async fn into_junk(store: &Mailstore, account: AccountKey, rid: Rid) -> Result<bool, StoreError> {
+pub(crate) async fn put_into_junk(
+    store: &Mailstore,
+    account: AccountKey,
+    rid: Rid,
+) -> Result<bool, StoreError> {
     let state = store.load(account, Consistency::Strong).await?;
     let committing = store.commit(account, state, &Actor::System, |draft: &mut Draft| {
         let found = draft.state().mailboxes().find_map(|mailbox| {

@@ -433,8 +433,8 @@ impl Mail for KeptMail {
         crate::junk::letter(&self.store, account, folder, uid).await.map_err(port_error)
     }
 
-    async fn into_junk(&self, account: AccountKey, letter: Rid) -> PortResult<bool> {
-        crate::junk::into_junk(&self.store, account, letter).await.map_err(port_error)
+    async fn put_into_junk(&self, account: AccountKey, letter: Rid) -> PortResult<bool> {
+        crate::junk::put_into_junk(&self.store, account, letter).await.map_err(port_error)
     }
 
     async fn counts(&self, account: AccountKey) -> PortResult<Vec<MailboxCount>> {

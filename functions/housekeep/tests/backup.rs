@@ -354,8 +354,8 @@ impl Mail for Meddled {
         self.mail.letter(account, folder, uid).await
     }
 
-    async fn into_junk(&self, account: AccountKey, letter: Rid) -> PortResult<bool> {
-        self.mail.into_junk(account, letter).await
+    async fn put_into_junk(&self, account: AccountKey, letter: Rid) -> PortResult<bool> {
+        self.mail.put_into_junk(account, letter).await
     }
 
     async fn newest_letters(&self, account: AccountKey, limit: usize) -> PortResult<Vec<SeenLetter>> {

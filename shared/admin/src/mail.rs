@@ -52,7 +52,7 @@ pub trait Mail: Send + Sync {
     async fn letter(&self, account: AccountKey, folder: &str, uid: Uid) -> PortResult<Option<FoundLetter>>;
 
     /// Moves a letter into Junk, wherever it is; `false` if it is there already, or nowhere.
-    async fn into_junk(&self, account: AccountKey, letter: Rid) -> PortResult<bool>;
+    async fn put_into_junk(&self, account: AccountKey, letter: Rid) -> PortResult<bool>;
 
     /// What the mailboxes of an account hold, in the order in which they were made.
     async fn counts(&self, account: AccountKey) -> PortResult<Vec<MailboxCount>>;

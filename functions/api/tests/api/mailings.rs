@@ -180,10 +180,10 @@ async fn a_mailing_is_looked_at_tried_and_let_go() {
     let handed = it.handed_in().await;
     let vias: Vec<(Via, bool)> =
         handed.iter().map(|(one, _)| (one.recipients[0].via, one.reverse_path.is_empty())).collect();
-    // The copy in Sent, two letters, and a report of the third.
+    // Two letters, the copy in Sent, and a report of the third.
     assert_eq!(
         vias,
-        [(Via::Sent, false), (Via::Direct, false), (Via::Direct, false), (Via::Direct, true)],
+        [(Via::Direct, false), (Via::Direct, false), (Via::Sent, false), (Via::Direct, true)],
         "{handed:?}"
     );
     let done = it.read(&format!("mailings/{id}")).await;

@@ -38,7 +38,7 @@ impl Bench {
     /// Letters in a folder: every other one is about a bill, for several people.
     async fn put(&self, folder: MailboxId, count: usize) {
         let letter = |number: usize| {
-            let subject = if number % 2 == 0 { "bill" } else { "news" };
+            let subject = if number.is_multiple_of(2) { "bill" } else { "news" };
             let to = format!("a@far.example, b@far.example, member@{}", self.home.domain);
             let raw =
                 format!("From: a@shop.example\r\nTo: {to}\r\nSubject: {subject} {number}\r\n\r\nhello\r\n");

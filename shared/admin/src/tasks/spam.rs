@@ -175,7 +175,7 @@ impl Administration {
             return self.end_task(tenant, id, TaskState::Failed, Some(&TaskProblem::NoAccount)).await;
         }
         let Some(claim) = self.claim_step(tenant, id, item, &[]).await? else { return Ok(Worked::Over) };
-        let is_moved = self.mail()?.into_junk(key, rid).await?;
+        let is_moved = self.mail()?.put_into_junk(key, rid).await?;
         let counts = TaskCounts { skipped: u64::from(!is_moved), ..TaskCounts::default() };
         let done = StepDone { rows: 1, total: Some(1), counts, is_last: true, ..StepDone::default() };
         self.finish_step(&claim, &done).await?;

@@ -136,7 +136,7 @@ keep;
     assert_eq!(rules[1].actions, [RuleAction::Delete]);
     let to = RuleAction::Forward(vec![MailAddress::parse("ann@far.example").expect("an address")]);
     assert_eq!(rules[2].actions, [to.clone(), RuleAction::Flag]);
-    assert_eq!(rules[3].actions, [to.clone()], "what stands at the end keeps it");
+    assert_eq!(rules[3].actions, std::slice::from_ref(&to), "what stands at the end keeps it");
     assert_eq!(rules[4].actions, [RuleAction::Reply("Away.\n.dots".to_owned())]);
     assert_eq!(rules[4].conditions, [Condition::Size { least: Some(0), below: None }]);
     assert!(good("\u{feff}# nothing\r\nkeep;").is_empty() && good("").is_empty());
