@@ -42,6 +42,7 @@ PARTS = {
     "adapter_command": adapter.command,
     "adapter_ports": adapter.ports,
     "adapter_environment": adapter.environment,
+    "adapter_secrets": adapter.secrets,
     "adapter_depends": adapter.depends,
     "adapter_targets": adapter.targets,
     "balancer_ports": adapter.balancer_ports,

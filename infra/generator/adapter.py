@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from . import permissions
-from .block import choice, ref, sub
+from .block import NOTHING, choice, ref, sub
 from .functions import document
 
 
@@ -16,39 +16,66 @@ class Door:
     #: For how long the load balancer keeps a connection on which nothing is said. IMAP's IDLE is silent for up to 29
     #: minutes (RFC 2177 section 3), and sessions wait for a command for 31.
     idle_seconds: int
+    #: What it is there for: `Sends`, `OnlyReceives`, or always.
+    condition: str | None = None
+
+    def where(self, value: object) -> object:
+        """The value, where there is such a door."""
+        return choice(self.condition, value, NOTHING) if self.condition else value
 
 
+#: A service takes five target groups. Where members send, those who read go by TLS from the beginning (RFC 8314 section 3).
 DOORS = [
     Door("Smtp", 25, 360),
-    Door("Imap", 143, 1920),
+    Door("Submission", 587, 360, "Sends"),
+    Door("Submissions", 465, 360, "Sends"),
+    Door("Imap", 143, 1920, "OnlyReceives"),
     Door("Imaps", 993, 1920),
-    Door("Pop3", 110, 660),
+    Door("Pop3", 110, 660, "OnlyReceives"),
     Door("Pop3s", 995, 660),
 ]
 
 
 def ingress(_facts: dict) -> list:
     return [
-        {"IpProtocol": "tcp", "FromPort": door.port, "ToPort": door.port, "CidrIp": "0.0.0.0/0", "Description": door.name}
+        door.where(
+            {
+                "IpProtocol": "tcp",
+                "FromPort": door.port,
+                "ToPort": door.port,
+                "CidrIp": "0.0.0.0/0",
+                "Description": door.name,
+            }
+        )
         for door in DOORS
     ]
 
 
 def ports(_facts: dict) -> list:
-    return [{"ContainerPort": door.port, "Protocol": "tcp"} for door in DOORS]
+    return [door.where({"ContainerPort": door.port, "Protocol": "tcp"}) for door in DOORS]
 
 
 def command(_facts: dict) -> list:
-    settings = [sub("adapter.hostname=${Hostname}"), sub("pipeline.fused=${Fused}")]
+    settings = [
+        sub("adapter.hostname=${Hostname}"),
+        sub("pipeline.fused=${Fused}"),
+        choice("Sends", "sending.enabled=true", "sending.enabled=false"),
+    ]
     return ["serve", *(part for setting in settings for part in ("--set", setting))]
 
 
 def environment(facts: dict) -> list:
-    listen = {f"PENNYPOST_{door.name.upper()}": f"0.0.0.0:{door.port}" for door in DOORS}
+    # A door that nobody reaches from outside is on this machine alone.
+    listen = {
+        f"PENNYPOST_{door.name.upper()}": choice(door.condition, f"0.0.0.0:{door.port}", f"127.0.0.1:{door.port}")
+        if door.condition
+        else f"0.0.0.0:{door.port}"
+        for door in DOORS
+    }
     queues = {f"PENNYPOST_QUEUE_{queue.upper()}": ref(permissions.resource_of(queue)) for queue in facts["queues"]}
     variables = {
         "PENNYPOST_BACKEND": "aws",
-        "PENNYPOST_HANDLERS": choice("AdapterHandles", "all", "none"),
+        "PENNYPOST_HANDLERS": choice("AdapterHandles", "all", choice("Sends", "sending", "none")),
         "PENNYPOST_STACK": ref("AWS::StackName"),
         "PENNYPOST_BUCKET": ref("MailBucket"),
         "PENNYPOST_LOG": "info",
@@ -56,13 +83,32 @@ def environment(facts: dict) -> list:
         "PENNYPOST_HTTP": "0.0.0.0:2080",
         **queues,
     }
-    return [{"Name": name, "Value": value} for name, value in variables.items()]
+    found = [{"Name": name, "Value": value} for name, value in variables.items()]
+    # What opens the keys by which letters are signed.
+    found.append(choice("HasSealingKeys", {"Name": "PENNYPOST_SEALING_KEYS", "Value": ref("SealingKeys")}, NOTHING))
+    found.append(choice("HasSmartHost", {"Name": "PENNYPOST_SMART_HOST", "Value": ref("SmartHost")}, NOTHING))
+    return found
+
+
+def secrets(_facts: dict) -> object:
+    """What the image's entry point puts into files."""
+
+    def of(condition: str, arn: str, keys: dict[str, str]) -> list:
+        return [
+            choice(condition, {"Name": name, "ValueFrom": sub("${" + arn + "}:" + key + "::")}, NOTHING)
+            for name, key in keys.items()
+        ]
+
+    certificate = {"PENNYPOST_TLS_CERTIFICATE": "certificate", "PENNYPOST_TLS_KEY": "key"}
+    login = {"PENNYPOST_SMART_HOST_USER": "user", "PENNYPOST_SMART_HOST_PASSWORD": "password"}
+    return [*of("HasCertificate", "TlsSecretArn", certificate), *of("HasSmartHostLogin", "SmartHostSecretArn", login)]
 
 
 def role(facts: dict) -> dict:
     alone = document(permissions.statements(facts["adapter"], facts))
+    sending = document(permissions.statements(facts["sending_adapter"], facts))
     handling = document(permissions.statements(facts["handling_adapter"], facts))
-    policy = {"PolicyName": "needs", "PolicyDocument": choice("AdapterHandles", handling, alone)}
+    policy = {"PolicyName": "needs", "PolicyDocument": choice("AdapterHandles", handling, choice("Sends", sending, alone))}
     properties = permissions.role("ecs-tasks.amazonaws.com", Policies=[policy])
     return {"AdapterRole": {"Type": "AWS::IAM::Role", "Condition": "HasAdapter", "Properties": properties}}
 
@@ -74,7 +120,7 @@ def depends(_facts: dict) -> list:
 
 def targets(_facts: dict) -> list:
     return [
-        {"ContainerName": "adapter", "ContainerPort": door.port, "TargetGroupArn": ref(f"{door.name}Targets")}
+        door.where({"ContainerName": "adapter", "ContainerPort": door.port, "TargetGroupArn": ref(f"{door.name}Targets")})
         for door in DOORS
     ]
 
@@ -82,9 +128,10 @@ def targets(_facts: dict) -> list:
 def balancer_ports(_facts: dict) -> dict:
     found = {}
     for door in DOORS:
+        condition = "Balanced" + door.condition if door.condition else "IsBalanced"
         found[f"{door.name}Targets"] = {
             "Type": "AWS::ElasticLoadBalancingV2::TargetGroup",
-            "Condition": "IsBalanced",
+            "Condition": condition,
             "Properties": {
                 "VpcId": ref("Network"),
                 "Protocol": "TCP",
@@ -105,7 +152,7 @@ def balancer_ports(_facts: dict) -> dict:
         }
         found[f"{door.name}Listener"] = {
             "Type": "AWS::ElasticLoadBalancingV2::Listener",
-            "Condition": "IsBalanced",
+            "Condition": condition,
             "Properties": {
                 "LoadBalancerArn": ref("Balancer"),
                 "Protocol": "TCP",

@@ -102,19 +102,28 @@ def environment(either: list[dict], facts: dict) -> dict:
         "PENNYPOST_BUCKET": ref("MailBucket"),
         "PENNYPOST_FUSE": ref("Fused"),
     }
+    # Whoever forwards and answers, and whoever says whether letters go out: administration.
+    if any("remote" in needs["sends"] or is_administration(needs) for needs in either):
+        found["PENNYPOST_SENDING"] = choice("Sends", "on", "off")
     if any(needs["raw_mail"] for needs in either):
         found["PENNYPOST_RAW_BUCKET"] = ref("RawBucket")
         found["PENNYPOST_HOSTNAME"] = choice("HasHostname", ref("Hostname"), NOTHING)
     if any(needs["trigger"]["kind"] == "http" for needs in either):
         # Ports as the template's adapter listens; without an adapter, as whatever serves in its place.
         found["PENNYPOST_HOSTNAME"] = ref("Hostname")
-        found["PENNYPOST_OUTGOING"] = choice("HasOutgoing", ref("OutgoingServer"), NOTHING)
-    # Whoever makes keys of domains: administration.
-    if any(needs["trigger"]["kind"] == "http" or needs["trigger"].get("queue") == "house" for needs in either):
+        found["PENNYPOST_OUTGOING"] = choice(
+            "HasOutgoing", ref("OutgoingServer"), choice("Sends", sub("${Hostname}:465"), NOTHING)
+        )
+    # Whoever makes keys of domains.
+    if any(is_administration(needs) for needs in either):
         found["PENNYPOST_SEALING_KEYS"] = choice("HasSealingKeys", ref("SealingKeys"), NOTHING)
     for queue in sorted(queues):
         found[f"PENNYPOST_QUEUE_{queue.upper()}"] = ref(permissions.resource_of(queue))
     return found
+
+
+def is_administration(needs: dict) -> bool:
+    return needs["trigger"]["kind"] == "http" or needs["trigger"].get("queue") == "house"
 
 
 def trigger(prefix: str, needs: dict) -> dict:

@@ -78,7 +78,7 @@ def limits(queue: str, facts: dict) -> tuple[int, int]:
     """Seconds of visibility and the most hand-outs: what any function that works the queue asks for."""
     triggers = [
         needs["trigger"]
-        for needs in facts["fused"] + facts["unfused"]
+        for needs in [*facts["fused"], *facts["unfused"], facts["remote"]]
         if needs["trigger"].get("queue") == queue
     ]
     visibility = max(trigger["visibility_seconds"] for trigger in triggers)

@@ -30,10 +30,11 @@ def alarms(facts: dict) -> dict:
     fused = {needs["trigger"].get("queue") for needs in facts["fused"]}
     raw = {needs["trigger"]["queue"] for needs in facts["unfused"] if needs["raw_mail"]}
     for queue in facts["queues"]:
-        if queue in raw:
-            # Nobody else sends there.
-            alarms_of_queue = queue_alarms(queue, "HasReceiving")
-            found |= {name: {**body, "Condition": "HasReceiving"} for name, body in alarms_of_queue.items()}
+        # Queues to which nothing is sent in stacks that don't do it.
+        condition = "HasReceiving" if queue in raw else "Sends" if queue == facts["remote"]["name"] else None
+        if condition:
+            alarms_of_queue = queue_alarms(queue, condition)
+            found |= {name: {**body, "Condition": condition} for name, body in alarms_of_queue.items()}
         else:
             found |= queue_alarms(queue, None if queue in fused else "HasEveryQueue")
     for name, condition in functions_of(facts):
@@ -155,7 +156,7 @@ def adapter_alarms() -> dict:
         periods=3,
         condition="IsBalanced",
     )
-    lines = dead_lines("AdapterLog", "AdapterHandles")
+    lines = dead_lines("AdapterLog", "AdapterWorks")
     return {"AdapterMemoryFull": memory, "AdapterGone": gone, "AdapterUnwell": unwell, **lines}
 
 

@@ -108,6 +108,7 @@ enum Command {
   pennypost serve --demo
   pennypost serve --config /etc/pennypost.toml --data /var/lib/pennypost
   pennypost serve --backend aws --handlers none
+  pennypost serve --backend aws --handlers sending
 Every setting of the configuration file can be given by --set, for example
   pennypost serve --set pipeline.fused=false --set adapter.limits.connections=20000
 Mail to other servers goes by MX to port 25; [sending] in the configuration changes that, for example
@@ -168,6 +169,8 @@ pub struct ServeArgs {
 pub enum Handlers {
     /// All of them: it takes events from the queues itself
     All,
+    /// That of letters to other servers; functions do everything else (with --backend aws)
+    Sending,
     /// None: functions take them (with --backend aws)
     None,
 }

@@ -24,6 +24,7 @@ use serde::{Deserialize, Deserializer};
 use tokio::io::DuplexStream;
 
 use crate::backend::Kind;
+use crate::cli::Handlers;
 use crate::config::Config;
 use crate::office::Office;
 
@@ -32,7 +33,8 @@ use crate::office::Office;
 #[serde(default, deny_unknown_fields)]
 pub struct Sending {
     /// Is anything sent to other servers? If nothing is said, yes from a data directory, and no in a cloud, where port 25
-    /// is closed until its owner asks. Never by `--demo`, nor where functions handle events.
+    /// is closed until its owner asks, but by a process that handles nothing else. Never by `--demo`, nor where functions
+    /// handle all events.
     pub enabled: Option<bool>,
     /// Everything goes to this server, whatever DNS says: `NAME:PORT`, or a table with what it wants to know.
     pub smart_host: Option<SmartHost>,
@@ -313,8 +315,13 @@ fn host_and_port(text: &str) -> Result<(String, u16), String> {
 impl Sending {
     /// Does this process send?
     #[must_use]
-    pub fn is_on(&self, kind: Kind, handles: bool, is_demo: bool) -> bool {
-        handles && !is_demo && self.enabled.unwrap_or(kind == Kind::Embedded)
+    pub fn is_on(&self, kind: Kind, handlers: Handlers, is_demo: bool) -> bool {
+        let unless_said = match handlers {
+            Handlers::None => return false,
+            Handlers::All => kind == Kind::Embedded,
+            Handlers::Sending => true,
+        };
+        !is_demo && self.enabled.unwrap_or(unless_said)
     }
 }
 
@@ -471,11 +478,15 @@ mod tests {
 
     #[test]
     fn real_installations_send_and_demos_do_not() {
+        use Handlers::{All, None};
+
         let (silent, on, off) = (Sending::default(), Some(true), Some(false));
         let said = |enabled| Sending { enabled, ..Sending::default() };
-        assert!(silent.is_on(Kind::Embedded, true, false));
-        assert!(!silent.is_on(Kind::Aws, true, false) && said(on).is_on(Kind::Aws, true, false));
-        assert!(!said(off).is_on(Kind::Embedded, true, false));
-        assert!(!said(on).is_on(Kind::Embedded, true, true) && !said(on).is_on(Kind::Aws, false, false));
+        assert!(silent.is_on(Kind::Embedded, All, false));
+        assert!(!silent.is_on(Kind::Aws, All, false) && said(on).is_on(Kind::Aws, All, false));
+        assert!(!said(off).is_on(Kind::Embedded, All, false));
+        assert!(!said(on).is_on(Kind::Embedded, All, true) && !said(on).is_on(Kind::Aws, None, false));
+        assert!(silent.is_on(Kind::Aws, Handlers::Sending, false));
+        assert!(!said(off).is_on(Kind::Aws, Handlers::Sending, false));
     }
 }

@@ -67,7 +67,7 @@ pub async fn run(place: &Place, args: &ServeArgs, json: bool, text: &Text) -> Re
     }
     config.adapter.limits.connections = open_files::fitting(config.adapter.limits.connections);
     let handles = args.handlers == Handlers::All;
-    config.adapter.is_sending = config.sending.is_on(place.kind, handles, args.demo);
+    config.adapter.is_sending = config.sending.is_on(place.kind, args.handlers, args.demo);
     if !handles && place.kind == Kind::Embedded {
         // Nobody else can.
         return Err(Failed::Said(say!(text, "serve-handlers")));
@@ -80,7 +80,7 @@ pub async fn run(place: &Place, args: &ServeArgs, json: bool, text: &Text) -> Re
     office.write_as(&config.notices.0);
     if let Backend::Aws(aws) = &office.backend {
         let receives = office.backend.raw_mail().is_some();
-        let missing = aws.missing(&needed(&config, handles, receives)).await;
+        let missing = aws.missing(&needed(&config, args.handlers, receives)).await;
         if !missing.is_empty() {
             return Err(Failed::Said(say!(text, "serve-missing", names = missing.join(", "))));
         }
@@ -110,7 +110,8 @@ pub async fn run(place: &Place, args: &ServeArgs, json: bool, text: &Text) -> Re
         Backend::Embedded(_) => Arc::new(room.clone()),
         Backend::Aws(_) => Arc::new(HereAndThere { here: room.clone(), there: others }),
     };
-    let puts_down = handles && (config.adapter.is_sending || has_remote_queue(&office.backend).await);
+    let handles_any = args.handlers != Handlers::None;
+    let puts_down = handles_any && (config.adapter.is_sending || has_remote_queue(&office.backend).await);
     let sender = puts_down.then(|| sending::sender(&office, &config, &adapter)).transpose();
     let sender = sender.map_err(|cause| {
         Failed::Said(say!(text, "config-setting-value", setting = "sending.smart_host", cause = cause))
@@ -150,13 +151,24 @@ pub async fn run(place: &Place, args: &ServeArgs, json: bool, text: &Text) -> Re
             }
         },
     };
-    let working = if handles {
-        adapter.fresh.keep_up_to(FRESH_BYTES);
-        let housekeeping = housekeeping(place, &config, &driver).await?;
-        let housekeeping = background::start(housekeeping, work_stopped.clone())?;
+    let working = if handles_any {
+        let housekeeping = if handles {
+            adapter.fresh.keep_up_to(FRESH_BYTES);
+            let housekeeping = housekeeping(place, &config, &driver).await?;
+            Some(background::start(housekeeping, work_stopped.clone())?)
+        } else {
+            None
+        };
         // A look that finds nothing costs nothing in a directory, and is paid for in a cloud.
-        let is_seldom = |stage: &Stage| place.kind == Kind::Aws && pipeline.is_joined(*stage);
-        let mail = Stage::ALL.into_iter().filter(|stage| *stage != Stage::Housekeep);
+        let is_rest =
+            |stage: &Stage| pipeline.is_joined(*stage) || *stage == Stage::SendRemote && !adapter.is_sending;
+        let is_seldom = |stage: &Stage| place.kind == Kind::Aws && is_rest(stage);
+        let is_mine = |stage: &Stage| match stage {
+            Stage::Housekeep => false,
+            Stage::SendRemote => true,
+            _ => handles,
+        };
+        let mail = Stage::ALL.into_iter().filter(is_mine);
         let (seldom, often): (Vec<Stage>, Vec<Stage>) = mail.partition(is_seldom);
         let rests = driver.clone().look_into(seldom, BETWEEN_RESTS, work_stopped.clone());
         let workers = driver.run_some(move |stage| often.contains(&stage), work_stopped.clone());
@@ -166,6 +178,11 @@ pub async fn run(place: &Place, args: &ServeArgs, json: bool, text: &Text) -> Re
         let sending = async {
             if let Some(sending) = sending {
                 let _ = sending.await;
+            }
+        };
+        let housekeeping = async {
+            if let Some(housekeeping) = housekeeping {
+                let _ = housekeeping.await;
             }
         };
         Some(async { tokio::join!(workers, housekeeping, sending) })
@@ -256,7 +273,7 @@ pub async fn run(place: &Place, args: &ServeArgs, json: bool, text: &Text) -> Re
 
 /// What must be there in a cloud. Queues of joined stages may be missing: nothing is sent to them; so may that of mail that
 /// another service receives, if none does, and for other servers, if nothing is sent there.
-fn needed(config: &Config, handles: bool, receives: bool) -> Needed {
+fn needed(config: &Config, handlers: Handlers, receives: bool) -> Needed {
     let fusing = &config.pipeline.fused;
     let sends = [Stage::InboundParse, Stage::Housekeep];
     let is_there = |stage: &Stage| match stage {
@@ -265,8 +282,13 @@ fn needed(config: &Config, handles: bool, receives: bool) -> Needed {
         _ => true,
     };
     let is_worked = |stage: &Stage| !fusing.joins(*stage) && is_there(stage);
-    let uses = |stage: &Stage| sends.contains(stage) || handles && is_worked(stage);
-    Needed { log: handles, queues: Stage::ALL.into_iter().filter(uses).collect() }
+    let is_handled = |stage: &Stage| match handlers {
+        Handlers::All => is_worked(stage),
+        Handlers::Sending => *stage == Stage::SendRemote && config.adapter.is_sending,
+        Handlers::None => false,
+    };
+    let uses = |stage: &Stage| sends.contains(stage) || is_handled(stage);
+    Needed { log: handlers != Handlers::None, queues: Stage::ALL.into_iter().filter(uses).collect() }
 }
 
 /// Is there a queue of letters to other servers, in which some may lie though nothing is sent?

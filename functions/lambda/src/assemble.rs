@@ -27,6 +27,7 @@ use pennypost_schedule::Schedule;
 use pennypost_sealing::{BadKeys, Keyring};
 
 use crate::lighten::Spool;
+use crate::environment::is_sending;
 use crate::{Environment, FunctionError, Ports, TickFunction};
 
 /// The servers of DNS that are asked instead of the machine's.
@@ -34,7 +35,8 @@ const DNS: &str = "PENNYPOST_DNS";
 /// Keys with which secrets are sealed.
 const SEALING_KEYS: &str = "PENNYPOST_SEALING_KEYS";
 
-/// Administration that looks into the world, and seals secrets where the environment says with which keys.
+/// Administration that looks into the world, and seals secrets where the environment says with which keys; it knows whether
+/// letters go to other servers.
 pub(crate) fn equipped(administration: Administration) -> Result<Administration, FunctionError> {
     let administration = match pennypost_lookup::outside(given(DNS).as_deref()) {
         Ok((dns, https)) => administration.looking_up(dns, https),
@@ -43,10 +45,12 @@ pub(crate) fn equipped(administration: Administration) -> Result<Administration,
             administration
         }
     };
-    Ok(match secrets()? {
+    let administration = match secrets()? {
         Some(secrets) => administration.sealing(secrets),
         None => administration,
-    })
+    };
+    let sends = is_sending(|name| std::env::var(name).ok())?;
+    Ok(if sends { administration.sending_out() } else { administration })
 }
 
 /// What seals secrets, if the environment says with which keys.
@@ -87,7 +91,8 @@ fn handler(
             let quarantine = Quarantine::new(Arc::clone(&control), Arc::clone(&objects));
             let screen = Screen::new(scanners, quarantine, objects, log, Arc::clone(&clock));
             let directory = Directory::new(control, clock, ids);
-            Arc::new(PolicyFilter::new(Arc::new(directory)).screening(screen))
+            let filter = PolicyFilter::new(Arc::new(directory)).sending_out(environment.is_sending);
+            Arc::new(filter.screening(screen))
         }
         Stage::Deliver => {
             let quarantine = Quarantine::new(Arc::clone(&control), ports.objects()?);

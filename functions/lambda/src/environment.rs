@@ -12,6 +12,7 @@ const SCANNER: &str = "PENNYPOST_SCANNER";
 /// For so many seconds each scanner may be waited for: both, and delivery, end before the function's time is over.
 const SCANNER_SECONDS: u32 = 20;
 const HOSTNAME: &str = "PENNYPOST_HOSTNAME";
+const SENDING: &str = "PENNYPOST_SENDING";
 const RUNTIME: &str = "AWS_LAMBDA_RUNTIME_API";
 const MEMORY: &str = "AWS_LAMBDA_FUNCTION_MEMORY_SIZE";
 
@@ -26,6 +27,8 @@ pub struct Environment {
     pub scanner: scanners::Settings,
     /// What the post office calls itself in header fields (`PENNYPOST_HOSTNAME`).
     pub hostname: String,
+    /// Is anything sent to other servers, by a server that does it for the installation (`PENNYPOST_SENDING`: `on` or `off`)?
+    pub is_sending: bool,
     /// Megabytes of the function; 0 outside the service.
     pub memory_mb: u64,
 }
@@ -37,6 +40,7 @@ impl Default for Environment {
             housekeeping: housekeep::Settings::default(),
             scanner: scanners::Settings::default(),
             hostname: "localhost".to_owned(),
+            is_sending: false,
             memory_mb: 0,
         }
     }
@@ -82,8 +86,24 @@ impl Environment {
             }
             environment.hostname = text;
         }
+        environment.is_sending = is_sending(&lookup)?;
         environment.memory_mb = given(MEMORY).and_then(|text| text.parse().ok()).unwrap_or_default();
         Ok(environment)
+    }
+}
+
+/// Is anything sent to other servers?
+///
+/// # Errors
+/// [`FunctionError::Environment`].
+pub(crate) fn is_sending(lookup: impl Fn(&str) -> Option<String>) -> Result<bool, FunctionError> {
+    match lookup(SENDING).as_deref().map(str::trim) {
+        Some("on") => Ok(true),
+        None | Some("" | "off") => Ok(false),
+        Some(other) => {
+            let cause = format!("{other:?} is neither on nor off");
+            Err(FunctionError::Environment { name: SENDING, cause })
+        }
     }
 }
 
@@ -103,6 +123,8 @@ mod tests {
         assert_eq!((environment.fusing, environment.memory_mb), (Fusing::fused(), 0));
         assert_eq!(environment.hostname, "localhost");
         assert_eq!(of(HOSTNAME, "mx.example").expect("reads").hostname, "mx.example");
+        assert!(!environment.is_sending && !of(SENDING, "off").expect("reads").is_sending);
+        assert!(of(SENDING, "on").expect("reads").is_sending);
         assert_eq!(of(FUSE, " ").expect("reads").fusing, Fusing::fused());
         let unfused = of(FUSE, "deliver,notify").expect("reads").fusing;
         assert_eq!(unfused, Fusing::of([Stage::Deliver, Stage::Notify]));
@@ -124,6 +146,7 @@ mod tests {
             (HOUSEKEEPING, r#"{"restore_day": 3}"#),
             (HOUSEKEEPING, r#"{"restore_days": 30}"#),
             (HOSTNAME, "mx.example\r\nX: y"),
+            (SENDING, "yes"),
             (SCANNER, "clamd:3310"),
             (SCANNER, r#"{"clamav": "clamd"}"#),
             (SCANNER, r#"{"clamav": "clamd:3310", "timeout_seconds": 21}"#),

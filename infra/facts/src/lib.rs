@@ -45,25 +45,37 @@ fn adapter() -> Needs {
     }
 }
 
-/// The queues of an installation. Nothing is sent to other servers from there, so that one is missing which leads there.
-const QUEUES: [Stage; 6] = [
+/// The queues of an installation.
+const QUEUES: [Stage; 7] = [
     Stage::InboundParse,
     Stage::PolicyFilter,
     Stage::Deliver,
     Stage::Notify,
     Stage::Housekeep,
     Stage::Receive,
+    Stage::SendRemote,
 ];
 
 /// The queues that it works when it handles events itself. What another service receives is a function's.
-const HANDLED: [Stage; 5] =
-    [Stage::InboundParse, Stage::PolicyFilter, Stage::Deliver, Stage::Notify, Stage::Housekeep];
+const HANDLED: [Stage; 6] = [
+    Stage::InboundParse,
+    Stage::PolicyFilter,
+    Stage::Deliver,
+    Stage::Notify,
+    Stage::Housekeep,
+    Stage::SendRemote,
+];
 
 /// The same when it handles events itself, whatever the fusing: what all functions need together.
 fn handling_adapter() -> Needs {
     let stages = HANDLED.into_iter().map(needs::of_stage);
     let all = stages.chain([needs::SCHEDULE]).fold(adapter(), Needs::joining);
     Needs { name: "adapter", sends: Stages::of(&HANDLED), ..all }
+}
+
+/// The same when functions handle events, but for letters to other servers.
+fn sending_adapter() -> Needs {
+    Needs { name: "adapter", ..adapter().joining(needs::of_stage(Stage::SendRemote)) }
 }
 
 /// All of it.
@@ -80,6 +92,8 @@ pub fn facts() -> Value {
         "fused": functions(&Fusing::fused()),
         "unfused": functions(&Fusing::unfused()),
         "adapter": running(&adapter(), &[]),
+        "remote": json!(needs::of_stage(Stage::SendRemote)),
+        "sending_adapter": running(&sending_adapter(), &[Stage::SendRemote.queue()]),
         "handling_adapter": running(&handling_adapter(), &HANDLED.map(Stage::queue)),
     })
 }

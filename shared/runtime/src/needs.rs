@@ -408,12 +408,12 @@ pub const PARSE: Needs = Needs {
 
 /// policy-filter: reads policies and rules, notes who is answered, and sends answers the way of all mail; where there are scanners reads what
 /// was decided about letters in quarantine, and spooled letters, and notes in the log which letters wait for scanners. Spools what grew too
-/// large for the next queue.
+/// large for the next queue. What goes to other servers it sends to whoever brings it there.
 pub const FILTER: Needs = Needs {
     control: Access::ReadWrite,
     log: Access::ReadWrite,
     objects: ObjectAccess { read: SPOOL, write: SPOOL, ..ObjectAccess::NONE },
-    sends: Stages::of(&[Stage::InboundParse, Stage::Deliver]),
+    sends: Stages::of(&[Stage::InboundParse, Stage::Deliver, Stage::SendRemote]),
     ..Needs::stage(Stage::PolicyFilter, 256, MAIL_SECONDS, LETTERS)
 };
 
@@ -569,7 +569,10 @@ mod tests {
             Stages::of(&[Stage::InboundParse, Stage::PolicyFilter, Stage::Deliver, Stage::Notify])
         );
         assert_eq!((inbound.journal, inbound.control), (Access::ReadWrite, Access::ReadWrite));
-        assert_eq!(inbound.sends, Stages::of(&[Stage::InboundParse, Stage::Housekeep]));
+        assert_eq!(
+            inbound.sends,
+            Stages::of(&[Stage::InboundParse, Stage::Housekeep, Stage::SendRemote])
+        );
         assert!(inbound.wakes && !inbound.dead_letters && inbound.objects.list == Kinds::NONE);
         assert!(inbound.objects.write.has(Kind::Pack) && !inbound.objects.read.has(Kind::Pack));
     }
@@ -597,7 +600,10 @@ mod tests {
         );
         assert_eq!(unfused[1].journal, Access::None);
         let partly = of_queue(Stage::InboundParse, &Fusing::of([Stage::PolicyFilter]));
-        assert_eq!(partly.sends, Stages::of(&[Stage::InboundParse, Stage::Deliver]));
+        assert_eq!(
+            partly.sends,
+            Stages::of(&[Stage::InboundParse, Stage::Deliver, Stage::SendRemote])
+        );
         assert_eq!((partly.control, partly.journal), (Access::ReadWrite, Access::None));
     }
 
@@ -605,7 +611,9 @@ mod tests {
     fn every_queue_that_is_sent_to_has_a_function() {
         for fusing in [Fusing::fused(), Fusing::unfused(), Fusing::of([Stage::Deliver])] {
             let functions = functions(&fusing);
-            let worked: Vec<Stage> = functions.iter().filter_map(Needs::queue).collect();
+            let mut worked: Vec<Stage> = functions.iter().filter_map(Needs::queue).collect();
+            // A server does.
+            worked.push(Stage::SendRemote);
             for function in &functions {
                 for stage in function.sends.iter() {
                     assert!(worked.contains(&stage), "{}: {}", function.name, stage.queue());

@@ -378,7 +378,7 @@ config-too-young = housekeeping.min_age_days is { $value }: it must be at least 
 log-filter = PENNYPOST_LOG is not valid: “{ $filter }”; examples: info, debug, warn,pennypost_ingress=trace
 serve-tls = the TLS certificate cannot be used: { $cause }
 serve-start = the post office cannot start: { $cause }
-serve-handlers = on the embedded backend nobody else handles events: leave --handlers none out, or add --backend aws
+serve-handlers = on the embedded backend nobody else handles events: leave --handlers out, or add --backend aws
 serve-missing = not there by these names: { $names }. Deploy the template (docs/deploy.md), or make them by “pennypost create --backend aws”; PENNYPOST_STACK, PENNYPOST_BUCKET, AWS_REGION and AWS_ENDPOINT_URL say where to look
 serve-bind = cannot listen for { $name } on { $address }: { $cause }
 serve-ready = Pennypost is open. Data directory: { $data }

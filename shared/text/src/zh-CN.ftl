@@ -321,7 +321,7 @@ config-too-young = housekeeping.min_age_days 为 { $value }：不得小于 house
 log-filter = PENNYPOST_LOG 无效：“{ $filter }”；例如：info、debug、warn,pennypost_ingress=trace
 serve-tls = 无法使用 TLS 证书：{ $cause }
 serve-start = 邮局无法启动：{ $cause }
-serve-handlers = 内置后端没有其他进程处理事件：请去掉 --handlers none，或加上 --backend aws
+serve-handlers = 内置后端没有其他进程处理事件：请去掉 --handlers，或加上 --backend aws
 serve-missing = 找不到以下资源：{ $names }。请部署模板（docs/deploy.md），或用“pennypost create --backend aws”创建；PENNYPOST_STACK、PENNYPOST_BUCKET、AWS_REGION 和 AWS_ENDPOINT_URL 决定查找位置
 serve-bind = 无法在 { $address } 上监听 { $name }：{ $cause }
 serve-ready = Pennypost 已开门。数据目录：{ $data }

@@ -25,13 +25,16 @@ VARIANTS = {
         "AlarmEmail": "postmaster@example.com",
         "ReservedConcurrency": "20",
         "TlsSecretArn": "arn:aws:secretsmanager:us-east-1:123456789012:secret:tls-abcdef",
+        "Sending": "adapter",
+        "SmartHost": "email-smtp.us-east-1.amazonaws.com:465",
+        "SmartHostSecretArn": "arn:aws:secretsmanager:us-east-1:123456789012:secret:tls-ses",
         **ADAPTER,
     },
     "handling": {"Handlers": "adapter", **ADAPTER},
 }
 #: What only the load balancer needs: moto's CloudFormation makes application load balancers only.
 BALANCED = {"Balancer", "BalancedService", "BalancedRecord", "AddressA", "AddressB"} | {
-    door + part for door in ("Smtp", "Imap", "Imaps", "Pop3", "Pop3s") for part in ("Targets", "Listener")
+    door + part for door in ("Smtp", "Submission", "Submissions", "Imap", "Imaps", "Pop3", "Pop3s") for part in ("Targets", "Listener")
 }
 
 FACTS = deployment.facts()
@@ -99,7 +102,8 @@ def check_queues(stack: str, parameters: dict) -> None:
         attributes = client.get_queue_attributes(QueueUrl=names[name], AttributeNames=["All"])["Attributes"]
         dead = client.get_queue_attributes(QueueUrl=names[f"{name}-dead"], AttributeNames=["All"])["Attributes"]
         redrive = json.loads(attributes["RedrivePolicy"])
-        trigger = next(n["trigger"] for n in FACTS["unfused"] if n["trigger"].get("queue") == queue)
+        works = [*FACTS["unfused"], FACTS["remote"]]
+        trigger = next(n["trigger"] for n in works if n["trigger"].get("queue") == queue)
         expect(f"dead letters of {name}", redrive["deadLetterTargetArn"], dead["QueueArn"])
         expect(f"hand-outs of {name}", int(redrive["maxReceiveCount"]), trigger["maximum_receives"])
         expect(f"visibility of {name}", int(attributes["VisibilityTimeout"]), trigger["visibility_seconds"])

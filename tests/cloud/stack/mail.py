@@ -1,4 +1,5 @@
-"""A letter through each kind of stack: in by SMTP, out by IMAP, at a post office that runs as the stack's task would.
+"""A letter through each kind of stack: in by SMTP, out by IMAP, at a post office that runs as the stack's task would; and
+one from its reader to somebody elsewhere, by the stack's smart host.
 
 Command and environment are those of the task in the stack, certificate and key as its secret would give them, and it is
 started by the image's entry point; only the ports are free ones of this machine. Where functions handle events their
@@ -9,7 +10,9 @@ Where SES receives, a second letter is put into the bucket of raw mail and told 
     mail.py PENNYPOST [FOLDER OF THE FUNCTIONS' PROGRAMS]
 """
 
+import base64
 import datetime
+import ipaddress
 import json
 import os
 import smtplib
@@ -32,6 +35,7 @@ sys.path[:0] = [str(HERE.parent), str(HERE.parents[2])]
 import deployment  # noqa: E402
 from functions import Function, Mappings  # noqa: E402
 from guard import Guard  # noqa: E402
+from relay import LOGIN, Relay  # noqa: E402
 from support import imap_wire  # noqa: E402
 from support.office import Account  # noqa: E402
 from support.pennypost import LISTENERS, Pennypost  # noqa: E402
@@ -42,6 +46,9 @@ TASK = {
     "AdapterImage": "example/pennypost:1",
     "Hostname": HOSTNAME,
     "TlsSecretArn": "arn:aws:secretsmanager:us-east-1:123456789012:secret:tls-abcdef",
+    "Sending": "adapter",
+    "SmartHostSecretArn": "arn:aws:secretsmanager:us-east-1:123456789012:secret:relay-abcdef",
+    "SealingKeys": base64.b64encode(os.urandom(32)).decode(),
 }
 FUNCTIONS = {"CodeBucket": deployment.CODE_BUCKET, **TASK}
 #: Stacks in which the task handles events, and in which functions do.
@@ -52,12 +59,18 @@ TOGETHER = {"fused": {**FUNCTIONS, **RECEIVING, **API}, "unfused": {"Fused": "fa
 IMAGE = deployment.INFRA / "container"
 ADDRESS = "ann@acme.example"
 SENDER = "me@example.org"
+ELSEWHERE = "you@elsewhere.example"
 #: SES's id of the letter that it receives, and the letter as it puts it into the bucket.
 RECEIVED = "o3vrnil0e2ic28trm7dfhrc2v0clambda4nbp0g1"
 RECEIVED_LETTER = (
     f"Return-Path: <{SENDER}>\r\nReceived: from mx.example.org (mx.example.org [192.0.2.25])\r\n by "
     f"inbound-smtp.us-east-1.amazonaws.com with SMTP id {RECEIVED}\r\n for {ADDRESS};\r\n "
     f"Sat, 21 Nov 2026 08:15:30 +0000 (UTC)\r\nFrom: {SENDER}\r\nTo: {ADDRESS}\r\nSubject: by way of SES\r\n\r\nhello\r\n"
+).encode()
+OUT = "out@acme.example"
+LETTER_OUT = (
+    f"From: {ADDRESS}\r\nTo: {ELSEWHERE}\r\nSubject: out of a stack\r\nMessage-ID: <{OUT}>\r\n"
+    "Date: Sat, 21 Nov 2026 09:15:30 +0000\r\n\r\nhello\r\n"
 ).encode()
 LETTER = f"From: {SENDER}\r\nTo: {ADDRESS}\r\nSubject: through a stack\r\n\r\n".encode() + b"hello\r\n" * 100
 
@@ -67,7 +80,8 @@ class Task(Pennypost):
 
     def __init__(self, binary: str, folder: Path, container: dict, secret: dict[str, str]):
         super().__init__(binary, folder / "data")
-        self.arguments = container["command"]
+        self.arguments = [*container["command"], "--set", f"sending.authorities='{folder}/authority.pem'"]
+        (folder / "authority.pem").write_text(secret["certificate"])
         self.environment = {each["name"]: each["value"] for each in container["environment"]}
         for each in container["secrets"]:
             self.environment[each["name"]] = secret[each["valueFrom"].split(":")[-3]]
@@ -97,13 +111,15 @@ class Task(Pennypost):
 def main() -> int:
     binary, *programs = sys.argv[1:]
     deployment.upload_packages()
-    secret, faults = make_certificate(), []
+    secret, faults = make_certificate() | LOGIN, []
     for stack, parameters in {**ALONE, **(TOGETHER if programs else {})}.items():
-        created = deployment.create(stack, parameters)
         with tempfile.TemporaryDirectory(prefix="pennypost-stack-") as folder:
+            relay = Relay(secret, Path(folder))
+            created = deployment.create(stack, {**parameters, "SmartHost": relay.address})
             task = Task(binary, Path(folder), container(stack), secret)
             functions = functions_of(stack, created, Path(programs[0]), Path(folder)) if stack in TOGETHER else {}
-            faults += through(stack, created, task, functions, secret)
+            faults += through(stack, created, task, functions, secret, relay)
+            relay.close()
     print("\n".join(f"error: {fault}" for fault in faults), file=sys.stderr, end="\n" if faults else "")
     return 1 if faults else 0
 
@@ -118,7 +134,9 @@ def functions_of(stack: str, created: dict, programs: Path, folder: Path) -> dic
     return found
 
 
-def through(stack: str, created: dict, task: Task, functions: dict[str, Function], secret: dict[str, str]) -> list[str]:
+def through(
+    stack: str, created: dict, task: Task, functions: dict[str, Function], secret: dict[str, str], relay: Relay
+) -> list[str]:
     """A letter through a stack; what its roles did not allow."""
     # What an operator sets is what the stack says; the task has its own.
     os.environ |= dict(word.split("=", 1) for word in deployment.outputs(stack)["Environment"].split())
@@ -131,7 +149,7 @@ def through(stack: str, created: dict, task: Task, functions: dict[str, Function
             running.enter_context(function)
         mappings = running.enter_context(Mappings(functions))
         receiving = parameters_of(stack).get("Receiving") == "ses"
-        code = deliver(stack if receiving else None, task, account, secret, guard.url, mappings.faults)
+        code = deliver(stack if receiving else None, task, account, secret, guard.url, mappings.faults, relay)
         if f"{stack}-schedule" in functions:
             functions[f"{stack}-schedule"].invoke({})
         if f"{stack}-api" in functions:
@@ -144,6 +162,7 @@ def through(stack: str, created: dict, task: Task, functions: dict[str, Function
     assert not (letters := task.dead_letters()), letters
     check_where_it_lies(stack)
     print(f"  {stack}: in by SMTP, out by IMAP, byte for byte; verify is clean")
+    check_what_went_out(stack, task, relay)
     if "RawBucket" in created:
         left = boto3.client("s3").list_objects_v2(Bucket=deployment.outputs(stack)["RawBucket"]).get("Contents", [])
         assert not left, left
@@ -164,7 +183,13 @@ def parameters_of(stack: str) -> dict:
 
 
 def deliver(
-    receiving: str | None, task: Task, account: Account, secret: dict[str, str], url: str, faults: list[str]
+    receiving: str | None,
+    task: Task,
+    account: Account,
+    secret: dict[str, str],
+    url: str,
+    faults: list[str],
+    relay: Relay,
 ) -> int:
     """Runs the task against `url`, and a letter through it, a second one if SES receives for the stack; the task's exit
     code."""
@@ -179,12 +204,43 @@ def deliver(
             letters = fetch(task, account, secret, faults, 2)
             # Again, as SNS may: the letter is gone by now.
             publish(receiving)
+        submit(task, account, secret)
+        # Its end is in the trace when the smart host's answer has been written down.
+        while outcome(task) in (None, "deferred") and task.alive() and not faults:
+            time.sleep(0.5)
     finally:
         code = task.stop()
     assert HOSTNAME in greeting, greeting
     assert letters == ([LETTER, RECEIVED_LETTER] if receiving else [LETTER]), letters
     assert not task.is_well(), "the health check finds a task well that has ended"
     return code
+
+
+def submit(task: Task, account: Account, secret: dict[str, str]) -> None:
+    """A letter of the reader to somebody elsewhere."""
+    with smtplib.SMTP("127.0.0.1", task.ports["submission"], local_hostname="client.example.org") as client:
+        client._host = HOSTNAME
+        client.starttls(context=trusting(secret))
+        client.login(account.address, account.password)
+        client.sendmail(ADDRESS, [ELSEWHERE], LETTER_OUT)
+
+
+def outcome(task: Task) -> str | None:
+    """What became of the letter to somebody elsewhere."""
+    lines = task.run("trace", OUT, "--json").stdout.splitlines()
+    attempts = [attempt for line in lines for attempt in json.loads(line)["attempts"]]
+    return attempts[-1]["recipients"][0]["outcome"] if attempts else None
+
+
+def check_what_went_out(stack: str, task: Task, relay: Relay) -> None:
+    """The smart host has the letter once, and the trace says so."""
+    assert outcome(task) == "sent", (outcome(task), relay.received, task.log_tail())
+    (sender, recipients, letter), *more = relay.received
+    assert not more, more
+    assert recipients == [ELSEWHERE], recipients
+    assert sender == ADDRESS, sender
+    assert letter.endswith(LETTER_OUT), letter
+    print(f"  {stack}: in by submission, out by the smart host, once")
 
 
 def container(stack: str) -> dict:
@@ -272,7 +328,8 @@ def make_certificate() -> dict[str, str]:
     builder = builder.serial_number(x509.random_serial_number())
     day = datetime.timedelta(days=1)
     builder = builder.not_valid_before(now - day).not_valid_after(now + day)
-    names = x509.SubjectAlternativeName([x509.DNSName(HOSTNAME), x509.DNSName("localhost")])
+    loopback = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+    names = x509.SubjectAlternativeName([x509.DNSName(HOSTNAME), x509.DNSName("localhost"), loopback])
     certificate = builder.add_extension(names, critical=False).sign(key, hashes.SHA256())
     plain = (serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     return {
