@@ -50,6 +50,11 @@ pub(crate) type Answering<'a> = Pin<Box<dyn Future<Output = Result<Reply, Refusa
 /// The shape of a type.
 pub(crate) type Shape = fn(&mut SchemaGenerator) -> Schema;
 
+/// The schema of a field that has to be there and may be null: by itself, one that has to be there is never null.
+pub(crate) fn or_null<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
+    generator.subschema_for::<Option<T>>()
+}
+
 /// The shape of `T`.
 pub(crate) fn shape<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
     generator.subschema_for::<T>()

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::page_of;
 use crate::rest::ask::{Ask, rows};
-use crate::rest::operation::{Good, Method, Operation, PAGE, shape};
+use crate::rest::operation::{Good, Method, Operation, PAGE, or_null, shape};
 use crate::rest::problem::details::{bad_parameter, no_such, send_time};
 use crate::rest::problem::{Kind, Refusal};
 use crate::rest::reply::Reply;
@@ -77,7 +77,7 @@ pub(crate) struct SendAt {
 pub(crate) struct Window {
     /// 5 to 120 seconds; null: they go at once.
     #[serde(deserialize_with = "Option::deserialize")]
-    #[schemars(required)]
+    #[schemars(required, schema_with = "or_null::<u16>")]
     seconds: Option<u16>,
 }
 

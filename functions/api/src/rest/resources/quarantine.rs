@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::page_of;
 use crate::rest::ask::{Ask, rows};
-use crate::rest::operation::{Good, Method, Operation, PAGE, shape};
+use crate::rest::operation::{Good, Method, Operation, PAGE, or_null, shape};
 use crate::rest::problem::details::{bad_points, no_such};
 use crate::rest::problem::{Kind, Refusal};
 use crate::rest::reply::Reply;
@@ -49,15 +49,15 @@ struct Policy {
     without_spam_scanner: OnSilence,
     /// From so many points of the spam scanner on a letter goes to the junk folder, 0.01 to 1000; null: never because of them.
     #[serde(deserialize_with = "Option::deserialize")]
-    #[schemars(required)]
+    #[schemars(required, schema_with = "or_null::<f64>")]
     junk: Option<f64>,
     /// From so many points on it lies in quarantine for seven days, from where its recipient may release it.
     #[serde(deserialize_with = "Option::deserialize")]
-    #[schemars(required)]
+    #[schemars(required, schema_with = "or_null::<f64>")]
     quarantine: Option<f64>,
     /// From so many points on it is deleted.
     #[serde(deserialize_with = "Option::deserialize")]
-    #[schemars(required)]
+    #[schemars(required, schema_with = "or_null::<f64>")]
     delete: Option<f64>,
     /// Recipients are told of a letter with a virus that they do not get.
     tell_recipients: bool,

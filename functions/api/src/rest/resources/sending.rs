@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::rest::ask::id_in;
-use crate::rest::operation::{Good, Method, Operation, shape};
+use crate::rest::operation::{Good, Method, Operation, or_null, shape};
 use crate::rest::problem::details::{bad_frequency, named_twice};
 use crate::rest::problem::{Kind, Refusal};
 use crate::rest::reply::Reply;
@@ -46,7 +46,7 @@ pub(crate) struct LimitOf {
     of: Target,
     /// How often; null: as often as he likes, whatever is said of others.
     #[serde(deserialize_with = "Option::deserialize")]
-    #[schemars(required)]
+    #[schemars(required, schema_with = "or_null::<Limit>")]
     limit: Option<Limit>,
 }
 
