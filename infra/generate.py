@@ -38,6 +38,7 @@ PARTS = {
     "functions": functions.functions,
     "receiving": receiving.receiving,
     "adapter_ingress": adapter.ingress,
+    "adapter_doors": adapter.some_ingress,
     "adapter_role": adapter.role,
     "adapter_command": adapter.command,
     "adapter_ports": adapter.ports,

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from . import permissions
-from .block import NOTHING, choice, ref, sub
+from .block import NOTHING, attribute, choice, ref, sub
 from .functions import document
 
 
@@ -19,10 +19,6 @@ class Door:
     #: What it is there for: `Sends`, `OnlyReceives`, or always.
     condition: str | None = None
 
-    def where(self, value: object) -> object:
-        """The value, where there is such a door."""
-        return choice(self.condition, value, NOTHING) if self.condition else value
-
 
 #: A service takes five target groups. Where members send, those who read go by TLS from the beginning (RFC 8314 section 3).
 DOORS = [
@@ -37,22 +33,28 @@ DOORS = [
 
 
 def ingress(_facts: dict) -> list:
-    return [
-        door.where(
-            {
-                "IpProtocol": "tcp",
-                "FromPort": door.port,
-                "ToPort": door.port,
-                "CidrIp": "0.0.0.0/0",
-                "Description": door.name,
-            }
-        )
+    return [opened(door) for door in DOORS if not door.condition]
+
+
+def opened(door: Door) -> dict:
+    return {"IpProtocol": "tcp", "FromPort": door.port, "ToPort": door.port, "CidrIp": "0.0.0.0/0", "Description": door.name}
+
+
+def some_ingress(_facts: dict) -> dict:
+    """Doors that are not always there."""
+    return {
+        f"{door.name}Door": {
+            "Type": "AWS::EC2::SecurityGroupIngress",
+            "Condition": "Adapter" + door.condition,
+            "Properties": {"GroupId": attribute("AdapterDoors.GroupId"), **opened(door)},
+        }
         for door in DOORS
-    ]
+        if door.condition
+    }
 
 
 def ports(_facts: dict) -> list:
-    return [door.where({"ContainerPort": door.port, "Protocol": "tcp"}) for door in DOORS]
+    return [{"ContainerPort": door.port, "Protocol": "tcp"} for door in DOORS]
 
 
 def command(_facts: dict) -> list:
@@ -81,27 +83,27 @@ def environment(facts: dict) -> list:
         "PENNYPOST_LOG": "info",
         **listen,
         "PENNYPOST_HTTP": "0.0.0.0:2080",
+        # What opens the keys by which letters are signed. Empty is as good as not there.
+        "PENNYPOST_SEALING_KEYS": ref("SealingKeys"),
+        "PENNYPOST_SMART_HOST": ref("SmartHost"),
         **queues,
     }
-    found = [{"Name": name, "Value": value} for name, value in variables.items()]
-    # What opens the keys by which letters are signed.
-    found.append(choice("HasSealingKeys", {"Name": "PENNYPOST_SEALING_KEYS", "Value": ref("SealingKeys")}, NOTHING))
-    found.append(choice("HasSmartHost", {"Name": "PENNYPOST_SMART_HOST", "Value": ref("SmartHost")}, NOTHING))
-    return found
+    return [{"Name": name, "Value": value} for name, value in variables.items()]
 
 
 def secrets(_facts: dict) -> object:
     """What the image's entry point puts into files."""
 
-    def of(condition: str, arn: str, keys: dict[str, str]) -> list:
-        return [
-            choice(condition, {"Name": name, "ValueFrom": sub("${" + arn + "}:" + key + "::")}, NOTHING)
-            for name, key in keys.items()
-        ]
+    def of(arn: str, keys: dict[str, str]) -> list:
+        return [{"Name": name, "ValueFrom": sub("${" + arn + "}:" + key + "::")} for name, key in keys.items()]
 
-    certificate = {"PENNYPOST_TLS_CERTIFICATE": "certificate", "PENNYPOST_TLS_KEY": "key"}
-    login = {"PENNYPOST_SMART_HOST_USER": "user", "PENNYPOST_SMART_HOST_PASSWORD": "password"}
-    return [*of("HasCertificate", "TlsSecretArn", certificate), *of("HasSmartHostLogin", "SmartHostSecretArn", login)]
+    certificate = of("TlsSecretArn", {"PENNYPOST_TLS_CERTIFICATE": "certificate", "PENNYPOST_TLS_KEY": "key"})
+    login = of("SmartHostSecretArn", {"PENNYPOST_SMART_HOST_USER": "user", "PENNYPOST_SMART_HOST_PASSWORD": "password"})
+    return choice(
+        "HasCertificate",
+        choice("HasSmartHostLogin", certificate + login, certificate),
+        choice("HasSmartHostLogin", login, NOTHING),
+    )
 
 
 def role(facts: dict) -> dict:
@@ -118,11 +120,15 @@ def depends(_facts: dict) -> list:
     return ["DefaultRoute", *(f"{door.name}Listener" for door in DOORS)]
 
 
-def targets(_facts: dict) -> list:
-    return [
-        door.where({"ContainerName": "adapter", "ContainerPort": door.port, "TargetGroupArn": ref(f"{door.name}Targets")})
-        for door in DOORS
-    ]
+def targets(_facts: dict) -> object:
+    def where(condition: str) -> list:
+        return [
+            {"ContainerName": "adapter", "ContainerPort": door.port, "TargetGroupArn": ref(f"{door.name}Targets")}
+            for door in DOORS
+            if door.condition in (None, condition)
+        ]
+
+    return choice("Sends", where("Sends"), where("OnlyReceives"))
 
 
 def balancer_ports(_facts: dict) -> dict:
