@@ -20,7 +20,9 @@ use pennypost_fold::{Draft, DraftError, Row, State, name};
 use pennypost_mailstore::{ChangeError, Incoming, Mailstore, Prepared, StoreError};
 use pennypost_model::journal::{Actor, DeleteReason};
 use pennypost_model::message::BlobRef;
-use pennypost_model::{AccountId, AccountKey, FlagSet, MailboxId, MailboxRole, Rid, Seq, Uid, UidSet};
+use pennypost_model::{
+    AccountId, AccountKey, FlagSet, MailboxId, MailboxRole, Rid, Seq, Timestamp, Uid, UidSet,
+};
 use pennypost_ports::{Consistency, Control, PortError, PortResult};
 
 use crate::hints::{Hint, write_hints};
@@ -72,6 +74,27 @@ impl KeptMail {
             }
         }
         keep_newest(&mut rows, limit);
+        self.seen(account, &rows).await
+    }
+
+    async fn junk_cards(
+        &self,
+        account: AccountKey,
+        (after, until): (Timestamp, Timestamp),
+        limit: usize,
+    ) -> Result<(Vec<SeenLetter>, usize), StoreError> {
+        let state = self.store.load(account, Consistency::Strong).await?;
+        let junk = state.mailboxes().filter(|mailbox| mailbox.role == Some(MailboxRole::Junk));
+        let all = junk.flat_map(|mailbox| mailbox.rows.iter().map(|row| (mailbox.name.as_str(), *row)));
+        let mut rows: Vec<(&str, Row)> =
+            all.filter(|(_, row)| row.internal_date > after && row.internal_date <= until).collect();
+        let count = rows.len();
+        keep_newest(&mut rows, limit);
+        Ok((self.seen(account, &rows).await?, count))
+    }
+
+    /// Letters with their cards; one whose card is gone is left out.
+    async fn seen(&self, account: AccountKey, rows: &[(&str, Row)]) -> Result<Vec<SeenLetter>, StoreError> {
         let origins: Vec<Rid> = rows.iter().map(|(_, row)| row.origin).collect();
         let cards = self.store.cards(account, &origins).await?;
         let seen = |(mailbox, row): &(&str, Row)| {
@@ -451,6 +474,15 @@ impl Mail for KeptMail {
 
     async fn newest_letters(&self, account: AccountKey, limit: usize) -> PortResult<Vec<SeenLetter>> {
         self.newest_cards(account, limit).await.map_err(port_error)
+    }
+
+    async fn junk_letters(
+        &self,
+        account: AccountKey,
+        times: (Timestamp, Timestamp),
+        limit: usize,
+    ) -> PortResult<(Vec<SeenLetter>, usize)> {
+        self.junk_cards(account, times, limit).await.map_err(port_error)
     }
 }
 

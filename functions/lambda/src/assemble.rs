@@ -26,8 +26,8 @@ use pennypost_runtime_lambda::QueueFunction;
 use pennypost_schedule::Schedule;
 use pennypost_sealing::{BadKeys, Keyring};
 
-use crate::lighten::Spool;
 use crate::environment::is_sending;
+use crate::lighten::Spool;
 use crate::{Environment, FunctionError, Ports, TickFunction};
 
 /// The servers of DNS that are asked instead of the machine's.

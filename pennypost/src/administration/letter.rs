@@ -273,6 +273,15 @@ mod tests {
             self.mail.letters_after(account, letters, deed).await
         }
 
+        async fn junk_letters(
+            &self,
+            account: AccountKey,
+            times: (Timestamp, Timestamp),
+            limit: usize,
+        ) -> PortResult<(Vec<SeenLetter>, usize)> {
+            self.mail.junk_letters(account, times, limit).await
+        }
+
         async fn counts(&self, account: AccountKey) -> PortResult<Vec<MailboxCount>> {
             self.mail.counts(account).await
         }

@@ -2,10 +2,11 @@
 
 use clap::Subcommand;
 use pennypost_admin::{HeldLetter, HeldState};
-use pennypost_directory::Page;
+use pennypost_directory::{DigestWish, Page};
 use pennypost_model::{EventId, TenantId};
 use serde_json::{Value, json};
 
+use super::sign_in::Switch;
 use super::{OPERATOR, refused, tenant};
 use crate::office::Office;
 use crate::print::{Output, time};
@@ -49,9 +50,11 @@ pub enum QuarantineCommand {
         /// The id of the letter
         letter: EventId,
     },
-    /// Say whether an account is told once a day of suspected spam in quarantine; shows what holds, if nothing is said
+    /// Say whether an account is told once a day of suspected spam in quarantine, and of what went to Junk; shows what holds, if
+    /// nothing is said
     #[command(after_help = "Examples:
   pennypost quarantine digest ann@example.com --on
+  pennypost quarantine digest ann@example.com --junk on      for who fetches by POP3
   pennypost quarantine digest ann@example.com")]
     Digest {
         /// The address of the account
@@ -62,6 +65,9 @@ pub enum QuarantineCommand {
         /// It is not told
         #[arg(long)]
         off: bool,
+        /// Whether it is told of what went to Junk
+        #[arg(long, value_name = "WHETHER")]
+        junk: Option<Switch>,
     },
     /// Delete a letter from quarantine
     #[command(
@@ -115,17 +121,24 @@ pub async fn run(
             let held = administration.release_quarantined(&OPERATOR, key, *letter).await.map_err(told)?;
             Ok(output.result(&say!(text, "quarantine-released", address = address), &document(&held))?)
         }
-        QuarantineCommand::Digest { address, on, off } => {
+        QuarantineCommand::Digest { address, on, off, junk } => {
             let key = office.account(address, text).await?.key;
-            if *on || *off {
-                administration.change_quarantine_digest(&OPERATOR, key, *on).await.map_err(told)?;
+            let before = administration.quarantine_digest(&OPERATOR, key).await.map_err(told)?;
+            let quarantine = if *on || *off { *on } else { before.quarantine };
+            let wish = DigestWish { quarantine, junk: junk.map_or(before.junk, |junk| junk == Switch::On) };
+            if wish != before {
+                administration.change_quarantine_digest(&OPERATOR, key, wish).await.map_err(told)?;
             }
-            let enabled = administration.quarantine_digest(&OPERATOR, key).await.map_err(told)?;
-            let sentence = match enabled {
+            let DigestWish { quarantine: enabled, junk } = wish;
+            let quarantine = match enabled {
                 true => say!(text, "quarantine-digest-on", address = address),
                 false => say!(text, "quarantine-digest-off", address = address),
             };
-            Ok(output.result(&sentence, &json!({ "address": address, "enabled": enabled }))?)
+            let sentence = match junk {
+                true => format!("{quarantine}\n{}", say!(text, "quarantine-digest-junk", address = address)),
+                false => quarantine,
+            };
+            Ok(output.result(&sentence, &json!({ "address": address, "enabled": enabled, "junk": junk }))?)
         }
         QuarantineCommand::Delete { address, letter } => {
             let key = office.account(address, text).await?.key;

@@ -1,5 +1,5 @@
 //! Once a day members who want it are told what suspected spam lies in quarantine for them, each letter once, with a link that
-//! releases it (RCV-11). If the process dies while a summary is written it is written once more, under the same id, and comes once.
+//! releases it (RCV-11), and what went to Junk, which POP3 does not fetch (RCV-12). If the process dies while a summary is written it is written once more, under the same id, and comes once.
 //!
 //! A link holds tenant, account, letter and the time until which it is good, sealed: nobody can make one who has not the keys of the installation, and it opens
 //! nothing else. Looking at it does nothing, since programs open links in letters on their own: it is a page with a button. Letters with a
@@ -9,7 +9,7 @@ use std::net::IpAddr;
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use pennypost_directory::{Account, MailAddress, Page, QuarantineTold};
+use pennypost_directory::{Account, DigestWish, MailAddress, Page, QuarantineTold};
 use pennypost_model::codec::{Versioned, decode, encode};
 use pennypost_model::scan::HeldFor;
 use pennypost_model::{AccountKey, EventId, TenantId, Timestamp};
@@ -21,6 +21,7 @@ use serde_json::json;
 
 use crate::action::Action;
 use crate::call::{About, Call};
+use crate::mail::SeenLetter;
 use crate::notices::{Notice, NoticePlace, NoticeSent, both};
 use crate::operations::{By, Entry, Origin, Outcome};
 use crate::{AdminError, Administration};
@@ -31,12 +32,47 @@ const PAGE: usize = 200;
 const MOST_TOLD: usize = 100;
 /// What is younger is not told yet: what others write at the same time may be seen a little later, and their clocks differ.
 const SETTLED_MS: i64 = 600_000;
+/// What came longer ago is not told by the first summary of Junk.
+const DAY_MS: i64 = 86_400_000;
 /// What the ids of summaries have beside the time and the account.
 const ID_BASE: u128 = 0xd16e57 << 56;
 /// For which place links are sealed.
 const SEALED_FOR: &str = "quarantine-release";
 /// Bytes of a link's last part at most.
 const MAX_LINK: usize = 1_024;
+
+/// What there is to tell.
+#[derive(Default)]
+struct News {
+    /// In quarantine.
+    kept: Vec<HeldLetter>,
+    /// In Junk: the newest, and how many there are.
+    junk: Vec<SeenLetter>,
+    all_junk: usize,
+}
+
+impl News {
+    const fn is_none(&self) -> bool {
+        self.kept.is_empty() && self.all_junk == 0
+    }
+}
+
+/// What a summary says of Junk.
+fn junk(address: &str, news: &News) -> String {
+    let count = news.all_junk;
+    let mut text = both(|text| say!(text, "digest-junk-head", address = address, count = count), "\n\n");
+    text.push('\n');
+    for letter in &news.junk {
+        let (from, subject) = (plain(&letter.card.from.address, 320), plain(&letter.card.subject, 200));
+        text.push_str(&format!("\n{}  {from}\n  {subject}\n", letter.time.rfc5322()));
+    }
+    if count > news.junk.len() {
+        let more = count - news.junk.len();
+        text.push('\n');
+        text.push_str(&both(|text| say!(text, "digest-more", more = more), "\n"));
+    }
+    text
+}
 
 /// What a link releases.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,17 +87,17 @@ impl Versioned for Link {
 }
 
 impl Administration {
-    /// Does an account want a summary of what lies in quarantine for it?
+    /// Of what an account wants a summary.
     ///
     /// # Errors
     /// [`AdminError`].
     #[pennypost_ports::compiled_here]
-    pub async fn quarantine_digest(&self, call: &Call, key: AccountKey) -> Result<bool, AdminError> {
+    pub async fn quarantine_digest(&self, call: &Call, key: AccountKey) -> Result<DigestWish, AdminError> {
         self.seen(call, Action::QuarantineRead, key).await?;
         Ok(self.directory.wants_quarantine_digest(key).await?)
     }
 
-    /// Says that it wants one, or no more.
+    /// Says of what it wants one.
     ///
     /// # Errors
     /// [`AdminError`].
@@ -70,17 +106,18 @@ impl Administration {
         &self,
         call: &Call,
         key: AccountKey,
-        wanted: bool,
+        wish: DigestWish,
     ) -> Result<(), AdminError> {
         let object = key.account.to_string();
         let about = About::new(Some(key.tenant), Action::QuarantineDigest, &object);
         let account = self.permitted(call, &about, key).await?;
         let address = account.address.to_string();
-        let about = About { object: &address, ..about }.to(json!({ "enabled": wanted }));
-        self.act(call, &about, self.directory.want_quarantine_digest(key, wanted)).await
+        let said = json!({ "enabled": wish.quarantine, "junk": wish.junk });
+        let about = About { object: &address, ..about }.to(said);
+        self.act(call, &about, self.directory.want_quarantine_digest(key, wish)).await
     }
 
-    /// Tells those who want it what has come into quarantine for them since they were told last; how many were told. What is
+    /// Tells those who want it what has come into quarantine for them, or into Junk, since they were told last; how many were told. What is
     /// younger than [`SETTLED_MS`] is told next time. Whose items are damaged is in nobody else's way.
     ///
     /// # Errors
@@ -90,8 +127,8 @@ impl Administration {
         let (mut told, mut page) = (0, Page { after: None, limit: PAGE });
         loop {
             let listed = self.directory.quarantine_digests(tenant, &page).await?;
-            for (key, before) in listed.items {
-                match self.send_quarantine_digest(key, before).await {
+            for (key, wish, before) in listed.items {
+                match self.send_quarantine_digest(key, wish, before).await {
                     Ok(is_told) => told += usize::from(is_told),
                     Err(error) if error.is_temporary() => return Err(error),
                     Err(error) => tracing::warn!(account = %key, %error, "a summary did not go"),
@@ -107,6 +144,7 @@ impl Administration {
     async fn send_quarantine_digest(
         &self,
         key: AccountKey,
+        wish: DigestWish,
         before: QuarantineTold,
     ) -> Result<bool, AdminError> {
         let now = self.clock.now();
@@ -115,26 +153,30 @@ impl Administration {
         };
         // One that is perhaps written already is written once more, of the same time.
         let until = before.telling.unwrap_or(now.plus_millis(-SETTLED_MS));
-        let (mut news, mut page) = (Vec::new(), Page { after: None, limit: PAGE });
-        loop {
+        let (mut news, mut page) = (News::default(), Page { after: None, limit: PAGE });
+        if let Some(mail) = self.mail.as_ref().filter(|_| wish.junk) {
+            let since = before.told.unwrap_or(until.plus_millis(-DAY_MS));
+            (news.junk, news.all_junk) = mail.junk_letters(key, (since, until), MOST_TOLD).await?;
+        }
+        while wish.quarantine {
             let found = self.account_quarantine(&Call::of_operator(), key, &page).await?;
             let is_news = |held: &HeldLetter| {
                 let is_spam = held.held_for == HeldFor::Spam && held.state == HeldState::Held;
                 is_spam && held.kept <= until && before.told.is_none_or(|told| held.kept > told)
             };
-            news.extend(found.items.into_iter().filter(is_news));
+            news.kept.extend(found.items.into_iter().filter(is_news));
             page.after = found.next;
             if page.after.is_none() {
                 break;
             }
         }
-        if news.is_empty() && before.telling.is_none() {
+        if news.is_none() && before.telling.is_none() {
             return Ok(false);
         }
         if !self.directory.begin_quarantine_digest(key, before, until).await? {
             return Ok(false);
         }
-        let is_told = !news.is_empty() && self.write_digest(&account, until, &news).await?;
+        let is_told = !news.is_none() && self.write_digest(&account, until, &news).await?;
         self.directory.end_quarantine_digest(key, before, until).await?;
         Ok(is_told)
     }
@@ -144,11 +186,21 @@ impl Administration {
         &self,
         account: &Account,
         until: Timestamp,
-        news: &[HeldLetter],
+        news: &News,
     ) -> Result<bool, AdminError> {
         let (key, to) = (account.key, account.address.to_string());
         let id = EventId::from_parts(until, ID_BASE | u128::from(key.account.0));
-        let (subject, text) = self.digest(&account.address, news).await?;
+        let (subject, mut text) = match news.kept.len() {
+            0 => {
+                let subject = both(|text| say!(text, "digest-junk-subject", count = news.all_junk), " / ");
+                (subject, String::new())
+            }
+            _ => self.digest(&account.address, &news.kept).await?,
+        };
+        if news.all_junk > 0 {
+            text.push_str(if text.is_empty() { "" } else { "\n\n" });
+            text.push_str(&junk(&to, news));
+        }
         let domain = to.rsplit('@').next().unwrap_or_default();
         let place = NoticePlace::Mailbox(key);
         let notice = Notice { domain, to: &to, place, subject: &subject, text: &text };

@@ -60,6 +60,15 @@ pub trait Mail: Send + Sync {
     /// The newest letters that came to an account, wherever they lie now but in Sent, Drafts and Junk: so many at most, the
     /// newest first, with what lists show of them.
     async fn newest_letters(&self, account: AccountKey, limit: usize) -> PortResult<Vec<SeenLetter>>;
+
+    /// The letters in Junk that came after the first time and not after the second, the newest first: so many of them, and how many
+    /// there are. Changes nothing.
+    async fn junk_letters(
+        &self,
+        account: AccountKey,
+        times: (Timestamp, Timestamp),
+        limit: usize,
+    ) -> PortResult<(Vec<SeenLetter>, usize)>;
 }
 
 /// What came of doing something to letters.

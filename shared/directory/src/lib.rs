@@ -200,7 +200,7 @@ pub use plan::{
     Capacities, Function, LONG_LOG_DAYS, Limits, NoFunction, Payment, Plan, Untried, Verification,
 };
 pub use provisioned::{Provided, ProvidedKind, Provisioned};
-pub use quarantine_digest::QuarantineTold;
+pub use quarantine_digest::{DigestWish, QuarantineTold};
 pub use recovery::{
     RECOVERY_CODE_MINUTES, RECOVERY_MINUTES, Recovery, RecoveryAddress, RecoveryLetter, RecoveryPlace,
 };

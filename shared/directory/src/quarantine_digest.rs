@@ -1,10 +1,10 @@
-//! Who wants a summary of what lies in quarantine for him, once a day (RCV-11).
+//! Who wants a summary of what lies in quarantine for him, once a day (RCV-11), and of what went to Junk (RCV-12).
 //!
 //! Owns the control items `T/quarantine-digests`, `A`: whether it is wanted, of what came there up to when it was told, and up to when a summary
 //! tells that is being written. That is said before the summary goes, which has an id made of it: who dies in between writes it once more, and it comes
 //! once; and only behind it does it count as told.
 
-use pennypost_model::codec::Versioned;
+use pennypost_model::codec::{self, CodecError, Versioned};
 use pennypost_model::{AccountKey, TenantId, Timestamp};
 use pennypost_ports::{Consistency, ControlKey, Expected};
 use serde::{Deserialize, Serialize};
@@ -17,6 +17,28 @@ struct DigestItem {
     wanted: bool,
     told: Option<Timestamp>,
     telling: Option<Timestamp>,
+    junk: bool,
+}
+
+impl DigestItem {
+    const fn wish(&self) -> DigestWish {
+        DigestWish { quarantine: self.wanted, junk: self.junk }
+    }
+}
+
+/// What an account is told of once a day.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct DigestWish {
+    /// Suspected spam that has come into quarantine.
+    pub quarantine: bool,
+    /// What went to Junk: for who fetches by POP3, and does not see it.
+    pub junk: bool,
+}
+
+impl DigestWish {
+    const fn is_any(self) -> bool {
+        self.quarantine || self.junk
+    }
 }
 
 /// What an account was told of what lies in quarantine for it.
@@ -30,6 +52,19 @@ pub struct QuarantineTold {
 
 impl Versioned for DigestItem {
     const KIND: &'static str = "digest of the quarantine";
+    const VERSION: u8 = 2;
+
+    /// Programs that know of the quarantine alone read what they know: what they don't stands behind it.
+    fn version(&self) -> u8 {
+        1
+    }
+
+    fn upgrade(found: u8, body: &[u8]) -> Result<DigestItem, CodecError> {
+        match found {
+            1 => codec::decode_without_last(Self::KIND, body),
+            _ => Err(CodecError::Version { kind: Self::KIND, found, known: Self::VERSION }),
+        }
+    }
 }
 
 fn partition(tenant: TenantId) -> String {
@@ -41,29 +76,33 @@ fn digest_key(key: AccountKey) -> ControlKey {
 }
 
 impl Directory {
-    /// Does the account want a summary of what lies in quarantine for it?
+    /// Of what the account wants a summary.
     ///
     /// # Errors
     /// The port's.
     #[pennypost_ports::compiled_here]
-    pub async fn wants_quarantine_digest(&self, key: AccountKey) -> Result<bool, DirectoryError> {
+    pub async fn wants_quarantine_digest(&self, key: AccountKey) -> Result<DigestWish, DirectoryError> {
         let held = self.read::<DigestItem>(&digest_key(key), Consistency::Strong).await?;
-        Ok(held.is_some_and(|held| held.value.wanted))
+        Ok(held.map(|held| held.value.wish()).unwrap_or_default())
     }
 
-    /// Says that it wants one, or no more.
+    /// Says of what it wants one.
     ///
     /// # Errors
     /// [`DirectoryError::Contended`], or the port's.
     #[pennypost_ports::compiled_here]
-    pub async fn want_quarantine_digest(&self, key: AccountKey, wanted: bool) -> Result<(), DirectoryError> {
+    pub async fn want_quarantine_digest(
+        &self,
+        key: AccountKey,
+        wish: DigestWish,
+    ) -> Result<(), DirectoryError> {
         for _ in 0..MAX_ATTEMPTS {
             let held = self.read::<DigestItem>(&digest_key(key), Consistency::Strong).await?;
             let (item, expected) = match held {
                 Some(held) => (held.value, Expected::Version(held.version)),
                 None => (DigestItem::default(), Expected::Absent),
             };
-            let said = DigestItem { wanted, ..item };
+            let said = DigestItem { wanted: wish.quarantine, junk: wish.junk, ..item };
             if said == item || self.write(&digest_key(key), &said, expected).await?.is_some() {
                 return Ok(());
             }
@@ -71,7 +110,7 @@ impl Directory {
         Err(DirectoryError::Contended)
     }
 
-    /// Accounts of a page that want one, each with what it was told of.
+    /// Accounts of a page that want one, each with of what, and what it was told of.
     ///
     /// # Errors
     /// The port's.
@@ -80,13 +119,13 @@ impl Directory {
         &self,
         tenant: TenantId,
         page: &Page,
-    ) -> Result<Listed<(AccountKey, QuarantineTold)>, DirectoryError> {
+    ) -> Result<Listed<(AccountKey, DigestWish, QuarantineTold)>, DirectoryError> {
         let listed = self.list::<DigestItem>(&partition(tenant), "", page).await?;
-        let wanted = listed.items.into_iter().filter(|(_, item)| item.wanted);
+        let wanted = listed.items.into_iter().filter(|(_, item)| item.wish().is_any());
         let named = wanted.filter_map(|(sort, item)| {
             let account = sort.parse().ok()?;
             let DigestItem { told, telling, .. } = item;
-            Some((AccountKey { tenant, account }, QuarantineTold { told, telling }))
+            Some((AccountKey { tenant, account }, item.wish(), QuarantineTold { told, telling }))
         });
         Ok(Listed { items: named.collect(), next: listed.next })
     }
@@ -101,11 +140,11 @@ impl Directory {
         let Some(held) = self.read::<DigestItem>(&digest_key(key), Consistency::Strong).await? else {
             return Ok(false);
         };
-        let DigestItem { wanted, told, telling } = held.value;
-        if !wanted || (QuarantineTold { told, telling }) != before {
+        let DigestItem { told, telling, .. } = held.value;
+        if !held.value.wish().is_any() || (QuarantineTold { told, telling }) != before {
             return Ok(false);
         }
-        let item = DigestItem { wanted, told: now.told, telling: now.telling };
+        let item = DigestItem { told: now.told, telling: now.telling, ..held.value };
         Ok(self.write(&digest_key(key), &item, Expected::Version(held.version)).await?.is_some())
     }
 

@@ -569,10 +569,7 @@ mod tests {
             Stages::of(&[Stage::InboundParse, Stage::PolicyFilter, Stage::Deliver, Stage::Notify])
         );
         assert_eq!((inbound.journal, inbound.control), (Access::ReadWrite, Access::ReadWrite));
-        assert_eq!(
-            inbound.sends,
-            Stages::of(&[Stage::InboundParse, Stage::Housekeep, Stage::SendRemote])
-        );
+        assert_eq!(inbound.sends, Stages::of(&[Stage::InboundParse, Stage::Housekeep, Stage::SendRemote]));
         assert!(inbound.wakes && !inbound.dead_letters && inbound.objects.list == Kinds::NONE);
         assert!(inbound.objects.write.has(Kind::Pack) && !inbound.objects.read.has(Kind::Pack));
     }
@@ -600,10 +597,7 @@ mod tests {
         );
         assert_eq!(unfused[1].journal, Access::None);
         let partly = of_queue(Stage::InboundParse, &Fusing::of([Stage::PolicyFilter]));
-        assert_eq!(
-            partly.sends,
-            Stages::of(&[Stage::InboundParse, Stage::Deliver, Stage::SendRemote])
-        );
+        assert_eq!(partly.sends, Stages::of(&[Stage::InboundParse, Stage::Deliver, Stage::SendRemote]));
         assert_eq!((partly.control, partly.journal), (Access::ReadWrite, Access::None));
     }
 

@@ -6,10 +6,12 @@ use axum::body::Body;
 use axum::http::Request;
 use pennypost_admin::Permissions;
 use pennypost_mailstore::compress::decompress;
-use pennypost_model::codec;
+use pennypost_mailstore::{Incoming, Mailroom};
 use pennypost_model::event::{Body as Stored, Event, Stage};
+use pennypost_model::journal::Actor;
 use pennypost_model::scan::HeldFor;
-use pennypost_ports::{Clock, Ids, RandomIds};
+use pennypost_model::{FlagSet, MailboxId, Timestamp, codec};
+use pennypost_ports::{Clock, Consistency, Ids, RandomIds};
 use serde_json::{Value, json};
 
 use crate::support::{Answer, Office, Tenant, permissions};
@@ -195,7 +197,7 @@ async fn a_summary_that_was_begun_is_written_again_and_tells_of_the_same_time() 
     let until = office.clock.now();
     let page = pennypost_directory::Page { after: None, limit: 10 };
     let wanted = administration.directory().quarantine_digests(home.id, &page).await.expect("listed");
-    let [(key, told)] = wanted.items[..] else { panic!("one wants it") };
+    let [(key, _, told)] = wanted.items[..] else { panic!("one wants it") };
     let begun = administration.directory().begin_quarantine_digest(key, told, until).await;
     assert_eq!((key, begun), (home.member, Ok(true)));
     office.clock.put_forward(60_000);
@@ -221,9 +223,12 @@ async fn a_summary_tells_once_of_each_letter_and_its_links_release() {
     let path = format!("/tenants/{}/accounts/{}/quarantine-digest", home.id, home.member.account);
     let administration = &office.administration;
     assert_eq!(administration.send_quarantine_digests(home.id).await, Ok(0));
-    assert_eq!(office.ask(&it.session, "GET", &path, None).await.json(), json!({ "enabled": false }));
+    assert_eq!(
+        office.ask(&it.session, "GET", &path, None).await.json(),
+        json!({ "enabled": false, "junk": false })
+    );
     let said = office.ask(&it.session, "PUT", &path, Some(&json!({ "enabled": true }))).await;
-    assert_eq!((said.status.as_u16(), said.json()), (200, json!({ "enabled": true })));
+    assert_eq!((said.status.as_u16(), said.json()), (200, json!({ "enabled": true, "junk": false })));
     assert_eq!(administration.send_quarantine_digests(home.id).await, Ok(0), "it has only just come");
     office.clock.put_forward(600_000);
     assert_eq!(administration.send_quarantine_digests(home.id).await, Ok(1));
@@ -264,4 +269,48 @@ async fn a_summary_tells_once_of_each_letter_and_its_links_release() {
     office.clock.put_forward(8 * 86_400_000);
     assert_eq!(page(office, "GET", link).await.status.as_u16(), 404);
     assert_eq!(administration.look_after_quarantine(home.id).await, Ok(2));
+}
+
+/// Feature RCV-12: a member who fetches by POP3 is told once a day by a letter what went to Junk, if he wants it; by commands, too
+#[tokio::test(flavor = "multi_thread")]
+async fn who_fetches_by_pop3_is_told_what_went_to_junk() {
+    let it = Bench::open().await;
+    let (home, office, administration) = (&it.home, &it.office, &it.office.administration);
+    Mailroom::new(office.store.clone()).account(home.member).await.expect("a journal");
+    let put = async |subject: &str, time: Timestamp| {
+        let raw = format!("From: Foe <foe@spam.example>\r\nSubject: {subject}\r\n\r\nhello\r\n");
+        let letter = Incoming::prepare(raw.as_bytes(), RandomIds.event(time), FlagSet::default(), time)
+            .expect("prepares");
+        let state = office.store.load(home.member, Consistency::Strong).await.expect("state");
+        let (junk, letters) = (MailboxId::JUNK, [letter]);
+        let storing = office.store.store(home.member, state, &Actor::Delivery, junk, &letters, |_| Ok(()));
+        storing.await.expect("stores");
+    };
+    let path = format!("/tenants/{}/accounts/{}/quarantine-digest", home.id, home.member.account);
+    put("Long ago", office.clock.now().plus_millis(-2 * 86_400_000)).await;
+    for number in 0..101 {
+        put(&format!("Win {number}."), office.clock.now()).await;
+    }
+    let said = json!({ "enabled": false, "junk": true });
+    assert_eq!(office.ask(&it.session, "PUT", &path, Some(&said)).await.json(), said);
+    assert_eq!(administration.send_quarantine_digests(home.id).await, Ok(0), "they have only just come");
+    office.clock.put_forward(600_000);
+    assert_eq!(administration.send_quarantine_digests(home.id).await, Ok(1));
+    assert_eq!(administration.send_quarantine_digests(home.id).await, Ok(0), "each letter once");
+    let summaries = office.letters().await;
+    let [(to, body)] = &summaries[..] else { panic!("{summaries:?}") };
+    assert_eq!(to, &[format!("member@{}", home.domain)]);
+    assert!(body.contains("Win 100.") && body.contains("foe@spam.example"), "{body}");
+    assert!(body.contains("And 1 more.") && !body.contains("Win 0."), "{body}");
+    assert!(!body.contains("Long ago") && !body.contains("Invoice 4711") && body.contains("POP3"), "{body}");
+    // Both in one letter, for who wants both.
+    let said = json!({ "enabled": true, "junk": true });
+    assert_eq!(office.ask(&it.session, "PUT", &path, Some(&said)).await.status, 200);
+    put("One more", office.clock.now()).await;
+    office.quarantine(home.member, RandomIds.event(office.clock.now()), HeldFor::Spam).await;
+    office.clock.put_forward(600_000);
+    assert_eq!(administration.send_quarantine_digests(home.id).await, Ok(1));
+    let summaries = office.letters().await;
+    let [(_, body)] = &summaries[..] else { panic!("{summaries:?}") };
+    assert!(body.contains("One more") && body.contains("Invoice 4711") && !body.contains("Win"), "{body}");
 }

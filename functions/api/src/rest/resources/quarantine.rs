@@ -1,6 +1,7 @@
 //! What is done with what scanners find, and what lies in quarantine because of it.
 
 use pennypost_admin::{Action, HeldLetter, ScanPolicy, Unanswered, VirusAction};
+use pennypost_directory::DigestWish;
 use pennypost_model::EventId;
 use pennypost_model::scan::Points;
 use schemars::JsonSchema;
@@ -120,6 +121,15 @@ fn meant(policy: &Policy) -> Result<ScanPolicy, Refusal> {
 struct Digest {
     /// A letter tells once a day which suspected spam has come into quarantine, with a link for each that releases it.
     enabled: bool,
+    /// It tells what went to the junk folder, too: for who fetches mail by POP3 and does not see that folder.
+    #[serde(default)]
+    junk: bool,
+}
+
+impl Digest {
+    const fn of(wish: DigestWish) -> Digest {
+        Digest { enabled: wish.quarantine, junk: wish.junk }
+    }
 }
 
 /// A letter in quarantine.
@@ -250,8 +260,8 @@ pub(super) const OPERATIONS: &[Operation] = &[
         Good::one(shape::<Digest>),
         |ask| {
             Box::pin(async move {
-                let enabled = ask.administration.quarantine_digest(&ask.call, ask.account()?).await?;
-                Ok(Reply::tagged(&Digest { enabled }))
+                let wish = ask.administration.quarantine_digest(&ask.call, ask.account()?).await?;
+                Ok(Reply::tagged(&Digest::of(wish)))
             })
         },
     ),
@@ -263,9 +273,10 @@ pub(super) const OPERATIONS: &[Operation] = &[
         |ask| {
             Box::pin(async move {
                 let (key, digest): (_, Digest) = (ask.account()?, ask.body()?);
-                let enabled = ask.administration.quarantine_digest(&ask.call, key).await?;
-                ask.must_match(&Digest { enabled })?;
-                ask.administration.change_quarantine_digest(&ask.call, key, digest.enabled).await?;
+                let wish = ask.administration.quarantine_digest(&ask.call, key).await?;
+                ask.must_match(&Digest::of(wish))?;
+                let wish = DigestWish { quarantine: digest.enabled, junk: digest.junk };
+                ask.administration.change_quarantine_digest(&ask.call, key, wish).await?;
                 Ok(Reply::tagged(&digest))
             })
         },
