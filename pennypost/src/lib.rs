@@ -21,6 +21,7 @@ mod neighbours;
 pub mod office;
 mod open_files;
 mod print;
+mod probing;
 mod replay;
 mod sending;
 mod serve;

@@ -26,6 +26,7 @@ use tokio::io::DuplexStream;
 use crate::backend::Kind;
 use crate::config::Config;
 use crate::office::Office;
+use crate::probing::Probing;
 
 /// Mail to other servers.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -346,14 +347,9 @@ impl Home for FrontDoor {
     }
 }
 
-/// The handler and the worker. Where nothing is sent the handler puts down what comes all the same: what lay in its queue
-/// when sending was switched off would lose its bytes there.
-///
-/// # Errors
-/// What is missing for the smart host, or wrong.
-pub(crate) fn sender(office: &Office, config: &Config, adapter: &Arc<Adapter>) -> Result<SendRemote, String> {
-    let said = &config.sending;
-    let dns = match &config.adapter.dns.servers {
+/// Who is asked for names, as the configuration says.
+fn dns(office: &Office, config: &Config) -> Option<Arc<dyn Dns>> {
+    match &config.adapter.dns.servers {
         DnsServers::These(servers) => match pennypost_lookup::over(servers) {
             Ok((dns, _)) => Some(dns as Arc<dyn Dns>),
             Err(error) => {
@@ -362,7 +358,25 @@ pub(crate) fn sender(office: &Office, config: &Config, adapter: &Arc<Adapter>) -
             }
         },
         DnsServers::System | DnsServers::Off => office.dns(),
-    };
+    }
+}
+
+/// What tries smart hosts of tenants, as letters would go.
+pub(crate) fn probing(office: &Office, config: &Config) -> Probing {
+    let Sending { authorities, haste, .. } = &config.sending;
+    let authorities = authorities.clone().map(|AuthorityFile(all)| all).unwrap_or_default();
+    let dns = dns(office, config).unwrap_or_else(|| Arc::new(NoDns));
+    Probing::new(dns, &config.adapter.hostname, authorities, *haste)
+}
+
+/// The handler and the worker. Where nothing is sent the handler puts down what comes all the same: what lay in its queue
+/// when sending was switched off would lose its bytes there.
+///
+/// # Errors
+/// What is missing for the smart host, or wrong.
+pub(crate) fn sender(office: &Office, config: &Config, adapter: &Arc<Adapter>) -> Result<SendRemote, String> {
+    let said = &config.sending;
+    let dns = dns(office, config);
     if office.secrets().is_none() && config.adapter.is_sending {
         tracing::warn!("letters of domains with keys wait: this process has nothing that opens them");
     }

@@ -10,6 +10,8 @@
 //! write that names the time when it is taken for dead, tries, writes what came of it with the time of the next attempt,
 //! and then does what follows from that (trace, report, removal of the bytes), which is repeated until it is done.
 //!
+//! By which servers it goes is the installation's matter, or what the operator has said of the tenant ([`pennypost_outbound::Routes`]).
+//!
 //! Invariants: each recipient has one end, that it was sent or that it failed, and it stands in the trace; the sender is told
 //! of a failure once, in his own mailbox, and never if the reverse-path is empty; of what an account forwards its owner is told
 //! instead; the bytes lie where they lie until the
@@ -29,6 +31,7 @@ mod slots;
 #[cfg(test)]
 mod tests;
 mod tlsrpt;
+mod ways;
 mod worker;
 
 use std::collections::{BTreeMap, HashMap};
@@ -61,6 +64,7 @@ use pennypost_outbound::{Addressee, Asked, KEPT, Outbound, Outbox, OutboxError, 
 use seal::Sealers;
 use slots::Slots;
 pub use tlsrpt::{Tally, TlsReports};
+use ways::Ways;
 
 /// Trace records of a message that are read.
 const RECORDS: usize = 10_000;
@@ -167,6 +171,8 @@ struct Inner {
     bell: Notify,
     /// What marks reverse-paths of what tenants forward: it never changes.
     forward_keys: Mutex<HashMap<TenantId, ForwardKey>>,
+    /// By which ways tenants' letters go.
+    ways: Ways,
     /// What tells other domains what becomes of TLS with their servers.
     reports: OnceLock<TlsReports>,
 }
@@ -193,6 +199,7 @@ impl SendRemote {
             reading,
             bell,
             forward_keys: Mutex::default(),
+            ways: Ways::default(),
             reports: OnceLock::new(),
         }))
     }

@@ -19,7 +19,7 @@ use tokio::task::JoinSet;
 use crate::exchange::{Handed, Parcel, Requests, Verdict};
 use crate::letter::{Letter, Shared};
 use crate::slots::{Busy, InHand, Mood};
-use crate::{MAX_OPEN, SendRemote, forward, letter, report, tlsrpt};
+use crate::{MAX_OPEN, SendRemote, forward, letter, report, tlsrpt, ways};
 
 /// For so many milliseconds an attempt is somebody's: longer than any takes, which has 20 minutes up to the end of the
 /// message and 10 for the reply.
@@ -116,7 +116,7 @@ fn mood(verdicts: &[Verdict]) -> Option<Mood> {
 
 impl SendRemote {
     /// As long as that, or a part of it where there is haste.
-    fn hurried(&self, duration: Duration) -> Duration {
+    pub(crate) fn hurried(&self, duration: Duration) -> Duration {
         duration / self.0.settings.haste.get()
     }
 
@@ -189,7 +189,8 @@ impl SendRemote {
                     room.is_wanted.store(true, Ordering::SeqCst);
                     return Ok(());
                 }
-                let slot = match self.0.slots.take(InHand::of(due)) {
+                let lane = self.0.ways.lane(due.tenant, &due.destination);
+                let slot = match self.0.slots.take(InHand::of(due, lane)) {
                     Ok(slot) => slot,
                     Err(Busy::InHand) => continue,
                     Err(busy) => {
@@ -413,6 +414,14 @@ impl SendRemote {
             handed.settle_open(&(RemoteOutcome::Failed, RemoteAnswer { code: None, status, text }));
             return (handed.clone(), handed.verdicts());
         }
+        let way_out = match self.way_out(item.tenant, &item.destination).await {
+            Ok(way_out) => way_out,
+            Err(verdict) => {
+                let mut handed = Handed::open(recipients.len());
+                handed.settle_open(&verdict);
+                return (handed.clone(), handed.verdicts());
+            }
+        };
         let reverse_path = letter::on_the_wire(&item.reverse_path);
         let each: Vec<Option<&Wish>> = item
             .waiting()
@@ -432,6 +441,7 @@ impl SendRemote {
                 && item.sender.1.is_empty()
                 && item.sender.0.account != AccountId::default()
                 && tlsrpt::is_report(&letter.lines),
+            way_out: way_out.as_ref(),
             id: parcel_id(item, &recipients),
             destination: &item.destination,
             reverse_path: &reverse_path,
@@ -447,7 +457,8 @@ impl SendRemote {
         let handed = self.0.ports.carrier.hand_over(&parcel).await;
         let verdicts = handed.clone().verdicts();
         if let Some(mood) = mood(&verdicts) {
-            self.0.slots.note(&item.destination, mood);
+            let lane = way_out.as_ref().and_then(ways::lane_of);
+            self.0.slots.note(lane.as_deref().unwrap_or(&item.destination), mood);
         }
         (handed, verdicts)
     }

@@ -47,7 +47,8 @@ impl Control for ShakyControl {
 /// An item of a tenant to a destination.
 fn in_hand(tenant: u64, destination: &str, number: u128, size: u64) -> InHand {
     let message = EventId::from_parts(Timestamp(1), number);
-    InHand { tenant: TenantId(tenant), message, destination: destination.to_owned(), part: 0, size }
+    let (destination, lane) = (destination.to_owned(), destination.to_owned());
+    InHand { tenant: TenantId(tenant), message, destination, part: 0, size, lane }
 }
 
 #[test]
