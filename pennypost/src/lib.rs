@@ -20,6 +20,7 @@ mod mailbox;
 mod neighbours;
 pub mod office;
 mod open_files;
+mod pacing;
 mod print;
 mod probing;
 mod replay;

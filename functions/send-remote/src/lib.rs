@@ -25,6 +25,7 @@ pub mod exchange;
 mod forward;
 mod groups;
 mod letter;
+mod paces;
 mod report;
 mod seal;
 mod slots;
@@ -60,6 +61,8 @@ use forward::ToForward;
 use groups::ToFriend;
 use letter::Letters;
 pub use letter::destination_of;
+use paces::Paces;
+pub use paces::{Pacing, Rate, WarmUp};
 use pennypost_outbound::{Addressee, Asked, KEPT, Outbound, Outbox, OutboxError, Patience};
 use seal::Sealers;
 use slots::Slots;
@@ -115,6 +118,8 @@ pub struct Settings {
     pub attempts: usize,
     /// Attempts at once for one destination that answers; it begins with five.
     pub attempts_each: usize,
+    /// How fast destinations are written to.
+    pub pacing: Pacing,
     /// Pauses and claims are divided by it; 1 but in tests.
     pub haste: NonZeroU32,
 }
@@ -127,6 +132,7 @@ impl Default for Settings {
             patience: Patience::default(),
             attempts: 50,
             attempts_each: 20,
+            pacing: Pacing::default(),
             haste: NonZeroU32::MIN,
         }
     }
@@ -162,6 +168,7 @@ struct Inner {
     /// Whose letters come back.
     directory: Directory,
     slots: Slots,
+    paces: Paces,
     letters: Letters,
     /// Of messages with several items one that was not over. Only spares reading.
     open: Mutex<HashMap<(TenantId, EventId), (String, u16)>>,
@@ -184,6 +191,7 @@ impl SendRemote {
         let outbox = Outbox::new(Arc::clone(&ports.control));
         let keys = KeyStore::new(Arc::clone(&ports.control));
         let slots = Slots::new(settings.attempts, settings.attempts_each);
+        let paces = Paces::new(settings.pacing.clone());
         let Ports { control, clock, ids, .. } = &ports;
         let directory = Directory::new(Arc::clone(control), Arc::clone(clock), Arc::clone(ids));
         let (letters, reading, bell) = (Letters::default(), Semaphore::new(1), Notify::new());
@@ -194,6 +202,7 @@ impl SendRemote {
             keys,
             directory,
             slots,
+            paces,
             letters,
             open: Mutex::default(),
             reading,

@@ -190,6 +190,8 @@ impl SendRemote {
                     return Ok(());
                 }
                 let lane = self.0.ways.lane(due.tenant, &due.destination);
+                // What goes by a server of the tenant's own is that server's matter.
+                let is_paced = lane.is_none();
                 let slot = match self.0.slots.take(InHand::of(due, lane)) {
                     Ok(slot) => slot,
                     Err(Busy::InHand) => continue,
@@ -201,6 +203,10 @@ impl SendRemote {
                         continue;
                     }
                 };
+                // Its row stays, for the next look: nothing that ends makes room for it.
+                if is_paced && !self.0.paces.take(&due.destination, now) {
+                    continue;
+                }
                 left -= 1;
                 let (this, due, room) = (self.clone(), due.clone(), Arc::clone(room));
                 attempts.spawn(async move {
@@ -455,6 +461,7 @@ impl SendRemote {
                 || recipients.iter().any(|recipient| !recipient.is_ascii()),
         };
         let handed = self.0.ports.carrier.hand_over(&parcel).await;
+        self.0.paces.note(&item.destination, handed.host == self.0.settings.hostname);
         let verdicts = handed.clone().verdicts();
         if let Some(mood) = mood(&verdicts) {
             let lane = way_out.as_ref().and_then(ways::lane_of);

@@ -166,6 +166,33 @@ async fn an_attempt_that_ends_makes_room_for_one_more() {
 }
 
 #[tokio::test]
+async fn what_is_more_than_a_destination_gets_waits_and_is_no_attempt() {
+    let mut it = fixture();
+    let rate = Rate { per_minute: Some(2), per_hour: None };
+    let pacing = Pacing { rates: [("a.example".to_owned(), rate)].into(), warm_up: None };
+    let settings = Settings { pacing, ..it.sender.0.settings.clone() };
+    it.sender = SendRemote::new(it.sender.0.ports.clone(), settings);
+    let mut letters = Vec::new();
+    for _ in 0..5 {
+        it.pass(1);
+        letters.push(it.letter(&["you@a.example"]));
+        it.handle(&letters[letters.len() - 1]).await;
+    }
+    it.pass(1);
+    it.handle(&it.letter(&["you@b.example"])).await;
+    for (minutes, tried) in [(0, 3), (0, 3), (1, 5), (0, 5), (1, 6)] {
+        it.pass(minutes * MINUTE);
+        let mut attempts = begin(&it).await;
+        while attempts.join_next().await.is_some() {}
+        assert_eq!(it.tried(), tried);
+    }
+    // Nothing was an attempt that was none.
+    for letter in &letters {
+        assert_eq!(it.attempts(letter).await.first().map(|attempt| attempt.number), Some(1));
+    }
+}
+
+#[tokio::test]
 async fn rows_of_whoever_died_take_no_slot_until_the_claim_is_over() {
     let it = with(Town { is_deaf: true, ..Town::default() }, None);
     it.handle(&it.letter(&["you@a.example"])).await;

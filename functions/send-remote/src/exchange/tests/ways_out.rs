@@ -82,7 +82,8 @@ async fn conversations_and_refusals_are_nobody_elses() {
         assert_eq!(letter_by(&exchange, TO, Some(way_out)).await.verdicts()[0].0, Sent);
     }
     // The second one of each leaves its conversation open for the third; nobody takes another tenant's.
-    assert_eq!((relay.seen.lock().connections, relay.commands("AUTH").len()), (4, 4));
+    let connections = relay.seen.lock().connections;
+    assert_eq!((connections, relay.commands("AUTH").len()), (4, 4));
     // A password that is refused shuts out whoever has it, and nobody else; with another one the same tenant is let in at once.
     let wrong = way_out(3, relay.port, "barley");
     for _ in 0..2 {
