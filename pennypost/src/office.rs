@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use futures::FutureExt;
-use pennypost_admin::{Administration, NoticeSender, Outside, SignUpSettings};
+use pennypost_admin::{Administration, NoticeSender, Outside, RouteProbe, SignUpSettings};
 use pennypost_api::Rest;
 use pennypost_backend_embedded::{Embedded, Options};
 use pennypost_connector::{SmsCarrier, Webhook};
@@ -52,6 +52,8 @@ pub struct Office {
     trials: OnceLock<DomainName>,
     /// Who opens a tenant by himself.
     sign_ups: OnceLock<SignUpSettings>,
+    /// By what smart hosts of tenants are tried.
+    probe: OnceLock<Arc<dyn RouteProbe>>,
 }
 
 /// The servers that are asked instead of the machine's, separated by commas.
@@ -93,7 +95,7 @@ impl Office {
             Mailstore::new(backend.journal(), backend.objects(), Arc::clone(&clock), Arc::clone(&ids));
         let (outside, sends_out) = (OnceLock::new(), AtomicBool::new(false));
         let (sender, texting) = (OnceLock::new(), OnceLock::new());
-        let (trials, sign_ups) = (OnceLock::new(), OnceLock::new());
+        let (trials, sign_ups, probe) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
         Office {
             backend,
             directory,
@@ -107,6 +109,7 @@ impl Office {
             texting,
             trials,
             sign_ups,
+            probe,
         }
     }
 
@@ -155,6 +158,10 @@ impl Office {
             Some(settings) => administration.letting_sign_up(settings.clone()),
             None => administration,
         };
+        let administration = match self.probe.get() {
+            Some(probe) => administration.probing_routes(Arc::clone(probe)),
+            None => administration,
+        };
         match &self.secrets {
             Some(secrets) => administration.sealing(Arc::clone(secrets)),
             None => administration,
@@ -190,6 +197,11 @@ impl Office {
     /// Tenants get trial domains below that one. Before the first use of administration.
     pub fn offer_trials(&self, base: DomainName) {
         let _ = self.trials.set(base);
+    }
+
+    /// Smart hosts of tenants are tried by that. Before the first use of administration.
+    pub fn probe_routes_by(&self, probe: Arc<dyn RouteProbe>) {
+        let _ = self.probe.set(probe);
     }
 
     /// People open tenants by themselves. Before the first use of administration.

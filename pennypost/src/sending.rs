@@ -18,7 +18,7 @@ use pennypost_model::EventId;
 use pennypost_outbound::Patience;
 use pennypost_ports::{Dns, DnsError, DnsKind, DnsRecord, ProvingDns};
 use pennypost_send_remote::exchange::{self, Exchange, Home, Login, Reach, StsPolicies};
-use pennypost_send_remote::{self as send_remote, SendRemote, Tally, TlsReports};
+use pennypost_send_remote::{self as send_remote, Pacing, SendRemote, Tally, TlsReports};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use tokio::io::DuplexStream;
@@ -27,6 +27,8 @@ use crate::backend::Kind;
 use crate::cli::Handlers;
 use crate::config::Config;
 use crate::office::Office;
+use crate::pacing::{Rates, WarmingUp};
+use crate::probing::Probing;
 
 /// Mail to other servers.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -59,6 +61,10 @@ pub struct Sending {
     pub attempts: NonZeroU32,
     /// Attempts at once for one domain.
     pub attempts_per_domain: NonZeroU32,
+    /// How many letters go to a domain within a minute, and within an hour; without it as many as there are.
+    pub rates: Rates,
+    /// How an installation begins that the world does not know yet.
+    pub warm_up: Option<WarmingUp>,
     /// All that is waited for on the way is divided by it: pauses, claims, answers, the hours above. For tests: other servers
     /// need their time.
     pub haste: NonZeroU32,
@@ -80,6 +86,8 @@ impl Default for Sending {
             tell_after_hours: positive(4),
             attempts: positive(50),
             attempts_per_domain: positive(20),
+            rates: Rates::default(),
+            warm_up: None,
             haste: NonZeroU32::MIN,
         }
     }
@@ -353,14 +361,9 @@ impl Home for FrontDoor {
     }
 }
 
-/// The handler and the worker. Where nothing is sent the handler puts down what comes all the same: what lay in its queue
-/// when sending was switched off would lose its bytes there.
-///
-/// # Errors
-/// What is missing for the smart host, or wrong.
-pub(crate) fn sender(office: &Office, config: &Config, adapter: &Arc<Adapter>) -> Result<SendRemote, String> {
-    let said = &config.sending;
-    let dns = match &config.adapter.dns.servers {
+/// Who is asked for names, as the configuration says.
+fn dns(office: &Office, config: &Config) -> Option<Arc<dyn Dns>> {
+    match &config.adapter.dns.servers {
         DnsServers::These(servers) => match pennypost_lookup::over(servers) {
             Ok((dns, _)) => Some(dns as Arc<dyn Dns>),
             Err(error) => {
@@ -369,7 +372,25 @@ pub(crate) fn sender(office: &Office, config: &Config, adapter: &Arc<Adapter>) -
             }
         },
         DnsServers::System | DnsServers::Off => office.dns(),
-    };
+    }
+}
+
+/// What tries smart hosts of tenants, as letters would go.
+pub(crate) fn probing(office: &Office, config: &Config) -> Probing {
+    let Sending { authorities, haste, .. } = &config.sending;
+    let authorities = authorities.clone().map(|AuthorityFile(all)| all).unwrap_or_default();
+    let dns = dns(office, config).unwrap_or_else(|| Arc::new(NoDns));
+    Probing::new(dns, &config.adapter.hostname, authorities, *haste)
+}
+
+/// The handler and the worker. Where nothing is sent the handler puts down what comes all the same: what lay in its queue
+/// when sending was switched off would lose its bytes there.
+///
+/// # Errors
+/// What is missing for the smart host, or wrong.
+pub(crate) fn sender(office: &Office, config: &Config, adapter: &Arc<Adapter>) -> Result<SendRemote, String> {
+    let said = &config.sending;
+    let dns = dns(office, config);
     if office.secrets().is_none() && config.adapter.is_sending {
         tracing::warn!("letters of domains with keys wait: this process has nothing that opens them");
     }
@@ -413,10 +434,11 @@ pub(crate) fn sender(office: &Office, config: &Config, adapter: &Arc<Adapter>) -
     let patience = Patience { give_up: hours(said.give_up_hours), tell: hours(said.tell_after_hours) };
     let count = |number: NonZeroU32| usize::try_from(number.get()).unwrap_or(usize::MAX);
     let (attempts, attempts_each) = (count(said.attempts), count(said.attempts_per_domain));
-    let sender = SendRemote::new(
-        ports,
-        send_remote::Settings { hostname, patience, attempts, attempts_each, haste: said.haste },
-    );
+    let warm_up = said.warm_up.as_ref().map(|WarmingUp(warm_up)| *warm_up);
+    let pacing = Pacing { rates: said.rates.0.clone(), warm_up };
+    let haste = said.haste;
+    let settings = send_remote::Settings { hostname, patience, attempts, attempts_each, pacing, haste };
+    let sender = SendRemote::new(ports, settings);
     Ok(match tally.zip(said.tls_reports_from.as_ref()) {
         Some((tally, from)) => {
             let ways = (office.queue(), office.objects());
@@ -471,6 +493,30 @@ mod tests {
             "address = 'relay.example:587'\nuser = 'us'\npassword = 'x'\npassword_file = 'y'",
             "address = 'relay.example:587'\nname = 'us'",
             "user = 'us'\npassword = 'x'",
+        ] {
+            assert!(read(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn how_fast_is_said_by_domain_and_by_day() {
+        let read = |text: &str| toml::from_str::<Sending>(text).map_err(|error| error.message().to_owned());
+        let said = "rates.'Gmail.com' = { per_minute = 60, per_hour = 1000 }\nrates.'*'.per_hour = 500\nwarm_up.since = '2026-11-23'";
+        let said = read(said).expect("valid");
+        let rates: Vec<_> = said.rates.0.iter().map(|(name, rate)| (name.as_str(), rate.per_hour)).collect();
+        assert_eq!(rates, [("*", Some(500)), ("gmail.com", Some(1_000))]);
+        let WarmingUp(warm_up) = said.warm_up.expect("said");
+        assert_eq!(
+            (warm_up.since.rfc3339().as_str(), warm_up.first, warm_up.most),
+            ("2026-11-23T00:00:00.000Z", 50, 20_000)
+        );
+        for bad in [
+            "rates.gmail.per_hour = 1",
+            "rates.'gmail.com'.per_hour = 0",
+            "rates.'gmail.com'.per_day = 1",
+            "warm_up.first = 1",
+            "warm_up = { since = 'today' }",
+            "warm_up = { since = '2026-02-30' }",
         ] {
             assert!(read(bad).is_err(), "{bad}");
         }

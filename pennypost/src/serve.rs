@@ -210,6 +210,10 @@ pub async fn run(place: &Place, args: &ServeArgs, json: bool, text: &Text) -> Re
             Err(error) => tracing::warn!(%error, "records of domains are looked up by the machine's servers"),
         }
     }
+    // A demonstration calls nobody outside.
+    if !args.demo {
+        office.probe_routes_by(Arc::new(sending::probing(&office, &config)));
+    }
     // A demonstration writes to nobody outside.
     if let Some(texting) = config.sms.as_ref().filter(|_| !args.demo) {
         office.text(texting).map_err(|cause| {

@@ -10,6 +10,8 @@
 //! write that names the time when it is taken for dead, tries, writes what came of it with the time of the next attempt,
 //! and then does what follows from that (trace, report, removal of the bytes), which is repeated until it is done.
 //!
+//! By which servers it goes is the installation's matter, or what the operator has said of the tenant ([`pennypost_outbound::Routes`]).
+//!
 //! Invariants: each recipient has one end, that it was sent or that it failed, and it stands in the trace; the sender is told
 //! of a failure once, in his own mailbox, and never if the reverse-path is empty; of what an account forwards its owner is told
 //! instead; the bytes lie where they lie until the
@@ -23,12 +25,14 @@ pub mod exchange;
 mod forward;
 mod groups;
 mod letter;
+mod paces;
 mod report;
 mod seal;
 mod slots;
 #[cfg(test)]
 mod tests;
 mod tlsrpt;
+mod ways;
 mod worker;
 
 use std::collections::{BTreeMap, HashMap};
@@ -57,10 +61,13 @@ use forward::ToForward;
 use groups::ToFriend;
 use letter::Letters;
 pub use letter::destination_of;
+use paces::Paces;
+pub use paces::{Pacing, Rate, WarmUp};
 use pennypost_outbound::{Addressee, Asked, KEPT, Outbound, Outbox, OutboxError, Patience};
 use seal::Sealers;
 use slots::Slots;
 pub use tlsrpt::{Tally, TlsReports};
+use ways::Ways;
 
 /// Trace records of a message that are read.
 const RECORDS: usize = 10_000;
@@ -111,6 +118,8 @@ pub struct Settings {
     pub attempts: usize,
     /// Attempts at once for one destination that answers; it begins with five.
     pub attempts_each: usize,
+    /// How fast destinations are written to.
+    pub pacing: Pacing,
     /// Pauses and claims are divided by it; 1 but in tests.
     pub haste: NonZeroU32,
 }
@@ -123,6 +132,7 @@ impl Default for Settings {
             patience: Patience::default(),
             attempts: 50,
             attempts_each: 20,
+            pacing: Pacing::default(),
             haste: NonZeroU32::MIN,
         }
     }
@@ -158,6 +168,7 @@ struct Inner {
     /// Whose letters come back.
     directory: Directory,
     slots: Slots,
+    paces: Paces,
     letters: Letters,
     /// Of messages with several items one that was not over. Only spares reading.
     open: Mutex<HashMap<(TenantId, EventId), (String, u16)>>,
@@ -167,6 +178,8 @@ struct Inner {
     bell: Notify,
     /// What marks reverse-paths of what tenants forward: it never changes.
     forward_keys: Mutex<HashMap<TenantId, ForwardKey>>,
+    /// By which ways tenants' letters go.
+    ways: Ways,
     /// What tells other domains what becomes of TLS with their servers.
     reports: OnceLock<TlsReports>,
 }
@@ -178,6 +191,7 @@ impl SendRemote {
         let outbox = Outbox::new(Arc::clone(&ports.control));
         let keys = KeyStore::new(Arc::clone(&ports.control));
         let slots = Slots::new(settings.attempts, settings.attempts_each);
+        let paces = Paces::new(settings.pacing.clone());
         let Ports { control, clock, ids, .. } = &ports;
         let directory = Directory::new(Arc::clone(control), Arc::clone(clock), Arc::clone(ids));
         let (letters, reading, bell) = (Letters::default(), Semaphore::new(1), Notify::new());
@@ -188,11 +202,13 @@ impl SendRemote {
             keys,
             directory,
             slots,
+            paces,
             letters,
             open: Mutex::default(),
             reading,
             bell,
             forward_keys: Mutex::default(),
+            ways: Ways::default(),
             reports: OnceLock::new(),
         }))
     }

@@ -31,12 +31,22 @@ pub(crate) struct InHand {
     pub destination: String,
     pub part: u16,
     pub size: u64,
+    /// By what it goes: the destination, or a server of the tenant's own.
+    pub lane: String,
 }
 
 impl InHand {
-    pub fn of(due: &Due) -> InHand {
+    /// By that lane; none: that of its destination.
+    pub fn of(due: &Due, lane: Option<String>) -> InHand {
         let Due { tenant, message, part, size, .. } = *due;
-        InHand { tenant, message, destination: due.destination.clone(), part, size }
+        let lane = lane.unwrap_or_else(|| due.destination.clone());
+        InHand { tenant, message, destination: due.destination.clone(), part, size, lane }
+    }
+
+    /// Whatever lane it takes.
+    fn is_same(&self, other: &InHand) -> bool {
+        let key = |item: &InHand| (item.tenant, item.message, item.part);
+        key(self) == key(other) && self.destination == other.destination
     }
 }
 
@@ -107,16 +117,16 @@ impl Slots {
     }
 
     pub fn take(&self, item: InHand) -> Result<Slot, Busy> {
-        let (tenant, each) = (item.tenant, self.window(&item.destination));
+        let (tenant, each) = (item.tenant, self.window(&item.lane));
         let mut in_hand = self.in_hand.lock();
-        if in_hand.contains(&item) {
+        if in_hand.iter().any(|known| known.is_same(&item)) {
             return Err(Busy::InHand);
         }
         if in_hand.len() >= self.all {
             return Err(Busy::All);
         }
         let ours = in_hand.iter().filter(|known| known.tenant == tenant).count();
-        let here = || in_hand.iter().filter(|known| known.destination == item.destination);
+        let here = || in_hand.iter().filter(|known| known.lane == item.lane);
         let ours_here = here().filter(|known| known.tenant == tenant).count();
         let free_here = each.saturating_sub(here().count() - ours_here);
         if ours >= share(self.all - (in_hand.len() - ours))

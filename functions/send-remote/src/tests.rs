@@ -4,6 +4,7 @@ mod bounds;
 mod calls;
 mod forwards;
 mod friends;
+mod ways;
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -22,7 +23,7 @@ use pennypost_ports::{ControlKey, Expected, LogRecord, PortResult, RandomIds};
 use pennypost_signing::{Algorithm, KeyState};
 
 use super::*;
-use crate::exchange::{Handed, Parcel, Verdict};
+use crate::exchange::{Handed, Parcel, Verdict, WayOut};
 
 const TENANT: TenantId = TenantId(7);
 const MINUTE: i64 = 60_000;
@@ -45,6 +46,8 @@ impl Clock for TestClock {
 struct Town {
     handed: Mutex<Vec<(String, Vec<String>, String)>>,
     answers: Mutex<VecDeque<Verdict>>,
+    /// By which ways.
+    ways: Mutex<Vec<Option<WayOut>>>,
     /// The ids of what was handed over.
     ids: Mutex<Vec<EventId>>,
     /// Nothing is ever answered.
@@ -63,6 +66,7 @@ fn verdict(outcome: RemoteOutcome, code: u16, status: &str) -> Verdict {
 impl Carrier for Town {
     async fn hand_over(&self, parcel: &Parcel<'_>) -> Handed {
         self.ids.lock().push(parcel.id);
+        self.ways.lock().push(parcel.way_out.cloned());
         let message = String::from_utf8_lossy(&[parcel.head, parcel.message].concat()).into_owned();
         self.handed.lock().push((parcel.destination.to_owned(), parcel.recipients.to_vec(), message));
         if self.is_deaf {

@@ -19,7 +19,7 @@ use tokio::task::JoinSet;
 use crate::exchange::{Handed, Parcel, Requests, Verdict};
 use crate::letter::{Letter, Shared};
 use crate::slots::{Busy, InHand, Mood};
-use crate::{MAX_OPEN, SendRemote, forward, letter, report, tlsrpt};
+use crate::{MAX_OPEN, SendRemote, forward, letter, report, tlsrpt, ways};
 
 /// For so many milliseconds an attempt is somebody's: longer than any takes, which has 20 minutes up to the end of the
 /// message and 10 for the reply.
@@ -116,7 +116,7 @@ fn mood(verdicts: &[Verdict]) -> Option<Mood> {
 
 impl SendRemote {
     /// As long as that, or a part of it where there is haste.
-    fn hurried(&self, duration: Duration) -> Duration {
+    pub(crate) fn hurried(&self, duration: Duration) -> Duration {
         duration / self.0.settings.haste.get()
     }
 
@@ -189,7 +189,10 @@ impl SendRemote {
                     room.is_wanted.store(true, Ordering::SeqCst);
                     return Ok(());
                 }
-                let slot = match self.0.slots.take(InHand::of(due)) {
+                let lane = self.0.ways.lane(due.tenant, &due.destination);
+                // What goes by a server of the tenant's own is that server's matter.
+                let is_paced = lane.is_none();
+                let slot = match self.0.slots.take(InHand::of(due, lane)) {
                     Ok(slot) => slot,
                     Err(Busy::InHand) => continue,
                     Err(busy) => {
@@ -200,6 +203,10 @@ impl SendRemote {
                         continue;
                     }
                 };
+                // Its row stays, for the next look: nothing that ends makes room for it.
+                if is_paced && !self.0.paces.take(&due.destination, now) {
+                    continue;
+                }
                 left -= 1;
                 let (this, due, room) = (self.clone(), due.clone(), Arc::clone(room));
                 attempts.spawn(async move {
@@ -413,6 +420,14 @@ impl SendRemote {
             handed.settle_open(&(RemoteOutcome::Failed, RemoteAnswer { code: None, status, text }));
             return (handed.clone(), handed.verdicts());
         }
+        let way_out = match self.way_out(item.tenant, &item.destination).await {
+            Ok(way_out) => way_out,
+            Err(verdict) => {
+                let mut handed = Handed::open(recipients.len());
+                handed.settle_open(&verdict);
+                return (handed.clone(), handed.verdicts());
+            }
+        };
         let reverse_path = letter::on_the_wire(&item.reverse_path);
         let each: Vec<Option<&Wish>> = item
             .waiting()
@@ -432,6 +447,7 @@ impl SendRemote {
                 && item.sender.1.is_empty()
                 && item.sender.0.account != AccountId::default()
                 && tlsrpt::is_report(&letter.lines),
+            way_out: way_out.as_ref(),
             id: parcel_id(item, &recipients),
             destination: &item.destination,
             reverse_path: &reverse_path,
@@ -445,9 +461,11 @@ impl SendRemote {
                 || recipients.iter().any(|recipient| !recipient.is_ascii()),
         };
         let handed = self.0.ports.carrier.hand_over(&parcel).await;
+        self.0.paces.note(&item.destination, handed.host == self.0.settings.hostname);
         let verdicts = handed.clone().verdicts();
         if let Some(mood) = mood(&verdicts) {
-            self.0.slots.note(&item.destination, mood);
+            let lane = way_out.as_ref().and_then(ways::lane_of);
+            self.0.slots.note(lane.as_deref().unwrap_or(&item.destination), mood);
         }
         (handed, verdicts)
     }

@@ -1,5 +1,5 @@
 //! `role`, `key`, `log`, `statistics`, `plan`, `sign-in`, `session`, `second-factor`, `security`, `service`, `task`,
-//! `business`, `secretary`, `invitation`, `profile`, `sending`, `rules`, `later`: who may administer what, how people and programs come in, the log of
+//! `business`, `secretary`, `invitation`, `profile`, `sending`, `route`, `rules`, `later`: who may administer what, how people and programs come in, the log of
 //! operations, statistics of mail, plans of tenants, long operations, business mailboxes and secretaries. All go through
 //! [`pennypost_admin`] as the operator, whom everything is permitted, and what changes something is recorded.
 
@@ -23,6 +23,7 @@ mod plan;
 mod profile;
 mod quarantine;
 mod role;
+mod route;
 mod rules;
 mod rules_script;
 mod scanning;
@@ -68,6 +69,7 @@ pub use plan::PlanCommand;
 pub use profile::ProfileCommand;
 pub use quarantine::QuarantineCommand;
 pub use role::RoleCommand;
+pub use route::RouteCommand;
 pub use rules::RulesCommand;
 pub use scanning::ScanningCommand;
 pub use second_factor::SecondFactorCommand;
@@ -163,6 +165,7 @@ fn refused(error: AdminError, text: &Text) -> Failed {
         AdminError::Conflict(Conflict::NoResult) => say!(text, "task-no-result"),
         AdminError::File { name, error } => error.message(text, &name),
         AdminError::Mailing(problem) => problem.message(text),
+        AdminError::Route(problem) => problem.message(text),
         AdminError::Invalid(Invalid::NoRows) => say!(text, "task-no-rows"),
         AdminError::NoTasks => say!(text, "task-nowhere"),
         AdminError::NoTraces => say!(text, "statistics-nowhere"),
@@ -316,6 +319,9 @@ pub enum AdministrationCommand {
     /// Letters to others outside the organisation: who sends none, how often the others may
     #[command(subcommand)]
     Sending(SendingCommand),
+    /// By which servers the letters of a tenant go to other servers: by DNS, a smart host, Amazon SES
+    #[command(subcommand)]
+    Route(RouteCommand),
     /// Letters of a member that go later, what became of those that he has sent, and for how long he can take them back
     #[command(subcommand)]
     Later(HeldCommand),
@@ -375,6 +381,7 @@ pub(crate) async fn run(
         AdministrationCommand::Order(command) => order::run(office, command, text, output).await,
         AdministrationCommand::Letter(command) => Box::pin(letter::run(office, command, text, output)).await,
         AdministrationCommand::Sending(command) => sending::run(office, command, text, output).await,
+        AdministrationCommand::Route(command) => Box::pin(route::run(office, command, text, output)).await,
         AdministrationCommand::Rules(command) => Box::pin(rules::run(office, command, text, output)).await,
         AdministrationCommand::Later(command) => Box::pin(held::run(office, command, text, output)).await,
         AdministrationCommand::Mailing(command) => {

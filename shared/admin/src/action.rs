@@ -113,6 +113,12 @@ actions! {
     SendingRulesRead "sending-rules.read" Policies Read Tenant Nobody All;
     /// Say who sends nothing outside, and how often the others may (SND-21, SND-22).
     SendingRulesChange "sending-rules.change" Policies Write Tenant Nobody All;
+    /// Look at the servers by which the letters of a tenant go.
+    RouteRead "route.read" Policies Read Tenant Nobody All;
+    /// Say by which they go: the operator's word.
+    RouteChange "route.change" Installation Write Tenant Nobody All;
+    /// Try the server by which they go.
+    RouteTest "route.test" Installation Write Tenant Nobody All;
     /// Look at what is done with what scanners find.
     ScanPolicyRead "scan-policy.read" Policies Read Tenant Nobody All;
     /// Say what is done with what scanners find (RCV-13, RCV-15).

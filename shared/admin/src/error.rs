@@ -41,6 +41,9 @@ pub enum AdminError {
     /// DNS can't be asked from here: HTTP 503.
     #[error("DNS can't be asked from here")]
     NoLookUps,
+    /// What is wrong with a way out of a tenant, or in its way: HTTP 422, or 503 where nothing is tried from here.
+    #[error("{0}")]
+    Route(#[from] crate::routes::RouteProblem),
     /// Secrets can't be sealed here: HTTP 503.
     #[error("there is no key here with which secrets are sealed")]
     NoSealing,

@@ -18,6 +18,7 @@
 //! | `T` | `profile` | what the organisation says of itself (TEN-12) |
 //! | `T/requests-for-second` | id | a [`Pending`] operation that waits for a second administrator ([`requests`]) |
 //! | `T/tickets` | digest | a ticket with which a member is let in, for a minute (`tickets`) |
+//! | `T` | `routes` | by which servers its letters go to other servers (`pennypost_outbound`, `routes`) |
 //! | `T` | `providers` | the providers of identities, with sealed secrets (`providers`) |
 //! | `T/provider-requests` | digest | a browser that a provider is to send back (`provider_sign_in`) |
 //! | `T` | `subscriptions` | the subscriptions to notices of new mail (`pennypost_hooks`) |
@@ -100,9 +101,11 @@ mod recovery;
 mod recycle_bin;
 pub mod requests;
 mod roles;
+mod routes;
 mod secretaries;
 mod security;
 mod sending;
+mod ses;
 mod sessions;
 mod sight;
 mod sign_in;
@@ -177,6 +180,7 @@ pub use pennypost_hooks::{
     Attempted, NoticeKind, Pause, PauseCause, State as NoticeState, SubscriptionId, Whose,
 };
 pub use pennypost_mailings::{Attachment, Fate, Mailing, MailingRules, Saved, TableProblem, say_row};
+pub use pennypost_outbound::{Destinations, Identity as RouteIdentity, Relay, Route, Routes};
 pub use pennypost_policy::{BadPoints, ScanPolicy, Unanswered, VirusAction};
 pub use pennypost_quarantine::{HeldLetter, HeldState};
 pub use people::{Assignment, PersonChange};
@@ -196,6 +200,7 @@ pub use quarantine::SeenHeldLetter;
 pub use receiving::{MAX_TRIED, SeenRules, Tried};
 pub use requests::{Order, Pending, RequestId};
 pub use roles::{MAX_ROLES, Role, RoleId};
+pub use routes::{MAX_ROUTES, RouteFound, RouteProbe, RouteProblem, RouteWish, SesKey, ToProbe};
 pub use secretaries::Deputy;
 pub use security::{Required, SecurityRules};
 pub use sending::Sending;
@@ -251,6 +256,8 @@ pub struct Administration {
     trials: Option<DomainName>,
     /// Who signs up by himself, and to what.
     sign_ups: Option<SignUpSettings>,
+    /// By what smart hosts of tenants are tried.
+    probe: Option<Arc<dyn RouteProbe>>,
 }
 
 impl Administration {
@@ -280,6 +287,7 @@ impl Administration {
             texting: None,
             trials: None,
             sign_ups: None,
+            probe: None,
         }
     }
 

@@ -174,6 +174,9 @@ fn described_door(door: &Door, generator: &mut SchemaGenerator) -> Value {
 
 fn path_parameter(name: &str) -> Value {
     let (schema, about) = match name {
+        "destinations" => {
+            (json!({ "type": "string" }), "`*` for all, a domain, or `*.` and a domain for all below it.")
+        }
         "domain" => (json!({ "type": "string" }), "The name of a domain."),
         "department" | "tag" => {
             (json!({ "type": "integer", "minimum": 1, "maximum": u32::MAX }), "The number of it.")

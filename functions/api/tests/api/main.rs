@@ -25,6 +25,7 @@ mod providers;
 mod quarantine;
 mod receiving;
 mod recovery;
+mod routes;
 mod rules_runs;
 mod scim;
 mod scim_edges;

@@ -187,6 +187,9 @@ fn body(route: &Route, of: &Tenant) -> Option<Value> {
             "forbidden": [{ "department": of.department }], "everybody": { "messages": 50, "minutes": 60 },
             "limits": [{ "of": { "account": of.member.account.to_string() }, "limit": null }],
         }),
+        "change-route" => {
+            json!({ "way": "smart-host", "host": "relay.example", "user": "me", "password": "a secret" })
+        }
         "change-scan-policy" => json!({
             "virus": "delete", "without_virus_scanner": "pass", "without_spam_scanner": "hold",
             "junk": 5.5, "quarantine": 10, "delete": null, "tell_recipients": false,
@@ -314,6 +317,7 @@ fn words(route: &Route, of: &Tenant) -> BTreeMap<&'static str, String> {
     BTreeMap::from([
         ("account", account(route, of).account.to_string()),
         ("domain", of.domain.clone()),
+        ("destinations", "*.partner.example".to_owned()),
         ("selector", of.selector.clone()),
         ("alias", format!("alias@{}", of.domain)),
         ("friend", format!("friend@{}.elsewhere.example", of.domain)),
@@ -407,6 +411,7 @@ async fn state(office: &Office, of: &Tenant) -> String {
     state += &format!("{:?}", it.second_factor(&OPERATOR, of.member).await);
     state += &format!("{:?}", it.passkeys(&OPERATOR, of.member).await);
     state += &format!("{:?}", it.providers(&OPERATOR, of.id).await);
+    state += &format!("{:?}", it.routes(&OPERATOR, of.id).await);
     state += &format!("{:?}", it.subscriptions(&OPERATOR, of.id).await);
     state += &format!("{:?}", it.bindings(&OPERATOR, of.member).await);
     state += &format!("{:?}", it.recovery(&OPERATOR, of.member).await);
@@ -482,7 +487,8 @@ async fn nothing_is_told_or_changed_abroad() {
                 let inside = path(&route, &ours.id.to_string(), &theirs);
                 // Departments and tags have numbers that each tenant gives anew: theirs are ours, too.
                 // Terms of service are everybody's.
-                let numbered = ["{department}", "{tag}", "{number}"];
+                // Destinations are the world's.
+                let numbered = ["{department}", "{tag}", "{number}", "{destinations}"];
                 let is_numbered = numbered.iter().any(|name| route.path.contains(name));
                 let names_an_object = inside.matches('/').count() > 3 && !is_numbered;
                 let gives_an_address =
@@ -595,6 +601,8 @@ async fn everybody_does_what_the_table_says() {
                 ];
                 // The order is a record of the operator's own.
                 let has_ended = [
+                    // No server is said yet.
+                    "test-route",
                     "cancel-task",
                     "withdraw-order",
                     "approve-order",

@@ -1,15 +1,18 @@
 //! One conversation with a server (RFC 5321): from the connection to QUIT. What is decided for a recipient stands in its
 //! place as soon as it is known, so that nothing is lost when the conversation breaks off.
 
+use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use pennypost_model::TenantId;
 use pennypost_model::message::cut;
 use pennypost_model::trace::{RemoteAnswer, RemoteOutcome};
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, DuplexStream};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::Instant;
 
 use super::open::{Open, Parked, Way};
@@ -77,6 +80,10 @@ const MIN_REPEATED: usize = 8;
 #[derive(Clone, Copy)]
 pub(super) struct How<'a> {
     pub own_name: &'a str,
+    /// Whose way out it is; none: the installation's.
+    pub owner: Option<TenantId>,
+    /// From which address of this machine.
+    pub source: Option<IpAddr>,
     pub tls: Option<&'a Privacy>,
     /// TLS begins with the connection (RFC 8314 section 3.3), and not by STARTTLS.
     pub is_wrapped: bool,
@@ -272,10 +279,21 @@ pub(super) fn ours(outcome: RemoteOutcome, status: &str, text: &str) -> Verdict 
     (outcome, RemoteAnswer { code: None, status: status.to_owned(), text: text.to_owned() })
 }
 
+/// A connection, from that address of this machine.
+async fn reach(hop: &Hop, source: Option<IpAddr>) -> io::Result<TcpStream> {
+    let Some(source) = source else { return TcpStream::connect(hop.address).await };
+    let socket = if source.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    if source.is_ipv4() != hop.address.is_ipv4() {
+        return Err(io::Error::other(format!("{source} reaches no address of that kind")));
+    }
+    socket.bind(SocketAddr::new(source, 0))?;
+    socket.connect(hop.address).await
+}
+
 async fn connect(hop: &Hop, how: How<'_>) -> Result<Conversation, End> {
     let How { timing, deadline, .. } = how;
     let patience = timing.connect.min(deadline.saturating_duration_since(Instant::now()));
-    let connecting = tokio::time::timeout(patience, TcpStream::connect(hop.address)).await;
+    let connecting = tokio::time::timeout(patience, reach(hop, how.source)).await;
     let cause = match connecting {
         Ok(Ok(stream)) => {
             let _ = stream.set_nodelay(true);
@@ -289,7 +307,7 @@ async fn connect(hop: &Hop, how: How<'_>) -> Result<Conversation, End> {
 }
 
 /// What is wrong with a handshake that broke off.
-fn broken_handshake(error: &std::io::Error) -> Finding {
+fn broken_handshake(error: &io::Error) -> Finding {
     let of_tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
     let fault = of_tls.map_or(TlsFault::Validation, TlsFault::of);
     Finding { fault, text: error.to_string() }
@@ -372,20 +390,10 @@ pub(super) async fn converse(
             Err(_) => {}
         }
     }
-    let (mut conversation, offers) = match greet(hop, how, handed).await {
-        Ok(greeted) => greeted,
+    let (mut conversation, offers) = match enter(hop, how, handed).await {
+        Ok(entered) => entered,
         Err(end) => return end,
     };
-    if let Some(login) = how.login {
-        // A password is told to nobody in the clear, whatever asked for TLS before.
-        if handed.tls.is_none() {
-            return End::WithoutTls(not_private("4.7.4", "there is no TLS"));
-        }
-        if let Err(end) = conversation.sign_in(&offers, login, handed).await {
-            conversation.quit().await;
-            return end;
-        }
-    }
     match conversation.transact(parcel, &offers, handed).await {
         Ok(End::Over) => {
             // A certificate that was only complained of is complained of each time.
@@ -478,6 +486,26 @@ async fn greet(hop: &Hop, how: How<'_>, handed: &mut Handed) -> Result<(Conversa
         return Err(End::WithoutTls(not_private("4.7.4", &why)));
     }
     handed.in_the_clear = Some(why);
+    Ok((conversation, offers))
+}
+
+/// Connects, says hello, and signs in where that is wanted.
+pub(super) async fn enter(
+    hop: &Hop,
+    how: How<'_>,
+    handed: &mut Handed,
+) -> Result<(Conversation, Offers), End> {
+    let (mut conversation, offers) = greet(hop, how, handed).await?;
+    if let Some(login) = how.login {
+        // A password is told to nobody in the clear, whatever asked for TLS before.
+        if handed.tls.is_none() {
+            return Err(End::WithoutTls(not_private("4.7.4", "there is no TLS")));
+        }
+        if let Err(end) = conversation.sign_in(&offers, login, handed).await {
+            conversation.quit().await;
+            return Err(end);
+        }
+    }
     Ok((conversation, offers))
 }
 

@@ -3,6 +3,7 @@
 mod client;
 mod dane;
 mod demand;
+mod gate;
 mod open;
 mod reply;
 mod route;
@@ -11,10 +12,11 @@ mod sts;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod way_out;
 
+use std::collections::HashMap;
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
@@ -31,11 +33,13 @@ use tokio::time::Instant;
 use client::{End, How, Timing, converse, converse_at_home, ours};
 use demand::Demand;
 pub use demand::Login;
+use gate::Gate;
 use open::Open;
 use route::{Hop, Names, NoRoute, route};
 use session::Session;
 pub use sts::StsPolicies;
 use tls::{Finding, Privacy, Trust};
+pub use way_out::{Probed, WayOut};
 
 use crate::tlsrpt::{Tally, TlsFault};
 
@@ -54,7 +58,7 @@ pub enum Reach {
 }
 
 /// A server that takes everything.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct SmartHost {
     /// Its name, or its address.
     pub host: String,
@@ -114,6 +118,8 @@ pub struct Parcel<'a> {
     pub asked: Option<Requests<'a>>,
     /// It tells of TLS that fails: it goes whatever becomes of TLS, and is not told of itself (RFC 8460 section 3).
     pub is_tls_report: bool,
+    /// Which way it goes, where that is said of its tenant; else as the installation's mail goes.
+    pub way_out: Option<&'a WayOut>,
 }
 
 /// Of what the sender of a parcel wants to hear (RFC 3461): what a server is told that tells him.
@@ -288,8 +294,8 @@ pub struct Exchange {
     tally: Option<Arc<Tally>>,
     timing: Timing,
     home: Option<Arc<dyn Home>>,
-    /// The smart host has let nobody in, with these words. It is left alone for a while.
-    shut: Mutex<Option<(Instant, Verdict, By)>>,
+    /// Smart hosts that have let nobody in, with these words. They are left alone for a while.
+    shut: Mutex<HashMap<Gate, (Instant, Verdict, By)>>,
     /// Conversations between two messages.
     open: Open,
 }
@@ -301,9 +307,6 @@ struct By {
     tls: Option<String>,
     demand: Option<TlsDemand>,
 }
-
-/// How long a smart host is left alone that refuses user and password: some lock whoever goes on trying.
-const SHUT: Duration = Duration::from_secs(60);
 
 impl Exchange {
     /// Under that name.
@@ -364,13 +367,16 @@ impl Exchange {
 
     /// Who asks for TLS on the way to that destination. To a smart host it is the smart host, or the policy of its own name
     /// (RFC 8461 section 3.4).
-    async fn demand(&self, destination: &str) -> Result<Option<Demand>, String> {
-        let domain = match &self.settings.smart_host {
-            Some(SmartHost { login, is_wrapped, .. }) if login.is_some() || *is_wrapped => {
+    async fn demand(&self, parcel: &Parcel<'_>) -> Result<Option<Demand>, String> {
+        let domain = match self.smart_host(parcel) {
+            // What is said of a tenant is said with TLS.
+            Some(SmartHost { login, is_wrapped, .. })
+                if login.is_some() || *is_wrapped || parcel.way_out.is_some() =>
+            {
                 return Ok(Some(Demand::SmartHost));
             }
             Some(SmartHost { host, .. }) => host,
-            None => destination,
+            None => parcel.destination,
         };
         let is_literal = domain.starts_with('[') || domain.parse::<std::net::IpAddr>().is_ok();
         let Some(policies) = self.policies.as_ref().filter(|_| !is_literal) else { return Ok(None) };
@@ -382,18 +388,6 @@ impl Exchange {
         Ok(policy.map(Demand::Policy))
     }
 
-    /// What the smart host has said to user and password, while it is left alone. Then one goes, and the others wait for what it
-    /// hears.
-    fn shut(&self) -> Option<(Verdict, By)> {
-        let mut shut = self.shut.lock();
-        let (since, verdict, by) = shut.as_mut()?;
-        if since.elapsed() >= SHUT {
-            *since = Instant::now();
-            return None;
-        }
-        Some((verdict.clone(), by.clone()))
-    }
-
     async fn carry(&self, parcel: &Parcel<'_>, handed: &mut Handed) {
         let deadline = Instant::now() + self.timing.whole;
         if let Some(home) = &self.home {
@@ -403,13 +397,14 @@ impl Exchange {
                 Err(why) => return handed.settle_open(&ours(RemoteOutcome::Deferred, "4.3.0", &why)),
             }
         }
-        if let Some((verdict, by)) = self.shut() {
+        if let Some((verdict, by)) = self.shut(parcel) {
             by.tell(handed);
             return handed.settle_open(&verdict);
         }
-        let demand = match parcel.is_tls_report && self.settings.smart_host.is_none() {
+        let smart_host = self.smart_host(parcel);
+        let demand = match parcel.is_tls_report && smart_host.is_none() {
             true => Ok(Ok(None)),
-            false => tokio::time::timeout_at(deadline, self.demand(parcel.destination)).await,
+            false => tokio::time::timeout_at(deadline, self.demand(parcel)).await,
         };
         let demand = match demand {
             Ok(Ok(demand)) => demand,
@@ -420,7 +415,8 @@ impl Exchange {
         let demand = demand.as_ref();
         let proving = self.proving.as_deref().filter(|_| !parcel.is_tls_report);
         let names = Names { dns: &*self.dns, proving };
-        let route = route(names, &self.settings, &self.own_name, parcel.destination, demand);
+        let ways = (&self.settings, smart_host);
+        let route = route(names, ways, &self.own_name, parcel.destination, demand);
         let hops = match tokio::time::timeout_at(deadline, route).await {
             Ok(Ok(hops)) => hops,
             Ok(Err(why)) => {
@@ -445,10 +441,8 @@ impl Exchange {
             By::default().tell(handed);
             let end = self.try_hop(hop, parcel, (demand, deadline), handed).await;
             let by = By::of(handed);
-            match handed.admission.take() {
-                Some(Err(verdict)) => *self.shut.lock() = Some((Instant::now(), verdict, by.clone())),
-                Some(Ok(())) => *self.shut.lock() = None,
-                None => {}
+            if let Some(admission) = handed.admission.take() {
+                self.note_admission(parcel, admission, &by);
             }
             if handed.settled() > settled {
                 decided = Some(by.clone());
@@ -472,7 +466,7 @@ impl Exchange {
     }
 
     async fn carry_home(&self, home: &dyn Home, parcel: &Parcel<'_>, deadline: Instant, handed: &mut Handed) {
-        let how = self.how(None, deadline);
+        let how = self.how(None, deadline, None);
         let end = converse_at_home(home.connect(parcel.id), parcel, how, handed).await;
         handed.close();
         if let End::Elsewhere(verdict) = end {
@@ -480,9 +474,16 @@ impl Exchange {
         }
     }
 
-    fn how<'a>(&'a self, tls: Option<&'a Privacy>, deadline: Instant) -> How<'a> {
-        let (own_name, timing) = (&*self.own_name, self.timing);
-        How { own_name, tls, is_wrapped: false, login: None, timing, deadline }
+    fn how<'a>(
+        &'a self,
+        tls: Option<&'a Privacy>,
+        deadline: Instant,
+        way_out: Option<&'a WayOut>,
+    ) -> How<'a> {
+        let own_name = way_out.and_then(|way_out| way_out.name.as_deref()).unwrap_or(&self.own_name);
+        let (owner, source) =
+            (way_out.map(|way_out| way_out.tenant), way_out.and_then(|way_out| way_out.address));
+        How { own_name, owner, source, tls, is_wrapped: false, login: None, timing: self.timing, deadline }
     }
 
     /// Tries one server. A verdict, if another one may do better.
@@ -553,12 +554,12 @@ impl Exchange {
         (privacy, deadline): (&Privacy, Instant),
         handed: &mut Handed,
     ) -> (Option<Verdict>, Option<String>) {
-        let smart_host = self.settings.smart_host.as_ref();
+        let smart_host = self.smart_host(parcel);
         let login = smart_host.and_then(|host| host.login.as_ref());
         let is_wrapped = smart_host.is_some_and(|host| host.is_wrapped);
         let mut failure = None;
         for tls in [Some(privacy), None] {
-            let how = How { is_wrapped, login, ..self.how(tls, deadline) };
+            let how = How { is_wrapped, login, ..self.how(tls, deadline, parcel.way_out) };
             match converse(hop, parcel, how, &self.open, handed).await {
                 End::Over => return (None, failure),
                 End::Elsewhere(verdict) => return (Some(verdict), failure),

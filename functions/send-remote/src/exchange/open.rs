@@ -5,11 +5,12 @@
 //! in between would be misunderstood from then on.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use pennypost_model::TenantId;
 use tokio::time::Instant;
 
 use super::client::{Conversation, How, Offers};
@@ -32,6 +33,11 @@ const WAYS: usize = 4096;
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Way {
     address: SocketAddr,
+    /// Whose way out it is; none: the installation's.
+    owner: Option<TenantId>,
+    /// Who we are there.
+    own_name: String,
+    source: Option<IpAddr>,
     host: String,
     is_wrapped: bool,
     login: Option<Login>,
@@ -45,6 +51,9 @@ impl Way {
     pub(super) fn of(hop: &Hop, how: How<'_>) -> Way {
         Way {
             address: hop.address,
+            owner: how.owner,
+            own_name: how.own_name.to_owned(),
+            source: how.source,
             host: hop.host.clone(),
             is_wrapped: how.is_wrapped,
             login: how.login.cloned(),

@@ -93,13 +93,13 @@ pub(crate) struct Names<'a> {
 /// The addresses to try, one after the other.
 pub(crate) async fn route(
     names: Names<'_>,
-    settings: &Settings,
+    (settings, smart_host): (&Settings, Option<&SmartHost>),
     own_name: &str,
     destination: &str,
     demand: Option<&Demand>,
 ) -> Result<Vec<Hop>, NoRoute> {
     let dns = names.dns;
-    if let Some(SmartHost { host, port, .. }) = &settings.smart_host {
+    if let Some(SmartHost { host, port, .. }) = smart_host {
         let hosts = named(vec![host.clone()], demand)?;
         // The operator has named it: it may be anywhere.
         return hops(dns, hosts, *port, Reach::Everything).await;
@@ -166,7 +166,12 @@ fn by_preference(mut exchangers: Vec<(u16, u32, String)>, own_name: &str) -> Res
     Ok(exchangers.into_iter().map(|(.., host)| host).filter(|host| !host.is_empty()).collect())
 }
 
-async fn hops(dns: &dyn Dns, hosts: Vec<String>, port: u16, reach: Reach) -> Result<Vec<Hop>, NoRoute> {
+pub(super) async fn hops(
+    dns: &dyn Dns,
+    hosts: Vec<String>,
+    port: u16,
+    reach: Reach,
+) -> Result<Vec<Hop>, NoRoute> {
     let mut hops = Vec::new();
     let mut why = NoRoute::NoHost;
     for host in hosts.into_iter().take(MAX_HOSTS) {
@@ -294,7 +299,8 @@ mod tests {
         demand: Option<&Demand>,
     ) -> Result<Vec<String>, NoRoute> {
         let names = Names { dns: &Zone(zone), proving: None };
-        let hops = route(names, settings, "mx.own.example", "d.example", demand).await?;
+        let ways = (settings, settings.smart_host.as_ref());
+        let hops = route(names, ways, "mx.own.example", "d.example", demand).await?;
         Ok(hops.into_iter().map(|hop| format!("{} {}", hop.host, hop.address)).collect())
     }
 

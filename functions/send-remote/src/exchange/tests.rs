@@ -4,6 +4,7 @@ mod dane;
 mod policies;
 mod reuse;
 mod secured;
+mod ways_out;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -318,6 +319,7 @@ async fn hand(
     let parcel = Parcel {
         asked,
         is_tls_report: false,
+        way_out: None,
         id: EventId::from_parts(Timestamp(1), 1),
         destination: "d.example",
         reverse_path: "me@own.example",

@@ -47,7 +47,8 @@ impl Control for ShakyControl {
 /// An item of a tenant to a destination.
 fn in_hand(tenant: u64, destination: &str, number: u128, size: u64) -> InHand {
     let message = EventId::from_parts(Timestamp(1), number);
-    InHand { tenant: TenantId(tenant), message, destination: destination.to_owned(), part: 0, size }
+    let (destination, lane) = (destination.to_owned(), destination.to_owned());
+    InHand { tenant: TenantId(tenant), message, destination, part: 0, size, lane }
 }
 
 #[test]
@@ -162,6 +163,33 @@ async fn an_attempt_that_ends_makes_room_for_one_more() {
     }
     it.sender.begin_due(&mut attempts, &room, &mut None, Look::Whole).await.expect("begun");
     assert_eq!(attempts.len(), 3);
+}
+
+#[tokio::test]
+async fn what_is_more_than_a_destination_gets_waits_and_is_no_attempt() {
+    let mut it = fixture();
+    let rate = Rate { per_minute: Some(2), per_hour: None };
+    let pacing = Pacing { rates: [("a.example".to_owned(), rate)].into(), warm_up: None };
+    let settings = Settings { pacing, ..it.sender.0.settings.clone() };
+    it.sender = SendRemote::new(it.sender.0.ports.clone(), settings);
+    let mut letters = Vec::new();
+    for _ in 0..5 {
+        it.pass(1);
+        letters.push(it.letter(&["you@a.example"]));
+        it.handle(&letters[letters.len() - 1]).await;
+    }
+    it.pass(1);
+    it.handle(&it.letter(&["you@b.example"])).await;
+    for (minutes, tried) in [(0, 3), (0, 3), (1, 5), (0, 5), (1, 6)] {
+        it.pass(minutes * MINUTE);
+        let mut attempts = begin(&it).await;
+        while attempts.join_next().await.is_some() {}
+        assert_eq!(it.tried(), tried);
+    }
+    // Nothing was an attempt that was none.
+    for letter in &letters {
+        assert_eq!(it.attempts(letter).await.first().map(|attempt| attempt.number), Some(1));
+    }
 }
 
 #[tokio::test]

@@ -1,8 +1,8 @@
 //! What exactly is wrong, in both languages; and what the errors of administration are as problems.
 
 use pennypost_admin::{
-    AdminError, BadPoints, Conflict, Invalid, MailingProblem, NotSignedIn, ProviderError, SmsError,
-    TableProblem, Why, say_row,
+    AdminError, BadPoints, Conflict, Invalid, MailingProblem, NotSignedIn, ProviderError, RouteProblem,
+    SmsError, TableProblem, Why, say_row,
 };
 use pennypost_directory::rules::{RulesError, RulesFault};
 use pennypost_directory::{
@@ -96,6 +96,24 @@ pub(crate) fn send_time(days: u16) -> Detail {
             "定时发送的时间须在未来 {days} 天之内，格式为 RFC 3339 时间，或不带时差的当地时间和有效的时区名称"
         ),
     )
+}
+
+/// Why a way out of a tenant is not said, or not tried.
+fn route_refused(problem: RouteProblem) -> Refusal {
+    let [english, chinese] = [Lang::En, Lang::ZhCn].map(|lang| problem.message(&Text::new(lang)));
+    let detail = both(english, chinese);
+    let refuse = |kind| Refusal::new(kind, detail.clone());
+    let at = |pointer: &str| refuse(Kind::Invalid).at(pointer.to_owned(), detail.clone());
+    match problem {
+        RouteProblem::NotFromHere => refuse(Kind::Unavailable),
+        RouteProblem::NoHost => refuse(Kind::OtherState),
+        RouteProblem::Destinations | RouteProblem::TooMany => refuse(Kind::Invalid),
+        RouteProblem::Host => at("/host"),
+        RouteProblem::Region => at("/region"),
+        RouteProblem::Login => at("/user"),
+        RouteProblem::NoPassword => at("/password"),
+        RouteProblem::Identity => at("/identity"),
+    }
 }
 
 /// Rows of a table that are told at once.
@@ -540,6 +558,7 @@ impl From<AdminError> for Refusal {
                 ),
             ),
             AdminError::Mailing(problem) => mailing_refused(&problem),
+            AdminError::Route(problem) => route_refused(problem),
             AdminError::File { name, error } => {
                 let said = |lang| error.message(&Text::new(lang), &name);
                 invalid(both(said(Lang::En), said(Lang::ZhCn)))

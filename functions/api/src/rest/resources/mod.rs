@@ -46,6 +46,7 @@ pub mod receiving;
 pub(crate) mod recovery;
 pub(crate) mod requests;
 mod roles;
+mod routes;
 mod rules;
 mod rules_runs;
 mod second_factors;
@@ -101,6 +102,7 @@ pub(crate) fn operations() -> impl Iterator<Item = &'static Operation> {
         life::OPERATIONS,
         limits::OPERATIONS,
         sending::OPERATIONS,
+        routes::OPERATIONS,
         quarantine::OPERATIONS,
         members::OPERATIONS,
         business::OPERATIONS,

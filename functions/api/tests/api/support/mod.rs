@@ -27,6 +27,7 @@ use pennypost_admin::{
     NewToken, NoticeKind, OrderTerms, Permission, Permissions, ProviderId, PurchaseKind, Reach,
     SignUpSettings, Whose, Worked,
 };
+use pennypost_admin::{RouteFound, RouteProbe, ToProbe};
 use pennypost_api::rest::Pace;
 use pennypost_api::{Client, Rest, admin_routes};
 use pennypost_backend_aws::{Aws, Settings};
@@ -47,13 +48,15 @@ use pennypost_model::event::{
 };
 use pennypost_model::message::Contact;
 use pennypost_model::scan::HeldFor;
-use pennypost_model::trace::{Outcome as TraceOutcome, Submitter, TraceRecipient, TraceRecord, TraceStep};
+use pennypost_model::trace::{
+    Outcome as TraceOutcome, RemoteAnswer, Submitter, TraceRecipient, TraceRecord, TraceStep,
+};
 use pennypost_model::{AccountKey, EventId, Rid, Seq, TaskId, TenantId, Timestamp, Uid, codec};
 use pennypost_organisation::Kind as TableKind;
 use pennypost_passkeys::{NewPasskey, PublicKey};
 use pennypost_ports::{
     Control, Dns, DnsError, DnsKind, DnsRecord, FetchError, Https, HttpsPost, HttpsRequest, Ids, Journal,
-    Log, LogKind, LogRecord, Objects, Queue, RandomIds,
+    Log, LogKind, LogRecord, Objects, Queue, RandomIds, Secrets,
 };
 use pennypost_quarantine::{HeldLetter, HeldState, Quarantine};
 use pennypost_sealing::Keyring;
@@ -121,6 +124,21 @@ impl Https for Zone {
     }
 }
 
+/// A smart host that lets nobody in.
+struct Refusing(Arc<Mutex<Vec<String>>>);
+
+#[async_trait]
+impl RouteProbe for Refusing {
+    async fn probe(&self, smart_host: &ToProbe) -> RouteFound {
+        let ToProbe { host, port, login, .. } = smart_host;
+        let (user, password) = login.clone().unwrap_or_default();
+        self.0.lock().push(format!("{host}:{port} {user} {password}"));
+        let (status, text) = ("4.7.8".to_owned(), "wrong password".to_owned());
+        let problem = Some(RemoteAnswer { code: Some(535), status, text });
+        RouteFound { host: format!("{host} [192.0.2.1]:{port}"), tls: None, is_let_in: false, problem }
+    }
+}
+
 /// A post office and its API.
 pub struct Office {
     pub zone: Arc<Zone>,
@@ -134,6 +152,9 @@ pub struct Office {
     pub queue: Arc<dyn Queue>,
     pub objects: Arc<dyn Objects>,
     pub store: Mailstore,
+    pub secrets: Arc<dyn Secrets>,
+    /// Smart hosts that were tried.
+    pub probed: Arc<Mutex<Vec<String>>>,
     router: Router,
 }
 
@@ -317,6 +338,7 @@ impl Office {
         let directory = Directory::new(Arc::clone(&control), Arc::clone(&clock) as _, Arc::clone(&ids) as _)
             .recording(record);
         let ring = Arc::new(Keyring::parse(&Keyring::fresh().expect("randomness")).expect("a key"));
+        let secrets: Arc<dyn Secrets> = Arc::clone(&ring) as _;
         let directory = directory.sealing(Arc::clone(&ring) as _);
         let administration =
             Administration::new(directory, Arc::clone(&control), Arc::clone(&clock) as _, ids)
@@ -326,13 +348,28 @@ impl Office {
         let zone = Arc::new(Zone::default());
         let administration =
             administration.looking_up(Arc::clone(&zone) as _, Arc::clone(&zone) as _).sealing(ring);
-        let administration = equipped(administration);
+        let probed = Arc::<Mutex<Vec<String>>>::default();
+        let administration = equipped(administration).probing_routes(Arc::new(Refusing(Arc::clone(&probed))));
         let web = Some("mail.post.example".to_owned());
         let service = Service { web, ..Service::at("mx.post.example") };
         administration.change_service(&OPERATOR, None, service).await.expect("said");
         let rest = Rest::new(administration.clone(), Arc::clone(&control), Arc::clone(&clock) as _).at(pace);
         let router = admin_routes(rest);
-        Office { zone, _dir: dir, administration, control, dying, clock, log, queue, objects, store, router }
+        Office {
+            zone,
+            _dir: dir,
+            administration,
+            control,
+            dying,
+            clock,
+            log,
+            queue,
+            objects,
+            store,
+            secrets,
+            probed,
+            router,
+        }
     }
 
     /// Puts a letter to a member into quarantine.

@@ -222,6 +222,7 @@ async fn what_becomes_of_tls_is_counted_but_of_reports() {
     let parcel = Parcel {
         asked: None,
         is_tls_report: true,
+        way_out: None,
         id: EventId::from_parts(Timestamp(1), 1),
         destination: "d.example",
         reverse_path: "",

@@ -4,13 +4,14 @@ use pennypost_lookup::Authorities;
 use pennypost_model::trace::{TlsDemand, TlsReason};
 use pennypost_ports::FetchError;
 
-use super::super::{Login, SmartHost};
+use super::super::gate::SHUT;
+use super::super::{Login, SmartHost, WayOut};
 use super::policies::{World, damage, table};
 use super::*;
 use crate::Tally;
 
 /// A certificate for a name, and who believes in it.
-fn certificate(name: &str) -> (TlsAcceptor, Authorities) {
+pub(super) fn certificate(name: &str) -> (TlsAcceptor, Authorities) {
     let certified = rcgen::generate_simple_self_signed(vec![name.to_owned()]).expect("a certificate");
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("authority.pem");
@@ -36,10 +37,16 @@ pub(super) async fn one_letter(exchange: &Exchange) -> Handed {
 }
 
 async fn letter_to(exchange: &Exchange, recipients: &[&str]) -> Handed {
+    letter_by(exchange, recipients, None).await
+}
+
+/// By the way of a tenant.
+pub(super) async fn letter_by(exchange: &Exchange, recipients: &[&str], way_out: Option<&WayOut>) -> Handed {
     let recipients: Vec<String> = recipients.iter().map(|one| (*one).to_owned()).collect();
     let parcel = Parcel {
         asked: None,
         is_tls_report: false,
+        way_out,
         id: EventId::from_parts(Timestamp(1), 1),
         destination: "d.example",
         reverse_path: "me@own.example",
@@ -231,7 +238,7 @@ async fn by_smart_host(name: &str, manner: Manner, is_wrapped: bool) -> (Exchang
     (exchange, peer)
 }
 
-const PLAIN: Manner = Manner {
+pub(super) const PLAIN: Manner = Manner {
     offers: &["8BITMIME", "AUTH LOGIN PLAIN"],
     says: &[("AUTH PLAIN AHVzAHNlY3JldA==", "235 2.7.0 welcome"), ("AUTH", "504 5.5.4 what?")],
     tls: Tls::Good,
@@ -293,14 +300,17 @@ async fn a_smart_host_that_lets_nobody_in_holds_the_letter_and_is_left_alone() {
 
 fn a_while_passes(exchange: &Exchange) {
     let mut shut = exchange.shut.lock();
-    shut.as_mut().expect("shut").0 -= 2 * super::super::SHUT;
+    assert!(!shut.is_empty());
+    shut.values_mut().for_each(|(since, ..)| *since -= 2 * SHUT);
 }
 
 #[tokio::test]
 async fn a_smart_host_that_lets_us_in_again_is_left_alone_no_more() {
     let (exchange, peer) = by_smart_host("relay.example", PLAIN, false).await;
     let verdict = super::super::ours(Deferred, "4.7.8", "wrong password");
-    *exchange.shut.lock() = Some((tokio::time::Instant::now(), verdict, super::super::By::default()));
+    let gate = (None, exchange.settings.smart_host.clone().expect("one"));
+    let shut = (tokio::time::Instant::now(), verdict, super::super::By::default());
+    exchange.shut.lock().insert(gate, shut);
     assert_eq!(one_letter(&exchange).await.verdicts()[0].0, Deferred);
     a_while_passes(&exchange);
     for _ in 0..2 {
