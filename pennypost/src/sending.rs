@@ -11,6 +11,7 @@ use async_trait::async_trait;
 use pennypost_admin::NoticeSender;
 use pennypost_connector::WebhookSettings;
 use pennypost_directory::{DirectoryError, Resolved};
+use pennypost_feedback::{DmarcReports, DmarcTally};
 use pennypost_ingress::net::Adapter;
 use pennypost_ingress::smtp::{self, DnsServers};
 use pennypost_lookup::{Authorities, Believed, Documents, Proving};
@@ -45,6 +46,11 @@ pub struct Sending {
     pub tls_reports_from: Option<String>,
     /// Each tells of so many seconds: a day. Less is for tests.
     pub tls_reports_seconds: NonZeroU32,
+    /// The address of an account here, in whose name other domains are told what came in their name (DMARC); if nothing is said,
+    /// nobody is.
+    pub dmarc_reports_from: Option<String>,
+    /// Each tells of so many seconds: a day. Less is for tests.
+    pub dmarc_reports_seconds: NonZeroU32,
     /// The port of other servers.
     pub port: u16,
     /// This machine and private networks are tried, too, where DNS leads there: for networks of one's own, and tests.
@@ -72,6 +78,8 @@ impl Default for Sending {
             dnssec: Dnssec::default(),
             tls_reports_from: None,
             tls_reports_seconds: positive(86_400),
+            dmarc_reports_from: None,
+            dmarc_reports_seconds: positive(86_400),
             port: 25,
             private_networks: false,
             give_up_hours: positive(5 * 24),
@@ -346,13 +354,8 @@ impl Home for FrontDoor {
     }
 }
 
-/// The handler and the worker. Where nothing is sent the handler puts down what comes all the same: what lay in its queue
-/// when sending was switched off would lose its bytes there.
-///
-/// # Errors
-/// What is missing for the smart host, or wrong.
-pub(crate) fn sender(office: &Office, config: &Config, adapter: &Arc<Adapter>) -> Result<SendRemote, String> {
-    let said = &config.sending;
+/// Who is asked about other domains.
+fn dns(office: &Office, config: &Config) -> Arc<dyn Dns> {
     let dns = match &config.adapter.dns.servers {
         DnsServers::These(servers) => match pennypost_lookup::over(servers) {
             Ok((dns, _)) => Some(dns as Arc<dyn Dns>),
@@ -363,6 +366,32 @@ pub(crate) fn sender(office: &Office, config: &Config, adapter: &Arc<Adapter>) -
         },
         DnsServers::System | DnsServers::Off => office.dns(),
     };
+    dns.unwrap_or_else(|| Arc::new(NoDns))
+}
+
+/// What counts for reports of DMARC, and sends them, where the configuration wants it.
+pub(crate) fn dmarc_reports(
+    office: &Office,
+    config: &Config,
+    adapter: &Arc<Adapter>,
+) -> Option<DmarcReports> {
+    let from = config.sending.dmarc_reports_from.as_ref().filter(|_| adapter.is_sending)?;
+    let period = Duration::from_secs(config.sending.dmarc_reports_seconds.get().into());
+    let clock = Arc::clone(&office.clock);
+    let tally = Arc::new(DmarcTally::new(office.control(), dns(office, config), clock, period));
+    let _ = adapter.dmarc.set(Arc::clone(&tally));
+    let ways = (office.queue(), office.objects());
+    Some(DmarcReports::new(tally, office.directory.clone(), ways, from))
+}
+
+/// The handler and the worker. Where nothing is sent the handler puts down what comes all the same: what lay in its queue
+/// when sending was switched off would lose its bytes there.
+///
+/// # Errors
+/// What is missing for the smart host, or wrong.
+pub(crate) fn sender(office: &Office, config: &Config, adapter: &Arc<Adapter>) -> Result<SendRemote, String> {
+    let said = &config.sending;
+    let dns = dns(office, config);
     if office.secrets().is_none() && config.adapter.is_sending {
         tracing::warn!("letters of domains with keys wait: this process has nothing that opens them");
     }
@@ -372,7 +401,6 @@ pub(crate) fn sender(office: &Office, config: &Config, adapter: &Arc<Adapter>) -
         reach: if said.private_networks { Reach::Everything } else { Reach::Public },
     };
     let hostname = config.adapter.hostname.clone();
-    let dns = dns.unwrap_or_else(|| Arc::new(NoDns));
     let authorities = said.authorities.clone().map(|AuthorityFile(all)| all).unwrap_or_default();
     let documents = Documents::with(Arc::clone(&dns), authorities.clone(), said.private_networks);
     let policies =

@@ -76,6 +76,7 @@ mod keys;
 mod last_week;
 mod limits;
 mod mail;
+mod mail_reports;
 mod mailings;
 mod members;
 mod mobiles;
@@ -111,6 +112,7 @@ mod sign_up;
 mod statistics;
 mod store;
 mod subscriptions;
+mod suppressed;
 mod tags;
 mod tasks;
 mod telling;
@@ -163,6 +165,8 @@ pub use mail::{
     Copied, Copying, FoundLetter, LettersDone, Mail, MailboxCount, RulesRan, RulesRun, RunPlace, SeenLetter,
     ToCopy,
 };
+pub use suppressed::{MAX_SUPPRESSED_AT_ONCE, suppressed_csv};
+pub use mail_reports::{HeardQuery, heard_reports_csv};
 pub use mailings::{MailingLetter, MailingProblem, NewBody, NewMailing, Preview};
 pub use members::{MadeMember, NewMember};
 pub use mobiles::MobileLogin;
@@ -173,6 +177,7 @@ pub use own_letters::{DeliveryState, OwnLetter, RecipientState};
 pub use passkeys::{PasskeyOffer, PasskeyRequest};
 pub use pennypost_connector::SmsError;
 pub use pennypost_directory::DepartmentId;
+pub use pennypost_feedback::{HeardAbout, HeardCounts, HeardKind, HeardReport, SourceCounts, TlsFailed};
 pub use pennypost_hooks::{
     Attempted, NoticeKind, Pause, PauseCause, State as NoticeState, SubscriptionId, Whose,
 };

@@ -187,6 +187,8 @@ fn body(route: &Route, of: &Tenant) -> Option<Value> {
             "forbidden": [{ "department": of.department }], "everybody": { "messages": 50, "minutes": 60 },
             "limits": [{ "of": { "account": of.member.account.to_string() }, "limit": null }],
         }),
+        "change-report-addresses" => json!({ "addresses": [format!("member@{domain}")] }),
+        "add-suppressed-addresses" => json!({ "addresses": ["other@far.example"] }),
         "change-scan-policy" => json!({
             "virus": "delete", "without_virus_scanner": "pass", "without_spam_scanner": "hold",
             "junk": 5.5, "quarantine": 10, "delete": null, "tell_recipients": false,
@@ -316,6 +318,7 @@ fn words(route: &Route, of: &Tenant) -> BTreeMap<&'static str, String> {
         ("domain", of.domain.clone()),
         ("selector", of.selector.clone()),
         ("alias", format!("alias@{}", of.domain)),
+        ("address", "gone@far.example".to_owned()),
         ("friend", format!("friend@{}.elsewhere.example", of.domain)),
         (
             "group",
