@@ -131,8 +131,7 @@ impl Deliver {
         let Some(sent) = self.reported(accepted, &heard).await? else { return Ok(()) };
         let time = self.store.clock().now();
         let news = news(accepted.id, &heard, &sent);
-        let gone: Vec<CameBack> =
-            news.iter().filter(|back| back.answer.status == NOBODY).cloned().collect();
+        let gone: Vec<CameBack> = news.iter().filter(|back| back.answer.status == NOBODY).cloned().collect();
         let records: Vec<LogRecord> = news
             .into_iter()
             .map(|back| {

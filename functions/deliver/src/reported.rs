@@ -37,7 +37,8 @@ fn may_count(letter: &Letter) -> bool {
 
 /// The addresses here to which it was written.
 fn addresses(accepted: &Accepted) -> impl Iterator<Item = MailAddress> {
-    let own = accepted.recipients.iter().filter(|one| matches!(one.via, Via::Direct | Via::Alias | Via::Group));
+    let own =
+        accepted.recipients.iter().filter(|one| matches!(one.via, Via::Direct | Via::Alias | Via::Group));
     own.filter_map(|one| MailAddress::parse(&one.address).ok())
 }
 
@@ -98,7 +99,8 @@ impl Deliver {
     /// Whoever complains of a letter of ours that was written to him gets no mailings any more. One query of the log for each id that
     /// the complaint names, two at most.
     async fn note_complaint(&self, accepted: &Accepted, report: &HeardReport) -> Result<(), Failure> {
-        let HeardAbout::Complaint { what, address, message_id: Some(message_id), ids, .. } = &report.about else {
+        let HeardAbout::Complaint { what, address, message_id: Some(message_id), ids, .. } = &report.about
+        else {
             return Ok(());
         };
         if what == "not-spam" {

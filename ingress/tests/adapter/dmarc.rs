@@ -74,7 +74,8 @@ impl Place {
 }
 
 fn zone() -> Zone {
-    let wanted = "v=DMARC1; p=reject; rua=mailto:dmarc@sample.test!10m,mailto:d@agrees.test,mailto:d@stranger.test";
+    let wanted =
+        "v=DMARC1; p=reject; rua=mailto:dmarc@sample.test!10m,mailto:d@agrees.test,mailto:d@stranger.test";
     Zone::new()
         .txt("test._domainkey.sample.test", &key())
         .txt("sample.test", "v=spf1 ip4:192.0.2.1 -all")
@@ -125,12 +126,17 @@ async fn domains_are_told_what_came_in_their_name() {
     let (begin, end) = ((NOON - DAY / 2) / 1_000, (NOON + DAY / 2) / 1_000 - 1);
     let id = accepted.id;
     for part in [
-        format!("Subject: Report Domain: sample.test\r\n Submitter: acme.example\r\n Report-ID: <{id}@acme.example>\r\n"),
+        format!(
+            "Subject: Report Domain: sample.test\r\n Submitter: acme.example\r\n Report-ID: <{id}@acme.example>\r\n"
+        ),
         format!("filename=\"acme.example!sample.test!{begin}!{end}!{id}.xml.gz\""),
     ] {
         assert!(text.contains(&part), "{text}");
     }
-    assert_eq!((report.domain(), report.org_name(), report.email()), ("sample.test", "acme.example", "ada@acme.example"));
+    assert_eq!(
+        (report.domain(), report.org_name(), report.email()),
+        ("sample.test", "acme.example", "ada@acme.example")
+    );
     assert_eq!((report.date_range_begin(), report.date_range_end()), (begin as u64, end as u64));
     assert_eq!(report.p(), mail_auth::report::Disposition::Reject);
     let mut rows: Vec<_> = report.records().to_vec();
@@ -146,15 +152,24 @@ async fn domains_are_told_what_came_in_their_name() {
     let evaluated = &refused.row.policy_evaluated;
     assert_eq!((refused.row.count, evaluated.disposition), (1, ActionDisposition::Reject));
     assert_eq!((evaluated.dkim, evaluated.spf), (DmarcResult::Fail, DmarcResult::Fail));
-    assert_eq!((refused.identifiers.envelope_from.as_str(), refused.identifiers.header_from.as_str()), ("good.test", "sample.test"));
+    assert_eq!(
+        (refused.identifiers.envelope_from.as_str(), refused.identifiers.header_from.as_str()),
+        ("good.test", "sample.test")
+    );
 
     // One report for a policy, whosever names it holds for.
     let (accepted, report, text) = good;
     assert_eq!(accepted.recipients.len(), 1);
-    let mut rows: Vec<_> =
-        report.records().iter().map(|row| (row.identifiers.header_from.as_str(), row.row.policy_evaluated.disposition)).collect();
+    let mut rows: Vec<_> = report
+        .records()
+        .iter()
+        .map(|row| (row.identifiers.header_from.as_str(), row.row.policy_evaluated.disposition))
+        .collect();
     rows.sort_by_key(|row| row.0);
-    assert_eq!(rows, [("good.test", ActionDisposition::Quarantine), ("sub.good.test", ActionDisposition::None)]);
+    assert_eq!(
+        rows,
+        [("good.test", ActionDisposition::Quarantine), ("sub.good.test", ActionDisposition::None)]
+    );
     // Neither who got them nor who wrote them is told.
     let xml = format!("{report:?}");
     assert!(!text.contains("x@") && !xml.contains("x@") && !xml.contains("acme.example\", header"), "{xml}");

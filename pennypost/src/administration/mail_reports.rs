@@ -119,7 +119,11 @@ pub async fn run(
                 (vec![address.clone()], json!({ "address": address }))
             };
             let rows = addresses.0.iter().map(row).collect();
-            Ok(output.table(vec![say!(text, "word-address")], rows, &say!(text, "mail-report-no-addresses"))?)
+            Ok(output.table(
+                vec![say!(text, "word-address")],
+                rows,
+                &say!(text, "mail-report-no-addresses"),
+            )?)
         }
     }
 }
@@ -182,7 +186,8 @@ fn row(report: &HeardReport, text: &Text) -> (Vec<String>, Value) {
                     })
                 })
                 .collect();
-            let about = json!({ "passed": counts.passed, "failed": counts.failed, "sources": sources, "more": more });
+            let about =
+                json!({ "passed": counts.passed, "failed": counts.failed, "sources": sources, "more": more });
             (say!(text, "mail-report-dmarc", good = good, bad = bad), about)
         }
         HeardAbout::Tls { good, bad, failures, more } => {
@@ -203,13 +208,8 @@ fn row(report: &HeardReport, text: &Text) -> (Vec<String>, Value) {
         }
     };
     let kind = report.about.kind().name();
-    let cells = vec![
-        time(report.begin),
-        kind.to_owned(),
-        clean(&report.domain),
-        clean(&report.reporter),
-        said,
-    ];
+    let cells =
+        vec![time(report.begin), kind.to_owned(), clean(&report.domain), clean(&report.reporter), said];
     let document = json!({
         "kind": kind,
         "domain": report.domain,

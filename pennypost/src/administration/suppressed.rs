@@ -71,7 +71,8 @@ pub async fn run(
             let tenant = tenant(office, name.as_deref(), text).await?;
             let (mut page, mut rows, mut is_first) = (Page::default(), Vec::new(), true);
             loop {
-                let listed = administration.suppressed(&OPERATOR, tenant.id, prefix, &page).await.map_err(told)?;
+                let listed =
+                    administration.suppressed(&OPERATOR, tenant.id, prefix, &page).await.map_err(told)?;
                 if *csv {
                     csv_page(&suppressed_csv(&listed.items), is_first, output)?;
                     is_first = false;

@@ -5,7 +5,9 @@ use std::io::Write;
 use base64::Engine;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use pennypost_admin::{Administration, Call, HeardAbout, HeardKind, HeardQuery, HeardReport, heard_reports_csv};
+use pennypost_admin::{
+    Administration, Call, HeardAbout, HeardKind, HeardQuery, HeardReport, heard_reports_csv,
+};
 use pennypost_directory::ReportAddresses;
 
 use super::*;
@@ -21,7 +23,8 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 /// A letter with something attached.
 fn attached(kind: &str, name: &str, bytes: &[u8]) -> String {
     let body = base64::engine::general_purpose::STANDARD.encode(bytes);
-    let lines: Vec<&str> = body.as_bytes().chunks(76).map(|line| std::str::from_utf8(line).unwrap()).collect();
+    let lines: Vec<&str> =
+        body.as_bytes().chunks(76).map(|line| std::str::from_utf8(line).unwrap()).collect();
     format!(
         "From: reports@far.test\r\nTo: bob@t.test\r\nSubject: Report Domain: t.test\r\nMessage-ID: <r@far.test>\r\n\
          Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nA report.\r\n--b\r\nContent-Type: {kind}\r\n\
@@ -96,7 +99,10 @@ async fn reports_of_others_are_read_once_and_stay_letters() {
     assert_eq!((one.begin.0, one.end.0), (begin * 1_000, (begin + 86_399) * 1_000));
     let HeardAbout::Dmarc { counts, sources, more } = &one.about else { panic!("{one:?}") };
     assert_eq!((counts.passed, counts.failed, counts.dkim, counts.spf, counts.rejected), (7, 9, 5, 2, 9));
-    let of: Vec<_> = sources.iter().map(|one| (one.source.unwrap().to_string(), one.counts.passed, one.counts.failed)).collect();
+    let of: Vec<_> = sources
+        .iter()
+        .map(|one| (one.source.unwrap().to_string(), one.counts.passed, one.counts.failed))
+        .collect();
     assert_eq!(of, [("2001:db8::7".to_owned(), 0, 9), ("192.0.2.1".to_owned(), 7, 0)]);
     assert_eq!(*more, 0);
     let csv = heard_reports_csv(&heard);
@@ -124,12 +130,21 @@ async fn reports_of_others_are_read_once_and_stay_letters() {
     let heard = it.all().await;
     assert_eq!(heard.len(), 3, "{heard:?}");
     let of = async |kind| it.heard(&HeardQuery { kind: Some(kind), ..HeardQuery::default() }).await;
-    let HeardAbout::Tls { good: 7, bad: 3, failures, .. } = &of(HeardKind::Tls).await[0].about else { panic!("{heard:?}") };
-    assert_eq!((failures[0].what.as_str(), failures[0].host.as_str(), failures[0].count), ("certificate-expired", "mx.t.test", 3));
-    let HeardAbout::Complaint { what, address, message_id, .. } = &of(HeardKind::Complaint).await[0].about else {
+    let HeardAbout::Tls { good: 7, bad: 3, failures, .. } = &of(HeardKind::Tls).await[0].about else {
         panic!("{heard:?}")
     };
-    assert_eq!((what.as_str(), address.as_deref(), message_id.as_deref()), ("abuse", Some("you@far.test"), Some("9@t.test")));
+    assert_eq!(
+        (failures[0].what.as_str(), failures[0].host.as_str(), failures[0].count),
+        ("certificate-expired", "mx.t.test", 3)
+    );
+    let HeardAbout::Complaint { what, address, message_id, .. } = &of(HeardKind::Complaint).await[0].about
+    else {
+        panic!("{heard:?}")
+    };
+    assert_eq!(
+        (what.as_str(), address.as_deref(), message_id.as_deref()),
+        ("abuse", Some("you@far.test"), Some("9@t.test"))
+    );
     let query = HeardQuery { domain: Some("other.test".to_owned()), ..HeardQuery::default() };
     assert_eq!(it.heard(&query).await, []);
     // All of them are letters to him, too.
@@ -151,7 +166,8 @@ async fn what_is_no_report_of_ours_is_a_letter_and_no_more() {
     let bomb = gzip(&[&vec![b' '; 64 << 20][..], &good].concat());
     assert!(bomb.len() < 1 << 20);
     let records = "<record></record>".repeat(30_000);
-    let many = String::from_utf8(good.clone()).unwrap().replace("</feedback>", &format!("{records}</feedback>"));
+    let many =
+        String::from_utf8(good.clone()).unwrap().replace("</feedback>", &format!("{records}</feedback>"));
     let letters = [
         ("bob@t.test", attached("application/gzip", name, &bomb)),
         ("bob@t.test", attached("application/gzip", name, &cut_off)),
@@ -163,8 +179,14 @@ async fn what_is_no_report_of_ours_is_a_letter_and_no_more() {
         ("bob@t.test", attached("message/feedback-report", "x", b"nothing")),
         ("bob@t.test", attached("application/gzip", name, &gzip(&dmarc("far.test", "1", begin)))),
         ("bob@t.test", attached("application/gzip", name, &gzip(&dmarc("not a domain", "1", begin)))),
-        ("bob@t.test", attached("application/gzip", name, &gzip(&dmarc("t.test", "1", begin - 100 * 86_400)))),
-        ("bob@t.test", attached("application/gzip", name, &gzip(&dmarc("t.test", "1", begin + 100 * 86_400)))),
+        (
+            "bob@t.test",
+            attached("application/gzip", name, &gzip(&dmarc("t.test", "1", begin - 100 * 86_400))),
+        ),
+        (
+            "bob@t.test",
+            attached("application/gzip", name, &gzip(&dmarc("t.test", "1", begin + 100 * 86_400))),
+        ),
         ("bob@t.test", attached("application/gzip", "photos.gz", &gzip(&good))),
         ("eve@t.test", attached("application/gzip", name, &gzip(&good))),
     ];
@@ -184,7 +206,8 @@ async fn who_complains_of_a_letter_of_ours_gets_no_mailings_any_more() {
     let addresses = ReportAddresses([address("bob@t.test")].into());
     let none = ReportAddresses::default();
     it.office.directory.change_report_addresses(it.office.tenant, &none, &addresses).await.unwrap();
-    let out = "From: Ann <ann@t.test>\r\nTo: you@far.test, friend@far.test\r\nMessage-ID: <7@t.test>\r\n\r\nhello";
+    let out =
+        "From: Ann <ann@t.test>\r\nTo: you@far.test, friend@far.test\r\nMessage-ID: <7@t.test>\r\n\r\nhello";
     hand_in(&it.office, "ann@t.test", &["you@far.test", "friend@far.test"], out).await;
     it.work().await;
     let given = it.given();

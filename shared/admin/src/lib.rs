@@ -165,7 +165,6 @@ pub use mail::{
     Copied, Copying, FoundLetter, LettersDone, Mail, MailboxCount, RulesRan, RulesRun, RunPlace, SeenLetter,
     ToCopy,
 };
-pub use suppressed::{MAX_SUPPRESSED_AT_ONCE, suppressed_csv};
 pub use mail_reports::{HeardQuery, heard_reports_csv};
 pub use mailings::{MailingLetter, MailingProblem, NewBody, NewMailing, Preview};
 pub use members::{MadeMember, NewMember};
@@ -214,6 +213,7 @@ pub use statistics::{
     month_of, report_csv,
 };
 pub use subscriptions::{NewSubscription, SeenSubscription, SubscriptionChange, Unread};
+pub use suppressed::{MAX_SUPPRESSED_AT_ONCE, suppressed_csv};
 pub use tags::senders_name;
 pub use tasks::{
     LetterDeed, MAX_LETTERS_AT_ONCE, NamedByUid, NamedLetter, NewBackup, NewExport, NewImport, NewLetterDeed,

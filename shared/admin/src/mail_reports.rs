@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use pennypost_directory::{DirectoryError, ReportAddresses};
-use pennypost_feedback::{HeardCounts, HeardAbout, HeardKind, HeardReport};
+use pennypost_feedback::{HeardAbout, HeardCounts, HeardKind, HeardReport};
 use pennypost_model::{EventId, TenantId, Timestamp, codec};
 use pennypost_ports::{LogKind, LogQuery};
 use serde_json::{Value, json};
@@ -162,7 +162,9 @@ pub fn heard_reports_csv(reports: &[HeardReport]) -> String {
 /// What stands behind the sixth column.
 fn rows(about: &HeardAbout) -> Vec<[String; 11]> {
     let ip = |source: &Option<std::net::IpAddr>| source.map(|ip| ip.to_string()).unwrap_or_default();
-    let cells = |[source, author]: [String; 2], counts: [Option<u64>; 6], [what, host, address]: [String; 3]| {
+    let cells = |[source, author]: [String; 2],
+                 counts: [Option<u64>; 6],
+                 [what, host, address]: [String; 3]| {
         let [a, b, c, d, e, f] = counts.map(|count| count.map(|count| count.to_string()).unwrap_or_default());
         [source, author, a, b, c, d, e, f, what, host, address]
     };
@@ -177,8 +179,11 @@ fn rows(about: &HeardAbout) -> Vec<[String; 11]> {
             })
             .collect(),
         HeardAbout::Tls { good, bad, failures, .. } => {
-            let mut rows =
-                vec![cells([none(), none()], [Some(*good), Some(*bad), None, None, None, None], [none(), none(), none()])];
+            let mut rows = vec![cells(
+                [none(), none()],
+                [Some(*good), Some(*bad), None, None, None, None],
+                [none(), none(), none()],
+            )];
             rows.extend(failures.iter().map(|one| {
                 let counts = [None, Some(one.count), None, None, None, None];
                 cells([ip(&one.source), none()], counts, [one.what.clone(), one.host.clone(), none()])

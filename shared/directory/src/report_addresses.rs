@@ -83,7 +83,8 @@ impl Directory {
     pub async fn is_domain_of(&self, tenant: TenantId, name: &str) -> Result<bool, DirectoryError> {
         let mut name = Some(name);
         for _ in 0..=MAX_STEPS {
-            let Some(domain) = name.filter(|name| name.contains('.') && DomainName::parse(name).is_ok()) else {
+            let Some(domain) = name.filter(|name| name.contains('.') && DomainName::parse(name).is_ok())
+            else {
                 return Ok(false);
             };
             let found = self.domain(domain).await?;

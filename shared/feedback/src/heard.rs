@@ -378,8 +378,10 @@ fn of_dmarc(document: &[u8], hearing: &Hearing<'_>) -> Result<HeardReport, Unrea
         let author = name(&record.identifiers.header_from).to_lowercase();
         sources.entry((row.source_ip, author)).or_default().add(&counts);
     }
-    let mut sources: Vec<SourceCounts> =
-        sources.into_iter().map(|((source, author), counts)| SourceCounts { source, author, counts }).collect();
+    let mut sources: Vec<SourceCounts> = sources
+        .into_iter()
+        .map(|((source, author), counts)| SourceCounts { source, author, counts })
+        .collect();
     sources.sort_by_key(|source| std::cmp::Reverse(source.counts.all()));
     let more = sources.len().saturating_sub(MAX_ROWS) as u64;
     sources.truncate(MAX_ROWS);

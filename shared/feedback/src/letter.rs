@@ -8,8 +8,8 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use mail_auth::report::{
     ActionDisposition, AuthResult, DKIMAuthResult, DkimResult, DmarcResult, Identifier, PolicyEvaluated,
-    PolicyOverride, PolicyOverrideReason, PolicyPublished, Record, Report, Row, SPFAuthResult, SPFDomainScope,
-    SpfResult,
+    PolicyOverride, PolicyOverrideReason, PolicyPublished, Record, Report, Row, SPFAuthResult,
+    SPFDomainScope, SpfResult,
 };
 use pennypost_model::event::Verdict;
 use pennypost_model::{EventId, Timestamp};
@@ -69,10 +69,9 @@ fn record(seen: &Seen, count: u64) -> Record {
         },
         comment: None,
     });
-    let scope = if seen.envelope_from.is_empty() { SPFDomainScope::Helo } else { SPFDomainScope::MailFrom };
-    // The schema of the sections that are told of knows one SPF result, and of it only that of the reverse-path: that of an EHLO name
-    // is told without its scope.
-    let scope = if scope == SPFDomainScope::Helo { SPFDomainScope::Unspecified } else { scope };
+    // What is said of an EHLO name is left out by the document's writer, unless its scope is.
+    let scope =
+        if seen.envelope_from.is_empty() { SPFDomainScope::Unspecified } else { SPFDomainScope::MailFrom };
     Record {
         row: Row {
             source_ip: Some(seen.source),

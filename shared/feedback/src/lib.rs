@@ -18,10 +18,12 @@ mod post;
 mod published;
 mod seen;
 mod tally;
+#[cfg(test)]
+mod tests;
 
 pub use heard::{
-    HeardCounts, HeardAbout, HeardKind, HeardReport, Hearing, MAX_LETTER, SourceCounts, TlsFailed, Unread, heard,
-    may_be_report,
+    HeardAbout, HeardCounts, HeardKind, HeardReport, Hearing, MAX_LETTER, SourceCounts, TlsFailed, Unread,
+    heard, may_be_report,
 };
 pub use post::DmarcReports;
 pub use seen::{Disposition, Reason, Seen, Signature};

@@ -71,14 +71,16 @@ pub(crate) async fn places(dns: &dyn Dns, published: &Published) -> Result<Vec<P
     let mut places: Vec<Place> = Vec::new();
     let own = published.domain.as_str();
     for named in published.record.rua().iter().take(2 * MAX_PLACES) {
-        let Ok(address) = MailAddress::parse(named.uri().split('?').next().unwrap_or_default()) else { continue };
+        let Ok(address) = MailAddress::parse(named.uri().split('?').next().unwrap_or_default()) else {
+            continue;
+        };
         let Ok(domain) = MailAddress::domain_of(&address.to_string()) else { continue };
         let (domain, is_known) = (domain.as_str(), places.iter().any(|place| place.address == address));
         if is_known || places.len() >= MAX_PLACES {
             continue;
         }
-        let is_ours = is_within(domain, own) || is_within(own, domain);
-        let agrees = is_ours || record(dns, &format!("{own}._report._dmarc.{domain}")).await?.is_some();
+        let agrees =
+            is_within(domain, own) || record(dns, &format!("{own}._report._dmarc.{domain}")).await?.is_some();
         if agrees {
             let max_size = Some(named.max_size()).filter(|size| *size > 0);
             places.push(Place { address, max_size });

@@ -96,10 +96,7 @@ impl Seen {
 
     pub(crate) fn weight(&self) -> usize {
         let signatures = self.signatures.iter().map(|one| one.domain.len() + one.selector.len() + 8);
-        ROW + self.author.len()
-            + self.envelope_from.len()
-            + self.spf_domain.len()
-            + signatures.sum::<usize>()
+        ROW + self.author.len() + self.envelope_from.len() + self.spf_domain.len() + signatures.sum::<usize>()
     }
 }
 

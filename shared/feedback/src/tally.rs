@@ -7,9 +7,7 @@ use std::time::Duration;
 use futures::StreamExt;
 use parking_lot::Mutex;
 use pennypost_model::{Timestamp, codec};
-use pennypost_ports::{
-    Clock, Consistency, Control, ControlKey, Dns, Expected, PortError, PortResult, Put,
-};
+use pennypost_ports::{Clock, Consistency, Control, ControlKey, Dns, Expected, PortError, PortResult, Put};
 
 use super::published::published;
 use super::seen::{Seen, Sums};

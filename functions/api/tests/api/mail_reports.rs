@@ -1,7 +1,7 @@
 //! Reports of others about a tenant's mail, and the addresses to which it sends no mailings any more.
 
 use pennypost_admin::{HeardAbout, HeardCounts, HeardReport, Permissions, SourceCounts};
-use pennypost_directory::{SuppressedBy, Page};
+use pennypost_directory::{Page, SuppressedBy};
 use pennypost_model::{EventId, codec};
 use pennypost_ports::{Ids, LogKind, LogRecord, RandomIds};
 use serde_json::{Value, json};
@@ -43,7 +43,9 @@ async fn reports_of_others_are_listed_by_domain_day_and_kind() {
     let source = SourceCounts { source: Some([192, 0, 2, 1].into()), author: home.domain.clone(), counts };
     let dmarc = HeardAbout::Dmarc { counts, sources: vec![source], more: 3 };
     let first = note(&office, &home, "1", 2, dmarc).await;
-    let second = note(&office, &home, "2", 1, HeardAbout::Tls { good: 4, bad: 0, failures: Vec::new(), more: 0 }).await;
+    let second =
+        note(&office, &home, "2", 1, HeardAbout::Tls { good: 4, bad: 0, failures: Vec::new(), more: 0 })
+            .await;
     let read = async |query: &str| -> Vec<Value> {
         let path = format!("/tenants/{}/mail-reports{query}", home.id);
         let answer = office.ask(&key, "GET", &path, None).await;
@@ -89,7 +91,9 @@ async fn reports_of_others_are_listed_by_domain_day_and_kind() {
     assert_eq!((said.status.as_u16(), said.json()), (200, json!({ "addresses": [own] })), "{}", said.text);
     say(seen.header("etag"), json!([])).await.assert_problem(412, "changed");
     say("*", json!(["no address"])).await.assert_problem(422, "invalid");
-    for nobody in [format!("nobody@{}", home.domain), format!("member@{}", other.domain), "x@far.example".to_owned()] {
+    for nobody in
+        [format!("nobody@{}", home.domain), format!("member@{}", other.domain), "x@far.example".to_owned()]
+    {
         say("*", json!([nobody])).await.assert_problem(422, "unknown-reference");
     }
 }
@@ -123,7 +127,8 @@ async fn addresses_without_mailings_are_listed_added_and_removed() {
     assert_eq!(found["items"].as_array().expect("a list").len(), 1);
     let csv = office.ask_with(&key, "GET", &path, &[("accept", "text/csv")], None).await;
     assert_eq!(csv.text.lines().count(), 5, "{}", csv.text);
-    let wanted: Vec<String> = ["ANGRY@far.example", "x@far.example", "c@far.example"].map(str::to_owned).into();
+    let wanted: Vec<String> =
+        ["ANGRY@far.example", "x@far.example", "c@far.example"].map(str::to_owned).into();
     let among = directory.suppressed_among(home.id, &wanted).await.expect("read");
     assert_eq!(among.len(), 2, "{among:?}");
     let removed = office.ask(&key, "DELETE", &format!("{path}/c@far.example"), None).await;

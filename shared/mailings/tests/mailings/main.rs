@@ -511,7 +511,8 @@ async fn what_is_over_for_long_is_forgotten_with_what_it_said() {
 async fn mailings_leave_out_addresses_that_are_suppressed() {
     let world = World::open().await;
     let life = world.immortal();
-    let directory = Directory::new(world.backend.control(), Arc::clone(&world.clock) as _, Arc::new(RandomIds));
+    let directory =
+        Directory::new(world.backend.control(), Arc::clone(&world.clock) as _, Arc::new(RandomIds));
     for address in ["X1@far.example", "bob@t.test"] {
         let by = pennypost_directory::SuppressedBy::Administrator;
         assert_eq!(directory.suppress(world.ann.tenant, address, by, None).await, Ok(true));

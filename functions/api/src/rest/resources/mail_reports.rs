@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use pennypost_admin::{
-    Action, HeardAbout, HeardCounts, HeardKind, HeardQuery, HeardReport, SourceCounts, TlsFailed, heard_reports_csv,
+    Action, HeardAbout, HeardCounts, HeardKind, HeardQuery, HeardReport, SourceCounts, TlsFailed,
+    heard_reports_csv,
 };
 use pennypost_directory::{Listed, MailAddress, ReportAddresses};
 use pennypost_model::EventId;
@@ -158,15 +159,19 @@ page_of!(Reports, Report);
 
 fn show(report: HeardReport) -> Report {
     let (id, kind) = (report.id().to_string(), report.about.kind().name());
-    let HeardReport { name, reporter, contact, domain, begin, end, about, letter, received, is_unproved } = report;
+    let HeardReport { name, reporter, contact, domain, begin, end, about, letter, received, is_unproved } =
+        report;
     let ip = |ip: Option<std::net::IpAddr>| ip.map(|ip| ip.to_string());
     let (mut dmarc, mut tls, mut complaint) = (None, None, None);
     match about {
         HeardAbout::Dmarc { counts: all, sources, more } => {
-            let show = |one: SourceCounts| {
-                Source { source: ip(one.source), author: one.author, counts: counts(&one.counts) }
+            let show = |one: SourceCounts| Source {
+                source: ip(one.source),
+                author: one.author,
+                counts: counts(&one.counts),
             };
-            dmarc = Some(Dmarc { counts: counts(&all), sources: sources.into_iter().map(show).collect(), more });
+            dmarc =
+                Some(Dmarc { counts: counts(&all), sources: sources.into_iter().map(show).collect(), more });
         }
         HeardAbout::Tls { good, bad, failures, more } => {
             let show = |one: TlsFailed| {

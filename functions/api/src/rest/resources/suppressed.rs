@@ -40,7 +40,6 @@ fn show(one: Suppressed) -> Shown {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "NewSuppressedAddresses")]
-#[allow(dead_code)] // its shape is what it is for
 pub(crate) struct New {
     /// The addresses, 500 at most.
     addresses: Vec<String>,
@@ -54,11 +53,8 @@ pub(crate) struct Added {
     added: usize,
 }
 
-const LIST: &[Query] = &[
-    PAGE[0],
-    PAGE[1],
-    Query { name: "prefix", about: "Addresses that begin so.", is_number: false },
-];
+const LIST: &[Query] =
+    &[PAGE[0], PAGE[1], Query { name: "prefix", about: "Addresses that begin so.", is_number: false }];
 
 pub(super) const OPERATIONS: &[Operation] = &[
     Operation {
@@ -78,7 +74,10 @@ pub(super) const OPERATIONS: &[Operation] = &[
                 let prefix = ask.parameter("prefix").unwrap_or_default();
                 let listed = ask.administration.suppressed(&ask.call, tenant, prefix, &page).await?;
                 if ask.accept.contains("text/csv") {
-                    return Ok(Reply::csv(suppressed_csv(&listed.items), listed.next.as_deref().map(cursor_of)));
+                    return Ok(Reply::csv(
+                        suppressed_csv(&listed.items),
+                        listed.next.as_deref().map(cursor_of),
+                    ));
                 }
                 Ok(Reply::document(&rows(listed, show)))
             })
