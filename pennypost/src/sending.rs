@@ -11,6 +11,7 @@ use async_trait::async_trait;
 use pennypost_admin::NoticeSender;
 use pennypost_connector::WebhookSettings;
 use pennypost_directory::{DirectoryError, Resolved};
+use pennypost_feedback::{DmarcReports, DmarcTally};
 use pennypost_ingress::net::Adapter;
 use pennypost_ingress::smtp::{self, DnsServers};
 use pennypost_lookup::{Authorities, Believed, Documents, Proving};
@@ -49,6 +50,11 @@ pub struct Sending {
     pub tls_reports_from: Option<String>,
     /// Each tells of so many seconds: a day. Less is for tests.
     pub tls_reports_seconds: NonZeroU32,
+    /// The address of an account here, in whose name other domains are told what came in their name (DMARC); if nothing is said,
+    /// nobody is.
+    pub dmarc_reports_from: Option<String>,
+    /// Each tells of so many seconds: a day. Less is for tests.
+    pub dmarc_reports_seconds: NonZeroU32,
     /// The port of other servers.
     pub port: u16,
     /// This machine and private networks are tried, too, where DNS leads there: for networks of one's own, and tests.
@@ -80,6 +86,8 @@ impl Default for Sending {
             dnssec: Dnssec::default(),
             tls_reports_from: None,
             tls_reports_seconds: positive(86_400),
+            dmarc_reports_from: None,
+            dmarc_reports_seconds: positive(86_400),
             port: 25,
             private_networks: false,
             give_up_hours: positive(5 * 24),
@@ -361,9 +369,9 @@ impl Home for FrontDoor {
     }
 }
 
-/// Who is asked for names, as the configuration says.
-fn dns(office: &Office, config: &Config) -> Option<Arc<dyn Dns>> {
-    match &config.adapter.dns.servers {
+/// Who is asked about other domains, as the configuration says.
+fn dns(office: &Office, config: &Config) -> Arc<dyn Dns> {
+    let dns = match &config.adapter.dns.servers {
         DnsServers::These(servers) => match pennypost_lookup::over(servers) {
             Ok((dns, _)) => Some(dns as Arc<dyn Dns>),
             Err(error) => {
@@ -372,15 +380,30 @@ fn dns(office: &Office, config: &Config) -> Option<Arc<dyn Dns>> {
             }
         },
         DnsServers::System | DnsServers::Off => office.dns(),
-    }
+    };
+    dns.unwrap_or_else(|| Arc::new(NoDns))
 }
 
 /// What tries smart hosts of tenants, as letters would go.
 pub(crate) fn probing(office: &Office, config: &Config) -> Probing {
     let Sending { authorities, haste, .. } = &config.sending;
     let authorities = authorities.clone().map(|AuthorityFile(all)| all).unwrap_or_default();
-    let dns = dns(office, config).unwrap_or_else(|| Arc::new(NoDns));
-    Probing::new(dns, &config.adapter.hostname, authorities, *haste)
+    Probing::new(dns(office, config), &config.adapter.hostname, authorities, *haste)
+}
+
+/// What counts for reports of DMARC, and sends them, where the configuration wants it.
+pub(crate) fn dmarc_reports(
+    office: &Office,
+    config: &Config,
+    adapter: &Arc<Adapter>,
+) -> Option<DmarcReports> {
+    let from = config.sending.dmarc_reports_from.as_ref().filter(|_| adapter.is_sending)?;
+    let period = Duration::from_secs(config.sending.dmarc_reports_seconds.get().into());
+    let clock = Arc::clone(&office.clock);
+    let tally = Arc::new(DmarcTally::new(office.control(), dns(office, config), clock, period));
+    let _ = adapter.dmarc.set(Arc::clone(&tally));
+    let ways = (office.queue(), office.objects());
+    Some(DmarcReports::new(tally, office.directory.clone(), ways, from))
 }
 
 /// The handler and the worker. Where nothing is sent the handler puts down what comes all the same: what lay in its queue
@@ -400,7 +423,6 @@ pub(crate) fn sender(office: &Office, config: &Config, adapter: &Arc<Adapter>) -
         reach: if said.private_networks { Reach::Everything } else { Reach::Public },
     };
     let hostname = config.adapter.hostname.clone();
-    let dns = dns.unwrap_or_else(|| Arc::new(NoDns));
     let authorities = said.authorities.clone().map(|AuthorityFile(all)| all).unwrap_or_default();
     let documents = Documents::with(Arc::clone(&dns), authorities.clone(), said.private_networks);
     let policies =

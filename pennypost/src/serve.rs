@@ -185,7 +185,14 @@ pub async fn run(place: &Place, args: &ServeArgs, json: bool, text: &Text) -> Re
                 let _ = housekeeping.await;
             }
         };
-        Some(async { tokio::join!(workers, housekeeping, sending) })
+        let dmarc = sending::dmarc_reports(&office, &config, &adapter);
+        let dmarc = dmarc.map(|reports| tokio::spawn(reports.run(work_stopped.clone())));
+        let dmarc = async {
+            if let Some(dmarc) = dmarc {
+                let _ = dmarc.await;
+            }
+        };
+        Some(async { tokio::join!(workers, housekeeping, sending, dmarc) })
     } else {
         None
     };

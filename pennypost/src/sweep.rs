@@ -172,7 +172,8 @@ impl Sweeper {
         }
         let (traces, logins) = (self.retention.trace_days, self.retention.login_days);
         // What is billed is rolled up from traces and usage records together: they go together.
-        for (kind, days) in [(LogKind::Trace, traces), (LogKind::Usage, traces), (LogKind::Login, logins)] {
+        let kinds = [LogKind::Trace, LogKind::Usage, LogKind::Heard].map(|kind| (kind, traces));
+        for (kind, days) in kinds.into_iter().chain([(LogKind::Login, logins)]) {
             let before = now.plus_millis(-i64::from(days.get()) * DAY_MILLIS);
             match self.log.expire(kind, before).await {
                 Ok(removed) => tracing::info!(kind = kind.name(), removed, "old log records removed"),

@@ -12,6 +12,7 @@
 
 use std::collections::BTreeMap;
 
+use pennypost_directory::SuppressedBy;
 use pennypost_journeys::{Journey, journey};
 use pennypost_mailstore::compress::decompress_begin;
 use pennypost_model::event::{Accepted, SourceKind, Verdict, Via};
@@ -33,6 +34,8 @@ const BEGIN: usize = 256 * 1024;
 const TOLD: i64 = 90 * 24 * 3_600_000;
 /// Milliseconds by which the clock of another machine may be ahead.
 const AHEAD: i64 = 3_600_000;
+/// Nobody has the address (RFC 3463 section 3.2).
+const NOBODY: &str = "5.1.1";
 /// Bytes of a Message-ID in a trace.
 const MESSAGE_ID: usize = 200;
 
@@ -127,7 +130,9 @@ impl Deliver {
         }
         let Some(sent) = self.reported(accepted, &heard).await? else { return Ok(()) };
         let time = self.store.clock().now();
-        let records: Vec<LogRecord> = news(accepted.id, &heard, &sent)
+        let news = news(accepted.id, &heard, &sent);
+        let gone: Vec<CameBack> = news.iter().filter(|back| back.answer.status == NOBODY).cloned().collect();
+        let records: Vec<LogRecord> = news
             .into_iter()
             .map(|back| {
                 let record = TraceRecord::new(sent.tenant, sent.id, time, TraceStep::CameBack(back));
@@ -139,6 +144,9 @@ impl Deliver {
             return Ok(());
         }
         self.log.append(&records).await.map_err(|error| failure(&error.into()))?;
+        for back in &gone {
+            self.suppress(sent.tenant, &back.address, SuppressedBy::Bounce, sent.id).await?;
+        }
         let (tenant, message, report) = (sent.tenant, sent.id, accepted.id);
         tracing::info!(%tenant, %message, %report, recipients = records.len(), "a letter has come back");
         Ok(())

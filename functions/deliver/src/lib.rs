@@ -24,6 +24,7 @@ mod account;
 mod came_back;
 mod notice;
 mod past;
+mod reported;
 #[cfg(test)]
 mod tests;
 mod tip;
@@ -191,6 +192,7 @@ impl Deliver {
         self.trace(&letters, &placed, &mut failures).await;
         crash::point("deliver.after-trace");
         self.note_what_came_back(&letters, &mut failures).await;
+        self.note_what_was_heard(&letters, &mut failures).await;
         self.drop_spooled(&letters, &placed, &failures).await;
 
         let mut following: BTreeMap<usize, Vec<Event>> = BTreeMap::new();

@@ -1,8 +1,9 @@
 //! What all sessions share.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use pennypost_directory::{Directory, DirectoryError, Resolved};
+use pennypost_feedback::DmarcTally;
 use pennypost_held::HeldLetters;
 use pennypost_mailings::Mailings;
 use pennypost_mailstore::Mailroom;
@@ -106,6 +107,8 @@ pub struct Adapter {
     pub metrics: Metrics,
     /// Members may write to other servers.
     pub is_sending: bool,
+    /// What counts for reports of DMARC, if there are any.
+    pub dmarc: OnceLock<Arc<DmarcTally>>,
     /// Ends all sessions.
     pub shutdown: Shutdown,
     pub(super) door: Door,
@@ -152,6 +155,7 @@ impl Adapter {
             tls,
             metrics,
             is_sending,
+            dmarc: OnceLock::new(),
             shutdown: Shutdown::default(),
             door: Door::default(),
             sights: Sights::default(),

@@ -1,14 +1,17 @@
 //! From a message that has arrived to its event in the queue: the last look at it, and the durable step.
 
 use pennypost_directory::{MemberLimits, ReportOf, TenantPolicy};
+use pennypost_feedback::{Disposition, Reason, Seen};
 use pennypost_held::Cause;
 use pennypost_mailstore::accept;
 use pennypost_model::EventId;
 use pennypost_model::event::{
-    Accepted, AuthResults, Body as EventBody, Recipient, Requested, Source, SourceKind, Stage, ToGroups,
+    Accepted, AuthResults, Body as EventBody, DmarcPolicy, Recipient, Requested, Source, SourceKind, Stage,
+    ToGroups, Verdict,
 };
 use pennypost_model::message::Facts;
 use pennypost_model::structure::{Part, Structure};
+use pennypost_policy::Acceptance;
 use pennypost_ports::{Outgoing, PortError};
 use tokio::time::Instant;
 use tracing::{info, warn};
@@ -28,6 +31,29 @@ const MAX_VERIFIED_HEADER: usize = 1 << 20;
 
 /// Bytes of a report that goes back to a sender elsewhere: servers return the header, or cut what they return.
 const MAX_RETURNED: usize = 256 * 1024;
+
+/// What is done with a message because of DMARC (decision 0003), and why it is something else than the domain asks for.
+fn disposition(
+    acceptance: &Acceptance,
+    auth: &AuthResults,
+    is_listed: bool,
+) -> (Disposition, Option<Reason>) {
+    match (acceptance, auth.dmarc, auth.dmarc_policy) {
+        (Acceptance::Refuse { rule: "dmarc-reject", .. }, ..) => (Disposition::Reject, None),
+        (Acceptance::Refuse { .. }, ..) => (Disposition::Reject, Some(Reason::LocalPolicy)),
+        (Acceptance::Accept, Verdict::Fail, DmarcPolicy::Quarantine | DmarcPolicy::Reject) if is_listed => {
+            (Disposition::None, Some(Reason::LocalPolicy))
+        }
+        (Acceptance::Accept, Verdict::Fail, DmarcPolicy::Reject) if auth.arc == Verdict::Pass => {
+            (Disposition::Quarantine, Some(Reason::TrustedForwarder))
+        }
+        (Acceptance::Accept, Verdict::Fail, DmarcPolicy::Reject) => {
+            (Disposition::Quarantine, Some(Reason::LocalPolicy))
+        }
+        (Acceptance::Accept, Verdict::Fail, DmarcPolicy::Quarantine) => (Disposition::Quarantine, None),
+        (Acceptance::Accept, ..) => (Disposition::None, None),
+    }
+}
 
 /// A message that nothing speaks against.
 pub(super) struct Judged {
@@ -250,13 +276,18 @@ impl Session {
         tenant: &Tenant,
         raw: Vec<u8>,
     ) -> Result<Judged, Reply> {
-        let (auth, results) = self.authenticate(transaction, &raw).await;
+        let (auth, results, seen) = self.authenticate(transaction, &raw).await;
         let header = &raw[..pennypost_mime::header_end(&raw)];
         let (structure, facts) = without_delay(header.len(), || pennypost_mime::parse(header));
         let authors = facts.from.iter().map(|contact| contact.address.as_str());
         let reverse_path = &transaction.reverse_path;
         let acceptance =
             pennypost_policy::accept(&tenant.policy, reverse_path, authors, &facts.subject, &auth);
+        if let Some(seen) = seen.filter(|_| self.adapter.dmarc.get().is_some()) {
+            let authors = facts.from.iter().map(|contact| contact.address.as_str());
+            let is_listed = pennypost_policy::whitelists(&tenant.policy, reverse_path, authors);
+            self.count_for_dmarc(seen, disposition(&acceptance, &auth, is_listed));
+        }
         if let Some(reply) = Reply::refusal(&acceptance) {
             info!(tenant = %tenant.id, ?acceptance, "message is refused");
             return Err(reply);
@@ -274,10 +305,22 @@ impl Session {
         Ok(Judged { raw, kind, auth, results, sent: None, subject: String::new(), is_individual: false })
     }
 
-    async fn authenticate(&self, transaction: &mut Transaction, raw: &[u8]) -> (AuthResults, String) {
+    /// Counts what came in for the reports that the author's domain gets. What this post office hands itself it has not received.
+    fn count_for_dmarc(&self, mut seen: Box<Seen>, done: (Disposition, Option<Reason>)) {
+        if let (Some(tally), false) = (self.adapter.dmarc.get(), matches!(self.role, Role::Home(_))) {
+            (seen.disposition, seen.reason) = done;
+            tally.note(*seen);
+        }
+    }
+
+    async fn authenticate(
+        &self,
+        transaction: &mut Transaction,
+        raw: &[u8],
+    ) -> (AuthResults, String, Option<Box<Seen>>) {
         let hostname = &self.adapter.hostname;
         if self.trusted {
-            return (AuthResults { trusted: true, ..AuthResults::default() }, none_field(hostname));
+            return (AuthResults { trusted: true, ..AuthResults::default() }, none_field(hostname), None);
         }
         let deadline = Instant::now() + self.adapter.limits.smtp.authentication;
         let spf = match transaction.spf.take() {

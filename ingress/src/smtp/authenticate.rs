@@ -14,6 +14,7 @@ use mail_auth::{
     ArcOutput, AuthenticatedMessage, AuthenticationResults, DkimOutput, DkimResult, DmarcOutput, DmarcResult,
     MessageAuthenticator, SpfOutput, SpfResult,
 };
+use pennypost_feedback::{Disposition, Seen, Signature};
 use pennypost_model::event::{AuthResults, DmarcPolicy, Verdict};
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, timeout_at};
@@ -179,26 +180,27 @@ impl Authenticator {
         Some(SpfAnswer(output.unwrap_or_else(late)))
     }
 
-    /// All of it: the results, and the Authentication-Results field (RFC 8601) with its end.
+    /// All of it: the results, the Authentication-Results field (RFC 8601) with its end, and what the author's domain is told, if it
+    /// wants to be.
     pub async fn message(
         &self,
         raw: &[u8],
         sender: Sender<'_>,
         spf: Option<&SpfAnswer>,
         deadline: Instant,
-    ) -> (AuthResults, String) {
+    ) -> (AuthResults, String, Option<Box<Seen>>) {
         let Some(SpfAnswer(spf)) = spf else {
-            return (AuthResults::default(), none_field(sender.hostname));
+            return (AuthResults::default(), none_field(sender.hostname), None);
         };
         // Of whoever has signed in here that much is known without DNS.
         let Some(dns) = &self.dns else {
             let results = AuthResults { spf: spf_verdict(spf.result()), ..AuthResults::default() };
-            return (results, field(sender, spf, &[], "", None, None));
+            return (results, field(sender, spf, &[], "", None, None), None);
         };
         // Hashes the body.
         let Some(mut message) = without_delay(raw.len(), || AuthenticatedMessage::parse(raw)) else {
             let results = AuthResults { spf: spf_verdict(spf.result()), ..AuthResults::default() };
-            return (results, field(sender, spf, &[], "", None, None));
+            return (results, field(sender, spf, &[], "", None, None), None);
         };
         message.dkim_headers.truncate(MAX_SIGNATURES);
         message.errors.truncate(MAX_SIGNATURES);
@@ -236,7 +238,7 @@ impl Authenticator {
         };
         let arc = (*arc.result() != DkimResult::None).then_some(&arc);
         let text = field(sender, spf, &dkim, message.from(), arc, Some(&dmarc));
-        (results, text)
+        (results, text, told(sender, spf, &dkim, &dmarc))
     }
 }
 
@@ -332,6 +334,39 @@ fn dmarc_verdict(result: &DmarcResult) -> Verdict {
     }
 }
 
+/// What a domain that wants reports is told of the message (RFC 7489 section 7.2), as long as nothing was done with it. Nothing where
+/// DMARC could not be tested.
+fn told(
+    sender: Sender<'_>,
+    spf: &SpfOutput,
+    dkim: &[DkimOutput<'_>],
+    dmarc: &DmarcOutput,
+) -> Option<Box<Seen>> {
+    let is_wanted = dmarc.dmarc_record().is_some_and(|record| !record.rua().is_empty());
+    if !is_wanted || !matches!(dmarc.result(), DmarcResult::Pass | DmarcResult::Fail(_)) {
+        return None;
+    }
+    let envelope_from = sender.reverse_path.rsplit_once('@').map_or("", |(_, domain)| domain);
+    let spf_domain = if envelope_from.is_empty() { sender.helo } else { envelope_from };
+    let signatures = dkim.iter().filter_map(|output| {
+        let signature = output.signature()?;
+        let (domain, selector) = (signature.d.clone(), signature.s.clone());
+        Some(Signature { domain, selector, result: dkim_verdict(output.result()) })
+    });
+    Some(Box::new(Seen {
+        source: sender.ip,
+        author: dmarc.domain().to_owned(),
+        envelope_from: envelope_from.to_owned(),
+        spf_domain: spf_domain.to_owned(),
+        spf: spf_verdict(spf.result()),
+        signatures: signatures.collect(),
+        is_spf_aligned: *dmarc.spf_result() == DmarcResult::Pass,
+        is_dkim_aligned: *dmarc.dkim_result() == DmarcResult::Pass,
+        disposition: Disposition::None,
+        reason: None,
+    }))
+}
+
 /// The result that says most for the message.
 fn best(outputs: &[DkimOutput<'_>]) -> Verdict {
     let rank = |verdict: &Verdict| match verdict {
@@ -376,7 +411,7 @@ mod tests {
         let spf = authenticator.spf(sender, deadline).await.expect("DNS is on");
         assert_eq!(spf.0.result(), SpfResult::TempError);
         let message = b"From: a@b.example\r\n\r\n";
-        let (results, field) = authenticator.message(message, sender, Some(&spf), deadline).await;
+        let (results, field, _) = authenticator.message(message, sender, Some(&spf), deadline).await;
         assert_eq!((results.spf, results.dmarc), (Verdict::TempError, Verdict::TempError), "{field}");
         assert!(begun.elapsed() < Duration::from_secs(2));
     }

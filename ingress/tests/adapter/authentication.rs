@@ -12,20 +12,20 @@ use crate::dns::Zone;
 use crate::office::{Office, sample, untrusting};
 use crate::wire::{Client, stuffed};
 
-fn key() -> String {
+pub fn key() -> String {
     let path =
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../samplemail/dkim/test._domainkey.sample.test.txt");
     std::fs::read_to_string(path).expect("key").trim().to_owned()
 }
 
-fn asking(server: SocketAddr) -> Settings {
+pub fn asking(server: SocketAddr) -> Settings {
     let mut settings = untrusting();
     settings.dns.servers = DnsServers::These(vec![server]);
     settings.dns.timeout = Duration::from_secs(2);
     settings
 }
 
-async fn deliver(office: &Office, sender: &str, message: &[u8]) -> String {
+pub async fn deliver(office: &Office, sender: &str, message: &[u8]) -> String {
     let mut client = Client::connect(office.smtp).await;
     client.expect("220").await;
     client.command("HELO mx.sample.test", "250").await;

@@ -5,6 +5,7 @@
 mod alone;
 mod authentication;
 mod dialogues;
+mod dmarc;
 mod dns;
 mod groups;
 mod groups_elsewhere;

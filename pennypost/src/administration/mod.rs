@@ -15,6 +15,7 @@ mod invitation;
 mod key;
 mod letter;
 mod log;
+mod mail_reports;
 mod mailing;
 mod names;
 mod notice;
@@ -36,6 +37,7 @@ mod session;
 mod sign_in;
 mod sign_ins;
 mod statistics;
+mod suppressed;
 mod task;
 mod terms;
 #[cfg(test)]
@@ -61,6 +63,7 @@ pub use invitation::InvitationCommand;
 pub use key::KeyCommand;
 pub use letter::LetterCommand;
 pub use log::LogCommand;
+pub use mail_reports::MailReportCommand;
 pub use mailing::MailingCommand;
 pub use names::NamesCommand;
 pub use notice::NoticeCommand;
@@ -80,6 +83,7 @@ pub use service::ServiceCommand;
 pub use session::SessionCommand;
 pub use sign_in::SignInCommand;
 pub use statistics::StatisticsCommand;
+pub use suppressed::SuppressedCommand;
 pub use task::TaskCommand;
 pub use terms::TermsCommand;
 
@@ -328,6 +332,12 @@ pub enum AdministrationCommand {
     /// Personalised mass mail of a member: a letter for each row of a table
     #[command(subcommand)]
     Mailing(MailingCommand),
+    /// What other organisations report of the mail: DMARC, TLS, complaints
+    #[command(subcommand)]
+    MailReport(MailReportCommand),
+    /// Addresses elsewhere to which no mass mail is sent any more
+    #[command(subcommand)]
+    Suppressed(SuppressedCommand),
     /// Rules and lists of senders of a member, for the letters that come in
     #[command(subcommand)]
     Rules(RulesCommand),
@@ -386,6 +396,12 @@ pub(crate) async fn run(
         AdministrationCommand::Later(command) => Box::pin(held::run(office, command, text, output)).await,
         AdministrationCommand::Mailing(command) => {
             Box::pin(mailing::run(office, command, text, output)).await
+        }
+        AdministrationCommand::Suppressed(command) => {
+            Box::pin(suppressed::run(office, command, text, output)).await
+        }
+        AdministrationCommand::MailReport(command) => {
+            Box::pin(mail_reports::run(office, command, text, output)).await
         }
         AdministrationCommand::Names(command) => names::run(office, command, text, output).await,
     }

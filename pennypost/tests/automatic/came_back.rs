@@ -103,6 +103,12 @@ async fn letters_that_come_back_later_are_known_by_their_reports() {
     for address in ["You@far.test", "friend@far.test"] {
         assert_eq!(outcome(address).await, RemoteOutcome::Failed);
     }
+    // Nobody has these addresses: mailings don't go there any more.
+    let page = pennypost_directory::Page::default();
+    let listed = it.office.directory.suppressed(it.office.tenant, "", &page).await.unwrap().items;
+    let listed: Vec<_> = listed.iter().map(|one| (one.address.as_str(), one.by.name(), one.letter)).collect();
+    let letter = Some(it.sent().await.id);
+    assert_eq!(listed, [("friend@far.test", "bounce", letter), ("you@far.test", "bounce", letter)]);
     // All of them are letters to her, too.
     assert_eq!((it.count("ann", "INBOX").await, it.count("eve", "INBOX").await), (9 + 4, 1));
     assert!(it.given().is_empty(), "nobody is written to");

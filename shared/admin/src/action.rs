@@ -119,6 +119,18 @@ actions! {
     RouteChange "route.change" Installation Write Tenant Nobody All;
     /// Try the server by which they go.
     RouteTest "route.test" Installation Write Tenant Nobody All;
+    /// Look at where reports of others about the organisation's mail come in.
+    ReportAddressesRead "report-addresses.read" Policies Read Tenant Nobody All;
+    /// Say where they do.
+    ReportAddressesChange "report-addresses.change" Policies Write Tenant Nobody All;
+    /// Read what they say (DMARC, TLS, complaints).
+    HeardReportRead "mail-report.read" Log Read Tenant Nobody All;
+    /// List the addresses to which mailings are not sent any more.
+    SuppressedRead "suppressed.list" Policies Read Tenant Nobody All;
+    /// Send mailings to an address no more.
+    SuppressedAdd "suppressed.add" Policies Write Tenant Nobody All;
+    /// Send mailings to an address again.
+    SuppressedRemove "suppressed.remove" Policies Write Tenant Nobody All;
     /// Look at what is done with what scanners find.
     ScanPolicyRead "scan-policy.read" Policies Read Tenant Nobody All;
     /// Say what is done with what scanners find (RCV-13, RCV-15).

@@ -99,6 +99,7 @@ pub const PARTITIONS: &[&str] = &[
     "sign-in-accounts",
     "sms",
     "subscription-states",
+    "suppressed",
     "tags",
     "tasks",
     "terms-accepted",
@@ -116,7 +117,7 @@ const JOURNALS: &str = "erased-journals";
 pub const KEPT: &[&str] = &["purchases"];
 
 /// Records of a tenant that do not outlive it.
-const LOGS: [LogKind; 3] = [LogKind::Trace, LogKind::Login, LogKind::Audit];
+const LOGS: [LogKind; 4] = [LogKind::Trace, LogKind::Login, LogKind::Audit, LogKind::Heard];
 /// Items that are read at once.
 const PAGE: usize = 200;
 /// The tenant's item in its own partition.

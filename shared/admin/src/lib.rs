@@ -77,6 +77,7 @@ mod keys;
 mod last_week;
 mod limits;
 mod mail;
+mod mail_reports;
 mod mailings;
 mod members;
 mod mobiles;
@@ -114,6 +115,7 @@ mod sign_up;
 mod statistics;
 mod store;
 mod subscriptions;
+mod suppressed;
 mod tags;
 mod tasks;
 mod telling;
@@ -166,6 +168,7 @@ pub use mail::{
     Copied, Copying, FoundLetter, LettersDone, Mail, MailboxCount, RulesRan, RulesRun, RunPlace, SeenLetter,
     ToCopy,
 };
+pub use mail_reports::{HeardQuery, heard_reports_csv};
 pub use mailings::{MailingLetter, MailingProblem, NewBody, NewMailing, Preview};
 pub use members::{MadeMember, NewMember};
 pub use mobiles::MobileLogin;
@@ -176,6 +179,7 @@ pub use own_letters::{DeliveryState, OwnLetter, RecipientState};
 pub use passkeys::{PasskeyOffer, PasskeyRequest};
 pub use pennypost_connector::SmsError;
 pub use pennypost_directory::DepartmentId;
+pub use pennypost_feedback::{HeardAbout, HeardCounts, HeardKind, HeardReport, SourceCounts, TlsFailed};
 pub use pennypost_hooks::{
     Attempted, NoticeKind, Pause, PauseCause, State as NoticeState, SubscriptionId, Whose,
 };
@@ -214,6 +218,7 @@ pub use statistics::{
     month_of, report_csv,
 };
 pub use subscriptions::{NewSubscription, SeenSubscription, SubscriptionChange, Unread};
+pub use suppressed::{MAX_SUPPRESSED_AT_ONCE, suppressed_csv};
 pub use tags::senders_name;
 pub use tasks::{
     LetterDeed, MAX_LETTERS_AT_ONCE, NamedByUid, NamedLetter, NewBackup, NewExport, NewImport, NewLetterDeed,

@@ -44,6 +44,8 @@
 //! | `T` | `sent-today` | messages sent today, where a plan says how many there may be (`allowance`) |
 //! | `T/sent-today` | account | the same of an account, what is said of its allowance alone, and what it sent outside (`allowance`) |
 //! | `T` | `scan-policy` | what is done with what scanners find (`scan_policy`) |
+//! | `T` | `report-addresses` | where reports of others about the organisation's mail come in (`report_addresses`) |
+//! | `T` | `suppressed` | digests of the addresses to which no mailings go; `T/suppressed` has the addresses (`suppressed`) |
 //! | `T` | `sending-rules` | who sends nothing outside, and how often others may (`sending_rules`) |
 //! | `T` | `seats` | what is taken of the seats, once the tenant has a plan (`seats`) |
 //! | `T/shares` | whom, owner | who shares mailboxes with whom (`sharing`): an index |
@@ -114,6 +116,7 @@ mod policy;
 mod provisioned;
 mod quarantine_digest;
 mod recovery;
+mod report_addresses;
 mod resolve;
 mod scan_policy;
 mod scram;
@@ -131,6 +134,7 @@ mod sign_in_memory;
 mod sign_in_rules;
 mod standing;
 mod store;
+mod suppressed;
 mod tenant;
 mod throttle;
 mod token;
@@ -204,6 +208,7 @@ pub use quarantine_digest::{DigestWish, QuarantineTold};
 pub use recovery::{
     RECOVERY_CODE_MINUTES, RECOVERY_MINUTES, Recovery, RecoveryAddress, RecoveryLetter, RecoveryPlace,
 };
+pub use report_addresses::{MAX_REPORT_ADDRESSES, ReportAddresses};
 pub use resolve::{Elsewhere, MAX_RECIPIENTS, Resolved};
 pub use seats::{NoSeat, SeatUse};
 pub use second_factor::{CodeKind, NewAuthenticator, RECOVERY_CODES, SecondFactor};
@@ -223,6 +228,7 @@ pub use sign_in_log::{Outcomes, SignInLog, SignInOutcome, SignInQuery, SignInRec
 pub use sign_in_rules::{AccountRules, Exempt, LockRules, MAX_EXEMPT, SignInRules, SignInRulesError};
 pub use standing::{AccessTokens, Attempt, ClientProtocol, PasswordState, SignInKind, Standing};
 pub use store::{Listed, MAX_PAGE, Page, fold_name};
+pub use suppressed::{MAX_SUPPRESSED, Suppressed, SuppressedBy};
 pub use tenant::{Tenant, TenantState, organisation_name};
 pub use token::{MAX_TOKENS, Token, TokenId, TokenScope, TokenUse};
 pub use undo::UndoWindow;

@@ -56,6 +56,8 @@ pub enum Why {
     TooMany,
     /// The organisation does not let such subjects through.
     Subject,
+    /// The organisation sends no mailings there any more.
+    Suppressed,
 }
 
 impl Why {
@@ -74,6 +76,7 @@ impl Why {
             Why::Lost => "lost",
             Why::TooMany => "too-many-recipients",
             Why::Subject => "subject-refused",
+            Why::Suppressed => "suppressed",
         }
     }
 
@@ -81,7 +84,9 @@ impl Why {
     #[must_use]
     pub const fn status(self) -> &'static str {
         match self {
-            Why::Closed | Why::Forbidden | Why::Author | Why::Outside | Why::Subject => "5.7.1",
+            Why::Closed | Why::Forbidden | Why::Author | Why::Outside | Why::Subject | Why::Suppressed => {
+                "5.7.1"
+            }
             Why::Group => "5.7.2",
             Why::Unknown => "5.1.1",
             Why::Disabled => "5.2.1",
@@ -99,6 +104,7 @@ impl Why {
             Why::Forbidden => say!(text, "held-why-forbidden"),
             Why::Author => say!(text, "held-why-author"),
             Why::Outside => say!(text, "held-why-outside"),
+            Why::Suppressed => say!(text, "held-why-suppressed"),
             Why::Unknown => say!(text, "held-why-unknown"),
             Why::Disabled => say!(text, "held-why-disabled"),
             Why::Group => say!(text, "held-why-group"),

@@ -310,11 +310,16 @@ impl Runner {
         let known = self.mailings.fates(&mailing, mailing.next, SLICE as usize).await?;
         let known: BTreeMap<u32, Fate> = known.into_iter().collect();
         let end = mailing.rows.min(mailing.next.saturating_add(SLICE));
+        let open: Vec<String> = (mailing.next..end)
+            .filter(|row| !known.contains_key(row))
+            .map(|row| content.address(usize::try_from(row).unwrap_or(usize::MAX)).to_owned())
+            .collect();
+        let suppressed = self.suppressed(&mailing, &open).await?;
         let (mut next, mut counts, mut wait, mut has_moved) = (mailing.next, mailing.counts, None, false);
         while next < end {
             let decided = match known.get(&next) {
                 Some(fate) => Decided::Fate(fate.clone()),
-                None => self.decide(&mailing, &content, next).await?,
+                None => self.decide(&mailing, &content, next, &suppressed).await?,
             };
             match decided {
                 Decided::Wait(until) => {
@@ -460,8 +465,22 @@ impl Runner {
         Ok(Some((content, alone)))
     }
 
+    /// To which of these addresses the organisation sends no mailings. One read for a slice.
+    async fn suppressed(&self, mailing: &Mailing, open: &[String]) -> Result<BTreeSet<String>, HeldError> {
+        if open.is_empty() || !self.sends_out {
+            return Ok(BTreeSet::new());
+        }
+        Ok(self.releaser.ports().directory.suppressed_among(mailing.sender.0.tenant, open).await?)
+    }
+
     /// Decides what becomes of a letter of which nobody has decided yet.
-    async fn decide(&self, mailing: &Mailing, content: &Content, row: u32) -> Result<Decided, HeldError> {
+    async fn decide(
+        &self,
+        mailing: &Mailing,
+        content: &Content,
+        row: u32,
+        suppressed: &BTreeSet<String>,
+    ) -> Result<Decided, HeldError> {
         let (ports, now) = (self.releaser.ports(), self.now());
         let directory = &ports.directory;
         let key = mailing.sender.0;
@@ -482,6 +501,9 @@ impl Runner {
             Ok(found) => found,
             Err(why) => return refused(why).await,
         };
+        if recipient.via == Via::Outside && suppressed.contains(address) {
+            return refused(Why::Suppressed).await;
+        }
         let header = raw.get(..header_end(&raw)).unwrap_or_default();
         let accepted = Accepted {
             id,

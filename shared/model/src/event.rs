@@ -445,7 +445,7 @@ pub struct Submission {
 }
 
 /// Results of RFC 8601 methods.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Verdict {
     /// Not tested or nothing to test.
     #[default]

@@ -85,6 +85,16 @@ pub fn submit(policy: &TenantPolicy, subject: &str) -> Acceptance {
     Acceptance::Accept
 }
 
+/// Has the tenant a sender of the message on its whitelist?
+#[must_use]
+pub fn whitelists<'a>(
+    policy: &TenantPolicy,
+    envelope_sender: &str,
+    authors: impl IntoIterator<Item = &'a str>,
+) -> bool {
+    policy.whitelists(&senders(envelope_sender, authors))
+}
+
 /// Authors that are compared with the lists; a message with more is compared by the first of them.
 const MAX_AUTHORS: usize = 100;
 

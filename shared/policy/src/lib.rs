@@ -17,7 +17,7 @@ pub mod scanning;
 pub mod score;
 pub mod tenant;
 
-pub use accept::{Acceptance, accept, submit};
+pub use accept::{Acceptance, accept, submit, whitelists};
 pub use address::{AddressError, DomainName, MailAddress};
 pub use place::{DRAFT_REASON, Placed, SENT_REASON, SYSTEM_REASON, place, place_screened};
 pub use rules::{MemberRules, Personal};

@@ -16,6 +16,8 @@ pub enum LogKind {
     Audit,
     /// [`pennypost_model::usage::UsageRecord`]s: what work used that left no traces; the id is the record's own.
     Usage,
+    /// Reports of other organisations about the tenant's mail; the id is made of what they are called.
+    Heard,
 }
 
 impl LogKind {
@@ -27,6 +29,7 @@ impl LogKind {
             LogKind::Login => "login",
             LogKind::Audit => "audit",
             LogKind::Usage => "usage",
+            LogKind::Heard => "heard",
         }
     }
 }

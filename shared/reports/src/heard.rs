@@ -81,6 +81,26 @@ pub fn heard(raw: &[u8], structure: &Structure) -> Option<Heard> {
     Some(heard)
 }
 
+/// What a report gives back of the letter that it is about.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Returned {
+    /// Its Message-ID.
+    pub message_id: Option<String>,
+    /// Its first author.
+    pub author: Option<String>,
+    /// What servers on its way have called it that may be ids of ours.
+    pub ids: Vec<EventId>,
+}
+
+/// What a report of any kind (RFC 6522) gives back; `None`: it is no report, or gives no header back.
+#[must_use]
+pub fn returned(raw: &[u8], structure: &Structure) -> Option<Returned> {
+    let header = returned_header(raw, structure)?;
+    let (_, facts) = parse(&header);
+    let author = facts.from.into_iter().next().map(|contact| contact.address);
+    Some(Returned { message_id: facts.message_id, author, ids: ids(&header) })
+}
+
 /// The report's own parts (RFC 6522 section 3), and not those of what it gives back.
 fn own_parts(structure: &Structure) -> Option<impl Iterator<Item = &Part>> {
     let root = structure.root()?;

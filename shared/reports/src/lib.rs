@@ -17,7 +17,7 @@ use pennypost_model::message::{StoredMessage, cut};
 use pennypost_model::{AccountKey, EventId, Timestamp};
 use pennypost_text::{Lang, Text, say};
 
-pub use heard::{Heard, HeardOf, heard, is_report};
+pub use heard::{Heard, HeardOf, Returned, heard, is_report, returned};
 pub use xtext::{from_xtext, to_xtext};
 
 /// Bytes of the message's header that are given back.

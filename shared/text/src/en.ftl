@@ -1165,6 +1165,19 @@ vips-none = nobody has a VIP seat
 ## Reports to senders
 
 tls-report = What became of TLS with the mail servers of { $domain } from { $start } to { $end }: { $good } conversations had it as they should, { $bad } had not. The attachment says more (RFC 8460).
+dmarc-report = Mail that came to us in the name of { $domain } from { $start } to { $end }: { $good } messages passed DMARC, { $bad } did not. The attachment says more (RFC 7489).
+mail-report-none = Nobody has reported anything.
+mail-report-no-addresses = Reports come in nowhere: name an address with --add.
+mail-report-says = says
+mail-report-dmarc = { $good } passed, { $bad } failed
+mail-report-tls = { $good } with TLS as it should be, { $bad } without
+mail-report-complaint = { $what } { $address }
+suppressed-none = Mass mail goes to every address.
+suppressed-added = { $count } addresses get no mass mail any more.
+suppressed-removed = { $address } gets mass mail again.
+suppressed-by-administrator = an administrator
+suppressed-by-complaint = a complaint
+suppressed-by-bounce = nobody has it
 report-forward-subject = A message was not forwarded
 report-forward = A message that is forwarded for you could not be delivered to these addresses, and is not tried again:
 virus-report-subject = Your message holds a virus and was not sent
@@ -1232,6 +1245,7 @@ state-reached-server = the other server has it
 state-refused = refused or returned
 state-failed = did not get there
 held-why-subject = your organisation does not let messages with this subject through
+held-why-suppressed = your organisation sends no mass mail to this address any more
 mailing-row = line { $line }: { $problem }
 mailing-row-no-address = there is no address: fill it in and upload the table again
 mailing-row-blank = there is a blank in the address “{ $address }”

@@ -1088,6 +1088,19 @@ vips-none = 没有成员分配 VIP 名额
 ## Reports to senders
 
 tls-report = { $start } 至 { $end } 期间与 { $domain } 的邮件服务器建立 TLS 的情况：{ $good } 次会话符合要求，{ $bad } 次不符合要求。详情见附件（RFC 8460）。
+dmarc-report = { $start } 至 { $end } 期间我们收到的以 { $domain } 名义发送的邮件：{ $good } 封通过 DMARC，{ $bad } 封未通过。详情见附件（RFC 7489）。
+mail-report-none = 暂无任何报告。
+mail-report-no-addresses = 尚未指定接收报告的地址：请用 --add 指定。
+mail-report-says = 内容
+mail-report-dmarc = { $good } 封通过，{ $bad } 封未通过
+mail-report-tls = { $good } 次 TLS 符合要求，{ $bad } 次不符合
+mail-report-complaint = { $what } { $address }
+suppressed-none = 没有停发群发邮件的地址。
+suppressed-added = 已有 { $count } 个地址不再接收群发邮件。
+suppressed-removed = { $address } 将重新接收群发邮件。
+suppressed-by-administrator = 管理员
+suppressed-by-complaint = 收到投诉
+suppressed-by-bounce = 地址不存在
 report-forward-subject = 有邮件未能转发
 report-forward = 一封为您自动转发的邮件无法送达以下地址，系统不再重试：
 virus-report-subject = 您的邮件含有病毒，未发送
@@ -1155,6 +1168,7 @@ state-reached-server = 已投递到对方服务器
 state-refused = 被对方拒收或退回
 state-failed = 投递失败
 held-why-subject = 您的组织不允许发送此主题的邮件
+held-why-suppressed = 您的组织不再向此地址群发邮件
 mailing-row = 第 { $line } 行：{ $problem }
 mailing-row-no-address = 缺少邮箱地址，请补全后重新上传
 mailing-row-blank = 邮箱地址“{ $address }”中含有空格

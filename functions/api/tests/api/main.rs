@@ -13,6 +13,7 @@ mod held;
 mod home;
 mod joining;
 mod limits;
+mod mail_reports;
 mod mailings;
 mod mobiles;
 mod orders;

@@ -40,6 +40,7 @@ impl Key {
             LogKind::Login => b'l',
             LogKind::Audit => b'a',
             LogKind::Usage => b'u',
+            LogKind::Heard => b'h',
         };
         Key { kind, tenant }
     }

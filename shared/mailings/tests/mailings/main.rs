@@ -505,3 +505,34 @@ async fn what_is_over_for_long_is_forgotten_with_what_it_said() {
     assert_eq!(letters.unwrap().len(), 0);
     assert!(world.backend.objects().get(&mailing.object).await.is_err());
 }
+
+/// Addresses elsewhere that are suppressed get nothing of a mailing, and its writer is told; all others do.
+#[tokio::test(flavor = "multi_thread")]
+async fn mailings_leave_out_addresses_that_are_suppressed() {
+    let world = World::open().await;
+    let life = world.immortal();
+    let directory =
+        Directory::new(world.backend.control(), Arc::clone(&world.clock) as _, Arc::new(RandomIds));
+    for address in ["X1@far.example", "bob@t.test"] {
+        let by = pennypost_directory::SuppressedBy::Administrator;
+        assert_eq!(directory.suppress(world.ann.tenant, address, by, None).await, Ok(true));
+    }
+    let mut table = "email\n".to_owned();
+    for address in ["x0@far.example", "x1@Far.example", "x2@far.example", "bob@t.test"] {
+        table.push_str(&format!("{address}\n"));
+    }
+    let Content::Personal(mut content) = personal(1, &[]) else { panic!("personal") };
+    content.recipients = Recipients::read(table.as_bytes()).unwrap();
+    content.subject = "hello".to_owned();
+    let mailing = world.mailing(Kind::Table, 4);
+    life.mailings.add(&mailing, &Content::Personal(content)).await.unwrap();
+    life.runner.work(None).await.unwrap();
+    let fates = life.mailings.fates(&mailing, 0, 4).await.unwrap();
+    let sent: Vec<bool> = fates.iter().map(|(_, fate)| matches!(fate, Fate::Sent { .. })).collect();
+    assert_eq!(sent, [true, false, true, true], "{fates:?}");
+    assert!(matches!(fates[1].1, Fate::Refused { why: Why::Suppressed, .. }));
+    let sent = world.sent().await;
+    let report = sent.iter().find(|one| one.id == mailing.report()).unwrap();
+    let text = world.text(report).await;
+    assert!(text.contains("sends no mass mail to this address any more") && !text.contains("x2@"), "{text}");
+}

@@ -81,6 +81,7 @@ pub(crate) fn no_such(what: &str) -> Detail {
         "order" => "订单",
         "bulletin" => "公告",
         "forward target" => "转发地址",
+        "suppressed address" => "停发地址",
         _ => "对象",
     };
     both(format!("there is no such {what} here"), format!("此处没有该{chinese}"))

@@ -27,6 +27,7 @@ mod letter_deeds;
 mod letters;
 mod life;
 mod limits;
+mod mail_reports;
 mod mailings;
 mod me;
 mod members;
@@ -61,6 +62,7 @@ pub(crate) mod sign_ups;
 mod spam;
 mod statistics;
 mod subscriptions;
+mod suppressed;
 mod tags;
 mod tasks;
 mod tenants;
@@ -112,6 +114,8 @@ pub(crate) fn operations() -> impl Iterator<Item = &'static Operation> {
         spam::OPERATIONS,
         held::OPERATIONS,
         mailings::OPERATIONS,
+        mail_reports::OPERATIONS,
+        suppressed::OPERATIONS,
         own_letters::OPERATIONS,
         automatic::OPERATIONS,
         colleagues::OPERATIONS,
