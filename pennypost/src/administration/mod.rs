@@ -22,6 +22,7 @@ mod order;
 mod plan;
 mod profile;
 mod quarantine;
+mod read_status;
 mod role;
 mod rules;
 mod rules_script;

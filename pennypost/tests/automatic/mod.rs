@@ -2,6 +2,7 @@
 //! servers.
 
 mod came_back;
+mod read;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;

@@ -42,6 +42,7 @@ mod profile;
 pub(crate) mod providers;
 mod purchases;
 mod quarantine;
+mod read_status;
 pub mod receiving;
 pub(crate) mod recovery;
 pub(crate) mod requests;
@@ -101,6 +102,7 @@ pub(crate) fn operations() -> impl Iterator<Item = &'static Operation> {
         life::OPERATIONS,
         limits::OPERATIONS,
         sending::OPERATIONS,
+        read_status::OPERATIONS,
         quarantine::OPERATIONS,
         members::OPERATIONS,
         business::OPERATIONS,
