@@ -16,8 +16,8 @@ use pennypost_journeys::Tried;
 use pennypost_model::event::Verdict;
 use pennypost_model::journal::DeleteReason;
 use pennypost_model::trace::{
-    CameBack, Outcome, RemoteAnswer, RemoteOutcome, RemoteRecipient, TlsDemand, TlsReason, TraceRecipient, WasRead,
-    TraceRecord, TraceStep,
+    CameBack, Outcome, RemoteAnswer, RemoteOutcome, RemoteRecipient, TlsDemand, TlsReason, TraceRecipient,
+    TraceRecord, TraceStep, WasRead,
 };
 use pennypost_model::{AccountKey, EventId, Rid, SystemFlags, TenantId, Timestamp, codec};
 use pennypost_ports::{Consistency, LogKind, LogRecord};

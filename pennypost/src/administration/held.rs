@@ -294,7 +294,8 @@ fn sent_row(letter: &OwnLetter, text: &Text) -> (Vec<String>, Value) {
 
 /// Of how many recipients who can be told of so many have read it.
 fn how_many_read(letter: &OwnLetter) -> String {
-    let known = letter.recipients.iter().filter_map(|one| one.read).filter(|read| *read != ReadState::Unknown);
+    let known =
+        letter.recipients.iter().filter_map(|one| one.read).filter(|read| *read != ReadState::Unknown);
     let (mut read, mut all) = (0, 0);
     for state in known {
         all += 1;

@@ -83,7 +83,10 @@ mod tests {
             documents(&done(&it, &format!("sending read-status {line}"), true).await.expect(line)).remove(0)
         };
         // It is on where nobody has said anything.
-        assert_eq!((&say("").await["state"], &say("--after-48-hours").await["state"]), (&json!("on"), &json!("on")));
+        assert_eq!(
+            (&say("").await["state"], &say("--after-48-hours").await["state"]),
+            (&json!("on"), &json!("on"))
+        );
         assert_eq!(it.work(Stage::InboundParse).await, 0);
         assert_eq!(say("--off").await["since"], json!(null));
         let off = done(&it, "sending read-status", false).await.expect("shown");

@@ -144,7 +144,8 @@ async fn who_has_read_a_letter_is_told_to_whoever_sent_it() {
 async fn receipts_tell_who_has_read_a_letter() {
     let it = Town::open().await;
     it.begin(ReadStatusWish::Off).await;
-    hand_in(&it.office, "ann@t.test", &["You@far.test", "friend@far.test", "bob@t.test", "eve@t.test"], OUT).await;
+    hand_in(&it.office, "ann@t.test", &["You@far.test", "friend@far.test", "bob@t.test", "eve@t.test"], OUT)
+        .await;
     it.work().await;
     let given = it.given();
     let header = given[0].text.split_once("\r\n\r\n").unwrap().0.to_owned();
@@ -164,7 +165,11 @@ async fn receipts_tell_who_has_read_a_letter() {
         ("", "ann@t.test", receipt("9@t.test", "you@far.test", "deleted", &header)),
         ("", "ann@t.test", receipt("9@t.test", "bob@t.test", "displayed", &header)),
     ] {
-        assert!(it.come_in(from, to, &text.replace("From: bob@t.test", "From: x@far.test")).await.starts_with("250 "));
+        assert!(
+            it.come_in(from, to, &text.replace("From: bob@t.test", "From: x@far.test"))
+                .await
+                .starts_with("250 ")
+        );
         it.work().await;
         assert_eq!(it.was_read().await, [], "{from} {to} {text}");
     }

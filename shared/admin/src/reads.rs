@@ -75,8 +75,10 @@ impl Administration {
         let mut told: Vec<&mut OwnLetter> = Vec::new();
         for letter in letters.iter_mut().filter(|letter| letter.goes.is_none() && letter.time >= since) {
             let copies = || letter.recipients.iter().flat_map(|recipient| &recipient.copies);
-            let more: BTreeSet<AccountId> =
-                copies().map(|(account, _)| *account).filter(|account| !wanted.contains_key(account)).collect();
+            let more: BTreeSet<AccountId> = copies()
+                .map(|(account, _)| *account)
+                .filter(|account| !wanted.contains_key(account))
+                .collect();
             if !wanted.is_empty() && wanted.len() + more.len() > MAX_MAILBOXES {
                 break;
             }

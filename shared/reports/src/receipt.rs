@@ -30,8 +30,7 @@ pub fn is_receipt(structure: &Structure) -> bool {
 }
 
 fn is_notification(part: &Part) -> bool {
-    is(part, "message", "disposition-notification")
-        || is(part, "message", "global-disposition-notification")
+    is(part, "message", "disposition-notification") || is(part, "message", "global-disposition-notification")
 }
 
 /// What a read receipt says; `None`: it is none, or does not say of which letter.
@@ -103,7 +102,9 @@ mod tests {
         };
         assert_eq!(found, expected);
         // Of what the post office has called itself it is found without a header.
-        let own = format!("Original-Message-ID: <{ID}@acme.example>\nDisposition: automatic-action/MDN-sent-automatically; deleted\n");
+        let own = format!(
+            "Original-Message-ID: <{ID}@acme.example>\nDisposition: automatic-action/MDN-sent-automatically; deleted\n"
+        );
         let found = read(&own, "\n").expect("a receipt");
         assert_eq!((found.ids.len(), found.is_displayed, found.addresses.len()), (1, false, 0));
         for nothing in ["", "Disposition: a; displayed\n", "Original-Message-ID: <>\n"] {

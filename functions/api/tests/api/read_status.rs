@@ -41,7 +41,8 @@ impl Bench {
         Mailroom::new(self.office.store.clone()).account(key).await.expect("journal");
         let mut set = FlagSet::default();
         assert!(flags.iter().all(|flag| set.insert_named(flag)));
-        let letter = [Incoming::prepare(b"Subject: x\r\n\r\nx\r\n", id, set, Timestamp(77_000)).expect("prepares")];
+        let letter =
+            [Incoming::prepare(b"Subject: x\r\n\r\nx\r\n", id, set, Timestamp(77_000)).expect("prepares")];
         let (state, actor) = (self.state(key).await, Actor::Member(Protocol::Import));
         let storing = self.office.store.store(key, state, &actor, MailboxId::INBOX, &letter, |_| Ok(()));
         let uid = storing.await.expect("stores").value[0].uid;
@@ -91,7 +92,8 @@ async fn members_see_who_has_read_what_they_sent() {
     let (read, _) = it.put(chief, id, &["\\Seen"]).await;
     let (unread, _) = it.put(graded, id, &[]).await;
     let gone = Rid(77 << 16);
-    it.sent(id, &[("chief", chief, read), ("graded", graded, unread), ("creator", it.home.creator, gone)]).await;
+    it.sent(id, &[("chief", chief, read), ("graded", graded, unread), ("creator", it.home.creator, gone)])
+        .await;
     let session = it.office.session(it.home.member).await;
     let path = format!("/tenants/{}/accounts/{}/sent-letters", it.home.id, it.home.member.account);
     let reads = async || -> Vec<Value> {
