@@ -17,7 +17,7 @@ use pennypost_model::event::Verdict;
 use pennypost_model::journal::DeleteReason;
 use pennypost_model::trace::{
     CameBack, Outcome, RemoteAnswer, RemoteOutcome, RemoteRecipient, TlsDemand, TlsReason, TraceRecipient,
-    TraceRecord, TraceStep,
+    TraceRecord, TraceStep, WasRead,
 };
 use pennypost_model::{AccountKey, EventId, Rid, SystemFlags, TenantId, Timestamp, codec};
 use pennypost_ports::{Consistency, LogKind, LogRecord};
@@ -256,6 +256,7 @@ async fn document(journey: &Journey, copies: &mut Copies<'_>) -> Result<Value, F
             TraceStep::Attempted(_) => json!({ "step": "attempted" }),
             TraceStep::BeingProcessed { .. } => json!({ "step": "being-processed" }),
             TraceStep::CameBack(_) => json!({ "step": "came-back" }),
+            TraceStep::WasRead(_) => json!({ "step": "was-read" }),
         };
         document["time"] = json!(time.rfc3339());
         document
@@ -266,6 +267,7 @@ async fn document(journey: &Journey, copies: &mut Copies<'_>) -> Result<Value, F
         "incidents": journey.incidents.iter().map(incident).collect::<Vec<_>>(),
         "attempts": journey.attempts.iter().map(attempt_document).collect::<Vec<_>>(),
         "came_back": journey.came_back.iter().map(came_back_document).collect::<Vec<_>>(),
+        "receipts": journey.receipts.iter().map(receipt_document).collect::<Vec<_>>(),
     });
     if let Some(processing) = &journey.processing {
         let recipients: Vec<&String> = processing.recipients.iter().map(|(address, _)| address).collect();
@@ -352,6 +354,15 @@ fn came_back_document((time, back): &(Timestamp, CameBack)) -> Value {
     })
 }
 
+fn receipt_document((time, read): &(Timestamp, WasRead)) -> Value {
+    json!({
+        "time": time.rfc3339(),
+        "address": read.address,
+        "program": read.program,
+        "receipt": read.receipt,
+    })
+}
+
 async fn recipient_document(
     recipient: &TraceRecipient,
     remote: Option<RemoteOutcome>,
@@ -420,6 +431,7 @@ async fn timeline(
     }
     steps.extend(journey.attempts.iter().map(|tried| attempted(tried, text)));
     steps.extend(journey.came_back.iter().map(|back| came_back(back, text)));
+    steps.extend(journey.receipts.iter().map(|read| was_read(read, text)));
     for (time, step) in &journey.incidents {
         let mut below = Vec::new();
         let line = match step {
@@ -441,7 +453,8 @@ async fn timeline(
             TraceStep::Delivered { .. }
             | TraceStep::Attempted(_)
             | TraceStep::BeingProcessed { .. }
-            | TraceStep::CameBack(_) => {
+            | TraceStep::CameBack(_)
+            | TraceStep::WasRead(_) => {
                 continue;
             }
         };
@@ -465,6 +478,11 @@ fn came_back((time, back): &(Timestamp, CameBack), text: &Text) -> Step {
     let reporter = clean(&back.reporter);
     let line = say!(text, "trace-came-back", address = address, answer = answer, reporter = reporter);
     Step(*time, line, vec![say!(text, "trace-remote-reported", id = back.report.to_string())])
+}
+
+fn was_read((time, read): &(Timestamp, WasRead), text: &Text) -> Step {
+    let line = say!(text, "trace-was-read", address = clean(&read.address));
+    Step(*time, line, vec![say!(text, "trace-read-receipt", id = read.receipt.to_string())])
 }
 
 fn attempted(Tried { time, attempt, demand }: &Tried, text: &Text) -> Step {

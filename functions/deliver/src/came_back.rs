@@ -26,10 +26,11 @@ use pennypost_ports::{LogKind, LogRecord};
 use pennypost_reports::{Heard, HeardOf, heard, is_report};
 use pennypost_runtime::Failure;
 
+use crate::receipts::may_tell;
 use crate::{Deliver, Letter, failure};
 
 /// Bytes of a report that are read, behind its header: what it says stands before what it gives back.
-const BEGIN: usize = 256 * 1024;
+pub(crate) const BEGIN: usize = 256 * 1024;
 /// Milliseconds for which members are told of what they have sent.
 const TOLD: i64 = 90 * 24 * 3_600_000;
 /// Milliseconds by which the clock of another machine may be ahead.
@@ -37,7 +38,7 @@ const AHEAD: i64 = 3_600_000;
 /// Nobody has the address (RFC 3463 section 3.2).
 const NOBODY: &str = "5.1.1";
 /// Bytes of a Message-ID in a trace.
-const MESSAGE_ID: usize = 200;
+pub(crate) const MESSAGE_ID: usize = 200;
 
 /// May the letter be another server's report to a member?
 fn may_report(letter: &Letter) -> bool {
@@ -47,7 +48,7 @@ fn may_report(letter: &Letter) -> bool {
 }
 
 /// An address as it is compared: servers on the way may write it otherwise.
-fn plain(address: &str) -> String {
+pub(crate) fn plain(address: &str) -> String {
     let known = MailAddress::parse(address);
     known.map_or_else(|_| address.trim().to_owned(), |known| known.to_string()).to_ascii_lowercase()
 }
@@ -63,7 +64,7 @@ fn is_for_sender(report: &Accepted, letter: &Journey) -> bool {
 }
 
 /// Did the member write to that address himself, at another server?
-fn is_written_to(recipient: &TraceRecipient) -> bool {
+pub(crate) fn is_written_to(recipient: &TraceRecipient) -> bool {
     let is_others = |reason: &String| reason.starts_with(GROUP_REASON) || reason.starts_with(FORWARD_REASON);
     recipient.outcome == Outcome::Outside && !recipient.reasons.iter().any(is_others)
 }
@@ -93,7 +94,7 @@ fn news(report: EventId, heard: &Heard, letter: &Journey) -> Vec<CameBack> {
 }
 
 impl Deliver {
-    /// Notes what reports say. One that can't be noted now comes again; one that can't be read, or never be noted, is a letter and
+    /// Notes what reports and read receipts say. One that can't be noted now comes again; one that can't be read, or never be noted, is a letter and
     /// no more: it is delivered.
     pub(crate) async fn note_what_came_back(
         &self,
@@ -101,10 +102,13 @@ impl Deliver {
         failures: &mut [Option<Failure>],
     ) {
         for (index, letter) in letters {
-            if failures[*index].is_some() || !may_report(letter) {
-                continue;
-            }
-            match self.note_report(letter).await {
+            let noted = match letter {
+                _ if failures[*index].is_some() => continue,
+                letter if may_report(letter) => self.note_report(letter).await,
+                letter if may_tell(letter) => self.note_receipt(letter).await,
+                _ => continue,
+            };
+            match noted {
                 Ok(()) => {}
                 Err(failure) if failure.temporary => failures[*index] = Some(failure),
                 Err(failure) => {
@@ -183,7 +187,7 @@ impl Deliver {
         Ok(None)
     }
 
-    async fn sent_by(&self, report: &Accepted, id: EventId) -> Result<Option<Journey>, Failure> {
+    pub(crate) async fn sent_by(&self, report: &Accepted, id: EventId) -> Result<Option<Journey>, Failure> {
         let now = self.store.clock().now();
         if id.time() < now.plus_millis(-TOLD) || id.time() > now.plus_millis(AHEAD) {
             return Ok(None);

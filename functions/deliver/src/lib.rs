@@ -13,7 +13,7 @@
 //! after the entries. What is withheld goes into no journal; it lies in quarantine before the trace says so, and only for those who have not
 //! got the letter by an earlier try, at which nothing spoke against it. Who doesn't get it because of a virus, or has sent one, is told
 //! behind that, and whoever wanted to hear that it was delivered, by messages whose ids are made of the event's: what follows from an event
-//! is handed on before the event is done. What another server's report says of a member's letter is noted behind the trace, in that
+//! is handed on before the event is done. What another server's report or a reader's receipt says of a member's letter is noted behind the trace, in that
 //! of the letter, once.
 //!
 //! If the process dies: before the pack, nothing happened; after a pack that goes before its entries, it is an orphan and
@@ -24,6 +24,7 @@ mod account;
 mod came_back;
 mod notice;
 mod past;
+mod receipts;
 mod reported;
 #[cfg(test)]
 mod tests;

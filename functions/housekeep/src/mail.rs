@@ -21,7 +21,7 @@ use pennypost_mailstore::{ChangeError, Incoming, Mailstore, Prepared, StoreError
 use pennypost_model::journal::{Actor, DeleteReason};
 use pennypost_model::message::BlobRef;
 use pennypost_model::{
-    AccountId, AccountKey, FlagSet, MailboxId, MailboxRole, Rid, Seq, Timestamp, Uid, UidSet,
+    AccountId, AccountKey, FlagSet, MailboxId, MailboxRole, Rid, Seq, SystemFlags, Timestamp, Uid, UidSet,
 };
 use pennypost_ports::{Consistency, Control, PortError, PortResult};
 
@@ -472,6 +472,11 @@ impl Mail for KeptMail {
         Ok(counts.collect())
     }
 
+    async fn seen(&self, account: AccountKey, messages: &[Rid]) -> PortResult<BTreeMap<Rid, bool>> {
+        let state = self.store.load(account, Consistency::Eventual).await.map_err(port_error)?;
+        Ok(seen_in(&state, messages))
+    }
+
     async fn newest_letters(&self, account: AccountKey, limit: usize) -> PortResult<Vec<SeenLetter>> {
         self.newest_cards(account, limit).await.map_err(port_error)
     }
@@ -484,6 +489,21 @@ impl Mail for KeptMail {
     ) -> PortResult<(Vec<SeenLetter>, usize)> {
         self.junk_cards(account, times, limit).await.map_err(port_error)
     }
+}
+
+/// Of these messages, and of copies of them, whether one is marked as read.
+fn seen_in(state: &State, messages: &[Rid]) -> BTreeMap<Rid, bool> {
+    let wanted: BTreeSet<Rid> = messages.iter().copied().collect();
+    let live = state.mailboxes().flat_map(|mailbox| mailbox.rows.iter());
+    let rows = live.copied().chain(state.deleted().iter().map(|deleted| deleted.row));
+    let mut seen = BTreeMap::new();
+    for row in rows {
+        let found = [row.rid, row.origin].into_iter().find(|rid| wanted.contains(rid));
+        if let Some(rid) = found {
+            *seen.entry(rid).or_insert(false) |= row.flags.has(SystemFlags::SEEN);
+        }
+    }
+    seen
 }
 
 /// The newest first, so many of them.

@@ -2,7 +2,7 @@
 //! (SND-08); what became of those that he has sent (DLV-02).
 
 use clap::{Args, Subcommand};
-use pennypost_admin::{DeliveryState, OwnLetter, SeenHeld};
+use pennypost_admin::{DeliveryState, OwnLetter, ReadState, SeenHeld};
 use pennypost_directory::UndoWindow;
 use pennypost_held::{Change, MAX_DAYS, State, said_time};
 use pennypost_model::{EventId, Timestamp};
@@ -246,6 +246,7 @@ async fn sent(
     let heads = vec![
         say!(text, "own-head-time"),
         say!(text, "held-head-state"),
+        say!(text, "own-head-read"),
         say!(text, "held-head-to"),
         say!(text, "held-head-subject"),
         say!(text, "held-head-id"),
@@ -265,6 +266,7 @@ fn sent_row(letter: &OwnLetter, text: &Text) -> (Vec<String>, Value) {
                 "cause": one.cause,
                 "reported_by": one.reporter,
                 "next": one.next.map(Timestamp::rfc3339),
+                "read": one.read.map(ReadState::name),
             })
         })
         .collect();
@@ -272,6 +274,7 @@ fn sent_row(letter: &OwnLetter, text: &Text) -> (Vec<String>, Value) {
     let cells = vec![
         time(letter.time),
         delivery_state(letter.state, text),
+        how_many_read(letter),
         fitting(&to.join(", "), WIDTH),
         fitting(&letter.subject, WIDTH),
         letter.id.to_string(),
@@ -287,6 +290,18 @@ fn sent_row(letter: &OwnLetter, text: &Text) -> (Vec<String>, Value) {
         "recipients": recipients,
     });
     (cells, document)
+}
+
+/// Of how many recipients who can be told of so many have read it.
+fn how_many_read(letter: &OwnLetter) -> String {
+    let known =
+        letter.recipients.iter().filter_map(|one| one.read).filter(|read| *read != ReadState::Unknown);
+    let (mut read, mut all) = (0, 0);
+    for state in known {
+        all += 1;
+        read += usize::from(state == ReadState::Read);
+    }
+    if all == 0 { "–".to_owned() } else { format!("{read}/{all}") }
 }
 
 pub(super) fn delivery_state(state: DeliveryState, text: &Text) -> String {

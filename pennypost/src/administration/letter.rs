@@ -303,6 +303,14 @@ mod tests {
             self.mail.put_into_junk(account, letter).await
         }
 
+        async fn seen(
+            &self,
+            account: AccountKey,
+            messages: &[Rid],
+        ) -> PortResult<std::collections::BTreeMap<Rid, bool>> {
+            self.mail.seen(account, messages).await
+        }
+
         async fn newest_letters(&self, account: AccountKey, limit: usize) -> PortResult<Vec<SeenLetter>> {
             self.mail.newest_letters(account, limit).await
         }

@@ -23,6 +23,7 @@ mod order;
 mod plan;
 mod profile;
 mod quarantine;
+mod read_status;
 mod role;
 mod route;
 mod rules;

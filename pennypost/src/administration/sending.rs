@@ -11,6 +11,7 @@ use pennypost_directory::{
 use pennypost_model::AccountKey;
 use serde_json::{Value, json};
 
+use super::read_status::ReadStatusArgs;
 use super::{OPERATOR, refused, tenant};
 use crate::office::Office;
 use crate::print::{Output, time};
@@ -113,6 +114,16 @@ The word about an account goes before that about its tags, that before the neare
   pennypost sending forwarding ann@example.com --lift
 Without addresses it is said of everybody of whom nothing else is said.")]
     Forwarding(ForwardingArgs),
+    /// Show or say whether members see who of their colleagues has read what they sent
+    #[command(
+        name = "read-status",
+        after_help = "Examples:
+  pennypost sending read-status
+  pennypost sending read-status --at-once
+  pennypost sending read-status --after-48-hours
+  pennypost sending read-status --off"
+    )]
+    ReadStatus(ReadStatusArgs),
     /// Show what holds for an account, and how many it has sent outside of late
     #[command(after_help = "Example:\n  pennypost sending of ann@example.com")]
     Of {
@@ -147,6 +158,7 @@ pub async fn run(
         }
         SendingCommand::Limit(args) => limit(office, args, text, output).await,
         SendingCommand::Forwarding(args) => forwarding(office, args, text, output).await,
+        SendingCommand::ReadStatus(args) => super::read_status::run(office, args, text, output).await,
         SendingCommand::Of { address } => of(office, address, text, output).await,
     }
 }

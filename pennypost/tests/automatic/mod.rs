@@ -2,6 +2,7 @@
 //! servers.
 
 mod came_back;
+mod read;
 mod reported;
 
 use async_trait::async_trait;

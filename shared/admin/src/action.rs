@@ -31,6 +31,8 @@ enum Only {
     NobodyBelow,
     /// The creator of the tenant, and operators.
     Creator,
+    /// The creator of the tenant, super admins, and operators: no role, and no key of the tenant.
+    Above,
     /// The account's own owner, in a session.
     Owner,
     /// People in sessions, and whoever runs the program on the machine: no keys.
@@ -383,7 +385,11 @@ actions! {
     UndoRead "undo.read" Members Read Account Oneself All;
     /// Say how long they wait.
     UndoChange "undo.change" Members Write Account Oneself NobodyBelow;
-    /// Look at the letters that a member has sent, and at what became of them (DLV-01, DLV-05).
+    /// Look whether members see who has read what they sent.
+    ReadStatusRead "read-status.read" Policies Read Tenant Nobody All;
+    /// Say whether they do (DLV-07).
+    ReadStatusChange "read-status.change" Policies Write Tenant Nobody Above;
+    /// Look at the letters that a member has sent, and at what became of them (DLV-01, DLV-05), who has read them (DLV-06).
     OwnLetterRead "own-letter.read" Log Read Account Oneself All;
     /// Look at how many recipients a mailing of the organisation has at most.
     MailingRulesRead "mailing-rules.read" Policies Read Tenant Nobody All;
@@ -592,6 +598,12 @@ impl Action {
     #[must_use]
     pub const fn is_creators(self) -> bool {
         matches!(self.row().only, Only::Creator)
+    }
+
+    /// Is it for the creator and super admins alone, and operators?
+    #[must_use]
+    pub const fn is_for_those_above(self) -> bool {
+        matches!(self.row().only, Only::Above)
     }
 
     /// Is it for the account's own owner alone, in a session?

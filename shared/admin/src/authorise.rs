@@ -402,6 +402,7 @@ fn by_power(actor: &Actor, action: Action, scope: &Scope<'_>) -> Decision {
         Power::Creator => {}
         _ if action.is_creators() => return Decision::Deny(Why::NoPermission),
         Power::Super => {}
+        Power::Graded(_) if action.is_for_those_above() => return Decision::Deny(Why::NoPermission),
         Power::Graded(grants) => {
             let mut giving = grants.iter().filter(|grant| grant.permissions.allow(area, level)).peekable();
             if giving.peek().is_none() {

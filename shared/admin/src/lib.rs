@@ -97,6 +97,8 @@ mod providers;
 mod provisioning;
 mod purchases;
 mod quarantine;
+mod read_status;
+mod reads;
 mod receiving;
 mod recovery;
 mod recycle_bin;
@@ -201,6 +203,8 @@ pub use purchases::{
     Application, OrderState, OrderTerms, Paper, PaperState, Purchase, PurchaseChange, PurchaseKind,
 };
 pub use quarantine::SeenHeldLetter;
+pub use read_status::{READ_STATUS_HOURS, ReadStatusWish};
+pub use reads::ReadState;
 pub use receiving::{MAX_TRIED, SeenRules, Tried};
 pub use requests::{Order, Pending, RequestId};
 pub use roles::{MAX_ROLES, Role, RoleId};

@@ -1,5 +1,7 @@
 //! What administration does to mail: whoever keeps the mail does it, in pieces, each of which is durable.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use pennypost_directory::{MailAddress, MemberRules};
 use pennypost_model::message::Card;
@@ -56,6 +58,10 @@ pub trait Mail: Send + Sync {
 
     /// What the mailboxes of an account hold, in the order in which they were made.
     async fn counts(&self, account: AccountKey) -> PortResult<Vec<MailboxCount>>;
+
+    /// Which of these messages are marked as read: those that are there, or can be restored, by whatever name they go there now.
+    /// What is gone is not in the answer. Perhaps as of a moment ago.
+    async fn seen(&self, account: AccountKey, messages: &[Rid]) -> PortResult<BTreeMap<Rid, bool>>;
 
     /// The newest letters that came to an account, wherever they lie now but in Sent, Drafts and Junk: so many at most, the
     /// newest first, with what lists show of them.

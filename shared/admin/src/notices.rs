@@ -262,7 +262,7 @@ impl Administration {
     }
 
     /// The same under an id.
-    async fn post_as(
+    pub(crate) async fn post_as(
         &self,
         id: EventId,
         (domain, to): (&str, &str),

@@ -1,15 +1,17 @@
 //! The letters that a member has sent, and what became of them (DLV-01, DLV-02, DLV-04, DLV-05, DLV-08): from their traces, and
-//! of those that go later from where they wait.
+//! of those that go later from where they wait; who has read them (DLV-06) from the mailboxes of the recipients.
 
 use std::collections::BTreeMap;
 
 use pennypost_journeys::{Backwards, Journey, Remote};
-use pennypost_model::trace::{Outcome, RemoteAnswer, RemoteOutcome, TraceRecipient, TraceStep};
-use pennypost_model::{AccountKey, EventId, Timestamp};
+use pennypost_model::trace::{
+    FORWARD_REASON, Outcome, RemoteAnswer, RemoteOutcome, TraceRecipient, TraceStep,
+};
+use pennypost_model::{AccountId, AccountKey, EventId, Rid, Timestamp};
 
 use crate::action::Action;
 use crate::call::Call;
-use crate::{AdminError, Administration, SeenHeld};
+use crate::{AdminError, Administration, ReadState, SeenHeld};
 
 /// Days of which members are told.
 const MOST_DAYS: i64 = 90;
@@ -67,6 +69,11 @@ impl DeliveryState {
         }
     }
 
+    /// Does the recipient have it, or his server?
+    const fn is_there(self) -> bool {
+        matches!(self, DeliveryState::Delivered | DeliveryState::Reached)
+    }
+
     /// Of several recipients of a letter the state that its writer should know of first.
     const fn rank(self) -> u8 {
         match self {
@@ -96,6 +103,26 @@ pub struct RecipientState {
     pub reporter: Option<String>,
     /// When it is tried again.
     pub next: Option<Timestamp>,
+    /// Whether it was read, where that is told.
+    pub read: Option<ReadState>,
+    /// The copies in mailboxes of the organisation.
+    pub(crate) copies: Vec<(AccountId, Rid)>,
+}
+
+impl RecipientState {
+    /// One of whom nothing else is known.
+    pub(crate) const fn new(state: DeliveryState) -> RecipientState {
+        RecipientState {
+            address: String::new(),
+            state,
+            since: None,
+            cause: None,
+            reporter: None,
+            next: None,
+            read: None,
+            copies: Vec::new(),
+        }
+    }
 }
 
 /// A letter that a member has sent.
@@ -126,14 +153,7 @@ fn worst(recipients: &[RecipientState]) -> DeliveryState {
 
 fn of_remote(remote: Option<Remote<'_>>, now: Timestamp) -> RecipientState {
     let Some(remote) = remote else {
-        return RecipientState {
-            address: String::new(),
-            state: DeliveryState::Processing,
-            since: None,
-            cause: None,
-            reporter: None,
-            next: None,
-        };
+        return RecipientState::new(DeliveryState::Processing);
     };
     let RemoteAnswer { code, status, text } = remote.answer;
     let state = match (remote.outcome, code) {
@@ -147,47 +167,39 @@ fn of_remote(remote: Option<Remote<'_>>, now: Timestamp) -> RecipientState {
     let code = code.map(|code| format!("{code} ")).unwrap_or_default();
     let is_waiting = remote.outcome == RemoteOutcome::Deferred;
     RecipientState {
-        address: String::new(),
-        state,
         since: Some(remote.time),
         cause: Some(format!("{code}{status} {text}").trim().to_owned()).filter(|cause| !cause.is_empty()),
         reporter: remote.came_back.map(|back| back.reporter.clone()),
         next: remote.attempt.next.filter(|next| is_waiting && *next > now),
+        ..RecipientState::new(state)
     }
 }
 
 fn of_recipient(recipient: &TraceRecipient, letter: &Journey, now: Timestamp) -> RecipientState {
     let address = recipient.address.clone();
     let since = letter.delivery.as_ref().map(|delivery| delivery.time);
-    match &recipient.outcome {
+    let refused = |cause: &str| RecipientState {
+        since,
+        cause: Some(cause.to_owned()),
+        ..RecipientState::new(DeliveryState::Refused)
+    };
+    let state = match &recipient.outcome {
         // Which of his folders it is in is the recipient's.
-        Outcome::Stored { .. } => RecipientState {
-            address,
-            state: DeliveryState::Delivered,
-            since,
-            cause: None,
-            reporter: None,
-            next: None,
-        },
-        Outcome::Refused { cause } => RecipientState {
-            address,
-            state: DeliveryState::Refused,
-            since,
-            cause: Some(cause.clone()),
-            reporter: None,
-            next: None,
-        },
+        Outcome::Stored { rid, .. } => {
+            // To whom somebody forwards what he gets the member has not written.
+            let is_forward = |reason: &String| reason.starts_with(FORWARD_REASON);
+            let is_written_to =
+                recipient.account.tenant == letter.tenant && !recipient.reasons.iter().any(is_forward);
+            let copies = is_written_to.then_some((recipient.account.account, *rid)).into_iter().collect();
+            RecipientState { since, copies, ..RecipientState::new(DeliveryState::Delivered) }
+        }
+        Outcome::Refused { cause } => refused(cause),
         // It may still be released, and is told then as any that was delivered.
-        Outcome::Quarantined { .. } => RecipientState {
-            address,
-            state: DeliveryState::Refused,
-            since,
-            cause: Some("5.7.1 quarantined".to_owned()),
-            reporter: None,
-            next: None,
-        },
-        Outcome::Outside => RecipientState { address, ..of_remote(letter.remote(&recipient.address), now) },
-    }
+        Outcome::Quarantined { .. } => refused("5.7.1 quarantined"),
+        Outcome::Outside => of_remote(letter.remote(&recipient.address), now),
+    };
+    let is_read = letter.receipt(&recipient.address).is_some() && state.state.is_there();
+    RecipientState { address, read: is_read.then_some(ReadState::Read), ..state }
 }
 
 /// What became of a letter that the member has sent; `None` if it is somebody else's.
@@ -202,8 +214,14 @@ pub(crate) fn own(letter: &Journey, key: AccountKey, now: Timestamp) -> Option<O
     for recipient in letter.recipients() {
         let found = of_recipient(recipient, letter, now);
         match by_address.get_mut(recipient.address.as_str()) {
-            Some(known) if known.state.rank() < found.state.rank() => *known = found,
-            Some(_) => {}
+            Some(known) => {
+                let mut copies = std::mem::take(&mut known.copies);
+                copies.extend(&found.copies);
+                if known.state.rank() < found.state.rank() {
+                    *known = found;
+                }
+                known.copies = copies;
+            }
             None => {
                 order.push(&recipient.address);
                 by_address.insert(&recipient.address, found);
@@ -240,11 +258,9 @@ pub(crate) fn own(letter: &Journey, key: AccountKey, now: Timestamp) -> Option<O
 fn waiting(held: &SeenHeld) -> OwnLetter {
     let recipients = held.recipients().into_iter().map(|address| RecipientState {
         address,
-        state: DeliveryState::Scheduled,
         since: Some(held.0.accepted.time),
-        cause: None,
-        reporter: None,
         next: Some(held.0.due),
+        ..RecipientState::new(DeliveryState::Scheduled)
     });
     OwnLetter {
         id: held.0.id(),
@@ -275,6 +291,18 @@ impl Administration {
         limit: usize,
     ) -> Result<(Vec<OwnLetter>, Option<EventId>), AdminError> {
         self.seen(call, Action::OwnLetterRead, key).await?;
+        let (mut letters, next) = self.find_own_letters(key, days, below, limit).await?;
+        self.tell_reads(key.tenant, &mut letters).await?;
+        Ok((letters, next))
+    }
+
+    async fn find_own_letters(
+        &self,
+        key: AccountKey,
+        days: Option<u16>,
+        below: Option<EventId>,
+        limit: usize,
+    ) -> Result<(Vec<OwnLetter>, Option<EventId>), AdminError> {
         let now = self.clock.now();
         let since = now.plus_millis(-DAY * days.map_or(MOST_DAYS, |days| i64::from(days).min(MOST_DAYS)));
         let begin = self.shown_since(key.tenant).await?.max(since);
@@ -321,14 +349,7 @@ mod tests {
 
     #[test]
     fn of_several_recipients_the_one_counts_that_should_be_known() {
-        let of = |state| RecipientState {
-            address: String::new(),
-            state,
-            since: None,
-            cause: None,
-            reporter: None,
-            next: None,
-        };
+        let of = RecipientState::new;
         for (states, expected) in [
             (&[DeliveryState::Delivered, DeliveryState::Reached][..], DeliveryState::Reached),
             (&[DeliveryState::Refused, DeliveryState::Delivered], DeliveryState::Refused),

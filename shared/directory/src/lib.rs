@@ -12,6 +12,7 @@
 //! | `T` | `members-with-rules` | who may have rules of what they receive (`member_rules`) |
 //! | `T/rules` | `A` | what a member has said of what he receives: [`MemberRules`] |
 //! | `T/undo-windows` | `A` | for how long a member's letters wait, so that he can take them back: [`UndoWindow`] |
+//! | `T` | `read-status` | whether members see who has read what they sent: [`ReadStatus`] |
 //! | `T` | `forwarding` | who may forward by itself (`forwarding`) |
 //! | `T` | `forward-key` | what reverse-paths of forwarded letters are marked by (`forward_path`) |
 //! | `T/forward-targets` | `A` | addresses elsewhere whose owners take what is forwarded (`forwarding`) |
@@ -115,6 +116,7 @@ mod plan;
 mod policy;
 mod provisioned;
 mod quarantine_digest;
+mod read_status;
 mod recovery;
 mod report_addresses;
 mod resolve;
@@ -205,6 +207,7 @@ pub use plan::{
 };
 pub use provisioned::{Provided, ProvidedKind, Provisioned};
 pub use quarantine_digest::{DigestWish, QuarantineTold};
+pub use read_status::ReadStatus;
 pub use recovery::{
     RECOVERY_CODE_MINUTES, RECOVERY_MINUTES, Recovery, RecoveryAddress, RecoveryLetter, RecoveryPlace,
 };

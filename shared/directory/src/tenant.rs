@@ -210,6 +210,7 @@ impl Directory {
         }
         // Before the tenant is there, and so before it has an account.
         self.mark_cards_written(id).await?;
+        self.begin_read_status(id).await?;
         let tenant = Tenant::new(id, name, self.clock.now());
         match self.write(&tenant_key(id), &tenant, Expected::Absent).await? {
             Some(_) => Ok(tenant),
@@ -226,6 +227,7 @@ impl Directory {
     pub async fn open_tenant(&self, id: TenantId, name: &str) -> Result<Tenant, DirectoryError> {
         let name = organisation_name(name)?;
         self.mark_cards_written(id).await?;
+        self.begin_read_status(id).await?;
         let fresh = Tenant::new(id, name, self.clock.now());
         // Before the name, so that nobody who adds a tenant of that name takes this one for what he has begun.
         if self.write(&tenant_key(id), &fresh, Expected::Absent).await?.is_none() {
@@ -240,6 +242,7 @@ impl Directory {
             if named.is_none_or(|held| held.value.tenant != id) {
                 self.erase(&tenant_key(id)).await?;
                 self.unmark_cards(id).await?;
+                self.forget_read_status(id).await?;
                 return Err(DirectoryError::TenantTaken(fresh.name));
             }
         }

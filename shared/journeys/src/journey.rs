@@ -3,7 +3,7 @@
 use pennypost_model::event::Verdict;
 use pennypost_model::trace::{
     Attempt, CameBack, Outcome, RemoteAnswer, RemoteOutcome, Submitter, TlsDemand, TraceRecipient,
-    TraceRecord, TraceStep,
+    TraceRecord, TraceStep, WasRead,
 };
 use pennypost_model::{AccountKey, EventId, TenantId, Timestamp, codec};
 use pennypost_policy::{DRAFT_REASON, SENT_REASON};
@@ -22,6 +22,8 @@ pub struct Journey {
     pub attempts: Vec<Tried>,
     /// What came back from servers behind those that had taken it, and when: of each address what was reported first.
     pub came_back: Vec<(Timestamp, CameBack)>,
+    /// What receipts say of who has read it, and when they came: of each address what came first.
+    pub receipts: Vec<(Timestamp, WasRead)>,
     /// What else happened, and when; each once, in the order of the records.
     pub incidents: Vec<(Timestamp, TraceStep)>,
     /// Before its delivery: that it is being processed, and what is known of it.
@@ -112,6 +114,7 @@ impl Journey {
             delivery: None,
             attempts: Vec::new(),
             came_back: Vec::new(),
+            receipts: Vec::new(),
             incidents: Vec::new(),
             processing: None,
         }
@@ -197,6 +200,13 @@ impl Journey {
                     None => self.came_back.push((time, back)),
                 }
             }
+            TraceStep::WasRead(read) => {
+                match self.receipts.iter_mut().find(|(_, known)| known.address == read.address) {
+                    Some(known) if known.0 <= time => {}
+                    Some(known) => *known = (time, read),
+                    None => self.receipts.push((time, read)),
+                }
+            }
             step => {
                 // A notification may come twice; when it first came is enough.
                 let is_received = matches!(step, TraceStep::Received { .. });
@@ -230,6 +240,12 @@ impl Journey {
             }),
             _ => Some(end),
         }
+    }
+
+    /// The receipt by which it is known that the recipient has read it, and when that came.
+    #[must_use]
+    pub fn receipt(&self, address: &str) -> Option<&(Timestamp, WasRead)> {
+        self.receipts.iter().find(|(_, read)| read.address == address)
     }
 
     /// Who handed it in, if it was a member.

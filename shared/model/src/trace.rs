@@ -192,6 +192,19 @@ pub enum TraceStep {
     },
     /// Another server had taken it, and a report has come that it goes no further.
     CameBack(CameBack),
+    /// A receipt says that a recipient has read it.
+    WasRead(WasRead),
+}
+
+/// What a read receipt says of a recipient (RFC 8098).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WasRead {
+    /// The address in RCPT TO.
+    pub address: String,
+    /// The program that says so, as it calls itself; may be empty.
+    pub program: String,
+    /// The receipt, which is a letter.
+    pub receipt: EventId,
 }
 
 /// What a report says of a recipient whose server had taken the message (RFC 3464).

@@ -7,7 +7,7 @@ use pennypost_model::structure::{Content, Part, Span, Structure};
 use pennypost_model::trace::RemoteAnswer;
 
 /// Bytes of what a report tells programs that are read.
-const MAX_STATUS: usize = 256 * 1024;
+pub(crate) const MAX_STATUS: usize = 256 * 1024;
 /// Bytes of the header that it gives back that are read.
 const MAX_HEADER: usize = 64 * 1024;
 /// Recipients of whom one report tells.
@@ -17,7 +17,7 @@ const MAX_RECEIVED: usize = 20;
 /// Ids that they may name.
 const MAX_IDS: usize = 2;
 /// Bytes of an address: 64 of the local part, 255 of the domain. What is longer is none.
-const MAX_ADDRESS: usize = 320;
+pub(crate) const MAX_ADDRESS: usize = 320;
 /// Bytes of a text, and of a name.
 const MAX_SAID: usize = 500;
 
@@ -73,10 +73,8 @@ pub fn heard(raw: &[u8], structure: &Structure) -> Option<Heard> {
             heard.reporter = plain(behind_type(reporter));
         }
     }
-    if let Some(header) = returned_header(raw, structure) {
-        let (_, facts) = parse(&header);
-        heard.message_id = facts.message_id;
-        heard.ids = ids(&header);
+    if let Some(Returned { message_id, ids, .. }) = returned(raw, structure) {
+        (heard.message_id, heard.ids) = (message_id, ids);
     }
     Some(heard)
 }
@@ -102,14 +100,14 @@ pub fn returned(raw: &[u8], structure: &Structure) -> Option<Returned> {
 }
 
 /// The report's own parts (RFC 6522 section 3), and not those of what it gives back.
-fn own_parts(structure: &Structure) -> Option<impl Iterator<Item = &Part>> {
+pub(crate) fn own_parts(structure: &Structure) -> Option<impl Iterator<Item = &Part>> {
     let root = structure.root()?;
     let Content::Multipart(parts) = &root.content else { return None };
     let parts = parts.iter().filter_map(|index| structure.parts.get(*index as usize));
     is(root, "multipart", "report").then_some(parts)
 }
 
-fn is(part: &Part, kind: &str, subtype: &str) -> bool {
+pub(crate) fn is(part: &Part, kind: &str, subtype: &str) -> bool {
     part.media_type.0 == kind && part.media_type.1 == subtype
 }
 
@@ -117,13 +115,13 @@ fn is_status(part: &Part) -> bool {
     is(part, "message", "delivery-status") || is(part, "message", "global-delivery-status")
 }
 
-fn slice(raw: &[u8], span: Span) -> &[u8] {
+pub(crate) fn slice(raw: &[u8], span: Span) -> &[u8] {
     let place = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(raw.len());
     raw.get(place(span.start)..place(span.end)).unwrap_or_default()
 }
 
 /// Groups of fields with blank lines between them (RFC 3464 section 2.1): names in small letters, values unfolded.
-fn groups(text: &str) -> Vec<Vec<(String, String)>> {
+pub(crate) fn groups(text: &str) -> Vec<Vec<(String, String)>> {
     let mut groups: Vec<Vec<(String, String)>> = vec![Vec::new()];
     for line in text.lines() {
         let Some(group) = groups.last_mut() else { break };
@@ -143,16 +141,16 @@ fn groups(text: &str) -> Vec<Vec<(String, String)>> {
     groups
 }
 
-fn value<'a>(fields: &'a [(String, String)], wanted: &str) -> Option<&'a str> {
+pub(crate) fn value<'a>(fields: &'a [(String, String)], wanted: &str) -> Option<&'a str> {
     fields.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.as_str())
 }
 
 /// What stands behind the type: `rfc822; a@b.example`.
-fn behind_type(value: &str) -> &str {
+pub(crate) fn behind_type(value: &str) -> &str {
     value.split_once(';').map_or(value, |(_, value)| value).trim()
 }
 
-fn plain(said: &str) -> String {
+pub(crate) fn plain(said: &str) -> String {
     let said: String = said.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     cut(said.trim(), MAX_SAID).to_owned()
 }

@@ -460,6 +460,8 @@ trace-remote = attempt { $number } at { $destination }, { $host }, TLS: { $tls }
 trace-remote-sent = { $address }: the other server has taken it: { $answer }
 trace-remote-deferred = { $address }: not taken yet: { $answer }
 trace-remote-failed = { $address }: failed: { $answer }
+trace-was-read = { $address }: has read it, as a receipt says
+trace-read-receipt = the receipt is the message { $id }
 trace-came-back = { $address }: taken, and come back later: { $answer }, reported by { $reporter }
 trace-remote-smart-host = the smart host
 trace-remote-demand = { $by } asks for TLS with a valid certificate
@@ -791,6 +793,9 @@ automatic-period = from { $from } until { $until } ({ $zone })
 automatic-nothing = nothing is said to be changed: name addresses, or --on, --off or --remove
 automatic-may-not = the organisation does not let { $member } forward: it is kept, and not carried out
 forwarding-everybody = may have letters forwarded by themselves
+read-status-off = members of { $name } do not see who has read what they sent
+read-status-on = members of { $name } see who of their colleagues has read what they sent, since { $since }
+read-status-later = members of { $name } will see who of their colleagues has read what they sent, from { $since } on
 forwarding-allowed = may
 forwarding-forbidden = may not
 word-on = on
@@ -849,6 +854,11 @@ letter-mobile-set =
 letter-mobile-removed =
     The mobile number of { $login } was removed: nobody signs in by it any more.
     If you have not done so, change your password and end your other sessions.
+letter-read-status-subject = Colleagues will see whether you have read their messages
+letter-read-status =
+    From { $since } on, members of your organisation see of each message that they have sent within it
+    whether its recipients have read it. This holds for messages that are sent from then on.
+    Nobody outside your organisation sees it.
 letter-password-expires-subject = Your password expires soon
 letter-password-expires =
     The password of { $login } expires on { $end }.
@@ -1233,6 +1243,7 @@ held-now = the letter { $id } goes now
 held-undo-on = letters of { $address } wait for { $seconds } seconds
 held-undo-off = letters of { $address } do not wait
 own-none = nothing was sent
+own-head-read = read
 own-head-time = handed in
 state-scheduled = goes later
 state-sent = has gone

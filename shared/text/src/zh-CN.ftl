@@ -393,6 +393,8 @@ trace-remote = 第 { $number } 次尝试投递到 { $destination }，{ $host }�
 trace-remote-sent = { $address }：对方服务器已接收：{ $answer }
 trace-remote-deferred = { $address }：对方暂未接收：{ $answer }
 trace-remote-failed = { $address }：投递失败：{ $answer }
+trace-was-read = { $address }：已读回执表明对方已阅读
+trace-read-receipt = 回执为邮件 { $id }
 trace-came-back = { $address }：对方接收后又退回：{ $answer }，由 { $reporter } 报告
 trace-remote-smart-host = 中继服务器
 trace-remote-demand = { $by } 要求使用带有效证书的 TLS
@@ -721,6 +723,9 @@ automatic-period = { $from } 至 { $until }（{ $zone }）
 automatic-nothing = 没有要更改的内容：请指定地址，或使用 --on、--off、--remove
 automatic-may-not = 本组织不允许 { $member } 自动转发：设置已保留，但不会执行
 forwarding-everybody = 自动转发
+read-status-off = { $name } 的成员看不到所发邮件是否已读
+read-status-on = 自 { $since } 起，{ $name } 的成员可以看到同事是否已读其所发邮件
+read-status-later = 自 { $since } 起，{ $name } 的成员将可以看到同事是否已读其所发邮件
 forwarding-allowed = 允许
 forwarding-forbidden = 禁止
 word-on = 启用
@@ -779,6 +784,10 @@ letter-mobile-set =
 letter-mobile-removed =
     { $login } 的手机号已移除，不能再用其登录。
     如非本人操作，请修改密码并退出其他会话。
+letter-read-status-subject = 同事将能看到您是否已读其邮件
+letter-read-status =
+    自 { $since } 起，您所在组织的成员可以看到其在组织内所发的每封邮件是否已被收件人阅读。
+    仅适用于此后发送的邮件。组织以外的任何人都看不到。
 letter-password-expires-subject = 您的密码即将过期
 letter-password-expires =
     { $login } 的密码将于 { $end } 过期。
@@ -1156,6 +1165,7 @@ held-now = 邮件 { $id } 即将发送
 held-undo-on = { $address } 的邮件等待 { $seconds } 秒后发送
 held-undo-off = { $address } 的邮件立即发送
 own-none = 没有发送过邮件
+own-head-read = 已读
 own-head-time = 提交时间
 state-scheduled = 定时发送
 state-sent = 已发出

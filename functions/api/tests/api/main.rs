@@ -24,6 +24,7 @@ mod plans;
 mod profile;
 mod providers;
 mod quarantine;
+mod read_status;
 mod receiving;
 mod recovery;
 mod routes;

@@ -204,6 +204,7 @@ fn body(route: &Route, of: &Tenant) -> Option<Value> {
         "change-forwarding" => json!({
             "everybody": true, "accounts": [{ "account": of.member.account.to_string(), "allowed": false }],
         }),
+        "change-read-status" => json!({ "begin": "after-48-hours" }),
         "change-names" => json!({ "unified": true, "form": "{name} ({department})" }),
         "assign-account" => json!({ "display_name": "new owner" }),
         "convert-account" => json!({ "name": "sales" }),

@@ -95,7 +95,7 @@ async fn seen(letter: Journey, sight: &mut Sight<'_>) -> Result<Option<Journey>,
         return Ok(Some(letter));
     }
     // Incidents name addresses of the envelope, whosever they are: they are for whoever sees all.
-    let Journey { tenant, id, delivery, mut attempts, mut came_back, processing, .. } = letter;
+    let Journey { tenant, id, delivery, mut attempts, mut came_back, mut receipts, processing, .. } = letter;
     let Some(mut delivery) = delivery else {
         let Some(processing) = processing else { return Ok(None) };
         let processing = seen_waiting(processing, sight).await?;
@@ -120,13 +120,14 @@ async fn seen(letter: Journey, sight: &mut Sight<'_>) -> Result<Option<Journey>,
             return Ok(None);
         }
     }
-    // Recipients at other servers are their writer's.
+    // Recipients at other servers are their writer's, and so is who has read it.
     if !sees_sender {
         attempts.clear();
         came_back.clear();
+        receipts.clear();
     }
     delivery.recipients = within;
-    Ok(Some(Journey { delivery: Some(delivery), attempts, came_back, ..Journey::new(tenant, id) }))
+    Ok(Some(Journey { delivery: Some(delivery), attempts, came_back, receipts, ..Journey::new(tenant, id) }))
 }
 
 /// The same of one that is being processed.

@@ -267,7 +267,8 @@ fn show_incident((time, step): (Timestamp, TraceStep)) -> Option<LetterIncident>
         TraceStep::Delivered { .. }
         | TraceStep::Attempted(_)
         | TraceStep::BeingProcessed { .. }
-        | TraceStep::CameBack(_) => {
+        | TraceStep::CameBack(_)
+        | TraceStep::WasRead(_) => {
             return None;
         }
         TraceStep::DeadLettered { queue, cause } => ("dead-lettered", format!("{queue}: {cause}")),

@@ -43,6 +43,7 @@ mod profile;
 pub(crate) mod providers;
 mod purchases;
 mod quarantine;
+mod read_status;
 pub mod receiving;
 pub(crate) mod recovery;
 pub(crate) mod requests;
@@ -105,6 +106,7 @@ pub(crate) fn operations() -> impl Iterator<Item = &'static Operation> {
         limits::OPERATIONS,
         sending::OPERATIONS,
         routes::OPERATIONS,
+        read_status::OPERATIONS,
         quarantine::OPERATIONS,
         members::OPERATIONS,
         business::OPERATIONS,

@@ -1,6 +1,6 @@
-//! The letters that a member has sent, and what became of them (DLV-01, DLV-02, DLV-05).
+//! The letters that a member has sent, and what became of them (DLV-01, DLV-02, DLV-05); who has read them (DLV-06).
 
-use pennypost_admin::{Action, OwnLetter, RecipientState};
+use pennypost_admin::{Action, OwnLetter, ReadState, RecipientState};
 use pennypost_directory::Listed;
 use pennypost_model::{EventId, Timestamp};
 use schemars::JsonSchema;
@@ -30,6 +30,11 @@ pub(crate) struct DeliveryOfRecipient {
     reported_by: Option<String>,
     /// When it goes, or is tried again.
     next: Option<String>,
+    /// Whether it was read: `read` (it is marked so in the recipient's mailbox, by all where several are behind the address; or the
+    /// recipient has sent a receipt), `unread`, `unknown` (outside the organisation, not delivered, or not there any more). Null: it
+    /// is not told, since the organisation has it off or it had not begun when the letter was sent; or 100 mailboxes were looked
+    /// into for letters that stand before it: of a page of one letter (`limit=1`) it is always told.
+    read: Option<&'static str>,
 }
 
 /// A letter that a member has sent.
@@ -63,6 +68,7 @@ fn show_recipient(one: RecipientState) -> DeliveryOfRecipient {
         cause: one.cause,
         reported_by: one.reporter,
         next: one.next.map(Timestamp::rfc3339),
+        read: one.read.map(ReadState::name),
     }
 }
 
