@@ -24,7 +24,7 @@ fn receipt(message_id: &str, address: &str, disposition: &str, returned: &str) -
 }
 
 impl Town {
-    fn administration(&self) -> Administration {
+    fn office_administration(&self) -> Administration {
         let (office, backend) = (&self.office, &self.office.backend);
         let (clock, ids) = (Arc::clone(&office.adapter.clock), Arc::clone(&office.adapter.ids));
         Administration::new(office.directory.clone(), backend.control(), clock, ids)
@@ -35,7 +35,7 @@ impl Town {
 
     async fn own(&self) -> Vec<OwnLetter> {
         let ann = self.key("ann").await;
-        self.administration().own_letters(&Call::of_operator(), ann, None, None, 50).await.unwrap().0
+        self.office_administration().own_letters(&Call::of_operator(), ann, None, None, 50).await.unwrap().0
     }
 
     /// Of the newest letter that Ann has sent, whether each recipient has read it.
@@ -44,7 +44,7 @@ impl Town {
     }
 
     async fn begin(&self, wish: ReadStatusWish) {
-        let (administration, call, tenant) = (self.administration(), Call::of_operator(), self.office.tenant);
+        let (administration, call, tenant) = (self.office_administration(), Call::of_operator(), self.office.tenant);
         let seen = administration.read_status(&call, tenant).await.unwrap();
         administration.change_read_status(&call, tenant, &seen, wish).await.unwrap();
     }
