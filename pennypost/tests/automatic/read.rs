@@ -44,7 +44,8 @@ impl Town {
     }
 
     async fn begin(&self, wish: ReadStatusWish) {
-        let (administration, call, tenant) = (self.office_administration(), Call::of_operator(), self.office.tenant);
+        let (administration, call, tenant) =
+            (self.office_administration(), Call::of_operator(), self.office.tenant);
         let seen = administration.read_status(&call, tenant).await.unwrap();
         administration.change_read_status(&call, tenant, &seen, wish).await.unwrap();
     }
