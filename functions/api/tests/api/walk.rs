@@ -187,7 +187,7 @@ fn body(route: &Route, of: &Tenant) -> Option<Value> {
             "forbidden": [{ "department": of.department }], "everybody": { "messages": 50, "minutes": 60 },
             "limits": [{ "of": { "account": of.member.account.to_string() }, "limit": null }],
         }),
-        "change-report-addresses" => json!({ "addresses": [format!("member@{domain}")] }),
+        "change-report-addresses" => json!({ "addresses": [] }),
         "add-suppressed-addresses" => json!({ "addresses": ["other@far.example"] }),
         "change-scan-policy" => json!({
             "virus": "delete", "without_virus_scanner": "pass", "without_spam_scanner": "hold",
@@ -318,7 +318,7 @@ fn words(route: &Route, of: &Tenant) -> BTreeMap<&'static str, String> {
         ("domain", of.domain.clone()),
         ("selector", of.selector.clone()),
         ("alias", format!("alias@{}", of.domain)),
-        ("address", "gone@far.example".to_owned()),
+        ("address", format!("gone@{}.elsewhere.example", of.domain)),
         ("friend", format!("friend@{}.elsewhere.example", of.domain)),
         (
             "group",
