@@ -107,7 +107,7 @@ async fn domains_are_told_what_came_in_their_name() {
         let reply = deliver(&it.office, path, &letter(author)).await;
         assert!(reply.starts_with(code), "{author}: {reply}");
     }
-    assert_eq!(it.office.accepted().await.len(), 6);
+    assert_eq!(it.office.accepted().await.len(), 7);
     for _ in 0..2 {
         it.tally.put_down().await;
     }

@@ -43,7 +43,7 @@ impl Town {
         journey(&*self.office.backend.log(), self.office.tenant, id).await.unwrap().unwrap()
     }
 
-    async fn report(&self, from: &str, to: &str, report: &str) {
+    pub(super) async fn report(&self, from: &str, to: &str, report: &str) {
         assert!(self.come_in(from, to, report).await.starts_with("250 2.0.0 "));
         self.work().await;
     }

@@ -130,16 +130,14 @@ async fn reports_of_others_are_read_once_and_stay_letters() {
     let heard = it.all().await;
     assert_eq!(heard.len(), 3, "{heard:?}");
     let of = async |kind| it.heard(&HeardQuery { kind: Some(kind), ..HeardQuery::default() }).await;
-    let HeardAbout::Tls { good: 7, bad: 3, failures, .. } = &of(HeardKind::Tls).await[0].about else {
-        panic!("{heard:?}")
-    };
+    let (tls, complaints) = (of(HeardKind::Tls).await, of(HeardKind::Complaint).await);
+    let HeardAbout::Tls { good: 7, bad: 3, failures, .. } = &tls[0].about else { panic!("{tls:?}") };
     assert_eq!(
         (failures[0].what.as_str(), failures[0].host.as_str(), failures[0].count),
         ("certificate-expired", "mx.t.test", 3)
     );
-    let HeardAbout::Complaint { what, address, message_id, .. } = &of(HeardKind::Complaint).await[0].about
-    else {
-        panic!("{heard:?}")
+    let HeardAbout::Complaint { what, address, message_id, .. } = &complaints[0].about else {
+        panic!("{complaints:?}")
     };
     assert_eq!(
         (what.as_str(), address.as_deref(), message_id.as_deref()),
@@ -162,8 +160,8 @@ async fn what_is_no_report_of_ours_is_a_letter_and_no_more() {
     let good = dmarc("t.test", "1", begin);
     let mut cut_off = gzip(&good);
     cut_off.truncate(cut_off.len() / 2);
-    // 64 MB of blanks in front of what would be read.
-    let bomb = gzip(&[&vec![b' '; 64 << 20][..], &good].concat());
+    // 16 MB of blanks in front of what would be read.
+    let bomb = gzip(&[&vec![b' '; 16 << 20][..], &good].concat());
     assert!(bomb.len() < 1 << 20);
     let records = "<record></record>".repeat(30_000);
     let many =

@@ -118,10 +118,11 @@ async fn addresses_without_mailings_are_listed_added_and_removed() {
     assert!(refused.text.contains("/addresses/1"), "{}", refused.text);
     let many: Vec<String> = (0..501).map(|number| format!("{number}@far.example")).collect();
     assert!(add(json!(many)).await.status.is_client_error());
+    let gone = format!("gone@{}.elsewhere.example", home.domain);
     let listed = office.ask(&key, "GET", &path, None).await.json();
     let items = listed["items"].as_array().expect("a list");
     let names: Vec<&str> = items.iter().map(|one| one["address"].as_str().expect("an address")).collect();
-    assert_eq!(names, ["angry@far.example", "b@far.example", "c@far.example", "gone@far.example"]);
+    assert_eq!(names, ["angry@far.example", "b@far.example", "c@far.example", &*gone]);
     assert_eq!((&items[0]["by"], &items[0]["letter"]), (&json!("complaint"), &json!(letter.to_string())));
     let found = office.ask(&key, "GET", &format!("{path}?prefix=B@"), None).await.json();
     assert_eq!(found["items"].as_array().expect("a list").len(), 1);

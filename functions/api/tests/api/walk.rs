@@ -190,7 +190,7 @@ fn body(route: &Route, of: &Tenant) -> Option<Value> {
         "change-route" => {
             json!({ "way": "smart-host", "host": "relay.example", "user": "me", "password": "a secret" })
         }
-        "change-report-addresses" => json!({ "addresses": [format!("member@{domain}")] }),
+        "change-report-addresses" => json!({ "addresses": [] }),
         "add-suppressed-addresses" => json!({ "addresses": ["other@far.example"] }),
         "change-scan-policy" => json!({
             "virus": "delete", "without_virus_scanner": "pass", "without_spam_scanner": "hold",
@@ -323,7 +323,7 @@ fn words(route: &Route, of: &Tenant) -> BTreeMap<&'static str, String> {
         ("destinations", "*.partner.example".to_owned()),
         ("selector", of.selector.clone()),
         ("alias", format!("alias@{}", of.domain)),
-        ("address", "gone@far.example".to_owned()),
+        ("address", format!("gone@{}.elsewhere.example", of.domain)),
         ("friend", format!("friend@{}.elsewhere.example", of.domain)),
         (
             "group",

@@ -446,7 +446,10 @@ impl Office {
         let friend = MailAddress::parse(&friend).expect("an address");
         it.directory().invite_friend(id, &friend).await.expect("invited");
         let by = pennypost_directory::SuppressedBy::Administrator;
-        it.directory().suppress(id, "gone@far.example", by, None).await.expect("suppressed");
+        it.directory()
+            .suppress(id, &format!("gone@{domain}.elsewhere.example"), by, None)
+            .await
+            .expect("suppressed");
         it.change_creator(&OPERATOR, id, None, creator.account).await.expect("creator");
         let over = Grants { is_super: true, roles: Vec::new() };
         it.change_grants(&OPERATOR, chief, &Grants::default(), over).await.expect("super");
