@@ -77,7 +77,7 @@ def environment(facts: dict) -> list:
     queues = {f"PENNYPOST_QUEUE_{queue.upper()}": ref(permissions.resource_of(queue)) for queue in facts["queues"]}
     variables = {
         "PENNYPOST_BACKEND": "aws",
-        "PENNYPOST_HANDLERS": choice("AdapterHandles", "all", choice("Sends", "sending", "none")),
+        "PENNYPOST_HANDLERS": choice("AdapterHandles", "all", "sending"),
         "PENNYPOST_STACK": ref("AWS::StackName"),
         "PENNYPOST_BUCKET": ref("MailBucket"),
         "PENNYPOST_LOG": "info",
@@ -107,10 +107,9 @@ def secrets(_facts: dict) -> object:
 
 
 def role(facts: dict) -> dict:
-    alone = document(permissions.statements(facts["adapter"], facts))
     sending = document(permissions.statements(facts["sending_adapter"], facts))
     handling = document(permissions.statements(facts["handling_adapter"], facts))
-    policy = {"PolicyName": "needs", "PolicyDocument": choice("AdapterHandles", handling, choice("Sends", sending, alone))}
+    policy = {"PolicyName": "needs", "PolicyDocument": choice("AdapterHandles", handling, sending)}
     properties = permissions.role("ecs-tasks.amazonaws.com", Policies=[policy])
     return {"AdapterRole": {"Type": "AWS::IAM::Role", "Condition": "HasAdapter", "Properties": properties}}
 

@@ -102,8 +102,9 @@ def environment(either: list[dict], facts: dict) -> dict:
         "PENNYPOST_BUCKET": ref("MailBucket"),
         "PENNYPOST_FUSE": ref("Fused"),
     }
-    # Whoever forwards and answers, and whoever says whether letters go out: administration.
-    if any("remote" in needs["sends"] or is_administration(needs) for needs in either):
+    # Whoever forwards and answers, lets letters of mailings go, and says whether letters go out: administration.
+    sends = lambda needs: "remote" in needs["sends"] or needs["trigger"]["kind"] == "schedule"
+    if any(sends(needs) or is_administration(needs) for needs in either):
         found["PENNYPOST_SENDING"] = choice("Sends", "on", "off")
     if any(needs["raw_mail"] for needs in either):
         found["PENNYPOST_RAW_BUCKET"] = ref("RawBucket")

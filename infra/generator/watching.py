@@ -30,8 +30,8 @@ def alarms(facts: dict) -> dict:
     fused = {needs["trigger"].get("queue") for needs in facts["fused"]}
     raw = {needs["trigger"]["queue"] for needs in facts["unfused"] if needs["raw_mail"]}
     for queue in facts["queues"]:
-        # Queues to which nothing is sent in stacks that don't do it.
-        condition = "HasReceiving" if queue in raw else "Sends" if queue == facts["remote"]["name"] else None
+        # What only some stacks send to. What lies for other servers when sending is switched off is put down by the adapter.
+        condition = "HasReceiving" if queue in raw else "HasAdapter" if queue == facts["remote"]["name"] else None
         if condition:
             alarms_of_queue = queue_alarms(queue, condition)
             found |= {name: {**body, "Condition": condition} for name, body in alarms_of_queue.items()}
@@ -156,7 +156,7 @@ def adapter_alarms() -> dict:
         periods=3,
         condition="IsBalanced",
     )
-    lines = dead_lines("AdapterLog", "AdapterWorks")
+    lines = dead_lines("AdapterLog", "HasAdapter")
     return {"AdapterMemoryFull": memory, "AdapterGone": gone, "AdapterUnwell": unwell, **lines}
 
 

@@ -147,10 +147,11 @@ impl Deliver {
         if records.is_empty() {
             return Ok(());
         }
-        self.log.append(&records).await.map_err(|error| failure(&error.into()))?;
+        // Before the trace, by which it would be no news any more; twice is once.
         for back in &gone {
             self.suppress(sent.tenant, &back.address, SuppressedBy::Bounce, sent.id).await?;
         }
+        self.log.append(&records).await.map_err(|error| failure(&error.into()))?;
         let (tenant, message, report) = (sent.tenant, sent.id, accepted.id);
         tracing::info!(%tenant, %message, %report, recipients = records.len(), "a letter has come back");
         Ok(())

@@ -2,7 +2,7 @@
 //! brings one is delivered as any, and what it says is noted in the log behind that, once.
 //!
 //! Anybody can write one. It counts only if it comes from outside to an address that the organisation has named for that, is about a
-//! domain of the organisation, and its author has not failed DMARC; who has neither signature nor SPF is told as unproved. What can't
+//! domain of the organisation, and its author has not failed DMARC; whose name DMARC does not prove is told as unproved. What can't
 //! be read is a letter and no more.
 //!
 //! What is made like no report costs nothing. What may be one costs a read; one that counts two reads for each label of its domain
@@ -159,7 +159,7 @@ fn read(letter: &Letter) -> Option<HeardReport> {
         received: accepted.time,
         message_id: sidecar.facts.message_id.as_deref(),
         author: sidecar.facts.from.first().map_or("", |author| author.address.as_str()),
-        is_unproved: accepted.auth.dkim != Verdict::Pass && accepted.auth.spf != Verdict::Pass,
+        is_unproved: accepted.auth.dmarc != Verdict::Pass,
     };
     let raw = match decompress(&letter.message) {
         Ok(raw) => raw,

@@ -180,8 +180,7 @@ pub fn tick_function(ports: &Ports, environment: &Environment) -> Result<TickFun
     let releaser = Releaser::new(held, letters, &environment.hostname);
     let mailings = Mailings::new(Arc::clone(&control), ports.objects()?);
     let outbox = Outbox::new(Arc::clone(&control));
-    // Whoever took them has asked whether letters go to other servers.
-    let runner = Runner::new(mailings, outbox, releaser.clone(), true);
+    let runner = Runner::new(mailings, outbox, releaser.clone(), environment.is_sending);
     let schedule = Schedule::new(directory, ports.journal()?, control, queue, clock, pipeline);
     Ok(TickFunction(schedule.releasing(releaser).mailing(runner)))
 }

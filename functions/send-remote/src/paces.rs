@@ -12,6 +12,8 @@ use pennypost_model::Timestamp;
 
 /// Destinations of which something is counted.
 const KNOWN: usize = 10_000;
+/// The most, on a day with very many.
+const MOST_KNOWN: usize = 100_000;
 const MINUTE: i64 = 60_000;
 const HOUR: i64 = 60 * MINUTE;
 const DAY: i64 = 24 * HOUR;
@@ -79,13 +81,15 @@ impl Count {
 pub(crate) struct Paces {
     pacing: Pacing,
     counted: Mutex<HashMap<String, [Count; 3]>>,
+    /// In which hour it was looked through last.
+    swept: Mutex<i64>,
     /// Domains that are kept here.
     ours: Mutex<HashSet<String>>,
 }
 
 impl Paces {
     pub(crate) fn new(pacing: Pacing) -> Paces {
-        Paces { pacing, counted: Mutex::default(), ours: Mutex::default() }
+        Paces { pacing, ..Paces::default() }
     }
 
     /// Notes whether that domain is kept here, as an attempt has shown.
@@ -117,9 +121,17 @@ impl Paces {
         }
         let mut counted = self.counted.lock();
         if counted.len() >= KNOWN && !counted.contains_key(destination) {
-            // What was counted before today says nothing any more.
+            // What was counted before today says nothing any more. Today's is looked through once in a while.
             let today = now.0.div_euclid(DAY) * DAY;
-            counted.retain(|_, counts| counts.iter().any(|count| count.since >= today));
+            let mut swept = self.swept.lock();
+            if *swept != now.0.div_euclid(HOUR) {
+                *swept = now.0.div_euclid(HOUR);
+                counted.retain(|_, counts| counts.iter().any(|count| count.since >= today));
+            }
+            // Beyond that nothing is remembered: better a few letters too many than none.
+            if counted.len() >= MOST_KNOWN {
+                return true;
+            }
         }
         let counts = counted.entry(destination.to_owned()).or_default();
         let mut has_room = true;
@@ -130,6 +142,13 @@ impl Paces {
             counts.iter_mut().for_each(|count| count.letters = count.letters.saturating_add(1));
         }
         has_room
+    }
+
+    /// The letter did not go: nobody was called.
+    pub(crate) fn give_back(&self, destination: &str) {
+        if let Some(counts) = self.counted.lock().get_mut(destination) {
+            counts.iter_mut().for_each(|count| count.letters = count.letters.saturating_sub(1));
+        }
     }
 }
 
@@ -149,6 +168,10 @@ mod tests {
         assert_eq!((taken(&paces, "a", 0), taken(&paces, "b", 0), taken(&paces, "c", 1)), (3, 7, 7));
         assert_eq!((taken(&paces, "a", MINUTE), taken(&paces, "b", MINUTE)), (2, 7));
         assert_eq!((taken(&paces, "a", 2 * MINUTE), taken(&paces, "a", HOUR)), (0, 3));
+        // What did not go is not counted.
+        paces.give_back("a");
+        paces.give_back("nobody");
+        assert_eq!(taken(&paces, "a", HOUR), 1);
         // Nothing said, nothing counted.
         let paces = Paces::new(Pacing::default());
         assert_eq!((taken(&paces, "a", 0), paces.counted.lock().len()), (1_000, 0));

@@ -122,6 +122,13 @@ async fn way_out(secrets: Option<&dyn Secrets>, tenant: TenantId, route: &Route)
 }
 
 impl SendRemote {
+    /// Is it known, and young enough, which way a tenant's letters go?
+    pub(crate) fn remembers_way_out(&self, tenant: TenantId) -> bool {
+        let believed = self.hurried(BELIEVED);
+        let known = self.0.ways.0.lock();
+        known.get(&tenant).is_some_and(|(since, place)| since.elapsed() < believed && place.get().is_some())
+    }
+
     /// The way of a tenant's letter to that destination; none, where nothing is said. One read for a tenant and a minute.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! What looks after what is due.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -181,6 +182,7 @@ impl SendRemote {
             Look::Room => (made, None),
         };
         let (now, begun) = (self.0.ports.clock.now(), Instant::now());
+        let mut asked = HashSet::new();
         loop {
             let page = self.0.outbox.due(now, after.as_ref(), PAGE).await?;
             let is_last = page.len() < PAGE;
@@ -205,12 +207,20 @@ impl SendRemote {
                 };
                 // Its row stays, for the next look: nothing that ends makes room for it.
                 if is_paced && !self.0.paces.take(&due.destination, now) {
+                    // Perhaps it goes by a server of the tenant's own by now, which an attempt would learn, and there is none.
+                    if !self.remembers_way_out(due.tenant) && asked.insert(due.tenant) {
+                        let (this, tenant, destination) = (self.clone(), due.tenant, due.destination.clone());
+                        attempts.spawn(async move { drop(this.way_out(tenant, &destination).await) });
+                    }
                     continue;
                 }
                 left -= 1;
                 let (this, due, room) = (self.clone(), due.clone(), Arc::clone(room));
                 attempts.spawn(async move {
                     let has_worked = this.look_after(&due).await;
+                    if is_paced && !has_worked {
+                        this.0.paces.give_back(&due.destination);
+                    }
                     drop(slot);
                     // Who found nothing to do has made no room: whoever waits would look for nothing, again and again.
                     if has_worked {
@@ -465,7 +475,11 @@ impl SendRemote {
         let verdicts = handed.clone().verdicts();
         if let Some(mood) = mood(&verdicts) {
             let lane = way_out.as_ref().and_then(ways::lane_of);
-            self.0.slots.note(lane.as_deref().unwrap_or(&item.destination), mood);
+            let has_address = way_out.as_ref().is_some_and(|way_out| way_out.address.is_some());
+            // What fails from an address of the tenant's own may be the address's fault: it says nothing of the destination.
+            if mood != Mood::Unwell || lane.is_some() || !has_address {
+                self.0.slots.note(lane.as_deref().unwrap_or(&item.destination), mood);
+            }
         }
         (handed, verdicts)
     }

@@ -91,7 +91,6 @@ pub fn facts() -> Value {
         "raw_mail": needs::RAW_MAIL,
         "fused": functions(&Fusing::fused()),
         "unfused": functions(&Fusing::unfused()),
-        "adapter": running(&adapter(), &[]),
         "remote": json!(needs::of_stage(Stage::SendRemote)),
         "sending_adapter": running(&sending_adapter(), &[Stage::SendRemote.queue()]),
         "handling_adapter": running(&handling_adapter(), &HANDLED.map(Stage::queue)),

@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use futures::stream::{self, StreamExt, TryStreamExt};
+use futures::stream::{self, StreamExt};
 use pennypost_model::{AccountId, AccountKey, Rid, TenantId};
 
 use crate::own_letters::{DeliveryState, OwnLetter, RecipientState};
@@ -15,6 +15,8 @@ use crate::{AdminError, Administration};
 
 /// Mailboxes that are looked into for one page, unless its first letter alone has more.
 const MAX_MAILBOXES: usize = 100;
+/// The same for a page of one letter.
+const MAX_MAILBOXES_OF_ONE: usize = 1_000;
 /// Mailboxes that are looked into at once.
 const AT_ONCE: usize = 8;
 
@@ -71,6 +73,7 @@ impl Administration {
         let Some(mail) = self.mail.as_ref().filter(|_| !letters.is_empty()) else { return Ok(()) };
         let status = self.directory.read_status(tenant).await?;
         let Some(since) = status.began(self.clock.now()) else { return Ok(()) };
+        let most = if letters.len() == 1 { MAX_MAILBOXES_OF_ONE } else { MAX_MAILBOXES };
         let mut wanted: BTreeMap<AccountId, Vec<Rid>> = BTreeMap::new();
         let mut told: Vec<&mut OwnLetter> = Vec::new();
         for letter in letters.iter_mut().filter(|letter| letter.goes.is_none() && letter.time >= since) {
@@ -79,7 +82,7 @@ impl Administration {
                 .map(|(account, _)| *account)
                 .filter(|account| !wanted.contains_key(account))
                 .collect();
-            if !wanted.is_empty() && wanted.len() + more.len() > MAX_MAILBOXES {
+            if wanted.len() + more.len() > most {
                 break;
             }
             for (account, copy) in copies() {
@@ -89,17 +92,16 @@ impl Administration {
         }
         let looks = wanted.into_iter().map(async |(account, copies)| {
             match mail.seen(AccountKey { tenant, account }, &copies).await {
-                Ok(seen) => Ok(seen.into_iter().map(|(copy, is_seen)| ((account, copy), is_seen)).collect()),
-                Err(error) if error.is_temporary() => Err(error),
-                // Whose mailbox can't be read has an administrator who is told of it.
+                Ok(seen) => seen.into_iter().map(|(copy, is_seen)| ((account, copy), is_seen)).collect(),
+                // One mailbox that can't be read does not take the list away.
                 Err(error) => {
                     tracing::warn!(%tenant, %account, %error, "nobody can tell what was read");
-                    Ok(Vec::new())
+                    Vec::new()
                 }
             }
         });
         let found: Vec<Vec<((AccountId, Rid), bool)>> =
-            stream::iter(looks.collect::<Vec<_>>()).buffered(AT_ONCE).try_collect().await?;
+            stream::iter(looks.collect::<Vec<_>>()).buffered(AT_ONCE).collect().await;
         let seen: Seen = found.into_iter().flatten().collect();
         for recipient in told.into_iter().flat_map(|letter| &mut letter.recipients) {
             let state = state_of(recipient, &seen);

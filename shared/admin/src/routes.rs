@@ -228,6 +228,29 @@ impl Administration {
         to: &str,
     ) -> Result<(Destinations, Option<Route>), AdminError> {
         call.may(Action::RouteRead, &Scope::Tenant(tenant))?;
+        self.route_to(tenant, to).await
+    }
+
+    /// The same, for whoever changes it.
+    ///
+    /// # Errors
+    /// As for [`Administration::route`].
+    #[pennypost_ports::compiled_here]
+    pub async fn route_to_change(
+        &self,
+        call: &Call,
+        tenant: TenantId,
+        to: &str,
+    ) -> Result<(Destinations, Option<Route>), AdminError> {
+        call.may(Action::RouteChange, &Scope::Tenant(tenant))?;
+        self.route_to(tenant, to).await
+    }
+
+    async fn route_to(
+        &self,
+        tenant: TenantId,
+        to: &str,
+    ) -> Result<(Destinations, Option<Route>), AdminError> {
         let to = destinations(to)?;
         let found = self.stored_routes(tenant).await?.0.of(&to).cloned();
         Ok((to, found))

@@ -78,7 +78,7 @@ impl AwsLog {
         ]);
         let days = match chunk.key.kind {
             // What is billed is rolled up from both together.
-            b't' | b'u' => Some(self.retention.trace_days),
+            b't' | b'u' | b'h' => Some(self.retention.trace_days),
             b'l' => Some(self.retention.login_days),
             _ => None,
         };

@@ -180,6 +180,8 @@ pub struct HeardReport {
     pub reporter: String,
     /// Its address, as it says; may be empty.
     pub contact: String,
+    /// The domain of who has written the letter that brought it.
+    pub author: String,
     /// The domain that it is about, in A-labels.
     pub domain: String,
     /// The begin of its period; of a complaint when it came.
@@ -192,7 +194,7 @@ pub struct HeardReport {
     pub letter: EventId,
     /// When that came.
     pub received: Timestamp,
-    /// Nothing speaks for who has sent it: neither a signature nor SPF of the author's domain.
+    /// Nothing speaks for who has sent it: no signature, nor SPF, of the author's domain that DMARC believes.
     pub is_unproved: bool,
 }
 
@@ -205,7 +207,10 @@ impl HeardReport {
     #[must_use]
     pub fn id(&self) -> EventId {
         let mut hash = Sha256::new();
-        for part in [self.about.kind().name(), &self.domain, &self.reporter.to_lowercase(), &self.name] {
+        // Whoever writes in another's name does not stand in the way of what that one writes.
+        let proof = if self.is_unproved { "unproved" } else { "" };
+        let reporter = self.reporter.to_lowercase();
+        for part in [self.about.kind().name(), &self.domain, &self.author, proof, &reporter, &self.name] {
             hash.update(part.len().to_be_bytes());
             hash.update(part);
         }
@@ -322,6 +327,9 @@ fn uncovered(bytes: &[u8]) -> Result<Vec<u8>, Unread> {
     match bytes {
         [0x1f, 0x8b, ..] => bounded(GzDecoder::new(bytes)),
         [b'P', b'K', 3, 4, ..] => {
+            if !has_one_file(bytes) {
+                return Err(unread("an archive with more than one file"));
+            }
             let mut archive = zip::ZipArchive::new(Cursor::new(bytes)).map_err(unread)?;
             if archive.len() != 1 {
                 return Err(unread("an archive with more than one file"));
@@ -332,10 +340,26 @@ fn uncovered(bytes: &[u8]) -> Result<Vec<u8>, Unread> {
     }
 }
 
+/// Does an archive say of itself that it has one file, and that once? Whoever opens it tries each end that stands in it, with all files
+/// that this names.
+fn has_one_file(bytes: &[u8]) -> bool {
+    const END: &[u8] = b"PK\x05\x06";
+    const LARGE: &[u8] = &[0xff; 4];
+    let mut ends = bytes.windows(END.len()).enumerate().filter(|(_, four)| *four == END).map(|(at, _)| at);
+    let (Some(end), None) = (ends.next(), ends.next()) else { return false };
+    let says_one = bytes.get(end + 8..end + 12) == Some(&[1, 0, 1, 0][..]);
+    let is_small = |at: usize| bytes.get(at..at + 4).is_some_and(|size| size != LARGE);
+    says_one && is_small(end + 12) && is_small(end + 16)
+}
+
 fn bounded(reader: impl Read) -> Result<Vec<u8>, Unread> {
     let mut bytes = Vec::new();
     reader.take(MAX_DOCUMENT as u64 + 1).read_to_end(&mut bytes).map_err(unread)?;
     if bytes.len() > MAX_DOCUMENT { Err(unread("it is too large")) } else { Ok(bytes) }
+}
+
+fn author_of(hearing: &Hearing<'_>) -> String {
+    name(hearing.author.rsplit('@').next().unwrap_or_default()).to_lowercase()
 }
 
 fn name(text: &str) -> String {
@@ -389,6 +413,7 @@ fn of_dmarc(document: &[u8], hearing: &Hearing<'_>) -> Result<HeardReport, Unrea
         name: name(report.report_id()),
         reporter: name(report.org_name()),
         contact: name(report.email()),
+        author: author_of(hearing),
         domain: domain(report.domain())?,
         begin: time(report.date_range_begin()),
         end: time(report.date_range_end()),
@@ -445,6 +470,7 @@ fn of_tls(document: &[u8], hearing: &Hearing<'_>) -> Result<HeardReport, Unread>
         name: name(&report.report_id),
         reporter: name(if reporter.is_empty() { hearing.author } else { reporter }),
         contact: name(report.contact_info.as_deref().unwrap_or_default()),
+        author: author_of(hearing),
         domain,
         begin: Timestamp(report.date_range.start_datetime.to_timestamp().saturating_mul(1_000)),
         end: Timestamp(report.date_range.end_datetime.to_timestamp().saturating_mul(1_000)),
@@ -487,6 +513,7 @@ fn of_complaint(
         name: hearing.message_id.map_or_else(digest, name),
         reporter,
         contact: name(hearing.author),
+        author: author_of(hearing),
         domain: domain(about)?,
         begin: hearing.received,
         end: hearing.received,

@@ -18,6 +18,8 @@ pub(crate) const PARTITION: &str = "dmarc-results";
 const MAX_DOMAINS: usize = 10_000;
 /// Rows that are counted in memory at once.
 const MAX_ROWS: usize = 50_000;
+/// Bytes of them: who writes names as long as can be has fewer.
+const MAX_BYTES: usize = 16 << 20;
 /// Rows of one domain that are counted in memory at once.
 const MAX_ROWS_EACH: usize = 2_000;
 /// How often an item is written that another process has overtaken.
@@ -43,6 +45,28 @@ impl OfDomain {
 struct Counted {
     domains: BTreeMap<(i64, String), OfDomain>,
     rows: usize,
+    bytes: usize,
+}
+
+/// A period, and a domain.
+type Place = (i64, String);
+
+impl Counted {
+    /// Counts messages; where there is no room for their row, how many there were.
+    fn add(&mut self, place: Place, seen: Seen, count: u64) {
+        let Counted { domains, rows, bytes } = self;
+        let domain = domains.entry(place).or_default();
+        if let Some(known) = domain.rows.get_mut(&seen) {
+            *known = known.saturating_add(count);
+        } else if *rows < MAX_ROWS && domain.rows.len() < MAX_ROWS_EACH && *bytes + seen.weight() <= MAX_BYTES
+        {
+            *rows += 1;
+            *bytes += seen.weight();
+            domain.rows.insert(seen, count);
+        } else {
+            domain.left_out = domain.left_out.saturating_add(count);
+        }
+    }
 }
 
 /// What counts.
@@ -89,66 +113,73 @@ impl DmarcTally {
         let (seen, now) = (seen.bounded(), self.clock.now().0);
         let place = (now - now.rem_euclid(self.period), seen.author.clone());
         let mut counted = self.counted.lock();
-        let Counted { domains, rows } = &mut *counted;
-        if domains.len() >= MAX_DOMAINS && !domains.contains_key(&place) {
+        if counted.domains.len() >= MAX_DOMAINS && !counted.domains.contains_key(&place) {
             return;
         }
-        let domain = domains.entry(place).or_default();
-        if let Some(known) = domain.rows.get_mut(&seen) {
-            *known = known.saturating_add(1);
-        } else if *rows < MAX_ROWS && domain.rows.len() < MAX_ROWS_EACH {
-            *rows += 1;
-            domain.rows.insert(seen, 1);
-        } else {
-            domain.left_out = domain.left_out.saturating_add(1);
-        }
+        counted.add(place, seen, 1);
     }
 
     /// Adds what was counted to the items. What nobody wants to hear of is dropped; what can't be added now is kept for a period
     /// more. If the future is dropped, what it had in hand is counted nowhere. For each author's domain one look-up or a few, and,
-    /// where reports are wanted, one read and one write.
+    /// for each policy under which reports are wanted, one read and one write: however many names below a domain strangers make up.
     pub async fn put_down(&self) {
-        let places: Vec<(i64, String)> = self.counted.lock().domains.keys().cloned().collect();
-        let put = futures::stream::iter(places).map(|place| self.put_one(place));
+        let places: Vec<Place> = self.counted.lock().domains.keys().cloned().collect();
+        let found = futures::stream::iter(places).map(|place| self.policy_of(place));
+        let found: Vec<Option<(Place, Place)>> = found.buffered(AT_ONCE).collect().await;
+        let mut items: BTreeMap<Place, Sums> = BTreeMap::new();
+        for (item, place) in found.into_iter().flatten() {
+            if let Some(sums) = self.take(&place) {
+                items.entry(item).or_default().merge(sums);
+            }
+        }
+        let put = futures::stream::iter(items).map(|(item, sums)| self.put_one(item, sums));
         put.buffer_unordered(AT_ONCE).collect::<()>().await;
     }
 
-    async fn put_one(&self, place: (i64, String)) {
-        let Some(sums) = self.take(&place) else { return };
-        let policy = match published(&*self.dns, &place.1).await {
-            Ok(Some(policy)) if !policy.record.rua().is_empty() => policy.domain,
-            Ok(_) => return,
+    /// What was counted of an author's domain, and the domain of the policy under which that is told. What nobody wants to hear is
+    /// forgotten here.
+    async fn policy_of(&self, place: Place) -> Option<(Place, Place)> {
+        match published(&*self.dns, &place.1).await {
+            Ok(Some(policy)) if !policy.record.rua().is_empty() => Some(((place.0, policy.domain), place)),
+            Ok(_) => {
+                drop(self.take(&place));
+                None
+            }
             Err(error) => {
                 tracing::debug!(domain = place.1, %error, "whether a domain wants reports of DMARC is not known");
-                return self.keep(place, sums);
+                if place.0 + 2 * self.period <= self.clock.now().0 {
+                    drop(self.take(&place));
+                }
+                None
             }
-        };
-        if let Err(error) = self.add(&key(place.0, &policy), &sums).await {
-            tracing::warn!(domain = place.1, %error, "results of DMARC were not put down");
-            self.keep(place, sums);
         }
     }
 
-    fn take(&self, place: &(i64, String)) -> Option<Sums> {
+    async fn put_one(&self, item: Place, sums: Sums) {
+        if let Err(error) = self.add(&key(item.0, &item.1), &sums).await {
+            tracing::warn!(domain = item.1, %error, "results of DMARC were not put down");
+            self.keep(item, sums);
+        }
+    }
+
+    fn take(&self, place: &Place) -> Option<Sums> {
         let mut counted = self.counted.lock();
         let taken = counted.domains.remove(place)?;
         counted.rows = counted.rows.saturating_sub(taken.rows.len());
+        counted.bytes = counted.bytes.saturating_sub(taken.rows.keys().map(Seen::weight).sum());
         Some(taken.sums())
     }
 
-    fn keep(&self, place: (i64, String), sums: Sums) {
+    /// Kept under the domain of the policy: next time that is looked up as any author's.
+    fn keep(&self, place: Place, sums: Sums) {
         if place.0 + 2 * self.period <= self.clock.now().0 {
             return;
         }
         let mut counted = self.counted.lock();
-        let Counted { domains, rows } = &mut *counted;
-        let domain = domains.entry(place).or_default();
+        let domain = counted.domains.entry(place.clone()).or_default();
         domain.left_out = domain.left_out.saturating_add(sums.left_out);
         for (seen, count) in sums.rows {
-            let before = domain.rows.len();
-            let known = domain.rows.entry(seen).or_default();
-            *known = known.saturating_add(count);
-            *rows += domain.rows.len() - before;
+            counted.add(place.clone(), seen, count);
         }
     }
 

@@ -17,6 +17,7 @@ async fn note(office: &Office, home: &Tenant, name: &str, days: i64, about: Hear
         name: name.to_owned(),
         reporter: "=Far".to_owned(),
         contact: "reports@far.example".to_owned(),
+        author: "far.example".to_owned(),
         domain: home.domain.clone(),
         begin,
         end: begin.plus_millis(DAY - 1_000),

@@ -135,6 +135,8 @@ pub(crate) struct Report {
     reporter: String,
     /// Its address, as it says; may be empty.
     contact: String,
+    /// The domain of who has written the letter that brought it.
+    author: String,
     /// What it calls the report.
     name: String,
     /// The begin of its period.
@@ -159,8 +161,19 @@ page_of!(Reports, Report);
 
 fn show(report: HeardReport) -> Report {
     let (id, kind) = (report.id().to_string(), report.about.kind().name());
-    let HeardReport { name, reporter, contact, domain, begin, end, about, letter, received, is_unproved } =
-        report;
+    let HeardReport {
+        name,
+        reporter,
+        contact,
+        author,
+        domain,
+        begin,
+        end,
+        about,
+        letter,
+        received,
+        is_unproved,
+    } = report;
     let ip = |ip: Option<std::net::IpAddr>| ip.map(|ip| ip.to_string());
     let (mut dmarc, mut tls, mut complaint) = (None, None, None);
     match about {
@@ -190,6 +203,7 @@ fn show(report: HeardReport) -> Report {
         domain,
         reporter,
         contact,
+        author,
         name,
         begin: begin.rfc3339(),
         end: end.rfc3339(),

@@ -238,7 +238,7 @@ fn change(ask: &Ask) -> Answering<'_> {
     Box::pin(async move {
         let (wish, identity) = meant(ask.body()?)?;
         let (tenant, to) = (ask.tenant()?, ask.word("destinations"));
-        let (destinations, seen) = ask.administration.route(&ask.call, tenant, to).await?;
+        let (destinations, seen) = ask.administration.route_to_change(&ask.call, tenant, to).await?;
         ask.must_match(&show(destinations.to_string(), seen.as_ref()))?;
         let wish = Some((&wish, &identity));
         let changed = ask.administration.change_route(&ask.call, tenant, to, seen.as_ref(), wish).await?;
@@ -295,7 +295,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         |ask| {
             Box::pin(async move {
                 let (tenant, to) = (ask.tenant()?, ask.word("destinations"));
-                let (_, seen) = ask.administration.route(&ask.call, tenant, to).await?;
+                let (_, seen) = ask.administration.route_to_change(&ask.call, tenant, to).await?;
                 ask.administration.change_route(&ask.call, tenant, to, seen.as_ref(), None).await?;
                 Ok(Reply::nothing())
             })
