@@ -1,8 +1,8 @@
 //! `pennypost later …`: letters of a member that go later, and for how long all of his wait so that he can take them back
-//! (SND-08); what became of those that he has sent (DLV-02).
+//! (SND-08); what became of those that he has sent (DLV-02), and of those that came in (DLV-05).
 
 use clap::{Args, Subcommand};
-use pennypost_admin::{DeliveryState, OwnLetter, ReadState, SeenHeld};
+use pennypost_admin::{DeliveryState, OwnLetter, PutAt, ReadState, ReceivedLetter, SeenHeld};
 use pennypost_directory::UndoWindow;
 use pennypost_held::{Change, MAX_DAYS, State, said_time};
 use pennypost_model::{EventId, Timestamp};
@@ -85,6 +85,15 @@ pub enum HeldCommand {
         #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u16).range(1..=90))]
         days: u16,
     },
+    /// List letters that came in for a member, and where they were put
+    #[command(after_help = "Example:\n  pennypost later received ann@example.com --days 7")]
+    Received {
+        /// The address of the member
+        member: String,
+        /// Of how many days, 90 at most
+        #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u16).range(1..=90))]
+        days: u16,
+    },
 }
 
 /// Does what was asked.
@@ -108,6 +117,7 @@ pub async fn run(
             undo(office, member, said.then_some(*seconds), text, output).await
         }
         HeldCommand::Sent { member, days } => sent(office, member, *days, text, output).await,
+        HeldCommand::Received { member, days } => received(office, member, *days, text, output).await,
     }
 }
 
@@ -292,6 +302,64 @@ fn sent_row(letter: &OwnLetter, text: &Text) -> (Vec<String>, Value) {
     (cells, document)
 }
 
+async fn received(
+    office: &Office,
+    member: &str,
+    days: u16,
+    text: &Text,
+    output: &mut Output<'_>,
+) -> Result<(), Failed> {
+    let key = office.account(member, text).await?.key;
+    let (administration, mut below, mut rows) = (office.administration(), None, Vec::new());
+    loop {
+        let found = administration.received_letters(&OPERATOR, key, Some(days), below, PAGE).await;
+        let (letters, next) = found.map_err(|error| refused(error, text))?;
+        rows.extend(letters.iter().map(|letter| received_row(letter, text)));
+        below = next;
+        if below.is_none() {
+            break;
+        }
+    }
+    let heads = vec![
+        say!(text, "received-head-time"),
+        say!(text, "received-head-at"),
+        say!(text, "received-head-from"),
+        say!(text, "held-head-subject"),
+        say!(text, "held-head-id"),
+    ];
+    Ok(output.table(heads, rows, &say!(text, "received-none"))?)
+}
+
+fn received_row(letter: &ReceivedLetter, text: &Text) -> (Vec<String>, Value) {
+    let (at, folder, cause) = match &letter.at {
+        PutAt::Folder(folder) => (clean(folder), Some(folder), None),
+        PutAt::Quarantine(cause) => (say!(text, "received-quarantined"), None, Some(cause)),
+        PutAt::Nowhere(cause) => (say!(text, "received-refused"), None, Some(cause)),
+    };
+    let cells = vec![
+        time(letter.time),
+        at,
+        fitting(&letter.sender, WIDTH),
+        fitting(&letter.subject, WIDTH),
+        letter.id.to_string(),
+    ];
+    let document = json!({
+        "id": letter.id.to_string(),
+        "accepted": letter.time.rfc3339(),
+        "put": letter.put.rfc3339(),
+        "sender": letter.sender,
+        "address": letter.address,
+        "subject": letter.subject,
+        "message_id": letter.message_id,
+        "size": letter.size,
+        "state": letter.at.name(),
+        "folder": folder,
+        "cause": cause,
+        "reasons": letter.reasons,
+    });
+    (cells, document)
+}
+
 /// Of how many recipients who can be told of so many have read it.
 fn how_many_read(letter: &OwnLetter) -> String {
     let known =
@@ -313,6 +381,7 @@ pub(super) fn delivery_state(state: DeliveryState, text: &Text) -> String {
         DeliveryState::Reached => say!(text, "state-reached-server"),
         DeliveryState::Refused => say!(text, "state-refused"),
         DeliveryState::Failed => say!(text, "state-failed"),
+        DeliveryState::Unknown => say!(text, "state-unknown"),
     }
 }
 

@@ -18,11 +18,25 @@ const MOST_DAYS: i64 = 90;
 /// Milliseconds of a day.
 const DAY: i64 = 24 * 3_600_000;
 /// Letters that a page looks at, about.
-const MAX_READ: usize = 10_000;
+pub(crate) const MAX_READ: usize = 10_000;
 /// The clock of another machine may be ahead.
 const AHEAD: i64 = 3_600_000;
 /// Letters that wait that are shown before all others.
 const MAX_WAITING: usize = 1_000;
+/// For longer than this nothing waits that is known to wait: letters are tried for five days, and then told of.
+const LOST_AFTER: i64 = 7 * DAY;
+
+/// From when until when letters are looked for.
+pub(crate) fn span(
+    now: Timestamp,
+    shown_since: Timestamp,
+    days: Option<u16>,
+    below: Option<EventId>,
+) -> (Timestamp, Timestamp) {
+    let since = now.plus_millis(-DAY * days.map_or(MOST_DAYS, |days| i64::from(days).min(MOST_DAYS)));
+    let last = now.plus_millis(AHEAD);
+    (shown_since.max(since), below.map_or(last, |below| last.min(below.time())))
+}
 
 /// What has become of a letter for a recipient (DLV-02).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -41,11 +55,13 @@ pub enum DeliveryState {
     Refused,
     /// It did not get there.
     Failed,
+    /// For a week nothing was heard of it: its record is lost, or what was done was never confirmed.
+    Unknown,
 }
 
 impl DeliveryState {
     /// Every state.
-    pub const ALL: [DeliveryState; 7] = [
+    pub const ALL: [DeliveryState; 8] = [
         DeliveryState::Scheduled,
         DeliveryState::Processing,
         DeliveryState::Redelivering,
@@ -53,6 +69,7 @@ impl DeliveryState {
         DeliveryState::Reached,
         DeliveryState::Refused,
         DeliveryState::Failed,
+        DeliveryState::Unknown,
     ];
 
     /// Its name for programs.
@@ -66,6 +83,7 @@ impl DeliveryState {
             DeliveryState::Reached => "reached-server",
             DeliveryState::Refused => "refused",
             DeliveryState::Failed => "failed",
+            DeliveryState::Unknown => "unknown",
         }
     }
 
@@ -82,8 +100,9 @@ impl DeliveryState {
             DeliveryState::Processing => 2,
             DeliveryState::Scheduled => 3,
             DeliveryState::Redelivering => 4,
-            DeliveryState::Failed => 5,
-            DeliveryState::Refused => 6,
+            DeliveryState::Unknown => 5,
+            DeliveryState::Failed => 6,
+            DeliveryState::Refused => 7,
         }
     }
 }
@@ -243,6 +262,11 @@ pub(crate) fn own(letter: &Journey, key: AccountKey, now: Timestamp) -> Option<O
             (one.state, one.since, one.cause) = (DeliveryState::Failed, Some(time), Some(cause.clone()));
         }
     }
+    if delivery.accepted.plus_millis(LOST_AFTER) < now {
+        for one in recipients.iter_mut().filter(|one| one.state == DeliveryState::Processing) {
+            one.state = DeliveryState::Unknown;
+        }
+    }
     Some(OwnLetter {
         id: letter.id,
         time: delivery.accepted,
@@ -304,10 +328,7 @@ impl Administration {
         limit: usize,
     ) -> Result<(Vec<OwnLetter>, Option<EventId>), AdminError> {
         let now = self.clock.now();
-        let since = now.plus_millis(-DAY * days.map_or(MOST_DAYS, |days| i64::from(days).min(MOST_DAYS)));
-        let begin = self.shown_since(key.tenant).await?.max(since);
-        let last = now.plus_millis(AHEAD);
-        let end = below.map_or(last, |below| last.min(below.time()));
+        let (begin, end) = span(now, self.shown_since(key.tenant).await?, days, below);
         let mut found = Vec::new();
         if below.is_none() {
             let (mut after, mut shown) = (None, 0);

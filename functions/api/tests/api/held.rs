@@ -119,9 +119,9 @@ async fn a_member_says_for_how_long_he_can_think_better_of_it() {
 }
 
 /// Feature DLV-01 (part): a member sees what became of the letters that he has sent, over the API; no page yet
-/// Feature DLV-02 (part): each state by its name, inside and outside the organisation; "unknown operation" has no name of its own, members have no page for it yet
+/// Feature DLV-02 (part): each state by its name, inside and outside the organisation, "unknown operation" among them; members have no page for it yet
 /// Feature DLV-04 (part): of 30 days, those that go later among them; no page yet
-/// Feature DLV-05 (part): the letters that one has sent; sign-ins stand in their own record, other kinds not yet
+/// Feature DLV-05 (part): letters that one has sent, and letters that came in with where they were put; sign-ins and reported letters stand in records of their own; what was deleted not yet
 /// Feature DLV-08 (part): of 90 days, all that was sent; there is no switch for tracking
 #[tokio::test(flavor = "multi_thread")]
 async fn members_see_what_became_of_what_they_sent() {
@@ -218,8 +218,38 @@ async fn members_see_what_became_of_what_they_sent() {
         (&json!("5.1.1 nobody is called so"), &json!("inner.near.example"))
     );
     assert_eq!(items[1]["recipients"][1]["reported_by"], json!(null));
-    let wrong = format!("{}/sent-letters?days=91", it.account);
-    it.office.ask(&it.session, "GET", &wrong, None).await.assert_problem(400, "bad-parameter");
+    let came = it.read("received-letters").await;
+    let items = came["items"].as_array().expect("a list");
+    assert_eq!(items.len(), 1, "what goes elsewhere has not come in: {came}");
+    assert_eq!((&items[0]["id"], &items[0]["state"]), (&json!(id.to_string()), &json!("delivered")));
+    assert_eq!((&items[0]["folder"], &items[0]["subject"]), (&json!("inbox"), &json!("hello")));
+    for path in ["sent-letters", "received-letters"] {
+        let wrong = format!("{}/{path}?days=91", it.account);
+        it.office.ask(&it.session, "GET", &wrong, None).await.assert_problem(400, "bad-parameter");
+    }
+    // A letter of which nothing was heard for longer than anything waits.
+    let before = now.plus_millis(-8 * 24 * 3_600_000);
+    let lost = RandomIds.event(before);
+    let step = TraceStep::Delivered {
+        accepted: before,
+        peer: String::new(),
+        reverse_path: format!("member@{domain}"),
+        subject: "lost".to_owned(),
+        message_id: "2@x".to_owned(),
+        size: 7,
+        auth: [Verdict::None; 3],
+        recipients: vec![recipient("lost@far.example", Outcome::Outside)],
+    };
+    let record =
+        TraceRecord { submitter: Some(submitter), ..TraceRecord::new(it.home.id, lost, before, step) };
+    let value = codec::encode(&record);
+    let record = LogRecord { tenant: it.home.id, kind: LogKind::Trace, id: lost, time: before, value };
+    it.office.log.append(&[record]).await.expect("traced");
+    let listed = it.read("sent-letters").await;
+    assert_eq!(
+        (&listed["items"][2]["subject"], &listed["items"][2]["state"]),
+        (&json!("lost"), &json!("unknown"))
+    );
 
     // When its time has come it goes, and is told of as any other.
     let directory = it.office.administration.directory();

@@ -1,6 +1,7 @@
-//! The letters that a member has sent, and what became of them (DLV-01, DLV-02, DLV-05); who has read them (DLV-06).
+//! The letters that a member has sent, and what became of them (DLV-01, DLV-02, DLV-05); who has read them (DLV-06). Those that came
+//! in for him, and where they were put (DLV-05).
 
-use pennypost_admin::{Action, OwnLetter, ReadState, RecipientState};
+use pennypost_admin::{Action, OwnLetter, PutAt, ReadState, ReceivedLetter, RecipientState};
 use pennypost_directory::Listed;
 use pennypost_model::{EventId, Timestamp};
 use schemars::JsonSchema;
@@ -8,8 +9,9 @@ use serde::Serialize;
 
 use super::page_of;
 use super::sign_ins::wrong;
-use crate::rest::ask::rows;
+use crate::rest::ask::{Ask, rows};
 use crate::rest::operation::{Good, Method, Operation, PAGE, Query, shape};
+use crate::rest::problem::Refusal;
 use crate::rest::reply::Reply;
 
 /// What has become of a letter for one address.
@@ -20,7 +22,7 @@ pub(crate) struct DeliveryOfRecipient {
     /// `scheduled` (it goes later), `processing`, `redelivering` (another server has not answered in time, or not taken it yet; it
     /// is tried again), `delivered` (in the mailbox, of the same organisation), `reached-server` (another server has it, and
     /// answers for it), `refused` (by that server, at once or in a later report, or by the recipient's mailbox), `failed` (it did not
-    /// get there).
+    /// get there), `unknown` (nothing was heard of it for a week: it may be sent again).
     state: &'static str,
     /// Since when; null: that is not known.
     since: Option<String>,
@@ -85,34 +87,112 @@ fn show(letter: OwnLetter) -> SentLetter {
     }
 }
 
+/// A letter that came in for a member.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct CameIn {
+    /// Its id.
+    id: String,
+    /// When it was accepted.
+    accepted: String,
+    /// When it was put where it was put.
+    put: String,
+    /// The address that it was sent from (reverse-path); empty for a report.
+    sender: String,
+    /// The address to which it came: the member's, an alias, a group.
+    address: String,
+    /// Its subject, cut.
+    subject: String,
+    /// Its Message-ID, cut.
+    message_id: String,
+    /// Its bytes.
+    size: u64,
+    /// `delivered`, `quarantined`, or `refused` (it is nowhere).
+    state: &'static str,
+    /// The folder into which it was delivered: its use (`inbox`, `junk`, `trash`, …), or its number. It may lie elsewhere by now.
+    folder: Option<String>,
+    /// Why it was not delivered.
+    cause: Option<String>,
+    /// What was decided, and by which list, rule or check.
+    reasons: Vec<String>,
+}
+
+page_of!(ReceivedLetters, CameIn);
+
+fn show_received(letter: ReceivedLetter) -> CameIn {
+    let state = letter.at.name();
+    let (folder, cause) = match letter.at {
+        PutAt::Folder(folder) => (Some(folder), None),
+        PutAt::Quarantine(cause) | PutAt::Nowhere(cause) => (None, Some(cause)),
+    };
+    CameIn {
+        id: letter.id.to_string(),
+        accepted: letter.time.rfc3339(),
+        put: letter.put.rfc3339(),
+        sender: letter.sender,
+        address: letter.address,
+        subject: letter.subject,
+        message_id: letter.message_id,
+        size: letter.size,
+        state,
+        folder,
+        cause,
+        reasons: letter.reasons,
+    }
+}
+
+/// Of how many days, below which letter, and how many.
+fn asked(ask: &Ask) -> Result<(u16, Option<EventId>, usize), Refusal> {
+    let page = ask.page()?;
+    let days = match ask.parameter("days") {
+        None => 30,
+        Some(text) => {
+            let days = text.parse::<u16>().ok().filter(|days| (1..=90).contains(days));
+            days.ok_or_else(|| wrong("days"))?
+        }
+    };
+    let below = page.after.map(|text| text.parse::<EventId>().map_err(|_| wrong("after"))).transpose()?;
+    Ok((days, below, page.limit))
+}
+
 const LIST: &[Query] = &[
     PAGE[0],
     PAGE[1],
     Query { name: "days", about: "Of how many days: 1 to 90; 30, if nothing is said.", is_number: true },
 ];
 
-pub(super) const OPERATIONS: &[Operation] = &[Operation::new(
-    (Method::Get, "/tenants/{tenant}/accounts/{account}/sent-letters", "list-sent-letters"),
-    Action::OwnLetterRead,
-    "Letters that a member has sent, and what became of them; the newest first, and before them those that go later",
-    Good::list(shape::<SentLetters>),
-    |ask| {
-        Box::pin(async move {
-            let (key, page) = (ask.account()?, ask.page()?);
-            let days = match ask.parameter("days") {
-                None => 30,
-                Some(text) => text
-                    .parse::<u16>()
-                    .ok()
-                    .filter(|days| (1..=90).contains(days))
-                    .ok_or_else(|| wrong("days"))?,
-            };
-            let below = page.after.map(|text| text.parse::<EventId>().map_err(|_| wrong("after")));
-            let found = ask.administration.own_letters(&ask.call, key, Some(days), below.transpose()?, page.limit);
-            let (items, next) = found.await?;
-            let next = next.map(|next| next.to_string());
-            Ok(Reply::document(&rows(Listed { items, next }, show)))
-        })
-    },
-)
-.asking(LIST)];
+pub(super) const OPERATIONS: &[Operation] = &[
+    Operation::new(
+        (Method::Get, "/tenants/{tenant}/accounts/{account}/sent-letters", "list-sent-letters"),
+        Action::OwnLetterRead,
+        "Letters that a member has sent, and what became of them; the newest first, and before them those that go later",
+        Good::list(shape::<SentLetters>),
+        |ask| {
+            Box::pin(async move {
+                let (days, below, limit) = asked(ask)?;
+                let found =
+                    ask.administration.own_letters(&ask.call, ask.account()?, Some(days), below, limit);
+                let (items, next) = found.await?;
+                let next = next.map(|next| next.to_string());
+                Ok(Reply::document(&rows(Listed { items, next }, show)))
+            })
+        },
+    )
+    .asking(LIST),
+    Operation::new(
+        (Method::Get, "/tenants/{tenant}/accounts/{account}/received-letters", "list-received-letters"),
+        Action::OwnLetterRead,
+        "Letters that came in for a member, and where they were put; the newest first",
+        Good::list(shape::<ReceivedLetters>),
+        |ask| {
+            Box::pin(async move {
+                let (days, below, limit) = asked(ask)?;
+                let found =
+                    ask.administration.received_letters(&ask.call, ask.account()?, Some(days), below, limit);
+                let (items, next) = found.await?;
+                let next = next.map(|next| next.to_string());
+                Ok(Reply::document(&rows(Listed { items, next }, show_received)))
+            })
+        },
+    )
+    .asking(LIST),
+];
