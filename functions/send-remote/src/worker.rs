@@ -115,6 +115,14 @@ fn mood(verdicts: &[Verdict]) -> Option<Mood> {
     }
 }
 
+/// Is it a report of ours? What others have written, and what comes back to them, names no account of ours.
+fn is_tls_report(item: &Outbound, letter: &Letter) -> bool {
+    item.reverse_path.is_empty()
+        && item.sender.1.is_empty()
+        && item.sender.0.account != AccountId::default()
+        && tlsrpt::is_report(&letter.lines)
+}
+
 impl SendRemote {
     /// As long as that, or a part of it where there is haste.
     pub(crate) fn hurried(&self, duration: Duration) -> Duration {
@@ -446,17 +454,16 @@ impl SendRemote {
         let wishes = item.asked.as_ref().map(|Asked { wishes, .. }| wishes);
         let envelope_id = self.envelope_id(item).await;
         let asked = (wishes.is_some() || envelope_id.is_some()).then(|| Requests {
-            full: wishes.and_then(|wishes| wishes.full),
+            // The whole of what is private comes back to nobody (RFC 8689 section 5).
+            full: wishes.and_then(|wishes| wishes.full).map(|full| full && !item.is_private),
             envelope_id: envelope_id.as_deref(),
             each: &each,
         });
         let parcel = Parcel {
             asked,
-            // What others have written, and what comes back to them, names no account of ours.
-            is_tls_report: item.reverse_path.is_empty()
-                && item.sender.1.is_empty()
-                && item.sender.0.account != AccountId::default()
-                && tlsrpt::is_report(&letter.lines),
+            ignores_policies: is_tls_report(item, letter)
+                || !item.is_private && letter::needs_no_tls(&letter.lines),
+            is_private: item.is_private,
             way_out: way_out.as_ref(),
             id: parcel_id(item, &recipients),
             destination: &item.destination,
@@ -607,6 +614,7 @@ impl SendRemote {
         let damaged = |cause: String| PortError::Damaged { port: "objects", cause };
         let message = accept::compressed(raw).await.map_err(|error| damaged(error.to_string()))?;
         let accepted = pennypost_reports::accepted(item.sender.clone(), id, &settings.hostname, message);
+        let accepted = accepted.private(item.is_private);
         let body = accept::again_for_the_queue(&*ports.objects, accepted).await?;
         let outgoing = Outgoing { tenant: item.tenant, body, delay: Duration::ZERO };
         let sent = ports.queue.send_batch(Stage::InboundParse, vec![outgoing]).await;

@@ -381,6 +381,7 @@ mod tests {
             last: None,
             demand: None,
             asked: None,
+            is_private: false,
         }
     }
 
@@ -393,11 +394,13 @@ mod tests {
         let before = item(1, 2);
         let written = codec::encode(&before);
         assert_eq!(codec::decode(&written), Ok(before.clone()));
-        // As it was written when there were no demands, and when nobody asked for anything: without the last fields.
-        let (fields, none) = written.split_at(written.len() - 2);
-        assert_eq!((written[0], none), (1, &[0, 0][..]));
-        assert_eq!(codec::decode(fields), Ok(before.clone()));
-        assert_eq!(codec::decode(&written[..written.len() - 1]), Ok(before.clone()));
+        // As it was written when there were no demands, when nobody asked for anything, and when nothing was private: without
+        // the last fields.
+        let (fields, none) = written.split_at(written.len() - 3);
+        assert_eq!((written[0], none), (1, &[0, 0, 0][..]));
+        for missing in 0..=3 {
+            assert_eq!(codec::decode(&written[..written.len() - missing]), Ok(before.clone()));
+        }
         let demand = Some(TlsDemand { reason: TlsReason::SmartHost, is_enforced: true, failure: None });
         let wishes = Wishes { envelope_id: Some("QQ".to_owned()), ..Wishes::default() };
         let asked = Some(Asked { wishes, relayed: Vec::new() });
@@ -411,7 +414,12 @@ mod tests {
         let now = Outbound { demand, ..now };
         let written = codec::encode(&now);
         assert_eq!((written[0], codec::decode(&written)), (4, Ok(now.clone())));
-        assert_eq!(codec::decode(&[&[3][..], &written[1..]].concat()), Ok(now));
+        assert_eq!(codec::decode(&written[..written.len() - 1]), Ok(now.clone()));
+        assert_eq!(codec::decode(&[&[3][..], &written[1..written.len() - 1]].concat()), Ok(now.clone()));
+        // So they do with what they would send to anybody.
+        let now = Outbound { is_private: true, ..now };
+        let written = codec::encode(&now);
+        assert_eq!((written[0], codec::decode(&written)), (5, Ok(now)));
     }
 
     #[tokio::test]
