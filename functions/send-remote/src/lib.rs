@@ -26,6 +26,7 @@ mod forward;
 mod groups;
 mod letter;
 mod paces;
+mod pauses;
 mod report;
 mod seal;
 mod slots;
@@ -169,6 +170,8 @@ struct Inner {
     directory: Directory,
     slots: Slots,
     paces: Paces,
+    /// Which destinations are left alone.
+    pauses: pauses::Known,
     letters: Letters,
     /// Of messages with several items one that was not over. Only spares reading.
     open: Mutex<HashMap<(TenantId, EventId), (String, u16)>>,
@@ -203,6 +206,7 @@ impl SendRemote {
             directory,
             slots,
             paces,
+            pauses: pauses::Known::default(),
             letters,
             open: Mutex::default(),
             reading,

@@ -4,6 +4,7 @@ mod bounds;
 mod calls;
 mod forwards;
 mod friends;
+mod pauses;
 mod private;
 mod ways;
 

@@ -6,7 +6,7 @@ use pennypost_model::codec::{self, CodecError};
 use pennypost_model::{EventId, TenantId, Timestamp};
 use pennypost_ports::{Consistency, Control, ControlKey, Expected, PortError, Put, crash};
 
-use crate::Outbound;
+use crate::{Outbound, Pause, Pauses, pauses};
 
 /// Partition of the control table with the rows. They are the installation's, no tenant's.
 const DUE: &str = "outbound-due";
@@ -252,6 +252,39 @@ impl Outbox {
             crash::point("send-remote.after-next-row");
         }
         Ok(self.save(item, version).await?.is_some())
+    }
+
+    /// Which destinations are left alone, by what any process has found. One that is not remembered any more is left out.
+    ///
+    /// # Errors
+    /// [`OutboxError`].
+    #[pennypost_ports::compiled_here]
+    pub async fn pauses(&self, now: Timestamp) -> Result<Pauses, OutboxError> {
+        pauses::read(&*self.control, now).await
+    }
+
+    /// Leaves a destination alone, where that version of its item is known: the pause that holds then, which may be another process's
+    /// that is as long.
+    ///
+    /// # Errors
+    /// [`OutboxError`].
+    #[pennypost_ports::compiled_here]
+    pub async fn pause(
+        &self,
+        destination: &str,
+        pause: Pause,
+        known: Option<u64>,
+    ) -> Result<Option<(Pause, u64)>, OutboxError> {
+        pauses::write(&*self.control, destination, pause, known).await
+    }
+
+    /// Leaves a destination alone no more, if nobody has found anything else since.
+    ///
+    /// # Errors
+    /// [`OutboxError`].
+    #[pennypost_ports::compiled_here]
+    pub async fn resume(&self, destination: &str, version: u64) -> Result<(), OutboxError> {
+        pauses::remove(&*self.control, destination, version).await
     }
 
     /// The items of a message.
