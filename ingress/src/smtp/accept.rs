@@ -286,7 +286,7 @@ impl Session {
         if let Some(seen) = seen.filter(|_| self.adapter.dmarc.get().is_some()) {
             let authors = facts.from.iter().map(|contact| contact.address.as_str());
             let is_listed = pennypost_policy::whitelists(&tenant.policy, reverse_path, authors);
-            self.count_for_dmarc(seen, disposition(&acceptance, &auth, is_listed));
+            self.count_for_dmarc(*seen, disposition(&acceptance, &auth, is_listed));
         }
         if let Some(reply) = Reply::refusal(&acceptance) {
             info!(tenant = %tenant.id, ?acceptance, "message is refused");
@@ -306,10 +306,10 @@ impl Session {
     }
 
     /// Counts what came in for the reports that the author's domain gets. What this post office hands itself it has not received.
-    fn count_for_dmarc(&self, mut seen: Box<Seen>, done: (Disposition, Option<Reason>)) {
+    fn count_for_dmarc(&self, mut seen: Seen, done: (Disposition, Option<Reason>)) {
         if let (Some(tally), false) = (self.adapter.dmarc.get(), matches!(self.role, Role::Home(_))) {
             (seen.disposition, seen.reason) = done;
-            tally.note(*seen);
+            tally.note(seen);
         }
     }
 

@@ -160,9 +160,9 @@ async fn list(
     }
     let heads = vec![
         say!(text, "word-date"),
-        say!(text, "word-kind"),
+        say!(text, "mail-report-kind"),
         say!(text, "word-domain"),
-        say!(text, "word-by"),
+        say!(text, "mail-report-by"),
         say!(text, "mail-report-says"),
     ];
     Ok(output.table(heads, rows, &say!(text, "mail-report-none"))?)

@@ -116,7 +116,7 @@ fn shown(permissions: &Permissions) -> Vec<String> {
 fn refused(error: AdminError, text: &Text) -> Failed {
     Failed::Said(match error {
         AdminError::Directory(error) => return error.into(),
-        AdminError::NotFound(what) => say!(text, "administration-missing", what = what),
+        AdminError::NotFound(what) => say!(text, "administration-missing", what = what.replace(' ', "-")),
         // The operator may everything: only somebody else's work at the same time stands in the way.
         AdminError::Denied(_) | AdminError::Changed => return DirectoryError::Contended.into(),
         AdminError::Conflict(Conflict::RoleTaken) => say!(text, "role-taken"),

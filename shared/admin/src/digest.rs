@@ -158,7 +158,8 @@ impl Administration {
             let since = before.told.unwrap_or(until.plus_millis(-DAY_MS));
             (news.junk, news.all_junk) = mail.junk_letters(key, (since, until), MOST_TOLD).await?;
         }
-        while wish.quarantine {
+        let mut is_looking = wish.quarantine;
+        while is_looking {
             let found = self.account_quarantine(&Call::of_operator(), key, &page).await?;
             let is_news = |held: &HeldLetter| {
                 let is_spam = held.held_for == HeldFor::Spam && held.state == HeldState::Held;
@@ -166,9 +167,7 @@ impl Administration {
             };
             news.kept.extend(found.items.into_iter().filter(is_news));
             page.after = found.next;
-            if page.after.is_none() {
-                break;
-            }
+            is_looking = page.after.is_some();
         }
         if news.is_none() && before.telling.is_none() {
             return Ok(false);

@@ -158,7 +158,7 @@ impl DmarcTally {
     async fn put_one(&self, item: Place, sums: Sums) {
         if let Err(error) = self.add(&key(item.0, &item.1), &sums).await {
             tracing::warn!(domain = item.1, %error, "results of DMARC were not put down");
-            self.keep(item, sums);
+            self.keep(&item, sums);
         }
     }
 
@@ -171,7 +171,7 @@ impl DmarcTally {
     }
 
     /// Kept under the domain of the policy: next time that is looked up as any author's.
-    fn keep(&self, place: Place, sums: Sums) {
+    fn keep(&self, place: &Place, sums: Sums) {
         if place.0 + 2 * self.period <= self.clock.now().0 {
             return;
         }

@@ -613,6 +613,21 @@ administration-missing = there is no such { $what ->
     [binding] binding
     [bulletin] bulletin
     [letter] letter
+    [alias] alias
+    [department] department
+    [domain] domain
+    [forward-target] forwarding to that address
+    [friend] friend
+    [group] group
+    [mailing] mailing
+    [order] order
+    [request] request
+    [sign-up] sign-up
+    [suppressed-address] address on the list
+    [tag] tag
+    [template] template
+    [tenant] tenant
+    [terms] version of the terms
    *[other] thing
  }
 role-added = made the role “{ $name }”
@@ -1177,6 +1192,8 @@ vips-none = nobody has a VIP seat
 
 tls-report = What became of TLS with the mail servers of { $domain } from { $start } to { $end }: { $good } conversations had it as they should, { $bad } had not. The attachment says more (RFC 8460).
 dmarc-report = Mail that came to us in the name of { $domain } from { $start } to { $end }: { $good } messages passed DMARC, { $bad } did not. The attachment says more (RFC 7489).
+mail-report-kind = kind
+mail-report-by = by
 mail-report-none = Nobody has reported anything.
 mail-report-no-addresses = Reports come in nowhere: name an address with --add.
 mail-report-says = says
@@ -1184,7 +1201,10 @@ mail-report-dmarc = { $good } passed, { $bad } failed
 mail-report-tls = { $good } with TLS as it should be, { $bad } without
 mail-report-complaint = { $what } { $address }
 suppressed-none = Mass mail goes to every address.
-suppressed-added = { $count } addresses get no mass mail any more.
+suppressed-added = { $count ->
+    [one] 1 address gets
+   *[other] { $count } addresses get
+ } no mass mail any more.
 suppressed-removed = { $address } gets mass mail again.
 suppressed-by-administrator = an administrator
 suppressed-by-complaint = a complaint

@@ -543,6 +543,21 @@ administration-missing = 没有该{ $what ->
     [binding] 绑定
     [bulletin] 公告
     [letter] 邮件
+    [alias] 别名
+    [department] 部门
+    [domain] 域名
+    [forward-target] 转发地址
+    [friend] 外部成员
+    [group] 邮件组
+    [mailing] 群发任务
+    [order] 订单
+    [request] 申请
+    [sign-up] 注册申请
+    [suppressed-address] 名单中的地址
+    [tag] 标签
+    [template] 模板
+    [tenant] 租户
+    [terms] 条款版本
    *[other] 对象
  }
 role-added = 已创建角色“{ $name }”
@@ -1099,6 +1114,8 @@ vips-none = 没有成员分配 VIP 名额
 
 tls-report = { $start } 至 { $end } 期间与 { $domain } 的邮件服务器建立 TLS 的情况：{ $good } 次会话符合要求，{ $bad } 次不符合要求。详情见附件（RFC 8460）。
 dmarc-report = { $start } 至 { $end } 期间我们收到的以 { $domain } 名义发送的邮件：{ $good } 封通过 DMARC，{ $bad } 封未通过。详情见附件（RFC 7489）。
+mail-report-kind = 类型
+mail-report-by = 报告方
 mail-report-none = 暂无任何报告。
 mail-report-no-addresses = 尚未指定接收报告的地址：请用 --add 指定。
 mail-report-says = 内容
