@@ -519,6 +519,7 @@ fn demanded(demand: &TlsDemand, is_private: bool, text: &Text) -> String {
         (TlsReason::MtaSts, false) => "MTA-STS (testing)".to_owned(),
         (TlsReason::SmartHost, _) => say!(text, "trace-remote-smart-host"),
         (TlsReason::Dane, _) => "DANE".to_owned(),
+        (TlsReason::Sender, _) => say!(text, "trace-remote-by-sender"),
     };
     match &demand.failure {
         Some(cause) => say!(text, "trace-remote-not-private", by = by, cause = clean(cause)),

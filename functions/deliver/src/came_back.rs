@@ -43,7 +43,7 @@ pub(crate) const MESSAGE_ID: usize = 200;
 /// May the letter be another server's report to a member?
 fn may_report(letter: &Letter) -> bool {
     let accepted = &letter.decided.accepted;
-    let is_from_outside = matches!(accepted.source.kind, SourceKind::Smtp | SourceKind::Service { .. });
+    let is_from_outside = matches!(accepted.source.kind.way(), SourceKind::Smtp | SourceKind::Service { .. });
     is_from_outside && accepted.reverse_path.is_empty() && is_report(&letter.decided.sidecar.structure)
 }
 

@@ -229,6 +229,7 @@ impl Deliver {
             }
         };
         let report = pennypost_reports::accepted(sender, id, &self.hostname, message);
+        let report = report.private(decided.accepted.source.kind.is_private());
         Some(Event::Accepted(Box::new(report)))
     }
 

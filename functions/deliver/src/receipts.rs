@@ -24,7 +24,7 @@ use crate::{Deliver, Letter, failure};
 /// May the letter be a receipt for a member, of somebody who is believed?
 pub(crate) fn may_tell(letter: &Letter) -> bool {
     let accepted = &letter.decided.accepted;
-    let is_believed = match &accepted.source.kind {
+    let is_believed = match accepted.source.kind.way() {
         SourceKind::Smtp | SourceKind::Service { .. } => {
             accepted.reverse_path.is_empty() && accepted.auth.dmarc != Verdict::Fail
         }

@@ -28,7 +28,7 @@ const MESSAGE_ID: usize = 200;
 
 fn may_count(letter: &Letter) -> bool {
     let accepted = &letter.decided.accepted;
-    let is_from_outside = matches!(accepted.source.kind, SourceKind::Smtp | SourceKind::Service { .. });
+    let is_from_outside = matches!(accepted.source.kind.way(), SourceKind::Smtp | SourceKind::Service { .. });
     is_from_outside
         && accepted.auth.dmarc != Verdict::Fail
         && letter.message.size <= MAX_LETTER

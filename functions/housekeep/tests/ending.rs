@@ -392,6 +392,7 @@ fn outbound(sender: AccountKey, next: Timestamp, object: &str) -> Outbound {
         last: None,
         demand: None,
         asked: None,
+        is_private: false,
     }
 }
 

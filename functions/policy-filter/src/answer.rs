@@ -105,7 +105,13 @@ pub(crate) async fn answer(
         id,
         time,
         tenant: account.tenant,
-        source: Source { kind, ip: None, helo: String::new(), tls: None },
+        // It tells of what it answers (RFC 8689 section 6).
+        source: Source {
+            kind: kind.private(parsed.accepted.source.kind.is_private()),
+            ip: None,
+            helo: String::new(),
+            tls: None,
+        },
         auth: AuthResults::default(),
         reverse_path: String::new(),
         recipients: vec![to],

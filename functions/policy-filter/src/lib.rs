@@ -391,7 +391,7 @@ impl PolicyFilter {
         };
         let policies = self.policies(parsed.accepted.tenant).await?;
         let (policy, with_rules) = &*policies;
-        let is_system = parsed.accepted.source.kind == SourceKind::System;
+        let is_system = *parsed.accepted.source.kind.way() == SourceKind::System;
         let may_have = |recipient: &&Recipient| {
             !is_system && is_asked(recipient) && with_rules.may_have(recipient.account.account)
         };

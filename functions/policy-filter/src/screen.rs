@@ -191,7 +191,7 @@ impl Screen {
     ) -> Result<Screened, FilterError> {
         let accepted = &parsed.accepted;
         // What the post office writes itself holds nothing that anybody has sent.
-        if matches!(accepted.source.kind, SourceKind::System | SourceKind::Notice(_)) {
+        if matches!(accepted.source.kind.way(), SourceKind::System | SourceKind::Notice(_)) {
             return Ok(Screened::default());
         }
         let policy = self.policy(accepted.tenant, source).await?;

@@ -124,6 +124,15 @@ pub(crate) fn on_the_wire(address: &str) -> String {
     }
 }
 
+/// Does its sender say that policies of others for TLS do not matter to it (`TLS-Required: No`: RFC 8689 section 3)? A header that says
+/// it twice, or anything else, says nothing.
+pub(crate) fn needs_no_tls(lines: &[u8]) -> bool {
+    let header = lines.get(..header_end(lines)).unwrap_or_default();
+    let mut fields = header_fields(header).filter(|(name, ..)| name.eq_ignore_ascii_case(b"TLS-Required"));
+    let is_no = |(_, value, _): (&[u8], &[u8], _)| value.trim_ascii().eq_ignore_ascii_case(b"no");
+    fields.next().is_some_and(is_no) && fields.next().is_none()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

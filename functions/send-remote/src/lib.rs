@@ -26,6 +26,7 @@ mod forward;
 mod groups;
 mod letter;
 mod paces;
+mod pauses;
 mod report;
 mod seal;
 mod slots;
@@ -169,6 +170,8 @@ struct Inner {
     directory: Directory,
     slots: Slots,
     paces: Paces,
+    /// Which destinations are left alone.
+    pauses: pauses::Known,
     letters: Letters,
     /// Of messages with several items one that was not over. Only spares reading.
     open: Mutex<HashMap<(TenantId, EventId), (String, u16)>>,
@@ -203,6 +206,7 @@ impl SendRemote {
             directory,
             slots,
             paces,
+            pauses: pauses::Known::default(),
             letters,
             open: Mutex::default(),
             reading,
@@ -222,7 +226,7 @@ impl SendRemote {
 
     /// Puts a message down: its bytes, then an item for each part of each destination that has none yet.
     async fn put_down(&self, accepted: Accepted, forwards: &[Forward]) -> Result<(), Failure> {
-        let sender = match (accepted.source.kind.submission(), &accepted.source.kind) {
+        let sender = match (accepted.source.kind.submission(), accepted.source.kind.way()) {
             (Some(submission), _) => (submission.submitter.account, submission.submitter.address.clone()),
             // From nobody: there is no address at which anybody would be told.
             (None, SourceKind::Notice(about)) if accepted.reverse_path.is_empty() => (*about, String::new()),
@@ -360,6 +364,7 @@ impl SendRemote {
                 last: None,
                 demand: None,
                 asked,
+                is_private: accepted.source.kind.is_private(),
             };
             let clock = &self.0.ports.clock;
             outbox.add(&item, || clock.now()).await.map_err(|error| failure(&error))?;
@@ -469,7 +474,7 @@ impl SendRemote {
     async fn signer(&self, accepted: &Accepted, letter: &[u8]) -> Result<Option<Signer>, Failure> {
         // What anybody has written who did not sign in says of itself from whom it is: nobody here vouches for that, though it
         // be forwarded. Its own signatures stay good, since its bytes stay what they are.
-        let is_ours = matches!(accepted.source.kind, SourceKind::Notice(_));
+        let is_ours = matches!(accepted.source.kind.way(), SourceKind::Notice(_));
         if accepted.source.kind.submission().is_none() && !is_ours {
             return Ok(None);
         }

@@ -46,7 +46,9 @@ pub(crate) fn report(
         about,
         told: told.map(|(one, action)| tell(item, one, action, time)).collect(),
         letter,
-        is_whole: about == About::Failure && wishes.is_some_and(|wishes| wishes.full == Some(true)),
+        is_whole: about == About::Failure
+            && !item.is_private
+            && wishes.is_some_and(|wishes| wishes.full == Some(true)),
     };
     report.message()
 }

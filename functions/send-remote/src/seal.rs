@@ -25,7 +25,7 @@ pub(crate) struct Sealers {
 /// What was found when it came in: the value of the field that was made then. `None`, where nothing was looked for, or it is nobody
 /// else's letter: a member's own is signed.
 fn results(accepted: &Accepted) -> Option<String> {
-    let is_from_outside = matches!(accepted.source.kind, SourceKind::Smtp | SourceKind::Service { .. });
+    let is_from_outside = matches!(accepted.source.kind.way(), SourceKind::Smtp | SourceKind::Service { .. });
     if !is_from_outside || accepted.auth.trusted {
         return None;
     }

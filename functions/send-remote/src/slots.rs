@@ -116,6 +116,14 @@ impl Slots {
         windows.insert(destination.to_owned(), window);
     }
 
+    /// Another process has found it unwell: it is tried by one.
+    pub fn narrow(&self, destination: &str) {
+        let mut windows = self.windows.lock();
+        if windows.len() < KNOWN || windows.contains_key(destination) {
+            windows.insert(destination.to_owned(), 100);
+        }
+    }
+
     pub fn take(&self, item: InHand) -> Result<Slot, Busy> {
         let (tenant, each) = (item.tenant, self.window(&item.lane));
         let mut in_hand = self.in_hand.lock();

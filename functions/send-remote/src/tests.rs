@@ -4,6 +4,8 @@ mod bounds;
 mod calls;
 mod forwards;
 mod friends;
+mod pauses;
+mod private;
 mod ways;
 
 use std::collections::VecDeque;
@@ -48,6 +50,8 @@ struct Town {
     answers: Mutex<VecDeque<Verdict>>,
     /// By which ways.
     ways: Mutex<Vec<Option<WayOut>>>,
+    /// Whether each is private, and whether it ignores policies for TLS.
+    wanted: Mutex<Vec<(bool, bool)>>,
     /// The ids of what was handed over.
     ids: Mutex<Vec<EventId>>,
     /// Nothing is ever answered.
@@ -66,6 +70,7 @@ fn verdict(outcome: RemoteOutcome, code: u16, status: &str) -> Verdict {
 impl Carrier for Town {
     async fn hand_over(&self, parcel: &Parcel<'_>) -> Handed {
         self.ids.lock().push(parcel.id);
+        self.wanted.lock().push((parcel.is_private, parcel.ignores_policies));
         self.ways.lock().push(parcel.way_out.cloned());
         let message = String::from_utf8_lossy(&[parcel.head, parcel.message].concat()).into_owned();
         self.handed.lock().push((parcel.destination.to_owned(), parcel.recipients.to_vec(), message));

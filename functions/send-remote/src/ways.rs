@@ -68,6 +68,12 @@ impl Ways {
         lane_of(place.get()?.to(destination)?.as_ref().ok()?)
     }
 
+    /// Does a letter of that tenant go another way than the installation's, as far as that is remembered?
+    pub(crate) fn is_own(&self, tenant: TenantId, destination: &str) -> bool {
+        let place = self.0.lock().get(&tenant).map(|(_, place)| Arc::clone(place));
+        place.is_some_and(|place| place.get().is_some_and(|said| said.to(destination).is_some()))
+    }
+
     /// Nothing is remembered any more.
     #[cfg(test)]
     pub(crate) fn forget(&self) {

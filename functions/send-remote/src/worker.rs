@@ -9,7 +9,7 @@ use pennypost_mailstore::accept;
 use pennypost_model::event::{self, Stage, Wish};
 use pennypost_model::message::{StoredMessage, cut};
 use pennypost_model::trace::{Attempt, RemoteAnswer, RemoteOutcome, RemoteRecipient, TraceRecord, TraceStep};
-use pennypost_model::{AccountId, EventId, Timestamp, codec};
+use pennypost_model::{AccountId, EventId, TenantId, Timestamp, codec};
 use pennypost_outbound::{Asked, Due, Outbound, OutboxError, retry_after};
 use pennypost_ports::{LogKind, LogRecord, Outgoing, PortError, crash};
 use pennypost_runtime::{Failure, was_delivered};
@@ -115,6 +115,14 @@ fn mood(verdicts: &[Verdict]) -> Option<Mood> {
     }
 }
 
+/// Is it a report of ours? What others have written, and what comes back to them, names no account of ours.
+fn is_tls_report(item: &Outbound, letter: &Letter) -> bool {
+    item.reverse_path.is_empty()
+        && item.sender.1.is_empty()
+        && item.sender.0.account != AccountId::default()
+        && tlsrpt::is_report(&letter.lines)
+}
+
 impl SendRemote {
     /// As long as that, or a part of it where there is haste.
     pub(crate) fn hurried(&self, duration: Duration) -> Duration {
@@ -186,6 +194,9 @@ impl SendRemote {
         loop {
             let page = self.0.outbox.due(now, after.as_ref(), PAGE).await?;
             let is_last = page.len() < PAGE;
+            if !page.is_empty() {
+                self.learn_pauses(now).await;
+            }
             for due in &page {
                 if left == 0 {
                     room.is_wanted.store(true, Ordering::SeqCst);
@@ -194,6 +205,10 @@ impl SendRemote {
                 let lane = self.0.ways.lane(due.tenant, &due.destination);
                 // What goes by a server of the tenant's own is that server's matter.
                 let is_paced = lane.is_none();
+                if !self.0.ways.is_own(due.tenant, &due.destination) && self.is_left_alone(due, now) {
+                    self.learn_way_out(due, &mut asked, attempts);
+                    continue;
+                }
                 let slot = match self.0.slots.take(InHand::of(due, lane)) {
                     Ok(slot) => slot,
                     Err(Busy::InHand) => continue,
@@ -207,11 +222,7 @@ impl SendRemote {
                 };
                 // Its row stays, for the next look: nothing that ends makes room for it.
                 if is_paced && !self.0.paces.take(&due.destination, now) {
-                    // Perhaps it goes by a server of the tenant's own by now, which an attempt would learn, and there is none.
-                    if !self.remembers_way_out(due.tenant) && asked.insert(due.tenant) {
-                        let (this, tenant, destination) = (self.clone(), due.tenant, due.destination.clone());
-                        attempts.spawn(async move { drop(this.way_out(tenant, &destination).await) });
-                    }
+                    self.learn_way_out(due, &mut asked, attempts);
                     continue;
                 }
                 left -= 1;
@@ -238,6 +249,14 @@ impl SendRemote {
                 }
                 return Ok(());
             }
+        }
+    }
+
+    /// Perhaps what has to wait goes by a server of the tenant's own by now, which an attempt would learn, and there is none.
+    fn learn_way_out(&self, due: &Due, asked: &mut HashSet<TenantId>, attempts: &mut JoinSet<()>) {
+        if !self.remembers_way_out(due.tenant) && asked.insert(due.tenant) {
+            let (this, tenant, destination) = (self.clone(), due.tenant, due.destination.clone());
+            attempts.spawn(async move { drop(this.way_out(tenant, &destination).await) });
         }
     }
 
@@ -446,17 +465,16 @@ impl SendRemote {
         let wishes = item.asked.as_ref().map(|Asked { wishes, .. }| wishes);
         let envelope_id = self.envelope_id(item).await;
         let asked = (wishes.is_some() || envelope_id.is_some()).then(|| Requests {
-            full: wishes.and_then(|wishes| wishes.full),
+            // The whole of what is private comes back to nobody (RFC 8689 section 5).
+            full: wishes.and_then(|wishes| wishes.full).map(|full| full && !item.is_private),
             envelope_id: envelope_id.as_deref(),
             each: &each,
         });
         let parcel = Parcel {
             asked,
-            // What others have written, and what comes back to them, names no account of ours.
-            is_tls_report: item.reverse_path.is_empty()
-                && item.sender.1.is_empty()
-                && item.sender.0.account != AccountId::default()
-                && tlsrpt::is_report(&letter.lines),
+            ignores_policies: is_tls_report(item, letter)
+                || !item.is_private && letter::needs_no_tls(&letter.lines),
+            is_private: item.is_private,
             way_out: way_out.as_ref(),
             id: parcel_id(item, &recipients),
             destination: &item.destination,
@@ -479,6 +497,9 @@ impl SendRemote {
             // What fails from an address of the tenant's own may be the address's fault: it says nothing of the destination.
             if mood != Mood::Unwell || lane.is_some() || !has_address {
                 self.0.slots.note(lane.as_deref().unwrap_or(&item.destination), mood);
+                if way_out.is_none() && handed.host != self.0.settings.hostname {
+                    self.note_pause(&item.destination, mood, &verdicts).await;
+                }
             }
         }
         (handed, verdicts)
@@ -607,6 +628,7 @@ impl SendRemote {
         let damaged = |cause: String| PortError::Damaged { port: "objects", cause };
         let message = accept::compressed(raw).await.map_err(|error| damaged(error.to_string()))?;
         let accepted = pennypost_reports::accepted(item.sender.clone(), id, &settings.hostname, message);
+        let accepted = accepted.private(item.is_private);
         let body = accept::again_for_the_queue(&*ports.objects, accepted).await?;
         let outgoing = Outgoing { tenant: item.tenant, body, delay: Duration::ZERO };
         let sent = ports.queue.send_batch(Stage::InboundParse, vec![outgoing]).await;

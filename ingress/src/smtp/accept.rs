@@ -194,7 +194,7 @@ impl Session {
             self.adapter.metrics.accepted_bytes.inc_by(size as u64);
             return Ok(id);
         }
-        let kind = with_wishes(kind, &mut transaction);
+        let kind = with_wishes(kind, &mut transaction).private(transaction.is_private);
         let (stored, raw) = accept::compressed_beside(raw).await.map_err(|error| {
             warn!(%error, "a message can't be compressed");
             Reply::later()

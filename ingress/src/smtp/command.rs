@@ -61,6 +61,8 @@ pub(crate) struct Mail {
     pub envelope_id: Option<String>,
     /// HOLDFOR, HOLDUNTIL (RFC 4865).
     pub hold: Option<Hold>,
+    /// REQUIRETLS (RFC 8689).
+    pub require_tls: bool,
     /// There was any parameter.
     pub extended: bool,
 }
@@ -208,6 +210,7 @@ fn mail(rest: &[u8]) -> Result<Mail, Reply> {
                 _ => return Err(Reply::new(555, "5.5.4", "BODY is 7BIT or 8BITMIME")),
             },
             (b"SMTPUTF8", None) => mail.utf8 = true,
+            (b"REQUIRETLS", None) => mail.require_tls = true,
             (b"AUTH", Some(mailbox)) if !mailbox.is_empty() => mail.auth = true,
             (b"RET", Some(value)) if mail.whole.is_none() => mail.whole = Some(parameters::whole(value)?),
             (b"ENVID", Some(value)) if mail.envelope_id.is_none() => {
@@ -217,7 +220,8 @@ fn mail(rest: &[u8]) -> Result<Mail, Reply> {
             (b"HOLDFOR", Some(value)) if mail.hold.is_none() => mail.hold = Some(Hold::read_for(value)?),
             (b"HOLDUNTIL", Some(value)) if mail.hold.is_none() => mail.hold = Some(Hold::read_until(value)?),
             (
-                b"SIZE" | b"BODY" | b"SMTPUTF8" | b"AUTH" | b"RET" | b"ENVID" | b"HOLDFOR" | b"HOLDUNTIL",
+                b"SIZE" | b"BODY" | b"SMTPUTF8" | b"AUTH" | b"RET" | b"ENVID" | b"HOLDFOR" | b"HOLDUNTIL"
+                | b"REQUIRETLS",
                 _,
             ) => {
                 return Err(Reply::new(501, "5.5.4", "a MAIL parameter has a bad value"));
@@ -321,6 +325,10 @@ mod tests {
                     extended: true,
                     ..mail("a@b.example")
                 }),
+            ),
+            (
+                "MAIL FROM:<a@b.example> RequireTLS",
+                Command::Mail(Mail { require_tls: true, extended: true, ..mail("a@b.example") }),
             ),
             (
                 "MAIL FROM:<用@b.example> smtputf8",

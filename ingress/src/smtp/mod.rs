@@ -2,7 +2,7 @@
 //! from members, who sign in first (submission, RFC 6409; `submission`). What both do, they do by the same code.
 //!
 //! Offers SIZE (RFC 1870), 8BITMIME (RFC 6152), PIPELINING (RFC 2920), ENHANCEDSTATUSCODES (RFC 2034),
-//! CHUNKING (RFC 3030), SMTPUTF8 (RFC 6531) and STARTTLS (RFC 3207); to members AUTH (RFC 4954), DSN (RFC 3461) and
+//! CHUNKING (RFC 3030), SMTPUTF8 (RFC 6531), STARTTLS (RFC 3207), and REQUIRETLS (RFC 8689) under TLS; to members AUTH (RFC 4954), DSN (RFC 3461) and
 //! FUTURERELEASE (RFC 4865).
 //!
 //! Invariants: `250` to a message only after its event is durable in the queue; after it nothing refuses the

@@ -52,6 +52,8 @@ pub(crate) struct Transaction {
     pub wishes: Wishes,
     /// When it is to go.
     pub hold: Option<Hold>,
+    /// Its sender does not want it to be read on its way.
+    pub is_private: bool,
     recipient_bytes: usize,
 }
 
@@ -119,6 +121,7 @@ impl Transaction {
             chunks: None,
             wishes: Wishes { full: None, envelope_id: None, recipients: Vec::new() },
             hold: None,
+            is_private: false,
             recipient_bytes: 0,
         }
     }

@@ -16,6 +16,7 @@ mod mailbox;
 mod office;
 mod outward;
 mod plans;
+mod private;
 mod reach;
 #[path = "../common/scram.rs"]
 mod scram;

@@ -695,6 +695,7 @@ impl Releaser {
         };
         let message = accept::compressed(report.message()).await?;
         let accepted = pennypost_reports::accepted(letter.sender.clone(), id, &self.hostname, message);
+        let accepted = accepted.private(letter.accepted.source.kind.is_private());
         self.put_into_queue(accepted).await
     }
 }

@@ -1,6 +1,6 @@
 //! What a mailing says, and to whom: one object, which is read again and again while it goes.
 
-use pennypost_model::codec::Versioned;
+use pennypost_model::codec::{self, CodecError, Versioned};
 use pennypost_model::event::Wishes;
 use serde::{Deserialize, Serialize};
 
@@ -85,13 +85,37 @@ pub struct Individual {
     pub subject: String,
     /// Of what its sender wants to hear.
     pub wishes: Wishes,
+    /// He does not want it to be read on its way (REQUIRETLS: RFC 8689).
+    pub is_private: bool,
 }
 
 impl Versioned for Content {
     const KIND: &'static str = "mailing";
+    const VERSION: u8 = 2;
+
+    /// Programs of before would send what is private to anybody: they leave it to newer ones.
+    fn version(&self) -> u8 {
+        if self.is_private() { Self::VERSION } else { 1 }
+    }
+
+    fn upgrade(found: u8, body: &[u8]) -> Result<Content, CodecError> {
+        match found {
+            1 => codec::decode_without_last(Self::KIND, body),
+            _ => Err(CodecError::Version { kind: Self::KIND, found, known: Self::VERSION }),
+        }
+    }
 }
 
 impl Content {
+    /// Is it to be read by nobody on its way?
+    #[must_use]
+    pub const fn is_private(&self) -> bool {
+        match self {
+            Content::Personal(_) => false,
+            Content::Individual(individual) => individual.is_private,
+        }
+    }
+
     /// To how many it goes.
     #[must_use]
     pub fn rows(&self) -> usize {
@@ -128,5 +152,33 @@ impl Content {
             Content::Personal(personal) => personal.recipients.address(row),
             Content::Individual(individual) => individual.addresses.get(row).map_or("", String::as_str),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_put_down_before_is_read_and_what_is_private_is_left_alone_by_programs_of_before() {
+        let individual = |is_private| {
+            Content::Individual(Individual {
+                raw: b"Subject: hi\r\n\r\nhello\r\n".to_vec(),
+                addresses: vec!["x@far.example".to_owned()],
+                reverse_path: "ann@t.test".to_owned(),
+                protocol: "ESMTPSA".to_owned(),
+                bcc: String::new(),
+                receipt: String::new(),
+                from: (String::new(), None),
+                subject: "hi".to_owned(),
+                wishes: Wishes { full: Some(true), ..Wishes::default() },
+                is_private,
+            })
+        };
+        let written = codec::encode(&individual(false));
+        assert_eq!((written[0], codec::decode(&written)), (1, Ok(individual(false))));
+        assert_eq!(codec::decode(&written[..written.len() - 1]), Ok(individual(false)));
+        let written = codec::encode(&individual(true));
+        assert_eq!((written[0], codec::decode(&written)), (2, Ok(individual(true))));
     }
 }

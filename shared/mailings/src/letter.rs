@@ -89,7 +89,7 @@ fn source(
     } else {
         SourceKind::ToGroups(Box::new(ToGroups { submission, groups }))
     };
-    Source { kind, ip: None, helo, tls }
+    Source { kind: kind.private(content.is_private()), ip: None, helo, tls }
 }
 
 fn receipt(mailing: &Mailing, content: &Content, (id, time): (EventId, Timestamp), hostname: &str) -> String {
@@ -186,7 +186,8 @@ pub(crate) fn with_groups(mailing: &Mailing, accepted: Accepted, groups: Vec<Gro
     let (account, address) = mailing.sender.clone();
     let submitter = Submitter { account, address, protocol: String::new() };
     let submission = Submission { submitter, bcc: String::new() };
-    let kind = SourceKind::ToGroups(Box::new(ToGroups { submission, groups }));
+    let is_private = accepted.source.kind.is_private();
+    let kind = SourceKind::ToGroups(Box::new(ToGroups { submission, groups })).private(is_private);
     Accepted { source: Source { kind, ..accepted.source }, ..accepted }
 }
 

@@ -679,6 +679,7 @@ impl Runner {
         };
         let message = accept::compressed(report.message()).await?;
         let accepted = pennypost_reports::accepted(mailing.sender.clone(), id, hostname, message);
+        let accepted = accepted.private(content.is_private());
         let body = self.body(Some(accepted)).await?;
         self.send(mailing, body.into_iter().collect()).await
     }

@@ -191,6 +191,13 @@ impl Accepted {
         }
     }
 
+    /// The same, of a message that may not be read on its way, if it is one.
+    #[must_use]
+    pub fn private(self, is_private: bool) -> Accepted {
+        let Accepted { source: Source { kind, ip, helo, tls }, .. } = self;
+        Accepted { source: Source { kind: kind.private(is_private), ip, helo, tls }, ..self }
+    }
+
     /// No copy of it is older. What another organisation of the same post office hands over again has the id of the first time.
     #[must_use]
     pub fn earliest(&self) -> Timestamp {
@@ -271,13 +278,38 @@ pub enum SourceKind {
     Requested(Box<Requested>),
     /// Another server's report about a letter that was forwarded: it goes on to whoever had sent that, elsewhere. From `<>`.
     Returned,
+    /// As the one in it, and its sender does not want it to be read on its way: wherever it goes, the server has to be known and to
+    /// promise the same (REQUIRETLS: RFC 8689).
+    Private(Box<SourceKind>),
 }
 
 impl SourceKind {
+    /// The same, of a message that may not be read on its way, if it is one.
+    #[must_use]
+    pub fn private(self, is_private: bool) -> SourceKind {
+        if is_private && !self.is_private() { SourceKind::Private(Box::new(self)) } else { self }
+    }
+
+    /// Does its sender want it to be read by nobody on its way?
+    #[must_use]
+    pub const fn is_private(&self) -> bool {
+        matches!(self, SourceKind::Private(_))
+    }
+
+    /// By which way it came, private or not.
+    #[must_use]
+    pub fn way(&self) -> &SourceKind {
+        match self {
+            SourceKind::Private(kind) => kind.way(),
+            other => other,
+        }
+    }
+
     /// What is known of it, if a member handed it in.
     #[must_use]
     pub fn submission(&self) -> Option<&Submission> {
         match self {
+            SourceKind::Private(kind) => kind.submission(),
             SourceKind::Submission(submission) => Some(submission),
             SourceKind::ToGroups(to) => Some(&to.submission),
             SourceKind::Requested(requested) => Some(&requested.to.submission),
@@ -292,7 +324,7 @@ impl SourceKind {
     /// The groups whose members elsewhere get it.
     #[must_use]
     pub fn groups(&self) -> &[GroupElsewhere] {
-        match self {
+        match self.way() {
             SourceKind::ToGroups(to) => &to.groups,
             SourceKind::Requested(requested) => &requested.to.groups,
             _ => &[],
@@ -304,6 +336,7 @@ impl SourceKind {
         match self {
             SourceKind::ToGroups(to) => Some(&mut to.groups),
             SourceKind::Requested(requested) => Some(&mut requested.to.groups),
+            SourceKind::Private(kind) => kind.groups_mut(),
             _ => None,
         }
     }
@@ -311,7 +344,7 @@ impl SourceKind {
     /// Of what its sender wants to hear, if he has said anything.
     #[must_use]
     pub fn wishes(&self) -> Option<&Wishes> {
-        match self {
+        match self.way() {
             SourceKind::Requested(requested) => Some(&requested.wishes),
             _ => None,
         }
@@ -661,6 +694,7 @@ mod tests {
                 6,
             ),
             (SourceKind::Returned, 7),
+            (SourceKind::Smtp.private(true), 8),
         ];
         for (kind, place) in kinds {
             let source = Source { kind, ip: None, helo: String::new(), tls: None };
@@ -668,6 +702,24 @@ mod tests {
             assert_eq!(bytes.get(1), Some(&place));
             assert_eq!(codec::decode_plain::<Source>("source", &bytes[1..]), Ok(source));
         }
+    }
+
+    #[test]
+    fn what_is_private_is_what_it_was_otherwise() {
+        let submitter =
+            Submitter { account: AccountKey::default(), address: String::new(), protocol: String::new() };
+        let to = ToGroups {
+            submission: Submission { submitter, bcc: "Bcc: x".to_owned() },
+            groups: vec![GroupElsewhere { address: "g@t.example".to_owned(), members: Vec::new() }],
+        };
+        let wishes = Wishes { full: Some(true), ..Wishes::default() };
+        let plain = SourceKind::Requested(Box::new(Requested { to, wishes }));
+        let mut private = plain.clone().private(true).private(true);
+        assert_eq!((private.is_private(), plain.is_private()), (true, false));
+        assert_eq!((private.way(), private.wishes()), (&plain, plain.wishes()));
+        assert_eq!((private.submission(), private.groups()), (plain.submission(), plain.groups()));
+        assert_eq!(private.groups_mut().map(|groups| groups.len()), Some(1));
+        assert_eq!(plain.clone().private(false), plain);
     }
 
     #[test]

@@ -107,6 +107,8 @@ pub enum TlsReason {
     SmartHost,
     /// What is published of the server, and proved (DANE: RFC 7672).
     Dane,
+    /// Its sender (REQUIRETLS: RFC 8689).
+    Sender,
 }
 
 impl TlsReason {
@@ -117,6 +119,7 @@ impl TlsReason {
             TlsReason::MtaSts => "mta-sts",
             TlsReason::SmartHost => "smart-host",
             TlsReason::Dane => "dane",
+            TlsReason::Sender => "sender",
         }
     }
 }

@@ -72,6 +72,8 @@ pub struct Outbound {
     pub demand: Option<TlsDemand>,
     /// Of what its sender wants to hear, if he has said anything.
     pub asked: Option<Asked>,
+    /// Its sender does not want it to be read on its way (REQUIRETLS: RFC 8689).
+    pub is_private: bool,
 }
 
 /// Of what the sender of a message wants to hear (RFC 3461), as far as it is about these recipients.
@@ -85,23 +87,25 @@ pub struct Asked {
 
 impl Versioned for Outbound {
     const KIND: &'static str = "outbound message";
-    const VERSION: u8 = 4;
+    const VERSION: u8 = 5;
 
     /// Programs that read version 1 only, after a rollback or beside this one, have to find what they send: the demand, and what
     /// was asked for, stand behind all that they read. A demand of DANE those that know of demands would take for damage: they
-    /// leave it to a newer one.
+    /// leave it to a newer one. What is private those that know nothing of that would send to anybody: they leave it, too.
     fn version(&self) -> u8 {
         match &self.demand {
-            Some(demand) if demand.reason == TlsReason::Dane => Self::VERSION,
+            _ if self.is_private => Self::VERSION,
+            Some(demand) if demand.reason == TlsReason::Sender => Self::VERSION,
+            Some(demand) if demand.reason == TlsReason::Dane => 4,
             _ => 1,
         }
     }
 
     fn upgrade(found: u8, body: &[u8]) -> Result<Outbound, CodecError> {
         match found {
-            1 => codec::decode_without(Self::KIND, body, 2),
-            2 => codec::decode_without(Self::KIND, body, 1),
-            3 => codec::decode_plain(Self::KIND, body),
+            1 => codec::decode_without(Self::KIND, body, 3),
+            2 => codec::decode_without(Self::KIND, body, 2),
+            3 | 4 => codec::decode_without(Self::KIND, body, 1),
             _ => Err(CodecError::Version { kind: Self::KIND, found, known: Self::VERSION }),
         }
     }

@@ -6,7 +6,7 @@ use pennypost_model::codec::{self, CodecError};
 use pennypost_model::{EventId, TenantId, Timestamp};
 use pennypost_ports::{Consistency, Control, ControlKey, Expected, PortError, Put, crash};
 
-use crate::Outbound;
+use crate::{Outbound, Pause, Pauses, pauses};
 
 /// Partition of the control table with the rows. They are the installation's, no tenant's.
 const DUE: &str = "outbound-due";
@@ -254,6 +254,39 @@ impl Outbox {
         Ok(self.save(item, version).await?.is_some())
     }
 
+    /// Which destinations are left alone, by what any process has found. One that is not remembered any more is left out.
+    ///
+    /// # Errors
+    /// [`OutboxError`].
+    #[pennypost_ports::compiled_here]
+    pub async fn pauses(&self, now: Timestamp) -> Result<Pauses, OutboxError> {
+        pauses::read(&*self.control, now).await
+    }
+
+    /// Leaves a destination alone, where that version of its item is known: the pause that holds then, which may be another process's
+    /// that is as long.
+    ///
+    /// # Errors
+    /// [`OutboxError`].
+    #[pennypost_ports::compiled_here]
+    pub async fn pause(
+        &self,
+        destination: &str,
+        pause: Pause,
+        known: Option<u64>,
+    ) -> Result<Option<(Pause, u64)>, OutboxError> {
+        pauses::write(&*self.control, destination, pause, known).await
+    }
+
+    /// Leaves a destination alone no more, if nobody has found anything else since.
+    ///
+    /// # Errors
+    /// [`OutboxError`].
+    #[pennypost_ports::compiled_here]
+    pub async fn resume(&self, destination: &str, version: u64) -> Result<(), OutboxError> {
+        pauses::remove(&*self.control, destination, version).await
+    }
+
     /// The items of a message.
     ///
     /// # Errors
@@ -381,6 +414,7 @@ mod tests {
             last: None,
             demand: None,
             asked: None,
+            is_private: false,
         }
     }
 
@@ -393,11 +427,13 @@ mod tests {
         let before = item(1, 2);
         let written = codec::encode(&before);
         assert_eq!(codec::decode(&written), Ok(before.clone()));
-        // As it was written when there were no demands, and when nobody asked for anything: without the last fields.
-        let (fields, none) = written.split_at(written.len() - 2);
-        assert_eq!((written[0], none), (1, &[0, 0][..]));
-        assert_eq!(codec::decode(fields), Ok(before.clone()));
-        assert_eq!(codec::decode(&written[..written.len() - 1]), Ok(before.clone()));
+        // As it was written when there were no demands, when nobody asked for anything, and when nothing was private: without
+        // the last fields.
+        let (fields, none) = written.split_at(written.len() - 3);
+        assert_eq!((written[0], none), (1, &[0, 0, 0][..]));
+        for missing in 0..=3 {
+            assert_eq!(codec::decode(&written[..written.len() - missing]), Ok(before.clone()));
+        }
         let demand = Some(TlsDemand { reason: TlsReason::SmartHost, is_enforced: true, failure: None });
         let wishes = Wishes { envelope_id: Some("QQ".to_owned()), ..Wishes::default() };
         let asked = Some(Asked { wishes, relayed: Vec::new() });
@@ -411,7 +447,12 @@ mod tests {
         let now = Outbound { demand, ..now };
         let written = codec::encode(&now);
         assert_eq!((written[0], codec::decode(&written)), (4, Ok(now.clone())));
-        assert_eq!(codec::decode(&[&[3][..], &written[1..]].concat()), Ok(now));
+        assert_eq!(codec::decode(&written[..written.len() - 1]), Ok(now.clone()));
+        assert_eq!(codec::decode(&[&[3][..], &written[1..written.len() - 1]].concat()), Ok(now.clone()));
+        // So they do with what they would send to anybody.
+        let now = Outbound { is_private: true, ..now };
+        let written = codec::encode(&now);
+        assert_eq!((written[0], codec::decode(&written)), (5, Ok(now)));
     }
 
     #[tokio::test]

@@ -112,7 +112,7 @@ pub fn place_screened(
     let accepted = &parsed.accepted;
     let facts = &parsed.sidecar.facts;
     let mut reasons = vec![format!("policy-version:{}", policy.version)];
-    let screening = screening.filter(|_| accepted.source.kind != SourceKind::System);
+    let screening = screening.filter(|_| *accepted.source.kind.way() != SourceKind::System);
     if let Some(screening) = screening {
         reasons.extend(screening.reasons(accepted.recipients.len()));
         if let Some(withheld) = screening.bars(accepted.source.kind.submission().is_some()) {
@@ -135,7 +135,7 @@ pub fn place_screened(
         let flags = FlagSet::system(SystemFlags(SystemFlags::SEEN.0 | SystemFlags::DRAFT.0));
         return Decision { flags, ..decision(MailboxRole::Drafts, reasons) }.into();
     }
-    if accepted.source.kind == SourceKind::System {
+    if *accepted.source.kind.way() == SourceKind::System {
         reasons.push(SYSTEM_REASON.to_owned());
         return decision(MailboxRole::Inbox, reasons).into();
     }
@@ -190,7 +190,7 @@ pub fn place_screened(
         return withheld_for(withheld, reasons).into();
     } else if failed_dmarc && !accepted.auth.trusted {
         (MailboxRole::Junk, "dmarc")
-    } else if accepted.source.kind == (SourceKind::Service { spam: Verdict::Fail }) {
+    } else if *accepted.source.kind.way() == (SourceKind::Service { spam: Verdict::Fail }) {
         (MailboxRole::Junk, "service-spam")
     } else if on_spam == Word::Junk {
         (MailboxRole::Junk, "scanner-spam")

@@ -464,6 +464,7 @@ trace-was-read = { $address }: has read it, as a receipt says
 trace-read-receipt = the receipt is the message { $id }
 trace-came-back = { $address }: taken, and come back later: { $answer }, reported by { $reporter }
 trace-remote-smart-host = the smart host
+trace-remote-by-sender = its sender (REQUIRETLS)
 trace-remote-demand = { $by } asks for TLS with a valid certificate
 trace-remote-private = { $by } asks for TLS with a valid certificate, and it was so
 trace-remote-not-private = { $by } asks for TLS with a valid certificate, and there was none: { $cause }

@@ -397,6 +397,7 @@ trace-was-read = { $address }：已读回执表明对方已阅读
 trace-read-receipt = 回执为邮件 { $id }
 trace-came-back = { $address }：对方接收后又退回：{ $answer }，由 { $reporter } 报告
 trace-remote-smart-host = 中继服务器
+trace-remote-by-sender = 发件人（REQUIRETLS）
 trace-remote-demand = { $by } 要求使用带有效证书的 TLS
 trace-remote-private = { $by } 要求使用带有效证书的 TLS，本次符合要求
 trace-remote-not-private = { $by } 要求使用带有效证书的 TLS，本次不符合要求：{ $cause }

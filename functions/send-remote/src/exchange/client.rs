@@ -16,6 +16,7 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::Instant;
 
 use super::open::{Open, Parked, Way};
+use super::private::promises_nothing;
 use super::reply::{Broken, Incoming, Reply};
 use super::route::Hop;
 use super::session::Session;
@@ -87,11 +88,22 @@ pub(super) struct How<'a> {
     pub tls: Option<&'a Privacy>,
     /// TLS begins with the connection (RFC 8314 section 3.3), and not by STARTTLS.
     pub is_wrapped: bool,
+    /// Nobody on the way here can have said that it is a server of the destination.
+    pub is_sure: bool,
     /// What the server wants to know before it takes anything.
     pub login: Option<&'a Login>,
     pub timing: Timing,
     /// When the message has to be over there.
     pub deadline: Instant,
+}
+
+impl How<'_> {
+    /// Is the server known, and does nobody else read what it is told? Then it can promise that this holds from there on (RFC 8689
+    /// section 2).
+    fn is_private(&self, handed: &Handed) -> bool {
+        let holds = |tls: &Privacy| tls.judged.is_some() && tls.finding().is_none();
+        self.is_sure && handed.tls.is_some() && self.tls.is_some_and(holds)
+    }
 }
 
 trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -103,7 +115,8 @@ pub(super) enum End {
     Over,
     /// This server is no help; another one may be.
     Elsewhere(Verdict),
-    /// TLS could not be had, and why. Where it need not be, a new connection in the clear is the way.
+    /// TLS could not be had, and why: [failed](RemoteOutcome::Failed), where the server has shown that it can't be had, and else put off.
+    /// Where it need not be, a new connection in the clear is the way.
     WithoutTls(Verdict),
 }
 
@@ -114,6 +127,7 @@ pub(super) struct Offers {
     eight_bit: bool,
     utf8: bool,
     dsn: bool,
+    require_tls: bool,
     size: Option<u64>,
     /// Ways to sign in, in upper case.
     auth: Vec<String>,
@@ -130,6 +144,7 @@ impl Offers {
                 "8BITMIME" => offers.eight_bit = true,
                 "SMTPUTF8" => offers.utf8 = true,
                 "DSN" => offers.dsn = true,
+                "REQUIRETLS" => offers.require_tls = true,
                 "AUTH" => offers.auth = words.map(str::to_ascii_uppercase).collect(),
                 // Without a number, or with 0, there is no limit (RFC 1870 section 3).
                 "SIZE" => {
@@ -313,8 +328,13 @@ fn broken_handshake(error: &io::Error) -> Finding {
     Finding { fault, text: error.to_string() }
 }
 
-/// Why there is no TLS.
+/// Why there is no TLS with that server.
 fn not_private(status: &str, text: &str) -> Verdict {
+    ours(RemoteOutcome::Failed, status, text)
+}
+
+/// Why there was none this time.
+fn not_private_now(status: &str, text: &str) -> Verdict {
     ours(RemoteOutcome::Deferred, status, text)
 }
 
@@ -332,20 +352,21 @@ impl Conversation {
             Err(_) => ServerName::from(hop.address.ip()),
         };
         let patience = self.within(self.timing.command);
-        let mut failed = |Finding { fault, text }: Finding| {
+        let mut failed = |Finding { fault, text }: Finding, verdict: fn(&str, &str) -> Verdict| {
             tracing::debug!(host = hop.host, why = text, "there is no TLS with a server");
             handed.session = Some(Session::failed(fault, &text));
-            End::WithoutTls(not_private("4.7.5", &text))
+            End::WithoutTls(verdict("4.7.5", &text))
         };
         let private = match tokio::time::timeout(patience, tls.connector.connect(name, self.stream)).await {
             Ok(Ok(private)) => private,
             Ok(Err(error)) => {
+                let is_of_tls = error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>());
                 let finding = tls.finding().unwrap_or_else(|| broken_handshake(&error));
-                return Err(failed(finding));
+                return Err(failed(finding, if is_of_tls { not_private } else { not_private_now }));
             }
             Err(_) => {
                 let text = "the server does not answer in time".to_owned();
-                return Err(failed(Finding { fault: TlsFault::Validation, text }));
+                return Err(failed(Finding { fault: TlsFault::Validation, text }, not_private_now));
             }
         };
         handed.session = Some(Session::Private);
@@ -374,7 +395,7 @@ pub(super) async fn converse(
     {
         handed.host = hop.shown();
         (handed.tls, handed.in_the_clear) = (known.tls.clone(), known.in_the_clear.clone());
-        match known.conversation.transact(parcel, &known.offers, handed).await {
+        match known.conversation.transact(parcel, &known.offers, how.is_private(handed), handed).await {
             Ok(End::Over) => {
                 known.part(open, way, is_busy).await;
                 return End::Over;
@@ -394,7 +415,7 @@ pub(super) async fn converse(
         Ok(entered) => entered,
         Err(end) => return end,
     };
-    match conversation.transact(parcel, &offers, handed).await {
+    match conversation.transact(parcel, &offers, how.is_private(handed), handed).await {
         Ok(End::Over) => {
             // A certificate that was only complained of is complained of each time.
             let is_as_asked = how.tls.is_none_or(|tls| tls.finding().is_none());
@@ -434,7 +455,8 @@ pub(super) async fn converse_at_home(
         Ok(offers) => offers,
         Err(end) => return end,
     };
-    match conversation.transact(parcel, &offers, handed).await {
+    // It does not leave the process.
+    match conversation.transact(parcel, &offers, true, handed).await {
         Ok(end) => {
             conversation.quit().await;
             end
@@ -457,11 +479,12 @@ async fn greet(hop: &Hop, how: How<'_>, handed: &mut Handed) -> Result<(Conversa
     let offers = conversation.meet(how).await?;
     let Some(tls) = how.tls else { return Ok((conversation, offers)) };
     // Whoever does not offer it, or can't at present, gets it in the clear, unless that must not be.
+    let mut verdict: fn(&str, &str) -> Verdict = not_private;
     let (fault, why) = if offers.start_tls {
         let reply = conversation.command("STARTTLS").await;
         let reply = reply.map_err(|broken| {
             handed.session = Some(Session::failed(TlsFault::Validation, &broken.to_string()));
-            End::WithoutTls(not_private("4.7.5", &broken.to_string()))
+            End::WithoutTls(not_private_now("4.7.5", &broken.to_string()))
         })?;
         if reply.code == 220 {
             // What came before TLS is nobody's word (RFC 3207 section 6): it goes with its connection.
@@ -474,6 +497,9 @@ async fn greet(hop: &Hop, how: How<'_>, handed: &mut Handed) -> Result<(Conversa
             let offers = conversation.hello(how.own_name).await.map_err(|broken| elsewhere(&broken))?;
             return Ok((conversation, offers));
         }
+        if !reply.is_permanent() {
+            verdict = not_private_now;
+        }
         let said = reply.verdict().1;
         let why = format!("the server takes no STARTTLS: {} {} {}", reply.code, said.status, said.text);
         (TlsFault::Validation, why)
@@ -483,7 +509,7 @@ async fn greet(hop: &Hop, how: How<'_>, handed: &mut Handed) -> Result<(Conversa
     handed.session = Some(Session::failed(fault, &why));
     if tls.is_required {
         conversation.quit().await;
-        return Err(End::WithoutTls(not_private("4.7.4", &why)));
+        return Err(End::WithoutTls(verdict("4.7.4", &why)));
     }
     handed.in_the_clear = Some(why);
     Ok((conversation, offers))
@@ -593,17 +619,22 @@ impl Conversation {
         self.hello(how.own_name).await.map_err(|broken| elsewhere(&broken))
     }
 
-    /// One transaction with those of whom nothing is decided. Verdicts stand in `handed`. It fails only where the message
-    /// had not begun: then, as where all are put off, another server may have them.
+    /// One transaction with those of whom nothing is decided, with a server that is known and heard by nobody else, or not. Verdicts
+    /// stand in `handed`. It fails only where the message had not begun: then, as where all are put off, another server may have them.
     async fn transact(
         &mut self,
         parcel: &Parcel<'_>,
         offers: &Offers,
+        is_private: bool,
         handed: &mut Handed,
     ) -> Result<End, Broken> {
         if let Some(verdict) = unsuited(parcel, offers) {
             handed.settle_open(&verdict);
             return Ok(End::Over);
+        }
+        let may_promise = is_private && offers.require_tls;
+        if parcel.is_bound() && !may_promise {
+            return Ok(End::Elsewhere(promises_nothing()));
         }
         let mut mail = format!("MAIL FROM:<{}>", parcel.reverse_path);
         if offers.size.is_some() {
@@ -614,6 +645,9 @@ impl Conversation {
         }
         if offers.utf8 && parcel.is_utf8 {
             mail.push_str(" SMTPUTF8");
+        }
+        if parcel.is_private && may_promise {
+            mail.push_str(" REQUIRETLS");
         }
         let asked = parcel.asked.filter(|_| offers.dsn);
         mail.push_str(&asked.map(|asked| asked.of_mail()).unwrap_or_default());

@@ -114,6 +114,11 @@ impl Dane {
         self.published.iter().map(shown).collect()
     }
 
+    /// Does it say who the server is? Else there has to be TLS, with anybody.
+    pub(super) const fn names_somebody(&self) -> bool {
+        !self.usable.is_empty()
+    }
+
     /// What judges the certificate of one connection. Nothing is resumed.
     pub(super) fn privacy(self: &Arc<Dane>) -> Privacy {
         let finding = Arc::<Mutex<Option<Finding>>>::default();

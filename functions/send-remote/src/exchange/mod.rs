@@ -5,6 +5,8 @@ mod dane;
 mod demand;
 mod gate;
 mod open;
+mod parcel;
+mod private;
 mod reply;
 mod route;
 mod session;
@@ -22,10 +24,8 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use pennypost_lookup::Authorities;
 use pennypost_model::EventId;
-use pennypost_model::event::{Notify, Wish};
 use pennypost_model::trace::{RemoteAnswer, RemoteOutcome, TlsDemand};
 use pennypost_ports::{Dns, ProvingDns};
-use pennypost_reports::to_xtext;
 use serde::Deserialize;
 use tokio::io::DuplexStream;
 use tokio::time::Instant;
@@ -35,6 +35,7 @@ use demand::Demand;
 pub use demand::Login;
 use gate::Gate;
 use open::Open;
+pub use parcel::{Parcel, Requests};
 use route::{Hop, Names, NoRoute, route};
 use session::Session;
 pub use sts::StsPolicies;
@@ -92,78 +93,6 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Settings {
         Settings { smart_host: None, port: 25, reach: Reach::Public }
-    }
-}
-
-/// A message for one destination.
-#[derive(Debug, Clone, Copy)]
-pub struct Parcel<'a> {
-    /// The same for each attempt with the same recipients, and no other: who keeps it knows what has come before.
-    pub id: EventId,
-    /// The domain, in A-labels.
-    pub destination: &'a str,
-    /// Reverse-path; empty for `<>`.
-    pub reverse_path: &'a str,
-    /// Addresses, their domains in A-labels.
-    pub recipients: &'a [String],
-    /// What goes in front of the message: whole fields.
-    pub head: &'a [u8],
-    /// As it goes out: lines end with CRLF.
-    pub message: &'a [u8],
-    /// It has bytes above 127.
-    pub is_eight_bit: bool,
-    /// An address of its envelope or its header has.
-    pub is_utf8: bool,
-    /// Of what its sender wants to hear.
-    pub asked: Option<Requests<'a>>,
-    /// It tells of TLS that fails: it goes whatever becomes of TLS, and is not told of itself (RFC 8460 section 3).
-    pub is_tls_report: bool,
-    /// Which way it goes, where that is said of its tenant; else as the installation's mail goes.
-    pub way_out: Option<&'a WayOut>,
-}
-
-/// Of what the sender of a parcel wants to hear (RFC 3461): what a server is told that tells him.
-#[derive(Debug, Clone, Copy)]
-pub struct Requests<'a> {
-    /// The whole message comes back, or its header.
-    pub full: Option<bool>,
-    /// What he calls the envelope.
-    pub envelope_id: Option<&'a str>,
-    /// What he has said of each recipient, in their order.
-    pub each: &'a [Option<&'a Wish>],
-}
-
-impl Requests<'_> {
-    /// Parameters of MAIL.
-    fn of_mail(&self) -> String {
-        let full = self.full.map(|full| if full { " RET=FULL" } else { " RET=HDRS" });
-        let id = self.envelope_id.map(|id| format!(" ENVID={}", to_xtext(id)));
-        format!("{}{}", full.unwrap_or_default(), id.unwrap_or_default())
-    }
-
-    /// Parameters of RCPT for that recipient.
-    fn of_recipient(&self, index: usize) -> String {
-        let Some(Some(Wish { notify, original, .. })) = self.each.get(index) else { return String::new() };
-        let mut parameters = String::new();
-        if let Some(Notify { success, failure, delay }) = notify {
-            let words = [(*success, "SUCCESS"), (*failure, "FAILURE"), (*delay, "DELAY")];
-            let words: Vec<&str> =
-                words.into_iter().filter(|(said, _)| *said).map(|(_, word)| word).collect();
-            let words = if words.is_empty() { "NEVER".to_owned() } else { words.join(",") };
-            parameters.push_str(&format!(" NOTIFY={words}"));
-        }
-        if let Some((kind, address)) = original.as_ref().and_then(|original| original.split_once(';')) {
-            parameters.push_str(&format!(" ORCPT={kind};{}", to_xtext(address)));
-        }
-        parameters
-    }
-}
-
-impl Parcel<'_> {
-    /// The bytes that go out.
-    #[must_use]
-    pub const fn bytes(&self) -> usize {
-        self.head.len() + self.message.len()
     }
 }
 
@@ -402,7 +331,7 @@ impl Exchange {
             return handed.settle_open(&verdict);
         }
         let smart_host = self.smart_host(parcel);
-        let demand = match parcel.is_tls_report && smart_host.is_none() {
+        let demand = match parcel.ignores_policies && smart_host.is_none() {
             true => Ok(Ok(None)),
             false => tokio::time::timeout_at(deadline, self.demand(parcel)).await,
         };
@@ -413,7 +342,7 @@ impl Exchange {
             Err(_) => return,
         };
         let demand = demand.as_ref();
-        let proving = self.proving.as_deref().filter(|_| !parcel.is_tls_report);
+        let proving = self.proving.as_deref().filter(|_| !parcel.ignores_policies);
         let names = Names { dns: &*self.dns, proving };
         let ways = (&self.settings, smart_host);
         let route = route(names, ways, &self.own_name, parcel.destination, demand);
@@ -423,6 +352,9 @@ impl Exchange {
                 if matches!(why, NoRoute::Unnamed(_)) {
                     handed.demand = demand.map(|demand| demand.told(Some(why.to_string())));
                     self.count_uncalled(parcel, demand);
+                }
+                if parcel.is_bound() && matches!(why, NoRoute::Unnamed(_)) {
+                    return handed.settle_open(&private::refused(&why.to_string()));
                 }
                 let temporary = why.is_temporary();
                 let outcome = if temporary { RemoteOutcome::Deferred } else { RemoteOutcome::Failed };
@@ -483,7 +415,8 @@ impl Exchange {
         let own_name = way_out.and_then(|way_out| way_out.name.as_deref()).unwrap_or(&self.own_name);
         let (owner, source) =
             (way_out.map(|way_out| way_out.tenant), way_out.and_then(|way_out| way_out.address));
-        How { own_name, owner, source, tls, is_wrapped: false, login: None, timing: self.timing, deadline }
+        let (timing, is_wrapped, is_sure) = (self.timing, false, false);
+        How { own_name, owner, source, tls, is_wrapped, is_sure, login: None, timing, deadline }
     }
 
     /// Tries one server. A verdict, if another one may do better.
@@ -507,8 +440,16 @@ impl Exchange {
             None => None,
         };
         handed.session = None;
-        let Some(demand) = of_server.as_ref().or(demand) else {
-            let (verdict, _) = self.speak(hop, parcel, (&self.any, deadline), handed).await;
+        let demand = of_server.as_ref().or(demand);
+        if parcel.is_bound() {
+            return self.try_privately(hop, parcel, (demand, deadline), handed).await;
+        }
+        let is_sure = parcel.is_private && private::may_promise(hop, demand);
+        let Some(demand) = demand else {
+            // Whoever is to promise something has to be known.
+            let judged = if is_sure { self.trust.privacy(false).ok() } else { None };
+            let privacy = judged.as_ref().unwrap_or(&self.any);
+            let (verdict, _) = self.speak(hop, parcel, (privacy, is_sure, deadline), handed).await;
             self.count((hop, parcel), None, handed.session.take(), None);
             return verdict;
         };
@@ -522,7 +463,7 @@ impl Exchange {
         };
         let (verdict, failure) = match privacy {
             Ok(privacy) => {
-                let (verdict, failure) = self.speak(hop, parcel, (&privacy, deadline), handed).await;
+                let (verdict, failure) = self.speak(hop, parcel, (&privacy, is_sure, deadline), handed).await;
                 let failure = failure.or_else(|| handed.in_the_clear.take());
                 let finding = privacy.finding().or_else(unnamed);
                 self.count((hop, parcel), Some(demand), handed.session.take(), finding.as_ref());
@@ -532,7 +473,7 @@ impl Exchange {
             Err(why) if demand.is_enforced() => {
                 (Some(ours(RemoteOutcome::Deferred, "4.7.5", &why)), Some(why))
             }
-            Err(why) => (self.speak(hop, parcel, (&self.any, deadline), handed).await.0, Some(why)),
+            Err(why) => (self.speak(hop, parcel, (&self.any, false, deadline), handed).await.0, Some(why)),
         };
         handed.demand = Some(demand.told(failure.clone()));
         match (verdict, failure) {
@@ -546,12 +487,13 @@ impl Exchange {
         }
     }
 
-    /// Speaks with a server: a verdict, if another one may do better; and why there was no TLS, where that was tried.
+    /// Speaks with a server, of which it is sure that it is the destination's, or not: a verdict, if another one may do better; and why
+    /// there was no TLS, where that was tried.
     async fn speak(
         &self,
         hop: &Hop,
         parcel: &Parcel<'_>,
-        (privacy, deadline): (&Privacy, Instant),
+        (privacy, is_sure, deadline): (&Privacy, bool, Instant),
         handed: &mut Handed,
     ) -> (Option<Verdict>, Option<String>) {
         let smart_host = self.smart_host(parcel);
@@ -559,14 +501,16 @@ impl Exchange {
         let is_wrapped = smart_host.is_some_and(|host| host.is_wrapped);
         let mut failure = None;
         for tls in [Some(privacy), None] {
-            let how = How { is_wrapped, login, ..self.how(tls, deadline, parcel.way_out) };
+            let how = How { is_wrapped, is_sure, login, ..self.how(tls, deadline, parcel.way_out) };
             match converse(hop, parcel, how, &self.open, handed).await {
                 End::Over => return (None, failure),
                 End::Elsewhere(verdict) => return (Some(verdict), failure),
-                End::WithoutTls(verdict) => {
-                    failure = Some(verdict.1.text.clone());
+                End::WithoutTls((outcome, answer)) => {
+                    failure = Some(answer.text.clone());
                     if privacy.is_required {
-                        return (Some(verdict), failure);
+                        // What speaks against this server today may be mended, and nobody has asked for a report at once.
+                        let outcome = if parcel.is_bound() { outcome } else { RemoteOutcome::Deferred };
+                        return (Some((outcome, answer)), failure);
                     }
                 }
             }

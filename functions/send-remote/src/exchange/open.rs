@@ -41,8 +41,9 @@ pub(super) struct Way {
     host: String,
     is_wrapped: bool,
     login: Option<Login>,
-    /// TLS was tried, with a certificate that was judged, and without which nothing would have been said.
-    tls: Option<(bool, bool)>,
+    /// TLS was tried, with a certificate that was judged, without which nothing would have been said, and which had to hold for the
+    /// name.
+    tls: Option<(bool, bool, bool)>,
     /// By what the certificate was judged, where that was published.
     dane: Option<Arc<Dane>>,
 }
@@ -57,7 +58,7 @@ impl Way {
             host: hop.host.clone(),
             is_wrapped: how.is_wrapped,
             login: how.login.cloned(),
-            tls: how.tls.map(|tls| (tls.judged.is_some(), tls.is_required)),
+            tls: how.tls.map(|tls| (tls.judged.is_some(), tls.is_required, tls.needs_name)),
             dane: hop.dane.as_ref().and_then(|dane| dane.as_ref().ok()).cloned(),
         }
     }

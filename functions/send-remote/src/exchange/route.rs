@@ -24,6 +24,9 @@ pub(crate) struct Hop {
     pub address: SocketAddr,
     /// What is published of it and proved, or why that can't be known.
     pub dane: Option<Result<Arc<Dane>, String>>,
+    /// Nobody on the way here can have said that it is a server of the destination: that is proved, the operator has named it, or it
+    /// has the name of the destination.
+    pub is_sure: bool,
 }
 
 impl Hop {
@@ -102,9 +105,10 @@ pub(crate) async fn route(
     if let Some(SmartHost { host, port, .. }) = smart_host {
         let hosts = named(vec![host.clone()], demand)?;
         // The operator has named it: it may be anywhere.
-        return hops(dns, hosts, *port, Reach::Everything).await;
+        return hops(dns, hosts, (*port, true), Reach::Everything).await;
     }
     let (exchangers, proving) = exchangers(names, destination).await?;
+    let is_sure = exchangers.is_empty();
     let hosts = if exchangers.is_empty() {
         vec![destination.to_owned()]
     } else {
@@ -112,7 +116,7 @@ pub(crate) async fn route(
     };
     match proving {
         Some(proving) => proved_hops(proving, hosts, settings, destination, demand).await,
-        None => hops(dns, named(hosts, demand)?, settings.port, settings.reach).await,
+        None => hops(dns, named(hosts, demand)?, (settings.port, is_sure), settings.reach).await,
     }
 }
 
@@ -169,7 +173,7 @@ fn by_preference(mut exchangers: Vec<(u16, u32, String)>, own_name: &str) -> Res
 pub(super) async fn hops(
     dns: &dyn Dns,
     hosts: Vec<String>,
-    port: u16,
+    (port, is_sure): (u16, bool),
     reach: Reach,
 ) -> Result<Vec<Hop>, NoRoute> {
     let mut hops = Vec::new();
@@ -192,7 +196,8 @@ pub(super) async fn hops(
                 Reach::Everything => true,
             };
             if is_reached {
-                hops.push(Hop { host: host.clone(), address: SocketAddr::new(ip, port), dane: None });
+                let address = SocketAddr::new(ip, port);
+                hops.push(Hop { host: host.clone(), address, dane: None, is_sure });
             } else if why == NoRoute::NoHost {
                 why = NoRoute::Private;
             }
@@ -234,7 +239,7 @@ async fn proved_hops(
         for ip in found {
             if settings.reach == Reach::Everything || is_public(ip) {
                 let address = SocketAddr::new(ip, settings.port);
-                hops.push(Hop { host: host.clone(), address, dane: dane.clone() });
+                hops.push(Hop { host: host.clone(), address, dane: dane.clone(), is_sure: true });
             } else if why == NoRoute::NoHost {
                 why = NoRoute::Private;
             }

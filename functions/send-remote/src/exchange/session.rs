@@ -54,7 +54,7 @@ impl Exchange {
 
     /// Where a parcel is counted.
     fn tally_of(&self, parcel: &Parcel<'_>) -> Option<&Tally> {
-        let is_told = self.smart_host(parcel).is_none() && !parcel.is_tls_report;
+        let is_told = self.smart_host(parcel).is_none() && !parcel.ignores_policies;
         self.tally.as_deref().filter(|_| is_told)
     }
 }

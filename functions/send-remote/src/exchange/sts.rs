@@ -84,6 +84,14 @@ impl Known {
     }
 }
 
+/// The id of the policy that these records name.
+fn id_of(records: &[DnsRecord]) -> Option<String> {
+    policy_id(records.iter().filter_map(|record| match record {
+        DnsRecord::Txt(text) => Some(text.as_str()),
+        _ => None,
+    }))
+}
+
 /// What finds policies.
 pub struct StsPolicies {
     dns: Arc<dyn Dns>,
@@ -135,6 +143,15 @@ impl StsPolicies {
         Ok(holding.map(|known| known.policy.clone()).filter(|policy| policy.mode != TlsMode::None))
     }
 
+    /// Does the domain say that it has a policy, or can't that be known, and is none known? Then one may be had later.
+    pub(super) async fn is_missing(&self, domain: &str) -> bool {
+        let records = match self.dns.look_up(&format!("_mta-sts.{domain}"), DnsKind::Txt).await {
+            Ok(records) => records,
+            Err(_) => return true,
+        };
+        id_of(&records).is_some() && self.place(domain).lock().await.remembered.is_none()
+    }
+
     fn place(&self, domain: &str) -> Arc<tokio::sync::Mutex<Known>> {
         let mut known = self.known.lock();
         if known.len() >= MOST && !known.contains_key(domain) {
@@ -146,10 +163,7 @@ impl StsPolicies {
     /// The id of the policy by its record; none, if there is none, or DNS does not say.
     async fn id(&self, domain: &str) -> Option<String> {
         match self.dns.look_up(&format!("_mta-sts.{domain}"), DnsKind::Txt).await {
-            Ok(records) => policy_id(records.iter().filter_map(|record| match record {
-                DnsRecord::Txt(text) => Some(text.as_str()),
-                _ => None,
-            })),
+            Ok(records) => id_of(&records),
             Err(error) => {
                 tracing::debug!(domain, %error, "whether a domain has a policy for TLS is not known");
                 None

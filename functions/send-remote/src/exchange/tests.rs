@@ -2,6 +2,7 @@
 
 mod dane;
 mod policies;
+mod private;
 mod reuse;
 mod secured;
 mod ways_out;
@@ -318,7 +319,8 @@ async fn hand(
     };
     let parcel = Parcel {
         asked,
-        is_tls_report: false,
+        ignores_policies: false,
+        is_private: false,
         way_out: None,
         id: EventId::from_parts(Timestamp(1), 1),
         destination: "d.example",

@@ -50,7 +50,7 @@ impl Exchange {
         let deadline = Instant::now() + self.timing.command;
         let mut handed = Handed::open(0);
         let hosts = vec![smart_host.host.clone()];
-        let found = hops(&*self.dns, hosts, smart_host.port, Reach::Everything);
+        let found = hops(&*self.dns, hosts, (smart_host.port, true), Reach::Everything);
         let hops = match tokio::time::timeout_at(deadline, found).await {
             Ok(Ok(hops)) => hops,
             Ok(Err(why)) => {

@@ -85,3 +85,28 @@ async fn letters_that_wait_cost_nothing_and_attempts_what_is_said_of_them() {
     it.work().await;
     assert_eq!(counting.taken(), [0, 0, 0, 1], "a look at letters that wait");
 }
+
+/// Which destinations are left alone is read twice in a minute, and written when that changes.
+#[tokio::test]
+async fn who_is_left_alone_costs_a_query_in_half_a_minute_and_a_write_when_it_begins() {
+    let mut it = fixture();
+    let counting = Arc::new(Counting(it.backend.control(), Default::default()));
+    let control: Arc<dyn Control> = Arc::clone(&counting) as _;
+    it.sender = SendRemote::new(Ports { control, ..it.sender.0.ports.clone() }, Settings::default());
+    let text = "no connection".to_owned();
+    let unreached = (RemoteOutcome::Deferred, RemoteAnswer { code: None, status: "4.4.1".to_owned(), text });
+    it.handle(&it.letter(&["you@z.example"])).await;
+    super::pauses::look(&it.sender).await;
+    for (millis, calls, told) in [
+        (1, [1, 4, 2, 1], "known already"),
+        (31_000, [1, 5, 2, 2], "read again, and written"),
+        (1, [0, 0, 0, 1], "it waits"),
+    ] {
+        it.pass(millis);
+        it.handle(&it.letter(&["you@a.example"])).await;
+        it.town.answers.lock().push_back(unreached.clone());
+        counting.taken();
+        super::pauses::look(&it.sender).await;
+        assert_eq!(counting.taken(), calls, "{told}");
+    }
+}

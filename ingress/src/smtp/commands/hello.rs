@@ -9,6 +9,11 @@ use crate::smtp::reply::Reply;
 use crate::smtp::session::{Hello, Session};
 
 impl Session {
+    /// Does nobody hear what is said, but both who speak? Only then may it be asked that others see to the same (RFC 8689 section 2).
+    pub(super) fn is_private(&self) -> bool {
+        self.stream.is_tls() || self.is_at_home()
+    }
+
     pub(super) fn hello(&mut self, name: String, extended: bool) {
         self.transaction = None;
         let hostname = &self.adapter.hostname;
@@ -22,7 +27,9 @@ impl Session {
                 "SMTPUTF8".to_owned(),
                 "ENHANCEDSTATUSCODES".to_owned(),
             ];
-            if !self.stream.is_tls() && !self.is_at_home() {
+            if self.is_private() {
+                lines.push("REQUIRETLS".to_owned());
+            } else {
                 lines.push("STARTTLS".to_owned());
             }
             let mechanisms = sasl::mechanisms(&self.stream);

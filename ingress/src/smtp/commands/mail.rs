@@ -33,6 +33,9 @@ impl Session {
                 Reply::new(555, "5.5.4", "parameters need EHLO")
             }
             Some(_) if is_unknown => Reply::new(555, "5.5.4", "unknown MAIL parameter"),
+            Some(_) if mail.require_tls && !self.is_private() => {
+                Reply::new(530, "5.7.10", "REQUIRETLS is for sessions under TLS: say STARTTLS first")
+            }
             Some(_) if mail.hold.is_some_and(is_too_late) => {
                 let days = self.adapter.limits.submission.hold_days;
                 Reply::owned(501, "5.5.4", format!("messages are held for {days} days at most"))
@@ -67,7 +70,7 @@ impl Session {
             Ok(()) => {
                 let declared = mail.size.unwrap_or(0);
                 let mut transaction = Transaction::new(mail.reverse_path, declared, mail.utf8);
-                transaction.hold = mail.hold;
+                (transaction.hold, transaction.is_private) = (mail.hold, mail.require_tls);
                 (transaction.wishes.full, transaction.wishes.envelope_id) = (mail.whole, mail.envelope_id);
                 self.transaction = Some(transaction);
                 self.reply(&Reply::new(250, "2.1.0", "ok"));

@@ -93,6 +93,7 @@ impl Session {
             from: (helo, self.stream.tls().map(str::to_owned)),
             subject,
             wishes: std::mem::take(&mut transaction.wishes),
+            is_private: transaction.is_private,
         });
         mailings.add(&mailing, &content).await.map_err(|error| later(&error))?;
         info!(%tenant, message = %id, recipients = rows, "accepted, for each recipient alone");

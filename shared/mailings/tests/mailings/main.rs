@@ -358,12 +358,14 @@ async fn each_recipient_gets_a_letter_of_his_own() {
         from: ("client.test".to_owned(), None),
         subject: "hi".to_owned(),
         wishes: Wishes::default(),
+        is_private: true,
     });
     let mailing = world.mailing(Kind::Individual, 3);
     life.mailings.add(&mailing, &content).await.unwrap();
     life.runner.work(None).await.unwrap();
     let sent = world.sent().await;
     assert_eq!(sent.len(), 4, "{sent:?}");
+    assert!(sent.iter().all(|accepted| accepted.source.kind.is_private()));
     let mut seen = BTreeSet::new();
     for accepted in &sent {
         let text = world.text(accepted).await;

@@ -74,7 +74,7 @@ pub(crate) struct LetterRecipient {
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct LetterTlsDemand {
     /// Who asks for it: `dane` (what its domain has published of the server, proved by DNSSEC: RFC 7672), `mta-sts` (the other domain's policy:
-    /// RFC 8461), or `smart-host` (the password that it is told).
+    /// RFC 8461), `smart-host` (the password that it is told), or `sender` (who wrote it: RFC 8689; then it fails at once).
     reason: &'static str,
     /// Without it nothing is sent, and the letter waits; otherwise it is only told here that there was none.
     enforced: bool,

@@ -221,7 +221,8 @@ async fn what_becomes_of_tls_is_counted_but_of_reports() {
     let recipients = ["a@d.example".to_owned()];
     let parcel = Parcel {
         asked: None,
-        is_tls_report: true,
+        ignores_policies: true,
+        is_private: false,
         way_out: None,
         id: EventId::from_parts(Timestamp(1), 1),
         destination: "d.example",

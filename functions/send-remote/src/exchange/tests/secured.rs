@@ -45,7 +45,8 @@ pub(super) async fn letter_by(exchange: &Exchange, recipients: &[&str], way_out:
     let recipients: Vec<String> = recipients.iter().map(|one| (*one).to_owned()).collect();
     let parcel = Parcel {
         asked: None,
-        is_tls_report: false,
+        ignores_policies: false,
+        is_private: false,
         way_out,
         id: EventId::from_parts(Timestamp(1), 1),
         destination: "d.example",
