@@ -271,6 +271,8 @@ pub enum SourceKind {
     Requested(Box<Requested>),
     /// Another server's report about a letter that was forwarded: it goes on to whoever had sent that, elsewhere. From `<>`.
     Returned,
+    /// As [`SourceKind::Requested`], perhaps without wishes, of an organisation that puts texts into its members' letters.
+    Footed(Box<Footed>),
 }
 
 impl SourceKind {
@@ -281,6 +283,7 @@ impl SourceKind {
             SourceKind::Submission(submission) => Some(submission),
             SourceKind::ToGroups(to) => Some(&to.submission),
             SourceKind::Requested(requested) => Some(&requested.to.submission),
+            SourceKind::Footed(footed) => Some(&footed.requested.to.submission),
             SourceKind::Smtp
             | SourceKind::System
             | SourceKind::Service { .. }
@@ -295,6 +298,7 @@ impl SourceKind {
         match self {
             SourceKind::ToGroups(to) => &to.groups,
             SourceKind::Requested(requested) => &requested.to.groups,
+            SourceKind::Footed(footed) => &footed.requested.to.groups,
             _ => &[],
         }
     }
@@ -304,6 +308,7 @@ impl SourceKind {
         match self {
             SourceKind::ToGroups(to) => Some(&mut to.groups),
             SourceKind::Requested(requested) => Some(&mut requested.to.groups),
+            SourceKind::Footed(footed) => Some(&mut footed.requested.to.groups),
             _ => None,
         }
     }
@@ -313,7 +318,79 @@ impl SourceKind {
     pub fn wishes(&self) -> Option<&Wishes> {
         match self {
             SourceKind::Requested(requested) => Some(&requested.wishes),
+            SourceKind::Footed(footed) => {
+                Some(&footed.requested.wishes).filter(|wishes| **wishes != Wishes::default())
+            }
             _ => None,
+        }
+    }
+
+    /// What became of the texts that its organisation puts into letters, if it has any for this one.
+    #[must_use]
+    pub fn footers(&self) -> Option<Footers> {
+        match self {
+            SourceKind::Footed(footed) => Some(footed.footers),
+            _ => None,
+        }
+    }
+
+    /// The same of a message with such texts. Of what no member handed in nothing is said.
+    #[must_use]
+    pub fn with_footers(self, footers: Footers) -> SourceKind {
+        let plain = |to| Requested { to, wishes: Wishes::default() };
+        let requested = match self {
+            SourceKind::Submission(submission) => {
+                plain(ToGroups { submission: *submission, groups: Vec::new() })
+            }
+            SourceKind::ToGroups(to) => plain(*to),
+            SourceKind::Requested(requested) => *requested,
+            SourceKind::Footed(footed) => footed.requested,
+            other => return other,
+        };
+        SourceKind::Footed(Box::new(Footed { requested, footers }))
+    }
+}
+
+/// A message of a member whose organisation puts texts into letters (BRD-09).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Footed {
+    /// What is known of it otherwise; perhaps nothing was said of reports.
+    pub requested: Requested,
+    /// What became of these texts.
+    pub footers: Footers,
+}
+
+/// What became of the texts that an organisation puts into a letter. Stored: new ones at the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Footers {
+    /// They stand in it.
+    PutIn,
+    /// They stood in it before.
+    There,
+    /// It is signed, and stays as it is.
+    Signed,
+    /// It is encrypted, and stays as it is.
+    Encrypted,
+    /// A program sends it by itself: it stays as it is.
+    Automatic,
+    /// It begins with no text, and stays as it is.
+    NoText,
+    /// It is not understood, and stays as it is.
+    NotUnderstood,
+}
+
+impl Footers {
+    /// Its name, as traces have it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Footers::PutIn => "put-in",
+            Footers::There => "there-before",
+            Footers::Signed => "signed",
+            Footers::Encrypted => "encrypted",
+            Footers::Automatic => "automatic",
+            Footers::NoText => "no-text",
+            Footers::NotUnderstood => "not-understood",
         }
     }
 }

@@ -24,6 +24,8 @@ pub const SYSTEM_REASON: &str = "system";
 pub const SENT_REASON: &str = "rule:sent";
 /// The reason of a letter that comes back to Drafts.
 pub const DRAFT_REASON: &str = "rule:drafts";
+/// What the reason begins with that says what became of the texts that the writer's organisation puts into letters.
+pub const FOOTERS_REASON: &str = "footers:";
 /// What the reason begins with that names a rule of the member.
 pub const MEMBER_RULE_REASON: &str = "member-rule:";
 
@@ -112,6 +114,7 @@ pub fn place_screened(
     let accepted = &parsed.accepted;
     let facts = &parsed.sidecar.facts;
     let mut reasons = vec![format!("policy-version:{}", policy.version)];
+    reasons.extend(accepted.source.kind.footers().map(|footers| format!("{FOOTERS_REASON}{}", footers.name())));
     let screening = screening.filter(|_| accepted.source.kind != SourceKind::System);
     if let Some(screening) = screening {
         reasons.extend(screening.reasons(accepted.recipients.len()));
