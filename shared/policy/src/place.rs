@@ -114,7 +114,8 @@ pub fn place_screened(
     let accepted = &parsed.accepted;
     let facts = &parsed.sidecar.facts;
     let mut reasons = vec![format!("policy-version:{}", policy.version)];
-    reasons.extend(accepted.source.kind.footers().map(|footers| format!("{FOOTERS_REASON}{}", footers.name())));
+    reasons
+        .extend(accepted.source.kind.footers().map(|footers| format!("{FOOTERS_REASON}{}", footers.name())));
     let screening = screening.filter(|_| accepted.source.kind != SourceKind::System);
     if let Some(screening) = screening {
         reasons.extend(screening.reasons(accepted.recipients.len()));
