@@ -150,7 +150,7 @@ fn message(text: &str) -> String {
 const HELLO: &str = "Date: Mon, 23 Nov 2026 10:00:00 +0000\r\nFrom: Ann <ann@t.test>\r\nTo: bob@t.test, You@far.test\r\nSubject: hello\r\n\
                      Message-ID: <7@t.test>\r\n\r\nHello\r\n-- \r\nAnn";
 
-/// Feature BRD-09 (part): an organisation's footers, above or below the personal signature, and a disclaimer outside; exceptions by department; no page
+/// Feature BRD-09: an organisation's footers, above or below the personal signature, and a disclaimer outside; exceptions by department; no page
 #[tokio::test(flavor = "multi_thread")]
 async fn footers_stand_in_all_copies_alike_and_are_signed_with_them() {
     let ring = Keyring::parse(&Keyring::fresh().unwrap()).unwrap();
@@ -205,7 +205,7 @@ async fn footers_stand_in_all_copies_alike_and_are_signed_with_them() {
     assert!(!it.last("bob", "INBOX").await.contains("t: ann@t.test"));
 }
 
-/// Feature BRD-09 (part): in letters that go later, each alone, and as a mailing, as it stands when they go
+/// Feature BRD-09: in letters that go later, each alone, and as a mailing, as it stands when they go
 #[tokio::test(flavor = "multi_thread")]
 async fn footers_stand_in_what_goes_later_and_in_mailings() {
     let it = Town::open().await;

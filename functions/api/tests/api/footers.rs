@@ -29,7 +29,7 @@ impl Bench {
     }
 }
 
-/// Feature BRD-09 (part): templates, the one in force, above or below the signature, exceptions by department, a disclaimer, over the admin API; no page
+/// Feature BRD-09: templates, the one in force, above or below the signature, exceptions by department, a disclaimer, over the admin API; no page
 #[tokio::test(flavor = "multi_thread")]
 async fn footers_are_said_as_a_whole_and_shown_as_they_will_stand() {
     let it = Bench::open().await;
