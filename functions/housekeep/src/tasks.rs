@@ -61,6 +61,16 @@ impl Housekeep {
         Ok(())
     }
 
+    /// Tells members which cards are theirs, if that was not finished.
+    pub(crate) async fn tell_of_cards(&self, tenant: TenantId) -> Result<(), Failure> {
+        let Some(administration) = &self.administration else { return Ok(()) };
+        let told = administration.tell_of_cards(tenant).await.map_err(|error| failed(&error))?;
+        if told > 0 {
+            tracing::info!(%tenant, told, "told of cards");
+        }
+        Ok(())
+    }
+
     /// Removes what has lain in quarantine for its time, and tells those who want it what has come there.
     pub(crate) async fn look_after_quarantine(&self, tenant: TenantId) -> Result<(), Failure> {
         let Some(administration) = &self.administration else { return Ok(()) };

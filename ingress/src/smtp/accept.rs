@@ -163,12 +163,19 @@ impl Session {
         if is_scheduled {
             self.has_room_to_wait(raw.len()).await?;
         }
-        let judged = match self.role {
+        let mut judged = match self.role {
             Role::Exchange | Role::Home(_) => self.judge(&mut transaction, &tenant, raw).await?,
             Role::Submission => {
                 let (policy, to) = (&tenant.policy, (&*transaction.recipients, &*transaction.groups));
                 self.prepare((id, time), protocol, policy, to, raw).await?
             }
+        };
+        // What goes later gets what holds then, and so do letters to each recipient alone.
+        let footers = match self.role {
+            Role::Submission if !is_scheduled && !judged.is_individual => {
+                self.put_footers(&mut judged, &transaction).await?
+            }
+            _ => None,
         };
         let Judged { raw, kind, auth, results, sent, subject, is_individual } = judged;
 
@@ -194,7 +201,12 @@ impl Session {
             self.adapter.metrics.accepted_bytes.inc_by(size as u64);
             return Ok(id);
         }
-        let kind = with_wishes(kind, &mut transaction).private(transaction.is_private);
+        let kind = with_wishes(kind, &mut transaction);
+        let kind = match footers {
+            Some(footers) => kind.with_footers(footers),
+            None => kind,
+        };
+        let kind = kind.private(transaction.is_private);
         let (stored, raw) = accept::compressed_beside(raw).await.map_err(|error| {
             warn!(%error, "a message can't be compressed");
             Reply::later()

@@ -7,6 +7,7 @@ mod authentication;
 mod dialogues;
 mod dmarc;
 mod dns;
+mod footers;
 mod groups;
 mod groups_elsewhere;
 mod held;

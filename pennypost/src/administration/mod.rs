@@ -1,15 +1,17 @@
 //! `role`, `key`, `log`, `statistics`, `plan`, `sign-in`, `session`, `second-factor`, `security`, `service`, `task`,
-//! `business`, `secretary`, `invitation`, `profile`, `sending`, `route`, `rules`, `later`: who may administer what, how people and programs come in, the log of
+//! `business`, `secretary`, `invitation`, `profile`, `sending`, `footer`, `card`, `route`, `rules`, `later`: who may administer what, how people and programs come in, the log of
 //! operations, statistics of mail, plans of tenants, long operations, business mailboxes and secretaries. All go through
 //! [`pennypost_admin`] as the operator, whom everything is permitted, and what changes something is recorded.
 
 mod bulletin;
 mod business;
+mod card;
 mod contact;
 mod doctor;
 mod domain;
 mod domain_keys;
 mod ending;
+mod footer;
 mod held;
 mod invitation;
 mod key;
@@ -53,12 +55,14 @@ use crate::{Failed, say};
 
 pub use bulletin::BulletinCommand;
 pub use business::BusinessCommand;
+pub use card::CardCommand;
 pub use contact::ContactCommand;
 pub use doctor::DoctorArgs;
 pub use domain::RecordsCommand;
 pub(crate) use domain::run as domain;
 pub use domain_keys::DkimCommand;
 pub use ending::EndingCommand;
+pub use footer::FooterCommand;
 pub use held::HeldCommand;
 pub use invitation::InvitationCommand;
 pub use key::KeyCommand;
@@ -171,6 +175,7 @@ fn refused(error: AdminError, text: &Text) -> Failed {
         AdminError::File { name, error } => error.message(text, &name),
         AdminError::Mailing(problem) => problem.message(text),
         AdminError::Route(problem) => problem.message(text),
+        AdminError::Footer(problem) => pennypost_admin::say_footer(&problem.fault, text),
         AdminError::Invalid(Invalid::NoRows) => say!(text, "task-no-rows"),
         AdminError::NoTasks => say!(text, "task-nowhere"),
         AdminError::NoTraces => say!(text, "statistics-nowhere"),
@@ -324,6 +329,12 @@ pub enum AdministrationCommand {
     /// Letters to others outside the organisation: who sends none, how often the others may
     #[command(subcommand)]
     Sending(SendingCommand),
+    /// Footers and the disclaimer that stand in members' letters
+    #[command(subcommand)]
+    Footer(FooterCommand),
+    /// Cards of members that stand in their letters
+    #[command(subcommand)]
+    Card(CardCommand),
     /// By which servers the letters of a tenant go to other servers: by DNS, a smart host, Amazon SES
     #[command(subcommand)]
     Route(RouteCommand),
@@ -392,6 +403,8 @@ pub(crate) async fn run(
         AdministrationCommand::Order(command) => order::run(office, command, text, output).await,
         AdministrationCommand::Letter(command) => Box::pin(letter::run(office, command, text, output)).await,
         AdministrationCommand::Sending(command) => sending::run(office, command, text, output).await,
+        AdministrationCommand::Footer(command) => Box::pin(footer::run(office, command, text, output)).await,
+        AdministrationCommand::Card(command) => Box::pin(card::run(office, command, text, output)).await,
         AdministrationCommand::Route(command) => Box::pin(route::run(office, command, text, output)).await,
         AdministrationCommand::Rules(command) => Box::pin(rules::run(office, command, text, output)).await,
         AdministrationCommand::Later(command) => Box::pin(held::run(office, command, text, output)).await,

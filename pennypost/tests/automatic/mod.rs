@@ -2,6 +2,7 @@
 //! servers.
 
 mod came_back;
+mod footers;
 mod read;
 mod reported;
 
@@ -69,6 +70,11 @@ fn address(text: &str) -> MailAddress {
 
 impl Town {
     async fn open() -> Town {
+        Town::open_with(None).await
+    }
+
+    /// One that signs what goes out.
+    async fn open_with(secrets: Option<Arc<dyn pennypost_ports::Secrets>>) -> Town {
         let office = Office::open().await;
         let world = Arc::<World>::default();
         let ports = pennypost_send_remote::Ports {
@@ -78,7 +84,7 @@ impl Town {
             log: office.backend.log(),
             clock: Arc::new(SystemClock),
             ids: Arc::new(RandomIds),
-            secrets: None,
+            secrets,
             carrier: Arc::clone(&world) as Arc<dyn Carrier>,
         };
         let settings = pennypost_send_remote::Settings {

@@ -115,6 +115,14 @@ actions! {
     SendingRulesRead "sending-rules.read" Policies Read Tenant Nobody All;
     /// Say who sends nothing outside, and how often the others may (SND-21, SND-22).
     SendingRulesChange "sending-rules.change" Policies Write Tenant Nobody All;
+    /// Look at the footers that stand in members' letters.
+    FooterRead "footer.read" Policies Read Tenant Nobody All;
+    /// Say which do (BRD-09).
+    FooterChange "footer.change" Policies Write Tenant Nobody All;
+    /// Look at the cards of members.
+    CardRead "card.read" Policies Read Tenant Nobody All;
+    /// Make cards, and say whose they are (BRD-12, BRD-13).
+    CardChange "card.change" Policies Write Tenant Nobody All;
     /// Look at the servers by which the letters of a tenant go.
     RouteRead "route.read" Policies Read Tenant Nobody All;
     /// Say by which they go: the operator's word.
@@ -385,6 +393,12 @@ actions! {
     UndoRead "undo.read" Members Read Account Oneself All;
     /// Say how long they wait.
     UndoChange "undo.change" Members Write Account Oneself NobodyBelow;
+    /// Look at what stands in the letters of an account.
+    FooterPreview "footer.preview" Members Read Account Oneself All;
+    /// Look at the cards that a member may choose from.
+    OwnCardRead "own-card.read" Members Read Account Oneself All;
+    /// Choose one (SND-10).
+    OwnCardChoose "own-card.choose" Members Write Account Oneself NobodyBelow;
     /// Look whether members see who has read what they sent.
     ReadStatusRead "read-status.read" Policies Read Tenant Nobody All;
     /// Say whether they do (DLV-07).

@@ -698,6 +698,7 @@ mod tests {
             plan,
             block: None,
             has_unified_names: false,
+            has_footers: false,
         }
     }
 

@@ -34,6 +34,7 @@ pub const PARTITIONS: &[&str] = &[
     "bin",
     "bulletins",
     "bulletins-read",
+    "card-choices",
     "credentials",
     "departments",
     "domain-checks",

@@ -44,6 +44,9 @@ pub enum AdminError {
     /// What is wrong with a way out of a tenant, or in its way: HTTP 422, or 503 where nothing is tried from here.
     #[error("{0}")]
     Route(#[from] crate::routes::RouteProblem),
+    /// What is wrong with a footer or a card: HTTP 422, or 409 where another card is in the way.
+    #[error("{0}")]
+    Footer(pennypost_directory::FooterProblem),
     /// Secrets can't be sealed here: HTTP 503.
     #[error("there is no key here with which secrets are sealed")]
     NoSealing,

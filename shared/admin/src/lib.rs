@@ -67,6 +67,7 @@ mod ending;
 mod erasing;
 mod error;
 mod factors;
+mod footers;
 mod friends;
 mod grants;
 mod held;
@@ -158,6 +159,7 @@ pub use ending::{
 };
 pub use erasing::{KEPT as KEPT_PARTITIONS, PARTITIONS};
 pub use error::{AdminError, Conflict, Invalid};
+pub use footers::say_footer;
 pub use friends::SeenFriend;
 pub use grants::{Grant, Grants, MAX_GRANTS, MAX_REACH};
 pub use held::SeenHeld;

@@ -47,6 +47,7 @@
 //! | `T` | `scan-policy` | what is done with what scanners find (`scan_policy`) |
 //! | `T` | `report-addresses` | where reports of others about the organisation's mail come in (`report_addresses`) |
 //! | `T` | `suppressed` | digests of the addresses to which no mailings go; `T/suppressed` has the addresses (`suppressed`) |
+//! | `T`, `T/card-choices` | `footers`, `A` | texts that stand in members' letters, and the cards that members have chosen (`footers`) |
 //! | `T` | `sending-rules` | who sends nothing outside, and how often others may (`sending_rules`) |
 //! | `T` | `seats` | what is taken of the seats, once the tenant has a plan (`seats`) |
 //! | `T/shares` | whom, owner | who shares mailboxes with whom (`sharing`): an index |
@@ -89,6 +90,7 @@ mod ending;
 mod erased;
 mod error;
 mod factor_item;
+mod footers;
 mod forward_path;
 mod forwarding;
 mod fresh_password;
@@ -164,6 +166,11 @@ pub use domain::{CatchAll, Domain, DomainHealth, DomainState};
 pub use domain_life::{DomainContents, MAX_DOMAINS};
 pub use erased::{ERASED_KEPT, Erased};
 pub use error::{DirectoryError, Kind};
+pub use footers::{
+    Card, CardChoice, CardNews, Dress, DressPiece, Footer, FooterError, FooterFault, FooterProblem,
+    FooterRules, MAX_CARDS, MAX_FOOTER_DEPARTMENTS, MAX_FOOTER_HTML, MAX_FOOTER_LINES, MAX_FOOTER_NAME,
+    MAX_FOOTER_TEXT, MAX_FOOTERS, MarkupProblem, OwnCards, PLACEHOLDERS, Said as SaidOfFooters, Wording,
+};
 pub use forward_path::ForwardKey;
 pub use forwarding::{
     ANSWERED, Answering, FORWARD_CODE_MINUTES, ForwardTargets, ForwardingRules, MAX_ANSWERED, MAX_FORWARDING,

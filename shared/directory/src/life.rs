@@ -207,6 +207,7 @@ impl Directory {
         self.forget_credentials(key).await?;
         self.forget_member_rules(key).await?;
         self.forget_undo_window(key).await?;
+        self.forget_card_choice(key).await?;
         if let Some(credential) = credential {
             self.write(&credential_key(key), &credential, Expected::Any).await?;
         }
@@ -259,6 +260,7 @@ impl Directory {
         self.forget_credentials(key).await?;
         self.forget_member_rules(key).await?;
         self.forget_undo_window(key).await?;
+        self.forget_card_choice(key).await?;
         self.try_change_account(key, |account| {
             check(account)?;
             account.kind = AccountKind::Business;
@@ -281,6 +283,7 @@ impl Directory {
         // Who was about to say something has written it meanwhile.
         self.forget_member_rules(key).await?;
         self.forget_undo_window(key).await?;
+        self.forget_card_choice(key).await?;
         self.erase(&bin_key(key)).await
     }
 
@@ -376,6 +379,7 @@ impl Directory {
             self.forget_recovery(key).await?;
             self.forget_member_rules(key).await?;
             self.forget_undo_window(key).await?;
+            self.forget_card_choice(key).await?;
             self.forget_mail_templates(key).await?;
             self.forget_password_reminder(key).await?;
             self.forget_cuts(key).await?;
@@ -385,6 +389,7 @@ impl Directory {
         // Who was about to say something when the account went has written it meanwhile.
         self.forget_member_rules(key).await?;
         self.forget_undo_window(key).await?;
+        self.forget_card_choice(key).await?;
         self.forget_mail_templates(key).await?;
         self.erase(&bin_key(key)).await
     }

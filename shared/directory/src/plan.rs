@@ -89,6 +89,8 @@ functions! {
     MoreDomains "more-domains";
     /// Logs that are kept longer.
     LongLogs "long-logs";
+    /// More than one card for members (BRD-12).
+    Cards "member-cards";
 }
 
 impl Function {
@@ -100,6 +102,7 @@ impl Function {
         Function::GradedAdministrators,
         Function::MoreDomains,
         Function::LongLogs,
+        Function::Cards,
     ];
 
     /// Functions that plans switched on before anything of them was built. They keep their places in what is stored, nobody is

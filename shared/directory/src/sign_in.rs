@@ -581,6 +581,7 @@ pub(crate) fn standing_of(
         daily_messages: tenant.plan.as_ref().and_then(crate::Plan::daily_allowance),
         account_daily_messages: tenant.plan.as_ref().and_then(|plan| plan.account_daily_messages),
         unified_name: None,
+        has_footers: tenant.has_footers,
         user: None,
         basis,
     }

@@ -149,6 +149,8 @@ pub struct Standing {
     pub account_daily_messages: Option<u64>,
     /// The name that the member's letters bear whatever the program says, which may be empty; `None`: what it says (ORG-27).
     pub unified_name: Option<String>,
+    /// Texts of its organisation may stand in its letters: [`crate::Directory::dress`].
+    pub has_footers: bool,
     /// Who uses it, where it is a business mailbox.
     pub(crate) user: Option<Box<Account>>,
     pub(crate) basis: Basis,

@@ -1,6 +1,6 @@
 //! Tenants.
 
-use pennypost_model::codec::{CodecError, Versioned, decode_plain};
+use pennypost_model::codec::{CodecError, Versioned, decode_plain, decode_without};
 use pennypost_model::{TenantId, Timestamp};
 use pennypost_ports::{Consistency, ControlKey, Expected};
 use serde::{Deserialize, Serialize};
@@ -32,18 +32,35 @@ pub struct Tenant {
     pub block: Option<Block>,
     /// Members' letters bear the names that administrators have given, whatever their programs say (ORG-27).
     pub has_unified_names: bool,
+    /// It has said that texts stand in its members' letters (BRD-09, BRD-12), or did: what it says now is to be looked up.
+    pub has_footers: bool,
 }
 
 impl Tenant {
     fn new(id: TenantId, name: String, created: Timestamp) -> Tenant {
         let (state, clients) = (TenantState::Active, ClientSettings::default());
-        Tenant { id, name, state, created, clients, plan: None, block: None, has_unified_names: false }
+        Tenant {
+            id,
+            name,
+            state,
+            created,
+            clients,
+            plan: None,
+            block: None,
+            has_unified_names: false,
+            has_footers: false,
+        }
     }
 }
 
 impl Versioned for Tenant {
     const KIND: &'static str = "tenant";
-    const VERSION: u8 = 6;
+    const VERSION: u8 = 7;
+
+    /// Only programs that know of footers hand in the letters of a tenant that has any.
+    fn version(&self) -> u8 {
+        if self.has_footers { Self::VERSION } else { 6 }
+    }
 
     fn upgrade(found: u8, bytes: &[u8]) -> Result<Tenant, CodecError> {
         let TenantV3 { id, name, state, created, clients, plan } = match found {
@@ -68,14 +85,26 @@ impl Versioned for Tenant {
                     plan,
                     block: None,
                     has_unified_names: false,
+                    has_footers: false,
                 });
             }
             5 => {
                 let TenantV5 { id, name, state, created, clients, plan, block, has_unified_names } =
                     decode_plain(Self::KIND, bytes)?;
                 let plan = plan.map(PlanV1::upgraded);
-                return Ok(Tenant { id, name, state, created, clients, plan, block, has_unified_names });
+                return Ok(Tenant {
+                    id,
+                    name,
+                    state,
+                    created,
+                    clients,
+                    plan,
+                    block,
+                    has_unified_names,
+                    has_footers: false,
+                });
             }
+            6 => return decode_without(Self::KIND, bytes, 1),
             _ => return Err(CodecError::Version { kind: Self::KIND, found, known: Self::VERSION }),
         };
         Ok(Tenant {
@@ -87,6 +116,7 @@ impl Versioned for Tenant {
             plan: plan.map(PlanV1::upgraded),
             block: None,
             has_unified_names: false,
+            has_footers: false,
         })
     }
 }
@@ -399,9 +429,14 @@ mod tests {
                     clients,
                     plan,
                     block: None,
-                    has_unified_names: false
+                    has_unified_names: false,
+                    has_footers: false
                 }
             );
+            // Of one without footers programs of before go on reading what is written.
+            assert_eq!(encode(&tenant)[0], 6);
+            let footed = Tenant { has_footers: true, ..tenant };
+            assert_eq!((encode(&footed)[0], decode(&encode(&footed))), (7, Ok(footed)));
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The same questions for letters that nobody has put down: those of mailings, each of which is made when it goes.
 
+use pennypost_directory::Dress;
 use pennypost_model::{AccountKey, EventId, Timestamp};
 
 use crate::release::Verdict;
@@ -12,6 +13,8 @@ pub enum Judgement {
     Go {
         /// It was counted against what its sender may send: to be taken back if it does not go after all.
         is_counted: bool,
+        /// Its sender's organisation may have texts for it.
+        has_footers: bool,
     },
     /// It waits: its sender has sent as much as he may.
     Wait {
@@ -38,7 +41,7 @@ impl Releaser {
         now: Timestamp,
     ) -> Result<Judgement, HeldError> {
         Ok(match self.verdict(letter, Some(header), now).await? {
-            Verdict::Go { counted } => Judgement::Go { is_counted: counted },
+            Verdict::Go { counted, has_footers } => Judgement::Go { is_counted: counted, has_footers },
             Verdict::Wait { until } => Judgement::Wait { until },
             Verdict::Stay(why) => Judgement::Stay(why),
             Verdict::Gone => Judgement::Gone,
@@ -52,6 +55,19 @@ impl Releaser {
     #[pennypost_ports::compiled_here]
     pub async fn take_back_count(&self, account: AccountKey, letter: EventId) -> Result<(), HeldError> {
         self.uncount(account, letter).await
+    }
+
+    /// What stands in the letters of an account: `has_footers` as it was [judged](Judgement::Go), if that is known.
+    ///
+    /// # Errors
+    /// [`HeldError`].
+    #[pennypost_ports::compiled_here]
+    pub async fn footers_of(
+        &self,
+        account: AccountKey,
+        has_footers: Option<bool>,
+    ) -> Result<Dress, HeldError> {
+        self.dress(account, has_footers).await
     }
 
     /// What it works with.

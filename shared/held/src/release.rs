@@ -3,20 +3,20 @@
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use futures::stream;
 use pennypost_directory::{
-    Account, Admission, ClientRules, Directory, DirectoryError, MemberLimits, Outward, Reach, Resolved,
-    Tally, Tenant,
+    Account, Admission, ClientRules, Directory, DirectoryError, Dress, MemberLimits, Outward, Reach,
+    Resolved, Tally, Tenant,
 };
 use pennypost_mailstore::{StoreError, accept, compress, names};
 use pennypost_model::event::{Accepted, AuthResults, Body, Recipient, Source, SourceKind, Stage, Via};
 use pennypost_model::message::StoredMessage;
 use pennypost_model::{AccountKey, EventId, Timestamp, codec};
-use pennypost_ports::{Clock, Ids, Objects, Outgoing, PortError, Queue, crash};
+use pennypost_ports::{Clock, Created, Ids, Objects, Outgoing, PortError, Queue, crash};
 use pennypost_reports::{About, Action, Report, Told};
 use pennypost_text::{Lang, Text};
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
@@ -80,6 +80,8 @@ pub struct Releaser {
 pub(crate) enum Verdict {
     Go {
         counted: bool,
+        /// Its sender's organisation may have texts for it.
+        has_footers: bool,
     },
     Wait {
         until: Timestamp,
@@ -91,6 +93,15 @@ pub(crate) enum Verdict {
 
 /// A part of a future that is one for the compiler only once.
 pub(crate) type Working<'a, T> = Pin<Box<dyn Future<Output = Result<T, HeldError>> + Send + 'a>>;
+
+/// Does a letter go to the organisation's own people, and to others? Nothing stands in what is from nobody.
+fn reach(accepted: &Accepted) -> (bool, bool) {
+    if accepted.reverse_path.is_empty() {
+        return (false, false);
+    }
+    let stays = |one: &Recipient| !matches!(one.via, Via::Sent | Via::Outside | Via::Drafts);
+    (accepted.recipients.iter().any(stays), accepted.leaves())
+}
 
 impl Releaser {
     /// What lets these letters go.
@@ -182,6 +193,8 @@ impl Releaser {
     /// Follows a row to its letter, and does what there is to do.
     async fn follow(&self, due: &Due) -> Result<(), HeldError> {
         let (held, now) = (&self.held, self.ports.clock.now());
+        // Known of a letter whose end is written now; else it is looked up.
+        let mut footed = None;
         let Some((mut letter, mut version)) = held.find(due.account, due.letter).await? else {
             // The row is written first: whoever puts the letter down may be about to.
             if due.is_orphan(now) {
@@ -223,7 +236,8 @@ impl Releaser {
                     let Some(saved) = held.save(&letter, version).await? else { return Ok(()) };
                     version = saved;
                 }
-                Verdict::Go { counted } => {
+                Verdict::Go { counted, has_footers } => {
+                    footed = Some(has_footers);
                     let message = match letter.cause {
                         // What goes days later is a letter of that day, in traces and statistics.
                         Cause::Scheduled => self.ports.ids.event(now),
@@ -245,7 +259,7 @@ impl Releaser {
             crash::point("held.after-end");
         }
         if !letter.is_settled {
-            self.settle(&letter).await?;
+            self.settle(&letter, footed).await?;
             crash::point("held.after-send");
             // Whoever has written it meanwhile has done the same.
             held.save(&letter.settled(), version).await?;
@@ -340,7 +354,7 @@ impl Releaser {
                 return Ok(Verdict::Stay(why));
             }
             if letter.is_counted {
-                return Ok(Verdict::Go { counted: false });
+                return Ok(Verdict::Go { counted: false, has_footers: tenant.has_footers });
             }
             let outside = limit.filter(|_| letter.accepted.leaves());
             self.count(letter, &tenant, MemberLimits { daily: daily(&tenant), outside }, now).await
@@ -505,7 +519,9 @@ impl Releaser {
             wait = Some(midnight);
         }
         Ok(match wait {
-            None => Verdict::Go { counted: is_counted || of_tenant.is_some() },
+            None => {
+                Verdict::Go { counted: is_counted || of_tenant.is_some(), has_footers: tenant.has_footers }
+            }
             Some(until) if until.0 > letter.wanted.0.saturating_add(PATIENCE) => {
                 Verdict::Stay(Why::Frequency)
             }
@@ -514,7 +530,7 @@ impl Releaser {
     }
 
     /// Does what follows from the end of a letter. It may be done twice: all ids stand in the letter.
-    fn settle<'a>(&'a self, letter: &'a Held) -> Working<'a, ()> {
+    fn settle<'a>(&'a self, letter: &'a Held, footed: Option<bool>) -> Working<'a, ()> {
         Box::pin(async move {
             match &letter.state {
                 State::Waiting => Ok(()),
@@ -522,7 +538,7 @@ impl Releaser {
                     if let Some(report) = report {
                         self.report(letter, *report, *at, About::Failure).await?;
                     }
-                    self.send(letter, *message, *at).await
+                    self.send(letter, (*message, *at), footed).await
                 }
                 State::TakenBack { at, draft } => self.draft(letter, *draft, *at).await,
                 State::Unsent { at, report, draft, .. } => {
@@ -536,14 +552,32 @@ impl Releaser {
         })
     }
 
-    async fn send(&self, letter: &Held, message: EventId, at: Timestamp) -> Result<(), HeldError> {
+    async fn send(
+        &self,
+        letter: &Held,
+        (message, at): (EventId, Timestamp),
+        footed: Option<bool>,
+    ) -> Result<(), HeldError> {
         let mut accepted = Accepted { id: message, time: at, ..letter.accepted.clone() };
         if letter.cause == Cause::Scheduled {
-            let Some(body) = self.rewritten(letter, message, move |raw| dated(raw, at)).await? else {
+            // What stands in its sender's letters now stands in it. What is in its window has it since it was handed in.
+            let dress = self.dress(letter.sender.0, footed).await?;
+            let reach = reach(&accepted);
+            let footers = Arc::new(OnceLock::new());
+            let told = Arc::clone(&footers);
+            let write = move |raw: &[u8]| {
+                let (letter, footers) = dress.put_into(dated(raw, at), reach);
+                let _ = told.set(footers);
+                letter
+            };
+            let Some(body) = self.rewritten(letter, message, write).await? else {
                 // It is removed behind the event.
                 return Ok(());
             };
             accepted.body = body;
+            if let Some(footers) = footers.get().copied().flatten() {
+                accepted.source.kind = accepted.source.kind.with_footers(footers);
+            }
             // What its Received field calls it is what its trace is called: other servers' reports name it.
             accepted.receipt = accepted.receipt.replace(&letter.id().to_string(), &message.to_string());
         }
@@ -552,6 +586,25 @@ impl Releaser {
             self.drop_bytes(letter).await?;
         }
         Ok(())
+    }
+
+    /// What stands in the letters of an account. Nothing is read where its organisation has never said anything, if that is known.
+    ///
+    /// # Errors
+    /// [`HeldError`].
+    pub(crate) fn dress(&self, account: AccountKey, has_footers: Option<bool>) -> Working<'_, Dress> {
+        Box::pin(async move {
+            let directory = &self.ports.directory;
+            let has_footers = match has_footers {
+                Some(has_footers) => has_footers,
+                None => directory.tenant(account.tenant).await?.is_some_and(|tenant| tenant.has_footers),
+            };
+            let account = if has_footers { directory.account(account).await? } else { None };
+            match account {
+                Some(account) => Ok(directory.dress(&account).await?),
+                None => Ok(Dress::default()),
+            }
+        })
     }
 
     /// A copy for Drafts, as its writer had it.
@@ -637,8 +690,15 @@ impl Releaser {
         };
         let stored = accept::compressed(raw).await?;
         let (object, size) = (names::spool(letter.sender.0.tenant, id), stored.size);
-        // If it is there already, it is the same.
-        self.ports.objects.put_unique(&object, codec::encode(&stored).into()).await?;
+        let put = self.ports.objects.put_unique(&object, codec::encode(&stored).into()).await?;
+        let size = match put {
+            Created::Stored => size,
+            // It is the same, unless other texts stand in letters meanwhile: what is there holds.
+            Created::Exists => {
+                let (there, _) = self.ports.objects.get(&object).await?;
+                codec::decode::<StoredMessage>(&there).map_or(size, |there| there.size)
+            }
+        };
         crash::point("held.after-copy");
         Ok(Some(Body::Spooled { object, size }))
     }

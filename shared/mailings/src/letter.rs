@@ -1,10 +1,11 @@
 //! The letters of a mailing as events.
 
+use pennypost_directory::Dress;
 use pennypost_held::{Cause, Held, HeldError, State};
 use pennypost_mailstore::accept;
 use pennypost_model::event::{
-    Accepted, AuthResults, Body, GroupElsewhere, Recipient, Requested, Source, SourceKind, Submission,
-    ToGroups, Via, Wishes,
+    Accepted, AuthResults, Body, Footers, GroupElsewhere, Recipient, Requested, Source, SourceKind,
+    Submission, ToGroups, Via, Wishes,
 };
 use pennypost_model::trace::Submitter;
 use pennypost_model::{EventId, Timestamp};
@@ -115,15 +116,16 @@ pub(crate) async fn accepted(
     content: &Content,
     wanted: &Wanted,
     (recipients, groups): (Vec<Recipient>, Vec<GroupElsewhere>),
-    hostname: &str,
+    (dress, hostname): (&Dress, &str),
 ) -> Result<Option<Accepted>, HeldError> {
     let Some(raw) = bytes(mailing, content, wanted) else { return Ok(None) };
+    let (raw, footers) = dressed(raw, dress, (mailing, content), reach(&recipients, &groups));
     let row = usize::try_from(wanted.row).unwrap_or(usize::MAX);
     Ok(Some(Accepted {
         id: wanted.id,
         time: wanted.time,
         tenant: mailing.sender.0.tenant,
-        source: source(mailing, content, (String::new(), groups, Some(content.address(row)))),
+        source: with(footers, source(mailing, content, (String::new(), groups, Some(content.address(row))))),
         auth: AuthResults::default(),
         reverse_path: reverse_path(mailing, content).to_owned(),
         recipients,
@@ -132,13 +134,39 @@ pub(crate) async fn accepted(
     }))
 }
 
-/// The copy in Sent as an event.
+/// Does a letter go to the organisation's own people, and to others?
+pub(crate) fn reach(recipients: &[Recipient], groups: &[GroupElsewhere]) -> (bool, bool) {
+    let is_outside = |one: &Recipient| one.via == Via::Outside;
+    let stays = recipients.iter().any(|one| !is_outside(one));
+    (stays, !groups.is_empty() || recipients.iter().any(is_outside))
+}
+
+/// The letter with what stands in letters of its writer; nothing in what is from nobody.
+fn dressed(
+    raw: Vec<u8>,
+    dress: &Dress,
+    (mailing, content): (&Mailing, &Content),
+    reach: (bool, bool),
+) -> (Vec<u8>, Option<Footers>) {
+    if reverse_path(mailing, content).is_empty() { (raw, None) } else { dress.put_into(raw, reach) }
+}
+
+fn with(footers: Option<Footers>, source: Source) -> Source {
+    match footers {
+        Some(footers) => Source { kind: source.kind.with_footers(footers), ..source },
+        None => source,
+    }
+}
+
+/// The copy in Sent as an event, with what stands in letters that go where the first one goes.
 pub(crate) async fn copy(
     mailing: &Mailing,
     content: &Content,
-    hostname: &str,
+    reach: (bool, bool),
+    (dress, hostname): (&Dress, &str),
 ) -> Result<Option<Accepted>, HeldError> {
     let Some(raw) = copy_bytes(mailing, content) else { return Ok(None) };
+    let (raw, footers) = dressed(raw, dress, (mailing, content), reach);
     let (account, address) = mailing.sender.clone();
     let (id, time) = (mailing.copy(), mailing.ordered.unwrap_or(mailing.created));
     let bcc = match content {
@@ -149,7 +177,7 @@ pub(crate) async fn copy(
         id,
         time,
         tenant: account.tenant,
-        source: source(mailing, content, (bcc, Vec::new(), None)),
+        source: with(footers, source(mailing, content, (bcc, Vec::new(), None))),
         auth: AuthResults::default(),
         reverse_path: reverse_path(mailing, content).to_owned(),
         recipients: vec![Recipient { account, address, via: Via::Sent }],

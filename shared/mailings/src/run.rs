@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use futures::StreamExt;
 use futures::stream;
 use parking_lot::Mutex;
-use pennypost_directory::{DirectoryError, MailAddress, Reach, Resolved};
+use pennypost_directory::{DirectoryError, Dress, MailAddress, Reach, Resolved};
 use pennypost_held::{HeldError, Judgement, Releaser, Why};
 use pennypost_mailstore::accept;
 use pennypost_mime::header_end;
@@ -106,7 +106,8 @@ enum Step {
 
 /// What becomes of one letter now.
 enum Decided {
-    Fate(Fate),
+    /// Whether its writer's organisation may have texts for it, if that is known.
+    Fate(Fate, Option<bool>),
     Wait(Timestamp),
     Gone,
 }
@@ -316,9 +317,10 @@ impl Runner {
             .collect();
         let suppressed = self.suppressed(&mailing, &open).await?;
         let (mut next, mut counts, mut wait, mut has_moved) = (mailing.next, mailing.counts, None, false);
+        let (mut first, mut dress, none) = (None, None, Dress::default());
         while next < end {
             let decided = match known.get(&next) {
-                Some(fate) => Decided::Fate(fate.clone()),
+                Some(fate) => Decided::Fate(fate.clone(), None),
                 None => self.decide(&mailing, &content, next, &suppressed).await?,
             };
             match decided {
@@ -331,17 +333,25 @@ impl Runner {
                     self.mailings.forget(due).await?;
                     return Ok(Step::Moved);
                 }
-                Decided::Fate(fate) => {
+                Decided::Fate(fate, has_footers) => {
                     count(&mut counts, &fate);
-                    // What is refused moves nothing: after two days in which none could go the others can't, either.
-                    has_moved |= matches!(fate, Fate::Sent { .. });
-                    bodies.extend(self.made(&mailing, &content, next, fate).await?);
+                    if let Fate::Sent { recipients, groups, .. } = &fate {
+                        // What is refused moves nothing: after two days in which none could go the others can't, either.
+                        has_moved = true;
+                        first = first.or(Some(letter::reach(recipients, groups)));
+                        if dress.is_none() {
+                            dress = Some(self.releaser.footers_of(mailing.sender.0, has_footers).await?);
+                        }
+                    }
+                    let dress = dress.as_ref().unwrap_or(&none);
+                    bodies.extend(self.made(&mailing, &content, (next, fate), dress).await?);
                 }
             }
             next += 1;
         }
         if mailing.keeps_copy && mailing.counts.sent == 0 && counts.sent > 0 {
-            let copy = letter::copy(&mailing, &content, self.releaser.hostname()).await?;
+            let with = (dress.as_ref().unwrap_or(&none), self.releaser.hostname());
+            let copy = letter::copy(&mailing, &content, first.unwrap_or_default(), with).await?;
             bodies.extend(self.body(copy).await?);
         }
         crash::point("mailing.after-fates");
@@ -378,18 +388,27 @@ impl Runner {
         let had_sent = mailing.counts.sent > 0;
         let end = mailing.rows.min(mailing.next.saturating_add(SLICE));
         let mut bodies = Vec::new();
+        let (mut first, mut dress, none) = (None, None, Dress::default());
         for row in mailing.next..end {
             let fate = self.mailings.decide(&mailing, row, &Fate::Stopped).await?;
             if fate != Fate::Stopped {
                 count(&mut mailing.counts, &fate);
             }
+            if let Fate::Sent { recipients, groups, .. } = &fate {
+                first = first.or(Some(letter::reach(recipients, groups)));
+                if dress.is_none() {
+                    dress = Some(self.releaser.footers_of(mailing.sender.0, None).await?);
+                }
+            }
             if let Some(content) = &content {
-                bodies.extend(self.made(&mailing, content, row, fate).await?);
+                let dress = dress.as_ref().unwrap_or(&none);
+                bodies.extend(self.made(&mailing, content, (row, fate), dress).await?);
             }
         }
         let begins = mailing.keeps_copy && !had_sent && mailing.counts.sent > 0;
         if let Some(content) = content.as_ref().filter(|_| begins) {
-            let copy = letter::copy(&mailing, content, self.releaser.hostname()).await?;
+            let with = (dress.as_ref().unwrap_or(&none), self.releaser.hostname());
+            let copy = letter::copy(&mailing, content, first.unwrap_or_default(), with).await?;
             bodies.extend(self.body(copy).await?);
         }
         if let Some(content) = content.as_ref().filter(|_| mailing.counts.sent == 0) {
@@ -488,7 +507,7 @@ impl Runner {
         let wanted = Wanted { row, id, time: now };
         let refused = async |why: Why| -> Result<Decided, HeldError> {
             let fate = Fate::Refused { at: now, why };
-            Ok(Decided::Fate(self.mailings.decide(mailing, row, &fate).await?))
+            Ok(Decided::Fate(self.mailings.decide(mailing, row, &fate).await?, None))
         };
         let Some(raw) = letter::bytes(mailing, content, &wanted) else { return refused(Why::Lost).await };
         let subject = letter::subject(content, row);
@@ -522,7 +541,7 @@ impl Runner {
             Judgement::Gone => Ok(Decided::Gone),
             Judgement::Wait { until } => Ok(Decided::Wait(until)),
             Judgement::Stay(why) => refused(why).await,
-            Judgement::Go { is_counted } => {
+            Judgement::Go { is_counted, has_footers } => {
                 let groups = held.accepted.source.kind.groups().to_vec();
                 let partly = held.refused.first().map(|(_, why)| *why);
                 let fate = Fate::Sent { at: now, recipients: held.accepted.recipients, groups, partly };
@@ -530,7 +549,7 @@ impl Runner {
                 if is_counted && !matches!(holds, Fate::Sent { .. }) {
                     self.releaser.take_back_count(key, id).await?;
                 }
-                Ok(Decided::Fate(holds))
+                Ok(Decided::Fate(holds, Some(has_footers)))
             }
         }
     }
@@ -582,13 +601,13 @@ impl Runner {
         &self,
         mailing: &Mailing,
         content: &Content,
-        row: u32,
-        fate: Fate,
+        (row, fate): (u32, Fate),
+        dress: &Dress,
     ) -> Result<Option<Vec<u8>>, HeldError> {
         let Fate::Sent { at, recipients, groups, .. } = fate else { return Ok(None) };
         let wanted = Wanted { row, id: mailing.letter(row), time: at };
-        let hostname = self.releaser.hostname();
-        let made = letter::accepted(mailing, content, &wanted, (recipients, groups), hostname).await?;
+        let with = (dress, self.releaser.hostname());
+        let made = letter::accepted(mailing, content, &wanted, (recipients, groups), with).await?;
         self.body(made).await
     }
 

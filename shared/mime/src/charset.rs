@@ -20,7 +20,7 @@ pub(crate) fn decode(label: &[u8], bytes: &[u8]) -> String {
 
 /// The encoding of a label: those of the WHATWG list and the code page names of Windows mailers. Nothing for
 /// labels that say nothing, such as `us-ascii` (bytes with the high bit belie it) and `unknown-8bit`.
-fn encoding(label: &[u8]) -> Option<&'static Encoding> {
+pub(crate) fn encoding(label: &[u8]) -> Option<&'static Encoding> {
     let lower = label.to_ascii_lowercase();
     let known: &[u8] = match lower.as_slice() {
         b"us-ascii" | b"ascii" | b"ansi_x3.4-1968" => return None,

@@ -16,6 +16,7 @@ mod date;
 mod encoded_word;
 mod facts;
 mod fields;
+pub mod footer;
 mod header;
 mod html;
 mod multipart;

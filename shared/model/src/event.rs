@@ -281,6 +281,8 @@ pub enum SourceKind {
     /// As the one in it, and its sender does not want it to be read on its way: wherever it goes, the server has to be known and to
     /// promise the same (REQUIRETLS: RFC 8689).
     Private(Box<SourceKind>),
+    /// As [`SourceKind::Requested`], perhaps without wishes, of an organisation that puts texts into its members' letters.
+    Footed(Box<Footed>),
 }
 
 impl SourceKind {
@@ -313,6 +315,7 @@ impl SourceKind {
             SourceKind::Submission(submission) => Some(submission),
             SourceKind::ToGroups(to) => Some(&to.submission),
             SourceKind::Requested(requested) => Some(&requested.to.submission),
+            SourceKind::Footed(footed) => Some(&footed.requested.to.submission),
             SourceKind::Smtp
             | SourceKind::System
             | SourceKind::Service { .. }
@@ -327,6 +330,7 @@ impl SourceKind {
         match self.way() {
             SourceKind::ToGroups(to) => &to.groups,
             SourceKind::Requested(requested) => &requested.to.groups,
+            SourceKind::Footed(footed) => &footed.requested.to.groups,
             _ => &[],
         }
     }
@@ -337,6 +341,7 @@ impl SourceKind {
             SourceKind::ToGroups(to) => Some(&mut to.groups),
             SourceKind::Requested(requested) => Some(&mut requested.to.groups),
             SourceKind::Private(kind) => kind.groups_mut(),
+            SourceKind::Footed(footed) => Some(&mut footed.requested.to.groups),
             _ => None,
         }
     }
@@ -346,7 +351,80 @@ impl SourceKind {
     pub fn wishes(&self) -> Option<&Wishes> {
         match self.way() {
             SourceKind::Requested(requested) => Some(&requested.wishes),
+            SourceKind::Footed(footed) => {
+                Some(&footed.requested.wishes).filter(|wishes| **wishes != Wishes::default())
+            }
             _ => None,
+        }
+    }
+
+    /// What became of the texts that its organisation puts into letters, if it has any for this one.
+    #[must_use]
+    pub fn footers(&self) -> Option<Footers> {
+        match self.way() {
+            SourceKind::Footed(footed) => Some(footed.footers),
+            _ => None,
+        }
+    }
+
+    /// The same of a message with such texts. Of what no member handed in nothing is said.
+    #[must_use]
+    pub fn with_footers(self, footers: Footers) -> SourceKind {
+        let plain = |to| Requested { to, wishes: Wishes::default() };
+        let requested = match self {
+            SourceKind::Submission(submission) => {
+                plain(ToGroups { submission: *submission, groups: Vec::new() })
+            }
+            SourceKind::ToGroups(to) => plain(*to),
+            SourceKind::Requested(requested) => *requested,
+            SourceKind::Footed(footed) => footed.requested,
+            SourceKind::Private(kind) => return kind.with_footers(footers).private(true),
+            other => return other,
+        };
+        SourceKind::Footed(Box::new(Footed { requested, footers }))
+    }
+}
+
+/// A message of a member whose organisation puts texts into letters (BRD-09).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Footed {
+    /// What is known of it otherwise; perhaps nothing was said of reports.
+    pub requested: Requested,
+    /// What became of these texts.
+    pub footers: Footers,
+}
+
+/// What became of the texts that an organisation puts into a letter. Stored: new ones at the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Footers {
+    /// They stand in it.
+    PutIn,
+    /// They stood in it before.
+    There,
+    /// It is signed, and stays as it is.
+    Signed,
+    /// It is encrypted, and stays as it is.
+    Encrypted,
+    /// A program sends it by itself: it stays as it is.
+    Automatic,
+    /// It begins with no text, and stays as it is.
+    NoText,
+    /// It is not understood, and stays as it is.
+    NotUnderstood,
+}
+
+impl Footers {
+    /// Its name, as traces have it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Footers::PutIn => "put-in",
+            Footers::There => "there-before",
+            Footers::Signed => "signed",
+            Footers::Encrypted => "encrypted",
+            Footers::Automatic => "automatic",
+            Footers::NoText => "no-text",
+            Footers::NotUnderstood => "not-understood",
         }
     }
 }
@@ -674,6 +752,8 @@ mod tests {
         let (account, address) = (AccountKey::default(), String::new());
         let submitter = Submitter { account, address, protocol: String::new() };
         let submission = Submission { submitter, bcc: String::new() };
+        let footed = SourceKind::Submission(Box::new(submission.clone())).with_footers(Footers::PutIn);
+        assert_eq!((footed.submission(), footed.wishes()), (Some(&submission), None));
         let kinds = [
             (SourceKind::Smtp, 0_u8),
             (SourceKind::System, 1),
@@ -695,6 +775,7 @@ mod tests {
             ),
             (SourceKind::Returned, 7),
             (SourceKind::Smtp.private(true), 8),
+            (footed, 9),
         ];
         for (kind, place) in kinds {
             let source = Source { kind, ip: None, helo: String::new(), tls: None };

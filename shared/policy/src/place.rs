@@ -24,6 +24,8 @@ pub const SYSTEM_REASON: &str = "system";
 pub const SENT_REASON: &str = "rule:sent";
 /// The reason of a letter that comes back to Drafts.
 pub const DRAFT_REASON: &str = "rule:drafts";
+/// What the reason begins with that says what became of the texts that the writer's organisation puts into letters.
+pub const FOOTERS_REASON: &str = "footers:";
 /// What the reason begins with that names a rule of the member.
 pub const MEMBER_RULE_REASON: &str = "member-rule:";
 
@@ -54,6 +56,8 @@ impl From<Decision> for Placed {
     }
 }
 
+/// Recipients for each of whom is told what is the same of all of them; of more it is told of the first.
+const TOLD: usize = 100;
 /// Rules that are named of those that held.
 const NAMED: usize = 5;
 /// Bytes of each name.
@@ -112,6 +116,10 @@ pub fn place_screened(
     let accepted = &parsed.accepted;
     let facts = &parsed.sidecar.facts;
     let mut reasons = vec![format!("policy-version:{}", policy.version)];
+    let is_told = accepted.recipients.len() <= TOLD || accepted.recipients.first() == Some(recipient);
+    if let Some(footers) = accepted.source.kind.footers().filter(|_| is_told) {
+        reasons.push(format!("{FOOTERS_REASON}{}", footers.name()));
+    }
     let screening = screening.filter(|_| *accepted.source.kind.way() != SourceKind::System);
     if let Some(screening) = screening {
         reasons.extend(screening.reasons(accepted.recipients.len()));

@@ -8,6 +8,7 @@ mod choices;
 mod colleagues;
 mod domains;
 mod ending;
+mod footers;
 mod friends;
 mod held;
 mod home;

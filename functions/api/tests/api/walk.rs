@@ -187,6 +187,14 @@ fn body(route: &Route, of: &Tenant) -> Option<Value> {
             "forbidden": [{ "department": of.department }], "everybody": { "messages": 50, "minutes": 60 },
             "limits": [{ "of": { "account": of.member.account.to_string() }, "limit": null }],
         }),
+        "change-footers" => json!({
+            "footers": [{ "name": "main", "text": "{company}", "place": "below", "letters": "both" }],
+            "in_force": "main", "departments": [{ "department": of.department }],
+        }),
+        "change-cards" => json!({ "cards": [{
+            "name": "main", "text": "{name}", "departments": [1], "published": true, "compulsory": false,
+        }] }),
+        "choose-card" => json!({ "card": null }),
         "change-route" => {
             json!({ "way": "smart-host", "host": "relay.example", "user": "me", "password": "a secret" })
         }

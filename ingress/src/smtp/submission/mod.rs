@@ -6,6 +6,7 @@
 //! account's, and how often the account may send outside, before it is accepted.
 
 mod destination;
+mod footers;
 mod from;
 mod groups;
 mod header;
@@ -16,9 +17,10 @@ mod outward;
 mod reach;
 mod sender;
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use pennypost_directory::{Account, Standing};
+use pennypost_directory::{Account, Dress, Standing};
 use pennypost_model::AccountKey;
 use tokio::time::Instant;
 
@@ -34,11 +36,13 @@ pub(crate) struct Member {
     checked: Instant,
     /// For how long his messages wait, and when that was asked.
     window: Option<(Instant, Option<Duration>)>,
+    /// What stands in his messages, and when that was asked.
+    dress: Option<(Instant, Arc<Dress>)>,
 }
 
 impl Member {
     pub fn new(standing: Standing) -> Member {
-        Member { standing, checked: Instant::now(), window: None }
+        Member { standing, checked: Instant::now(), window: None, dress: None }
     }
 
     pub const fn key(&self) -> AccountKey {

@@ -2,12 +2,13 @@
 
 use pennypost_admin::{
     AdminError, BadPoints, Conflict, Invalid, MailingProblem, NotSignedIn, ProviderError, RouteProblem,
-    SmsError, TableProblem, Why, say_row,
+    SmsError, TableProblem, Why, say_footer, say_row,
 };
 use pennypost_directory::rules::{RulesError, RulesFault};
 use pennypost_directory::{
-    BadFrequency, BadNameForm, DirectoryError, InvitationEnd, Kind as DirectoryKind, MAX_NAME_FORM,
-    NetworkError, NoFunction, NoSeat, PolicyError, SignInError, SignInRulesError,
+    BadFrequency, BadNameForm, DirectoryError, FooterFault, FooterProblem, InvitationEnd,
+    Kind as DirectoryKind, MAX_NAME_FORM, NetworkError, NoFunction, NoSeat, PolicyError, SignInError,
+    SignInRulesError,
 };
 use pennypost_passkeys::Refused;
 use pennypost_text::{Lang, Text};
@@ -114,6 +115,18 @@ fn route_refused(problem: RouteProblem) -> Refusal {
         RouteProblem::Login => at("/user"),
         RouteProblem::NoPassword => at("/password"),
         RouteProblem::Identity => at("/identity"),
+    }
+}
+
+/// What is wrong with a footer or a card, and where.
+fn footer_refused(problem: &FooterProblem) -> Refusal {
+    let [english, chinese] = [Lang::En, Lang::ZhCn].map(|lang| say_footer(&problem.fault, &Text::new(lang)));
+    let detail = both(english, chinese);
+    let kind = if problem.fault == FooterFault::Locked { Kind::OtherState } else { Kind::Invalid };
+    let refusal = Refusal::new(kind, detail.clone());
+    match problem.pointer.as_str() {
+        "" => refusal,
+        pointer => refusal.at(pointer.to_owned(), detail),
     }
 }
 
@@ -560,6 +573,7 @@ impl From<AdminError> for Refusal {
             ),
             AdminError::Mailing(problem) => mailing_refused(&problem),
             AdminError::Route(problem) => route_refused(problem),
+            AdminError::Footer(problem) => footer_refused(&problem),
             AdminError::File { name, error } => {
                 let said = |lang| error.message(&Text::new(lang), &name);
                 invalid(both(said(Lang::En), said(Lang::ZhCn)))

@@ -5,6 +5,7 @@ mod aliases;
 pub mod automatic;
 mod bulletins;
 mod business;
+mod cards;
 pub(crate) mod choices;
 mod clients;
 mod colleagues;
@@ -15,6 +16,7 @@ mod domain_records;
 mod domain_tls;
 mod domains;
 mod ending;
+mod footers;
 mod friends;
 mod grants;
 mod groups;
@@ -105,6 +107,8 @@ pub(crate) fn operations() -> impl Iterator<Item = &'static Operation> {
         life::OPERATIONS,
         limits::OPERATIONS,
         sending::OPERATIONS,
+        footers::OPERATIONS,
+        cards::OPERATIONS,
         routes::OPERATIONS,
         read_status::OPERATIONS,
         quarantine::OPERATIONS,
