@@ -2,6 +2,8 @@
 //! servers.
 
 mod came_back;
+mod copies;
+mod given;
 mod read;
 mod reported;
 
