@@ -340,7 +340,7 @@ async fn letters_go_where_their_readers_rules_say() {
 }
 
 /// Feature RUL-01: a rule on sending puts the writer's copy into his own folder, over SMTP in and IMAP out
-/// Feature RUL-03 (part): on sending: moved to an own folder, labelled, flagged; no copy to others
+/// Feature RUL-03 (part): on sending: moved to an own folder, labelled, flagged
 #[tokio::test(flavor = "multi_thread")]
 async fn copies_of_what_one_sends_go_where_ones_rules_say() {
     use pennypost_directory::MemberRules;

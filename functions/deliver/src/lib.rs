@@ -46,7 +46,9 @@ use pennypost_model::event::{
 };
 use pennypost_model::message::{BlobRef, StoredMessage, cut};
 use pennypost_model::scan::{HeldFor, Withheld};
-use pennypost_model::trace::{GROUP_REASON, Outcome as Journey, TraceRecipient, TraceRecord, TraceStep};
+use pennypost_model::trace::{
+    GROUP_REASON, Outcome as Journey, RECEIPT_REASON, TraceRecipient, TraceRecord, TraceStep,
+};
 use pennypost_model::{AccountId, AccountKey, EventId, TenantId, Timestamp};
 use pennypost_policy::scanning::{SPAM_REASON, VIRUS_REASON};
 use pennypost_ports::{Log, LogKind, LogRecord, NewObject, PortError, Wakeups, crash};
@@ -357,12 +359,22 @@ impl Deliver {
         for (index, letter) in letters {
             let (Some(blob), Some(summary)) = (blobs.get(index), summaries.get(index)) else { continue };
             let decided = &letter.decided;
+            let is_of_list = is_of_list(letter);
             for (recipient, decision) in decided.each() {
                 let event = decided.accepted.copy_id(recipient);
                 if has_copy(recipient, decision) && !found.contains_key(&(recipient.account, event)) {
                     let (index, blob, size) = (*index, *blob, letter.message.size);
-                    let delivery =
-                        Delivery { index, event, decided, recipient, decision, blob, size, summary };
+                    let delivery = Delivery {
+                        index,
+                        event,
+                        decided,
+                        recipient,
+                        decision,
+                        blob,
+                        size,
+                        summary,
+                        is_of_list,
+                    };
                     accounts.entry(recipient.account).or_default().push(delivery);
                 }
             }
@@ -520,6 +532,15 @@ fn copies(decided: &Decided) -> impl Iterator<Item = &Recipient> {
     copies.map(|(recipient, _)| recipient)
 }
 
+/// Has another list sent the letter to a group here, and says so? Each field of lists stands once in a letter (RFC 2369 section 4).
+fn is_of_list(letter: &Letter) -> bool {
+    let decided = &letter.decided;
+    let may_be = decided.sidecar.facts.automatic && copies(decided).any(|one| one.via == Via::Group);
+    let header = if may_be { compress::decompress_header(&letter.message).ok() } else { None };
+    let is_field = |name: &[u8]| name.get(..5).is_some_and(|name| name.eq_ignore_ascii_case(b"List-"));
+    header.is_some_and(|header| pennypost_mime::header_fields(&header).any(|(name, ..)| is_field(name)))
+}
+
 /// What is to lie in quarantine: for those who have not got the letter.
 fn kept<'a>(letter: &'a Letter, placed: &'a Found, now: Timestamp) -> impl Iterator<Item = HeldLetter> + 'a {
     let accepted = &letter.decided.accepted;
@@ -594,7 +615,18 @@ fn journey(letter: &Letter, placed: &Found) -> TraceStep {
             None => withheld(decision),
         },
     });
-    let recipients = recipients.chain(elsewhere(&letter.decided));
+    let mut recipients: Vec<TraceRecipient> = recipients.chain(elsewhere(&letter.decided)).collect();
+    let is_reader = |recipient: &Recipient| !matches!(recipient.via, Via::Outside | Via::Sent | Via::Drafts);
+    let mut readers = accepted
+        .recipients
+        .iter()
+        .zip(&mut recipients)
+        .filter(|(one, traced)| is_reader(one) && matches!(traced.outcome, Journey::Stored { .. }));
+    if let Some((_, first)) = readers.next()
+        && let Some(asker) = receipts::asker(letter)
+    {
+        first.reasons.push(format!("{RECEIPT_REASON}{asker}"));
+    }
     let peer = accepted.source.ip.map(|ip| ip.to_string()).unwrap_or_default();
     TraceStep::Delivered {
         accepted: accepted.time,
@@ -604,7 +636,7 @@ fn journey(letter: &Letter, placed: &Found) -> TraceStep {
         message_id: cut(facts.message_id.as_deref().unwrap_or_default(), 200).to_owned(),
         size: letter.message.size,
         auth: [accepted.auth.spf, accepted.auth.dkim, accepted.auth.dmarc],
-        recipients: recipients.collect(),
+        recipients,
     }
 }
 

@@ -5,17 +5,20 @@
 //! Message-ID and by what our Received field calls it, and has nothing speak against him (DMARC); of a colleague that colleague,
 //! signed in. It counts for whoever has sent that letter, and for an address to which he has written.
 //!
+//! A receipt of a member here whose consent was asked by the post office ([`RECEIPT_REASON`](pennypost_model::trace::RECEIPT_REASON)) is
+//! written by the post office itself, and believed; which letters ask is read of their headers, where their traces are written.
+//!
 //! What is no receipt costs nothing. A receipt costs one query of the log for each id that it names, three at most, and a write
 //! if it is news.
 
 use pennypost_journeys::Journey;
-use pennypost_mailstore::compress::decompress_begin;
+use pennypost_mailstore::compress::{decompress_begin, decompress_header};
 use pennypost_model::codec;
 use pennypost_model::event::{SourceKind, Verdict};
 use pennypost_model::message::cut;
 use pennypost_model::trace::{Outcome, TraceRecipient, TraceRecord, TraceStep, WasRead};
 use pennypost_ports::{LogKind, LogRecord};
-use pennypost_reports::{Receipt, is_receipt, receipt};
+use pennypost_reports::{Receipt, asks, is_receipt, receipt};
 use pennypost_runtime::Failure;
 
 use crate::came_back::{BEGIN, MESSAGE_ID, is_written_to, plain};
@@ -28,9 +31,27 @@ pub(crate) fn may_tell(letter: &Letter) -> bool {
         SourceKind::Smtp | SourceKind::Service { .. } => {
             accepted.reverse_path.is_empty() && accepted.auth.dmarc != Verdict::Fail
         }
+        // The post office writes no receipt but for a member who has agreed to it.
+        SourceKind::System => true,
         kind => kind.submission().is_some(),
     };
     is_believed && is_receipt(&letter.decided.sidecar.structure)
+}
+
+/// Who asks whoever gets the letter for a receipt. Not what programs and lists have sent, nor a receipt (RFC 8098 section 2), nor what
+/// nobody has.
+pub(crate) fn asker(letter: &Letter) -> Option<String> {
+    let (accepted, sidecar) = (&letter.decided.accepted, &letter.decided.sidecar);
+    if accepted.reverse_path.is_empty() || sidecar.facts.automatic || is_receipt(&sidecar.structure) {
+        return None;
+    }
+    match decompress_header(&letter.message) {
+        Ok(header) => asks(&header),
+        Err(error) => {
+            tracing::warn!(message = %accepted.id, %error, "whether a letter asks for a receipt can't be read");
+            None
+        }
+    }
 }
 
 /// What the receipt says that was not known, of an address to which whoever has sent the letter wrote himself.
@@ -39,6 +60,9 @@ fn news(letter: &Letter, told: &Receipt, sent: &Journey) -> Vec<WasRead> {
     let reader = accepted.source.kind.submission().map(|submission| submission.submitter.account);
     let is_readers = |recipient: &&TraceRecipient| match reader {
         Some(reader) => matches!(recipient.outcome, Outcome::Stored { .. }) && recipient.account == reader,
+        None if accepted.source.kind == SourceKind::System => {
+            matches!(recipient.outcome, Outcome::Stored { .. })
+        }
         None => is_written_to(recipient),
     };
     let is_named = |recipient: &&TraceRecipient| {

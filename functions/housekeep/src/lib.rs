@@ -24,6 +24,7 @@ mod garbage;
 mod hints;
 mod junk;
 mod mail;
+mod receipts;
 mod references;
 mod rules;
 #[cfg(test)]

@@ -13,8 +13,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use pennypost_admin::{
-    Copied, Copying, FoundLetter, LetterDeed, LettersDone, Mail, MailboxCount, NamedLetter, RulesRan,
-    RulesRun, RunPlace, SeenLetter, ToCopy,
+    Copied, Copying, FoundLetter, LetterDeed, LetterHead, LettersDone, Mail, MailboxCount, NamedLetter,
+    RulesRan, RulesRun, RunPlace, SeenLetter, ToCopy,
 };
 use pennypost_fold::{Draft, DraftError, Row, State, name};
 use pennypost_mailstore::{ChangeError, Incoming, Mailstore, Prepared, StoreError};
@@ -458,6 +458,18 @@ impl Mail for KeptMail {
 
     async fn put_into_junk(&self, account: AccountKey, letter: Rid) -> PortResult<bool> {
         crate::junk::put_into_junk(&self.store, account, letter).await.map_err(port_error)
+    }
+
+    async fn receipts(&self, account: AccountKey, letters: &[Rid]) -> PortResult<BTreeMap<Rid, bool>> {
+        crate::receipts::receipts(&self.store, account, letters).await.map_err(port_error)
+    }
+
+    async fn letter_head(&self, account: AccountKey, letter: Rid) -> PortResult<Option<LetterHead>> {
+        crate::receipts::head(&self.store, account, letter).await.map_err(port_error)
+    }
+
+    async fn note_receipt(&self, account: AccountKey, letter: Rid) -> PortResult<bool> {
+        crate::receipts::note(&self.store, account, letter).await.map_err(port_error)
     }
 
     async fn counts(&self, account: AccountKey) -> PortResult<Vec<MailboxCount>> {

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use pennypost_admin::{
-    Administration, By, Call, Copied, Copying, FoundLetter, LetterDeed, LettersDone, Mail, MailboxCount,
-    NamedLetter, NewBackup, RulesRan, RulesRun, RunPlace, SeenLetter, Task, TaskProblem, TaskState, ToCopy,
-    Worked,
+    Administration, By, Call, Copied, Copying, FoundLetter, LetterDeed, LetterHead, LettersDone, Mail,
+    MailboxCount, NamedLetter, NewBackup, RulesRan, RulesRun, RunPlace, SeenLetter, Task, TaskProblem,
+    TaskState, ToCopy, Worked,
 };
 use pennypost_backend_embedded::{Embedded, Options};
 use pennypost_directory::{BinCause, Directory, DirectoryError, Page};
@@ -365,6 +365,22 @@ impl Mail for Meddled {
 
     async fn put_into_junk(&self, account: AccountKey, letter: Rid) -> PortResult<bool> {
         self.mail.put_into_junk(account, letter).await
+    }
+
+    async fn receipts(
+        &self,
+        account: AccountKey,
+        letters: &[Rid],
+    ) -> PortResult<std::collections::BTreeMap<Rid, bool>> {
+        self.mail.receipts(account, letters).await
+    }
+
+    async fn letter_head(&self, account: AccountKey, letter: Rid) -> PortResult<Option<LetterHead>> {
+        self.mail.letter_head(account, letter).await
+    }
+
+    async fn note_receipt(&self, account: AccountKey, letter: Rid) -> PortResult<bool> {
+        self.mail.note_receipt(account, letter).await
     }
 
     async fn seen(

@@ -1,6 +1,6 @@
 //! What goes to members elsewhere of groups: for each an item of his own, since the reverse-path and what he leaves by are his.
 
-use pennypost_directory::{MailAddress, is_of_dead_address, list_id};
+use pennypost_directory::{MailAddress, is_of_dead_address, list_id, list_post};
 use pennypost_domains::Service;
 use pennypost_model::codec;
 use pennypost_model::event::GroupElsewhere;
@@ -40,8 +40,8 @@ impl ToFriend {
             list_id(&group),
             group.domain()
         );
-        if group.local().is_ascii() {
-            fields.push_str(&format!("List-Post: <mailto:{}@{}>\r\n", quoted(group.local()), group.domain()));
+        if let Some(post) = list_post(&group) {
+            fields.push_str(&format!("List-Post: {post}\r\n"));
         }
         if let Some(host) = pages {
             let leave = &self.leave;
@@ -52,19 +52,6 @@ impl ToFriend {
         }
         fields.into_bytes()
     }
-}
-
-/// As a local part stands in an address of the kind `mailto:` (RFC 6068 section 2).
-fn quoted(local: &str) -> String {
-    let mut quoted = String::with_capacity(local.len());
-    for byte in local.bytes() {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
-            quoted.push(char::from(byte));
-        } else {
-            quoted.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    quoted
 }
 
 impl SendRemote {

@@ -95,9 +95,9 @@ mod tests {
 
     use async_trait::async_trait;
     use pennypost_admin::{
-        Administration, Copied, Copying, FoundLetter, LetterDeed, LettersDone, Mail, MailboxCount,
-        NamedLetter, NewExport, NewLetterDeed, RulesRan, RulesRun, RunPlace, SeenLetter, Task, TaskProblem,
-        TaskState, ToCopy, Worked,
+        Administration, Copied, Copying, FoundLetter, LetterDeed, LetterHead, LettersDone, Mail,
+        MailboxCount, NamedLetter, NewExport, NewLetterDeed, RulesRan, RulesRun, RunPlace, SeenLetter, Task,
+        TaskProblem, TaskState, ToCopy, Worked,
     };
     use pennypost_directory::Page;
     use pennypost_fold::State;
@@ -301,6 +301,22 @@ mod tests {
 
         async fn put_into_junk(&self, account: AccountKey, letter: Rid) -> PortResult<bool> {
             self.mail.put_into_junk(account, letter).await
+        }
+
+        async fn receipts(
+            &self,
+            account: AccountKey,
+            letters: &[Rid],
+        ) -> PortResult<std::collections::BTreeMap<Rid, bool>> {
+            self.mail.receipts(account, letters).await
+        }
+
+        async fn letter_head(&self, account: AccountKey, letter: Rid) -> PortResult<Option<LetterHead>> {
+            self.mail.letter_head(account, letter).await
+        }
+
+        async fn note_receipt(&self, account: AccountKey, letter: Rid) -> PortResult<bool> {
+            self.mail.note_receipt(account, letter).await
         }
 
         async fn seen(

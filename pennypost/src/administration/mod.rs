@@ -160,6 +160,7 @@ fn refused(error: AdminError, text: &Text) -> Failed {
         AdminError::Conflict(Conflict::DomainLocked) => say!(text, "domain-locked"),
         AdminError::Conflict(Conflict::NotConfirmed) => say!(text, "not-confirmed"),
         AdminError::Conflict(Conflict::TaskOver) => say!(text, "task-over"),
+        AdminError::Conflict(Conflict::ReceiptAnswered) => say!(text, "receipt-answered"),
         AdminError::Conflict(Conflict::RulesRunning) => say!(text, "rules-running"),
         AdminError::Conflict(Conflict::LettersFull { letters, megabytes }) => {
             say!(text, "held-full", letters = letters, megabytes = megabytes)

@@ -2,7 +2,9 @@
 //! servers.
 
 mod came_back;
+mod copies;
 mod footers;
+mod given;
 mod read;
 mod reported;
 

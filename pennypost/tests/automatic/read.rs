@@ -39,11 +39,11 @@ impl Town {
     }
 
     /// Of the newest letter that Ann has sent, whether each recipient has read it.
-    async fn reads(&self) -> Vec<Option<ReadState>> {
+    pub(super) async fn reads(&self) -> Vec<Option<ReadState>> {
         self.own().await[0].recipients.iter().map(|one| one.read).collect()
     }
 
-    async fn begin(&self, wish: ReadStatusWish) {
+    pub(super) async fn begin(&self, wish: ReadStatusWish) {
         let (administration, call, tenant) =
             (self.office_administration(), Call::of_operator(), self.office.tenant);
         let seen = administration.read_status(&call, tenant).await.unwrap();
@@ -51,7 +51,7 @@ impl Town {
     }
 
     /// Says something to IMAP with the Inbox of somebody open.
-    async fn imap(&self, name: &str, command: &str) -> Vec<String> {
+    pub(super) async fn imap(&self, name: &str, command: &str) -> Vec<String> {
         let mut client = Client::connect(self.office.imap).await;
         client.say(&format!("a LOGIN {name}@t.test \"{PASSWORD}\""), "a OK").await;
         client.say("b SELECT INBOX", "b OK").await;

@@ -385,6 +385,10 @@ actions! {
     SpamReportRead "spam-report.read" Log Read Account Oneself All;
     /// Look at those that all members have.
     SpamReportList "spam-report.list" Log Read Tenant Nobody All;
+    /// Look at the letters of a member that ask for a read receipt.
+    ReceiptRead "receipt.read" Log Read Account Oneself All;
+    /// Give the sender of one's own letter a read receipt, or refuse it (SND-09).
+    ReceiptAnswer "receipt.answer" Members Write Account Oneself Owner;
     /// Look at letters of a member that go later, and at those that were to (SND-08).
     HeldRead "held.read" Log Read Account Oneself All;
     /// Take such a letter back, or let it go at another time, or now.

@@ -141,6 +141,9 @@ pub enum Conflict {
     /// A long operation that has ended.
     #[error("it has ended")]
     TaskOver,
+    /// A receipt of the letter was given, or refused, already.
+    #[error("a receipt of the letter was given, or refused, already")]
+    ReceiptAnswered,
     /// Rules are run on mail of the account already.
     #[error("rules are run on mail of the account already")]
     RulesRunning,

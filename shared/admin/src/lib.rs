@@ -170,8 +170,8 @@ pub use keys::{ApiKey, Holder, KeyId, MAX_KEYS, NewKey, NotAuthentic};
 pub use last_week::LastWeek;
 pub use limits::Names;
 pub use mail::{
-    Copied, Copying, FoundLetter, LettersDone, Mail, MailboxCount, RulesRan, RulesRun, RunPlace, SeenLetter,
-    ToCopy,
+    Copied, Copying, FoundLetter, LetterHead, LettersDone, Mail, MailboxCount, RulesRan, RulesRun, RunPlace,
+    SeenLetter, ToCopy,
 };
 pub use mail_reports::{HeardQuery, heard_reports_csv};
 pub use mailings::{MailingLetter, MailingProblem, NewBody, NewMailing, Preview};
@@ -230,7 +230,8 @@ pub use suppressed::{MAX_SUPPRESSED_AT_ONCE, suppressed_csv};
 pub use tags::senders_name;
 pub use tasks::{
     LetterDeed, MAX_LETTERS_AT_ONCE, NamedByUid, NamedLetter, NewBackup, NewExport, NewImport, NewLetterDeed,
-    NewRulesRun, Swept, Table, Task, TaskCounts, TaskKind, TaskProblem, TaskState, Worked,
+    NewRulesRun, ReceiptRequest, ReceiptState, Swept, Table, Task, TaskCounts, TaskKind, TaskProblem,
+    TaskState, Worked,
 };
 pub use tenants::TenantChange;
 pub use terms::{Acceptance, MAX_TERMS, Terms};

@@ -56,6 +56,17 @@ pub trait Mail: Send + Sync {
     /// Moves a letter into Junk, wherever it is; `false` if it is there already, or nowhere.
     async fn put_into_junk(&self, account: AccountKey, letter: Rid) -> PortResult<bool>;
 
+    /// Of which of these letters something was said to whoever asks for a receipt ($MDNSent, RFC 3503), of those that are in a mailbox: of a
+    /// letter, or of a copy of it. Perhaps as of a moment ago.
+    async fn receipts(&self, account: AccountKey, letters: &[Rid]) -> PortResult<BTreeMap<Rid, bool>>;
+
+    /// What a receipt of a letter gives back, which is read for that; `None` if it is in no mailbox any more.
+    async fn letter_head(&self, account: AccountKey, letter: Rid) -> PortResult<Option<LetterHead>>;
+
+    /// Notes of a letter, and of its copies, that something was said to whoever asks ($MDNSent); `false` if that was noted already, or it
+    /// is in no mailbox any more.
+    async fn note_receipt(&self, account: AccountKey, letter: Rid) -> PortResult<bool>;
+
     /// What the mailboxes of an account hold, in the order in which they were made.
     async fn counts(&self, account: AccountKey) -> PortResult<Vec<MailboxCount>>;
 
@@ -95,6 +106,19 @@ pub struct FoundLetter {
     pub rid: Rid,
     /// Who wrote it to whom about what, cut.
     pub card: Card,
+}
+
+/// The head of a letter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LetterHead {
+    /// What was added where it came in, and its header.
+    pub header: Vec<u8>,
+    /// Its subject.
+    pub subject: String,
+    /// Its Message-ID; empty: it has none.
+    pub message_id: String,
+    /// When it was written, as it says, or came.
+    pub sent: Timestamp,
 }
 
 /// Rules that are run on a folder.

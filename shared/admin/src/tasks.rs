@@ -16,6 +16,7 @@ mod commands;
 mod export;
 mod import;
 mod letters;
+mod receipts;
 mod rules;
 mod spam;
 mod work;
@@ -26,7 +27,7 @@ use std::time::Duration;
 use pennypost_directory::{DepartmentId, DirectoryError, Listed, MAX_PAGE, Page};
 use pennypost_model::codec::{Versioned, decode, encode};
 use pennypost_model::event::{Event, House, Stage};
-use pennypost_model::{AccountId, MailboxId, Rid, TaskId, TenantId, Timestamp};
+use pennypost_model::{AccountId, EventId, MailboxId, Rid, TaskId, TenantId, Timestamp};
 use pennypost_organisation::{Kind, READING, Rows};
 use pennypost_ports::{Consistency, ControlKey, Expected, Objects, Outgoing, PortError, Queue};
 use pennypost_text::{Lang, Text, say};
@@ -42,6 +43,7 @@ use crate::{AdminError, Administration, Conflict, Invalid};
 
 pub use backup::NewBackup;
 pub use letters::{LetterDeed, MAX_LETTERS_AT_ONCE, NamedLetter, NewLetterDeed};
+pub use receipts::{ReceiptRequest, ReceiptState};
 pub use rules::NewRulesRun;
 pub use spam::NamedByUid;
 pub use work::Worked;
@@ -155,6 +157,23 @@ pub enum TaskKind {
         /// Its author was put into the blacklist.
         refused: bool,
     },
+    /// Gives the sender of a letter the read receipt for which he asks, or says that he gets none (SND-09).
+    Receipt {
+        /// Who.
+        account: AccountId,
+        /// His address.
+        address: String,
+        /// The letter.
+        letter: EventId,
+        /// The same in the account.
+        rid: Rid,
+        /// Who asks.
+        asker: String,
+        /// The address at which the letter came, if it is the account's; else its own.
+        at: String,
+        /// He gets one.
+        gives: bool,
+    },
 }
 
 /// A kind of table.
@@ -199,6 +218,7 @@ impl TaskKind {
             TaskKind::Letters { deed: LetterDeed::Delete, .. } => "letters-deleted",
             TaskKind::Rules { .. } => "rules",
             TaskKind::Spam { .. } => "spam-report",
+            TaskKind::Receipt { .. } => "receipt",
         }
     }
 
@@ -215,7 +235,8 @@ impl TaskKind {
             TaskKind::Backup { address, .. }
             | TaskKind::Letters { address, .. }
             | TaskKind::Rules { address, .. }
-            | TaskKind::Spam { address, .. } => address,
+            | TaskKind::Spam { address, .. }
+            | TaskKind::Receipt { address, .. } => address,
         }
     }
 
@@ -225,7 +246,7 @@ impl TaskKind {
 
     /// Do members order it of their own mail?
     const fn is_of_members(&self) -> bool {
-        matches!(self, TaskKind::Rules { .. } | TaskKind::Spam { .. })
+        matches!(self, TaskKind::Rules { .. } | TaskKind::Spam { .. } | TaskKind::Receipt { .. })
     }
 
     /// What it is in the log of operations.
@@ -237,6 +258,7 @@ impl TaskKind {
             TaskKind::Letters { deed, .. } => deed.action(),
             TaskKind::Rules { .. } => Action::RulesRun,
             TaskKind::Spam { .. } => Action::SpamReport,
+            TaskKind::Receipt { .. } => Action::ReceiptAnswer,
         }
     }
 
@@ -256,6 +278,7 @@ impl TaskKind {
             (TaskKind::Letters { deed: LetterDeed::Delete, .. }, _) => &[Action::LetterDelete],
             (TaskKind::Rules { .. }, _) => &[Action::RulesRun],
             (TaskKind::Spam { .. }, _) => &[Action::SpamReport],
+            (TaskKind::Receipt { .. }, _) => &[Action::ReceiptAnswer],
         }
     }
 }
@@ -329,6 +352,8 @@ pub enum TaskProblem {
     NoLetters,
     /// The folder is not there any more.
     NoFolder,
+    /// No receipt goes to whoever asks for one.
+    NoReceipt,
 }
 
 impl TaskProblem {
@@ -352,6 +377,7 @@ impl TaskProblem {
             TaskProblem::NewerOrder => say!(text, "task-newer-order"),
             TaskProblem::NoLetters => say!(text, "task-no-letters"),
             TaskProblem::NoFolder => say!(text, "task-no-folder"),
+            TaskProblem::NoReceipt => say!(text, "task-no-receipt"),
             TaskProblem::NoRoom { needed, free } => {
                 say!(text, "task-no-room", needed = needed.to_string(), free = free.to_string())
             }
@@ -690,6 +716,7 @@ impl Administration {
         }
         rules::may_run(&kind, &newest, now)?;
         spam::may_report(&kind, &newest, now)?;
+        receipts::may_answer(&kind, &newest, now)?;
         // What the operator does to letters neither waits for the tenant's own tasks, nor keeps these waiting; nor do members.
         let is_like = |item: &Item| {
             item.kind.is_of_letters() == kind.is_of_letters()
@@ -702,7 +729,7 @@ impl Administration {
         let id = fresh_id(now, self.ids.random());
         let order = self.record_order(call, about).await?;
         // It never has files.
-        let is_swept = bytes.is_none() && matches!(kind, TaskKind::Spam { .. });
+        let is_swept = bytes.is_none() && matches!(kind, TaskKind::Spam { .. } | TaskKind::Receipt { .. });
         let item = Item {
             kind,
             has_groups,

@@ -211,6 +211,26 @@ pub fn list_id(group: &MailAddress) -> String {
     format!("<{name}.{}>", group.domain())
 }
 
+/// What `List-Post` says of a group (RFC 2369 section 3.4): nothing where its address has no place in a link.
+#[must_use]
+pub fn list_post(group: &MailAddress) -> Option<String> {
+    let local = group.local();
+    local.is_ascii().then(|| format!("<mailto:{}@{}>", quoted(local), group.domain()))
+}
+
+/// As a local part stands in an address of the kind `mailto:` (RFC 6068 section 2).
+fn quoted(local: &str) -> String {
+    let mut quoted = String::with_capacity(local.len());
+    for byte in local.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
+            quoted.push(char::from(byte));
+        } else {
+            quoted.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    quoted
+}
+
 /// Does a status (RFC 3463) say that an address takes nothing, or took nothing for days? Others speak of the letter, of the
 /// mailbox's room, or of whoever sends: 5.1.7 and 5.1.8 of his address, 5.7 of his standing.
 #[must_use]

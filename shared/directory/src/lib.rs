@@ -178,6 +178,7 @@ pub use forwarding::{
 };
 pub use friends::{
     FRIEND_INVITATION_LIFE, Friend, FriendStanding, Reach, Reached, ReportOf, is_of_dead_address, list_id,
+    list_post,
 };
 pub use group::{Group, MAX_GROUP_DEPTH, MAX_MEMBERS, MAX_OUTSIDE, Member};
 pub use group_rules::{Admission, GroupRules, MAX_GROUP_RULES, Senders, address_letters};

@@ -281,6 +281,10 @@ pub const GROUP_REASON: &str = "group:";
 /// What the reason of a recipient begins with to whom an account forwards the message, followed by its address.
 pub const FORWARD_REASON: &str = "forwarded-by:";
 
+/// What the reason of the first recipient here begins with where a letter asks for a read receipt (RFC 8098), followed by the address that
+/// asks. It stands once, for all who have got the letter.
+pub const RECEIPT_REASON: &str = "receipt-asked:";
+
 /// What happened for one recipient.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TraceRecipient {

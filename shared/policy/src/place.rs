@@ -104,7 +104,7 @@ pub fn place(
 /// said stands behind the version of the policy.
 ///
 /// What is asked about rules is also forwarded (RUL-06) and answered (RUL-07), as far as there are `outlets`; what a rule
-/// deletes is neither by the general settings.
+/// deletes is neither by the general settings. Of what a member sends his rules on sending give copies to others.
 #[must_use]
 pub fn place_screened(
     policy: &TenantPolicy,
@@ -168,7 +168,7 @@ pub fn place_screened(
         reasons.push(rule.to_owned());
         let decided = Decision { flags, ..decision(role, reasons) };
         if recipient.via == Via::Sent {
-            return by_rules_on_sending(personal, parsed, decided).into();
+            return by_rules_on_sending(personal, parsed, decided, outlets);
         }
         return by_rules(personal, parsed, recipient, decided, outlets);
     }
@@ -299,19 +299,29 @@ fn fired(applied: &Applied<'_>, personal: &Personal, parsed: &Parsed) -> Vec<Str
     told
 }
 
-/// Where the copy of a letter that a member has sent lies, as his own rules on sending say (RUL-01).
-fn by_rules_on_sending(personal: Option<&Personal>, parsed: &Parsed, mut decided: Decision) -> Decision {
-    let Some(personal) = personal else { return decided };
+/// Where the copy of a letter that a member has sent lies, and who else gets one, as his own rules on sending say (RUL-01, RUL-03).
+fn by_rules_on_sending(
+    personal: Option<&Personal>,
+    parsed: &Parsed,
+    mut decided: Decision,
+    outlets: Outlets,
+) -> Placed {
+    let Some(personal) = personal else { return decided.into() };
     if personal.unreadable {
         decided.reasons.push("member-rules:unreadable".to_owned());
-        return decided;
+        return decided.into();
     }
     if !personal.rules.has_sending() {
-        return decided;
+        return decided.into();
     }
     decided.reasons.push(format!("member-rules:{}", personal.version));
     let applied = personal.rules.apply_at(Moment::Send, &letter_of(parsed, &personal.own));
     decided.reasons.extend(fired(&applied, personal, parsed));
+    let (forwards, closed) = MemberRules::copied(&applied, personal, outlets);
+    if !forwards.is_empty() {
+        decided.reasons.push(format!("{FORWARDED_REASON}{}", forwards.len()));
+    }
+    decided.reasons.extend(closed.iter().map(|why| format!("{NOT_FORWARDED_REASON}{}", why.name())));
     decided.target = match applied.put {
         Some(Put::Folder(folder)) => Target::Mailbox(folder.id),
         Some(Put::Trash) => Target::Role(MailboxRole::Trash),
@@ -319,7 +329,7 @@ fn by_rules_on_sending(personal: Option<&Personal>, parsed: &Parsed, mut decided
     };
     decided.flags.system = decided.flags.system.union(applied.flags.system);
     decided.flags.keywords = applied.flags.keywords;
-    decided
+    Placed { forwards, ..Placed::from(decided) }
 }
 
 fn withheld_for(withheld: Withheld, mut reasons: Vec<String>) -> Decision {
@@ -649,6 +659,64 @@ mod tests {
         assert_eq!(copy.reasons.last().map(String::as_str), Some("member-rule:sent bills"));
         let other = place(&policy(), &message, &recipient(Via::Group), Some(&both));
         assert_eq!((other.target, other.flags.is_empty()), (Target::Role(MailboxRole::Inbox), true));
+    }
+
+    /// Feature RUL-03 (part): on sending copies go to others, by the rule alone
+    #[test]
+    fn copies_of_what_is_sent_go_to_whom_rules_on_sending_name() {
+        let address = |text: &str| MailAddress::parse(text).expect("an address");
+        let boss = Inside {
+            account: AccountKey { tenant: TenantId(1), account: AccountId(7) },
+            via: Via::Direct,
+            takes_outside: true,
+        };
+        let (all, far) = (address("all@example.com"), address("me@far.example"));
+        let said = personal(|personal| {
+            personal.rules.rules = vec![Rule {
+                name: "copies".to_owned(),
+                enabled: true,
+                moment: Moment::Send,
+                join: Join::All,
+                conditions: vec![Condition::Size { least: Some(1), below: None }],
+                actions: vec![RuleAction::Forward(vec![
+                    address("boss@example.com"),
+                    far.clone(),
+                    all.clone(),
+                ])],
+                stop: false,
+            }];
+            let forward = Some(AutoForward { enabled: true, to: vec![all.clone()], keep: false });
+            personal.rules.automatic = Some(Automatic { reply: None, forward });
+            personal.ways = [
+                (address("boss@example.com"), Way::Inside(boss)),
+                (far.clone(), Way::Closed(Closed::Unconfirmed)),
+                (all.clone(), Way::Inside(boss)),
+            ]
+            .into();
+        });
+        let submitter = Submitter {
+            account: recipient(Via::Sent).account,
+            address: "me@example.com".to_owned(),
+            protocol: "ESMTPSA".to_owned(),
+        };
+        let submission = Submission { submitter, bcc: String::new() };
+        let mut message = parsed("me@example.com", "hello", AuthResults::default());
+        message.accepted.source.kind = SourceKind::Submission(Box::new(submission));
+        message.accepted.body = Body::Spooled { object: String::new(), size: 7 };
+        let sent = super::place(&policy(), &message, &recipient(Via::Sent), Some(&said), OPEN);
+        assert_eq!(
+            sent.decision.target,
+            Target::Role(MailboxRole::Sent),
+            "what does not stay is what comes in"
+        );
+        let to: Vec<String> = sent.forwards.iter().map(|forward| forward.to.to_string()).collect();
+        assert_eq!(to, ["boss@example.com", "all@example.com"]);
+        for reason in ["forwarded:2", "not-forwarded:unconfirmed", "member-rule:copies"] {
+            assert!(sent.decision.reasons.contains(&reason.to_owned()), "{:?}", sent.decision.reasons);
+        }
+        let full = Outlets { room: false, ..OPEN };
+        let full = super::place(&policy(), &message, &recipient(Via::Sent), Some(&said), full);
+        assert!(full.forwards.is_empty());
     }
 
     #[test]

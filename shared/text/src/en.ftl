@@ -841,6 +841,7 @@ rules-asks = asks for
 rules-does = does
 rules-by = by
 rules-into = into
+receipt-answered = a receipt of the letter was given, or refused, already
 rules-running = rules are run on mail of the account already
 rules-run = { $looked } letters in { $folder } were looked at, { $changed } of them changed
 rules-run-later = rules are run on { $folder } by task { $id }
@@ -1122,6 +1123,7 @@ task-no-target = the account into which mail is to be copied is not there any mo
 task-no-account = the account is not there any more
 task-newer-order = a later order about these letters came first
 task-no-letters = nothing is left of these letters to which it could be done
+task-no-receipt = no receipt goes to whoever asks for it
 task-no-folder = the folder is not there any more
 task-no-source = the account whose mail is to be copied has left the recycle bin, or is being erased
 task-no-room = the account has room for { $free } bytes, and there are { $needed } to be copied
@@ -1273,6 +1275,10 @@ digest-no-links = To get one of these letters, release it in the administration 
 digest-junk-subject = { $count } new in Junk
 digest-junk-head = New in the folder Junk of { $address }, which POP3 does not fetch: { $count }. To read one of them, use webmail or a program with IMAP.
 digest-more = And { $more } more.
+receipt-subject = Read
+receipt-given =
+    { $who } says that your message was displayed: “{ $subject }”, of { $sent }. This was said on { $time }.
+    It does not mean that it was read to its end, or understood.
 report-failed-subject = Your message was not delivered
 report-delayed-subject = Your message is delayed
 report-failed = Your message could not be delivered to these addresses, and is not tried again:

@@ -771,6 +771,7 @@ rules-asks = 条件
 rules-does = 动作
 rules-by = 命中
 rules-into = 归入
+receipt-answered = 该邮件的阅读回执已发送或已拒绝
 rules-running = 该帐号正在对历史邮件执行规则
 rules-run = 已检查 { $folder } 中的 { $looked } 封邮件，其中 { $changed } 封有变动
 rules-run-later = 由任务 { $id } 对 { $folder } 执行规则
@@ -1044,6 +1045,7 @@ task-no-target = 接收备份的账号已不存在或已停用
 task-no-account = 该账号已不存在
 task-newer-order = 针对这些邮件的更新指令已先行处理
 task-no-letters = 这些邮件已无可处理的内容
+task-no-receipt = 无法向索要回执的地址发送回执
 task-no-folder = 该文件夹已不存在
 task-no-source = 待备份的账号已移出回收站，或正在被彻底删除
 task-no-room = 目标账号剩余 { $free } 字节，而待备份的邮件有 { $needed } 字节
@@ -1192,6 +1194,10 @@ digest-no-links = 如需其中的邮件，请在邮箱管理中放行，或联�
 digest-junk-subject = 垃圾邮件夹新增 { $count } 封
 digest-junk-head = { $address } 的垃圾邮件夹新增 { $count } 封邮件，POP3 不会收取它们。如需阅读，请使用网页邮箱或 IMAP 客户端。
 digest-more = 另有 { $more } 封。
+receipt-subject = 已读
+receipt-given =
+    { $who } 确认您的邮件“{ $subject }”（日期：{ $sent }）已打开显示，确认时间：{ $time }。
+    这并不表示邮件已被读完或理解。
 report-failed-subject = 您的邮件未能送达
 report-delayed-subject = 您的邮件延迟送达
 report-failed = 您的邮件无法送达以下地址，系统不再重试：

@@ -26,6 +26,7 @@ mod profile;
 mod providers;
 mod quarantine;
 mod read_status;
+mod receipts;
 mod receiving;
 mod recovery;
 mod routes;

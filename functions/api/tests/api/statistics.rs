@@ -268,6 +268,7 @@ async fn departments_and_tenants_see_their_own() {
     it.office.ask(&foreign, "GET", &inside, None).await.assert_problem(404, "not-found");
 }
 
+/// Feature RCV-18 (part): of a letter it is told over the API whether nothing proves who has written it, or DMARC has failed; members see it nowhere yet
 /// Feature LOG-04: single letters by period, kind, address, domain, subject and member, newest first, with what happened to each and nothing of what is in it; 180 days, or 90, as the plan says
 #[tokio::test(flavor = "multi_thread")]
 async fn letters_are_found_by_what_is_known_of_them() {
@@ -304,7 +305,9 @@ async fn letters_are_found_by_what_is_known_of_them() {
     );
     assert_eq!(one["delivery"]["auth"], json!({ "spf": "pass", "dkim": "none", "dmarc": "fail" }));
     assert_eq!(one["delivery"]["recipients"][0]["outcome"], json!("stored"));
+    assert_eq!(one["delivery"]["hint"], json!("dmarc-failed"));
     let one = it.get(&format!("/letters/{sent}")).await;
+    assert_eq!(one["delivery"]["hint"], Value::Null);
     assert_eq!(one["submitter"]["account"], json!(chief.account.to_string()));
     let outside = json!(["you@elsewhere.example"]);
     assert_eq!((&one["recipients"], &one["incidents"]), (&outside, &json!([])), "Sent is no recipient");

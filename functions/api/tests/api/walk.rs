@@ -84,6 +84,7 @@ fn body(route: &Route, of: &Tenant) -> Option<Value> {
         }] }),
         "try-member-rules" => json!({ "rules": null }),
         "run-member-rules" => json!({ "folder": "INBOX" }),
+        "answer-receipt-request" => json!({ "give": true }),
         "report-spam" | "refuse-sender" => json!({ "folder": "INBOX", "uid": 1 }),
         "change-member-rules-script" => json!("if true { addflag \"new\"; }"),
         "add-alias" => {
@@ -587,6 +588,9 @@ async fn everybody_does_what_the_table_says() {
                         // It is an export.
                         "read-rules-run",
                         "cancel-rules-run",
+                        // It asks for none.
+                        "read-receipt-request",
+                        "answer-receipt-request",
                     ]
                     .contains(&&*route.name);
                 let is_wrong = [

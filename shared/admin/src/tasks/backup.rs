@@ -244,7 +244,8 @@ impl Administration {
                 | TaskKind::Export { .. }
                 | TaskKind::Letters { .. }
                 | TaskKind::Rules { .. }
-                | TaskKind::Spam { .. } => None,
+                | TaskKind::Spam { .. }
+                | TaskKind::Receipt { .. } => None,
             }));
             let Some(next) = next else { return Ok(waiting) };
             page.after = Some(next);

@@ -106,6 +106,7 @@ impl Administration {
             TaskKind::Letters { .. } => self.do_to_letters(tenant, id, &item, until).await,
             TaskKind::Rules { .. } => Box::pin(self.run_rules(tenant, id, &item, until)).await,
             TaskKind::Spam { .. } => Box::pin(self.move_spam(tenant, id, &item, until)).await,
+            TaskKind::Receipt { .. } => Box::pin(self.say_receipt(tenant, id, &item, until)).await,
         };
         match worked {
             Err(AdminError::Directory(DirectoryError::NoDepartment(name))) => {
@@ -132,7 +133,7 @@ impl Administration {
         if let TaskKind::Rules { account, .. } = item.kind {
             return Ok(Administration::may_still_run_rules(&actor, AccountKey { tenant, account }));
         }
-        if let TaskKind::Spam { account, .. } = item.kind {
+        if let TaskKind::Spam { account, .. } | TaskKind::Receipt { account, .. } = item.kind {
             return Ok(Administration::may_still_report(&actor, AccountKey { tenant, account }));
         }
         if let TaskKind::Backup { from, to, .. } = item.kind {

@@ -340,6 +340,26 @@ impl MemberRules {
         let general = general.filter(|forward| forward.enabled && !applied.is_deleted());
         let general = general.into_iter().flat_map(|forward| &forward.to).map(|to| (to, true));
         let wanted = general.chain(applied.forwards.iter().map(|to| (*to, false)));
+        MemberRules::open(wanted, personal, (of_colleague, is_forged), outlets)
+    }
+
+    /// Who gets a copy of a letter that the member has sent himself, by his rules on sending, and why others don't. The general setting is about
+    /// what comes in.
+    pub(crate) fn copied(
+        applied: &Applied<'_>,
+        personal: &Personal,
+        outlets: Outlets,
+    ) -> (Vec<ForwardTo>, Vec<Closed>) {
+        MemberRules::open(applied.forwards.iter().map(|to| (*to, false)), personal, (true, false), outlets)
+    }
+
+    /// Of these addresses those to which a way is open, each once, and whether it is the general setting that names it.
+    fn open<'a>(
+        wanted: impl Iterator<Item = (&'a MailAddress, bool)>,
+        personal: &Personal,
+        (of_colleague, is_forged): (bool, bool),
+        outlets: Outlets,
+    ) -> (Vec<ForwardTo>, Vec<Closed>) {
         let (mut forwards, mut closed): (Vec<ForwardTo>, Vec<Closed>) = (Vec::new(), Vec::new());
         for (to, by_setting) in wanted {
             if forwards.iter().any(|known| known.to == *to) {

@@ -100,9 +100,9 @@ pub enum RulesFault {
     /// No such folder.
     #[error("there is no such folder")]
     Folder,
-    /// A letter that is sent is neither forwarded nor answered by a rule.
+    /// A letter that is sent is not answered by a rule.
     #[error(
-        "a rule on sending moves, deletes, labels or marks the copy in Sent, and neither forwards nor answers"
+        "a rule on sending moves, deletes, labels or marks the copy in Sent, or sends copies to others, and does not answer"
     )]
     OnSending,
     /// No such rule.
@@ -182,7 +182,8 @@ impl RulesFault {
             RulesFault::TwoPlaces => "一封邮件只能去一处：一条规则只能移动一次，或删除".to_owned(),
             RulesFault::Folder => "没有这个文件夹".to_owned(),
             RulesFault::OnSending => {
-                "发信规则只能移动、删除“已发送”中的副本，或为其加标签、作标记，不能转发或自动回复".to_owned()
+                "发信规则只能移动、删除“已发送”中的副本，为其加标签、作标记，或抄送他人，不能自动回复"
+                    .to_owned()
             }
             RulesFault::NoRule => "没有这条规则".to_owned(),
             RulesFault::NothingForOld => {
@@ -285,7 +286,7 @@ fn check_rule(rule: &Rule, at: &str) -> Result<(), RulesError> {
     }
     for (number, action) in rule.actions.iter().enumerate() {
         let at = format!("{at}/actions/{number}");
-        if rule.moment == Moment::Send && matches!(action, RuleAction::Reply(_) | RuleAction::Forward(_)) {
+        if rule.moment == Moment::Send && matches!(action, RuleAction::Reply(_)) {
             return Err(RulesFault::OnSending.at(at));
         }
         match action {

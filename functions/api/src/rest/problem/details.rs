@@ -560,6 +560,13 @@ impl From<AdminError> for Refusal {
             AdminError::Conflict(Conflict::TaskOver) => {
                 Refusal::new(Kind::OtherState, both("the task has ended", "该任务已结束"))
             }
+            AdminError::Conflict(Conflict::ReceiptAnswered) => Refusal::new(
+                Kind::OtherState,
+                both(
+                    "a receipt of the letter was given, or refused, already",
+                    "该邮件的阅读回执已发送或已拒绝",
+                ),
+            ),
             AdminError::Conflict(Conflict::RulesRunning) => Refusal::new(
                 Kind::OtherState,
                 both("rules are run on mail of the account already", "该帐号正在对历史邮件执行规则"),

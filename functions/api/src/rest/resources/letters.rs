@@ -102,6 +102,9 @@ pub(crate) struct LetterDelivery {
     peer: String,
     /// What authentication found.
     auth: LetterAuth,
+    /// Of what its reader is to be warned: `dmarc-failed` (its author's domain says that others have written it, or it was changed on its way),
+    /// `not-authenticated` (nothing proves who has written it). Null: of nothing; a member, or the post office itself, has written it, or it is proved.
+    hint: Option<&'static str>,
     /// What happened for each recipient within reach; of whoever handed it in the copy in Sent, too.
     recipients: Vec<LetterRecipient>,
 }
@@ -247,12 +250,25 @@ const fn verdict(verdict: Verdict) -> &'static str {
     }
 }
 
+/// Of what the reader of a letter is to be warned (RCV-18). What the post office has written has come from no peer.
+fn hint(delivery: &Delivery) -> Option<&'static str> {
+    let [.., dmarc] = delivery.auth;
+    if delivery.submitter.is_some() || delivery.peer.is_empty() {
+        return None;
+    }
+    if dmarc == Verdict::Fail {
+        return Some("dmarc-failed");
+    }
+    (!delivery.auth.contains(&Verdict::Pass)).then_some("not-authenticated")
+}
+
 fn show_delivery(delivery: &Delivery, letter: &Journey, now: Timestamp) -> LetterDelivery {
     let [spf, dkim, dmarc] = delivery.auth.map(verdict);
     LetterDelivery {
         time: delivery.time.rfc3339(),
         peer: delivery.peer.clone(),
         auth: LetterAuth { spf, dkim, dmarc },
+        hint: hint(delivery),
         recipients: delivery
             .recipients
             .iter()

@@ -46,6 +46,7 @@ pub(crate) mod providers;
 mod purchases;
 mod quarantine;
 mod read_status;
+mod receipts;
 pub mod receiving;
 pub(crate) mod recovery;
 pub(crate) mod requests;
@@ -117,6 +118,7 @@ pub(crate) fn operations() -> impl Iterator<Item = &'static Operation> {
         secretaries::OPERATIONS,
         receiving::OPERATIONS,
         rules_runs::OPERATIONS,
+        receipts::OPERATIONS,
         spam::OPERATIONS,
         held::OPERATIONS,
         mailings::OPERATIONS,

@@ -191,9 +191,9 @@ enum ActionDocument {
     /// With a flag.
     Flag,
     /// Forwarded to these addresses: 1 to 3, no groups of the organisation. One elsewhere gets nothing before its owner has agreed
-    /// (`forward-targets`), and nobody does unless the organisation lets the member forward.
+    /// (`forward-targets`), and nobody does unless the organisation lets the member forward. On sending: they get a copy.
     Forward(Vec<String>),
-    /// Answered with that, 1 to 400 characters: each sender once in seven days at most.
+    /// Answered with that, 1 to 400 characters: each sender once in seven days at most. Not on sending.
     Reply(String),
 }
 

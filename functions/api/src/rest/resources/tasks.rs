@@ -117,7 +117,7 @@ pub(crate) struct TaskProblem {
 pub(crate) struct Task {
     /// 16 hex digits.
     id: String,
-    /// `import`, `export`, `backup`, `rules`, `spam-report`, or what the operator does: `letters-hidden`, `letters-shown`, `letters-deleted`.
+    /// `import`, `export`, `backup`, `rules`, `spam-report`, `receipt`, or what the operator does: `letters-hidden`, `letters-shown`, `letters-deleted`.
     kind: String,
     /// The name of the file, what the table is of, or the address of the account.
     object: String,
