@@ -2,6 +2,7 @@
 //! servers.
 
 mod came_back;
+mod full_text;
 mod read;
 mod reported;
 
@@ -154,7 +155,11 @@ impl Town {
             for _ in 0..2 {
                 let handlers: [Arc<dyn Handler>; 4] = [
                     Arc::new(InboundParse::new(self.office.backend.objects(), self.office.backend.log())),
-                    Arc::new(PolicyFilter::new(Arc::new(self.office.directory.clone())).sending_out(true)),
+                    Arc::new(
+                        PolicyFilter::new(Arc::new(self.office.directory.clone()))
+                            .sending_out(true)
+                            .reading(self.office.backend.objects(), self.office.backend.log()),
+                    ),
                     Arc::new(
                         Deliver::new(self.office.store.clone(), self.office.backend.log())
                             .knowing(self.office.directory.clone()),
