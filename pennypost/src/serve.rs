@@ -372,6 +372,7 @@ fn pipeline(
         Arc::new(
             PolicyFilter::new(Arc::new(office.directory.clone()))
                 .sending_out(config.adapter.is_sending)
+                .reading(office.objects(), office.log())
                 .screening(screen(office, config)),
         ),
         Arc::new(deliver.keeping(quarantine(office)).waking(wakeups)),

@@ -651,6 +651,10 @@ fn withheld(decision: &Decision) -> Journey {
     match withheld {
         Withheld::Quarantined(held_for) => Journey::Quarantined { cause: named(held_for) },
         Withheld::Refused(held_for) => Journey::Refused { cause: named(held_for) },
+        // Delivery not authorised, message refused (RFC 3463 section 3.8).
+        Withheld::RefusedByRecipient => {
+            Journey::Refused { cause: "5.7.1 refused by the recipient".to_owned() }
+        }
         Withheld::Deleted(held_for) => {
             Journey::Refused { cause: format!("deleted, as the organisation says: {}", named(held_for)) }
         }

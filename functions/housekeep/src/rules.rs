@@ -1,7 +1,8 @@
 //! Rules of a member, run on letters that lie in one of his folders (RUL-04).
 //!
 //! The account is loaded once for some slices, each of which is one entry: rows as they are held anyway, and of a slice the
-//! facts of its letters, which are read only where a rule asks for them. Neighbours in one pack are read together.
+//! facts of its letters, which are read only where a rule asks for them. Neighbours in one pack are read together. A letter's text is taken
+//! out where a rule asks for it that nothing else has decided: what of the letter was not read with its facts is read then.
 //!
 //! If the process dies at any line: a slice is done or not; done again, it finds nothing to do.
 
@@ -9,11 +10,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use pennypost_admin::{RulesRan, RulesRun, RunPlace};
 use pennypost_fold::{Draft, DraftError, Row, State};
+use pennypost_mailstore::blobs::Message;
 use pennypost_mailstore::{ChangeError, Mailstore, StoreError};
 use pennypost_model::journal::Actor;
-use pennypost_model::message::{BlobRef, Facts};
+use pennypost_model::message::{BlobRef, Facts, Sidecar};
+use pennypost_model::structure::Structure;
 use pennypost_model::{FlagSet, MailboxId, MailboxRole, Uid, UidSet};
-use pennypost_policy::rules::{Condition, Letter, Put};
+use pennypost_policy::rules::{Applied, Condition, FullText, Letter, MAX_TEXT, Put};
 use pennypost_ports::Consistency;
 
 /// Letters of an entry.
@@ -29,6 +32,38 @@ struct Decided {
     /// Where letters go.
     moves: BTreeMap<MailboxId, Vec<Uid>>,
     damaged: u64,
+}
+
+/// What is looked at of a letter.
+#[derive(Default)]
+struct Looked {
+    facts: Facts,
+    /// Where its text is found, if a rule asks for texts.
+    letter: Option<(Message, Structure)>,
+}
+
+/// Where rules put a letter.
+enum Folder {
+    That(MailboxId),
+    Trash,
+}
+
+/// What rules say of a letter.
+struct Asked {
+    flags: FlagSet,
+    folder: Option<Folder>,
+}
+
+impl Asked {
+    fn of(applied: &Applied<'_>) -> Asked {
+        let folder = match &applied.put {
+            Some(Put::Folder(folder)) => Some(Folder::That(folder.id)),
+            Some(Put::Trash) => Some(Folder::Trash),
+            // Whoever wrote it long ago has it as delivered.
+            Some(Put::Refused(_)) | None => None,
+        };
+        Asked { flags: applied.flags.clone(), folder }
+    }
 }
 
 /// Runs rules on some letters behind a place.
@@ -81,9 +116,15 @@ async fn decide(
 ) -> Result<Decided, StoreError> {
     let mut decided = Decided::default();
     let trash = state.mailbox_with_role(MailboxRole::Trash).map_or(MailboxId::TRASH, |mailbox| mailbox.id);
-    for (row, facts) in rows.iter().zip(facts(store, run, rows).await) {
-        let facts = match facts {
-            Ok(facts) => facts,
+    for (row, looked) in rows.iter().zip(look(store, run, rows).await) {
+        let asked = match looked {
+            Ok(Looked { facts, letter }) => ask(run, row, &facts, letter).await,
+            Err(error) => Err(error),
+        };
+        let (flags, to) = match asked {
+            Ok(Asked { flags, folder: Some(Folder::That(id)) }) => (flags, Some(id)),
+            Ok(Asked { flags, folder: Some(Folder::Trash) }) => (flags, Some(trash)),
+            Ok(Asked { flags, folder: None }) => (flags, None),
             Err(error) if error.is_temporary() => return Err(error),
             Err(error) => {
                 tracing::error!(account = %run.account, uid = %row.uid, %error, "rules can't look at a letter");
@@ -91,19 +132,12 @@ async fn decide(
                 continue;
             }
         };
-        let letter = Letter { time: row.internal_date, size: row.size, facts: &facts, own: &run.own };
-        let applied = run.rules.apply(&letter);
-        if !applied.flags.is_empty() {
-            match decided.marks.iter_mut().find(|(flags, _)| *flags == applied.flags) {
+        if !flags.is_empty() {
+            match decided.marks.iter_mut().find(|(known, _)| *known == flags) {
                 Some((_, uids)) => uids.push(row.uid),
-                None => decided.marks.push((applied.flags, vec![row.uid])),
+                None => decided.marks.push((flags, vec![row.uid])),
             }
         }
-        let to = match applied.put {
-            Some(Put::Folder(folder)) => Some(folder.id),
-            Some(Put::Trash) => Some(trash),
-            None => None,
-        };
         if let Some(to) = to {
             decided.moves.entry(to).or_default().push(row.uid);
         }
@@ -111,23 +145,48 @@ async fn decide(
     Ok(decided)
 }
 
+/// What rules say of a letter.
+async fn ask(
+    run: &RulesRun,
+    row: &Row,
+    facts: &Facts,
+    letter: Option<(Message, Structure)>,
+) -> Result<Asked, StoreError> {
+    let own = &run.own;
+    let without = Letter { time: row.internal_date, size: row.size, facts, own, text: None };
+    let applied = run.rules.apply(&without);
+    let Some((message, structure)) = letter.filter(|_| applied.wants_text) else {
+        return Ok(Asked::of(&applied));
+    };
+    let raw = message.whole().await?;
+    let text = FullText::of(&pennypost_mime::decode_text(&structure, &raw, MAX_TEXT));
+    Ok(Asked::of(&run.rules.apply(&Letter { text: Some(&text), ..without })))
+}
+
 /// What rules ask of letters.
-async fn facts(store: &Mailstore, run: &RulesRun, rows: &[Row]) -> Vec<Result<Facts, StoreError>> {
+async fn look(store: &Mailstore, run: &RulesRun, rows: &[Row]) -> Vec<Result<Looked, StoreError>> {
     let is_of_row = |condition: &Condition| {
         matches!(condition, Condition::Size { .. } | Condition::Time { .. } | Condition::Hours { .. })
     };
     if run.rules.rules.iter().flat_map(|rule| &rule.conditions).all(is_of_row) {
-        return rows.iter().map(|_| Ok(Facts::default())).collect();
+        return rows.iter().map(|_| Ok(Looked::default())).collect();
     }
     let blobs: Vec<BlobRef> = rows.iter().map(|row| row.blob).collect();
-    let mut facts = Vec::with_capacity(rows.len());
+    let asks_for_text = run.rules.asks_for_text();
+    let mut looked = Vec::with_capacity(rows.len());
     for message in store.open_many(run.account.tenant, &blobs).await {
-        facts.push(match message {
-            Ok(message) => message.sidecar().await.map(|sidecar| sidecar.facts),
+        looked.push(match message {
+            Ok(message) => {
+                let sidecar = message.sidecar().await;
+                sidecar.map(|Sidecar { facts, structure, .. }| {
+                    let letter = asks_for_text.then_some((message, structure));
+                    Looked { facts, letter }
+                })
+            }
             Err(error) => Err(error),
         });
     }
-    facts
+    looked
 }
 
 /// Does it in one entry; the account after it, and how many letters were changed. What is gone from the folder meanwhile is left, and

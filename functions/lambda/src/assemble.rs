@@ -89,10 +89,11 @@ fn handler(
         Stage::PolicyFilter => {
             let (objects, scanners) = (ports.objects()?, environment.scanner.scanners());
             let quarantine = Quarantine::new(Arc::clone(&control), Arc::clone(&objects));
+            let (spool, traces) = (Arc::clone(&objects), Arc::clone(&log));
             let screen = Screen::new(scanners, quarantine, objects, log, Arc::clone(&clock));
             let directory = Directory::new(control, clock, ids);
             let filter = PolicyFilter::new(Arc::new(directory)).sending_out(environment.is_sending);
-            Arc::new(filter.screening(screen))
+            Arc::new(filter.screening(screen).reading(spool, traces))
         }
         Stage::Deliver => {
             let quarantine = Quarantine::new(Arc::clone(&control), ports.objects()?);

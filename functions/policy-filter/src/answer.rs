@@ -19,10 +19,10 @@ const SUBJECT: usize = 200;
 /// Bytes of the Message-ID that is answered; of a longer one nothing is said (RFC 5322 section 2.1.1).
 const MESSAGE_ID: usize = 900;
 
-/// The id of an account's answer to a letter: the same however often its event comes.
-fn answer_id(message: EventId, account: AccountKey) -> EventId {
+/// The id of what an account says to a letter: the same however often its event comes.
+pub(crate) fn id_of(what: &str, message: EventId, account: AccountKey) -> EventId {
     let mut hash = Sha256::new();
-    hash.update(b"answer");
+    hash.update(what);
     hash.update(message.to_bytes());
     hash.update(account.to_string());
     let random = hash.finalize().iter().take(10).fold(0_u128, |number, byte| number << 8 | u128::from(*byte));
@@ -90,7 +90,7 @@ pub(crate) async fn answer(
     (writer, to): (&MailAddress, Recipient),
     reply: &Reply,
 ) -> Option<Accepted> {
-    let id = answer_id(parsed.accepted.id, account);
+    let id = id_of("answer", parsed.accepted.id, account);
     let raw = message(parsed, from, writer, reply, id).into_bytes();
     let stored = match compressed(raw).await {
         Ok(stored) => stored,

@@ -10,6 +10,9 @@
 //! here is asked for its rules in turn, so that two who forward to each other end where they began; what goes to other servers
 //! goes with the letter's own recipients there.
 //!
+//! The text of a letter is taken out of its bytes where a rule asks for it that nothing else has decided (RUL-02): of those in the event, or
+//! of the spooled ones. Whoever has certainly sent a letter that a rule refuses (RUL-03) is told by a report; otherwise it is deleted.
+//!
 //! Invariants: nothing is written but who was answered, and with which letter, and that a letter waits, so an event may be handled any
 //! number of times and answers have the same ids; the reasons name the version of the policy that decided. A policy, and rules, may be up
 //! to [`FRESH`] old. If they cannot be read, nothing is
@@ -19,7 +22,9 @@
 
 mod answer;
 mod handler;
+mod refusal;
 mod screen;
+mod text;
 
 pub use screen::Screen;
 
@@ -37,11 +42,12 @@ use pennypost_model::event::{Accepted, Decided, Forward, Parsed, Recipient, Sour
 use pennypost_model::message::cut;
 use pennypost_model::trace::FORWARD_REASON;
 use pennypost_model::{AccountKey, EventId, TenantId, Timestamp, codec};
-use pennypost_policy::rules::{MAX_LETTER_FORWARDS, Outlets, Reply, are_related};
-use pennypost_policy::{Personal, Placed, ScanPolicy, TenantPolicy, place_screened};
-use pennypost_ports::Consistency;
+use pennypost_policy::rules::{FullText, MAX_LETTER_FORWARDS, Outlets, Reply, are_related};
+use pennypost_policy::{Personal, Placed, ScanPolicy, TenantPolicy, place_letter};
+use pennypost_ports::{Consistency, Log, Objects};
 
 use crate::screen::Screened;
+use crate::text::{Spool, text_of};
 
 /// How old a remembered policy may be.
 pub const FRESH: Duration = Duration::from_secs(10);
@@ -278,6 +284,7 @@ pub struct PolicyFilter {
     policies: Memory<TenantId, Policies>,
     members: Memory<AccountKey, Personal>,
     screen: Option<Screen>,
+    spool: Option<Spool>,
     sends_out: bool,
 }
 
@@ -356,13 +363,19 @@ impl PolicyFilter {
     pub fn new(source: Arc<dyn PolicySource>) -> PolicyFilter {
         let policies = Memory::of(MAX_REMEMBERED, |_| 1);
         let members = Memory::of(MAX_RULES, weight_of);
-        PolicyFilter { source, policies, members, sends_out: false, screen: None }
+        PolicyFilter { source, policies, members, sends_out: false, screen: None, spool: None }
     }
 
     /// As it is, but scanners are asked before anything is placed.
     #[must_use]
     pub fn screening(self, screen: Option<Screen>) -> PolicyFilter {
         PolicyFilter { screen, ..self }
+    }
+
+    /// As it is, and it reads the text of letters that are too large for their events, where rules ask for it.
+    #[must_use]
+    pub fn reading(self, objects: Arc<dyn Objects>, log: Arc<dyn Log>) -> PolicyFilter {
+        PolicyFilter { spool: Some(Spool::new(objects, log)), ..self }
     }
 
     pub(crate) const fn screens(&self) -> bool {
@@ -401,6 +414,7 @@ impl PolicyFilter {
         let mut getting = Getting::of(&parsed.accepted);
         let age = self.source.now().0.saturating_sub(parsed.accepted.time.0);
         let (mut decisions, mut answers) = (Vec::with_capacity(getting.own), Vec::new());
+        let mut text: Option<FullText> = None;
         while let Some(recipient) = getting.recipients.get(decisions.len()).cloned() {
             let forwarded_by = decisions.len().checked_sub(getting.own);
             let personal = match may_have(&&recipient) {
@@ -412,7 +426,18 @@ impl PolicyFilter {
             let outlets = Outlets { outside: self.sends_out, room: getting.has_room(), late: age > TRIED };
             let screening = screened.of(recipient.account, recipient.via);
             let said = (personal.as_deref(), screening.as_ref());
-            let mut placed = place_screened(policy, &parsed, &recipient, said, outlets);
+            let mut placed = place_letter(policy, (&parsed, text.as_ref()), &recipient, said, outlets);
+            if placed.wants_text {
+                // Once for a letter, however many ask for it.
+                let text = text.insert(text_of(&parsed, self.spool.as_ref()).await?);
+                placed = place_letter(policy, (&parsed, Some(&*text)), &recipient, said, outlets);
+            }
+            if let Some(said) = placed.refusal.take() {
+                match self.refusal(&parsed, &recipient, forwarded_by.is_some(), &said).await? {
+                    Ok(report) => answers.extend(report),
+                    Err(why) => placed.not_refused(why),
+                }
+            }
             if let Some(by) = forwarded_by.and_then(|number| getting.forwarded_by.get(number)) {
                 placed.decision.reasons.push(format!("{FORWARD_REASON}{}", cut(by, NAME)));
             }
@@ -494,6 +519,47 @@ impl PolicyFilter {
             Answering::Before => (None, Some(ANSWERED_BEFORE_REASON.to_owned())),
             Answering::Full => (None, Some(ANSWERED_MANY_REASON.to_owned())),
         })
+    }
+
+    /// What a letter's sender is told of a recipient who refuses it, if he wants to hear of failures; or why he can't be told.
+    async fn refusal(
+        &self,
+        parsed: &Parsed,
+        recipient: &Recipient,
+        is_forwarded: bool,
+        said: &str,
+    ) -> Result<Result<Option<Accepted>, &'static str>, FilterError> {
+        let (accepted, account) = (&parsed.accepted, recipient.account);
+        if is_forwarded {
+            // He has not written to whoever gets it by a colleague's word.
+            return Ok(Err("forwarded"));
+        }
+        let to = match accepted.source.kind.submission() {
+            Some(submission) => {
+                let submitter = &submission.submitter;
+                let wishes = accepted.source.kind.wishes();
+                if wishes.is_some_and(|wishes| !wishes.notify(&recipient.address).failure) {
+                    return Ok(Ok(None));
+                }
+                let (account, address) = (submitter.account, submitter.address.clone());
+                Some(Recipient { account, address, via: Via::Direct })
+            }
+            None => {
+                let writer = MailAddress::parse(&accepted.reverse_path).ok().filter(MailAddress::is_dot_atom);
+                let Some(writer) = writer else { return Ok(Err("no-sender")) };
+                match self.source.answered(account, &writer).await {
+                    // What is damaged, maybe of somebody else, holds up no mail.
+                    Err(error) if !error.is_temporary() => {
+                        tracing::error!(%account, message = %accepted.id, %error, "who is refused can't be read");
+                        None
+                    }
+                    found => found.map_err(|cause| FilterError::Answer { account, cause })?,
+                }
+            }
+        };
+        let Some(to) = to else { return Ok(Err("nobody")) };
+        let report = refusal::refusal(parsed, recipient, to, said).await;
+        Ok(report.map(Some).ok_or("not-made"))
     }
 
     async fn policies(&self, tenant: TenantId) -> Result<Arc<Policies>, FilterError> {
@@ -871,6 +937,51 @@ mod tests {
         let filtered = filter.filtered(letter, Instant::now()).await.expect("decided");
         assert!(filtered.answers.is_empty());
         assert!(filtered.decided.decisions[0].reasons.contains(&ANSWERED_BEFORE_REASON.to_owned()));
+    }
+
+    /// The text of a letter is taken out of it where a rule asks for it, of the spool where it lies there.
+    #[tokio::test]
+    async fn a_text_is_read_where_rules_ask_for_it() {
+        use pennypost_backend_embedded::{Embedded, Options};
+        use pennypost_mailstore::compress::compress;
+        use pennypost_policy::rules::{Condition, Join, Moment, Rule, RuleAction, Words};
+        let conditions = |size: u64| {
+            let words = Words { join: Join::Any, words: vec!["secret".to_owned()] };
+            vec![Condition::FullText(words), Condition::Size { least: Some(size), below: None }]
+        };
+        let asking = |size| {
+            let mut personal = Personal { version: 1, ..Personal::default() };
+            personal.rules.rules = vec![Rule {
+                name: "text".to_owned(),
+                enabled: true,
+                moment: Moment::Receive,
+                join: Join::All,
+                conditions: conditions(size),
+                actions: vec![RuleAction::Delete],
+                stop: false,
+            }];
+            Arc::new(Told { rules: Some(personal), ..Told::default() })
+        };
+        let dir = tempfile::tempdir().expect("a folder");
+        let backend = Embedded::open(dir.path(), &Options::server()).expect("opens");
+        let raw = b"Subject: x\r\n\r\nThe Secret.\r\n";
+        let stored = compress(raw).expect("compresses");
+        let mut letter = fine(TenantId(1));
+        letter.sidecar.structure = pennypost_mime::parse(raw).0;
+        letter.accepted.body = Body::Inline(stored.clone());
+        let (trash, inbox) = (Target::Role(MailboxRole::Trash), Target::Role(MailboxRole::Inbox));
+        let filter = PolicyFilter::new(asking(1));
+        assert_eq!(targets(&filter.handle(letter.clone()).await.expect("decided")), [trash]);
+        let object = format!("{}/spool/x", TenantId(1));
+        backend.objects().put_unique(&object, codec::encode(&stored).into()).await.expect("put");
+        letter.accepted.body = Body::Spooled { object, size: raw.len() as u64 };
+        assert!(filter.handle(letter.clone()).await.expect_err("it can't be read").is_temporary());
+        let reading = |asking: Arc<Told>| PolicyFilter::new(asking).reading(backend.objects(), backend.log());
+        assert_eq!(targets(&reading(asking(1)).handle(letter.clone()).await.expect("decided")), [trash]);
+        // What is decided without it is not read, and what is gone can't be.
+        letter.accepted.body = Body::Spooled { object: format!("{}/spool/y", TenantId(1)), size: 7 };
+        assert_eq!(targets(&reading(asking(8)).handle(letter.clone()).await.expect("decided")), [inbox]);
+        assert!(!reading(asking(1)).handle(letter).await.expect_err("it is gone").is_temporary());
     }
 
     #[tokio::test]

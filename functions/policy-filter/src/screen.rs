@@ -17,20 +17,19 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use pennypost_mailstore::compress::decompress;
 use pennypost_model::event::{Accepted, Body, Parsed, SourceKind, Via};
-use pennypost_model::message::{StoredMessage, cut};
+use pennypost_model::message::cut;
 use pennypost_model::scan::{Finding, HeldFor, ScanReport, Scanned};
 use pennypost_model::trace::{Outcome, TraceRecord, TraceStep};
 use pennypost_model::{AccountKey, EventId, TenantId, codec};
 use pennypost_policy::{ScanPolicy, Screening, Unanswered};
 use pennypost_ports::{
-    Clock, Log, LogKind, LogQuery, LogRecord, Objects, PortError, ScanError, ScanLetter, Scanner, ScansFor,
+    Clock, Log, LogKind, LogQuery, LogRecord, Objects, ScanError, ScanLetter, Scanner, ScansFor,
 };
 use pennypost_quarantine::{Quarantine, Standing, Standings};
-use pennypost_runtime::was_delivered;
 use tokio::sync::Semaphore;
 
+use crate::text::bytes_of;
 use crate::{FilterError, Memory, PolicySource};
 
 /// Letters that are with scanners at once: as many as clamd looks at, if nothing is said to it.
@@ -153,7 +152,7 @@ fn without_field(fields: &str) -> String {
     kept
 }
 
-fn broken(error: &(impl std::fmt::Display + ?Sized), temporary: bool) -> FilterError {
+pub(crate) fn broken(error: &(impl std::fmt::Display + ?Sized), temporary: bool) -> FilterError {
     FilterError::Unread { cause: error.to_string(), temporary }
 }
 
@@ -316,24 +315,7 @@ impl Screen {
 
     /// The bytes of a letter; `None` if they are gone because it has been delivered: then this is a late repetition.
     async fn raw(&self, accepted: &Accepted) -> Result<Option<Vec<u8>>, FilterError> {
-        let unpacked = |message: &StoredMessage| decompress(message).map_err(|error| broken(&error, false));
-        let object = match &accepted.body {
-            Body::Inline(message) => return unpacked(message).map(Some),
-            Body::Spooled { object, .. } => object,
-        };
-        let bytes = match self.objects.get(object).await {
-            Ok((bytes, _)) => bytes,
-            Err(PortError::NotFound { .. }) => {
-                let delivered = was_delivered(&*self.log, accepted.tenant, accepted.id).await;
-                return match delivered.map_err(|failure| broken(&failure.cause, failure.temporary))? {
-                    true => Ok(None),
-                    false => Err(broken("its bytes are gone", false)),
-                };
-            }
-            Err(error) => return Err(broken(&error, error.is_temporary())),
-        };
-        let message: StoredMessage = codec::decode(&bytes).map_err(|error| broken(&error, false))?;
-        unpacked(&message).map(Some)
+        bytes_of(accepted, Some((&*self.objects, &*self.log))).await
     }
 
     async fn ask(

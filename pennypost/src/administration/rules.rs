@@ -515,7 +515,11 @@ fn check(tried: &[Tried], text: &Text, output: &mut Output<'_>) -> Result<(), Fa
     let row = |tried: &Tried| {
         let letter = &tried.letter;
         let by: Vec<&str> = tried.list.into_iter().chain(tried.fired.iter().map(String::as_str)).collect();
-        let folder = tried.folder.clone().unwrap_or_else(|| "INBOX".to_owned());
+        let folder = match &tried.folder {
+            None if tried.refused => say!(text, "rules-refused"),
+            None => "INBOX".to_owned(),
+            Some(folder) => folder.clone(),
+        };
         let cells = vec![
             time(letter.time),
             clean(&letter.card.from.address),
@@ -527,7 +531,7 @@ fn check(tried: &[Tried], text: &Text, output: &mut Output<'_>) -> Result<(), Fa
             "mailbox": letter.mailbox, "uid": letter.uid.0, "time": letter.time.rfc3339(), "size": letter.size,
             "from": letter.card.from.address, "subject": letter.card.subject, "list": tried.list,
             "rules": tried.fired, "folder": tried.folder, "labels": tried.labels, "read": tried.read,
-            "flagged": tried.flagged, "partly": tried.partly,
+            "flagged": tried.flagged, "refused": tried.refused, "partly": tried.partly,
         });
         (cells, document)
     };

@@ -119,7 +119,9 @@ impl RunArgs {
         let key = office.account(&self.member, text).await?.key;
         let (administration, failed) = (office.administration(), |error| refused(error, text));
         let seen = administration.member_rules(&OPERATOR, key).await.map_err(failed)?;
-        let is_sent = |action: &RuleAction| matches!(action, RuleAction::Forward(_) | RuleAction::Reply(_));
+        let is_sent = |action: &RuleAction| {
+            matches!(action, RuleAction::Forward(_) | RuleAction::Reply(_) | RuleAction::Refuse(_))
+        };
         let sends = seen.rules.rules.iter().flat_map(|rule| &rule.actions).any(is_sent);
         let new = NewRulesRun { account: key, folder: self.folder.clone(), rules: self.rules.clone() };
         let id = administration.order_rules_run(&OPERATOR, new, None).await.map_err(failed)?.id;
@@ -206,16 +208,56 @@ mod tests {
         let again = run(&it, &format!("import {address} {}", file(&it, "again.sieve", &exported))).await;
         assert_eq!(again.expect("imported"), said);
         // Nothing is half taken, and all that is wrong is told with its place.
-        let bad = "if true { discard; }\nif header :is \"from\" \"x\" { reject \"no\"; }";
+        let bad = "if true { discard; }\nif header :is \"from\" \"x\" { notify \"no\"; }";
         let refused = run(&it, &format!("import {address} {}", file(&it, "bad.sieve", bad))).await;
         let refused = refused.expect_err("refused");
-        assert!(refused.contains("line 2, column 11") && refused.contains("reject"), "{refused}");
+        assert!(refused.contains("line 2, column 11") && refused.contains("notify"), "{refused}");
         let nowhere = "if true {\n fileinto \"Nowhere\"; }";
         let refused = run(&it, &format!("import {address} {}", file(&it, "nowhere.sieve", nowhere))).await;
         let refused = refused.expect_err("refused");
         assert!(refused.contains("line 2, column 11") && refused.contains("no such folder"), "{refused}");
         let listed = run(&it, &format!("show {address}")).await.expect("shown");
         assert_eq!(listed[0]["rules"], said[0]["rules"]);
+    }
+
+    /// Feature RUL-02: the full text is looked into on old mail, too; a trial, which reads no letters, says that it saw a part
+    #[tokio::test(flavor = "multi_thread")]
+    async fn rules_on_texts_are_said_tried_and_run() {
+        let it = test_office::office().await;
+        let address = it.account.address.to_string();
+        let bills = it.mailbox("Bills").await;
+        let letter = |subject: &str, text: &str| {
+            format!(
+                "From: Shop <shop@shop.example>\r\nTo: {address}\r\nSubject: {subject}\r\nMIME-Version: 1.0\r\n\
+                 Content-Type: text/html; charset=utf-8\r\n\r\n<style>secret</style><p>{text}</p>\r\n"
+            )
+            .into_bytes()
+        };
+        it.store(MailboxId::INBOX, &letter("one", "the <b>SECRET</b>\r\nplan"), &[]).await;
+        it.store(MailboxId::INBOX, &letter("two", "hello"), &[]).await;
+        it.store(MailboxId::INBOX, &letter("The secret plan", "hello"), &[]).await;
+        it.store(MailboxId::INBOX, &letter("four", &format!("{} secret plan", "x ".repeat(200_000))), &[])
+            .await;
+        let script = "require [\"body\", \"fileinto\", \"reject\"];\n# rule:[No]\nif header :contains \"from\" \"shop\" { reject \"No.\"; }\n\
+            # rule:[Text]\nif anyof (header :contains \"subject\" \"secret plan\", body :text :contains \"secret plan\") { fileinto \"Bills\"; }\n";
+        let said = run(&it, &format!("import {address} {}", file(&it, "text.sieve", script))).await;
+        let said = said.expect("imported");
+        let words = json!({ "full-text": { "words": ["secret plan"], "match": "any" } });
+        assert_eq!(said[0]["rules"][1]["conditions"], json!([words]));
+        assert_eq!(said[0]["rules"][0]["actions"], json!([{ "refuse": "No." }]));
+        let tried = run(&it, &format!("check {address}")).await.expect("tried");
+        for one in &tried {
+            // The subject is a part of the text.
+            let is_told = one["subject"] == json!("The secret plan");
+            assert_eq!((&one["partly"], &one["refused"]), (&json!(!is_told), &json!(true)), "{one}");
+        }
+        assert_eq!(tried.len(), 4);
+        let ran = run(&it, &format!("run {address} INBOX")).await.expect("run");
+        // Beyond the first 256 KB nobody looks, and nothing of old mail is refused.
+        assert_eq!((&ran[0]["looked_at"], &ran[0]["changed"]), (&json!(4), &json!(2)));
+        let after = state(&it).await;
+        let rows = |id| after.mailbox(id).expect("a folder").rows.len();
+        assert_eq!((rows(MailboxId::INBOX), rows(bills)), (2, 2));
     }
 
     /// Feature RUL-04 (part): rules are run on the mail of a folder by a command: moved, deleted, labelled, marked; neither forwarded nor answered

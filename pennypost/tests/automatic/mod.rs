@@ -4,6 +4,7 @@
 mod came_back;
 mod copies;
 mod footers;
+mod full_text;
 mod given;
 mod read;
 mod reported;
@@ -162,7 +163,11 @@ impl Town {
             for _ in 0..2 {
                 let handlers: [Arc<dyn Handler>; 4] = [
                     Arc::new(InboundParse::new(self.office.backend.objects(), self.office.backend.log())),
-                    Arc::new(PolicyFilter::new(Arc::new(self.office.directory.clone())).sending_out(true)),
+                    Arc::new(
+                        PolicyFilter::new(Arc::new(self.office.directory.clone()))
+                            .sending_out(true)
+                            .reading(self.office.backend.objects(), self.office.backend.log()),
+                    ),
                     Arc::new(
                         Deliver::new(self.office.store.clone(), self.office.backend.log())
                             .knowing(self.office.directory.clone()),

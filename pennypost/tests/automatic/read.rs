@@ -33,7 +33,7 @@ impl Town {
             .reading(backend.log())
     }
 
-    async fn own(&self) -> Vec<OwnLetter> {
+    pub(super) async fn own(&self) -> Vec<OwnLetter> {
         let ann = self.key("ann").await;
         self.office_administration().own_letters(&Call::of_operator(), ann, None, None, 50).await.unwrap().0
     }

@@ -62,7 +62,9 @@ pub struct Tried {
     pub read: bool,
     /// With a flag.
     pub flagged: bool,
-    /// Only some of its recipients, or not all of its subject, could be looked at; or a rule asks whether it was for the member,
+    /// It goes nowhere, and its sender is told, if he has certainly sent it; otherwise into Trash.
+    pub refused: bool,
+    /// Only some of its recipients, or not all of its subject, or not its text, could be looked at; or a rule asks whether it was for the member,
     /// and it names none of his addresses: it may have come to another one of them, such as one of an alias domain.
     pub partly: bool,
 }
@@ -256,14 +258,14 @@ fn tried(seen: &SeenRules, letter: SeenLetter, own: &[MailAddress]) -> Tried {
     } else {
         (None, None)
     };
-    let asked = Letter { time: letter.time, size: letter.size, facts: &facts, own };
+    let asked = Letter { time: letter.time, size: letter.size, facts: &facts, own, text: None };
     let applied = applied.unwrap_or_else(|| rules.apply(&asked));
     let folder = match (&applied.put, list) {
         (_, Some("blacklist")) => Some("Junk".to_owned()),
         (Some(Put::Folder(folder)), _) if seen.gone.contains(&folder.id) => None,
         (Some(Put::Folder(folder)), _) => Some(folder.name.clone()),
         (Some(Put::Trash), _) => Some("Trash".to_owned()),
-        (None, _) => None,
+        (Some(Put::Refused(_)) | None, _) => None,
     };
     let is_own = |address: &MailAddress| {
         own.contains(address) || own.iter().any(|one| address.without_tag().as_ref() == Some(one))
@@ -271,6 +273,7 @@ fn tried(seen: &SeenRules, letter: SeenLetter, own: &[MailAddress]) -> Tried {
     let for_own = card.to.iter().filter_map(|to| MailAddress::parse(&to.address).ok()).any(|to| is_own(&to));
     let partly = card.to_count as usize > card.to.len()
         || card.subject.len() >= CUT_SUBJECT
+        || applied.wants_text
         || (!for_own && rules.asks_for_own_addresses());
     Tried {
         list,
@@ -279,6 +282,7 @@ fn tried(seen: &SeenRules, letter: SeenLetter, own: &[MailAddress]) -> Tried {
         labels: applied.flags.keywords.iter().map(|label| label.as_str().to_owned()).collect(),
         read: applied.flags.system.contains(SystemFlags::SEEN),
         flagged: applied.flags.system.contains(SystemFlags::FLAGGED),
+        refused: matches!(applied.put, Some(Put::Refused(_))),
         partly,
         letter,
     }

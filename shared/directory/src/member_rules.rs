@@ -154,7 +154,7 @@ impl Directory {
         };
         let targets: BTreeSet<MailAddress> = rules.open_forwards().cloned().collect();
         let mut personal = Personal { version, rules, own, ..Personal::default() };
-        if (!targets.is_empty() || personal.rules.has_replies())
+        if (!targets.is_empty() || personal.rules.has_replies() || personal.rules.has_refusals())
             && let Some(account) = self.account(key).await?
         {
             // What is damaged holds up no mail here, either: it stays, and is neither forwarded nor answered.

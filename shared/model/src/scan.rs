@@ -118,6 +118,8 @@ pub enum Withheld {
     Refused(HeldFor),
     /// It is thrown away, as the organisation has said.
     Deleted(HeldFor),
+    /// The recipient's own rules refuse it, and its sender is told: others get it all the same.
+    RefusedByRecipient,
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ pub mod tenant;
 
 pub use accept::{Acceptance, accept, submit, whitelists};
 pub use address::{AddressError, DomainName, MailAddress};
-pub use place::{DRAFT_REASON, Placed, SENT_REASON, SYSTEM_REASON, place, place_screened};
+pub use place::{DRAFT_REASON, Placed, SENT_REASON, SYSTEM_REASON, place, place_letter, place_screened};
 pub use rules::{MemberRules, Personal};
 pub use scanning::{BadPoints, ScanPolicy, Screening, Unanswered, VirusAction};
 pub use score::{Score, score};

@@ -12,7 +12,8 @@ use pennypost_model::{FlagSet, MailboxRole, SystemFlags};
 use crate::accept::senders;
 use crate::address::MailAddress;
 use crate::rules::{
-    Applied, Asking, ForwardTo, Letter, MemberRules, Moment, Outlets, Personal, Put, Reply, may_align,
+    Applied, Asking, ForwardTo, FullText, Letter, MemberRules, Moment, Outlets, Personal, Put, Reply,
+    may_align,
 };
 use crate::scanning::{Screening, TOLD_REASON, Word};
 use crate::score::score;
@@ -37,6 +38,11 @@ pub const FORWARDED_REASON: &str = "forwarded:";
 /// What the reason begins with that says why it is not forwarded to others.
 pub const NOT_FORWARDED_REASON: &str = "not-forwarded:";
 
+/// The reason that the recipient's rules refuse it.
+pub const REFUSED_REASON: &str = "refused";
+/// What the reason begins with that says why it is deleted instead of refused.
+pub const NOT_REFUSED_REASON: &str = "not-refused:";
+
 /// What becomes of a letter for one of its recipients.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Placed {
@@ -48,11 +54,27 @@ pub struct Placed {
     pub stays: Option<(Target, FlagSet)>,
     /// What it is answered with, if its writer may be answered and was not answered of late.
     pub reply: Option<Reply>,
+    /// It is refused, and this is what its sender is told. Who can't tell him says so by [`Placed::not_refused`].
+    pub refusal: Option<String>,
+    /// A rule asks for the letter's text, which was not there: it is to be placed again with that.
+    pub wants_text: bool,
+}
+
+impl Placed {
+    /// Deletes it instead of refusing it: nothing is withheld of which nobody hears.
+    pub fn not_refused(&mut self, why: &str) {
+        let Decision { target, reasons, .. } = &mut self.decision;
+        *target = Target::Role(MailboxRole::Trash);
+        reasons.retain(|reason| reason != REFUSED_REASON);
+        reasons.push(format!("{NOT_REFUSED_REASON}{why}"));
+        self.refusal = None;
+    }
 }
 
 impl From<Decision> for Placed {
     fn from(decision: Decision) -> Placed {
-        Placed { decision, forwards: Vec::new(), stays: None, reply: None }
+        let (forwards, stays, reply) = (Vec::new(), None, None);
+        Placed { decision, forwards, stays, reply, refusal: None, wants_text: false }
     }
 }
 
@@ -75,6 +97,18 @@ pub fn place(
     outlets: Outlets,
 ) -> Placed {
     place_screened(policy, parsed, recipient, (personal, None), outlets)
+}
+
+/// As [`place_letter`], where no text was taken out of the letter.
+#[must_use]
+pub fn place_screened(
+    policy: &TenantPolicy,
+    parsed: &Parsed,
+    recipient: &Recipient,
+    said: (Option<&Personal>, Option<&Screening<'_>>),
+    outlets: Outlets,
+) -> Placed {
+    place_letter(policy, (parsed, None), recipient, said, outlets)
 }
 
 /// Decides where the copy of `recipient` goes, in this order; the first rule that fires wins. Before all of them, but for what the system made, comes what
@@ -104,11 +138,14 @@ pub fn place(
 /// said stands behind the version of the policy.
 ///
 /// What is asked about rules is also forwarded (RUL-06) and answered (RUL-07), as far as there are `outlets`; what a rule
-/// deletes is neither by the general settings. Of what a member sends his rules on sending give copies to others.
+/// deletes is neither by the general settings, and what a rule refuses is neither at all. Of what a member sends his rules on
+/// sending give copies to others.
+///
+/// The letter's text is given if it has been taken out of it; whether it is wanted stands in what is decided without.
 #[must_use]
-pub fn place_screened(
+pub fn place_letter(
     policy: &TenantPolicy,
-    parsed: &Parsed,
+    (parsed, text): (&Parsed, Option<&FullText>),
     recipient: &Recipient,
     (personal, screening): (Option<&Personal>, Option<&Screening<'_>>),
     outlets: Outlets,
@@ -168,9 +205,9 @@ pub fn place_screened(
         reasons.push(rule.to_owned());
         let decided = Decision { flags, ..decision(role, reasons) };
         if recipient.via == Via::Sent {
-            return by_rules_on_sending(personal, parsed, decided, outlets);
+            return by_rules_on_sending(personal, (parsed, text), decided, outlets);
         }
-        return by_rules(personal, parsed, recipient, decided, outlets);
+        return by_rules(personal, (parsed, text), recipient, decided, outlets);
     }
     let is_released = screening.is_some_and(|screening| screening.released);
     let on_spam = screening.map_or(Word::None, Screening::word_on_spam);
@@ -208,13 +245,13 @@ pub fn place_screened(
         (MailboxRole::Inbox, "default")
     };
     reasons.push(format!("rule:{rule}"));
-    by_rules(personal, parsed, recipient, decision(role, reasons), outlets)
+    by_rules(personal, (parsed, text), recipient, decision(role, reasons), outlets)
 }
 
 /// The decision as the recipient's own rules change it.
 fn by_rules(
     personal: Option<&Personal>,
-    parsed: &Parsed,
+    (parsed, text): (&Parsed, Option<&FullText>),
     recipient: &Recipient,
     mut decided: Decision,
     outlets: Outlets,
@@ -233,8 +270,11 @@ fn by_rules(
         own.extend(MailAddress::parse(&recipient.address));
     }
     let accepted = &parsed.accepted;
-    let letter = letter_of(parsed, &own);
-    let applied = personal.rules.apply(&letter);
+    let letter = Letter { text, ..letter_of(parsed, &own) };
+    let mut applied = personal.rules.apply(&letter);
+    if matches!(applied.put, Some(Put::Refused(_))) {
+        applied.forwards.clear();
+    }
     decided.reasons.extend(fired(&applied, personal, parsed));
     let of_colleague = accepted.source.kind.submission().is_some();
     // As it goes out its reverse-path is the account's domain's, and other servers would take it for ours.
@@ -255,13 +295,29 @@ fn by_rules(
     decided.reasons.extend(closed.iter().map(|why| format!("{NOT_FORWARDED_REASON}{}", why.name())));
     let asking =
         Asking { letter: &letter, reverse_path: &accepted.reverse_path, auth: &accepted.auth, of_colleague };
-    let is_deleted = applied.put == Some(Put::Trash) && applied.reply.is_none();
-    let reply = if is_deleted { None } else { personal.rules.replies(&applied, asking) };
+    let is_unanswered = match applied.put {
+        Some(Put::Refused(_)) => true,
+        Some(Put::Trash) => applied.reply.is_none(),
+        Some(Put::Folder(_)) | None => false,
+    };
+    let reply = if is_unanswered { None } else { personal.rules.replies(&applied, asking) };
     let mut flags = applied.flags.clone();
-    let mut stays = None;
+    let (mut stays, mut refusal) = (None, None);
+    let wants_text = applied.wants_text;
     decided.target = match applied.put {
         Some(Put::Folder(folder)) => Target::Mailbox(folder.id),
         Some(Put::Trash) => Target::Role(MailboxRole::Trash),
+        Some(Put::Refused(text)) => match cannot_refuse(personal, recipient, asking, outlets) {
+            None => {
+                refusal = Some(text.to_owned());
+                decided.reasons.push(REFUSED_REASON.to_owned());
+                Target::Withheld(Withheld::RefusedByRecipient)
+            }
+            Some(why) => {
+                decided.reasons.push(format!("{NOT_REFUSED_REASON}{why}"));
+                Target::Role(MailboxRole::Trash)
+            }
+        },
         // What does not stay in the account can be had back from Trash for a while.
         None if by_setting && personal.rules.forwards_away() => {
             stays = Some((decided.target, applied.flags));
@@ -270,7 +326,35 @@ fn by_rules(
         }
         None => decided.target,
     };
-    Placed { decision: Decision { flags, ..decided }, forwards, stays, reply }
+    Placed { decision: Decision { flags, ..decided }, forwards, stays, reply, refusal, wants_text }
+}
+
+/// Why a letter is not refused (RFC 5429), and deleted instead: it was accepted long ago, so that only who has certainly sent it is told,
+/// and who is told of nothing would take it for delivered.
+fn cannot_refuse(
+    personal: &Personal,
+    recipient: &Recipient,
+    asking: Asking<'_>,
+    outlets: Outlets,
+) -> Option<&'static str> {
+    // The others behind a group's address have it.
+    if !matches!(recipient.via, Via::Direct | Via::Alias) {
+        Some("group")
+    } else if asking.reverse_path.is_empty() {
+        Some("no-sender")
+    } else if asking.of_colleague {
+        None
+    } else if !asking.is_proved() {
+        Some("unproved")
+    } else if !outlets.outside {
+        Some("not-sent")
+    } else if outlets.late {
+        Some("late")
+    } else if !personal.answers_outside {
+        Some("kept-inside")
+    } else {
+        None
+    }
 }
 
 /// The letter as rules ask about it.
@@ -279,7 +363,7 @@ fn letter_of<'a>(parsed: &'a Parsed, own: &'a [MailAddress]) -> Letter<'a> {
         Body::Inline(message) => message.size,
         Body::Spooled { size, .. } => *size,
     };
-    Letter { time: parsed.accepted.time, size, facts: &parsed.sidecar.facts, own }
+    Letter { time: parsed.accepted.time, size, facts: &parsed.sidecar.facts, own, text: None }
 }
 
 /// The rules that held, as the trace tells them.
@@ -302,7 +386,7 @@ fn fired(applied: &Applied<'_>, personal: &Personal, parsed: &Parsed) -> Vec<Str
 /// Where the copy of a letter that a member has sent lies, and who else gets one, as his own rules on sending say (RUL-01, RUL-03).
 fn by_rules_on_sending(
     personal: Option<&Personal>,
-    parsed: &Parsed,
+    (parsed, text): (&Parsed, Option<&FullText>),
     mut decided: Decision,
     outlets: Outlets,
 ) -> Placed {
@@ -315,7 +399,8 @@ fn by_rules_on_sending(
         return decided.into();
     }
     decided.reasons.push(format!("member-rules:{}", personal.version));
-    let applied = personal.rules.apply_at(Moment::Send, &letter_of(parsed, &personal.own));
+    let letter = Letter { text, ..letter_of(parsed, &personal.own) };
+    let applied = personal.rules.apply_at(Moment::Send, &letter);
     decided.reasons.extend(fired(&applied, personal, parsed));
     let (forwards, closed) = MemberRules::copied(&applied, personal, outlets);
     if !forwards.is_empty() {
@@ -325,11 +410,12 @@ fn by_rules_on_sending(
     decided.target = match applied.put {
         Some(Put::Folder(folder)) => Target::Mailbox(folder.id),
         Some(Put::Trash) => Target::Role(MailboxRole::Trash),
-        None => decided.target,
+        // Nobody refuses what he sends himself.
+        Some(Put::Refused(_)) | None => decided.target,
     };
     decided.flags.system = decided.flags.system.union(applied.flags.system);
     decided.flags.keywords = applied.flags.keywords;
-    Placed { forwards, ..Placed::from(decided) }
+    Placed { forwards, wants_text: applied.wants_text, ..Placed::from(decided) }
 }
 
 fn withheld_for(withheld: Withheld, mut reasons: Vec<String>) -> Decision {
@@ -337,6 +423,7 @@ fn withheld_for(withheld: Withheld, mut reasons: Vec<String>) -> Decision {
         Withheld::Quarantined(_) => "quarantine",
         Withheld::Refused(_) => "refused",
         Withheld::Deleted(_) => "deleted",
+        Withheld::RefusedByRecipient => "refused-by-recipient",
     };
     reasons.push(format!("rule:{rule}"));
     Decision { target: Target::Withheld(withheld), flags: FlagSet::default(), reasons }
@@ -717,6 +804,74 @@ mod tests {
         let full = Outlets { room: false, ..OPEN };
         let full = super::place(&policy(), &message, &recipient(Via::Sent), Some(&said), full);
         assert!(full.forwards.is_empty());
+    }
+
+    /// Feature RUL-03 (part): refused where the sender is certain, otherwise deleted, and neither forwarded nor answered
+    #[test]
+    fn letters_are_refused_whose_senders_are_certain() {
+        use crate::rules::Words;
+        let refused = personal(|personal| {
+            personal.answers_outside = true;
+            personal.rules.rules = vec![Rule {
+                name: "no".to_owned(),
+                enabled: true,
+                moment: Moment::Receive,
+                join: Join::All,
+                conditions: vec![Condition::Subject(Words {
+                    join: Join::Any,
+                    words: vec!["bill".to_owned()],
+                })],
+                actions: vec![RuleAction::Refuse("No bills.".to_owned())],
+                stop: false,
+            }];
+            let to = vec![MailAddress::parse("other@example.com").expect("an address")];
+            let forward = Some(AutoForward { enabled: true, to, keep: true });
+            personal.rules.automatic = Some(Automatic { reply: None, forward });
+        });
+        let inside = personal(|personal| {
+            *personal = Personal { answers_outside: false, ..refused.clone() };
+        });
+        let fine = AuthResults { spf: Verdict::Pass, ..AuthResults::default() };
+        let by_author = AuthResults { dmarc: Verdict::Pass, ..AuthResults::default() };
+        let other = Outlets { outside: false, ..OPEN };
+        let late = Outlets { late: true, ..OPEN };
+        for (said, auth, via, outlets, why) in [
+            (&refused, &fine, Via::Direct, OPEN, None),
+            (&refused, &by_author, Via::Alias, OPEN, None),
+            (&refused, &fine, Via::Group, OPEN, Some("group")),
+            (&refused, &AuthResults::default(), Via::Direct, OPEN, Some("unproved")),
+            (&refused, &fine, Via::Direct, other, Some("not-sent")),
+            (&refused, &fine, Via::Direct, late, Some("late")),
+            (&inside, &fine, Via::Direct, OPEN, Some("kept-inside")),
+        ] {
+            let message = parsed("a@any.example", "Your bill", auth.clone());
+            let mut placed = super::place(&policy(), &message, &recipient(via), Some(said), outlets);
+            assert!(
+                placed.forwards.is_empty()
+                    && !placed.decision.reasons.iter().any(|one| one.starts_with("forw"))
+            );
+            let last = placed.decision.reasons.last().cloned().unwrap_or_default();
+            let trash = Target::Role(MailboxRole::Trash);
+            match why {
+                None => {
+                    assert_eq!(placed.decision.target, Target::Withheld(Withheld::RefusedByRecipient));
+                    assert_eq!(
+                        (placed.refusal.as_deref(), last.as_str()),
+                        (Some("No bills."), REFUSED_REASON)
+                    );
+                    placed.not_refused("nobody");
+                    assert_eq!((placed.decision.target, placed.refusal), (trash, None));
+                    assert!(!placed.decision.reasons.contains(&REFUSED_REASON.to_owned()));
+                }
+                Some(why) => {
+                    assert_eq!((placed.decision.target, placed.refusal), (trash, None), "{why}");
+                    assert_eq!(last, format!("{NOT_REFUSED_REASON}{why}"));
+                }
+            }
+        }
+        let message = parsed("a@any.example", "hello", fine);
+        let placed = super::place(&policy(), &message, &recipient(Via::Direct), Some(&refused), OPEN);
+        assert_eq!(placed.decision.target, Target::Role(MailboxRole::Inbox));
     }
 
     #[test]

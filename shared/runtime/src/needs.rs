@@ -407,7 +407,7 @@ pub const PARSE: Needs = Needs {
 };
 
 /// policy-filter: reads policies and rules, notes who is answered, and sends answers the way of all mail; where there are scanners reads what
-/// was decided about letters in quarantine, and spooled letters, and notes in the log which letters wait for scanners. Spools what grew too
+/// was decided about letters in quarantine, and spooled letters, as it does where rules ask for their text, and notes in the log which letters wait for scanners. Spools what grew too
 /// large for the next queue. What goes to other servers it sends to whoever brings it there.
 pub const FILTER: Needs = Needs {
     control: Access::ReadWrite,

@@ -1,5 +1,5 @@
 # Feature RUL-04 (part): rules are run on old mail beside a session of IMAP, which sees it; nothing is forwarded or answered
-# Feature RUL-01: rules are exported as a script that Pigeonhole (RFC 5228) compiles and carries out alike
+# Feature RUL-01: rules are exported as a script that Pigeonhole (RFC 5228) compiles and carries out alike, with texts (RFC 5173) and refusals (RFC 5429)
 """A member's rules as Debian's Pigeonhole understands them: the script is compiled, and asked about letters."""
 
 import json
@@ -35,6 +35,11 @@ RULES = {
             "enabled": False,
             "conditions": ["to-me", {"hours": {"from": "22:00", "until": "06:00", "zone": "Asia/Shanghai"}}],
             "actions": ["delete"],
+        },
+        {
+            "name": "Text",
+            "conditions": [{"full-text": {"words": ["settlement", "机密"]}}, {"full-text": {"words": ["one", "two"], "match": "all"}}],
+            "actions": [{"refuse": "Not here.\n不收"}],
         },
         {
             "name": "Gone",
@@ -82,6 +87,9 @@ def exported(context: Context) -> None:
     assert "INBOX" in done and "flagged" not in done.lower(), done
     done = asked(folder, script, "gone", letter("a@any.example", "b@any.example", "It is gone"))
     assert "bob@far.example" in done and "Trash" in done, done
+    text = letter("a@any.example", "b@any.example", "One").replace(b"hello", b"The Settlement,\r\nand two")
+    done = asked(folder, script, "text", text)
+    assert "reject" in done and "Not here." in done and "INBOX" not in done, done
 
     # And it comes back as what it was.
     before = json.loads(context.office.run_ok("rules", "show", member.address))

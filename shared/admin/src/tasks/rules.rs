@@ -3,7 +3,7 @@
 //! The order keeps the rules as they are then, as the file of the task, so that all letters of the folder are asked by the same
 //! ones. Each step looks at some letters, in the order of their UIDs, up to the last that was there at the first step: what comes
 //! meanwhile was asked when it came. A step that is done again finds no more to do: what it has moved is gone from the folder, and flags
-//! are there. Nothing is forwarded or answered: whoever wrote the letter long ago expects nothing of it any more.
+//! are there. Nothing is forwarded, answered or refused: whoever wrote the letter long ago expects nothing of it any more.
 
 use pennypost_directory::rules::{MAX_RULES, Moment, Rule, RuleAction, RulesError, RulesFault};
 use pennypost_directory::{DirectoryError, Listed, MemberRules, Page};
@@ -36,7 +36,7 @@ pub struct NewRulesRun {
 
 /// Does it do something with mail that lies there?
 const fn is_for_old(action: &RuleAction) -> bool {
-    !matches!(action, RuleAction::Forward(_) | RuleAction::Reply(_))
+    !matches!(action, RuleAction::Forward(_) | RuleAction::Reply(_) | RuleAction::Refuse(_))
 }
 
 fn wrong(fault: RulesFault, at: &str) -> AdminError {
@@ -64,6 +64,8 @@ fn chosen(said: &[Rule], names: &[String]) -> Result<Vec<Rule>, AdminError> {
         if rule.actions.iter().any(|action| matches!(action, RuleAction::Forward(_))) {
             rule.actions.retain(|action| *action != RuleAction::Delete);
         }
+        // What was taken long ago is not refused: a rule below may say where it goes.
+        rule.actions.retain(|action| !matches!(action, RuleAction::Refuse(_)));
         rule
     };
     let rules: Vec<Rule> = said.iter().filter(is_meant).map(at_once).collect();

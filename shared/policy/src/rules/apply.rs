@@ -4,14 +4,16 @@
 //! addresses are cut, and the names of one header field are searched as one text.
 
 use std::borrow::Cow;
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::fmt::Write;
 
 use jiff::tz::TimeZone;
 use pennypost_model::message::{Contact, Facts, cut};
 use pennypost_model::{FlagSet, SystemFlags, Timestamp};
 
-use super::{Condition, Folder, MAX_LETTER_LABELS, MemberRules, Moment, Rule, RuleAction, Words, fold};
+use super::{
+    Condition, Folder, FullText, Join, MAX_LETTER_LABELS, MemberRules, Moment, Rule, RuleAction, Words, fold,
+};
 use crate::address::{DomainName, MailAddress};
 
 /// Bytes of a name in which words are looked for.
@@ -30,6 +32,8 @@ pub struct Letter<'a> {
     pub facts: &'a Facts,
     /// The member's addresses, the one to which the letter came among them.
     pub own: &'a [MailAddress],
+    /// Its text, if it has been taken out: most are decided without.
+    pub text: Option<&'a FullText>,
 }
 
 /// Where rules put a letter.
@@ -39,6 +43,8 @@ pub enum Put<'a> {
     Folder(&'a Folder),
     /// Into Trash.
     Trash,
+    /// Nowhere: it is refused with that text.
+    Refused(&'a str),
 }
 
 /// What came of asking the rules.
@@ -54,6 +60,8 @@ pub struct Applied<'a> {
     pub reply: Option<&'a str>,
     /// The rules whose conditions held, by their numbers.
     pub fired: Vec<usize>,
+    /// A rule asks for the letter's text, which was not there: with it there may be other answers.
+    pub wants_text: bool,
 }
 
 impl MemberRules {
@@ -86,6 +94,7 @@ impl MemberRules {
                 break;
             }
         }
+        applied.wants_text = asked.lacks_text.get();
         applied
     }
 }
@@ -105,12 +114,13 @@ impl<'a> Applied<'a> {
             RuleAction::Flag => self.flags.system = self.flags.system.union(SystemFlags::FLAGGED),
             RuleAction::Forward(to) => self.forwards.extend(to),
             RuleAction::Reply(text) => _ = self.reply.get_or_insert(text),
+            RuleAction::Refuse(text) => _ = self.put.get_or_insert(Put::Refused(text)),
         }
     }
 
-    /// Does a rule delete it?
+    /// Does a rule delete or refuse it?
     pub(super) const fn is_deleted(&self) -> bool {
-        matches!(self.put, Some(Put::Trash))
+        matches!(self.put, Some(Put::Trash | Put::Refused(_)))
     }
 }
 
@@ -128,6 +138,8 @@ struct Asked<'a> {
     subject: OnceCell<String>,
     senders: OnceCell<String>,
     recipients: OnceCell<String>,
+    /// The text would have been asked.
+    lacks_text: Cell<bool>,
     /// Addresses in To and Cc; `None` for what is no address.
     to: Vec<Option<MailAddress>>,
     authors: Vec<MailAddress>,
@@ -151,6 +163,7 @@ impl<'a> Asked<'a> {
             subject: OnceCell::new(),
             senders: OnceCell::new(),
             recipients: OnceCell::new(),
+            lacks_text: Cell::new(false),
             to: facts.to.iter().chain(&facts.cc).map(address).collect(),
             authors: facts.from.iter().filter_map(address).collect(),
         }
@@ -158,7 +171,36 @@ impl<'a> Asked<'a> {
 
     fn meets(&self, rule: &Rule) -> bool {
         // Rules without a condition are none; if one were stored, it would be about nothing.
-        !rule.conditions.is_empty() && rule.join.holds(&rule.conditions, |condition| self.is(condition))
+        if rule.conditions.is_empty() {
+            return false;
+        }
+        // What takes the letter's text comes last: most rules are decided by then.
+        let about_text =
+            |is_so: bool| rule.conditions.iter().filter(move |condition| condition.asks_for_text() == is_so);
+        let mut conditions = about_text(false).chain(about_text(true));
+        match rule.join {
+            Join::Any => conditions.any(|condition| self.is(condition)),
+            Join::All => conditions.all(|condition| self.is(condition)),
+        }
+    }
+
+    fn subject(&self) -> &str {
+        self.subject.get_or_init(|| fold(&self.letter.facts.subject).into_owned())
+    }
+
+    fn has_in_text(&self, words: &Words) -> bool {
+        let subject = self.subject();
+        if has(subject, words) {
+            return true;
+        }
+        let Some(text) = self.letter.text else {
+            self.lacks_text.set(true);
+            return false;
+        };
+        words.join.holds(&words.words, |word| {
+            let word: Cow<'_, str> = fold(word.trim());
+            subject.contains(&*word) || text.has(&word)
+        })
     }
 
     fn is(&self, condition: &Condition) -> bool {
@@ -168,9 +210,8 @@ impl<'a> Asked<'a> {
             Condition::Recipient(words) => {
                 has(self.recipients.get_or_init(|| folded(facts.to.iter().chain(&facts.cc))), words)
             }
-            Condition::Subject(words) => {
-                has(self.subject.get_or_init(|| fold(&facts.subject).into_owned()), words)
-            }
+            Condition::Subject(words) => has(self.subject(), words),
+            Condition::FullText(words) => self.has_in_text(words),
             Condition::SenderDomain(words) => words.join.holds(&words.words, |word| {
                 let Ok(domain) = DomainName::parse(word.trim().trim_start_matches('@')) else { return false };
                 self.authors.iter().any(|author| author.domain().is_within(&domain))
@@ -222,7 +263,7 @@ fn minute_of_day(time: Timestamp, zone: &str) -> Option<u16> {
 mod tests {
     use pennypost_model::{Keyword, MailboxId};
 
-    use super::super::Join;
+    use super::super::{MAX_REFUSAL, MAX_RULE_WORDS, RulesFault};
     use super::*;
 
     fn contact(name: &str, address: &str) -> Contact {
@@ -261,7 +302,7 @@ mod tests {
     // 2026-11-23T05:30:00Z: 13:30 in Shanghai, half past midnight in New York.
     const TIME: Timestamp = Timestamp(1_795_411_800_000);
 
-    /// Feature RUL-02 (part): everything that T lists, and subject and sender of Z; the full text is not looked at
+    /// Feature RUL-02: everything that T lists, and subject, sender and full text of Z
     #[test]
     fn each_condition_asks_what_it_says() {
         let (any, all) = (Join::Any, Join::All);
@@ -286,6 +327,10 @@ mod tests {
             (Condition::Subject(words(any, &["invoice"])), true),
             (Condition::Subject(words(all, &["INVOICE", "märz"])), true),
             (Condition::Subject(words(all, &["invoice", "april"])), false),
+            (Condition::FullText(words(any, &["nothing", "PAY BY"])), true),
+            (Condition::FullText(words(all, &["发票", "friday", "invoice"])), true),
+            (Condition::FullText(words(all, &["发票", "monday"])), false),
+            (Condition::FullText(words(any, &["böhm"])), false),
             (Condition::OnlyToMe, false),
             (Condition::ToMe, true),
             (size(Some(1_000), None), true),
@@ -302,10 +347,69 @@ mod tests {
             (hours(22 * 60, 7 * 60, "Asia/Shanghai"), false),
         ] {
             let facts = facts();
-            let letter = Letter { time: TIME, size: 1_000, facts: &facts, own: &own() };
+            let text = FullText::of("Dear Anna,\r\nplease pay\r\nby Friday. 发票");
+            let letter = Letter { time: TIME, size: 1_000, facts: &facts, own: &own(), text: Some(&text) };
             let rules = of(vec![rule("one", vec![condition.clone()], vec![RuleAction::Flag])]);
             assert_eq!(rules.apply(&letter).fired == [0], expected, "{condition:?}");
         }
+    }
+
+    /// Only what has not been decided without it takes a letter's text.
+    #[test]
+    fn the_text_is_asked_for_last() {
+        let text = |join, list: &[&str]| Condition::FullText(words(join, list));
+        let (bill, big) = (text(Join::Any, &["friday"]), Condition::Size { least: Some(1), below: None });
+        let small = Condition::Size { least: None, below: Some(1) };
+        let facts = facts();
+        let letter = Letter { time: TIME, size: 1_000, facts: &facts, own: &own(), text: None };
+        let asks = |join, conditions: Vec<Condition>, enabled| {
+            let rules = of(vec![Rule { join, enabled, ..rule("one", conditions, vec![RuleAction::Delete]) }]);
+            let applied = rules.apply(&letter);
+            (applied.wants_text, applied.put.is_some())
+        };
+        for (join, conditions, enabled, expected) in [
+            (Join::All, vec![bill.clone(), big.clone()], true, (true, false)),
+            (Join::All, vec![bill.clone(), small.clone()], true, (false, false)),
+            (Join::Any, vec![bill.clone(), big.clone()], true, (false, true)),
+            (Join::Any, vec![bill.clone(), small], true, (true, false)),
+            (Join::All, vec![bill.clone(), big], false, (false, false)),
+            // The subject is a part of it.
+            (Join::All, vec![text(Join::All, &["invoice", "42"])], true, (false, true)),
+            (Join::All, vec![text(Join::All, &["invoice", "friday"])], true, (true, false)),
+        ] {
+            assert_eq!(asks(join, conditions.clone(), enabled), expected, "{join:?} {conditions:?}");
+        }
+        let mut stops = rule("stops", vec![Condition::ToMe], Vec::new());
+        stops.stop = true;
+        let rules = of(vec![stops, rule("text", vec![bill], vec![RuleAction::Flag])]);
+        assert!(!rules.apply(&letter).wants_text, "nobody asks what stands behind a stop");
+    }
+
+    #[test]
+    fn what_refuses_does_nothing_else() {
+        let refuse = || RuleAction::Refuse("No, thanks.".to_owned());
+        let faulty = |actions, moment| {
+            let rule = Rule { moment, ..rule("no", vec![Condition::ToMe], actions) };
+            MemberRules { rules: vec![rule], ..MemberRules::default() }.check().expect_err("it can't be")
+        };
+        let wrong = faulty(vec![RuleAction::Flag, refuse()], Moment::Receive);
+        assert_eq!((wrong.at.as_str(), &wrong.fault), ("/rules/0/actions/1", &RulesFault::Refusing));
+        assert_eq!(faulty(vec![refuse()], Moment::Send).fault, RulesFault::Refusing);
+        let long = RuleAction::Refuse("x".repeat(MAX_REFUSAL + 1));
+        let wrong = faulty(vec![long], Moment::Receive);
+        assert_eq!((wrong.at.as_str(), wrong.fault), ("/rules/0/actions/0/refuse", RulesFault::Refusal));
+        let many = Condition::FullText(words(Join::Any, &["x"; MAX_RULE_WORDS]));
+        let rules = vec![rule("text", vec![many.clone(), many.clone(), many], vec![RuleAction::Flag])];
+        let wrong = MemberRules { rules, ..MemberRules::default() }.check().expect_err("too many");
+        assert_eq!((wrong.at.as_str(), wrong.fault), ("/rules/0", RulesFault::TextWords));
+        // The first place that is said holds, whichever it is.
+        let moved = rule("deleted", vec![Condition::ToMe], vec![RuleAction::Delete]);
+        let refused = rule("refused", vec![Condition::ToMe], vec![refuse()]);
+        let facts = facts();
+        let letter = Letter { time: TIME, size: 1, facts: &facts, own: &own(), text: None };
+        let both = of(vec![refused.clone(), moved.clone()]);
+        assert_eq!(both.apply(&letter).put, Some(Put::Refused("No, thanks.")));
+        assert_eq!(of(vec![moved, refused]).apply(&letter).put, Some(Put::Trash));
     }
 
     #[test]
@@ -314,7 +418,8 @@ mod tests {
         let fires = |to: &[&str]| {
             let to = to.iter().map(|address| contact("", address)).collect();
             let facts = Facts { to, ..Facts::default() };
-            !rules.apply(&Letter { time: TIME, size: 1, facts: &facts, own: &own() }).fired.is_empty()
+            let letter = Letter { time: TIME, size: 1, facts: &facts, own: &own(), text: None };
+            !rules.apply(&letter).fired.is_empty()
         };
         assert!(fires(&["ME@acme.example", "me+x@acme.example"]));
         assert!(!fires(&[]) && !fires(&["me@acme.example", "broken"]) && !fires(&["li@other.example"]));
@@ -333,7 +438,7 @@ mod tests {
         let third = rule("third", about("42"), vec![RuleAction::Delete, RuleAction::MarkRead, label("paid")]);
         let fourth = rule("fourth", about("42"), vec![RuleAction::Flag]);
         let facts = facts();
-        let letter = Letter { time: TIME, size: 1, facts: &facts, own: &[] };
+        let letter = Letter { time: TIME, size: 1, facts: &facts, own: &[], text: None };
         let mut rules = of(vec![first, second, third, fourth]);
         let all = rules.apply(&letter);
         assert_eq!((all.put, all.fired.as_slice()), (Some(Put::Folder(&folder(7, "Bills"))), &[1, 2, 3][..]));
@@ -412,7 +517,7 @@ mod tests {
             rule(&number.to_string(), vec![Condition::Size { least: Some(0), below: None }], labels)
         });
         let facts = facts();
-        let letter = Letter { time: TIME, size: 1, facts: &facts, own: &[] };
+        let letter = Letter { time: TIME, size: 1, facts: &facts, own: &[], text: None };
         let rules = of(rules.collect());
         let applied = rules.apply(&letter);
         assert_eq!((applied.flags.keywords.len(), applied.fired.len()), (MAX_LETTER_LABELS, 10));
@@ -425,7 +530,7 @@ mod tests {
         let to: Vec<Contact> = (0..200).map(|_| contact(&long, "a@b.example")).collect();
         assert!(folded(to.iter()).len() < 200 * (NAME + 20));
         let facts = Facts { to, ..Facts::default() };
-        let letter = Letter { time: TIME, size: 1, facts: &facts, own: &[] };
+        let letter = Letter { time: TIME, size: 1, facts: &facts, own: &[], text: None };
         let mut rules = of(["end", "Ää", "b.example"]
             .map(|word| {
                 rule(word, vec![Condition::Recipient(words(Join::Any, &[word]))], vec![RuleAction::Flag])
@@ -452,7 +557,7 @@ mod tests {
                 rule("one", vec![Condition::ToMe, hours], vec![RuleAction::Flag]),
                 rule("two", vec![Condition::SenderDomain(words(Join::Any, &["a.example"]))], vec![RuleAction::Delete]),
             ]);
-            let letter = Letter { time: Timestamp(time), size, facts: &facts, own: &own() };
+            let letter = Letter { time: Timestamp(time), size, facts: &facts, own: &own(), text: None };
             proptest::prop_assert_eq!(rules.apply(&letter), rules.apply(&letter));
         }
     }

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use jiff::civil;
 use pennypost_model::event::{AuthResults, Verdict, Via};
+use pennypost_model::message::Contact;
 use pennypost_model::{AccountKey, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -251,6 +252,22 @@ pub(crate) struct Asking<'a> {
     pub(crate) of_colleague: bool,
 }
 
+impl Asking<'_> {
+    /// Has whoever has the reverse-path certainly written it? DMARC says that of the author alone.
+    pub(crate) fn is_proved(self) -> bool {
+        let Asking { letter, reverse_path, auth, of_colleague } = self;
+        let Ok(writer) = MailAddress::parse(reverse_path) else { return false };
+        let is_authors = |author: &Contact| {
+            let author = MailAddress::parse(&author.address);
+            author.is_ok_and(|author| are_related(author.domain(), writer.domain()))
+        };
+        let by_author = || auth.dmarc == Verdict::Pass && letter.facts.from.iter().any(is_authors);
+        of_colleague
+            || auth.trusted
+            || auth.dmarc != Verdict::Fail && (auth.spf == Verdict::Pass || by_author())
+    }
+}
+
 impl MemberRules {
     /// Are letters answered, by whatever?
     #[must_use]
@@ -293,7 +310,7 @@ impl MemberRules {
     /// What a letter is answered with (RFC 3834): by the first rule that says it, else by the general setting. Nobody is
     /// answered who is a machine or a list, whose letter does not name the member, or who may have written nothing.
     pub(crate) fn replies(&self, applied: &Applied<'_>, asking: Asking<'_>) -> Option<Reply> {
-        let Asking { letter, reverse_path, auth, of_colleague } = asking;
+        let Asking { letter, reverse_path, of_colleague, .. } = asking;
         let general = self.automatic.as_ref().and_then(|automatic| automatic.reply.as_ref());
         let general = general.filter(|reply| {
             reply.enabled
@@ -311,16 +328,10 @@ impl MemberRules {
         let facts = letter.facts;
         let authors: Vec<MailAddress> =
             facts.from.iter().filter_map(|author| MailAddress::parse(&author.address).ok()).collect();
-        // Whoever is answered has to have written it: DMARC says that of the author alone.
-        let is_authors = |author: &MailAddress| are_related(author.domain(), writer.domain());
-        let by_author = auth.dmarc == Verdict::Pass && authors.iter().any(is_authors);
-        let is_proved = of_colleague
-            || auth.trusted
-            || auth.dmarc != Verdict::Fail && (auth.spf == Verdict::Pass || by_author);
         let to = facts.to.iter().chain(&facts.cc).filter_map(|to| MailAddress::parse(&to.address).ok());
         let is_named = to.into_iter().any(|to| letter.is_own(&to));
         let may = !facts.automatic
-            && is_proved
+            && asking.is_proved()
             && is_named
             && !is_machines(writer.local())
             && !authors.iter().any(|author| is_machines(author.local()))
@@ -487,7 +498,7 @@ mod tests {
         of_colleague: bool,
     ) -> Option<String> {
         let own = [address("me@acme.example"), address("also@acme.example")];
-        let letter = Letter { time: TIME, size: 10, facts, own: &own };
+        let letter = Letter { time: TIME, size: 10, facts, own: &own, text: None };
         let applied = rules.apply(&letter);
         let asking = Asking { letter: &letter, reverse_path, auth, of_colleague };
         rules.replies(&applied, asking).map(|reply| reply.text)

@@ -24,6 +24,10 @@ pub const MAX_RULE_WORDS: usize = 50;
 pub const MAX_RULE_WORD: usize = 100;
 /// Words of all conditions together: each is looked for in each letter.
 pub const MAX_ALL_WORDS: usize = 1_000;
+/// Words of all conditions that look into the text: it may be long.
+pub const MAX_TEXT_WORDS: usize = 100;
+/// Characters of what a sender is told whose letter is refused.
+pub const MAX_REFUSAL: usize = 200;
 /// Labels that rules give to a letter; an account has room for 59, and what comes beyond this is left out.
 pub const MAX_LETTER_LABELS: usize = 20;
 /// Addresses to which all rules and the general setting together forward: each is looked up when letters come in.
@@ -71,6 +75,9 @@ pub enum RulesFault {
     /// More words than all rules may have.
     #[error("all rules together have {MAX_ALL_WORDS} words at most")]
     AllWords,
+    /// More words to be looked for in texts than all rules may have.
+    #[error("all conditions on the full text together have {MAX_TEXT_WORDS} words at most")]
+    TextWords,
     /// A word that can't be.
     #[error("a word has 1 to {MAX_RULE_WORD} characters and no control characters")]
     Word,
@@ -105,12 +112,18 @@ pub enum RulesFault {
         "a rule on sending moves, deletes, labels or marks the copy in Sent, or sends copies to others, and does not answer"
     )]
     OnSending,
+    /// A rule that refuses, and is on sending or does something else.
+    #[error("a rule that refuses is asked when letters come in, and does nothing else with them")]
+    Refusing,
+    /// What can't be told to whoever is refused.
+    #[error("a refusal says {MAX_REFUSAL} characters at most, and no control characters but ends of lines")]
+    Refusal,
     /// No such rule.
     #[error("there is no such rule")]
     NoRule,
     /// Rules that do nothing with mail that has come before.
     #[error(
-        "no rule that is on moves, deletes, labels or marks; mail that has come before is neither forwarded nor answered"
+        "no rule that is on moves, deletes, labels or marks; mail that has come before is neither forwarded nor answered, nor refused"
     )]
     NothingForOld,
     /// No answer, or one that is too long.
@@ -166,6 +179,9 @@ impl RulesFault {
             }
             RulesFault::Words => format!("每个条件须有 1 至 {MAX_RULE_WORDS} 个词"),
             RulesFault::AllWords => format!("全部规则合计最多 {MAX_ALL_WORDS} 个词"),
+            RulesFault::TextWords => format!("全部正文条件合计最多 {MAX_TEXT_WORDS} 个词"),
+            RulesFault::Refusing => "拒收规则只能用于收信，且不能同时执行其他动作".to_owned(),
+            RulesFault::Refusal => format!("拒收说明最多 {MAX_REFUSAL} 个字符，除换行外不含控制字符"),
             RulesFault::Word => format!("每个词须为 1 至 {MAX_RULE_WORD} 个字符，且不含控制字符"),
             RulesFault::Domain(_) => "不是有效的域名".to_owned(),
             RulesFault::Size => "邮件大小须给出下限、上限，或下限小于上限的两者".to_owned(),
@@ -187,7 +203,7 @@ impl RulesFault {
             }
             RulesFault::NoRule => "没有这条规则".to_owned(),
             RulesFault::NothingForOld => {
-                "没有已启用的规则会移动、删除、加标签或标记邮件；对历史邮件不会转发，也不会自动回复"
+                "没有已启用的规则会移动、删除、加标签或标记邮件；对历史邮件不会转发、自动回复或拒收"
                     .to_owned()
             }
             RulesFault::Reply => format!("自动回复须为 1 至 {MAX_REPLY} 个字符，除换行外不含控制字符"),
@@ -236,7 +252,7 @@ impl MemberRules {
             return Err(RulesFault::Rules.at("/rules"));
         }
         let mut names = BTreeSet::new();
-        let mut words = 0;
+        let (mut words, mut text_words) = (0, 0);
         for (number, rule) in self.rules.iter().enumerate() {
             let at = format!("/rules/{number}");
             if !is_text(&rule.name, MAX_RULE_NAME) {
@@ -254,6 +270,12 @@ impl MemberRules {
                 .sum::<usize>();
             if words > MAX_ALL_WORDS {
                 return Err(RulesFault::AllWords.at(at));
+            }
+            let about_text = rule.conditions.iter().filter(|condition| condition.asks_for_text());
+            text_words +=
+                about_text.filter_map(Condition::words).map(|words| words.words.len()).sum::<usize>();
+            if text_words > MAX_TEXT_WORDS {
+                return Err(RulesFault::TextWords.at(at));
             }
         }
         if let Some(automatic) = &self.automatic {
@@ -292,6 +314,16 @@ fn check_rule(rule: &Rule, at: &str) -> Result<(), RulesError> {
         match action {
             RuleAction::Reply(text) => automatic::check_reply(text, &format!("{at}/reply"))?,
             RuleAction::Forward(to) => automatic::check_targets(to, &format!("{at}/forward"))?,
+            RuleAction::Refuse(_) if rule.moment == Moment::Send || rule.actions.len() > 1 => {
+                return Err(RulesFault::Refusing.at(at));
+            }
+            RuleAction::Refuse(text) => {
+                let is_good =
+                    text.chars().count() <= MAX_REFUSAL && !text.chars().any(|c| c.is_control() && c != '\n');
+                if !is_good {
+                    return Err(RulesFault::Refusal.at(format!("{at}/refuse")));
+                }
+            }
             _ => {}
         }
     }
@@ -310,6 +342,7 @@ fn check_condition(condition: &Condition, at: &str) -> Result<(), RulesError> {
         Condition::Sender(words) => check_words(words, &format!("{at}/sender")),
         Condition::Recipient(words) => check_words(words, &format!("{at}/recipient")),
         Condition::Subject(words) => check_words(words, &format!("{at}/subject")),
+        Condition::FullText(words) => check_words(words, &format!("{at}/full-text")),
         Condition::SenderDomain(words) => {
             check_words(words, &format!("{at}/sender-domain"))?;
             for (number, word) in words.words.iter().enumerate() {

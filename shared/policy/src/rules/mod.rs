@@ -7,6 +7,7 @@ mod apply;
 mod automatic;
 mod limits;
 pub mod sieve;
+mod text;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -26,9 +27,11 @@ pub use automatic::{
     MAX_REPLY, MAX_REPLY_SUBJECT, Outlets, Period, Reply, Way, Ways, are_related, may_align,
 };
 pub use limits::{
-    MAX_ALL_TARGETS, MAX_ALL_WORDS, MAX_CONDITIONS, MAX_LETTER_LABELS, MAX_RULE_ACTIONS, MAX_RULE_NAME,
-    MAX_RULE_WORD, MAX_RULE_WORDS, MAX_RULES, MAX_RULES_BYTES, MAX_SENDERS, RulesError, RulesFault,
+    MAX_ALL_TARGETS, MAX_ALL_WORDS, MAX_CONDITIONS, MAX_LETTER_LABELS, MAX_REFUSAL, MAX_RULE_ACTIONS,
+    MAX_RULE_NAME, MAX_RULE_WORD, MAX_RULE_WORDS, MAX_RULES, MAX_RULES_BYTES, MAX_SENDERS, MAX_TEXT_WORDS,
+    RulesError, RulesFault,
 };
+pub use text::{FullText, MAX_TEXT};
 
 /// All that a member has said of what he receives. Holds from the next letter on, up to some seconds late.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,24 +48,27 @@ pub struct MemberRules {
 
 impl Versioned for MemberRules {
     const KIND: &'static str = "member rules";
-    const VERSION: u8 = 3;
+    const VERSION: u8 = 4;
 
     /// Programs that read version 1 only find in it what they know: what is new stands behind all that they read.
     fn version(&self) -> u8 {
         let is_new = |action: &RuleAction| matches!(action, RuleAction::Forward(_) | RuleAction::Reply(_));
         let has_new =
             self.automatic.is_some() || self.rules.iter().any(|rule| rule.actions.iter().any(is_new));
-        match (self.has_sending(), has_new) {
-            (true, _) => 3,
-            (false, true) => 2,
-            (false, false) => 1,
+        let is_refusal = |action: &RuleAction| matches!(action, RuleAction::Refuse(_));
+        let has_refusal = self.rules.iter().any(|rule| rule.actions.iter().any(is_refusal));
+        match (self.asks_for_text() || has_refusal, self.has_sending(), has_new) {
+            (true, ..) => 4,
+            (false, true, _) => 3,
+            (false, false, true) => 2,
+            (false, false, false) => 1,
         }
     }
 
     fn upgrade(found: u8, body: &[u8]) -> Result<MemberRules, CodecError> {
         match found {
             1 => decode_without_last(Self::KIND, body),
-            2 => decode_plain(Self::KIND, body),
+            2 | 3 => decode_plain(Self::KIND, body),
             _ => Err(CodecError::Version { kind: Self::KIND, found, known: Self::VERSION }),
         }
     }
@@ -81,6 +87,19 @@ impl MemberRules {
     #[must_use]
     pub fn has_sending(&self) -> bool {
         self.rules.iter().any(|rule| rule.moment == Moment::Send)
+    }
+
+    /// Does a rule ask for the text of letters, on or off?
+    #[must_use]
+    pub fn asks_for_text(&self) -> bool {
+        self.rules.iter().flat_map(|rule| &rule.conditions).any(Condition::asks_for_text)
+    }
+
+    /// Are letters refused?
+    #[must_use]
+    pub fn has_refusals(&self) -> bool {
+        let is_refusal = |action: &RuleAction| matches!(action, RuleAction::Refuse(_));
+        self.rules.iter().any(|rule| rule.enabled && rule.actions.iter().any(is_refusal))
     }
 
     /// Must it be known which addresses are the member's own?
@@ -149,7 +168,7 @@ pub struct Personal {
     pub from: Option<(MailAddress, String)>,
     /// Where targets of forwarding lead.
     pub ways: Ways,
-    /// Answers may go outside the organisation.
+    /// Answers, and what is said of letters that are refused, may go outside the organisation.
     pub answers_outside: bool,
     /// What he has said can't be read: his letters go where they would without it, and their traces say so.
     pub unreadable: bool,
@@ -250,16 +269,25 @@ pub enum Condition {
         /// The name of a time zone of the IANA.
         zone: String,
     },
+    /// Subject, text, or names of attached files have the words in them.
+    FullText(Words),
 }
 
 impl Condition {
+    /// Does it look into more than the header?
+    #[must_use]
+    pub const fn asks_for_text(&self) -> bool {
+        matches!(self, Condition::FullText(_))
+    }
+
     /// The words that it looks for, if it looks for words.
     pub(crate) const fn words(&self) -> Option<&Words> {
         match self {
             Condition::Sender(words)
             | Condition::Recipient(words)
             | Condition::SenderDomain(words)
-            | Condition::Subject(words) => Some(words),
+            | Condition::Subject(words)
+            | Condition::FullText(words) => Some(words),
             _ => None,
         }
     }
@@ -267,7 +295,10 @@ impl Condition {
     /// Those that are compared as words, to be changed.
     const fn words_mut(&mut self) -> Option<&mut Words> {
         match self {
-            Condition::Sender(words) | Condition::Recipient(words) | Condition::Subject(words) => Some(words),
+            Condition::Sender(words)
+            | Condition::Recipient(words)
+            | Condition::Subject(words)
+            | Condition::FullText(words) => Some(words),
             _ => None,
         }
     }
@@ -299,13 +330,15 @@ pub enum RuleAction {
     Forward(Vec<MailAddress>),
     /// Answered with that (RUL-07).
     Reply(String),
+    /// Refused: it goes into no folder, and its sender is told, with this text, if he can be. Else it is deleted.
+    Refuse(String),
 }
 
 impl RuleAction {
     /// Does it say where the letter goes?
     #[must_use]
     pub const fn is_place(&self) -> bool {
-        matches!(self, RuleAction::Move(_) | RuleAction::Delete)
+        matches!(self, RuleAction::Move(_) | RuleAction::Delete | RuleAction::Refuse(_))
     }
 }
 
@@ -384,7 +417,17 @@ mod tests {
             stop: false,
         };
         rules.rules.push(rule);
-        assert!(encode(&rules)[0] == 3 && decode(&encode(&rules)) == Ok(rules));
-        assert!(decode::<MemberRules>(&[4]).is_err());
+        assert!(encode(&rules)[0] == 3 && decode(&encode(&rules)) == Ok(rules.clone()));
+        // Where nothing newer is said programs of before read it.
+        let refuse = vec![RuleAction::Refuse("No.".to_owned())];
+        let text = vec![Condition::FullText(Words::default())];
+        for (conditions, actions) in
+            [(rules.rules[0].conditions.clone(), refuse), (text, vec![RuleAction::Flag])]
+        {
+            let rule = Rule { conditions, actions, ..rules.rules[0].clone() };
+            let newer = MemberRules { rules: vec![rule], ..rules.clone() };
+            assert!(encode(&newer)[0] == 4 && decode(&encode(&newer)) == Ok(newer));
+        }
+        assert!(decode::<MemberRules>(&[5]).is_err());
     }
 }

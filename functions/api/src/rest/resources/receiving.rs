@@ -161,6 +161,9 @@ enum ConditionDocument {
     Time(TimeDocument),
     /// At which time of the day it was accepted.
     Hours(HoursDocument),
+    /// The subject, the text, or names of attached files have the words in them. Of a text the first 256 KB count; HTML is looked at as text. All
+    /// such conditions have 100 words at most.
+    FullText(WordsDocument),
 }
 
 /// A folder.
@@ -195,6 +198,9 @@ enum ActionDocument {
     Forward(Vec<String>),
     /// Answered with that, 1 to 400 characters: each sender once in seven days at most. Not on sending.
     Reply(String),
+    /// Refused, and nothing else: it goes into no folder, and its sender is told that with this text, up to 200 characters, perhaps none. That holds
+    /// for colleagues, and for others who have certainly sent it; other letters go to Trash. Not on sending.
+    Refuse(String),
 }
 
 const fn yes() -> bool {
@@ -274,6 +280,7 @@ fn show_condition(condition: &Condition) -> ConditionDocument {
         Condition::OnlyToMe => ConditionDocument::OnlyToMe,
         Condition::ToMe => ConditionDocument::ToMe,
         Condition::Subject(words) => ConditionDocument::Subject(words.into()),
+        Condition::FullText(words) => ConditionDocument::FullText(words.into()),
         Condition::Size { least, below } => {
             ConditionDocument::Size(SizeDocument { at_least: *least, below: *below })
         }
@@ -301,6 +308,7 @@ fn show_action(action: &RuleAction, gone: &[MailboxId]) -> ActionDocument {
         RuleAction::Flag => ActionDocument::Flag,
         RuleAction::Forward(to) => ActionDocument::Forward(to.iter().map(ToString::to_string).collect()),
         RuleAction::Reply(text) => ActionDocument::Reply(text.clone()),
+        RuleAction::Refuse(text) => ActionDocument::Refuse(text.clone()),
     }
 }
 
@@ -378,6 +386,7 @@ fn meant_condition(condition: ConditionDocument, at: &str) -> Result<Condition, 
         ConditionDocument::OnlyToMe => Condition::OnlyToMe,
         ConditionDocument::ToMe => Condition::ToMe,
         ConditionDocument::Subject(words) => Condition::Subject(words.into()),
+        ConditionDocument::FullText(words) => Condition::FullText(words.into()),
         ConditionDocument::Size(size) => Condition::Size { least: size.at_least, below: size.below },
         ConditionDocument::Time(time) => {
             let read = |text: Option<String>, name: &str| {
@@ -413,6 +422,7 @@ fn meant_action(action: ActionDocument, at: &str) -> Result<RuleAction, RulesErr
         ActionDocument::Flag => RuleAction::Flag,
         ActionDocument::Forward(to) => RuleAction::Forward(targets(&to, &format!("{at}/forward"))?),
         ActionDocument::Reply(text) => RuleAction::Reply(one_line_ends(&text)),
+        ActionDocument::Refuse(text) => RuleAction::Refuse(one_line_ends(&text)),
     })
 }
 
@@ -468,7 +478,9 @@ struct TriedLetter {
     read: bool,
     /// It would be flagged.
     flagged: bool,
-    /// Only some of its recipients, or a part of its subject, were looked at, or it names none of the member's own addresses
+    /// It would be refused, if its sender has certainly sent it; otherwise go to Trash.
+    refused: bool,
+    /// Only some of its recipients, a part of its subject, or not its text where a rule asks for that, were looked at, or it names none of the member's own addresses
     /// where a rule asks for them: what comes in is looked at as a whole, with the address to which it came.
     partly: bool,
 }
@@ -497,6 +509,7 @@ fn show_tried(tried: Tried) -> TriedLetter {
         labels: tried.labels,
         read: tried.read,
         flagged: tried.flagged,
+        refused: tried.refused,
         partly: tried.partly,
     }
 }

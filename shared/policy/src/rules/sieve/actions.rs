@@ -92,6 +92,13 @@ impl Done {
             },
             "redirect" => self.forward(command)?,
             "vacation" => self.answer(command)?,
+            "reject" | "ereject" => match command.arguments.as_slice() {
+                [Argument { value: Value::Texts(pieces), .. }] if pieces.len() == 1 => {
+                    let said = pieces.iter().map(|piece| piece.text.as_str()).collect::<String>();
+                    self.put(RuleAction::Refuse(said.replace("\r\n", "\n").trim().to_owned()), at)?;
+                }
+                _ => return Err(arguments(command).at(at)),
+            },
             other => return Err(SieveFault::Command(other.to_owned()).at(at)),
         }
         Ok(())

@@ -35,6 +35,9 @@ pub(super) fn conditions(
     own: &[MailAddress],
     errors: &mut Vec<SieveError>,
 ) -> (Join, Vec<Condition>) {
+    if let Some(condition) = full_text(test) {
+        return (Join::All, vec![condition]);
+    }
     let (join, tests) = match test.name.as_str() {
         "anyof" => (Join::Any, test.tests.as_slice()),
         "allof" => (Join::All, test.tests.as_slice()),
@@ -58,7 +61,27 @@ pub(super) fn conditions(
     (join, conditions)
 }
 
+/// One of two tests for the same words, in the subject and in the text.
+fn full_text(test: &Test) -> Option<Condition> {
+    let ("anyof", [], [one, other]) = (test.name.as_str(), test.arguments.as_slice(), test.tests.as_slice())
+    else {
+        return None;
+    };
+    let (subject, text) = match (one.name.as_str(), other.name.as_str()) {
+        ("header", "body") => (one, other),
+        ("body", "header") => (other, one),
+        _ => return None,
+    };
+    match (header(subject).ok()?, body(text).ok()?) {
+        (Part::Whole(Condition::Subject(words)), same) if words == same => Some(Condition::FullText(words)),
+        _ => None,
+    }
+}
+
 fn condition(test: &Test, own: &[MailAddress]) -> Result<Condition, SieveError> {
+    if let Some(condition) = full_text(test) {
+        return Ok(condition);
+    }
     let is_all = match test.name.as_str() {
         "allof" => true,
         "anyof" => false,
@@ -159,7 +182,8 @@ fn words_of(is_all: bool, parts: Vec<Part>, at: Position) -> Result<Condition, S
         Condition::Sender(place)
         | Condition::Recipient(place)
         | Condition::SenderDomain(place)
-        | Condition::Subject(place) => *place = words,
+        | Condition::Subject(place)
+        | Condition::FullText(place) => *place = words,
         _ => return Err(wrong()),
     }
     Ok(first)
@@ -170,7 +194,8 @@ fn taken(condition: &mut Condition) -> Option<Words> {
         Condition::Sender(words)
         | Condition::Recipient(words)
         | Condition::SenderDomain(words)
-        | Condition::Subject(words) => Some(std::mem::take(words)),
+        | Condition::Subject(words)
+        | Condition::FullText(words) => Some(std::mem::take(words)),
         _ => None,
     }
 }
@@ -187,12 +212,17 @@ fn part(test: &Test, own: &[MailAddress]) -> Result<Part, SieveError> {
             other => other,
         });
     }
+    if let Some(condition) = full_text(test) {
+        return Ok(Part::Whole(condition));
+    }
     if let Some(inner) = test.tests.first() {
         return Err(SieveFault::Joined.at(inner.at));
     }
     match test.name.as_str() {
         "true" if test.arguments.is_empty() => Ok(Part::Whole(always())),
         "header" => header(test),
+        // Beside one for the subject it is taken with that.
+        "body" => body(test).and(Err(SieveFault::Body.at(test.at))),
         "address" => address(test, own),
         "size" => size(test),
         "currentdate" => date(test),
@@ -307,6 +337,25 @@ fn header(test: &Test) -> Result<Part, SieveError> {
         return Err(SieveFault::Headers.at(names.first().map_or(test.at, |name| name.at)));
     };
     Ok(Part::Whole(condition))
+}
+
+/// The words that are looked for in the text (RFC 5173).
+fn body(test: &Test) -> Result<Words, SieveError> {
+    let asked = Asked::of(test, &[":contains", ":is", ":matches", ":comparator", ":text"])?;
+    for other in [":is", ":matches"] {
+        if let Some((at, _)) = asked.tags.get(other) {
+            return Err(SieveFault::Match.at(*at));
+        }
+    }
+    if !asked.has(":contains") {
+        return Err(SieveFault::Match.at(test.at));
+    }
+    asked.check_comparator(CASELESS)?;
+    let [Argument { value: Value::Texts(keys), .. }] = asked.others.as_slice() else {
+        return Err(asked.wrong());
+    };
+    check_keys(keys, MAX_RULE_WORDS, test.at)?;
+    Ok(Words { join: Join::Any, words: keys.iter().map(|key| key.text.clone()).collect() })
 }
 
 fn address(test: &Test, own: &[MailAddress]) -> Result<Part, SieveError> {

@@ -116,6 +116,11 @@ pub enum SieveFault {
     /// Other header fields.
     #[error("a header test asks for \"from\", for [\"to\", \"cc\"], or for \"subject\"")]
     Headers,
+    /// A body test by itself.
+    #[error(
+        "rules look for words in subject and text alike: say anyof (header :contains \"subject\" \"a\", body :text :contains \"a\")"
+    )]
+    Body,
     /// An address test that rules have not.
     #[error(
         "an address test asks for domains of the sender, as address :domain :matches \"from\" [\"a.example\", \"*.a.example\"], or for one's own addresses in [\"to\", \"cc\"]"
@@ -185,6 +190,9 @@ impl SieveFault {
             SieveFault::NeverOrAlways => "该时段永远不会到来，或始终成立",
             SieveFault::Match => "词可出现在文本任意位置，请使用 :contains",
             SieveFault::Headers => "header 条件只能检查 \"from\"、[\"to\", \"cc\"] 或 \"subject\"",
+            SieveFault::Body => {
+                "收信规则同时在主题和正文中查找：请写作 anyof (header :contains \"subject\" \"a\", body :text :contains \"a\")"
+            }
             SieveFault::Addresses => {
                 "address 条件只能检查发件人域名（address :domain :matches \"from\" [\"a.example\", \"*.a.example\"]），或 [\"to\", \"cc\"] 中自己的地址"
             }

@@ -10,6 +10,7 @@
 //! | `header :contains "from"`, `["to", "cc"]`, `"subject"` | sender, recipient, subject |
 //! | `address :domain :matches "from" ["a.example", "*.a.example"]` | sender's domain |
 //! | `address :is` or `:matches ["to", "cc"]`, one's own addresses | to me; with `address :count "eq" ["to", "cc"] "1"` only to me |
+//! | `anyof` of `header :contains "subject"` and `body :text :contains` (RFC 5173) with the same words | full text |
 //! | `size :over`, `size :under`, and `not` of them; `true` | size |
 //! | `currentdate :zone "+0000" :value "ge"` or `"lt" "iso8601"` (RFC 5260) | time |
 //! | `currentdate :zone "+0800" /* Asia/Shanghai */ :value "ge"` or `"lt" "time"` | hours |
@@ -18,6 +19,7 @@
 //! | `addflag`, `fileinto :flags` (RFC 5232) | label, read, flag |
 //! | `redirect :copy` (RFC 3894); `redirect` alone | forward; and delete |
 //! | `vacation` (RFC 5230) with a text, each seven days | reply |
+//! | `reject`, `ereject` (RFC 5429) | refuse |
 //! | `keep`, `stop` | nothing, and what is forwarded is not deleted; stop |
 //!
 //! Invariants: pure functions; nothing panics, whatever a script holds; what that takes is bounded by [`MAX_SCRIPT`] and a depth
@@ -45,14 +47,17 @@ pub const MAX_SCRIPT: usize = 256 * 1024;
 pub const MAX_ERRORS: usize = 50;
 /// Extensions that are understood.
 const KNOWN: &[&str] = &[
+    "body",
     "comparator-i;ascii-casemap",
     "comparator-i;ascii-numeric",
     "comparator-i;unicode-casemap",
     "copy",
     "date",
+    "ereject",
     "fileinto",
     "imap4flags",
     "mailbox",
+    "reject",
     "relational",
     "special-use",
     "vacation",

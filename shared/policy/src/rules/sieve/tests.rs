@@ -46,7 +46,7 @@ fn in_order(mut rule: Rule) -> Rule {
     let number = |action: &RuleAction| match action {
         RuleAction::Label(_) | RuleAction::MarkRead | RuleAction::Flag => 0,
         RuleAction::Forward(_) | RuleAction::Reply(_) => 1,
-        RuleAction::Move(_) | RuleAction::Delete => 2,
+        RuleAction::Move(_) | RuleAction::Delete | RuleAction::Refuse(_) => 2,
     };
     rule.actions.sort_by_key(number);
     let mut actions: Vec<RuleAction> = Vec::new();
@@ -145,6 +145,55 @@ keep;
     assert_eq!(good(&format!("keep; {away}"))[0].actions, [to]);
 }
 
+/// Feature RUL-02: the full text, in subject and body (RFC 5173)
+/// Feature RUL-03 (part): refused (RFC 5429)
+#[test]
+fn texts_and_refusals_are_written_and_read() {
+    let text = |join, list: &[&str]| Condition::FullText(words(join, list));
+    let refuse = |text: &str| RuleAction::Refuse(text.to_owned());
+    let any = rule("Any", vec![text(Join::Any, &["a", "b"])], vec![refuse("No.\nReally.")]);
+    let mut all = rule("All", vec![text(Join::All, &["a", "b"])], vec![refuse("")]);
+    all.join = Join::Any;
+    let script = write(&[any.clone(), all.clone()], &own(), NOW);
+    let script = script.split_once("require").expect("a require").1.replace("\r\n", "\n");
+    assert_eq!(
+        script,
+        r#" ["body", "reject"];
+
+# rule:[Any]
+if allof (anyof (header :contains "subject" ["a", "b"], body :text :contains ["a", "b"]))
+{
+    reject "No.
+Really.";
+}
+
+# rule:[All]
+if anyof (allof (anyof (header :contains "subject" "a", body :text :contains "a"), anyof (header :contains "subject" "b", body :text :contains "b")))
+{
+    reject "";
+}
+"#
+    );
+    assert_eq!(good(&format!("require{script}")), [any, all]);
+    let other = "require [\"body\", \"ereject\"];\n\
+        if anyof (body :contains \"x\", header :contains \"Subject\" \"x\") { ereject text:\nGo away.\n.\n; }";
+    let rules = good(other);
+    assert_eq!((rules[0].conditions.as_slice(), rules[0].join), (&[text(Join::Any, &["x"])][..], Join::All));
+    assert_eq!(rules[0].actions, [refuse("Go away.")]);
+    let subject = "header :contains \"subject\"";
+    for (script, column, fault) in [
+        (format!("if anyof ({subject} \"x\", body :contains \"y\") {{ stop; }}"), 43, SieveFault::Body),
+        ("if body :raw :contains \"x\" { stop; }".to_owned(), 9, SieveFault::Argument(":raw".to_owned())),
+        ("if body :text :is \"x\" { stop; }".to_owned(), 15, SieveFault::Match),
+        ("reject [\"a\", \"b\"];".to_owned(), 1, SieveFault::Arguments("reject".to_owned())),
+        ("fileinto \"A\"; reject \"a\";".to_owned(), 15, SieveFault::TwoPlaces),
+        ("addflag \"a\"; reject \"a\";".to_owned(), 14, SieveFault::Rules(RulesFault::Refusing)),
+        ("reject \"a\"; keep;".to_owned(), 13, SieveFault::TwoPlaces),
+    ] {
+        assert_eq!(wrong(&script), [(1, column, fault)], "{script}");
+    }
+}
+
 #[test]
 fn what_is_kept_and_put_elsewhere_cannot_be_said() {
     let header = "if header :contains \"from\" \"a\"";
@@ -191,7 +240,7 @@ fn what_rules_cannot_say_is_named_all_of_it() {
     let script = "require [\"fileinto\", \"regex\"];\n\
         if header :is \"from\" \"a\" { fileinto \"A\"; }\n\
         elsif true { keep; }\n\
-        if allof (header :contains \"x-spam\" \"yes\", not header :contains \"subject\" \"b\") { reject \"no\"; }\n\
+        if allof (header :contains \"x-spam\" \"yes\", not header :contains \"subject\" \"b\") { notify \"no\"; }\n\
         if true { stop; keep; }\n\
         if true { fileinto \"A\"; keep; }\n\
         if true { addflag \"\\\\Deleted\"; vacation :days 3 \"x\"; if true { stop; } }\n\
@@ -207,14 +256,14 @@ fn what_rules_cannot_say_is_named_all_of_it() {
             (3, 1, SieveFault::Else),
             (4, 28, SieveFault::Headers),
             (4, 48, SieveFault::Not),
-            (4, 82, SieveFault::Command(named("reject"))),
+            (4, 82, SieveFault::Command(named("notify"))),
             (5, 17, SieveFault::AfterStop),
             (6, 25, SieveFault::TwoPlaces),
             (7, 19, SieveFault::Flags),
             (7, 41, SieveFault::Vacation),
             (7, 54, SieveFault::Nested),
             (8, 29, SieveFault::NotOwn(named("bob@acme.example"))),
-            (9, 4, SieveFault::Test(named("body"))),
+            (9, 4, SieveFault::Body),
         ]
     );
     for (script, line, column, fault) in [
@@ -280,6 +329,7 @@ fn a_condition() -> impl Strategy<Value = Condition> {
         some_words().prop_map(Condition::Sender),
         some_words().prop_map(Condition::Recipient),
         some_words().prop_map(Condition::Subject),
+        some_words().prop_map(Condition::FullText),
         domains().prop_map(Condition::SenderDomain),
         Just(Condition::OnlyToMe),
         Just(Condition::ToMe),
@@ -322,10 +372,14 @@ fn a_rule() -> impl Strategy<Value = Rule> {
         Just(None),
         Just(Some(RuleAction::Delete)),
         a_text().prop_map(|name| Some(folder(&name))),
+        "[a-z \n\"]{0,9}[a-z]".prop_map(|text| Some(RuleAction::Refuse(text.trim().to_owned()))),
     ];
     let flags = (prop::bool::ANY, prop::bool::ANY, prop::bool::ANY);
     (a_text(), flags, vec(a_condition(), 1..4), vec(an_action(), 1..4), place).prop_map(
         |(name, (enabled, any, stop), conditions, mut actions, place)| {
+            if matches!(place, Some(RuleAction::Refuse(_))) {
+                actions.clear();
+            }
             actions.extend(place);
             let (name, moment) = (name.trim().to_owned(), Moment::Receive);
             Rule { name, enabled, moment, join: join(any), conditions, actions, stop }
@@ -359,7 +413,7 @@ proptest! {
         "if", "true", "false", "anyof", "allof", "not", "(", ")", "{", "}", "[", "]", ",", ";", "\"a\"", "\"from\"",
         "[\"to\", \"cc\"]", ":contains", ":matches", "header", "address", ":domain", "size", ":over", ":under", "10K",
         "currentdate", ":zone", "\"+0800\"", ":value", "\"ge\"", "\"time\"", "\"08:00:00\"", "fileinto", ":flags", "keep",
-        "stop", "discard", "redirect", ":copy", "vacation", "addflag", "\"\\\\Seen\"", "require", "# x\n", "/* */", "text:",
+        "stop", "discard", "redirect", ":copy", "vacation", "body", ":text", "reject", "addflag", "\"\\\\Seen\"", "require", "# x\n", "/* */", "text:",
         "\n.\n", "\n",
     ]), 0..40)) {
         let _ = read(&parts.join(" "), &own());

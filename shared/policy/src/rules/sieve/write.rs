@@ -110,6 +110,10 @@ impl Writer<'_> {
                 self.required.insert("vacation");
                 format!("vacation :days {ANSWER_DAYS} {};", quoted(text))
             }
+            RuleAction::Refuse(text) => {
+                self.required.insert("reject");
+                format!("reject {};", quoted(text))
+            }
         };
         let _ = writeln!(script, "    {command}");
     }
@@ -138,6 +142,17 @@ impl Writer<'_> {
                 match words.join {
                     Join::Any => test(&domains),
                     Join::All => all_of(domains.iter().map(|domain| test(std::slice::from_ref(domain)))),
+                }
+            }
+            Condition::FullText(Words { join, words }) => {
+                self.required.insert("body");
+                let test = |words: &[String]| {
+                    let keys = list(words);
+                    format!("anyof (header :contains \"subject\" {keys}, body :text :contains {keys})")
+                };
+                match join {
+                    Join::Any => test(words),
+                    Join::All => all_of(words.iter().map(|word| test(std::slice::from_ref(word)))),
                 }
             }
             Condition::ToMe => self.to_me(),
