@@ -2,6 +2,7 @@
 //! servers.
 
 mod came_back;
+mod contents;
 mod footers;
 mod read;
 mod reported;

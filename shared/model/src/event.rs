@@ -273,6 +273,8 @@ pub enum SourceKind {
     Returned,
     /// As [`SourceKind::Requested`], perhaps without wishes, of an organisation that puts texts into its members' letters.
     Footed(Box<Footed>),
+    /// A message of a member that rules of his organisation about contents note.
+    Noted(Box<Noted>),
 }
 
 impl SourceKind {
@@ -284,6 +286,7 @@ impl SourceKind {
             SourceKind::ToGroups(to) => Some(&to.submission),
             SourceKind::Requested(requested) => Some(&requested.to.submission),
             SourceKind::Footed(footed) => Some(&footed.requested.to.submission),
+            SourceKind::Noted(noted) => noted.kind.submission(),
             SourceKind::Smtp
             | SourceKind::System
             | SourceKind::Service { .. }
@@ -299,6 +302,7 @@ impl SourceKind {
             SourceKind::ToGroups(to) => &to.groups,
             SourceKind::Requested(requested) => &requested.to.groups,
             SourceKind::Footed(footed) => &footed.requested.to.groups,
+            SourceKind::Noted(noted) => noted.kind.groups(),
             _ => &[],
         }
     }
@@ -309,6 +313,7 @@ impl SourceKind {
             SourceKind::ToGroups(to) => Some(&mut to.groups),
             SourceKind::Requested(requested) => Some(&mut requested.to.groups),
             SourceKind::Footed(footed) => Some(&mut footed.requested.to.groups),
+            SourceKind::Noted(noted) => noted.kind.groups_mut(),
             _ => None,
         }
     }
@@ -321,6 +326,7 @@ impl SourceKind {
             SourceKind::Footed(footed) => {
                 Some(&footed.requested.wishes).filter(|wishes| **wishes != Wishes::default())
             }
+            SourceKind::Noted(noted) => noted.kind.wishes(),
             _ => None,
         }
     }
@@ -330,8 +336,31 @@ impl SourceKind {
     pub fn footers(&self) -> Option<Footers> {
         match self {
             SourceKind::Footed(footed) => Some(footed.footers),
+            SourceKind::Noted(noted) => noted.kind.footers(),
             _ => None,
         }
+    }
+
+    /// The rules about contents that note it.
+    #[must_use]
+    pub fn noted(&self) -> &[String] {
+        match self {
+            SourceKind::Noted(noted) => &noted.rules,
+            _ => &[],
+        }
+    }
+
+    /// The same of a message that these rules note, instead of others that did. Of what no member handed in nothing is said.
+    #[must_use]
+    pub fn with_noted(self, rules: Vec<String>) -> SourceKind {
+        let kind = match self {
+            SourceKind::Noted(noted) => noted.kind,
+            other => other,
+        };
+        if rules.is_empty() || kind.submission().is_none() {
+            return kind;
+        }
+        SourceKind::Noted(Box::new(Noted { kind, rules }))
     }
 
     /// The same of a message with such texts. Of what no member handed in nothing is said.
@@ -345,10 +374,23 @@ impl SourceKind {
             SourceKind::ToGroups(to) => plain(*to),
             SourceKind::Requested(requested) => *requested,
             SourceKind::Footed(footed) => footed.requested,
+            SourceKind::Noted(noted) => {
+                let Noted { kind, rules } = *noted;
+                return SourceKind::Noted(Box::new(Noted { kind: kind.with_footers(footers), rules }));
+            }
             other => return other,
         };
         SourceKind::Footed(Box::new(Footed { requested, footers }))
     }
+}
+
+/// A message of a member that rules about contents note.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Noted {
+    /// What is known of it otherwise; not this once more.
+    pub kind: SourceKind,
+    /// The names of the rules.
+    pub rules: Vec<String>,
 }
 
 /// A message of a member whose organisation puts texts into letters (BRD-09).

@@ -9,6 +9,7 @@ use pennypost_model::message::cut;
 use pennypost_model::scan::Withheld;
 use pennypost_model::{FlagSet, MailboxRole, SystemFlags};
 
+use crate::content::content_reason;
 use crate::accept::senders;
 use crate::address::MailAddress;
 use crate::rules::{
@@ -115,6 +116,7 @@ pub fn place_screened(
     let facts = &parsed.sidecar.facts;
     let mut reasons = vec![format!("policy-version:{}", policy.version)];
     reasons.extend(accepted.source.kind.footers().map(|footers| format!("{FOOTERS_REASON}{}", footers.name())));
+    reasons.extend(accepted.source.kind.noted().iter().map(|rule| content_reason(rule)));
     let screening = screening.filter(|_| accepted.source.kind != SourceKind::System);
     if let Some(screening) = screening {
         reasons.extend(screening.reasons(accepted.recipients.len()));
