@@ -106,7 +106,7 @@ impl Contents {
     }
 }
 
-/// Is it encrypted by S/MIME (RFC 8551)?
+/// Is it encrypted by S/MIME?
 fn is_enveloped(part: &Part) -> bool {
     let is_cms = matches!(&*part.media_type.1, "pkcs7-mime" | "x-pkcs7-mime");
     let kind = crate::parameter::find(&part.parameters, "smime-type").unwrap_or_default();
