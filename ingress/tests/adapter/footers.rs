@@ -63,11 +63,17 @@ async fn footers_of_departments_stand_in_letters_of_open_sessions() {
     client.expect("250").await;
     let (accepted, _) = office.accepted().await.pop().expect("a letter");
     let wishes = accepted.source.kind.wishes().expect("wishes");
-    assert_eq!((wishes.envelope_id.as_deref(), accepted.source.kind.footers()), (Some("x"), Some(Footers::PutIn)));
+    assert_eq!(
+        (wishes.envelope_id.as_deref(), accepted.source.kind.footers()),
+        (Some("x"), Some(Footers::PutIn))
+    );
     // With it, a message is no larger than without.
-    let long = FooterRules { footers: vec![footer("sales", &"x".repeat(1_900)), footer("main", "x")], ..rules.clone() };
+    let long = FooterRules {
+        footers: vec![footer("sales", &"x".repeat(1_500)), footer("main", "x")],
+        ..rules.clone()
+    };
     assert_eq!(directory.change_footer_rules(office.tenant, &rules, &long).await, Ok(true));
-    let filled = format!("{letter}{}", "more\r\n".repeat(20));
+    let filled = format!("{letter}{}", "more\r\n".repeat(60));
     hand_in(&mut client, &filled, "552 5.3.4").await;
     assert_eq!(office.accepted().await.len(), 0);
     hand_in(&mut client, letter, "250").await;

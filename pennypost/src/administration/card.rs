@@ -57,7 +57,9 @@ pub enum CardCommand {
         tenant: Option<String>,
     },
     /// Make a card, or change one; what is not said stays; members are told by a letter
-    #[command(after_help = "Example:\n  pennypost card set staff --text-file card.txt --department / --publish --compulsory")]
+    #[command(
+        after_help = "Example:\n  pennypost card set staff --text-file card.txt --department / --publish --compulsory"
+    )]
     Set(SetArgs),
     /// Remove a card
     #[command(after_help = "Example:\n  pennypost card remove staff")]
@@ -110,7 +112,11 @@ pub async fn run(
         }
         CardCommand::Set(args) => {
             let tenant = tenant(office, args.tenant.as_deref(), text).await?;
-            let said = args.text_file.as_deref().map(|file| wording(file, args.html_file.as_ref(), text)).transpose()?;
+            let said = args
+                .text_file
+                .as_deref()
+                .map(|file| wording(file, args.html_file.as_ref(), text))
+                .transpose()?;
             let tree = office.directory.departments(tenant.id).await?;
             let mut departments = Vec::new();
             for path in &args.department {
@@ -127,7 +133,8 @@ pub async fn run(
             }
             card.published = card.published && !args.unpublish || args.publish;
             card.compulsory = card.compulsory && !args.optional || args.compulsory;
-            let cards = administration.change_cards(&OPERATOR, tenant.id, &seen, cards).await.map_err(told)?;
+            let cards =
+                administration.change_cards(&OPERATOR, tenant.id, &seen, cards).await.map_err(told)?;
             show(office, &tenant, &cards, text, output).await
         }
         CardCommand::Remove { name, tenant: of } => {
@@ -138,7 +145,8 @@ pub async fn run(
             if cards.len() == seen.len() {
                 return Err(Failed::Said(say!(text, "card-missing", name = name.as_str())));
             }
-            let cards = administration.change_cards(&OPERATOR, tenant.id, &seen, cards).await.map_err(told)?;
+            let cards =
+                administration.change_cards(&OPERATOR, tenant.id, &seen, cards).await.map_err(told)?;
             show(office, &tenant, &cards, text, output).await
         }
         CardCommand::Of { address } => {

@@ -66,14 +66,19 @@ pub enum FooterCommand {
         tenant: Option<String>,
     },
     /// Make a footer, or change one; what is not said stays
-    #[command(after_help = "Example:\n  pennypost footer set company --text-file footer.txt --html-file footer.html --place above")]
+    #[command(
+        after_help = "Example:\n  pennypost footer set company --text-file footer.txt --html-file footer.html --place above"
+    )]
     Set(SetArgs),
     /// Put a footer in force, for all or for departments with those below them
-    #[command(name = "use", after_help = "Examples:
+    #[command(
+        name = "use",
+        after_help = "Examples:
   pennypost footer use company
   pennypost footer use sales --department Sales
   pennypost footer use --none --department Factory
-  pennypost footer use --as-all --department Factory")]
+  pennypost footer use --as-all --department Factory"
+    )]
     Use {
         /// Its name
         #[arg(required_unless_present_any = ["none", "as_all"])]
@@ -154,7 +159,11 @@ pub async fn run(
         }
         FooterCommand::Set(args) => {
             let tenant = tenant(office, args.tenant.as_deref(), text).await?;
-            let said = args.text_file.as_deref().map(|file| wording(file, args.html_file.as_ref(), text)).transpose()?;
+            let said = args
+                .text_file
+                .as_deref()
+                .map(|file| wording(file, args.html_file.as_ref(), text))
+                .transpose()?;
             changed(office, &tenant, |rules| set(rules, args, said), text, output).await
         }
         FooterCommand::Use { name, none: _, as_all, department, tenant: of } => {
@@ -163,7 +172,8 @@ pub async fn run(
             if !department.is_empty() {
                 let tree = office.directory.departments(tenant.id).await?;
                 for path in department {
-                    departments.push(tree.find(path).ok_or_else(|| DirectoryError::NoDepartment(path.clone()))?);
+                    departments
+                        .push(tree.find(path).ok_or_else(|| DirectoryError::NoDepartment(path.clone()))?);
                 }
             }
             let change = |rules: &mut FooterRules| {
@@ -181,7 +191,8 @@ pub async fn run(
         }
         FooterCommand::Disclaimer { text_file, html_file, none: _, tenant: of } => {
             let tenant = tenant(office, of.as_deref(), text).await?;
-            let said = text_file.as_deref().map(|file| wording(file, html_file.as_ref(), text)).transpose()?;
+            let said =
+                text_file.as_deref().map(|file| wording(file, html_file.as_ref(), text)).transpose()?;
             changed(office, &tenant, |rules| rules.disclaimer = said, text, output).await
         }
         FooterCommand::Remove { name, tenant: of } => {
@@ -191,7 +202,8 @@ pub async fn run(
             if seen.footer(name).is_none() {
                 return Err(Failed::Said(say!(text, "footer-missing", name = name.as_str())));
             }
-            let is_it = |used: &Option<String>| used.as_ref().is_some_and(|used| fold_name(used) == fold_name(name));
+            let is_it =
+                |used: &Option<String>| used.as_ref().is_some_and(|used| fold_name(used) == fold_name(name));
             if is_it(&seen.in_force) || seen.departments.values().any(is_it) {
                 return Err(Failed::Said(say!(text, "footer-removed-used", name = name.as_str())));
             }
@@ -273,7 +285,8 @@ async fn show(
         let path = tree.path(id).join("/");
         if path.is_empty() { "/".to_owned() } else { path }
     };
-    let is_it = |used: Option<&String>, name: &str| used.is_some_and(|used| fold_name(used) == fold_name(name));
+    let is_it =
+        |used: Option<&String>, name: &str| used.is_some_and(|used| fold_name(used) == fold_name(name));
     let mut rows = Vec::new();
     for footer in &rules.footers {
         let theirs: Vec<String> = rules
@@ -300,7 +313,12 @@ async fn show(
         rows.push((row, json!({ "name": null, "departments": without })));
     }
     if let Some(disclaimer) = &rules.disclaimer {
-        let row = vec![say!(text, "footer-disclaimer"), say!(text, "footer-below"), say!(text, "footer-outside"), String::new()];
+        let row = vec![
+            say!(text, "footer-disclaimer"),
+            say!(text, "footer-below"),
+            say!(text, "footer-outside"),
+            String::new(),
+        ];
         rows.push((row, json!({ "disclaimer": wording_document(disclaimer) })));
     }
     let heads = vec![
@@ -331,4 +349,78 @@ fn preview_document(dress: &Dress) -> Value {
         })
     };
     dress.pieces.iter().map(piece).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::done;
+    use super::*;
+    use crate::test_office::{self, documents};
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn footers_and_cards_are_said_by_commands() {
+        let it = test_office::office().await;
+        let address = it.account.address.to_string();
+        let dir = tempfile::tempdir().expect("a folder");
+        let file = |name: &str, text: &str| {
+            let path = dir.path().join(name);
+            std::fs::write(&path, text).expect("written");
+            path.display().to_string()
+        };
+        let say = async |line: String| documents(&done(&it, &line, true).await.expect(&line));
+        let none = done(&it, "footer show", false).await.expect("shown");
+        assert!(none[0].contains("nothing is put into messages"), "{none:?}");
+        let (text, html) = (file("a.txt", "\u{feff}{email}\r\n"), file("a.html", "<b>{email}</b>"));
+        let said = say(format!("footer set main --text-file {text} --html-file {html} --place above")).await;
+        assert_eq!(said[0]["above"], true);
+        assert_eq!(said[0]["wording"], json!({ "text": "{email}\n", "html": "<b>{email}</b>" }));
+        assert_eq!(said[0]["in_force"], false);
+        let said = say("footer use main".to_owned()).await;
+        assert_eq!(said[0]["in_force"], true);
+        let said = say("footer set main --letters inside".to_owned()).await;
+        assert_eq!((&said[0]["outside"], &said[0]["above"]), (&json!(false), &json!(true)));
+        say(format!("footer disclaimer --text-file {}", file("d.txt", "secret"))).await;
+        let shown = say(format!("footer preview {address}")).await;
+        assert_eq!(
+            (&shown[0][0]["text"], &shown[0][1]["text"]),
+            (&json!(address), &json!("secret")),
+            "{shown:?}"
+        );
+        say("footer use --none --department /".to_owned()).await;
+        let shown = done(&it, &format!("footer preview {address}"), false).await.expect("shown").join("\n");
+        assert!(shown.contains("secret") && !shown.contains(&address), "{shown}");
+        say("footer use --as-all --department /".to_owned()).await;
+        say("footer disclaimer --none".to_owned()).await;
+
+        let card = file("card.txt", "a card of {company}");
+        let said = say(format!("card set staff --text-file {card} --department / --publish")).await;
+        assert_eq!((&said[0]["departments"], &said[0]["compulsory"]), (&json!(["/"]), &json!(false)));
+        say(format!("card choose {address} staff --always")).await;
+        let own = done(&it, &format!("card of {address}"), false).await.expect("shown").join(" ");
+        assert!(own.contains("in all messages"), "{own}");
+        say("card set staff --compulsory".to_owned()).await;
+        let bad = file("bad.txt", "{fax}");
+        let open = file("bad.html", "<b>");
+        for (line, why) in [
+            (format!("footer set x --text-file {bad}"), "fax"),
+            (format!("footer set x --text-file {text} --html-file {open}"), "begin and end"),
+            ("footer set x".to_owned(), "a text has"),
+            ("footer use x".to_owned(), "no footer has that name"),
+            ("footer use main --department nowhere".to_owned(), "department"),
+            ("footer remove main".to_owned(), "is in force"),
+            ("footer remove x".to_owned(), "no footer x"),
+            ("footer disclaimer --text-file /nowhere".to_owned(), "can't be read"),
+            (format!("card choose {address} staff"), "compulsory"),
+            ("card remove x".to_owned(), "no card x"),
+        ] {
+            let refused = done(&it, &line, false).await.expect_err(&line);
+            assert!(refused.contains(why), "{line} {refused}");
+        }
+        say("footer use --none".to_owned()).await;
+        let none = done(&it, "footer remove main", false).await.expect("removed");
+        assert!(none[0].contains("nothing is put into messages"), "{none:?}");
+        done(&it, "card remove staff", false).await.expect("removed");
+        let log = done(&it, "log list", false).await.expect("listed").join(" ");
+        assert!(log.contains("footer.change") && log.contains("card.change"), "{log}");
+    }
 }

@@ -10,9 +10,7 @@ use mail_auth::common::verify::DomainKey as Published;
 use mail_auth::hickory_resolver::config::{ResolverConfig, ResolverOpts};
 use mail_auth::{AuthenticatedMessage, DkimResult, MessageAuthenticator, Parameters, ResolverCache, Txt};
 use pennypost_admin::{AdminError, Administration, Call};
-use pennypost_directory::{
-    Card, CardChoice, DepartmentId, FooterFault, FooterRules, Plan, Wording,
-};
+use pennypost_directory::{Card, CardChoice, DepartmentId, FooterFault, FooterRules, Plan, Wording};
 use pennypost_held::{Change, Ports as HeldPorts, Releaser};
 use pennypost_mailings::Runner;
 use pennypost_outbound::Outbox;
@@ -103,6 +101,7 @@ impl Town {
         let (clock, ids) = (Arc::clone(&office.adapter.clock), Arc::clone(&office.adapter.ids));
         Administration::new(office.directory.clone(), backend.control(), clock, ids)
             .with_tasks(backend.objects(), backend.queue())
+            .sending_out()
     }
 
     async fn foot(&self, rules: &FooterRules) {
@@ -151,7 +150,7 @@ fn message(text: &str) -> String {
 const HELLO: &str = "Date: Mon, 23 Nov 2026 10:00:00 +0000\r\nFrom: Ann <ann@t.test>\r\nTo: bob@t.test, You@far.test\r\nSubject: hello\r\n\
                      Message-ID: <7@t.test>\r\n\r\nHello\r\n-- \r\nAnn";
 
-/// Feature BRD-09 (part): an organisation's footers, above or below the personal signature, and a disclaimer outside; exceptions by department; no page
+/// Feature BRD-09: an organisation's footers, above or below the personal signature, and a disclaimer outside; exceptions by department; no page
 #[tokio::test(flavor = "multi_thread")]
 async fn footers_stand_in_all_copies_alike_and_are_signed_with_them() {
     let ring = Keyring::parse(&Keyring::fresh().unwrap()).unwrap();
@@ -174,14 +173,16 @@ async fn footers_stand_in_all_copies_alike_and_are_signed_with_them() {
     assert_eq!((message(&here), message(&sent)), (message(&given.text), message(&given.text)));
     // A text that its charset could not tell is in UTF-8.
     assert!(given.text.contains("Content-Type: text/plain; charset=utf-8\r\n"), "{}", given.text);
-    let body = "Hello\r\n-- \r\nAnn\r\n\r\nt: ann@t.test\r\n=E5=8C=97=E4=BA=AC\r\n\r\nThis is confidential.\r\n";
+    let body =
+        "Hello\r\n-- \r\nAnn\r\n\r\nt: ann@t.test\r\n=E5=8C=97=E4=BA=AC\r\n\r\nThis is confidential.\r\n";
     let coded = given.text.replace("--=20", "-- ");
     assert!(coded.ends_with(body), "{}", given.text);
     assert!(it.reasons().await.contains(&"footers:put-in".to_owned()), "{:?}", it.reasons().await);
 
     // What stays inside has no disclaimer; what has them already is not changed; what is signed is not, either.
     let once = given.text.split_once("Content-Type: text/plain").unwrap().1;
-    let once = format!("From: ann@t.test\r\nMIME-Version: 1.0\r\nContent-Type: text/plain{}", once.trim_end());
+    let once =
+        format!("From: ann@t.test\r\nMIME-Version: 1.0\r\nContent-Type: text/plain{}", once.trim_end());
     let signed = "From: ann@t.test\r\nContent-Type: multipart/signed; boundary=b\r\n\r\n--b\r\n\r\nsigned\r\n--b\r\n\
                   Content-Type: application/pgp-signature\r\n\r\nx\r\n--b--";
     let answer = "From: ann@t.test\r\nAuto-Submitted: auto-replied\r\n\r\naway";
@@ -201,10 +202,10 @@ async fn footers_stand_in_all_copies_alike_and_are_signed_with_them() {
     // A program's receipt is from nobody.
     hand_in(&it.office, "", &["bob@t.test"], "From: ann@t.test\r\n\r\nread").await;
     it.work().await;
-    assert!(!it.last("bob", "INBOX").await.contains("ann@t.test\n"));
+    assert!(!it.last("bob", "INBOX").await.contains("t: ann@t.test"));
 }
 
-/// Feature BRD-09 (part): in letters that go later, each alone, and as a mailing, as it stands when they go
+/// Feature BRD-09: in letters that go later, each alone, and as a mailing, as it stands when they go
 #[tokio::test(flavor = "multi_thread")]
 async fn footers_stand_in_what_goes_later_and_in_mailings() {
     let it = Town::open().await;
@@ -286,14 +287,20 @@ async fn cards_stand_in_letters_whatever_members_want_or_as_they_choose() {
     }
     let unknown = CardChoice { card: "other".to_owned(), always: true };
     let refused = staff.choose_card(&OPERATOR, ann, None, Some(unknown)).await;
-    assert!(matches!(&refused, Err(AdminError::Footer(problem)) if problem.fault == FooterFault::NoCard), "{refused:?}");
+    assert!(
+        matches!(&refused, Err(AdminError::Footer(problem)) if problem.fault == FooterFault::NoCard),
+        "{refused:?}"
+    );
 
     // Compulsory it is put in, and nobody chooses.
     it.foot(&FooterRules { disclaimer: None, ..footers("company") }).await;
     let compulsory = card("staff", "staff of t", true);
     it.give(vec![optional.clone(), compulsory.clone()]).await.unwrap();
     let refused = staff.choose_card(&OPERATOR, ann, None, Some(choice(true))).await;
-    assert!(matches!(&refused, Err(AdminError::Footer(problem)) if problem.fault == FooterFault::Locked), "{refused:?}");
+    assert!(
+        matches!(&refused, Err(AdminError::Footer(problem)) if problem.fault == FooterFault::Locked),
+        "{refused:?}"
+    );
     hand_in(&it.office, "ann@t.test", &["bob@t.test"], HELLO).await;
     it.work().await;
     let sent = it.last("ann", "Sent").await;

@@ -6,8 +6,9 @@
 use std::collections::BTreeMap;
 
 use pennypost_directory::{
-    Card, CardChoice, CardNews, Directory, Dress, FooterError, FooterFault, FooterProblem, FooterRules, Function,
-    MAX_FOOTER_HTML, MAX_FOOTER_LINES, MAX_FOOTER_NAME, MAX_FOOTER_TEXT, MarkupProblem, OwnCards, Page, Wording,
+    Card, CardChoice, CardNews, Directory, Dress, FooterError, FooterFault, FooterProblem, FooterRules,
+    Function, MAX_FOOTER_HTML, MAX_FOOTER_LINES, MAX_FOOTER_NAME, MAX_FOOTER_TEXT, MarkupProblem, OwnCards,
+    Page, Wording,
 };
 use pennypost_model::event::{Recipient, SourceKind, Via};
 use pennypost_model::{AccountKey, TenantId};
@@ -34,11 +35,15 @@ pub fn say_footer(fault: &FooterFault, text: &Text) -> String {
             say!(text, "footer-bad-text", limit = MAX_FOOTER_TEXT, lines = MAX_FOOTER_LINES)
         }
         FooterFault::Html => say!(text, "footer-bad-html", limit = MAX_FOOTER_HTML),
-        FooterFault::Markup(MarkupProblem::Unbalanced(name)) if name.is_empty() => say!(text, "footer-html-open"),
+        FooterFault::Markup(MarkupProblem::Unbalanced(name)) if name.is_empty() => {
+            say!(text, "footer-html-open")
+        }
         FooterFault::Markup(MarkupProblem::Unbalanced(name)) => {
             say!(text, "footer-html-unbalanced", name = name.as_str())
         }
-        FooterFault::Markup(MarkupProblem::Element(name)) => say!(text, "footer-html-element", name = name.as_str()),
+        FooterFault::Markup(MarkupProblem::Element(name)) => {
+            say!(text, "footer-html-element", name = name.as_str())
+        }
         FooterFault::Markup(MarkupProblem::Attribute(name)) => {
             say!(text, "footer-html-attribute", name = name.as_str())
         }

@@ -172,9 +172,9 @@ pub use domain_life::{DomainContents, MAX_DOMAINS};
 pub use erased::{ERASED_KEPT, Erased};
 pub use error::{DirectoryError, Kind};
 pub use footers::{
-    Card, CardChoice, CardNews, Dress, DressPiece, Footer, FooterError, FooterFault, FooterProblem, FooterRules,
-    MAX_CARDS, MAX_FOOTER_DEPARTMENTS, MAX_FOOTER_HTML, MAX_FOOTER_LINES, MAX_FOOTER_NAME, MAX_FOOTER_TEXT, MAX_FOOTERS,
-    MarkupProblem, OwnCards, PLACEHOLDERS, Said as SaidOfFooters, Wording,
+    Card, CardChoice, CardNews, Dress, DressPiece, Footer, FooterError, FooterFault, FooterProblem,
+    FooterRules, MAX_CARDS, MAX_FOOTER_DEPARTMENTS, MAX_FOOTER_HTML, MAX_FOOTER_LINES, MAX_FOOTER_NAME,
+    MAX_FOOTER_TEXT, MAX_FOOTERS, MarkupProblem, OwnCards, PLACEHOLDERS, Said as SaidOfFooters, Wording,
 };
 pub use forward_path::ForwardKey;
 pub use forwarding::{

@@ -10,14 +10,14 @@ use futures::StreamExt;
 use futures::stream;
 use pennypost_directory::content::ContentVerdict;
 use pennypost_directory::{
-    Account, Admission, ClientRules, Directory, DirectoryError, Dress, MemberLimits, Outward, Reach, Resolved,
-    Tally, Tenant,
+    Account, Admission, ClientRules, Directory, DirectoryError, Dress, MemberLimits, Outward, Reach,
+    Resolved, Tally, Tenant,
 };
 use pennypost_mailstore::{StoreError, accept, compress, names};
 use pennypost_model::event::{Accepted, AuthResults, Body, Recipient, Source, SourceKind, Stage, Via};
 use pennypost_model::message::StoredMessage;
 use pennypost_model::{AccountKey, EventId, Timestamp, codec};
-use pennypost_ports::{Clock, Ids, Objects, Outgoing, PortError, Queue, crash};
+use pennypost_ports::{Clock, Created, Ids, Objects, Outgoing, PortError, Queue, crash};
 use pennypost_reports::{About, Action, Report, Told};
 use pennypost_text::{Lang, Text};
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
@@ -711,8 +711,15 @@ impl Releaser {
         };
         let stored = accept::compressed(raw).await?;
         let (object, size) = (names::spool(letter.sender.0.tenant, id), stored.size);
-        // If it is there already, it is the same.
-        self.ports.objects.put_unique(&object, codec::encode(&stored).into()).await?;
+        let put = self.ports.objects.put_unique(&object, codec::encode(&stored).into()).await?;
+        let size = match put {
+            Created::Stored => size,
+            // It is the same, unless other texts stand in letters meanwhile: what is there holds.
+            Created::Exists => {
+                let (there, _) = self.ports.objects.get(&object).await?;
+                codec::decode::<StoredMessage>(&there).map_or(size, |there| there.size)
+            }
+        };
         crash::point("held.after-copy");
         Ok(Some(Body::Spooled { object, size }))
     }

@@ -4,8 +4,8 @@ use pennypost_directory::Dress;
 use pennypost_held::{Cause, Held, HeldError, State};
 use pennypost_mailstore::accept;
 use pennypost_model::event::{
-    Accepted, AuthResults, Body, Footers, GroupElsewhere, Recipient, Requested, Source, SourceKind, Submission,
-    ToGroups, Via, Wishes,
+    Accepted, AuthResults, Body, Footers, GroupElsewhere, Recipient, Requested, Source, SourceKind,
+    Submission, ToGroups, Via, Wishes,
 };
 use pennypost_model::trace::Submitter;
 use pennypost_model::{EventId, Timestamp};

@@ -125,7 +125,11 @@ impl Decided {
 }
 
 /// What rules say of a letter.
-async fn asked(filter: Arc<ContentFilter>, raw: Vec<u8>, outside: usize) -> Result<ContentVerdict, HeldError> {
+async fn asked(
+    filter: Arc<ContentFilter>,
+    raw: Vec<u8>,
+    outside: usize,
+) -> Result<ContentVerdict, HeldError> {
     if filter.is_nothing_for(outside > 0) {
         return Ok(ContentVerdict::default());
     }
@@ -577,7 +581,8 @@ impl Runner {
                         None => Arc::new(self.releaser.content_filter(key, mailing.user).await?),
                     };
                     let known = filter.insert(known);
-                    let direct = held.accepted.recipients.iter().filter(|one| one.via == Via::Outside).count();
+                    let direct =
+                        held.accepted.recipients.iter().filter(|one| one.via == Via::Outside).count();
                     let outside = direct + groups.iter().map(|group| group.members.len()).sum::<usize>();
                     match asked(Arc::clone(known), raw, outside).await? {
                         ContentVerdict::Goes { noted: rules } => noted = rules,

@@ -760,6 +760,8 @@ mod tests {
         let (account, address) = (AccountKey::default(), String::new());
         let submitter = Submitter { account, address, protocol: String::new() };
         let submission = Submission { submitter, bcc: String::new() };
+        let footed = SourceKind::Submission(Box::new(submission.clone())).with_footers(Footers::PutIn);
+        assert_eq!((footed.submission(), footed.wishes()), (Some(&submission), None));
         let kinds = [
             (SourceKind::Smtp, 0_u8),
             (SourceKind::System, 1),
@@ -780,6 +782,7 @@ mod tests {
                 6,
             ),
             (SourceKind::Returned, 7),
+            (footed, 8),
         ];
         for (kind, place) in kinds {
             let source = Source { kind, ip: None, helo: String::new(), tls: None };

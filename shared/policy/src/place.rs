@@ -57,6 +57,8 @@ impl From<Decision> for Placed {
     }
 }
 
+/// Recipients for each of whom is told what is the same of all of them; of more it is told of the first.
+const TOLD: usize = 100;
 /// Rules that are named of those that held.
 const NAMED: usize = 5;
 /// Bytes of each name.
@@ -115,8 +117,13 @@ pub fn place_screened(
     let accepted = &parsed.accepted;
     let facts = &parsed.sidecar.facts;
     let mut reasons = vec![format!("policy-version:{}", policy.version)];
-    reasons.extend(accepted.source.kind.footers().map(|footers| format!("{FOOTERS_REASON}{}", footers.name())));
-    reasons.extend(accepted.source.kind.noted().iter().map(|rule| content_reason(rule)));
+    let is_told = accepted.recipients.len() <= TOLD || accepted.recipients.first() == Some(recipient);
+    if let Some(footers) = accepted.source.kind.footers().filter(|_| is_told) {
+        reasons.push(format!("{FOOTERS_REASON}{}", footers.name()));
+    }
+    if is_told {
+        reasons.extend(accepted.source.kind.noted().iter().map(|rule| content_reason(rule)));
+    }
     let screening = screening.filter(|_| accepted.source.kind != SourceKind::System);
     if let Some(screening) = screening {
         reasons.extend(screening.reasons(accepted.recipients.len()));

@@ -29,7 +29,7 @@ impl Bench {
     }
 }
 
-/// Feature BRD-09 (part): templates, the one in force, above or below the signature, exceptions by department, a disclaimer, over the admin API; no page
+/// Feature BRD-09: templates, the one in force, above or below the signature, exceptions by department, a disclaimer, over the admin API; no page
 #[tokio::test(flavor = "multi_thread")]
 async fn footers_are_said_as_a_whole_and_shown_as_they_will_stand() {
     let it = Bench::open().await;
@@ -39,9 +39,7 @@ async fn footers_are_said_as_a_whole_and_shown_as_they_will_stand() {
     let member = format!("/accounts/{}", it.home.member.account);
     let preview = format!("{member}/letter-footers");
     assert_eq!(it.read(&it.key, &preview).await.json(), json!({ "inside": [], "outside": [] }));
-    let footer = |name: &str, text: &str, letters: &str| {
-        json!({ "name": name, "text": text, "html": null, "place": "above", "letters": letters })
-    };
+    let footer = |name: &str, text: &str, letters: &str| json!({ "name": name, "text": text, "html": null, "place": "above", "letters": letters });
     let mut rules = json!({
         "footers": [footer("main", "{company} {email}", "both"), footer("other", "x < y", "inside")],
         "in_force": "main", "departments": [],
@@ -55,10 +53,7 @@ async fn footers_are_said_as_a_whole_and_shown_as_they_will_stand() {
     let address = shown["inside"][0]["text"].as_str().expect("a text").to_owned();
     assert!(address.ends_with(&format!("member@{}", it.home.domain)), "{shown}");
     assert_eq!(shown["inside"].as_array().map(Vec::len), Some(1));
-    assert_eq!(
-        shown["outside"][1],
-        json!({ "text": "secret", "html": "<b>secret </b>", "place": "below" })
-    );
+    assert_eq!(shown["outside"][1], json!({ "text": "secret", "html": "<b>secret </b>", "place": "below" }));
 
     // Another one for a department, or none.
     rules["departments"] = json!([{ "department": 1, "footer": "OTHER" }]);
@@ -71,7 +66,11 @@ async fn footers_are_said_as_a_whole_and_shown_as_they_will_stand() {
     for (wrong, kind, pointer) in [
         (json!({ "footers": [footer("a", "", "both")] }), "invalid", "/footers/0/text"),
         (json!({ "footers": [footer("a", "{fax}", "both")] }), "invalid", "/footers/0/text"),
-        (json!({ "footers": [footer("a", "x", "both"), footer("A", "x", "both")] }), "invalid", "/footers/1/name"),
+        (
+            json!({ "footers": [footer("a", "x", "both"), footer("A", "x", "both")] }),
+            "invalid",
+            "/footers/1/name",
+        ),
         (json!({ "footers": [], "in_force": "a" }), "invalid", "/in_force"),
         (
             json!({ "footers": [], "disclaimer": { "text": "x", "html": "<script>x</script>" } }),
@@ -123,10 +122,7 @@ async fn cards_are_given_out_and_chosen() {
     let seen = it.read(&session, &own).await;
     let text = format!("one member@{}", it.home.domain);
     let offered = json!([{ "name": "one", "text": text, "html": text }]);
-    assert_eq!(
-        seen.json(),
-        json!({ "compulsory": null, "offered": offered, "card": null, "always": false })
-    );
+    assert_eq!(seen.json(), json!({ "compulsory": null, "offered": offered, "card": null, "always": false }));
     let chosen = json!({ "card": "ONE", "always": true });
     let said = it.say(&session, &own, seen.header("etag"), &chosen).await;
     assert_eq!((&said.json()["card"], &said.json()["always"]), (&json!("ONE"), &json!(true)));
@@ -140,7 +136,11 @@ async fn cards_are_given_out_and_chosen() {
     let cards = json!({ "cards": [card("one", true, true), card("two", true, true)] });
     let refused = it.say(&it.key, "/cards", "*", &cards).await;
     refused.assert_problem(422, "invalid");
-    assert!(refused.text.contains("/cards/1/departments") && refused.text.contains("one"), "{}", refused.text);
+    assert!(
+        refused.text.contains("/cards/1/departments") && refused.text.contains("one"),
+        "{}",
+        refused.text
+    );
     let cards = json!({ "cards": [card("two", true, true)] });
     assert_eq!(it.say(&it.key, "/cards", "*", &cards).await.status, 200);
     let locked = it.read(&session, &own).await.json();

@@ -48,7 +48,11 @@ impl Directory {
     /// # Errors
     /// [`DirectoryError::Contended`], or the port's.
     #[pennypost_ports::compiled_here]
-    pub async fn choose_card(&self, account: AccountKey, choice: Option<CardChoice>) -> Result<(), DirectoryError> {
+    pub async fn choose_card(
+        &self,
+        account: AccountKey,
+        choice: Option<CardChoice>,
+    ) -> Result<(), DirectoryError> {
         let key = key_of(account);
         let Some(choice) = choice else { return self.erase(&key).await };
         for _ in 0..MAX_ATTEMPTS {

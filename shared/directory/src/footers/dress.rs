@@ -124,7 +124,12 @@ fn card_piece(card: &Card, values: &Values) -> DressPiece {
 }
 
 /// All pieces, in the order in which they stand.
-fn pieces(footer: Option<&Footer>, card: Option<&Card>, disclaimer: Option<&Wording>, values: &Values) -> Dress {
+fn pieces(
+    footer: Option<&Footer>,
+    card: Option<&Card>,
+    disclaimer: Option<&Wording>,
+    values: &Values,
+) -> Dress {
     let of_footer = |footer: &Footer| {
         piece(footer.wording.written(values), footer.is_above, (footer.inside, footer.outside))
     };
@@ -191,7 +196,11 @@ impl Directory {
 
     /// Is the account one of these departments, or of those below them? Business mailboxes are in none.
     #[must_use]
-    pub fn is_in_departments(account: &Account, tree: &DepartmentTree, wanted: &BTreeSet<DepartmentId>) -> bool {
+    pub fn is_in_departments(
+        account: &Account,
+        tree: &DepartmentTree,
+        wanted: &BTreeSet<DepartmentId>,
+    ) -> bool {
         lines(account, tree).iter().flatten().any(|id| wanted.contains(id))
     }
 
@@ -214,9 +223,9 @@ impl Directory {
         &self,
         account: &Account,
         tree: &DepartmentTree,
-        used: impl Iterator<Item = &'a Wording>,
+        mut used: impl Iterator<Item = &'a Wording>,
     ) -> Result<Values, DirectoryError> {
-        let asks_for_company = used.into_iter().any(|wording| wording.asks_for("company"));
+        let asks_for_company = used.any(|wording| wording.asks_for("company"));
         let company = match asks_for_company {
             true => self.tenant(account.key.tenant).await?.map(|tenant| tenant.name).unwrap_or_default(),
             false => String::new(),

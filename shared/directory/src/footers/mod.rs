@@ -169,7 +169,11 @@ fn at(pointer: impl Into<String>, fault: FooterFault) -> FooterProblem {
     FooterProblem { pointer: pointer.into(), fault }
 }
 
-fn check_names<'a>(list: &str, names: impl Iterator<Item = &'a str>, most: usize) -> Result<(), FooterProblem> {
+fn check_names<'a>(
+    list: &str,
+    names: impl Iterator<Item = &'a str>,
+    most: usize,
+) -> Result<(), FooterProblem> {
     let mut known = BTreeSet::new();
     for (number, name) in names.enumerate() {
         if number >= most {
@@ -243,7 +247,10 @@ pub fn check_cards(cards: &[Card]) -> Result<(), FooterProblem> {
         for department in card.departments.iter().filter(|_| card.holds()) {
             if let Some(other) = compulsory.insert(*department, &card.name) {
                 let (department, card) = (*department, other.to_owned());
-                return Err(at(format!("{pointer}/departments"), FooterFault::Compulsory { department, card }));
+                return Err(at(
+                    format!("{pointer}/departments"),
+                    FooterFault::Compulsory { department, card },
+                ));
             }
         }
     }

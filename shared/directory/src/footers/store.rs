@@ -93,7 +93,11 @@ impl Directory {
         }
         let now = self.now();
         let (cards, news) = assigned_anew(&before.cards, cards, now, || self.ids.event(now));
-        let said = Said { cards: cards.clone(), news: before.news.iter().cloned().chain(news).collect(), ..before.clone() };
+        let said = Said {
+            cards: cards.clone(),
+            news: before.news.iter().cloned().chain(news).collect(),
+            ..before.clone()
+        };
         let is_said = self.say_footers(tenant, (&before, version), &said).await?;
         Ok(is_said.then_some(cards))
     }
@@ -120,7 +124,9 @@ impl Directory {
 
     async fn stored_footers(&self, tenant: TenantId) -> Result<(Said, Expected), DirectoryError> {
         let held = self.read::<Said>(&key_of(tenant), Consistency::Strong).await?;
-        Ok(held.map_or((Said::default(), Expected::Absent), |held| (held.value, Expected::Version(held.version))))
+        Ok(held.map_or((Said::default(), Expected::Absent), |held| {
+            (held.value, Expected::Version(held.version))
+        }))
     }
 
     async fn say_footers(

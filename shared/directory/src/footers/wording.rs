@@ -47,7 +47,8 @@ fn pieces(text: &str) -> impl Iterator<Item = Piece<'_>> {
         }
         let word = rest.strip_prefix('{').and_then(|inner| {
             let (word, behind) = inner.split_once('}')?;
-            let is_word = !word.is_empty() && word.len() <= 20 && word.bytes().all(|byte| byte.is_ascii_lowercase());
+            let is_word =
+                !word.is_empty() && word.len() <= 20 && word.bytes().all(|byte| byte.is_ascii_lowercase());
             is_word.then_some((word, behind))
         });
         if let Some((word, behind)) = word {
@@ -102,7 +103,8 @@ impl Wording {
         }
         check_markup(html).map_err(|problem| at(format!("{pointer}/html"), FooterFault::Markup(problem)))?;
         for (form, text) in [("text", &*self.text), ("html", html)] {
-            let unknown = pieces(text).find_map(|piece| if let Piece::Unknown(word) = piece { Some(word) } else { None });
+            let unknown = pieces(text)
+                .find_map(|piece| if let Piece::Unknown(word) = piece { Some(word) } else { None });
             if let Some(word) = unknown {
                 return Err(at(format!("{pointer}/{form}"), FooterFault::Placeholder(word.to_owned())));
             }
@@ -119,8 +121,11 @@ impl Wording {
     /// Both forms for a member. A line of the text that tells nothing but what is not known is left out.
     pub(super) fn written(&self, values: &Values) -> (String, String) {
         let tells = |line: &&str| {
-            let mut words = pieces(line).filter_map(|piece| if let Piece::Word(word) = piece { Some(word) } else { None });
-            words.next().is_none_or(|first| !values[first].is_empty() || words.any(|word| !values[word].is_empty()))
+            let mut words = pieces(line)
+                .filter_map(|piece| if let Piece::Word(word) = piece { Some(word) } else { None });
+            words
+                .next()
+                .is_none_or(|first| !values[first].is_empty() || words.any(|word| !values[word].is_empty()))
         };
         let lines: Vec<&str> = self.text.lines().filter(tells).collect();
         let text = filled(&lines.join("\n"), values, |value| Cow::Borrowed(value));

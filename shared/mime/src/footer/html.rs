@@ -9,16 +9,36 @@ use super::Addition;
 const RAW: &[&str] = &["script", "style", "title", "textarea", "xmp", "iframe", "noembed", "noframes"];
 /// Elements that may stand in what is put in.
 const ALLOWED: &[&str] = &[
-    "a", "abbr", "b", "big", "br", "center", "code", "del", "div", "em", "font", "h1", "h2", "h3", "h4", "h5", "h6",
-    "hr", "i", "img", "ins", "li", "ol", "p", "pre", "q", "s", "small", "span", "strike", "strong", "sub", "sup",
-    "table", "tbody", "td", "tfoot", "th", "thead", "tr", "tt", "u", "ul",
+    "a", "abbr", "b", "big", "br", "center", "code", "del", "div", "em", "font", "h1", "h2", "h3", "h4",
+    "h5", "h6", "hr", "i", "img", "ins", "li", "ol", "p", "pre", "q", "s", "small", "span", "strike",
+    "strong", "sub", "sup", "table", "tbody", "td", "tfoot", "th", "thead", "tr", "tt", "u", "ul",
 ];
 /// Those of them that have no end.
 const VOID: &[&str] = &["br", "hr", "img"];
 /// Attributes that may.
 const ATTRIBUTES: &[&str] = &[
-    "align", "alt", "bgcolor", "border", "cellpadding", "cellspacing", "class", "color", "colspan", "dir", "face",
-    "height", "href", "lang", "rowspan", "size", "src", "style", "target", "title", "valign", "width",
+    "align",
+    "alt",
+    "bgcolor",
+    "border",
+    "cellpadding",
+    "cellspacing",
+    "class",
+    "color",
+    "colspan",
+    "dir",
+    "face",
+    "height",
+    "href",
+    "lang",
+    "rowspan",
+    "size",
+    "src",
+    "style",
+    "target",
+    "title",
+    "valign",
+    "width",
 ];
 /// How what is pointed to begins.
 const SCHEMES: &[&str] = &["https://", "http://", "mailto:", "tel:"];
@@ -150,7 +170,8 @@ pub(super) fn places(html: &[u8]) -> Result<(Option<usize>, usize), Unfinished> 
             true => {}
             false if signature.is_none() && !is_quoted => {
                 let attributes = tag.attributes.to_ascii_lowercase();
-                let has = |marks: &[&[u8]]| marks.iter().any(|mark| memmem::find(&attributes, mark).is_some());
+                let has =
+                    |marks: &[&[u8]]| marks.iter().any(|mark| memmem::find(&attributes, mark).is_some());
                 if tag.is("blockquote") || has(QUOTES) {
                     is_quoted = true;
                 } else if has(SIGNATURES) {
@@ -174,7 +195,9 @@ pub(super) fn mark(addition: &Addition<'_>) -> String {
 pub(super) fn block(addition: &Addition<'_>, line_end: &str) -> String {
     let lines: Vec<&str> = addition.html.trim().lines().map(str::trim_end).collect();
     let (mark, html) = (mark(addition), lines.join(line_end));
-    format!("{line_end}<div class=\"{mark}\" style=\"margin-top:1em\">{line_end}{html}{line_end}</div>{line_end}")
+    format!(
+        "{line_end}<div class=\"{mark}\" style=\"margin-top:1em\">{line_end}{html}{line_end}</div>{line_end}"
+    )
 }
 
 /// The same in ASCII.
@@ -289,7 +312,9 @@ fn check_attributes(attributes: &[u8]) -> Result<(), MarkupProblem> {
             return Err(MarkupProblem::Address);
         }
         // Styles can point elsewhere, too, and hide what stands behind.
-        if name == "style" && (value.contains("url(") || value.contains("expression") || value.contains("position")) {
+        if name == "style"
+            && (value.contains("url(") || value.contains("expression") || value.contains("position"))
+        {
             return Err(MarkupProblem::Attribute(name));
         }
         rest = behind.trim_start_matches(|c: char| c.is_whitespace() || c == '/');

@@ -97,7 +97,11 @@ pub fn with_additions(raw: &[u8], additions: &[Addition<'_>]) -> Result<Option<V
         at = part.body.end;
     }
     letter.extend_from_slice(bytes(raw, Span { start: at, end: raw.len() as u64 }));
-    if is_otherwise_same((raw, &structure), &letter, &meant) { Ok(Some(letter)) } else { Err(Untouched::Unknown) }
+    if is_otherwise_same((raw, &structure), &letter, &meant) {
+        Ok(Some(letter))
+    } else {
+        Err(Untouched::Unknown)
+    }
 }
 
 /// Does its header say that it stays as it is?
@@ -145,22 +149,18 @@ fn find(structure: &Structure, index: usize, meant: &mut Vec<usize>) -> Result<(
             ("multipart", "report") | ("message", _) => return Err(Untouched::Automatic),
             ("multipart", "alternative") => {
                 for child in children {
-                    match find_in_alternative(structure, *child as usize) {
-                        Ok(Some(found)) => meant.push(found),
-                        Ok(None) => {}
-                        Err(why) => return Err(why),
-                    }
+                    meant.extend(find_in_alternative(structure, *child as usize)?);
                 }
                 return if meant.is_empty() { Err(Untouched::NoText) } else { Ok(()) };
             }
             ("multipart", "mixed" | "related") => {
                 let Some(first) = children.first() else { return Err(Untouched::Unknown) };
                 // RFC 2387 section 3.2: another one than the first may be what the others belong to.
-                if subtype == "related" && crate::parameter::find(&part.parameters, "start").is_some() {
-                    let start = crate::parameter::find(&part.parameters, "start").unwrap_or_default();
-                    let is_first = structure.parts.get(*first as usize).and_then(|part| part.id.as_deref())
-                        == Some(start.trim_ascii());
-                    if !is_first {
+                if subtype == "related"
+                    && let Some(start) = crate::parameter::find(&part.parameters, "start")
+                {
+                    let id = structure.parts.get(*first as usize).and_then(|part| part.id.as_deref());
+                    if id.map(<[u8]>::trim_ascii) != Some(start.trim_ascii()) {
                         return Err(Untouched::Unknown);
                     }
                 }
@@ -192,8 +192,7 @@ fn find_in_alternative(structure: &Structure, index: usize) -> Result<Option<usi
 }
 
 fn is_body(part: &Part) -> bool {
-    part.content == Content::Leaf
-        && part.disposition.as_ref().is_none_or(|(kind, _)| kind != "attachment")
+    part.content == Content::Leaf && part.disposition.as_ref().is_none_or(|(kind, _)| kind != "attachment")
 }
 
 /// Is the letter the same but for these parts, however it is read?

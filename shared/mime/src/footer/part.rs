@@ -86,7 +86,9 @@ impl Body {
         let label = parameter::find(&part.parameters, "charset").map(<[u8]>::trim_ascii);
         let named = label.and_then(charset::encoding);
         let is_ascii_label = label.is_none_or(|label| {
-            [&b"us-ascii"[..], b"ascii", b"ansi_x3.4-1968"].iter().any(|name| label.eq_ignore_ascii_case(name))
+            [&b"us-ascii"[..], b"ascii", b"ansi_x3.4-1968"]
+                .iter()
+                .any(|name| label.eq_ignore_ascii_case(name))
         });
         match named {
             None if !is_ascii_label => Err(Untouched::Unknown),
@@ -129,7 +131,12 @@ impl Body {
         Ok(true)
     }
 
-    fn add_plain(&mut self, addition: &Addition<'_>, is_flowed: bool, line_end: &str) -> Result<bool, Untouched> {
+    fn add_plain(
+        &mut self,
+        addition: &Addition<'_>,
+        is_flowed: bool,
+        line_end: &str,
+    ) -> Result<bool, Untouched> {
         if let Some(why) = plain::pgp(&self.bytes) {
             return Err(why);
         }
@@ -222,7 +229,8 @@ pub(super) fn quoted_printable(text: &[u8]) -> Vec<u8> {
         let mut width = 0;
         for (index, byte) in content.iter().enumerate() {
             let is_last = index + 1 == content.len();
-            let is_plain = matches!(byte, b'!'..=b'<' | b'>'..=b'~') || matches!(byte, b' ' | b'\t') && !is_last;
+            let is_plain =
+                matches!(byte, b'!'..=b'<' | b'>'..=b'~') || matches!(byte, b' ' | b'\t') && !is_last;
             let length = if is_plain { 1 } else { 3 };
             if width + length > LINE - 1 {
                 encoded.extend_from_slice(b"=\r\n");

@@ -7,8 +7,9 @@ use pennypost_admin::{
 use pennypost_directory::content::ContentProblem;
 use pennypost_directory::rules::{RulesError, RulesFault};
 use pennypost_directory::{
-    BadFrequency, BadNameForm, DirectoryError, FooterFault, FooterProblem, InvitationEnd, Kind as DirectoryKind, MAX_NAME_FORM,
-    NetworkError, NoFunction, NoSeat, PolicyError, SignInError, SignInRulesError,
+    BadFrequency, BadNameForm, DirectoryError, FooterFault, FooterProblem, InvitationEnd,
+    Kind as DirectoryKind, MAX_NAME_FORM, NetworkError, NoFunction, NoSeat, PolicyError, SignInError,
+    SignInRulesError,
 };
 use pennypost_passkeys::Refused;
 use pennypost_text::{Lang, Text};

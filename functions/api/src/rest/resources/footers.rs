@@ -175,7 +175,11 @@ fn meant(rules: Rules) -> Result<FooterRules, Refusal> {
     for (number, OfDepartment { department, footer }) in rules.departments.into_iter().enumerate() {
         if departments.insert(DepartmentId(department), footer).is_some() {
             let pointer = format!("/departments/{number}/department");
-            return Err(pennypost_admin::AdminError::Footer(FooterProblem { pointer, fault: FooterFault::Twice }).into());
+            return Err(pennypost_admin::AdminError::Footer(FooterProblem {
+                pointer,
+                fault: FooterFault::Twice,
+            })
+            .into());
         }
     }
     let (in_force, disclaimer) = (rules.in_force, rules.disclaimer.map(Wording::meant));

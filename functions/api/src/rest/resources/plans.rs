@@ -62,7 +62,7 @@ pub(crate) struct MailboxCapacities {
 pub(crate) struct Plan {
     /// What it is called: 1 to 50 characters.
     edition: String,
-    /// Functions that are switched on: address-rules, backup, api, graded-administrators, more-domains, long-logs.
+    /// Functions that are switched on: address-rules, backup, api, graded-administrators, more-domains, long-logs, member-cards.
     #[serde(default)]
     functions: Vec<String>,
     /// Members' accounts that there may be, with VIP seats and without; null: any number.
