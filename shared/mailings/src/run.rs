@@ -62,6 +62,9 @@ const REMEMBERED: (usize, u64) = (8, 4 << 20);
 /// From so many bytes on mailings are in memory one after the other.
 const LARGE: u64 = 1 << 20;
 
+/// How much more is done with each byte of a letter where rules look at it: words and patterns, each by itself.
+const EFFORT: u64 = 16;
+
 /// Lets letters of mailings go. Cheap to clone.
 #[derive(Clone)]
 pub struct Runner {
@@ -133,7 +136,7 @@ async fn asked(
     if filter.is_nothing_for(outside > 0) {
         return Ok(ContentVerdict::default());
     }
-    let is_large = raw.len() as u64 >= LARGE;
+    let is_large = raw.len() as u64 >= LARGE / EFFORT;
     let ask = move || filter.judge(&content_letter(&raw, outside));
     if !is_large {
         return Ok(ask());

@@ -9,9 +9,9 @@ use pennypost_model::message::cut;
 use pennypost_model::scan::Withheld;
 use pennypost_model::{FlagSet, MailboxRole, SystemFlags};
 
-use crate::content::content_reason;
 use crate::accept::senders;
 use crate::address::MailAddress;
+use crate::content::content_reason;
 use crate::rules::{
     Applied, Asking, ForwardTo, Letter, MemberRules, Moment, Outlets, Personal, Put, Reply, may_align,
 };

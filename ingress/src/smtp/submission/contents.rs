@@ -18,6 +18,8 @@ use crate::smtp::without_delay;
 
 /// Why a message is refused, as refusals are counted.
 const REASON: &str = "content";
+/// How much more is done with each byte than where signatures are looked for: words and patterns, each by itself.
+const EFFORT: usize = 16;
 
 impl Session {
     /// May the message go? Tells the rules that note it. Where the organisation has never said anything nothing is read, and no text
@@ -35,7 +37,7 @@ impl Session {
             return Ok(Vec::new());
         }
         let raw = &judged.raw;
-        match without_delay(raw.len(), || filter.judge(&content_letter(raw, outside))) {
+        match without_delay(raw.len().saturating_mul(EFFORT), || filter.judge(&content_letter(raw, outside))) {
             ContentVerdict::Goes { noted } => {
                 if !noted.is_empty() {
                     info!(rules = ?noted, "rules about contents note this message");
