@@ -9,9 +9,6 @@ use pennypost_model::{AccountId, AccountKey};
 use crate::item::LARGE;
 use crate::{Held, HeldError, Releaser};
 
-/// How much more is done with each byte than where a letter is written anew: words and patterns, each by itself.
-const EFFORT: u64 = 16;
-
 impl Releaser {
     /// The rules about what stands in the letters of an account, where that member perhaps uses it. To be asked for where its
     /// organisation has any ([`crate::Judgement::Go`]).
@@ -45,7 +42,7 @@ impl Releaser {
         }
         let _alone = self.alone(letter).await;
         let Some(stored) = self.stored(letter).await? else { return Ok(None) };
-        let is_large = stored.size >= LARGE / EFFORT;
+        let is_large = stored.size >= LARGE;
         let ask = move || {
             let raw = compress::decompress(&stored)?;
             Ok::<_, StoreError>(filter.judge(&content_letter(&raw, outside)))
