@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use regex_automata::meta::{BuildError, Config, Regex};
 use regex_automata::util::syntax;
 
+use super::letter::spaced;
 use super::{ContentAction, ContentCondition, ContentRule};
 use crate::rules::fold;
 
@@ -200,7 +201,11 @@ fn check_condition(condition: &ContentCondition, pointer: &str) -> Result<(), Co
     match condition {
         ContentCondition::Words(_, words) => {
             check_count(words.words.len(), "words/words")?;
-            match words.words.iter().position(|word| !is_text(word, MAX_CONTENT_WORD)) {
+            // Of characters that nobody sees nothing is left to look for.
+            let is_word = |word: &String| {
+                is_text(word, MAX_CONTENT_WORD) && !spaced(&fold(word.trim()), ' ').is_empty()
+            };
+            match words.words.iter().position(|word| !is_word(word)) {
                 Some(bad) => Err(at(format!("{pointer}/words/words/{bad}"), ContentFault::Word)),
                 None => Ok(()),
             }
@@ -278,7 +283,7 @@ mod tests {
             (
                 ContentCondition::Words(
                     ContentPlace::Text,
-                    Words { join: Join::Any, words: vec![" ".to_owned()] },
+                    Words { join: Join::Any, words: vec!["\u{200b}".to_owned()] },
                 ),
                 "/words/words/0",
                 ContentFault::Word,

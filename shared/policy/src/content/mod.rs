@@ -7,6 +7,7 @@ mod detect;
 mod letter;
 mod limits;
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 
 use pennypost_model::message::cut;
@@ -184,8 +185,8 @@ impl Ready {
 }
 
 /// Counts different texts, up to as many as are needed, or `most` if that is more.
-fn counted<'a>(found: impl Iterator<Item = std::borrow::Cow<'a, str>>, least: u32, most: u32) -> Asked {
-    let mut known: HashSet<std::borrow::Cow<'a, str>> = HashSet::new();
+fn counted<'a>(found: impl Iterator<Item = Cow<'a, str>>, least: u32, most: u32) -> Asked {
+    let mut known: HashSet<Cow<'a, str>> = HashSet::new();
     let mut sample = None;
     let enough = usize::try_from(least.max(most)).unwrap_or(usize::MAX);
     for one in found {
