@@ -153,20 +153,22 @@ const HELLO: &str = "Date: Mon, 23 Nov 2026 10:00:00 +0000\r\nFrom: Ann <ann@t.t
 /// Feature BRD-09: an organisation's footers, above or below the personal signature, and a disclaimer outside; exceptions by department; no page
 #[tokio::test(flavor = "multi_thread")]
 async fn footers_stand_in_all_copies_alike_and_are_signed_with_them() {
-    let ring = Keyring::parse(&Keyring::fresh().unwrap()).unwrap();
-    let it = Town::open_with(Some(Arc::new(ring.clone()) as Arc<dyn Secrets>)).await;
+    let ring = Arc::new(Keyring::parse(&Keyring::fresh().unwrap()).unwrap());
+    let it = Town::open_with(Some(Arc::clone(&ring) as Arc<dyn Secrets>)).await;
     let zone = publish(&it, &ring).await;
     let reach = ["bob@t.test", "You@far.test"];
     hand_in(&it.office, "ann@t.test", &reach, HELLO).await;
     it.work().await;
-    let [given] = &it.given()[..] else { panic!("one") };
+    let all = it.given();
+    let [given] = &all[..] else { panic!("{all:?}") };
     assert!(given.text.ends_with("Hello\r\n-- \r\nAnn\r\n"), "nothing is put in where nothing is said");
     assert!(!it.reasons().await.iter().any(|reason| reason.starts_with("footers:")));
 
     it.foot(&footers("{company}: {email}\n{title}\n北京")).await;
     hand_in(&it.office, "ann@t.test", &reach, HELLO).await;
     it.work().await;
-    let [given] = &it.given()[..] else { panic!("one") };
+    let all = it.given();
+    let [given] = &all[..] else { panic!("{all:?}") };
     assert!(is_signed(&zone, &given.text).await, "{}", given.text);
     assert!(!is_signed(&zone, &given.text.replace("Hello", "Goodbye")).await);
     let (here, sent) = (it.last("bob", "INBOX").await, it.last("ann", "Sent").await);
@@ -232,7 +234,8 @@ async fn footers_stand_in_what_goes_later_and_in_mailings() {
         assert!(text.contains("\nafter\n") && !text.contains("before"), "{name}: {text}");
         assert!(!text.contains("confidential"), "{name}: {text}");
     }
-    let [given] = &it.given()[..] else { panic!("one") };
+    let all = it.given();
+    let [given] = &all[..] else { panic!("{all:?}") };
     assert!(given.text.ends_with("hello\r\n\r\nafter\r\n\r\nThis is confidential.\r\n"), "{}", given.text);
 
     let new = pennypost_admin::NewMailing {
@@ -247,7 +250,8 @@ async fn footers_stand_in_what_goes_later_and_in_mailings() {
     staff.send_mailing(&OPERATOR, ann, mailing.id).await.unwrap();
     it.let_go().await;
     it.work().await;
-    let [given] = &it.given()[..] else { panic!("one") };
+    let all = it.given();
+    let [given] = &all[..] else { panic!("{all:?}") };
     let (structure, _) = pennypost_mime::parse(given.text.as_bytes());
     let text = pennypost_mime::decode_text(&structure, given.text.as_bytes(), 10_000);
     assert!(text.contains("You") && text.contains("after") && text.contains("confidential"), "{text}");

@@ -106,7 +106,8 @@ fn both_forms_get_it_and_attachments_stay_byte_for_byte() {
     let changed = put(&raw, &[CHINESE]);
     assert!(changed.contains(attachment), "{changed}");
     assert!(changed.contains("preamble\r\n--o\r\n") && changed.ends_with("--o--\r\nepilogue\r\n"));
-    let [plain, html, notes] = &*texts(changed.as_bytes()) else { panic!("{changed}") };
+    let all = texts(changed.as_bytes());
+    let [plain, html, notes] = &all[..] else { panic!("{changed}") };
     assert!(plain.starts_with("你好\r\n\r\n北京艾克米有限公司"), "{plain}");
     assert!(html.contains("你好") && html.contains("北京艾克米有限公司"), "{html}");
     assert_eq!(notes, "notes");
@@ -210,7 +211,7 @@ fn letter() -> impl Strategy<Value = Vec<u8>> {
     let header = "(Content-Type: (text/(plain|html)|multipart/(mixed|alternative|related))(; charset=(utf-8|gbk|big5|us-ascii|x))?(; boundary=b)?\r\n)?(Content-Transfer-Encoding: (base64|quoted-printable|7bit|8bit)\r\n)?";
     let line = "(--b(--)?|Content-Type: text/(plain|html)|<p>.{0,5}</(p|body|html)>|<!--|-->|-- |=3D=|.{0,20})(\r\n|\n)";
     (header, proptest::collection::vec(line, 0..12), proptest::collection::vec(any::<u8>(), 0..20)).prop_map(
-        |(header, lines, odd)| [header.as_bytes(), b"\r\n", lines.concat().as_bytes(), &odd].concat(),
+        |(header, lines, odd)| [header.as_bytes(), b"\r\n", lines.concat().as_bytes(), &odd[..]].concat(),
     )
 }
 
@@ -234,12 +235,12 @@ proptest! {
     fn attachments_stay(raw in letter(), attached in proptest::collection::vec(any::<u8>(), 0..200)) {
         prop_assume!(!attached.windows(3).any(|window| window == b"--o"));
         let letter = [
-            b"Content-Type: multipart/mixed; boundary=o\r\n\r\n--o\r\n", &*raw,
-            b"\r\n--o\r\nContent-Type: application/octet-stream\r\nContent-Disposition: attachment\r\n\r\n", &*attached,
+            &b"Content-Type: multipart/mixed; boundary=o\r\n\r\n--o\r\n"[..], &raw[..],
+            b"\r\n--o\r\nContent-Type: application/octet-stream\r\nContent-Disposition: attachment\r\n\r\n", &attached[..],
             b"\r\n--o--\r\n",
         ].concat();
         if let Ok(Some(put)) = with_additions(&letter, &[FOOTER, CHINESE]) {
-            let end = [b"Content-Disposition: attachment\r\n\r\n", &*attached, b"\r\n--o--\r\n"].concat();
+            let end = [&b"Content-Disposition: attachment\r\n\r\n"[..], &attached[..], b"\r\n--o--\r\n"].concat();
             prop_assert!(put.ends_with(&end));
         }
     }
