@@ -410,7 +410,9 @@ pub(crate) async fn run(
         AdministrationCommand::Contact(command) => contact::run(office, command, text, output).await,
         AdministrationCommand::Order(command) => order::run(office, command, text, output).await,
         AdministrationCommand::Letter(command) => Box::pin(letter::run(office, command, text, output)).await,
-        AdministrationCommand::Sending(command) => Box::pin(sending::run(office, command, text, output)).await,
+        AdministrationCommand::Sending(command) => {
+            Box::pin(sending::run(office, command, text, output)).await
+        }
         AdministrationCommand::Footer(command) => Box::pin(footer::run(office, command, text, output)).await,
         AdministrationCommand::Card(command) => Box::pin(card::run(office, command, text, output)).await,
         AdministrationCommand::Route(command) => Box::pin(route::run(office, command, text, output)).await,

@@ -84,8 +84,8 @@ mod binding;
 mod business;
 mod choosing;
 mod clients;
-mod content_rules;
 mod colleagues;
+mod content_rules;
 mod domain;
 mod domain_life;
 mod ending;
@@ -165,7 +165,8 @@ pub use business::{MAX_MAILBOX_USERS, MAX_USER_TOKENS, MAX_USERS_TOKENS, Mailbox
 pub use choosing::MAX_CHOICES;
 pub use clients::{ClientRange, ClientRules, ClientSettings, ProtocolRules, ProtocolSettings};
 pub use content_rules::{
-    ContentError, ContentRuleOf, ContentRules, ContentWhom, MAX_CONTENT_LOOKED, MAX_CONTENT_TARGETS, content_letter,
+    ContentError, ContentRuleOf, ContentRules, ContentWhom, MAX_CONTENT_LOOKED, MAX_CONTENT_TARGETS,
+    content_letter,
 };
 pub use domain::{CatchAll, Domain, DomainHealth, DomainState};
 pub use domain_life::{DomainContents, MAX_DOMAINS};

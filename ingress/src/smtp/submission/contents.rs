@@ -37,7 +37,8 @@ impl Session {
             return Ok(Vec::new());
         }
         let raw = &judged.raw;
-        match without_delay(raw.len().saturating_mul(EFFORT), || filter.judge(&content_letter(raw, outside))) {
+        match without_delay(raw.len().saturating_mul(EFFORT), || filter.judge(&content_letter(raw, outside)))
+        {
             ContentVerdict::Goes { noted } => {
                 if !noted.is_empty() {
                     info!(rules = ?noted, "rules about contents note this message");
