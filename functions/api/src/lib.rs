@@ -41,7 +41,10 @@ use pennypost_directory::Directory;
 use crate::domain::Address;
 use crate::language::Language;
 use crate::problem::{Kind, Problem};
-pub use crate::rest::{AutomaticDocument, Client, Rest, RuleDocument, RulesDocument, routes as admin_routes};
+pub use crate::rest::{
+    AutomaticDocument, Client, ContentRulesDocument, Rest, RuleDocument, RulesDocument,
+    routes as admin_routes,
+};
 pub use crate::settings::{BadSetting, Outgoing, Security, Settings};
 pub use crate::sites::{Site, Sites};
 

@@ -170,6 +170,11 @@ impl Session {
                 self.prepare((id, time), protocol, policy, to, raw).await?
             }
         };
+        // What goes later is asked again then, and so is each letter to a recipient alone.
+        let noted = match self.role {
+            Role::Submission => self.ask_for_contents(&judged, &transaction).await?,
+            Role::Exchange | Role::Home(_) => Vec::new(),
+        };
         // What goes later gets what holds then, and so do letters to each recipient alone.
         let footers = match self.role {
             Role::Submission if !is_scheduled && !judged.is_individual => {
@@ -206,7 +211,8 @@ impl Session {
             Some(footers) => kind.with_footers(footers),
             None => kind,
         };
-        let kind = kind.private(transaction.is_private);
+        // Of what is from elsewhere nothing was asked.
+        let kind = kind.with_noted(noted).private(transaction.is_private);
         let (stored, raw) = accept::compressed_beside(raw).await.map_err(|error| {
             warn!(%error, "a message can't be compressed");
             Reply::later()

@@ -4,22 +4,30 @@ use std::borrow::Cow;
 
 use pennypost_policy::Acceptance;
 
-/// A reply of one line. The text is ASCII and ours alone: nothing that the client sent is given back.
+/// A reply of one line. The text is ASCII and ours alone, or an organisation's own word to its members: nothing that the client sent is
+/// given back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Reply {
     pub code: u16,
     /// Empty where RFC 2034 section 4 wants none: greeting, HELO, EHLO, 354.
     pub enhanced: &'static str,
     pub text: Cow<'static, str>,
+    /// As what a refusal of a message is counted, where that is more than its code says.
+    pub reason: Option<&'static str>,
 }
 
 impl Reply {
     pub const fn new(code: u16, enhanced: &'static str, text: &'static str) -> Reply {
-        Reply { code, enhanced, text: Cow::Borrowed(text) }
+        Reply { code, enhanced, text: Cow::Borrowed(text), reason: None }
     }
 
     pub const fn owned(code: u16, enhanced: &'static str, text: String) -> Reply {
-        Reply { code, enhanced, text: Cow::Owned(text) }
+        Reply { code, enhanced, text: Cow::Owned(text), reason: None }
+    }
+
+    /// The same, counted as that.
+    pub fn counted_as(self, reason: &'static str) -> Reply {
+        Reply { reason: Some(reason), ..self }
     }
 
     /// 503: a command at the wrong time.

@@ -4,6 +4,7 @@
 #[path = "../common/alone.rs"]
 mod alone;
 mod authentication;
+mod contents;
 mod dialogues;
 mod dmarc;
 mod dns;

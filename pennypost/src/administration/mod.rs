@@ -7,6 +7,7 @@ mod bulletin;
 mod business;
 mod card;
 mod contact;
+mod content;
 mod doctor;
 mod domain;
 mod domain_keys;
@@ -177,6 +178,13 @@ fn refused(error: AdminError, text: &Text) -> Failed {
         AdminError::Mailing(problem) => problem.message(text),
         AdminError::Route(problem) => problem.message(text),
         AdminError::Footer(problem) => pennypost_admin::say_footer(&problem.fault, text),
+        AdminError::Content(problem) => {
+            let cause = pennypost_admin::say_content(&problem.fault, text);
+            match problem.pointer.as_str() {
+                "" => cause,
+                place => say!(text, "content-at", place = place, cause = cause),
+            }
+        }
         AdminError::Invalid(Invalid::NoRows) => say!(text, "task-no-rows"),
         AdminError::NoTasks => say!(text, "task-nowhere"),
         AdminError::NoTraces => say!(text, "statistics-nowhere"),
@@ -403,7 +411,9 @@ pub(crate) async fn run(
         AdministrationCommand::Contact(command) => contact::run(office, command, text, output).await,
         AdministrationCommand::Order(command) => order::run(office, command, text, output).await,
         AdministrationCommand::Letter(command) => Box::pin(letter::run(office, command, text, output)).await,
-        AdministrationCommand::Sending(command) => sending::run(office, command, text, output).await,
+        AdministrationCommand::Sending(command) => {
+            Box::pin(sending::run(office, command, text, output)).await
+        }
         AdministrationCommand::Footer(command) => Box::pin(footer::run(office, command, text, output)).await,
         AdministrationCommand::Card(command) => Box::pin(card::run(office, command, text, output)).await,
         AdministrationCommand::Route(command) => Box::pin(route::run(office, command, text, output)).await,

@@ -420,7 +420,7 @@ fn bad(error: RulesError, text: &Text) -> Failed {
 }
 
 /// What a file of JSON says.
-fn read<T: DeserializeOwned>(file: &Path, text: &Text) -> Result<T, Failed> {
+pub(super) fn read<T: DeserializeOwned>(file: &Path, text: &Text) -> Result<T, Failed> {
     let path = file.display().to_string();
     let read = std::fs::read(file).map_err(|error| {
         Failed::Said(say!(text, "error-file", path = path.clone(), cause = error.to_string()))

@@ -11,6 +11,7 @@ use pennypost_directory::{
 use pennypost_model::AccountKey;
 use serde_json::{Value, json};
 
+use super::content::ContentCommand;
 use super::read_status::ReadStatusArgs;
 use super::{OPERATOR, refused, tenant};
 use crate::office::Office;
@@ -124,6 +125,9 @@ Without addresses it is said of everybody of whom nothing else is said.")]
   pennypost sending read-status --off"
     )]
     ReadStatus(ReadStatusArgs),
+    /// Show, say and try which letters go by what stands in them: words, numbers of cards, attachments
+    #[command(subcommand)]
+    Content(ContentCommand),
     /// Show what holds for an account, and how many it has sent outside of late
     #[command(after_help = "Example:\n  pennypost sending of ann@example.com")]
     Of {
@@ -159,6 +163,9 @@ pub async fn run(
         SendingCommand::Limit(args) => limit(office, args, text, output).await,
         SendingCommand::Forwarding(args) => forwarding(office, args, text, output).await,
         SendingCommand::ReadStatus(args) => super::read_status::run(office, args, text, output).await,
+        SendingCommand::Content(command) => {
+            Box::pin(super::content::run(office, command, text, output)).await
+        }
         SendingCommand::Of { address } => of(office, address, text, output).await,
     }
 }

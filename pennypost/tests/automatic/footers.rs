@@ -96,7 +96,7 @@ fn card(name: &str, text: &str, compulsory: bool) -> Card {
 }
 
 impl Town {
-    fn staff(&self) -> Administration {
+    pub(super) fn staff(&self) -> Administration {
         let (office, backend) = (&self.office, &self.office.backend);
         let (clock, ids) = (Arc::clone(&office.adapter.clock), Arc::clone(&office.adapter.ids));
         Administration::new(office.directory.clone(), backend.control(), clock, ids)
@@ -115,7 +115,7 @@ impl Town {
     }
 
     /// Lets go what waits, and then each letter of mailings.
-    async fn let_go(&self) {
+    pub(super) async fn let_go(&self) {
         let office = &self.office;
         let ports = HeldPorts {
             directory: office.directory.clone(),
@@ -131,7 +131,7 @@ impl Town {
     }
 
     /// The last message in a mailbox, from its own first field on.
-    async fn last(&self, name: &str, mailbox: &str) -> String {
+    pub(super) async fn last(&self, name: &str, mailbox: &str) -> String {
         let mut client = Client::connect(self.office.imap).await;
         client.say(&format!("a LOGIN {name}@t.test \"{PASSWORD}\""), "a ").await;
         client.say(&format!("b EXAMINE {mailbox}"), "b ").await;

@@ -2,6 +2,7 @@
 //! servers.
 
 mod came_back;
+mod contents;
 mod copies;
 mod footers;
 mod full_text;

@@ -115,6 +115,12 @@ actions! {
     SendingRulesRead "sending-rules.read" Policies Read Tenant Nobody All;
     /// Say who sends nothing outside, and how often the others may (SND-21, SND-22).
     SendingRulesChange "sending-rules.change" Policies Write Tenant Nobody All;
+    /// Look at the rules about what stands in members' letters.
+    ContentRulesRead "content-rules.read" Policies Read Tenant Nobody All;
+    /// Say which letters go, and which don't.
+    ContentRulesChange "content-rules.change" Policies Write Tenant Nobody All;
+    /// Ask what rules would say of a letter.
+    ContentRulesTry "content-rules.try" Policies Read Tenant Nobody All;
     /// Look at the footers that stand in members' letters.
     FooterRead "footer.read" Policies Read Tenant Nobody All;
     /// Say which do (BRD-09).

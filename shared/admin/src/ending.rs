@@ -699,6 +699,7 @@ mod tests {
             block: None,
             has_unified_names: false,
             has_footers: false,
+            has_content_rules: false,
         }
     }
 

@@ -47,6 +47,9 @@ pub enum AdminError {
     /// What is wrong with a footer or a card: HTTP 422, or 409 where another card is in the way.
     #[error("{0}")]
     Footer(pennypost_directory::FooterProblem),
+    /// What is wrong with rules about contents: HTTP 422.
+    #[error("{0}")]
+    Content(pennypost_directory::content::ContentProblem),
     /// Secrets can't be sealed here: HTTP 503.
     #[error("there is no key here with which secrets are sealed")]
     NoSealing,

@@ -59,6 +59,7 @@ mod call;
 mod choosing;
 mod colleagues;
 mod contact;
+mod contents;
 mod departments;
 mod digest;
 mod domain_keys;
@@ -152,6 +153,7 @@ pub use call::Call;
 pub use choosing::{Choice, Chosen};
 pub use colleagues::Colleagues;
 pub use contact::Contact;
+pub use contents::{MAX_CONTENT_TRIAL, TriedContents, TriedRule, content_condition, say_content};
 pub use departments::SeenDepartments;
 pub use domains::{DomainRecords, DomainRules, Outside, REMOVED_AT_ONCE, removal_code};
 pub use ending::{

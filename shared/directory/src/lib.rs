@@ -48,6 +48,7 @@
 //! | `T` | `report-addresses` | where reports of others about the organisation's mail come in (`report_addresses`) |
 //! | `T` | `suppressed` | digests of the addresses to which no mailings go; `T/suppressed` has the addresses (`suppressed`) |
 //! | `T`, `T/card-choices` | `footers`, `A` | texts that stand in members' letters, and the cards that members have chosen (`footers`) |
+//! | `T` | `content-rules` | which letters go by what stands in them (`content_rules`) |
 //! | `T` | `sending-rules` | who sends nothing outside, and how often others may (`sending_rules`) |
 //! | `T` | `seats` | what is taken of the seats, once the tenant has a plan (`seats`) |
 //! | `T/shares` | whom, owner | who shares mailboxes with whom (`sharing`): an index |
@@ -84,6 +85,7 @@ mod business;
 mod choosing;
 mod clients;
 mod colleagues;
+mod content_rules;
 mod domain;
 mod domain_life;
 mod ending;
@@ -162,6 +164,10 @@ pub use binding::{Binding, MAX_PROVIDERS};
 pub use business::{MAX_MAILBOX_USERS, MAX_USER_TOKENS, MAX_USERS_TOKENS, MailboxUsers};
 pub use choosing::MAX_CHOICES;
 pub use clients::{ClientRange, ClientRules, ClientSettings, ProtocolRules, ProtocolSettings};
+pub use content_rules::{
+    ContentError, ContentRuleOf, ContentRules, ContentWhom, MAX_CONTENT_LOOKED, MAX_CONTENT_TARGETS,
+    content_letter,
+};
 pub use domain::{CatchAll, Domain, DomainHealth, DomainState};
 pub use domain_life::{DomainContents, MAX_DOMAINS};
 pub use erased::{ERASED_KEPT, Erased};
@@ -208,7 +214,7 @@ pub use password::{MAX_PASSWORD, MIN_PASSWORD};
 pub use password_rules::{Broken, PasswordRules, Weakness};
 pub use pennypost_policy::{
     AddressError, DomainName, MailAddress, MemberRules, Personal, PolicyError, SenderPattern, TenantPolicy,
-    rules,
+    content, rules,
 };
 pub use plan::{
     Capacities, Function, LONG_LOG_DAYS, Limits, NoFunction, Payment, Plan, Untried, Verification,

@@ -116,7 +116,7 @@ pub enum Outward {
 }
 
 /// Where an account stands among those whom rules can name.
-struct Place {
+pub(crate) struct Place {
     account: AccountId,
     /// Its departments, each with those above it, the organisation last. Business mailboxes are in none.
     departments: Vec<Vec<DepartmentId>>,
@@ -124,7 +124,7 @@ struct Place {
 }
 
 impl Place {
-    fn is_held_by(&self, target: SendingTarget) -> bool {
+    pub(crate) fn is_held_by(&self, target: SendingTarget) -> bool {
         match target {
             SendingTarget::Department(id) => self.departments.iter().flatten().any(|one| *one == id),
             SendingTarget::Tag(id) => self.tags.contains(&id),
@@ -135,13 +135,13 @@ impl Place {
 
 /// The departments and tags that have to be known to tell whom rules hold.
 #[derive(Default)]
-struct Known {
+pub(crate) struct Known {
     tree: DepartmentTree,
     tags: Vec<(TagId, BTreeSet<DepartmentId>, BTreeSet<AccountId>)>,
 }
 
 impl Known {
-    fn place(&self, account: &Account) -> Place {
+    pub(crate) fn place(&self, account: &Account) -> Place {
         let root = [DepartmentId::ROOT];
         let own: &[DepartmentId] = match account.kind {
             AccountKind::Member if account.departments.is_empty() => &root,
@@ -260,7 +260,7 @@ impl Directory {
     }
 
     /// Are all of them there?
-    async fn check_targets(
+    pub(crate) async fn check_targets(
         &self,
         tenant: TenantId,
         targets: BTreeSet<SendingTarget>,
@@ -334,15 +334,20 @@ impl Directory {
         let rules = self.sending_rules(tenant).await?;
         let is_clear =
             [Some(account), user].into_iter().flatten().all(|one| rules.is_clear_for(one.key.account));
-        let known = if is_clear { Known::default() } else { self.known_for(tenant, &rules).await? };
+        let known = if is_clear { Known::default() } else { self.known_for(tenant, rules.tags()).await? };
         let place = known.place(account);
         let is_forbidden =
             rules.forbids(&place) || user.is_some_and(|user| rules.forbids(&known.place(user)));
         if is_forbidden { Ok(Outward::Forbidden) } else { Ok(Outward::Open(rules.limit(&place))) }
     }
 
-    async fn known_for(&self, tenant: TenantId, rules: &SendingRules) -> Result<Known, DirectoryError> {
-        let marks = rules.tags().into_iter().map(|id| async move {
+    /// What has to be known where departments are named, and these tags.
+    pub(crate) async fn known_for(
+        &self,
+        tenant: TenantId,
+        tags: BTreeSet<TagId>,
+    ) -> Result<Known, DirectoryError> {
+        let marks = tags.into_iter().map(|id| async move {
             let (departments, accounts) = self.marks_of(tenant, id).await?;
             Ok::<_, DirectoryError>((id, departments, accounts))
         });

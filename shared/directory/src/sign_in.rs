@@ -582,6 +582,7 @@ pub(crate) fn standing_of(
         account_daily_messages: tenant.plan.as_ref().and_then(|plan| plan.account_daily_messages),
         unified_name: None,
         has_footers: tenant.has_footers,
+        has_content_rules: tenant.has_content_rules,
         user: None,
         basis,
     }

@@ -151,6 +151,8 @@ pub struct Standing {
     pub unified_name: Option<String>,
     /// Texts of its organisation may stand in its letters: [`crate::Directory::dress`].
     pub has_footers: bool,
+    /// Its organisation may have rules about what stands in its letters: [`crate::Directory::content_filter_of`].
+    pub has_content_rules: bool,
     /// Who uses it, where it is a business mailbox.
     pub(crate) user: Option<Box<Account>>,
     pub(crate) basis: Basis,

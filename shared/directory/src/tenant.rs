@@ -34,6 +34,8 @@ pub struct Tenant {
     pub has_unified_names: bool,
     /// It has said that texts stand in its members' letters (BRD-09, BRD-12), or did: what it says now is to be looked up.
     pub has_footers: bool,
+    /// It has said which letters go by what stands in them, or did.
+    pub has_content_rules: bool,
 }
 
 impl Tenant {
@@ -49,17 +51,22 @@ impl Tenant {
             block: None,
             has_unified_names: false,
             has_footers: false,
+            has_content_rules: false,
         }
     }
 }
 
 impl Versioned for Tenant {
     const KIND: &'static str = "tenant";
-    const VERSION: u8 = 7;
+    const VERSION: u8 = 8;
 
-    /// Only programs that know of footers hand in the letters of a tenant that has any.
+    /// Only programs that know of footers, and of rules about contents, hand in the letters of a tenant that has any.
     fn version(&self) -> u8 {
-        if self.has_footers { Self::VERSION } else { 6 }
+        match (self.has_content_rules, self.has_footers) {
+            (true, _) => Self::VERSION,
+            (false, true) => 7,
+            (false, false) => 6,
+        }
     }
 
     fn upgrade(found: u8, bytes: &[u8]) -> Result<Tenant, CodecError> {
@@ -86,6 +93,7 @@ impl Versioned for Tenant {
                     block: None,
                     has_unified_names: false,
                     has_footers: false,
+                    has_content_rules: false,
                 });
             }
             5 => {
@@ -102,9 +110,11 @@ impl Versioned for Tenant {
                     block,
                     has_unified_names,
                     has_footers: false,
+                    has_content_rules: false,
                 });
             }
-            6 => return decode_without(Self::KIND, bytes, 1),
+            6 => return decode_without(Self::KIND, bytes, 2),
+            7 => return decode_without(Self::KIND, bytes, 1),
             _ => return Err(CodecError::Version { kind: Self::KIND, found, known: Self::VERSION }),
         };
         Ok(Tenant {
@@ -117,6 +127,7 @@ impl Versioned for Tenant {
             block: None,
             has_unified_names: false,
             has_footers: false,
+            has_content_rules: false,
         })
     }
 }
@@ -430,13 +441,16 @@ mod tests {
                     plan,
                     block: None,
                     has_unified_names: false,
-                    has_footers: false
+                    has_footers: false,
+                    has_content_rules: false
                 }
             );
             // Of one without footers programs of before go on reading what is written.
             assert_eq!(encode(&tenant)[0], 6);
             let footed = Tenant { has_footers: true, ..tenant };
-            assert_eq!((encode(&footed)[0], decode(&encode(&footed))), (7, Ok(footed)));
+            assert_eq!((encode(&footed)[0], decode(&encode(&footed))), (7, Ok(footed.clone())));
+            let ruled = Tenant { has_content_rules: true, ..footed };
+            assert_eq!((encode(&ruled)[0], decode(&encode(&ruled))), (8, Ok(ruled)));
         }
     }
 }

@@ -58,6 +58,8 @@ pub enum Why {
     Subject,
     /// The organisation sends no mailings there any more.
     Suppressed,
+    /// A rule of the organisation does not let out what stands in it.
+    Content,
 }
 
 impl Why {
@@ -77,6 +79,7 @@ impl Why {
             Why::TooMany => "too-many-recipients",
             Why::Subject => "subject-refused",
             Why::Suppressed => "suppressed",
+            Why::Content => "content-refused",
         }
     }
 
@@ -84,9 +87,13 @@ impl Why {
     #[must_use]
     pub const fn status(self) -> &'static str {
         match self {
-            Why::Closed | Why::Forbidden | Why::Author | Why::Outside | Why::Subject | Why::Suppressed => {
-                "5.7.1"
-            }
+            Why::Closed
+            | Why::Forbidden
+            | Why::Author
+            | Why::Outside
+            | Why::Subject
+            | Why::Suppressed
+            | Why::Content => "5.7.1",
             Why::Group => "5.7.2",
             Why::Unknown => "5.1.1",
             Why::Disabled => "5.2.1",
@@ -105,6 +112,7 @@ impl Why {
             Why::Author => say!(text, "held-why-author"),
             Why::Outside => say!(text, "held-why-outside"),
             Why::Suppressed => say!(text, "held-why-suppressed"),
+            Why::Content => say!(text, "held-why-content"),
             Why::Unknown => say!(text, "held-why-unknown"),
             Why::Disabled => say!(text, "held-why-disabled"),
             Why::Group => say!(text, "held-why-group"),

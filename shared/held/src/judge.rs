@@ -15,6 +15,8 @@ pub enum Judgement {
         is_counted: bool,
         /// Its sender's organisation may have texts for it.
         has_footers: bool,
+        /// Its sender's organisation may have rules about what stands in it.
+        has_content_rules: bool,
     },
     /// It waits: its sender has sent as much as he may.
     Wait {
@@ -41,7 +43,9 @@ impl Releaser {
         now: Timestamp,
     ) -> Result<Judgement, HeldError> {
         Ok(match self.verdict(letter, Some(header), now).await? {
-            Verdict::Go { counted, has_footers } => Judgement::Go { is_counted: counted, has_footers },
+            Verdict::Go { counted, has_footers, has_content_rules } => {
+                Judgement::Go { is_counted: counted, has_footers, has_content_rules }
+            }
             Verdict::Wait { until } => Judgement::Wait { until },
             Verdict::Stay(why) => Judgement::Stay(why),
             Verdict::Gone => Judgement::Gone,

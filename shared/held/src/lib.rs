@@ -12,6 +12,7 @@
 //! If the process dies at any line: before the item, nobody was told `250`, and bytes and row are orphans; behind its end, the
 //! row leads whoever looks next to the item, and what follows is done again.
 
+mod contents;
 mod item;
 mod judge;
 mod letter;

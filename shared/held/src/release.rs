@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use futures::stream;
+use pennypost_directory::content::ContentVerdict;
 use pennypost_directory::{
     Account, Admission, ClientRules, Directory, DirectoryError, Dress, MemberLimits, Outward, Reach,
     Resolved, Tally, Tenant,
@@ -82,6 +83,8 @@ pub(crate) enum Verdict {
         counted: bool,
         /// Its sender's organisation may have texts for it.
         has_footers: bool,
+        /// It may have rules about what stands in it.
+        has_content_rules: bool,
     },
     Wait {
         until: Timestamp,
@@ -236,7 +239,7 @@ impl Releaser {
                     let Some(saved) = held.save(&letter, version).await? else { return Ok(()) };
                     version = saved;
                 }
-                Verdict::Go { counted, has_footers } => {
+                Verdict::Go { counted, has_footers, has_content_rules: _ } => {
                     footed = Some(has_footers);
                     let message = match letter.cause {
                         // What goes days later is a letter of that day, in traces and statistics.
@@ -353,8 +356,24 @@ impl Releaser {
                 let why = letter.refused.first().map_or(Why::Unknown, |(_, why)| *why);
                 return Ok(Verdict::Stay(why));
             }
+            // Of letters of mailings, which lie nowhere, those who make them ask.
+            if tenant.has_content_rules && header.is_none() && !is_fresh {
+                let filter = directory.content_filter(&account, user.as_ref()).await?;
+                match self.contents(letter, filter).await? {
+                    None => return Ok(Verdict::Stay(Why::Lost)),
+                    Some(ContentVerdict::Refused { rule, .. }) => {
+                        tracing::info!(letter = %letter.id(), account = %key, rule, "a rule about contents refuses a letter");
+                        return Ok(Verdict::Stay(Why::Content));
+                    }
+                    Some(ContentVerdict::Goes { noted }) => {
+                        let kind = std::mem::replace(&mut letter.accepted.source.kind, SourceKind::System);
+                        letter.accepted.source.kind = kind.with_noted(noted);
+                    }
+                }
+            }
             if letter.is_counted {
-                return Ok(Verdict::Go { counted: false, has_footers: tenant.has_footers });
+                let Tenant { has_footers, has_content_rules, .. } = tenant;
+                return Ok(Verdict::Go { counted: false, has_footers, has_content_rules });
             }
             let outside = limit.filter(|_| letter.accepted.leaves());
             self.count(letter, &tenant, MemberLimits { daily: daily(&tenant), outside }, now).await
@@ -519,9 +538,11 @@ impl Releaser {
             wait = Some(midnight);
         }
         Ok(match wait {
-            None => {
-                Verdict::Go { counted: is_counted || of_tenant.is_some(), has_footers: tenant.has_footers }
-            }
+            None => Verdict::Go {
+                counted: is_counted || of_tenant.is_some(),
+                has_footers: tenant.has_footers,
+                has_content_rules: tenant.has_content_rules,
+            },
             Some(until) if until.0 > letter.wanted.0.saturating_add(PATIENCE) => {
                 Verdict::Stay(Why::Frequency)
             }
@@ -638,7 +659,7 @@ impl Releaser {
     }
 
     /// The right to have the letter in memory: large ones are there one after the other.
-    async fn alone(&self, letter: &Held) -> Option<SemaphorePermit<'_>> {
+    pub(crate) async fn alone(&self, letter: &Held) -> Option<SemaphorePermit<'_>> {
         if letter.size() < LARGE { None } else { self.writing.acquire().await.ok() }
     }
 
@@ -656,7 +677,7 @@ impl Releaser {
     }
 
     /// The letter as it was handed in; `None` if its bytes are gone: what follows from its end was done then.
-    async fn stored(&self, letter: &Held) -> Result<Option<StoredMessage>, HeldError> {
+    pub(crate) async fn stored(&self, letter: &Held) -> Result<Option<StoredMessage>, HeldError> {
         let Some(object) = letter.object() else { return Ok(None) };
         match self.ports.objects.get(object).await {
             Ok((bytes, _)) => match codec::decode(&bytes) {

@@ -117,15 +117,17 @@ pub(crate) async fn accepted(
     wanted: &Wanted,
     (recipients, groups): (Vec<Recipient>, Vec<GroupElsewhere>),
     (dress, hostname): (&Dress, &str),
+    noted: Vec<String>,
 ) -> Result<Option<Accepted>, HeldError> {
     let Some(raw) = bytes(mailing, content, wanted) else { return Ok(None) };
     let (raw, footers) = dressed(raw, dress, (mailing, content), reach(&recipients, &groups));
     let row = usize::try_from(wanted.row).unwrap_or(usize::MAX);
+    let source = with(footers, source(mailing, content, (String::new(), groups, Some(content.address(row)))));
     Ok(Some(Accepted {
         id: wanted.id,
         time: wanted.time,
         tenant: mailing.sender.0.tenant,
-        source: with(footers, source(mailing, content, (String::new(), groups, Some(content.address(row))))),
+        source: Source { kind: source.kind.with_noted(noted), ..source },
         auth: AuthResults::default(),
         reverse_path: reverse_path(mailing, content).to_owned(),
         recipients,

@@ -12,9 +12,10 @@ use std::time::{Duration, Instant};
 use futures::StreamExt;
 use futures::stream;
 use parking_lot::Mutex;
-use pennypost_directory::{DirectoryError, Dress, MailAddress, Reach, Resolved};
+use pennypost_directory::content::{ContentFilter, ContentVerdict};
+use pennypost_directory::{DirectoryError, Dress, MailAddress, Reach, Resolved, content_letter};
 use pennypost_held::{HeldError, Judgement, Releaser, Why};
-use pennypost_mailstore::accept;
+use pennypost_mailstore::{StoreError, accept};
 use pennypost_mime::header_end;
 use pennypost_model::event::{
     Accepted, AuthResults, Body, GroupElsewhere, Recipient, Source, SourceKind, Stage, Via,
@@ -61,6 +62,9 @@ const REMEMBERED: (usize, u64) = (8, 4 << 20);
 /// From so many bytes on mailings are in memory one after the other.
 const LARGE: u64 = 1 << 20;
 
+/// How much more is done with each byte of a letter where rules look at it: words and patterns, each by itself.
+const EFFORT: u64 = 16;
+
 /// Lets letters of mailings go. Cheap to clone.
 #[derive(Clone)]
 pub struct Runner {
@@ -106,10 +110,39 @@ enum Step {
 
 /// What becomes of one letter now.
 enum Decided {
-    /// Whether its writer's organisation may have texts for it, if that is known.
-    Fate(Fate, Option<bool>),
+    Fate {
+        fate: Fate,
+        /// Whether its writer's organisation may have texts for it, if that is known.
+        has_footers: Option<bool>,
+        /// The rules about contents that note it.
+        noted: Vec<String>,
+    },
     Wait(Timestamp),
     Gone,
+}
+
+impl Decided {
+    fn known(fate: Fate) -> Decided {
+        Decided::Fate { fate, has_footers: None, noted: Vec::new() }
+    }
+}
+
+/// What rules say of a letter.
+async fn asked(
+    filter: Arc<ContentFilter>,
+    raw: Vec<u8>,
+    outside: usize,
+) -> Result<ContentVerdict, HeldError> {
+    if filter.is_nothing_for(outside > 0) {
+        return Ok(ContentVerdict::default());
+    }
+    let is_large = raw.len() as u64 >= LARGE / EFFORT;
+    let ask = move || filter.judge(&content_letter(&raw, outside));
+    if !is_large {
+        return Ok(ask());
+    }
+    let failed = |error: tokio::task::JoinError| StoreError::Damaged(error.to_string());
+    Ok(tokio::task::spawn_blocking(ask).await.map_err(failed)?)
 }
 
 fn of_outbox(error: OutboxError) -> HeldError {
@@ -318,10 +351,11 @@ impl Runner {
         let suppressed = self.suppressed(&mailing, &open).await?;
         let (mut next, mut counts, mut wait, mut has_moved) = (mailing.next, mailing.counts, None, false);
         let (mut first, mut dress, none) = (None, None, Dress::default());
+        let mut filter = None;
         while next < end {
             let decided = match known.get(&next) {
-                Some(fate) => Decided::Fate(fate.clone(), None),
-                None => self.decide(&mailing, &content, next, &suppressed).await?,
+                Some(fate) => Decided::known(fate.clone()),
+                None => self.decide((&mailing, &content), next, &suppressed, &mut filter).await?,
             };
             match decided {
                 Decided::Wait(until) => {
@@ -333,7 +367,7 @@ impl Runner {
                     self.mailings.forget(due).await?;
                     return Ok(Step::Moved);
                 }
-                Decided::Fate(fate, has_footers) => {
+                Decided::Fate { fate, has_footers, noted } => {
                     count(&mut counts, &fate);
                     if let Fate::Sent { recipients, groups, .. } = &fate {
                         // What is refused moves nothing: after two days in which none could go the others can't, either.
@@ -344,7 +378,7 @@ impl Runner {
                         }
                     }
                     let dress = dress.as_ref().unwrap_or(&none);
-                    bodies.extend(self.made(&mailing, &content, (next, fate), dress).await?);
+                    bodies.extend(self.made(&mailing, &content, (next, fate), (dress, noted)).await?);
                 }
             }
             next += 1;
@@ -402,7 +436,7 @@ impl Runner {
             }
             if let Some(content) = &content {
                 let dress = dress.as_ref().unwrap_or(&none);
-                bodies.extend(self.made(&mailing, content, (row, fate), dress).await?);
+                bodies.extend(self.made(&mailing, content, (row, fate), (dress, Vec::new())).await?);
             }
         }
         let begins = mailing.keeps_copy && !had_sent && mailing.counts.sent > 0;
@@ -495,10 +529,10 @@ impl Runner {
     /// Decides what becomes of a letter of which nobody has decided yet.
     async fn decide(
         &self,
-        mailing: &Mailing,
-        content: &Content,
+        (mailing, content): (&Mailing, &Content),
         row: u32,
         suppressed: &BTreeSet<String>,
+        filter: &mut Option<Arc<ContentFilter>>,
     ) -> Result<Decided, HeldError> {
         let (ports, now) = (self.releaser.ports(), self.now());
         let directory = &ports.directory;
@@ -507,7 +541,7 @@ impl Runner {
         let wanted = Wanted { row, id, time: now };
         let refused = async |why: Why| -> Result<Decided, HeldError> {
             let fate = Fate::Refused { at: now, why };
-            Ok(Decided::Fate(self.mailings.decide(mailing, row, &fate).await?, None))
+            Ok(Decided::known(self.mailings.decide(mailing, row, &fate).await?))
         };
         let Some(raw) = letter::bytes(mailing, content, &wanted) else { return refused(Why::Lost).await };
         let subject = letter::subject(content, row);
@@ -541,15 +575,38 @@ impl Runner {
             Judgement::Gone => Ok(Decided::Gone),
             Judgement::Wait { until } => Ok(Decided::Wait(until)),
             Judgement::Stay(why) => refused(why).await,
-            Judgement::Go { is_counted, has_footers } => {
+            Judgement::Go { is_counted, has_footers, has_content_rules } => {
                 let groups = held.accepted.source.kind.groups().to_vec();
+                let mut noted = Vec::new();
+                if has_content_rules {
+                    let known = match filter.take() {
+                        Some(known) => known,
+                        None => Arc::new(self.releaser.content_filter(key, mailing.user).await?),
+                    };
+                    let known = filter.insert(known);
+                    let direct =
+                        held.accepted.recipients.iter().filter(|one| one.via == Via::Outside).count();
+                    let outside = direct + groups.iter().map(|group| group.members.len()).sum::<usize>();
+                    match asked(Arc::clone(known), raw, outside).await? {
+                        ContentVerdict::Goes { noted: rules } => noted = rules,
+                        ContentVerdict::Refused { rule, .. } => {
+                            tracing::info!(letter = %id, account = %key, rule, "a rule about contents refuses a letter");
+                            let decided = refused(Why::Content).await?;
+                            let has_gone = matches!(&decided, Decided::Fate { fate: Fate::Sent { .. }, .. });
+                            if is_counted && !has_gone {
+                                self.releaser.take_back_count(key, id).await?;
+                            }
+                            return Ok(decided);
+                        }
+                    }
+                }
                 let partly = held.refused.first().map(|(_, why)| *why);
                 let fate = Fate::Sent { at: now, recipients: held.accepted.recipients, groups, partly };
                 let holds = self.mailings.decide(mailing, row, &fate).await?;
                 if is_counted && !matches!(holds, Fate::Sent { .. }) {
                     self.releaser.take_back_count(key, id).await?;
                 }
-                Ok(Decided::Fate(holds, Some(has_footers)))
+                Ok(Decided::Fate { fate: holds, has_footers: Some(has_footers), noted })
             }
         }
     }
@@ -602,12 +659,12 @@ impl Runner {
         mailing: &Mailing,
         content: &Content,
         (row, fate): (u32, Fate),
-        dress: &Dress,
+        (dress, noted): (&Dress, Vec<String>),
     ) -> Result<Option<Vec<u8>>, HeldError> {
         let Fate::Sent { at, recipients, groups, .. } = fate else { return Ok(None) };
         let wanted = Wanted { row, id: mailing.letter(row), time: at };
         let with = (dress, self.releaser.hostname());
-        let made = letter::accepted(mailing, content, &wanted, (recipients, groups), with).await?;
+        let made = letter::accepted(mailing, content, &wanted, (recipients, groups), with, noted).await?;
         self.body(made).await
     }
 

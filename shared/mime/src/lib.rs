@@ -12,6 +12,7 @@
 
 mod address;
 mod charset;
+pub mod contents;
 mod date;
 mod encoded_word;
 mod facts;

@@ -24,12 +24,19 @@ const SEARCH_INPUT: usize = 32 * 1024 * 1024;
 /// Of a part that is mostly markup or padding, only a multiple of `limit` is read.
 #[must_use]
 pub fn decode_text(structure: &Structure, raw: &[u8], limit: usize) -> String {
+    gather(structure, raw, limit, true).0
+}
+
+/// The same, with the names of attached files or without; and whether there may be more.
+pub(crate) fn gather(structure: &Structure, raw: &[u8], limit: usize, with_names: bool) -> (String, bool) {
     let mut text = String::new();
+    let mut is_cut = false;
     for part in &structure.parts {
         if text.len() >= limit {
+            is_cut = true;
             break;
         }
-        if let Some(name) = file_name(part) {
+        if let Some(name) = file_name(part).filter(|_| with_names) {
             add_line(&mut text, &name);
         }
         if let Content::Message(envelope, _) = &part.content {
@@ -42,15 +49,17 @@ pub fn decode_text(structure: &Structure, raw: &[u8], limit: usize) -> String {
         if is_searchable(part) {
             let left = limit.saturating_sub(text.len());
             let input = left.saturating_mul(if is_html(part) { 16 } else { 4 }).min(SEARCH_INPUT);
+            is_cut |= body_of(part, raw).len() > input;
             add_line(&mut text, &part_text(part, raw, input, left));
         }
     }
     let length = cut(&text, limit).len();
+    is_cut |= length < text.len();
     text.truncate(length);
-    text
+    (text, is_cut)
 }
 
-fn add_line(text: &mut String, line: &str) {
+pub(crate) fn add_line(text: &mut String, line: &str) {
     if !line.is_empty() {
         if !text.is_empty() {
             text.push('\n');
@@ -79,7 +88,7 @@ fn is_searchable(part: &Part) -> bool {
 
 /// Text of a part, from at most `input` bytes of its body; of HTML at most about `limit` bytes.
 fn part_text(part: &Part, raw: &[u8], input: usize, limit: usize) -> String {
-    let body = body(part, raw);
+    let body = body_of(part, raw);
     let decoded = decode_part(part, &body[..body.len().min(input)]);
     let text = match find(&part.parameters, "charset") {
         Some(label) => charset::decode(label, &decoded),
@@ -88,7 +97,7 @@ fn part_text(part: &Part, raw: &[u8], input: usize, limit: usize) -> String {
     if is_html(part) { html::text_of(&text, limit) } else { text }
 }
 
-fn body<'a>(part: &Part, raw: &'a [u8]) -> &'a [u8] {
+pub(crate) fn body_of<'a>(part: &Part, raw: &'a [u8]) -> &'a [u8] {
     let range = usize::try_from(part.body.start).ok().zip(usize::try_from(part.body.end).ok());
     range.and_then(|(start, end)| raw.get(start..end)).unwrap_or_default()
 }
@@ -98,7 +107,7 @@ pub(crate) fn preview(part: &Part, raw: &[u8]) -> String {
     // Plain text is all text, so that little of it is enough; HTML may begin with much that is not.
     let input = if is_html(part) { PREVIEW_INPUT } else { 4 * 1024 };
     let preview = fold(&part_text(part, raw, input, 8 * 1024));
-    let more = body(part, raw).len() > input;
+    let more = body_of(part, raw).len() > input;
     if preview.is_empty() && more && !is_html(part) {
         return fold(&part_text(part, raw, PREVIEW_INPUT, 8 * 1024));
     }

@@ -283,6 +283,8 @@ pub enum SourceKind {
     Private(Box<SourceKind>),
     /// As [`SourceKind::Requested`], perhaps without wishes, of an organisation that puts texts into its members' letters.
     Footed(Box<Footed>),
+    /// A message of a member that rules of his organisation about contents note.
+    Noted(Box<Noted>),
 }
 
 impl SourceKind {
@@ -294,15 +296,20 @@ impl SourceKind {
 
     /// Does its sender want it to be read by nobody on its way?
     #[must_use]
-    pub const fn is_private(&self) -> bool {
-        matches!(self, SourceKind::Private(_))
+    pub fn is_private(&self) -> bool {
+        match self {
+            SourceKind::Private(_) => true,
+            SourceKind::Noted(noted) => noted.kind.is_private(),
+            _ => false,
+        }
     }
 
-    /// By which way it came, private or not.
+    /// By which way it came, private or not, noted or not.
     #[must_use]
     pub fn way(&self) -> &SourceKind {
         match self {
             SourceKind::Private(kind) => kind.way(),
+            SourceKind::Noted(noted) => noted.kind.way(),
             other => other,
         }
     }
@@ -316,6 +323,7 @@ impl SourceKind {
             SourceKind::ToGroups(to) => Some(&to.submission),
             SourceKind::Requested(requested) => Some(&requested.to.submission),
             SourceKind::Footed(footed) => Some(&footed.requested.to.submission),
+            SourceKind::Noted(noted) => noted.kind.submission(),
             SourceKind::Smtp
             | SourceKind::System
             | SourceKind::Service { .. }
@@ -342,6 +350,7 @@ impl SourceKind {
             SourceKind::Requested(requested) => Some(&mut requested.to.groups),
             SourceKind::Private(kind) => kind.groups_mut(),
             SourceKind::Footed(footed) => Some(&mut footed.requested.to.groups),
+            SourceKind::Noted(noted) => noted.kind.groups_mut(),
             _ => None,
         }
     }
@@ -367,6 +376,30 @@ impl SourceKind {
         }
     }
 
+    /// The rules about contents that note it.
+    #[must_use]
+    pub fn noted(&self) -> &[String] {
+        match self {
+            SourceKind::Private(kind) => kind.noted(),
+            SourceKind::Noted(noted) => &noted.rules,
+            _ => &[],
+        }
+    }
+
+    /// The same of a message that these rules note, instead of others that did. Of what no member handed in nothing is said.
+    #[must_use]
+    pub fn with_noted(self, rules: Vec<String>) -> SourceKind {
+        let kind = match self {
+            SourceKind::Private(kind) => return kind.with_noted(rules).private(true),
+            SourceKind::Noted(noted) => noted.kind,
+            other => other,
+        };
+        if rules.is_empty() || kind.submission().is_none() {
+            return kind;
+        }
+        SourceKind::Noted(Box::new(Noted { kind, rules }))
+    }
+
     /// The same of a message with such texts. Of what no member handed in nothing is said.
     #[must_use]
     pub fn with_footers(self, footers: Footers) -> SourceKind {
@@ -379,10 +412,23 @@ impl SourceKind {
             SourceKind::Requested(requested) => *requested,
             SourceKind::Footed(footed) => footed.requested,
             SourceKind::Private(kind) => return kind.with_footers(footers).private(true),
+            SourceKind::Noted(noted) => {
+                let Noted { kind, rules } = *noted;
+                return SourceKind::Noted(Box::new(Noted { kind: kind.with_footers(footers), rules }));
+            }
             other => return other,
         };
         SourceKind::Footed(Box::new(Footed { requested, footers }))
     }
+}
+
+/// A message of a member that rules about contents note.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Noted {
+    /// What is known of it otherwise; not this once more.
+    pub kind: SourceKind,
+    /// The names of the rules.
+    pub rules: Vec<String>,
 }
 
 /// A message of a member whose organisation puts texts into letters (BRD-09).
@@ -775,7 +821,8 @@ mod tests {
             ),
             (SourceKind::Returned, 7),
             (SourceKind::Smtp.private(true), 8),
-            (footed, 9),
+            (footed.clone(), 9),
+            (footed.with_noted(vec!["secret".to_owned()]), 10),
         ];
         for (kind, place) in kinds {
             let source = Source { kind, ip: None, helo: String::new(), tls: None };
@@ -800,6 +847,9 @@ mod tests {
         assert_eq!((private.way(), private.wishes()), (&plain, plain.wishes()));
         assert_eq!((private.submission(), private.groups()), (plain.submission(), plain.groups()));
         assert_eq!(private.groups_mut().map(|groups| groups.len()), Some(1));
+        let noted = private.clone().with_noted(vec!["secret".to_owned()]);
+        assert_eq!((noted.is_private(), noted.noted(), noted.way()), (true, &["secret".to_owned()][..], &plain));
+        assert_eq!(noted.with_noted(Vec::new()), private);
         assert_eq!(plain.clone().private(false), plain);
     }
 

@@ -2,7 +2,8 @@
 //!
 //! Owns: the form of mail addresses and domains ([`address`]), the policy of a tenant ([`tenant`]), the score
 //! ([`score()`]), the decision before the `250` ([`accept()`]) and the one after it ([`place()`]). The order of the
-//! rules and its reasons stand in `docs/decisions/0003-receiving-policy.md`. What members say themselves is in [`rules`], what follows from
+//! rules and its reasons stand in `docs/decisions/0003-receiving-policy.md`. What members say themselves is in [`rules`], what organisations say of letters that
+//! go out in [`content`], what follows from
 //! what scanners find in [`scanning`].
 //!
 //! Invariants: no I/O, no clock, no randomness: the same arguments give the same decision, so that a replayed
@@ -11,6 +12,7 @@
 
 pub mod accept;
 pub mod address;
+pub mod content;
 pub mod place;
 pub mod rules;
 pub mod scanning;

@@ -11,6 +11,7 @@ use pennypost_model::{FlagSet, MailboxRole, SystemFlags};
 
 use crate::accept::senders;
 use crate::address::MailAddress;
+use crate::content::content_reason;
 use crate::rules::{
     Applied, Asking, ForwardTo, FullText, Letter, MemberRules, Moment, Outlets, Personal, Put, Reply,
     may_align,
@@ -156,6 +157,9 @@ pub fn place_letter(
     let is_told = accepted.recipients.len() <= TOLD || accepted.recipients.first() == Some(recipient);
     if let Some(footers) = accepted.source.kind.footers().filter(|_| is_told) {
         reasons.push(format!("{FOOTERS_REASON}{}", footers.name()));
+    }
+    if is_told {
+        reasons.extend(accepted.source.kind.noted().iter().map(|rule| content_reason(rule)));
     }
     let screening = screening.filter(|_| *accepted.source.kind.way() != SourceKind::System);
     if let Some(screening) = screening {

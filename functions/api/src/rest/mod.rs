@@ -50,6 +50,7 @@ use crate::sites::Sites;
 pub use crate::rest::document::document;
 pub use crate::rest::limits::Pace;
 pub use crate::rest::resources::automatic::AutomaticDocument;
+pub use crate::rest::resources::contents::ContentRulesDocument;
 pub use crate::rest::resources::receiving::{RuleDocument, RulesDocument};
 
 /// From where a request comes: to be put into its extensions by whoever serves.

@@ -6,6 +6,7 @@ mod business;
 mod calls;
 mod choices;
 mod colleagues;
+mod contents;
 mod domains;
 mod ending;
 mod footers;

@@ -188,6 +188,10 @@ fn body(route: &Route, of: &Tenant) -> Option<Value> {
             "forbidden": [{ "department": of.department }], "everybody": { "messages": 50, "minutes": 60 },
             "limits": [{ "of": { "account": of.member.account.to_string() }, "limit": null }],
         }),
+        "change-content-rules" => json!({ "rules": [{
+            "name": "main", "whom": [{ "department": of.department }], "conditions": ["encrypted"], "action": "note",
+        }] }),
+        "try-content-rules" => json!({ "letter": "Subject: x\r\n\r\nx" }),
         "change-footers" => json!({
             "footers": [{ "name": "main", "text": "{company}", "place": "below", "letters": "both" }],
             "in_force": "main", "departments": [{ "department": of.department }],

@@ -89,9 +89,10 @@ impl Session {
             }
         };
         if reply.code != 250 {
-            let reason = match reply.code {
-                400..500 => "message-later",
-                _ => "message",
+            let reason = match (reply.reason, reply.code) {
+                (Some(reason), _) => reason,
+                (None, 400..500) => "message-later",
+                (None, _) => "message",
             };
             self.adapter.metrics.refused.with_label_values(&[reason]).inc();
         }

@@ -5,6 +5,7 @@
 //! that the account may write as ([`pennypost_directory::Voice`]). A message is counted against the tenant's allowance, the
 //! account's, and how often the account may send outside, before it is accepted.
 
+mod contents;
 mod destination;
 mod footers;
 mod from;
@@ -20,6 +21,7 @@ mod sender;
 use std::sync::Arc;
 use std::time::Duration;
 
+use pennypost_directory::content::ContentFilter;
 use pennypost_directory::{Account, Dress, Standing};
 use pennypost_model::AccountKey;
 use tokio::time::Instant;
@@ -38,11 +40,13 @@ pub(crate) struct Member {
     window: Option<(Instant, Option<Duration>)>,
     /// What stands in his messages, and when that was asked.
     dress: Option<(Instant, Arc<Dress>)>,
+    /// The rules about what stands in them, and when these were asked for.
+    contents: Option<(Instant, Arc<ContentFilter>)>,
 }
 
 impl Member {
     pub fn new(standing: Standing) -> Member {
-        Member { standing, checked: Instant::now(), window: None, dress: None }
+        Member { standing, checked: Instant::now(), window: None, dress: None, contents: None }
     }
 
     pub const fn key(&self) -> AccountKey {

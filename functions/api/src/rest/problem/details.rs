@@ -2,8 +2,9 @@
 
 use pennypost_admin::{
     AdminError, BadPoints, Conflict, Invalid, MailingProblem, NotSignedIn, ProviderError, RouteProblem,
-    SmsError, TableProblem, Why, say_footer, say_row,
+    SmsError, TableProblem, Why, say_content, say_footer, say_row,
 };
+use pennypost_directory::content::ContentProblem;
 use pennypost_directory::rules::{RulesError, RulesFault};
 use pennypost_directory::{
     BadFrequency, BadNameForm, DirectoryError, FooterFault, FooterProblem, InvitationEnd,
@@ -116,6 +117,13 @@ fn route_refused(problem: RouteProblem) -> Refusal {
         RouteProblem::NoPassword => at("/password"),
         RouteProblem::Identity => at("/identity"),
     }
+}
+
+/// What is wrong with rules about contents, which stand below `above` in the body.
+pub(crate) fn content_refused(problem: &ContentProblem, above: &str) -> Refusal {
+    let [english, chinese] = [Lang::En, Lang::ZhCn].map(|lang| say_content(&problem.fault, &Text::new(lang)));
+    let detail = both(english, chinese);
+    Refusal::new(Kind::Invalid, detail.clone()).at(format!("{above}{}", problem.pointer), detail)
 }
 
 /// What is wrong with a footer or a card, and where.
@@ -581,6 +589,7 @@ impl From<AdminError> for Refusal {
             AdminError::Mailing(problem) => mailing_refused(&problem),
             AdminError::Route(problem) => route_refused(problem),
             AdminError::Footer(problem) => footer_refused(&problem),
+            AdminError::Content(problem) => content_refused(&problem, ""),
             AdminError::File { name, error } => {
                 let said = |lang| error.message(&Text::new(lang), &name);
                 invalid(both(said(Lang::En), said(Lang::ZhCn)))

@@ -51,7 +51,8 @@ pub(crate) struct HeldLetter {
     /// The id of the letter that went: what became of it is told of that.
     letter: Option<String>,
     /// Why it could not go, or why it still waits though its time has come: `account-closed`, `may-not-send`,
-    /// `not-your-address`, `inside-only`, `unknown-address`, `mailbox-closed`, `not-to-this-group`, `allowance-used-up`, `lost`.
+    /// `not-your-address`, `inside-only`, `unknown-address`, `mailbox-closed`, `not-to-this-group`, `allowance-used-up`, `lost`,
+    /// `content-refused`.
     why: Option<&'static str>,
     /// Recipients to whom it did not go; its writer was told.
     refused: Vec<RefusedRecipient>,

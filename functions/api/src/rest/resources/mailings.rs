@@ -110,7 +110,7 @@ pub(crate) struct Letter {
     letter: Option<String>,
     /// What has become of that: `processing`, `redelivering`, `delivered` (in the mailbox), `reached-server`, `refused`, `failed`.
     delivery: Option<&'static str>,
-    /// Why it did not go, or why some of a group did not get it: as of letters that go later, and `subject-refused`.
+    /// Why it did not go, or why some of a group did not get it: as of letters that go later, and `subject-refused` or `suppressed`.
     why: Option<&'static str>,
     /// When that was decided.
     at: Option<String>,

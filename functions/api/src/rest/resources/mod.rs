@@ -9,6 +9,7 @@ mod cards;
 pub(crate) mod choices;
 mod clients;
 mod colleagues;
+pub mod contents;
 mod creator;
 mod departments;
 mod domain_keys;
@@ -108,6 +109,7 @@ pub(crate) fn operations() -> impl Iterator<Item = &'static Operation> {
         life::OPERATIONS,
         limits::OPERATIONS,
         sending::OPERATIONS,
+        contents::OPERATIONS,
         footers::OPERATIONS,
         cards::OPERATIONS,
         routes::OPERATIONS,

@@ -14,7 +14,7 @@ use crate::rest::problem::{Kind, Refusal};
 use crate::rest::reply::Reply;
 
 /// Of whom something is said.
-#[derive(Clone, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[schemars(rename = "SendingTarget")]
 pub(crate) enum Target {
@@ -80,7 +80,7 @@ pub(crate) struct Sending {
     until: Option<String>,
 }
 
-fn show_target(target: SendingTarget) -> Target {
+pub(super) fn show_target(target: SendingTarget) -> Target {
     match target {
         SendingTarget::Department(id) => Target::Department(id.0),
         SendingTarget::Tag(id) => Target::Tag(id.0),

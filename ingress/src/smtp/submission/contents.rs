@@ -1,0 +1,84 @@
+//! What rules of the organisation say of what stands in a message (decision 0059): asked before the durable step, of the message as its
+//! writer has it.
+
+use std::sync::Arc;
+
+use pennypost_directory::content::{ContentFilter, ContentVerdict};
+use pennypost_directory::content_letter;
+use pennypost_model::event::Via;
+use tokio::time::Instant;
+use tracing::info;
+
+use super::sender::unavailable;
+use crate::smtp::accept::Judged;
+use crate::smtp::reply::Reply;
+use crate::smtp::session::Session;
+use crate::smtp::transaction::Transaction;
+use crate::smtp::without_delay;
+
+/// Why a message is refused, as refusals are counted.
+const REASON: &str = "content";
+/// How much more is done with each byte than where signatures are looked for: words and patterns, each by itself.
+const EFFORT: usize = 16;
+
+impl Session {
+    /// May the message go? Tells the rules that note it. Where the organisation has never said anything nothing is read, and no text
+    /// is looked at.
+    pub(in crate::smtp) async fn ask_for_contents(
+        &mut self,
+        judged: &Judged,
+        transaction: &Transaction,
+    ) -> Result<Vec<String>, Reply> {
+        let Some(filter) = self.content_filter().await? else { return Ok(Vec::new()) };
+        let outside = transaction.recipients.iter().filter(|one| one.via == Via::Outside).count();
+        let elsewhere: usize = judged.kind.groups().iter().map(|group| group.members.len()).sum();
+        let outside = outside + elsewhere;
+        if filter.is_nothing_for(outside > 0) {
+            return Ok(Vec::new());
+        }
+        let raw = &judged.raw;
+        match without_delay(raw.len().saturating_mul(EFFORT), || filter.judge(&content_letter(raw, outside)))
+        {
+            ContentVerdict::Goes { noted } => {
+                if !noted.is_empty() {
+                    info!(rules = ?noted, "rules about contents note this message");
+                }
+                Ok(noted)
+            }
+            ContentVerdict::Refused { rule, text } => {
+                let account = self.member.as_ref().map(super::Member::key);
+                info!(?account, rule, "a rule about contents refuses this message");
+                // Whoever has not asked for UTF-8 gets ASCII.
+                let text = if text.is_ascii() || transaction.utf8 {
+                    text
+                } else {
+                    "a rule of your organisation does not let this message out: ask its administrators"
+                        .to_owned()
+                };
+                Err(Reply::owned(550, "5.7.1", text).counted_as(REASON))
+            }
+        }
+    }
+
+    /// The rules about the member's messages; `None` if there are none. Asked as often as what the session stands on.
+    async fn content_filter(&mut self) -> Result<Option<Arc<ContentFilter>>, Reply> {
+        let recheck = self.adapter.limits.recheck;
+        let Some(member) = &self.member else { return Ok(None) };
+        if !member.standing.has_content_rules {
+            return Ok(None);
+        }
+        let filter = match &member.contents {
+            Some((asked, filter)) if asked.elapsed() < recheck => Arc::clone(filter),
+            _ => {
+                let asked = Instant::now();
+                let found = self.adapter.directory.content_filter_of(&member.standing).await;
+                let filter = Arc::new(found.map_err(|error| unavailable(&error))?);
+                if let Some(member) = &mut self.member {
+                    member.contents = Some((asked, Arc::clone(&filter)));
+                }
+                filter
+            }
+        };
+        Ok(Some(filter).filter(|filter| !filter.is_empty()))
+    }
+}
