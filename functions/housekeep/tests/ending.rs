@@ -393,6 +393,7 @@ fn outbound(sender: AccountKey, next: Timestamp, object: &str) -> Outbound {
         demand: None,
         asked: None,
         is_private: false,
+        doubts: Vec::new(),
     }
 }
 

@@ -20,6 +20,7 @@
 //! If the process dies: before the items, the event comes again; with an attempt in hand, it is made again when the claim
 //! is over; behind what came of it, the row is still there and leads to what has to follow.
 
+mod conclude;
 mod envelope;
 pub mod exchange;
 mod forward;
@@ -55,7 +56,7 @@ use pennypost_ports::{
 };
 use pennypost_runtime::{Failure, Handler, Outcome};
 use pennypost_signing::{KeyStore, Signer, SigningError};
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, Semaphore, watch};
 
 pub use exchange::{Carrier, Exchange, Home};
 use forward::ToForward;
@@ -185,6 +186,8 @@ struct Inner {
     ways: Ways,
     /// What tells other domains what becomes of TLS with their servers.
     reports: OnceLock<TlsReports>,
+    /// True, when attempts that have not come to the end of their messages are to be broken off.
+    leaving: watch::Sender<bool>,
 }
 
 impl SendRemote {
@@ -214,6 +217,7 @@ impl SendRemote {
             forward_keys: Mutex::default(),
             ways: Ways::default(),
             reports: OnceLock::new(),
+            leaving: watch::Sender::new(false),
         }))
     }
 
@@ -365,6 +369,7 @@ impl SendRemote {
                 demand: None,
                 asked,
                 is_private: accepted.source.kind.is_private(),
+                doubts: Vec::new(),
             };
             let clock = &self.0.ports.clock;
             outbox.add(&item, || clock.now()).await.map_err(|error| failure(&error))?;

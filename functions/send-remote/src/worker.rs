@@ -1,23 +1,25 @@
 //! What looks after what is due.
 
 use std::collections::HashSet;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use futures::future::{self, Either};
 use pennypost_mailstore::accept;
-use pennypost_model::event::{self, Stage, Wish};
-use pennypost_model::message::{StoredMessage, cut};
-use pennypost_model::trace::{Attempt, RemoteAnswer, RemoteOutcome, RemoteRecipient, TraceRecord, TraceStep};
+use pennypost_model::event::{Stage, Wish};
+use pennypost_model::message::StoredMessage;
+use pennypost_model::trace::{Attempt, RemoteOutcome, TraceRecord, TraceStep};
 use pennypost_model::{AccountId, EventId, TenantId, Timestamp, codec};
-use pennypost_outbound::{Asked, Due, Outbound, OutboxError, retry_after};
+use pennypost_outbound::{Asked, Due, Outbound, OutboxError};
 use pennypost_ports::{LogKind, LogRecord, Outgoing, PortError, crash};
 use pennypost_runtime::{Failure, was_delivered};
 use sha2::{Digest, Sha256};
 use tokio::sync::{Notify, SemaphorePermit, watch};
 use tokio::task::JoinSet;
 
-use crate::exchange::{Handed, Parcel, Requests, Verdict};
+use crate::exchange::{Handed, Parcel, Requests, Verdict, ours};
 use crate::letter::{Letter, Shared};
 use crate::slots::{Busy, InHand, Mood};
 use crate::{MAX_OPEN, SendRemote, forward, letter, report, tlsrpt, ways};
@@ -37,12 +39,16 @@ const MOST: usize = 5_000;
 const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 /// How often that is tried at most. The pauses fill the claim.
 const TRIES: usize = 40;
-/// Bytes of what is said of a recipient: an item has room for all of it.
-const MAX_SAID: usize = 500;
 /// From so many bytes a message is read while no other such one is.
 const LARGE: u64 = 1 << 20;
 /// How long attempts in hand are waited for when the process stops.
-const FAREWELL: Duration = Duration::from_secs(15);
+const FAREWELL: Duration = Duration::from_secs(13);
+/// How long those are waited for that are broken off then, until that is written.
+const LAST_FAREWELL: Duration = Duration::from_secs(2);
+/// Of an attempt whose claim is over.
+const CUT_OFF: &str = "an attempt was cut off, and the other server may have the message already: it is sent twice at most";
+/// Of an attempt that was broken off before the end of the message.
+const LEFT: &str = "this server is about to stop";
 /// Why a message can't be sent any more.
 const LOST: &str = "the message's bytes are gone or damaged";
 
@@ -95,8 +101,15 @@ pub(crate) enum Look {
     Room,
 }
 
-fn millis(duration: Duration) -> i64 {
+pub(crate) fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// An attempt that came to no server: the same holds for all who wait.
+fn nobody_reached(item: &Outbound, verdict: &Verdict) -> (Handed, Vec<Verdict>) {
+    let mut handed = Handed::open(item.waiting().count());
+    handed.settle_open(verdict);
+    (handed.clone(), handed.verdicts())
 }
 
 /// What verdicts say of the destination: nothing, if it has put somebody off for a reason of its own.
@@ -170,8 +183,13 @@ impl SendRemote {
             };
             while attempts.try_join_next().is_some() {}
         }
-        let ending = async { while attempts.join_next().await.is_some() {} };
-        let _ = tokio::time::timeout(FAREWELL, ending).await;
+        for farewell in [FAREWELL, LAST_FAREWELL] {
+            let ending = async { while attempts.join_next().await.is_some() {} };
+            if tokio::time::timeout(farewell, ending).await.is_ok() {
+                return;
+            }
+            self.0.leaving.send_replace(true);
+        }
     }
 
     /// Begins what is due, as far as there are slots: what has to wait for one holds up nothing behind it. Where a look ends
@@ -323,6 +341,9 @@ impl SendRemote {
         }
         let letter = self.letter(&item).await?;
         let was_cut_off = item.claimed;
+        if was_cut_off {
+            item.places().into_iter().for_each(|place| item.doubt(place));
+        }
         (item.claimed, item.next) = (true, clock.now().plus_millis(self.claim()));
         item.claim = item.next;
         item.attempts = item.attempts.saturating_add(1);
@@ -333,16 +354,14 @@ impl SendRemote {
         crash::point("send-remote.after-claim");
         if was_cut_off {
             let Outbound { tenant, message, destination, attempts, .. } = &item;
-            let told =
-                "an attempt was cut off and is made again: the other server may have the message already";
-            tracing::warn!(%tenant, %message, destination, attempt = attempts - 1, "{told}");
+            tracing::warn!(%tenant, %message, destination, attempt = attempts - 1, "{CUT_OFF}");
         }
         // From here on the row of the claim's end leads to it. One too many says only where to look.
         let forget = async {
             let _ = outbox.forget(due).await;
             crash::point("send-remote.after-old-row");
         };
-        let attempt = self.attempt(&item, letter.get().and_then(Option::as_ref));
+        let attempt = self.attempt_in_time(&item, letter.get().and_then(Option::as_ref));
         let ((), (handed, verdicts)) = tokio::join!(forget, attempt);
         crash::point("send-remote.after-attempt");
         self.conclude(&mut item, handed, verdicts);
@@ -435,27 +454,39 @@ impl SendRemote {
         }
     }
 
-    async fn attempt(&self, item: &Outbound, letter: Option<&Letter>) -> (Handed, Vec<Verdict>) {
+    /// An attempt. When the process is about to stop it is broken off, unless the other server may have the message: that is waited for.
+    async fn attempt_in_time(&self, item: &Outbound, letter: Option<&Letter>) -> (Handed, Vec<Verdict>) {
+        let (ending, mut leaving) = (AtomicBool::new(false), self.0.leaving.subscribe());
+        let attempt = pin!(self.attempt(item, letter, &ending));
+        let leaves = pin!(async { drop(leaving.wait_for(|leaves| *leaves).await) });
+        match future::select(attempt, leaves).await {
+            Either::Left((done, _)) => done,
+            Either::Right((_, attempt)) if ending.load(Ordering::SeqCst) => attempt.await,
+            Either::Right(_) => nobody_reached(item, &ours(RemoteOutcome::Deferred, "4.3.2", LEFT)),
+        }
+    }
+
+    async fn attempt(
+        &self,
+        item: &Outbound,
+        letter: Option<&Letter>,
+        ending: &AtomicBool,
+    ) -> (Handed, Vec<Verdict>) {
+        // Whoever may have it twice is not sent it again; the others have their turn the next time.
+        if item.places().into_iter().any(|place| item.is_doubtful(place)) {
+            return nobody_reached(item, &ours(RemoteOutcome::Deferred, "4.4.2", "the attempt was cut off"));
+        }
         let recipients: Vec<String> = item.waiting().map(|one| letter::on_the_wire(&one.address)).collect();
         let Some(letter) = letter else {
-            let mut handed = Handed::open(recipients.len());
-            let (status, text) = ("5.3.0".to_owned(), LOST.to_owned());
-            handed.settle_open(&(RemoteOutcome::Failed, RemoteAnswer { code: None, status, text }));
-            return (handed.clone(), handed.verdicts());
+            return nobody_reached(item, &ours(RemoteOutcome::Failed, "5.3.0", LOST));
         };
         if forward::is_in_loop(item, &letter.lines) {
-            let mut handed = Handed::open(recipients.len());
-            let (status, text) = (forward::LOOP.0.to_owned(), forward::LOOP.1.to_owned());
-            handed.settle_open(&(RemoteOutcome::Failed, RemoteAnswer { code: None, status, text }));
-            return (handed.clone(), handed.verdicts());
+            let (status, text) = forward::LOOP;
+            return nobody_reached(item, &ours(RemoteOutcome::Failed, status, text));
         }
         let way_out = match self.way_out(item.tenant, &item.destination).await {
             Ok(way_out) => way_out,
-            Err(verdict) => {
-                let mut handed = Handed::open(recipients.len());
-                handed.settle_open(&verdict);
-                return (handed.clone(), handed.verdicts());
-            }
+            Err(verdict) => return nobody_reached(item, &verdict),
         };
         let reverse_path = letter::on_the_wire(&item.reverse_path);
         let each: Vec<Option<&Wish>> = item
@@ -476,6 +507,7 @@ impl SendRemote {
                 || !item.is_private && letter::needs_no_tls(&letter.lines),
             is_private: item.is_private,
             way_out: way_out.as_ref(),
+            ending,
             id: parcel_id(item, &recipients),
             destination: &item.destination,
             reverse_path: &reverse_path,
@@ -503,87 +535,6 @@ impl SendRemote {
             }
         }
         (handed, verdicts)
-    }
-
-    /// Puts what came of an attempt into the item.
-    fn conclude(&self, item: &mut Outbound, handed: Handed, verdicts: Vec<Verdict>) {
-        let now = self.0.ports.clock.now();
-        let patience = self.0.settings.patience;
-        let until = item.accepted.plus_millis(millis(patience.give_up));
-        let mut recipients = Vec::with_capacity(verdicts.len());
-        let mut relayed = Vec::new();
-        let waiting = item.recipients.iter_mut().filter(|one| one.outcome == RemoteOutcome::Deferred);
-        for (index, (addressee, (mut outcome, mut answer))) in waiting.zip(verdicts).enumerate() {
-            if outcome == RemoteOutcome::Sent && handed.relayed.contains(&index) {
-                relayed.push(addressee.address.clone());
-            }
-            answer.text.truncate(cut(&answer.text, MAX_SAID).len());
-            if answer.code.is_some() {
-                let host = handed.host.split(' ').next().unwrap_or_default();
-                addressee.said = Some((host.to_owned(), answer.clone()));
-            }
-            if outcome == RemoteOutcome::Deferred && now >= until {
-                outcome = RemoteOutcome::Failed;
-                let days = patience.give_up.as_secs_f64() / 86_400.0;
-                answer.text = format!(
-                    "given up after {days:.1} days; the last answer was {} {}",
-                    answer.status, answer.text
-                );
-                answer.text.truncate(cut(&answer.text, MAX_SAID).len());
-                answer.status = pennypost_reports::EXPIRED.to_owned();
-            }
-            (addressee.outcome, addressee.answer) = (outcome, answer.clone());
-            recipients.push(RemoteRecipient { address: addressee.address.clone(), outcome, answer });
-        }
-        let is_over = item.is_over();
-        item.claimed = false;
-        item.ended = item.ended.saturating_add(1);
-        item.next = if is_over {
-            now
-        } else {
-            now.plus_millis(millis(self.hurried(retry_after(item.attempts, fastrand::f64())))).min(until)
-        };
-        if let Some(asked) = &mut item.asked {
-            asked.relayed = relayed;
-            asked.relayed.retain(|address| asked.wishes.notify(address).success);
-        }
-        let is_told_of = |told: RemoteOutcome, wanted: fn(event::Notify) -> bool| {
-            recipients
-                .iter()
-                .any(|one: &RemoteRecipient| one.outcome == told && wanted(item.notify(&one.address)))
-        };
-        let has_failed = is_told_of(RemoteOutcome::Failed, |notify| notify.failure)
-            || item.asked.as_ref().is_some_and(|asked| !asked.relayed.is_empty());
-        // One report says one thing: what takes long is told after the next attempt then.
-        let is_long = now >= item.accepted.plus_millis(millis(patience.tell));
-        let takes_long = is_long
-            && !is_over
-            && !has_failed
-            && !item.delay_told
-            && is_told_of(RemoteOutcome::Deferred, |notify| notify.delay);
-        // Nobody is told of what nobody sent (RFC 5321 section 4.5.5). Whoever forwards is told what has failed, and did not send it
-        // now: that it takes long is nothing to him.
-        let is_told = match item.is_forwarded() {
-            true => has_failed,
-            false => (takes_long || has_failed) && !item.reverse_path.is_empty() && !item.is_of_group(),
-        };
-        item.delay_told |= takes_long;
-        let attempt = Attempt {
-            destination: item.destination.clone(),
-            number: item.attempts,
-            host: handed.host,
-            tls: handed.tls,
-            recipients,
-            next: (!is_over).then_some(item.next),
-            reported: is_told.then(|| self.0.ports.ids.event(now)),
-        };
-        item.demand = handed.demand.map(|mut demand| {
-            if let Some(failure) = &mut demand.failure {
-                failure.truncate(cut(failure, MAX_SAID).len());
-            }
-            demand
-        });
-        item.last = Some((now, attempt));
     }
 
     /// Does what follows from the last attempt. Each part may be done twice: readers of traces merge, and a report has the
@@ -636,6 +587,18 @@ impl SendRemote {
         Ok(sent.into_iter().next().unwrap_or_else(|| Err(unanswered()))?)
     }
 
+    /// Which item of a message is not over; none: no such one is known.
+    fn remember_open(&self, message: (TenantId, EventId), open: Option<&Outbound>) {
+        let mut remembered = self.0.open.lock();
+        remembered.remove(&message);
+        if let Some(open) = open {
+            if remembered.len() >= MAX_OPEN {
+                remembered.clear();
+            }
+            remembered.insert(message, (open.destination.clone(), open.part));
+        }
+    }
+
     /// Are all items of the message over? To read all of them at the end of each would grow with the square of their number:
     /// which one was found not to be over is remembered, and read first.
     async fn is_last(&self, item: &Outbound) -> Result<bool, OutboxError> {
@@ -651,17 +614,23 @@ impl SendRemote {
         let mut all = self.0.outbox.of_message(item.tenant, item.message).await?;
         // What is forwarded has bytes of its own.
         all.retain(|one| one.object == item.object);
-        let mut remembered = self.0.open.lock();
-        remembered.remove(&message);
         // They are tried in their order: the last one has the longest to go.
-        if let Some(open) = all.iter().rev().find(|one| !one.is_over()) {
-            if remembered.len() >= MAX_OPEN {
-                remembered.clear();
-            }
-            remembered.insert(message, (open.destination.clone(), open.part));
+        let open = all.iter().rev().find(|one| !one.is_over());
+        self.remember_open(message, open);
+        if open.is_some() || all.len() < item.items as usize {
             return Ok(false);
         }
-        Ok(all.len() >= item.items as usize)
+        // Whoever has made another one's last attempt may have died before he told its sender, who is shown the message's header: it is
+        // told now, while there is one. Twice is once, since the report has its id.
+        for other in all.iter().filter(|other| (&other.destination, other.part) != (&item.destination, item.part)) {
+            let Some((time, attempt)) = other.last.as_ref().filter(|(_, last)| last.reported.is_some()) else {
+                continue;
+            };
+            if self.0.outbox.row(other, other.claim).await?.is_some() {
+                self.report(other, *time, attempt).await?;
+            }
+        }
+        Ok(true)
     }
 
     /// Removes the bytes if no destination of the message needs them any more, nor delivery. Of several destinations that end

@@ -374,7 +374,7 @@ impl Directory {
 
 #[cfg(test)]
 mod tests {
-    use pennypost_model::codec::{decode, encode_plain};
+    use pennypost_model::codec::{decode, encode, encode_plain};
 
     use super::*;
 

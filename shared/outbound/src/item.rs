@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 /// The part that the first address has to which an account forwards a message, each one of its own; those of other recipients
 /// come before.
 pub const FIRST_FORWARD: u16 = 20_000;
+/// So many attempts may bring a message without the server's having said so; it is not sent another time.
+const MAX_DOUBTS: u8 = 2;
 
 /// A recipient with what became of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,6 +76,9 @@ pub struct Outbound {
     pub asked: Option<Asked>,
     /// Its sender does not want it to be read on its way (REQUIRETLS: RFC 8689).
     pub is_private: bool,
+    /// For each recipient, in their order, how many attempts may have brought the message without his server's having said so; empty:
+    /// none.
+    pub doubts: Vec<u8>,
 }
 
 /// Of what the sender of a message wants to hear (RFC 3461), as far as it is about these recipients.
@@ -103,9 +108,9 @@ impl Versioned for Outbound {
 
     fn upgrade(found: u8, body: &[u8]) -> Result<Outbound, CodecError> {
         match found {
-            1 => codec::decode_without(Self::KIND, body, 3),
-            2 => codec::decode_without(Self::KIND, body, 2),
-            3 | 4 => codec::decode_without(Self::KIND, body, 1),
+            1 => codec::decode_without(Self::KIND, body, 4),
+            2 => codec::decode_without(Self::KIND, body, 3),
+            3 | 4 => codec::decode_without(Self::KIND, body, 2),
             _ => Err(CodecError::Version { kind: Self::KIND, found, known: Self::VERSION }),
         }
     }
@@ -116,6 +121,29 @@ impl Outbound {
     #[must_use]
     pub fn is_over(&self) -> bool {
         self.recipients.iter().all(|recipient| recipient.outcome != RemoteOutcome::Deferred)
+    }
+
+    /// The recipients that wait, by their places.
+    #[must_use]
+    pub fn places(&self) -> Vec<usize> {
+        let waits = |(_, one): &(usize, &Addressee)| one.outcome == RemoteOutcome::Deferred;
+        self.recipients.iter().enumerate().filter(waits).map(|(place, _)| place).collect()
+    }
+
+    /// Notes that an attempt may have brought the message to the recipient at that place, and nobody has said so.
+    pub fn doubt(&mut self, place: usize) {
+        if self.doubts.len() <= place {
+            self.doubts.resize(self.recipients.len().max(place + 1), 0);
+        }
+        if let Some(doubts) = self.doubts.get_mut(place) {
+            *doubts = doubts.saturating_add(1);
+        }
+    }
+
+    /// May the recipient at that place have the message as often as he may at most? Then he is not sent it again.
+    #[must_use]
+    pub fn is_doubtful(&self, place: usize) -> bool {
+        self.doubts.get(place).is_some_and(|doubts| *doubts >= MAX_DOUBTS)
     }
 
     /// The recipients that wait.

@@ -415,6 +415,7 @@ mod tests {
             demand: None,
             asked: None,
             is_private: false,
+            doubts: Vec::new(),
         }
     }
 
@@ -427,11 +428,11 @@ mod tests {
         let before = item(1, 2);
         let written = codec::encode(&before);
         assert_eq!(codec::decode(&written), Ok(before.clone()));
-        // As it was written when there were no demands, when nobody asked for anything, and when nothing was private: without
-        // the last fields.
-        let (fields, none) = written.split_at(written.len() - 3);
-        assert_eq!((written[0], none), (1, &[0, 0, 0][..]));
-        for missing in 0..=3 {
+        // As it was written when there were no demands, when nobody asked for anything, and when nothing was private and nothing in
+        // doubt: without the last fields.
+        let (fields, none) = written.split_at(written.len() - 4);
+        assert_eq!((written[0], none), (1, &[0, 0, 0, 0][..]));
+        for missing in 0..=4 {
             assert_eq!(codec::decode(&written[..written.len() - missing]), Ok(before.clone()));
         }
         let demand = Some(TlsDemand { reason: TlsReason::SmartHost, is_enforced: true, failure: None });
@@ -447,8 +448,15 @@ mod tests {
         let now = Outbound { demand, ..now };
         let written = codec::encode(&now);
         assert_eq!((written[0], codec::decode(&written)), (4, Ok(now.clone())));
-        assert_eq!(codec::decode(&written[..written.len() - 1]), Ok(now.clone()));
-        assert_eq!(codec::decode(&[&[3][..], &written[1..written.len() - 1]].concat()), Ok(now.clone()));
+        assert_eq!(codec::decode(&written[..written.len() - 2]), Ok(now.clone()));
+        assert_eq!(codec::decode(&[&[3][..], &written[1..written.len() - 2]].concat()), Ok(now.clone()));
+        // What is in doubt they find, too, and count for nothing.
+        let mut doubted = now.clone();
+        doubted.doubt(0);
+        let written = codec::encode(&doubted);
+        assert_eq!((written[0], doubted.is_doubtful(0), codec::decode(&written)), (4, false, Ok(doubted.clone())));
+        doubted.doubt(0);
+        assert!(doubted.is_doubtful(0) && !doubted.is_doubtful(1));
         // So they do with what they would send to anybody.
         let now = Outbound { is_private: true, ..now };
         let written = codec::encode(&now);

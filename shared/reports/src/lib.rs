@@ -30,6 +30,8 @@ const MAX_HEADER: usize = 32 * 1024;
 pub const MAX_WHOLE: usize = 1 << 20;
 /// Delivery time expired (RFC 3463 section 3.5).
 pub const EXPIRED: &str = "5.4.7";
+/// Of what a server may have, though it never said so (RFC 3463 section 3.5, X.4.2).
+pub const UNCONFIRMED: &str = "5.4.2";
 
 /// What became of a recipient (RFC 3464 section 2.3.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -21,7 +21,8 @@ impl Office {
         let letter = Incoming::prepare(raw.as_bytes(), id, FlagSet::default(), at).expect("prepares");
         let state = self.store.load(member, Consistency::Strong).await.expect("state");
         let actor = Actor::Member(Protocol::Import);
-        let storing = self.store.store(member, state, &actor, MailboxId::INBOX, &[letter], |_| Ok(()));
+        let letters = [letter];
+        let storing = self.store.store(member, state, &actor, MailboxId::INBOX, &letters, |_| Ok(()));
         storing.await.expect("stores");
         let state = self.store.load(member, Consistency::Strong).await.expect("state");
         let rows = &state.mailbox(MailboxId::INBOX).expect("an inbox").rows;

@@ -3,6 +3,7 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use base64::Engine;
@@ -262,6 +263,7 @@ impl Conversation {
             block.extend_from_slice(b"\r\n");
         }
         block.extend_from_slice(b".\r\n");
+        parcel.ending.store(true, Ordering::SeqCst);
         self.write(&block, self.within(self.timing.block)).await
     }
 
@@ -290,7 +292,7 @@ pub(super) fn deferred(broken: &Broken) -> Verdict {
 }
 
 /// A verdict of ours.
-pub(super) fn ours(outcome: RemoteOutcome, status: &str, text: &str) -> Verdict {
+pub(crate) fn ours(outcome: RemoteOutcome, status: &str, text: &str) -> Verdict {
     (outcome, RemoteAnswer { code: None, status: status.to_owned(), text: text.to_owned() })
 }
 
@@ -722,6 +724,9 @@ impl Conversation {
             Ok(verdict) => verdict,
             Err(broken) => {
                 self.is_lost = true;
+                if parcel.ending.load(Ordering::SeqCst) {
+                    handed.unconfirmed.extend(&accepted);
+                }
                 deferred(&broken)
             }
         };

@@ -30,7 +30,8 @@ use serde::Deserialize;
 use tokio::io::DuplexStream;
 use tokio::time::Instant;
 
-use client::{End, How, Timing, converse, converse_at_home, ours};
+pub(crate) use client::ours;
+use client::{End, How, Timing, converse, converse_at_home};
 use demand::Demand;
 pub use demand::Login;
 use gate::Gate;
@@ -116,6 +117,8 @@ pub struct Handed {
     put_off: Vec<Option<Verdict>>,
     /// Recipients whose server has the message and tells nothing of what becomes of it, by their places.
     pub relayed: Vec<usize>,
+    /// Recipients whose server has had all of the message, perhaps, and did not say whether it has taken it, by their places.
+    pub unconfirmed: Vec<usize>,
 }
 
 impl Handed {
@@ -133,6 +136,7 @@ impl Handed {
             verdicts: none.clone(),
             put_off: none,
             relayed: Vec::new(),
+            unconfirmed: Vec::new(),
         }
     }
 
@@ -401,6 +405,8 @@ impl Exchange {
         let how = self.how(None, deadline, None);
         let end = converse_at_home(home.connect(parcel.id), parcel, how, handed).await;
         handed.close();
+        // What comes again under its id is delivered once.
+        handed.unconfirmed.clear();
         if let End::Elsewhere(verdict) = end {
             handed.settle_open(&verdict);
         }

@@ -1,5 +1,7 @@
 //! What is handed over.
 
+use std::sync::atomic::AtomicBool;
+
 use pennypost_model::EventId;
 use pennypost_model::event::{Notify, Wish};
 use pennypost_reports::to_xtext;
@@ -34,6 +36,8 @@ pub struct Parcel<'a> {
     pub is_private: bool,
     /// Which way it goes, where that is said of its tenant; else as the installation's mail goes.
     pub way_out: Option<&'a WayOut>,
+    /// Turns true before the end of the message is written: from there on the server may have it.
+    pub ending: &'a AtomicBool,
 }
 
 /// Of what the sender of a parcel wants to hear (RFC 3461): what a server is told that tells him.

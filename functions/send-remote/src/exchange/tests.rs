@@ -8,6 +8,7 @@ mod secured;
 mod ways_out;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -318,6 +319,7 @@ async fn hand(
         None => ("", format!("{head}{message}")),
     };
     let parcel = Parcel {
+        ending: &AtomicBool::new(false),
         asked,
         ignores_policies: false,
         is_private: false,

@@ -46,7 +46,7 @@ impl Session {
                 Ok(noted)
             }
             ContentVerdict::Refused { rule, text } => {
-                let account = self.member.as_ref().map(super::Member::key);
+                let account = self.member.as_deref().map(super::Member::key);
                 info!(?account, rule, "a rule about contents refuses this message");
                 // Whoever has not asked for UTF-8 gets ASCII.
                 let text = if text.is_ascii() || transaction.utf8 {

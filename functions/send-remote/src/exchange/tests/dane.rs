@@ -220,6 +220,7 @@ async fn what_becomes_of_tls_is_counted_but_of_reports() {
     // It tells of what is wrong: that must not keep it here.
     let recipients = ["a@d.example".to_owned()];
     let parcel = Parcel {
+        ending: &AtomicBool::new(false),
         asked: None,
         ignores_policies: true,
         is_private: false,

@@ -57,6 +57,7 @@ impl ProvingDns for Proven {
 async fn private_letter(exchange: &Exchange, reverse_path: &str) -> Handed {
     let recipients = ["a@d.example".to_owned()];
     let parcel = Parcel {
+        ending: &AtomicBool::new(false),
         asked: None,
         ignores_policies: false,
         is_private: true,

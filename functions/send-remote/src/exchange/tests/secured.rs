@@ -44,6 +44,7 @@ async fn letter_to(exchange: &Exchange, recipients: &[&str]) -> Handed {
 pub(super) async fn letter_by(exchange: &Exchange, recipients: &[&str], way_out: Option<&WayOut>) -> Handed {
     let recipients: Vec<String> = recipients.iter().map(|one| (*one).to_owned()).collect();
     let parcel = Parcel {
+        ending: &AtomicBool::new(false),
         asked: None,
         ignores_policies: false,
         is_private: false,
