@@ -456,12 +456,18 @@ impl Deliver {
                 && notice::of(&letter.decided, placed).is_empty()
                 // Its report may still be lost on its way, and is made of it again: housekeeping removes it.
                 && !letter.decided.accepted.source.kind.wishes().is_some_and(Wishes::wants_success)
+                && !letter.decided.decisions.iter().any(is_refused)
                 && let Err(error) = self.store.objects().delete(object).await
             {
                 tracing::warn!(%error, "a spooled message is left for housekeeping");
             }
         }
     }
+}
+
+/// Is its sender told that a recipient's rules refuse it?
+fn is_refused(decision: &Decision) -> bool {
+    decision.target == Target::Withheld(Withheld::RefusedByRecipient)
 }
 
 #[async_trait]

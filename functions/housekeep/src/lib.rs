@@ -221,13 +221,13 @@ impl Housekeep {
                 if let Err(failure) = self.tell_of_read_status(tenant).await {
                     tracing::warn!(%tenant, cause = failure.cause, "nobody was told of read status");
                 }
-                if let Err(failure) = self.tell_of_cards(tenant).await {
-                    tracing::warn!(%tenant, cause = failure.cause, "nobody was told of cards");
-                }
                 // What keeps accounts from being erased is tried again by itself, and not with all of this.
                 if let Err(failure) = self.empty_recycle_bin(tenant).await {
                     tracing::warn!(%tenant, cause = failure.cause, "the recycle bin is not empty");
                     self.send(tenant, House::RecycleBin(tenant)).await?;
+                }
+                if let Err(failure) = self.tell_of_cards(tenant).await {
+                    tracing::warn!(%tenant, cause = failure.cause, "nobody was told of cards");
                 }
                 looked.and(settled)?;
                 audited.map(|_| Vec::new())

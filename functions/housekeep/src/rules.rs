@@ -82,7 +82,9 @@ pub(crate) async fn run(
             ..RulesRan::default()
         },
     };
-    while ran.looked_at < AT_ONCE {
+    // Of others rows are read, and not letters.
+    let at_once = if run.rules.asks_for_text() { SLICE as u64 } else { AT_ONCE };
+    while ran.looked_at < at_once {
         let rows = slice(&state, run.folder, ran.place);
         let Some(last) = rows.last().map(|row| row.uid) else {
             ran.is_last = true;

@@ -43,6 +43,8 @@ impl PolicyFilter {
         match event {
             Event::Parsed(parsed) => match self.filtered(*parsed, begun).await {
                 Ok(filtered) => Ok(following(filtered)),
+                // What followed from it has followed.
+                Err(FilterError::Delivered) => Ok(Vec::new()),
                 Err(error) => Err(failure(&error)),
             },
             other => Err(Failure::misrouted(&other, Stage::PolicyFilter)),

@@ -194,6 +194,9 @@ pub enum FilterError {
         /// Can it be read later?
         temporary: bool,
     },
+    /// A late repetition of an event: the letter is where it was put, and what its rules ask for is not there any more.
+    #[error("it has been delivered before")]
+    Delivered,
 }
 
 impl FilterError {
@@ -207,6 +210,7 @@ impl FilterError {
             | FilterError::Answer { .. }
             | FilterError::Waits { .. } => true,
             FilterError::Unread { temporary, .. } => *temporary,
+            FilterError::Delivered => false,
         }
     }
 }

@@ -43,6 +43,8 @@ pub(crate) async fn refusal(
         // It is told which letter it was by whom it was for, and when.
         Body::Spooled { .. } => None,
     };
+    // Of another server it is not known what it takes.
+    let header = header.filter(|header| to.via != Via::Outside || header.is_ascii());
     let wishes = accepted.source.kind.wishes();
     let said = on_one_line(said);
     let told = Told {
@@ -68,15 +70,17 @@ pub(crate) async fn refusal(
         letter: header.as_deref(),
         is_whole: false,
     };
-    let message = match compressed(report.message()).await {
+    let is_outside = to.via == Via::Outside;
+    let message = match compressed(if is_outside { report.seven_bit() } else { report.message() }).await {
         Ok(message) => message,
         Err(error) => {
             tracing::error!(account = %recipient.account, %error, "what refuses a letter can't be compressed");
             return None;
         }
     };
-    let kind =
-        if to.via == Via::Outside { SourceKind::Notice(recipient.account) } else { SourceKind::System };
+    let kind = if is_outside { SourceKind::Notice(recipient.account) } else { SourceKind::System };
+    // It shows the header of what was private (RFC 8689 section 5).
+    let kind = kind.private(accepted.source.kind.is_private());
     let source = Source { kind, ip: None, helo: String::new(), tls: None };
     let report = pennypost_reports::accepted((to.account, to.address.clone()), id, hostname, message);
     Some(Accepted { source, recipients: vec![to], ..report })

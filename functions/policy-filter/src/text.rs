@@ -51,10 +51,11 @@ pub(crate) async fn bytes_of(
         Err(error) => return Err(broken(&error, error.is_temporary())),
     };
     let message: StoredMessage = codec::decode(&bytes).map_err(|error| broken(&error, false))?;
+    drop(bytes);
     unpacked(&message).map(Some)
 }
 
-/// The text of a letter, as search takes it out; none of one that has been delivered, and is decided for nothing.
+/// The text of a letter, as search takes it out.
 pub(crate) async fn text_of(parsed: &Parsed, spool: Option<&Spool>) -> Result<FullText, FilterError> {
     let is_large = matches!(parsed.accepted.body, Body::Spooled { .. });
     let _room = match spool.filter(|_| is_large) {
@@ -62,6 +63,6 @@ pub(crate) async fn text_of(parsed: &Parsed, spool: Option<&Spool>) -> Result<Fu
         None => None,
     };
     let ports = spool.map(|spool| (&*spool.objects, &*spool.log));
-    let Some(raw) = bytes_of(&parsed.accepted, ports).await? else { return Ok(FullText::default()) };
+    let raw = bytes_of(&parsed.accepted, ports).await?.ok_or(FilterError::Delivered)?;
     Ok(FullText::of(&pennypost_mime::decode_text(&parsed.sidecar.structure, &raw, MAX_TEXT)))
 }

@@ -23,7 +23,7 @@ const READ: Duration = Duration::from_secs(30);
 /// For so long a letter waits for a destination that is left alone.
 const MOST_WAITED: Duration = Duration::from_secs(3_600);
 /// For so long who was answered is taken to have a network.
-const HEARD: Duration = Duration::from_secs(15 * 60);
+const HEARD: Duration = Duration::from_secs(60);
 /// Minutes of the first pauses in a row.
 const FIRST: [u64; 4] = [1, 2, 4, 8];
 /// Minutes of all others.
@@ -51,10 +51,10 @@ fn length(times: u32, chance: f64) -> Duration {
 }
 
 /// Is it the destination that was not reached, or wants to be left alone? What we could not look up, or would not send without TLS, says
-/// nothing of that; nor that it puts off a letter that it does not know yet.
+/// nothing of that; nor that it puts off a letter that it does not know yet, or does not like a sender.
 fn is_destinations(verdicts: &[Verdict]) -> bool {
     let is_its = |(_, answer): &Verdict| match answer.code {
-        Some(code) => code == 421,
+        Some(code) => code == 421 && !answer.status.starts_with("4.7."),
         None => matches!(&*answer.status, "4.4.1" | "4.4.2" | "4.4.7"),
     };
     !verdicts.is_empty() && verdicts.iter().all(is_its)

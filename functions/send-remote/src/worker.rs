@@ -364,6 +364,7 @@ impl SendRemote {
         let attempt = self.attempt_in_time(&item, letter.get().and_then(Option::as_ref));
         let ((), (handed, verdicts)) = tokio::join!(forget, attempt);
         crash::point("send-remote.after-attempt");
+        let found = handed.mood.map(|mood| (mood, verdicts.clone()));
         self.conclude(&mut item, handed, verdicts);
         if !self.end(&item, version).await? {
             let Outbound { tenant, message, destination, .. } = &item;
@@ -371,6 +372,10 @@ impl SendRemote {
             return Ok(true);
         }
         crash::point("send-remote.after-end");
+        // Behind the end: until that is written, who dies sends twice.
+        if let Some((mood, verdicts)) = found {
+            self.note_pause(&item.destination, mood, &verdicts).await;
+        }
         if let Err(error) = self.settle(&item).await {
             if error.is_temporary() {
                 outbox.remind(&item, clock.now()).await?;
@@ -520,7 +525,7 @@ impl SendRemote {
                 || !reverse_path.is_ascii()
                 || recipients.iter().any(|recipient| !recipient.is_ascii()),
         };
-        let handed = self.0.ports.carrier.hand_over(&parcel).await;
+        let mut handed = self.0.ports.carrier.hand_over(&parcel).await;
         self.0.paces.note(&item.destination, handed.host == self.0.settings.hostname);
         let verdicts = handed.clone().verdicts();
         if let Some(mood) = mood(&verdicts) {
@@ -530,7 +535,7 @@ impl SendRemote {
             if mood != Mood::Unwell || lane.is_some() || !has_address {
                 self.0.slots.note(lane.as_deref().unwrap_or(&item.destination), mood);
                 if way_out.is_none() && handed.host != self.0.settings.hostname {
-                    self.note_pause(&item.destination, mood, &verdicts).await;
+                    handed.mood = Some(mood);
                 }
             }
         }

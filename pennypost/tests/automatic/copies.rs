@@ -1,5 +1,7 @@
 //! What members send, and their rules on sending give to others.
 
+use std::collections::BTreeSet;
+
 use super::*;
 
 const OFFER: &str =
@@ -27,23 +29,29 @@ async fn copies_of_what_one_sends_go_to_others_once() {
     assert_eq!(said, Ok(true));
     // Whoever gets a copy may forward what he gets; to her it does not come back a second time.
     it.forward("eve", &["bob@t.test"], true).await;
-    hand_in(&it.office, "ann@t.test", &["bob@t.test"], OFFER).await;
+    hand_in(&it.office, "ann@t.test", &["bob@t.test", "you@theirs.test"], OFFER).await;
     it.work().await;
     let (sent, flags) = it.office.mailbox("ann", "Sent").await;
     assert_eq!((sent, flags.contains("\\Flagged")), (1, true), "{flags}");
     assert_eq!((it.count("bob", "INBOX").await, it.count("eve", "INBOX").await), (1, 1));
     assert_eq!(it.count("ann", "INBOX").await, 0);
     let given = it.given();
-    let [copy] = &given[..] else { panic!("{given:?}") };
-    assert_eq!(copy.to, ["ann@far.test"]);
+    let outside: BTreeSet<&str> = given.iter().flat_map(|one| &one.to).map(String::as_str).collect();
+    assert_eq!((given.len(), outside), (2, ["ann@far.test", "you@theirs.test"].into()));
+    let copy = given.iter().find(|one| one.to == ["ann@far.test"]).expect("a copy");
     assert!(copy.text.contains("Delivered-To: ann@t.test\r\n"), "{}", copy.text);
+
+    // A letter that stays here is not copied outside: nobody has asked what it may bring there.
+    hand_in(&it.office, "ann@t.test", &["bob@t.test"], OFFER).await;
+    it.work().await;
+    assert_eq!((it.count("eve", "INBOX").await, it.given().len()), (2, 0));
 
     // What is about something else, and what comes in, goes nowhere.
     hand_in(&it.office, "ann@t.test", &["bob@t.test"], &OFFER.replace("offer", "hello")).await;
     let letter = LETTER.replace("bob@", "ann@").replace("Subject: hello", "Subject: offer");
     assert!(it.come_in("you@theirs.test", "ann@t.test", &letter).await.starts_with("250 2.0.0 "));
     it.work().await;
-    assert_eq!((it.count("eve", "INBOX").await, it.given().len()), (1, 0));
+    assert_eq!((it.count("eve", "INBOX").await, it.given().len()), (2, 0));
 
     // Nor anything where the organisation lets nobody forward; it is sent as it would be.
     let rules = it.office.directory.forwarding_rules(it.office.tenant).await.unwrap();
@@ -52,8 +60,8 @@ async fn copies_of_what_one_sends_go_to_others_once() {
     assert_eq!(said, Ok(true));
     hand_in(&it.office, "ann@t.test", &["bob@t.test"], OFFER).await;
     it.work().await;
-    assert_eq!((it.count("eve", "INBOX").await, it.given().len()), (1, 0));
-    assert_eq!((it.count("ann", "Sent").await, it.count("bob", "INBOX").await), (3, 3));
+    assert_eq!((it.count("eve", "INBOX").await, it.given().len()), (2, 0));
+    assert_eq!((it.count("ann", "Sent").await, it.count("bob", "INBOX").await), (4, 4));
 
     // An answer on sending would be to oneself.
     let answering = Rule { actions: vec![RuleAction::Reply("thanks".to_owned())], ..rule };

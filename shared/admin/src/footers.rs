@@ -21,6 +21,8 @@ use crate::call::{About, Call};
 use crate::notices::{Envelope, both};
 use crate::{AdminError, Administration};
 
+/// So much news of cards is told at once; more is told by housekeeping.
+const AT_ONCE: usize = 4;
 /// Accounts that are read at once, and recipients of one event.
 const PAGE: usize = 500;
 
@@ -182,7 +184,12 @@ impl Administration {
             })
             .await?;
         // It holds; who is not told now is told by housekeeping.
+        let is_quick = || async {
+            let said = self.directory.footers(tenant).await;
+            said.is_ok_and(|said| said.news.len() <= AT_ONCE)
+        };
         if self.workshop.is_some()
+            && is_quick().await
             && let Err(error) = self.tell_of_cards(tenant).await
         {
             tracing::warn!(%tenant, %error, "not all members were told of cards");

@@ -3,6 +3,7 @@
 use pennypost_journeys::{Backwards, Journey};
 use pennypost_model::trace::Outcome;
 use pennypost_model::{AccountKey, EventId, Timestamp};
+use pennypost_policy::content::CONTENT_REASON;
 
 use crate::action::Action;
 use crate::call::Call;
@@ -77,7 +78,8 @@ fn received(letter: &Journey, key: AccountKey) -> Option<ReceivedLetter> {
         message_id: delivery.message_id.clone(),
         size: delivery.size,
         at,
-        reasons: recipient.reasons.clone(),
+        // Which rules about contents note a letter is its writer's organisation's matter.
+        reasons: recipient.reasons.iter().filter(|reason| !reason.starts_with(CONTENT_REASON)).cloned().collect(),
     })
 }
 

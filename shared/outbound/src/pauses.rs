@@ -17,7 +17,7 @@ const PAGE: usize = 200;
 /// Destinations that are read at most; what lies behind them is found out anew.
 const MOST: usize = 2_000;
 /// Items that are removed at one reading.
-const REMOVED: usize = 20;
+const REMOVED: usize = 100;
 /// How often a pause is written that another process has overtaken.
 const TRIES: usize = 3;
 /// Milliseconds after which a pause that is over says nothing any more.
@@ -52,11 +52,12 @@ pub type Pauses = HashMap<String, (Pause, u64)>;
 /// # Errors
 /// [`OutboxError`].
 pub(crate) async fn read(control: &dyn Control, now: Timestamp) -> Result<Pauses, OutboxError> {
-    let (mut found, mut removed) = (Pauses::new(), 0);
+    let (mut found, mut seen, mut removed) = (Pauses::new(), 0, 0);
     let mut after: Option<String> = None;
     loop {
         let page = control.query(PARTITION, "", after.as_deref(), PAGE).await?;
         let is_last = page.len() < PAGE;
+        seen += page.len();
         for (destination, item) in page {
             after = Some(destination.clone());
             let pause = codec::decode::<Pause>(&item.value);
@@ -67,7 +68,7 @@ pub(crate) async fn read(control: &dyn Control, now: Timestamp) -> Result<Pauses
                 control.delete_if(&ControlKey::new(PARTITION, destination), item.version).await?;
             }
         }
-        if is_last || found.len() >= MOST {
+        if is_last || seen >= MOST {
             return Ok(found);
         }
     }

@@ -348,7 +348,7 @@ fn cannot_refuse(
         Some("no-sender")
     } else if asking.of_colleague {
         None
-    } else if !asking.is_proved() {
+    } else if !asking.is_senders() {
         Some("unproved")
     } else if !outlets.outside {
         Some("not-sent")
@@ -406,6 +406,8 @@ fn by_rules_on_sending(
     let letter = Letter { text, ..letter_of(parsed, &personal.own) };
     let applied = personal.rules.apply_at(Moment::Send, &letter);
     decided.reasons.extend(fired(&applied, personal, parsed));
+    // A letter that stays here was not asked about as one that goes outside: its contents, its texts, how many may go.
+    let outlets = Outlets { outside: outlets.outside && parsed.accepted.leaves(), ..outlets };
     let (forwards, closed) = MemberRules::copied(&applied, personal, outlets);
     if !forwards.is_empty() {
         decided.reasons.push(format!("{FORWARDED_REASON}{}", forwards.len()));
@@ -841,7 +843,8 @@ mod tests {
         let late = Outlets { late: true, ..OPEN };
         for (said, auth, via, outlets, why) in [
             (&refused, &fine, Via::Direct, OPEN, None),
-            (&refused, &by_author, Via::Alias, OPEN, None),
+            (&refused, &fine, Via::Alias, OPEN, None),
+            (&refused, &by_author, Via::Alias, OPEN, Some("unproved")),
             (&refused, &fine, Via::Group, OPEN, Some("group")),
             (&refused, &AuthResults::default(), Via::Direct, OPEN, Some("unproved")),
             (&refused, &fine, Via::Direct, other, Some("not-sent")),

@@ -1,19 +1,15 @@
 //! Read receipts that members give (RFC 8098): which letters ask for one, and its form. Without I/O.
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use pennypost_mime::{header_fields, parse};
 use pennypost_model::message::cut;
 use pennypost_model::{EventId, Timestamp};
 use pennypost_text::{Lang, Text, plain, say};
 
 use crate::heard::MAX_ADDRESS;
-use crate::{MAX_HEADER, encoded_words};
+use crate::{MAX_HEADER, base64_lines, encoded_words};
 
 /// Bytes of the field that names who asks; of a longer one nobody is found.
 const MAX_FIELD: usize = 2_000;
-/// Characters of a line of base64 (RFC 2045 section 6.8).
-const LINE: usize = 76;
 /// Characters of the letter's subject in the text.
 const SUBJECT: usize = 200;
 /// Bytes of its Message-ID; of a letter with a longer one no receipt is made (RFC 5322 section 2.1.1).
@@ -117,7 +113,7 @@ impl GivenReceipt<'_> {
              --{boundary}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: base64\r\n\r\n{text}\r\n",
             subject = encoded_words(&format!("{chinese} / {english}: {about}")),
             date = time.rfc5322(),
-            text = lines(&format!("{in_chinese}\n\n{in_english}\n")),
+            text = base64_lines(&format!("{in_chinese}\n\n{in_english}\n").replace('\n', "\r\n")),
         );
         receipt.push_str(&format!(
             "--{boundary}\r\nContent-Type: message/disposition-notification\r\n\r\nReporting-UA: {domain}; Pennypost\r\n\
@@ -134,14 +130,6 @@ impl GivenReceipt<'_> {
         receipt.push_str(&format!("\r\n--{boundary}--\r\n"));
         Some(receipt.into_bytes())
     }
-}
-
-/// A text in base64, in lines.
-fn lines(text: &str) -> String {
-    let text = STANDARD.encode(text.replace('\n', "\r\n"));
-    let lines: Vec<&str> =
-        (0..text.len()).step_by(LINE).filter_map(|at| text.get(at..text.len().min(at + LINE))).collect();
-    lines.join("\r\n")
 }
 
 #[cfg(test)]

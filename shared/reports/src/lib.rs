@@ -126,6 +126,16 @@ impl Report<'_> {
     /// The message that tells it.
     #[must_use]
     pub fn message(&self) -> Vec<u8> {
+        self.written(false)
+    }
+
+    /// The same for other servers: some take 7-bit text only. What comes back of the letter has to be ASCII for that.
+    #[must_use]
+    pub fn seven_bit(&self) -> Vec<u8> {
+        self.written(true)
+    }
+
+    fn written(&self, is_seven_bit: bool) -> Vec<u8> {
         let Report { id, time, hostname, about, told, .. } = self;
         let boundary = format!("=_{id}");
         let texts = [Text::new(Lang::En), Text::new(Lang::ZhCn)];
@@ -144,12 +154,16 @@ impl Report<'_> {
             "From: Mail Delivery System <mailer-daemon@{hostname}>\r\nTo: <{to}>\r\nSubject: {subject}\r\n\
              Date: {date}\r\nMessage-ID: <{id}@{hostname}>\r\nAuto-Submitted: auto-replied\r\nMIME-Version: 1.0\r\n\
              Content-Type: multipart/report; report-type=delivery-status;\r\n\tboundary=\"{boundary}\"\r\n\r\n\
-             --{boundary}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n",
+             --{boundary}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n",
             to = self.to,
+            encoding = if is_seven_bit { "base64" } else { "8bit" },
             date = time.rfc5322(),
         );
-        for (language, text) in texts.iter().enumerate() {
-            report.push_str(&self.paragraph(language, text));
+        let paragraphs: String =
+            texts.iter().enumerate().map(|(language, text)| self.paragraph(language, text)).collect();
+        match is_seven_bit {
+            true => report.push_str(&format!("{}\r\n\r\n", base64_lines(&paragraphs))),
+            false => report.push_str(&paragraphs),
         }
         report.push_str(&format!(
             "--{boundary}\r\nContent-Type: {status}\r\n\r\n{}Reporting-MTA: dns; {hostname}\r\nArrival-Date: {}\r\n",
@@ -233,6 +247,17 @@ impl Report<'_> {
         let header = cut(header.trim_end_matches("\r\n"), MAX_HEADER);
         part(if header.is_ascii() { "text/rfc822-headers" } else { "message/global-headers" }, header)
     }
+}
+
+/// Characters on a line of base64.
+const LINE: usize = 76;
+
+/// A text in base64, in lines.
+pub(crate) fn base64_lines(text: &str) -> String {
+    let text = STANDARD.encode(text);
+    let lines: Vec<&str> =
+        (0..text.len()).step_by(LINE).filter_map(|at| text.get(at..text.len().min(at + LINE))).collect();
+    lines.join("\r\n")
 }
 
 /// A text as encoded-words of at most 75 characters, one on each line (RFC 2047 section 2).

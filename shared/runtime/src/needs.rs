@@ -414,7 +414,7 @@ pub const FILTER: Needs = Needs {
     log: Access::ReadWrite,
     objects: ObjectAccess { read: SPOOL, write: SPOOL, ..ObjectAccess::NONE },
     sends: Stages::of(&[Stage::InboundParse, Stage::Deliver, Stage::SendRemote]),
-    ..Needs::stage(Stage::PolicyFilter, 256, MAIL_SECONDS, LETTERS)
+    ..Needs::stage(Stage::PolicyFilter, 512, MAIL_SECONDS, LETTERS)
 };
 
 /// deliver: packs, journals, traces; puts into quarantine what scanners speak against, and tells people of it; removes spooled letters; tells

@@ -311,16 +311,27 @@ async fn connect(hop: &Hop, how: How<'_>) -> Result<Conversation, End> {
     let How { timing, deadline, .. } = how;
     let patience = timing.connect.min(deadline.saturating_duration_since(Instant::now()));
     let connecting = tokio::time::timeout(patience, reach(hop, how.source)).await;
-    let cause = match connecting {
+    let (status, cause) = match connecting {
         Ok(Ok(stream)) => {
             let _ = stream.set_nodelay(true);
             return Ok(Conversation::over(stream, how));
         }
-        Ok(Err(error)) => error.to_string(),
-        Err(_) => "it took too long".to_owned(),
+        // That is this machine's matter, and no word about the server.
+        Ok(Err(error)) if is_ours(&error) => ("4.3.0", error.to_string()),
+        Ok(Err(error)) => ("4.4.1", error.to_string()),
+        Err(_) => ("4.4.1", "it took too long".to_owned()),
     };
     let text = format!("no connection to {} at {}: {cause}", hop.host, hop.address);
-    Err(End::Elsewhere(ours(RemoteOutcome::Deferred, "4.4.1", &text)))
+    Err(End::Elsewhere(ours(RemoteOutcome::Deferred, status, &text)))
+}
+
+/// Has this machine no network, or nothing left to connect with?
+fn is_ours(error: &io::Error) -> bool {
+    const NO_FILES: [i32; 2] = [23, 24];
+    matches!(
+        error.kind(),
+        io::ErrorKind::NetworkUnreachable | io::ErrorKind::NetworkDown | io::ErrorKind::AddrNotAvailable
+    ) || error.raw_os_error().is_some_and(|code| NO_FILES.contains(&code))
 }
 
 /// What is wrong with a handshake that broke off.

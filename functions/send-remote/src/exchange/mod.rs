@@ -43,6 +43,7 @@ pub use sts::StsPolicies;
 use tls::{Finding, Privacy, Trust};
 pub use way_out::{Probed, WayOut};
 
+use crate::slots::Mood;
 use crate::tlsrpt::{Tally, TlsFault};
 
 /// What became of a recipient, and what was said.
@@ -119,6 +120,8 @@ pub struct Handed {
     pub relayed: Vec<usize>,
     /// Recipients whose server has had all of the message, perhaps, and did not say whether it has taken it, by their places.
     pub unconfirmed: Vec<usize>,
+    /// What it says of the destination, if anything.
+    pub(crate) mood: Option<Mood>,
 }
 
 impl Handed {
@@ -137,6 +140,7 @@ impl Handed {
             put_off: none,
             relayed: Vec::new(),
             unconfirmed: Vec::new(),
+            mood: None,
         }
     }
 

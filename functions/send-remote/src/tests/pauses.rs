@@ -106,11 +106,12 @@ async fn who_reaches_nobody_and_what_is_no_fault_of_a_destination_says_nothing()
         look(&it.sender).await;
     }
     assert_eq!((it.pauses().await, it.tried()), (Vec::new(), 9));
-    // Its DNS, TLS that is not had, a letter that it does not know yet.
+    // Its DNS, TLS that is not had, a letter that it does not know yet, a sender whom it does not like.
     let ours = |status: &str| {
         (RemoteOutcome::Deferred, RemoteAnswer { code: None, status: status.to_owned(), text: String::new() })
     };
-    for answer in [ours("4.4.3"), ours("4.7.5"), verdict(RemoteOutcome::Deferred, 451, "4.7.1")] {
+    let said = |code, status| verdict(RemoteOutcome::Deferred, code, status);
+    for answer in [ours("4.4.3"), ours("4.7.5"), ours("4.3.0"), said(451, "4.7.1"), said(421, "4.7.26")] {
         let it = fixture();
         it.send_to("you@z.example").await;
         look(&it.sender).await;
@@ -125,7 +126,7 @@ async fn who_reaches_nobody_and_what_is_no_fault_of_a_destination_says_nothing()
     let it = fixture();
     for _ in 0..3 {
         it.send_to("you@a.example").await;
-        it.town.answers.lock().push_back(verdict(RemoteOutcome::Deferred, 421, "4.7.0"));
+        it.town.answers.lock().push_back(verdict(RemoteOutcome::Deferred, 421, "4.3.2"));
         look(&it.sender).await;
     }
     assert_eq!(it.pauses().await.len(), 1);

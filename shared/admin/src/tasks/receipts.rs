@@ -380,10 +380,14 @@ impl Administration {
             },
             false => None,
         };
-        let Some(claim) = self.claim_step(tenant, id, item, &[]).await? else { return Ok(Worked::Over) };
+        // What was said before the first attempt somebody else has said.
+        let before = self.mail()?.receipts(key, &[rid]).await?;
+        let was_said = u32::from(before.get(&rid) == Some(&true));
+        let claim = self.claim_step(tenant, id, item, &[was_said]).await?;
+        let Some(claim) = claim else { return Ok(Worked::Over) };
         let is_news = self.mail()?.note_receipt(key, rid).await?;
         // An attempt before this one may have noted it, and died before the receipt was in the queue.
-        let is_ours = is_news || claim.attempt > 1;
+        let is_ours = is_news || claim.attempt > 1 && claim.taken != [1];
         if let Some(receipt) = receipt.filter(|_| is_ours) {
             let (_, queue) = self.workshop()?;
             let body = encode(&Event::Accepted(Box::new(receipt)));

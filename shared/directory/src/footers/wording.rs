@@ -13,6 +13,8 @@ pub const MAX_FOOTER_TEXT: usize = 4_000;
 pub const MAX_FOOTER_LINES: usize = 60;
 /// Bytes of HTML.
 pub const MAX_FOOTER_HTML: usize = 20_000;
+/// Bytes of a text with what stands for its words: from there on they are left out.
+const MAX_FILLED: usize = 64 * 1024;
 /// Characters of what stands for a word.
 const MAX_VALUE: usize = 200;
 
@@ -70,7 +72,8 @@ fn filled(text: &str, values: &Values, escape: impl Fn(&str) -> Cow<'_, str>) ->
     for piece in pieces(text) {
         match piece {
             Piece::Text(text) => filled.push_str(text),
-            Piece::Word(word) => filled.push_str(&escape(&values[word])),
+            Piece::Word(word) if filled.len() < MAX_FILLED => filled.push_str(&escape(&values[word])),
+            Piece::Word(_) => {}
             // Stored by a version that knew more.
             Piece::Unknown(_) => {}
         }

@@ -62,6 +62,17 @@ impl Untouched {
     }
 }
 
+/// Forms of a text that get additions at most.
+const MAX_FORMS: usize = 10;
+/// Bytes that are put into a letter at most.
+const MAX_MORE: usize = 1 << 20;
+
+/// Bytes of the longer form at most, in whatever charset.
+fn most(addition: &Addition<'_>) -> usize {
+    let html: usize = addition.html.chars().map(|c| if c.is_ascii() { 1 } else { 10 }).sum();
+    html.max(addition.text.len())
+}
+
 /// The letter with these texts; `None` if all of them are there already.
 ///
 /// # Errors
@@ -77,6 +88,11 @@ pub fn with_additions(raw: &[u8], additions: &[Addition<'_>]) -> Result<Option<V
     if meant.is_empty() {
         return Err(Untouched::NoText);
     }
+    // A letter of a thousand forms would get as many of each text.
+    let more = additions.iter().map(most).fold(0_usize, usize::saturating_add);
+    if meant.len() > MAX_FORMS || more.saturating_mul(meant.len()) > MAX_MORE {
+        return Err(Untouched::Unknown);
+    }
     meant.sort_unstable();
     let mut changed = Vec::new();
     for index in &meant {
@@ -89,6 +105,9 @@ pub fn with_additions(raw: &[u8], additions: &[Addition<'_>]) -> Result<Option<V
         return Ok(None);
     }
     let more: usize = changed.iter().map(|(_, (header, body))| header.len() + body.len()).sum();
+    if more > raw.len() + raw.len() / 2 + MAX_MORE {
+        return Err(Untouched::Unknown);
+    }
     let (mut letter, mut at) = (Vec::with_capacity(raw.len() + more), 0);
     for (part, (header, body)) in &changed {
         letter.extend_from_slice(bytes(raw, Span { start: at, end: part.header.start }));

@@ -13,6 +13,8 @@ use crate::{charset, decode_part, header_fields, parameter};
 
 /// Bytes of a line of a message, without its end (RFC 5322 section 2.1.1).
 const MAX_LINE: usize = 998;
+/// From so many bytes a text is not written three times as long.
+const LARGE: usize = 1 << 20;
 /// Bytes on a line of base64 or quoted-printable.
 const LINE: usize = 76;
 
@@ -191,12 +193,15 @@ fn encoding_of(part: &Part, text: &[u8]) -> &'static str {
     let fits = |line: &[u8]| line.strip_suffix(b"\r").unwrap_or(line).len() <= MAX_LINE;
     let has_lines = text.split(|byte| *byte == b'\n').all(fits) && !text.contains(&0);
     let high = text.iter().filter(|byte| !byte.is_ascii()).count();
+    let escaped = text.iter().filter(|byte| !byte.is_ascii() || **byte == b'=').count();
     match &*part.encoding {
+        // What bears another name than it should may grow to three times its size.
+        "8bit" if has_lines => "8bit",
+        "7bit" if has_lines && high == 0 => "7bit",
+        "7bit" | "8bit" | "quoted-printable" if text.len() > LARGE && escaped * 3 > text.len() => "base64",
         "quoted-printable" => "quoted-printable",
         "base64" => "base64",
         "binary" => "binary",
-        "8bit" if has_lines => "8bit",
-        "7bit" if has_lines && high == 0 => "7bit",
         _ if high * 3 > text.len() => "base64",
         _ => "quoted-printable",
     }
@@ -239,7 +244,8 @@ pub(super) fn quoted_printable(text: &[u8]) -> Vec<u8> {
             if is_plain {
                 encoded.push(*byte);
             } else {
-                encoded.extend_from_slice(format!("={byte:02X}").as_bytes());
+                let digit = |value: u8| b"0123456789ABCDEF".get(usize::from(value)).copied().unwrap_or(b'0');
+                encoded.extend_from_slice(&[b'=', digit(byte >> 4), digit(byte & 15)]);
             }
             width += length;
         }

@@ -15,10 +15,16 @@ pub(super) fn lines(addition: &Addition<'_>, is_flowed: bool) -> Vec<String> {
 
 /// Do these lines stand in the text, one behind the other? Quoted they begin with another sign.
 pub(super) fn holds(text: &[u8], wanted: &[Vec<u8>]) -> bool {
-    let lines: Vec<&[u8]> = text.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii_end).collect();
-    let is_there =
-        |window: &[&[u8]]| window.iter().zip(wanted).all(|(line, wanted)| *line == wanted.trim_ascii_end());
-    wanted.is_empty() || lines.windows(wanted.len()).any(is_there)
+    let mut lines = text.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii_end);
+    loop {
+        let mut here = lines.clone();
+        if wanted.iter().all(|wanted| here.next() == Some(wanted.trim_ascii_end())) {
+            return true;
+        }
+        if lines.next().is_none() {
+            return false;
+        }
+    }
 }
 
 /// Where the writer's signature begins: the first line that is `-- ` (RFC 3676 section 4.3).

@@ -266,6 +266,12 @@ impl Asking<'_> {
             || auth.trusted
             || auth.dmarc != Verdict::Fail && (auth.spf == Verdict::Pass || by_author())
     }
+
+    /// Does the domain of the reverse-path itself say that whoever sent it sends for it? A signature of its author says nothing of that:
+    /// whoever has the letter can send it again, from another's address.
+    pub(crate) fn is_senders(self) -> bool {
+        self.of_colleague || self.auth.spf == Verdict::Pass && self.auth.dmarc != Verdict::Fail
+    }
 }
 
 impl MemberRules {
