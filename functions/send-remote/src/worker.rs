@@ -46,7 +46,8 @@ const FAREWELL: Duration = Duration::from_secs(13);
 /// How long those are waited for that are broken off then, until that is written.
 const LAST_FAREWELL: Duration = Duration::from_secs(2);
 /// Of an attempt whose claim is over.
-const CUT_OFF: &str = "an attempt was cut off, and the other server may have the message already: it is sent twice at most";
+const CUT_OFF: &str =
+    "an attempt was cut off, and the other server may have the message already: it is sent twice at most";
 /// Of an attempt that was broken off before the end of the message.
 const LEFT: &str = "this server is about to stop";
 /// Why a message can't be sent any more.
@@ -627,8 +628,11 @@ impl SendRemote {
         }
         // Whoever has made another one's last attempt may have died before he told its sender, who is shown the message's header: it is
         // told now, while there is one. Twice is once, since the report has its id.
-        for other in all.iter().filter(|other| (&other.destination, other.part) != (&item.destination, item.part)) {
-            let Some((time, attempt)) = other.last.as_ref().filter(|(_, last)| last.reported.is_some()) else {
+        for other in
+            all.iter().filter(|other| (&other.destination, other.part) != (&item.destination, item.part))
+        {
+            let Some((time, attempt)) = other.last.as_ref().filter(|(_, last)| last.reported.is_some())
+            else {
                 continue;
             };
             if self.0.outbox.row(other, other.claim).await?.is_some() {

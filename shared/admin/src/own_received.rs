@@ -79,7 +79,12 @@ fn received(letter: &Journey, key: AccountKey) -> Option<ReceivedLetter> {
         size: delivery.size,
         at,
         // Which rules about contents note a letter is its writer's organisation's matter.
-        reasons: recipient.reasons.iter().filter(|reason| !reason.starts_with(CONTENT_REASON)).cloned().collect(),
+        reasons: recipient
+            .reasons
+            .iter()
+            .filter(|reason| !reason.starts_with(CONTENT_REASON))
+            .cloned()
+            .collect(),
     })
 }
 

@@ -848,7 +848,10 @@ mod tests {
         assert_eq!((private.submission(), private.groups()), (plain.submission(), plain.groups()));
         assert_eq!(private.groups_mut().map(|groups| groups.len()), Some(1));
         let noted = private.clone().with_noted(vec!["secret".to_owned()]);
-        assert_eq!((noted.is_private(), noted.noted(), noted.way()), (true, &["secret".to_owned()][..], &plain));
+        assert_eq!(
+            (noted.is_private(), noted.noted(), noted.way()),
+            (true, &["secret".to_owned()][..], &plain)
+        );
         assert_eq!(noted.with_noted(Vec::new()), private);
         assert_eq!(plain.clone().private(false), plain);
     }

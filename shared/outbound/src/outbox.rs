@@ -454,7 +454,10 @@ mod tests {
         let mut doubted = now.clone();
         doubted.doubt(0);
         let written = codec::encode(&doubted);
-        assert_eq!((written[0], doubted.is_doubtful(0), codec::decode(&written)), (4, false, Ok(doubted.clone())));
+        assert_eq!(
+            (written[0], doubted.is_doubtful(0), codec::decode(&written)),
+            (4, false, Ok(doubted.clone()))
+        );
         doubted.doubt(0);
         assert!(doubted.is_doubtful(0) && !doubted.is_doubtful(1));
         // So they do with what they would send to anybody.
