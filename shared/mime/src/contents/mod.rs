@@ -153,9 +153,10 @@ fn plainly(part: &Part, body: &[u8], beginning: &[u8], limit: usize) -> Found {
     let text = match std::str::from_utf8(&bytes) {
         Ok(text) => text,
         // The last character of what was decoded may be a part of one.
-        Err(error) if is_part && error.error_len().is_none() => {
-            bytes.get(..error.valid_up_to()).and_then(|whole| std::str::from_utf8(whole).ok()).unwrap_or_default()
-        }
+        Err(error) if is_part && error.error_len().is_none() => bytes
+            .get(..error.valid_up_to())
+            .and_then(|whole| std::str::from_utf8(whole).ok())
+            .unwrap_or_default(),
         Err(_) => return Found::Unread,
     };
     if text.contains('\0') {
@@ -163,7 +164,8 @@ fn plainly(part: &Part, body: &[u8], beginning: &[u8], limit: usize) -> Found {
     }
     let kept = cut(text, limit);
     // Their words stand in them in a form of their own.
-    let is_coded = ["{\\rtf", "%!PS"].iter().any(|sign| text.trim_start_matches('\u{feff}').starts_with(sign));
+    let is_coded =
+        ["{\\rtf", "%!PS"].iter().any(|sign| text.trim_start_matches('\u{feff}').starts_with(sign));
     Found::Text(kept.to_owned(), is_part || is_coded || kept.len() < text.len())
 }
 

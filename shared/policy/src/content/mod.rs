@@ -447,7 +447,11 @@ mod tests {
         let text = format!("\nab\n\n{long}\n");
         let all: Vec<&str> = pieces(&text).collect();
         assert_eq!((all[0], all[1..].concat()), ("ab", long));
-        assert!(all.iter().all(|piece| (1..=PIECE).contains(&piece.len())) && all.len() == 7, "{}", all.len());
+        assert!(
+            all.iter().all(|piece| (1..=PIECE).contains(&piece.len())) && all.len() == 7,
+            "{}",
+            all.len()
+        );
         assert_eq!(pieces("").count(), 0);
 
         let of = |pattern: &str, text: &str, most: u32| {
