@@ -171,7 +171,7 @@ enum DetectorDocument {
 #[schemars(rename = "ContentPattern")]
 struct PatternDocument {
     /// A regular expression of 1 to 200 characters, without looking around and back references; whatever the case of letters. It holds
-    /// within a line, of at most 1,024 bytes at once.
+    /// within a line, of at most 1,024 bytes at once. `\d` and `\w` are the digits and letters of all scripts, and take much of its room.
     pattern: String,
     /// So many different texts at least: 1 to 1,000.
     #[serde(default = "one")]
