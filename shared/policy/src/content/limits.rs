@@ -30,7 +30,7 @@ pub const MAX_CONTENT_TEXT: usize = 400;
 /// What a condition may count up to.
 pub const MAX_CONTENT_LEAST: u32 = 1_000;
 /// Bytes that a pattern takes in memory.
-const PATTERN_SIZE: usize = 32 * 1024;
+const PATTERN_SIZE: usize = 128 * 1024;
 /// Bytes of what is remembered of it while a letter is looked at, in each direction.
 const PATTERN_CACHE: usize = 128 * 1024;
 

@@ -236,14 +236,23 @@ fn pieces(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
+/// Places that are looked at of one pattern in a letter.
+const MAX_PLACES: u32 = 10_000;
+
 /// Counts what is as a pattern says. What stands nowhere is not counted.
 fn matched(pattern: &Regex, text: &str, least: u32, most: u32) -> Asked {
     let mut count = Count::new(least, most);
     // It goes with the letter: that of the pattern itself would stay, for each thread.
     let mut cache = pattern.create_cache();
+    let mut left = MAX_PLACES;
     for piece in pieces(text) {
         let mut places = Searcher::new(Input::new(piece));
         while let Some(found) = places.advance(|input| Ok(pattern.search_with(&mut cache, input))) {
+            // Equal ones count once: a letter of a million would be searched as often.
+            left -= 1;
+            if left == 0 {
+                return count.done();
+            }
             let one = piece.get(found.range()).unwrap_or_default();
             if !one.is_empty() && count.add(one.into()) {
                 return count.done();
