@@ -32,7 +32,7 @@ pub const MAX_CONTENT_LEAST: u32 = 1_000;
 /// Bytes that a pattern takes in memory.
 const PATTERN_SIZE: usize = 128 * 1024;
 /// Bytes of what is remembered of it while a letter is looked at, in each direction.
-const PATTERN_CACHE: usize = 128 * 1024;
+const PATTERN_CACHE: usize = 512 * 1024;
 
 /// Rules that can't be, and where they are wrong: a JSON pointer into the rules as the API shows them.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
