@@ -122,7 +122,8 @@ async fn a_member_says_for_how_long_he_can_think_better_of_it() {
 /// Feature DLV-02 (part): each state by its name, inside and outside the organisation, "unknown operation" among them; members have no page for it yet
 /// Feature DLV-04 (part): of 30 days, those that go later among them; no page yet
 /// Feature DLV-05 (part): letters that one has sent, and letters that came in with where they were put; sign-ins and reported letters stand in records of their own; what was deleted not yet
-/// Feature DLV-08 (part): of 90 days, all that was sent; there is no switch for tracking
+/// Feature DLV-03: all that members send is tracked, so that nobody has to switch it on
+/// Feature DLV-08: of 90 days, all that was sent, which is all tracked
 #[tokio::test(flavor = "multi_thread")]
 async fn members_see_what_became_of_what_they_sent() {
     let it = Bench::open().await;
