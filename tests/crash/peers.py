@@ -25,6 +25,8 @@ LONG_LINE = 10_000_000
 SENT, FAILED = "sent", "failed"
 #: What the trace says of those that were given up.
 EXPIRED = "5.4.7"
+#: Of those whose server may have it twice, and never said so.
+UNCONFIRMED = "5.4.2"
 
 
 class Register:

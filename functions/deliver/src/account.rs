@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use pennypost_directory::{MailAddress, list_id, list_post};
 use pennypost_fold::{Draft, DraftError, NewMessage};
 use pennypost_mailstore::summary::{Summary, add_envelopes};
 use pennypost_mailstore::{ChangeError, Mailstore, StoreError};
@@ -38,8 +37,6 @@ pub struct Delivery<'a> {
     pub size: u64,
     /// What its entry tells of it.
     pub summary: &'a Summary,
-    /// Another list has sent it, and has said so.
-    pub is_of_list: bool,
 }
 
 /// The newest end of an account, the copies found up to there, and the deliveries not found.
@@ -191,23 +188,10 @@ impl Copies<'_> {
             receipt: match (accepted.source.kind.submission(), delivery.recipient.via) {
                 (Some(submission), Via::Sent) => submission.bcc.clone(),
                 (_, Via::Drafts) => String::new(),
-                (_, via) => {
-                    let address = &delivery.recipient.address;
-                    let is_ours = via == Via::Group && !delivery.is_of_list;
-                    let list = if is_ours { list_fields(address) } else { String::new() };
-                    format!("Delivered-To: {address}\r\n{list}")
-                }
+                _ => format!("Delivered-To: {}\r\n", delivery.recipient.address),
             },
         }
     }
-}
-
-/// What the copy of a member of a group tells of it (RFC 2919, RFC 2369): programs sort by it, and answer to all. Nobody leaves a group by
-/// himself who is here, so nothing says how.
-fn list_fields(group: &str) -> String {
-    let Ok(group) = MailAddress::parse(group) else { return String::new() };
-    let post = list_post(&group).map(|post| format!("List-Post: {post}\r\n"));
-    format!("List-Id: {}\r\n{}", list_id(&group), post.unwrap_or_default())
 }
 
 /// The mailbox, if its number is known without looking: the decision names it, or every account has it from the beginning. A

@@ -359,22 +359,12 @@ impl Deliver {
         for (index, letter) in letters {
             let (Some(blob), Some(summary)) = (blobs.get(index), summaries.get(index)) else { continue };
             let decided = &letter.decided;
-            let is_of_list = is_of_list(letter);
             for (recipient, decision) in decided.each() {
                 let event = decided.accepted.copy_id(recipient);
                 if has_copy(recipient, decision) && !found.contains_key(&(recipient.account, event)) {
                     let (index, blob, size) = (*index, *blob, letter.message.size);
-                    let delivery = Delivery {
-                        index,
-                        event,
-                        decided,
-                        recipient,
-                        decision,
-                        blob,
-                        size,
-                        summary,
-                        is_of_list,
-                    };
+                    let delivery =
+                        Delivery { index, event, decided, recipient, decision, blob, size, summary };
                     accounts.entry(recipient.account).or_default().push(delivery);
                 }
             }
@@ -536,15 +526,6 @@ fn has_copy(recipient: &Recipient, decision: &Decision) -> bool {
 fn copies(decided: &Decided) -> impl Iterator<Item = &Recipient> {
     let copies = decided.each().filter(|(recipient, decision)| has_copy(recipient, decision));
     copies.map(|(recipient, _)| recipient)
-}
-
-/// Has another list sent the letter to a group here, and says so? Each field of lists stands once in a letter (RFC 2369 section 4).
-fn is_of_list(letter: &Letter) -> bool {
-    let decided = &letter.decided;
-    let may_be = decided.sidecar.facts.automatic && copies(decided).any(|one| one.via == Via::Group);
-    let header = if may_be { compress::decompress_header(&letter.message).ok() } else { None };
-    let is_field = |name: &[u8]| name.get(..5).is_some_and(|name| name.eq_ignore_ascii_case(b"List-"));
-    header.is_some_and(|header| pennypost_mime::header_fields(&header).any(|(name, ..)| is_field(name)))
 }
 
 /// What is to lie in quarantine: for those who have not got the letter.

@@ -2,6 +2,7 @@
 
 mod bounds;
 mod calls;
+mod doubts;
 mod forwards;
 mod friends;
 mod pauses;
@@ -19,7 +20,7 @@ use pennypost_mailstore::compress::{compress, decompress};
 use pennypost_model::event::{
     AuthResults, Recipient, Requested, Source, Submission, ToGroups, Verdict as Found, Via, Wish, Wishes,
 };
-use pennypost_model::trace::{Attempt, Submitter, TlsDemand, TlsReason};
+use pennypost_model::trace::{Attempt, RemoteRecipient, Submitter, TlsDemand, TlsReason};
 use pennypost_model::{AccountId, AccountKey, EventId, TenantId, Timestamp};
 use pennypost_ports::{ControlKey, Expected, LogRecord, PortResult, RandomIds};
 use pennypost_signing::{Algorithm, KeyState};
@@ -56,6 +57,10 @@ struct Town {
     ids: Mutex<Vec<EventId>>,
     /// Nothing is ever answered.
     is_deaf: bool,
+    /// It has had the end of the message then.
+    is_ending: bool,
+    /// So often it closes behind the end of the message.
+    swallows: Mutex<usize>,
     /// What was asked of the way.
     demand: Option<TlsDemand>,
     /// It tells nobody of what becomes of a message.
@@ -75,6 +80,7 @@ impl Carrier for Town {
         let message = String::from_utf8_lossy(&[parcel.head, parcel.message].concat()).into_owned();
         self.handed.lock().push((parcel.destination.to_owned(), parcel.recipients.to_vec(), message));
         if self.is_deaf {
+            parcel.ending.store(self.is_ending, Ordering::SeqCst);
             std::future::pending::<()>().await;
         }
         let answer = self.answers.lock().pop_front();
@@ -82,6 +88,13 @@ impl Carrier for Town {
         handed.host = "mx.a.example [192.0.2.1]:25".to_owned();
         handed.demand = self.demand.clone();
         handed.relayed = if self.is_silent { (0..parcel.recipients.len()).collect() } else { Vec::new() };
+        let left = *self.swallows.lock();
+        if left > 0 {
+            *self.swallows.lock() = left - 1;
+            handed.unconfirmed = (0..parcel.recipients.len()).collect();
+            let closed = RemoteAnswer { code: None, status: "4.4.2".to_owned(), text: "closed".to_owned() };
+            handed.settle_open(&(RemoteOutcome::Deferred, closed));
+        }
         handed.settle_open(&answer.unwrap_or_else(|| verdict(RemoteOutcome::Sent, 250, "2.0.0")));
         handed
     }

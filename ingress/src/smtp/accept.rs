@@ -172,7 +172,7 @@ impl Session {
         };
         // What goes later is asked again then, and so is each letter to a recipient alone.
         let noted = match self.role {
-            Role::Submission => self.ask_for_contents(&judged, &transaction).await?,
+            Role::Submission => self.ask_for_contents(&mut judged, &transaction).await?,
             Role::Exchange | Role::Home(_) => Vec::new(),
         };
         // What goes later gets what holds then, and so do letters to each recipient alone.

@@ -68,32 +68,3 @@ async fn copies_of_what_one_sends_go_to_others_once() {
     let rules = MemberRules { rules: vec![answering], ..MemberRules::default() };
     assert!(rules.check().is_err_and(|error| error.to_string().contains("does not answer")));
 }
-
-/// Feature GRP-01 (part): members' copies of a letter to a group name it (RFC 2369, RFC 2919); letters to single members do not
-#[tokio::test(flavor = "multi_thread")]
-async fn copies_of_a_groups_letter_name_the_group() {
-    let it = Town::open().await;
-    hand_in(&it.office, "ann@t.test", &["staff@t.test", "eve@t.test"], OFFER).await;
-    it.work().await;
-    let fields = "List-Id: <staff.t.test>\nList-Post: <mailto:staff@t.test>\n";
-    let text = it.office.text("bob", "INBOX").await;
-    assert!(text.contains(&format!("Delivered-To: staff@t.test\n{fields}")), "{text}");
-    assert!(!text.contains("List-Unsubscribe"), "nobody here leaves a group by himself");
-    for (name, mailbox) in [("eve", "INBOX"), ("ann", "Sent")] {
-        let text = it.office.text(name, mailbox).await;
-        assert!(!text.contains("List-Id"), "{name} {text}");
-    }
-    // What another list has sent bears its name, and no second one.
-    it.office.directory.add_group("open@t.test", "Open", &["bob@t.test"]).await.unwrap();
-    let of_list = format!("List-Id: <theirs.test>\r\n{LETTER}");
-    let by_machine = format!("Auto-Submitted: auto-generated\r\n{LETTER}");
-    for (letter, id) in [(of_list, "<theirs.test>"), (by_machine, "<open.t.test>")] {
-        it.imap("bob", "STORE 1:* +FLAGS (\\Deleted)").await;
-        it.imap("bob", "EXPUNGE").await;
-        assert!(it.come_in("you@theirs.test", "open@t.test", &letter).await.starts_with("250 2.0.0 "));
-        it.work().await;
-        let text = it.office.text("bob", "INBOX").await;
-        let ids: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("List-Id: ")).collect();
-        assert_eq!(ids, [id], "{text}");
-    }
-}

@@ -1,10 +1,13 @@
 //! What an organisation says of what stands in its members' letters: which of them go (decision 0059).
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use pennypost_directory::content::{
-    Asked, ContentAction, ContentCondition, ContentFault, ContentFilter, ContentRule, ContentVerdict,
-    MAX_CONTENT_ALL_WORDS, MAX_CONTENT_CONDITIONS, MAX_CONTENT_LEAST, MAX_CONTENT_NAME, MAX_CONTENT_PATTERN,
-    MAX_CONTENT_PATTERNS, MAX_CONTENT_RULES, MAX_CONTENT_TEXT, MAX_CONTENT_WORD, MAX_CONTENT_WORDS,
-    PatternFault,
+    Asked, ContentAction, ContentCondition, ContentFault, ContentFilter, ContentLetter, ContentRule,
+    ContentVerdict, MAX_CONTENT_ALL_WORDS, MAX_CONTENT_CONDITIONS, MAX_CONTENT_LEAST, MAX_CONTENT_NAME,
+    MAX_CONTENT_PATTERN, MAX_CONTENT_PATTERNS, MAX_CONTENT_RULES, MAX_CONTENT_TEXT, MAX_CONTENT_WORD,
+    MAX_CONTENT_WORDS, PatternFault,
 };
 use pennypost_directory::{
     ContentError, ContentRules, DirectoryError, MAX_CONTENT_TARGETS, MAX_SENDING_TAGS, content_letter,
@@ -20,6 +23,8 @@ use crate::{AdminError, Administration, Invalid};
 
 /// Different ones that a trial counts at most.
 pub const MAX_CONTENT_TRIAL: u32 = 1_000;
+/// For how long a trial waits for those of others.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// Rules of a change that the log of operations tells; of the others, how many.
 const MAX_TOLD: usize = 100;
 
@@ -148,10 +153,11 @@ impl Administration {
     }
 
     /// What rules would say of a letter to so many recipients outside: those that hold, or these; about letters of an account, or all of
-    /// them. Nothing is changed, and what was found is told with nearly all of it hidden.
+    /// them. Nothing is changed, and what was found is told with nearly all of it hidden. One after the other, beside what answers
+    /// requests: all is counted in all of the letter.
     ///
     /// # Errors
-    /// [`AdminError`].
+    /// [`AdminError`]; [`DirectoryError::Busy`] where others try at the same time.
     #[pennypost_ports::compiled_here]
     pub async fn try_content_rules(
         &self,
@@ -171,23 +177,36 @@ impl Administration {
             }
             None => self.directory.content_rules(tenant).await?,
         };
-        let filter = match account {
-            None => ContentFilter::new(rules.rules.into_iter().map(|of| of.rule)),
+        let rules: Vec<ContentRule> = match account {
+            None => rules.rules.into_iter().map(|of| of.rule).collect(),
             Some(account) => {
                 let found = self.directory.account(AccountKey { tenant, account }).await?;
                 let found = found.ok_or(Invalid::NoAccount)?;
-                self.directory.content_filter_among(rules, &found, None).await?
+                self.directory.content_rules_among(rules, &found, None).await?
             }
         };
-        let letter = content_letter(letter, outside);
-        let tried = filter.tried(&letter, MAX_CONTENT_TRIAL).into_iter();
-        let tried = tried.map(|(rule, holds, asked)| TriedRule { rule: rule.clone(), holds, asked });
-        Ok(TriedContents {
-            verdict: filter.judge(&letter),
-            rules: tried.collect(),
-            is_encrypted: letter.facts().is_encrypted,
-            is_unread: letter.facts().is_unread,
-        })
+        let turn = tokio::time::timeout(PATIENCE, Arc::clone(&self.trying).acquire_owned()).await;
+        let Ok(Ok(turn)) = turn else { return Err(DirectoryError::Busy.into()) };
+        let letter = letter.to_vec();
+        let trying = tokio::task::spawn_blocking(move || {
+            let tried = tried(&ContentFilter::new(rules), &content_letter(&letter, outside));
+            // Held to the end of the trial, also where nobody waits for it any more.
+            drop(turn);
+            tried
+        });
+        Ok(trying.await.map_err(|_| DirectoryError::Busy)?)
+    }
+}
+
+/// What rules say of a letter, with all that they find in it.
+fn tried(filter: &ContentFilter, letter: &ContentLetter) -> TriedContents {
+    let tried = filter.tried(letter, MAX_CONTENT_TRIAL).into_iter();
+    let tried = tried.map(|(rule, holds, asked)| TriedRule { rule: rule.clone(), holds, asked });
+    TriedContents {
+        verdict: filter.judge(letter),
+        rules: tried.collect(),
+        is_encrypted: letter.facts().is_encrypted,
+        is_unread: letter.facts().is_unread,
     }
 }
 

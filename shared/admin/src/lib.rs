@@ -258,6 +258,8 @@ pub struct Administration {
     workshop: Option<tasks::Workshop>,
     /// Turns of those who read files.
     reading: Arc<Semaphore>,
+    /// The turn of who tries rules about contents.
+    trying: Arc<Semaphore>,
     /// Where traces are.
     log: Option<Arc<dyn Log>>,
     /// What is done to mail.
@@ -296,6 +298,7 @@ impl Administration {
             secrets: None,
             workshop: None,
             reading: Arc::new(Semaphore::new(tasks::READ_AT_ONCE)),
+            trying: Arc::new(Semaphore::new(1)),
             log: None,
             mail: None,
             sends_out: false,

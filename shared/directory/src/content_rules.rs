@@ -4,6 +4,7 @@
 //! anyway: others pay nothing. It is set before the first word is written, and stays; where it is wrong it costs a read.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use pennypost_mime::contents::contents;
 use pennypost_model::TenantId;
@@ -14,6 +15,7 @@ use pennypost_policy::content::{
 use pennypost_ports::{Consistency, ControlKey, Expected};
 use serde::{Deserialize, Serialize};
 
+use crate::content_looking::filter_of;
 use crate::sending_rules::{Known, Place};
 use crate::{Account, Directory, DirectoryError, MAX_SENDING_TAGS, SendingTarget, Standing, TagId};
 
@@ -112,7 +114,8 @@ fn tags(targets: impl Iterator<Item = SendingTarget>) -> BTreeSet<TagId> {
     targets.filter_map(|target| if let SendingTarget::Tag(id) = target { Some(id) } else { None }).collect()
 }
 
-/// A letter as rules look at it, of which so many recipients are outside. Takes time linear in its bytes.
+/// A letter as rules look at it, of which so many recipients are outside. Takes time linear in its bytes and in what documents in it
+/// unpack to, which may be far more: see [`crate::look_into`].
 #[must_use]
 pub fn content_letter(raw: &[u8], outside: usize) -> ContentLetter {
     let (structure, facts) = pennypost_mime::parse(raw);
@@ -182,33 +185,37 @@ impl Directory {
     }
 
     /// The rules about an account's letters, ready to be asked, where somebody else perhaps uses it: what is said of either holds. One
-    /// read; where rules name departments or tags, the tree and one for each tag.
+    /// read; where rules name departments or tags, the tree and one for each tag. Where the same rules hold it is the same.
     ///
     /// # Errors
-    /// The port's.
+    /// The port's, or [`DirectoryError::Busy`] where rules can't be compiled now.
     #[pennypost_ports::compiled_here]
     pub async fn content_filter(
         &self,
         account: &Account,
         user: Option<&Account>,
-    ) -> Result<ContentFilter, DirectoryError> {
+    ) -> Result<Arc<ContentFilter>, DirectoryError> {
         let tenant = account.key.tenant;
         let held = self.read::<ContentRules>(&key_of(tenant), Consistency::Eventual).await?;
         let rules = held.map(|held| held.value).unwrap_or_default();
-        self.content_filter_among(rules, account, user).await
+        let rules = self.content_rules_among(rules, account, user).await?;
+        filter_of(rules).await.map_err(|error| {
+            tracing::error!(%tenant, %error, "rules about contents can't be compiled");
+            DirectoryError::Busy
+        })
     }
 
-    /// The same of these rules, whatever was said.
+    /// Those of these rules that are on and about an account's letters, whatever was said.
     ///
     /// # Errors
     /// The port's.
     #[pennypost_ports::compiled_here]
-    pub async fn content_filter_among(
+    pub async fn content_rules_among(
         &self,
         rules: ContentRules,
         account: &Account,
         user: Option<&Account>,
-    ) -> Result<ContentFilter, DirectoryError> {
+    ) -> Result<Vec<ContentRule>, DirectoryError> {
         let rules: Vec<ContentRuleOf> = rules.rules.into_iter().filter(|of| of.rule.enabled).collect();
         let targets = || rules.iter().flat_map(|of| of.whom.targets());
         let is_clear = targets().all(|target| matches!(target, SendingTarget::Account(_)));
@@ -218,7 +225,7 @@ impl Directory {
         let places: Vec<Place> =
             [Some(account), user].into_iter().flatten().map(|one| known.place(one)).collect();
         let theirs = rules.into_iter().filter(|of| places.iter().any(|place| of.whom.holds(place)));
-        Ok(ContentFilter::new(theirs.map(|of| of.rule)))
+        Ok(theirs.map(|of| of.rule).collect())
     }
 
     /// The same for what a session stands on.
@@ -226,7 +233,7 @@ impl Directory {
     /// # Errors
     /// The port's.
     #[pennypost_ports::compiled_here]
-    pub async fn content_filter_of(&self, standing: &Standing) -> Result<ContentFilter, DirectoryError> {
+    pub async fn content_filter_of(&self, standing: &Standing) -> Result<Arc<ContentFilter>, DirectoryError> {
         self.content_filter(&standing.account, standing.user.as_deref()).await
     }
 }

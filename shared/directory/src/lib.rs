@@ -85,6 +85,7 @@ mod business;
 mod choosing;
 mod clients;
 mod colleagues;
+mod content_looking;
 mod content_rules;
 mod domain;
 mod domain_life;
@@ -164,6 +165,7 @@ pub use binding::{Binding, MAX_PROVIDERS};
 pub use business::{MAX_MAILBOX_USERS, MAX_USER_TOKENS, MAX_USERS_TOKENS, MailboxUsers};
 pub use choosing::MAX_CHOICES;
 pub use clients::{ClientRange, ClientRules, ClientSettings, ProtocolRules, ProtocolSettings};
+pub use content_looking::look_into;
 pub use content_rules::{
     ContentError, ContentRuleOf, ContentRules, ContentWhom, MAX_CONTENT_LOOKED, MAX_CONTENT_TARGETS,
     content_letter,

@@ -1,12 +1,13 @@
 //! What rules of an organisation say of what stands in letters that go later (decision 0059).
 
+use std::sync::Arc;
+
 use pennypost_directory::content::{ContentFilter, ContentVerdict};
-use pennypost_directory::content_letter;
+use pennypost_directory::{content_letter, look_into};
 use pennypost_mailstore::{StoreError, compress};
 use pennypost_model::event::{Accepted, Via};
 use pennypost_model::{AccountId, AccountKey};
 
-use crate::item::LARGE;
 use crate::{Held, HeldError, Releaser};
 
 impl Releaser {
@@ -20,9 +21,9 @@ impl Releaser {
         &self,
         account: AccountKey,
         user: Option<AccountId>,
-    ) -> Result<ContentFilter, HeldError> {
+    ) -> Result<Arc<ContentFilter>, HeldError> {
         let directory = &self.ports.directory;
-        let Some(found) = directory.account(account).await? else { return Ok(ContentFilter::default()) };
+        let Some(found) = directory.account(account).await? else { return Ok(Arc::default()) };
         let user = match user {
             Some(user) => directory.mailbox_user(user, account).await?,
             None => None,
@@ -30,11 +31,12 @@ impl Releaser {
         Ok(directory.content_filter(&found, user.as_ref()).await?)
     }
 
-    /// What rules say of what stands in a letter; `None` if its bytes are gone or damaged.
+    /// What rules say of what stands in a letter; `None` if its bytes are gone or damaged. Where it can't be looked at, that is an
+    /// error, and it waits.
     pub(crate) async fn contents(
         &self,
         letter: &Held,
-        filter: ContentFilter,
+        filter: Arc<ContentFilter>,
     ) -> Result<Option<ContentVerdict>, HeldError> {
         let outside = outside(&letter.accepted);
         if filter.is_nothing_for(outside > 0) {
@@ -42,17 +44,12 @@ impl Releaser {
         }
         let _alone = self.alone(letter).await;
         let Some(stored) = self.stored(letter).await? else { return Ok(None) };
-        let is_large = stored.size >= LARGE;
-        let ask = move || {
+        let asked = look_into(move || {
             let raw = compress::decompress(&stored)?;
             Ok::<_, StoreError>(filter.judge(&content_letter(&raw, outside)))
-        };
-        let asked = if is_large {
-            let task = tokio::task::spawn_blocking(ask);
-            task.await.unwrap_or_else(|error| Err(StoreError::Damaged(error.to_string())))
-        } else {
-            ask()
-        };
+        });
+        // The letter itself may be whole: whoever mends what failed lets it go.
+        let asked = asked.await.map_err(|error| StoreError::Damaged(error.to_string()))?;
         match asked {
             Ok(verdict) => Ok(Some(verdict)),
             Err(error) => {

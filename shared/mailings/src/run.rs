@@ -13,7 +13,7 @@ use futures::StreamExt;
 use futures::stream;
 use parking_lot::Mutex;
 use pennypost_directory::content::{ContentFilter, ContentVerdict};
-use pennypost_directory::{DirectoryError, Dress, MailAddress, Reach, Resolved, content_letter};
+use pennypost_directory::{DirectoryError, Dress, MailAddress, Reach, Resolved, content_letter, look_into};
 use pennypost_held::{HeldError, Judgement, Releaser, Why};
 use pennypost_mailstore::{StoreError, accept};
 use pennypost_mime::header_end;
@@ -61,9 +61,6 @@ const DAY: i64 = 24 * 60 * 60_000;
 const REMEMBERED: (usize, u64) = (8, 4 << 20);
 /// From so many bytes on mailings are in memory one after the other.
 const LARGE: u64 = 1 << 20;
-
-/// How much more is done with each byte of a letter where rules look at it: words and patterns, each by itself.
-const EFFORT: u64 = 16;
 
 /// Lets letters of mailings go. Cheap to clone.
 #[derive(Clone)]
@@ -136,13 +133,8 @@ async fn asked(
     if filter.is_nothing_for(outside > 0) {
         return Ok(ContentVerdict::default());
     }
-    let is_large = raw.len() as u64 >= LARGE / EFFORT;
-    let ask = move || filter.judge(&content_letter(&raw, outside));
-    if !is_large {
-        return Ok(ask());
-    }
-    let failed = |error: tokio::task::JoinError| StoreError::Damaged(error.to_string());
-    Ok(tokio::task::spawn_blocking(ask).await.map_err(failed)?)
+    let asked = look_into(move || filter.judge(&content_letter(&raw, outside))).await;
+    Ok(asked.map_err(|error| StoreError::Damaged(error.to_string()))?)
 }
 
 fn of_outbox(error: OutboxError) -> HeldError {
@@ -581,7 +573,7 @@ impl Runner {
                 if has_content_rules {
                     let known = match filter.take() {
                         Some(known) => known,
-                        None => Arc::new(self.releaser.content_filter(key, mailing.user).await?),
+                        None => self.releaser.content_filter(key, mailing.user).await?,
                     };
                     let known = filter.insert(known);
                     let direct =

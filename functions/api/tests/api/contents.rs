@@ -61,7 +61,7 @@ async fn rules_are_said_as_a_whole_and_tried() {
         rule("shut", json!("encrypted"), json!("note")),
         rule("ids", json!({ "pattern": { "pattern": "A-\\d+", "least": 1 } }), json!("note")),
     ] });
-    rules["rules"][0]["whom"] = json!([{ "account": account }, { "department": it.home.department }]);
+    rules["rules"][0]["whom"] = json!([{ "department": it.home.department }, { "account": account }]);
     rules["rules"][0]["except"] = json!([{ "department": it.home.department }]);
     let said = it.say(open.header("etag"), &rules).await;
     assert_eq!((said.status.as_u16(), said.json()), (200, rules.clone()));
@@ -87,6 +87,9 @@ async fn rules_are_said_as_a_whole_and_tried() {
     // Other rules than those that hold, for somebody, to nobody outside.
     let inside = json!({ "rules": rules, "letter": letter, "account": account, "outside": 0 });
     assert_eq!(it.try_it(&inside).await.json()["rules"], json!([]));
+    // Whoever tries at the same time waits for his turn.
+    let (one, other) = tokio::join!(it.try_it(&inside), it.try_it(&inside));
+    assert_eq!((one.status.as_u16(), other.status.as_u16()), (200, 200));
 
     for (condition, pointer, within) in [
         (json!({ "pattern": { "pattern": "a(b" } }), "/rules/0/conditions/0/pattern/pattern", "character 2"),

@@ -93,7 +93,7 @@ async fn letters_that_ask_are_listed_and_answered() {
         .await
         .assert_problem(403, "no-permission");
 
-    office.ask(&session, "POST", &answer, Some(&json!({}))).await.assert_problem(422, "invalid");
+    office.ask(&session, "POST", &answer, Some(&json!({}))).await.assert_problem(400, "bad-body");
     let said = office.ask(&session, "POST", &answer, Some(&json!({ "give": true }))).await;
     assert_eq!(said.status, 202, "{}", said.text);
     let told = said.json();

@@ -193,7 +193,7 @@ async fn rules_are_read_and_said_as_a_script() {
     assert_eq!(it.ask("PUT", "/rules.sieve", Some(&other)).await.status, 200);
     it.office.ask_with(&it.session, "PUT", &path, &seen, Some(&body)).await.assert_problem(412, "changed");
     // Nothing is half taken, and all that is wrong is told with its place, in both languages.
-    let bad = Value::from("if true { discard; }\r\nif true { reject \"no\"; }\r\nelse { fileinto \"A\"; }");
+    let bad = Value::from("if true { discard; }\r\nif true { notify \"no\"; }\r\nelse { fileinto \"A\"; }");
     let refused = it.ask("PUT", "/rules.sieve", Some(&bad)).await.assert_problem(422, "invalid");
     let errors: Vec<&str> = refused["errors"]
         .as_array()

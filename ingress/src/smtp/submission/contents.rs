@@ -4,29 +4,26 @@
 use std::sync::Arc;
 
 use pennypost_directory::content::{ContentFilter, ContentVerdict};
-use pennypost_directory::content_letter;
+use pennypost_directory::{content_letter, look_into};
 use pennypost_model::event::Via;
 use tokio::time::Instant;
-use tracing::info;
+use tracing::{error, info};
 
 use super::sender::unavailable;
 use crate::smtp::accept::Judged;
 use crate::smtp::reply::Reply;
 use crate::smtp::session::Session;
 use crate::smtp::transaction::Transaction;
-use crate::smtp::without_delay;
 
 /// Why a message is refused, as refusals are counted.
 const REASON: &str = "content";
-/// How much more is done with each byte than where signatures are looked for: words and patterns, each by itself.
-const EFFORT: usize = 16;
 
 impl Session {
     /// May the message go? Tells the rules that note it. Where the organisation has never said anything nothing is read, and no text
     /// is looked at.
     pub(in crate::smtp) async fn ask_for_contents(
         &mut self,
-        judged: &Judged,
+        judged: &mut Judged,
         transaction: &Transaction,
     ) -> Result<Vec<String>, Reply> {
         let Some(filter) = self.content_filter().await? else { return Ok(Vec::new()) };
@@ -36,9 +33,14 @@ impl Session {
         if filter.is_nothing_for(outside > 0) {
             return Ok(Vec::new());
         }
-        let raw = &judged.raw;
-        match without_delay(raw.len().saturating_mul(EFFORT), || filter.judge(&content_letter(raw, outside)))
-        {
+        let raw = std::mem::take(&mut judged.raw);
+        let asked = look_into(move || (filter.judge(&content_letter(&raw, outside)), raw)).await;
+        let (verdict, raw) = asked.map_err(|error| {
+            error!(%error, "a message can't be looked into");
+            Reply::later()
+        })?;
+        judged.raw = raw;
+        match verdict {
             ContentVerdict::Goes { noted } => {
                 if !noted.is_empty() {
                     info!(rules = ?noted, "rules about contents note this message");
@@ -72,7 +74,7 @@ impl Session {
             _ => {
                 let asked = Instant::now();
                 let found = self.adapter.directory.content_filter_of(&member.standing).await;
-                let filter = Arc::new(found.map_err(|error| unavailable(&error))?);
+                let filter = found.map_err(|error| unavailable(&error))?;
                 if let Some(member) = &mut self.member {
                     member.contents = Some((asked, Arc::clone(&filter)));
                 }

@@ -48,7 +48,8 @@ pub struct Attached {
 /// What came of looking into an attachment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Found {
-    Text(String),
+    /// Its text, and whether there may be more.
+    Text(String, bool),
     Encrypted,
     Unread,
 }
@@ -59,7 +60,7 @@ pub fn contents(structure: &Structure, raw: &[u8], limit: usize) -> Contents {
     let mut found = Contents::default();
     let (text, is_cut) = gather(structure, raw, limit, false);
     (found.text, found.is_unread) = (text, is_cut);
-    found.is_encrypted = found.text.contains("-----BEGIN PGP MESSAGE-----");
+    found.is_encrypted = is_armoured(&found.text);
     let mut unpacked = MAX_UNPACKED;
     for (index, part) in structure.parts.iter().enumerate() {
         let (kind, sub) = (&*part.media_type.0, &*part.media_type.1);
@@ -84,7 +85,11 @@ pub fn contents(structure: &Structure, raw: &[u8], limit: usize) -> Contents {
             continue;
         }
         match look_into(part, raw, limit.saturating_sub(found.text.len()), &mut unpacked) {
-            Found::Text(text) => add_line(&mut found.text, &text),
+            Found::Text(text, is_cut) => {
+                found.is_encrypted |= is_armoured(&text);
+                found.is_unread |= is_cut;
+                add_line(&mut found.text, &text);
+            }
             Found::Encrypted => found.is_encrypted = true,
             Found::Unread => found.is_unread = true,
         }
@@ -106,6 +111,11 @@ impl Contents {
     }
 }
 
+/// Does a message that is encrypted by PGP stand in it?
+fn is_armoured(text: &str) -> bool {
+    text.contains("-----BEGIN PGP MESSAGE-----")
+}
+
 /// Is it encrypted by S/MIME?
 fn is_enveloped(part: &Part) -> bool {
     let is_cms = matches!(&*part.media_type.1, "pkcs7-mime" | "x-pkcs7-mime");
@@ -116,7 +126,7 @@ fn is_enveloped(part: &Part) -> bool {
 fn look_into(part: &Part, raw: &[u8], limit: usize, unpacked: &mut u64) -> Found {
     let body = body_of(part, raw);
     let beginning = decode_part(part, body.get(..BEGINNING).unwrap_or(body));
-    let Some(kind) = archive::kind(&beginning) else { return Found::Unread };
+    let Some(kind) = archive::kind(&beginning) else { return plainly(part, body, &beginning, limit) };
     if body.len() > MAX_DECODED {
         return Found::Unread;
     }
@@ -125,9 +135,38 @@ fn look_into(part: &Part, raw: &[u8], limit: usize, unpacked: &mut u64) -> Found
         return Found::Encrypted;
     }
     match kind {
-        archive::Kind::Zip => office::text(&bytes, limit, unpacked).map_or(Found::Unread, Found::Text),
+        archive::Kind::Zip => office::text(&bytes, limit, unpacked)
+            .map_or(Found::Unread, |(text, is_cut)| Found::Text(text, is_cut)),
         _ => Found::Unread,
     }
+}
+
+/// What is text, whatever the letter says of it: programs call tables of plain text by the names of their own documents.
+fn plainly(part: &Part, body: &[u8], beginning: &[u8], limit: usize) -> Found {
+    if beginning.contains(&0) {
+        return Found::Unread;
+    }
+    // However it is encoded, that is more than is kept.
+    let input = body.get(..limit.saturating_mul(4).min(MAX_DECODED)).unwrap_or(body);
+    let is_part = input.len() < body.len();
+    let bytes = decode_part(part, input);
+    let text = match std::str::from_utf8(&bytes) {
+        Ok(text) => text,
+        // The last character of what was decoded may be a part of one.
+        Err(error) if is_part && error.error_len().is_none() => bytes
+            .get(..error.valid_up_to())
+            .and_then(|whole| std::str::from_utf8(whole).ok())
+            .unwrap_or_default(),
+        Err(_) => return Found::Unread,
+    };
+    if text.contains('\0') {
+        return Found::Unread;
+    }
+    let kept = cut(text, limit);
+    // Their words stand in them in a form of their own.
+    let is_coded =
+        ["{\\rtf", "%!PS"].iter().any(|sign| text.trim_start_matches('\u{feff}').starts_with(sign));
+    Found::Text(kept.to_owned(), is_part || is_coded || kept.len() < text.len())
 }
 
 #[cfg(test)]
@@ -187,7 +226,14 @@ mod tests {
         ]);
         let found = of(&with("application/zip", &sheet));
         assert!(found.text.contains("shared") && found.text.contains("110\ninline"), "{}", found.text);
-        for unread in [&b"%PDF-1.7\n1 0 obj"[..], b"\x7fELF", &zipped(&[("a.txt", "x")]), b"PK\x03\x04junk"] {
+        for unread in [
+            &b"%PDF-1.7\n1 0 obj"[..],
+            b"\x7fELF\x02\x01\x01\x00",
+            &zipped(&[("a.txt", "x")]),
+            b"PK\x03\x04junk",
+            b"{\\rtf1 hello}",
+            "表格".as_bytes().split_last().expect("bytes").1,
+        ] {
             let found = of(&with("application/octet-stream", unread));
             assert!(found.is_unread && !found.is_encrypted, "{unread:?}");
         }
@@ -228,5 +274,34 @@ mod tests {
         let docx = zipped(&[("word/document.xml", &format!("<w:t>{long}</w:t>"))]);
         let found = of(&with("application/zip", &docx));
         assert!(found.is_unread && found.text.len() <= 10_000);
+        assert!(found.text.contains("word word"), "what is kept of it is looked at");
+    }
+
+    #[test]
+    fn text_is_read_whatever_the_letter_calls_it() {
+        let found = of(&with("application/vnd.ms-excel", "name,card\n张三,4111".as_bytes()));
+        assert!(found.text.contains("张三,4111") && !found.is_unread, "{}", found.text);
+        // Of what is longer than what is kept, its beginning.
+        let found = of(&with("application/octet-stream", "表".repeat(40_000).as_bytes()));
+        assert!(found.text.contains("表表") && found.text.len() <= 10_000 && found.is_unread);
+        let found = of(&with("application/octet-stream", b"-----BEGIN PGP MESSAGE-----\n\nx"));
+        assert!(found.is_encrypted);
+    }
+
+    #[test]
+    fn what_is_before_a_damaged_part_is_looked_at() {
+        let docx = zipped(&[
+            ("word/document.xml", "<w:p>secret</w:p>"),
+            ("word/footnotes.xml", "<w:p>a note</w:p><w:p>&"),
+        ]);
+        let found = of(&with("application/zip", &docx));
+        assert!(found.text.contains("secret") && found.text.contains("a note"), "{}", found.text);
+        let mut damaged = docx;
+        // The second file is no file any more.
+        let second = memchr::memmem::rfind(&damaged, b"PK\x03\x04").expect("there");
+        damaged[second] = b'X';
+        let found = of(&with("application/zip", &damaged));
+        assert!(found.text.contains("secret") && found.is_unread, "{}", found.text);
+        assert!(!found.text.contains("a note"), "{}", found.text);
     }
 }

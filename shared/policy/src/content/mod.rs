@@ -11,7 +11,9 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 
 use pennypost_model::message::cut;
+use regex_automata::Input;
 use regex_automata::meta::Regex;
+use regex_automata::util::iter::Searcher;
 use serde::{Deserialize, Serialize};
 
 use crate::rules::{Join, Words, fold};
@@ -25,6 +27,8 @@ pub use limits::{
 
 /// Rules of which a letter's trace tells that it goes all the same.
 const MAX_NOTED: usize = 10;
+/// Bytes of a line in which a pattern is looked for at once. To find all that is as it says takes time by their square.
+const PIECE: usize = 1_024;
 
 /// A rule: which letters it is about, and what is done with these.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,7 +72,7 @@ pub enum ContentCondition {
         /// So many at least.
         least: u32,
     },
-    /// So many different texts in it are as the pattern says.
+    /// So many different texts in it are as the pattern says, each within a line, of which 1,024 bytes are looked at at once.
     Pattern {
         /// A regular expression.
         pattern: String,
@@ -184,22 +188,78 @@ impl Ready {
     }
 }
 
-/// Counts different texts, up to as many as are needed, or `most` if that is more.
-fn counted<'a>(found: impl Iterator<Item = Cow<'a, str>>, least: u32, most: u32) -> Asked {
-    let mut known: HashSet<Cow<'a, str>> = HashSet::new();
-    let mut sample = None;
-    let enough = usize::try_from(least.max(most)).unwrap_or(usize::MAX);
-    for one in found {
-        if sample.is_none() {
-            sample = Some(masked(&one));
+/// Different texts, as they are counted: up to as many as are needed, or `most` if that is more.
+struct Count<'a> {
+    known: HashSet<Cow<'a, str>>,
+    sample: Option<String>,
+    least: u32,
+    enough: usize,
+}
+
+impl<'a> Count<'a> {
+    fn new(least: u32, most: u32) -> Count<'a> {
+        let enough = usize::try_from(least.max(most)).unwrap_or(usize::MAX);
+        Count { known: HashSet::new(), sample: None, least, enough }
+    }
+
+    /// Counts one; are these enough?
+    fn add(&mut self, one: Cow<'a, str>) -> bool {
+        if self.sample.is_none() {
+            self.sample = Some(masked(&one));
         }
-        known.insert(one);
-        if known.len() >= enough {
-            break;
+        self.known.insert(one);
+        self.known.len() >= self.enough
+    }
+
+    fn done(self) -> Asked {
+        let found = u32::try_from(self.known.len()).unwrap_or(u32::MAX);
+        Asked { holds: found >= self.least, found: Some(found), sample: self.sample }
+    }
+}
+
+fn counted<'a>(mut found: impl Iterator<Item = Cow<'a, str>>, least: u32, most: u32) -> Asked {
+    let mut count = Count::new(least, most);
+    // It ends with the first that is enough.
+    let _ = found.any(|one| count.add(one));
+    count.done()
+}
+
+/// The lines of a text, in pieces of [`PIECE`] bytes at most.
+fn pieces(text: &str) -> impl Iterator<Item = &str> {
+    text.split('\n').flat_map(|line| {
+        let mut rest = line;
+        std::iter::from_fn(move || {
+            let (piece, more) = rest.split_at_checked(cut(rest, PIECE).len())?;
+            rest = more;
+            Some(piece).filter(|piece| !piece.is_empty())
+        })
+    })
+}
+
+/// Places that are looked at of one pattern in a letter.
+const MAX_PLACES: u32 = 10_000;
+
+/// Counts what is as a pattern says. What stands nowhere is not counted.
+fn matched(pattern: &Regex, text: &str, least: u32, most: u32) -> Asked {
+    let mut count = Count::new(least, most);
+    // It goes with the letter: that of the pattern itself would stay, for each thread.
+    let mut cache = pattern.create_cache();
+    let mut left = MAX_PLACES;
+    for piece in pieces(text) {
+        let mut places = Searcher::new(Input::new(piece));
+        while let Some(found) = places.advance(|input| Ok(pattern.search_with(&mut cache, input))) {
+            // Equal ones count once: a letter of a million would be searched as often.
+            left -= 1;
+            if left == 0 {
+                return count.done();
+            }
+            let one = piece.get(found.range()).unwrap_or_default();
+            if !one.is_empty() && count.add(one.into()) {
+                return count.done();
+            }
         }
     }
-    let found = u32::try_from(known.len()).unwrap_or(u32::MAX);
-    Asked { holds: found >= least, found: Some(found), sample }
+    count.done()
 }
 
 fn ask(condition: &ContentCondition, ready: &Prepared, letter: &ContentLetter, most: u32) -> Asked {
@@ -214,9 +274,7 @@ fn ask(condition: &ContentCondition, ready: &Prepared, letter: &ContentLetter, m
         }
         (ContentCondition::Detected { what, least }, _) => counted(what.find(letter.plain()), *least, most),
         (ContentCondition::Pattern { least, .. }, Prepared::Pattern(Some(pattern))) => {
-            let text = letter.plain();
-            let found = pattern.find_iter(text).filter(|found| !found.is_empty());
-            counted(found.filter_map(|found| text.get(found.range())).map(Into::into), *least, most)
+            matched(pattern, letter.plain(), *least, most)
         }
         (ContentCondition::Attachment(wanted), _) => {
             let is_wanted =
@@ -256,6 +314,12 @@ impl ContentFilter {
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.rules.is_empty()
+    }
+
+    /// Is it that of these rules, all of which are on?
+    #[must_use]
+    pub fn is_of(&self, rules: &[ContentRule]) -> bool {
+        self.rules.iter().map(|ready| &ready.rule).eq(rules)
     }
 
     /// Is no rule about a letter that goes to others, or to nobody else?
@@ -384,6 +448,40 @@ mod tests {
         assert_eq!(filter.judge(&inside), ContentVerdict::default());
         let all = rules.map(|rule| ContentRule { is_outside_only: false, ..rule });
         assert_eq!(ContentFilter::new(all).judge(&inside), refused);
+    }
+
+    #[test]
+    fn a_pattern_holds_within_a_line_a_piece_at_a_time() {
+        let long = "内部".repeat(1_000);
+        let text = format!("\nab\n\n{long}\n");
+        let all: Vec<&str> = pieces(&text).collect();
+        assert_eq!((all[0], all[1..].concat()), ("ab", long));
+        assert!(
+            all.iter().all(|piece| (1..=PIECE).contains(&piece.len())) && all.len() == 7,
+            "{}",
+            all.len()
+        );
+        assert_eq!(pieces("").count(), 0);
+
+        let of = |pattern: &str, text: &str, most: u32| {
+            let pattern = limits::compiled(pattern).expect("a pattern");
+            let asked = matched(&pattern, text, 1, most);
+            (asked.holds, asked.found)
+        };
+        assert_eq!(of(r"a\sb", "a b", 0), (true, Some(1)));
+        assert_eq!(of(r"a\sb", "a\nb", 0), (false, Some(0)));
+        assert_eq!(of("[0-9]+", "1 22 1\n333 22", 10), (true, Some(3)));
+        assert_eq!(of("[0-9]+", "1 22 1\n333 22", 2), (true, Some(2)));
+        // Empty ones are none.
+        assert_eq!(of(r"\b|x", "a b", 10), (false, Some(0)));
+    }
+
+    #[test]
+    fn a_filter_knows_its_rules() {
+        let note = |name: &str| rule(name, vec![ContentCondition::Size(1)], ContentAction::Note);
+        let filter = ContentFilter::new([note("a"), note("b")]);
+        assert!(filter.is_of(&[note("a"), note("b")]));
+        assert!(!filter.is_of(&[note("a")]) && !filter.is_of(&[note("b"), note("a")]));
     }
 
     #[test]

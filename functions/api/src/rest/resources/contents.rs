@@ -101,7 +101,7 @@ enum ConditionDocument {
     /// It is encrypted, or something attached is, as far as that is easily told.
     Encrypted,
     /// Something in it was not looked into: an attachment that is neither text nor a document of Office (docx, xlsx, pptx), nor picture, sound
-    /// or film; more than 1 MB of text.
+    /// or film; the rest of one that is damaged; more than 1 MB of text.
     Unread,
 }
 
@@ -170,7 +170,8 @@ enum DetectorDocument {
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "ContentPattern")]
 struct PatternDocument {
-    /// A regular expression of 1 to 200 characters, without looking around and back references; whatever the case of letters.
+    /// A regular expression of 1 to 200 characters, without looking around and back references; whatever the case of letters. It holds
+    /// within a line, of at most 1,024 bytes at once. `\d` and `\w` are the digits and letters of all scripts, and take much of its room.
     pattern: String,
     /// So many different texts at least: 1 to 1,000.
     #[serde(default = "one")]
