@@ -23,7 +23,7 @@ const READ: Duration = Duration::from_secs(30);
 /// For so long a letter waits for a destination that is left alone.
 const MOST_WAITED: Duration = Duration::from_secs(3_600);
 /// For so long who was answered is taken to have a network.
-const HEARD: Duration = Duration::from_secs(60);
+const HEARD: Duration = Duration::from_secs(3 * 60);
 /// Minutes of the first pauses in a row.
 const FIRST: [u64; 4] = [1, 2, 4, 8];
 /// Minutes of all others.
