@@ -318,3 +318,30 @@ fn attached(id: EventId, letter: &[u8]) -> Option<Vec<u8>> {
     );
     Some([head.as_bytes(), letter, format!("\r\n{boundary}--\r\n").as_bytes()].concat())
 }
+
+#[cfg(test)]
+mod tests {
+    use pennypost_model::Timestamp;
+
+    use super::*;
+
+    #[test]
+    fn a_letter_is_attached_as_it_is_and_as_what_it_is() {
+        let id = EventId::from_parts(Timestamp(5), 9);
+        let long = "x".repeat(MAX_LINE + 1);
+        for (letter, head) in [
+            ("Subject: x\r\n\r\nhello", "message/rfc822\r\nContent-Disposition: attachment\r\nContent-Transfer-Encoding: 7bit"),
+            ("Subject: x\r\n\r\n您好", "message/rfc822\r\nContent-Disposition: attachment\r\nContent-Transfer-Encoding: 8bit"),
+            ("Subject: 您好\r\n\r\nx", "message/global\r\nContent-Disposition: attachment\r\nContent-Transfer-Encoding: 8bit"),
+            ("Subject: x\r\n\r\na\0", "message/rfc822\r\nContent-Disposition: attachment\r\nContent-Transfer-Encoding: binary"),
+            (&*long, "message/rfc822\r\nContent-Disposition: attachment\r\nContent-Transfer-Encoding: binary"),
+        ] {
+            let boundary = boundary_of(id);
+            let expected =
+                format!("\r\n--{boundary}\r\nContent-Type: {head}\r\n\r\n{letter}\r\n--{boundary}--\r\n");
+            assert_eq!(attached(id, letter.as_bytes()), Some(expected.into_bytes()));
+        }
+        let ends = format!("Subject: x\r\n\r\n--{}--\r\n", boundary_of(id));
+        assert_eq!(attached(id, ends.as_bytes()), None);
+    }
+}

@@ -108,7 +108,7 @@ impl<'a> Divisible<'a> {
     }
 }
 
-/// Is it signed or encrypted, or holds what is (RFC 1847, RFC 8551)?
+/// Is it signed or encrypted, or holds what is (RFC 1847)?
 fn is_secured(part: &Part) -> bool {
     matches!(
         (&*part.media_type.0, &*part.media_type.1),
