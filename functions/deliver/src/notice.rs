@@ -121,11 +121,7 @@ fn posted(decided: &Decided, told: Vec<Result<Accepted, StoreError>>) -> Vec<Eve
 }
 
 /// The letter without the parts that hold the virus, if everybody who is told is to get it without the same.
-fn rest(
-    decided: &Decided,
-    message: &StoredMessage,
-    is_told: impl Fn(&Decision) -> bool,
-) -> Option<Vec<u8>> {
+fn rest(decided: &Decided, message: &StoredMessage, is_told: impl Fn(&Decision) -> bool) -> Option<Vec<u8>> {
     let mut told = decided.decisions.iter().filter(|one| is_told(one));
     let infected = infected_parts(&told.next()?.reasons)?;
     let is_same = told.all(|one| infected_parts(&one.reasons).as_ref() == Some(&infected));
@@ -287,8 +283,9 @@ fn words(
     );
     let Some(rest) = rest else { return format!("{head}{words}").into_bytes() };
     let boundary = boundary_of(id);
-    let begin =
-        format!("{head}Content-Type: multipart/mixed; boundary=\"{boundary}\"\r\n\r\n--{boundary}\r\n{words}");
+    let begin = format!(
+        "{head}Content-Type: multipart/mixed; boundary=\"{boundary}\"\r\n\r\n--{boundary}\r\n{words}"
+    );
     [begin.as_bytes(), &rest].concat()
 }
 
@@ -305,7 +302,8 @@ fn attached(id: EventId, letter: &[u8]) -> Option<Vec<u8>> {
     let header = letter.get(..header_end(letter)).unwrap_or_default();
     // RFC 6532 section 3.7.
     let kind = if header.is_ascii() || std::str::from_utf8(header).is_err() { "rfc822" } else { "global" };
-    let is_binary = letter.contains(&0) || letter.split(|byte| *byte == b'\n').any(|line| line.trim_ascii_end().len() > MAX_LINE);
+    let is_binary = letter.contains(&0)
+        || letter.split(|byte| *byte == b'\n').any(|line| line.trim_ascii_end().len() > MAX_LINE);
     // RFC 2046 section 5.2.1: no other encoding is permitted.
     let encoding = match is_binary {
         true => "binary",
@@ -330,11 +328,26 @@ mod tests {
         let id = EventId::from_parts(Timestamp(5), 9);
         let long = "x".repeat(MAX_LINE + 1);
         for (letter, head) in [
-            ("Subject: x\r\n\r\nhello", "message/rfc822\r\nContent-Disposition: attachment\r\nContent-Transfer-Encoding: 7bit"),
-            ("Subject: x\r\n\r\n您好", "message/rfc822\r\nContent-Disposition: attachment\r\nContent-Transfer-Encoding: 8bit"),
-            ("Subject: 您好\r\n\r\nx", "message/global\r\nContent-Disposition: attachment\r\nContent-Transfer-Encoding: 8bit"),
-            ("Subject: x\r\n\r\na\0", "message/rfc822\r\nContent-Disposition: attachment\r\nContent-Transfer-Encoding: binary"),
-            (&*long, "message/rfc822\r\nContent-Disposition: attachment\r\nContent-Transfer-Encoding: binary"),
+            (
+                "Subject: x\r\n\r\nhello",
+                "message/rfc822\r\nContent-Disposition: attachment\r\nContent-Transfer-Encoding: 7bit",
+            ),
+            (
+                "Subject: x\r\n\r\n您好",
+                "message/rfc822\r\nContent-Disposition: attachment\r\nContent-Transfer-Encoding: 8bit",
+            ),
+            (
+                "Subject: 您好\r\n\r\nx",
+                "message/global\r\nContent-Disposition: attachment\r\nContent-Transfer-Encoding: 8bit",
+            ),
+            (
+                "Subject: x\r\n\r\na\0",
+                "message/rfc822\r\nContent-Disposition: attachment\r\nContent-Transfer-Encoding: binary",
+            ),
+            (
+                &*long,
+                "message/rfc822\r\nContent-Disposition: attachment\r\nContent-Transfer-Encoding: binary",
+            ),
         ] {
             let boundary = boundary_of(id);
             let expected =

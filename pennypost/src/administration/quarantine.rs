@@ -474,7 +474,11 @@ mod tests {
         for _ in 0..2 {
             assert!(bench.run(&letter).await);
         }
-        assert_eq!(*bench.viruses.asked.lock(), 5, "the letter, its parts, and what is left; and no more when it comes again");
+        assert_eq!(
+            *bench.viruses.asked.lock(),
+            5,
+            "the letter, its parts, and what is left; and no more when it comes again"
+        );
         let told = bench.queued(Stage::InboundParse).await;
         assert_eq!(told.len(), 2);
         assert_eq!(told[0], told[1], "whoever makes it, and however often, it is the same");
@@ -501,7 +505,10 @@ mod tests {
         let listed = bench.say("quarantine list").await;
         let of_letter = listed.iter().find(|one| one["letter"] == letter.id.to_string().as_str());
         let reasons = &of_letter.expect("it is kept")["reasons"];
-        assert!(reasons.as_array().is_some_and(|reasons| reasons.contains(&"infected-parts:2".into())), "{reasons}");
+        assert!(
+            reasons.as_array().is_some_and(|reasons| reasons.contains(&"infected-parts:2".into())),
+            "{reasons}"
+        );
     }
 
     /// A scanner that knows more when the event comes again takes nothing from who has got the letter.

@@ -104,7 +104,11 @@ impl<'a> Divisible<'a> {
                 }
         };
         before.len() == after.parts.len()
-            && before.iter().zip(&after.parts).enumerate().all(|(number, (old, new))| is_same(number, old, new))
+            && before
+                .iter()
+                .zip(&after.parts)
+                .enumerate()
+                .all(|(number, (old, new))| is_same(number, old, new))
     }
 }
 
@@ -145,7 +149,8 @@ mod tests {
     #[test]
     fn a_part_becomes_a_few_words_and_all_else_stays() {
         let letter = Divisible::of(MIXED.as_bytes()).expect("divisible");
-        let parts: Vec<_> = letter.leaves().map(|(number, part)| (number, letter.decoded(part).to_vec())).collect();
+        let parts: Vec<_> =
+            letter.leaves().map(|(number, part)| (number, letter.decoded(part).to_vec())).collect();
         assert_eq!(parts[0], (1, b"hello ".to_vec()));
         assert_eq!(parts[1], (2, b"MZ\x90".to_vec()));
         let words = |text: &str| {
@@ -182,7 +187,8 @@ mod tests {
         }
         let enveloped = MIXED.replace("image/png", "application/pkcs7-mime");
         assert_eq!(without(&enveloped, &[2]), None);
-        let many = format!("{}--=b--\r\n", MIXED.replace("--=b--\r\nepilogue", &"--=b\r\n\r\nx\r\n".repeat(50)));
+        let many =
+            format!("{}--=b--\r\n", MIXED.replace("--=b--\r\nepilogue", &"--=b\r\n\r\nx\r\n".repeat(50)));
         assert_eq!(without(&many, &[2]), None);
     }
 

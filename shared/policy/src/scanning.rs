@@ -234,9 +234,7 @@ impl Screening<'_> {
     /// The reason that names the parts without which recipients get the letter. What was decided before counts, as with [`Self::tells`].
     fn infected(&self) -> Option<String> {
         match self.kept {
-            Some((_, reasons)) => {
-                reasons.iter().find(|reason| reason.starts_with(INFECTED_REASON)).cloned()
-            }
+            Some((_, reasons)) => reasons.iter().find(|reason| reason.starts_with(INFECTED_REASON)).cloned(),
             None if self.scanned.infected.is_empty() => None,
             None => {
                 let parts: Vec<String> = self.scanned.infected.iter().map(u32::to_string).collect();

@@ -248,8 +248,10 @@ async fn parts_are_asked_about_only_of_what_holds_a_virus_and_the_rest_once_more
     let bench = Bench::with(gives.clone());
     let behind = |raw: &str| raw.replace("--b--", "--b--\r\nvirus");
     // Nothing is said of what is in this picture.
-    let bomb = mixed("hello", "virus")
-        .replace("image/png\r\n\r\npicture", "image/png\r\nContent-Transfer-Encoding: base64\r\n\r\nYm9tYg==");
+    let bomb = mixed("hello", "virus").replace(
+        "image/png\r\n\r\npicture",
+        "image/png\r\nContent-Transfer-Encoding: base64\r\n\r\nYm9tYg==",
+    );
     for (number, (raw, parts, asked)) in [
         // The letter, its parts, and what is left.
         (mixed("hello", "virus"), Some(vec![2]), 5),
