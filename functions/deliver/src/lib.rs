@@ -200,7 +200,8 @@ impl Deliver {
 
         let mut following: BTreeMap<usize, Vec<Event>> = BTreeMap::new();
         for (index, letter) in &letters {
-            let mut events = notice::of(&letter.decided, &placed);
+            let message = failures[*index].is_none().then_some(&letter.message);
+            let mut events = notice::of(&letter.decided, &placed, message);
             events.extend(follow(&letter.decided, &placed));
             if failures[*index].is_none() {
                 events.extend(self.report(letter, &placed).await);
@@ -443,7 +444,7 @@ impl Deliver {
         for (_, letter) in letters.iter().filter(|(index, _)| failures[*index].is_none()) {
             if let Some(object) = &letter.spooled
                 && !letter.decided.leaves()
-                && notice::of(&letter.decided, placed).is_empty()
+                && notice::of(&letter.decided, placed, None).is_empty()
                 // Its report may still be lost on its way, and is made of it again: housekeeping removes it.
                 && !letter.decided.accepted.source.kind.wishes().is_some_and(Wishes::wants_success)
                 && !letter.decided.decisions.iter().any(is_refused)

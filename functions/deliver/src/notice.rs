@@ -3,19 +3,23 @@
 //!
 //! Told is what came of it, and not what was decided: who has got the letter by an earlier try is in no report, and not told that it is kept from him.
 //! All are events of the system under an id that is made of the letter's: however often that comes, they come once. Their
-//! text names no address but the recipient's own and the sender's, and of the sender's words only the subject.
+//! text names no address but the recipient's own and the sender's, and of the sender's words only the subject. Where the organisation says so,
+//! recipients get the rest of the letter with that: attached as a message, without the parts that hold the virus.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use pennypost_mailstore::StoreError;
-use pennypost_mailstore::compress::compress;
+use pennypost_mailstore::compress::{compress, decompress};
+use pennypost_mime::header_end;
+use pennypost_mime::without::{Divisible, MAX_LETTER};
 use pennypost_model::EventId;
 use pennypost_model::event::{
     Accepted, AuthResults, Body, Decided, Decision, Event, Recipient, Source, SourceKind, Target, Via,
 };
-use pennypost_model::message::cut;
+use pennypost_model::message::{StoredMessage, cut};
 use pennypost_model::scan::{HeldFor, Withheld};
-use pennypost_policy::scanning::{TOLD_REASON, VIRUS_REASON};
+use pennypost_policy::scanning::{TOLD_REASON, VIRUS_REASON, infected_parts};
+use pennypost_reports::without_infected;
 use pennypost_text::{Lang, Text, plain, say};
 
 use crate::tip::Found;
@@ -24,6 +28,8 @@ use crate::tip::Found;
 const LINE: usize = 76;
 /// Bytes of a text in one encoded-word.
 const WORD: usize = 45;
+/// Bytes of a line of a message that is not binary, without its end (RFC 5322 section 2.1.1).
+const MAX_LINE: usize = 998;
 /// Recipients that a report names.
 const NAMED: usize = 100;
 
@@ -48,8 +54,8 @@ const fn id_of(letter: EventId, told: Told) -> EventId {
     EventId::from_bytes(bytes)
 }
 
-/// What is to be told of a letter, of which these have copies.
-pub(crate) fn of(decided: &Decided, placed: &Found) -> Vec<Event> {
+/// What is to be told of a letter, of which these have copies; with what may be given of it, if its bytes are here.
+pub(crate) fn of(decided: &Decided, placed: &Found, message: Option<&StoredMessage>) -> Vec<Event> {
     let accepted = &decided.accepted;
     let mut told = Vec::new();
     if let Some(submission) = accepted.source.kind.submission() {
@@ -67,7 +73,7 @@ pub(crate) fn of(decided: &Decided, placed: &Found) -> Vec<Event> {
             let (account, address) = (submission.submitter.account, submission.submitter.address.clone());
             let report = report(decided, &address, &refused);
             let recipient = Recipient { account, address, via: Via::Direct };
-            told.push(letter(decided, Told::Refused, vec![recipient], &report));
+            told.push(letter(decided, Told::Refused, vec![recipient], report.as_bytes()));
         }
         return posted(decided, told);
     }
@@ -80,7 +86,8 @@ pub(crate) fn of(decided: &Decided, placed: &Found) -> Vec<Event> {
     ] {
         let recipients = without(decided, placed, |one| is_told(one, held));
         let Some(first) = recipients.first() else { continue };
-        let words = words(decided, &first.address, recipients.len(), what);
+        let rest = message.and_then(|message| rest(decided, message, |one| is_told(one, held)));
+        let words = words(decided, &first.address, recipients.len(), (what, rest.as_deref()));
         told.push(letter(decided, what, recipients.into_iter().cloned().collect(), &words));
     }
     posted(decided, told)
@@ -113,11 +120,30 @@ fn posted(decided: &Decided, told: Vec<Result<Accepted, StoreError>>) -> Vec<Eve
         .collect()
 }
 
+/// The letter without the parts that hold the virus, if everybody who is told is to get it without the same.
+fn rest(decided: &Decided, message: &StoredMessage, is_told: impl Fn(&Decision) -> bool) -> Option<Vec<u8>> {
+    let mut told = decided.decisions.iter().filter(|one| is_told(one));
+    let infected = infected_parts(&told.next()?.reasons)?;
+    let is_same = told.all(|one| infected_parts(&one.reasons).as_ref() == Some(&infected));
+    if !is_same || message.size > MAX_LETTER as u64 {
+        return None;
+    }
+    let raw = match decompress(message) {
+        Ok(raw) => raw,
+        Err(error) => {
+            tracing::error!(message = %decided.accepted.id, %error, "the rest of a letter with a virus is not given");
+            return None;
+        }
+    };
+    let divisible = Divisible::of(&raw)?;
+    without_infected(&divisible, found(decided)?, &infected)
+}
+
 fn letter(
     decided: &Decided,
     told: Told,
     recipients: Vec<Recipient>,
-    raw: &str,
+    raw: &[u8],
 ) -> Result<Accepted, StoreError> {
     let id = id_of(decided.accepted.id, told);
     Ok(Accepted {
@@ -128,16 +154,20 @@ fn letter(
         auth: AuthResults::default(),
         reverse_path: String::new(),
         recipients,
-        body: Body::Inline(compress(raw.as_bytes())?),
+        body: Body::Inline(compress(raw)?),
         receipt: format!("Received: by the post office id {id};\r\n\t{}\r\n", id.time().rfc5322()),
     })
 }
 
 /// The virus, as it was found.
+fn found(decided: &Decided) -> Option<&str> {
+    let mut reasons = decided.decisions.iter().flat_map(|decision| &decision.reasons);
+    reasons.find_map(|reason| reason.strip_prefix(VIRUS_REASON))
+}
+
+/// The same, as it is told.
 fn virus(decided: &Decided) -> String {
-    let reasons = decided.decisions.iter().flat_map(|decision| &decision.reasons);
-    let found = reasons.filter_map(|reason| reason.strip_prefix(VIRUS_REASON)).next();
-    plain(found.unwrap_or("?"), 60)
+    plain(found(decided).unwrap_or("?"), 60)
 }
 
 fn texts() -> [Text; 2] {
@@ -216,8 +246,15 @@ fn report(decided: &Decided, sender: &str, refused: &[&str]) -> String {
     report
 }
 
-/// A few words to those who don't get it.
-fn words(decided: &Decided, address: &str, recipients: usize, what: Told) -> String {
+/// A few words to those who don't get it, with the rest of it if they get that.
+fn words(
+    decided: &Decided,
+    address: &str,
+    recipients: usize,
+    (what, rest): (Told, Option<&[u8]>),
+) -> Vec<u8> {
+    let id = id_of(decided.accepted.id, what);
+    let rest = rest.and_then(|rest| attached(id, rest));
     let facts = &decided.sidecar.facts;
     let author = facts.from.first().map(|from| from.address.as_str()).filter(|author| !author.is_empty());
     let from = plain(author.unwrap_or(&decided.accepted.reverse_path), 320);
@@ -226,18 +263,98 @@ fn words(decided: &Decided, address: &str, recipients: usize, what: Told) -> Str
     let told = both(
         |text| {
             let (from, about, virus) = (from.as_str(), about.as_str(), virus.as_str());
-            match what == Told::Deleted {
+            let told = match what == Told::Deleted {
                 true => say!(text, "virus-notice-deleted", from = from, subject = about, virus = virus),
                 false => say!(text, "virus-notice-kept", from = from, subject = about, virus = virus),
+            };
+            match &rest {
+                Some(_) => format!("{told}\n{}", say!(text, "virus-notice-rest")),
+                None => told,
             }
         },
         "\n\n",
     );
     // Who else was to get it is nobody's business.
     let to = if recipients == 1 { format!("<{address}>") } else { "undisclosed-recipients:;".to_owned() };
-    format!(
-        "{}Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: base64\r\n\r\n{}\r\n",
-        head(id_of(decided.accepted.id, what), domain_of(address), &to, &subject),
+    let head = head(id, domain_of(address), &to, &subject);
+    let words = format!(
+        "Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: base64\r\n\r\n{}\r\n",
         base64_lines(&told)
-    )
+    );
+    let Some(rest) = rest else { return format!("{head}{words}").into_bytes() };
+    let boundary = boundary_of(id);
+    let begin = format!(
+        "{head}Content-Type: multipart/mixed; boundary=\"{boundary}\"\r\n\r\n--{boundary}\r\n{words}"
+    );
+    [begin.as_bytes(), &rest].concat()
+}
+
+fn boundary_of(id: EventId) -> String {
+    format!("=_{id}")
+}
+
+/// That letter as the last part of the one with this id, up to its end; `None` if one of its lines would end the part.
+fn attached(id: EventId, letter: &[u8]) -> Option<Vec<u8>> {
+    let boundary = format!("--{}", boundary_of(id));
+    if letter.split(|byte| *byte == b'\n').any(|line| line.starts_with(boundary.as_bytes())) {
+        return None;
+    }
+    let header = letter.get(..header_end(letter)).unwrap_or_default();
+    // RFC 6532 section 3.7.
+    let kind = if header.is_ascii() || std::str::from_utf8(header).is_err() { "rfc822" } else { "global" };
+    let is_binary = letter.contains(&0)
+        || letter.split(|byte| *byte == b'\n').any(|line| line.trim_ascii_end().len() > MAX_LINE);
+    // RFC 2046 section 5.2.1: no other encoding is permitted.
+    let encoding = match is_binary {
+        true => "binary",
+        false if letter.is_ascii() => "7bit",
+        false => "8bit",
+    };
+    let head = format!(
+        "\r\n{boundary}\r\nContent-Type: message/{kind}\r\nContent-Disposition: attachment\r\n\
+         Content-Transfer-Encoding: {encoding}\r\n\r\n"
+    );
+    Some([head.as_bytes(), letter, format!("\r\n{boundary}--\r\n").as_bytes()].concat())
+}
+
+#[cfg(test)]
+mod tests {
+    use pennypost_model::Timestamp;
+
+    use super::*;
+
+    #[test]
+    fn a_letter_is_attached_as_it_is_and_as_what_it_is() {
+        let id = EventId::from_parts(Timestamp(5), 9);
+        let long = "x".repeat(MAX_LINE + 1);
+        for (letter, head) in [
+            (
+                "Subject: x\r\n\r\nhello",
+                "message/rfc822\r\nContent-Disposition: attachment\r\nContent-Transfer-Encoding: 7bit",
+            ),
+            (
+                "Subject: x\r\n\r\n您好",
+                "message/rfc822\r\nContent-Disposition: attachment\r\nContent-Transfer-Encoding: 8bit",
+            ),
+            (
+                "Subject: 您好\r\n\r\nx",
+                "message/global\r\nContent-Disposition: attachment\r\nContent-Transfer-Encoding: 8bit",
+            ),
+            (
+                "Subject: x\r\n\r\na\0",
+                "message/rfc822\r\nContent-Disposition: attachment\r\nContent-Transfer-Encoding: binary",
+            ),
+            (
+                &*long,
+                "message/rfc822\r\nContent-Disposition: attachment\r\nContent-Transfer-Encoding: binary",
+            ),
+        ] {
+            let boundary = boundary_of(id);
+            let expected =
+                format!("\r\n--{boundary}\r\nContent-Type: {head}\r\n\r\n{letter}\r\n--{boundary}--\r\n");
+            assert_eq!(attached(id, letter.as_bytes()), Some(expected.into_bytes()));
+        }
+        let ends = format!("Subject: x\r\n\r\n--{}--\r\n", boundary_of(id));
+        assert_eq!(attached(id, ends.as_bytes()), None);
+    }
 }

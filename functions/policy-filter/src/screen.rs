@@ -12,6 +12,8 @@
 //! doubles nothing and loses nothing: what was kept from a recipient stays kept, since that is asked first; what a recipient has
 //! got already `deliver` finds in his journal, and keeps nothing from him; and what a member has sent, and somebody has got, is not refused then.
 
+mod parts;
+
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -22,6 +24,7 @@ use pennypost_model::message::cut;
 use pennypost_model::scan::{Finding, HeldFor, ScanReport, Scanned};
 use pennypost_model::trace::{Outcome, TraceRecord, TraceStep};
 use pennypost_model::{AccountKey, EventId, TenantId, codec};
+use pennypost_policy::scanning::VIRUS_NAME;
 use pennypost_policy::{ScanPolicy, Screening, Unanswered};
 use pennypost_ports::{
     Clock, Log, LogKind, LogQuery, LogRecord, Objects, ScanError, ScanLetter, Scanner, ScansFor,
@@ -306,7 +309,11 @@ impl Screen {
                 }
             };
             scanned.reports.push(report);
-            if scanned.virus().is_some() {
+            let virus = scanned.virus().map(|virus| cut(virus, VIRUS_NAME).to_owned());
+            if let Some(virus) = virus {
+                if !is_members && policy.gives_rest() && scanner.scans_for() == ScansFor::Viruses {
+                    scanned.infected = parts::infected(&**scanner, &letter, &virus).await;
+                }
                 break;
             }
         }

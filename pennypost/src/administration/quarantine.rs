@@ -236,8 +236,9 @@ mod tests {
 
     use async_trait::async_trait;
     use parking_lot::Mutex;
+    use pennypost_mailstore::compress::decompress;
     use pennypost_model::codec;
-    use pennypost_model::event::{Accepted, Event, Recipient, SourceKind, Stage, Submission, Via};
+    use pennypost_model::event::{Accepted, Body, Event, Recipient, SourceKind, Stage, Submission, Via};
     use pennypost_model::scan::{Finding, Points, ScanReport, SpamFinding};
     use pennypost_model::trace::Submitter;
     use pennypost_model::{EventId, MailboxId};
@@ -252,12 +253,15 @@ mod tests {
         name: &'static str,
         scans_for: ScansFor,
         says: Mutex<Result<Finding, ScanError>>,
+        /// Says it only of what holds this word, and that the rest is clean.
+        of: Mutex<&'static str>,
         asked: Mutex<usize>,
     }
 
     impl Told {
         fn new(name: &'static str, scans_for: ScansFor) -> Arc<Told> {
-            Arc::new(Told { name, scans_for, says: Mutex::new(Ok(Finding::Clean)), asked: Mutex::new(0) })
+            let says = Mutex::new(Ok(Finding::Clean));
+            Arc::new(Told { name, scans_for, says, of: Mutex::default(), asked: Mutex::default() })
         }
 
         fn say(&self, says: Result<Finding, ScanError>) {
@@ -279,9 +283,10 @@ mod tests {
             self.scans_for
         }
 
-        async fn scan(&self, _: &ScanLetter<'_>) -> Result<ScanReport, ScanError> {
+        async fn scan(&self, letter: &ScanLetter<'_>) -> Result<ScanReport, ScanError> {
             *self.asked.lock() += 1;
-            let finding = self.says.lock().clone()?;
+            let is_meant = String::from_utf8_lossy(letter.raw).contains(*self.of.lock());
+            let finding = if is_meant { self.says.lock().clone()? } else { Finding::Clean };
             Ok(ScanReport { scanner: self.name, version: "test 1.0".to_owned(), finding })
         }
     }
@@ -369,7 +374,7 @@ mod tests {
         }
     }
 
-    /// Feature RCV-15 (part): what holds a virus lies in quarantine, and its recipients are told; attachments are not taken out
+    /// Feature RCV-15 (part): what holds a virus lies in quarantine, and its recipients are told; what comes in is not refused
     /// Feature RCV-11: what is kept is listed, looked at, released and deleted by commands
     #[tokio::test(flavor = "multi_thread")]
     async fn a_virus_is_kept_and_comes_once_when_it_is_released() {
@@ -436,6 +441,74 @@ mod tests {
         assert!(bench.run(&another).await);
         let gone = done(&bench.it, &format!("quarantine release {address} {}", another.id), false).await;
         assert!(gone.expect_err("gone").contains("letter"));
+    }
+
+    fn raw(event: &Event) -> String {
+        let Event::Accepted(accepted) = event else { panic!("{event:?}") };
+        let Body::Inline(stored) = &accepted.body else { panic!("it is short") };
+        String::from_utf8(decompress(stored).expect("whole")).expect("text")
+    }
+
+    /// Feature RCV-15 (part): recipients get the rest of a letter without the attachment that holds a virus, where their organisation says so; what comes in is not refused
+    #[tokio::test(flavor = "multi_thread")]
+    async fn recipients_get_the_rest_of_a_letter_without_what_holds_a_virus() {
+        let bench = Bench::open().await;
+        bench.viruses.say(eicar());
+        *bench.viruses.of.lock() = "MARK";
+        let file = "Content-Type: application/octet-stream; name=offer.exe\r\n\r\nMARK";
+        let sent = format!(
+            "From: Bob <bob@sender.example>\r\nSubject: offer\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n\
+             --b\r\n\r\nas promised\r\n--b\r\n{file}\r\n--b\r\nContent-Type: text/csv; name=list.csv\r\n\r\n1;2\r\n--b--\r\n"
+        );
+        let letter = || bench.it.accepted(sent.as_bytes(), &[&bench.it.account]);
+        // A few words, as long as nobody has said anything else.
+        assert!(bench.run(&letter()).await);
+        let told = bench.queued(Stage::InboundParse).await;
+        assert!(told.len() == 1 && !raw(&told[0]).contains("message/rfc822"));
+        assert_eq!(bench.say("scanning show").await[0]["recipients_get"], "notice");
+        let said = bench.say("scanning set --recipients-get rest").await;
+        assert_eq!((&said[0]["recipients_get"], &said[0]["virus"]), (&"rest".into(), &"quarantine".into()));
+
+        let letter = letter();
+        *bench.viruses.asked.lock() = 0;
+        for _ in 0..2 {
+            assert!(bench.run(&letter).await);
+        }
+        assert_eq!(
+            *bench.viruses.asked.lock(),
+            5,
+            "the letter, its parts, and what is left; and no more when it comes again"
+        );
+        let told = bench.queued(Stage::InboundParse).await;
+        assert_eq!(told.len(), 2);
+        assert_eq!(told[0], told[1], "whoever makes it, and however often, it is the same");
+        let raw = raw(&told[0]);
+        assert!(raw.starts_with("From: postmaster@") && !raw.contains("MARK"), "{raw}");
+        // The notice, its text, the letter, its root, its text, what stands there for the file, and the list.
+        let (structure, _) = pennypost_mime::parse(raw.as_bytes());
+        let kinds: Vec<&str> = structure.parts.iter().map(|part| part.media_type.1.as_str()).collect();
+        assert_eq!(kinds, ["mixed", "plain", "rfc822", "mixed", "plain", "plain", "csv"]);
+        let of = |number: usize| {
+            let part = &structure.parts[number];
+            let body = &raw.as_bytes()[part.body.start as usize..part.body.end as usize];
+            String::from_utf8(pennypost_mime::decode_part(part, body).into_owned()).expect("text")
+        };
+        let (begin, end) = sent.split_once(file).expect("it is there");
+        let given = of(2);
+        assert!(given.starts_with(begin) && given.ends_with(end), "{given}");
+        assert!(of(5).contains("An attachment with a virus (Eicar: offer.exe) was taken out."), "{}", of(5));
+        assert!(of(1).contains("The rest of the message is attached."), "{}", of(1));
+        let results = bench.it.pipeline().run(Stage::InboundParse, told).await;
+        assert!(results.iter().all(Result::is_ok), "{results:?}");
+        assert_eq!(bench.count(MailboxId::INBOX).await, 1);
+        // The letter itself lies where it did.
+        let listed = bench.say("quarantine list").await;
+        let of_letter = listed.iter().find(|one| one["letter"] == letter.id.to_string().as_str());
+        let reasons = &of_letter.expect("it is kept")["reasons"];
+        assert!(
+            reasons.as_array().is_some_and(|reasons| reasons.contains(&"infected-parts:2".into())),
+            "{reasons}"
+        );
     }
 
     /// A scanner that knows more when the event comes again takes nothing from who has got the letter.

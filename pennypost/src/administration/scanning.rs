@@ -1,7 +1,7 @@
 //! `pennypost scanning …`: what is done with what scanners find (RCV-13, RCV-15).
 
 use clap::{Args, Subcommand, ValueEnum};
-use pennypost_admin::{ScanPolicy, Unanswered, VirusAction};
+use pennypost_admin::{RecipientsGet, ScanPolicy, Unanswered, VirusAction};
 use pennypost_model::scan::Points;
 use serde_json::{Value, json};
 
@@ -29,6 +29,15 @@ enum OnSilence {
     Pass,
 }
 
+/// What recipients get who are told of a virus.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Gets {
+    /// A few words
+    Notice,
+    /// The rest of the letter beside them, without the attachments that hold the virus
+    Rest,
+}
+
 /// What is said.
 #[derive(Debug, Args)]
 pub struct SetArgs {
@@ -53,6 +62,9 @@ pub struct SetArgs {
     /// Are recipients told of a letter with a virus?
     #[arg(long)]
     tell_recipients: Option<bool>,
+    /// What they get with that
+    #[arg(long)]
+    recipients_get: Option<Gets>,
     /// Name or id of the tenant; may be left out if there is only one
     #[arg(long)]
     tenant: Option<String>,
@@ -72,6 +84,7 @@ pub enum ScanningCommand {
     #[command(after_help = "Examples:
   pennypost scanning set --quarantine 15 --tenant acme
   pennypost scanning set --virus delete --without-virus-scanner pass
+  pennypost scanning set --recipients-get rest
 Which scanners there are the operator says: scanner.clamav and scanner.rspamd of serve.")]
     Set(SetArgs),
 }
@@ -126,6 +139,11 @@ pub async fn run(
                 quarantine: points(args.quarantine, seen.quarantine, text)?,
                 delete: points(args.delete, seen.delete, text)?,
                 tell_recipients: args.tell_recipients.unwrap_or(seen.tell_recipients),
+                recipients_get: match args.recipients_get {
+                    Some(Gets::Notice) => RecipientsGet::Notice,
+                    Some(Gets::Rest) => RecipientsGet::Rest,
+                    None => seen.recipients_get,
+                },
             };
             administration.change_scan_policy(&OPERATOR, tenant.id, &seen, &policy).await.map_err(told)?;
             policy
@@ -148,11 +166,16 @@ fn sentences(policy: &ScanPolicy, text: &Text) -> String {
         None => say!(text, "scanning-never"),
     };
     let told = if policy.tell_recipients { say!(text, "word-yes") } else { say!(text, "word-no") };
+    let gets = match policy.recipients_get {
+        RecipientsGet::Notice => say!(text, "scanning-gets-notice"),
+        RecipientsGet::Rest => say!(text, "scanning-gets-rest"),
+    };
     let (no_virus_scanner, no_spam_scanner) =
         (silence(policy.without_virus_scanner), silence(policy.without_spam_scanner));
     let (junk, quarantine, delete) = (from(policy.junk), from(policy.quarantine), from(policy.delete));
     [
         say!(text, "scanning-virus", what = virus, told = told),
+        gets,
         say!(text, "scanning-spam", junk = junk, quarantine = quarantine, delete = delete),
         say!(text, "scanning-silence", virus = no_virus_scanner, spam = no_spam_scanner),
     ]
@@ -169,5 +192,6 @@ fn document(policy: &ScanPolicy) -> Value {
         "quarantine": policy.quarantine.map(Points::number),
         "delete": policy.delete.map(Points::number),
         "tell_recipients": policy.tell_recipients,
+        "recipients_get": if policy.recipients_get == RecipientsGet::Rest { "rest" } else { "notice" },
     })
 }

@@ -193,7 +193,7 @@ pub use pennypost_hooks::{
 };
 pub use pennypost_mailings::{Attachment, Fate, Mailing, MailingRules, Saved, TableProblem, say_row};
 pub use pennypost_outbound::{Destinations, Identity as RouteIdentity, Relay, Route, Routes};
-pub use pennypost_policy::{BadPoints, ScanPolicy, Unanswered, VirusAction};
+pub use pennypost_policy::{BadPoints, RecipientsGet, ScanPolicy, Unanswered, VirusAction};
 pub use pennypost_quarantine::{HeldLetter, HeldState};
 pub use people::{Assignment, PersonChange};
 pub use permission::{Area, Level, NoPermission, Permission, Permissions};

@@ -9,7 +9,7 @@ use pennypost_directory::{Listed, Page};
 use pennypost_mailstore::compress::decompress_header;
 use pennypost_model::scan::HeldFor;
 use pennypost_model::{AccountKey, EventId, TenantId};
-use pennypost_policy::{ScanPolicy, Unanswered, VirusAction};
+use pennypost_policy::{RecipientsGet, ScanPolicy, Unanswered, VirusAction};
 use pennypost_ports::{Consistency, PortError, Queue};
 use pennypost_quarantine::{HeldLetter, HeldState, Quarantine, QuarantineError};
 use serde_json::{Value, json};
@@ -51,6 +51,7 @@ fn policy_document(policy: &ScanPolicy) -> Value {
         "quarantine": policy.quarantine.map(|points| points.number()),
         "delete": policy.delete.map(|points| points.number()),
         "tell_recipients": policy.tell_recipients,
+        "recipients_get": if policy.recipients_get == RecipientsGet::Rest { "rest" } else { "notice" },
     })
 }
 

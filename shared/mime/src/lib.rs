@@ -30,6 +30,7 @@ mod text;
 mod thread;
 mod transfer;
 pub mod wire;
+pub mod without;
 
 pub use encoded_word::decode_header;
 pub use facts::{contact, file_name};

@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 pub struct Scanned {
     /// One for each that was asked.
     pub reports: Vec<ScanReport>,
+    /// The parts of the letter that hold the virus, by their numbers in its structure, if all else can be given without them.
+    pub infected: Vec<u32>,
 }
 
 /// What one scanner said.
@@ -140,9 +142,10 @@ mod tests {
         let report = |finding| ScanReport { scanner: "test", version: String::new(), finding };
         let spam = |points| Finding::Spam(SpamFinding { points: Points(points), ..SpamFinding::default() });
         let reports = vec![report(spam(3)), report(Finding::Clean), report(spam(9))];
-        let scanned = Scanned { reports };
+        let scanned = Scanned { reports, ..Scanned::default() };
         assert_eq!((scanned.virus(), scanned.spam().map(|found| found.points)), (None, Some(Points(9))));
-        let scanned = Scanned { reports: vec![report(Finding::Virus("Eicar".to_owned()))] };
+        let reports = vec![report(Finding::Virus("Eicar".to_owned()))];
+        let scanned = Scanned { reports, ..Scanned::default() };
         assert_eq!((scanned.virus(), scanned.spam()), (Some("Eicar"), None));
     }
 }

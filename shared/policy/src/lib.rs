@@ -23,6 +23,6 @@ pub use accept::{Acceptance, accept, submit, whitelists};
 pub use address::{AddressError, DomainName, MailAddress};
 pub use place::{DRAFT_REASON, Placed, SENT_REASON, SYSTEM_REASON, place, place_letter, place_screened};
 pub use rules::{MemberRules, Personal};
-pub use scanning::{BadPoints, ScanPolicy, Screening, Unanswered, VirusAction};
+pub use scanning::{BadPoints, RecipientsGet, ScanPolicy, Screening, Unanswered, VirusAction};
 pub use score::{Score, score};
 pub use tenant::{PolicyError, SenderPattern, TenantPolicy};

@@ -595,6 +595,7 @@ mod tests {
         let fine = AuthResults { spf: Verdict::Pass, ..AuthResults::default() };
         let report = |finding| Scanned {
             reports: vec![ScanReport { scanner: "test", version: String::new(), finding }],
+            ..Scanned::default()
         };
         let virus = report(Finding::Virus("Eicar".to_owned()));
         let spam =

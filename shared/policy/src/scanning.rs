@@ -1,6 +1,6 @@
 //! What a tenant's administrator has decided about what scanners find (RCV-13, RCV-15), and what follows from that.
 
-use pennypost_model::codec::Versioned;
+use pennypost_model::codec::{CodecError, Versioned, decode_without_last};
 use pennypost_model::message::cut;
 use pennypost_model::scan::{Finding, HeldFor, Points, Scanned, Withheld};
 use serde::{Deserialize, Serialize};
@@ -11,6 +11,8 @@ pub const VIRUS_REASON: &str = "virus:";
 pub const SPAM_REASON: &str = "spam-points:";
 /// The reason that says that the recipient is told of a letter with a virus that he does not get.
 pub const TOLD_REASON: &str = "recipient-told";
+/// What the reason begins with that names the parts of a letter without which its recipients get it, by their numbers in its structure.
+const INFECTED_REASON: &str = "infected-parts:";
 /// What the reason begins with that tells what a scanner said.
 const SCANNED_REASON: &str = "scanned:";
 /// What the reason begins with that tells what a scanner for spam found.
@@ -19,6 +21,10 @@ const SYMBOLS_REASON: &str = "spam-symbols:";
 const ALL_REASONS: usize = 24_000;
 /// Bytes of one of them.
 const REASON: usize = 160;
+/// Bytes of the name of a virus.
+pub const VIRUS_NAME: usize = 60;
+/// Parts of a letter that are taken out of it at most: their numbers are told to each recipient.
+pub const MAX_INFECTED: usize = 10;
 
 /// What is done with a letter in which a scanner has found a virus. Stored: new ones at the end.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +45,16 @@ pub enum Unanswered {
     Pass,
 }
 
+/// What recipients get of a letter with a virus, where they are told of it. Stored: new ones at the end.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RecipientsGet {
+    /// A few words.
+    #[default]
+    Notice,
+    /// The rest of the letter beside them: without the parts that hold the virus.
+    Rest,
+}
+
 /// What a tenant has decided about what scanners find.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ScanPolicy {
@@ -56,10 +72,26 @@ pub struct ScanPolicy {
     pub delete: Option<Points>,
     /// Recipients are told of a letter with a virus that they do not get.
     pub tell_recipients: bool,
+    /// What they get with that.
+    pub recipients_get: RecipientsGet,
 }
 
 impl Versioned for ScanPolicy {
     const KIND: &'static str = "policy about scanners";
+    const VERSION: u8 = 2;
+
+    /// Programs that read version 1 only go on reading it: what recipients get stands behind all that they read, and they give
+    /// words alone.
+    fn version(&self) -> u8 {
+        1
+    }
+
+    fn upgrade(found: u8, body: &[u8]) -> Result<ScanPolicy, CodecError> {
+        match found {
+            1 => decode_without_last(Self::KIND, body),
+            _ => Err(CodecError::Version { kind: Self::KIND, found, known: Self::VERSION }),
+        }
+    }
 }
 
 impl Default for ScanPolicy {
@@ -73,6 +105,7 @@ impl Default for ScanPolicy {
             quarantine: None,
             delete: None,
             tell_recipients: true,
+            recipients_get: RecipientsGet::Notice,
         }
     }
 }
@@ -118,6 +151,12 @@ impl ScanPolicy {
         } else {
             None
         }
+    }
+
+    /// Do recipients get the rest of a letter with a virus?
+    #[must_use]
+    pub fn gives_rest(&self) -> bool {
+        self.tell_recipients && self.recipients_get == RecipientsGet::Rest
     }
 
     fn is_junk(&self, points: Points) -> bool {
@@ -192,6 +231,18 @@ impl Screening<'_> {
         }
     }
 
+    /// The reason that names the parts without which recipients get the letter. What was decided before counts, as with [`Self::tells`].
+    fn infected(&self) -> Option<String> {
+        match self.kept {
+            Some((_, reasons)) => reasons.iter().find(|reason| reason.starts_with(INFECTED_REASON)).cloned(),
+            None if self.scanned.infected.is_empty() => None,
+            None => {
+                let parts: Vec<String> = self.scanned.infected.iter().map(u32::to_string).collect();
+                Some(format!("{INFECTED_REASON}{}", parts.join(",")))
+            }
+        }
+    }
+
     /// What was found, for the trace: a letter to so many recipients has as much of it for each as there is room for. The virus
     /// and the points always.
     pub(crate) fn reasons(&self, recipients: usize) -> Vec<String> {
@@ -201,7 +252,7 @@ impl Screening<'_> {
         };
         let virus = self.kept.and_then(found_before).or_else(|| self.scanned.virus().map(str::to_owned));
         if let Some(virus) = virus {
-            reasons.push(format!("{VIRUS_REASON}{}", cut(&virus, 60)));
+            reasons.push(format!("{VIRUS_REASON}{}", cut(&virus, VIRUS_NAME)));
         }
         let spam = self.scanned.spam();
         if let Some(found) = spam {
@@ -225,7 +276,7 @@ impl Screening<'_> {
             told.push(format!("{SYMBOLS_REASON}{}", found.symbols.join(",")));
         }
         let mut room = ALL_REASONS / recipients.max(1);
-        for reason in told {
+        for reason in self.infected().into_iter().chain(told) {
             let reason = cut(&reason, REASON);
             if reason.len() > room {
                 break;
@@ -237,8 +288,16 @@ impl Screening<'_> {
     }
 }
 
+/// The parts of a letter without which its recipients get it, if the reasons of a decision name some.
+#[must_use]
+pub fn infected_parts(reasons: &[String]) -> Option<Vec<u32>> {
+    let parts = reasons.iter().find_map(|reason| reason.strip_prefix(INFECTED_REASON))?;
+    parts.split(',').map(|part| part.parse().ok()).collect()
+}
+
 #[cfg(test)]
 mod tests {
+    use pennypost_model::codec;
     use pennypost_model::scan::{ScanReport, SpamFinding};
 
     use super::*;
@@ -251,7 +310,7 @@ mod tests {
             version: "rspamd/3.8.1".to_owned(),
             finding: Finding::Spam(finding),
         };
-        Scanned { reports: vec![report] }
+        Scanned { reports: vec![report], ..Scanned::default() }
     }
 
     #[test]
@@ -293,7 +352,8 @@ mod tests {
     #[test]
     fn a_virus_is_in_nobodys_way_to_his_own_letters_but_by_the_tenants_word() {
         let report = |finding| ScanReport { scanner: "clamav", version: String::new(), finding };
-        let scanned = Scanned { reports: vec![report(Finding::Virus("Eicar".to_owned()))] };
+        let reports = vec![report(Finding::Virus("Eicar".to_owned()))];
+        let scanned = Scanned { reports, ..Scanned::default() };
         let policy = ScanPolicy::default();
         let screening = Screening { scanned: &scanned, policy: &policy, kept: None, released: false };
         assert_eq!(screening.bars(false), Some(Withheld::Quarantined(HeldFor::Virus)));
@@ -335,5 +395,56 @@ mod tests {
             ["spam-points:15.50", "scanned:rspamd rspamd/3.8.1: add header", "spam-symbols:GTUBE,R_SPF_FAIL"]
         );
         assert_eq!(screening.reasons(1_000), ["spam-points:15.50"]);
+    }
+
+    #[test]
+    fn infected_parts_are_named_to_each_as_long_as_there_is_room_and_as_they_were_first() {
+        let finding = Finding::Virus("Eicar".to_owned());
+        let reports = vec![ScanReport { scanner: "clamav", version: "1".to_owned(), finding }];
+        let scanned = Scanned { reports, infected: vec![2, 15] };
+        let policy = ScanPolicy::default();
+        let screening = Screening { scanned: &scanned, policy: &policy, kept: None, released: false };
+        assert_eq!(screening.reasons(1), ["virus:Eicar", "infected-parts:2,15", "scanned:clamav 1: virus"]);
+        assert_eq!(infected_parts(&screening.reasons(1)), Some(vec![2, 15]));
+        assert_eq!(infected_parts(&screening.reasons(10_000)), None);
+        let kept = |said: &str| {
+            let said = ["virus:Eicar".to_owned(), said.to_owned()];
+            infected_parts(&Screening { kept: Some((HeldFor::Virus, &said[..])), ..screening }.reasons(1))
+        };
+        assert_eq!((kept("infected-parts:7"), kept(TOLD_REASON)), (Some(vec![7]), None));
+        assert_eq!(infected_parts(&["infected-parts:1,x".to_owned()]), None);
+    }
+
+    /// What is said now is read by programs of before, and what they have said by this one.
+    #[test]
+    fn programs_of_before_read_what_is_said_and_are_read() {
+        #[derive(Debug, PartialEq, Serialize, Deserialize)]
+        struct Before {
+            virus: VirusAction,
+            without_virus_scanner: Unanswered,
+            without_spam_scanner: Unanswered,
+            junk: Option<Points>,
+            quarantine: Option<Points>,
+            delete: Option<Points>,
+            tell_recipients: bool,
+        }
+        impl Versioned for Before {
+            const KIND: &'static str = "policy about scanners";
+        }
+        let before = Before {
+            virus: VirusAction::Delete,
+            without_virus_scanner: Unanswered::Pass,
+            without_spam_scanner: Unanswered::Hold,
+            junk: Some(Points(700)),
+            quarantine: None,
+            delete: Some(Points(900)),
+            tell_recipients: true,
+        };
+        let read: ScanPolicy = codec::decode(&codec::encode(&before)).expect("read");
+        assert_eq!((read.delete, read.recipients_get), (Some(Points(900)), RecipientsGet::Notice));
+        let now = ScanPolicy { recipients_get: RecipientsGet::Rest, ..read };
+        let stored = codec::encode(&now);
+        assert_eq!(codec::decode::<ScanPolicy>(&stored), Ok(now));
+        assert_eq!(codec::decode::<Before>(&stored), Ok(before));
     }
 }

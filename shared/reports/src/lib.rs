@@ -1,7 +1,7 @@
 //! What a sender is told of what became of a message (RFC 3461, RFC 3464). In English and in Chinese: nobody knows which
 //! language a mailbox reads.
 //!
-//! Owns the form of reports, ours and those of other servers ([`heard`]), what read receipts say ([`receipt`]), who asks for them and the form in which members give them ([`GivenReceipt`]), and the form of xtext ([`xtext`]). Who is told of what, and when, is decided by whoever makes one:
+//! Owns the form of reports, ours and those of other servers ([`heard`]), what read receipts say ([`receipt`]), who asks for them and the form in which members give them ([`GivenReceipt`]), the form of xtext ([`xtext`]), and what is left of a letter with a virus ([`without_infected`]). Who is told of what, and when, is decided by whoever makes one:
 //! send-remote of other servers, deliver of mailboxes here, and whoever releases letters that waited. Nothing is stored.
 //!
 //! Invariant: a report is from nobody, and for the mailbox of whoever had signed in, and nobody else (architecture, invariant 9).
@@ -9,6 +9,7 @@
 mod given;
 mod heard;
 mod receipt;
+mod rest;
 mod xtext;
 
 use base64::Engine;
@@ -22,6 +23,7 @@ use pennypost_text::{Lang, Text, say};
 pub use given::{GivenReceipt, asks};
 pub use heard::{Heard, HeardOf, Returned, heard, is_report, returned};
 pub use receipt::{Receipt, is_receipt, receipt};
+pub use rest::without_infected;
 pub use xtext::{from_xtext, to_xtext};
 
 /// Bytes of the message's header that are given back.

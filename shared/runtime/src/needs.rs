@@ -418,14 +418,14 @@ pub const FILTER: Needs = Needs {
 };
 
 /// deliver: packs, journals, traces; puts into quarantine what scanners speak against, and tells people of it; removes spooled letters; tells
-/// senders that a letter was delivered, where they want to hear it.
+/// senders that a letter was delivered, where they want to hear it. Spools what it tells if that is large: the rest of a letter with a virus.
 pub const DELIVER: Needs = Needs {
     journal: Access::ReadWrite,
     control: Access::ReadWrite,
     log: Access::ReadWrite,
     objects: ObjectAccess {
         read: SPOOL.and(ENTRY),
-        write: Kinds::of(&[Kind::Pack, Kind::Entry, Kind::Quarantine]),
+        write: Kinds::of(&[Kind::Pack, Kind::Spool, Kind::Entry, Kind::Quarantine]),
         delete: SPOOL.and(ENTRY),
         ..ObjectAccess::NONE
     },

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use crate::support::{Answer, Office, Tenant, permissions};
 
 /// Feature RCV-13: thresholds of a spam scanner are said over the admin API, with what is done without its word
-/// Feature RCV-15 (part): what is done with a virus, and without a scanner, is said over the admin API; attachments are not taken out
+/// Feature RCV-15 (part): what is done with a virus, and without a scanner, and whether recipients get the rest of the letter, is said over the admin API; what comes in is not refused
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_done_with_what_scanners_find_is_said_over_the_api() {
     let office = Office::open().await;
@@ -27,11 +27,12 @@ async fn what_is_done_with_what_scanners_find_is_said_over_the_api() {
     let first = office.ask(&key, "GET", &path, None).await;
     let default = json!({
         "virus": "quarantine", "without_virus_scanner": "hold", "without_spam_scanner": "pass",
-        "junk": 6.0, "quarantine": null, "delete": null, "tell_recipients": true,
+        "junk": 6.0, "quarantine": null, "delete": null, "tell_recipients": true, "recipients_get": "notice",
     });
     assert_eq!(first.json(), default);
     let mut said = default.clone();
     (said["quarantine"], said["delete"], said["virus"]) = (json!(15.5), json!(100.0), json!("delete"));
+    said["recipients_get"] = json!("rest");
     let etag = [("if-match", first.header("etag"))];
     let answer = office.ask_with(&key, "PUT", &path, &etag, Some(&said)).await;
     assert_eq!((answer.status.as_u16(), answer.json()), (200, said.clone()));
@@ -47,6 +48,7 @@ async fn what_is_done_with_what_scanners_find_is_said_over_the_api() {
         ("delete", json!(10), (422, "invalid"), ""),
         ("virus", json!("clean"), (400, "bad-body"), "/virus"),
         ("tell_recipients", json!("no"), (400, "bad-body"), "/tell_recipients"),
+        ("recipients_get", json!("all"), (400, "bad-body"), "/recipients_get"),
         ("whatever", json!(1), (400, "bad-body"), ""),
     ] {
         let mut policy = said.clone();
@@ -60,7 +62,12 @@ async fn what_is_done_with_what_scanners_find_is_said_over_the_api() {
     office.ask(&key, "PUT", &path, Some(&unsaid)).await.assert_problem(400, "bad-body");
     assert_eq!(office.ask(&key, "GET", &path, None).await.json(), said);
     let log = office.ask(&key, "GET", &format!("/tenants/{}/operations", home.id), None).await.text;
-    assert!(log.contains("scan-policy.change"), "{log}");
+    assert!(log.contains("scan-policy.change") && log.contains("recipients_get"), "{log}");
+    // Who says nothing of what recipients get, as programs of before, wants what holds where nobody has said anything.
+    let mut before = said.clone();
+    before.as_object_mut().expect("an object").remove("recipients_get");
+    let answer = office.ask(&key, "PUT", &path, Some(&before)).await;
+    assert_eq!((answer.status.as_u16(), &answer.json()["recipients_get"]), (200, &json!("notice")));
 }
 
 /// The letters that are in the queue, as they are.

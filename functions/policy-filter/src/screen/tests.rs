@@ -2,12 +2,13 @@ use async_trait::async_trait;
 use pennypost_backend_embedded::{Embedded, Options};
 use pennypost_directory::{Answering, DirectoryError, MailAddress, WithRules};
 use pennypost_mailstore::compress::compress;
-use pennypost_model::event::{AuthResults, Event, Recipient, Source, Target};
+use pennypost_model::event::{AuthResults, Decided, Event, Recipient, Source, Target};
 use pennypost_model::message::{Facts, Sidecar};
 use pennypost_model::scan::Withheld;
 use pennypost_model::structure::Structure;
 use pennypost_model::{AccountId, MailboxRole, Timestamp};
-use pennypost_policy::{Personal, TenantPolicy};
+use pennypost_policy::scanning::infected_parts;
+use pennypost_policy::{Personal, RecipientsGet, TenantPolicy};
 use pennypost_ports::{Control, ControlKey, Expected, SystemClock};
 use pennypost_runtime::Handler;
 
@@ -17,7 +18,7 @@ use crate::PolicyFilter;
 const TENANT: TenantId = TenantId(7);
 const ANN: AccountKey = AccountKey { tenant: TENANT, account: AccountId(1) };
 
-struct Says;
+struct Says(ScanPolicy);
 
 #[async_trait]
 impl PolicySource for Says {
@@ -34,7 +35,7 @@ impl PolicySource for Says {
     }
 
     async fn scan_policy(&self, _: TenantId) -> Result<ScanPolicy, DirectoryError> {
-        Ok(ScanPolicy::default())
+        Ok(self.0.clone())
     }
 
     async fn answered(&self, _: AccountKey, _: &MailAddress) -> Result<Option<Recipient>, DirectoryError> {
@@ -91,6 +92,10 @@ struct Bench {
 
 impl Bench {
     fn open() -> Bench {
+        Bench::with(ScanPolicy::default())
+    }
+
+    fn with(policy: ScanPolicy) -> Bench {
         let dir = tempfile::tempdir().expect("a folder");
         let backend = Embedded::open(dir.path(), &Options::server()).expect("opens");
         let (control, scanner): (Arc<dyn Control>, _) = (backend.control(), Arc::new(Moody::default()));
@@ -98,7 +103,7 @@ impl Bench {
         let scanners = vec![Arc::clone(&scanner) as Arc<dyn Scanner>];
         let screen =
             Screen::new(scanners, quarantine, backend.objects(), backend.log(), Arc::new(SystemClock));
-        let filter = PolicyFilter::new(Arc::new(Says)).screening(screen);
+        let filter = PolicyFilter::new(Arc::new(Says(policy))).screening(screen);
         Bench { _dir: dir, control, scanner, filter }
     }
 
@@ -112,6 +117,10 @@ impl Bench {
 }
 
 fn letter(number: u128, text: &str) -> Parsed {
+    letter_of(number, &format!("Subject: x\r\n\r\n{text}\r\n"))
+}
+
+fn letter_of(number: u128, raw: &str) -> Parsed {
     let time = SystemClock.now();
     let accepted = Accepted {
         id: EventId::from_parts(time, number),
@@ -121,7 +130,7 @@ fn letter(number: u128, text: &str) -> Parsed {
         auth: AuthResults::default(),
         reverse_path: "bob@sender.example".to_owned(),
         recipients: vec![Recipient { account: ANN, address: "ann@t.example".to_owned(), via: Via::Direct }],
-        body: Body::Inline(compress(format!("Subject: x\r\n\r\n{text}\r\n").as_bytes()).expect("compresses")),
+        body: Body::Inline(compress(raw.as_bytes()).expect("compresses")),
         receipt: String::new(),
     };
     let sidecar =
@@ -220,4 +229,52 @@ fn what_was_added_before_is_not_added_twice() {
     let fields = "Received: by a\r\n\tX-Pennypost-Scanned: no field\r\nx-pennypost-scanned: clamav: clean;\r\n\trspamd: 1\r\nX-Other: y\r\n";
     assert_eq!(without_field(fields), "Received: by a\r\n\tX-Pennypost-Scanned: no field\r\nX-Other: y\r\n");
     assert_eq!(without_field("您好: x\r\n"), "您好: x\r\n");
+}
+
+/// A letter of a text, a file and a picture.
+fn mixed(text: &str, file: &str) -> String {
+    format!(
+        "Subject: x\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\n{text}\r\n--b\r\n\
+         Content-Type: application/octet-stream; name=a.exe\r\n\r\n{file}\r\n--b\r\n\
+         Content-Type: image/png\r\n\r\npicture\r\n--b--\r\n"
+    )
+}
+
+#[tokio::test]
+async fn parts_are_asked_about_only_of_what_holds_a_virus_and_the_rest_once_more() {
+    let infected = |decided: &Decided| infected_parts(&decided.decisions[0].reasons);
+    let kept = Target::Withheld(Withheld::Quarantined(HeldFor::Virus));
+    let gives = ScanPolicy { recipients_get: RecipientsGet::Rest, ..ScanPolicy::default() };
+    let bench = Bench::with(gives.clone());
+    let behind = |raw: &str| raw.replace("--b--", "--b--\r\nvirus");
+    // Nothing is said of what is in this picture.
+    let bomb = mixed("hello", "virus").replace(
+        "image/png\r\n\r\npicture",
+        "image/png\r\nContent-Transfer-Encoding: base64\r\n\r\nYm9tYg==",
+    );
+    for (number, (raw, parts, asked)) in [
+        // The letter, its parts, and what is left.
+        (mixed("hello", "virus"), Some(vec![2]), 5),
+        // What people read, and what is in no part.
+        (mixed("virus", "file"), None, 4),
+        (behind(&mixed("hello", "file")), None, 4),
+        (behind(&mixed("hello", "virus")), None, 5),
+        (bomb, None, 4),
+        (mixed("hello", "virus").replace("multipart/mixed", "multipart/signed"), None, 1),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let decided = bench.filter.handle(letter_of(number as u128, &raw)).await.expect("decided");
+        assert_eq!((infected(&decided), bench.asked()), (parts, asked), "{raw}");
+        assert_eq!(decided.decisions[0].target, kept, "{raw}");
+    }
+    let clean = bench.filter.handle(letter_of(10, &mixed("hello", "file"))).await.expect("decided");
+    assert_eq!((clean.decisions[0].target, bench.asked()), (Target::Role(MailboxRole::Inbox), 1));
+    // Nobody wants it: nothing more is asked.
+    for policy in [ScanPolicy::default(), ScanPolicy { tell_recipients: false, ..gives }] {
+        let bench = Bench::with(policy);
+        let decided = bench.filter.handle(letter_of(1, &mixed("hello", "virus"))).await.expect("decided");
+        assert_eq!((infected(&decided), bench.asked()), (None, 1));
+    }
 }

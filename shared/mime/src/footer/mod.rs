@@ -230,7 +230,7 @@ fn is_otherwise_same((raw, before): (&[u8], &Structure), letter: &[u8], meant: &
         })
 }
 
-fn bytes(raw: &[u8], span: Span) -> &[u8] {
+pub(crate) fn bytes(raw: &[u8], span: Span) -> &[u8] {
     let at = |offset: u64| usize::try_from(offset).unwrap_or(usize::MAX);
     raw.get(at(span.start)..at(span.end)).unwrap_or_default()
 }

@@ -1,6 +1,6 @@
 //! What is done with what scanners find, and what lies in quarantine because of it.
 
-use pennypost_admin::{Action, HeldLetter, ScanPolicy, Unanswered, VirusAction};
+use pennypost_admin::{Action, HeldLetter, RecipientsGet, ScanPolicy, Unanswered, VirusAction};
 use pennypost_directory::DigestWish;
 use pennypost_model::EventId;
 use pennypost_model::scan::Points;
@@ -36,6 +36,19 @@ enum OnSilence {
     Pass,
 }
 
+/// What recipients get who are told of a letter with a virus.
+#[derive(Clone, Copy, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(rename = "RecipientsGet")]
+enum Gets {
+    /// A few words.
+    #[default]
+    Notice,
+    /// The rest of the letter beside them, as an attached message: what holds the virus is taken out, with a few words in its place. Words alone
+    /// where the virus is in no single attachment, or the letter is signed or encrypted, or larger than 25 MB.
+    Rest,
+}
+
 /// What an organisation does with what scanners find. A letter of a member in which there is a virus goes to nobody, whatever is
 /// said here; the member is told.
 #[derive(Clone, Serialize, Deserialize, JsonSchema)]
@@ -62,6 +75,9 @@ struct Policy {
     delete: Option<f64>,
     /// Recipients are told of a letter with a virus that they do not get.
     tell_recipients: bool,
+    /// What they get with that.
+    #[serde(default)]
+    recipients_get: Gets,
 }
 
 fn show(policy: &ScanPolicy) -> Policy {
@@ -80,6 +96,10 @@ fn show(policy: &ScanPolicy) -> Policy {
         quarantine: policy.quarantine.map(Points::number),
         delete: policy.delete.map(Points::number),
         tell_recipients: policy.tell_recipients,
+        recipients_get: match policy.recipients_get {
+            RecipientsGet::Notice => Gets::Notice,
+            RecipientsGet::Rest => Gets::Rest,
+        },
     }
 }
 
@@ -111,6 +131,10 @@ fn meant(policy: &Policy) -> Result<ScanPolicy, Refusal> {
         quarantine: points(policy.quarantine, "/quarantine")?,
         delete: points(policy.delete, "/delete")?,
         tell_recipients: policy.tell_recipients,
+        recipients_get: match policy.recipients_get {
+            Gets::Notice => RecipientsGet::Notice,
+            Gets::Rest => RecipientsGet::Rest,
+        },
     })
 }
 
