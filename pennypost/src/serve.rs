@@ -141,6 +141,7 @@ pub async fn run(place: &Place, args: &ServeArgs, json: bool, text: &Text) -> Re
     protocols.spawn(pop3::run(Arc::clone(&adapter), listeners.pop3, TlsMode::StartTls));
     protocols.spawn(pop3::run(Arc::clone(&adapter), listeners.pop3s, TlsMode::Implicit));
     let (stop_work, work_stopped) = watch::channel(false);
+    let (stop_sending, sending_stopped) = watch::channel(false);
     let bell = match &office.backend {
         Backend::Embedded(_) => None,
         Backend::Aws(aws) => match aws.bell().await {
@@ -174,7 +175,7 @@ pub async fn run(place: &Place, args: &ServeArgs, json: bool, text: &Text) -> Re
         let workers = driver.run_some(move |stage| often.contains(&stage), work_stopped.clone());
         let workers = tokio::spawn(async { tokio::join!(workers, rests) });
         let sender = sender.filter(|_| adapter.is_sending);
-        let sending = sender.map(|sender| tokio::spawn(sender.run(work_stopped.clone())));
+        let sending = sender.map(|sender| tokio::spawn(sender.run(sending_stopped)));
         let sending = async {
             if let Some(sending) = sending {
                 let _ = sending.await;
@@ -254,6 +255,8 @@ pub async fn run(place: &Place, args: &ServeArgs, json: bool, text: &Text) -> Re
     announce(place, &bound, demo.as_ref(), json, text)?;
     stop.await;
     tracing::info!("stopping");
+    // Before the sessions: whoever kills it soon finds few attempts in hand.
+    let _ = stop_sending.send(true);
     adapter.shutdown.begin();
     while protocols.join_next().await.is_some() {}
     sweeper.abort();

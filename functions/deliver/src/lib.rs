@@ -174,8 +174,8 @@ impl Deliver {
         Deliver { wakeups: Some(wakeups), ..self }
     }
 
-    /// Delivers messages: one result for each, in order.
-    async fn deliver(&self, batch: Vec<Decided>) -> Vec<Outcome> {
+    /// Delivers messages: one result for each, in order. What follows from them takes no more than that `room`, but for what is small.
+    async fn deliver(&self, batch: Vec<Decided>, room: &mut u64) -> Vec<Outcome> {
         let mut failures: Vec<Option<Failure>> = vec![None; batch.len()];
         let mut letters = Vec::with_capacity(batch.len());
         for (index, decided) in batch.into_iter().enumerate() {
@@ -200,8 +200,10 @@ impl Deliver {
 
         let mut following: BTreeMap<usize, Vec<Event>> = BTreeMap::new();
         for (index, letter) in &letters {
-            let message = failures[*index].is_none().then_some(&letter.message);
+            let is_room = letter.message.stored_len() as u64 <= *room;
+            let message = (failures[*index].is_none() && is_room).then_some(&letter.message);
             let mut events = notice::of(&letter.decided, &placed, message);
+            *room = room.saturating_sub(events.iter().map(inline_bytes).sum::<u64>());
             events.extend(follow(&letter.decided, &placed));
             if failures[*index].is_none() {
                 events.extend(self.report(letter, &placed).await);
@@ -456,6 +458,17 @@ impl Deliver {
     }
 }
 
+/// Bytes of a message that is in its event.
+fn inline_bytes(event: &Event) -> u64 {
+    match event {
+        Event::Accepted(accepted) => match &accepted.body {
+            Body::Inline(message) => message.stored_len() as u64,
+            Body::Spooled { .. } => 0,
+        },
+        _ => 0,
+    }
+}
+
 /// Is its sender told that a recipient's rules refuse it?
 fn is_refused(decision: &Decision) -> bool {
     decision.target == Target::Withheld(Withheld::RefusedByRecipient)
@@ -492,9 +505,11 @@ impl Handler for Deliver {
                 part.push(decided);
             }
         }
+        // All that follows from a batch is in memory until the end of it.
+        let mut room = PART_BYTES;
         let mut delivered = Vec::with_capacity(outcomes.len());
         for part in parts {
-            delivered.extend(self.deliver(part).await);
+            delivered.extend(self.deliver(part, &mut room).await);
         }
         let mut delivered = delivered.into_iter();
         let missing = || Err(Failure::temporary("no outcome"));

@@ -42,7 +42,7 @@ const TRIES: usize = 40;
 /// From so many bytes a message is read while no other such one is.
 const LARGE: u64 = 1 << 20;
 /// How long attempts in hand are waited for when the process stops.
-const FAREWELL: Duration = Duration::from_secs(13);
+const FAREWELL: Duration = Duration::from_secs(6);
 /// How long those are waited for that are broken off then, until that is written.
 const LAST_FAREWELL: Duration = Duration::from_secs(2);
 /// Of an attempt whose claim is over.

@@ -122,7 +122,11 @@ async fn rules_refuse_letters() {
     let (structure, _) = pennypost_mime::parse(told.text.as_bytes());
     let text = pennypost_mime::decode_text(&structure, told.text.as_bytes(), 10_000);
     assert!(told.text.is_ascii(), "some servers take nothing else: {}", told.text);
-    assert!(told.text.contains("Status: 5.7.1") && text.contains("No offers, please."), "{} {text}", told.text);
+    assert!(
+        told.text.contains("Status: 5.7.1") && text.contains("No offers, please."),
+        "{} {text}",
+        told.text
+    );
     assert_eq!((it.count("bob", "INBOX").await, it.count("bob", "Trash").await), (0, 0));
 
     // Nobody is told of what has no sender, goes to a group, or comes by a colleague's word: it is deleted.

@@ -199,7 +199,7 @@ impl Directory {
         let held = self.read::<ContentRules>(&key_of(tenant), Consistency::Eventual).await?;
         let rules = held.map(|held| held.value).unwrap_or_default();
         let rules = self.content_rules_among(rules, account, user).await?;
-        filter_of(rules).await.map_err(|error| {
+        filter_of(tenant, rules).await.map_err(|error| {
             tracing::error!(%tenant, %error, "rules about contents can't be compiled");
             DirectoryError::Busy
         })

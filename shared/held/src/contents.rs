@@ -44,7 +44,7 @@ impl Releaser {
         }
         let _alone = self.alone(letter).await;
         let Some(stored) = self.stored(letter).await? else { return Ok(None) };
-        let asked = look_into(move || {
+        let asked = look_into(letter.sender.0.tenant, move || {
             let raw = compress::decompress(&stored)?;
             Ok::<_, StoreError>(filter.judge(&content_letter(&raw, outside)))
         });

@@ -126,6 +126,7 @@ impl Decided {
 
 /// What rules say of a letter.
 async fn asked(
+    tenant: TenantId,
     filter: Arc<ContentFilter>,
     raw: Vec<u8>,
     outside: usize,
@@ -133,7 +134,7 @@ async fn asked(
     if filter.is_nothing_for(outside > 0) {
         return Ok(ContentVerdict::default());
     }
-    let asked = look_into(move || filter.judge(&content_letter(&raw, outside))).await;
+    let asked = look_into(tenant, move || filter.judge(&content_letter(&raw, outside))).await;
     Ok(asked.map_err(|error| StoreError::Damaged(error.to_string()))?)
 }
 
@@ -579,7 +580,7 @@ impl Runner {
                     let direct =
                         held.accepted.recipients.iter().filter(|one| one.via == Via::Outside).count();
                     let outside = direct + groups.iter().map(|group| group.members.len()).sum::<usize>();
-                    match asked(Arc::clone(known), raw, outside).await? {
+                    match asked(key.tenant, Arc::clone(known), raw, outside).await? {
                         ContentVerdict::Goes { noted: rules } => noted = rules,
                         ContentVerdict::Refused { rule, .. } => {
                             tracing::info!(letter = %id, account = %key, rule, "a rule about contents refuses a letter");

@@ -16,9 +16,11 @@ use crate::text::body_of;
 use crate::transfer::decode_part;
 
 /// Bytes of a letter out of which parts are taken at most.
-pub const MAX_LETTER: usize = 25 << 20;
+pub const MAX_LETTER: usize = 10 << 20;
 /// Parts without others inside that it has at most.
 const MAX_LEAVES: usize = 50;
+/// Parts of any kind: each one that has others inside is asked for its end at each line.
+const MAX_ALL: usize = 70;
 /// Characters of a line of base64 (RFC 2045 section 6.8).
 const LINE: usize = 76;
 
@@ -38,7 +40,9 @@ impl<'a> Divisible<'a> {
         }
         let (structure, _) = scan(raw);
         let letter = Divisible { raw, structure };
-        let is_whole = letter.structure.parts.iter().any(is_secured) || letter.leaves().count() > MAX_LEAVES;
+        let is_whole = letter.structure.parts.iter().any(is_secured)
+            || letter.structure.parts.len() > MAX_ALL
+            || letter.leaves().count() > MAX_LEAVES;
         (!is_whole).then_some(letter)
     }
 

@@ -16,7 +16,7 @@ use crate::rules::{
     Applied, Asking, ForwardTo, FullText, Letter, MemberRules, Moment, Outlets, Personal, Put, Reply,
     may_align,
 };
-use crate::scanning::{Screening, TOLD_REASON, Word};
+use crate::scanning::{INFECTED_REASON, Screening, TOLD_REASON, Word};
 use crate::score::score;
 use crate::tenant::TenantPolicy;
 
@@ -171,6 +171,10 @@ pub fn place_letter(
             }
             if screening.tells(withheld) {
                 reasons.push(TOLD_REASON.to_owned());
+            }
+            // A virus takes no text past what keeps it out of inboxes.
+            if is_junk(policy, parsed) {
+                reasons.retain(|reason| !reason.starts_with(INFECTED_REASON));
             }
             return withheld_for(withheld, reasons).into();
         }
@@ -331,6 +335,19 @@ fn by_rules(
         None => decided.target,
     };
     Placed { decision: Decision { flags, ..decided }, forwards, stays, reply, refusal, wants_text }
+}
+
+/// Would the letter lie in Junk, whoever gets it, as far as that is known without a scanner for spam?
+fn is_junk(policy: &TenantPolicy, parsed: &Parsed) -> bool {
+    let (accepted, facts) = (&parsed.accepted, &parsed.sidecar.facts);
+    let senders = senders(&accepted.reverse_path, facts.from.iter().map(|author| author.address.as_str()));
+    policy.blacklists(&senders)
+        || policy.filters_subject(&facts.subject)
+        || *accepted.source.kind.way() == (SourceKind::Service { spam: Verdict::Fail })
+        || !accepted.auth.trusted
+            && accepted.auth.dmarc == Verdict::Fail
+            && accepted.auth.dmarc_policy != DmarcPolicy::None
+        || score(&accepted.auth, facts).points >= policy.junk_threshold
 }
 
 /// Why a letter is not refused (RFC 5429), and deleted instead: it was accepted long ago, so that only who has certainly sent it is told,

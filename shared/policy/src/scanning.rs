@@ -12,7 +12,7 @@ pub const SPAM_REASON: &str = "spam-points:";
 /// The reason that says that the recipient is told of a letter with a virus that he does not get.
 pub const TOLD_REASON: &str = "recipient-told";
 /// What the reason begins with that names the parts of a letter without which its recipients get it, by their numbers in its structure.
-const INFECTED_REASON: &str = "infected-parts:";
+pub(crate) const INFECTED_REASON: &str = "infected-parts:";
 /// What the reason begins with that tells what a scanner said.
 const SCANNED_REASON: &str = "scanned:";
 /// What the reason begins with that tells what a scanner for spam found.

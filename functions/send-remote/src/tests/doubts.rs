@@ -47,7 +47,10 @@ async fn a_message_is_sent_twice_at_most_where_its_taking_is_never_confirmed() {
     assert_eq!((number, end.outcome, &*end.answer.status), (2, RemoteOutcome::Failed, "5.4.2"));
     let reports = it.reports().await;
     let [(_, report)] = &reports[..] else { panic!("{} reports", reports.len()) };
-    assert!(report.contains("Action: failed\r\nStatus: 5.4.2") && report.contains("may have the message"), "{report}");
+    assert!(
+        report.contains("Action: failed\r\nStatus: 5.4.2") && report.contains("may have the message"),
+        "{report}"
+    );
 
     // What was lost once comes a second time, and that is heard.
     let it = with(swallowing(1), None);

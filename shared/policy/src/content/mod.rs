@@ -322,6 +322,16 @@ impl ContentFilter {
         self.rules.iter().map(|ready| &ready.rule).eq(rules)
     }
 
+    /// How many patterns it has.
+    #[must_use]
+    pub fn patterns(&self) -> usize {
+        let of_rule = |ready: &Ready| {
+            let is_pattern = |one: &&ContentCondition| matches!(one, ContentCondition::Pattern { .. });
+            ready.rule.conditions.iter().filter(is_pattern).count()
+        };
+        self.rules.iter().map(of_rule).sum()
+    }
+
     /// Is no rule about a letter that goes to others, or to nobody else?
     #[must_use]
     pub fn is_nothing_for(&self, leaves: bool) -> bool {

@@ -45,7 +45,7 @@ enum Gets {
     #[default]
     Notice,
     /// The rest of the letter beside them, as an attached message: what holds the virus is taken out, with a few words in its place. Words alone
-    /// where the virus is in no single attachment, or the letter is signed or encrypted, or larger than 25 MB.
+    /// where the virus is in no single attachment, or the letter is signed or encrypted, larger than 10 MB, or would lie in Junk.
     Rest,
 }
 
