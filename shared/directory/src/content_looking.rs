@@ -173,7 +173,9 @@ mod tests {
     #[tokio::test]
     async fn letters_of_one_organisation_do_not_stand_before_those_of_another() {
         let (let_go, wait) = std::sync::mpsc::channel::<()>();
-        let first = tokio::spawn(look_into(TENANT, move || drop(wait.recv())));
+        let first = tokio::spawn(look_into(TENANT, move || {
+            let _ = wait.recv();
+        }));
         let behind: Vec<_> = (0..3).map(|_| tokio::spawn(look_into(TENANT, || ()))).collect();
         let other = tokio::spawn(look_into(TenantId(78), || ()));
         tokio::task::yield_now().await;
