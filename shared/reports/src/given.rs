@@ -22,21 +22,15 @@ const MESSAGE_ID: usize = 900;
 pub fn asks(header: &[u8]) -> Option<String> {
     let mut asking: Option<&[u8]> = None;
     for (name, value, _) in header_fields(header) {
-        // Most fields are told apart by their length.
-        match name.len() {
-            27 if name.eq_ignore_ascii_case(b"Disposition-Notification-To") => {
-                if asking.replace(value).is_some() || value.len() > MAX_FIELD {
-                    return None;
-                }
+        if name.eq_ignore_ascii_case(b"Disposition-Notification-To") {
+            if asking.replace(value).is_some() || value.len() > MAX_FIELD {
+                return None;
             }
-            32 if name.eq_ignore_ascii_case(b"Disposition-Notification-Options") => {
-                let said: Vec<u8> =
-                    value.iter().filter(|byte| !byte.is_ascii_whitespace()).copied().collect();
-                if said.to_ascii_lowercase().windows(9).any(|word| word == b"=required") {
-                    return None;
-                }
+        } else if name.eq_ignore_ascii_case(b"Disposition-Notification-Options") {
+            let said: Vec<u8> = value.iter().filter(|byte| !byte.is_ascii_whitespace()).copied().collect();
+            if said.to_ascii_lowercase().windows(9).any(|word| word == b"=required") {
+                return None;
             }
-            _ => {}
         }
     }
     // The field is read as any that names mailboxes.

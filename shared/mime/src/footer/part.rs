@@ -35,13 +35,16 @@ struct Body {
     is_renamed: bool,
 }
 
+/// Header and body of a part.
+pub(super) type Anew = (Vec<u8>, Vec<u8>);
+
 /// Header and body of the part with these texts; `None` if all of them are there already.
 pub(super) fn with_additions(
     raw: &[u8],
     part: &Part,
     is_root: bool,
     additions: &[Addition<'_>],
-) -> Result<Option<(Vec<u8>, Vec<u8>)>, Untouched> {
+) -> Result<Option<Anew>, Untouched> {
     let mut body = Body::of(part, decoded(part, bytes(raw, part.body))?)?;
     let has_crlf = body.bytes.windows(2).any(|pair| pair == b"\r\n") || !body.bytes.contains(&b'\n');
     let line_end = if has_crlf { "\r\n" } else { "\n" };

@@ -193,7 +193,7 @@ fn has_luhn_digit(number: &str) -> bool {
     let digits = number.bytes().rev().map(|byte| u32::from(byte - b'0')).enumerate();
     let sum: u32 =
         digits.map(|(at, digit)| if at % 2 == 0 { digit } else { digit * 2 / 10 + digit * 2 % 10 }).sum();
-    sum % 10 == 0
+    sum.is_multiple_of(10)
 }
 
 fn mobiles<'a>(text: &'a str, groups: &[Range<usize>]) -> Vec<Cow<'a, str>> {
@@ -247,7 +247,7 @@ fn ibans(text: &str) -> impl Iterator<Item = Cow<'_, str>> {
             match bytes.get(at)? {
                 byte if byte.is_ascii_alphanumeric() => number.push(char::from(byte.to_ascii_uppercase())),
                 // One blank behind each four.
-                b' ' if !number.is_empty() && number.len() % 4 == 0 && is_alnum(at + 1) => {}
+                b' ' if !number.is_empty() && number.len().is_multiple_of(4) && is_alnum(at + 1) => {}
                 _ => return None,
             }
             at += 1;
