@@ -172,15 +172,17 @@ mod tests {
 
     #[tokio::test]
     async fn letters_of_one_organisation_do_not_stand_before_those_of_another() {
+        // No other test's.
+        let tenant = TenantId(79);
         let (let_go, wait) = std::sync::mpsc::channel::<()>();
-        let first = tokio::spawn(look_into(TENANT, move || {
+        let first = tokio::spawn(look_into(tenant, move || {
             let _ = wait.recv();
         }));
-        let behind: Vec<_> = (0..3).map(|_| tokio::spawn(look_into(TENANT, || ()))).collect();
+        let behind: Vec<_> = (0..3).map(|_| tokio::spawn(look_into(tenant, || ()))).collect();
         let other = tokio::spawn(look_into(TenantId(78), || ()));
         tokio::task::yield_now().await;
         // All but one of those who wait do so for their own organisation's turn.
-        let own = THEIRS.lock().get(&TENANT).and_then(Weak::upgrade).expect("known");
+        let own = THEIRS.lock().get(&tenant).and_then(Weak::upgrade).expect("known");
         assert_eq!(own.available_permits(), 0);
         let_go.send(()).expect("waits");
         for one in [first, other].into_iter().chain(behind) {
